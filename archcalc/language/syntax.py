@@ -1,0 +1,204 @@
+"""The parsed file: one class for each form of the grammar, each with its place.
+
+Fields under `# resolved` are empty until `resolve` has found out what the names mean.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.source import Source, Span
+
+Number = int | Fraction
+
+
+class Expr(Struct, gc=False, eq=False):
+    """An expression."""
+
+    span: Span
+
+
+class Literal(Expr, gc=False, eq=False):
+    """A number, size, string or truth value."""
+
+    value: Any
+
+
+class Arg(Struct, gc=False, eq=False):
+    """An argument of a call; `name` is empty if it is given by position."""
+
+    name: str
+    span: Span
+    value: Expr
+
+
+class Ref(Expr, gc=False, eq=False):
+    """A name, or a call if it has `args`. Which of the two it means is for `resolve` to say."""
+
+    name: str
+    name_span: Span
+    args: tuple[Arg, ...] | None
+    # resolved
+    meaning: Any = None
+    slots: tuple[tuple[int, Expr], ...] = ()
+
+
+class ListExpr(Expr, gc=False, eq=False):
+    items: tuple[Expr, ...]
+
+
+class Chain(Expr, gc=False, eq=False):
+    """Two steps or more with `->` between them."""
+
+    steps: tuple[Expr, ...]
+
+
+class Body(Expr, gc=False, eq=False):
+    """`{ ... }`: of a definition, a loop, a condition, or an anonymous block."""
+
+    statements: tuple[Statement, ...]
+
+
+class Index(Expr, gc=False, eq=False):
+    base: Expr
+    indices: tuple[Expr, ...]
+
+
+class Unary(Expr, gc=False, eq=False):
+    """`-` or `not`."""
+
+    op: str
+    operand: Expr
+
+
+class Binary(Expr, gc=False, eq=False):
+    """A run of operators of one precedence, from the left: `a + b - c`."""
+
+    first: Expr
+    rest: tuple[tuple[str, Expr], ...]
+
+
+class Choice(Expr, gc=False, eq=False):
+    """`a if condition else b`."""
+
+    if_true: Expr
+    condition: Expr
+    if_false: Expr
+
+
+class Statement(Struct, gc=False, eq=False):
+    """A line of a body."""
+
+    span: Span
+
+
+class Flow(Statement, gc=False, eq=False):
+    """A chain, and what is done with its value.
+
+    `binds` is empty (moves the current tensor), `label` (moves and names it), `let` (names a value),
+    `output` or `aux` (marks a result).
+    """
+
+    chain: Expr
+    binds: str = ""
+    name: str = ""
+    name_span: Span | None = None
+
+
+class If(Statement, gc=False, eq=False):
+    branches: tuple[tuple[Expr, Body], ...]
+    otherwise: Body | None
+
+
+class For(Statement, gc=False, eq=False):
+    names: tuple[tuple[str, Span], ...]
+    rows: Expr
+    body: Body
+
+
+class Repeat(Statement, gc=False, eq=False):
+    count: Expr
+    body: Body
+
+
+class Figure(Struct, frozen=True):
+    """A figure as an expectation states it: its value, its unit, and the step of its last digit."""
+
+    text: str
+    value: Number | tuple[int, ...]
+    unit: str
+    step: Number
+    span: Span
+
+
+class Expect(Statement, eq=False):
+    """`expect params("stage1") ~ 38.7K "Table 1"`."""
+
+    negated: bool
+    quantity: str
+    quantity_span: Span
+    path: str
+    path_span: Span | None
+    training: bool
+    relation: str
+    percent: Number
+    figure: Figure
+    citation: str
+    reason: str
+
+
+class Param(Struct, gc=False, eq=False):
+    name: str
+    span: Span
+    default: Expr | None
+
+
+class Definition(Struct, eq=False):
+    """Something with a name: `doc` is the comment right above it."""
+
+    name: str
+    name_span: Span
+    doc: str
+    params: tuple[Param, ...]
+
+
+class Function(Definition, eq=False):
+    value: Expr
+
+
+class Block(Definition, eq=False):
+    body: Body
+    shared: bool
+
+
+class Net(Definition, eq=False):
+    body: Body
+
+
+class Variant(Definition, eq=False):
+    """`net b = a(...)`: `a` with other defaults. `params` is empty; they are those of `a`."""
+
+    base: str
+    base_span: Span
+    args: tuple[Arg, ...]
+    expects: tuple[Statement, ...]
+    # resolved
+    origin: Any = None
+    defaults: dict[str, Expr] = {}
+
+
+class Import(Struct, eq=False):
+    path: str
+    path_span: Span
+    names: tuple[tuple[str, Span], ...]
+
+
+class File(Struct, eq=False):
+    """A parsed file. `doc` is its first comment; `items` stand in the order of the file."""
+
+    source: Source
+    doc: str
+    items: tuple[Import | Definition, ...]

@@ -1,0 +1,145 @@
+"""Text to tokens."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from archcalc.source import Diagnostic, Source, Span, shorten
+
+RESERVED = frozenset(
+    "from import fn shared block net if else for in repeat expect not and or true false output aux".split()
+)
+"""Words of the grammar that cannot name anything. (`within`, `of` and `because` can.)"""
+
+UNITS = {
+    "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+}  # fmt: skip
+"""What stands behind the number of a figure: powers of 1000, and sizes."""
+
+
+class Token(NamedTuple):
+    """`kind` is NAME, NUMBER, SIZE, UNIT, STRING, NEWLINE, END, ERROR, or the symbol or word itself."""
+
+    kind: str
+    start: int
+    end: int
+    problem: Diagnostic | None = None
+
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>[ \t]+|\#[^\n]*)
+    | (?P<newline>\r?\n)
+    | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    | (?P<size>\d+(?:x\d+)+(?![\w.]))
+    | (?P<number>\d+(?:_\d+)*(?:\.\d+)?(?:[eE][+-]?\d+)?)
+    | (?P<string>"(?:[^"\\\n]|\\["\\])*")
+    | (?P<symbol>->|\*\*|//|==|!=|<=|>=|[-+*/%<>=~()\[\]{},:])
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_UNIT = re.compile(r"(?:[KMG]i?B|[KMGT])(?![A-Za-z0-9_])")
+_WORD = re.compile(r"[\w.]*", re.ASCII)
+
+
+def tokenize(source: Source, start: int = 0) -> list[Token]:
+    """The tokens from an offset on, with NEWLINE only where a newline ends a statement.
+
+    Newlines do not count directly inside `( )` and `[ ]`, next to `->` on either side, or before
+    `else`; a `{` inside parentheses makes them count again. What is no token becomes an ERROR token,
+    which carries its diagnostic, so that the parser meets it in its place.
+    """
+    text = source.text
+    tokens: list[Token] = []
+    append = tokens.append
+    brackets: list[str] = []
+    match = _TOKEN.match
+    pending = -1
+    previous = ""
+    at, end = start, len(text)
+    while at < end:
+        found = match(text, at)
+        if found is None:
+            token = _bad_character(source, at)
+            append(token)
+            previous, at = "ERROR", token.end
+            continue
+        group = found.lastgroup
+        stop = found.end()
+        if group == "space":
+            at = stop
+            continue
+        if group == "newline":
+            if pending < 0:
+                pending = at
+            at = stop
+            continue
+        if group == "name":
+            word = found.group()
+            kind = word if word in RESERVED else "NAME"
+        elif group == "symbol":
+            kind = found.group()
+        elif group == "number":
+            kind = "NUMBER"
+        elif group == "string":
+            kind = "STRING"
+        else:
+            kind = "SIZE"
+        if pending >= 0:
+            if not (brackets and brackets[-1] != "{") and previous != "->" and kind not in ("->", "else"):
+                append(Token("NEWLINE", pending, pending + 1))
+            pending = -1
+        if kind in ("(", "[", "{"):
+            brackets.append(kind)
+        elif kind in (")", "]", "}") and brackets:
+            brackets.pop()
+        append(Token(kind, at, stop))
+        if kind == "NUMBER" and stop < end and (text[stop].isalnum() or text[stop] in "_."):
+            unit = _UNIT.match(text, stop)
+            if unit is not None:
+                append(Token("UNIT", stop, unit.end()))
+                stop = unit.end()
+            else:
+                tokens[-1] = _bad_number(source, at, stop)
+                stop = tokens[-1].end
+        previous, at = kind, stop
+    if pending >= 0:
+        append(Token("NEWLINE", pending, pending + 1))
+    append(Token("END", end, end))
+    return tokens
+
+
+def _bad_character(source: Source, at: int) -> Token:
+    text = source.text
+    character = text[at]
+    if character == '"':
+        stop = text.find("\n", at)
+        span = Span(source, at, len(text) if stop < 0 else stop)
+        if '\\' in span.text:
+            help = 'in a string, write `\\"` for a quote and `\\\\` for a backslash; end it on its line with `"`'
+        else:
+            help = 'end the string with `"` on its line'
+        return Token("ERROR", at, span.end, Diagnostic("a string does not end", span, help=help))
+    span = Span(source, at, at + 1)
+    shown = character if character.isprintable() else f"U+{ord(character):04X}"
+    helps = {"'": 'strings are written with `"`', ";": "put each statement on a line of its own",
+             "!": "write `not`", "&": "write `and`", "|": "write `or`", "×": "write the letter `x`: `3x224x224`",
+             "→": "write `->`", ".": "there are no names with dots; a number starts with a digit: `0.5`"}  # fmt: skip
+    problem = Diagnostic(f"`{shown}` means nothing here", span, help=helps.get(character, ""))
+    return Token("ERROR", at, at + 1, problem)
+
+
+def _bad_number(source: Source, start: int, stop: int) -> Token:
+    word = _WORD.match(source.text, stop)
+    end = max(word.end() if word else stop, stop + 1)
+    span = Span(source, start, end)
+    text = shorten(span.text, 40)
+    sizes = text.split("x")
+    if len(sizes) > 1 and all(sizes):
+        help = f"in a size every part is a whole number; with a variable, write a list: `[{', '.join(sizes)}]`"
+    else:
+        help = "put a space or an operator between a number and a name"
+    return Token("ERROR", start, end, Diagnostic(f"`{text}` is neither a number nor a name", span, help=help))

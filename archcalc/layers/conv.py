@@ -1,0 +1,363 @@
+"""Convolutions: dense, grouped, depthwise, pointwise, with a connection table, local, transposed."""
+
+from fractions import Fraction
+from typing import Annotated, Any
+
+from archcalc.layers.base import (
+    Count,
+    Flag,
+    Layer,
+    LayerError,
+    Natural,
+    NaturalPerAxis,
+    Operations,
+    Padding,
+    PerAxis,
+    Term,
+    Weight,
+    Windows,
+    kernel_letters,
+    layer,
+    optional,
+    padding_per_axis,
+    per_axis,
+    places_of,
+    read_natural,
+    spatial_rank,
+    term,
+    values_of,
+)
+from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size, transposed_size
+
+
+def read_connections(value: object) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(value, tuple | list) or not value:
+        raise LayerError("needs a list with the input maps of each output map")
+    rows = []
+    for row in value:
+        if not isinstance(row, tuple | list) or not row:
+            raise LayerError("needs a list with the input maps of each output map")
+        maps = tuple(read_natural(item) for item in row)
+        if len(set(maps)) != len(maps):
+            raise LayerError(f"names an input map twice in one row: {list(maps)}")
+        rows.append(maps)
+    return tuple(rows)
+
+
+Connections = Annotated[tuple[tuple[int, ...], ...] | None, optional(read_connections)]
+
+
+def fitting_size(kind: str, shape: Shape, windows: tuple[Window, ...]) -> Shape:
+    """The places of sliding windows over a map; `LayerError` where one is larger than the padded map."""
+    sizes = tuple(output_size(n, window) for n, window in zip(shape[1:], windows, strict=True))
+    if min(sizes) < 1:
+        extents = format_shape(tuple(int(w.extent) for w in windows), cross="x")
+        padded = tuple(n + int(w.before + w.after) for n, w in zip(shape[1:], windows, strict=True))
+        dilated = "dilated " if any(w.dilation > 1 for w in windows) else ""
+        raise LayerError(
+            f"the {dilated}kernel of `{kind}` is larger than its padded input",
+            argument="kernel_size",
+            label=f"{extents} over {format_shape(padded, cross='x')}",
+            help="use a smaller kernel or more padding, or reduce the map less before this layer",
+        )
+    return sizes
+
+
+class SlidingKernel(Layer, frozen=True):
+    """What the kinds with one dense kernel share. Formulas: Dumoulin & Visin 2016, Relationship 6."""
+
+    def _channels(self, shape: Shape) -> tuple[int, int, int]:
+        """Output channels, input channels a group, groups."""
+        raise NotImplementedError
+
+    def _kernel(self) -> dict[str, Any]:
+        """The arguments of the window, by name."""
+        raise NotImplementedError
+
+    def windows(self, *inputs: Shape) -> tuple[Window, ...]:
+        (shape,) = inputs
+        rank = spatial_rank(self.kind, shape)
+        given = self._kernel()
+        axes = {
+            name: per_axis(given.get(name, 1), rank, name, self.kind)
+            for name in ("kernel_size", "stride", "dilation")
+        }
+        padding = padding_per_axis(
+            given.get("padding", 0),
+            self.kind,
+            shape[1:],
+            axes["kernel_size"],
+            axes["stride"],
+            axes["dilation"],
+        )
+        return tuple(
+            Window(k, s, before, after, d)
+            for k, s, d, (before, after) in zip(
+                axes["kernel_size"], axes["stride"], axes["dilation"], padding, strict=True
+            )
+        )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        windows = self.windows(shape)
+        out_channels, _, _ = self._channels(shape)
+        return (out_channels, *fitting_size(self.kind, shape, windows))
+
+    def _kernel_factors(self, shape: Shape) -> tuple[tuple[str, int], ...]:
+        windows = self.windows(shape)
+        letters = kernel_letters(len(windows))
+        return tuple((k, int(w.kernel_size)) for k, w in zip(letters, windows, strict=True))
+
+    def _weight(self, shape: Shape) -> Weight:
+        out_channels, per_group, groups = self._channels(shape)
+        source = "C_in" if groups == 1 else "C_in/groups"
+        return Weight("weight", (*self._kernel_factors(shape), (source, per_group), ("C_out", out_channels)))
+
+    def _has_bias(self) -> bool:
+        raise NotImplementedError
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        (shape,) = inputs
+        weight = self._weight(shape)
+        if not self._has_bias():
+            return (weight,)
+        return weight, Weight("bias", (("C_out", self._channels(shape)[0]),), "bias")
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        macs = self._weight(inputs[0]).term * places_of(output, "_out")
+        if not self._has_bias():
+            return (("macs", macs),)
+        return ("macs", macs), ("bias", values_of(output, "_out"))
+
+
+def check_groups(kind: str, groups: int, channels: int, argument: str = "groups") -> None:
+    if channels % groups:
+        raise LayerError(
+            f"`groups` of `{kind}` must divide the channels, but {groups} does not divide {channels}",
+            argument=argument,
+        )
+
+
+@layer("conv")
+class Conv(SlidingKernel, frozen=True):
+    """Convolution over 1, 2 or 3 axes, as `torch.nn.Conv2d`.
+
+    `connections` lists the input maps that each output map reads (LeCun et al. 1998, Table I).
+
+    >>> str(Conv(64, 3, padding=1))
+    'conv(64, 3, padding=1)'
+    >>> Conv(64, 7, stride=2, padding=3).output_shape((3, 224, 224))
+    (64, 112, 112)
+    """
+
+    out_channels: Count
+    kernel_size: PerAxis
+    stride: PerAxis = 1
+    padding: Padding = 0
+    dilation: PerAxis = 1
+    groups: Count = 1
+    bias: Flag = True
+    connections: Connections = None
+
+    def check(self) -> None:
+        check_groups(self.kind, self.groups, self.out_channels)
+        if self.connections is not None:
+            if self.groups != 1:
+                raise LayerError("`conv` takes `groups` or `connections`, not both", argument="connections")
+            if len(self.connections) != self.out_channels:
+                raise LayerError(
+                    f"`connections` of `conv` has {len(self.connections)} rows for {self.out_channels} "
+                    "output maps",
+                    argument="connections",
+                )
+
+    def _channels(self, shape: Shape) -> tuple[int, int, int]:
+        check_groups(self.kind, self.groups, shape[0])
+        if self.connections is not None and max(map(max, self.connections)) >= shape[0]:
+            raise LayerError(
+                f"`connections` of `conv` names map {max(map(max, self.connections))}, but the input "
+                f"has maps 0 to {shape[0] - 1}",
+                argument="connections",
+            )
+        return self.out_channels, shape[0] // self.groups, self.groups
+
+    def _kernel(self) -> dict[str, Any]:
+        return {
+            "kernel_size": self.kernel_size,
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+        }
+
+    def _has_bias(self) -> bool:
+        return self.bias
+
+    def _weight(self, shape: Shape) -> Weight:
+        if self.connections is None:
+            return super()._weight(shape)
+        pairs = sum(map(len, self.connections))
+        return Weight("weight", (*self._kernel_factors(shape), ("connections", pairs)))
+
+
+@layer("depthwise")
+class Depthwise(SlidingKernel, frozen=True):
+    """Depthwise convolution: each channel has `multiplier` kernels of its own (Chollet 2016).
+
+    >>> Depthwise(3, padding=1).output_shape((32, 112, 112))
+    (32, 112, 112)
+    """
+
+    kernel_size: PerAxis
+    stride: PerAxis = 1
+    padding: Padding = 0
+    dilation: PerAxis = 1
+    multiplier: Count = 1
+    bias: Flag = True
+
+    def _channels(self, shape: Shape) -> tuple[int, int, int]:
+        return shape[0] * self.multiplier, 1, shape[0]
+
+    def _kernel(self) -> dict[str, Any]:
+        return {
+            "kernel_size": self.kernel_size,
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+        }
+
+    def _has_bias(self) -> bool:
+        return self.bias
+
+    def _weight(self, shape: Shape) -> Weight:
+        return Weight("weight", (*self._kernel_factors(shape), ("C_out", shape[0] * self.multiplier)))
+
+
+@layer("pointwise")
+class Pointwise(SlidingKernel, frozen=True):
+    """1x1 convolution (Lin et al. 2013).
+
+    >>> Pointwise(64).output_shape((32, 112, 112))
+    (64, 112, 112)
+    """
+
+    out_channels: Count
+    bias: Flag = True
+
+    def _channels(self, shape: Shape) -> tuple[int, int, int]:
+        return self.out_channels, shape[0], 1
+
+    def _kernel(self) -> dict[str, Any]:
+        return {"kernel_size": 1}
+
+    def _has_bias(self) -> bool:
+        return self.bias
+
+
+@layer("local")
+class Local(SlidingKernel, frozen=True):
+    """Locally connected: a convolution with its own kernel and bias at each place (Taigman et al. 2014).
+
+    >>> Local(16, 9).output_shape((16, 63, 63))
+    (16, 55, 55)
+    """
+
+    out_channels: Count
+    kernel_size: PerAxis
+    stride: PerAxis = 1
+    padding: Padding = 0
+    bias: Flag = True
+
+    def _channels(self, shape: Shape) -> tuple[int, int, int]:
+        return self.out_channels, shape[0], 1
+
+    def _kernel(self) -> dict[str, Any]:
+        return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding}
+
+    def _has_bias(self) -> bool:
+        return self.bias
+
+    def _places(self, shape: Shape) -> tuple[tuple[str, int], ...]:
+        return places_of(self.output_shape(shape), "_out").groups[0]
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        (shape,) = inputs
+        places = self._places(shape)
+        weight = Weight("weight", (*self._weight(shape).factors, *places))
+        if not self.bias:
+            return (weight,)
+        return weight, Weight("bias", (("C_out", self.out_channels), *places), "bias")
+
+
+@layer("conv_transpose")
+class ConvTranspose(Layer, frozen=True):
+    """Transposed convolution, as `torch.nn.ConvTranspose2d` (Dumoulin & Visin 2016, chapter 4).
+
+    Its multiplications are one per weight and *input* place.
+
+    >>> ConvTranspose(32, 4, stride=2, padding=1).output_shape((16, 7, 7))
+    (32, 14, 14)
+    """
+
+    out_channels: Count
+    kernel_size: PerAxis
+    stride: PerAxis = 1
+    padding: NaturalPerAxis = 0
+    output_padding: NaturalPerAxis = 0
+    groups: Count = 1
+    bias: Flag = True
+    dilation: PerAxis = 1
+
+    def check(self) -> None:
+        check_groups(self.kind, self.groups, self.out_channels)
+
+    def windows(self, *inputs: Shape) -> tuple[Window, ...]:
+        rank = spatial_rank(self.kind, inputs[0])
+        kernel_size = per_axis(self.kernel_size, rank, "kernel_size", self.kind)
+        stride = per_axis(self.stride, rank, "stride", self.kind)
+        padding = per_axis(self.padding, rank, "padding", self.kind)
+        dilation = per_axis(self.dilation, rank, "dilation", self.kind)
+        return tuple(
+            Window(k, s, p, p, d, transposed=True)
+            for k, s, p, d in zip(kernel_size, stride, padding, dilation, strict=True)
+        )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        windows = self.windows(shape)
+        check_groups(self.kind, self.groups, shape[0])
+        extra = per_axis(self.output_padding, len(windows), "output_padding", self.kind)
+        for window, padding in zip(windows, extra, strict=True):
+            if padding >= max(window.stride, window.dilation) and padding:
+                raise LayerError(
+                    f"`output_padding` of `conv_transpose` must be below the stride or the dilation, got {padding}",
+                    argument="output_padding",
+                )
+        sizes = tuple(
+            transposed_size(n, window, padding)
+            for n, window, padding in zip(shape[1:], windows, extra, strict=True)
+        )
+        if min(sizes) < 1:
+            raise LayerError(
+                f"`conv_transpose` gives a map of {format_shape(sizes, cross='x')}",
+                argument="padding",
+                help="use less padding",
+            )
+        return (self.out_channels, *sizes)
+
+    def _weight(self, shape: Shape) -> Weight:
+        letters = kernel_letters(len(shape) - 1)
+        kernel = tuple((k, int(w.kernel_size)) for k, w in zip(letters, self.windows(shape), strict=True))
+        target = "C_out" if self.groups == 1 else "C_out/groups"
+        return Weight("weight", (*kernel, ("C_in", shape[0]), (target, self.out_channels // self.groups)))
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        weight = self._weight(inputs[0])
+        if not self.bias:
+            return (weight,)
+        return weight, Weight("bias", (("C_out", self.out_channels),), "bias")
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        macs = self._weight(inputs[0]).term * places_of(inputs[0], "_in")
+        if not self.bias:
+            return (("macs", macs),)
+        return ("macs", macs), ("bias", values_of(output, "_out"))

@@ -1,0 +1,84 @@
+"""Layers over vectors: fully connected, and the radial basis functions of LeNet-5."""
+
+from archcalc.layers.base import (
+    Count,
+    Flag,
+    Layer,
+    LayerError,
+    Operations,
+    Reach,
+    Weight,
+    Windows,
+    layer,
+    term,
+)
+from archcalc.shape import Shape, format_shape
+
+
+def _features(kind: str, shape: Shape) -> int:
+    if len(shape) != 1:
+        raise LayerError(
+            f"`{kind}` needs a vector, got a map of {format_shape(shape, cross='x')}",
+            label=format_shape(shape, cross="x"),
+            help=f"write `flatten -> {kind}(...)`",
+        )
+    return shape[0]
+
+
+@layer("fc")
+class FullyConnected(Layer, frozen=True):
+    """Fully connected layer, as `torch.nn.Linear`.
+
+    >>> FullyConnected(10).output_shape((84,))
+    (10,)
+    """
+
+    out_features: Count
+    bias: Flag = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        _features(self.kind, inputs[0])
+        return (self.out_features,)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        weight = Weight("weight", (("N_in", inputs[0][0]), ("N_out", self.out_features)))
+        if not self.bias:
+            return (weight,)
+        return weight, Weight("bias", (("N_out", self.out_features),), "bias")
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        macs = term(("N_in", inputs[0][0]), ("N_out", self.out_features))
+        if not self.bias:
+            return (("macs", macs),)
+        return ("macs", macs), ("bias", term(("N_out", self.out_features)))
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE
+
+
+@layer("rbf")
+class RadialBasis(Layer, frozen=True):
+    """Squared distances to fixed prototypes (LeCun et al. 1998, Section II.B, Equation 7).
+
+    The prototypes are set by hand and not trained: buffers, not parameters. A distance is a
+    subtraction, a multiplication and an addition per feature; none of them multiplies by a weight.
+
+    >>> RadialBasis(10).output_shape((84,))
+    (10,)
+    """
+
+    out_features: Count
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        _features(self.kind, inputs[0])
+        return (self.out_features,)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return (Weight("prototypes", (("N_in", inputs[0][0]), ("N_out", self.out_features)), "buffer"),)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        pairs = term(("N_in", inputs[0][0]), ("N_out", self.out_features))
+        return ("add", term(("2", 2)) * pairs), ("mul", pairs)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE

@@ -1,0 +1,134 @@
+"""Joins: several tensors in, one out. A join takes the current tensor only if it is written."""
+
+from typing import ClassVar
+
+from archcalc.layers.base import (
+    NO_OPERATIONS,
+    Dim,
+    Layer,
+    LayerError,
+    Operations,
+    Reach,
+    Weight,
+    Windows,
+    dim_index,
+    layer,
+    term,
+    values_of,
+)
+from archcalc.shape import Shape, format_shape
+
+
+class Join(Layer, frozen=True):
+    """What the joins share: no weights, every place stays where it is."""
+
+    is_join: ClassVar[bool] = True
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return ()
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME
+
+    def _several(self, inputs: tuple[Shape, ...]) -> None:
+        if len(inputs) < 2:
+            raise LayerError(
+                f"`{self.kind}` needs two tensors or more, got {len(inputs)}",
+                help=f"write `{self.kind}(identity, ...)` to join with the current tensor",
+            )
+
+    def _equal(self, inputs: tuple[Shape, ...]) -> Shape:
+        self._several(inputs)
+        for shape in inputs[1:]:
+            if shape != inputs[0]:
+                label = f"{format_shape(inputs[0], cross='x')} and {format_shape(shape, cross='x')}"
+                raise LayerError(f"`{self.kind}` needs equal shapes", label=label)
+        return inputs[0]
+
+    def _between(self, inputs: tuple[Shape, ...], output: Shape, category: str) -> Operations:
+        count = len(inputs) - 1
+        values = values_of(output)
+        return ((category, values if count == 1 else term(("(tensors-1)", count)) * values),)
+
+
+@layer("concat")
+class Concat(Join, frozen=True):
+    """Tensors one behind the other along `dim`; the other axes must agree.
+
+    >>> Concat().output_shape((64, 28, 28), (32, 28, 28))
+    (96, 28, 28)
+    """
+
+    dim: Dim = "channels"
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        self._several(inputs)
+        axis = dim_index(self.dim, inputs[0], self.kind)
+        first = inputs[0]
+        for shape in inputs[1:]:
+            if shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+                label = f"{format_shape(first, cross='x')} and {format_shape(shape, cross='x')}"
+                raise LayerError(f"`concat` needs tensors that differ only in their {self.dim}", label=label)
+        return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME if self.dim == "channels" else Reach.MOVED
+
+
+@layer("add")
+class Add(Join, frozen=True):
+    """Sum of tensors of equal shape.
+
+    >>> Add().output_shape((64, 28, 28), (64, 28, 28))
+    (64, 28, 28)
+    """
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self._equal(inputs)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return self._between(inputs, output, "add")
+
+
+@layer("mul")
+class Mul(Join, frozen=True):
+    """Product of tensors; an axis of size 1 stretches, as in squeeze-and-excitation (Hu et al. 2017).
+
+    >>> Mul().output_shape((64, 28, 28), (64, 1, 1))
+    (64, 28, 28)
+    """
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        self._several(inputs)
+        output = inputs[0]
+        for shape in inputs[1:]:
+            if len(shape) != len(output) or any(
+                a != b and 1 not in (a, b) for a, b in zip(shape, output, strict=True)
+            ):
+                label = f"{format_shape(inputs[0], cross='x')} and {format_shape(shape, cross='x')}"
+                raise LayerError("`mul` needs equal shapes, or axes of size 1", label=label)
+            output = tuple(map(max, shape, output))
+        return output
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return self._between(inputs, output, "mul")
+
+
+@layer("sub")
+class Sub(Join, frozen=True):
+    """Difference of two tensors of equal shape.
+
+    >>> Sub().output_shape((4096,), (4096,))
+    (4096,)
+    """
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs) != 2:
+            raise LayerError(f"`sub` needs two tensors, got {len(inputs)}", help="write `sub(a, b)`")
+        return self._equal(inputs)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return self._between(inputs, output, "add")

@@ -1,0 +1,230 @@
+"""Normalisations, and the per-channel scale of ConvNeXt."""
+
+from fractions import Fraction
+
+from archcalc.layers.base import (
+    Count,
+    Dim,
+    Flag,
+    Layer,
+    LayerError,
+    Operations,
+    Reach,
+    Real,
+    Term,
+    Weight,
+    Windows,
+    choice,
+    layer,
+    per_value,
+    term,
+    values_of,
+)
+from archcalc.shape import Shape
+from typing import Annotated
+
+
+class Normalisation(Layer, frozen=True):
+    """What the normalisations share: the shape stays."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+
+def _scale_and_shift(shape: Shape, bias: bool = True) -> tuple[Weight, ...]:
+    channels = (("C", shape[0]),)
+    weight = Weight("weight", channels, "norm")
+    return (weight, Weight("bias", channels, "norm")) if bias else (weight,)
+
+
+def _statistics(values: Term, groups: Term) -> Operations:
+    """Mean, variance and normalisation, computed at inference: a sum, a difference, a square and a
+    sum of squares, and a scaling per value; two divisions, an addition and a root per group."""
+    return (
+        ("add", term(("3", 3)) * values),
+        ("mul", term(("2", 2)) * values),
+        ("div", term(("2", 2)) * groups),
+        ("add", groups),
+        ("sqrt", groups),
+    )
+
+
+@layer("bn")
+class BatchNorm(Normalisation, frozen=True):
+    """Batch normalisation, as `torch.nn.BatchNorm2d` (Ioffe & Szegedy 2015, Algorithm 1).
+
+    Gamma and beta are parameters, the running mean and variance buffers. At inference it is one
+    multiplication and one addition per value.
+
+    >>> [(w.role, w.term.value) for w in BatchNorm().weights((64, 56, 56))]
+    [('norm', 64), ('norm', 64), ('buffer', 64), ('buffer', 64)]
+    """
+
+    eps: Real = Fraction(1, 100_000)
+    momentum: Real = Fraction(1, 10)
+    affine: Flag = True
+    track_running_stats: Flag = True
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        channels = (("C", inputs[0][0]),)
+        trained = _scale_and_shift(inputs[0]) if self.affine else ()
+        if not self.track_running_stats:
+            return trained
+        return (
+            *trained,
+            Weight("running_mean", channels, "buffer"),
+            Weight("running_var", channels, "buffer"),
+        )
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return per_value(output, mul=1, add=1)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME if self.track_running_stats else Reach.WHOLE
+
+
+@layer("lrn")
+class LocalResponseNorm(Normalisation, frozen=True):
+    """Local response normalisation across channels, as `torch.nn.LocalResponseNorm`.
+
+    Krizhevsky et al. 2012, Section 3.3: per value a square, `size - 1` additions, a scaling, an
+    addition of `k`, a power, a division.
+    """
+
+    size: Count
+    alpha: Real = Fraction(1, 10_000)
+    beta: Real = Fraction(3, 4)
+    k: Real = 1
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return per_value(output, mul=2, add=self.size, special=1, div=1)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME
+
+
+@layer("layer_norm")
+class LayerNorm(Normalisation, frozen=True):
+    """Layer normalisation (Ba et al. 2016, Section 3).
+
+    Over all axes, with a scale and a shift for every value, as `torch.nn.LayerNorm` of the whole shape;
+    or with `dim="channels"` over the channels at each place, with a scale and a shift per channel, as
+    in ConvNeXt (Liu et al. 2022).
+    """
+
+    dim: Annotated[str, choice("all", "channels")] = "all"
+    eps: Real = Fraction(1, 100_000)
+    elementwise_affine: Flag = True
+    bias: Flag = True
+
+    def _scaled(self, shape: Shape) -> Shape:
+        return shape if self.dim == "all" else shape[:1]
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        if not self.elementwise_affine:
+            return ()
+        factors = tuple(
+            factor for group in values_of(self._scaled(inputs[0])).groups for factor in group
+        )
+        weight = Weight("weight", factors, "norm")
+        return (weight, Weight("bias", factors, "norm")) if self.bias else (weight,)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        values = values_of(output)
+        groups = 1 if self.dim == "all" else values.value // output[0]
+        affine = per_value(output, mul=1, add=int(self.bias)) if self.elementwise_affine else ()
+        return *_statistics(values, term(("groups", groups))), *affine
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME if self.dim == "channels" else Reach.WHOLE
+
+
+@layer("group_norm")
+class GroupNorm(Normalisation, frozen=True):
+    """Group normalisation, as `torch.nn.GroupNorm` (Wu & He 2018)."""
+
+    num_groups: Count
+    eps: Real = Fraction(1, 100_000)
+    affine: Flag = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if inputs[0][0] % self.num_groups:
+            raise LayerError(
+                f"`num_groups` of `group_norm` must divide the channels, but {self.num_groups} does not "
+                f"divide {inputs[0][0]}",
+                argument="num_groups",
+            )
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return _scale_and_shift(inputs[0]) if self.affine else ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        affine = per_value(output, mul=1, add=1) if self.affine else ()
+        return *_statistics(values_of(output), term(("groups", self.num_groups))), *affine
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE
+
+
+@layer("instance_norm")
+class InstanceNorm(Normalisation, frozen=True):
+    """Instance normalisation, as `torch.nn.InstanceNorm2d` (Ulyanov et al. 2016)."""
+
+    eps: Real = Fraction(1, 100_000)
+    affine: Flag = False
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return _scale_and_shift(inputs[0]) if self.affine else ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        affine = per_value(output, mul=1, add=1) if self.affine else ()
+        return *_statistics(values_of(output), term(("C", output[0]))), *affine
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE
+
+
+@layer("grn")
+class GlobalResponseNorm(Normalisation, frozen=True):
+    """Global response normalisation (Woo et al. 2023, Section 3, Algorithm 1).
+
+    The L2 norm of each map (a square and a sum per value, a root per channel), divided by the mean of
+    the norms; then `gamma * (x * n) + beta + x`, two multiplications and two additions per value.
+    """
+
+    eps: Real = Fraction(1, 1_000_000)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return _scale_and_shift(inputs[0])
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        channels = term(("C", output[0]))
+        return (
+            *per_value(output, mul=3, add=3),
+            ("sqrt", channels),
+            ("add", term(("2", 2)) * channels),
+            ("div", channels),
+        )
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE
+
+
+@layer("layer_scale")
+class LayerScale(Normalisation, frozen=True):
+    """A trained factor for each channel (Touvron et al. 2021, CaiT, Section 2)."""
+
+    init_value: Real = Fraction(1, 1_000_000)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return (Weight("weight", (("C", inputs[0][0]),)),)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return per_value(output, mul=1)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME

@@ -1,0 +1,115 @@
+"""Layers that only rearrange values: nothing is computed, and no value is lost."""
+
+from typing import Annotated
+
+from archcalc.layers.base import (
+    NO_OPERATIONS,
+    Count,
+    Extent,
+    Layer,
+    LayerError,
+    Operations,
+    Reach,
+    Weight,
+    Windows,
+    layer,
+    read_natural,
+    values_of,
+)
+from archcalc.shape import Shape, format_shape
+
+
+class Rearrangement(Layer, frozen=True):
+    """What they share: no weights, no operations."""
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.MOVED
+
+
+@layer("flatten")
+class Flatten(Rearrangement, frozen=True):
+    """All values as one vector.
+
+    >>> Flatten().output_shape((512, 7, 7))
+    (25088,)
+    """
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return (values_of(inputs[0]).value,)
+
+
+@layer("reshape")
+class Reshape(Rearrangement, frozen=True):
+    """The same values in order, in another shape.
+
+    >>> Reshape((128, 7, 7)).output_shape((6272,))
+    (128, 7, 7)
+    """
+
+    shape: Extent
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        have, want = values_of(inputs[0]).value, values_of(self.shape).value
+        if have != want:
+            raise LayerError(
+                f"`reshape` keeps the number of values, but {format_shape(inputs[0], cross='x')} has "
+                f"{have:,} and {format_shape(self.shape, cross='x')} has {want:,}",
+                argument="shape",
+            )
+        return self.shape
+
+
+def read_dims(value: object) -> tuple[int, ...]:
+    if not isinstance(value, tuple | list):
+        raise LayerError("needs a list of axes, such as [1, 2, 0]")
+    dims = tuple(read_natural(item) for item in value)
+    if sorted(dims) != list(range(len(dims))):
+        raise LayerError(f"needs every axis from 0 once, got {list(dims)[:8]}")
+    return dims
+
+
+@layer("permute")
+class Permute(Rearrangement, frozen=True):
+    """The axes in another order, as `torch.permute` without the batch: 0 is the channels.
+
+    >>> Permute((1, 2, 0)).output_shape((3, 32, 48))
+    (32, 48, 3)
+    """
+
+    dims: Annotated[tuple[int, ...], read_dims]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if len(self.dims) != len(inputs[0]):
+            raise LayerError(
+                f"`permute` names {len(self.dims)} axes of {len(inputs[0])}", argument="dims"
+            )
+        return tuple(inputs[0][axis] for axis in self.dims)
+
+
+@layer("channel_shuffle")
+class ChannelShuffle(Rearrangement, frozen=True):
+    """The channels of `groups` groups, interleaved (Zhang et al. 2017, Section 3.1).
+
+    >>> ChannelShuffle(2).output_shape((116, 28, 28))
+    (116, 28, 28)
+    """
+
+    groups: Count
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if inputs[0][0] % self.groups:
+            raise LayerError(
+                f"`groups` of `channel_shuffle` must divide the channels, but {self.groups} does not "
+                f"divide {inputs[0][0]}",
+                argument="groups",
+            )
+        return inputs[0]
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME

@@ -1,0 +1,188 @@
+"""Layers that change a map's size without weights: upsampling, padding, cropping, slicing."""
+
+from fractions import Fraction
+from typing import Annotated, Any
+
+from archcalc.layers.base import (
+    NO_OPERATIONS,
+    Dim,
+    Layer,
+    LayerError,
+    Natural,
+    Number,
+    Operations,
+    PerAxis,
+    Reach,
+    SignedPadding,
+    Weight,
+    Windows,
+    choice,
+    dim_index,
+    layer,
+    optional,
+    per_axis,
+    per_value,
+    read_dim,
+    read_per_axis,
+    read_scale,
+    spatial_rank,
+)
+from archcalc.shape import Shape, Window, format_shape
+
+
+@layer("upsample")
+class Upsample(Layer, frozen=True):
+    """A larger map, as `torch.nn.Upsample`: to a `size`, or by a `scale_factor`.
+
+    `nearest` copies; `bilinear` weighs the two nearest values along each axis (without aligned
+    corners): with `r` axes, `2^r` multiplications and one addition less per value.
+
+    >>> Upsample(scale_factor=2).output_shape((256, 13, 26))
+    (256, 26, 52)
+    """
+
+    size: Annotated[int | tuple[int, ...] | None, optional(read_per_axis)] = None
+    scale_factor: Annotated[Number | tuple[Number, ...] | None, optional(read_scale)] = None
+    mode: Annotated[str, choice("nearest", "bilinear")] = "nearest"
+
+    def check(self) -> None:
+        if (self.size is None) == (self.scale_factor is None):
+            raise LayerError(
+                "`upsample` takes one of `size` and `scale_factor`",
+                help="write `upsample(scale_factor=2)` or `upsample(size=28)`",
+            )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        rank = spatial_rank(self.kind, shape)
+        if self.size is not None:
+            return (shape[0], *per_axis(self.size, rank, "size", self.kind))
+        factors = per_axis(self.scale_factor, rank, "scale_factor", self.kind)
+        sizes = tuple(int(n * factor // 1) for n, factor in zip(shape[1:], factors, strict=True))
+        if min(sizes) < 1:
+            raise LayerError("`upsample` leaves nothing of its input", argument="scale_factor")
+        return (shape[0], *sizes)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        if self.mode == "nearest":
+            return NO_OPERATIONS
+        taps = 2 ** (len(output) - 1)
+        return per_value(output, mul=taps, add=taps - 1)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        windows = []
+        for n, m in zip(inputs[0][1:], self.output_shape(*inputs)[1:], strict=True):
+            scale = Fraction(m, n)
+            if self.mode == "nearest" or scale == 1:
+                windows.append(Window(scale, scale, transposed=True))
+            else:
+                windows.append(Window(2 * scale, scale, scale / 2, scale / 2, transposed=True))
+        return tuple(windows)
+
+
+class Placement(Layer, frozen=True):
+    """What padding, cropping and slicing share: values are kept, not computed with."""
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def _ends(self, shape: Shape) -> list[tuple[int, int]]:
+        """What is added before and after, for every axis, channels first; negative: cut off."""
+        raise NotImplementedError
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        ends = self._ends(shape)
+        output = tuple(n + before + after for n, (before, after) in zip(shape, ends, strict=True))
+        if min(output) < 1 or any(n + min(b, 0) + min(a, 0) < 0 for n, (b, a) in zip(shape, ends, strict=True)):
+            raise LayerError(
+                f"`{self.kind}` leaves nothing of its input", label=format_shape(shape, cross="x")
+            )
+        return output
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return tuple(Window(1, 1, before, after) for before, after in self._ends(inputs[0])[1:]) or Reach.SAME
+
+
+@layer("pad")
+class Pad(Placement, frozen=True):
+    """Zeros around a map; negative numbers crop. With `dim`, `[begin, end]` of that axis alone.
+
+    >>> Pad((0, 64), dim="channels").output_shape((64, 28, 28))
+    (128, 28, 28)
+    """
+
+    padding: SignedPadding
+    dim: Annotated[str | None, optional(read_dim)] = None
+
+    def _ends(self, shape: Shape) -> list[tuple[int, int]]:
+        padding: Any = self.padding
+        if self.dim is None:
+            rank = spatial_rank(self.kind, shape)
+            entries = per_axis(padding, rank, "padding", self.kind)
+            return [(0, 0), *(entry if isinstance(entry, tuple) else (entry, entry) for entry in entries)]
+        axis = dim_index(self.dim, shape, self.kind)
+        if not isinstance(padding, tuple) or len(padding) != 2 or any(isinstance(e, tuple) for e in padding):
+            raise LayerError(
+                "`padding` of `pad` with a `dim` needs `[begin, end]` of that axis", argument="padding"
+            )
+        ends = [(0, 0)] * len(shape)
+        ends[axis] = padding
+        return ends
+
+
+@layer("crop")
+class Crop(Placement, frozen=True):
+    """The middle of a map; of an odd remainder, the larger part is cut at the end.
+
+    >>> Crop((56, 40)).output_shape((512, 64, 64))
+    (512, 56, 40)
+    """
+
+    size: PerAxis
+
+    def _ends(self, shape: Shape) -> list[tuple[int, int]]:
+        rank = spatial_rank(self.kind, shape)
+        ends = [(0, 0)]
+        for n, want in zip(shape[1:], per_axis(self.size, rank, "size", self.kind), strict=True):
+            if want > n:
+                raise LayerError(
+                    f"`crop` cannot enlarge: {want} of {n}",
+                    argument="size",
+                    label=format_shape(shape, cross="x"),
+                    help="use `pad`",
+                )
+            before = (n - want) // 2
+            ends.append((-before, want + before - n))
+        return ends
+
+
+@layer("slice")
+class Slice(Placement, frozen=True):
+    """The values from `start` to `end` (without it) along `dim`. Two slices in a join split a tensor.
+
+    >>> Slice(0, 58).output_shape((116, 28, 28))
+    (58, 28, 28)
+    """
+
+    start: Natural
+    end: Natural
+    dim: Dim = "channels"
+
+    def _ends(self, shape: Shape) -> list[tuple[int, int]]:
+        axis = dim_index(self.dim, shape, self.kind)
+        if not self.start < self.end <= shape[axis]:
+            raise LayerError(
+                f"`slice` from {self.start} to {self.end} does not lie within {shape[axis]} {self.dim}",
+                argument="end",
+                label=format_shape(shape, cross="x"),
+            )
+        ends = [(0, 0)] * len(shape)
+        ends[axis] = (-self.start, self.end - shape[axis])
+        return ends

@@ -1,0 +1,93 @@
+"""Shapes, windows, and the only output-size formula.
+
+A shape is per sample, channels first: `(C, H, W)` for an image, `(C,)` after `flatten`. The batch is
+no part of it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from msgspec import Struct
+
+Shape = tuple[int, ...]
+
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+"""Names of the spatial axes, by their number."""
+
+SYMBOLS = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+"""Letters for the spatial axes in formulas, by their number."""
+
+
+class Window(Struct, frozen=True, gc=False):
+    """What one output value sees along one axis.
+
+    A sliding window reads `kernel_size` inputs, `dilation` apart, and moves by `stride`; `before` and
+    `after` are the padding at the two ends (negative: cropped). With `transposed`, the stride is that
+    of the output: each input spreads over `kernel_size` outputs.
+    """
+
+    kernel_size: int | Fraction
+    stride: int | Fraction = 1
+    before: int | Fraction = 0
+    after: int | Fraction = 0
+    dilation: int = 1
+    transposed: bool = False
+
+    @property
+    def extent(self) -> int | Fraction:
+        """The inputs from the first to the last tap, holes included."""
+        return self.dilation * (self.kernel_size - 1) + 1
+
+
+def output_size(n: int, window: Window, ceil_mode: bool = False) -> int:
+    """The number of places of a sliding window over `n` values.
+
+    `floor((n + before + after - d(k-1) - 1) / s) + 1`; in ceil mode the quotient is rounded up, and
+    a last window that would start in the padding at the end is dropped, as in Caffe and PyTorch.
+    The result is below 1 if the window does not fit.
+
+    >>> output_size(224, Window(7, 2, 3, 3))
+    112
+    >>> output_size(112, Window(3, 2), ceil_mode=True)
+    56
+    """
+    stride = int(window.stride)
+    room = n + int(window.before) + int(window.after) - int(window.extent)
+    if not ceil_mode:
+        return room // stride + 1
+    size = -(-room // stride) + 1
+    if (size - 1) * stride >= n + int(window.before):
+        size -= 1
+    return size
+
+
+def transposed_size(n: int, window: Window, output_padding: int = 0) -> int:
+    """The output size of a transposed convolution over `n` values.
+
+    `(n-1)s - before - after + d(k-1) + output_padding + 1` (Dumoulin & Visin 2016, Relationship 14).
+
+    >>> transposed_size(7, Window(4, 2, 1, 1, transposed=True))
+    14
+    """
+    return int((n - 1) * window.stride - window.before - window.after + window.extent + output_padding)
+
+
+def same_padding(n: int, kernel_size: int, stride: int, dilation: int) -> tuple[int, int]:
+    """Padding that gives `ceil(n / stride)` places; the larger half at the end.
+
+    TensorFlow's SAME and ONNX's SAME_UPPER: the total is `max((out-1)s + d(k-1) + 1 - n, 0)`.
+
+    >>> same_padding(224, 3, 2, 1)
+    (0, 1)
+    """
+    places = -(-n // stride)
+    total = max((places - 1) * stride + dilation * (kernel_size - 1) + 1 - n, 0)
+    return total // 2, total - total // 2
+
+
+def format_shape(shape: Shape, layout: str = "chw", cross: str = "×") -> str:
+    """A shape as people write it: `64×56×56`, or `56×56×64` in the layout `hwc`."""
+    if layout == "hwc":
+        shape = shape[1:] + shape[:1]
+    return cross.join(str(n) for n in shape)

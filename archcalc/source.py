@@ -1,0 +1,187 @@
+"""Source texts, places in them, and the diagnostics that point at them.
+
+Knows nothing of networks or of the language: whatever reads text (an `.arch` file, an option of the
+command line, an expectation) reports its mistakes through these types.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+MAX_LINE_SHOWN = 160
+"""Longer source lines are shown only around the place in question."""
+
+MAX_REPORTED = 20
+"""Further diagnostics of one run are counted, not shown."""
+
+
+class Source(Struct, eq=False):
+    """A text and the name under which people know it.
+
+    `name` is what diagnostics show (`specs/vgg.arch`, `--set`), `path` the file, if it is one.
+    """
+
+    name: str
+    text: str
+    path: Path | None = None
+    _line_starts: list[int] = []
+
+    def _starts(self) -> list[int]:
+        if not self._line_starts:
+            starts = [0]
+            find = self.text.find
+            at = find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = find("\n", at + 1)
+            self._line_starts = starts
+        return self._line_starts
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset, both counted from 1."""
+        starts = self._starts()
+        line = bisect.bisect_right(starts, offset)
+        return line, offset - starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """The text of a line (counted from 1), without its end."""
+        starts = self._starts()
+        end = starts[number] - 1 if number < len(starts) else len(self.text)
+        return self.text[starts[number - 1] : end].rstrip("\r")
+
+
+class Span(Struct, frozen=True, gc=False):
+    """A piece of a source: the offsets `start` to `end`, without `end`."""
+
+    source: Source
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        line, column = self.source.position(self.start)
+        return f"{self.source.name}:{line}:{column}"
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+
+class CallSite(Struct, frozen=True, gc=False):
+    """One call of a block: where it stands, and the call in whose body it stands."""
+
+    block: str
+    span: Span
+    outer: CallSite | None = None
+
+    def chain(self) -> list[CallSite]:
+        """This call and those around it, innermost first."""
+        calls: list[CallSite] = []
+        call: CallSite | None = self
+        while call is not None:
+            calls.append(call)
+            call = call.outer
+        return calls
+
+
+class Note(Struct, frozen=True):
+    """A fact that helps to understand a diagnostic, with its own place if it has one."""
+
+    message: str
+    span: Span | None = None
+
+
+class Diagnostic(Struct, frozen=True):
+    """One mistake: what is wrong, where, the facts around it, and what to change.
+
+    `message` stands alone; `label` is the short text beside the caret; `notes` are facts; `help` is a
+    change that the reader can make. (The division is rustc's.)
+    """
+
+    message: str
+    span: Span | None = None
+    label: str = ""
+    notes: tuple[Note, ...] = ()
+    help: str = ""
+
+    def render(self) -> str:
+        """The diagnostic as text for a terminal, ending without a newline."""
+        lines = [f"error: {self.message}"]
+        if self.span is not None:
+            lines += _excerpt(self.span, self.label)
+        for note in self.notes:
+            place = f" ({note.span})" if note.span is not None else ""
+            lines.append(f"note: {note.message}{place}")
+        if self.help:
+            lines.append(f"help: {self.help}")
+        return "\n".join(lines)
+
+
+class ArchError(Exception):
+    """The input is wrong. `diagnostics` says what, where, and what to do; `str()` renders them."""
+
+    def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic]) -> None:
+        if isinstance(diagnostics, Diagnostic):
+            diagnostics = [diagnostics]
+        self.diagnostics: Sequence[Diagnostic] = tuple(diagnostics)
+        super().__init__(self.diagnostics)
+
+    def __str__(self) -> str:
+        shown = [diagnostic.render() for diagnostic in self.diagnostics[:MAX_REPORTED]]
+        hidden = len(self.diagnostics) - len(shown)
+        if hidden:
+            shown.append(f"... and {hidden} more")
+        return "\n\n".join(shown)
+
+
+def error(
+    message: str,
+    span: Span | None = None,
+    *,
+    label: str = "",
+    notes: Iterable[Note] = (),
+    help: str = "",
+) -> ArchError:
+    """An `ArchError` of one diagnostic, ready to be raised."""
+    return ArchError(Diagnostic(message, span, label, tuple(notes), help))
+
+
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """A help text with the known names that `name` may have meant, or the empty string."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    if not close:
+        return ""
+    quoted = [f"`{candidate}`" for candidate in close]
+    return "did you mean " + (" or ".join(quoted)) + "?"
+
+
+def shorten(text: str, limit: int = 60) -> str:
+    """`text` on one line, cut to at most `limit` characters and printable everywhere."""
+    clean = "".join(c if c.isprintable() else "?" for c in text[: limit + 1])
+    return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+
+
+def _excerpt(span: Span, label: str) -> list[str]:
+    line_number, column = span.source.position(span.start)
+    line = span.source.line(line_number)
+    length = max(1, min(span.end - span.start, len(line) - column + 1))
+    offset = column - 1
+    if len(line) > MAX_LINE_SHOWN:
+        first = max(0, offset - MAX_LINE_SHOWN // 3)
+        line = line[first : first + MAX_LINE_SHOWN]
+        offset -= first
+        length = min(length, max(1, len(line) - offset))
+    shown = "".join(c if c.isprintable() else (" " if c == "\t" else "?") for c in line)
+    gutter = " " * len(str(line_number))
+    caret = " " * offset + "^" * length
+    return [
+        f"{gutter}--> {span}",
+        f"{gutter} |",
+        f"{line_number} | {shown}".rstrip(),
+        f"{gutter} | {caret} {label}".rstrip(),
+    ]
