@@ -1,0 +1,47 @@
+"""archcalc: what a convolutional network costs, exactly, and why.
+
+The names below are the public interface; they load what they need when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from archcalc.builder import NetworkBuilder as NetworkBuilder
+    from archcalc.layers.base import LayerError as LayerError
+    from archcalc.library import load as load
+    from archcalc.library import loads as loads
+    from archcalc.network import Network as Network
+    from archcalc.network import Node as Node
+    from archcalc.profile import LayerProfile as LayerProfile
+    from archcalc.profile import Profile as Profile
+    from archcalc.profile import Totals as Totals
+    from archcalc.profile import profile as profile
+    from archcalc.source import ArchError as ArchError
+
+_HOMES = {
+    "ArchError": "archcalc.source",
+    "LayerError": "archcalc.layers.base",
+    "LayerProfile": "archcalc.profile",
+    "Network": "archcalc.network",
+    "NetworkBuilder": "archcalc.builder",
+    "Node": "archcalc.network",
+    "Profile": "archcalc.profile",
+    "Totals": "archcalc.profile",
+    "load": "archcalc.library",
+    "loads": "archcalc.library",
+    "profile": "archcalc.profile",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module `archcalc` has no attribute `{name}`")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -14,8 +14,11 @@ MAX_CALLS = 60
 """Block and function calls inside one another."""
 
 MAX_NODES = 150_000
-MAX_STEPS = 1_000_000
-"""Statements that one net may run."""
+MAX_STEPS = 300_000
+"""Statements and calls that one net may run; long lists count as steps too."""
 
 MAX_VALUES = 100_000
 """Values in a list, nested ones included."""
+
+MAX_DEPTH = 8
+"""Lists inside one another."""

@@ -106,6 +106,8 @@ class Flow(Statement, gc=False, eq=False):
     binds: str = ""
     name: str = ""
     name_span: Span | None = None
+    # resolved
+    in_loop: bool = False
 
 
 class If(Statement, gc=False, eq=False):

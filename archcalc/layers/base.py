@@ -393,11 +393,44 @@ class Layer(Struct, frozen=True, cache_hash=True):
         return f"{self.kind}({', '.join(arguments)})" if arguments else self.kind
 
 
+class Input(Layer, frozen=True):
+    """Where tensors enter a network. No layer kind: it computes nothing and is not called like one."""
+
+    kind: ClassVar[str] = "input"
+    family: ClassVar[str] = "input"
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+    shape: Shape
+
+    def check(self) -> None:
+        try:
+            force_setattr(self, "shape", read_shape(self.shape))
+        except LayerError as problem:
+            raise LayerError(f"`input` {problem.message}", argument="shape", help=problem.help) from None
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME
+
+    def __str__(self) -> str:
+        return f"input({format_argument(self.shape)})"
+
+
 FACTS = ("output_shape", "weights", "operations", "windows")
 
 _KINDS: dict[str, type[Layer]] = {}
 KINDS: Mapping[str, type[Layer]] = _KINDS
 """Every layer kind, by the name the language calls it."""
+
+FAMILIES: set[str] = {"input"}
+"""The families of layer kinds: the files they stand in."""
 
 L = TypeVar("L", bound=type[Layer])
 
@@ -413,6 +446,7 @@ def layer(kind: str) -> Callable[[L], L]:
             raise TypeError(f"layer kind `{kind}` is defined twice")
         cls.kind = kind
         cls.family = cls.__module__.rpartition(".")[2]
+        FAMILIES.add(cls.family)
         cls.parameters = _parameters(cls)
         _KINDS[kind] = cls
         return cls

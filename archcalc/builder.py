@@ -1,0 +1,233 @@
+"""Building a network, node by node: what the elaborator does for a spec, and anyone can do in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from archcalc.language.limits import MAX_NODES
+from archcalc.layers.base import Input, Layer, LayerError, facts
+from archcalc.network import Group, Network, Node
+from archcalc.source import ArchError, CallSite, Diagnostic, Source, Span, error
+
+if TYPE_CHECKING:
+    from archcalc.language.syntax import Expect
+
+
+class Scope:
+    """The names within one block call, group or network: counters by kind, and what is taken."""
+
+    __slots__ = ("counters", "labels", "prefix", "taken")
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.counters: dict[str, int] = {}
+        self.labels: dict[str, int] = {}
+        self.taken: dict[str, Span | None] = {}
+
+    def count(self, kind: str) -> str:
+        """The next name of a kind: `conv2`; after a digit the counter is set off, `relu6_1`."""
+        return _next(self.counters, kind)
+
+    def count_label(self, label: str) -> str:
+        """The next name of a label that stands in a loop: `stage2`."""
+        return _next(self.labels, label)
+
+
+def _next(counters: dict[str, int], name: str) -> str:
+    count = counters.get(name, 0) + 1
+    counters[name] = count
+    return f"{name}_{count}" if name[-1].isdigit() else f"{name}{count}"
+
+
+class NameTaken(LayerError):
+    """Two nodes of one path. `span` is where the first one stands."""
+
+    def __init__(self, name: str, span: Span | None) -> None:
+        super().__init__(f"there is a `{name}` already", help="give one of them another label")
+        self.span = span
+
+
+class OpenGroup:
+    """A group whose nodes are being added."""
+
+    __slots__ = ("kind", "name", "outer", "slot", "span", "start")
+
+    def __init__(self, name: str, kind: str, span: Span | None, outer: Scope, slot: int, start: int) -> None:
+        self.name = name
+        self.kind = kind
+        self.span = span
+        self.outer = outer
+        self.slot = slot
+        self.start = start
+
+
+class NetworkBuilder:
+    """Builds a `Network` without any `.arch` text.
+
+    >>> from archcalc import NetworkBuilder
+    >>> from archcalc.layers.conv import Conv
+    >>> from archcalc.layers.activation import ReLU
+    >>> build = NetworkBuilder("tiny")
+    >>> x = build.input((3, 32, 32))
+    >>> with build.group("stem"):
+    ...     x = build.add(Conv(16, 3, padding=1), x)
+    ...     x = build.add(ReLU(), x)
+    >>> network = build.finish(x)
+    >>> [node.name for node in network.layers]
+    ['stem/conv1', 'stem/relu1']
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[Node] = []
+        self.groups: list[Group | None] = []
+        self.scope = Scope("")
+        self.sharing: tuple[object, int] | None = None
+        """While a shared block is built: what identifies it, and how long the path of this call is."""
+        self._owners: dict[tuple[object, str], Node] = {}
+
+    def input(self, shape: Sequence[int], name: str = "input", span: Span | None = None) -> Node:
+        """An input of a shape per sample, channels first. Raises `LayerError` for a bad shape."""
+        return self.add(Input(tuple(shape)), name=name, span=span)
+
+    def add(
+        self,
+        layer: Layer,
+        *inputs: Node,
+        name: str = "",
+        span: Span | None = None,
+        calls: CallSite | None = None,
+    ) -> Node:
+        """A layer applied to tensors; without a name it gets its kind and a counter.
+
+        Raises `LayerError` if the shapes do not fit or the name is taken.
+        """
+        found = facts(layer, tuple([node.facts.output for node in inputs]))
+        scope = self.scope
+        counted = scope.count(layer.kind)
+        local = name or counted
+        if local in scope.taken:
+            raise NameTaken(scope.prefix + local, scope.taken[local])
+        scope.taken[local] = span
+        if len(self.nodes) >= MAX_NODES:
+            raise error(f"a network has more than {MAX_NODES:,} nodes", span)
+        node = Node(len(self.nodes), scope.prefix + local, layer, inputs, found, span, calls)
+        if self.sharing is not None and found.weights:
+            self._share(node)
+        self.nodes.append(node)
+        return node
+
+    def _share(self, node: Node) -> None:
+        assert self.sharing is not None
+        block, length = self.sharing
+        path = node.name[length:]
+        owner = self._owners.setdefault((block, path), node)
+        if owner is node:
+            return
+        mine = [(weight.name, weight.shape) for weight in node.facts.weights]
+        theirs = [(weight.name, weight.shape) for weight in owner.facts.weights]
+        if mine != theirs:
+            shapes = " and ".join(
+                ", ".join("x".join(map(str, shape)) for _, shape in weights) for weights in (theirs, mine)
+            )
+            raise LayerError(
+                f"calls of a shared block need equal parameters, but those of `{path}` differ",
+                label=shapes,
+                help="give the calls inputs with the same channels, or drop `shared`",
+            )
+        node.shares = owner
+
+    @contextmanager
+    def group(self, name: str) -> Iterator[None]:
+        """A labelled group: what is added inside has `name/` before its own name."""
+        group = self.enter(name)
+        yield
+        self.leave(group, self.nodes[-1] if len(self.nodes) > group.start else None)
+
+    def enter(self, label: str, block: str = "", span: Span | None = None) -> OpenGroup:
+        """Open a group. The call of a block is counted among its kind, even if it has a label."""
+        outer = self.scope
+        counted = outer.count(block) if block else ""
+        name = label or counted
+        if name in outer.taken:
+            raise NameTaken(outer.prefix + name, outer.taken[name])
+        outer.taken[name] = span
+        path = outer.prefix + name
+        self.scope = Scope(path + "/")
+        self.groups.append(None)
+        return OpenGroup(path, block or "group", span, outer, len(self.groups) - 1, len(self.nodes))
+
+    def leave(self, group: OpenGroup, output: Node | None) -> None:
+        """Close a group; a group without nodes leaves no trace."""
+        self.scope = group.outer
+        stop = len(self.nodes)
+        if output is not None and stop > group.start:
+            self.groups[group.slot] = Group(group.name, group.kind, group.start, stop, output, group.span)
+
+    def finish(
+        self,
+        output: Node | None = None,
+        *,
+        outputs: Mapping[str, Node] | None = None,
+        heads: Mapping[str, Node] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        expectations: tuple[Expect, ...] = (),
+        overridden: bool = False,
+        source: Source | None = None,
+    ) -> Network:
+        """The network. Raises `ArchError` if a node reaches neither a result nor a head."""
+        results = dict(outputs or {})
+        if output is not None:
+            results["output"] = output
+        heads = dict(heads or {})
+        if not any(not node.is_input for node in self.nodes):
+            raise error(f"`{self.name}` has no layers")
+        needed = self._reaching(results.values())
+        trained = self._reaching(heads.values())
+        dead = [
+            node for node, is_needed, is_trained in zip(self.nodes, needed, trained, strict=True)
+            if not (is_needed or is_trained)
+        ]  # fmt: skip
+        if dead:
+            raise ArchError(_unused(dead))
+        for node, is_needed in zip(self.nodes, needed, strict=True):
+            node.training = not is_needed
+        return Network(
+            self.name,
+            tuple(self.nodes),
+            tuple(group for group in self.groups if group is not None),
+            results,
+            heads,
+            parameters or {},
+            expectations,
+            overridden,
+            source,
+        )
+
+    def _reaching(self, results: Iterable[Node]) -> list[bool]:
+        """For each node, whether one of the results depends on it."""
+        reaching = [False] * len(self.nodes)
+        for node in results:
+            reaching[node.index] = True
+        for node in reversed(self.nodes):
+            if reaching[node.index]:
+                for source in node.inputs:
+                    reaching[source.index] = True
+        return reaching
+
+
+def _unused(dead: list[Node]) -> list[Diagnostic]:
+    """A diagnostic for the last node of each chain that leads nowhere."""
+    read = {source.index for node in dead for source in node.inputs}
+    problems = []
+    places = set()
+    for node in dead:
+        if node.index in read or node.span in places:
+            continue
+        places.add(node.span)
+        what = "the input" if node.is_input else "the result of"
+        help = "name it where it stands (`x: ...`) and use it, mark it as an `output`, or remove it"
+        problems.append(Diagnostic(f"nothing uses {what} `{node.name}`", node.span, help=help))
+    return problems

@@ -1,0 +1,251 @@
+"""The values of the language and what can be done with them: exact numbers, truth values, strings, lists.
+
+Tensors are values too, but nothing here computes with them. A value that does not fit ends in a
+`ValueProblem`, which knows nothing of places.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.language.limits import MAX_DEPTH, MAX_DIGITS, MAX_VALUES
+from archcalc.network import Node
+
+MAX_BITS = int(MAX_DIGITS * 3.33)
+
+
+class ValueProblem(Exception):
+    """A value that an operator or a function cannot take."""
+
+    def __init__(self, message: str, help: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+def type_name(value: object) -> str:
+    """What to call a value's type in a message."""
+    if isinstance(value, bool):
+        return "a truth value"
+    if isinstance(value, int | Fraction):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, tuple):
+        return "a list"
+    if isinstance(value, Node):
+        return "a tensor"
+    return f"a {type(value).__name__}"
+
+
+def is_number(value: object) -> bool:
+    return type(value) is int or isinstance(value, Fraction)
+
+
+def number(value: int | Fraction) -> int | Fraction:
+    """A computed number: whole ones as integers, none with too many digits."""
+    if isinstance(value, Fraction):
+        if value.denominator == 1:
+            value = value.numerator
+        elif value.denominator.bit_length() > MAX_BITS or value.numerator.bit_length() > MAX_BITS:
+            raise ValueProblem(f"a number has more than {MAX_DIGITS} digits")
+        else:
+            return value
+    if value.bit_length() > MAX_BITS:
+        raise ValueProblem(f"a number has more than {MAX_DIGITS} digits")
+    return value
+
+
+def make_list(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A list, if it and the lists in it hold no more values than they may."""
+    if len(items) > MAX_VALUES or weight(items) > MAX_VALUES:
+        raise ValueProblem(f"a list has more than {MAX_VALUES:,} values, nested ones included")
+    return items
+
+
+def weight(value: Any, _depth: int = 0) -> int:
+    """The values of a list, those of nested lists included; 0 if it is no list."""
+    if type(value) is not tuple:
+        return 0
+    if _depth > MAX_DEPTH:
+        raise ValueProblem(f"lists are nested more than {MAX_DEPTH} deep")
+    total = len(value)
+    for item in value:
+        if type(item) is tuple:
+            total += weight(item, _depth + 1)
+            if total > MAX_VALUES:
+                break
+    return total
+
+
+def binary(op: str, left: Any, right: Any) -> Any:
+    """`left op right` for every binary operator but `and` and `or`."""
+    if type(left) is int and type(right) is int:
+        fast = _INTEGER.get(op)
+        if fast is not None:
+            value = fast(left, right)
+            if type(value) is int and value.bit_length() > MAX_BITS:
+                raise ValueProblem(f"a number has more than {MAX_DIGITS} digits")
+            return value
+    if op in ("==", "!="):
+        if is_number(left) != is_number(right) or (not is_number(left) and type(left) is not type(right)):
+            raise ValueProblem(f"`{op}` compares {type_name(left)} with {type_name(right)}")
+        if isinstance(left, Node):
+            raise ValueProblem(f"`{op}` compares values, not tensors", help="compare their `shape(...)`")
+        return (left == right) == (op == "==")
+    if op == "+" and type(left) is tuple and type(right) is tuple:
+        return make_list(left + right)
+    if not (is_number(left) and is_number(right)):
+        if isinstance(left, Node) and isinstance(right, Node):
+            joins = {"+": "add(x, y)", "*": "mul(x, y)", "-": "sub(x, y)"}
+            help = f"write `{joins[op]}`" if op in joins else ""
+            raise ValueProblem(f"`{op}` computes with numbers, not tensors", help)
+        raise ValueProblem(f"`{op}` does not take {type_name(left)} and {type_name(right)}")
+    if op == "**":
+        return _power(left, right)
+    if op in ("/", "//", "%"):
+        if right == 0:
+            raise ValueProblem("division by zero")
+        if op == "/":
+            return number(Fraction(left) / Fraction(right))
+        return number(Fraction(left // right)) if op == "//" else number(Fraction(left % right))
+    result = _ANY_NUMBER[op](left, right)
+    return result if isinstance(result, bool) else number(result)
+
+
+def _power(base: int | Fraction, exponent: int | Fraction) -> int | Fraction:
+    if isinstance(exponent, Fraction):
+        raise ValueProblem(
+            f"the exponent of `**` must be a whole number, got {exponent}",
+            help="write `floor(...)`, `ceil(...)` or `round(...)`",
+        )
+    if base == 0 and exponent < 0:
+        raise ValueProblem("division by zero")
+    size = max(Fraction(base).numerator.bit_length(), Fraction(base).denominator.bit_length())
+    if base not in (0, 1, -1) and (size - 1) * abs(exponent) > MAX_BITS:
+        raise ValueProblem(f"a number has more than {MAX_DIGITS} digits")
+    if base in (1, -1):
+        exponent %= 2
+    return number(Fraction(base) ** exponent)
+
+
+_INTEGER: dict[str, Callable[[int, int], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+}
+_ANY_NUMBER: dict[str, Callable[[Any, Any], Any]] = {**_INTEGER}
+
+
+# --- Functions --------------------------------------------------------------------------------------
+
+
+class Builtin(Struct, frozen=True):
+    """A function of the language."""
+
+    name: str
+    call: Callable[..., Any]
+    fewest: int
+    most: int
+
+
+def _numbers(name: str, values: tuple[Any, ...]) -> list[int | Fraction]:
+    for value in values:
+        if not is_number(value):
+            raise ValueProblem(f"`{name}` needs numbers, got {type_name(value)}")
+    return list(values)
+
+
+def _list(name: str, value: Any) -> tuple[Any, ...]:
+    if type(value) is not tuple:
+        raise ValueProblem(f"`{name}` needs a list, got {type_name(value)}")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if type(value) is not int:
+        got = str(value) if is_number(value) else type_name(value)
+        raise ValueProblem(
+            f"`{name}` needs a whole number, got {got}",
+            help="write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(value) else "",
+        )
+    return value
+
+
+def _floor(x: Any) -> int:
+    return math.floor(_numbers("floor", (x,))[0])
+
+
+def _ceil(x: Any) -> int:
+    return math.ceil(_numbers("ceil", (x,))[0])
+
+
+def _round(x: Any) -> int:
+    return math.floor(_numbers("round", (x,))[0] + Fraction(1, 2))
+
+
+def _extreme(name: str, choose: Callable[[list[Any]], Any]) -> Callable[..., Any]:
+    def call(*values: Any) -> Any:
+        items = _list(name, values[0]) if len(values) == 1 else values
+        if not items:
+            raise ValueProblem(f"`{name}` of an empty list")
+        return choose(_numbers(name, items))
+
+    return call
+
+
+def _sum(values: Any) -> int | Fraction:
+    return number(sum(_numbers("sum", _list("sum", values)), Fraction(0)))
+
+
+def _range(*bounds: Any) -> tuple[int, ...]:
+    whole = [_whole("range", bound) for bound in bounds]
+    if len(whole) == 3 and whole[2] == 0:
+        raise ValueProblem("the step of `range` is zero")
+    numbers = range(*whole)
+    if numbers and abs(numbers[-1] - numbers[0]) // abs(numbers.step) >= MAX_VALUES:
+        raise ValueProblem(f"`range` gives more than {MAX_VALUES:,} values")
+    return tuple(numbers)
+
+
+def _enumerate(values: Any) -> tuple[Any, ...]:
+    return make_list(tuple(enumerate(_list("enumerate", values))))
+
+
+def _zip(*lists: Any) -> tuple[Any, ...]:
+    rows = [_list("zip", value) for value in lists]
+    if len({len(row) for row in rows}) > 1:
+        lengths = ", ".join(str(len(row)) for row in rows)
+        raise ValueProblem(f"`zip` needs lists of one length, got {lengths}")
+    return make_list(tuple(zip(*rows, strict=True)))
+
+
+MANY = 1_000
+
+BUILTINS = {
+    function.name: function
+    for function in (
+        Builtin("floor", _floor, 1, 1),
+        Builtin("ceil", _ceil, 1, 1),
+        Builtin("round", _round, 1, 1),
+        Builtin("min", _extreme("min", min), 1, MANY),
+        Builtin("max", _extreme("max", max), 1, MANY),
+        Builtin("sum", _sum, 1, 1),
+        Builtin("len", lambda values: len(_list("len", values)), 1, 1),
+        Builtin("range", _range, 1, 3),
+        Builtin("enumerate", _enumerate, 1, 1),
+        Builtin("zip", _zip, 2, MANY),
+    )
+}
+"""The functions of the language, by name."""

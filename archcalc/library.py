@@ -1,0 +1,181 @@
+"""Finding networks: shipped ones by name, others by file, and the values given to their parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.language.elaborate import elaborate
+from archcalc.language.loader import Module, load_file, load_text
+from archcalc.language.syntax import Net, Variant
+from archcalc.network import Network
+from archcalc.source import error, near_miss
+
+_NET = re.compile(r"^net[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
+_YEAR = re.compile(r"\b(19[5-9]\d|20[0-4]\d)\b")
+
+
+def specs_folder() -> Path:
+    """The folder of the shipped specs: inside an installed package, or at the top of a checkout."""
+    package = Path(__file__).parent
+    installed = package / "specs"
+    return installed if installed.is_dir() else package.parent / "specs"
+
+
+@lru_cache(maxsize=1)
+def shipped_files() -> dict[str, Path]:
+    """The file of every net in the shipped specs, by the net's name; reads no more than it must."""
+    files: dict[str, Path] = {}
+    for path in sorted(specs_folder().glob("*.arch")):
+        for name in _NET.findall(path.read_text(encoding="utf-8")):
+            files[name] = path
+    return files
+
+
+@lru_cache(maxsize=None)
+def _shipped_module(path: Path) -> Module:
+    return load_file(path, f"specs/{path.name}")
+
+
+class Spec(Struct, frozen=True):
+    """A net that can be reported: its definition, and what its file says of where it comes from."""
+
+    net: Net | Variant
+    module: Module
+    family: str
+
+    @property
+    def name(self) -> str:
+        return self.net.name
+
+    @property
+    def reference(self) -> str:
+        """The publication: the first line with a year above the net, its base, or in the file's head."""
+        docs = [self.net.doc]
+        if isinstance(self.net, Variant):
+            base = self.module.definitions.get(self.net.base)
+            docs += [base.doc if base is not None else "", self.net.origin.doc]
+        for doc in [*docs, self.module.doc]:
+            for line in doc.splitlines():
+                if _YEAR.search(line):
+                    return line
+        return self.module.doc.partition("\n")[0]
+
+    @property
+    def year(self) -> int | None:
+        found = _YEAR.findall(self.reference)
+        return int(found[0]) if found else None
+
+
+def shipped() -> list[Spec]:
+    """Every shipped net whose parameters all have values, in the order of the files."""
+    specs = []
+    for path in dict.fromkeys(shipped_files().values()):
+        module = _shipped_module(path)
+        for net in module.nets.values():
+            if not missing_values(net):
+                specs.append(Spec(net, module, path.stem))
+    return specs
+
+
+def missing_values(net: Net | Variant) -> list[str]:
+    """The parameters of a net that nothing gives a value."""
+    origin = net.origin if isinstance(net, Variant) else net
+    given = net.defaults if isinstance(net, Variant) else {}
+    return [p.name for p in origin.params if p.default is None and p.name not in given]
+
+
+def find(net: str) -> Spec:
+    """The net that a shipped name, a path to an `.arch` file, or `path:net` means.
+
+    A file with several nets means its last one that can be reported, unless it is named.
+    """
+    files = shipped_files()
+    if net in files:
+        module = _shipped_module(files[net])
+        return Spec(module.nets[net], module, files[net].stem)
+    path_text, _, name = net.rpartition(":") if ":" in net else (net, "", "")
+    if not path_text or not (path_text.endswith(".arch") or "/" in path_text or Path(path_text).exists()):
+        help = near_miss(net, files) or "`archcalc list` shows the shipped networks; a file ends in `.arch`"
+        raise error(f"there is no network `{net}`", help=help)
+    path = Path(path_text)
+    module = load_file(path, path_text)
+    return Spec(_choose(module, path_text, name), module, path.stem)
+
+
+def _choose(module: Module, shown: str, name: str) -> Net | Variant:
+    nets = module.nets
+    if name:
+        if name not in nets:
+            listed = ", ".join(f"`{net}`" for net in nets) or "none"
+            help = near_miss(name, nets) or f"it defines {listed}"
+            raise error(f"`{shown}` has no net `{name}`", help=help)
+        return nets[name]
+    if not nets:
+        raise error(f"`{shown}` has no net", help="declare one: `net small { ... }`")
+    complete = [net for net in nets.values() if not missing_values(net)]
+    if len(complete) > 1:
+        names = ", ".join(f"`{shown}:{net.name}`" for net in complete[:6])
+        more = f", ... ({len(complete)} in all)" if len(complete) > 6 else ""
+        raise error(f"`{shown}` has several nets", help=f"name one: {names}{more}")
+    return complete[0] if complete else next(iter(nets.values()))
+
+
+def load(
+    net: str,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+) -> Network:
+    """Load a network by its shipped name, from a file, or as `path:net`.
+
+    `overrides` are values for its parameters: numbers (a float counts as the decimal it prints as),
+    booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names. Raises `ArchError`.
+
+    >>> from archcalc import load
+    >>> load("mobilenet_v1", {"width": 0.5}).name
+    'mobilenet_v1'
+    """
+    return elaborate(find(net).net, _exact(overrides), inputs)
+
+
+def loads(
+    text: str,
+    net: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+) -> Network:
+    """Load a network from a text; `net` names it if the text declares several. Raises `ArchError`.
+
+    >>> from archcalc import loads
+    >>> loads("net tiny { input(3x8x8) conv(4, 3) }")["conv1"].shape
+    Traceback (most recent call last):
+        ...
+    archcalc.source.ArchError: error: expected the end of the line, found `conv`
+    ...
+    """
+    return elaborate(_choose(load_text(text), "<text>", net), _exact(overrides), inputs)
+
+
+def _exact(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: exact(value) for name, value in (values or {}).items()}
+
+
+def exact(value: Any) -> Any:
+    """A Python value as a value of the language."""
+    if isinstance(value, float):
+        value = Fraction(repr(value))
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else value
+    if isinstance(value, list | tuple):
+        return tuple(exact(item) for item in value)
+    if isinstance(value, bool | int | str):
+        return value
+    raise error(f"a parameter cannot be a {type(value).__name__}")

@@ -1,0 +1,141 @@
+"""The network: nodes in topological order, each with its layer, its inputs and its place in the source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from archcalc.layers.base import Facts, Input, Layer
+from archcalc.shape import Shape
+from archcalc.source import CallSite, Source, Span, error, near_miss
+
+if TYPE_CHECKING:
+    import networkx
+
+    from archcalc.language.syntax import Expect
+
+
+class Node(Struct, eq=False, gc=False):
+    """A layer at its place in a network, or an input of it.
+
+    `name` is its path (`stage1/conv2`). `span` and `calls` say where it comes from: its place, and the
+    block calls that led there. `shares` is the node whose parameters this one uses, if it has none of
+    its own; `training` marks the nodes of heads that are used in training only.
+    """
+
+    index: int
+    name: str
+    layer: Layer
+    inputs: tuple[Node, ...]
+    facts: Facts
+    span: Span | None = None
+    calls: CallSite | None = None
+    shares: Node | None = None
+    training: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.layer.kind
+
+    @property
+    def shape(self) -> Shape:
+        """The shape that comes out, per sample."""
+        return self.facts.output
+
+    @property
+    def is_input(self) -> bool:
+        return isinstance(self.layer, Input)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.layer} -> {'x'.join(map(str, self.shape))}>"
+
+
+class Group(Struct, eq=False, gc=False):
+    """A block call or a labelled group: the nodes `start` to `stop` (without it), and what comes out."""
+
+    name: str
+    kind: str
+    start: int
+    stop: int
+    output: Node
+    span: Span | None = None
+
+    @property
+    def depth(self) -> int:
+        return self.name.count("/") + 1
+
+
+class Network(Struct, eq=False):
+    """An architecture with all its choices made. Immutable by convention; every analysis reads it.
+
+    `nodes` are in topological order, inputs included. `groups` are the block calls and labelled
+    groups, outer ones before inner ones. `outputs` are the results by name (`output` is the last
+    tensor of the net), `heads` those used in training only. `parameters` are the values the net was
+    made with; `overridden` says whether any differs from its own default.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    groups: tuple[Group, ...]
+    outputs: Mapping[str, Node]
+    heads: Mapping[str, Node]
+    parameters: Mapping[str, Any] = {}
+    expectations: tuple[Expect, ...] = ()
+    overridden: bool = False
+    source: Source | None = None
+
+    @property
+    def inputs(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes if node.is_input}
+
+    @property
+    def layers(self) -> Iterator[Node]:
+        """The nodes that are not inputs."""
+        return (node for node in self.nodes if not node.is_input)
+
+    def __getitem__(self, path: str) -> Node:
+        """The node of a path; for a block call or a group, the node that its tensor comes from.
+
+        Raises `ArchError` for a path that names nothing.
+        """
+        for node in self.nodes:
+            if node.name == path:
+                return node
+        for group in self.groups:
+            if group.name == path:
+                return group.output
+        raise self._unknown(path)
+
+    def select(self, path: str) -> list[Node]:
+        """The nodes that a path names: one, all of a block call or group, or all that match a pattern.
+
+        In a pattern, `*` stands for anything within a path. Raises `ArchError` if nothing is named.
+        """
+        if any(c in path for c in "*?["):
+            found = [node for node in self.layers if fnmatchcase(node.name, path)]
+        else:
+            found = [node for node in self.nodes if node.name == path]
+            for group in self.groups:
+                if group.name == path:
+                    found = list(self.nodes[group.start : group.stop])
+                    break
+        if not found:
+            raise self._unknown(path)
+        return found
+
+    def _unknown(self, path: str) -> Exception:
+        paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
+        return error(f"`{self.name}` has no node or block `{path}`", help=near_miss(path, paths))
+
+    def graph(self) -> networkx.DiGraph[str]:
+        """The network as a networkx graph of paths; each node has its `Node` as the attribute `node`."""
+        import networkx
+
+        graph: networkx.DiGraph[str] = networkx.DiGraph()
+        for node in self.nodes:
+            graph.add_node(node.name, node=node)
+            graph.add_edges_from((source.name, node.name) for source in node.inputs)
+        return graph
