@@ -12,7 +12,8 @@ from typing import Any
 
 from archcalc.builder import NameTaken, NetworkBuilder
 from archcalc.language.limits import MAX_CALLS, MAX_STEPS
-from archcalc.language.resolve import InputCall, LayerCall, Local, Reading
+from archcalc.language.parser import parse_value
+from archcalc.language.resolve import InputCall, LayerCall, Local, Reading, Resolver
 from archcalc.language.syntax import (
     Binary,
     Block,
@@ -47,7 +48,7 @@ from archcalc.language.values import (
 from archcalc.layers.base import Layer, LayerError
 from archcalc.network import Network, Node
 from archcalc.shape import Shape, format_shape
-from archcalc.source import ArchError, CallSite, Diagnostic, Note, Span, error, near_miss
+from archcalc.source import ArchError, CallSite, Diagnostic, Note, Source, Span, error, near_miss
 
 Env = dict[str, Any]
 
@@ -629,3 +630,27 @@ class Elaborator:
         for node in tensors[:4]:
             notes.append(Note(f"`{node.name}` gives {format_shape(node.shape, cross='x')}", node.span))
         self.fail(problem.message, span, label=problem.label, notes=notes, help=problem.help)
+
+
+def constant(text: str, shown: str) -> Any:
+    """The value of an expression without names, such as that of an option; `shown` names its origin.
+
+    Raises `ArchError`, with the place in the text.
+
+    >>> constant("[64, 2 * 64]", "--set channels")
+    (64, 128)
+    """
+    source = Source(shown, text)
+    expr = parse_value(source)
+    resolver = Resolver({})
+    resolver.layers_allowed = resolver.tensor_flows = False
+    resolver.scopes = [{}]
+    resolver.value(expr, "a value is needed")
+    if resolver.problems:
+        raise ArchError(resolver.problems)
+    nowhere = Net(shown, expr.span, "", (), Body(expr.span, ()))
+    elaborator = Elaborator(nowhere, {}, {})
+    try:
+        return elaborator.eval(expr, {}, None)
+    except Failed:
+        raise ArchError(elaborator.problems) from None

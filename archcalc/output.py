@@ -1,0 +1,48 @@
+"""Where output goes: the terminal as it is, a pipe as plain text, a file written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from archcalc.source import error
+
+PIPE_WIDTH = 100
+"""Columns of a table where no terminal says how wide it is."""
+
+
+def width() -> int:
+    """Columns to write for: those of the terminal, or `COLUMNS`, or `PIPE_WIDTH` in a pipe."""
+    return max(40, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
+
+
+def colour() -> bool:
+    """Is colour welcome? Not in a pipe, and not where `NO_COLOR` is set (no-color.org)."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def write(text: str, path: Path | None) -> None:
+    """Write to a file, whole or not at all, or to the standard output. Raises `ArchError`."""
+    if path is None:
+        sys.stdout.write(text)
+        return
+    temporary = None
+    try:
+        if path.is_dir():
+            raise error(f"`{path}` is a folder", help="name a file in it")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as problem:
+        raise error(f"`{path}` cannot be written: {problem.strerror or problem}") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+"""The columns of a report: one place for their names, headings, values and order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.profile import Profile
+from archcalc.report.numbers import axes, bar, field_size, grouped, human, percent
+from archcalc.report.rows import Row
+from archcalc.shape import format_shape
+from archcalc.source import error, near_miss
+
+
+class View(Struct, frozen=True):
+    """What a report shows, and how it writes numbers."""
+
+    profile: Profile
+    layout: str = "chw"
+    human: bool = False
+
+    def count(self, value: int) -> str:
+        return human(value) if self.human else grouped(value)
+
+
+class Column(Struct, frozen=True):
+    """`raw` is the value for programs, `text` for people (by default the value itself)."""
+
+    name: str
+    heading: str
+    raw: Callable[[Row, View], Any]
+    text: Callable[[Row, View], str] | None = None
+    right: bool = True
+    total: Callable[[View], int] | None = None
+
+
+def _count(name: str, heading: str) -> Column:
+    return Column(
+        name,
+        heading,
+        lambda row, view: getattr(row, name),
+        lambda row, view: view.count(getattr(row, name)) if getattr(row, name) else "0",
+        total=lambda view: int(getattr(view.profile.totals, name)),
+    )
+
+
+def _share(name: str, heading: str, draw: Callable[[int, int], str]) -> Column:
+    def text(row: Row, view: View) -> str:
+        return draw(getattr(row, name), getattr(view.profile.totals, name))
+
+    def raw(row: Row, view: View) -> float:
+        total = getattr(view.profile.totals, name)
+        return round(getattr(row, name) / total, 6) if total else 0.0
+
+    return Column(f"{name}_{'bar' if draw is bar else 'share'}", heading, raw, text, right=draw is not bar)
+
+
+def _field(view: View, row: Row) -> Any:
+    return view.profile.entries[row.output.index].field
+
+
+def _bytes(row: Row, view: View) -> int:
+    return row.activations * view.profile.batch * _value_size(view)
+
+
+def _value_size(view: View) -> int:
+    from archcalc.analyses.memory import DTYPES
+
+    return DTYPES[view.profile.dtype]
+
+
+COLUMNS = {
+    column.name: column
+    for column in (
+        Column("layer", "Layer", lambda row, view: row.name, right=False),
+        Column("kind", "Kind", lambda row, view: row.kind, right=False),
+        Column("operation", "Operation", lambda row, view: row.operation, right=False),
+        Column("inputs", "Inputs", lambda row, view: " ".join(row.inputs), right=False),
+        Column(
+            "output",
+            "Output",
+            lambda row, view: format_shape(row.output.shape, view.layout, "x"),
+            lambda row, view: format_shape(row.output.shape, view.layout),
+        ),
+        Column(
+            "receptive_field",
+            "Field",
+            lambda row, view: field_size(_field(view, row)).replace("×", "x"),
+            lambda row, view: field_size(_field(view, row)),
+        ),
+        Column("effective_stride", "Stride", lambda row, view: axes(_field(view, row).stride, "x")),
+        Column("effective_padding", "Padding", lambda row, view: axes(_field(view, row).padding, "x")),
+        _count("params", "Params"),
+        _share("params", "%", percent),
+        _share("params", "", bar),
+        _count("buffers", "Buffers"),
+        _count("weights", "Weights"),
+        _count("macs", "MACs"),
+        _share("macs", "%", percent),
+        _share("macs", "", bar),
+        _count("flops", "FLOPs"),
+        _share("flops", "%", percent),
+        _count("activations", "Activations"),
+        Column(
+            "activation_bytes",
+            "Bytes",
+            _bytes,
+            lambda row, view: view.count(_bytes(row, view)),
+            total=lambda view: view.profile.totals.activation_bytes,
+        ),
+        Column("source", "Source", lambda row, view: _place(row), right=False),
+    )
+}
+"""Every column, in the order in which they stand."""
+
+DEFAULT = ("layer", "output", "params", "macs", "macs_share")
+"""What every report shows, however narrow."""
+
+BY_IMPORTANCE = (
+    "params_share",
+    "macs_bar",
+    "operation",
+    "receptive_field",
+    "activations",
+    "flops",
+    "activation_bytes",
+    "effective_stride",
+)
+"""What a wider report adds, the most important first, as far as there is room."""
+
+FOR_PROGRAMS = tuple(name for name, c in COLUMNS.items() if not name.endswith("_bar"))
+
+
+def _place(row: Row) -> str:
+    span = row.group.span if row.group is not None else row.output.span
+    return str(span) if span is not None else ""
+
+
+def choose(names: Sequence[str]) -> list[Column]:
+    """The columns of these names, in the order given. Raises `ArchError` for an unknown one."""
+    for name in names:
+        if name not in COLUMNS:
+            help = near_miss(name, COLUMNS) or "columns: " + ", ".join(COLUMNS)
+            raise error(f"there is no column `{name}`", help=help)
+    return [COLUMNS[name] for name in names]

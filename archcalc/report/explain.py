@@ -1,0 +1,209 @@
+"""How a figure comes about: the formula, the formula with the numbers put in, and the result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archcalc.analyses.cost import FLOPS
+from archcalc.analyses.memory import DTYPES
+from archcalc.checks import measure
+from archcalc.layers.base import OPERATIONS, Reach, Term, values_of
+from archcalc.network import Group
+from archcalc.profile import LayerProfile, Profile
+from archcalc.quantities import QUANTITIES
+from archcalc.report.numbers import axes, field_size, grouped, megabytes
+from archcalc.report.rows import Row, select_rows
+from archcalc.shape import SYMBOLS, Window, format_shape
+from archcalc.source import error, near_miss
+
+OF_A_LAYER = ("shape", "params", "buffers", "macs", "flops", "activations", "receptive_field")
+"""What is explained of a layer if no quantity is named, as far as it is not zero."""
+
+OF_A_PART = ("params", "macs")
+"""The same of a block or a network."""
+
+SUMMED = ("params", "buffers", "weights", "macs", "flops", "activations")
+
+
+def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
+    """The account of a quantity of a layer, a block or, without a path, the whole network.
+
+    Without a quantity, of those that matter most. Raises `ArchError` for unknown names.
+    """
+    if quantity and quantity not in QUANTITIES:
+        help = near_miss(quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
+        raise error(f"unknown quantity `{quantity}`", help=help)
+    network = profile.network
+    group = next((g for g in network.groups if g.name == path), None)
+    is_node = any(node.name == path for node in network.nodes)
+    if path and not is_node and group is None:
+        network.select(path)  # refuses an unknown path, with near misses
+        raise error(f"`{path}` is a pattern", help="explain one layer or block at a time")
+    if is_node:
+        return _of_layer(profile, profile[path], quantity)
+    return _of_part(profile, group, quantity)
+
+
+# --- A layer ----------------------------------------------------------------------------------------
+
+
+def _of_layer(profile: Profile, layer: LayerProfile, quantity: str) -> str:
+    node = layer.node
+    inputs = ", ".join(format_shape(source.shape) for source in node.inputs)
+    flow = f"{inputs} → {format_shape(node.shape)}" if inputs else format_shape(node.shape)
+    lines = [f"{node.name}: {node.layer}   {flow}", *_origin(layer), ""]
+    names = [quantity] if quantity else OF_A_LAYER
+    for name in names:
+        account = _account(profile, layer, name)
+        if account and (quantity or name in ("shape", "receptive_field") or _value(layer, name)):
+            lines += [*account, ""]
+    return "\n".join(lines[:-1])
+
+
+def _origin(layer: LayerProfile) -> list[str]:
+    lines = []
+    if layer.node.span is not None:
+        lines.append(f"  from {layer.node.span}")
+    if layer.node.calls is not None:
+        lines += [f"  in a call of {call.block}, {call.span}" for call in layer.node.calls.chain()]
+    return lines
+
+
+def _value(layer: LayerProfile, name: str) -> int:
+    return int(getattr(layer.counts, name, 0))
+
+
+def _account(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
+    facts = layer.node.facts
+    if name == "shape":
+        return _shape(layer)
+    if name in ("receptive_field", "effective_stride", "effective_padding"):
+        return _field(profile, layer, name)
+    if name in ("params", "weights", "buffers"):
+        roles = {"params": ("weight", "bias", "norm"), "weights": ("weight",), "buffers": ("buffer",)}[name]
+        terms = [(1, w.term, w.name) for w in facts.weights if w.role in roles]
+        lines = _sum(name, terms, _value(layer, name))
+        if layer.node.shares is not None:
+            lines.append(f"  the same arrays as those of {layer.node.shares.name}, counted there")
+        return lines
+    if name == "macs":
+        return _sum(name, [(1, t, OPERATIONS[c]) for c, t in facts.operations if c == "macs"], layer.macs)
+    if name == "flops":
+        return _sum(name, [(FLOPS[c], t, OPERATIONS[c]) for c, t in facts.operations], layer.flops)
+    if name == "activations":
+        return _sum(name, [(1, values_of(facts.output), "")], layer.activations)
+    if name == "activation_bytes":
+        size = DTYPES[profile.dtype]
+        total = layer.activations * size * profile.batch
+        return [
+            "activation_bytes = activations × bytes of a value × batch",
+            f"  = {grouped(layer.activations)} × {size} × {profile.batch} = {grouped(total)}   {megabytes(total)}",
+        ]
+    value = measure(profile, name, layer.name)
+    return [f"{name} = {grouped(value)}"]
+
+
+def _sum(name: str, terms: Sequence[tuple[int, Term, str]], value: int) -> list[str]:
+    """A sum of weighted terms; one term stands on its own."""
+    if not terms:
+        return [f"{name} = 0"]
+    if len(terms) == 1:
+        factor, only, words = terms[0]
+        weight = f"{factor} × " if factor != 1 else ""
+        return [f"{name} = {weight}{only.formula}", f"  = {weight}{only.numbers} = {grouped(value)}"]
+    weights = [f"{factor} × " if factor != 1 else "" for factor, _, _ in terms]
+    lines = [f"{name} = " + " + ".join(w + t.formula for w, (_, t, _) in zip(weights, terms, strict=True))]
+    numbers = [w + t.numbers for w, (_, t, _) in zip(weights, terms, strict=True)]
+    values = [grouped(factor * t.value) for factor, t, _ in terms]
+    left, right = max(map(len, numbers)), max(len(grouped(value)), *map(len, values))
+    for text, result, (_, _, words) in zip(numbers, values, terms, strict=True):
+        lines.append(f"  {text:<{left}} = {result:>{right}}  {words}".rstrip())
+    lines.append(f"  {'sum':<{left}} = {grouped(value):>{right}}")
+    return lines
+
+
+def _shape(layer: LayerProfile) -> list[str]:
+    node = layer.node
+    windows = node.facts.windows
+    title = f"shape = {format_shape(node.shape)}"
+    if node.is_input or not isinstance(windows, tuple) or len(windows) != len(node.shape) - 1:
+        return [title]
+    ceil = getattr(node.layer, "ceil_mode", False)
+    lines = [title]
+    letters = SYMBOLS[len(windows)]
+    sizes = zip(letters, node.inputs[0].shape[1:], node.shape[1:], windows, strict=True)
+    for letter, before, after, window in sizes:
+        if isinstance(window.stride, int) and isinstance(window.kernel_size, int):
+            lines.append(f"  {letter}_out = {_size_formula(before, window, after, ceil)}")
+    return lines
+
+
+def _size_formula(n: int, w: Window, result: int, ceil: bool) -> str:
+    """The output-size formula with its numbers, along one axis."""
+    if w.transposed:
+        text = f"({n}-1)·{w.stride} - {w.before} - {w.after} + {w.dilation}·({w.kernel_size}-1) + 1"
+        extra = result - ((n - 1) * w.stride - w.before - w.after + w.extent)
+        return f"{text}{f' + {extra}' if extra else ''} = {result}"
+    word = "ceil" if ceil else "floor"
+    padding = f"{n} + {w.before} + {w.after}".replace("+ -", "- ")
+    return f"{word}(({padding} - {w.dilation}·({w.kernel_size}-1) - 1) / {w.stride}) + 1 = {result}"
+
+
+def _field(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
+    node, field = layer.node, layer.field
+    windows = node.facts.windows
+    lines = [f"receptive_field = {field_size(field)}"]
+    if field.is_global:
+        lines[0] += "   (the whole input)"
+        return lines
+    if field.stride:
+        lines[0] += f"   effective stride {axes(field.stride)}, padding {axes(field.padding)}"
+    if not isinstance(windows, tuple) or len(node.inputs) != 1 or not field.stride:
+        return lines
+    before = profile.entries[node.inputs[0].index].field
+    names = SYMBOLS[len(windows)]
+    for axis, (letter, window) in enumerate(zip(names, windows, strict=True)):
+        if window.transposed or not before.stride:
+            continue
+        r, j = before.size[axis], before.stride[axis]
+        lines.append(
+            f"  {letter}: r + d·(k-1)·j = {r} + {window.dilation}·({window.kernel_size}-1)·{j} = {field.size[axis]}"
+            f",  j·s = {j}·{window.stride} = {field.stride[axis]}"
+        )
+    return lines
+
+
+# --- A block, or the whole network ------------------------------------------------------------------
+
+
+def _of_part(profile: Profile, group: Group | None, quantity: str) -> str:
+    name = group.name if group is not None else profile.network.name
+    if quantity and quantity not in SUMMED:
+        value = measure(profile, quantity, group.name if group is not None else "")
+        shown = axes(value) if isinstance(value, tuple) else value if isinstance(value, str) else grouped(value)
+        return f"{quantity} of {name} = {shown}"
+    depth = 1 if group is None else group.depth + 1
+    rows = select_rows(profile, depth=depth)
+    if group is not None:
+        rows = [row for row in rows if row.name.startswith(group.name + "/")]
+    lines = []
+    for wanted in [quantity] if quantity else OF_A_PART:
+        lines += [*_parts(name, wanted, rows), ""]
+    return "\n".join(lines[:-1])
+
+
+def _parts(name: str, quantity: str, rows: Sequence[Row]) -> list[str]:
+    parts = [(row.name, int(getattr(row, quantity))) for row in rows]
+    parts = [(part, value) for part, value in parts if value]
+    total = sum(value for _, value in parts)
+    lines = [f"{quantity} of {name} = the sum over its parts"]
+    if not parts:
+        return [f"{quantity} of {name} = 0"]
+    left = max(len("sum"), *(len(part) for part, _ in parts))
+    right = len(grouped(total))
+    lines += [f"  {part:<{left}}   {grouped(value):>{right}}" for part, value in parts]
+    lines.append(f"  {'sum':<{left}} = {grouped(total):>{right}}")
+    return lines
+
+
+__all__ = ["Reach", "explain"]

@@ -1,0 +1,127 @@
+"""The report for programs and documents: JSON, CSV, Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import archcalc
+from archcalc.analyses.receptive_field import Field
+from archcalc.checks import check
+from archcalc.profile import Profile
+from archcalc.report.columns import COLUMNS, DEFAULT, FOR_PROGRAMS, Column, View, choose
+from archcalc.report.rows import Row
+from archcalc.report.table import footnotes
+
+SCHEMA = 1
+
+
+def to_json(rows: Sequence[Row], profile: Profile) -> str:
+    """The report as one JSON object; `schema.json` beside this file describes it."""
+    import msgspec
+
+    network = profile.network
+    totals = {name: getattr(profile.totals, name) for name in profile.totals.__struct_fields__}
+    checks = check(profile)
+    document = {
+        "schema": SCHEMA,
+        "archcalc": archcalc.__version__,
+        "architecture": network.name,
+        "batch": profile.batch,
+        "dtype": profile.dtype,
+        "heads": profile.heads,
+        "inputs": {name: list(node.shape) for name, node in network.inputs.items()},
+        "parameters": {name: _plain(value) for name, value in network.parameters.items()},
+        "totals": totals,
+        "expectations": {
+            "declared": len(network.expectations),
+            "checked": len(checks),
+            "held": sum(c.held for c in checks),
+        },
+        "unaligned": [
+            {"name": m.node.name, "branches": [branch.name for branch in m.branches], "reason": m.reason}
+            for m in profile.misalignments
+        ],
+        "layers": [_layer(row, profile) for row in rows],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _layer(row: Row, profile: Profile) -> dict[str, Any]:
+    from archcalc.analyses.memory import DTYPES
+
+    node = row.output
+    field = profile.entries[node.index].field
+    span = row.group.span if row.group is not None else node.span
+    layer: dict[str, Any] = {
+        "name": row.name,
+        "kind": row.kind,
+        "inputs": [source.name for source in node.inputs] if row.group is None else row.inputs,
+        "output_shape": list(node.shape),
+        "params": row.params,
+        "buffers": row.buffers,
+        "weights": row.weights,
+        "macs": row.macs,
+        "flops": row.flops,
+        "activations": row.activations,
+        "activation_bytes": row.activations * DTYPES[profile.dtype] * profile.batch,
+        "receptive_field": _axes(field.size) if not field.is_global else "global",
+        "effective_stride": _axes(field.stride),
+        "effective_padding": _axes(field.padding),
+        "source": str(span) if span is not None else "",
+    }
+    if row.group is not None:
+        layer["layers"] = len(row.layers)
+    elif node.shares is not None:
+        layer["shares_with"] = node.shares.name
+    return layer
+
+
+def _axes(lengths: tuple[int | Fraction, ...]) -> list[int | float] | None:
+    """Lengths along the axes; none are known where the field is global or places were rearranged."""
+    return [n if isinstance(n, int) else float(n) for n in lengths] or None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return float(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def to_csv(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> str:
+    """The rows as CSV with plain integers, all columns unless some are chosen."""
+    columns = columns or choose(FOR_PROGRAMS)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(column.name for column in columns)
+    for row in rows:
+        writer.writerow(column.raw(row, view) for column in columns)
+    return stream.getvalue()
+
+
+def to_markdown(
+    rows: Sequence[Row], view: View, columns: Sequence[Column], heading: Sequence[str]
+) -> str:
+    """The rows as a Markdown table, with the heading above and the totals below."""
+    columns = columns or [COLUMNS[name] for name in (*DEFAULT[:2], "operation", *DEFAULT[2:])]
+    lines = [f"## {heading[0]}", "", *(f"{line}  " for line in heading[1:]), ""] if heading else []
+    lines.append("| " + " | ".join(column.heading or column.name for column in columns) + " |")
+    lines.append("|" + "|".join(" ---: " if column.right else " --- " for column in columns) + "|")
+    for row in rows:
+        cells = [column.text(row, view) if column.text else str(column.raw(row, view)) for column in columns]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    footer = []
+    for column in columns:
+        text = "Total" if column.name == "layer" else ""
+        footer.append(f"**{view.count(column.total(view)) if column.total else text}**".replace("****", ""))
+    lines.append("| " + " | ".join(footer) + " |")
+    lines += ["", *(f"- {' '.join(line.split())}" for line in footnotes(view))]
+    return "\n".join(lines) + "\n"
+
+
+__all__ = ["SCHEMA", "Field", "to_csv", "to_json", "to_markdown"]
