@@ -23,8 +23,9 @@ class Window(Struct, frozen=True, gc=False):
     """What one output value sees along one axis.
 
     A sliding window reads `kernel_size` inputs, `dilation` apart, and moves by `stride`; `before` and
-    `after` are the padding at the two ends (negative: cropped). With `transposed`, the stride is that
-    of the output: each input spreads over `kernel_size` outputs.
+    `after` are the padding at the two ends (negative: cropped). A window of a fractional size reads
+    every input that it touches. With `transposed`, the stride is that of the output: each input spreads
+    over `kernel_size` outputs.
     """
 
     kernel_size: int | Fraction

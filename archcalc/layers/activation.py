@@ -164,7 +164,12 @@ class Softmax(Elementwise, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         length = output[dim_index(self.dim, output, self.kind)]
         others = term(("(n-1)", length - 1), ("groups", values_of(output).value // length))
-        return ("compare", others), *per_value(output, add=1, special=1), ("add", others), *per_value(output, div=1)
+        return (
+            ("compare", others),
+            *per_value(output, add=1, special=1),
+            ("add", others),
+            *per_value(output, div=1),
+        )
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if dim_index(self.dim, inputs[0], self.kind) == 0 else Reach.WHOLE

@@ -485,7 +485,9 @@ def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
     """
     output = layer.output_shape(*inputs)
     if max(output) > MAX_SIZE:
-        raise LayerError(f"`{layer.kind}` gives {format_shape(output, cross='x')}: over {MAX_SIZE:,} on an axis")
+        raise LayerError(
+            f"`{layer.kind}` gives {format_shape(output, cross='x')}: over {MAX_SIZE:,} on an axis"
+        )
     return Facts(
         inputs,
         output,

@@ -1,6 +1,5 @@
 """Convolutions: dense, grouped, depthwise, pointwise, with a connection table, local, transposed."""
 
-from fractions import Fraction
 from typing import Annotated, Any
 
 from archcalc.layers.base import (
@@ -8,14 +7,11 @@ from archcalc.layers.base import (
     Flag,
     Layer,
     LayerError,
-    Natural,
     NaturalPerAxis,
     Operations,
     Padding,
     PerAxis,
-    Term,
     Weight,
-    Windows,
     kernel_letters,
     layer,
     optional,
@@ -24,10 +20,9 @@ from archcalc.layers.base import (
     places_of,
     read_natural,
     spatial_rank,
-    term,
     values_of,
 )
-from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size, transposed_size
+from archcalc.shape import Shape, Window, format_shape, output_size, transposed_size
 
 
 def read_connections(value: object) -> tuple[tuple[int, ...], ...]:
@@ -327,9 +322,10 @@ class ConvTranspose(Layer, frozen=True):
         check_groups(self.kind, self.groups, shape[0])
         extra = per_axis(self.output_padding, len(windows), "output_padding", self.kind)
         for window, padding in zip(windows, extra, strict=True):
-            if padding >= max(window.stride, window.dilation) and padding:
+            if padding >= max(window.stride, window.dilation):
                 raise LayerError(
-                    f"`output_padding` of `conv_transpose` must be below the stride or the dilation, got {padding}",
+                    "`output_padding` of `conv_transpose` must be below the stride or the dilation, "
+                    f"got {padding}",
                     argument="output_padding",
                 )
         sizes = tuple(

@@ -1,10 +1,10 @@
 """Normalisations, and the per-channel scale of ConvNeXt."""
 
 from fractions import Fraction
+from typing import Annotated
 
 from archcalc.layers.base import (
     Count,
-    Dim,
     Flag,
     Layer,
     LayerError,
@@ -21,7 +21,6 @@ from archcalc.layers.base import (
     values_of,
 )
 from archcalc.shape import Shape
-from typing import Annotated
 
 
 class Normalisation(Layer, frozen=True):
@@ -126,9 +125,7 @@ class LayerNorm(Normalisation, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         if not self.elementwise_affine:
             return ()
-        factors = tuple(
-            factor for group in values_of(self._scaled(inputs[0])).groups for factor in group
-        )
+        factors = tuple(factor for group in values_of(self._scaled(inputs[0])).groups for factor in group)
         weight = Weight("weight", factors, "norm")
         return (weight, Weight("bias", factors, "norm")) if self.bias else (weight,)
 

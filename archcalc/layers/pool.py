@@ -1,5 +1,6 @@
 """Pooling: over windows, over the whole map, to a given size, trainable, and undone."""
 
+from fractions import Fraction
 from typing import Annotated, Any
 
 from msgspec import Struct
@@ -9,7 +10,6 @@ from archcalc.layers.base import (
     Flag,
     Layer,
     LayerError,
-    NaturalPerAxis,
     Operations,
     Padding,
     PerAxis,
@@ -23,7 +23,6 @@ from archcalc.layers.base import (
     padding_per_axis,
     per_axis,
     places_of,
-    read_count,
     read_per_axis,
     spatial_rank,
     term,
@@ -50,14 +49,18 @@ class WindowPool(Layer, frozen=True):
         d = per_axis(dilation, rank, "dilation", self.kind)
         pads = padding_per_axis(padding, self.kind, shape[1:], k, s, d)
         return tuple(
-            Window(k_, s_, before, after, d_) for k_, s_, d_, (before, after) in zip(k, s, d, pads, strict=True)
+            Window(k_, s_, before, after, d_)
+            for k_, s_, d_, (before, after) in zip(k, s, d, pads, strict=True)
         )
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
         windows = self.windows(shape)
         for window in windows:
-            if max(window.before, window.after) > window.extent // 2 and self._window_arguments()[2] != "same":
+            if (
+                max(window.before, window.after) > window.extent // 2
+                and self._window_arguments()[2] != "same"
+            ):
                 raise LayerError(
                     f"`padding` of `{self.kind}` may be at most half the kernel, got "
                     f"{max(window.before, window.after)} for a kernel of {window.extent}",
@@ -230,7 +233,8 @@ class GlobalMaxPool(GlobalPool, frozen=True):
 class AdaptivePool(Layer, frozen=True):
     """What the pools to a given size share.
 
-    Output `i` of `m` over `n` values reads from `floor(i n/m)` to `ceil((i+1) n/m)`, as in PyTorch.
+    Output `i` of `m` over `n` values reads from `floor(i n/m)` to `ceil((i+1) n/m)`, as in PyTorch: a
+    window of `n/m` values that moves by as much, and reads what it touches.
     """
 
     def _output_size(self) -> int | tuple[int, ...]:
@@ -247,20 +251,11 @@ class AdaptivePool(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         (shape,) = inputs
         output = self.output_shape(shape)
-        windows = []
-        for n, m in zip(shape[1:], output[1:], strict=True):
-            if n % m:
-                return Reach.WHOLE if max(output[1:]) == 1 else self._uneven(shape, output)
-            windows.append(Window(n // m, n // m))
-        return tuple(windows)
-
-    def _uneven(self, shape: Shape, output: Shape) -> tuple[Window, ...]:
-        from fractions import Fraction
-
-        return tuple(
-            Window(-(-n // m) + (1 if n % m and m > 1 else 0), Fraction(n, m))
-            for n, m in zip(shape[1:], output[1:], strict=True)
-        )
+        if max(output[1:]) == 1:
+            return Reach.WHOLE
+        steps = [Fraction(n, m) for n, m in zip(shape[1:], output[1:], strict=True)]
+        whole = [step.numerator if step.denominator == 1 else step for step in steps]
+        return tuple(Window(step, step) for step in whole)
 
     def _others(self, shape: Shape, output: Shape) -> Term:
         """One operation for each value of every window but its first."""

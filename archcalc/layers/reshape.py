@@ -86,9 +86,7 @@ class Permute(Rearrangement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(self.dims) != len(inputs[0]):
-            raise LayerError(
-                f"`permute` names {len(self.dims)} axes of {len(inputs[0])}", argument="dims"
-            )
+            raise LayerError(f"`permute` names {len(self.dims)} axes of {len(inputs[0])}", argument="dims")
         return tuple(inputs[0][axis] for axis in self.dims)
 
 

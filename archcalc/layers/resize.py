@@ -73,14 +73,25 @@ class Upsample(Layer, frozen=True):
         return per_value(output, mul=taps, add=taps - 1)
 
     def windows(self, *inputs: Shape) -> Windows:
-        windows = []
-        for n, m in zip(inputs[0][1:], self.output_shape(*inputs)[1:], strict=True):
-            scale = Fraction(m, n)
-            if self.mode == "nearest" or scale == 1:
-                windows.append(Window(scale, scale, transposed=True))
-            else:
-                windows.append(Window(2 * scale, scale, scale / 2, scale / 2, transposed=True))
-        return tuple(windows)
+        (shape,) = inputs
+        sizes = self.output_shape(shape)[1:]
+        if self.size is not None:
+            scales = tuple(Fraction(m, n) for n, m in zip(shape[1:], sizes, strict=True))
+        else:
+            scales = tuple(map(Fraction, per_axis(self.scale_factor, len(sizes), "scale_factor", self.kind)))
+        if self.mode == "nearest":
+            return tuple(Window(scale, scale, transposed=True) for scale in scales)
+        return tuple(map(_interpolated, scales))
+
+
+def _interpolated(scale: Fraction) -> Window:
+    """Where an interpolated value comes from: the inputs nearer than a place to `(o + 1/2)/scale - 1/2`.
+
+    In outputs that is `0 < o + (scale + 1)/2 - i*scale < 2*scale`. The values between are multiples of
+    half of `1/denominator`, so that moving the window by that much leaves out those at its ends.
+    """
+    half = Fraction(1, 2 * scale.denominator)
+    return Window(2 * scale - half, scale, (scale + 1) / 2 - half, (scale - 1) / 2, transposed=True)
 
 
 class Placement(Layer, frozen=True):
@@ -100,7 +111,9 @@ class Placement(Layer, frozen=True):
         (shape,) = inputs
         ends = self._ends(shape)
         output = tuple(n + before + after for n, (before, after) in zip(shape, ends, strict=True))
-        if min(output) < 1 or any(n + min(b, 0) + min(a, 0) < 0 for n, (b, a) in zip(shape, ends, strict=True)):
+        if min(output) < 1 or any(
+            n + min(b, 0) + min(a, 0) < 1 for n, (b, a) in zip(shape, ends, strict=True)
+        ):
             raise LayerError(
                 f"`{self.kind}` leaves nothing of its input", label=format_shape(shape, cross="x")
             )
