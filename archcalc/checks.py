@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +14,8 @@ from archcalc.profile import Profile, profile
 from archcalc.quantities import QUANTITIES
 from archcalc.source import ArchError, Diagnostic
 
-Value = int | Fraction | tuple[int | Fraction, ...] | str
+Number = int | Fraction
+Value = Number | tuple[Number, ...] | str
 
 
 class Check(Struct, frozen=True):
@@ -117,22 +120,25 @@ def holds(value: Value, expect: Expect) -> bool:
     return _compare(value, expect)
 
 
-def _compare(value: int | Fraction, expect: Expect) -> bool:
+_RELATIONS: dict[str, Callable[[Number, Number], bool]] = {
+    "==": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _compare(value: Number, expect: Expect) -> bool:
     figure = expect.figure.value
     assert not isinstance(figure, tuple)
-    relation = expect.relation
-    if relation == "~":
+    if expect.relation == "~":
         half = Fraction(expect.figure.step) / 2
         return figure - half <= value < figure + half
-    if relation == "within":
-        return abs(value - figure) * 100 <= abs(figure) * expect.percent
-    return {
-        "==": value == figure,
-        "<": value < figure,
-        "<=": value <= figure,
-        ">": value > figure,
-        ">=": value >= figure,
-    }[relation]
+    if expect.relation == "within":
+        distance: Number = abs(Fraction(value) - figure)
+        return distance * 100 <= abs(Fraction(figure)) * expect.percent
+    return _RELATIONS[expect.relation](value, figure)
 
 
 def describe(expect: Expect) -> str:

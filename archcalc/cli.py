@@ -13,8 +13,8 @@ from archcalc import __version__
 from archcalc.source import ArchError, error
 
 if TYPE_CHECKING:
-    from archcalc.profile import Profile
     from archcalc.library import Spec
+    from archcalc.profile import Profile
 
 app = typer.Typer(
     name="archcalc",
@@ -103,11 +103,17 @@ def archcalc(
 
 @app.command("list")
 def list_(
+    search: Annotated[str, typer.Argument(metavar="[SEARCH]", help="Only names that contain this.")] = "",
+    family: Annotated[str, typer.Option(metavar="NAME", help="Only this family.")] = "",
     format: Annotated[ListFormat, typer.Option(help="For people or for programs.")] = ListFormat.table,
 ) -> None:
     """List the networks that come along, by family.
 
     `archcalc list`
+
+    `archcalc list v1_5`
+
+    `archcalc list --family resnet`
 
     `archcalc list --format json`
     """
@@ -115,7 +121,7 @@ def list_(
     from archcalc.library import shipped
     from archcalc.report import listing
 
-    specs = shipped()
+    specs = shipped(family, search)
     entries = [listing.entry(spec) for spec in _progress(specs, "Reading specs")]
     if format is ListFormat.json:
         output.write(listing.to_json(entries), None)
@@ -192,7 +198,10 @@ def report(
 def explain(
     net: Net,
     layer: Annotated[
-        str, typer.Argument(metavar="[LAYER]", help="A layer or block by its path; the whole network if left out.")
+        str,
+        typer.Argument(
+            metavar="[LAYER]", help="A layer or block by its path; the whole network if left out."
+        ),
     ] = "",
     quantity: Annotated[
         str, typer.Argument(metavar="[QUANTITY]", help="params, macs, flops, shape, receptive_field, ...")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def shipped_files() -> dict[str, Path]:
     return files
 
 
-@lru_cache(maxsize=None)
+@cache
 def _shipped_module(path: Path) -> Module:
     return load_file(path, f"specs/{path.name}")
 
@@ -73,15 +73,27 @@ class Spec(Struct, frozen=True):
         return int(found[0]) if found else None
 
 
-def shipped() -> list[Spec]:
-    """Every shipped net whose parameters all have values, in the order of the files."""
+def shipped(family: str = "", search: str = "") -> list[Spec]:
+    """Every shipped net whose parameters all have values, in the order of the files.
+
+    `family` keeps those of one file, `search` those whose name contains it. Raises `ArchError` if
+    nothing is left.
+    """
+    paths = list(dict.fromkeys(shipped_files().values()))
+    families = [path.stem for path in paths]
+    if family and family not in families:
+        help = near_miss(family, families) or "families: " + ", ".join(families)
+        raise error(f"there is no family `{family}`", help=help)
     specs = []
-    for path in dict.fromkeys(shipped_files().values()):
-        module = _shipped_module(path)
-        for net in module.nets.values():
-            if not missing_values(net):
-                specs.append(Spec(net, module, path.stem))
-    return specs
+    for path in paths:
+        if family in ("", path.stem):
+            module = _shipped_module(path)
+            specs += [Spec(net, module, path.stem) for net in module.nets.values() if not missing_values(net)]
+    found = [spec for spec in specs if search.lower() in spec.name]
+    if not found:
+        names = [spec.name for spec in specs]
+        raise error(f"no network's name contains `{search}`", help=near_miss(search, names))
+    return found
 
 
 def missing_values(net: Net | Variant) -> list[str]:

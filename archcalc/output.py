@@ -38,8 +38,8 @@ def write(text: str, path: Path | None) -> None:
             stream.write(text)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
         temporary = None
     except OSError as problem:
         raise error(f"`{path}` cannot be written: {problem.strerror or problem}") from None

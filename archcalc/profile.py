@@ -148,6 +148,10 @@ class Profile:
             return through(field, windows)
         return through(branches[0].field, windows)
 
+    @property
+    def bytes_per_value(self) -> int:
+        return DTYPES[self.dtype]
+
     @cached_property
     def layers(self) -> list[LayerProfile]:
         return [
@@ -213,7 +217,7 @@ class Profile:
             deepest = max(deepest, depth)
         if with_inputs:
             in_place += sum(count_activations(node.facts) for node in self.network.inputs.values())
-        size = DTYPES[self.dtype]
+        size = self.bytes_per_value
         return Totals(
             params,
             buffers,
@@ -249,4 +253,3 @@ def profile(network: Network, *, batch: int = 1, dtype: str = "float32", heads: 
     if type(batch) is not int or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
     return Profile(network, batch, dtype, heads)
-

@@ -22,11 +22,9 @@ power, tanh or erf 8, the weights that McMahon (1986) gave them for the Livermor
 
 assert FLOPS.keys() == OPERATIONS.keys()
 
-MACS_CONVENTION = (
-    "multiply-adds of convolutions and fully connected layers; bias, norm, activation, pooling not counted"
-)
+MACS_CONVENTION = "multiply-adds of conv and fc; bias, norm, activation, pooling not counted"
 FLOPS_CONVENTION = (
-    "2 a multiply-add; 1 an addition, multiplication, division or comparison; 4 a root; 8 an exp, log, tanh"
+    "2 per multiply-add; 1 per add, multiply, divide, compare; 4 per root; 8 per exp, log, tanh; every layer"
 )
 
 

@@ -16,10 +16,7 @@ DTYPES = {
 
 ACCOUNTINGS = {
     "activations": "every layer's output",
-    "activations_in_place": (
-        "the input and the outputs of convolutions, pools and fully connected layers; "
-        "norms and activations work in place"
-    ),
+    "activations_in_place": ("input and outputs of conv, pool and fc; norms and activations in place"),
     "activations_conv": "the outputs of convolutions (Radosavovic et al. 2020)",
 }
 """What each way of adding up activations counts, in words."""

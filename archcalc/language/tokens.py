@@ -8,7 +8,7 @@ from typing import NamedTuple
 from archcalc.source import Diagnostic, Source, Span, shorten
 
 RESERVED = frozenset(
-    "from import fn shared block net if else for in repeat expect not and or true false output aux".split()
+    ["from", "import", "fn", "shared", "block", "net", "if", "else", "for", "in", "repeat", "expect", "not", "and", "or", "true", "false", "output", "aux"]
 )
 """Words of the grammar that cannot name anything. (`within`, `of` and `because` can.)"""
 

@@ -35,6 +35,9 @@ class Column(Struct, frozen=True):
     right: bool = True
     total: Callable[[View], int] | None = None
 
+    def cell(self, row: Row, view: View) -> str:
+        return self.text(row, view) if self.text is not None else str(self.raw(row, view))
+
 
 def _count(name: str, heading: str) -> Column:
     return Column(
@@ -62,13 +65,7 @@ def _field(view: View, row: Row) -> Any:
 
 
 def _bytes(row: Row, view: View) -> int:
-    return row.activations * view.profile.batch * _value_size(view)
-
-
-def _value_size(view: View) -> int:
-    from archcalc.analyses.memory import DTYPES
-
-    return DTYPES[view.profile.dtype]
+    return row.activations * view.profile.bytes_per_value * view.profile.batch
 
 
 COLUMNS = {
@@ -90,8 +87,18 @@ COLUMNS = {
             lambda row, view: field_size(_field(view, row)).replace("×", "x"),
             lambda row, view: field_size(_field(view, row)),
         ),
-        Column("effective_stride", "Stride", lambda row, view: axes(_field(view, row).stride, "x")),
-        Column("effective_padding", "Padding", lambda row, view: axes(_field(view, row).padding, "x")),
+        Column(
+            "effective_stride",
+            "Stride",
+            lambda row, view: axes(_field(view, row).stride, "x"),
+            lambda row, view: axes(_field(view, row).stride),
+        ),
+        Column(
+            "effective_padding",
+            "Padding",
+            lambda row, view: axes(_field(view, row).padding, "x"),
+            lambda row, view: axes(_field(view, row).padding),
+        ),
         _count("params", "Params"),
         _share("params", "%", percent),
         _share("params", "", bar),

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archcalc.analyses.cost import FLOPS
-from archcalc.analyses.memory import DTYPES
 from archcalc.checks import measure
-from archcalc.layers.base import OPERATIONS, Reach, Term, values_of
+from archcalc.layers.base import OPERATIONS, Term, values_of
 from archcalc.network import Group
 from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES
@@ -37,8 +36,9 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
     group = next((g for g in network.groups if g.name == path), None)
     is_node = any(node.name == path for node in network.nodes)
     if path and not is_node and group is None:
-        network.select(path)  # refuses an unknown path, with near misses
-        raise error(f"`{path}` is a pattern", help="explain one layer or block at a time")
+        known = [node.name for node in network.nodes] + [g.name for g in network.groups]
+        help = near_miss(path, known if quantity else [*known, *QUANTITIES])
+        raise error(f"`{network.name}` has no layer or block `{path}`", help=help)
     if is_node:
         return _of_layer(profile, profile[path], quantity)
     return _of_part(profile, group, quantity)
@@ -93,11 +93,12 @@ def _account(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
     if name == "activations":
         return _sum(name, [(1, values_of(facts.output), "")], layer.activations)
     if name == "activation_bytes":
-        size = DTYPES[profile.dtype]
+        size = profile.bytes_per_value
         total = layer.activations * size * profile.batch
         return [
             "activation_bytes = activations × bytes of a value × batch",
-            f"  = {grouped(layer.activations)} × {size} × {profile.batch} = {grouped(total)}   {megabytes(total)}",
+            f"  = {grouped(layer.activations)} × {size} × {profile.batch} = {grouped(total)}",
+            f"  = {megabytes(total)}",
         ]
     value = measure(profile, name, layer.name)
     return [f"{name} = {grouped(value)}"]
@@ -166,9 +167,10 @@ def _field(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
         if window.transposed or not before.stride:
             continue
         r, j = before.size[axis], before.stride[axis]
+        k, s, d = window.kernel_size, window.stride, window.dilation
         lines.append(
-            f"  {letter}: r + d·(k-1)·j = {r} + {window.dilation}·({window.kernel_size}-1)·{j} = {field.size[axis]}"
-            f",  j·s = {j}·{window.stride} = {field.stride[axis]}"
+            f"  {letter}: r + d·(k-1)·j = {r} + {d}·({k}-1)·{j} = {field.size[axis]}"
+            f",  j·s = {j}·{s} = {field.stride[axis]}"
         )
     return lines
 
@@ -178,18 +180,33 @@ def _field(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
 
 def _of_part(profile: Profile, group: Group | None, quantity: str) -> str:
     name = group.name if group is not None else profile.network.name
-    if quantity and quantity not in SUMMED:
-        value = measure(profile, quantity, group.name if group is not None else "")
-        shown = axes(value) if isinstance(value, tuple) else value if isinstance(value, str) else grouped(value)
-        return f"{quantity} of {name} = {shown}"
     depth = 1 if group is None else group.depth + 1
     rows = select_rows(profile, depth=depth)
     if group is not None:
         rows = [row for row in rows if row.name.startswith(group.name + "/")]
+    if quantity in ("receptive_field", "effective_stride", "effective_padding"):
+        return "\n".join(_fields(profile, name, rows))
+    if quantity and quantity not in SUMMED:
+        value = measure(profile, quantity, group.name if group is not None else "")
+        shown = axes(value) if isinstance(value, tuple) else grouped(value)
+        return f"{quantity} of {name} = {shown}"
     lines = []
     for wanted in [quantity] if quantity else OF_A_PART:
         lines += [*_parts(name, wanted, rows), ""]
     return "\n".join(lines[:-1])
+
+
+def _fields(profile: Profile, name: str, rows: Sequence[Row]) -> list[str]:
+    """The receptive field after each part."""
+    lines = [f"receptive_field of {name}, after each of its parts"]
+    left = max(len(row.name) for row in rows)
+    for row in rows:
+        field = profile.entries[row.output.index].field
+        text = f"  {row.name:<{left}}   {field_size(field):>9}"
+        if field.stride:
+            text += f"   effective stride {axes(field.stride)}, padding {axes(field.padding)}"
+        lines.append(text)
+    return lines
 
 
 def _parts(name: str, quantity: str, rows: Sequence[Row]) -> list[str]:
@@ -204,6 +221,3 @@ def _parts(name: str, quantity: str, rows: Sequence[Row]) -> list[str]:
     lines += [f"  {part:<{left}}   {grouped(value):>{right}}" for part, value in parts]
     lines.append(f"  {'sum':<{left}} = {grouped(total):>{right}}")
     return lines
-
-
-__all__ = ["Reach", "explain"]

@@ -9,12 +9,11 @@ from fractions import Fraction
 from typing import Any
 
 import archcalc
-from archcalc.analyses.receptive_field import Field
 from archcalc.checks import check
 from archcalc.profile import Profile
 from archcalc.report.columns import COLUMNS, DEFAULT, FOR_PROGRAMS, Column, View, choose
 from archcalc.report.rows import Row
-from archcalc.report.table import footnotes
+from archcalc.report.table import remarks, totals_in_words
 
 SCHEMA = 1
 
@@ -51,8 +50,6 @@ def to_json(rows: Sequence[Row], profile: Profile) -> str:
 
 
 def _layer(row: Row, profile: Profile) -> dict[str, Any]:
-    from archcalc.analyses.memory import DTYPES
-
     node = row.output
     field = profile.entries[node.index].field
     span = row.group.span if row.group is not None else node.span
@@ -67,7 +64,7 @@ def _layer(row: Row, profile: Profile) -> dict[str, Any]:
         "macs": row.macs,
         "flops": row.flops,
         "activations": row.activations,
-        "activation_bytes": row.activations * DTYPES[profile.dtype] * profile.batch,
+        "activation_bytes": row.activations * profile.bytes_per_value * profile.batch,
         "receptive_field": _axes(field.size) if not field.is_global else "global",
         "effective_stride": _axes(field.stride),
         "effective_padding": _axes(field.padding),
@@ -104,24 +101,21 @@ def to_csv(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> str:
     return stream.getvalue()
 
 
-def to_markdown(
-    rows: Sequence[Row], view: View, columns: Sequence[Column], heading: Sequence[str]
-) -> str:
+def to_markdown(rows: Sequence[Row], view: View, columns: Sequence[Column], heading: Sequence[str]) -> str:
     """The rows as a Markdown table, with the heading above and the totals below."""
     columns = columns or [COLUMNS[name] for name in (*DEFAULT[:2], "operation", *DEFAULT[2:])]
     lines = [f"## {heading[0]}", "", *(f"{line}  " for line in heading[1:]), ""] if heading else []
     lines.append("| " + " | ".join(column.heading or column.name for column in columns) + " |")
     lines.append("|" + "|".join(" ---: " if column.right else " --- " for column in columns) + "|")
     for row in rows:
-        cells = [column.text(row, view) if column.text else str(column.raw(row, view)) for column in columns]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        cells = (column.cell(row, view).replace("|", "\\|") for column in columns)
+        lines.append("| " + " | ".join(cells) + " |")
     footer = []
     for column in columns:
         text = "Total" if column.name == "layer" else ""
         footer.append(f"**{view.count(column.total(view)) if column.total else text}**".replace("****", ""))
     lines.append("| " + " | ".join(footer) + " |")
-    lines += ["", *(f"- {' '.join(line.split())}" for line in footnotes(view))]
+    lines.append("")
+    lines += [f"- {name.strip()}: **{value}** ({words})" for name, value, words in totals_in_words(view)]
+    lines += [f"- {line.strip()}" for line in remarks(view)]
     return "\n".join(lines) + "\n"
-
-
-__all__ = ["SCHEMA", "Field", "to_csv", "to_json", "to_markdown"]

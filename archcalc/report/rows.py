@@ -101,8 +101,8 @@ def _rolled_up(profile: Profile, layers: Iterable[LayerProfile], depth: int) -> 
     groups = {group.name: group for group in profile.network.groups}
     gathered: dict[str, list[LayerProfile]] = {}
     for layer in layers:
-        parts = layer.node.name.split("/", depth)
-        gathered.setdefault("/".join(parts[:depth]) if len(parts) > depth else layer.node.name, []).append(layer)
+        name = "/".join(layer.node.name.split("/", depth)[:depth])
+        gathered.setdefault(name, []).append(layer)
     rows = []
     for name, members in gathered.items():
         group = groups.get(name)
