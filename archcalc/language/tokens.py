@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from sys import intern
+
+from msgspec import Struct
 
 from archcalc.source import Diagnostic, Source, Span, shorten
 
@@ -20,7 +22,7 @@ UNITS = {
 """What stands behind the number of a figure: powers of 1000, and sizes."""
 
 
-class Token(NamedTuple):
+class Token(Struct, frozen=True, gc=False):
     """`kind` is NAME, NUMBER, SIZE, UNIT, STRING, NEWLINE, END, ERROR, or the symbol or word itself."""
 
     kind: str
@@ -31,13 +33,16 @@ class Token(NamedTuple):
 
 _TOKEN = re.compile(
     r"""
-      (?P<space>[ \t]+|\#[^\n]*)
+    [ \t]*
+    (?:
+      (?P<name>[A-Za-z_][A-Za-z0-9_]*)
     | (?P<newline>\r?\n)
-    | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    | (?P<skip>\#[^\n]*|\Z)
     | (?P<size>\d+(?:x\d+)+(?![\w.]))
     | (?P<number>\d+(?:_\d+)*(?:\.\d+)?(?:[eE][+-]?\d+)?)
     | (?P<string>"(?:[^"\\\n]|\\["\\])*")
     | (?P<symbol>->|\*\*|//|==|!=|<=|>=|[-+*/%<>=~()\[\]{},:])
+    )
     """,
     re.VERBOSE | re.ASCII,
 )
@@ -63,25 +68,24 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
     while at < end:
         found = match(text, at)
         if found is None:
+            while text[at] in " \t":
+                at += 1
             token = _bad_character(source, at)
             append(token)
             previous, at = "ERROR", token.end
             continue
-        group = found.lastgroup
-        stop = found.end()
-        if group == "space":
-            at = stop
-            continue
-        if group == "newline":
-            if pending < 0:
+        group = found.lastgroup or ""
+        at, stop = found.span(group)
+        if group == "name":
+            word = found[group]
+            kind = intern(word) if word in RESERVED else "NAME"
+        elif group == "symbol":
+            kind = intern(found[group])
+        elif group == "newline" or group == "skip":
+            if pending < 0 and group == "newline":
                 pending = at
             at = stop
             continue
-        if group == "name":
-            word = found.group()
-            kind = word if word in RESERVED else "NAME"
-        elif group == "symbol":
-            kind = found.group()
         elif group == "number":
             kind = "NUMBER"
         elif group == "string":
@@ -92,9 +96,9 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
             if not (brackets and brackets[-1] != "{") and previous != "->" and kind not in ("->", "else"):
                 append(Token("NEWLINE", pending, pending + 1))
             pending = -1
-        if kind in ("(", "[", "{"):
+        if kind in "([{":
             brackets.append(kind)
-        elif kind in (")", "]", "}") and brackets:
+        elif kind in ")]}" and brackets:
             brackets.pop()
         append(Token(kind, at, stop))
         if kind == "NUMBER" and stop < end and (text[stop].isalnum() or text[stop] in "_."):
