@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archcalc.profile import LayerProfile as LayerProfile
     from archcalc.profile import Profile as Profile
     from archcalc.profile import Totals as Totals
-    from archcalc.profile import profile as profile
+    from archcalc.profile import analyze as analyze
     from archcalc.source import ArchError as ArchError
 
 _HOMES = {
@@ -33,7 +33,7 @@ _HOMES = {
     "Totals": "archcalc.profile",
     "load": "archcalc.library",
     "loads": "archcalc.library",
-    "profile": "archcalc.profile",
+    "analyze": "archcalc.profile",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.language.syntax import Expect
-from archcalc.profile import Profile, profile
+from archcalc.profile import Profile, analyze
 from archcalc.quantities import QUANTITIES
 from archcalc.source import ArchError, Diagnostic
 
@@ -43,22 +43,22 @@ class Check(Struct, frozen=True):
         return f"{text} (it holds when cut off)" if self.cut else text
 
 
-def check(network_profile: Profile) -> list[Check]:
+def check(profile: Profile) -> list[Check]:
     """Every expectation of a network, evaluated, in the order they stand in.
 
     Overrides leave expectations unchecked, since those speak of the net's own defaults: the list is
     empty then. Raises `ArchError` if one names a path that does not exist.
     """
-    network = network_profile.network
+    network = profile.network
     if network.overridden:
         return []
-    with_heads = network_profile if network_profile.heads else None
+    with_heads = profile if profile.heads else None
     results = []
     problems: list[Diagnostic] = []
     for expect in network.expectations:
-        source = network_profile
+        source = profile
         if expect.training:
-            with_heads = with_heads or profile(network, heads=True)
+            with_heads = with_heads or analyze(network, heads=True)
             source = with_heads
         try:
             results.append(evaluate(expect, source))
@@ -72,9 +72,9 @@ def check(network_profile: Profile) -> list[Check]:
     return results
 
 
-def evaluate(expect: Expect, network_profile: Profile) -> Check:
+def evaluate(expect: Expect, profile: Profile) -> Check:
     """One expectation on a profile."""
-    value = measure(network_profile, expect.quantity, expect.path)
+    value = measure(profile, expect.quantity, expect.path)
     held = holds(value, expect)
     cut = False
     if not held and expect.relation == "~" and isinstance(value, int | Fraction):
@@ -84,18 +84,18 @@ def evaluate(expect: Expect, network_profile: Profile) -> Check:
     return Check(expect, value, held != expect.negated, cut)
 
 
-def measure(network_profile: Profile, quantity: str, path: str = "") -> Any:
+def measure(profile: Profile, quantity: str, path: str = "") -> Any:
     """A quantity of a network, or of what a path names in it: an exact number, or a tuple of them.
 
     A receptive field that is the whole input is the string `"global"`. Raises `ArchError` if the path
     names nothing.
     """
-    network = network_profile.network
+    network = profile.network
     if QUANTITIES[quantity].sort in ("shape", "axes"):
         node = network[path] if path else network.outputs["output"]
         if quantity == "shape":
             return node.shape
-        field = network_profile.entries[node.index].field
+        field = profile.entries[node.index].field
         if field.is_global:
             return "global"
         return {
@@ -104,8 +104,8 @@ def measure(network_profile: Profile, quantity: str, path: str = "") -> Any:
             "effective_padding": field.padding,
         }[quantity]
     if not path:
-        return getattr(network_profile.totals, quantity)
-    return getattr(network_profile.total(network_profile.select(path)), quantity)
+        return getattr(profile.totals, quantity)
+    return getattr(profile.total(profile.select(path)), quantity)
 
 
 def holds(value: Value, expect: Expect) -> bool:

@@ -235,11 +235,11 @@ def _profile(
 ) -> tuple[Spec, Profile]:
     from archcalc.language.elaborate import elaborate
     from archcalc.library import find
-    from archcalc.profile import profile
+    from archcalc.profile import analyze
 
     spec = find(net)
     network = elaborate(spec.net, _overrides(sets or []), _input_shapes(inputs or []))
-    return spec, profile(network, batch=batch, dtype=dtype, heads=heads)
+    return spec, analyze(network, batch=batch, dtype=dtype, heads=heads)
 
 
 def _overrides(sets: list[str]) -> dict[str, Any]:

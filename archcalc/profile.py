@@ -241,7 +241,7 @@ def count(facts: Facts) -> Counts:
     return Counts(params, buffers, weights, count_macs(facts), count_flops(facts), count_activations(facts))
 
 
-def profile(network: Network, *, batch: int = 1, dtype: str = "float32", heads: bool = False) -> Profile:
+def analyze(network: Network, *, batch: int = 1, dtype: str = "float32", heads: bool = False) -> Profile:
     """Compute every quantity of a network.
 
     `batch` and `dtype` bear on bytes only: shapes, counts of operations and activations are per sample.
@@ -253,3 +253,6 @@ def profile(network: Network, *, batch: int = 1, dtype: str = "float32", heads: 
     if type(batch) is not int or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
     return Profile(network, batch, dtype, heads)
+
+
+profile = analyze

@@ -55,7 +55,7 @@ def per_node(runs: int) -> float:
     from archcalc.language.loader import load_file
     from archcalc.layers.base import facts
     from archcalc.library import shipped_files
-    from archcalc.profile import profile
+    from archcalc.profile import analyze
 
     path = shipped_files()["resnet152"]
     times = []
@@ -64,7 +64,7 @@ def per_node(runs: int) -> float:
         gc.collect()
         start = time.perf_counter()
         network = elaborate(load_file(path).nets["resnet152"])
-        assert profile(network).totals.params
+        assert analyze(network).totals.params
         times.append(time.perf_counter() - start)
     return statistics.median(times) / len(network.nodes) * 1e6
 
@@ -75,8 +75,8 @@ def all_specs() -> float:
         "import time; s = time.perf_counter()\n"
         "from archcalc.library import shipped\n"
         "from archcalc.language.elaborate import elaborate\n"
-        "from archcalc.profile import profile\n"
-        "n = [profile(elaborate(spec.net)).totals for spec in shipped()]\n"
+        "from archcalc.profile import analyze\n"
+        "n = [analyze(elaborate(spec.net)).totals for spec in shipped()]\n"
         "print(time.perf_counter() - s)"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -95,7 +95,7 @@ def chain(layers: int, written_out: bool, folder: Path) -> tuple[float, float, f
         "import gc, sys, time; gc.disable()\n"
         "import archcalc, archcalc.library, archcalc.profile\n"
         "s = time.perf_counter()\n"
-        f"t = archcalc.profile.profile(archcalc.library.load({str(path)!r})).totals\n"
+        f"t = archcalc.profile.analyze(archcalc.library.load({str(path)!r})).totals\n"
         f"assert t.depth == {layers} and t.params == {layers} * 584\n"
         "print(time.perf_counter() - s)"
     )

@@ -180,7 +180,7 @@ def _got(value: object) -> str:
         shown = ", ".join(_got(item) for item in value[:6])
         return f"[{shown}{', ...' if len(value) > 6 else ''}]"
     if isinstance(value, int | Fraction):
-        text = str(value)
+        text = format_argument(value)
         return text if len(text) <= 40 else text[:37] + "..."
     return f"a {type(value).__name__}"
 
@@ -193,7 +193,7 @@ def _whole(value: object, low: int, expected: str) -> int:
             raise LayerError(f"needs {expected} up to {MAX_SIZE:,}, got {_got(value)}")
     elif isinstance(value, Fraction | float):
         raise LayerError(
-            f"needs {expected}, got {_got(value) if isinstance(value, Fraction) else value}",
+            f"needs {expected}, got {format_argument(value)}",
             help="write `floor(...)`, `ceil(...)` or `round(...)`",
         )
     raise LayerError(f"needs {expected}, got {_got(value)}")

@@ -128,8 +128,8 @@ DEFAULT = ("layer", "output", "params", "macs", "macs_share")
 BY_IMPORTANCE = (
     "params_share",
     "macs_bar",
-    "operation",
     "receptive_field",
+    "operation",
     "activations",
     "flops",
     "activation_bytes",

@@ -10,7 +10,7 @@ from archcalc.layers.base import OPERATIONS, Term, values_of
 from archcalc.network import Group
 from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES
-from archcalc.report.numbers import axes, field_size, grouped, megabytes
+from archcalc.report.numbers import axes, byte_size, field_size, grouped
 from archcalc.report.rows import Row, select_rows
 from archcalc.shape import SYMBOLS, Window, format_shape
 from archcalc.source import error, near_miss
@@ -98,7 +98,7 @@ def _account(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
         return [
             "activation_bytes = activations × bytes of a value × batch",
             f"  = {grouped(layer.activations)} × {size} × {profile.batch} = {grouped(total)}",
-            f"  = {megabytes(total)}",
+            f"  = {byte_size(total)}",
         ]
     value = measure(profile, name, layer.name)
     return [f"{name} = {grouped(value)}"]

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from archcalc.language.elaborate import elaborate
 from archcalc.library import Spec
-from archcalc.profile import profile
+from archcalc.profile import analyze
 from archcalc.report.numbers import grouped
 from archcalc.shape import format_shape
 
@@ -29,7 +29,7 @@ class Entry(Struct, frozen=True):
 def entry(spec: Spec) -> Entry:
     """Elaborate a net and take its totals."""
     network = elaborate(spec.net)
-    totals = profile(network).totals
+    totals = analyze(network).totals
     inputs = {name: node.shape for name, node in network.inputs.items()}
     return Entry(spec.name, spec.family, spec.year, spec.reference, inputs, totals.params, totals.macs)
 

@@ -49,8 +49,10 @@ def bar(part: int, whole: int, width: int = 8) -> str:
     return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
 
 
-def megabytes(count: int) -> str:
-    """Bytes in both units, never confused: `553.4 MB, 527.8 MiB`."""
+def byte_size(count: int) -> str:
+    """Bytes in both units, never confused: `553.4 MB, 527.8 MiB`; small counts as they are."""
+    if count < 10**5:
+        return f"{count:,} bytes"
     return f"{_tenths(count, 10**6)} MB, {_tenths(count, 2**20)} MiB"
 
 

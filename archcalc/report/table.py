@@ -10,7 +10,7 @@ from archcalc.analyses.cost import FLOPS_CONVENTION, MACS_CONVENTION
 from archcalc.analyses.memory import ACCOUNTINGS
 from archcalc.checks import check
 from archcalc.report.columns import BY_IMPORTANCE, COLUMNS, DEFAULT, Column, View
-from archcalc.report.numbers import axes, megabytes
+from archcalc.report.numbers import axes, byte_size
 from archcalc.report.rows import Row
 from archcalc.shape import format_shape
 
@@ -95,9 +95,10 @@ def _fitting(rows: Sequence[Row], view: View, width: int) -> tuple[list[Column],
         (cells,) = _cells(rows, view, [column])
         footer = view.count(column.total(view)) if column.total is not None else ""
         needed = max(map(len, (column.heading, footer, *cells))) + GAP
-        if name in DEFAULT or needed <= room:
-            chosen[name] = cells
-            room -= needed
+        if name not in DEFAULT and needed > room:
+            break
+        chosen[name] = cells
+        room -= needed
     names = [name for name in COLUMNS if name in chosen]
     return [COLUMNS[name] for name in names], [chosen[name] for name in names]
 
@@ -125,7 +126,7 @@ def totals_in_words(view: View) -> list[tuple[str, str, str]]:
     profile = view.profile
     totals = profile.totals
     count = view.count
-    stored = megabytes(totals.activation_bytes)
+    stored = byte_size(totals.activation_bytes)
     if profile.batch > 1:
         stored += f" for a batch of {profile.batch:,}"
     in_place = totals.activations_in_place * profile.bytes_per_value * profile.batch
@@ -137,7 +138,7 @@ def totals_in_words(view: View) -> list[tuple[str, str, str]]:
         (
             "  in place",
             count(totals.activations_in_place),
-            f"{megabytes(in_place)}: {ACCOUNTINGS['activations_in_place']}",
+            f"{byte_size(in_place)}: {ACCOUNTINGS['activations_in_place']}",
         ),
         (
             "depth",
@@ -152,7 +153,7 @@ def totals_in_words(view: View) -> list[tuple[str, str, str]]:
 
 def _parameters(view: View) -> str:
     totals = view.profile.totals
-    size, weights = megabytes(totals.param_bytes), view.count(totals.weights)
+    size, weights = byte_size(totals.param_bytes), view.count(totals.weights)
     words = [f"{size}: {weights} weights, the rest biases and norms"]
     if totals.buffers:
         words.append(f"{view.count(totals.buffers)} buffers besides")

@@ -1,0 +1,28 @@
+.DEFAULT_GOAL := help
+PYTHON ?= .venv/bin/python
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
+
+setup: ## Make the environment .venv with everything for development
+	python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,lint]'
+
+test: ## Run the tests
+	$(PYTHON) -m pytest -n auto
+
+lint: ## Check style and types
+	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check . && $(PYTHON) -m mypy
+
+format: ## Format the code
+	$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
+
+golden: ## Write the golden files anew; read the diff before you commit it
+	$(PYTHON) -m pytest -q --overwrite tests
+
+bench: ## Measure against the limits
+	$(PYTHON) benchmarks/run.py
+
+ci: ## All that a change must pass
+	.ci/run
+
+.PHONY: help setup test lint format golden bench ci

@@ -1,0 +1,283 @@
+"""The command line as people and programs meet it. Golden files: `pytest tests/test_cli.py --overwrite`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from archcalc import __version__
+from archcalc.cli import main
+
+GOLDEN = Path(__file__).parent / "golden"
+TINY = """\
+# A tiny network, Nobody 2001
+net tiny(c=4, image=3x9x10) {
+  input(image)
+  stem: conv(c, 4x5, stride=1x2, padding=1) -> relu
+  aux early = global_avgpool -> flatten -> fc(2)
+  a: { conv(c, 3, padding=1, bias=false) -> bn }
+  add(identity, a -> relu)
+  flatten -> fc(10)
+  expect params == 1686
+  expect shape("a") == 4x8x4
+}
+"""
+
+
+class Result:
+    def __init__(self, status: int, out: str, err: str) -> None:
+        self.status, self.out, self.err = status, out, err
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run `archcalc` in a folder of its own, in a pipe, at a given width."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.arch").write_text(TINY)
+
+    def call(*args: str, width: int = 80) -> Result:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        printed = capsys.readouterr()
+        return Result(status, printed.out, printed.err)
+
+    return call
+
+
+GOLDEN_CASES = {
+    "report_vgg16_80": (80, "report vgg16"),
+    "report_resnet50_120": (120, "report resnet50 --depth 1"),
+    "report_googlenet_200": (200, "report googlenet --depth 1"),
+    "report_lenet5_1998_200": (200, "report lenet5_1998"),
+    "report_vgg16_human_hwc": (80, "report vgg16 --human --layout hwc --only conv,fc --sort params --top 5"),
+    "report_alexnet_markdown": (80, "report alexnet --format markdown --batch 128 --dtype float16"),
+    "report_tiny_json": (80, "report tiny.arch --format json"),
+    "report_tiny_csv": (80, "report tiny.arch --format csv"),
+    "report_tiny_heads": (100, "report tiny.arch --heads --set c=8"),
+    "explain_conv": (80, "explain vgg16 stage1/conv2"),
+    "explain_bn": (80, "explain resnet50 conv1/bn1"),
+    "explain_network": (80, "explain mobilenet_v1 macs"),
+    "explain_block": (80, "explain googlenet inception3a params"),
+    "explain_fields": (80, "explain vgg16 receptive_field"),
+    "help": (80, "--help"),
+    "help_report": (80, "report --help"),
+    "help_explain": (80, "explain --help"),
+    "help_list": (80, "list --help"),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_CASES)
+def test_golden(name, run, overwrite):
+    width, command = GOLDEN_CASES[name]
+    result = run(*command.split(), width=width)
+    assert result.status == 0, result.err
+    assert "\x1b" not in result.out
+    lines = [line.rstrip() for line in result.out.splitlines()]
+    if "markdown" not in command and "csv" not in command and "json" not in command:
+        assert max(map(len, lines)) <= width
+    text = "\n".join(lines) + "\n"
+    path = GOLDEN / f"{name}.txt"
+    if overwrite:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def test_the_json_of_a_report_follows_its_schema(run):
+    schema = json.loads(files("archcalc.report").joinpath("schema.json").read_text())
+    for command in ("vgg16", "googlenet --heads", "resnet50 --depth 2", "lenet5_1998", "tiny.arch"):
+        document = json.loads(run("report", *command.split(), "--format", "json").out)
+        jsonschema.validate(document, schema)
+        for key in ("params", "buffers", "weights", "macs", "flops", "activations", "activation_bytes"):
+            assert sum(layer[key] for layer in document["layers"]) == document["totals"][key]
+
+
+def test_the_figures_of_the_contract(run):
+    document = json.loads(run("report", "vgg16", "--format", "json").out)
+    assert document["architecture"] == "vgg16"
+    assert document["archcalc"] == __version__
+    assert document["inputs"] == {"input": [3, 224, 224]}
+    totals = document["totals"]
+    # Simonyan & Zisserman 2014: 16 weight layers; weights by the slides' table; 138M
+    assert (totals["params"], totals["weights"]) == (138_357_544, 138_344_128)
+    assert totals["macs"] == 15_470_264_320
+    assert (totals["weighted_layers"], totals["depth"], totals["buffers"]) == (16, 16, 0)
+    # CS231n's memory column adds up to 15,237,608 values with the input
+    assert totals["activations_in_place"] == 15_237_608
+    first = document["layers"][0]
+    source = first.pop("source")
+    assert source.startswith("specs/vgg.arch:")
+    assert first == {
+        "name": "stage1/conv1",
+        "kind": "conv",
+        "inputs": ["input"],
+        "output_shape": [64, 224, 224],
+        "params": 1792,
+        "buffers": 0,
+        "weights": 1728,
+        "macs": 86704128,
+        "flops": 2 * 86704128 + 64 * 224 * 224,
+        "activations": 3211264,
+        "activation_bytes": 12845056,
+        "receptive_field": [3, 3],
+        "effective_stride": [1, 1],
+        "effective_padding": [1, 1],
+    }
+
+
+def test_batch_and_dtype_bear_on_bytes_only(run):
+    plain = json.loads(run("report", "vgg16", "--format", "json").out)["totals"]
+    half = json.loads(run("report", "vgg16", "--format", "json", "--batch", "3", "--dtype", "float16").out)[
+        "totals"
+    ]
+    assert half["activation_bytes"] * 2 == plain["activation_bytes"] * 3
+    assert half["param_bytes"] * 2 == plain["param_bytes"]
+    assert {k: v for k, v in half.items() if "bytes" not in k} == {
+        k: v for k, v in plain.items() if "bytes" not in k
+    }
+
+
+def test_csv_columns_are_plain_integers(run):
+    rows = list(csv.DictReader(io.StringIO(run("report", "vgg16", "--format", "csv").out)))
+    assert sum(int(row["params"]) for row in rows) == 138_357_544
+    assert [row["layer"] for row in rows][:3] == ["stage1/conv1", "stage1/relu1", "stage1/conv2"]
+
+
+def test_heads_are_counted_only_when_asked(run):
+    totals = [
+        json.loads(run("report", "googlenet", "--format", "json", *more).out)["totals"]["params"]
+        for more in ([], ["--heads"])
+    ]
+    # each head: conv 512 or 528 -> 128 1x1, fc 2048 -> 1024, fc 1024 -> 1000, with biases
+    heads = sum((c * 128 + 128) + (2048 * 1024 + 1024) + (1024 * 1000 + 1000) for c in (512, 528))
+    assert totals == [6_998_552, 6_998_552 + heads]
+
+
+def test_input_replaces_the_shape(run):
+    document = json.loads(run("report", "vgg16", "--input", "3x448x224", "--format", "json").out)
+    assert document["inputs"] == {"input": [3, 448, 224]}
+    assert document["layers"][0]["output_shape"] == [64, 448, 224]
+    assert document["expectations"]["checked"] == 0
+
+
+def test_overridden_expectations_are_said_to_be_unchecked(run):
+    out = run("report", "tiny.arch", "--set", "c=5").out
+    assert "expectations: 2 not checked, since parameters were set" in out
+
+
+def test_an_expectation_that_fails_is_shown_with_its_place(run, tmp_path):
+    (tmp_path / "wrong.arch").write_text(TINY.replace("params == 1686", "params == 1687"))
+    out = run("report", "wrong.arch").out
+    assert "expectations: 1 of 2 hold" in out
+    assert "wrong.arch:9:3: params is 1,686, not 1687" in out
+
+
+def test_output_goes_to_a_file_whole(run, tmp_path):
+    result = run("report", "tiny.arch", "--format", "csv", "-o", "tiny.csv")
+    assert result.out == ""
+    assert (tmp_path / "tiny.csv").read_text() == run("report", "tiny.arch", "--format", "csv").out
+    assert run("report", "tiny.arch", "-o", "no/such/folder/x").status == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.arch", "tiny.csv"]
+
+
+WRONG = {
+    "report vgg_16": "there is no network `vgg_16`",
+    "report no.arch": "there is no file `no.arch`",
+    "report tiny.arch:big": "`tiny.arch` has no net `big`",
+    "report tiny.arch --set d=1": "`tiny` has no parameter `d`",
+    "report tiny.arch --set c": "`--set c` sets nothing",
+    "report tiny.arch --set c=": "expected a layer, a name or a value",
+    "report tiny.arch --set c=relu": "adds layers",
+    "report tiny.arch --set c=1/0": "division by zero",
+    "report tiny.arch --set c=1.5": "needs a whole number of at least 1, got 1.5",
+    "report tiny.arch --set c=1 --set c=2": "`--set` gives `c` twice",
+    "report tiny.arch --input 3x9": "`kernel_size` of `conv` has 2 entries",
+    "report tiny.arch --input 3x0x9": "needs a whole number of at least 1",
+    "report tiny.arch --input other=3x9x9": "`tiny` has no input `other`",
+    "report tiny.arch --input x": "unknown name `x`",
+    "report tiny.arch --dtype float31": "unknown dtype `float31`",
+    "report tiny.arch --batch 0": "the batch must be a whole number",
+    "report tiny.arch --only con": "there is no layer kind or family `con`",
+    "report tiny.arch --columns layer,parms": "there is no column `parms`",
+    "report tiny.arch --sort size": "rows cannot be sorted by `size`",
+    "report tiny.arch --depth 0": "--depth",
+    "report tiny.arch --format xml": "xml",
+    "explain tiny.arch nothing": "`tiny` has no layer or block `nothing`",
+    "explain tiny.arch stem mac": "unknown quantity `mac`",
+    "list --family vgh": "there is no family `vgh`",
+    "list zzz": "no network's name contains `zzz`",
+    "report": "",
+    "frobnicate": "frobnicate",
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_wrong_input_ends_in_a_message_and_status_2(command, run):
+    result = run(*command.split())
+    assert result.status == 2
+    assert WRONG[command] in result.err + result.out
+    assert "Traceback" not in result.err
+
+
+def test_near_misses_are_suggested(run):
+    assert "did you mean `vgg16`" in run("report", "vgg-16").err
+    assert "did you mean `macs`" in run("explain", "vgg16", "macks").err
+    assert "`stage1/conv1`" in run("explain", "vgg16", "stage1/conv9").err
+
+
+def test_version(run):
+    assert run("--version").out == f"archcalc {__version__}\n"
+
+
+def test_list_json(run):
+    networks = {n["name"]: n for n in json.loads(run("list", "--format", "json").out)["networks"]}
+    vgg16 = networks["vgg16"]
+    assert (vgg16["family"], vgg16["year"]) == ("vgg", 2014)
+    assert (vgg16["params"], vgg16["macs"]) == (138_357_544, 15_470_264_320)
+    assert vgg16["inputs"] == {"input": [3, 224, 224]}
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_list_fits(run, width):
+    lines = run("list", width=width).out.splitlines()
+    assert max(map(len, lines)) <= width
+
+
+def test_list_filters(run):
+    listed = json.loads(run("list", "--family", "vgg", "--format", "json").out)["networks"]
+    names = [n["name"] for n in listed]
+    assert "vgg16" in names
+    assert "resnet50" not in names
+    found = json.loads(run("list", "net50", "--format", "json").out)["networks"]
+    assert "resnet50" in [n["name"] for n in found]
+
+
+def test_a_terminal_without_unicode_gets_text_all_the_same(tmp_path):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, "-m", "archcalc", "report", "vgg16"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "138,357,544" in done.stdout
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    command = f"{sys.executable} -m archcalc report resnet152 | head -n 1"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("resnet152")
+    assert done.stderr == ""
