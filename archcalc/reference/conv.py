@@ -1,0 +1,269 @@
+"""Kernels of the convolutions.
+
+A convolution is a matrix product of its windows, laid out as rows (im2col; Chellapilla, Puri & Simard
+2006), with its weights. Which layout of the rows is fastest depends on the shape of the layer alone:
+
+- 1x1: the map is the matrix.
+- windows of several rows over a wide map: blocks of output rows, so that the copied windows stay in the
+  cache (about a megabyte).
+- narrow maps and 5x5: copy along the width only, and add up one product per row of the kernel.
+- one channel a group: sums of shifted products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
+from archcalc.reference.kernel import Array, Call, each_axis, kernel, padded, pads, starts, windows_of
+
+BLOCK_BYTES = 1 << 20
+"""Bytes of copied windows at a time: what stays in the second-level cache."""
+
+
+class Geometry:
+    """A window over the spatial axes of an input, as its kernel sees it."""
+
+    def __init__(self, x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> None:
+        rank = x.ndim - 2
+        self.kernel_size: tuple[int, ...] = each_axis(kernel_size, rank)
+        self.stride: tuple[int, ...] = each_axis(stride, rank)
+        self.dilation: tuple[int, ...] = each_axis(dilation, rank)
+        sizes = x.shape[1:-1]
+        self.ends = pads(padding, sizes, self.kernel_size, self.stride, self.dilation)
+        self.counts = tuple(
+            starts(n, k, s, d, before, after)
+            for n, k, s, d, (before, after) in zip(
+                sizes, self.kernel_size, self.stride, self.dilation, self.ends, strict=True
+            )
+        )
+
+
+@kernel(Conv)
+def conv(layer: Conv, call: Call) -> Array:
+    x, weight = call.x, call.weights["weight"]
+    if layer.connections is not None:
+        out = _connected(x, weight, layer)
+    else:
+        geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        out = grouped(x, weight, geometry, layer.groups)
+    if layer.bias:
+        out += call.weights["bias"]
+    return out
+
+
+@kernel(Pointwise)
+def pointwise(layer: Pointwise, call: Call) -> Array:
+    out = grouped(call.x, call.weights["weight"], Geometry(call.x, 1, 1, 0, 1), 1)
+    if layer.bias:
+        out += call.weights["bias"]
+    return out
+
+
+def grouped(x: Array, weight: Array, geometry: Geometry, groups: int) -> Array:
+    """A convolution with weights `(*kernel, C_in/groups, C_out)`, group by group."""
+    if groups == 1:
+        return dense(x, weight, geometry)
+    out_channels = weight.shape[-1]
+    if x.shape[-1] == groups == out_channels:
+        return depthwise_sum(x, weight.reshape(*weight.shape[:-2], out_channels), geometry, 1)
+    size_in, size_out = x.shape[-1] // groups, out_channels // groups
+    out = np.empty((x.shape[0], *geometry.counts, out_channels), x.dtype)
+    for group in range(groups):
+        part = np.ascontiguousarray(x[..., group * size_in : (group + 1) * size_in])
+        columns = slice(group * size_out, (group + 1) * size_out)
+        out[..., columns] = dense(part, weight[..., columns], geometry)
+    return out
+
+
+def dense(x: Array, weight: Array, geometry: Geometry) -> Array:
+    """A convolution in which every output channel reads every input channel."""
+    rank = x.ndim - 2
+    if rank == 1:  # a map of height 1
+        flat = _as_2d(geometry)
+        return dense(x[:, None], weight[None], flat)[:, 0]
+    if rank == 3:
+        return _by_planes(x, weight, geometry)
+    channels, out_channels = weight.shape[-2:]
+    k_h, k_w = geometry.kernel_size
+    s_h, s_w = geometry.stride
+    o_h, o_w = geometry.counts
+    x = padded(x, geometry.ends)
+    if (k_h, k_w) == (1, 1):
+        if (s_h, s_w) != (1, 1):
+            x = x[:, : (o_h - 1) * s_h + 1 : s_h, : (o_w - 1) * s_w + 1 : s_w]
+        return (x.reshape(-1, channels) @ weight.reshape(channels, out_channels)).reshape(
+            -1, o_h, o_w, out_channels
+        )
+    out = np.empty((x.shape[0], o_h, o_w, out_channels), np.result_type(x, weight))
+    if (s_h, s_w) == (1, 1) and (o_w <= 8 or k_h >= 5) and channels >= 16 and geometry.dilation == (1, 1):
+        _by_kernel_rows(x, weight, geometry, out)
+    else:
+        _by_row_blocks(x, weight, geometry, out)
+    return out
+
+
+def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
+    """Windows of a block of output rows as the rows of a matrix, a product a block."""
+    k_h, k_w = geometry.kernel_size
+    batch, o_h, o_w, out_channels = out.shape
+    size = k_h * k_w * x.shape[-1]
+    matrix = weight.reshape(size, out_channels)
+    view = windows_of(x, geometry.kernel_size, geometry.stride, geometry.dilation, geometry.counts)
+    rows = max(1, min(o_h, BLOCK_BYTES // (o_w * size * x.itemsize)))
+    buffer = np.empty((rows, o_w, *view.shape[3:]), x.dtype)
+    for sample in range(batch):
+        for top in range(0, o_h, rows):
+            count = min(rows, o_h - top)
+            block = buffer[:count]
+            np.copyto(block, view[sample, top : top + count])
+            np.matmul(
+                block.reshape(-1, size), matrix, out=out[sample, top : top + count].reshape(-1, out_channels)
+            )
+
+
+def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
+    """Copy along the width only; one product for each row of the kernel, added up. Stride 1."""
+    k_h, k_w = geometry.kernel_size
+    batch, o_h, o_w, out_channels = out.shape
+    size = k_w * x.shape[-1]
+    wide = windows_of(x, (1, k_w), (1, 1), (1, 1), (x.shape[1], o_w))
+    columns = np.ascontiguousarray(wide).reshape(batch, x.shape[1], o_w, size)
+    for sample in range(batch):
+        flat = out[sample].reshape(-1, out_channels)
+        for row in range(k_h):
+            part = columns[sample, row : row + o_h].reshape(-1, size)
+            product = weight[row].reshape(size, out_channels)
+            if row == 0:
+                np.matmul(part, product, out=flat)
+            else:
+                flat += part @ product
+
+
+def _by_planes(x: Array, weight: Array, geometry: Geometry) -> Array:
+    """Three axes: the sum over the kernel's depth of convolutions of planes."""
+    planes = padded(x, [geometry.ends[0], (0, 0), (0, 0)])
+    flat = Geometry.__new__(Geometry)
+    for name in ("kernel_size", "stride", "dilation", "ends", "counts"):
+        setattr(flat, name, tuple(getattr(geometry, name))[1:])
+    out = np.zeros((x.shape[0], *geometry.counts, weight.shape[-1]), np.result_type(x, weight))
+    for place in range(geometry.counts[0]):
+        for tap in range(geometry.kernel_size[0]):
+            depth = place * geometry.stride[0] + tap * geometry.dilation[0]
+            out[:, place] += dense(np.ascontiguousarray(planes[:, depth]), weight[tap], flat)
+    return out
+
+
+def _as_2d(geometry: Geometry) -> Geometry:
+    flat = Geometry.__new__(Geometry)
+    flat.kernel_size = (1, *geometry.kernel_size)
+    flat.stride = (1, *geometry.stride)
+    flat.dilation = (1, *geometry.dilation)
+    flat.ends = [(0, 0), *geometry.ends]
+    flat.counts = (1, *geometry.counts)
+    return flat
+
+
+def _connected(x: Array, weight: Array, layer: Conv) -> Array:
+    """Each output map reads the input maps of its row in the connection table."""
+    geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    assert layer.connections is not None
+    maps = []
+    at = 0
+    for row in layer.connections:
+        part = weight[..., at : at + len(row)]
+        at += len(row)
+        maps.append(dense(np.ascontiguousarray(x[..., list(row)]), part[..., None], geometry))
+    return np.concatenate(maps, axis=-1)
+
+
+@kernel(Depthwise)
+def depthwise(layer: Depthwise, call: Call) -> Array:
+    x = call.x
+    geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    out = depthwise_sum(x, call.weights["weight"], geometry, layer.multiplier)
+    if layer.bias:
+        out += call.weights["bias"]
+    return out
+
+
+def depthwise_sum(x: Array, weight: Array, geometry: Geometry, multiplier: int) -> Array:
+    """A depthwise convolution with weights `(*kernel, C_in·multiplier)`: a sum of shifted products."""
+    if multiplier > 1:  # output channel c reads input channel c // multiplier
+        x = np.repeat(x, multiplier, axis=-1)
+    x = padded(x, geometry.ends)
+    channels = x.shape[-1]
+    view = windows_of(x, geometry.kernel_size, geometry.stride, geometry.dilation, geometry.counts)
+    rank = x.ndim - 2
+    out = np.empty((x.shape[0], *geometry.counts, channels), np.result_type(x, weight))
+    taps = list(np.ndindex(*geometry.kernel_size))
+    row_bytes = max(1, int(np.prod(geometry.counts[1:])) * channels * x.itemsize)
+    rows = max(1, (BLOCK_BYTES // 4) // row_bytes)
+    scratch = np.empty((min(rows, geometry.counts[0]), *geometry.counts[1:], channels), out.dtype)
+    for sample in range(x.shape[0]):
+        for top in range(0, geometry.counts[0], rows):
+            block = slice(top, min(top + rows, geometry.counts[0]))
+            total = out[sample, block]
+            product = scratch[: total.shape[0]]
+            for number, tap in enumerate(taps):
+                part = view[(sample, block, *(slice(None),) * (rank - 1), *tap)]
+                if number == 0:
+                    np.multiply(part, weight[tap], out=total)
+                else:
+                    np.multiply(part, weight[tap], out=product)
+                    total += product
+    return out
+
+
+@kernel(Local)
+def local(layer: Local, call: Call) -> Array:
+    """Each place has its own weights `(*kernel, C_in, C_out, *places)`."""
+    x = call.x
+    rank = x.ndim - 2
+    geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, 1)
+    view = windows_of(padded(x, geometry.ends), geometry.kernel_size, geometry.stride, (1,) * rank, geometry.counts)
+    places = int(np.prod(geometry.counts))
+    rows = np.ascontiguousarray(view).reshape(x.shape[0], places, -1)
+    weight = call.weights["weight"].reshape(rows.shape[-1], layer.out_channels, places)
+    # per place: (batch, window) times (window, channels)
+    product = np.matmul(rows.transpose(1, 0, 2), weight.transpose(2, 0, 1))
+    out = product.transpose(1, 0, 2).reshape(x.shape[0], *geometry.counts, layer.out_channels)
+    if layer.bias:
+        out = out + np.moveaxis(call.weights["bias"], 0, -1)
+    return np.ascontiguousarray(out)
+
+
+@kernel(ConvTranspose)
+def conv_transpose(layer: ConvTranspose, call: Call) -> Array:
+    """Each input spreads its products over the outputs that its window covers."""
+    x, weight = call.x, call.weights["weight"]
+    rank = x.ndim - 2
+    kernel_size, stride, dilation, padding, extra = (
+        each_axis(value, rank)
+        for value in (layer.kernel_size, layer.stride, layer.dilation, layer.padding, layer.output_padding)
+    )
+    sizes = x.shape[1:-1]
+    full = tuple(
+        (n - 1) * s + d * (k - 1) + 1 + e
+        for n, s, d, k, e in zip(sizes, stride, dilation, kernel_size, extra, strict=True)
+    )
+    groups = layer.groups
+    size_in, size_out = x.shape[-1] // groups, layer.out_channels // groups
+    out = np.zeros((x.shape[0], *full, layer.out_channels), np.result_type(x, weight))
+    for group in range(groups):
+        part = np.ascontiguousarray(x[..., group * size_in : (group + 1) * size_in]).reshape(-1, size_in)
+        for tap in np.ndindex(*kernel_size):
+            product = part @ weight[tap][group * size_in : (group + 1) * size_in]
+            where = tuple(
+                slice(t * d, t * d + (n - 1) * s + 1, s)
+                for t, d, n, s in zip(tap, dilation, sizes, stride, strict=True)
+            )
+            columns = slice(group * size_out, (group + 1) * size_out)
+            out[(slice(None), *where, columns)] += product.reshape(x.shape[0], *sizes, size_out)
+    inner = tuple(slice(p, m - p) for p, m in zip(padding, full, strict=True))
+    out = np.ascontiguousarray(out[(slice(None), *inner)])
+    if layer.bias:
+        out += call.weights["bias"]
+    return out

@@ -1,0 +1,217 @@
+"""Running a network: each node's kernel in order, each result compared with its prediction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc.layers.pool import MaxUnpool
+from archcalc.network import Network, Node
+from archcalc.reference.kernel import KERNELS, Array, Call
+from archcalc.reference.reshape import channels_first, channels_last
+from archcalc.reference.weights import Weights, calibrate, checked, random_weights
+from archcalc.shape import Shape, format_shape
+from archcalc.source import Diagnostic, ArchError, error
+
+
+class Step(Struct):
+    """What happened at one node: the shape that came out, the time it took, and the bytes alive after it.
+
+    `alive` are the activations that something still needs, this node's output among them; `peak` the
+    most at any time, with the inputs of the node that is running.
+    """
+
+    node: Node
+    shape: Shape
+    seconds: float
+    bytes: int
+    alive: int
+
+
+Inspect = Callable[[Step, list[Array], Mapping[str, Array], Array], None]
+
+
+class Run(Struct):
+    """A finished run: the named arrays that were kept, channels first, and a step for each node."""
+
+    outputs: dict[str, Array]
+    steps: list[Step]
+    peak_bytes: int
+    weight_bytes: int
+
+
+def run(
+    network: Network,
+    inputs: Mapping[str, Array] | Array | None = None,
+    weights: Weights | None = None,
+    *,
+    keep: Collection[str] = (),
+    batch: int = 1,
+    seed: int = 0,
+    dtype: Any = np.float32,
+    train: bool = False,
+    heads: bool = False,
+    watch: Callable[[Step], None] | None = None,
+) -> dict[str, Array]:
+    """Run a network on real tensors; the results by name, and the nodes named in `keep`.
+
+    `inputs` are arrays of `(batch, C, H, W)` by the names of the inputs (one array if there is one
+    input); without them, standard normal values are drawn. `weights` are arrays by node and name, drawn
+    at random if they are left out. Every shape that comes out is compared with the one predicted:
+    `ArchError` names the layer if they differ.
+
+    >>> import archcalc
+    >>> net = archcalc.loads("net tiny { input(1x8x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
+    >>> run(net, batch=2)["output"].shape
+    (2, 10)
+    """
+    return execute(
+        network, inputs, weights, keep=keep, batch=batch, seed=seed, dtype=dtype,
+        train=train, heads=heads, watch=watch,
+    ).outputs  # fmt: skip
+
+
+def execute(
+    network: Network,
+    inputs: Mapping[str, Array] | Array | None = None,
+    weights: Weights | None = None,
+    *,
+    keep: Collection[str] = (),
+    batch: int = 1,
+    seed: int = 0,
+    dtype: Any = np.float32,
+    train: bool = False,
+    heads: bool = False,
+    watch: Callable[[Step], None] | None = None,
+    inspect: Inspect | None = None,
+    finite: bool = True,
+) -> Run:
+    """As `run`, with the time, the shape and the bytes of every step.
+
+    `inspect` sees each step with what its kernel read and put out. `finite=False` lets inputs hold
+    values that are not numbers.
+    """
+    dtype = np.dtype(dtype)
+    tensors = given_inputs(network, inputs, batch, seed, dtype, finite)
+    drawn = weights is None
+    weights = weights if weights is not None else random_weights(network, seed, dtype, heads)
+    kept = {network[name].index: name for name in keep}
+    nodes = [node for node in network.nodes if heads or not node.training]
+    results = {node.index: name for name, node in network.outputs.items()}
+    if heads:
+        results |= {node.index: name for name, node in network.heads.items()}
+    uses = _uses(nodes, {*kept, *results})
+    random = np.random.default_rng(seed + 1)
+    alive: dict[int, Array] = {}
+    held = peak = 0
+    steps = []
+    for node in nodes:
+        arrays: Mapping[str, Array] = {}
+        if node.facts.weights:
+            arrays = weights[(node.shares or node).name]
+        reads = [alive[source.index] for source in _reads(node)]
+        if drawn and "running_mean" in arrays:
+            calibrate(arrays, reads[0])
+        start = time.perf_counter()
+        if node.is_input:
+            out = tensors[node.name]
+        else:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                out = KERNELS[type(node.layer)](node.layer, Call(reads, arrays, train, random))
+        seconds = time.perf_counter() - start
+        shape = _shape(out)
+        if shape != node.shape or out.shape[0] != batch:
+            raise ArchError(_mismatch(node, shape))
+        if not any(out is other for other in alive.values()):
+            held += out.nbytes
+        alive[node.index] = out
+        peak = max(peak, held)
+        for source in (*_reads(node), node):
+            if source is not node:
+                uses[source.index] -= 1
+            if uses[source.index] == 0 and source.index in alive:
+                gone = alive.pop(source.index)
+                if not any(gone is other for other in alive.values()):
+                    held -= gone.nbytes
+        step = Step(node, shape, seconds, out.nbytes, held)
+        steps.append(step)
+        if watch is not None:
+            watch(step)
+        if inspect is not None:
+            inspect(step, reads, arrays, out)
+    named = {}
+    for index, name in [*kept.items(), *results.items()]:
+        named[name] = channels_first(alive[index])
+    total = sum(a.nbytes for arrays in weights.values() for a in arrays.values())
+    return Run(named, steps, peak, total)
+
+
+def given_inputs(
+    network: Network,
+    inputs: Mapping[str, Array] | Array | None,
+    batch: int,
+    seed: int,
+    dtype: Any,
+    finite: bool = True,
+) -> dict[str, Array]:
+    """The inputs as arrays, channels last; drawn at random if none are given. Raises `ArchError`."""
+    declared = network.inputs
+    if isinstance(inputs, np.ndarray):
+        if len(declared) != 1:
+            names = ", ".join(f"`{name}`" for name in declared)
+            raise error(f"`{network.name}` has several inputs", help=f"give arrays by name: {names}")
+        inputs = {next(iter(declared)): inputs}
+    if inputs is not None:
+        unknown = [name for name in inputs if name not in declared]
+        missing = [name for name in declared if name not in inputs]
+        if unknown or missing:
+            listed = ", ".join(f"`{name}`" for name in declared)
+            wrong = f"no input `{unknown[0]}`" if unknown else f"an input `{missing[0]}`, which is not given"
+            raise error(f"`{network.name}` has {wrong}", help=f"its inputs are {listed}")
+    random = np.random.default_rng(seed)
+    arrays = {}
+    for name, node in declared.items():
+        if inputs is None:
+            array = random.standard_normal((batch, *node.shape)).astype(dtype)
+        else:
+            given, want = np.asarray(inputs[name]), (batch, *node.shape)
+            array = checked(given, want, dtype, f"the input `{name}`", finite)
+        arrays[name] = channels_last(array)
+    return arrays
+
+
+def _reads(node: Node) -> tuple[Node, ...]:
+    """The tensors a kernel reads: the inputs, and for an unpooling also what its pool read."""
+    if isinstance(node.layer, MaxUnpool):
+        return (*node.inputs, node.inputs[1].inputs[0])
+    return node.inputs
+
+
+def _uses(nodes: Iterable[Node], needed: Collection[int]) -> dict[int, int]:
+    """How often each tensor is read; one more for those that are results."""
+    uses: dict[int, int] = {}
+    for node in nodes:
+        uses.setdefault(node.index, 0)
+        for source in _reads(node):
+            uses[source.index] += 1
+    for index in needed:
+        uses[index] = uses.get(index, 0) + 1
+    return uses
+
+
+def _shape(out: Array) -> Shape:
+    return (out.shape[-1], *out.shape[1:-1])
+
+
+def _mismatch(node: Node, actual: Shape) -> Diagnostic:
+    predicted, got = (format_shape(shape, cross="x") for shape in (node.shape, actual))
+    return Diagnostic(
+        f"`{node.name}` came out as {got}, predicted was {predicted}",
+        node.span,
+        label=f"`{node.layer}`",
+        help="this is a mistake in archcalc: please report it with the spec",
+    )

@@ -1,0 +1,110 @@
+"""Kernels of the normalisations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from archcalc.layers.norm import (
+    BatchNorm,
+    GlobalResponseNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    LayerScale,
+    LocalResponseNorm,
+)
+from archcalc.reference.kernel import Array, Call, kernel
+
+
+def _normalised(x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    mean = x.mean(axis=axes, keepdims=True)
+    centred = x - mean
+    variance = (centred * centred).mean(axis=axes, keepdims=True)
+    centred /= np.sqrt(variance + x.dtype.type(eps))
+    out: Array = centred
+    return out
+
+
+def _affine(x: Array, call: Call) -> Array:
+    if "weight" in call.weights:
+        x *= call.weights["weight"]
+    if "bias" in call.weights:
+        x += call.weights["bias"]
+    return x
+
+
+@kernel(BatchNorm)
+def bn(layer: BatchNorm, call: Call) -> Array:
+    """With running statistics one multiplication and one addition a value; in training the batch's own."""
+    x, eps = call.x, float(layer.eps)
+    if call.train or not layer.track_running_stats:
+        return _affine(_normalised(x, tuple(range(x.ndim - 1)), eps), call)
+    scale = 1 / np.sqrt(call.weights["running_var"] + x.dtype.type(eps))
+    shift = -call.weights["running_mean"] * scale
+    if layer.affine:
+        scale = scale * call.weights["weight"]
+        shift = shift * call.weights["weight"] + call.weights["bias"]
+    out: Array = x * scale.astype(x.dtype, copy=False)
+    out += shift
+    return out
+
+
+@kernel(LocalResponseNorm)
+def lrn(layer: LocalResponseNorm, call: Call) -> Array:
+    """`x / (k + alpha/size · sum of squares over size channels)^beta`, as PyTorch and Caffe count alpha."""
+    x, size = call.x, layer.size
+    channels = x.shape[-1]
+    squares = x * x
+    total = np.zeros_like(x)
+    for offset in range(-(size // 2), size - size // 2):  # an even window reaches further before
+        low, high = max(0, -offset), min(channels, channels - offset)
+        if low < high:
+            total[..., low:high] += squares[..., low + offset : high + offset]
+    total *= x.dtype.type(float(layer.alpha) / size)
+    total += x.dtype.type(float(layer.k))
+    out: Array = x / total ** x.dtype.type(float(layer.beta))
+    return out
+
+
+@kernel(LayerNorm)
+def layer_norm(layer: LayerNorm, call: Call) -> Array:
+    """Over all axes of a sample, or over the channels at each place. Weights are channels first."""
+    x = call.x
+    axes = tuple(range(1, x.ndim)) if layer.dim == "all" else (x.ndim - 1,)
+    out = _normalised(x, axes, float(layer.eps))
+    if layer.elementwise_affine:
+        whole = layer.dim == "all"
+        out *= np.moveaxis(call.weights["weight"], 0, -1) if whole else call.weights["weight"]
+        if layer.bias:
+            out += np.moveaxis(call.weights["bias"], 0, -1) if whole else call.weights["bias"]
+    return out
+
+
+@kernel(GroupNorm)
+def group_norm(layer: GroupNorm, call: Call) -> Array:
+    x = call.x
+    split = x.reshape(*x.shape[:-1], layer.num_groups, x.shape[-1] // layer.num_groups)
+    axes = (*range(1, x.ndim - 1), x.ndim)
+    return _affine(_normalised(split, axes, float(layer.eps)).reshape(x.shape), call)
+
+
+@kernel(InstanceNorm)
+def instance_norm(layer: InstanceNorm, call: Call) -> Array:
+    x = call.x
+    return _affine(_normalised(x, tuple(range(1, x.ndim - 1)), float(layer.eps)), call)
+
+
+@kernel(GlobalResponseNorm)
+def grn(layer: GlobalResponseNorm, call: Call) -> Array:
+    """`gamma · x · n + beta + x`, with `n` a channel's L2 norm over the mean of all channels' norms."""
+    x = call.x
+    norm = np.sqrt((x * x).sum(axis=tuple(range(1, x.ndim - 1)), keepdims=True))
+    relative = norm / (norm.mean(axis=-1, keepdims=True) + x.dtype.type(float(layer.eps)))
+    out: Array = call.weights["weight"] * (x * relative) + call.weights["bias"] + x
+    return out
+
+
+@kernel(LayerScale)
+def layer_scale(layer: LayerScale, call: Call) -> Array:
+    out: Array = call.x * call.weights["weight"]
+    return out

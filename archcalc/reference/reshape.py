@@ -1,0 +1,42 @@
+"""Kernels of the rearrangements. Order is channels first, as the language and PyTorch have it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from archcalc.layers.reshape import ChannelShuffle, Flatten, Permute, Reshape
+from archcalc.reference.kernel import Array, Call, kernel
+
+
+def channels_first(x: Array) -> Array:
+    """`(batch, C, H, W)` of `(batch, H, W, C)`."""
+    return np.moveaxis(x, -1, 1)
+
+
+def channels_last(x: Array) -> Array:
+    """`(batch, H, W, C)` of `(batch, C, H, W)`, contiguous."""
+    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+
+
+@kernel(Flatten)
+def flatten(layer: Flatten, call: Call) -> Array:
+    return channels_first(call.x).reshape(call.x.shape[0], -1)
+
+
+@kernel(Reshape)
+def reshape(layer: Reshape, call: Call) -> Array:
+    return channels_last(channels_first(call.x).reshape(call.x.shape[0], *layer.shape))
+
+
+@kernel(Permute)
+def permute(layer: Permute, call: Call) -> Array:
+    axes = (0, *(axis + 1 for axis in layer.dims))
+    return channels_last(channels_first(call.x).transpose(axes))
+
+
+@kernel(ChannelShuffle)
+def channel_shuffle(layer: ChannelShuffle, call: Call) -> Array:
+    """Channel `i` of group `g` goes to place `i · groups + g`."""
+    x = call.x
+    split = x.reshape(*x.shape[:-1], layer.groups, x.shape[-1] // layer.groups)
+    return np.ascontiguousarray(np.swapaxes(split, -1, -2)).reshape(x.shape)

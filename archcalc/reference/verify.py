@@ -1,0 +1,193 @@
+"""The proof: each static figure of a network beside what really happens on tensors.
+
+- shapes: what every kernel puts out;
+- parameters: the values of the arrays that were allocated;
+- multiply-adds: a slow path that performs each multiplication tap by tap, counts them, and must come to
+  the same result as the kernel;
+- receptive field: NaNs in the input mark what sees them;
+- memory: the bytes of the tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc.analyses.receptive_field import Field
+from archcalc.network import Network, Node
+from archcalc.profile import Profile, analyze
+from archcalc.reference.counting import COUNTED, count_multiplications
+from archcalc.reference.execute import Step, execute, given_inputs
+from archcalc.reference.kernel import Array, Call
+from archcalc.reference.weights import Weights, random_weights
+
+
+class Verdict(Struct):
+    """One figure of one network: what was predicted, what was measured, and where they first differ."""
+
+    figure: str
+    predicted: int
+    measured: int
+    held: bool
+    remark: str = ""
+
+
+class Proof(Struct):
+    """All verdicts of a network; `without_padding` are the multiplications not made with padding."""
+
+    network: str
+    verdicts: list[Verdict]
+    without_padding: int
+    peak_bytes: int
+
+    @property
+    def held(self) -> bool:
+        return all(verdict.held for verdict in self.verdicts)
+
+
+def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None = None) -> Proof:
+    """Prove the figures of a network by running it."""
+    profile = analyze(network)
+    weights = random_weights(network, seed)
+    counted: dict[int, tuple[int, int, str]] = {}
+
+    def look(step: Step, reads: list[Array], arrays: dict[str, Array], out: Array) -> None:
+        node = step.node
+        if type(node.layer) in COUNTED:
+            counted[node.index] = _count(node, Call(reads, arrays), out)
+        if watch is not None:
+            watch()
+
+    run = execute(network, weights=weights, seed=seed, inspect=look)  # a wrong shape raises
+    nodes = len(run.steps)
+    shapes = Verdict("shapes", nodes, nodes, True)
+    measured_bytes = sum(step.bytes for step in run.steps if not step.node.is_input)
+    memory = Verdict(
+        "bytes", profile.totals.activation_bytes, measured_bytes, measured_bytes == profile.totals.activation_bytes
+    )
+    proof = [
+        shapes,
+        _params(profile, weights),
+        _macs(profile, counted),
+        _fields(profile, weights, seed, watch),
+        memory,
+    ]
+    return Proof(network.name, proof, sum(c[1] for c in counted.values()), run.peak_bytes)
+
+
+def _params(profile: Profile, weights: Weights) -> Verdict:
+    """Trainable values in the arrays that were allocated."""
+    buffers = {
+        (node.name, weight.name)
+        for node in profile.network.nodes
+        for weight in node.facts.weights
+        if weight.role == "buffer"
+    }
+    allocated = sum(
+        array.size for path, arrays in weights.items() for name, array in arrays.items() if (path, name) not in buffers
+    )
+    predicted = profile.totals.params
+    return Verdict("params", predicted, allocated, predicted == allocated)
+
+
+def _count(node: Node, call: Call, out: Array) -> tuple[int, int, str]:
+    nominal, inside, result = count_multiplications(node.layer, call)
+    scale = float(np.abs(out).max()) or 1.0
+    error = float(np.abs(result - out).max()) / scale
+    remark = "" if error < 1e-3 else f"{node.name}: the slow path's result differs by {error:.1e}"
+    return nominal, inside, remark
+
+
+def _macs(profile: Profile, counted: dict[int, tuple[int, int, str]]) -> Verdict:
+    remark = ""
+    for layer in profile.layers:
+        nominal, _, problem = counted.get(layer.node.index, (0, 0, ""))
+        if not remark and nominal != layer.macs:
+            remark = f"{layer.name}: predicted {layer.macs:,}, counted {nominal:,}"
+        remark = remark or problem
+    measured = sum(c[0] for c in counted.values())
+    held = measured == profile.totals.macs and not remark
+    return Verdict("macs", profile.totals.macs, measured, held, remark)
+
+
+# --- Receptive fields ---------------------------------------------------------------------------------
+
+
+def _fields(profile: Profile, weights: Weights, seed: int, watch: Callable[[], None] | None) -> Verdict:
+    """NaNs in the input before or behind a place `j`, along each axis in turn.
+
+    Of each node the outputs that stay numbers are those whose field does not reach over `j`. The
+    prediction says which.
+    """
+    network = profile.network
+    if len(network.inputs) != 1:
+        return Verdict("fields", 0, 0, True, "several inputs: not measured")
+    ((name, source),) = network.inputs.items()
+    if len(source.shape) < 2:
+        return Verdict("fields", 0, 0, True, "no spatial axes")
+    clean = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
+    found: dict[int, bool] = {}
+    remark = ""
+    for axis in range(len(source.shape) - 1):
+        n = source.shape[axis + 1]
+        j = n // 3
+        for before in (True, False):
+            spoiled = clean.copy()
+            places = slice(0, j) if before else slice(j + 1, n)
+            spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan
+            numbers = _clean_places(network, weights, {name: spoiled}, axis, watch)
+            for node in network.nodes:
+                if node.training or node.index not in numbers:
+                    continue
+                problem = _disagrees(node, profile.entries[node.index].field, axis, n, j, before, numbers)
+                found[node.index] = found.get(node.index, True) and not problem
+                remark = remark or problem
+    held = sum(found.values())
+    return Verdict("fields", len(found), held, held == len(found), remark)
+
+
+def _clean_places(
+    network: Network, weights: Weights, inputs: dict[str, Array], axis: int, watch: Callable[[], None] | None
+) -> dict[int, Array]:
+    """For each node that still is a map, which places along an axis have numbers only."""
+    places: dict[int, Array] = {}
+    spoiled: set[int] = set()
+
+    def look(step: Step, reads: list[Array], arrays: dict[str, Array], out: Array) -> None:
+        node = step.node
+        # what an unpooling puts out depends on values, not on places
+        if any(s.index in spoiled for s in node.inputs) or node.kind == "maxunpool":
+            spoiled.add(node.index)
+        elif out.ndim > axis + 2:
+            others = tuple(i for i in range(out.ndim) if i != axis + 1)
+            places[node.index] = ~np.isnan(out).any(axis=others)
+        if watch is not None:
+            watch()
+
+    channels_first = {name: np.moveaxis(array, -1, 1) for name, array in inputs.items()}
+    execute(network, channels_first, weights, inspect=look, finite=False)
+    return places
+
+
+def _disagrees(
+    node: Node, field: Field, axis: int, n: int, j: int, before: bool, numbers: dict[int, Array]
+) -> str:
+    """How a node's clean places differ from the prediction, if they do."""
+    clean = numbers[node.index]
+    if field.is_global:
+        return f"{node.name}: predicted to see everything, but does not" if clean.any() else ""
+    if not field.stride:
+        return ""
+    turn = field.along()[axis]
+    for place, is_clean in enumerate(clean):
+        # a field that reaches into the padding meets no NaN there
+        first, last = max(turn.first(place), 0), min(turn.last(place), n - 1)
+        says = first >= j if before else last <= j
+        if says != bool(is_clean):
+            side = "before" if before else "behind"
+            sees = "sees nothing" if says else "sees something"
+            return f"{node.name}, axis {axis}: place {place} should be one that {sees} {side} {j}"
+    return ""
+
