@@ -1,0 +1,536 @@
+"""Receptive fields, measured: which inputs reach a place, found by following every one of them.
+
+A map is a row of cells along each axis; a cell knows the inputs it has come from. Layers are followed
+by their definitions, on rows of finite length; cells that padding or the end of a map has reached are
+left out, so that what remains is the field of an interior value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import oracle
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from archcalc import NetworkBuilder, load
+from archcalc.analyses.receptive_field import Field
+from archcalc.layers import KINDS
+from archcalc.network import Node
+from archcalc.profile import Profile, profile
+
+
+class Cell(NamedTuple):
+    """The inputs that a value has come from, a bit each, and whether nothing but inputs has."""
+
+    inputs: int
+    interior: bool = True
+
+    @property
+    def first(self) -> int:
+        return (self.inputs & -self.inputs).bit_length() - 1
+
+    @property
+    def last(self) -> int:
+        return self.inputs.bit_length() - 1
+
+
+EDGE = Cell(0, False)
+Row = list[Cell]
+
+
+def union(cells: Iterable[Cell]) -> Cell:
+    inputs, interior = 0, True
+    for cell in cells:
+        inputs |= cell.inputs
+        interior &= cell.interior
+    return Cell(inputs, interior)
+
+
+def at(row: Row, place: int) -> Cell:
+    return row[place] if 0 <= place < len(row) else EDGE
+
+
+def slide(row: Row, k: int, s: int, before: int, after: int, d: int = 1) -> Row:
+    """A sliding window."""
+    cells = [EDGE] * before + row + [EDGE] * after
+    return [union(cells[start + tap * d] for tap in range(k)) for start in oracle.starts(len(cells), k, s, d)]
+
+
+def spread(row: Row, k: int, s: int, p: int, extra: int = 0, d: int = 1) -> Row:
+    """A transposed window: every cell is added to `k` places, `d` apart. What lies beyond the ends would
+    have been added too."""
+    beyond = (k * d) // s + 1
+    stamps: dict[int, list[Cell]] = {}
+    for place in range(-beyond, len(row) + beyond):
+        for tap in range(k):
+            stamps.setdefault(place * s + tap * d, []).append(at(row, place))
+    length = (len(row) - 1) * s + d * (k - 1) + 1 + extra
+    return [union(stamps.get(place, [])) for place in range(p, length - p)]
+
+
+def copy(row: Row, scale: Fraction, length: int) -> Row:
+    """Upsampling to the nearest."""
+    return [at(row, math.floor(place / scale)) for place in range(length)]
+
+
+def interpolate(row: Row, scale: Fraction, length: int) -> Row:
+    """Upsampling between the two nearest, in the middle of which a value may lie on one."""
+    cells = []
+    for place in range(length):
+        source = (place + Fraction(1, 2)) / scale - Fraction(1, 2)
+        left = math.floor(source)
+        cells.append(union([at(row, left)] + [at(row, left + 1)] * (source > left)))
+    return cells
+
+
+def parts(row: Row, count: int) -> Row:
+    """An adaptive pool: each place reads what its part of the map touches."""
+    n = len(row)
+    return [union(row[i * n // count : -(-(i + 1) * n // count)]) for i in range(count)]
+
+
+def shift(row: Row, before: int, after: int) -> Row:
+    """Padding, or cropping where negative."""
+    cells = [EDGE] * before + row if before >= 0 else row[-before:]
+    return cells + [EDGE] * after if after >= 0 else cells[:after]
+
+
+def inputs(n: int) -> Row:
+    return [Cell(1 << place) for place in range(n)]
+
+
+class Built:
+    """A network under construction, and the rows of cells of its tensors, along both axes."""
+
+    def __init__(self, *size: int) -> None:
+        self.build = NetworkBuilder("measured")
+        self.node = self.build.input((2, *size))
+        self.rows: list[Row] = [inputs(n) for n in size]
+        self.turn = 1
+        """Places after which fields come again, or a multiple of it."""
+
+    def add(self, kind: str, follow: Callable[[int, Row], Row], *args: Any, **named: Any) -> None:
+        self.node = self.build.add(KINDS[kind](*args, **named), self.node)
+        self.rows = [follow(axis, row) for axis, row in enumerate(self.rows)]
+        assert self.node.shape[1:] == tuple(map(len, self.rows))
+
+    def join(self, kind: str, branches: list[tuple[Node, list[Row]]]) -> None:
+        self.node = self.build.add(KINDS[kind](), *(node for node, _ in branches))
+        self.rows = [
+            [union(cells) for cells in zip(*(rows[axis] for _, rows in branches), strict=True)]
+            for axis in range(len(self.rows))
+        ]
+
+    def finish(self) -> Profile:
+        return profile(self.build.finish(self.node))
+
+    def check(self) -> Profile:
+        """Compare the field of the last tensor with what its cells have come from."""
+        result = self.finish()
+        field = result.entries[self.node.index].field
+        for axis, row in enumerate(self.rows):
+            assume(len(interior(row)) > 2 * self.turn)
+            compare(field, axis, row, self.turn)
+        return result
+
+
+def interior(row: Row) -> list[int]:
+    """The places that see inputs and nothing else."""
+    return [place for place, cell in enumerate(row) if cell.interior and cell.inputs]
+
+
+def compare(field: Field, axis: int, row: Row, turn: int) -> None:
+    """A field against the cells of a row, of which a whole turn and more are interior."""
+    places = interior(row)
+    assert field.size[axis] == max(1 + row[place].last - row[place].first for place in places)
+    stride = Fraction(field.stride[axis])
+    for place in places:
+        if at(row, place + turn).interior:
+            assert row[place + turn].first - row[place].first == stride * turn
+        if place % turn == 0:
+            assert row[place].first == stride * place - field.padding[axis]
+
+
+# --- Chains -----------------------------------------------------------------------------------------
+
+KERNEL = st.integers(1, 4)
+
+
+def pair(draw: Any, values: st.SearchStrategy[Any]) -> tuple[Any, Any]:
+    return draw(values), draw(values)
+
+
+def add_window(draw: Any, built: Built, most: int = 3) -> None:
+    """A convolution or a pool, with a padding of some form."""
+    kind = draw(st.sampled_from(["conv", "depthwise", "maxpool", "avgpool"]))
+    k, s = pair(draw, KERNEL), pair(draw, st.integers(1, most))
+    d = (1, 1) if kind == "avgpool" else pair(draw, st.integers(1, 3))
+    spans = [dil * (kernel - 1) + 1 for kernel, dil in zip(k, d, strict=True)]
+    how = draw(st.sampled_from(["numbers", "pairs", "same", "valid"]))
+    padding: Any = how
+    if how == "numbers":
+        padding = tuple(draw(st.integers(0, span // 2)) for span in spans)
+    elif how == "pairs":
+        padding = tuple(pair(draw, st.integers(0, span // 2)) for span in spans)
+    around = oracle.paddings(padding, [len(row) for row in built.rows], k, s, d)
+    args = (2, k) if kind == "conv" else (k,)
+    named = {"stride": s, "padding": padding} | ({"dilation": d} if kind != "avgpool" else {})
+    built.add(kind, lambda axis, row: slide(row, k[axis], s[axis], *around[axis], d[axis]), *args, **named)
+
+
+def add_transposed(draw: Any, built: Built, holes: bool = False) -> None:
+    """With `holes`, dilated, or of a stride wider than the kernel, so that some places get nothing."""
+    k, s = pair(draw, KERNEL), pair(draw, st.integers(1, 3))
+    d = pair(draw, st.integers(1, 3)) if holes else (1, 1)
+    if not holes:
+        k = (max(k[0], s[0]), max(k[1], s[1]))
+    p = tuple(draw(st.integers(0, kernel - 1)) for kernel in k)
+    extra = tuple(draw(st.integers(0, stride - 1)) for stride in s)
+    built.turn *= math.lcm(*s)
+    built.add(
+        "conv_transpose",
+        lambda axis, row: spread(row, k[axis], s[axis], p[axis], extra[axis], d[axis]),
+        2,
+        k,
+        stride=s,
+        padding=p,
+        output_padding=extra,
+        dilation=d,
+    )
+
+
+def add_upsampling(draw: Any, built: Built) -> None:
+    scales = pair(
+        draw, st.sampled_from([Fraction(2), Fraction(3), Fraction(3, 2), Fraction(1, 2), Fraction(2, 3)])
+    )
+    mode = draw(st.sampled_from(["nearest", "bilinear"]))
+    follow = copy if mode == "nearest" else interpolate
+    built.turn *= math.lcm(*(scale.numerator for scale in scales))
+    built.add(
+        "upsample",
+        lambda axis, row: follow(row, scales[axis], math.floor(len(row) * scales[axis])),
+        scale_factor=scales,
+        mode=mode,
+    )
+
+
+def add_ends(draw: Any, built: Built) -> None:
+    kind = draw(st.sampled_from(["pad", "crop", "slice"]))
+    if kind == "pad":
+        ends = pair(draw, st.tuples(st.integers(-3, 3), st.integers(-3, 3)))
+        built.add("pad", lambda axis, row: shift(row, *ends[axis]), ends)
+    elif kind == "crop":
+        cut = pair(draw, st.integers(0, 5))
+        size = tuple(len(row) - c for row, c in zip(built.rows, cut, strict=True))
+        built.add("crop", lambda axis, row: shift(row, -(cut[axis] // 2), cut[axis] // 2 - cut[axis]), size)
+    else:
+        cut = pair(draw, st.integers(0, 4))
+        end = len(built.rows[1]) - cut[1]
+        follow = lambda axis, row: row[cut[0] : end] if axis else row  # noqa: E731
+        built.add("slice", follow, cut[0], end, "width")
+
+
+def add_elementwise(draw: Any, built: Built) -> None:
+    built.add(draw(st.sampled_from(["relu", "bn", "softmax", "layer_scale"])), lambda axis, row: row)
+
+
+STEPS = [add_window, add_window, add_transposed, add_upsampling, add_ends, add_elementwise]
+
+MEASURED = settings(
+    deadline=None,
+    max_examples=120,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+)
+
+
+@MEASURED
+@given(st.data())
+def test_chains(data: st.DataObject) -> None:
+    built = Built(150, 190)
+    for _ in range(data.draw(st.integers(1, 5))):
+        assume(all(20 < len(row) < 400 for row in built.rows))
+        data.draw(st.sampled_from(STEPS))(data.draw, built)
+    built.check()
+
+
+@MEASURED
+@given(st.data())
+def test_holes_of_transposed_kernels_count_as_seen(data: st.DataObject) -> None:
+    """A dilated kernel spreads a value over places with holes between. The field is that of a kernel
+    without holes: nothing that is seen lies outside."""
+    built = Built(40, 50)
+    add_transposed(data.draw, built, holes=True)
+    if data.draw(st.booleans()):
+        add_window(data.draw, built)
+    field = built.finish().entries[built.node.index].field
+    for axis, row in enumerate(built.rows):
+        for place in interior(row):
+            first, last = row[place].first, row[place].last
+            assert 1 + last - first <= field.size[axis]
+            if place % built.turn == 0:
+                assert first >= field.stride[axis] * place - field.padding[axis]
+
+
+@MEASURED
+@given(st.integers(2, 60), st.integers(1, 40), st.integers(1, 60), st.integers(2, 40), st.integers(1, 4))
+def test_adaptive_pools(height: int, rows: int, width: int, columns: int, kernel: int) -> None:
+    """Uneven parts: every place is compared, as no place sees the edge."""
+    built = Built(height, width)
+    sizes = (rows, columns)
+    built.add("adaptive_avgpool", lambda axis, row: parts(row, sizes[axis]), sizes)
+    if kernel <= min(sizes):
+        built.add("conv", lambda axis, row: slide(row, kernel, 1, 0, 0), 2, kernel)
+    field = built.finish().entries[built.node.index].field
+    for axis, (n, m) in enumerate(((height, rows), (width, columns))):
+        row = built.rows[axis]
+        assert field.stride[axis] == Fraction(n, m)
+        assert field.padding[axis] == -row[0].first
+        found = max(1 + cell.last - cell.first for cell in row)
+        turn = m // math.gcd(n, m)
+        assert field.size[axis] == found if len(row) >= turn else field.size[axis] >= found
+
+
+def test_unpooling_sees_every_window_that_may_have_chosen_a_place() -> None:
+    built = Built(40, 50)
+    pool = built.build.add(KINDS["maxpool"]((3, 2), stride=(2, 3)), built.node)
+    built.node, built.rows = pool, [slide(built.rows[0], 3, 2, 0, 0), slide(built.rows[1], 2, 3, 0, 0)]
+    built.add("conv", lambda axis, row: slide(row, 3, 1, 1, 1), 2, 3, padding=1)
+    built.node = built.build.add(KINDS["maxunpool"](pool), built.node, pool)
+    built.rows = [spread(built.rows[0], 3, 2, 0), spread(built.rows[1], 2, 3, 0)]
+    field = built.finish().entries[built.node.index].field
+    for axis, row in enumerate(built.rows):
+        compare(field, axis, row, 6)
+
+
+# --- Graphs -----------------------------------------------------------------------------------------
+
+
+def keep_size(draw: Any, built: Built) -> None:
+    """Layers that leave the size of a map as it is, and may or may not shift what its places see."""
+    how = draw(st.sampled_from(["conv", "pool", "shift", "down and up", "nothing"]))
+    channels, *sizes = built.node.shape
+    if how == "conv":
+        k, d = pair(draw, KERNEL), pair(draw, st.integers(1, 2))
+        around = oracle.paddings("same", sizes, k, 1, d)
+        follow = lambda axis, row: slide(row, k[axis], 1, *around[axis], d[axis])  # noqa: E731
+        built.add("conv", follow, channels, k, padding="same", dilation=d)
+    elif how == "pool":
+        built.add("maxpool", lambda axis, row: slide(row, 3, 1, 1, 1), 3, 1, 1)
+    elif how == "shift":
+        by = pair(draw, st.integers(-1, 1))
+        built.add("pad", lambda axis, row: shift(row, by[axis], -by[axis]), tuple((b, -b) for b in by))
+    elif how == "down and up":
+        assume(all(n % 2 == 0 for n in sizes))
+        built.add("avgpool", lambda axis, row: slide(row, 2, 2, 0, 0), 2)
+        built.turn = math.lcm(built.turn, 2)
+        mode = draw(st.sampled_from(["nearest", "bilinear", "transposed"]))
+        if mode == "transposed":
+            built.add("conv_transpose", lambda axis, row: spread(row, 4, 2, 1), channels, 4, 2, 1)
+        else:
+            follow = copy if mode == "nearest" else interpolate
+            grow = lambda axis, row: follow(row, Fraction(2), 2 * len(row))  # noqa: E731
+            built.add("upsample", grow, scale_factor=2, mode=mode)
+
+
+def are_aligned(rows: list[Row], turn: int) -> bool:
+    """Do the fields of several branches have the same centres? Where they take turns, on average."""
+    for start in range(0, len(rows[0]) - turn, turn):
+        fields = [row[start : start + turn] for row in rows]
+        if all(cell.interior and cell.inputs for field in fields for cell in field):
+            return len({sum(cell.first + cell.last for cell in field) for field in fields}) == 1
+    assume(False)
+    return False
+
+
+@MEASURED
+@given(st.data())
+def test_graphs(data: st.DataObject) -> None:
+    """Forks and joins: the field is the hull of the branches', and what is not aligned is reported."""
+    built = Built(96, 80)
+    if data.draw(st.booleans()):
+        add_window(data.draw, built, most=2)
+    unaligned = []
+    for _ in range(data.draw(st.integers(1, 2))):
+        start, rows = built.node, built.rows
+        branches = []
+        for _ in range(data.draw(st.integers(2, 3))):
+            built.node, built.rows = start, rows
+            for _ in range(data.draw(st.integers(0, 2))):
+                keep_size(data.draw, built)
+            branches.append((built.node, built.rows))
+        built.join(data.draw(st.sampled_from(["add", "concat"])), branches)
+        along = [[branch[axis] for _, branch in branches] for axis in range(2)]
+        if not all(are_aligned(branch_rows, built.turn) for branch_rows in along):
+            unaligned.append(built.node)
+    result = built.check()
+    assert [found.node for found in result.misalignments] == unaligned
+
+
+def two_branches(
+    left: list[tuple[str, tuple[Any, ...]]], right: list[tuple[str, tuple[Any, ...]]]
+) -> Profile:
+    """A join of two chains that start at one input."""
+    build = NetworkBuilder("twins")
+    source = build.input((2, 32, 24))
+    ends = []
+    for name, chain in (("left", left), ("right", right)):
+        node = source
+        for number, (kind, args) in enumerate(chain):
+            node = build.add(KINDS[kind](*args), node, name=f"{name}{number}")
+        ends.append(node)
+    node = build.add(KINDS["concat"](), *ends, name="both")
+    return profile(build.finish(node))
+
+
+TWINS = [
+    # a 3x3 with padding 1 lies over a 5x5 with padding 2, but not over one without
+    (
+        [("conv", (2, 3, 1, 1))],
+        [("conv", (2, 5, 1, 2))],
+        [("conv", (2, 5, 1, ((0, 4), (2, 2))))],
+        "centres 2 pixels apart",
+    ),
+    # an even kernel cannot be centred
+    (
+        [("maxpool", (3, 1, 1))],
+        [("conv", (2, 3, 1, "same"))],
+        [("conv", (2, 2, 1, "same"))],
+        "centres 1/2 pixels apart",
+    ),
+    # the shortcut of a residual block must stride as its main branch does: cropping keeps the size only
+    (
+        [("conv", (2, 3, 2, 1))],
+        [("conv", (2, 1, 2))],
+        [("crop", ((16, 12),))],
+        "effective strides 2 and 1",
+    ),
+    # an even pool shifts by half a pixel against a strided 1x1, as in DenseNet's transition
+    (
+        [("conv", (2, 4, 2, 1))],
+        [("avgpool", (2, 2))],
+        [("conv", (2, 1, 2))],
+        "centres 1/2 pixels apart",
+    ),
+    # down and up again: copies are centred on what they are copied from, a kernel of 3 is not
+    (
+        [("conv", (2, 3, 1, 1))],
+        [("avgpool", (2, 2)), ("upsample", (None, 2))],
+        [("avgpool", (2, 2)), ("conv_transpose", (2, 3, 2, 1, 1))],
+        "centres 1/2 pixels apart",
+    ),
+    (
+        [("conv", (2, 3, 1, 1))],
+        [("avgpool", (2, 2)), ("upsample", (None, 2, "bilinear"))],
+        [("avgpool", (2, 2)), ("pad", (((1, -1), (0, 0)),)), ("upsample", (None, 2, "bilinear"))],
+        "centres 2 pixels apart",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("left", "aligned", "misaligned", "reason"), TWINS, ids=lambda value: str(value)[:40]
+)
+def test_misaligned_twins(left: Any, aligned: Any, misaligned: Any, reason: str) -> None:
+    assert two_branches(left, aligned).misalignments == []
+    (found,) = two_branches(left, misaligned).misalignments
+    assert found.node.name == "both"
+    assert [branch.name for branch in found.branches] == [
+        f"left{len(left) - 1}",
+        f"right{len(misaligned) - 1}",
+    ]
+    assert str(found) == f"`both` joins `{found.branches[0].name}` and `{found.branches[1].name}`: {reason}"
+    assert found.axis == 0
+
+
+def test_a_branch_that_is_stretched_is_seen_from_everywhere() -> None:
+    build = NetworkBuilder("gate")
+    source = build.input((2, 8, 12))
+    column = build.add(KINDS["conv"](2, (1, 12)), source)
+    gate = build.add(KINDS["mul"](), source, column)
+    assert profile(build.finish(gate)).entries[gate.index].field.is_global
+
+
+# --- By hand, and published -------------------------------------------------------------------------
+
+
+def field_after(*layers: tuple[str, tuple[Any, ...]], size: tuple[int, ...] = (64, 64)) -> Field:
+    build = NetworkBuilder("chain")
+    node = build.input((4, *size))
+    for kind, args in layers:
+        node = build.add(KINDS[kind](*args), node)
+    return profile(build.finish(node)).entries[node.index].field
+
+
+def test_by_hand() -> None:
+    # two 3x3 see 5x5; a stride doubles what comes after it
+    assert field_after(("conv", (4, 3)), ("conv", (4, 3))) == Field((5, 5), (1, 1), (0, 0))
+    assert field_after(("conv", (4, 3, 2, 1)), ("conv", (4, 3, 1, 1))) == Field((7, 7), (2, 2), (3, 3))
+    # rows and columns apart: 1 + 2*1 by 1 + 4*2, then 3 rows of stride 2 by 2 columns of stride 1
+    both = field_after(("conv", (4, (3, 5), (2, 1), 0, (1, 2))), ("maxpool", ((3, 2), 1)))
+    assert both == Field((7, 10), (2, 1), (0, 0))
+    # doubled: 3 places lie over 2 inputs, wherever they start; 4 places over 2 or 3
+    assert field_after(("upsample", (None, 2)), ("conv", (4, 3))).size == (2, 2)
+    assert field_after(("upsample", (None, 2)), ("conv", (4, 4))).size == (3, 3)
+    assert field_after(("upsample", (None, 2)), ("conv", (4, 3))).stride == (Fraction(1, 2), Fraction(1, 2))
+    # a crop begins inside the input
+    assert field_after(("crop", (60,))).padding == (-2, -2)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [("global_avgpool", ())],
+        [("adaptive_avgpool", (1,))],
+        [("flatten", ()), ("fc", (3,))],
+        [("softmax", ("height",))],
+        [("group_norm", (2,))],
+        [("flatten", ()), ("reshape", ((4, 64, 64),)), ("conv", (4, 3))],
+        [("upsample", ((1009, 1013),)), ("conv", (4, 3))],  # too long a turn to be followed
+    ],
+    ids=lambda layers: layers[-1][0],
+)
+def test_global(layers: list[tuple[str, tuple[Any, ...]]]) -> None:
+    field = field_after(*layers)
+    assert field.is_global
+    assert field == Field()
+
+
+def test_rearranged_places_keep_their_size_only() -> None:
+    assert field_after(("conv", (4, 3)), ("flatten", ())) == Field((3, 3))
+    assert field_after(("conv", (4, 3)), ("permute", ((2, 0, 1),)), ("relu", ())) == Field((3, 3))
+    assert field_after(("permute", ((2, 0, 1),)), ("pointwise", (4,))) == Field((1, 1))
+
+
+# Size, stride and padding. The sizes are those of Araujo, Norris & Sim 2019 (google-research/receptive_field)
+# but for v1.5. Where all layers are centred, as in ResNet and MobileNet, half the size is padding; VGG and
+# Inception v3 are off centre by their even pools and their stem without padding, and as published.
+PUBLISHED = [
+    ("vgg16", 212, 32, 90),
+    ("resnet50", 483, 32, (483 - 1) // 2),
+    ("resnet50_v1_5", 427, 32, (427 - 1) // 2),
+    ("resnet101", 1027, 32, (1027 - 1) // 2),
+    ("resnet152", 1507, 32, (1507 - 1) // 2),
+    ("mobilenet_v1", 315, 32, (315 - 1) // 2),
+    ("inception_v3", 1311, 32, 618),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "stride", "padding"), PUBLISHED, ids=lambda value: str(value))
+def test_published(name: str, size: int, stride: int, padding: int) -> None:
+    result = profile(load(name))
+    field = [layer.field for layer in result.layers if layer.field.stride][-1]
+    assert field == Field((size,) * 2, (stride,) * 2, (padding,) * 2)
+    assert result.misalignments == []
+
+
+def test_unet_skips_are_aligned() -> None:
+    """Both paths of U-Net are centred on one another, for all their cropping and doubling."""
+    result = profile(load("unet"))
+    assert result.misalignments == []
+    field = result.entries[result.network.outputs["output"].index].field
+    assert field.stride == (1, 1)
