@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from archcalc.language.limits import MAX_NODES
+from archcalc.language.limits import MAX_NODES, MAX_PATH
 from archcalc.layers.base import Input, Layer, LayerError, facts
 from archcalc.network import Group, Network, Node
-from archcalc.source import ArchError, CallSite, Diagnostic, Source, Span, error
+from archcalc.source import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 
 if TYPE_CHECKING:
     from archcalc.language.syntax import Expect
@@ -41,12 +41,19 @@ def _next(counters: dict[str, int], name: str) -> str:
     return f"{name}_{count}" if name[-1].isdigit() else f"{name}{count}"
 
 
-class NameTaken(LayerError):
-    """Two nodes of one path. `span` is where the first one stands."""
+class BuildProblem(LayerError):
+    """A node does not fit those that are there; `notes` say which, and where they stand."""
 
-    def __init__(self, name: str, span: Span | None) -> None:
-        super().__init__(f"there is a `{name}` already", help="give one of them another label")
-        self.span = span
+    def __init__(self, message: str, *, label: str = "", help: str = "", notes: Sequence[Note] = ()) -> None:
+        super().__init__(message, label=label, help=help)
+        self.notes = notes
+
+
+def _taken(path: str, span: Span | None) -> BuildProblem:
+    notes = [Note("the first one stands here", span)] if span is not None else []
+    return BuildProblem(
+        f"two nodes have the path `{path}`", help="give one of them another label", notes=notes
+    )
 
 
 class OpenGroup:
@@ -109,7 +116,7 @@ class NetworkBuilder:
         counted = scope.count(layer.kind)
         local = name or counted
         if local in scope.taken:
-            raise NameTaken(scope.prefix + local, scope.taken[local])
+            raise _taken(scope.prefix + local, scope.taken[local])
         scope.taken[local] = span
         if len(self.nodes) >= MAX_NODES:
             raise error(f"a network has more than {MAX_NODES:,} nodes", span)
@@ -132,10 +139,14 @@ class NetworkBuilder:
             shapes = " and ".join(
                 ", ".join("x".join(map(str, shape)) for _, shape in weights) for weights in (theirs, mine)
             )
-            raise LayerError(
+            call = owner.calls
+            while call is not None and call.outer is not None:
+                call = call.outer
+            raise BuildProblem(
                 f"calls of a shared block need equal parameters, but those of `{path}` differ",
                 label=shapes,
                 help="give the calls inputs with the same channels, or drop `shared`",
+                notes=[Note("the first call is here", call.span)] if call is not None else [],
             )
         node.shares = owner
 
@@ -152,9 +163,13 @@ class NetworkBuilder:
         counted = outer.count(block) if block else ""
         name = label or counted
         if name in outer.taken:
-            raise NameTaken(outer.prefix + name, outer.taken[name])
-        outer.taken[name] = span
+            raise _taken(outer.prefix + name, outer.taken[name])
         path = outer.prefix + name
+        if len(path) > MAX_PATH:
+            raise BuildProblem(
+                f"a path has more than {MAX_PATH} characters", help="use shorter names, or fewer calls"
+            )
+        outer.taken[name] = span
         self.scope = Scope(path + "/")
         self.groups.append(None)
         return OpenGroup(path, block or "group", span, outer, len(self.groups) - 1, len(self.nodes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
@@ -17,6 +18,12 @@ MAX_LINE_SHOWN = 160
 
 MAX_REPORTED = 20
 """Further diagnostics of one run are counted, not shown."""
+
+MAX_MATCHED = 100
+"""Longer names are not compared with known ones."""
+
+MAX_CANDIDATES = 2_000
+"""Of more known names, the first ones are compared."""
 
 
 class Source(Struct, eq=False):
@@ -117,7 +124,7 @@ class Diagnostic(Struct, frozen=True):
             lines.append(f"note: {note.message}{place}")
         if self.help:
             lines.append(f"help: {self.help}")
-        return "\n".join(lines)
+        return "\n".join(map(_printable, lines))
 
 
 class ArchError(Exception):
@@ -151,19 +158,36 @@ def error(
 
 def near_miss(name: str, known: Iterable[str]) -> str:
     """A help text with the known names that `name` may have meant, or the empty string."""
-    import difflib
+    from difflib import SequenceMatcher
 
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
-    if not close:
+    if len(name) > MAX_MATCHED:
         return ""
-    quoted = [f"`{candidate}`" for candidate in close]
-    return "did you mean " + (" or ".join(quoted)) + "?"
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(name.lower())
+    rated = []
+    for candidate in islice(dict.fromkeys(known), MAX_CANDIDATES):
+        matcher.set_seq1(candidate.lower())
+        if matcher.real_quick_ratio() >= 0.7 and matcher.quick_ratio() >= 0.7:
+            rated.append((matcher.ratio(), candidate))
+    best = max(rated, default=(0.0, ""))[0]
+    if best < 0.7:
+        return ""
+    close = [f"`{candidate}`" for ratio, candidate in rated if ratio >= best - 0.02][:3]
+    listed = " or ".join(close[-2:])
+    return f"did you mean {', '.join([*close[:-2], listed])}?"
 
 
 def shorten(text: str, limit: int = 60) -> str:
     """`text` on one line, cut to at most `limit` characters and printable everywhere."""
-    clean = "".join(c if c.isprintable() else "?" for c in text[: limit + 1])
+    clean = _printable(text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
+
+
+def _printable(text: str) -> str:
+    """`text` without what a terminal would obey instead of showing it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else (" " if c == "\t" else "?") for c in text)
 
 
 def _excerpt(span: Span, label: str) -> list[str]:
@@ -176,12 +200,11 @@ def _excerpt(span: Span, label: str) -> list[str]:
         line = line[first : first + MAX_LINE_SHOWN]
         offset -= first
         length = min(length, max(1, len(line) - offset))
-    shown = "".join(c if c.isprintable() else (" " if c == "\t" else "?") for c in line)
     gutter = " " * len(str(line_number))
     caret = " " * offset + "^" * length
     return [
         f"{gutter}--> {span}",
         f"{gutter} |",
-        f"{line_number} | {shown}".rstrip(),
+        f"{line_number} | {line}".rstrip(),
         f"{gutter} | {caret} {label}".rstrip(),
     ]

@@ -7,13 +7,23 @@ one run reports several mistakes and each of them once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Any, NoReturn
 
-from archcalc.builder import NameTaken, NetworkBuilder
-from archcalc.language.limits import MAX_CALLS, MAX_STEPS
+from archcalc.builder import BuildProblem, NetworkBuilder, OpenGroup
+from archcalc.language.limits import MAX_CALLS, MAX_STEPS, VALUES_A_STEP
 from archcalc.language.parser import parse_value
-from archcalc.language.resolve import InputCall, LayerCall, Local, Reading, Resolver
+from archcalc.language.resolve import (
+    LOCAL,
+    InputCall,
+    LayerCall,
+    Local,
+    Reading,
+    Resolver,
+    help_for_join,
+    value_in_place,
+)
 from archcalc.language.syntax import (
     Binary,
     Block,
@@ -30,6 +40,7 @@ from archcalc.language.syntax import (
     ListExpr,
     Literal,
     Net,
+    Param,
     Ref,
     Repeat,
     Statement,
@@ -40,12 +51,14 @@ from archcalc.language.values import (
     Builtin,
     ValueProblem,
     binary,
+    check_value,
     is_number,
     make_list,
+    shown_number,
     type_name,
     weight,
 )
-from archcalc.layers.base import Layer, LayerError
+from archcalc.layers.base import Layer, LayerError, Parameter
 from archcalc.network import Network, Node
 from archcalc.shape import Shape, format_shape
 from archcalc.source import ArchError, CallSite, Diagnostic, Note, Source, Span, error, near_miss
@@ -80,9 +93,7 @@ def elaborate(
 class Elaborator:
     """The state of one elaboration."""
 
-    def __init__(
-        self, net: Net | Variant, overrides: Mapping[str, Any], inputs: Mapping[str, Shape]
-    ) -> None:
+    def __init__(self, net: Net | Variant, overrides: Mapping[str, Any], inputs: Mapping[str, Shape]) -> None:
         self.net = net
         self.origin: Net = net.origin if isinstance(net, Variant) else net
         self.overrides = overrides
@@ -96,7 +107,7 @@ class Elaborator:
         self.outputs: dict[str, Node] = {}
         self.heads: dict[str, Node] = {}
         self.layers: dict[tuple[Any, ...], Layer] = {}
-        self._evaluate = {
+        self._evaluate: dict[Any, Callable[[Any, Env, Any], Any]] = {
             Ref: self.ref,
             Literal: self.literal,
             Chain: self.chain,
@@ -107,14 +118,14 @@ class Elaborator:
             Index: self.index,
             Body: self.anonymous,
         }
-        self._execute = {
+        self._execute: dict[Any, Callable[[Any, Env, Any], Any]] = {
             Flow: self.flow,
             If: self.if_,
             For: self.for_,
             Repeat: self.repeat,
             Expect: self.expect,
         }
-        self._refs = {
+        self._refs: dict[Any, Callable[[Ref, Env, Any, str], Any]] = {
             Local: self.local,
             LayerCall: self.layer,
             Block: self.block,
@@ -129,11 +140,7 @@ class Elaborator:
     def run(self) -> Network:
         origin = self.origin
         names = [param.name for param in origin.params]
-        for name in self.overrides:
-            if name not in names:
-                listed = ", ".join(f"`{n}`" for n in names)
-                help = near_miss(name, names) or (f"it has {listed}" if names else "it has none")
-                raise error(f"`{self.net.name}` has no parameter `{name}`", help=help)
+        self.check_overrides(names)
         result: Any = FAILED
         env: Env = {}
         try:
@@ -142,7 +149,10 @@ class Elaborator:
         except Failed:
             pass
         except RecursionError:
-            self.note(Diagnostic("the definitions call one another too deeply", origin.name_span))
+            self.calls = None
+            self.note(
+                Diagnostic(f"calls and bodies in `{origin.name}` are nested too deep", origin.name_span)
+            )
         if self.problems:
             raise ArchError(self.problems)
         unused = set(self.input_shapes) - {node.name for node in self.build.nodes if node.is_input}
@@ -152,10 +162,13 @@ class Elaborator:
             raise error(f"`{self.net.name}` has no input `{min(unused)}`", help=f"it has {listed}")
         if not any(node.is_input for node in self.build.nodes):
             raise error(
-                f"the net `{origin.name}` has no input", origin.name_span, help="start with `input(3x224x224)`"
+                f"the net `{origin.name}` has no input",
+                origin.name_span,
+                help="start with `input(3x224x224)`",
             )
         if not any(not node.is_input for node in self.build.nodes):
-            raise error(f"the net `{origin.name}` has no layers", origin.name_span)
+            help = "put layers below its `input`"
+            raise error(f"the net `{origin.name}` has no layers", origin.name_span, help=help)
         expects = self.net.expects if isinstance(self.net, Variant) else origin.body.statements
         return self.build.finish(
             result if isinstance(result, Node) else None,
@@ -166,6 +179,20 @@ class Elaborator:
             overridden=bool(self.overrides or self.input_shapes),
             source=origin.name_span.source,
         )
+
+    def check_overrides(self, names: list[str]) -> None:
+        """Values from outside are held to the limits of the language."""
+        params = {param.name: param for param in self.origin.params}
+        for name, value in self.overrides.items():
+            if name not in params:
+                listed = ", ".join(f"`{n}`" for n in names)
+                help = near_miss(str(name), names) or (f"it has {listed}" if names else "it has none")
+                raise error(f"`{self.net.name}` has no parameter `{name}`", help=help)
+            try:
+                check_value(value)
+            except ValueProblem as problem:
+                notes = [Note(f"`{name}` is declared here", params[name].span)]
+                raise error(f"`{name}` cannot have this value: {problem.message}", notes=notes) from None
 
     def parameters(self, env: Env) -> None:
         """Bind the net's parameters: overrides first, then the variant's values, then defaults."""
@@ -192,16 +219,12 @@ class Elaborator:
         if key in self.reported:
             return
         self.reported.add(key)
-        shown = tuple(Note(f"in a call of `{call.block}`", call.span) for call in calls[:3])
-        if len(calls) > 3:
-            shown += (Note(f"... and {len(calls) - 3} more calls around it"),)
-        self.problems.append(
-            Diagnostic(problem.message, problem.span, problem.label, problem.notes + shown, problem.help)
-        )
+        notes = problem.notes + _call_notes(calls)
+        self.problems.append(Diagnostic(problem.message, problem.span, problem.label, notes, problem.help))
 
     def fail(
         self, message: str, span: Span | None, *, label: str = "", notes: Iterable[Note] = (), help: str = ""
-    ) -> Any:
+    ) -> NoReturn:
         self.note(Diagnostic(message, span, label, tuple(notes), help))
         raise Failed
 
@@ -210,7 +233,7 @@ class Elaborator:
     def body(self, body: Body, env: Env, current: Any) -> Any:
         execute = self._execute
         for statement in body.statements:
-            self.steps += 1
+            self.steps += statement.cost
             if self.steps > MAX_STEPS:
                 self.charge(0, statement.span)
             try:
@@ -221,10 +244,9 @@ class Elaborator:
                     current = FAILED
         return current
 
-    def give_up(self, message: str, span: Span) -> None:
+    def give_up(self, message: str, span: Span) -> NoReturn:
         """A limit is exceeded: end the run, whatever else might be found."""
-        chain = self.calls.chain()[:1] if self.calls else []
-        notes = tuple(Note(f"in a call of `{call.block}`", call.span) for call in chain)
+        notes = _call_notes(self.calls.chain() if self.calls is not None else [])
         raise ArchError([*self.problems, Diagnostic(message, span, notes=notes)])
 
     def forget(self, statement: Statement, env: Env) -> None:
@@ -232,8 +254,14 @@ class Elaborator:
         if isinstance(statement, Flow):
             if statement.binds:
                 env[statement.name] = FAILED
-            return
-        bodies: list[Body] = []
+            chain = statement.chain
+            bodies = [
+                step
+                for step in (chain.steps if isinstance(chain, Chain) else (chain,))
+                if isinstance(step, Body)
+            ]
+        else:
+            bodies = []
         if isinstance(statement, If):
             bodies = [body for _, body in statement.branches]
             if statement.otherwise is not None:
@@ -255,8 +283,8 @@ class Elaborator:
                 env[flow.name] = value
                 return current
         if type(value) is not Node:
-            help = "bind it with `name = ...`" if not binds else ""
-            self.fail(f"a tensor is needed here, this is {type_name(value)}", chain.span, help=help)
+            message, help = value_in_place(flow)
+            self.fail(message, chain.span, help=help)
         if not binds:
             return value
         env[flow.name] = value
@@ -264,7 +292,8 @@ class Elaborator:
             return value
         results = self.outputs if binds == "output" else self.heads
         if flow.name in results or flow.name == "output":
-            self.fail(f"there is a result `{flow.name}` already", flow.name_span, help="use another name")
+            help = "give each a name of its own, and mark none within a loop"
+            self.fail(f"there is a result `{flow.name}` already", flow.name_span, help=help)
         results[flow.name] = value
         return current
 
@@ -275,7 +304,8 @@ class Elaborator:
             return self.ref(chain, env, current, label)
         if type(chain) not in (Chain, Body):
             return self.eval(chain, env, current)
-        group = self.enter(label, "", flow.span)
+        assert flow.name_span is not None
+        group = self.enter(label, "", flow.span, flow.name_span)
         try:
             value = self.eval(chain, env, current)
             self.build.leave(group, value if type(value) is Node else None)
@@ -284,12 +314,11 @@ class Elaborator:
             raise
         return value
 
-    def enter(self, label: str, block: str, span: Span) -> Any:
+    def enter(self, label: str, block: str, span: Span, name_span: Span) -> OpenGroup:
         try:
             return self.build.enter(label, block, span)
-        except NameTaken as problem:
-            notes = [Note("it stands here", problem.span)] if problem.span is not None else []
-            self.fail(problem.message, span, notes=notes, help=problem.help)
+        except BuildProblem as problem:
+            self.fail(problem.message, name_span, notes=problem.notes, help=problem.help)
 
     def if_(self, statement: If, env: Env, current: Any) -> Any:
         for condition, body in statement.branches:
@@ -302,36 +331,47 @@ class Elaborator:
     def for_(self, statement: For, env: Env, current: Any) -> Any:
         rows = self.eval(statement.rows, env, current)
         if type(rows) is not tuple:
-            self.fail(f"a loop runs over a list, this is {type_name(rows)}", statement.rows.span)
+            self.fail(f"a loop runs over a list, not {type_name(rows)}", statement.rows.span)
         names = statement.names
-        for row in rows:
+        body = statement.body
+        self.charge(len(rows) * len(names) // VALUES_A_STEP, statement.rows.span)
+        for index, row in enumerate(rows):
             if len(names) == 1:
                 env[names[0][0]] = row
             else:
                 if type(row) is not tuple or len(row) != len(names):
-                    got = f"{len(row)} values" if type(row) is tuple else type_name(row)
-                    self.fail(
-                        f"each row must have {len(names)} values, one has {got}"
-                        if type(row) is tuple
-                        else f"each row must be a list of {len(names)} values, one is {got}",
-                        statement.rows.span,
-                    )
+                    self.bad_row(statement, index, row)
                 for (name, _), value in zip(names, row, strict=True):
                     env[name] = value
-            current = self.body(statement.body, env, current)
+            if body.statements:
+                current = self.body(body, env, current)
         return current
+
+    def bad_row(self, statement: For, index: int, row: Any) -> NoReturn:
+        rows = statement.rows
+        span = rows.items[index].span if isinstance(rows, ListExpr) else rows.span
+        which = "a row" if isinstance(rows, ListExpr) else f"the row at index {index}"
+        names = len(statement.names)
+        if type(row) is tuple:
+            values = f"{len(row)} value{'' if len(row) == 1 else 's'}"
+            self.fail(f"{which} has {values}, but the loop has {names} names", span)
+        self.fail(f"{which} is {type_name(row)}, not a list of {names} values", span)
 
     def repeat(self, statement: Repeat, env: Env, current: Any) -> Any:
         count = self.eval(statement.count, env, current)
         if type(count) is not int or count < 0:
-            got = str(count) if is_number(count) else type_name(count)
+            got = shown_number(count) if is_number(count) else type_name(count)
             self.fail(
                 f"`repeat` needs a whole number of at least 0, got {got}",
                 statement.count.span,
-                help="write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(count) and count > 0 else "",
+                help="write `floor(...)`, `ceil(...)` or `round(...)`"
+                if is_number(count) and count > 0
+                else "",
             )
         if count > MAX_STEPS:
-            self.give_up(f"`repeat` {count:,} times is over the limit of {MAX_STEPS:,} steps", statement.count.span)
+            self.give_up(
+                f"`repeat` {count:,} times is over the limit of {MAX_STEPS:,} steps", statement.count.span
+            )
         body = statement.body
         for _ in range(count if body.statements else 0):
             current = self.body(body, env, current)
@@ -353,9 +393,7 @@ class Elaborator:
         for step in chain.steps:
             current = evaluate[type(step)](step, env, current)
             if type(current) is not Node:
-                self.fail(
-                    f"a step of a chain is a layer, a block or a tensor; this is {type_name(current)}", step.span
-                )
+                self.fail(f"a step is a layer, a block or a tensor, not {type_name(current)}", step.span)
         return current
 
     def anonymous(self, body: Body, env: Env, current: Any) -> Any:
@@ -366,16 +404,16 @@ class Elaborator:
         """A current tensor that must be there."""
         if type(value) is Node:
             return value
-        if value is FAILED:
-            raise Failed
-        self.fail("no tensor flows here yet", span, help="start the net with `input(3x224x224)`")
-        raise AssertionError
+        if value is not FAILED:
+            self.fail("no tensor flows here yet", span, help="start the net with `input(3x224x224)`")
+        raise Failed
 
     def truth(self, expr: Expr, env: Env, current: Any) -> bool:
         value = self.eval(expr, env, current)
         if not isinstance(value, bool):
-            self.fail(f"a condition is a truth value, this is {type_name(value)}", expr.span, help="compare it")
-        return bool(value)
+            help = f"compare it: `{expr.span.text} > 0`" if is_number(value) and isinstance(expr, Ref) else ""
+            self.fail(f"a condition is a truth value, not {type_name(value)}", expr.span, help=help)
+        return value
 
     def binary(self, expr: Binary, env: Env, current: Any) -> Any:
         op = expr.rest[0][0]
@@ -394,7 +432,10 @@ class Elaborator:
                     self.charge_lists((left, right), expr.span)
                 left = binary(op, left, right)
             except ValueProblem as problem:
-                self.fail(problem.message, expr.span, help=problem.help)
+                span = operand.span
+                if problem.of_both:
+                    span = Span(span.source, expr.span.start, span.end)
+                self.fail(problem.message, span, help=problem.help)
         return left
 
     def unary(self, expr: Unary, env: Env, current: Any) -> Any:
@@ -402,7 +443,7 @@ class Elaborator:
             return not self.truth(expr.operand, env, current)
         value = self.eval(expr.operand, env, current)
         if not is_number(value):
-            self.fail(f"`-` takes a number, this is {type_name(value)}", expr.span)
+            self.fail(f"`-` takes a number, not {type_name(value)}", expr.span)
         return -value
 
     def choice(self, expr: Choice, env: Env, current: Any) -> Any:
@@ -410,15 +451,21 @@ class Elaborator:
         value = self.eval(chosen, env, current)
         if type(value) is Node:
             self.fail(
-                "`a if c else b` chooses between values, this is a tensor",
+                "`a if c else b` chooses between values, not tensors",
                 chosen.span,
-                help="choose tensors with an `if` statement: `if c { ... } else { ... }`",
+                help=f"choose with a statement: `if {expr.condition.span.text} {{ ... }} else {{ ... }}`",
             )
         return value
 
     def list_(self, expr: ListExpr, env: Env, current: Any) -> Any:
         items = tuple([self.eval(item, env, current) for item in expr.items])
+        for item in items:
+            if type(item) is tuple:
+                break
+        else:
+            return items
         try:
+            self.charge_lists(items, expr.span)
             return make_list(items)
         except ValueProblem as problem:
             self.fail(problem.message, expr.span, help=problem.help)
@@ -428,12 +475,14 @@ class Elaborator:
         for index in expr.indices:
             at = self.eval(index, env, current)
             if type(value) is not tuple:
-                self.fail(f"an index is taken of a list, this is {type_name(value)}", expr.base.span)
+                self.fail(f"an index is taken of a list, not {type_name(value)}", expr.base.span)
             if type(at) is not int:
-                got = str(at) if is_number(at) else type_name(at)
-                self.fail(f"an index is a whole number, got {got}", index.span)
+                got = shown_number(at) if is_number(at) else type_name(at)
+                help = "write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(at) else ""
+                self.fail(f"an index is a whole number, got {got}", index.span, help=help)
             if not -len(value) <= at < len(value):
-                self.fail(f"the index {at} is outside a list of {len(value)}", index.span)
+                label = f"0 to {len(value) - 1}" if value else ""
+                self.fail(f"the index {at} is outside a list of {len(value)}", index.span, label=label)
             value = value[at]
         return value
 
@@ -453,7 +502,7 @@ class Elaborator:
         if ref.slots:
             tensor = self.eval(ref.slots[0][1], env, current)
             if type(tensor) is not Node:
-                self.fail(f"`{name}` reads a tensor, this is {type_name(tensor)}", ref.slots[0][1].span)
+                self.fail(f"`{name}` reads a tensor, not {type_name(tensor)}", ref.slots[0][1].span)
         else:
             tensor = self.tensor(current, ref.span)
         if name == "identity":
@@ -479,27 +528,30 @@ class Elaborator:
         except ValueProblem as problem:
             self.fail(problem.message, ref.span, help=problem.help)
         if type(value) is tuple:
-            self.charge(len(value) // 16, ref.span)
+            self.charge(len(value) // VALUES_A_STEP, ref.span)
         return value
 
     def function(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
         function: Function = ref.meaning
-        inner = self.arguments(ref, function.params, env, current)
-        for name, value in inner.items():
-            if type(value) is Node:
-                self.fail(f"`{name}` of `{function.name}` is a tensor; a function takes values", ref.span)
-        depth = self.depth
+        inner = self.given(ref, function.params, env, current)
+        for slot, expr in ref.slots:
+            name = function.params[slot].name
+            if type(inner[name]) is Node:
+                self.fail(f"`{name}` of `{function.name}` takes a value, not a tensor", expr.span)
+        calls, depth = self.calls, self.depth
+        self.deeper(ref, function.cost)
+        self.calls = CallSite(function.name, ref.name_span, calls)
         try:
-            self.deeper(ref)
+            self.defaults(function.params, inner, None)
             return self.eval(function.value, inner, None)
         finally:
-            self.depth = depth
+            self.calls, self.depth = calls, depth
 
-    def deeper(self, ref: Ref) -> None:
+    def deeper(self, ref: Ref, cost: int) -> None:
         self.depth += 1
         if self.depth > MAX_CALLS:
-            self.give_up(f"calls are nested more than {MAX_CALLS} deep", ref.span)
-        self.charge(1, ref.span)
+            self.give_up(f"calls are nested more than {MAX_CALLS} deep", ref.name_span)
+        self.charge(cost, ref.name_span)
 
     def charge(self, steps: int, span: Span) -> None:
         self.steps += steps
@@ -507,61 +559,77 @@ class Elaborator:
             self.give_up(f"`{self.net.name}` takes more than {MAX_STEPS:,} steps", span)
 
     def charge_lists(self, values: Iterable[Any], span: Span) -> None:
-        """Work on long lists takes time too: what 16 values take is about a step."""
+        """Work on long lists takes time too."""
         for value in values:
             if type(value) is tuple:
-                self.charge(weight(value) // 16, span)
+                self.charge(weight(value) // VALUES_A_STEP, span)
 
-    def arguments(self, ref: Ref, params: Any, env: Env, current: Any) -> Env:
-        """The parameters of a call: what is given, in the order of reading, then the defaults."""
+    def given(self, ref: Ref, params: tuple[Param, ...], env: Env, current: Any) -> Env:
+        """The parameters that a call gives, in the order of reading."""
         inner: Env = {}
         for slot, expr in ref.slots:
             inner[params[slot].name] = self.eval(expr, env, current)
+        return inner
+
+    def defaults(self, params: tuple[Param, ...], inner: Env, current: Any) -> None:
+        """Fill in the parameters that a call does not give."""
         if len(inner) < len(params):
             for param in params:
                 if param.name not in inner:
+                    assert param.default is not None
                     inner[param.name] = self.eval(param.default, inner, current)
-        return inner
 
     def block(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
         block: Block = ref.meaning
-        inner = self.arguments(ref, block.params, env, current)
-        tensor = self.tensor(current, ref.span)
+        inner = self.given(ref, block.params, env, current)
+        tensor = self.tensor(current, ref.name_span)
         build = self.build
-        group = self.enter(label, block.name, ref.span)
-        outer_calls, outer_sharing, outer_depth = self.calls, build.sharing, self.depth
-        self.calls = CallSite(block.name, ref.span, outer_calls)
+        group = self.enter(label, block.name, ref.span, ref.name_span)
+        calls, sharing, depth = self.calls, build.sharing, self.depth
+        self.deeper(ref, block.cost)
+        self.calls = CallSite(block.name, ref.name_span, calls)
         if block.shared:
             build.sharing = (block, len(build.scope.prefix))
         output = None
         try:
-            self.deeper(ref)
+            self.defaults(block.params, inner, tensor)
             value = self.body(block.body, inner, tensor)
-            output = self.tensor(value, ref.span)
+            output = self.tensor(value, ref.name_span)
             return output
         finally:
-            self.calls, build.sharing, self.depth = outer_calls, outer_sharing, outer_depth
+            self.calls, build.sharing, self.depth = calls, sharing, depth
             build.leave(group, output)
 
     def input(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
-        shape = self.eval(ref.slots[0][1], env, current)
+        expr = ref.slots[0][1]
+        shape = self.eval(expr, env, current)
         name = label or "input"
-        shape = self.input_shapes.get(name, shape)
+        path = self.build.scope.prefix + name
+        given = self.input_shapes.get(path)
+        if given is not None:
+            shape = tuple(given)
+        if not (type(shape) is tuple or is_number(shape)):
+            help = "write it without quotes" if isinstance(shape, str) else ""
+            self.fail(
+                f"`input` needs a shape such as 3x224x224, not {type_name(shape)}", expr.span, help=help
+            )
         try:
             return self.build.input(shape if type(shape) is tuple else (shape,), name, ref.span)
-        except NameTaken as problem:
-            notes = [Note("the first one stands here", problem.span)] if problem.span else []
+        except BuildProblem as problem:
             help = "give the inputs labels: `left: input(...)`" if not label else problem.help
-            self.fail(f"there is an input `{name}` already", ref.span, notes=notes, help=help)
+            message = f"there is an input `{path}` already" if not label else problem.message
+            self.fail(message, ref.name_span, notes=problem.notes, help=help)
         except LayerError as problem:
-            self.fail(problem.message, ref.slots[0][1].span, help=problem.help)
+            if given is not None:
+                self.fail(f"the input `{path}` cannot have the given shape: {problem.message}", ref.name_span)
+            self.fail(problem.message, expr.span, help=problem.help)
 
     def layer(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
         call: LayerCall = ref.meaning
-        layer = call.ready
+        layer: Layer | None = call.ready
         tensors: tuple[Node, ...]
         if layer is not None:
-            tensors = (current,) if type(current) is Node else (self.tensor(current, ref.span),)
+            tensors = (current,) if type(current) is Node else (self.tensor(current, ref.name_span),)
         else:
             layer, tensors = self.make_layer(ref, call, env, current)
         try:
@@ -569,16 +637,14 @@ class Elaborator:
         except LayerError as problem:
             self.layer_problem(ref, call, tensors, problem)
 
-    def make_layer(
-        self, ref: Ref, call: LayerCall, env: Env, current: Any
-    ) -> tuple[Layer, tuple[Node, ...]]:
+    def make_layer(self, ref: Ref, call: LayerCall, env: Env, current: Any) -> tuple[Layer, tuple[Node, ...]]:
         """The layer of a call, with its arguments evaluated, and the tensors it applies to."""
         cls = call.layer
         parameters = cls.parameters
         values = [parameter.default for parameter in parameters]
         tensors: list[Node] = []
         if not cls.is_join:
-            tensors.append(self.tensor(current, ref.span))
+            tensors.append(self.tensor(current, ref.name_span))
         for slot, expr in ref.slots:
             value = self.eval(expr, env, current)
             if slot < 0:
@@ -586,15 +652,17 @@ class Elaborator:
                 continue
             if type(value) is Node:
                 if not parameters[slot].takes_tensor:
-                    self.fail(
-                        f"`{parameters[slot].name}` of `{cls.kind}` takes a value, this is a tensor", expr.span
+                    message = f"`{parameters[slot].name}` of `{cls.kind}` takes a value, not a tensor"
+                    help = (
+                        f"`channels({expr.name})` is its number of channels" if isinstance(expr, Ref) else ""
                     )
+                    self.fail(message, expr.span, help=help)
                 tensors.append(value)
-            if type(value) is tuple and len(value) > 4:
-                self.charge_lists((value,), expr.span)
+            elif type(value) is tuple:
+                self.charge(weight(value) // VALUES_A_STEP, expr.span)
             values[slot] = value
         key = (cls, *values, *map(type, values))
-        layer = self.layers.get(key)
+        layer: Layer | None = self.layers.get(key)
         if layer is None:
             try:
                 layer = cls(*values)
@@ -607,29 +675,104 @@ class Elaborator:
 
     def joined(self, ref: Ref, expr: Expr, value: Any) -> list[Node]:
         items = value if type(value) is tuple else (value,)
+        self.charge(len(items) // VALUES_A_STEP, expr.span)
         for item in items:
             if type(item) is not Node:
-                self.fail(f"`{ref.name}` joins tensors, this is {type_name(item)}", expr.span)
+                self.fail(f"`{ref.name}` joins tensors, not {type_name(item)}", expr.span)
         return list(items)
 
     def layer_problem(
         self, ref: Ref, call: LayerCall, tensors: tuple[Node, ...], problem: LayerError
-    ) -> None:
+    ) -> NoReturn:
         """A layer refuses its arguments or inputs: point at the argument, and at what comes in."""
-        span, notes = ref.span, []
-        if isinstance(problem, NameTaken):
-            if problem.span is not None:
-                notes.append(Note("it stands here", problem.span))
-            self.fail(problem.message, ref.span, notes=notes, help=problem.help)
-        names = [parameter.name for parameter in call.layer.parameters]
+        span, help = ref.name_span, problem.help
+        if isinstance(problem, BuildProblem):
+            self.fail(problem.message, span, label=problem.label, notes=problem.notes, help=help)
+        parameters = call.layer.parameters
         for slot, expr in ref.slots:
-            if slot >= 0 and names[slot] == problem.argument:
+            if slot >= 0 and parameters[slot].name == problem.argument:
                 span = expr.span
-        if span is ref.span:
-            span = ref.name_span
-        for node in tensors[:4]:
-            notes.append(Note(f"`{node.name}` gives {format_shape(node.shape, cross='x')}", node.span))
-        self.fail(problem.message, span, label=problem.label, notes=notes, help=problem.help)
+                help = help or _quote(expr, parameters[slot])
+        called: dict[int, str] = {}
+        if call.layer.is_join and tensors:
+            called = _called(ref, tensors)
+            if len(tensors) < 2:
+                help = help_for_join(ref.name, [arg for arg in ref.args or () if not arg.name])
+            tensors = _at_odds(tensors, problem.label)
+            help = help or _help_for_shapes(ref.name, tensors)
+        notes = [
+            Note(_gives(node, called.get(node.index, "")), node.span) for node in dict.fromkeys(tensors[:4])
+        ]
+        self.fail(problem.message, span, label=problem.label, notes=notes, help=help)
+
+
+def _call_notes(calls: list[CallSite]) -> tuple[Note, ...]:
+    """The calls around a mistake, innermost first; of many, the first two and the last."""
+    shown = calls if len(calls) <= 4 else calls[:2]
+    notes = [Note(f"in a call of `{call.block}`", call.span) for call in shown]
+    if len(calls) > 4:
+        notes.append(Note(f"in {len(calls) - 3} more calls"))
+        notes.append(Note(f"in a call of `{calls[-1].block}`", calls[-1].span))
+    return tuple(notes)
+
+
+def _quote(expr: Expr, parameter: Parameter) -> str:
+    """Help for an argument that may be meant as a string."""
+    if not isinstance(expr, Ref) or expr.args is not None:
+        return ""
+    try:
+        parameter.read(expr.name)
+    except LayerError:
+        return ""
+    return f'write `"{expr.name}"`'
+
+
+def _called(ref: Ref, tensors: tuple[Node, ...]) -> dict[int, str]:
+    """The names that the arguments of a join have in the text, by the index of the node."""
+    exprs = [expr for slot, expr in ref.slots if slot < 0]
+    if len(exprs) != len(tensors):
+        return {}
+    pairs = zip(tensors, exprs, strict=True)
+    return {node.index: expr.name for node, expr in pairs if isinstance(expr, Ref) and expr.meaning is LOCAL}
+
+
+def _gives(node: Node, name: str) -> str:
+    """What a tensor is; `name` is what the text calls it, if anything."""
+    known = f"`{name}` (`{node.name}`)" if name and name != node.name else f"`{node.name}`"
+    return f"{known} gives {format_shape(node.shape, cross='x')}"
+
+
+def _at_odds(tensors: tuple[Node, ...], label: str) -> tuple[Node, ...]:
+    """Of the tensors of a join, the two whose shapes its complaint names."""
+    shapes = label.split(" and ")
+    first = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[0]][:1]
+    other = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[-1]][:1]
+    return (*first, *other) or tensors
+
+
+def _help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
+    """How two tensors that differ can be brought to one shape."""
+    if len(tensors) < 2 or len(tensors[0].shape) != len(tensors[1].shape):
+        return ""
+    first, second = tensors[:2]
+    if len(first.shape) == 1:
+        return f"bring `{second.name}` to {first.shape[0]} features, for instance with `fc({first.shape[0]})`"
+    small, large = (first, second) if first.shape[1:] <= second.shape[1:] else (second, first)
+    ratios = {Fraction(a, b) for a, b in zip(large.shape[1:], small.shape[1:], strict=True)}
+    ratio = ratios.pop()
+    if join == "mul" and 1 in (*small.shape[1:], *large.shape[1:]):
+        channels = large.shape[0]
+        return f"bring `{small.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
+    if ratios or ratio.denominator != 1:
+        size = tuple(map(min, small.shape[1:], large.shape[1:]))
+        return f"pad both alike, or cut `{large.name}` to size: `crop({format_shape(size, cross='x')})`"
+    if join == "concat":
+        return f"enlarge `{small.name}`, for instance with `upsample(scale_factor={ratio})`"
+    channels = small.shape[0]
+    if ratio == 1:
+        return f"bring `{large.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
+    reduced = f"conv({channels}, 1, stride={ratio})"
+    return f"bring `{large.name}` to the other shape, for instance with `{reduced}`"
 
 
 def constant(text: str, shown: str) -> Any:
@@ -643,12 +786,12 @@ def constant(text: str, shown: str) -> Any:
     source = Source(shown, text)
     expr = parse_value(source)
     resolver = Resolver({})
-    resolver.layers_allowed = resolver.tensor_flows = False
-    resolver.scopes = [{}]
+    resolver.tensor_flows, resolver.only_values = False, "a value is needed"
     resolver.value(expr, "a value is needed")
+    resolver.finish()
     if resolver.problems:
         raise ArchError(resolver.problems)
-    nowhere = Net(shown, expr.span, "", (), Body(expr.span, ()))
+    nowhere = Net(shown, expr.span, "", (), 1, Body(expr.span, ()))
     elaborator = Elaborator(nowhere, {}, {})
     try:
         return elaborator.eval(expr, {}, None)

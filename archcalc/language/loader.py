@@ -10,7 +10,7 @@ from msgspec import Struct
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.parser import parse
 from archcalc.language.resolve import Resolver
-from archcalc.language.syntax import Definition, File, Import, Net, Variant
+from archcalc.language.syntax import Definition, Import, Net, Variant
 from archcalc.source import ArchError, Diagnostic, Note, Source, Span, error, near_miss
 
 
@@ -31,7 +31,12 @@ class Module(Struct, eq=False):
 
 
 def load_text(text: str, name: str = "<text>") -> Module:
-    """A module from a string; it can import nothing."""
+    """A module from a string; it can import nothing. Raises `ArchError` with every mistake in it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as problem:
+        character = f"U+{ord(text[problem.start]):04X}"
+        raise error(f"`{name}` is not text: it has a lone surrogate, {character}") from None
     return _Loader(None).resolve(Source(name, text))
 
 
@@ -40,7 +45,9 @@ def load_file(path: Path, shown: str = "") -> Module:
 
     Raises `ArchError` for a file that cannot be read, and with every mistake in it.
     """
-    return _Loader(path.parent).load(path, shown or str(path), None)
+    module = _Loader(path.parent).load(path, shown or str(path), None)
+    assert module is not None
+    return module
 
 
 class _Loader:
@@ -48,113 +55,135 @@ class _Loader:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self.modules: dict[str, Module] = {}
-        self.loading: list[str] = []
+        self.modules: dict[str, Module | None] = {}
+        """By the resolved path; `None` for a file whose mistakes have been reported."""
+        self.loading: dict[str, str] = {}
+        """The names that people know the open files by, by the resolved path, outermost first."""
+        self.bytes_left = MAX_FILE_BYTES
 
-    def load(self, path: Path, shown: str, asked: Span | None) -> Module:
-        text = _read(path, shown, asked)
+    def load(self, path: Path, shown: str, asked: Span | None) -> Module | None:
+        """The module of a file; `None` if what is wrong with it has been reported."""
         key = os.path.realpath(path)
         if key in self.modules:
             return self.modules[key]
         if key in self.loading:
-            raise error(
-                f"`{shown}` imports itself", asked, help="move what both files need into a third one"
-            )
+            files = list(self.loading)
+            between = [f"`{self.loading[file]}`" for file in files[files.index(key) + 1 :]]
+            way = f" by way of {', '.join(between)}" if between else ""
+            help = "move what both need into a third file" if between else "remove the import"
+            raise error(f"`{self.loading[key]}` imports itself{way}", asked, help=help)
         if len(self.modules) + len(self.loading) >= MAX_FILES:
             raise error(f"more than {MAX_FILES} files are imported", asked)
-        self.loading.append(key)
-        module = self.resolve(Source(shown, text, path))
-        self.loading.pop()
+        data = _read(path, shown, asked, self.bytes_left)
+        self.bytes_left -= len(data)
+        self.loading[key] = shown
+        try:
+            module = self.resolve(Source(shown, _decode(data, shown, asked), path))
+        except ArchError:
+            self.modules[key] = None
+            raise
+        finally:
+            del self.loading[key]
         self.modules[key] = module
         return module
 
     def resolve(self, source: Source) -> Module:
-        file, problems = parse(source)
+        file = parse(source)
+        placed = [(problem.span, problem) for problem in file.problems]
         imported: dict[str, tuple[Definition, Span]] = {}
-        broken = bool(problems)
+        lost = set(file.lost)
+        broken = False
         for item in file.items:
             if isinstance(item, Import):
                 try:
-                    self.import_(source, item, imported)
+                    module = self.load(*self.locate(source, item))
+                    problems = [] if module is None else self.take(module, item, imported)
                 except ArchError as found:
-                    problems.extend(found.diagnostics)
+                    module, problems = None, list(found.diagnostics)
+                if module is None or problems:
                     broken = True
+                    lost.update(name for name, _ in item.names if name not in imported)
+                placed += [(item.path_span, problem) for problem in problems]
         definitions = [item for item in file.items if not isinstance(item, Import)]
-        resolver = Resolver(imported)
-        resolver.file(definitions)
-        if not broken:
-            problems.extend(resolver.problems)
-        elif resolver.problems:
-            problems.extend(_certain(resolver.problems))
-        if not problems and not file.items:
-            problems.append(Diagnostic("the file defines nothing", Span(source, 0, 0)))
-        if problems:
-            raise ArchError(problems)
+        if file.whole:
+            resolver = Resolver(imported, lost)
+            resolver.file(definitions)
+            placed += [(problem.span, problem) for problem in resolver.problems]
+        if placed or broken:
+            placed.sort(key=lambda item: item[0].start if item[0] is not None else 0)
+            raise ArchError([problem for _, problem in placed])
         return Module(source, file.doc, {definition.name: definition for definition in definitions})
 
-    def import_(self, source: Source, item: Import, into: dict[str, tuple[Definition, Span]]) -> None:
-        module = self.load(*self.locate(source, item))
+    def take(
+        self, module: Module, item: Import, into: dict[str, tuple[Definition, Span]]
+    ) -> list[Diagnostic]:
+        """Take the named definitions of a module; what is wrong with the names."""
+        problems = []
         for name, span in item.names:
             definition = module.definitions.get(name)
             if definition is None:
-                raise error(
-                    f"`{item.path}` does not define `{name}`", span, help=near_miss(name, module.definitions)
+                message = f"`{item.path}` does not define `{name}`"
+                problems.append(Diagnostic(message, span, help=near_miss(name, module.definitions)))
+            elif name in into:
+                notes = (Note("the first time is here", into[name][1]),)
+                problems.append(
+                    Diagnostic(f"`{name}` is imported twice", span, notes=notes, help="remove one")
                 )
-            if name in into:
-                raise error(
-                    f"`{name}` is imported twice", span, notes=[Note("the first time", into[name][1])]
-                )
-            into[name] = (definition, span)
+            else:
+                into[name] = (definition, span)
+        return problems
 
     def locate(self, source: Source, item: Import) -> tuple[Path, str, Span]:
         """The file that an import names, inside the folder of the file that was loaded first."""
         if self.folder is None or source.path is None:
             raise error("a text without a file cannot import", item.path_span, help="save it as a file")
-        if not item.path or "\\" in item.path or "\0" in item.path:
-            raise error(f"`{item.path}` is not a file's name", item.path_span)
+        help = 'write `from "common.arch" import ...`'
+        if not item.path:
+            raise error("an import names no file", item.path_span, help=help)
+        if "\\" in item.path or "\0" in item.path:
+            raise error(f"`{item.path}` is not a file's name", item.path_span, help=help)
         path = source.path.parent / item.path
         root = os.path.realpath(self.folder)
-        if os.path.isabs(item.path) or not os.path.realpath(path).startswith(root.rstrip(os.sep) + os.sep):
+        inside = os.path.realpath(path).startswith(root.rstrip(os.sep) + os.sep)
+        if Path(item.path).is_absolute() or not inside:
             raise error(
                 "an import stays in the folder of the file that is loaded, or below it",
                 item.path_span,
                 help="move the file there, or load from the folder above",
             )
-        shown = os.path.normpath(os.path.join(os.path.dirname(source.name), item.path))
-        return path, shown, item.path_span
+        return path, os.path.normpath(Path(source.name).parent / item.path), item.path_span
 
 
-def _certain(problems: list[Diagnostic]) -> list[Diagnostic]:
-    """After a mistake in the text, only what does not come from the missing part."""
-    doubtful = ("is never used", "unknown ", "nothing uses", "is empty", "not defined yet")
-    return [problem for problem in problems if not any(word in problem.message for word in doubtful)]
-
-
-def _read(path: Path, shown: str, asked: Span | None) -> str:
-    """The text of a file; every reason why there is none is a diagnostic."""
+def _read(path: Path, shown: str, asked: Span | None, most: int) -> bytes:
+    """What is in a file; every reason why it cannot be read is a diagnostic."""
     try:
         if path.is_dir():
             raise error(f"`{shown}` is a folder", asked, help="name an `.arch` file in it")
         if path.exists() and not path.is_file():
             raise error(f"`{shown}` is not a regular file", asked)
-        with open(path, "rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+        with path.open("rb") as stream:
+            data = stream.read(most + 1)
     except FileNotFoundError:
         raise error(f"there is no file `{shown}`", asked) from None
     except (OSError, ValueError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
-        raise error(f"`{shown}` cannot be read: {reason}", asked) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise error(f"`{shown}` is larger than {MAX_FILE_BYTES // 2**20} MiB", asked)
+        raise error(f"`{shown}` cannot be read: {reason[:1].lower()}{reason[1:]}", asked) from None
+    if len(data) > most:
+        more = "a file and what it imports have" if asked is not None else f"`{shown}` has"
+        raise error(f"{more} more than {MAX_FILE_BYTES // 2**20} MiB", asked)
+    return data
+
+
+def _decode(data: bytes, shown: str, asked: Span | None) -> str:
     try:
         return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as problem:
         line = data[: problem.start].count(b"\n") + 1
         raise error(
-            f"`{shown}` is not UTF-8 text: a byte of line {line} is {data[problem.start]:#04x}",
+            f"`{shown}` is not UTF-8 text: line {line} has the byte {data[problem.start]:#04x}",
             asked,
             help="save it as UTF-8",
         ) from None
 
 
-__all__ = ["File", "Module", "load_file", "load_text"]
+__all__ = ["Module", "load_file", "load_text"]

@@ -6,11 +6,20 @@ first mistake of a statement, notes it, and goes on at the next line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import NoReturn, TypeVar
 
-from archcalc.language.limits import MAX_DIGITS, MAX_NESTING
+from archcalc.language.limits import (
+    MAX_DEFINITIONS,
+    MAX_DIGITS,
+    MAX_FILE_BYTES,
+    MAX_MISTAKES,
+    MAX_NESTING,
+    MAX_PARAMETERS,
+    TOKENS_A_STEP,
+)
 from archcalc.language.syntax import (
     Arg,
     Binary,
@@ -60,14 +69,28 @@ _LEVELS = {
 _COMPARISONS = frozenset(op for op, level in _LEVELS.items() if level == _COMPARE)
 
 _SHOWN = {"NEWLINE": "the end of the line", "END": "the end of the file"}
+_DEFINES = frozenset(("net", "block", "shared", "fn", "from"))
+_OPENING = {")": "(", "]": "[", "}": "{"}
+_CLOSING = {opening: closing for closing, opening in _OPENING.items()}
+_ELSEWHERE = {
+    "elif": "write `else if`",
+    "while": "a loop is written `repeat n { ... }` or `for x in list { ... }`",
+    "def": "write `block`, or `fn` for values",
+    "return": "the last tensor of a block is its result",
+    "let": "a name is bound with `name = ...`",
+    "then": "the branches of an `if` stand in `{ }`",
+}
+"""Words of other languages, and what is written here."""
 
 
-def parse(source: Source) -> tuple[File, list[Diagnostic]]:
-    """The syntax of a file, and what is wrong with its text. The syntax leaves out what is wrong."""
+def parse(source: Source) -> File:
+    """The syntax of a file, as far as it parses, and what is wrong with the rest."""
     if not source.text.strip():
-        return File(source, "", ()), [Diagnostic("the file is empty", Span(source, 0, 0))]
-    parser = Parser(source)
-    return parser.file(), parser.problems
+        problem = Diagnostic(
+            "the file is empty", Span(source, 0, 0), help="declare a net: `net small { ... }`"
+        )
+        return File(source, "", (), (problem,), frozenset(), False)
+    return Parser(source).file()
 
 
 def parse_value(source: Source) -> Expr:
@@ -78,7 +101,7 @@ def parse_value(source: Source) -> Expr:
         if parser.kind not in ("END", "NEWLINE"):
             parser.fail("a value ends here")
     except _Mistake as mistake:
-        raise ArchError(mistake.problem) from None
+        raise ArchError(mistake.problem or ()) from None
     return value
 
 
@@ -90,7 +113,7 @@ def parse_expectation(source: Source) -> Expect:
         if parser.kind not in ("END", "NEWLINE"):
             parser.fail("an expectation ends here")
     except _Mistake as mistake:
-        raise ArchError(mistake.problem) from None
+        raise ArchError(mistake.problem or ()) from None
     return expectation
 
 
@@ -107,14 +130,21 @@ def read_number(source: Source, start: int, end: int) -> Number:
     value = int(whole + decimals)
     shift = power - len(decimals)
     if shift >= 0:
-        return value * 10**shift
+        whole_number: int = value * 10**shift
+        return whole_number
     exact = Fraction(value, 10**-shift)
     return exact.numerator if exact.denominator == 1 else exact
 
 
 class _Mistake(Exception):
-    def __init__(self, problem: Diagnostic) -> None:
+    """The text does not parse. Without a diagnostic, the cause has been reported."""
+
+    def __init__(self, problem: Diagnostic | None) -> None:
         self.problem = problem
+
+
+class _Unclosed(_Mistake):
+    """A body does not end before the next definition or the end of the file."""
 
 
 class Parser:
@@ -127,6 +157,16 @@ class Parser:
         self.at = 0
         self.kind = self.tokens[0].kind
         self.nesting = 0
+        self.bound: list[str] = []
+        """What `=` has bound so far."""
+        self.lost: set[str] = set()
+        """The names in what has been skipped."""
+        self.misnamed: set[str] = set()
+        """Words of the language that have been used as names."""
+        self.misclosed: tuple[Token, Token] | None = None
+        """The first `{` of the definition that ends in a `}` indented like that of another one."""
+        self.reread = 0
+        self.whole = True
 
     # -- moving over tokens
 
@@ -147,9 +187,9 @@ class Parser:
             return True
         return False
 
-    def expect(self, kind: str, what: str = "", opening: Token | None = None) -> Token:
+    def expect(self, kind: str, what: str = "", help: str = "", opening: Token | None = None) -> Token:
         if self.kind != kind:
-            self.fail(what or f"`{kind}`", opening=opening)
+            self.fail(what or f"`{kind}`", help, opening)
         return self.advance()
 
     def glued(self) -> bool:
@@ -171,25 +211,45 @@ class Parser:
         token = self.token
         if token.problem is not None:
             raise _Mistake(token.problem)
-        notes = ()
+        if token.kind in self.misnamed:
+            raise _Mistake(None)
+        span = Span(self.source, token.start, max(token.end, token.start + 1))
+        if token.kind == "UNIT":
+            self._fail_at_unit()
+        notes: tuple[Note, ...] = ()
         if opening is not None:
-            span = Span(self.source, opening.start, opening.end)
-            notes = (Note(f"`{self.text(opening)}` is opened here", span),)
+            notes = (Note(f"`{self.text(opening)}` is opened here", self._span(opening)),)
         shown = _SHOWN.get(token.kind) or f"`{shorten(self.text(token), 40)}`"
-        if not help and token.kind == "UNIT":
-            help = "units stand in the figures of `expect` only; write the number out: `138e6`"
-        elif not help and token.kind == "=":
+        if not help and token.kind == "=":
             help = "compare with `==`"
         elif not help and token.kind in RESERVED and expected.endswith("name"):
             help = f"`{token.kind}` is a word of the language; choose another name"
+            self.misnamed.add(token.kind)
+        raise _Mistake(Diagnostic(f"expected {expected}, found {shown}", span, notes=notes, help=help))
+
+    def _fail_at_unit(self) -> NoReturn:
+        number, unit = self.tokens[self.at - 1], self.token
+        text, factor = self.text(number), UNITS[self.text(unit)]
+        zeros = len(str(factor)) - 1
+        if factor == 10**zeros and not {"e", "E"} & {*text}:
+            written = f"{text}e{zeros}"
+        else:
+            written = f"{text} * {factor}"
         raise _Mistake(
             Diagnostic(
-                f"expected {expected}, found {shown}",
-                Span(self.source, token.start, max(token.end, token.start + 1)),
-                notes=notes,
-                help=help,
+                f"the unit `{self.text(unit)}` stands outside the figure of an `expect`",
+                Span(self.source, number.start, unit.end),
+                help=f"write the number out: `{written}`",
             )
         )
+
+    def _span(self, token: Token) -> Span:
+        return Span(self.source, token.start, token.end)
+
+    def at_margin(self) -> bool:
+        """Does the token begin a line, without indentation?"""
+        start = self.token.start
+        return start == 0 or self.source.text[start - 1] == "\n"
 
     def deeper(self) -> None:
         self.nesting += 1
@@ -197,42 +257,100 @@ class Parser:
             token = self.token
             raise _Mistake(
                 Diagnostic(
-                    f"this is nested more than {MAX_NESTING} deep",
+                    f"an expression is nested more than {MAX_NESTING} deep",
                     Span(self.source, token.start, token.end),
                     help="name a part of it, in a block or with `=`",
                 )
             )
 
-    def recover(self, mistake: _Mistake, first: int, nesting: int, outermost: bool) -> None:
-        """Note a mistake in what begins at token `first`, and go on at the next line."""
-        self.problems.append(mistake.problem)
+    # -- going on after a mistake
+
+    def recover(self, mistake: _Mistake, first: int, nesting: int) -> None:
+        """Note a mistake in the statement that begins at token `first`, and go on behind it."""
         self.nesting = nesting
-        source = self.source
-        at = self.at
-        if self.kind == "END":
-            return
-        line, _ = source.position(self.token.start)
-        begun, _ = source.position(self.tokens[first].start)
-        before, _ = source.position(self.tokens[max(at - 1, 0)].start)
-        if begun <= before < line and self.kind not in ("}", ")", "]"):
+        resume = self._end_of_statement(first)
+        if resume is not None:
+            self._resume(mistake, first, resume, reread=False)
+        else:
+            self._resume(mistake, first, self._next_line(first), reread=True)
+
+    def recover_definition(self, mistake: _Mistake, first: int) -> None:
+        """Note a mistake in the definition that begins at token `first`; go on at the next one."""
+        self.nesting = 0
+        resume = self.at
+        if not (isinstance(mistake, _Unclosed) and resume > first):
+            resume = max(resume, first + 1)
+            while not (self._begins_definition(resume) or self.tokens[resume].kind == "END"):
+                resume += 1
+        self._resume(mistake, first, resume, reread=True)
+
+    def _resume(self, mistake: _Mistake, first: int, resume: int, reread: bool) -> None:
+        if mistake.problem is not None:
+            self.problems.append(mistake.problem)
+        tokens = self.tokens
+        for token in tokens[first:resume]:
+            if token.kind == "NAME":
+                self.lost.add(self.text(token))
+            elif token.kind == "ERROR":  # such as `3xres`, or all that follows an unclosed quote
+                text = self.text(token)
+                self.lost.update(re.findall(r"[A-Za-z_]\w*", text), text.split("x"))
+        self.at = resume
+        if reread:
+            start = tokens[resume].start
+            self.reread += len(self.source.text) - start
+            tokens[resume:] = tokenize(self.source, start)
+        if self.reread > MAX_FILE_BYTES or len(self.problems) >= MAX_MISTAKES:
+            self.whole = False
+            del tokens[resume:]
+            tokens.append(Token("END", len(self.source.text), len(self.source.text)))
+        self.kind = tokens[resume].kind
+
+    def _end_of_statement(self, first: int) -> int | None:
+        """The token that ends a statement, if its brackets match."""
+        open_: list[str] = []
+        for at in range(first, len(self.tokens)):
+            kind = self.tokens[at].kind
+            if kind in _CLOSING:
+                open_.append(kind)
+            elif kind in _OPENING:
+                if not open_ and kind == "}" and at >= self.at:
+                    return at
+                if not open_ or open_.pop() != _OPENING[kind]:
+                    return None
+            elif not open_ and at >= self.at and kind in ("NEWLINE", "END"):
+                return at
+            elif kind == "END" or self._begins_definition(at):
+                return None
+        return None
+
+    def _next_line(self, first: int) -> int:
+        """The token behind the line with the mistake, and behind the bodies that it opens."""
+        line_of = self._line_of
+        line, begun = line_of(self.at), line_of(first)
+        if begun <= line_of(max(self.at - 1, 0)) < line and self.kind not in _OPENING:
             line -= 1  # the token at fault begins a line: that line may be a statement of its own
-        open_bodies = 0
+        bodies = 0
         at = first
-        while self.tokens[at].kind != "END":
-            token = self.tokens[at]
-            if token.kind == "{":
-                open_bodies += 1
-            elif token.kind == "}":
-                if open_bodies == 0 and not outermost:
-                    break
-                open_bodies = max(0, open_bodies - 1)
-            if open_bodies == 0 and at >= self.at - 1 and source.position(token.start)[0] > line:
-                break
+        while True:
+            kind = self.tokens[at].kind
+            if kind == "END" or (at > first and self._begins_definition(at)):
+                return at
+            if kind == "{":
+                bodies += 1
+            elif kind == "}":
+                if bodies == 0:
+                    return at
+                bodies -= 1
+            if bodies == 0 and at >= self.at - 1 and line_of(at) > line:
+                return at
             at += 1
-        resume = self.tokens[at].start
-        self.tokens[at:] = tokenize(source, resume)
-        self.at = at
-        self.kind = self.tokens[at].kind
+
+    def _line_of(self, at: int) -> int:
+        return self.source.position(self.tokens[at].start)[0]
+
+    def _begins_definition(self, at: int) -> bool:
+        token = self.tokens[at]
+        return token.kind in _DEFINES and (token.start == 0 or self.source.text[token.start - 1] == "\n")
 
     # -- files and definitions
 
@@ -245,62 +363,114 @@ class Parser:
             if self.kind == "END":
                 break
             first = self.at
+            self.misclosed = None
             try:
-                items.append(self.import_() if self.kind == "from" else self.define())
+                item = self.import_() if self.kind == "from" else self.define(items)
                 if self.kind not in ("NEWLINE", "END"):
-                    self.fail("the end of the line", help="put each definition on a line of its own")
+                    self._fail_behind(item)
+                items.append(item)
+                if len(items) == MAX_DEFINITIONS:
+                    self.fail(f"at most {MAX_DEFINITIONS:,} definitions")
             except _Mistake as mistake:
-                self.recover(mistake, first, 0, outermost=True)
-        return File(self.source, self._leading_comment(), tuple(items))
+                self.recover_definition(mistake, first)
+        if not items and not self.problems:
+            span = Span(self.source, 0, 0)
+            problem = Diagnostic("the file defines nothing", span, help="declare a net: `net small { ... }`")
+            self.problems.append(problem)
+        problems, lost = tuple(self.problems), frozenset(self.lost)
+        return File(self.source, self._leading_comment(), tuple(items), problems, lost, self.whole)
+
+    def _fail_behind(self, item: Import | Definition) -> NoReturn:
+        if self.kind == "->" and isinstance(item, Function):
+            self.fail("the end of the line", help="a function computes values; for layers, write a `block`")
+        if self.kind == "}":
+            raise _Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
+        self.fail("the end of the line", help="put each definition on a line of its own")
 
     def import_(self) -> Import:
         """import = "from" STRING "import" NAME { "," NAME } ."""
         self.expect("from")
-        path = self.expect("STRING", 'the file\'s name in quotes, as in `from "common.arch" import cbr`')
+        path = self.expect("STRING", "a file's name in quotes", help='write `from "common.arch" import ...`')
         self.expect("import")
+        if self.kind == "*":
+            self.fail("a definition's name", help="name what is imported")
         names = [self.name("a definition's name")]
         while self.take(","):
             names.append(self.name("a definition's name"))
         span = Span(self.source, path.start, path.end)
         return Import(self._string(path), span, tuple(names))
 
-    def define(self) -> Definition:
+    def define(self, above: list[Import | Definition]) -> Definition:
         """define = "fn" NAME params "=" expr
         | [ "shared" ] "block" NAME [ params ] body
         | "net" NAME [ params ] body
         | "net" NAME "=" NAME [ args ] [ body ] ."""
         doc = self._comment_above(self.token.start)
+        first = self.at
         if self.take("fn"):
             name, span = self.name("the function's name")
             params = self.params()
             self.expect("=")
-            return Function(name, span, doc, params, self.expr())
+            value = self.expr()
+            return Function(name, span, doc, params, self.cost(first), value)
         shared = self.take("shared")
         if self.kind == "block":
             self.advance()
             name, span = self.name("the block's name")
             params = self.params() if self.kind == "(" else ()
-            return Block(name, span, doc, params, self.body(), shared)
+            return Block(name, span, doc, params, self.cost(first), self.body(), shared)
         if shared:
             self.fail("`block`")
         if self.kind != "net":
-            help = ""
-            if self.kind == "NAME":
-                help = "layers stand in a `net` or a `block`: `net small { ... }`"
-            self.fail("`net`, `block`, `fn` or `from`", help=help)
+            self._fail_at_definition(above)
         self.advance()
         name, span = self.name("the net's name")
         if self.take("="):
-            base, base_span = self.name("the name of a net above")
+            base, base_span = self.name("a net's name")
             args = self.args() if self.kind == "(" else ()
             expects = self.body().statements if self.kind == "{" else ()
-            return Variant(name, span, doc, (), base, base_span, args, expects)
+            return Variant(name, span, doc, (), 1, base, base_span, args, expects)
         params = self.params() if self.kind == "(" else ()
-        return Net(name, span, doc, params, self.body())
+        return Net(name, span, doc, params, 1, self.body())
+
+    def _fail_at_definition(self, above: list[Import | Definition]) -> NoReturn:
+        if self.kind == "}":
+            raise _Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
+        expected = "`net`, `block`, `fn` or `from`"
+        if self.text(self.token) in _ELSEWHERE:
+            self.fail(expected, help=_ELSEWHERE[self.text(self.token)])
+        last = above[-1] if above else None
+        if not isinstance(last, Net | Block) or self.kind not in (
+            "NAME",
+            "for",
+            "if",
+            "repeat",
+            "expect",
+            "->",
+        ):
+            self.fail(expected, help="layers stand in a `net` or a `block`: `net small { ... }`")
+        token = self.token
+        end = last.body.span.end
+        raise _Mistake(
+            Diagnostic(
+                f"`{self.text(token)}` stands outside a body",
+                self._span(token),
+                notes=(Note(f"the body of `{last.name}` ends here", Span(self.source, end - 1, end)),),
+                help="move that `}` behind it, or remove one too many",
+            )
+        )
+
+    def cost(self, first: int) -> int:
+        """The steps of what stands from token `first` to here."""
+        return 1 + (self.at - first) // TOKENS_A_STEP
 
     def params(self) -> tuple[Param, ...]:
         """params = "(" [ param { "," param } [ "," ] ] ")" ."""
-        return self._listed("(", ")", self.param)
+        opening = self.token
+        params: tuple[Param, ...] = self._listed("(", ")", self.param)
+        if len(params) > MAX_PARAMETERS:
+            raise _Mistake(Diagnostic(f"more than {MAX_PARAMETERS} parameters", self._span(opening)))
+        return params
 
     def param(self) -> Param:
         """param = NAME [ "=" expr ] ."""
@@ -311,25 +481,62 @@ class Parser:
 
     def body(self) -> Body:
         """body = "{" { statement } "}" ."""
-        opening = self.expect("{")
+        opening = self.expect("{", help=self._help_for_body())
         self.deeper()
         nesting = self.nesting
         statements: list[Statement] = []
+        whole = True
         while True:
             while self.take("NEWLINE"):
                 pass
-            if self.kind in ("}", "END"):
+            if self.kind == "}":
                 break
+            if self.kind == "END" or (self.kind in _DEFINES and self.at_margin()):
+                self._fail_unclosed(opening)
             first = self.at
             try:
-                statements.append(self.statement())
+                statement = self.statement()
                 if self.kind not in ("NEWLINE", "}", "END"):
-                    self.fail("the end of the line", help=self._help_for_line_end())
+                    self.fail("the end of the line", help=self._help_for_line_end(statement))
+                statements.append(statement)
+            except _Unclosed:
+                raise
             except _Mistake as mistake:
-                self.recover(mistake, first, nesting, outermost=False)
-        self.expect("}", opening=opening)
+                self.recover(mistake, first, nesting)
+                whole = False
+        closing = self.advance()
+        if self.misclosed is None and not self._is_aligned(opening, closing):
+            self.misclosed = opening, closing
         self.nesting -= 1
-        return Body(self.span(opening.start), tuple(statements))
+        return Body(self.span(opening.start), tuple(statements), whole)
+
+    def _help_for_body(self) -> str:
+        if self.kind == "NEWLINE":
+            return "put the `{` on this line" if self.next_kind() == "{" else "a body follows: `{ ... }`"
+        if self.kind == "->":
+            return "a value stands here; layers stand in the body: `{ ... }`"
+        return ""
+
+    def _is_aligned(self, opening: Token, closing: Token) -> bool:
+        """Does a `}` that begins a line have the indentation of the line with its `{`?"""
+        position, text = self.source.position, self.source.text
+        if position(opening.start)[0] == position(closing.start)[0]:
+            return True
+        before = text[text.rfind("\n", 0, closing.start) + 1 : closing.start]
+        line = text[text.rfind("\n", 0, opening.start) + 1 : opening.end]
+        return bool(before.strip()) or len(before) == len(line) - len(line.lstrip())
+
+    def _fail_unclosed(self, opening: Token) -> NoReturn:
+        notes = []
+        if self.misclosed is not None:
+            opening, closing = self.misclosed
+            notes.append(
+                Note("the `}` that closes it is indented like that of another one", self._span(closing))
+            )
+        elif self.kind != "END":
+            notes.append(Note(f"`{self.kind}` begins a definition here", self._span(self.token)))
+        problem = Diagnostic("a `{` is not closed", self._span(opening), notes=tuple(notes), help="add a `}`")
+        raise _Unclosed(problem)
 
     def statement(self) -> Statement:
         """statement = [ NAME ":" | NAME "=" | ( "output" | "aux" ) NAME "=" ] chain
@@ -338,60 +545,88 @@ class Parser:
         | "repeat" expr body
         | "expect" [ "not" ] NAME [ args ] relation figure [ STRING ] [ "because" STRING ] ."""
         start = self.token.start
+        first = self.at
         kind = self.kind
         if kind == "NAME":
             following = self.next_kind()
             if following == ":":
                 name, span = self.name("")
                 self.advance()
-                return Flow(self.span(start), self.chain(), "label", name, span)
+                chain = self.chain()
+                return Flow(self.span(start), self.cost(first), chain, "label", name, span)
             if following == "=":
                 name, span = self.name("")
                 self.advance()
                 chain = self.chain()
-                return Flow(self.span(start), chain, "let", name, span)
+                self.bound.append(name)
+                return Flow(self.span(start), self.cost(first), chain, "let", name, span)
         elif kind == "if":
             return self.if_()
         elif kind == "for":
             self.advance()
-            names = [self.name("a name for the loop")]
+            names = [self.name("a loop's name")]
             while self.take(","):
-                names.append(self.name("a name for the loop"))
-            self.expect("in")
+                names.append(self.name("a loop's name"))
+            self.expect("in", help="a loop is written `for x in list { ... }`")
             rows = self.expr()
-            return For(self.span(start), tuple(names), rows, self.body())
+            cost, mark = self.cost(first), len(self.bound)
+            body = self.body()
+            return For(self.span(start), cost, tuple(names), rows, body, frozenset(self.bound[mark:]))
         elif kind == "repeat":
             self.advance()
             count = self.expr()
-            return Repeat(self.span(start), count, self.body())
+            cost, mark = self.cost(first), len(self.bound)
+            body = self.body()
+            return Repeat(self.span(start), cost, count, body, frozenset(self.bound[mark:]))
         elif kind == "expect":
             self.advance()
             return self.expectation(start)
+        elif kind in RESERVED and self.next_kind() in (":", "="):
+            self._fail_at_word()
         elif kind in ("output", "aux"):
             self.advance()
-            name, span = self.name("a name for the result")
+            name, span = self.name("a result's name")
             self.expect("=")
-            return Flow(self.span(start), self.chain(), kind, name, span)
-        elif kind in ("net", "block", "fn", "from", "shared"):
-            self.fail("a statement", help="definitions stand at the top of a file, outside `{ }`")
+            chain = self.chain()
+            return Flow(self.span(start), self.cost(first), chain, kind, name, span)
+        elif kind in _DEFINES:
+            self.fail("a statement", help="definitions and imports stand at the top of a file, outside `{ }`")
+        elif kind in (")", "]"):
+            problem = Diagnostic(f"a `{kind}` closes nothing", self._span(self.token), help="remove it")
+            raise _Mistake(problem)
         chain = self.chain()
-        return Flow(chain.span, chain)
+        return Flow(chain.span, self.cost(first), chain)
+
+    def _fail_at_word(self) -> NoReturn:
+        """A word of the language where a name is bound."""
+        word = self.kind
+        if word in ("output", "aux") and self.next_kind() == "=":
+            self.advance()
+            self.fail("a result's name", help=f"write `{word} name = ...`")
+        if word in self.misnamed:
+            raise _Mistake(None)
+        self.misnamed.add(word)
+        message = f"`{word}` is a word of the language, not a name"
+        raise _Mistake(Diagnostic(message, self._span(self.token), help="choose another name"))
 
     def if_(self) -> If:
         """if = "if" expr body [ "else" ( body | if ) ] ."""
         start = self.token.start
         branches: list[tuple[Expr, Body]] = []
         otherwise = None
+        tokens = 0
         while True:
+            first = self.at
             self.expect("if")
             condition = self.expr()
+            tokens += self.at - first
             branches.append((condition, self.body()))
             if not self.take("else"):
                 break
             if self.kind != "if":
                 otherwise = self.body()
                 break
-        return If(self.span(start), tuple(branches), otherwise)
+        return If(self.span(start), 1 + tokens // TOKENS_A_STEP, tuple(branches), otherwise)
 
     def expectation(self, start: int) -> Expect:
         """relation = "==" | "<" | "<=" | ">" | ">=" | "~" | "within" NUMBER "%" "of" ."""
@@ -432,26 +667,28 @@ class Parser:
         if reason and not negated:
             raise _Mistake(
                 Diagnostic(
-                    "`because` goes with `expect not`", span, help="write the reason as a comment, or add `not`"
+                    "`because` goes with `expect not`",
+                    span,
+                    help="write the reason as a comment, or add `not`",
                 )
             )
         return Expect(
-            span, negated, quantity, quantity_span, path, path_span, training,
+            span, 1, negated, quantity, quantity_span, path, path_span, training,
             relation, percent, figure, citation, reason,
         )  # fmt: skip
 
     def relation(self) -> tuple[str, Number]:
         if self.kind in RELATIONS:
             return self.text(self.advance()), 0
-        if self.kind == "NAME" and self.text(self.token) == "within":
-            self.advance()
-            token = self.expect("NUMBER", "a percentage")
-            self.expect("%", "`%`, as in `within 2% of`")
-            if not (self.kind == "NAME" and self.text(self.token) == "of"):
-                self.fail("`of`, as in `within 2% of`")
-            self.advance()
-            return "within", read_number(self.source, token.start, token.end)
-        self.fail("`==`, `~`, `<`, `<=`, `>`, `>=` or `within 2% of`")
+        if not (self.kind == "NAME" and self.text(self.token) == "within"):
+            self.fail("`==`, `~`, `<`, `<=`, `>`, `>=` or `within 2% of`")
+        self.advance()
+        token = self.expect("NUMBER", "a percentage")
+        self.expect("%", "`%`, as in `within 2% of`")
+        if not (self.kind == "NAME" and self.text(self.token) == "of"):
+            self.fail("`of`, as in `within 2% of`")
+        self.advance()
+        return "within", read_number(self.source, token.start, token.end)
 
     def figure(self) -> Figure:
         """figure = NUMBER [ UNIT ] | SIZE ."""
@@ -478,7 +715,13 @@ class Parser:
         if self.kind != "->":
             return first
         steps = [first]
-        while self.take("->"):
+        while self.kind == "->":
+            arrow = self.advance()
+            if self.kind in ("}", ")", "]", ",", "->", "NEWLINE", "END"):
+                problem = Diagnostic(
+                    "nothing follows a `->`", self._span(arrow), help="write the next step, or remove it"
+                )
+                raise _Mistake(problem)
             steps.append(self.expr())
         return Chain(self.span(first.span.start), tuple(steps))
 
@@ -516,7 +759,7 @@ class Parser:
             level = _LEVELS.get(op, -1)
             if level < loosest:
                 return left
-            rest = []
+            rest: list[tuple[str, Expr]] = []
             while self.kind in _LEVELS and _LEVELS[self.kind] == level:
                 if rest and level == _COMPARE:
                     self.fail("one comparison", help="write `a < b and b < c`")
@@ -541,7 +784,7 @@ class Parser:
                 opening = self.advance()
                 self.deeper()
                 indices.append(self.expr())
-                self.expect("]", opening=opening)
+                self.expect("]", help=self._help_for_index(base), opening=opening)
                 self.nesting -= 1
             base = Index(self.span(base.span.start), base, tuple(indices))
         if self.kind == "**":
@@ -584,17 +827,18 @@ class Parser:
             self.advance()
             self.deeper()
             inner = self.chain()
-            self.expect(")", opening=token)
+            self.expect(")", help=self._help_for_bracket(token, 1), opening=token)
             self.nesting -= 1
             return inner
-        if kind == "{":
-            return self.body()
-        helps = {
-            "if": "a choice between values is written `a if condition else b`",
-            "->": "a chain starts with a layer, a block or a tensor",
-            "for": "a loop is a statement of its own",
-        }
-        self.fail("a layer, a name or a value", help=helps.get(kind, ""))
+        if kind != "{":
+            helps = {
+                "if": "a choice between values is written `a if condition else b`",
+                "->": "a chain starts with a layer, a block or a tensor",
+                "else": "an `else` follows the `}` of an `if`",
+                "for": "a loop is a statement of its own",
+            }
+            self.fail("a layer, a name or a value", help=helps.get(kind, ""))
+        return self.body()
 
     def args(self) -> tuple[Arg, ...]:
         """args = "(" [ arg { "," arg } [ "," ] ] ")" ."""
@@ -627,11 +871,7 @@ class Parser:
         while self.kind != close:
             items.append(item())
             if not self.take(",") and self.kind != close:
-                help = ""
-                if open_ == "[" and self.kind == "[":
-                    help = "put a comma between the rows"
-                elif self.kind in ("NAME", "NUMBER", "STRING", "SIZE", "[", "true", "false"):
-                    help = "put a comma between them, or chain layers with `->`"
+                help = self._help_for_bracket(opening, len(items))
                 self.fail(f"`,` or `{close}`", help=help, opening=opening)
         self.advance()
         self.nesting -= 1
@@ -641,14 +881,23 @@ class Parser:
         parts = self.text(token).split("x")
         if len(parts) > 8 or max(map(len, parts)) > MAX_DIGITS:
             raise _Mistake(
-                Diagnostic("a size has more than 8 axes, or too many digits", Span(self.source, token.start, token.end))
+                Diagnostic(
+                    "a size has more than 8 axes, or too many digits",
+                    Span(self.source, token.start, token.end),
+                )
             )
         return tuple(map(int, parts))
 
     def _string(self, token: Token) -> str:
         return self.text(token)[1:-1].replace('\\"', '"').replace("\\\\", "\\")
 
-    def _help_for_line_end(self) -> str:
+    def _help_for_line_end(self, statement: Statement) -> str:
+        before = self.tokens[self.at - 1]
+        word, last = self.text(self.token), self.text(before)
+        if last in _ELSEWHERE or word in _ELSEWHERE:
+            return _ELSEWHERE.get(last) or _ELSEWHERE[word]
+        if self.kind in (")", "]"):
+            return f"remove the `{self.kind}`, or open it"
         if self.kind == "(":
             return "the `(` of a call follows the name without a space"
         if self.kind == "[":
@@ -657,8 +906,44 @@ class Parser:
             return "a label is one name, at the start of the line"
         if self.kind == "=":
             return "compare with `==`; a name is bound at the start of the line"
-        if self.kind in ("NAME", "STRING", "NUMBER"):
+        if self.kind == "else":
+            return "an `else` follows the `}` of an `if`"
+        if before.kind == "NUMBER" and word in UNITS:
+            return f"write the unit without a space: `{last}{word}`"
+        if isinstance(statement, Expect):
+            return "behind its figure, an `expect` has a citation in quotes, and `because` with a reason"
+        if self.kind in ("NAME", "STRING", "NUMBER", "SIZE", "{"):
             return "chain layers with `->`, or put each statement on a line of its own"
+        return ""
+
+    def _help_for_bracket(self, opening: Token, items: int) -> str:
+        """For what follows an item between brackets where a comma or the end is expected."""
+        before = self.tokens[self.at - 1]
+        closing = _CLOSING[opening.kind]
+        if self.kind in _OPENING or self.kind in ("END", "NEWLINE", "{"):
+            return f"close it with `{closing}`"
+        if self._line_of(self.at - 1) < self._line_of(self.at) and self.kind != "[":
+            one_line = self.source.position(opening.start)[0] == self._line_of(self.at - 1)
+            return f"close it with `{closing}`" if one_line else "put a comma between them"
+        if self.kind == "(":
+            return "the `(` of a call follows the name without a space"
+        if self.kind == "[" and opening.kind == "[":
+            return "put a comma between the rows"
+        if self.kind == "NAME" and before.kind in ("NUMBER", "SIZE") and self.text(self.token)[0] == "x":
+            return "write a size without spaces: `3x224x224`"
+        if self.kind == ":":
+            return "write `=` between an argument's name and its value"
+        if self.kind in ("NAME", "NUMBER", "STRING", "SIZE", "[", "true", "false"):
+            return "put a comma between them, or chain layers with `->`"
+        return ""
+
+    def _help_for_index(self, base: Expr) -> str:
+        if self.kind == "," and isinstance(base, ListExpr):
+            return "put a comma between the rows of the list"
+        if self.kind == ",":
+            return "one index follows another: `rows[i][j]`"
+        if self.kind == ":":
+            return "there are no slices of lists; take the values one by one"
         return ""
 
     def _leading_comment(self) -> str:
@@ -681,4 +966,3 @@ class Parser:
                 break
             lines.append(line.lstrip("#").strip())
         return "\n".join(reversed(lines))
-

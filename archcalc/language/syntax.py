@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.source import Source, Span
+from archcalc.source import Diagnostic, Source, Span
 
 Number = int | Fraction
 
@@ -57,9 +57,13 @@ class Chain(Expr, gc=False, eq=False):
 
 
 class Body(Expr, gc=False, eq=False):
-    """`{ ... }`: of a definition, a loop, a condition, or an anonymous block."""
+    """`{ ... }`: of a definition, a loop, a condition, or an anonymous block.
+
+    `whole` is false if some of its lines do not parse and are left out.
+    """
 
     statements: tuple[Statement, ...]
+    whole: bool = True
 
 
 class Index(Expr, gc=False, eq=False):
@@ -90,9 +94,10 @@ class Choice(Expr, gc=False, eq=False):
 
 
 class Statement(Struct, gc=False, eq=False):
-    """A line of a body."""
+    """A line of a body. `cost` is the number of steps that it counts for, bodies in it aside."""
 
     span: Span
+    cost: int
 
 
 class Flow(Statement, gc=False, eq=False):
@@ -116,14 +121,18 @@ class If(Statement, gc=False, eq=False):
 
 
 class For(Statement, gc=False, eq=False):
+    """`rebinds` are the names that `=` binds within the body."""
+
     names: tuple[tuple[str, Span], ...]
     rows: Expr
     body: Body
+    rebinds: frozenset[str]
 
 
 class Repeat(Statement, gc=False, eq=False):
     count: Expr
     body: Body
+    rebinds: frozenset[str]
 
 
 class Figure(Struct, frozen=True):
@@ -159,12 +168,16 @@ class Param(Struct, gc=False, eq=False):
 
 
 class Definition(Struct, eq=False):
-    """Something with a name: `doc` is the comment right above it."""
+    """Something with a name: `doc` is the comment right above it.
+
+    `cost` is the number of steps that a call counts for, the statements of a body aside.
+    """
 
     name: str
     name_span: Span
     doc: str
     params: tuple[Param, ...]
+    cost: int
 
 
 class Function(Definition, eq=False):
@@ -199,8 +212,15 @@ class Import(Struct, eq=False):
 
 
 class File(Struct, eq=False):
-    """A parsed file. `doc` is its first comment; `items` stand in the order of the file."""
+    """A parsed file. `doc` is its first comment; `items` stand in the order of the file.
+
+    `problems` are what does not parse. It is left out, and `lost` are the names in it, so that nobody
+    complains of their absence; `whole` is false if the end of the file has not been read.
+    """
 
     source: Source
     doc: str
     items: tuple[Import | Definition, ...]
+    problems: tuple[Diagnostic, ...]
+    lost: frozenset[str]
+    whole: bool

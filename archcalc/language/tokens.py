@@ -7,11 +7,15 @@ from sys import intern
 
 from msgspec import Struct
 
-from archcalc.source import Diagnostic, Source, Span, shorten
+from archcalc.language.limits import MAX_NAME, MAX_STRING, MAX_TOKENS
+from archcalc.source import Diagnostic, Source, Span, error, shorten
 
 RESERVED = frozenset(
-    ["from", "import", "fn", "shared", "block", "net", "if", "else", "for", "in", "repeat", "expect", "not", "and", "or", "true", "false", "output", "aux"]
-)
+    (
+        "from", "import", "fn", "shared", "block", "net", "if", "else", "for", "in", "repeat",
+        "expect", "not", "and", "or", "true", "false", "output", "aux",
+    )
+)  # fmt: skip
 """Words of the grammar that cannot name anything. (`within`, `of` and `because` can.)"""
 
 UNITS = {
@@ -48,6 +52,8 @@ _TOKEN = re.compile(
 )
 _UNIT = re.compile(r"(?:[KMG]i?B|[KMGT])(?![A-Za-z0-9_])")
 _WORD = re.compile(r"[\w.]*", re.ASCII)
+_FACTOR = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z_]\w*)", re.ASCII)
+_AXIS = re.compile(r"\d+|[A-Za-z_]\w*", re.ASCII)
 
 
 def tokenize(source: Source, start: int = 0) -> list[Token]:
@@ -55,7 +61,8 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
 
     Newlines do not count directly inside `( )` and `[ ]`, next to `->` on either side, or before
     `else`; a `{` inside parentheses makes them count again. What is no token becomes an ERROR token,
-    which carries its diagnostic, so that the parser meets it in its place.
+    which carries its diagnostic, so that the parser meets it in its place. Raises `ArchError` if there
+    are more tokens than a file may have.
     """
     text = source.text
     tokens: list[Token] = []
@@ -65,20 +72,24 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
     pending = -1
     previous = ""
     at, end = start, len(text)
-    while at < end:
+    while at < end and len(tokens) <= MAX_TOKENS:
         found = match(text, at)
         if found is None:
             while text[at] in " \t":
                 at += 1
             token = _bad_character(source, at)
+            if pending >= 0 and not (brackets and brackets[-1] != "{") and previous != "->":
+                append(Token("NEWLINE", pending, pending + 1))
             append(token)
-            previous, at = "ERROR", token.end
+            pending, previous, at = -1, "ERROR", token.end
             continue
         group = found.lastgroup or ""
         at, stop = found.span(group)
         if group == "name":
             word = found[group]
             kind = intern(word) if word in RESERVED else "NAME"
+            if stop - at > MAX_NAME:
+                kind = "ERROR"
         elif group == "symbol":
             kind = intern(found[group])
         elif group == "newline" or group == "skip":
@@ -89,7 +100,7 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
         elif group == "number":
             kind = "NUMBER"
         elif group == "string":
-            kind = "STRING"
+            kind = "STRING" if stop - at <= MAX_STRING + 2 else "ERROR"
         else:
             kind = "SIZE"
         if pending >= 0:
@@ -100,7 +111,7 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
             brackets.append(kind)
         elif kind in ")]}" and brackets:
             brackets.pop()
-        append(Token(kind, at, stop))
+        append(Token(kind, at, stop) if kind != "ERROR" else _too_long(source, at, stop, group))
         if kind == "NUMBER" and stop < end and (text[stop].isalnum() or text[stop] in "_."):
             unit = _UNIT.match(text, stop)
             if unit is not None:
@@ -110,10 +121,18 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
                 tokens[-1] = _bad_number(source, at, stop)
                 stop = tokens[-1].end
         previous, at = kind, stop
+    if len(tokens) > MAX_TOKENS:
+        raise error(f"a file has more than {MAX_TOKENS:,} words and symbols", Span(source, at, at + 1))
     if pending >= 0:
         append(Token("NEWLINE", pending, pending + 1))
     append(Token("END", end, end))
     return tokens
+
+
+def _too_long(source: Source, start: int, end: int, what: str) -> Token:
+    limit = MAX_NAME if what == "name" else MAX_STRING
+    problem = Diagnostic(f"a {what} has more than {limit} characters", Span(source, start, end))
+    return Token("ERROR", start, end, problem)
 
 
 def _bad_character(source: Source, at: int) -> Token:
@@ -122,18 +141,34 @@ def _bad_character(source: Source, at: int) -> Token:
     if character == '"':
         stop = text.find("\n", at)
         span = Span(source, at, len(text) if stop < 0 else stop)
-        if '\\' in span.text:
-            help = 'in a string, write `\\"` for a quote and `\\\\` for a backslash; end it on its line with `"`'
+        if "\\" in span.text:
+            help = (
+                'in a string, write `\\"` for a quote and `\\\\` for a backslash; end it on its line with `"`'
+            )
         else:
             help = 'end the string with `"` on its line'
         return Token("ERROR", at, span.end, Diagnostic("a string does not end", span, help=help))
     span = Span(source, at, at + 1)
     shown = character if character.isprintable() else f"U+{ord(character):04X}"
-    helps = {"'": 'strings are written with `"`', ";": "put each statement on a line of its own",
-             "!": "write `not`", "&": "write `and`", "|": "write `or`", "×": "write the letter `x`: `3x224x224`",
-             "→": "write `->`", ".": "there are no names with dots; a number starts with a digit: `0.5`"}  # fmt: skip
-    problem = Diagnostic(f"`{shown}` means nothing here", span, help=helps.get(character, ""))
-    return Token("ERROR", at, at + 1, problem)
+    help = _HELPS.get(character, "")
+    if not help and character.isalpha():
+        help = "names have the letters a to z, digits and `_`"
+    elif not help and character.isspace():
+        help = "write an ordinary space, or end the line"
+    return Token("ERROR", at, at + 1, Diagnostic(f"`{shown}` means nothing here", span, help=help))
+
+
+_HELPS = {
+    **dict.fromkeys("'`\u2018\u2019\u201c\u201d", 'strings are written with `"`'),
+    ";": "put each statement on a line of its own",
+    "!": "write `not`",
+    "&": "write `and`",
+    "|": "write `or`",
+    "^": "a power is written `**`",
+    "×": "write the letter `x`: `3x224x224`",
+    "→": "write `->`",
+    ".": "there are no names with dots; a number starts with a digit: `0.5`",
+}
 
 
 def _bad_number(source: Source, start: int, stop: int) -> Token:
@@ -141,9 +176,16 @@ def _bad_number(source: Source, start: int, stop: int) -> Token:
     end = max(word.end() if word else stop, stop + 1)
     span = Span(source, start, end)
     text = shorten(span.text, 40)
-    sizes = text.split("x")
-    if len(sizes) > 1 and all(sizes):
-        help = f"in a size every part is a whole number; with a variable, write a list: `[{', '.join(sizes)}]`"
+    axes = text.split("x")
+    factor = _FACTOR.fullmatch(text)
+    if len(axes) > 1 and all(map(_AXIS.fullmatch, axes)):
+        help = f"sizes hold whole numbers only; with a variable, write a list: `[{', '.join(axes)}]`"
+    elif factor is None:
+        help = "a number is written `16`, `138_357_544`, `0.75` or `1.8e9`"
+    elif factor[2].lower() in ("b", "bn"):
+        help = f"write `{factor[1]}G`: `G` is a billion"
+    elif factor[2].upper() in UNITS:
+        help = f"write `{factor[1]}{factor[2].upper()}`: the units are `K`, `M`, `G` and `T`"
     else:
-        help = "put a space or an operator between a number and a name"
+        help = f"write `{factor[1]} * {factor[2]}`"
     return Token("ERROR", start, end, Diagnostic(f"`{text}` is neither a number nor a name", span, help=help))

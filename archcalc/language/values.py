@@ -13,19 +13,24 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.language.limits import MAX_DEPTH, MAX_DIGITS, MAX_VALUES
+from archcalc.language.limits import MAX_DEPTH, MAX_DIGITS, MAX_STRING, MAX_VALUES
+from archcalc.layers.base import format_argument
 from archcalc.network import Node
 
 MAX_BITS = int(MAX_DIGITS * 3.33)
 
 
 class ValueProblem(Exception):
-    """A value that an operator or a function cannot take."""
+    """A value that an operator or a function cannot take.
 
-    def __init__(self, message: str, help: str = "") -> None:
+    Of an operator, `of_both` says whether both sides are at fault, or the right one alone.
+    """
+
+    def __init__(self, message: str, help: str = "", of_both: bool = True) -> None:
         super().__init__(message)
         self.message = message
         self.help = help
+        self.of_both = of_both
 
 
 def type_name(value: object) -> str:
@@ -45,6 +50,26 @@ def type_name(value: object) -> str:
 
 def is_number(value: object) -> bool:
     return type(value) is int or isinstance(value, Fraction)
+
+
+def shown_number(value: int | Fraction) -> str:
+    """A number as a message shows it: `2.5`, or `1/3` where no short decimal says it."""
+    return format_argument(value)
+
+
+def check_value(value: object) -> None:
+    """Hold a value from outside to the limits of the language."""
+    if isinstance(value, str):
+        if len(value) > MAX_STRING:
+            raise ValueProblem(f"a string has more than {MAX_STRING} characters")
+    elif isinstance(value, tuple):
+        make_list(value)
+        for item in value:
+            check_value(item)
+    elif isinstance(value, int | Fraction):
+        number(value)
+    else:
+        raise ValueProblem(f"it is a {type(value).__name__}")
 
 
 def number(value: int | Fraction) -> int | Fraction:
@@ -94,7 +119,7 @@ def binary(op: str, left: Any, right: Any) -> Any:
             return value
     if op in ("==", "!="):
         if is_number(left) != is_number(right) or (not is_number(left) and type(left) is not type(right)):
-            raise ValueProblem(f"`{op}` compares {type_name(left)} with {type_name(right)}")
+            raise ValueProblem(f"`{op}` cannot compare {type_name(left)} with {type_name(right)}")
         if isinstance(left, Node):
             raise ValueProblem(f"`{op}` compares values, not tensors", help="compare their `shape(...)`")
         return (left == right) == (op == "==")
@@ -105,12 +130,14 @@ def binary(op: str, left: Any, right: Any) -> Any:
             joins = {"+": "add(x, y)", "*": "mul(x, y)", "-": "sub(x, y)"}
             help = f"write `{joins[op]}`" if op in joins else ""
             raise ValueProblem(f"`{op}` computes with numbers, not tensors", help)
-        raise ValueProblem(f"`{op}` does not take {type_name(left)} and {type_name(right)}")
+        one, other = type_name(left), type_name(right)
+        both = f"two {one.partition(' ')[2]}s" if one == other else f"{one} and {other}"
+        raise ValueProblem(f"`{op}` does not take {both}")
     if op == "**":
         return _power(left, right)
     if op in ("/", "//", "%"):
         if right == 0:
-            raise ValueProblem("division by zero")
+            raise ValueProblem("division by zero", of_both=False)
         if op == "/":
             return number(Fraction(left) / Fraction(right))
         return number(Fraction(left // right)) if op == "//" else number(Fraction(left % right))
@@ -121,8 +148,9 @@ def binary(op: str, left: Any, right: Any) -> Any:
 def _power(base: int | Fraction, exponent: int | Fraction) -> int | Fraction:
     if isinstance(exponent, Fraction):
         raise ValueProblem(
-            f"the exponent of `**` must be a whole number, got {exponent}",
+            f"the exponent of `**` must be a whole number, got {shown_number(exponent)}",
             help="write `floor(...)`, `ceil(...)` or `round(...)`",
+            of_both=False,
         )
     if base == 0 and exponent < 0:
         raise ValueProblem("division by zero")
@@ -175,7 +203,7 @@ def _list(name: str, value: Any) -> tuple[Any, ...]:
 
 def _whole(name: str, value: Any) -> int:
     if type(value) is not int:
-        got = str(value) if is_number(value) else type_name(value)
+        got = shown_number(value) if is_number(value) else type_name(value)
         raise ValueProblem(
             f"`{name}` needs a whole number, got {got}",
             help="write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(value) else "",
@@ -206,7 +234,10 @@ def _extreme(name: str, choose: Callable[[list[Any]], Any]) -> Callable[..., Any
 
 
 def _sum(values: Any) -> int | Fraction:
-    return number(sum(_numbers("sum", _list("sum", values)), Fraction(0)))
+    total: int | Fraction = 0
+    for value in _numbers("sum", _list("sum", values)):
+        total = number(total + value)
+    return total
 
 
 def _range(*bounds: Any) -> tuple[int, ...]:
