@@ -50,15 +50,15 @@ def selu(layer: kinds.SELU, call: Call) -> Array:
     return out
 
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def erf(x: Array) -> Array:
     """The error function: NumPy has none. Exact, value by value, or in single precision by
     Abramowitz & Stegun 1964, 7.1.26, whose error is below 1.5e-7."""
     if x.dtype == np.float64:
-        out: Array = _erf(x).astype(np.float64)
-        return out
+        exact: Array = _erf(x)
+        return exact
     a = np.abs(x)
     t = 1 / (1 + x.dtype.type(0.3275911) * a)
     series = np.zeros_like(t)
@@ -73,16 +73,18 @@ def gelu(layer: kinds.GELU, call: Call) -> Array:
     x = call.x
     if layer.approximate == "tanh":
         inner = x.dtype.type(math.sqrt(2 / math.pi)) * (x + x.dtype.type(0.044715) * x * x * x)
-        out: Array = x.dtype.type(0.5) * x * (1 + np.tanh(inner))
-        return out
-    out = x.dtype.type(0.5) * x * (1 + erf(x * x.dtype.type(math.sqrt(0.5))))
+        gate: Array = 1 + np.tanh(inner)
+    else:
+        gate = 1 + erf(x * x.dtype.type(math.sqrt(0.5)))
+    out: Array = x.dtype.type(0.5) * x * gate
     return out
 
 
 def _sigmoid(x: Array) -> Array:
     """`1 / (1 + exp(-x))`, without an overflow for large negative values."""
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    out: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return out
 
 
 @kernel(kinds.SiLU)
@@ -129,7 +131,7 @@ def softmax(layer: kinds.Softmax, call: Call) -> Array:
     axis = call.x.ndim - 1
     if layer.dim != "channels":
         axis = 1 + AXES[call.x.ndim - 2].index(layer.dim)
-    out = np.exp(call.x - call.x.max(axis=axis, keepdims=True))
+    out: Array = np.exp(call.x - call.x.max(axis=axis, keepdims=True))
     out /= out.sum(axis=axis, keepdims=True)
     return out
 
@@ -154,5 +156,3 @@ def dropout(layer: kinds.Dropout, call: Call) -> Array:
 def drop_path(layer: kinds.DropPath, call: Call) -> Array:
     """Whole samples are dropped (Huang et al. 2016)."""
     return _dropped(call.x, float(layer.p), (call.x.shape[0],) + (1,) * (call.x.ndim - 1), call)
-
-

@@ -223,7 +223,9 @@ def local(layer: Local, call: Call) -> Array:
     x = call.x
     rank = x.ndim - 2
     geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, 1)
-    view = windows_of(padded(x, geometry.ends), geometry.kernel_size, geometry.stride, (1,) * rank, geometry.counts)
+    view = windows_of(
+        padded(x, geometry.ends), geometry.kernel_size, geometry.stride, (1,) * rank, geometry.counts
+    )
     places = int(np.prod(geometry.counts))
     rows = np.ascontiguousarray(view).reshape(x.shape[0], places, -1)
     weight = call.weights["weight"].reshape(rows.shape[-1], layer.out_channels, places)

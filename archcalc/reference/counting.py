@@ -42,12 +42,16 @@ def _axes(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) 
     rank = x.ndim - 2
     k, s, d = (each_axis(value, rank) for value in (kernel_size, stride, dilation))
     ends = pads(padding, x.shape[1:-1], k, s, d)
-    return [Axis(*axis, *end) for *axis, end in zip(x.shape[1:-1], k, s, d, ends, strict=True)]
+    return [
+        Axis(n, k_, s_, d_, before, after)
+        for n, k_, s_, d_, (before, after) in zip(x.shape[1:-1], k, s, d, ends, strict=True)
+    ]
 
 
-def _slide(
-    x: Array, axes: list[Axis], out_channels: int, multiply: Callable[[Array, tuple[int, ...]], tuple[Array, int]]
-) -> Counted:
+Multiply = Callable[[Array, tuple[int, ...]], tuple[Array, int]]
+
+
+def _slide(x: Array, axes: list[Axis], out_channels: int, multiply: Multiply) -> Counted:
     """Sum over the taps what `multiply` makes of the part of the map under each."""
     places = tuple(len(axis.places) for axis in axes)
     out = np.zeros((x.shape[0], *places, out_channels), x.dtype)
@@ -105,7 +109,7 @@ def _local(layer: Local, call: Call) -> Counted:
     x = call.x
     rank = x.ndim - 2
     axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, 1)
-    weight = np.moveaxis(call.weights["weight"], (rank, rank + 1), (-2, -1))  # (*kernel, *places, C_in, C_out)
+    weight = np.moveaxis(call.weights["weight"], (rank, rank + 1), (-2, -1))
 
     def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:
         to = tuple(axis.taps[t][0] for axis, t in zip(axes, tap, strict=True))

@@ -15,7 +15,7 @@ from archcalc.reference.kernel import KERNELS, Array, Call
 from archcalc.reference.reshape import channels_first, channels_last
 from archcalc.reference.weights import Weights, calibrate, checked, random_weights
 from archcalc.shape import Shape, format_shape
-from archcalc.source import Diagnostic, ArchError, error
+from archcalc.source import ArchError, Diagnostic, error
 
 
 class Step(Struct):

@@ -70,7 +70,11 @@ def each_axis(value: Any, rank: int) -> tuple[Any, ...]:
 
 
 def pads(
-    padding: Any, sizes: Sequence[int], kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+    padding: Any,
+    sizes: Sequence[int],
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
 ) -> list[tuple[int, int]]:
     """Zeros before and after each axis. For `same`: as few as give every `stride`-th place a window,
     the odd one at the end."""
@@ -114,7 +118,11 @@ def padded(x: Array, ends: Sequence[tuple[int, int]], value: float = 0.0) -> Arr
 
 
 def windows_of(
-    x: Array, kernel_size: Sequence[int], stride: Sequence[int], dilation: Sequence[int], counts: Sequence[int]
+    x: Array,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    counts: Sequence[int],
 ) -> Array:
     """A view of `(batch, *places, *kernel, channels)`: every window of an array that is padded already."""
     rank = len(kernel_size)

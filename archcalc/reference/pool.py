@@ -25,7 +25,14 @@ class Taps:
     """The windows of a pool: for each place within the window, the values that stand there."""
 
     def __init__(
-        self, x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, fill: float
+        self,
+        x: Array,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
+        ceil_mode: bool,
+        fill: float,
     ) -> None:
         rank = x.ndim - 2
         self.kernel_size: tuple[int, ...] = each_axis(kernel_size, rank)
@@ -62,9 +69,7 @@ class Taps:
 def maxpool(layer: MaxPool, call: Call) -> Array:
     """Padding never wins: it is minus infinity."""
     taps = iter(
-        Taps(
-            call.x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, -np.inf
-        )
+        Taps(call.x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, -np.inf)
     )
     out = next(taps).copy()
     for tap in taps:
@@ -156,13 +161,10 @@ def maxunpool(layer: MaxUnpool, call: Call) -> Array:
     values, pooled, before = call.inputs
     windows = layer.pool.windows
     sizes = before.shape[1:-1]
-    room = [
-        (
-            int(w.before),
-            max(0, (count - 1) * int(w.stride) + w.dilation * (int(w.kernel_size) - 1) + 1 - n - int(w.before)),
-        )
-        for w, count, n in zip(windows, values.shape[1:-1], sizes, strict=True)
-    ]
+    room = []
+    for w, count, n in zip(windows, values.shape[1:-1], sizes, strict=True):
+        end = (count - 1) * int(w.stride) + int(w.extent)
+        room.append((int(w.before), max(0, end - n - int(w.before))))
     source = padded(before, room, -np.inf)
     out = np.zeros(source.shape, values.dtype)
     waiting = np.ones(values.shape, bool)

@@ -33,7 +33,8 @@ def upsample(layer: Upsample, call: Call) -> Array:
             places = [min(int(o * step), n - 1) for o in range(m)]
             x = np.take(x, places, axis=axis + 1)
         else:
-            x = _linear(x, axis + 1, [max(Fraction(0), (o + Fraction(1, 2)) * step - Fraction(1, 2)) for o in range(m)])
+            half = Fraction(1, 2)
+            x = _linear(x, axis + 1, [max(Fraction(0), (o + half) * step - half) for o in range(m)])
     return x
 
 
@@ -53,10 +54,11 @@ def _axis(dim: str, x: Array) -> int:
 
 @kernel(Pad)
 def pad(layer: Pad, call: Call) -> Array:
-    x, padding = call.x, layer.padding
+    x = call.x
+    padding: Any = layer.padding
     ends: list[tuple[int, int]] = [(0, 0)] * x.ndim
     if layer.dim is not None:
-        ends[_axis(layer.dim, x)] = padding  # type: ignore[call-overload]
+        ends[_axis(layer.dim, x)] = padding
     else:
         for axis, entry in enumerate(each_axis(padding, x.ndim - 2), start=1):
             ends[axis] = entry if isinstance(entry, tuple) else (entry, entry)

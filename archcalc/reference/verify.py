@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from msgspec import Struct
@@ -53,7 +53,7 @@ def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None 
     weights = random_weights(network, seed)
     counted: dict[int, tuple[int, int, str]] = {}
 
-    def look(step: Step, reads: list[Array], arrays: dict[str, Array], out: Array) -> None:
+    def look(step: Step, reads: list[Array], arrays: Mapping[str, Array], out: Array) -> None:
         node = step.node
         if type(node.layer) in COUNTED:
             counted[node.index] = _count(node, Call(reads, arrays), out)
@@ -64,9 +64,8 @@ def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None 
     nodes = len(run.steps)
     shapes = Verdict("shapes", nodes, nodes, True)
     measured_bytes = sum(step.bytes for step in run.steps if not step.node.is_input)
-    memory = Verdict(
-        "bytes", profile.totals.activation_bytes, measured_bytes, measured_bytes == profile.totals.activation_bytes
-    )
+    predicted_bytes = profile.totals.activation_bytes
+    memory = Verdict("bytes", predicted_bytes, measured_bytes, measured_bytes == predicted_bytes)
     proof = [
         shapes,
         _params(profile, weights),
@@ -86,7 +85,10 @@ def _params(profile: Profile, weights: Weights) -> Verdict:
         if weight.role == "buffer"
     }
     allocated = sum(
-        array.size for path, arrays in weights.items() for name, array in arrays.items() if (path, name) not in buffers
+        array.size
+        for path, arrays in weights.items()
+        for name, array in arrays.items()
+        if (path, name) not in buffers
     )
     predicted = profile.totals.params
     return Verdict("params", predicted, allocated, predicted == allocated)
@@ -127,21 +129,33 @@ def _fields(profile: Profile, weights: Weights, seed: int, watch: Callable[[], N
     ((name, source),) = network.inputs.items()
     if len(source.shape) < 2:
         return Verdict("fields", 0, 0, True, "no spatial axes")
-    clean = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
+    clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
     found: dict[int, bool] = {}
+    blind: dict[int, Array] | None = None
     remark = ""
     for axis in range(len(source.shape) - 1):
         n = source.shape[axis + 1]
         j = n // 3
         for before in (True, False):
-            spoiled = clean.copy()
+            spoiled = clean_input.copy()
             places = slice(0, j) if before else slice(j + 1, n)
             spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan
             numbers = _clean_places(network, weights, {name: spoiled}, axis, watch)
             for node in network.nodes:
                 if node.training or node.index not in numbers:
                     continue
-                problem = _disagrees(node, profile.entries[node.index].field, axis, n, j, before, numbers)
+                clean = numbers[node.index]
+                field = profile.entries[node.index].field
+                problem = _disagrees(node, field, axis, n, j, before, clean)
+                if problem:
+                    # a place of padding alone sees nothing at all, wherever its window lies
+                    if blind is None:
+                        everything = {name: np.full_like(clean_input, np.nan)}
+                        blind = _clean_places(network, weights, everything, axis, watch)
+                    if clean[blind[node.index]].all():
+                        says = _says(field, axis, n, j, before, len(clean))
+                        seeing = np.where(blind[node.index], says, clean)
+                        problem = _disagrees(node, field, axis, n, j, before, seeing)
                 found[node.index] = found.get(node.index, True) and not problem
                 remark = remark or problem
     held = sum(found.values())
@@ -155,14 +169,14 @@ def _clean_places(
     places: dict[int, Array] = {}
     spoiled: set[int] = set()
 
-    def look(step: Step, reads: list[Array], arrays: dict[str, Array], out: Array) -> None:
+    def look(step: Step, reads: list[Array], arrays: Mapping[str, Array], out: Array) -> None:
         node = step.node
         # what an unpooling puts out depends on values, not on places
         if any(s.index in spoiled for s in node.inputs) or node.kind == "maxunpool":
             spoiled.add(node.index)
         elif out.ndim > axis + 2:
             others = tuple(i for i in range(out.ndim) if i != axis + 1)
-            places[node.index] = ~np.isnan(out).any(axis=others)
+            places[node.index] = np.logical_not(np.isnan(out).any(axis=others))
         if watch is not None:
             watch()
 
@@ -171,23 +185,25 @@ def _clean_places(
     return places
 
 
-def _disagrees(
-    node: Node, field: Field, axis: int, n: int, j: int, before: bool, numbers: dict[int, Array]
-) -> str:
-    """How a node's clean places differ from the prediction, if they do."""
-    clean = numbers[node.index]
+def _says(field: Field, axis: int, n: int, j: int, before: bool, places: int) -> Array:
+    """The prediction: which places along an axis have no NaN in their fields."""
     if field.is_global:
-        return f"{node.name}: predicted to see everything, but does not" if clean.any() else ""
-    if not field.stride:
-        return ""
+        return np.zeros(places, bool)
     turn = field.along()[axis]
-    for place, is_clean in enumerate(clean):
-        # a field that reaches into the padding meets no NaN there
-        first, last = max(turn.first(place), 0), min(turn.last(place), n - 1)
-        says = first >= j if before else last <= j
-        if says != bool(is_clean):
-            side = "before" if before else "behind"
-            sees = "sees nothing" if says else "sees something"
-            return f"{node.name}, axis {axis}: place {place} should be one that {sees} {side} {j}"
-    return ""
+    # a field that reaches into the padding meets no NaN there
+    if before:
+        return np.array([max(turn.first(place), 0) >= j for place in range(places)])
+    return np.array([min(turn.last(place), n - 1) <= j for place in range(places)])
 
+
+def _disagrees(node: Node, field: Field, axis: int, n: int, j: int, before: bool, clean: Array) -> str:
+    """How a node's clean places differ from the prediction, if they do."""
+    if not field.is_global and not field.stride:
+        return ""
+    says = _says(field, axis, n, j, before, len(clean))
+    if (says == clean).all():
+        return ""
+    place = int(np.argmax(says != clean))
+    sees = "sees nothing" if says[place] else "sees something"
+    side = "before" if before else "behind"
+    return f"{node.name}, axis {axis}: place {place} should be one that {sees} {side} {j}"

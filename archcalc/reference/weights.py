@@ -128,7 +128,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             return _safetensors(path)
         with np.load(path, allow_pickle=False) as archive:
             if not hasattr(archive, "files"):
-                raise error(f"`{path}` holds one array, an archive of named arrays is needed", help="use `.npz`")
+                raise error(f"`{path}` holds one array, not named arrays", help="save an `.npz` archive")
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise error(f"there is no file `{path}`") from None
