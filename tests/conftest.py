@@ -11,15 +11,18 @@ Golden = Callable[[Path, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--overwrite", action="store_true", help="rewrite golden files; read the diff afterwards"
-    )
+    parser.addoption("--overwrite", action="store_true", help="write the golden files anew")
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Golden:
+def overwrite(request: pytest.FixtureRequest) -> bool:
+    """Should golden files be written instead of compared?"""
+    return bool(request.config.getoption("--overwrite"))
+
+
+@pytest.fixture
+def golden(overwrite: bool) -> Golden:
     """Compare a text with a golden file exactly, or rewrite the file."""
-    overwrite = request.config.getoption("--overwrite")
 
     def compare(path: Path, text: str) -> None:
         if overwrite:
