@@ -1,0 +1,44 @@
+"""`archcalc explain`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archcalc.cli.options import Batch, Dtype, Heads, Inputs, Net, Sets, load_profile
+
+
+def explain(
+    net: Net,
+    layer: Annotated[
+        str,
+        typer.Argument(
+            metavar="[LAYER]", help="A layer or block by its path; the whole network if left out."
+        ),
+    ] = "",
+    quantity: Annotated[
+        str, typer.Argument(metavar="[QUANTITY]", help="params, macs, flops, shape, receptive_field, ...")
+    ] = "",
+    set_: Sets = None,
+    input_: Inputs = None,
+    batch: Batch = 1,
+    dtype: Dtype = "float32",
+    heads: Heads = False,
+) -> None:
+    """Show how a figure comes about: the formula, with the numbers put in, and the result.
+
+    `archcalc explain vgg16 stage1/conv2 macs`
+
+    `archcalc explain googlenet inception3a params`
+
+    `archcalc explain resnet50 macs`
+    """
+    from archcalc import output
+    from archcalc.quantities import QUANTITIES
+    from archcalc.report.explain import explain as account
+
+    _, profile = load_profile(net, set_, input_, batch, dtype, heads)
+    if layer in QUANTITIES and not quantity:
+        layer, quantity = "", layer
+    output.write(account(profile, layer, quantity) + "\n", None)

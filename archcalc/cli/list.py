@@ -1,0 +1,43 @@
+"""`archcalc list`"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from archcalc.cli.options import progress
+
+
+class ListFormat(str, Enum):
+    table = "table"
+    json = "json"
+
+
+def list_networks(
+    search: Annotated[str, typer.Argument(metavar="[SEARCH]", help="Only names that contain this.")] = "",
+    family: Annotated[str, typer.Option(metavar="NAME", help="Only this family.")] = "",
+    format: Annotated[ListFormat, typer.Option(help="For people or for programs.")] = ListFormat.table,
+) -> None:
+    """List the networks that come along, by family.
+
+    `archcalc list`
+
+    `archcalc list v1_5`
+
+    `archcalc list --family resnet`
+
+    `archcalc list --format json`
+    """
+    from archcalc import output
+    from archcalc.library import shipped
+    from archcalc.report import listing
+
+    specs = shipped(family, search)
+    entries = [listing.entry(spec) for spec in progress(specs, "Reading specs")]
+    if format is ListFormat.json:
+        output.write(listing.to_json(entries), None)
+    else:
+        listing.render(entries, output.width(), sys.stdout, output.colour())

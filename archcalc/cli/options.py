@@ -1,0 +1,124 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
+
+import typer
+
+from archcalc.source import error
+
+if TYPE_CHECKING:
+    from archcalc.library import Spec
+    from archcalc.network import Network
+    from archcalc.profile import Profile
+
+T = TypeVar("T")
+
+
+class Format(str, Enum):
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+
+
+class Layout(str, Enum):
+    chw = "chw"
+    hwc = "hwc"
+
+
+def complete_net(incomplete: str) -> list[str]:
+    from archcalc.library import shipped_files
+
+    return [name for name in shipped_files() if name.startswith(incomplete)]
+
+
+Net = Annotated[
+    str,
+    typer.Argument(
+        metavar="NET",
+        help="A shipped network (`vgg16`), an `.arch` file, or `file.arch:net`.",
+        autocompletion=complete_net,
+    ),
+]
+Sets = Annotated[
+    Optional[list[str]],
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the net; repeatable."),
+]
+Inputs = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--input",
+        metavar="SHAPE",
+        help="Replace the input's shape, `3x192x192`; of several inputs one by name, `left=1x105x105`.",
+    ),
+]
+Batch = Annotated[int, typer.Option(help="Samples in a batch; bears on bytes only.")]
+Dtype = Annotated[str, typer.Option(help="float64, float32, float16, bfloat16, float8 or int8; for bytes.")]
+Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
+
+
+def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> tuple[Spec, Network]:
+    """The network that a `NET` argument, `--set` and `--input` mean."""
+    from archcalc.language.elaborate import elaborate
+    from archcalc.library import find
+
+    spec = find(net)
+    return spec, elaborate(spec.net, overrides(sets or []), input_shapes(inputs or []))
+
+
+def load_profile(
+    net: str, sets: list[str] | None, inputs: list[str] | None, batch: int, dtype: str, heads: bool
+) -> tuple[Spec, Profile]:
+    """The same, with all quantities."""
+    from archcalc.profile import analyze
+
+    spec, network = load_network(net, sets, inputs)
+    return spec, analyze(network, batch=batch, dtype=dtype, heads=heads)
+
+
+def overrides(sets: list[str]) -> dict[str, Any]:
+    from archcalc.language.elaborate import constant
+
+    values: dict[str, Any] = {}
+    for text in sets:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise error(f"`--set {text}` sets nothing", help="write `--set name=value`")
+        if name in values:
+            raise error(f"`--set` gives `{name}` twice")
+        values[name] = constant(value, f"--set {name}")
+    return values
+
+
+def input_shapes(inputs: list[str]) -> dict[str, tuple[int, ...]]:
+    from archcalc.language.elaborate import constant
+    from archcalc.layers.base import LayerError, read_shape
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in inputs:
+        name, equals, value = text.rpartition("=")
+        name = name if equals else "input"
+        try:
+            shapes[name] = read_shape(constant(value, "--input"))
+        except LayerError as problem:
+            raise error(f"`--input {text}` {problem.message}", help="write `--input 3x224x224`") from None
+    return shapes
+
+
+def words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def progress(items: Sequence[T], title: str) -> Iterable[T]:
+    """The items, with a progress bar on the error output if a person watches."""
+    if not sys.stderr.isatty():
+        return items
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, title, console=Console(stderr=True), transient=True)

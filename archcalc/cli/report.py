@@ -1,0 +1,74 @@
+"""`archcalc report`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import Batch, Dtype, Format, Heads, Inputs, Layout, Net, Sets, load_profile, words
+
+
+def report(
+    net: Net,
+    set_: Sets = None,
+    input_: Inputs = None,
+    batch: Batch = 1,
+    dtype: Dtype = "float32",
+    layout: Annotated[Layout, typer.Option(help="How shapes are printed.")] = Layout.chw,
+    depth: Annotated[
+        Optional[int], typer.Option(min=1, help="Roll up blocks that lie deeper than this.")
+    ] = None,
+    only: Annotated[
+        Optional[str], typer.Option(metavar="KINDS", help="Show only these kinds or families: `conv,fc`.")
+    ] = None,
+    columns: Annotated[
+        Optional[str], typer.Option(metavar="NAMES", help="Show these columns: `layer,output,params`.")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(metavar="QUANTITY", help="Largest first, by `params`, `macs`, `activations`, ...")
+    ] = "",
+    top: Annotated[Optional[int], typer.Option(min=1, help="Show the first rows only.")] = None,
+    heads: Heads = False,
+    human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+) -> None:
+    """Report a network, layer by layer, with totals.
+
+    `archcalc report vgg16`
+
+    `archcalc report resnet50 --depth 1`
+
+    `archcalc report mobilenet_v1 --set width=0.5 --input 3x160x160`
+
+    `archcalc report vgg16 --only conv,fc --sort params --top 5`
+
+    `archcalc report nets.arch:small --format json -o small.json`
+    """
+    import io
+
+    from archcalc import output as out
+    from archcalc.report import formats, table
+    from archcalc.report.columns import View, choose
+    from archcalc.report.rows import select_rows
+
+    spec, profile = load_profile(net, set_, input_, batch, dtype, heads)
+    chosen = choose(words(columns))
+    rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
+    view = View(profile, layout.value, human)
+    heading = table.heading(view, spec.reference)
+    if format is Format.json:
+        out.write(formats.to_json(rows, profile), output)
+    elif format is Format.csv:
+        out.write(formats.to_csv(rows, view, chosen), output)
+    elif format is Format.markdown:
+        out.write(formats.to_markdown(rows, view, chosen, heading), output)
+    else:
+        stream = io.StringIO()
+        colour = output is None and out.colour()
+        table.render(rows, view, chosen, out.width(), heading, stream, colour)
+        out.write(stream.getvalue(), output)

@@ -1,0 +1,71 @@
+"""`archcalc run`"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import Heads, Net, Sets, load_network, words
+
+
+class Precision(str, Enum):
+    float32 = "float32"
+    float64 = "float64"
+
+
+def run(
+    net: Net,
+    set_: Sets = None,
+    input_: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--input",
+            metavar="FILE|SHAPE",
+            help="A tensor (`x.npy`, `x.npz`) or a picture (`x.png`), or a shape, `3x64x64`; "
+            "of several inputs one by name, `left=x.npy`.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 1,
+    dtype: Annotated[Precision, typer.Option(help="The precision of every tensor.")] = Precision.float32,
+    seed: Annotated[int, typer.Option(min=0, help="For random inputs and weights.")] = 0,
+    weights: Annotated[
+        Optional[Path],
+        typer.Option(metavar="FILE", help="Weights by `path.name`, `.npz` or `.safetensors`; else random."),
+    ] = None,
+    keep: Annotated[
+        Optional[str], typer.Option(metavar="PATHS", help="Keep these tensors too: `stage1,fc1`.")
+    ] = None,
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", metavar="FILE", help="Write results and kept tensors, `.npz`."),
+    ] = None,
+    train: Annotated[
+        bool, typer.Option("--train", help="Batch statistics and dropout, as in training.")
+    ] = False,
+    heads: Heads = False,
+) -> None:
+    """Run a network on real tensors, in NumPy, and compare every shape with its prediction.
+
+    `archcalc run vgg16`
+
+    `archcalc run resnet50 --input cat.png --weights resnet50.npz --keep stage4 -o out.npz`
+
+    `archcalc run mobilenet_v1 --set width=0.5 --batch 4 --seed 7`
+    """
+    from archcalc.reference.command import run_and_print
+
+    run_and_print(
+        lambda inputs: load_network(net, set_, inputs)[1],
+        input_ or [],
+        batch=batch,
+        dtype=dtype.value,
+        seed=seed,
+        weights=weights,
+        keep=words(keep),
+        output=output,
+        train=train,
+        heads=heads,
+    )

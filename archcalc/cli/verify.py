@@ -1,0 +1,46 @@
+"""`archcalc verify`"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import complete_net
+
+
+class VerifyFormat(str, Enum):
+    table = "table"
+    json = "json"
+
+
+def verify(
+    nets: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="NET...", help="Networks to prove.", autocompletion=complete_net),
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every network that comes along.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="At the declared input size, however long it takes.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="For random inputs and weights.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Processes that share the work; 0 takes one per core.")
+    ] = 0,
+    format: Annotated[VerifyFormat, typer.Option(help="For people or for programs.")] = VerifyFormat.table,
+) -> None:
+    """Prove the figures of networks by running them on real tensors.
+
+    Shapes at every node; parameters as arrays that were allocated; multiply-adds counted one by one, also
+    without those that multiply padding; receptive fields marked by NaNs; bytes of the tensors. Large
+    inputs are scaled down where that proves the same.
+
+    `archcalc verify vgg16 resnet50`
+
+    `archcalc verify --all`
+    """
+    from archcalc.reference.command import verify_and_print
+
+    if not verify_and_print(nets or [], all_, full, seed, jobs, format is VerifyFormat.json):
+        raise typer.Exit(1)

@@ -1,0 +1,361 @@
+"""What `archcalc run` and `archcalc verify` do: files in, tables out."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # before NumPy is imported: threads of two processes collide
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc import output as out
+from archcalc.language.elaborate import elaborate
+from archcalc.library import Spec, find, shipped
+from archcalc.network import Network
+from archcalc.profile import analyze
+from archcalc.reference.execute import Run, execute
+from archcalc.reference.kernel import Array
+from archcalc.reference.verify import Proof, Verdict, verify
+from archcalc.reference.weights import load_weights, read_arrays
+from archcalc.report.numbers import byte_size, grouped
+from archcalc.shape import Shape, format_shape
+from archcalc.source import ArchError, error, near_miss
+
+MAX_BYTES = 8 * 2**30
+"""A run that needs more is refused before anything is allocated."""
+
+SMALL = 1_000_000_000
+"""Multiply-adds up to which a network is proved at its declared input size."""
+
+SMALLEST = 16
+"""An axis of the input is not made shorter than this."""
+
+
+# --- run ----------------------------------------------------------------------------------------------
+
+
+def run_and_print(
+    load: Callable[[list[str]], Network],
+    given: Sequence[str],
+    *,
+    batch: int,
+    dtype: str,
+    seed: int,
+    weights: Path | None,
+    keep: Sequence[str],
+    output: Path | None,
+    train: bool,
+    heads: bool,
+) -> None:
+    """Run a network as the command line asks for it; print a line a layer, and the totals."""
+    files = {name: value for name, value in map(_named, given) if _is_file(value)}
+    network = load([text for text in given if not _is_file(_named(text)[1])])
+    if output is not None and output.suffix != ".npz":
+        raise error(f"`{output}` does not end in `.npz`", help="tensors are written as an `.npz` archive")
+    _refuse_too_large(network, batch, dtype, heads)
+    arrays = {name: _read_input(network, name, Path(file), batch) for name, file in files.items()}
+    if arrays and len(arrays) < len(network.inputs):
+        missing = next(name for name in network.inputs if name not in arrays)
+        raise error(f"the input `{missing}` is not given", help=f"add `--input {missing}=FILE`")
+    loaded = load_weights(network, weights, dtype, heads) if weights is not None else None
+    layers = [node for node in network.nodes if heads or not node.training]
+    with _bar(len(layers), f"Running {network.name}") as advance:
+        run = execute(
+            network, arrays or None, loaded, keep=keep, batch=batch, seed=seed, dtype=dtype,
+            train=train, heads=heads, watch=lambda step: advance(),
+        )  # fmt: skip
+    if output is not None:
+        write_arrays(run.outputs, output)
+    _print_run(network, run, batch, dtype)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=")
+    return (name, value) if equals else ("input", text)
+
+
+def _is_file(value: str) -> bool:
+    return not value.replace("x", "").isdigit()
+
+
+def _refuse_too_large(network: Network, batch: int, dtype: str, heads: bool) -> None:
+    """Predict the memory of a run, before it is allocated."""
+    totals = analyze(network, dtype=dtype, heads=heads).totals
+    size = np.dtype(dtype).itemsize
+    widest = max(_values(node.shape) + sum(_values(s.shape) for s in node.inputs) for node in network.nodes)
+    needed = totals.param_bytes + totals.buffers * size + 2 * widest * size * batch
+    if needed > MAX_BYTES:
+        raise error(
+            f"a run of `{network.name}` with a batch of {batch:,} needs at least {byte_size(needed)}, "
+            f"over the limit of {byte_size(MAX_BYTES)}",
+            help="use a smaller batch or a smaller input",
+        )
+
+
+def _values(shape: Shape) -> int:
+    count = 1
+    for n in shape:
+        count *= n
+    return count
+
+
+def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
+    """The array of an input file, as `(batch, C, H, W)`; one sample serves for the whole batch."""
+    if name not in network.inputs:
+        help = near_miss(name, network.inputs) or f"its inputs: {', '.join(network.inputs)}"
+        raise error(f"`{network.name}` has no input `{name}`", help=help)
+    shape = network.inputs[name].shape
+    if path.suffix in (".npy", ".npz"):
+        array = _read_array(path, name)
+    else:
+        array = _read_image(path, shape)
+    if array.shape == shape:
+        array = array[None]
+    if array.shape[0] == 1 and batch > 1:
+        array = np.repeat(array, batch, axis=0)
+    return array
+
+
+def _read_array(path: Path, name: str) -> Array:
+    if path.suffix == ".npz":
+        arrays = read_arrays(path)
+        if name in arrays:
+            return arrays[name]
+        if len(arrays) == 1:
+            return next(iter(arrays.values()))
+        raise error(f"`{path}` has no array `{name}`", help=f"it has {', '.join(sorted(arrays)[:8])}")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise error(f"there is no file `{path}`") from None
+    except (OSError, ValueError, EOFError) as problem:
+        raise error(f"`{path}` is not a readable array file: {problem}") from None
+    if not isinstance(array, np.ndarray):
+        raise error(f"`{path}` is an archive; name it `.npz`")
+    return array
+
+
+def _read_image(path: Path, shape: Shape) -> Array:
+    """A picture, resized to the input: values from 0 to 1, then to zero mean and unit variance."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise error(
+            "reading a picture needs the package Pillow", help="pip install 'archcalc[images]'"
+        ) from None
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise error(f"a picture has 1 or 3 channels, the input is {format_shape(shape, cross='x')}")
+    try:
+        with Image.open(path) as picture:
+            converted = picture.convert("L" if shape[0] == 1 else "RGB")
+            resized = converted.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
+    except FileNotFoundError:
+        raise error(f"there is no file `{path}`") from None
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as problem:
+        raise error(f"`{path}` is not a picture that can be read: {problem}") from None
+    values = np.asarray(resized, np.float32).reshape(shape[1], shape[2], shape[0]) / 255
+    values = (values - values.mean()) / (values.std() or 1)
+    return np.moveaxis(values, -1, 0)
+
+
+def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
+    """Write an `.npz` archive, whole or not at all. Raises `ArchError`."""
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, **{name: np.ascontiguousarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as problem:
+        raise error(f"`{path}` cannot be written: {problem.strerror or problem}") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _print_run(network: Network, run: Run, batch: int, dtype: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    profile = analyze(network, heads=True)
+    console = Console(width=out.width(), no_color=not out.colour(), highlight=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("Layer", no_wrap=True, overflow="ellipsis")
+    for heading in ("Predicted", "Actual", "ms", "GFLOP/s", "Bytes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    columns: list[list[str]] = [[] for _ in range(6)]
+    macs = 0
+    for step in run.steps:
+        flops = 2 * profile.entries[step.node.index].macs * batch
+        macs += flops // 2
+        rate = f"{flops / step.seconds / 1e9:.1f}" if flops and step.seconds else ""
+        cells = (
+            step.node.name, format_shape(step.node.shape), format_shape(step.shape),
+            f"{step.seconds * 1e3:.2f}", rate, grouped(step.bytes),
+        )  # fmt: skip
+        for column, cell in zip(columns, cells, strict=True):
+            column.append(cell)
+    table.add_row(*("\n".join(column) for column in columns))
+    console.print(table)
+    seconds = sum(step.seconds for step in run.steps)
+    total = sum(step.bytes for step in run.steps)
+    speed = 2 * macs / max(seconds, 1e-9) / 1e9
+    console.print(
+        f"\n{network.name}: {len(run.steps)} nodes, every shape as predicted; batch {batch}, {dtype}\n"
+        f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s in multiply-adds\n"
+        f"activations  {grouped(total)} bytes put out, at most {grouped(run.peak_bytes)} alive at once\n"
+        f"weights      {grouped(run.weight_bytes)} bytes"
+    )
+
+
+def _bar(steps: int, title: str) -> Any:
+    """A context that gives a function to advance a progress bar, if a person watches."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shown() -> Any:
+        if not sys.stderr.isatty():
+            yield lambda: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task(title, total=steps)
+            yield lambda: progress.advance(task)
+
+    return shown()
+
+
+# --- verify -------------------------------------------------------------------------------------------
+
+
+class Outcome(Struct):
+    """What came of one network: its proof at an input size, or why there is none."""
+
+    name: str
+    inputs: str
+    proof: Proof | None = None
+    problem: str = ""
+
+
+def verify_and_print(
+    nets: Sequence[str], all_: bool, full: bool, seed: int, jobs: int, as_json: bool
+) -> bool:
+    """Prove networks and print the verdicts; whether all of them held."""
+    if all_ == bool(nets):
+        raise error("name networks, or say `--all`", help="`archcalc verify vgg16`")
+    names = [spec.name for spec in shipped()] if all_ else list(nets)
+    for name in names:
+        find(name)
+    outcomes = []
+    with _bar(len(names), "Verifying") as advance:
+        for outcome in _map(names, full, seed, jobs):
+            outcomes.append(outcome)
+            advance()
+    if as_json:
+        out.write(_json(outcomes), None)
+    else:
+        _print_verdicts(outcomes)
+    return all(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
+
+
+def _map(names: Sequence[str], full: bool, seed: int, jobs: int) -> Any:
+    workers = min(jobs or os.cpu_count() or 1, len(names))
+    tasks = [(name, full, seed) for name in names]
+    if workers <= 1:
+        yield from map(prove, tasks)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(prove, tasks)
+
+
+def prove(task: tuple[str, bool, int]) -> Outcome:
+    """Prove one network, at a smaller input if it is large and that is possible."""
+    name, full, seed = task
+    spec = find(name)
+    network = elaborate(spec.net)
+    if not full:
+        network = _scaled_down(spec, network)
+    inputs = ", ".join(format_shape(node.shape) for node in network.inputs.values())
+    try:
+        return Outcome(name, inputs, verify(network, seed=seed))
+    except ArchError as problem:
+        return Outcome(name, inputs, problem=str(problem))
+
+
+def _scaled_down(spec: Spec, network: Network) -> Network:
+    """The network with its maps shrunk by halves until it is small, as far as it still can be made."""
+    while analyze(network).totals.macs > SMALL:
+        shapes = {name: node.shape for name, node in network.inputs.items()}
+        smaller = {
+            name: (shape[0], *(max(min(n, SMALLEST), n * 3 // 4) for n in shape[1:]))
+            for name, shape in shapes.items()
+        }
+        try:
+            candidate = elaborate(spec.net, None, smaller)
+        except ArchError:
+            break
+        if smaller == shapes or analyze(candidate).totals.macs == analyze(network).totals.macs:
+            break
+        network = candidate
+    return network
+
+
+def _print_verdicts(outcomes: Sequence[Outcome]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=out.width(), no_color=not out.colour(), highlight=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("Network", no_wrap=True)
+    table.add_column("Input", justify="right", no_wrap=True)
+    for heading in ("Shapes", "Params", "MACs", "Fields", "Bytes"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("MACs", justify="right", no_wrap=True)
+    table.add_column("not with padding", justify="right", no_wrap=True)
+    for outcome in outcomes:
+        if outcome.proof is None:
+            table.add_row(outcome.name, outcome.inputs, "failed")
+            continue
+        cells = [_verdict(verdict) for verdict in outcome.proof.verdicts]
+        macs = next(v.measured for v in outcome.proof.verdicts if v.figure == "macs")
+        table.add_row(
+            outcome.name, outcome.inputs, *cells, grouped(macs), grouped(outcome.proof.without_padding)
+        )
+    console.print(table)
+    held = 0
+    for outcome in outcomes:
+        if outcome.proof is None:
+            console.print(f"\n{outcome.name}: {outcome.problem}")
+            continue
+        held += outcome.proof.held
+        for verdict in outcome.proof.verdicts:
+            if not verdict.held:
+                figures = f"predicted {grouped(verdict.predicted)}, measured {grouped(verdict.measured)}"
+                console.print(f"\n{outcome.name}, {verdict.figure}: {figures}. {verdict.remark}")
+    console.print(f"\n{held} of {len(outcomes)} networks hold in every figure.")
+
+
+def _verdict(verdict: Verdict) -> str:
+    if not verdict.held:
+        return "NO"
+    return "ok" if verdict.measured else "-"
+
+
+def _json(outcomes: Sequence[Outcome]) -> str:
+    import msgspec
+
+    document = {"schema": 1, "networks": outcomes}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
