@@ -136,7 +136,9 @@ class AvgPool(WindowPool, frozen=True):
 
 @layer("lppool")
 class LPPool(WindowPool, frozen=True):
-    """The p-norm of a window, as `torch.nn.LPPool2d`: `norm_type=2` is L2 pooling.
+    """The p-norm of a window, as `torch.nn.LPPool2d`; the stride is the kernel's size unless given.
+
+    `norm_type=2` is L2 pooling.
 
     >>> LPPool(2, 2).output_shape((16, 8, 6))
     (16, 4, 3)
