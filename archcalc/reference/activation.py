@@ -13,7 +13,7 @@ from archcalc.shape import AXES
 
 @kernel(kinds.ReLU)
 def relu(layer: kinds.ReLU, call: Call) -> Array:
-    out: Array = np.maximum(call.x, 0)
+    out: Array = np.maximum(call.x, 0, out=call.spare)
     return out
 
 

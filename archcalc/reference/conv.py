@@ -48,7 +48,7 @@ def conv(layer: Conv, call: Call) -> Array:
         out = _connected(x, weight, layer)
     else:
         geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-        out = grouped(x, weight, geometry, layer.groups)
+        return grouped(x, weight, geometry, layer.groups, call.weights.get("bias"))
     if layer.bias:
         out += call.weights["bias"]
     return out
@@ -56,36 +56,40 @@ def conv(layer: Conv, call: Call) -> Array:
 
 @kernel(Pointwise)
 def pointwise(layer: Pointwise, call: Call) -> Array:
-    out = grouped(call.x, call.weights["weight"], Geometry(call.x, 1, 1, 0, 1), 1)
-    if layer.bias:
-        out += call.weights["bias"]
-    return out
+    geometry = Geometry(call.x, 1, 1, 0, 1)
+    return grouped(call.x, call.weights["weight"], geometry, 1, call.weights.get("bias"))
 
 
-def grouped(x: Array, weight: Array, geometry: Geometry, groups: int) -> Array:
+def grouped(x: Array, weight: Array, geometry: Geometry, groups: int, bias: Array | None) -> Array:
     """A convolution with weights `(*kernel, C_in/groups, C_out)`, group by group."""
     if groups == 1:
-        return dense(x, weight, geometry)
+        return dense(x, weight, geometry, bias)
     out_channels = weight.shape[-1]
     if x.shape[-1] == groups == out_channels:
-        return depthwise_sum(x, weight.reshape(*weight.shape[:-2], out_channels), geometry, 1)
+        out = depthwise_sum(x, weight.reshape(*weight.shape[:-2], out_channels), geometry, 1)
+        if bias is not None:
+            out += bias
+        return out
     size_in, size_out = x.shape[-1] // groups, out_channels // groups
     out = np.empty((x.shape[0], *geometry.counts, out_channels), x.dtype)
     for group in range(groups):
         part = np.ascontiguousarray(x[..., group * size_in : (group + 1) * size_in])
         columns = slice(group * size_out, (group + 1) * size_out)
-        out[..., columns] = dense(part, weight[..., columns], geometry)
+        out[..., columns] = dense(
+            part, weight[..., columns], geometry, bias[columns] if bias is not None else None
+        )
     return out
 
 
-def dense(x: Array, weight: Array, geometry: Geometry) -> Array:
+def dense(x: Array, weight: Array, geometry: Geometry, bias: Array | None = None) -> Array:
     """A convolution in which every output channel reads every input channel."""
     rank = x.ndim - 2
     if rank == 1:  # a map of height 1
         flat = _as_2d(geometry)
-        return dense(x[:, None], weight[None], flat)[:, 0]
+        return dense(x[:, None], weight[None], flat, bias)[:, 0]
     if rank == 3:
-        return _by_planes(x, weight, geometry)
+        planes = _by_planes(x, weight, geometry)
+        return planes if bias is None else planes + bias
     channels, out_channels = weight.shape[-2:]
     k_h, k_w = geometry.kernel_size
     s_h, s_w = geometry.stride
@@ -94,18 +98,20 @@ def dense(x: Array, weight: Array, geometry: Geometry) -> Array:
     if (k_h, k_w) == (1, 1):
         if (s_h, s_w) != (1, 1):
             x = x[:, : (o_h - 1) * s_h + 1 : s_h, : (o_w - 1) * s_w + 1 : s_w]
-        return (x.reshape(-1, channels) @ weight.reshape(channels, out_channels)).reshape(
-            -1, o_h, o_w, out_channels
-        )
     out = np.empty((x.shape[0], o_h, o_w, out_channels), np.result_type(x, weight))
-    if (s_h, s_w) == (1, 1) and (o_w <= 8 or k_h >= 5) and channels >= 16 and geometry.dilation == (1, 1):
-        _by_kernel_rows(x, weight, geometry, out)
+    if (k_h, k_w) == (1, 1):
+        matrix = weight.reshape(channels, out_channels)
+        np.matmul(x.reshape(-1, channels), matrix, out=out.reshape(-1, out_channels))
+        if bias is not None:
+            out += bias
+    elif (s_h, s_w) == (1, 1) and (o_w <= 8 or k_h >= 5) and channels >= 16 and geometry.dilation == (1, 1):
+        _by_kernel_rows(x, weight, geometry, out, bias)
     else:
-        _by_row_blocks(x, weight, geometry, out)
+        _by_row_blocks(x, weight, geometry, out, bias)
     return out
 
 
-def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
+def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array, bias: Array | None) -> None:
     """Windows of a block of output rows as the rows of a matrix, a product a block."""
     k_h, k_w = geometry.kernel_size
     batch, o_h, o_w, out_channels = out.shape
@@ -119,12 +125,13 @@ def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array) -> N
             count = min(rows, o_h - top)
             block = buffer[:count]
             np.copyto(block, view[sample, top : top + count])
-            np.matmul(
-                block.reshape(-1, size), matrix, out=out[sample, top : top + count].reshape(-1, out_channels)
-            )
+            product = out[sample, top : top + count].reshape(-1, out_channels)
+            np.matmul(block.reshape(-1, size), matrix, out=product)
+            if bias is not None:
+                product += bias
 
 
-def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
+def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array, bias: Array | None) -> None:
     """Copy along the width only; one product for each row of the kernel, added up. Stride 1."""
     k_h, k_w = geometry.kernel_size
     batch, o_h, o_w, out_channels = out.shape
@@ -140,6 +147,8 @@ def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array) -> 
                 np.matmul(part, product, out=flat)
             else:
                 flat += part @ product
+        if bias is not None:
+            flat += bias
 
 
 def _by_planes(x: Array, weight: Array, geometry: Geometry) -> Array:
@@ -197,6 +206,9 @@ def depthwise_sum(x: Array, weight: Array, geometry: Geometry, multiplier: int) 
     channels = x.shape[-1]
     view = windows_of(x, geometry.kernel_size, geometry.stride, geometry.dilation, geometry.counts)
     rank = x.ndim - 2
+    if rank == 2 and (channels >= 256 or min(geometry.stride) > 1):
+        summed: Array = np.einsum("bhwijc,ijc->bhwc", view, weight)
+        return summed
     out = np.empty((x.shape[0], *geometry.counts, channels), np.result_type(x, weight))
     taps = list(np.ndindex(*geometry.kernel_size))
     row_bytes = max(1, int(np.prod(geometry.counts[1:])) * channels * x.itemsize)

@@ -120,8 +120,11 @@ def execute(
         if node.is_input:
             out = tensors[node.name]
         else:
+            spare = None
+            if inspect is None and uses[node.inputs[0].index] == 1 and not node.inputs[0].is_input:
+                spare = _unshared(reads[0], alive)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                out = KERNELS[type(node.layer)](node.layer, Call(reads, arrays, train, random))
+                out = KERNELS[type(node.layer)](node.layer, Call(reads, arrays, train, random, spare))
         seconds = time.perf_counter() - start
         shape = _shape(out)
         if shape != node.shape or out.shape[0] != batch:
@@ -182,6 +185,12 @@ def given_inputs(
             array = checked(given, want, dtype, f"the input `{name}`", finite)
         arrays[name] = channels_last(array)
     return arrays
+
+
+def _unshared(array: Array, alive: Mapping[int, Array]) -> Array | None:
+    """An array whose memory is its own: neither a view nor held under two names."""
+    holders = sum(other is array or other.base is array for other in alive.values())
+    return array if holders == 1 and array.base is None and array.flags.writeable else None
 
 
 def _reads(node: Node) -> tuple[Node, ...]:

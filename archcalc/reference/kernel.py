@@ -21,13 +21,15 @@ Array = NDArray[Any]
 class Call(Struct):
     """One application of a layer: what it reads, its arrays, and how the network is run.
 
-    `train` takes batch statistics and drops values, with `random` as the source of chance.
+    `train` takes batch statistics and drops values, with `random` as the source of chance. `spare` is
+    the first input if nothing reads it any more: a kernel may write its result there.
     """
 
     inputs: Sequence[Array]
     weights: Mapping[str, Array]
     train: bool = False
     random: np.random.Generator | None = None
+    spare: Array | None = None
 
     @property
     def x(self) -> Array:

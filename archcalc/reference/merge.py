@@ -18,7 +18,7 @@ def concat(layer: Concat, call: Call) -> Array:
 
 @kernel(Add)
 def add(layer: Add, call: Call) -> Array:
-    out: Array = call.inputs[0] + call.inputs[1]
+    out: Array = np.add(call.inputs[0], call.inputs[1], out=call.spare)
     for other in call.inputs[2:]:
         out += other
     return out

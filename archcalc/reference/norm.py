@@ -44,7 +44,7 @@ def bn(layer: BatchNorm, call: Call) -> Array:
     if layer.affine:
         scale = scale * call.weights["weight"]
         shift = shift * call.weights["weight"] + call.weights["bias"]
-    out: Array = x * scale.astype(x.dtype, copy=False)
+    out: Array = np.multiply(x, scale.astype(x.dtype, copy=False), out=call.spare)
     out += shift
     return out
 

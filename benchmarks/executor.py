@@ -1,0 +1,277 @@
+"""Measure the reference executor: `python benchmarks/executor.py`.
+
+One thread, batch 1, float32. For each network its share of the same process's matrix-multiply speed, and,
+where they are installed, its time against PyTorch (the same operations, eager) and against onnx's
+ReferenceEvaluator. All ratios are taken in one run, in turn. Exit status 1 if a limit is exceeded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"  # before NumPy is imported
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import archcalc
+from archcalc.network import Network
+from archcalc.reference.execute import execute
+from archcalc.reference.weights import Weights, random_weights
+
+SHARES = {"vgg16": 75, "resnet50": 65, "mobilenet_v1": 40, "alexnet": 42}
+"""Least per cent of the speed of `a @ b`."""
+AGAINST_TORCH = {"vgg16": 1.15, "resnet50": 1.0, "mobilenet_v1": 1.0, "alexnet": 1.2}
+"""At most this many times PyTorch's time."""
+AGAINST_ONNX = {"vgg16": 10, "resnet50": 8, "mobilenet_v1": 8, "alexnet": 8}
+"""At least this many times faster than onnx's ReferenceEvaluator."""
+MEMORY = 400
+"""MiB of a whole process for VGG-16, beyond its parameters."""
+
+
+def best(action: Callable[[], Any], runs: int) -> float:
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def matrix_speed() -> float:
+    """FLOP/s of a large single-precision matrix product."""
+    a = np.random.default_rng(0).random((1024, 1024), np.float32)
+    b = a.copy()
+    return 2 * 1024**3 / best(lambda: a @ b, 5)
+
+
+def torch_program(network: Network, weights: Weights) -> Callable[[], Any] | None:
+    """The network's operations in PyTorch, eager, channels first; `None` without PyTorch."""
+    try:
+        import torch
+        import torch.nn.functional as f
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    arrays = {
+        (name, key): torch.from_numpy(np.ascontiguousarray(_as_torch(key, array)))
+        for name, owned in weights.items()
+        for key, array in owned.items()
+    }
+    ((_, source),) = network.inputs.items()
+    x = torch.randn(1, *source.shape)
+
+    def program() -> Any:
+        alive = {source.index: x}
+        with torch.inference_mode():
+            for node in network.nodes:
+                if node.is_input or node.training:
+                    continue
+                t = [alive[s.index] for s in node.inputs]
+                a, la = t[0], node.layer
+                w = arrays.get((node.name, "weight"))
+                b = arrays.get((node.name, "bias"))
+                match node.kind:
+                    case "conv":
+                        y = f.conv2d(a, w, b, la.stride, la.padding, la.dilation, la.groups)
+                    case "depthwise":
+                        y = f.conv2d(a, w, b, la.stride, la.padding, la.dilation, a.shape[1])
+                    case "pointwise":
+                        y = f.conv2d(a, w, b)
+                    case "fc":
+                        y = f.linear(a, w, b)
+                    case "bn":
+                        mean, var = arrays[node.name, "running_mean"], arrays[node.name, "running_var"]
+                        y = f.batch_norm(a, mean, var, w, b)
+                    case "relu":
+                        y = f.relu(a)
+                    case "maxpool":
+                        y = f.max_pool2d(a, la.kernel_size, la.stride, la.padding, ceil_mode=la.ceil_mode)
+                    case "global_avgpool":
+                        y = f.adaptive_avg_pool2d(a, 1)
+                    case "lrn":
+                        y = f.local_response_norm(a, la.size, float(la.alpha), float(la.beta), float(la.k))
+                    case "add":
+                        y = t[0] + t[1]
+                    case "flatten":
+                        y = a.flatten(1)
+                    case "softmax":
+                        y = f.softmax(a, 1)
+                    case "dropout":
+                        y = a
+                    case kind:
+                        raise NotImplementedError(kind)
+                alive[node.index] = y
+        return y
+
+    return program
+
+
+def _as_torch(key: str, array: Any) -> Any:
+    """A convolution's `(k_h, k_w, C_in, C_out)` as `(C_out, C_in, k_h, k_w)`, an fc's transposed."""
+    if key == "weight" and array.ndim == 4:
+        return array.transpose(3, 2, 0, 1)
+    if key == "weight" and array.ndim == 3:
+        return array.transpose(2, 0, 1)[:, None]
+    if key == "weight" and array.ndim == 2:
+        return array.T
+    return array
+
+
+def onnx_program(network: Network, weights: Weights) -> Callable[[], Any] | None:
+    """The network in onnx's ReferenceEvaluator; `None` without onnx."""
+    try:
+        from onnx import TensorProto, helper, numpy_helper
+        from onnx.reference import ReferenceEvaluator
+    except ImportError:
+        return None
+    ((_, source),) = network.inputs.items()
+    nodes, initializers = [], []
+    names = {source.index: "x"}
+    for node in network.nodes:
+        if node.is_input or node.training:
+            continue
+        inputs = [names[s.index] for s in node.inputs]
+        output, la = f"n{node.index}", node.layer
+        owned = weights.get(node.name, {})
+        order = [k for k in ("weight", "bias", "running_mean", "running_var") if k in owned]
+        for key in order:
+            array = np.ascontiguousarray(_as_torch(key, owned[key]))
+            initializers.append(numpy_helper.from_array(array, f"{output}.{key}"))
+        inputs += [f"{output}.{key}" for key in order]
+        channels = node.inputs[0].shape[0]
+        pair = lambda v: [v, v] if isinstance(v, int) else list(v)  # noqa: E731
+        attributes: dict[str, Any] = {}
+        if node.kind in ("conv", "depthwise", "pointwise"):
+            kind = "Conv"
+            padding, stride = getattr(la, "padding", 0), getattr(la, "stride", 1)
+            groups = channels if node.kind == "depthwise" else getattr(la, "groups", 1)
+            attributes = {"strides": pair(stride), "pads": pair(padding) * 2, "group": groups}
+        elif node.kind == "maxpool":
+            kind = "MaxPool"
+            attributes = {
+                "kernel_shape": pair(la.kernel_size),
+                "strides": pair(la.kernel_size if la.stride is None else la.stride),
+                "pads": pair(la.padding) * 2,
+                "ceil_mode": int(la.ceil_mode),
+            }
+        elif node.kind == "fc":
+            kind, attributes = "Gemm", {"transB": 1}
+        elif node.kind == "lrn":
+            kind = "LRN"
+            attributes = {
+                "size": la.size,
+                "alpha": float(la.alpha),
+                "beta": float(la.beta),
+                "bias": float(la.k),
+            }
+        elif node.kind == "bn":
+            kind = "BatchNormalization"
+        else:
+            simple = {
+                "relu": "Relu", "add": "Add", "flatten": "Flatten", "softmax": "Softmax",
+                "global_avgpool": "GlobalAveragePool", "dropout": "Identity",
+            }  # fmt: skip
+            kind = simple[node.kind]
+        nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        names[node.index] = output
+    shape = [1, *source.shape]
+    graph = helper.make_graph(
+        nodes,
+        network.name,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+        initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    evaluator = ReferenceEvaluator(model)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    return lambda: evaluator.run(None, {"x": x})
+
+
+def process_memory() -> float:
+    """MiB of a whole process that runs VGG-16, beyond its parameters."""
+    code = (  # ru_maxrss would be inherited from this process, VmHWM is the new one's own
+        "import re, archcalc\n"
+        "from archcalc.reference.execute import execute\n"
+        "run = execute(archcalc.load('vgg16'))\n"
+        "peak = int(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]) * 1024\n"
+        "print((peak - run.weight_bytes) / 2**20)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="runs of each network (default 5)")
+    parser.add_argument("--no-onnx", action="store_true", help="leave out onnx's slow evaluator")
+    options = parser.parse_args()
+    table = Table(title="reference executor", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in (
+        "Network",
+        "ms",
+        "of a @ b",
+        "at least",
+        "x PyTorch",
+        "at most",
+        "onnx x",
+        "at least",
+        "",
+    ):
+        table.add_column(heading, justify="right" if heading != "Network" else "left")
+    good = True
+    for name, least in SHARES.items():
+        network = archcalc.load(name)
+        weights = random_weights(network)
+        macs = archcalc.analyze(network).totals.macs
+        ours = lambda: execute(network, weights=weights)  # noqa: B023, E731
+        ours()
+        pairs = [(matrix_speed(), best(ours, 2)) for _ in range(options.runs)]
+        share = statistics.median(200 * macs / seconds / speed for speed, seconds in pairs)
+        seconds = min(seconds for _, seconds in pairs)
+        against = slower = None
+        rival = torch_program(network, weights)
+        if rival is not None:
+            rival()
+            against = statistics.median(best(ours, 2) / best(rival, 2) for _ in range(options.runs))
+        reference = None if options.no_onnx else onnx_program(network, weights)
+        if reference is not None:
+            slower = best(reference, 1) / best(ours, 2)
+        held = (
+            share >= least
+            and (against is None or against <= AGAINST_TORCH[name])
+            and (slower is None or slower >= AGAINST_ONNX[name])
+        )
+        good = good and held
+        table.add_row(
+            name,
+            f"{seconds * 1e3:.1f}",
+            f"{share:.0f} %",
+            f"{least} %",
+            "-" if against is None else f"{against:.2f}",
+            f"{AGAINST_TORCH[name]:.2f}",
+            "-" if slower is None else f"{slower:.1f}",
+            str(AGAINST_ONNX[name]),
+            "" if held else "OVER THE LIMIT",
+        )
+    memory = process_memory()
+    console = Console()
+    console.print(table)
+    console.print(
+        f"\nVGG-16, memory of the process beyond its parameters: {memory:.0f} MiB (at most {MEMORY})"
+    )
+    return 0 if good and memory <= MEMORY else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
