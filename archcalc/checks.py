@@ -116,6 +116,8 @@ def holds(value: Value, expect: Expect) -> bool:
     if isinstance(value, tuple):
         if isinstance(figure.value, tuple):
             return value == figure.value
+        if expect.quantity == "shape":
+            return value == (figure.value,)
         return all(_compare(item, expect) for item in value)
     return _compare(value, expect)
 

@@ -18,7 +18,7 @@ from archcalc.network import Network
 from archcalc.source import error, near_miss
 
 _NET = re.compile(r"^net[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
-_YEAR = re.compile(r"\b(19[5-9]\d|20[0-4]\d)\b")
+_YEAR = re.compile(r"\b(19[5-9]\d|20[0-3]\d)\b")
 
 
 def specs_folder() -> Path:

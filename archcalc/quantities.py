@@ -56,8 +56,9 @@ def check_expectation(expect: Expect) -> Diagnostic | None:
         return Diagnostic(f"unknown quantity `{expect.quantity}`", expect.quantity_span, help=help)
     figure = expect.figure
     is_size = isinstance(figure.value, tuple)
-    if quantity.sort == "shape" and not is_size:
-        return Diagnostic(f"`{quantity.name}` is compared with a size", figure.span, help="write `512x7x7`")
+    if quantity.sort == "shape" and (figure.unit or expect.relation != "=="):
+        message = f"`{quantity.name}` is compared with a size, by `==`"
+        return Diagnostic(message, figure.span, help="write `512x7x7`, or `4096` of a vector")
     if quantity.sort in ("count", "bytes") and is_size:
         return Diagnostic(f"`{quantity.name}` is a number, this is a size", figure.span)
     if is_size and expect.relation not in ("==",):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
-from typing import IO
+from itertools import groupby
+from typing import IO, Literal
 
 from msgspec import Struct
 
@@ -43,30 +45,33 @@ def to_json(entries: Sequence[Entry]) -> str:
 
 
 def render(entries: Iterable[Entry], width: int, file: IO[str], colour: bool) -> None:
-    """The list as a table, grouped by family, each with its references above."""
+    """The list by family, each network below its reference."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=file, width=width, no_color=not colour, force_terminal=colour, highlight=False)
-    families: dict[str, list[Entry]] = {}
-    for item in entries:
-        families.setdefault(item.family, []).append(item)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("Network", no_wrap=True)
-    table.add_column("Year", justify="right")
-    table.add_column("Input", justify="right", no_wrap=True)
-    table.add_column("Params", justify="right", no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
-    wide = width >= 110
-    if wide:
-        table.add_column("Reference", no_wrap=True, overflow="ellipsis", style="dim")
-    for number, (family, members) in enumerate(families.items()):
-        if number:
-            table.add_row()
-        table.add_row(Text(family, style="bold"))
-        for item in members:
-            inputs = ", ".join(format_shape(shape) for shape in item.inputs.values())
-            cells = [f"  {item.name}", str(item.year or ""), inputs, grouped(item.params), grouped(item.macs)]
-            table.add_row(*cells, *([item.reference] if wide else []))
-    console.print(table)
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    lines = [(item, _cells(item)) for item in entries]
+    widths = [max(len(cells[i]) for _, cells in lines) for i in range(5)]
+    for family, of_family in groupby(lines, key=lambda line: line[0].family):
+        console.print(Text(family, style="bold"))
+        for reference, members in groupby(of_family, key=lambda line: line[0].reference):
+            console.print(Padding(Text(reference, style="dim"), (0, 0, 0, 2)))
+            table = Table.grid(padding=(0, 2, 0, 0))
+            for number, column_width in enumerate(widths):
+                justify: Literal["left", "right"] = "right" if number else "left"
+                table.add_column(justify=justify, no_wrap=True, min_width=column_width)
+            for _, cells in members:
+                table.add_row(*cells)
+            console.print(Padding(table, (0, 0, 0, 4), expand=False))
+        console.print()
+    console.print(f"{len(lines)} networks: name, year, input, parameters, multiply-adds")
+    for line in stream.getvalue().splitlines():
+        file.write(line.rstrip() + "\n")
+
+
+def _cells(item: Entry) -> tuple[str, ...]:
+    inputs = ", ".join(format_shape(shape) for shape in item.inputs.values())
+    return item.name, str(item.year or ""), inputs, grouped(item.params), grouped(item.macs)
