@@ -95,16 +95,13 @@ def pads(
 def starts(n: int, k: int, s: int, d: int, before: int, after: int, ceil_mode: bool = False) -> int:
     """The number of windows: one starts at every `s`-th place as long as it fits into the padded axis.
 
-    In ceil mode one more starts if values are left over, unless it would start in the padding behind.
+    In ceil mode the axis may run on for less than a stride, so that what is left over gets a window too,
+    unless that would start in the padding behind.
     """
-    total = n + before + after
-    extent = d * (k - 1) + 1
-    if total < extent:
-        return 0
-    count = len(range(0, total - extent + 1, s))
-    covered = (count - 1) * s + extent
-    if ceil_mode and covered < total and count * s < n + before:
-        count += 1
+    room = n + before + after - (d * (k - 1) + 1) + (s - 1 if ceil_mode else 0)
+    count = len(range(0, room + 1, s))
+    if ceil_mode and count and (count - 1) * s >= n + before:
+        count -= 1
     return count
 
 

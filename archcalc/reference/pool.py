@@ -156,7 +156,8 @@ def maxunpool(layer: MaxUnpool, call: Call) -> Array:
     """Each value goes to the place of the maximum in the pool's window, zeros elsewhere.
 
     `call.inputs` are the values, the pool's output, and the pool's input, which shows the places: the
-    first place of each window that equals the maximum.
+    first place of each window that equals the maximum. Where windows overlap and share a place, the last
+    window's value stays, as in PyTorch on one thread.
     """
     values, pooled, before = call.inputs
     windows = layer.pool.windows
@@ -168,6 +169,7 @@ def maxunpool(layer: MaxUnpool, call: Call) -> Array:
     source = padded(before, room, -np.inf)
     out = np.zeros(source.shape, values.dtype)
     waiting = np.ones(values.shape, bool)
+    found = []
     for tap in np.ndindex(*(int(w.kernel_size) for w in windows)):
         where = tuple(
             slice(t * w.dilation, t * w.dilation + (count - 1) * int(w.stride) + 1, int(w.stride))
@@ -175,7 +177,9 @@ def maxunpool(layer: MaxUnpool, call: Call) -> Array:
         )
         place = (slice(None), *where)
         here = waiting & (source[place] == pooled)
-        np.copyto(out[place], values, where=here)
         waiting &= ~here
+        found.append((place, here))
+    for place, here in reversed(found):  # of the windows over a place, the last meets it with its first tap
+        np.copyto(out[place], values, where=here)
     inner = tuple(slice(b, b + n) for (b, _), n in zip(room, sizes, strict=True))
     return np.ascontiguousarray(out[(slice(None), *inner)])

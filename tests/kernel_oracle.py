@@ -1,0 +1,526 @@
+"""What layers compute, value by value, in slow loops written from their definitions.
+
+Nothing here knows archcalc's kernels or shape rules. Every function takes one sample, channels first,
+and computes one output value after the other; `BY_KIND` has one for each layer kind. Where windows
+stand comes from `oracle`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import oracle
+
+Array = np.ndarray
+Weights = Mapping[str, Array]
+
+
+# --- Convolutions -----------------------------------------------------------------------------------
+
+
+def _convolution(x: Array, weight_of: Callable[..., Array], reads: Any, args: Sequence[Any]) -> Array:
+    """`reads` lists the input maps of each output map, `weight_of` is a kernel: of an output map, the
+    how-manieth of its input maps, and a place."""
+    values = {}
+    for place, patch in oracle.patches(x, *args):
+        for out, maps in enumerate(reads):
+            total = 0.0
+            for number, source in enumerate(maps):
+                total += float((patch[source] * weight_of(out, number, place)).sum())
+            values[(out, *place)] = total
+    return _filled(values)
+
+
+def _filled(values: Mapping[tuple[int, ...], float]) -> Array:
+    out = np.full([max(axis) + 1 for axis in zip(*values, strict=True)], np.nan)
+    for place, value in values.items():
+        out[place] = value
+    return out
+
+
+def _biased(out: Array, weights: Weights) -> Array:
+    if "bias" not in weights:
+        return out
+    return np.stack([one + bias for one, bias in zip(out, weights["bias"], strict=True)])
+
+
+def _window(layer: Any) -> tuple[Any, ...]:
+    return layer.kernel_size, layer.stride, layer.padding, getattr(layer, "dilation", 1)
+
+
+def conv(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), weight = xs, weights["weight"]
+    if layer.connections is not None:
+        ends = list(itertools.accumulate(map(len, layer.connections), initial=0))
+        out = _convolution(x, lambda o, i, place: weight[..., ends[o] + i], layer.connections, _window(layer))
+    else:
+        reads = oracle.in_groups(x.shape[0], layer.out_channels, layer.groups)
+        out = _convolution(x, lambda o, i, place: weight[..., i, o], reads, _window(layer))
+    return _biased(out, weights)
+
+
+def depthwise(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), weight = xs, weights["weight"]
+    reads = [[c] for c in range(x.shape[0]) for _ in range(layer.multiplier)]
+    return _biased(_convolution(x, lambda o, i, place: weight[..., o], reads, _window(layer)), weights)
+
+
+def pointwise(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,) = xs
+    weight = weights["weight"].reshape(x.shape[0], layer.out_channels)
+    out = np.empty((layer.out_channels, *x.shape[1:]))
+    for o, *place in np.ndindex(out.shape):
+        out[(o, *place)] = sum(x[(i, *place)] * weight[i, o] for i in range(x.shape[0]))
+    return _biased(out, weights)
+
+
+def local(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), weight = xs, weights["weight"]
+    reads = [range(x.shape[0])] * layer.out_channels
+    out = _convolution(x, lambda o, i, place: weight[(..., i, o, *place)], reads, _window(layer))
+    return out + weights["bias"] if "bias" in weights else out
+
+
+def conv_transpose(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """Every value of the input, times a kernel, is added to the output around its place."""
+    (x,), weight = xs, weights["weight"]
+    rank = x.ndim - 1
+    k, s, d, p, e = (
+        oracle.each(value, rank)
+        for value in (layer.kernel_size, layer.stride, layer.dilation, layer.padding, layer.output_padding)
+    )
+    size_in, size_out = x.shape[0] // layer.groups, layer.out_channels // layer.groups
+    sums: dict[tuple[int, ...], float] = {}
+    for source, *place in np.ndindex(x.shape):
+        for tap in np.ndindex(*k):
+            at = tuple(a * s_ + t * d_ for a, s_, t, d_ in zip(place, s, tap, d, strict=True))
+            for o in range(size_out):
+                to = (source // size_in * size_out + o, *at)
+                sums[to] = sums.get(to, 0.0) + float(x[(source, *place)] * weight[(*tap, source, o)])
+    last = [max(at[1 + axis] for at in sums) for axis in range(rank)]
+    out = np.zeros((layer.out_channels, *(m + 1 + e_ - 2 * p_ for m, e_, p_ in zip(last, e, p, strict=True))))
+    for (o, *at), value in sums.items():
+        where = (o, *(a - p_ for a, p_ in zip(at, p, strict=True)))
+        if all(0 <= a < n for a, n in zip(where, out.shape, strict=True)):
+            out[where] = value
+    return _biased(out, weights)
+
+
+def fc(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), weight = xs, weights["weight"]
+    out = np.array([sum(x[i] * weight[i, o] for i in range(len(x))) for o in range(layer.out_features)])
+    return _biased(out, weights)
+
+
+def rbf(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), w = xs, weights["prototypes"]
+    return np.array([sum((x[i] - w[i, o]) ** 2 for i in range(len(x))) for o in range(layer.out_features)])
+
+
+# --- Pools ------------------------------------------------------------------------------------------
+
+
+def _pool(
+    x: Array,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    reduce: Callable[[list[float], int], float],
+) -> Array:
+    """`reduce` gets the values of a window that lie on the map, and how many lie on map or padding."""
+    rank = x.ndim - 1
+    k, d = oracle.each(kernel_size, rank), oracle.each(dilation, rank)
+    s = k if stride is None else oracle.each(stride, rank)
+    around = oracle.paddings(padding, x.shape[1:], k, s, d)
+    rows = []
+    for n, (before, after), k_, s_, d_ in zip(x.shape[1:], around, k, s, d, strict=True):
+        if ceil_mode:
+            rows.append(oracle.ceil_starts(before, n, after, k_, s_, d_))
+        else:
+            rows.append(oracle.starts(before + n + after, k_, s_, d_))
+    values = {}
+    for channel in range(x.shape[0]):
+        for place in itertools.product(*(range(len(row)) for row in rows)):
+            inside, padded = [], 0
+            for tap in np.ndindex(*k):
+                at = [r[i] + t * d_ for r, i, t, d_ in zip(rows, place, tap, d, strict=True)]
+                if all(a < b + n + c for a, n, (b, c) in zip(at, x.shape[1:], around, strict=True)):
+                    padded += 1
+                where = [a - b for a, (b, _) in zip(at, around, strict=True)]
+                if all(0 <= a < n for a, n in zip(where, x.shape[1:], strict=True)):
+                    inside.append(float(x[(channel, *where)]))
+            values[(channel, *place)] = reduce(inside, padded)
+    return _filled(values)
+
+
+def maxpool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return _pool(
+        xs[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode,
+        lambda inside, padded: max(inside, default=-math.inf),
+    )  # fmt: skip
+
+
+def avgpool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return _pool(
+        xs[0], layer.kernel_size, layer.stride, layer.padding, 1, layer.ceil_mode,
+        lambda inside, padded: sum(inside) / (padded if layer.count_include_pad else len(inside)),
+    )  # fmt: skip
+
+
+def lppool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    def norm(inside: list[float], padded: int) -> float:
+        total = sum(value**layer.norm_type for value in inside)
+        return math.copysign(abs(total) ** (1 / layer.norm_type), total)
+
+    return _pool(xs[0], layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, norm)
+
+
+def subsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    sums = _pool(xs[0], layer.kernel_size, None, 0, 1, False, lambda inside, padded: sum(inside))
+    return _biased(
+        np.stack([one * scale for one, scale in zip(sums, weights["weight"], strict=True)]), weights
+    )
+
+
+def _adaptive(x: Array, output_size: Any, reduce: Callable[[list[float]], float]) -> Array:
+    """Place `i` of `m` reads the values that the `i`-th part of the map, cut in `m` equal parts, touches."""
+    rows = [
+        [[v for v in range(n) if v * m < (i + 1) * n and (v + 1) * m > i * n] for i in range(m)]
+        for n, m in zip(x.shape[1:], oracle.each(output_size, x.ndim - 1), strict=True)
+    ]
+    values = {}
+    for channel in range(x.shape[0]):
+        for place in itertools.product(*(range(len(row)) for row in rows)):
+            taps = itertools.product(*(row[i] for row, i in zip(rows, place, strict=True)))
+            values[(channel, *place)] = reduce([float(x[(channel, *tap)]) for tap in taps])
+    return _filled(values)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def maxunpool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """From the values and the pool's input; its output is not needed. A later value replaces an earlier."""
+    values, _, before = xs
+    out = np.zeros(before.shape)
+    for channel, *place in np.ndindex(values.shape):
+        best: tuple[float, tuple[int, ...]] = (-math.inf, ())
+        for tap in np.ndindex(*(int(w.kernel_size) for w in layer.pool.windows)):
+            at = tuple(
+                int(p * w.stride + t * w.dilation - w.before)
+                for p, t, w in zip(place, tap, layer.pool.windows, strict=True)
+            )
+            if all(0 <= a < n for a, n in zip(at, before.shape[1:], strict=True)):
+                best = max(best, (float(before[(channel, *at)]), at), key=lambda pair: pair[0])
+        if best[1]:
+            out[(channel, *best[1])] = values[(channel, *place)]
+    return out
+
+
+# --- One value at a time ----------------------------------------------------------------------------
+
+
+def each_value(function: Callable[[Any, float], float]) -> Callable[..., Array]:
+    def apply(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+        return np.array([function(layer, float(v)) for v in xs[0].flat]).reshape(xs[0].shape)
+
+    return apply
+
+
+def _elu(x: float, alpha: float) -> float:
+    return x if x > 0 else alpha * (math.exp(x) - 1)
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def _gelu(layer: Any, x: float) -> float:
+    if layer.approximate == "tanh":
+        return x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return x / 2 * (1 + math.erf(x / math.sqrt(2)))
+
+
+def _relu6(x: float) -> float:
+    return min(max(x, 0.0), 6.0)
+
+
+def prelu(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), slopes = xs, weights["weight"]
+    out = x.copy()
+    for at in np.ndindex(x.shape):
+        if x[at] <= 0:
+            out[at] = x[at] * slopes[at[0] if len(slopes) > 1 else 0]
+    return out
+
+
+def axis_of(dim: str, x: Array) -> int:
+    names = {2: ["length"], 3: ["height", "width"], 4: ["depth", "height", "width"]}
+    return ["channels", *names.get(x.ndim, [])].index(dim)
+
+
+def softmax(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    def one(values: Array) -> Array:
+        total = math.fsum(math.exp(v) for v in values)
+        return np.array([math.exp(v) / total for v in values])
+
+    return np.apply_along_axis(one, axis_of(layer.dim, xs[0]), xs[0])
+
+
+def nothing(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return xs[0]
+
+
+# --- Normalisation ----------------------------------------------------------------------------------
+
+
+def _standard(values: Array, eps: float) -> Array:
+    mean = _mean(list(values.flat))
+    variance = _mean([(v - mean) ** 2 for v in values.flat])
+    return np.array([(v - mean) / math.sqrt(variance + eps) for v in values.flat]).reshape(values.shape)
+
+
+def _scaled(out: Array, weights: Weights) -> Array:
+    """A scale and a shift for each channel."""
+    if "weight" in weights:
+        out = np.stack([one * scale for one, scale in zip(out, weights["weight"], strict=True)])
+    return _biased(out, weights)
+
+
+def bn(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), eps = xs, float(layer.eps)
+    out = np.stack(
+        [
+            (one - mean) / math.sqrt(variance + eps)
+            for one, mean, variance in zip(x, weights["running_mean"], weights["running_var"], strict=True)
+        ]
+    )
+    return _scaled(out, weights)
+
+
+def bn_of_batch(layer: Any, batch: Array, weights: Weights) -> Array:
+    """As in training: with the mean and the variance of each channel over the batch."""
+    out = np.stack([_standard(batch[:, c], float(layer.eps)) for c in range(batch.shape[1])], axis=1)
+    return np.stack([_scaled(sample, weights) for sample in out])
+
+
+def lrn(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), out = xs, np.empty(xs[0].shape)
+    for c, *place in np.ndindex(x.shape):
+        near = range(c - layer.size // 2, c + (layer.size - 1) // 2 + 1)
+        total = math.fsum(x[(j, *place)] ** 2 for j in near if 0 <= j < x.shape[0])
+        base = float(layer.k) + float(layer.alpha) / layer.size * total
+        out[(c, *place)] = x[(c, *place)] / base ** float(layer.beta)
+    return out
+
+
+def layer_norm(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), eps = xs, float(layer.eps)
+    if layer.dim == "all":
+        out = _standard(x, eps)
+        out = out * weights["weight"] if "weight" in weights else out
+        return out + weights["bias"] if "bias" in weights else out
+    out = np.empty(x.shape)
+    for place in np.ndindex(x.shape[1:]):
+        out[(slice(None), *place)] = _standard(x[(slice(None), *place)], eps)
+    return _scaled(out, weights)
+
+
+def group_norm(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    groups = getattr(layer, "num_groups", xs[0].shape[0])
+    parts = np.split(xs[0], groups)
+    return _scaled(np.concatenate([_standard(part, float(layer.eps)) for part in parts]), weights)
+
+
+def grn(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,) = xs
+    norms = [math.sqrt(math.fsum(v * v for v in one.flat)) for one in x]
+    relative = [norm / (_mean(norms) + float(layer.eps)) for norm in norms]
+    rows = zip(x, relative, weights["weight"], weights["bias"], strict=True)
+    return np.stack([gamma * (one * n) + beta + one for one, n, gamma, beta in rows])
+
+
+def layer_scale(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return np.stack([one * factor for one, factor in zip(xs[0], weights["weight"], strict=True)])
+
+
+# --- Places -----------------------------------------------------------------------------------------
+
+
+def upsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """Nearest: the value at `floor(o·step)`. Bilinear: values weigh `1 - distance`, and the map goes on
+    behind its edges with the values at its edges."""
+    (x,) = xs
+    rank = x.ndim - 1
+    steps, sizes = [], []
+    for axis, n in enumerate(x.shape[1:]):
+        if layer.size is not None:
+            sizes.append(oracle.each(layer.size, rank)[axis])
+            steps.append(Fraction(n, sizes[-1]))
+        else:
+            steps.append(1 / Fraction(oracle.each(layer.scale_factor, rank)[axis]))
+            sizes.append(math.floor(n / steps[-1]))
+    out = np.zeros((x.shape[0], *sizes))
+    for c, *place in np.ndindex(out.shape):
+        parts: list[list[tuple[int, float]]] = []
+        for o, step, n in zip(place, steps, x.shape[1:], strict=True):
+            if layer.mode == "nearest":
+                parts.append([(min(math.floor(o * step), n - 1), 1.0)])
+                continue
+            at = (o + Fraction(1, 2)) * step - Fraction(1, 2)
+            near = range(math.floor(at) - 1, math.floor(at) + 3)
+            hats = [(j, 1 - abs(at - j)) for j in near]
+            parts.append([(min(max(j, 0), n - 1), float(hat)) for j, hat in hats if hat > 0])
+        for taps in itertools.product(*parts):
+            source = (c, *(j for j, _ in taps))
+            out[(c, *place)] += x[source] * math.prod(share for _, share in taps)
+    return out
+
+
+def _moved(x: Array, ends: Sequence[tuple[int, int]]) -> Array:
+    """Zeros before and behind each axis, or values cut off."""
+    out = np.zeros([n + b + a for n, (b, a) in zip(x.shape, ends, strict=True)])
+    for at in np.ndindex(out.shape):
+        source = tuple(a - b for a, (b, _) in zip(at, ends, strict=True))
+        if all(0 <= s < n for s, n in zip(source, x.shape, strict=True)):
+            out[at] = x[source]
+    return out
+
+
+def pad(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), ends = xs, [(0, 0)] * xs[0].ndim
+    if layer.dim is not None:
+        ends[axis_of(layer.dim, x)] = layer.padding
+    else:
+        for axis, entry in enumerate(oracle.each(layer.padding, x.ndim - 1), start=1):
+            ends[axis] = entry if isinstance(entry, tuple) else (entry, entry)
+    return _moved(x, ends)
+
+
+def crop(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), ends = xs, [(0, 0)]
+    for n, want in zip(x.shape[1:], oracle.each(layer.size, x.ndim - 1), strict=True):
+        before = after = 0
+        while n - before - after > want:  # one row after the other, the last ones first
+            if after > before:
+                before += 1
+            else:
+                after += 1
+        ends.append((-before, -after))
+    return _moved(x, ends)
+
+
+def slice_(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return np.take(xs[0], range(layer.start, layer.end), axis=axis_of(layer.dim, xs[0]))
+
+
+def _in_order(x: Array, shape: tuple[int, ...]) -> Array:
+    values = iter([float(x[at]) for at in itertools.product(*map(range, x.shape))])
+    return np.fromiter(values, float).reshape(shape)
+
+
+def permute(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,) = xs
+    out = np.empty([x.shape[axis] for axis in layer.dims])
+    for at in np.ndindex(out.shape):
+        source = [0] * x.ndim
+        for to, axis in enumerate(layer.dims):
+            source[axis] = at[to]
+        out[at] = x[tuple(source)]
+    return out
+
+
+def channel_shuffle(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """The first channels of all groups, then the second ones, and so on."""
+    (x,) = xs
+    size = x.shape[0] // layer.groups
+    return np.stack([x[g * size + i] for i in range(size) for g in range(layer.groups)])
+
+
+# --- Joins ------------------------------------------------------------------------------------------
+
+
+def concat(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    axis = axis_of(layer.dim, xs[0])
+    slices = [np.take(x, i, axis=axis) for x in xs for i in range(x.shape[axis])]
+    return np.stack(slices, axis=axis)
+
+
+def add(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return _filled({at: math.fsum(float(x[at]) for x in xs) for at in np.ndindex(xs[0].shape)})
+
+
+def sub(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return _filled({at: float(xs[0][at]) - float(xs[1][at]) for at in np.ndindex(xs[0].shape)})
+
+
+def mul(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    shape = [max(sizes) for sizes in zip(*(x.shape for x in xs), strict=True)]
+    out = np.empty(shape)
+    for at in np.ndindex(*shape):
+        one = [x[tuple(a if n > 1 else 0 for a, n in zip(at, x.shape, strict=True))] for x in xs]
+        out[at] = math.prod(map(float, one))
+    return out
+
+
+BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
+    "abs": each_value(lambda layer, x: x if x > 0 else -x),
+    "adaptive_avgpool": lambda layer, xs, weights: _adaptive(xs[0], layer.output_size, _mean),
+    "adaptive_maxpool": lambda layer, xs, weights: _adaptive(xs[0], layer.output_size, max),
+    "add": add,
+    "avgpool": avgpool,
+    "bn": bn,
+    "channel_shuffle": channel_shuffle,
+    "concat": concat,
+    "conv": conv,
+    "conv_transpose": conv_transpose,
+    "crop": crop,
+    "depthwise": depthwise,
+    "drop_path": nothing,
+    "dropout": nothing,
+    "elu": each_value(lambda layer, x: _elu(x, float(layer.alpha))),
+    "fc": fc,
+    "flatten": lambda layer, xs, weights: _in_order(xs[0], (-1,)),
+    "gelu": each_value(_gelu),
+    "global_avgpool": lambda layer, xs, weights: _adaptive(xs[0], 1, _mean),
+    "global_maxpool": lambda layer, xs, weights: _adaptive(xs[0], 1, max),
+    "grn": grn,
+    "group_norm": group_norm,
+    "hardsigmoid": each_value(lambda layer, x: _relu6(x + 3) / 6),
+    "hardswish": each_value(lambda layer, x: x * _relu6(x + 3) / 6),
+    "instance_norm": group_norm,  # every channel is a group
+    "layer_norm": layer_norm,
+    "layer_scale": layer_scale,
+    "leaky_relu": each_value(lambda layer, x: x if x > 0 else float(layer.negative_slope) * x),
+    "local": local,
+    "lppool": lppool,
+    "lrn": lrn,
+    "maxpool": maxpool,
+    "maxunpool": maxunpool,
+    "mul": mul,
+    "pad": pad,
+    "permute": permute,
+    "pointwise": pointwise,
+    "prelu": prelu,
+    "rbf": rbf,
+    "relu": each_value(lambda layer, x: max(x, 0.0)),
+    "relu6": each_value(lambda layer, x: _relu6(x)),
+    "reshape": lambda layer, xs, weights: _in_order(xs[0], layer.shape),
+    "selu": each_value(lambda layer, x: 1.0507009873554805 * _elu(x, 1.6732632423543772)),
+    "sigmoid": each_value(lambda layer, x: _sigmoid(x)),
+    "silu": each_value(lambda layer, x: x * _sigmoid(x)),
+    "slice": slice_,
+    "softmax": softmax,
+    "sub": sub,
+    "subsample": subsample,
+    "tanh": each_value(lambda layer, x: math.tanh(x)),
+    "upsample": upsample,
+}
