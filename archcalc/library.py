@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.language.elaborate import elaborate
+from archcalc.language.elaborate import constant, elaborate
 from archcalc.language.loader import Module, load_file, load_text
 from archcalc.language.syntax import Net, Variant
 from archcalc.network import Network
@@ -121,6 +121,43 @@ def find(net: str) -> Spec:
     return Spec(_choose(module, path_text, name), module, path.stem)
 
 
+def split_overrides(net: str) -> tuple[str, dict[str, Any]]:
+    """A `NET` with overrides of its own, `mobilenet_v1?width=0.5&resolution=160`, taken apart.
+
+    Raises `ArchError` for what is no `name=value`.
+
+    >>> split_overrides("mobilenet_v1?resolution=160")
+    ('mobilenet_v1', {'resolution': 160})
+    """
+    name, question, rest = net.partition("?")
+    overrides: dict[str, Any] = {}
+    for text in rest.split("&") if question else []:
+        parameter, equals, value = text.partition("=")
+        if not equals or not parameter:
+            raise error(f"`{net}`: `{text}` sets nothing", help=f"write `{name}?width=0.5&classes=10`")
+        if parameter in overrides:
+            raise error(f"`{net}` sets `{parameter}` twice")
+        overrides[parameter] = constant(value, f"{name}?{parameter}")
+    return name, overrides
+
+
+def open_network(
+    net: str,
+    overrides: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+) -> tuple[Spec, Network]:
+    """The spec and the network that a `NET` means: a name or a path, with overrides or without.
+
+    Raises `ArchError`.
+    """
+    name, own = split_overrides(net)
+    twice = own.keys() & (overrides or {}).keys()
+    if twice:
+        raise error(f"`{min(twice)}` is set twice")
+    spec = find(name)
+    return spec, elaborate(spec.net, {**own, **_exact(overrides)}, inputs)
+
+
 def _choose(module: Module, shown: str, name: str) -> Net | Variant:
     nets = module.nets
     if name:
@@ -145,7 +182,7 @@ def load(
     *,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Network:
-    """Load a network by its shipped name, from a file, or as `path:net`.
+    """Load a network by its shipped name, from a file, as `path:net`, each also with `?name=value`.
 
     `overrides` are values for its parameters: numbers (a float counts as the decimal it prints as),
     booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names. Raises `ArchError`.
@@ -154,7 +191,7 @@ def load(
     >>> load("mobilenet_v1", {"width": 0.5}).name
     'mobilenet_v1'
     """
-    return elaborate(find(net).net, _exact(overrides), inputs)
+    return open_network(net, overrides, inputs)[1]
 
 
 def loads(

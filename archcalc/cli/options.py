@@ -64,11 +64,9 @@ Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used 
 
 def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> tuple[Spec, Network]:
     """The network that a `NET` argument, `--set` and `--input` mean."""
-    from archcalc.language.elaborate import elaborate
-    from archcalc.library import find
+    from archcalc.library import open_network
 
-    spec = find(net)
-    return spec, elaborate(spec.net, overrides(sets or []), input_shapes(inputs or []))
+    return open_network(net, overrides(sets or []), input_shapes(inputs or []))
 
 
 def load_profile(

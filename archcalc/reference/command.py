@@ -17,8 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from archcalc import output as out
-from archcalc.language.elaborate import elaborate
-from archcalc.library import Spec, find, shipped
+from archcalc.library import find, open_network, shipped, split_overrides
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.reference.execute import Run, execute
@@ -256,7 +255,7 @@ def verify_and_print(
         raise error("name networks, or say `--all`", help="`archcalc verify vgg16`")
     names = [spec.name for spec in shipped()] if all_ else list(nets)
     for name in names:
-        find(name)
+        find(split_overrides(name)[0])
     outcomes = []
     with _bar(len(names), "Verifying") as advance:
         for outcome in _map(names, full, seed, jobs):
@@ -284,10 +283,9 @@ def _map(names: Sequence[str], full: bool, seed: int, jobs: int) -> Any:
 def prove(task: tuple[str, bool, int]) -> Outcome:
     """Prove one network, at a smaller input if it is large and that is possible."""
     name, full, seed = task
-    spec = find(name)
-    network = elaborate(spec.net)
+    _, network = open_network(name)
     if not full:
-        network = _scaled_down(spec, network)
+        network = _scaled_down(name, network)
     inputs = ", ".join(format_shape(node.shape) for node in network.inputs.values())
     try:
         return Outcome(name, inputs, verify(network, seed=seed))
@@ -295,16 +293,16 @@ def prove(task: tuple[str, bool, int]) -> Outcome:
         return Outcome(name, inputs, problem=str(problem))
 
 
-def _scaled_down(spec: Spec, network: Network) -> Network:
+def _scaled_down(name: str, network: Network) -> Network:
     """The network with its maps shrunk by halves until it is small, as far as it still can be made."""
     while analyze(network).totals.macs > SMALL:
         shapes = {name: node.shape for name, node in network.inputs.items()}
         smaller = {
-            name: (shape[0], *(max(min(n, SMALLEST), n * 3 // 4) for n in shape[1:]))
-            for name, shape in shapes.items()
+            source: (shape[0], *(max(min(n, SMALLEST), n * 3 // 4) for n in shape[1:]))
+            for source, shape in shapes.items()
         }
         try:
-            candidate = elaborate(spec.net, None, smaller)
+            _, candidate = open_network(name, None, smaller)
         except ArchError:
             break
         if smaller == shapes or analyze(candidate).totals.macs == analyze(network).totals.macs:

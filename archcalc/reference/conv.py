@@ -95,9 +95,8 @@ def dense(x: Array, weight: Array, geometry: Geometry, bias: Array | None = None
     s_h, s_w = geometry.stride
     o_h, o_w = geometry.counts
     x = padded(x, geometry.ends)
-    if (k_h, k_w) == (1, 1):
-        if (s_h, s_w) != (1, 1):
-            x = x[:, : (o_h - 1) * s_h + 1 : s_h, : (o_w - 1) * s_w + 1 : s_w]
+    if (k_h, k_w) == (1, 1) and (s_h, s_w) != (1, 1):
+        x = x[:, : (o_h - 1) * s_h + 1 : s_h, : (o_w - 1) * s_w + 1 : s_w]
     out = np.empty((x.shape[0], o_h, o_w, out_channels), np.result_type(x, weight))
     if (k_h, k_w) == (1, 1):
         matrix = weight.reshape(channels, out_channels)
