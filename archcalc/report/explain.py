@@ -162,6 +162,8 @@ def _field(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
     if not isinstance(windows, tuple) or len(node.inputs) != 1 or not field.stride:
         return lines
     before = profile.entries[node.inputs[0].index].field
+    if before.turns or field.turns:  # sizes take turns there, and no one line adds up to the largest
+        return lines
     names = SYMBOLS[len(windows)]
     for axis, (letter, window) in enumerate(zip(names, windows, strict=True)):
         if window.transposed or not before.stride:
