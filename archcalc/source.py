@@ -22,7 +22,7 @@ MAX_REPORTED = 20
 MAX_MATCHED = 100
 """Longer names are not compared with known ones."""
 
-MAX_CANDIDATES = 2_000
+MAX_CANDIDATES = 1_000
 """Of more known names, the first ones are compared."""
 
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder, OpenGroup
-from archcalc.language.limits import MAX_CALLS, MAX_STEPS, VALUES_A_STEP
+from archcalc.language.limits import MAX_CALLS, MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
 from archcalc.language.parser import parse_value
 from archcalc.language.resolve import (
     LOCAL,
@@ -239,6 +239,7 @@ class Elaborator:
             try:
                 current = execute[type(statement)](statement, env, current)
             except Failed:
+                self.steps += STEPS_A_MISTAKE
                 self.forget(statement, env)
                 if not (isinstance(statement, Flow) and statement.binds in ("let", "output", "aux")):
                     current = FAILED

@@ -42,9 +42,11 @@ MAX_PATH = 500
 """Characters of a node's path."""
 
 MAX_STEPS = 300_000
-"""Statements and calls that one net may run; long expressions and lists count as several."""
+"""Statements and calls that one net may run; mistakes, long expressions and lists count as several."""
 
-TOKENS_A_STEP = 16
+STEPS_A_MISTAKE = 5
+
+TOKENS_A_STEP = 8
 """As many words and symbols of an expression are a step more."""
 
 VALUES_A_STEP = 16

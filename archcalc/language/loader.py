@@ -11,7 +11,7 @@ from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.parser import parse
 from archcalc.language.resolve import Resolver
 from archcalc.language.syntax import Definition, Import, Net, Variant
-from archcalc.source import ArchError, Diagnostic, Note, Source, Span, error, near_miss
+from archcalc.source import MAX_REPORTED, ArchError, Diagnostic, Note, Source, Span, error, near_miss
 
 
 class Module(Struct, eq=False):
@@ -60,6 +60,8 @@ class _Loader:
         self.loading: dict[str, str] = {}
         """The names that people know the open files by, by the resolved path, outermost first."""
         self.bytes_left = MAX_FILE_BYTES
+        self.problems = 0
+        """What is wrong with the files read so far; when no more would be shown, no more are read."""
 
     def load(self, path: Path, shown: str, asked: Span | None) -> Module | None:
         """The module of a file; `None` if what is wrong with it has been reported."""
@@ -95,6 +97,9 @@ class _Loader:
         broken = False
         for item in file.items:
             if isinstance(item, Import):
+                if self.problems + len(placed) >= MAX_REPORTED:
+                    lost.update(name for name, _ in item.names)
+                    continue
                 try:
                     module = self.load(*self.locate(source, item))
                     problems = [] if module is None else self.take(module, item, imported)
@@ -111,6 +116,7 @@ class _Loader:
             placed += [(problem.span, problem) for problem in resolver.problems]
         if placed or broken:
             placed.sort(key=lambda item: item[0].start if item[0] is not None else 0)
+            self.problems += len(placed)
             raise ArchError([problem for _, problem in placed])
         return Module(source, file.doc, {definition.name: definition for definition in definitions})
 

@@ -364,13 +364,16 @@ class Parser:
                 break
             first = self.at
             self.misclosed = None
+            if len(items) >= MAX_DEFINITIONS:
+                message = f"a file has more than {MAX_DEFINITIONS:,} definitions"
+                self.problems.append(Diagnostic(message, self._span(self.token)))
+                self.whole = False
+                break
             try:
                 item = self.import_() if self.kind == "from" else self.define(items)
                 if self.kind not in ("NEWLINE", "END"):
                     self._fail_behind(item)
                 items.append(item)
-                if len(items) == MAX_DEFINITIONS:
-                    self.fail(f"at most {MAX_DEFINITIONS:,} definitions")
             except _Mistake as mistake:
                 self.recover_definition(mistake, first)
         if not items and not self.problems:
@@ -536,7 +539,7 @@ class Parser:
         elif self.kind != "END":
             notes.append(Note(f"`{self.kind}` begins a definition here", self._span(self.token)))
         problem = Diagnostic("a `{` is not closed", self._span(opening), notes=tuple(notes), help="add a `}`")
-        raise _Unclosed(problem)
+        raise _Unclosed(problem if self.whole else None)
 
     def statement(self) -> Statement:
         """statement = [ NAME ":" | NAME "=" | ( "output" | "aux" ) NAME "=" ] chain

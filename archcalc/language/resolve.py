@@ -287,14 +287,14 @@ class Resolver:
                 continue
             if not name:
                 if index >= len(names):
-                    notes = _signature(origin)
+                    notes = self.signature(origin)
                     self.error(
                         f"`{variant.base}` has {_count(len(names), 'parameter')}", arg.span, notes=notes
                     )
                     continue
                 name = names[index]
             if name not in names:
-                notes = _signature(origin)
+                notes = self.signature(origin)
                 help = self.near_miss(name, names)
                 self.error(f"`{variant.base}` has no parameter `{name}`", arg.span, notes=notes, help=help)
             elif name in given:
@@ -362,15 +362,23 @@ class Resolver:
         """The known names that are like `name`; only for diagnostics that will be seen."""
         return near_miss(name, known) if len(self.problems) + len(self.missed) < MAX_REPORTED else ""
 
-    def miss(self, name: str, span: Span, what: str, candidates: Collection[str]) -> None:
-        """Note that a name has no meaning where it is read. Why, shows at the end of the definition."""
+    def miss(self, name: str, span: Span, what: str, candidates: Collection[str] | None = None) -> None:
+        """Note that a name has no meaning where it is read. Why, shows at the end of the definition.
+
+        `candidates` are what it may have meant, if not any name at all.
+        """
         if name in self.missed or name in self.lost:
+            return
+        if len(self.missed) + len(self.problems) >= MAX_REPORTED:
+            self.missed[name] = (span, what, "")
             return
         plain = name.lower().replace("_", "").removesuffix("layer")
         if plain[-2:] in ("1d", "2d", "3d"):
             plain = plain[:-2]
         known = _ELSEWHERE.get(plain) or next((kind for kind in KINDS if kind.replace("_", "") == plain), "")
-        help = f"write `{known}`" if known else _LITERALS.get(name) or self.near_miss(name, candidates)
+        help = f"write `{known}`" if known else _LITERALS.get(name, "")
+        if not help:
+            help = self.near_miss(name, self.all_names() if candidates is None else candidates)
         if not help and what == "layer or block":
             help = f"define it above, as a `block {name}`"
         self.missed[name] = (span, what, help)
@@ -590,7 +598,7 @@ class Resolver:
             self.expr(arg.value)
         if not what:
             what = "name" if ref.args is None else "layer, block or function"
-        self.miss(ref.name, ref.name_span, what, self.all_names())
+        self.miss(ref.name, ref.name_span, what)
         return ANY
 
     def known(self, name: str) -> bool:
@@ -814,14 +822,29 @@ class Resolver:
             listed = " and ".join(f"`{name}`" for name in missing)
             texts = [arg.span.text for arg in args] + [f"{name}=..." for name in missing]
             help = "" if len("".join(texts)) > 80 else f"write `{ref.name}({', '.join(texts)})`"
-            self.error(f"`{ref.name}` needs {listed}", ref.name_span, notes=_signature(callee), help=help)
+            self.error(f"`{ref.name}` needs {listed}", ref.name_span, notes=self.signature(callee), help=help)
         ref.slots = tuple(slots)
         return placed
+
+    def signature(self, callee: Definition | type[Layer] | None) -> list[Note]:
+        """How something is called, and where it is defined; only for diagnostics that will be seen."""
+        if len(self.problems) >= MAX_REPORTED:
+            return []
+        if callee is None:
+            return [Note("it is called as in `input(3x224x224)`")]
+        if isinstance(callee, Definition):
+            arguments = [f"{p.name}={_short(p.default)}" if p.default else p.name for p in callee.params]
+            return [Note(f"`{_call(callee.name, arguments)}` is defined here", callee.name_span)]
+        arguments = ["..."] if callee.is_join else []
+        for parameter in callee.parameters:
+            default = "..." if parameter.default is None else format_argument(parameter.default)
+            arguments.append(parameter.name if parameter.required else f"{parameter.name}={default}")
+        return [Note(f"its arguments are `{_call(callee.kind, arguments)}`")]
 
     def no_such_argument(
         self, ref: Ref, arg: Arg, names: tuple[str, ...], callee: Definition | type[Layer] | None
     ) -> None:
-        notes = _signature(callee) if names else []
+        notes = self.signature(callee) if names else []
         if isinstance(callee, type) and self.adds_layers(arg.value):
             text = arg.value.span.text
             other = text if len(text) < 30 and "\n" not in text else "..."
@@ -864,20 +887,6 @@ def help_for_join(name: str, args: Sequence[Arg]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def _signature(callee: Definition | type[Layer] | None) -> list[Note]:
-    """How something is called, and where it is defined."""
-    if callee is None:
-        return [Note("it is called as in `input(3x224x224)`")]
-    if isinstance(callee, Definition):
-        arguments = [f"{p.name}={_short(p.default)}" if p.default else p.name for p in callee.params]
-        return [Note(f"`{_call(callee.name, arguments)}` is defined here", callee.name_span)]
-    arguments = ["..."] if callee.is_join else []
-    for parameter in callee.parameters:
-        default = "..." if parameter.default is None else format_argument(parameter.default)
-        arguments.append(parameter.name if parameter.required else f"{parameter.name}={default}")
-    return [Note(f"its arguments are `{_call(callee.kind, arguments)}`")]
 
 
 def _call(name: str, arguments: list[str]) -> str:
