@@ -307,6 +307,7 @@ def test_any_arguments(kind: str) -> None:
 
 # --- The ways to compute a convolution --------------------------------------------------------------
 
+BY_TAPS = "depthwise_sum"
 LAYOUTS = [
     # what chooses the way, and the way
     ("1x1", make("conv", 5, 1), (4, 9, 10), ""),
@@ -323,7 +324,7 @@ LAYOUTS = [
     ("high kernel, few channels", make("conv", 3, (5, 4), padding="same"), (15, 6, 12), "_by_row_blocks"),
     ("groups", make("conv", 6, (2, 3), (1, 2), padding=1, groups=3), (6, 9, 10), "_by_row_blocks"),
     ("groups, narrow", make("conv", 4, (2, 3), padding=1, groups=2), (32, 5, 6), "_by_kernel_rows"),
-    ("groups of one", make("conv", 6, (4, 5), (1, 2), "same", groups=6), (6, 9, 10), "depthwise_sum"),
+    ("groups of one", make("conv", 6, (4, 5), (1, 2), "same", groups=6), (6, 9, 10), BY_TAPS),
     ("groups of one, doubled", make("conv", 6, (4, 5), (1, 2), groups=3), (3, 9, 10), "_by_row_blocks"),
     ("a row", make("conv", 3, 4, 2, ((1, 3),), 2), (4, 20), "_by_row_blocks"),
     ("a short row", make("conv", 3, 4, padding="same"), (16, 7), "_by_kernel_rows"),
@@ -333,9 +334,12 @@ LAYOUTS = [
     ("planes, 1x1x1", make("conv", 2, 1, (2, 1, 3)), (3, 5, 4, 7), "_by_planes"),
     ("planes, groups", make("conv", 4, (2, 1, 3), groups=2), (4, 4, 5, 6), "_by_planes"),
     ("connections", make("conv", 2, 3, connections=((0, 5), (1, 2, 3))), (6, 9, 10), "_by_row_blocks"),
-    ("depthwise", make("depthwise", (4, 5), (1, 2), ((0, 1), (2, 0)), multiplier=2), (4, 9, 10), "depthwise_sum"),
-    ("depthwise row", make("depthwise", 3, 2, 1, 2), (5, 12), "depthwise_sum"),
-    ("depthwise planes", make("depthwise", (2, 3, 1), (1, 2, 3), 1), (3, 4, 5, 6), "depthwise_sum"),
+    ("doubled", make("depthwise", (4, 5), (1, 2), ((0, 1), (2, 0)), multiplier=2), (4, 9, 10), BY_TAPS),
+    ("depthwise, strided", make("depthwise", (4, 3), (3, 2), ((0, 1), (2, 0)), (1, 2)), (4, 9, 9), BY_TAPS),
+    ("depthwise, strided, doubled", make("depthwise", 3, 2, multiplier=2), (4, 9, 10), BY_TAPS),
+    ("depthwise, deep", make("depthwise", (2, 3), 1, 1), (256, 4, 3), BY_TAPS),
+    ("depthwise row", make("depthwise", 3, 2, 1, 2), (5, 12), BY_TAPS),
+    ("depthwise planes", make("depthwise", (2, 3, 1), (1, 2, 3), 1), (3, 4, 5, 6), BY_TAPS),
 ]  # fmt: skip
 
 
@@ -348,7 +352,7 @@ def test_ways_of_convolution(
     layer: Layer, shape: Shape, way: str, block_bytes: int, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = set()
-    for name in ("_by_row_blocks", "_by_kernel_rows", "_by_planes", "depthwise_sum"):
+    for name in ("_by_row_blocks", "_by_kernel_rows", "_by_planes", BY_TAPS):
 
         def spy(*args: Any, name: str = name, really: Any = getattr(conv_kernels, name)) -> Any:
             taken.add(name)

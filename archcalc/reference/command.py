@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,10 @@ from archcalc.profile import analyze
 from archcalc.reference.execute import Run, execute
 from archcalc.reference.kernel import Array
 from archcalc.reference.verify import Proof, Verdict, verify
-from archcalc.reference.weights import load_weights, read_arrays
+from archcalc.reference.weights import MAX_BYTES, load_weights, read_array, read_arrays
 from archcalc.report.numbers import byte_size, grouped
 from archcalc.shape import Shape, format_shape
 from archcalc.source import ArchError, error, near_miss
-
-MAX_BYTES = 8 * 2**30
-"""A run that needs more is refused before anything is allocated."""
 
 SMALL = 1_000_000_000
 """Multiply-adds up to which a network is proved at its declared input size."""
@@ -55,10 +53,15 @@ def run_and_print(
     heads: bool,
 ) -> None:
     """Run a network as the command line asks for it; print a line a layer, and the totals."""
-    files = {name: value for name, value in map(_named, given) if _is_file(value)}
+    named = [pair for pair in map(_named, given) if _is_file(pair[1])]
+    files = dict(named)
+    if len(files) < len(named):
+        raise error("`--input` gives an input twice", help="of several inputs one by name, `left=x.npy`")
     network = load([text for text in given if not _is_file(_named(text)[1])])
     if output is not None and output.suffix != ".npz":
         raise error(f"`{output}` does not end in `.npz`", help="tensors are written as an `.npz` archive")
+    if output is not None and not output.parent.is_dir():
+        raise error(f"`{output}` cannot be written: there is no folder `{output.parent}`")
     _refuse_too_large(network, batch, dtype, heads)
     arrays = {name: _read_input(network, name, Path(file), batch) for name, file in files.items()}
     if arrays and len(arrays) < len(network.inputs):
@@ -118,7 +121,7 @@ def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
         array = _read_image(path, shape)
     if array.shape == shape:
         array = array[None]
-    if array.shape[0] == 1 and batch > 1:
+    if array.ndim and array.shape[0] == 1 and batch > 1:
         array = np.repeat(array, batch, axis=0)
     return array
 
@@ -131,15 +134,7 @@ def _read_array(path: Path, name: str) -> Array:
         if len(arrays) == 1:
             return next(iter(arrays.values()))
         raise error(f"`{path}` has no array `{name}`", help=f"it has {', '.join(sorted(arrays)[:8])}")
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise error(f"there is no file `{path}`") from None
-    except (OSError, ValueError, EOFError) as problem:
-        raise error(f"`{path}` is not a readable array file: {problem}") from None
-    if not isinstance(array, np.ndarray):
-        raise error(f"`{path}` is an archive; name it `.npz`")
-    return array
+    return read_array(path)
 
 
 def _read_image(path: Path, shape: Shape) -> Array:
@@ -170,8 +165,14 @@ def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **{name: np.ascontiguousarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
+        # not `np.savez`, for which a tensor must not be called `file`
+        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
         Path(temporary).replace(path)
         temporary = None
     except OSError as problem:

@@ -13,7 +13,7 @@ from archcalc.layers.pool import MaxUnpool
 from archcalc.network import Network, Node
 from archcalc.reference.kernel import KERNELS, Array, Call
 from archcalc.reference.reshape import channels_first, channels_last
-from archcalc.reference.weights import Weights, calibrate, checked, random_weights
+from archcalc.reference.weights import Weights, calibrate, checked, given_weights, random_weights
 from archcalc.shape import Shape, format_shape
 from archcalc.source import ArchError, Diagnostic, error
 
@@ -98,13 +98,19 @@ def execute(
     dtype = np.dtype(dtype)
     tensors = given_inputs(network, inputs, batch, seed, dtype, finite)
     drawn = weights is None
-    weights = weights if weights is not None else random_weights(network, seed, dtype, heads)
-    kept = {network[name].index: name for name in keep}
+    if weights is None:
+        weights = random_weights(network, seed, dtype, heads)
+    else:
+        weights = given_weights(network, weights, dtype, heads)
     nodes = [node for node in network.nodes if heads or not node.training]
-    results = {node.index: name for name, node in network.outputs.items()}
+    results = {name: network[name] for name in keep}
+    for name, node in results.items():
+        if node.training and not heads:
+            raise error(f"`{name}` belongs to a head for training", help="run with the heads")
+    results |= network.outputs
     if heads:
-        results |= {node.index: name for name, node in network.heads.items()}
-    uses = _uses(nodes, {*kept, *results})
+        results |= network.heads
+    uses = _uses(nodes, {node.index for node in results.values()})
     random = np.random.default_rng(seed + 1)
     alive: dict[int, Array] = {}
     held = peak = 0
@@ -118,7 +124,7 @@ def execute(
             calibrate(arrays, reads[0])
         start = time.perf_counter()
         if node.is_input:
-            out = tensors[node.name]
+            out = tensors.pop(node.name)
         else:
             spare = None
             if inspect is None and uses[node.inputs[0].index] == 1 and not node.inputs[0].is_input:
@@ -140,15 +146,15 @@ def execute(
                 gone = alive.pop(source.index)
                 if not any(gone is other for other in alive.values()):
                     held -= gone.nbytes
+                del gone
         step = Step(node, shape, seconds, out.nbytes, held)
         steps.append(step)
         if watch is not None:
             watch(step)
         if inspect is not None:
             inspect(step, reads, arrays, out)
-    named = {}
-    for index, name in [*kept.items(), *results.items()]:
-        named[name] = channels_first(alive[index])
+        del reads, out  # what nothing needs any more is freed before the next layer runs
+    named = {name: channels_first(alive[node.index]) for name, node in results.items()}
     total = sum(a.nbytes for arrays in weights.values() for a in arrays.values())
     return Run(named, steps, peak, total)
 

@@ -7,8 +7,8 @@ a fully connected layer's `(N_in, N_out)`.
 from __future__ import annotations
 
 import math
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,14 @@ import numpy as np
 from archcalc.layers.base import Weight
 from archcalc.network import Network, Node
 from archcalc.reference.kernel import Array
-from archcalc.source import error, near_miss
+from archcalc.source import ArchError, error, near_miss
 
 Weights = dict[str, dict[str, Array]]
 """Arrays by the path of the node that owns them, and by their name in the layer."""
+
+
+MAX_BYTES = 8 * 2**30
+"""An archive that unpacks to more is not read."""
 
 
 def owners(network: Network, heads: bool = False) -> list[Node]:
@@ -111,6 +115,32 @@ def load_weights(network: Network, path: Path, dtype: Any = np.float32, heads: b
     return weights
 
 
+def given_weights(
+    network: Network, weights: Mapping[str, Mapping[str, Array]], dtype: Any, heads: bool = False
+) -> Weights:
+    """Arrays given by node and name, as a dtype. Raises `ArchError` for a missing or a wrong one."""
+    known = {node.name: node for node in owners(network, heads=True)}
+    for path in weights:
+        if path not in known:
+            help = near_miss(path, known)
+            raise error(f"there are weights for `{path}`, and `{network.name}` has no such layer", help=help)
+    found: Weights = {}
+    for node in owners(network, heads):
+        arrays = weights.get(node.name, {})
+        found[node.name] = {}
+        for weight in node.facts.weights:
+            name = f"{node.name}.{weight.name}"
+            if weight.name not in arrays:
+                raise error(f"there is no array `{name}` among the weights", node.span)
+            found[node.name][weight.name] = checked(
+                np.asarray(arrays[weight.name]), weight.shape, dtype, f"`{name}`", finite=False
+            )
+        extra = sorted(set(arrays) - set(found[node.name]))
+        if extra:
+            raise error(f"`{node.name}` has no array `{extra[0]}`", node.span)
+    return found
+
+
 def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite: bool = True) -> Array:
     """An array of (finite) numbers of a shape, as a dtype. Raises `ArchError`."""
     if array.dtype.kind not in "fiub":
@@ -118,7 +148,8 @@ def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite:
     if array.shape != shape:
         have, want = ("x".join(map(str, s)) or "a single number" for s in (array.shape, shape))
         raise error(f"{what} is {have}, but {want} is needed")
-    array = array.astype(dtype, copy=False)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        array = array.astype(dtype, copy=False)
     if finite and not np.isfinite(array).all():
         raise error(f"{what} has values that are not finite numbers")
     return array
@@ -126,17 +157,47 @@ def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite:
 
 def read_arrays(path: Path) -> dict[str, Array]:
     """The arrays of an `.npz` or `.safetensors` file. Nothing is ever unpickled. Raises `ArchError`."""
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    with _reading(path):
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise error(f"`{path}` holds one array, not named arrays", help="save an `.npz` archive")
+        with archive:
+            size = sum(member.file_size for member in archive.zip.infolist())
+            if size > MAX_BYTES:
+                raise error(f"`{path}` unpacks to {size:,} bytes, over the limit of {MAX_BYTES:,}")
+            arrays = {name: archive[name] for name in archive.files}
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise error(f"`{path}` is not a readable array file: `{name}` in it is no array")
+    return arrays
+
+
+def read_array(path: Path) -> Array:
+    """The array of an `.npy` file. Nothing is ever unpickled. Raises `ArchError`."""
+    with _reading(path):
+        array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise error(f"`{path}` is an archive of several arrays", help="name it `.npz`")
+    return array
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """A damaged file makes NumPy raise what its parts raise: of zip, of zlib, of Python's tokens."""
     try:
-        if path.suffix == ".safetensors":
-            return _safetensors(path)
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise error(f"`{path}` holds one array, not named arrays", help="save an `.npz` archive")
-            return {name: archive[name] for name in archive.files}
+        yield
+    except ArchError:
+        raise
     except FileNotFoundError:
         raise error(f"there is no file `{path}`") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as problem:
-        raise error(f"`{path}` is not a readable array file: {problem}") from None
+    except MemoryError:
+        raise error(f"`{path}` is not a readable array file: it is said to be larger than memory") from None
+    except Exception as problem:
+        reason = next(iter(str(problem).splitlines()), "") or type(problem).__name__
+        raise error(f"`{path}` is not a readable array file: {reason[:200]}") from None
 
 
 def _safetensors(path: Path) -> dict[str, Array]:
@@ -146,12 +207,8 @@ def _safetensors(path: Path) -> dict[str, Array]:
         raise error(
             "reading `.safetensors` needs the package safetensors", help="pip install 'archcalc[weights]'"
         ) from None
-    try:
+    with _reading(path):
         loaded: dict[str, Array] = load_file(path)
-    except FileNotFoundError:
-        raise
-    except Exception as problem:  # the library raises an exception type of its own
-        raise error(f"`{path}` is not a safetensors file: {problem}") from None
     return loaded
 
 
