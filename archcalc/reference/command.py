@@ -69,11 +69,17 @@ def run_and_print(
         raise error(f"the input `{missing}` is not given", help=f"add `--input {missing}=FILE`")
     loaded = load_weights(network, weights, dtype, heads) if weights is not None else None
     layers = [node for node in network.nodes if heads or not node.training]
-    with _bar(len(layers), f"Running {network.name}") as advance:
-        run = execute(
-            network, arrays or None, loaded, keep=keep, batch=batch, seed=seed, dtype=dtype,
-            train=train, heads=heads, watch=lambda step: advance(),
-        )  # fmt: skip
+    try:
+        with _bar(len(layers), f"Running {network.name}") as advance:
+            run = execute(
+                network, arrays or None, loaded, keep=keep, batch=batch, seed=seed, dtype=dtype,
+                train=train, heads=heads, watch=lambda step: advance(),
+            )  # fmt: skip
+    except MemoryError:
+        raise error(
+            f"a run of `{network.name}` with a batch of {batch:,} does not fit in memory",
+            help="use a smaller batch or a smaller input",
+        ) from None
     if output is not None:
         write_arrays(run.outputs, output)
     _print_run(network, run, batch, dtype)
@@ -93,7 +99,7 @@ def _refuse_too_large(network: Network, batch: int, dtype: str, heads: bool) -> 
     totals = analyze(network, dtype=dtype, heads=heads).totals
     size = np.dtype(dtype).itemsize
     widest = max(_values(node.shape) + sum(_values(s.shape) for s in node.inputs) for node in network.nodes)
-    needed = totals.param_bytes + totals.buffers * size + 2 * widest * size * batch
+    needed = totals.param_bytes + totals.buffers * size + widest * size * batch
     if needed > MAX_BYTES:
         raise error(
             f"a run of `{network.name}` with a batch of {batch:,} needs at least {byte_size(needed)}, "
@@ -155,9 +161,10 @@ def _read_image(path: Path, shape: Shape) -> Array:
         raise error(f"there is no file `{path}`") from None
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as problem:
         raise error(f"`{path}` is not a picture that can be read: {problem}") from None
-    values = np.asarray(resized, np.float32).reshape(shape[1], shape[2], shape[0]) / 255
-    values = (values - values.mean()) / (values.std() or 1)
-    return np.moveaxis(values, -1, 0)
+    values = np.asarray(resized, np.float64).reshape(shape[1], shape[2], shape[0]) / 255
+    spread = values.std() if np.ptp(values) else 1  # of one colour, the deviation is rounding alone
+    normal: Array = ((values - values.mean()) / spread).astype(np.float32)
+    return np.moveaxis(normal, -1, 0)
 
 
 def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:

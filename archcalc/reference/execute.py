@@ -121,7 +121,8 @@ def execute(
             arrays = weights[(node.shares or node).name]
         reads = [alive[source.index] for source in _reads(node)]
         if drawn and "running_mean" in arrays:
-            calibrate(arrays, reads[0])
+            with np.errstate(over="ignore", invalid="ignore"):
+                calibrate(arrays, reads[0])
         start = time.perf_counter()
         if node.is_input:
             out = tensors.pop(node.name)
@@ -169,7 +170,7 @@ def given_inputs(
 ) -> dict[str, Array]:
     """The inputs as arrays, channels last; drawn at random if none are given. Raises `ArchError`."""
     declared = network.inputs
-    if isinstance(inputs, np.ndarray):
+    if inputs is not None and not isinstance(inputs, Mapping):
         if len(declared) != 1:
             names = ", ".join(f"`{name}`" for name in declared)
             raise error(f"`{network.name}` has several inputs", help=f"give arrays by name: {names}")
