@@ -1,0 +1,111 @@
+"""Networks against one another, as data: totals, stages, kinds, what differs, and what that comes to.
+
+Reads profiles only. How it is shown is the business of `report/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from msgspec import Struct
+
+from archcalc.comparison.account import Line, account
+from archcalc.comparison.matching import Matching, match
+from archcalc.comparison.parts import Amounts, Part, by_kind, by_stage
+from archcalc.profile import Profile, Totals
+from archcalc.source import error
+
+__all__ = ["Amounts", "Comparison", "Figure", "Line", "Part", "Subject", "Total", "compare"]
+
+
+class Subject(Struct, frozen=True, eq=False):
+    """A network that is compared: the name it is shown under, and its figures."""
+
+    name: str
+    profile: Profile
+    reference: str = ""
+
+
+class Figure(Struct, frozen=True):
+    """A value against that of the first network, `base`."""
+
+    value: int
+    base: int
+
+    @property
+    def difference(self) -> int:
+        return self.value - self.base
+
+    @property
+    def ratio(self) -> Fraction | None:
+        """The value over the base, exactly; none over nothing."""
+        return Fraction(self.value, self.base) if self.base else None
+
+    @property
+    def factor(self) -> Fraction:
+        """How many times more or fewer: at least 1, and 0 where one of the two is nothing."""
+        if not self.value or not self.base:
+            return Fraction(int(self.value == self.base))
+        return Fraction(max(self.value, self.base), min(self.value, self.base))
+
+
+class Total(Struct, frozen=True):
+    """A quantity of whole networks, the first one's against itself."""
+
+    quantity: str
+    figures: tuple[Figure, ...]
+
+    @property
+    def rank(self) -> tuple[bool, Fraction]:
+        """Sorts the largest factor first; then what one network lacks, then what all have alike."""
+        differs = any(figure.difference for figure in self.figures)
+        return not differs, -max(figure.factor for figure in self.figures)
+
+
+class Comparison(Struct, frozen=True, eq=False):
+    """All of it. `matching` and `account` are there for two networks only.
+
+    The lines of the account add up to the difference of the totals, exactly, whatever the networks are.
+    """
+
+    subjects: tuple[Subject, ...]
+    totals: tuple[Total, ...]
+    stages: tuple[Part, ...]
+    kinds: tuple[Part, ...]
+    matching: Matching | None = None
+    account: tuple[Line, ...] = ()
+
+    @property
+    def identical(self) -> bool:
+        """Two networks without any difference, in layers, connections or figures."""
+        return self.matching is not None and self.matching.identical and not self.account
+
+
+def compare(subjects: Sequence[Subject]) -> Comparison:
+    """Compare networks, each against the first. Raises `ArchError` for fewer than two.
+
+    >>> from archcalc import analyze, load
+    >>> vgg, resnet = (Subject(name, analyze(load(name))) for name in ("vgg16", "resnet50"))
+    >>> {t.quantity: t.figures[1].difference for t in compare([vgg, resnet]).totals}["params"]
+    -112800512
+    """
+    if len(subjects) < 2:
+        raise error("a comparison needs two networks or more", help="name another network")
+    profiles = [subject.profile for subject in subjects]
+    stages, kinds = by_stage(profiles), by_kind(profiles)
+    matching = None
+    lines: list[Line] = []
+    if len(profiles) == 2:
+        before, after = profiles
+        matching = match(before, after)
+        lines = account(before, after, matching, stages)
+    return Comparison(tuple(subjects), _totals(profiles), tuple(stages), tuple(kinds), matching, tuple(lines))
+
+
+def _totals(profiles: Sequence[Profile]) -> tuple[Total, ...]:
+    totals = []
+    for name in Totals.__struct_fields__:
+        values = [int(getattr(profile.totals, name)) for profile in profiles]
+        totals.append(Total(name, tuple(Figure(value, values[0]) for value in values)))
+    return tuple(sorted(totals, key=lambda total: total.rank))

@@ -1,0 +1,141 @@
+"""Where the difference between two networks comes from, in lines that add up to it exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import groupby
+
+from msgspec import Struct
+
+from archcalc.comparison.matching import Matching, Pair
+from archcalc.comparison.parts import Amounts, Part, amounts
+from archcalc.network import Node
+from archcalc.profile import Profile
+
+MAX_LINES = 20
+"""Of more lines, those that matter least are summed in one."""
+
+SIGNED = ("params", "macs", "activations")
+"""A block is one line if none of these grows in one of its layers and shrinks in another."""
+
+
+class Line(Struct, frozen=True):
+    """A layer, a block or a stage, and what it adds to the difference.
+
+    `added`, `removed` and `changed` count its layers; `affected` those that are the same, but work on
+    another shape. A line for what was left over has no name, and says how many lines it stands for.
+    """
+
+    name: str
+    difference: Amounts
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    affected: int = 0
+    lines: int = 1
+
+
+def account(before: Profile, after: Profile, matching: Matching, stages: Sequence[Part]) -> list[Line]:
+    """The account of a difference: by block where the layers have counterparts, else by stage.
+
+    Blocks stand in the order of the network. What makes no difference has no line.
+    """
+    if not matching.alike:
+        lines = []
+        for stage in stages:
+            old, new = stage.amounts
+            lines.append(Line(stage.name, new - old, added=new.layers, removed=old.layers))
+        return [line for line in lines if line.difference]
+    leaves = [leaf for pair in matching.pairs if (leaf := _leaf(pair, before, after)) is not None]
+    return _shortened(_rolled_up(leaves, 0))
+
+
+def _leaf(pair: Pair, before: Profile, after: Profile) -> Line | None:
+    difference = _amounts(pair.after, after) - _amounts(pair.before, before)
+    if not difference:
+        return None
+    if pair.before is None:
+        return Line(pair.name, difference, added=1)
+    if pair.after is None:
+        return Line(pair.name, difference, removed=1)
+    changed = int(bool(pair.changes))
+    return Line(pair.name, difference, changed=changed, affected=1 - changed)
+
+
+def _amounts(node: Node | None, profile: Profile) -> Amounts:
+    if node is None or node.is_input:
+        return Amounts()
+    return amounts([profile.entries[node.index]])
+
+
+def _sum(name: str, lines: Sequence[Line], count: int = 1) -> Line:
+    return Line(
+        name,
+        sum((line.difference for line in lines), Amounts()),
+        sum(line.added for line in lines),
+        sum(line.removed for line in lines),
+        sum(line.changed for line in lines),
+        sum(line.affected for line in lines),
+        count,
+    )
+
+
+def _rolled_up(leaves: Sequence[Line], depth: int) -> list[Line]:
+    """One line for each block at this depth whose layers agree, and for each part of the others."""
+    lines: list[Line] = []
+    for _, members in groupby(_gathered(leaves, depth), key=_prefix(depth)):
+        block = list(members)
+        names = [line.name.split("/") for line in block]
+        common = _common(names)
+        if len(block) == 1 or len(common) <= depth or min(map(len, names)) <= depth + 1:
+            lines += block
+        elif _agree(block):
+            lines.append(_sum("/".join(common), block))
+        else:
+            lines += _rolled_up(block, depth + 1)
+    return lines
+
+
+def _prefix(depth: int) -> Callable[[Line], tuple[str, ...]]:
+    return lambda line: tuple(line.name.split("/", depth + 1)[: depth + 1])
+
+
+def _gathered(leaves: Sequence[Line], depth: int) -> list[Line]:
+    """The leaves with those of one block next to one another, in the order the blocks begin."""
+    prefix = _prefix(depth)
+    first: dict[tuple[str, ...], int] = {}
+    for index, line in enumerate(leaves):
+        first.setdefault(prefix(line), index)
+    return sorted(leaves, key=lambda line: first[prefix(line)])
+
+
+def _common(names: Sequence[Sequence[str]]) -> list[str]:
+    common: list[str] = []
+    for parts in zip(*names, strict=False):
+        if len(set(parts)) > 1:
+            break
+        common.append(parts[0])
+    return common
+
+
+def _agree(lines: Sequence[Line]) -> bool:
+    for name in SIGNED:
+        values = [getattr(line.difference, name) for line in lines]
+        if min(values) < 0 < max(values):
+            return False
+    return True
+
+
+def _shortened(lines: list[Line]) -> list[Line]:
+    if len(lines) <= MAX_LINES:
+        return lines
+    sizes = {n: sum(abs(getattr(line.difference, n)) for line in lines) for n in SIGNED}
+
+    def weight(index: int) -> Fraction:
+        difference = lines[index].difference
+        return max(Fraction(abs(getattr(difference, n)), sizes[n] or 1) for n in SIGNED)
+
+    ranked = sorted(range(len(lines)), key=weight, reverse=True)
+    kept, rest = sorted(ranked[: MAX_LINES - 1]), ranked[MAX_LINES - 1 :]
+    return [*(lines[index] for index in kept), _sum("", [lines[index] for index in rest], len(rest))]

@@ -1,0 +1,273 @@
+"""Which layer of a network is which in another version of it.
+
+The layers stand in topological order, so that versions are aligned like two texts: what stands alike in
+both (path, layer and the layers it reads) is found by difflib, and the gaps between are aligned for the
+best score. networkx has graph edit distance too, which is exact and takes exponential time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from difflib import SequenceMatcher
+
+from msgspec import Struct
+
+from archcalc.layers.base import format_argument
+from archcalc.network import Node
+from archcalc.profile import Profile
+
+MAX_CELLS = 500_000
+"""Larger gaps are aligned by equal layers only."""
+
+
+class Change(Struct, frozen=True):
+    """An argument that differs, or `layer`, `inputs`, or `parameters of` which layer."""
+
+    argument: str
+    before: str
+    after: str
+
+
+class Pair(Struct, frozen=True, eq=False):
+    """A layer of the first network and its counterpart in the second; one of them if it has none."""
+
+    before: Node | None
+    after: Node | None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def name(self) -> str:
+        node = self.after or self.before
+        assert node is not None
+        return node.name
+
+    @property
+    def moved(self) -> bool:
+        return self.before is not None and self.after is not None and self.before.name != self.after.name
+
+
+class Matching(Struct, frozen=True, eq=False):
+    """Every layer and input of both networks, in one order.
+
+    `alike` says whether they are versions of one network: at least half the layers with multiply-adds
+    of the smaller one have a counterpart under the same path or with the same arguments.
+    """
+
+    pairs: tuple[Pair, ...]
+    alike: bool
+
+    @property
+    def added(self) -> list[Node]:
+        return [pair.after for pair in self.pairs if pair.before is None and pair.after is not None]
+
+    @property
+    def removed(self) -> list[Node]:
+        return [pair.before for pair in self.pairs if pair.after is None and pair.before is not None]
+
+    @property
+    def changed(self) -> list[Pair]:
+        return [pair for pair in self.pairs if pair.changes]
+
+    @property
+    def moved(self) -> list[Pair]:
+        return [pair for pair in self.pairs if pair.moved]
+
+    @property
+    def identical(self) -> bool:
+        return not any(
+            pair.changes or pair.moved or pair.before is None or pair.after is None for pair in self.pairs
+        )
+
+
+def match(before: Profile, after: Profile) -> Matching:
+    """Pair the layers of two networks.
+
+    >>> from archcalc import analyze, load
+    >>> paper, v15 = (analyze(load(name)) for name in ("resnet50", "resnet50_v1_5"))
+    >>> [change.argument for change in match(paper, v15).changed[0].changes]
+    ['stride']
+    """
+    old, new = _nodes(before), _nodes(after)
+    found = _aligned(old, new)
+    _by_path(old, new, found)
+    by_old = {old[i].index: new[j] for i, j in found.items()}
+    by_new = {new[j].index: old[i] for i, j in found.items()}
+    reach = _reach(old, by_old), _reach(new, by_new)
+    placed: list[tuple[tuple[int, int], Pair]] = []
+    last = -1
+    for i, node in enumerate(old):
+        if i in found:
+            last = found[i]
+        else:
+            placed.append(((last, 1 + i), Pair(node, None)))
+    for j, node in enumerate(new):
+        partner = by_new.get(node.index)
+        changes = _changes(partner, node, by_old, by_new, reach) if partner is not None else ()
+        placed.append(((j, 0), Pair(partner, node, changes)))
+    placed.sort(key=lambda item: item[0])
+    return Matching(tuple(pair for _, pair in placed), _alike(old, new, by_old))
+
+
+def _nodes(profile: Profile) -> list[Node]:
+    return [entry.node for entry in profile.entries.values() if profile.heads or not entry.node.training]
+
+
+def _alike(old: Sequence[Node], new: Sequence[Node], by_old: dict[int, Node]) -> bool:
+    def heavy(nodes: Sequence[Node]) -> list[Node]:
+        return [node for node in nodes if any(name == "macs" for name, _ in node.facts.operations)]
+
+    size = min(len(heavy(old)), len(heavy(new)))
+    same = 0
+    for node in heavy(old):
+        partner = by_old.get(node.index)
+        same += partner is not None and (partner.name == node.name or partner.layer == node.layer)
+    return 2 * same >= size
+
+
+# --- Alignment --------------------------------------------------------------------------------------
+
+
+def _aligned(old: Sequence[Node], new: Sequence[Node]) -> dict[int, int]:
+    """Positions in `old` and their counterparts in `new`, in order."""
+    matcher = SequenceMatcher(None, list(map(_signature, old)), list(map(_signature, new)), autojunk=False)
+    found: dict[int, int] = {}
+    i = j = 0
+    for block in matcher.get_matching_blocks():
+        _fill_gap(old, new, range(i, block.a), range(j, block.b), found)
+        for k in range(block.size):
+            found[block.a + k] = block.b + k
+        i, j = block.a + block.size, block.b + block.size
+    return found
+
+
+def _signature(node: Node) -> Hashable:
+    return node.name, node.layer, *(source.layer for source in node.inputs)
+
+
+def _fill_gap(
+    old: Sequence[Node], new: Sequence[Node], rows: range, columns: range, found: dict[int, int]
+) -> None:
+    if not rows or not columns:
+        return
+    if len(rows) * len(columns) > MAX_CELLS:
+        here, there = ([nodes[k].layer for k in gap] for nodes, gap in ((old, rows), (new, columns)))
+        for block in SequenceMatcher(None, here, there, autojunk=False).get_matching_blocks():
+            for k in range(block.size):
+                found[rows[block.a + k]] = columns[block.b + k]
+        return
+    # Needleman & Wunsch 1970, with gaps that cost nothing
+    best = [[0] * (len(columns) + 1)]
+    for i in rows:
+        node, above = old[i], best[-1]
+        line = [0]
+        left = 0
+        for at, j in enumerate(columns):
+            score = _likeness(node, new[j])
+            here = above[at] + score if score else 0
+            left = max(left, above[at + 1], here)
+            line.append(left)
+        best.append(line)
+    i, j = len(rows), len(columns)
+    while i and j:
+        if best[i][j] == best[i - 1][j]:
+            i -= 1
+        elif best[i][j] == best[i][j - 1]:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            found[rows[i]] = columns[j]
+
+
+def _likeness(one: Node, other: Node) -> int:
+    """How well a layer does for a counterpart of another; 0 if it cannot be one."""
+    mine, yours = one.layer, other.layer
+    if mine.family != yours.family:
+        return 0
+    if mine != yours:
+        score = 3 if mine.kind == yours.kind else 1
+    else:  # in a wider version, the layers of one stage equal those of the next, on other shapes
+        score = 8 if one.shape == other.shape else 5
+    if one.name == other.name:
+        score += 3
+    if one.facts.weights:  # a layer with weights says more than the relu behind it
+        score *= 2
+    return score
+
+
+def _by_path(old: Sequence[Node], new: Sequence[Node], found: dict[int, int]) -> None:
+    """Pair what is left over with what has its path and kind, as branches that changed places."""
+    taken = set(found.values())
+    left = {(node.name, node.kind): j for j, node in enumerate(new) if j not in taken}
+    for i, node in enumerate(old):
+        if i not in found and (node.name, node.kind) in left:
+            found[i] = left[node.name, node.kind]
+
+
+# --- Changes ----------------------------------------------------------------------------------------
+
+
+Partners = dict[int, Node]
+"""Counterparts in the other network, by the index of the node."""
+
+Reach = dict[int, frozenset[int]]
+"""The nearest nodes with a counterpart that lead to a node, or the node itself, by indices."""
+
+
+def _reach(nodes: Sequence[Node], partners: Partners) -> Reach:
+    seen: Reach = {}
+    for node in nodes:
+        if node.index in partners:
+            seen[node.index] = frozenset((node.index,))
+        else:
+            seen[node.index] = _union(node.inputs, seen)
+    return seen
+
+
+def _union(nodes: Sequence[Node], reach: Reach) -> frozenset[int]:
+    return frozenset().union(*(reach[node.index] for node in nodes))
+
+
+def _rewired(
+    before: Node, after: Node, by_old: Partners, by_new: Partners, reach: tuple[Reach, Reach]
+) -> bool:
+    """Do two counterparts read something else? What was added or removed in between does not count."""
+    mine = [by_old[node.index].index for node in before.inputs if node.index in by_old]
+    yours = [node.index for node in after.inputs if node.index in by_new]
+    if len(mine) == len(before.inputs) and len(yours) == len(after.inputs):
+        return mine != yours
+    old, new = _union(before.inputs, reach[0]), _union(after.inputs, reach[1])
+    return not (new.issuperset(mine) and old.issuperset(by_new[index].index for index in yours))
+
+
+def _changes(
+    before: Node, after: Node, by_old: Partners, by_new: Partners, reach: tuple[Reach, Reach]
+) -> tuple[Change, ...]:
+    changes = []
+    old, new = before.layer, after.layer
+    if old.kind != new.kind:
+        changes.append(Change("layer", str(old), str(new)))
+    elif old != new:
+        for name in old.__struct_fields__:
+            mine, yours = getattr(old, name), getattr(new, name)
+            if mine != yours:
+                changes.append(Change(name, format_argument(mine), format_argument(yours)))
+    if _rewired(before, after, by_old, by_new, reach):
+        changes.append(Change("inputs", _names(before), _names(after)))
+    if _owner(before, by_old) is not _owner(after, {}):
+        changes.append(Change("parameters of", _sharing(before), _sharing(after)))
+    return tuple(changes)
+
+
+def _owner(node: Node, partners: Partners) -> Node | None:
+    """The node whose parameters are shared, in terms of the other network."""
+    if node.shares is None:
+        return None
+    return partners.get(node.shares.index, node.shares)
+
+
+def _names(node: Node) -> str:
+    return ", ".join(source.name for source in node.inputs)
+
+
+def _sharing(node: Node) -> str:
+    return node.shares.name if node.shares is not None else "its own"

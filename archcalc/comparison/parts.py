@@ -1,0 +1,188 @@
+"""Networks taken apart so that different families line up: by resolution, and by kind of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+
+from msgspec import Struct
+
+from archcalc.layers.base import Reach
+from archcalc.network import Node
+from archcalc.profile import LayerProfile, Profile
+
+HEAD = "head"
+"""The stage behind global pooling or `flatten`, where nothing has a place any more."""
+
+Scale = tuple[Fraction, ...]
+"""The step between neighbours along each axis, in values of the input."""
+
+
+class Amounts(Struct, frozen=True):
+    """What some layers come to; or, where some are taken from others, what they differ by."""
+
+    layers: int = 0
+    params: int = 0
+    buffers: int = 0
+    weights: int = 0
+    macs: int = 0
+    flops: int = 0
+    activations: int = 0
+
+    def __add__(self, other: Amounts) -> Amounts:
+        return Amounts(*(getattr(self, name) + getattr(other, name) for name in AMOUNTS))
+
+    def __sub__(self, other: Amounts) -> Amounts:
+        return Amounts(*(getattr(self, name) - getattr(other, name) for name in AMOUNTS))
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, name) for name in AMOUNTS)
+
+
+AMOUNTS = Amounts.__struct_fields__
+
+
+def amounts(layers: Iterable[LayerProfile]) -> Amounts:
+    """The sums of some layers; shared parameters count where they came first, so that parts add up."""
+    number = params = buffers = weights = macs = flops = activations = 0
+    for layer in layers:
+        own = layer.own
+        number += 1
+        params += own.params
+        buffers += own.buffers
+        weights += own.weights
+        macs += own.macs
+        flops += own.flops
+        activations += own.activations
+    return Amounts(number, params, buffers, weights, macs, flops, activations)
+
+
+class Part(Struct, frozen=True):
+    """A stage or a kind: what it comes to in each of the networks."""
+
+    name: str
+    amounts: tuple[Amounts, ...]
+
+
+def by_stage(profiles: Sequence[Profile]) -> list[Part]:
+    """The stages of networks, the finest resolution first and the head last.
+
+    A stage is named by the resolution of its layers' outputs in terms of the input's: `1/4`.
+    """
+    steps: dict[str, tuple[bool, Scale]] = {}
+
+    def place(profile: Profile) -> Callable[[Node], str]:
+        found = scales(profile)
+
+        def name(node: Node) -> str:
+            scale = found[node.index]
+            label = HEAD if scale is None else _label(scale)
+            steps.setdefault(label, (scale is None, scale or ()))
+            return label
+
+        return name
+
+    parts = _parts(profiles, place)
+    return sorted(parts, key=lambda part: steps[part.name])
+
+
+def by_kind(profiles: Sequence[Profile]) -> list[Part]:
+    """The kinds of layers in networks: convolutions by their sort, others by their family."""
+    order = ("conv", "grouped conv", "depthwise", "pointwise", "conv_transpose", "local", "fc")
+    parts = _parts(profiles, lambda profile: kind_of)
+    rank = {name: index for index, name in enumerate(order)}
+    return sorted(parts, key=lambda part: (rank.get(part.name, len(order)), part.name))
+
+
+def _parts(profiles: Sequence[Profile], place: Callable[[Profile], Callable[[Node], str]]) -> list[Part]:
+    gathered: dict[str, list[list[LayerProfile]]] = {}
+    for index, profile in enumerate(profiles):
+        name = place(profile)
+        for layer in profile.layers:
+            layers = gathered.setdefault(name(layer.node), [[] for _ in profiles])
+            layers[index].append(layer)
+    return [Part(name, tuple(map(amounts, layers))) for name, layers in gathered.items()]
+
+
+def kind_of(node: Node) -> str:
+    """The kind under which a layer is counted; a `conv` of 1x1 is pointwise, one group a channel depthwise.
+
+    >>> from archcalc import load
+    >>> kind_of(load("mobilenet_v1")["separable1/depthwise1"])
+    'depthwise'
+    """
+    layer = node.layer
+    if layer.family == "linear":
+        return layer.kind
+    if layer.family != "conv":
+        return _WORDS.get(layer.family, layer.family)
+    if layer.kind != "conv":
+        return layer.kind
+    groups = int(getattr(layer, "groups", 1))
+    if groups > 1:
+        return "depthwise" if groups == node.inputs[0].shape[0] else "grouped conv"
+    windows = node.facts.windows
+    assert isinstance(windows, tuple)
+    return "pointwise" if all(window.kernel_size == 1 for window in windows) else "conv"
+
+
+_WORDS = {"merge": "join"}
+
+
+def scales(profile: Profile) -> dict[int, Scale | None]:
+    """The scale of every node's output, by the node's index; `None` for what belongs to the head.
+
+    What is computed from a whole map and flows back into one, as the weights of squeeze and excitation
+    do, has the scale of the map it flows into.
+    """
+    found: dict[int, Scale | None] = {}
+    for node in profile.network.nodes:
+        found[node.index] = _scale(node, found)
+    for node in reversed(profile.network.nodes):
+        scale = found[node.index]
+        if scale is not None:
+            for source in node.inputs:
+                if found[source.index] is None:
+                    found[source.index] = scale
+    return found
+
+
+def _scale(node: Node, found: dict[int, Scale | None]) -> Scale | None:
+    sizes, windows = node.shape[1:], node.facts.windows
+    if not sizes:
+        return None
+    if not node.inputs:
+        return (Fraction(1),) * len(sizes)
+    maps = [
+        (scale, source.shape[1:])
+        for source in node.inputs
+        if (scale := found[source.index]) is not None and len(scale) == len(sizes)
+    ]
+    if not maps:  # a map made from a vector is a beginning; one that a global layer left is none
+        is_map = max(sizes) > 1
+        return (Fraction(1),) * len(sizes) if is_map else None
+    if isinstance(windows, tuple):
+        scale, _ = maps[0]
+        return tuple(
+            step / Fraction(window.stride) if window.transposed else step * Fraction(window.stride)
+            for step, window in zip(scale, windows, strict=True)
+        )
+    same = [scale for scale, before in maps if before == sizes]
+    if same:
+        return min(same)
+    if windows is Reach.WHOLE:
+        return None
+    scale, before = maps[0]
+    return tuple(step * n / m for step, n, m in zip(scale, before, sizes, strict=True))
+
+
+def _label(scale: Scale) -> str:
+    return "×".join(map(_step, scale[:1] if len(set(scale)) == 1 else scale))
+
+
+def _step(step: Fraction) -> str:
+    if step.denominator == 1:
+        return f"1/{step}"
+    if step.numerator == 1:
+        return f"{step.denominator}/1"
+    return f"1/{float(step):.3g}"
