@@ -114,6 +114,8 @@ def through(field: Field, windows: Windows) -> Field:
     if field.turns or not all(map(_keeps_order, windows)):
         turns = [_through(turn, window) for turn, window in zip(field.along(), windows, strict=True)]
         return _field(turns)
+    if all(map(_is_trivial, windows)):
+        return field
     sizes: list[int] = []
     strides: list[Length] = []
     paddings: list[int] = []
@@ -123,6 +125,11 @@ def through(field: Field, windows: Windows) -> Field:
         strides.append(step * int(window.stride))
         paddings.append(padding + int(window.before) * step)
     return Field(tuple(sizes), tuple(strides), tuple(paddings))
+
+
+def _is_trivial(window: Window) -> bool:
+    """Is it that of a 1x1 convolution? Its field is that of its input."""
+    return window.kernel_size == 1 == window.stride and window.before == 0 == window.after
 
 
 def _keeps_order(window: Window) -> bool:
@@ -182,6 +189,9 @@ def merged(node: Node, fields: list[Field]) -> tuple[Field, Misalignment | None]
         if all(len(field.size) == len(first.size) for field in fields):
             return Field(tuple(map(max, zip(*(field.size for field in fields), strict=True)))), None
         return GLOBAL, None
+    widest = _widest(fields)
+    if widest is not None:
+        return widest, None
     branches = [field.along() for field in fields]
     misalignment = None
     for branch, source in zip(branches[1:], node.inputs[1:], strict=True):
@@ -191,6 +201,20 @@ def merged(node: Node, fields: list[Field]) -> tuple[Field, Misalignment | None]
             misalignment = Misalignment(node, (node.inputs[0], source), axis, text)
             break
     return _field([_hull(turns) for turns in zip(*branches, strict=True)]), misalignment
+
+
+def _widest(fields: list[Field]) -> Field | None:
+    """The field that holds all others, if they are aligned and one of them does."""
+    first = fields[0]
+    if any(field.turns or field.stride != first.stride for field in fields):
+        return None
+    widest = max(fields, key=lambda field: field.size)
+    for field in fields:
+        axes = zip(field.size, field.padding, widest.size, widest.padding, strict=True)
+        for size, padding, most, before in axes:
+            if 2 * padding - size != 2 * before - most or size > most:
+                return None
+    return widest
 
 
 def _hull(turns: tuple[Turn, ...]) -> Turn | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from sys import intern
 
 from msgspec import Struct
 
@@ -50,6 +49,9 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
+_NAME, _NEWLINE, _SKIP, _SIZE, _NUMBER, _STRING, _SYMBOL = range(1, 8)
+_WORDS = {word: word for word in RESERVED}
+_SYMBOLS = {symbol: symbol for symbol in "-> ** // == != <= >= - + * / % < > = ~ ( ) [ ] { } , :".split()}
 _UNIT = re.compile(r"(?:[KMG]i?B|[KMGT])(?![A-Za-z0-9_])")
 _WORD = re.compile(r"[\w.]*", re.ASCII)
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z_]\w*)", re.ASCII)
@@ -83,23 +85,22 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
             append(token)
             pending, previous, at = -1, "ERROR", token.end
             continue
-        group = found.lastgroup or ""
+        group = found.lastindex or 0
         at, stop = found.span(group)
-        if group == "name":
-            word = found[group]
-            kind = intern(word) if word in RESERVED else "NAME"
+        if group == _NAME:
+            kind = _WORDS.get(found[group], "NAME")
             if stop - at > MAX_NAME:
                 kind = "ERROR"
-        elif group == "symbol":
-            kind = intern(found[group])
-        elif group == "newline" or group == "skip":
-            if pending < 0 and group == "newline":
+        elif group == _SYMBOL:
+            kind = _SYMBOLS[found[group]]
+        elif group == _NEWLINE or group == _SKIP:
+            if pending < 0 and group == _NEWLINE:
                 pending = at
             at = stop
             continue
-        elif group == "number":
+        elif group == _NUMBER:
             kind = "NUMBER"
-        elif group == "string":
+        elif group == _STRING:
             kind = "STRING" if stop - at <= MAX_STRING + 2 else "ERROR"
         else:
             kind = "SIZE"
@@ -107,12 +108,13 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
             if not (brackets and brackets[-1] != "{") and previous != "->" and kind not in ("->", "else"):
                 append(Token("NEWLINE", pending, pending + 1))
             pending = -1
-        if kind in "([{":
-            brackets.append(kind)
-        elif kind in ")]}" and brackets:
-            brackets.pop()
+        if group == _SYMBOL:
+            if kind in "([{":
+                brackets.append(kind)
+            elif kind in ")]}" and brackets:
+                brackets.pop()
         append(Token(kind, at, stop) if kind != "ERROR" else _too_long(source, at, stop, group))
-        if kind == "NUMBER" and stop < end and (text[stop].isalnum() or text[stop] in "_."):
+        if group == _NUMBER and stop < end and (text[stop].isalnum() or text[stop] in "_."):
             unit = _UNIT.match(text, stop)
             if unit is not None:
                 append(Token("UNIT", stop, unit.end()))
@@ -129,8 +131,8 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
     return tokens
 
 
-def _too_long(source: Source, start: int, end: int, what: str) -> Token:
-    limit = MAX_NAME if what == "name" else MAX_STRING
+def _too_long(source: Source, start: int, end: int, group: int) -> Token:
+    what, limit = ("name", MAX_NAME) if group == _NAME else ("string", MAX_STRING)
     problem = Diagnostic(f"a {what} has more than {limit} characters", Span(source, start, end))
     return Token("ERROR", start, end, problem)
 
