@@ -159,7 +159,7 @@ def test_unreadable_file(tmp_path):
 def test_file_too_large(tmp_path):
     path = tmp_path / "main.arch"
     path.write_bytes(b"#" * (MAX_FILE_BYTES + 1))
-    assert shown(path) == "error: `main.arch` has more than 2 MiB"
+    assert shown(path) == f"error: `main.arch` has more than {MAX_FILE_BYTES // 2**20} MiB"
 
 
 def test_many_diagnostics_are_counted(tmp_path):

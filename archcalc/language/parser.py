@@ -299,7 +299,7 @@ class Parser:
             start = tokens[resume].start
             self.reread += len(self.source.text) - start
             tokens[resume:] = tokenize(self.source, start)
-        if self.reread > MAX_FILE_BYTES or len(self.problems) >= MAX_MISTAKES:
+        if self.reread > MAX_FILE_BYTES // 2 or len(self.problems) >= MAX_MISTAKES:
             self.whole = False
             del tokens[resume:]
             tokens.append(Token("END", len(self.source.text), len(self.source.text)))

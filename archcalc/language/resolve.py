@@ -44,6 +44,9 @@ from archcalc.source import MAX_REPORTED, Diagnostic, Note, Span, near_miss
 TENSOR, VALUE, LIST, ANY = "tensor", "value", "list", "any"
 """What is known of an expression: a tensor, a value but no list, a value, or nothing."""
 
+MANY_PROBLEMS = 1_000
+"""After as many, the rest of a file is not looked at."""
+
 
 class Local(Struct, frozen=True):
     """The meaning of a parameter, a label, or a name that `=` or a loop bound."""
@@ -180,7 +183,7 @@ class Resolver:
                 self.places[definition.name] = definition.name_span
                 self.below.pop(definition.name, None)
         for name, (_, span) in self.imported.items():
-            if name not in self.used and name not in self.lost:
+            if name not in self.used and name not in self.lost and not self.has_many_problems():
                 self.error(f"the import `{name}` is never used", span, help="remove it")
 
     def free(self, name: str, span: Span) -> bool:
@@ -219,7 +222,8 @@ class Resolver:
         meant = " ".join(help for _, _, help in self.missed.values())
         for binding in self.ended:
             known = binding.read or f"`{binding.name}`" in meant
-            if not (known or binding.name in self.missed or binding.name in self.lost):
+            unknown = binding.name in self.missed or binding.name in self.lost or self.has_many_problems()
+            if not (known or unknown):
                 self.unused(binding)
         for name, (span, what, help) in self.missed.items():
             self.unknown(name, span, what, help)
@@ -419,7 +423,12 @@ class Resolver:
 
     def statements(self, statements: tuple[Statement, ...]) -> None:
         for statement in statements:
+            if self.has_many_problems():
+                break
             self.statement(statement)
+
+    def has_many_problems(self) -> bool:
+        return len(self.problems) + len(self.missed) > MANY_PROBLEMS
 
     def nested(self, body: Body) -> None:
         self.scopes.append({})
@@ -554,12 +563,16 @@ class Resolver:
                 help=f"choose with a statement: `if {condition} {{ ... }} else {{ ... }}`",
             )
             return ANY
+        if sorts == [ANY, ANY]:
+            return ANY
         return VALUE if sorts == [VALUE, VALUE] else LIST
 
     def binary(self, expr: Binary) -> str:
         sorts = [self.expr(expr.first), *(self.expr(operand) for _, operand in expr.rest)]
         op = expr.rest[0][0]
         if TENSOR not in sorts:
+            if op in ("+", "-", "*") and {*sorts} == {ANY}:
+                return ANY
             return LIST if op == "+" and VALUE not in sorts else VALUE
         join = {"+": "add", "*": "mul", "-": "sub"}.get(op)
         operands = [expr.first.span.text, *(operand.span.text for _, operand in expr.rest)]
