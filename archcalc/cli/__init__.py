@@ -66,7 +66,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app()
+        app(prog_name="archcalc")
     except ArchError as problem:
         print(problem, file=sys.stderr)
         sys.exit(2)
