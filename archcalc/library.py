@@ -15,9 +15,11 @@ from archcalc.language.elaborate import constant, elaborate
 from archcalc.language.loader import Module, load_file, load_text
 from archcalc.language.syntax import Net, Variant
 from archcalc.network import Network
+from archcalc.output import write
 from archcalc.source import error, near_miss
 
 _NET = re.compile(r"^net[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
+_IMPORT = re.compile(r'^from[ \t]+"([^"]+)"', re.MULTILINE)
 _YEAR = re.compile(r"\b(19[5-9]\d|20[0-3]\d)\b")
 
 
@@ -94,6 +96,30 @@ def shipped(family: str = "", search: str = "") -> list[Spec]:
         names = [spec.name for spec in specs]
         raise error(f"no network's name contains `{search}`", help=near_miss(search, names))
     return found
+
+
+def copy_spec(spec: Spec, folder: Path) -> list[Path]:
+    """Copy the file of a spec and the files it imports into a folder; the paths of the copies.
+
+    Raises `ArchError` if one of them is there already, and copies none then.
+    """
+    texts: dict[str, str] = {}
+    _gather(spec.module.source.path, texts)
+    taken = [folder / name for name in texts if (folder / name).exists()]
+    if taken:
+        raise error(f"`{taken[0]}` is there already", help="choose another folder, or remove it")
+    for name, text in texts.items():
+        write(text, folder / name)
+    return [folder / name for name in texts]
+
+
+def _gather(path: Path | None, texts: dict[str, str]) -> None:
+    """The text of a file and of those it imports, by name. Shipped specs lie in one folder."""
+    if path is None or path.name in texts:
+        return
+    texts[path.name] = path.read_text(encoding="utf-8")
+    for name in _IMPORT.findall(texts[path.name]):
+        _gather(path.parent / name, texts)
 
 
 def missing_values(net: Net | Variant) -> list[str]:

@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from archcalc import __version__
+from archcalc.cli.compare import compare
 from archcalc.cli.explain import explain
 from archcalc.cli.list import list_networks
 from archcalc.cli.report import report
 from archcalc.cli.run import run
+from archcalc.cli.spec import spec
 from archcalc.cli.verify import verify
 from archcalc.source import ArchError
 
@@ -26,6 +28,8 @@ app = typer.Typer(
 app.command("list")(list_networks)
 app.command("report")(report)
 app.command("explain")(explain)
+app.command("compare")(compare)
+app.command("spec")(spec)
 app.command("run")(run)
 app.command("verify")(verify)
 
@@ -51,7 +55,9 @@ def archcalc(
 
     `archcalc report vgg16` lists a network layer by layer.
 
-    `archcalc report mine.arch --set width=0.5` reports your own, with a parameter changed.
+    `archcalc spec vgg16 --copy .` copies the text that declares it, for you to change.
+
+    `archcalc report vgg.arch:vgg16 --set classes=10` reports your own, with a parameter set.
 
     `archcalc explain vgg16 stage1/conv2 macs` shows how a figure comes about.
     """
