@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 
 import numpy as np
 from msgspec import Struct
@@ -22,6 +23,12 @@ from archcalc.reference.counting import COUNTED, count_multiplications
 from archcalc.reference.execute import Step, execute, given_inputs
 from archcalc.reference.kernel import Array, Call
 from archcalc.reference.weights import Weights, random_weights
+
+CHEAP = 500_000_000
+"""Multiply-adds up to which receptive fields are cut at several places."""
+
+MOST_CUTS = 12
+"""Places along an axis at which receptive fields are cut, at most."""
 
 
 class Verdict(Struct):
@@ -121,7 +128,8 @@ def _fields(profile: Profile, weights: Weights, seed: int, watch: Callable[[], N
     """NaNs in the input before or behind a place `j`, along each axis in turn.
 
     Of each node the outputs that stay numbers are those whose field does not reach over `j`. The
-    prediction says which.
+    prediction says which. A field that moves by several places shows its ends at some `j` only, so as
+    many neighbouring ones are tried as are cheap.
     """
     network = profile.network
     if len(network.inputs) != 1:
@@ -131,12 +139,13 @@ def _fields(profile: Profile, weights: Weights, seed: int, watch: Callable[[], N
         return Verdict("fields", 0, 0, True, "no spatial axes")
     clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
     found: dict[int, bool] = {}
-    blind: dict[int, Array] | None = None
     remark = ""
+    cheap = max(1, min(MOST_CUTS, CHEAP // max(1, profile.totals.macs)))
     for axis in range(len(source.shape) - 1):
         n = source.shape[axis + 1]
-        j = n // 3
-        for before in (True, False):
+        blind: dict[int, Array] | None = None
+        cuts = range(n // 3, min(n // 2 + 1, n // 3 + cheap))  # far from the ends, where fields are cut off
+        for j, before in product(cuts, (True, False)):
             spoiled = clean_input.copy()
             places = slice(0, j) if before else slice(j + 1, n)
             spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan

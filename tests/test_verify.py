@@ -1,0 +1,390 @@
+"""The proof of a network's figures: it holds where they are right, and fails where one is not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec import structs
+
+import archcalc
+from archcalc.cli import main
+from archcalc.layers import KINDS
+from archcalc.layers.base import facts, term
+from archcalc.reference.counting import COUNTED, count_multiplications
+from archcalc.reference.execute import execute
+from archcalc.reference.kernel import KERNELS, Call
+from archcalc.reference.verify import Proof, verify
+from archcalc.shape import Window
+
+
+def net(body: str) -> archcalc.Network:
+    return archcalc.loads(f"net n {{\n {body}\n}}")
+
+
+def counted(kind: str, *args: Any, shape: tuple[int, ...], **named: Any) -> tuple[int, int]:
+    """Nominal multiplications, and those not made with padding; the slow result agrees with the kernel."""
+    layer = KINDS[kind](*args, **named)
+    random = np.random.default_rng(0)
+    weights = {w.name: random.standard_normal(w.shape) for w in facts(layer, (shape,)).weights}
+    x = np.ascontiguousarray(np.moveaxis(random.standard_normal((2, *shape)), 1, -1))
+    nominal, inside, result = count_multiplications(layer, Call([x], weights))
+    fast = KERNELS[type(layer)](layer, Call([x], weights))
+    np.testing.assert_allclose(result, fast, rtol=1e-10, atol=1e-10 * np.abs(fast).max())
+    return nominal, inside
+
+
+# --- Multiplications, counted by hand ---------------------------------------------------------------
+
+
+def test_every_kind_with_multiplied_weights_is_counted() -> None:
+    assert {kind.kind for kind in COUNTED} == {
+        "conv", "pointwise", "depthwise", "local", "fc", "conv_transpose",
+    }  # fmt: skip
+
+
+BY_HAND = [
+    # 3x3, padding 1 on 4x5: along 4 rows the three taps meet 3, 4 and 3 rows, along 5 columns 4, 5, 4
+    (("conv", 1, 3), {"padding": 1}, (1, 4, 5), 9 * 20, (3 + 4 + 3) * (4 + 5 + 4)),
+    (("conv", 2, 3), {"padding": 1}, (3, 4, 5), 6 * 9 * 20, 6 * 10 * 13),
+    # windows at rows -1 1 3 of 4 (tap 0 misses the first, tap 2 the last), columns -1 1 3 of 5
+    (("conv", 1, 3, 2, 1), {}, (1, 4, 5), 9 * 2 * 3, (1 + 2 + 2) * (2 + 3 + 2)),
+    # nothing before and one row behind, two columns before: rows 0-2 of 4+1, columns -2 to 2 of 2+5
+    (("conv", 1, 3), {"padding": ((0, 1), (2, 0))}, (1, 4, 5), 9 * 3 * 5, (3 + 3 + 2) * (3 + 4 + 5)),
+    # dilated by 2 with padding 2: taps at -2, 0 and 2 of each place
+    (("conv", 1, 3), {"padding": 2, "dilation": 2}, (1, 4, 5), 9 * 20, (2 + 4 + 2) * (3 + 5 + 3)),
+    (("conv", 4, 3), {"padding": 1, "groups": 2}, (6, 4, 5), 3 * 4 * 9 * 20, 3 * 4 * 130),
+    (("conv", 2, 3), {"padding": 1, "connections": ((0, 1), (1,))}, (2, 4, 5), 3 * 9 * 20, 3 * 130),
+    (("depthwise", 3), {"padding": 1, "multiplier": 2}, (3, 4, 5), 6 * 180, 6 * 130),
+    (("pointwise", 7), {}, (3, 4, 5), 21 * 20, 21 * 20),
+    (("local", 2, 3), {"padding": 1}, (3, 4, 5), 6 * 180, 6 * 130),
+    (("conv", 3, 3), {"padding": "same"}, (2, 5), 6 * 3 * 5, 6 * (4 + 5 + 4)),
+    (("conv", 1, 3), {"padding": 1}, (1, 2, 4, 5), 27 * 40, (1 + 2 + 1) * 130),
+    (("fc", 4), {}, (7,), 28, 28),
+    # every input spreads by 3x3; of the 5x6 grown to 6x7, padding cuts the outermost row and column off
+    (("conv_transpose", 1, 3), {"padding": 1}, (1, 4, 5), 9 * 20, (3 + 4 + 3) * (4 + 5 + 4)),
+    (("conv_transpose", 4, 2, 2), {"groups": 2}, (6, 4, 5), 4 * 6 * 2 * 20, 4 * 6 * 2 * 20),
+    # padding alone: a kernel that meets no value is still nominal work
+    (("conv", 1, 1), {"padding": 1}, (1, 1, 1), 9, 1),
+]
+
+
+@pytest.mark.parametrize(("call", "named", "shape", "nominal", "inside"), BY_HAND)
+def test_counts_by_hand(call: Any, named: Any, shape: Any, nominal: int, inside: int) -> None:
+    assert counted(*call, shape=shape, **named) == (nominal, inside)
+
+
+# --- Networks that hold -----------------------------------------------------------------------------
+
+SMALL = {
+    "conv": "input(3x9x10)\n conv(4, 4x5, stride=1x2, padding=[[0, 1], [2, 0]]) -> relu",
+    "groups": "input(4x9x10)\n conv(6, 3, padding=1, groups=2) -> bn -> relu",
+    "dilation": "input(2x15x16)\n conv(3, 3, dilation=3, padding=2) -> conv(2, 2, dilation=1x2)",
+    "connections": "input(3x9x10)\n conv(2, 3, connections=[[0, 2], [1]])",
+    "depthwise": "input(3x9x10)\n depthwise(3, padding=1, multiplier=2) -> relu6 -> pointwise(5)",
+    "local": "input(2x9x10)\n local(3, 3, stride=2, padding=1)",
+    "conv_transpose": "input(3x7x8)\n conv_transpose(4, 4, stride=2, padding=1, groups=1) -> conv(2, 3)",
+    "transposed back": "input(3x11x9)\n conv(4, 3, 2, 1) -> conv_transpose(2, 3, 2, 1, 1x0)",
+    "fc": "input(3x5x6)\n flatten -> fc(7) -> dropout -> fc(2, bias=false) -> softmax",
+    "pools": "input(2x17x18)\n maxpool(3, 2, 1)\n avgpool(2, ceil_mode=true) -> lppool(2, 2) -> subsample(2)",
+    "adaptive": "input(2x17x18)\n adaptive_avgpool(5x4) -> conv(3, 2)",
+    "same": "input(2x9x10)\n conv(3, 4x5, 1x2, \"same\") -> maxpool(2, 2, \"same\")",
+    "a row": "input(4x31)\n conv(3, 4, 2, 1, 2) -> maxpool(2) -> conv_transpose(2, 3, 2)",
+    "planes": "input(2x5x6x7)\n conv(3, 2x3x1, 1x2x1, 1) -> avgpool(1x2x3)",
+    "resized": "input(2x9x10)\n upsample(scale_factor=2) -> conv(1, 3)\n"
+    " upsample(scale_factor=2, mode=\"bilinear\")",
+    "placed": "input(2x9x10)\n pad([[1, 0], [0, 2]]) -> conv(2, 3) -> crop(5x6) -> slice(1, 4, \"height\")",
+    "joined": "input(3x9x10)\n conv(4, 3, padding=1)\n a = conv(4, 5, padding=2)\n b = conv(4, 1)\n"
+    " concat(add(a, b), sub(a, b), identity)",
+    "excited": "input(3x9x10)\n conv(4, 3)\n"
+    " s = global_avgpool -> conv(2, 1) -> relu -> conv(4, 1) -> sigmoid\n"
+    " mul(identity, s) -> layer_scale -> grn",
+    "normalised": "input(4x9x10)\n conv(4, 3) -> lrn(3)\n"
+    " layer_norm(\"channels\") -> group_norm(2) -> instance_norm",
+    "shuffled": "input(4x9x10)\n conv(6, 1, groups=2) -> channel_shuffle(2) -> depthwise(3) -> prelu(6)",
+    "unpooled": "input(2x8x9)\n p: maxpool(2)\n conv(2, 3, padding=1) -> maxunpool(p) -> conv(1, 1)",
+    "rbf": "input(1x8x8)\n conv(2, 3) -> tanh -> flatten -> rbf(3)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_networks_hold(name: str) -> None:
+    network = net(SMALL[name])
+    proof = verify(network)
+    assert [v.figure for v in proof.verdicts] == ["shapes", "params", "macs", "fields", "bytes"]
+    for verdict in proof.verdicts:
+        assert verdict.held, verdict
+        assert verdict.measured == verdict.predicted
+    totals = archcalc.analyze(network).totals
+    figures = {v.figure: v.measured for v in proof.verdicts}
+    assert figures["shapes"] == len(network.nodes)
+    assert (figures["params"], figures["macs"]) == (totals.params, totals.macs)
+    assert proof.without_padding <= totals.macs
+    assert proof.held
+
+
+def test_small_networks_have_all_that_multiplies() -> None:
+    kinds = {node.kind for body in SMALL.values() for node in net(body).nodes}
+    assert {kind.kind for kind in COUNTED} <= kinds
+
+
+def test_shared_weights_are_allocated_once() -> None:
+    twins = archcalc.loads(
+        "shared block tower { conv(2, 3) -> flatten -> fc(3) }\n"
+        "net n {\n a: input(1x5x6)\n b: input(1x5x6)\n sub(a -> tower, b -> tower)\n}"
+    )
+    proof = verify(twins)
+    assert proof.held
+    figures = {v.figure: v for v in proof.verdicts}
+    assert figures["params"].measured == 2 * 9 + 2 + 24 * 3 + 3
+    assert figures["macs"].measured == 2 * (18 * 12 + 72)
+    assert figures["fields"].remark == "several inputs: not measured"
+
+
+def test_steps_are_watched() -> None:
+    steps: list[None] = []
+    verify(net(SMALL["conv"]), watch=lambda: steps.append(None))
+    passes, rest = divmod(len(steps), 3)
+    assert rest == 0
+    assert passes >= 5  # once for the counts, and twice or more along each axis
+
+
+# --- Networks that do not ---------------------------------------------------------------------------
+
+
+def failed(proof: Proof) -> dict[str, str]:
+    return {verdict.figure: verdict.remark for verdict in proof.verdicts if not verdict.held}
+
+
+@pytest.fixture
+def wrong(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Change a fact of a kind. Facts are remembered: forget them before and after."""
+
+    def change(kind: str, fact: str, make: Any) -> None:
+        right = getattr(KINDS[kind], fact)
+        monkeypatch.setattr(KINDS[kind], fact, lambda self, *args: make(right(self, *args)))
+        facts.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    facts.cache_clear()
+
+
+def test_wrong_macs(wrong: Any) -> None:
+    wrong("conv", "operations", lambda right: (("macs", right[0][1] * term(("2", 2))), *right[1:]))
+    proof = verify(net("input(3x9x10)\n conv(4, 3) -> relu"))
+    right = 3 * 4 * 9 * 7 * 8
+    assert failed(proof) == {"macs": f"conv1: predicted {2 * right:,}, counted {right:,}"}
+    assert not proof.held
+
+
+def test_macs_that_cancel_out(wrong: Any) -> None:
+    """A layer too much and a layer too little: the sum is right, the verdict is not."""
+    right = KINDS["pointwise"](2)
+    macs = right.operations(((2, 4, 5),), (2, 4, 5))[0][1]
+    wrong("pointwise", "operations", lambda found: (("macs", macs * term(("2", 2))), *found[1:]))
+    wrong("depthwise", "operations", lambda found: (("macs", term(("n", 2 * 20))), *found[1:]))
+    proof = verify(net("input(2x4x5)\n pointwise(2) -> depthwise(1x2, padding=[[0, 0], [1, 0]])"))
+    assert set(failed(proof)) == {"macs"}
+    verdict = next(v for v in proof.verdicts if v.figure == "macs")
+    assert verdict.predicted == 160 + 40
+    assert verdict.measured == 80 + 80
+
+
+def test_wrong_params(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prediction of 5 values more than the arrays have."""
+    right = archcalc.Profile.total
+
+    def wrong_total(self: archcalc.Profile, *args: Any, **named: Any) -> Any:
+        totals = right(self, *args, **named)
+        return structs.replace(totals, params=totals.params + 5)
+
+    monkeypatch.setattr(archcalc.Profile, "total", wrong_total)
+    proof = verify(net("input(3x9x10)\n conv(4, 3) -> prelu"))
+    assert set(failed(proof)) == {"params"}
+    verdict = next(v for v in proof.verdicts if v.figure == "params")
+    assert (verdict.predicted, verdict.measured) == (3 * 4 * 9 + 4 + 1 + 5, 3 * 4 * 9 + 4 + 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "remark"),
+    [
+        (lambda w: Window(w.kernel_size + 1, w.stride, w.before, w.after, w.dilation), "sees something"),
+        (lambda w: Window(w.kernel_size - 1, w.stride, w.before, w.after, w.dilation), "sees nothing"),
+        (lambda w: Window(w.kernel_size, w.stride + 1, w.before, w.after, w.dilation), "place"),
+        (lambda w: Window(w.kernel_size, w.stride, w.before + 1, w.after, w.dilation), "place"),
+        (lambda w: Window(w.kernel_size, w.stride, w.before, w.after, w.dilation + 1), "place"),
+    ],
+)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_wrong_windows(wrong: Any, change: Any, remark: str, axis: int) -> None:
+    def make(right: tuple[Window, ...]) -> tuple[Window, ...]:
+        return tuple(change(w) if i == axis else w for i, w in enumerate(right))
+
+    # a pool's shape does not ask its windows again once they are changed behind its back
+    sound = net("input(2x19x20)\n relu -> maxpool(5, 2, 1) -> abs")
+    assert verify(sound).held
+    shape = sound["maxpool1"].shape
+    wrong("maxpool", "windows", make)
+    wrong("maxpool", "output_shape", lambda right: shape)
+    proof = verify(net("input(2x19x20)\n relu -> maxpool(5, 2, 1) -> abs"))
+    problems = failed(proof)
+    assert list(problems) == ["fields"]
+    assert problems["fields"].startswith(f"maxpool1, axis {axis}: ")
+    assert remark in problems["fields"]
+    verdict = next(v for v in proof.verdicts if v.figure == "fields")
+    assert verdict.predicted == 4
+    assert verdict.measured == 2  # the pool and what stands behind it are wrong
+
+
+def test_a_kernel_that_computes_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = KERNELS[KINDS["conv"]]
+    monkeypatch.setitem(KERNELS, KINDS["conv"], lambda layer, call: right(layer, call) * 1.01)
+    remark = failed(verify(net("input(3x9x10)\n relu -> conv(4, 3)")))["macs"]
+    assert remark.startswith("conv1: the slow path's result differs by ")
+
+
+# --- Receptive fields -------------------------------------------------------------------------------
+
+
+def test_a_single_column_shows_the_holes_of_dilation() -> None:
+    """A window of 3 taps, 3 apart, sees columns 0, 3 and 6 of its 7: not those between."""
+    network = net("input(1x9x15)\n conv(1, 3, dilation=2x3)")
+    found = {}
+    for column in range(15):
+        x = np.zeros((1, 1, 9, 15), np.float32)
+        x[..., column] = np.nan
+        out = execute(network, x, finite=False).outputs["output"][0, 0]
+        assert out.shape == (5, 9)
+        spoiled = np.isnan(out)
+        assert (spoiled == spoiled[0]).all()
+        found[column] = set(np.flatnonzero(spoiled[0]).tolist())
+    for column, places in found.items():
+        assert places == {p for p in range(9) if column - p in (0, 3, 6)}
+
+
+def test_holes_fill_up_behind_a_second_layer() -> None:
+    """Dilation 2 behind dilation 1 sees without holes; dilation 2 twice sees every other column."""
+    for first, taps in ((1, {0, 1, 2, 3, 4, 5, 6}), (2, {0, 2, 4, 6, 8})):
+        network = net(f"input(1x15)\n conv(1, 3, dilation={first}) -> conv(1, 3, dilation=2)")
+        seen = set()
+        for column in range(15):
+            x = np.zeros((1, 1, 15), np.float32)
+            x[..., column] = np.nan
+            if np.isnan(execute(network, x, finite=False).outputs["output"][0, 0, 0]):
+                seen.add(column)
+        assert seen == taps
+
+
+# --- The command line -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cli(capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    monkeypatch.chdir(tmp_path)
+    Path("nets.arch").write_text(
+        "net one { input(3x9x10) -> conv(4, 3, padding=1) -> bn -> relu }\n"
+        "net two { input(1x4x5) -> conv(1, 3, padding=1, bias=false) }\n"
+        "net big { input(8x640x640) -> conv(64, 3) }\n"
+    )
+
+    def call(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", "120")
+        monkeypatch.setattr(sys, "argv", ["archcalc", "verify", *args])
+        status: Any = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+def test_cli_table(cli: Any) -> None:
+    status, out, err = cli("nets.arch:one", "nets.arch:two", "--jobs", "1")
+    assert (status, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0][:7] == ["Network", "Input", "Shapes", "Params", "MACs", "Fields", "Bytes"]
+    assert lines[1] == ["nets.arch:one", "3×9×10", *["ok"] * 5, "9,720", "8,400"]
+    assert lines[2] == ["nets.arch:two", "1×4×5", *["ok"] * 5, "180", "130"]
+    assert "2 of 2 networks hold in every figure." in out
+
+
+def test_cli_json(cli: Any) -> None:
+    status, out, _ = cli("nets.arch:two", "--format", "json")
+    document = json.loads(out)
+    assert status == 0
+    assert document["schema"] == 1
+    (entry,) = document["networks"]
+    assert entry["name"] == "nets.arch:two"
+    assert entry["proof"]["without_padding"] == 130
+    verdicts = {v["figure"]: v for v in entry["proof"]["verdicts"]}
+    assert verdicts["macs"]["predicted"] == verdicts["macs"]["measured"] == 180
+    assert all(v["held"] for v in verdicts.values())
+
+
+def test_cli_processes_agree(cli: Any) -> None:
+    alone = cli("nets.arch:one", "nets.arch:two", "--format", "json", "--jobs", "1")
+    assert cli("nets.arch:one", "nets.arch:two", "--format", "json", "--jobs", "2") == alone
+
+
+def test_cli_large_inputs_are_scaled_down(cli: Any) -> None:
+    status, out, _ = cli("nets.arch:big", "--format", "json")
+    (entry,) = json.loads(out)["networks"]
+    assert status == 0
+    assert entry["inputs"] != "8×640×640"
+    macs = next(v for v in entry["proof"]["verdicts"] if v["figure"] == "macs")
+    assert 1e8 < macs["measured"] <= 1e9
+
+
+def test_cli_a_figure_that_does_not_hold(cli: Any, wrong: Any) -> None:
+    wrong("conv", "operations", lambda right: (("macs", right[0][1] * term(("2", 2))), *right[1:]))
+    status, out, err = cli("nets.arch:two", "--jobs", "1")
+    assert (status, err) == (1, "")
+    assert out.splitlines()[1].split()[2:7] == ["ok", "ok", "NO", "ok", "ok"]
+    assert "nets.arch:two, macs: predicted 360, measured 180. conv1: predicted 360, counted 180" in out
+    assert "0 of 1 networks hold" in out
+
+
+def test_cli_a_shape_that_does_not_hold(cli: Any, wrong: Any) -> None:
+    wrong("conv", "output_shape", lambda right: (*right[:-1], right[-1] + 1))
+    status, out, _ = cli("nets.arch:two", "--jobs", "1")
+    assert status == 1
+    assert "failed" in out
+    assert "`conv1` came out as 1x4x5, predicted was 1x4x6" in out
+    status, out, _ = cli("nets.arch:two", "--jobs", "1", "--format", "json")
+    assert status == 1
+    assert "came out as" in json.loads(out)["networks"][0]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "name networks, or say `--all`"),
+        (["--all", "vgg16"], "name networks, or say `--all`"),
+        (["vgg17"], "vgg17"),
+        (["nets.arch:three"], "three"),
+        (["none.arch"], "none.arch"),
+    ],
+)
+def test_cli_wrong_use(cli: Any, args: list[str], message: str) -> None:
+    status, out, err = cli(*args)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_cli_shipped_networks(cli: Any) -> None:
+    status, out, err = cli("lenet5", "resnet20_cifar", "mobilenet_v1", "--set", "x=1")
+    assert status == 2  # no such option
+    status, out, err = cli("lenet5", "resnet20_cifar")
+    assert (status, err) == (0, "")
+    assert "2 of 2 networks hold in every figure." in out
