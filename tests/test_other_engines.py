@@ -195,7 +195,6 @@ def test_torch(layer: Layer, shape: Shape, theirs: Torch, dtype: Any) -> None:
     given = {name: torch.from_numpy(array) for name, array in weights.items()}
     with torch.no_grad():
         expected = theirs(torch.nn.functional, [torch.from_numpy(x) for x in inputs], given).numpy()
-    # PyTorch's SELU and hard sigmoid round a constant to single precision
     assert_close(ours(layer, inputs, weights), expected, DOUBLE if dtype == np.float64 else SINGLE)
 
 
