@@ -13,18 +13,21 @@ from msgspec import Struct
 from archcalc.comparison.account import Line, account
 from archcalc.comparison.matching import Matching, match
 from archcalc.comparison.parts import Amounts, Part, by_kind, by_stage
+from archcalc.comparison.subjects import Subject, open_subjects
 from archcalc.profile import Profile, Totals
 from archcalc.source import error
 
-__all__ = ["Amounts", "Comparison", "Figure", "Line", "Part", "Subject", "Total", "compare"]
-
-
-class Subject(Struct, frozen=True, eq=False):
-    """A network that is compared: the name it is shown under, and its figures."""
-
-    name: str
-    profile: Profile
-    reference: str = ""
+__all__ = [
+    "Amounts",
+    "Comparison",
+    "Figure",
+    "Line",
+    "Part",
+    "Subject",
+    "Total",
+    "compare",
+    "open_subjects",
+]
 
 
 class Figure(Struct, frozen=True):
@@ -78,16 +81,21 @@ class Comparison(Struct, frozen=True, eq=False):
 
     @property
     def identical(self) -> bool:
-        """Two networks without any difference, in layers, connections or figures."""
-        return self.matching is not None and self.matching.identical and not self.account
+        """Two networks without any difference, in layers, connections, results or figures."""
+        first, second = self.subjects[0], self.subjects[-1]
+        results = [
+            {name: node.name for name, node in subject.profile.network.outputs.items()}
+            for subject in (first, second)
+        ]
+        alike = self.matching is not None and self.matching.identical and not self.account
+        return alike and results[0] == results[1]
 
 
 def compare(subjects: Sequence[Subject]) -> Comparison:
     """Compare networks, each against the first. Raises `ArchError` for fewer than two.
 
-    >>> from archcalc import analyze, load
-    >>> vgg, resnet = (Subject(name, analyze(load(name))) for name in ("vgg16", "resnet50"))
-    >>> {t.quantity: t.figures[1].difference for t in compare([vgg, resnet]).totals}["params"]
+    >>> comparison = compare(open_subjects(["vgg16", "resnet50"]))
+    >>> {total.quantity: total.figures[1].difference for total in comparison.totals}["params"]
     -112800512
     """
     if len(subjects) < 2:

@@ -20,6 +20,10 @@ MAX_CELLS = 500_000
 """Larger gaps are aligned by equal layers only."""
 
 
+Partners = dict[int, Node]
+"""Counterparts in the other network, by the index of the node."""
+
+
 class Change(Struct, frozen=True):
     """An argument that differs, or `layer`, `inputs`, or `parameters of` which layer."""
 
@@ -49,8 +53,9 @@ class Pair(Struct, frozen=True, eq=False):
 class Matching(Struct, frozen=True, eq=False):
     """Every layer and input of both networks, in one order.
 
-    `alike` says whether they are versions of one network: at least half the layers with multiply-adds
-    of the smaller one have a counterpart under the same path or with the same arguments.
+    `alike` says whether they are versions of one network: of the layers with multiply-adds, at least half
+    those of the smaller one have a counterpart with the same path or arguments, or all of both have one
+    of the same kind.
     """
 
     pairs: tuple[Pair, ...]
@@ -112,16 +117,18 @@ def _nodes(profile: Profile) -> list[Node]:
     return [entry.node for entry in profile.entries.values() if profile.heads or not entry.node.training]
 
 
-def _alike(old: Sequence[Node], new: Sequence[Node], by_old: dict[int, Node]) -> bool:
-    def heavy(nodes: Sequence[Node]) -> list[Node]:
-        return [node for node in nodes if any(name == "macs" for name, _ in node.facts.operations)]
+def _alike(old: Sequence[Node], new: Sequence[Node], by_old: Partners) -> bool:
+    mine, yours = _heavy(old), _heavy(new)
+    pairs = [(node, by_old[node.index]) for node in mine if node.index in by_old]
+    same = sum(one.name == other.name or one.layer == other.layer for one, other in pairs)
+    if 2 * same >= min(len(mine), len(yours)):
+        return True
+    return len(pairs) == len(mine) == len(yours) and all(one.kind == other.kind for one, other in pairs)
 
-    size = min(len(heavy(old)), len(heavy(new)))
-    same = 0
-    for node in heavy(old):
-        partner = by_old.get(node.index)
-        same += partner is not None and (partner.name == node.name or partner.layer == node.layer)
-    return 2 * same >= size
+
+def _heavy(nodes: Sequence[Node]) -> list[Node]:
+    """The layers with multiply-adds."""
+    return [node for node in nodes if any(category == "macs" for category, _ in node.facts.operations)]
 
 
 # --- Alignment --------------------------------------------------------------------------------------
@@ -150,19 +157,19 @@ def _fill_gap(
     if not rows or not columns:
         return
     if len(rows) * len(columns) > MAX_CELLS:
-        here, there = ([nodes[k].layer for k in gap] for nodes, gap in ((old, rows), (new, columns)))
-        for block in SequenceMatcher(None, here, there, autojunk=False).get_matching_blocks():
+        mine, yours = [old[k].layer for k in rows], [new[k].layer for k in columns]
+        for block in SequenceMatcher(None, mine, yours, autojunk=False).get_matching_blocks():
             for k in range(block.size):
                 found[rows[block.a + k]] = columns[block.b + k]
         return
     # Needleman & Wunsch 1970, with gaps that cost nothing
     best = [[0] * (len(columns) + 1)]
-    for i in rows:
-        node, above = old[i], best[-1]
+    for k in rows:
+        node, above = old[k], best[-1]
         line = [0]
         left = 0
-        for at, j in enumerate(columns):
-            score = _likeness(node, new[j])
+        for at, other in enumerate(new[columns.start : columns.stop]):
+            score = _likeness(node, other)
             here = above[at] + score if score else 0
             left = max(left, above[at + 1], here)
             line.append(left)
@@ -205,9 +212,6 @@ def _by_path(old: Sequence[Node], new: Sequence[Node], found: dict[int, int]) ->
 
 # --- Changes ----------------------------------------------------------------------------------------
 
-
-Partners = dict[int, Node]
-"""Counterparts in the other network, by the index of the node."""
 
 Reach = dict[int, frozenset[int]]
 """The nearest nodes with a counterpart that lead to a node, or the node itself, by indices."""

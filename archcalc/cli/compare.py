@@ -1,0 +1,72 @@
+"""`archcalc compare`"""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import Batch, Dtype, Heads, Inputs, complete_net, input_shapes
+
+
+class CompareFormat(str, Enum):
+    table = "table"
+    markdown = "markdown"
+    json = "json"
+
+
+def compare(
+    nets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NET NET...",
+            help="Two networks or more, each against the first; `mobilenet_v1?width=0.5` sets parameters.",
+            autocompletion=complete_net,
+        ),
+    ],
+    input_: Inputs = None,
+    batch: Batch = 1,
+    dtype: Dtype = "float32",
+    heads: Heads = False,
+    human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
+    format: Annotated[
+        CompareFormat, typer.Option(help="For people, for a pull request, for programs.")
+    ] = CompareFormat.table,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+) -> None:
+    """Compare networks: totals, stages, kinds of layers; of two versions, what changed and what it costs.
+
+    `archcalc compare vgg16 mobilenet_v1`
+
+    `archcalc compare resnet50 resnet50_v1_5`
+
+    `archcalc compare mobilenet_v1 "mobilenet_v1?width=0.5&image=3x160x160"`
+
+    `archcalc compare alexnet googlenet vgg16 resnet50 --human`
+
+    `archcalc compare old.arch new.arch --format markdown -o difference.md`
+    """
+    import io
+
+    from archcalc import comparison
+    from archcalc import output as out
+    from archcalc.report import compare as report
+    from archcalc.report.compare_json import to_json
+    from archcalc.report.compare_tables import CompareView
+
+    subjects = comparison.open_subjects(
+        nets, input_shapes(input_ or []), batch=batch, dtype=dtype, heads=heads
+    )
+    view = CompareView(comparison.compare(subjects), human)
+    if format is CompareFormat.json:
+        out.write(to_json(view.comparison), output)
+    elif format is CompareFormat.markdown:
+        out.write(report.to_markdown(view), output)
+    else:
+        stream = io.StringIO()
+        report.render(view, out.width(), stream, output is None and out.colour())
+        out.write(stream.getvalue(), output)

@@ -1,0 +1,164 @@
+"""A comparison for people: as tables in the terminal, as Markdown for a pull request."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING
+
+from archcalc.report.compare_structure import structure_table
+from archcalc.report.compare_tables import Columns, CompareView, Section, account_table, tables
+from archcalc.report.compare_words import sentence
+from archcalc.shape import format_shape
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GAP = 2
+"""Blanks between two columns."""
+
+
+def _sections(view: CompareView) -> list[Section]:
+    """What is shown, in order: of two versions of a network first where they differ."""
+    comparison = view.comparison
+    if comparison.identical:
+        return []
+    totals, *parts = tables(view)
+    account = [account_table(view)] if comparison.account else []
+    if comparison.matching is None or not comparison.matching.alike:
+        return [totals, *parts, *account]
+    structure = structure_table(comparison.matching, *(s.profile.network for s in comparison.subjects))
+    return [totals, structure, *account, *parts]
+
+
+def title(view: CompareView) -> str:
+    """`vgg16 against mobilenet_v1`, the first network last, since it is what the others are held to."""
+    first, *others = view.names
+    return f"{', '.join(others)} against {first}"
+
+
+def about(view: CompareView) -> list[str]:
+    """Each network's publication and input, and what holds for all."""
+    named: dict[str, list[str]] = {}
+    for subject in view.comparison.subjects:
+        inputs = ", ".join(format_shape(node.shape) for node in subject.profile.network.inputs.values())
+        reference = f"{subject.reference}; " if subject.reference else ""
+        names = named.setdefault(f"{reference}input {inputs}", [])
+        if subject.name not in names:
+            names.append(subject.name)
+    profile = view.comparison.subjects[0].profile
+    words = f"batch {profile.batch:,}, {profile.dtype}"
+    lines = [f"{', '.join(names)}: {text}" for text, names in named.items()]
+    return [*lines, f"{words}, training heads counted" if profile.heads else words]
+
+
+def verdict(view: CompareView) -> list[str]:
+    """What each network has against the first, in a sentence."""
+    comparison = view.comparison
+    if comparison.identical:
+        totals = comparison.subjects[0].profile.totals
+        figures = f"{view.count(totals.params)} parameters, {view.count(totals.macs)} multiply-adds"
+        return [f"No difference: {totals.layers:,} layers, {figures}."]
+    return [sentence(comparison, index) for index in range(1, len(comparison.subjects))]
+
+
+# --- The terminal -----------------------------------------------------------------------------------
+
+
+def render(view: CompareView, width: int, file: IO[str], colour: bool) -> None:
+    """Write a comparison, each table in the arrangement that says most in the given width."""
+    from rich.console import Console
+    from rich.text import Text
+
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console.print(Text(title(view), style="bold"), overflow="fold")
+    for line in about(view):
+        console.print(Text(line, style="dim"), overflow="fold")
+    console.print()
+    for line in verdict(view):
+        console.print(Text(line), overflow="fold")
+    for section in _sections(view):
+        _print(console, section, width)
+    for line in stream.getvalue().splitlines():
+        file.write(line.rstrip() + "\n")
+
+
+def _print(console: Console, section: Section, width: int) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = next((c for c in section.arrangements if _width(c) <= width), section.arrangements[-1])
+    note = f" ({section.note})" if section.note else ""
+    console.print()
+    console.print(Text.assemble((section.title, "bold"), (note, "dim")), overflow="fold")
+    if not columns[0].cells:
+        return
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        show_footer=any(column.total for column in columns),
+        pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+        header_style="bold",
+    )
+    for column in columns:
+        table.add_column(
+            column.heading,
+            column.total,
+            justify="right" if column.right else "left",
+            no_wrap=not column.wraps,
+            min_width=min(column.width, width // 2) if column.wraps else None,
+            overflow="fold" if column.wraps else "ellipsis",
+            style="cyan" if column.is_bar else "",
+            footer_style="bold",
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _width(columns: Columns) -> int:
+    if any(column.wraps for column in columns):
+        return 0
+    return sum(column.width + GAP for column in columns) - GAP
+
+
+# --- Markdown ---------------------------------------------------------------------------------------
+
+
+def to_markdown(view: CompareView) -> str:
+    """The same for a pull request: every table in full, without bars."""
+    lines = [f"## {_escaped(title(view))}", ""]
+    lines += [f"- {_escaped(line)}" for line in about(view)]
+    lines += ["", *(f"**{_escaped(line)}**  " for line in verdict(view))]
+    for section in _sections(view):
+        lines += ["", f"### {section.title}", ""]
+        if section.note:
+            lines += [f"{_escaped(section.note[0].upper() + section.note[1:])}.", ""]
+        if section.arrangements[0][0].cells:
+            lines += _markdown_table(section.arrangements[0])
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(columns: Columns) -> list[str]:
+    columns = [column for column in columns if not column.is_bar]
+    headings = [column.heading.replace("\n?", "?").replace("\n", " ") for column in columns]
+    lines = [_row(headings), "|" + "|".join(" ---: " if c.right else " --- " for c in columns) + "|"]
+    lines += [_row(row) for row in zip(*(column.cells for column in columns), strict=True)]
+    if any(column.total for column in columns):
+        lines.append(_row([f"**{column.total}**" if column.total else "" for column in columns]))
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_escaped, cells)) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Text that Markdown shows as it is: paths and names have underscores and stars."""
+    for character in "\\|<`":
+        text = text.replace(character, f"\\{character}")
+    return text

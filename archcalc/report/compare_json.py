@@ -1,0 +1,89 @@
+"""A comparison for programs; `compare_schema.json` beside this file describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import archcalc
+from archcalc.comparison import Amounts, Comparison, Line, Part
+from archcalc.comparison.matching import Matching, Pair
+from archcalc.comparison.parts import AMOUNTS
+from archcalc.network import Node
+from archcalc.report.compare_words import phrase
+
+SCHEMA = 1
+
+
+def to_json(comparison: Comparison) -> str:
+    """The comparison as one JSON object."""
+    import msgspec
+
+    profile = comparison.subjects[0].profile
+    matching = comparison.matching
+    document = {
+        "schema": SCHEMA,
+        "archcalc": archcalc.__version__,
+        "batch": profile.batch,
+        "dtype": profile.dtype,
+        "heads": profile.heads,
+        "networks": [
+            {
+                "name": subject.name,
+                "architecture": subject.profile.network.name,
+                "inputs": {n: list(node.shape) for n, node in subject.profile.network.inputs.items()},
+            }
+            for subject in comparison.subjects
+        ],
+        "identical": comparison.identical,
+        "totals": [
+            {
+                "quantity": total.quantity,
+                "values": [figure.value for figure in total.figures],
+                "differences": [figure.difference for figure in total.figures],
+                "ratios": [float(f.ratio) if f.ratio is not None else None for f in total.figures],
+                "words": [phrase(figure, total.quantity) for figure in total.figures],
+            }
+            for total in comparison.totals
+        ],
+        "stages": _parts(comparison.stages),
+        "kinds": _parts(comparison.kinds),
+        "structure": _structure(matching) if matching is not None else None,
+        "account": [_line(line) for line in comparison.account] if matching is not None else None,
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _amounts(amounts: Amounts) -> dict[str, int]:
+    return {name: getattr(amounts, name) for name in AMOUNTS}
+
+
+def _parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    return [{"name": part.name, "networks": list(map(_amounts, part.amounts))} for part in parts]
+
+
+def _structure(matching: Matching) -> dict[str, Any]:
+    return {
+        "alike": matching.alike,
+        "added": list(map(_layer, matching.added)),
+        "removed": list(map(_layer, matching.removed)),
+        "changed": list(map(_changed, matching.changed)),
+        "moved": [
+            {"before": p.before.name, "after": p.after.name} for p in matching.moved if p.before and p.after
+        ],
+    }
+
+
+def _layer(node: Node) -> dict[str, str]:
+    return {"name": node.name, "layer": str(node.layer)}
+
+
+def _changed(pair: Pair) -> dict[str, Any]:
+    changes = [{"argument": c.argument, "before": c.before, "after": c.after} for c in pair.changes]
+    before = pair.before.name if pair.before is not None else ""
+    return {"name": pair.name, "before": before, "changes": changes}
+
+
+def _line(line: Line) -> dict[str, Any]:
+    counts = {name: getattr(line, name) for name in ("added", "removed", "changed", "affected", "lines")}
+    return {"name": line.name or None, **counts, "difference": _amounts(line.difference)}
