@@ -104,13 +104,13 @@ def _print(console: Console, section: Section, width: int) -> None:
         collapse_padding=True,
         header_style="bold",
     )
-    for column in columns:
+    for column, size in zip(columns, _sizes(columns, width), strict=True):
         table.add_column(
             column.heading,
             column.total,
             justify="right" if column.right else "left",
             no_wrap=not column.wraps,
-            min_width=min(column.width, width // 2) if column.wraps else None,
+            width=size,
             overflow="fold" if column.wraps else "ellipsis",
             style="cyan" if column.is_bar else "",
             footer_style="bold",
@@ -124,6 +124,20 @@ def _width(columns: Columns) -> int:
     if any(column.wraps for column in columns):
         return 0
     return sum(column.width + GAP for column in columns) - GAP
+
+
+def _sizes(columns: Columns, width: int) -> list[int]:
+    """The width of each column: those that wrap share what the others leave, the narrow ones first."""
+    sizes = [column.width for column in columns]
+    room = width - sum(size + GAP for size in sizes) + GAP
+    wrapping = sorted((i for i, column in enumerate(columns) if column.wraps), key=lambda i: sizes[i])
+    if room >= 0 or not wrapping:
+        return sizes
+    room += sum(sizes[i] for i in wrapping)
+    for left, i in zip(range(len(wrapping), 0, -1), wrapping, strict=True):
+        sizes[i] = max(1, min(sizes[i], room // left))
+        room -= sizes[i]
+    return sizes
 
 
 # --- Markdown ---------------------------------------------------------------------------------------
