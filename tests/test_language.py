@@ -538,6 +538,12 @@ def test_layer_arguments_left_out():
     assert wrong("maxpool(2, none)") == ["unknown name `none`"]
 
 
+def test_layers_of_equal_values_are_not_mixed_up():
+    assert layers("conv(1, [1, 1])\nconv(1, 1x1)") == ["conv(1, 1x1)"] * 2
+    assert len(wrong("conv(1, [1, 1])\nconv(1, [1, true])")) == 1
+    assert len(wrong("conv(1, 1)\nconv(true, 1)")) == 1
+
+
 # --- 11: parameters and sharing ---------------------------------------------------------------------
 
 HEAD = "block head(k) { conv(3, k, padding=k // 2) -> bn }\n"

@@ -410,7 +410,7 @@ class Elaborator:
         raise Failed
 
     def truth(self, expr: Expr, env: Env, current: Any) -> bool:
-        value = self.eval(expr, env, current)
+        value = self._evaluate[type(expr)](expr, env, current)
         if not isinstance(value, bool):
             help = f"compare it: `{expr.span.text} > 0`" if is_number(value) and isinstance(expr, Ref) else ""
             self.fail(f"a condition is a truth value, not {type_name(value)}", expr.span, help=help)
@@ -425,9 +425,10 @@ class Elaborator:
                     return value
                 value = self.truth(operand, env, current)
             return value
-        left = self.eval(expr.first, env, current)
+        evaluate = self._evaluate
+        left = evaluate[type(expr.first)](expr.first, env, current)
         for op, operand in expr.rest:
-            right = self.eval(operand, env, current)
+            right = evaluate[type(operand)](operand, env, current)
             try:
                 if type(left) is tuple:
                     self.charge_lists((left, right), expr.span)
@@ -543,7 +544,8 @@ class Elaborator:
         self.deeper(ref, function.cost)
         self.calls = CallSite(function.name, ref.name_span, calls)
         try:
-            self.defaults(function.params, inner, None)
+            if len(inner) < len(function.params):
+                self.defaults(function.params, inner, None)
             return self.eval(function.value, inner, None)
         finally:
             self.calls, self.depth = calls, depth
@@ -567,18 +569,18 @@ class Elaborator:
 
     def given(self, ref: Ref, params: tuple[Param, ...], env: Env, current: Any) -> Env:
         """The parameters that a call gives, in the order of reading."""
+        evaluate = self._evaluate
         inner: Env = {}
         for slot, expr in ref.slots:
-            inner[params[slot].name] = self.eval(expr, env, current)
+            inner[params[slot].name] = evaluate[type(expr)](expr, env, current)
         return inner
 
     def defaults(self, params: tuple[Param, ...], inner: Env, current: Any) -> None:
         """Fill in the parameters that a call does not give."""
-        if len(inner) < len(params):
-            for param in params:
-                if param.name not in inner:
-                    assert param.default is not None
-                    inner[param.name] = self.eval(param.default, inner, current)
+        for param in params:
+            if param.name not in inner:
+                assert param.default is not None
+                inner[param.name] = self.eval(param.default, inner, current)
 
     def block(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
         block: Block = ref.meaning
@@ -593,7 +595,8 @@ class Elaborator:
             build.sharing = (block, len(build.scope.prefix))
         output = None
         try:
-            self.defaults(block.params, inner, tensor)
+            if len(inner) < len(block.params):
+                self.defaults(block.params, inner, tensor)
             value = self.body(block.body, inner, tensor)
             output = self.tensor(value, ref.name_span)
             return output
@@ -646,23 +649,27 @@ class Elaborator:
         tensors: list[Node] = []
         if not cls.is_join:
             tensors.append(self.tensor(current, ref.name_span))
+        kind_of: Callable[[Any], Any] = type
+        evaluate = self._evaluate
         for slot, expr in ref.slots:
-            value = self.eval(expr, env, current)
+            value = evaluate[type(expr)](expr, env, current)
             if slot < 0:
-                tensors += self.joined(ref, expr, value)
+                if type(value) is Node:
+                    tensors.append(value)
+                else:
+                    tensors += self.joined(ref, expr, value)
                 continue
             if type(value) is Node:
                 if not parameters[slot].takes_tensor:
                     message = f"`{parameters[slot].name}` of `{cls.kind}` takes a value, not a tensor"
-                    help = (
-                        f"`channels({expr.name})` is its number of channels" if isinstance(expr, Ref) else ""
-                    )
-                    self.fail(message, expr.span, help=help)
+                    number = f"`channels({expr.span.text})` is its number of channels"
+                    self.fail(message, expr.span, help=number if isinstance(expr, Ref) else "")
                 tensors.append(value)
             elif type(value) is tuple:
                 self.charge(weight(value) // VALUES_A_STEP, expr.span)
+                kind_of = _kind
             values[slot] = value
-        key = (cls, *values, *map(type, values))
+        key = (cls, *values, *map(kind_of, values))
         layer: Layer | None = self.layers.get(key)
         if layer is None:
             try:
@@ -675,6 +682,7 @@ class Elaborator:
         return layer, tuple(tensors)
 
     def joined(self, ref: Ref, expr: Expr, value: Any) -> list[Node]:
+        """The tensors of a list that a join takes."""
         items = value if type(value) is tuple else (value,)
         self.charge(len(items) // VALUES_A_STEP, expr.span)
         for item in items:
@@ -705,6 +713,11 @@ class Elaborator:
             Note(_gives(node, called.get(node.index, "")), node.span) for node in dict.fromkeys(tensors[:4])
         ]
         self.fail(problem.message, span, label=problem.label, notes=notes, help=help)
+
+
+def _kind(value: Any) -> Any:
+    """What tells apart values that are equal: `true` is no 1."""
+    return tuple(map(_kind, value)) if type(value) is tuple else type(value)
 
 
 def _call_notes(calls: list[CallSite]) -> tuple[Note, ...]:

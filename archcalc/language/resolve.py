@@ -37,7 +37,7 @@ from archcalc.language.syntax import (
     Variant,
 )
 from archcalc.language.values import BUILTINS, Builtin
-from archcalc.layers.base import KINDS, Layer, LayerError, Parameter, format_argument
+from archcalc.layers.base import KINDS, Layer, LayerError, Parameter, format_argument, read_shape
 from archcalc.quantities import check_expectation
 from archcalc.source import MAX_REPORTED, Diagnostic, Note, Span, near_miss
 
@@ -72,6 +72,7 @@ class InputCall(Struct, frozen=True):
 
 LOCAL = Local()
 INPUT = InputCall()
+INPUT_PARAMETERS = (Parameter("shape", read_shape, True, None),)
 READINGS = {name: Reading(name) for name in ("channels", "size", "shape", "identity")}
 RESERVED_MEANINGS: dict[str, Any] = {**READINGS, "input": INPUT, **BUILTINS}
 
@@ -164,6 +165,8 @@ class Resolver:
         self.below: dict[str, Span] = {}
         self.only_values = ""
         """Why no layers can stand here, if none can."""
+        self.parameter: Parameter | None = None
+        """What a bare name is given to, while it is resolved."""
         self.tensor_flows = True
         self.loops = 0
 
@@ -487,7 +490,6 @@ class Resolver:
     def flow(self, flow: Flow) -> None:
         if flow.binds in ("output", "aux") and not isinstance(self.current, Net):
             self.error(f"`{flow.binds}` stands in nets only", flow.span, help="let the net mark its results")
-        holds_layer = self.adds_layers(flow.chain)
         if flow.binds == "label":
             flow.in_loop = self.loops > 0
         if flow.binds == "label" and isinstance(flow.chain, Chain | Body):
@@ -503,6 +505,7 @@ class Resolver:
             self.error(message, flow.chain.span, help=help)
         if flow.binds:
             assert flow.name_span is not None
+            holds_layer = flow.binds == "let" and self.adds_layers(flow.chain)
             self.bind(flow.name, flow.name_span, flow.binds, sort, holds_layer)
 
     # -- expressions: each returns what the value is known to be, ANY after a mistake
@@ -609,18 +612,12 @@ class Resolver:
             return self.input_ref(ref)
         for arg in ref.args or ():
             self.expr(arg.value)
+        if self.parameter is not None and self.unquoted(ref, self.parameter):
+            return ANY
         if not what:
             what = "name" if ref.args is None else "layer, block or function"
         self.miss(ref.name, ref.name_span, what)
         return ANY
-
-    def known(self, name: str) -> bool:
-        return (
-            self.lookup(name) is not None
-            or name in self.visible
-            or name in KINDS
-            or name in RESERVED_MEANINGS
-        )
 
     def not_callable(self, ref: Ref, binding: Binding) -> None:
         for arg in ref.args or ():
@@ -647,9 +644,7 @@ class Resolver:
             self.error(f"`{ref.name}` is a net, and a net cannot be called", ref.name_span, help, notes=notes)
             return ANY
         ref.meaning = definition
-        names = tuple(param.name for param in definition.params)
-        required = {param.name for param in definition.params if param.default is None}
-        self.arguments(ref, names, required, definition)
+        self.arguments(ref, definition.params, definition)
         if isinstance(definition, Function):
             for arg in ref.args or ():
                 self.value(arg.value, "a function takes values")
@@ -667,17 +662,15 @@ class Resolver:
     def layer_ref(self, ref: Ref) -> str:
         layer = KINDS[ref.name]
         args = ref.args or ()
-        names = tuple(parameter.name for parameter in layer.parameters)
-        required = {parameter.name for parameter in layer.parameters if parameter.required}
-        placed = self.arguments(ref, names, required, layer)
+        placed = self.arguments(ref, layer.parameters, layer)
         constant = True
         joined: list[str] = []
         for index, arg in enumerate(args):
             slot = placed.get(index)
             parameter = layer.parameters[slot] if slot is not None and slot >= 0 else None
-            if parameter is not None and self.unquoted(arg.value, parameter):
-                continue
+            self.parameter = parameter if isinstance(arg.value, Ref) and arg.value.args is None else None
             sort = self.expr(arg.value)
+            self.parameter = None
             constant = constant and isinstance(arg.value, Literal)
             if slot is None:
                 continue
@@ -692,15 +685,13 @@ class Resolver:
             self.count_joined(ref, joined)
         return TENSOR if self.layers_allowed(ref) else ANY
 
-    def unquoted(self, expr: Expr, parameter: Parameter) -> bool:
-        """Is an argument a word that only lacks its quotes? Notes the mistake if so."""
-        if not isinstance(expr, Ref) or expr.args is not None or self.known(expr.name):
-            return False
+    def unquoted(self, ref: Ref, parameter: Parameter) -> bool:
+        """Is an unknown name a word that only lacks its quotes? Notes the mistake if so."""
         try:
-            parameter.read(expr.name)
+            parameter.read(ref.name)
         except LayerError:
             return False
-        self.error(f"unknown name `{expr.name}`", expr.span, help=f'write `"{expr.name}"`')
+        self.error(f"unknown name `{ref.name}`", ref.span, help=f'write `"{ref.name}"`')
         return True
 
     def tensor_argument(self, ref: Ref, parameter: str, arg: Arg) -> None:
@@ -781,7 +772,7 @@ class Resolver:
         elif not isinstance(self.current, Net):
             help = "a block starts with the tensor that flows in"
             self.error("`input` stands in nets only", ref.name_span, help=help)
-        self.arguments(ref, ("shape",), {"shape"}, None)
+        self.arguments(ref, INPUT_PARAMETERS, None)
         for arg in ref.args or ():
             self.value(arg.value, "`input` takes a shape")
         return ANY if self.only_values else TENSOR
@@ -789,8 +780,7 @@ class Resolver:
     def arguments(
         self,
         ref: Ref,
-        names: tuple[str, ...],
-        required: set[str],
+        params: Sequence[Param | Parameter],
         callee: Definition | type[Layer] | None,
     ) -> dict[int, int]:
         """Match the arguments of a call to the parameters it has, and fill in `ref.slots`.
@@ -800,42 +790,49 @@ class Resolver:
         """
         slots: list[tuple[int, Expr]] = []
         placed: dict[int, int] = {}
-        given: dict[str, Arg] = {}
-        indices = {name: index for index, name in enumerate(names)}
+        given: dict[int, Arg] = {}
         named = False
         args = ref.args or ()
         is_join = isinstance(callee, type) and callee.is_join
         for index, arg in enumerate(args):
+            slot = -2
             if arg.name:
                 named = True
-                slot = indices.get(arg.name, -2)
+                for at, param in enumerate(params):
+                    if param.name == arg.name:
+                        slot = at
             elif named:
                 message = "an argument by position stands behind one by name"
                 self.error(message, arg.span, help="put it before the named ones, or name it")
                 continue
             elif is_join:
                 slot = -1
-            else:
-                slot = index if index < len(names) else -2
+            elif index < len(params):
+                slot = index
             if slot == -2:
-                self.no_such_argument(ref, arg, names, callee)
+                self.no_such_argument(ref, arg, [param.name for param in params], callee)
+                continue
+            if slot in given:
+                name = params[slot].name
+                notes = [Note(f"`{name}` is given here", given[slot].span)]
+                message = f"the argument `{name}` of `{ref.name}` is given twice"
+                self.error(message, arg.span, notes=notes, help="remove one of them")
                 continue
             if slot >= 0:
-                name = names[slot]
-                if name in given:
-                    notes = [Note(f"`{name}` is given here", given[name].span)]
-                    message = f"the argument `{name}` of `{ref.name}` is given twice"
-                    self.error(message, arg.span, notes=notes, help="remove one of them")
-                    continue
-                given[name] = arg
+                given[slot] = arg
             placed[index] = slot
             slots.append((slot, arg.value))
-        missing = [name for name in names if name in required and name not in given]
-        if missing and len(placed) == len(args):
-            listed = " and ".join(f"`{name}`" for name in missing)
-            texts = [arg.span.text for arg in args] + [f"{name}=..." for name in missing]
-            help = "" if len("".join(texts)) > 80 else f"write `{ref.name}({', '.join(texts)})`"
-            self.error(f"`{ref.name}` needs {listed}", ref.name_span, notes=self.signature(callee), help=help)
+        if len(given) < len(params) and len(placed) == len(args):
+            missing = [
+                param.name for at, param in enumerate(params) if at not in given and _is_required(param)
+            ]
+            if missing:
+                listed = " and ".join(f"`{name}`" for name in missing)
+                texts = [arg.span.text for arg in args] + [f"{name}=..." for name in missing]
+                help = "" if len("".join(texts)) > 80 else f"write `{ref.name}({', '.join(texts)})`"
+                self.error(
+                    f"`{ref.name}` needs {listed}", ref.name_span, notes=self.signature(callee), help=help
+                )
         ref.slots = tuple(slots)
         return placed
 
@@ -855,7 +852,7 @@ class Resolver:
         return [Note(f"its arguments are `{_call(callee.kind, arguments)}`")]
 
     def no_such_argument(
-        self, ref: Ref, arg: Arg, names: tuple[str, ...], callee: Definition | type[Layer] | None
+        self, ref: Ref, arg: Arg, names: list[str], callee: Definition | type[Layer] | None
     ) -> None:
         notes = self.signature(callee) if names else []
         if isinstance(callee, type) and self.adds_layers(arg.value):
@@ -896,6 +893,10 @@ def help_for_join(name: str, args: Sequence[Arg]) -> str:
     text = args[0].span.text if args else "x"
     shown = text if len(text) <= 40 and "\n" not in text else "..."
     return f"write `{name}(identity, {shown})` to join with the current tensor"
+
+
+def _is_required(param: Param | Parameter) -> bool:
+    return param.required if isinstance(param, Parameter) else param.default is None
 
 
 def _count(number: int, noun: str) -> str:
