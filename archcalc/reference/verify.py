@@ -24,10 +24,10 @@ from archcalc.reference.execute import Step, execute, given_inputs
 from archcalc.reference.kernel import Array, Call
 from archcalc.reference.weights import Weights, random_weights
 
-CHEAP = 500_000_000
+CHEAP = 200_000_000
 """Multiply-adds up to which receptive fields are cut at several places."""
 
-MOST_CUTS = 12
+MOST_CUTS = 4
 """Places along an axis at which receptive fields are cut, at most."""
 
 
