@@ -803,6 +803,8 @@ def constant(text: str, shown: str) -> Any:
     resolver.tensor_flows, resolver.only_values = False, "a value is needed"
     resolver.value(expr, "a value is needed")
     resolver.finish()
+    if isinstance(expr, Ref) and expr.args is None and resolver.problems:
+        raise error(f"`{expr.name}` is no value", expr.span, help=f'a string has quotes: `"{expr.name}"`')
     if resolver.problems:
         raise ArchError(resolver.problems)
     nowhere = Net(shown, expr.span, "", (), 1, Body(expr.span, ()))

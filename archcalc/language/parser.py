@@ -68,7 +68,7 @@ _LEVELS = {
 }
 _COMPARISONS = frozenset(op for op, level in _LEVELS.items() if level == _COMPARE)
 
-_SHOWN = {"NEWLINE": "the end of the line", "END": "the end of the file"}
+_SHOWN = {"NEWLINE": "the end of the line", "END": "the end"}
 _DEFINES = frozenset(("net", "block", "shared", "fn", "from"))
 _OPENING = {")": "(", "]": "[", "}": "{"}
 _CLOSING = {opening: closing for closing, opening in _OPENING.items()}
@@ -99,7 +99,7 @@ def parse_value(source: Source) -> Expr:
     try:
         value = parser.chain()
         if parser.kind not in ("END", "NEWLINE"):
-            parser.fail("a value ends here")
+            parser.fail("the end")
     except _Mistake as mistake:
         raise ArchError(mistake.problem or ()) from None
     return value
@@ -111,7 +111,7 @@ def parse_expectation(source: Source) -> Expect:
     try:
         expectation = parser.expectation(0)
         if parser.kind not in ("END", "NEWLINE"):
-            parser.fail("an expectation ends here")
+            parser.fail("the end", help=parser.help_for_line_end(expectation))
     except _Mistake as mistake:
         raise ArchError(mistake.problem or ()) from None
     return expectation
@@ -500,7 +500,7 @@ class Parser:
             try:
                 statement = self.statement()
                 if self.kind not in ("NEWLINE", "}", "END"):
-                    self.fail("the end of the line", help=self._help_for_line_end(statement))
+                    self.fail("the end of the line", help=self.help_for_line_end(statement))
                 statements.append(statement)
             except _Unclosed:
                 raise
@@ -894,7 +894,7 @@ class Parser:
     def _string(self, token: Token) -> str:
         return self.text(token)[1:-1].replace('\\"', '"').replace("\\\\", "\\")
 
-    def _help_for_line_end(self, statement: Statement) -> str:
+    def help_for_line_end(self, statement: Statement) -> str:
         before = self.tokens[self.at - 1]
         word, last = self.text(self.token), self.text(before)
         if last in _ELSEWHERE or word in _ELSEWHERE:
