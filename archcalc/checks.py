@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
 
 from archcalc.language.syntax import Expect
+from archcalc.network import is_pattern
 from archcalc.profile import Profile, analyze
 from archcalc.quantities import QUANTITIES
 from archcalc.source import ArchError, Diagnostic
@@ -17,18 +18,26 @@ from archcalc.source import ArchError, Diagnostic
 Number = int | Fraction
 Value = Number | tuple[Number, ...] | str
 
+FEW = 3
+"""As many layers are named in a sentence."""
+
 
 class Check(Struct, frozen=True):
     """An expectation and how it turned out.
 
     `value` is what archcalc computes; `held` whether the expectation holds, `not` included; `cut` says
     of a `~` that does not hold whether the figure is the value cut off instead of rounded.
+
+    A bound on every layer of a selection has been held against `layers` of them; `misses` are those that
+    are not within it, and `value` is that of the first of these.
     """
 
     expect: Expect
     value: Value
     held: bool
     cut: bool = False
+    layers: int = 0
+    misses: tuple[tuple[str, Value], ...] = ()
 
     @property
     def reason(self) -> str:
@@ -37,10 +46,31 @@ class Check(Struct, frozen=True):
             return ""
         expect = self.expect
         what = describe(expect)
+        if self.layers:
+            return f"{what} is {self._of_layers()}"
         if expect.negated:
             return f"{what} is {format_value(self.value)}, so `{expect.figure.text}` holds after all"
         text = f"{what} is {format_value(self.value)}, not {_relation(expect)}{expect.figure.text}"
         return f"{text} (it holds when cut off)" if self.cut else text
+
+    def _of_layers(self) -> str:
+        expect = self.expect
+        bound = f"{_relation(expect)}{expect.figure.text}"
+        if expect.negated:
+            return f"{bound} in all of {self.layers} layers after all"
+        named = [f"{format_value(value)} in `{name}`" for name, value in self.misses[:FEW]]
+        if len(self.misses) > FEW:
+            named.append(f"{len(self.misses) - FEW} more")
+        listed = ", ".join(named[:-1]) + " and " + named[-1] if len(named) > 1 else named[0]
+        return f"not {bound} in {len(self.misses)} of {self.layers} layers: {listed}"
+
+    @property
+    def difference(self) -> Number | None:
+        """How far the value lies above the figure; `None` where that is no one number."""
+        figure = self.expect.figure.value
+        if isinstance(self.value, int | Fraction) and not isinstance(figure, tuple):
+            return self.value - figure
+        return None
 
 
 def check(profile: Profile) -> list[Check]:
@@ -52,28 +82,49 @@ def check(profile: Profile) -> list[Check]:
     network = profile.network
     if network.overridden:
         return []
-    with_heads = profile if profile.heads else None
+    evaluator = Evaluator(profile)
     results = []
     problems: list[Diagnostic] = []
     for expect in network.expectations:
-        source = profile
-        if expect.training:
-            with_heads = with_heads or analyze(network, heads=True)
-            source = with_heads
         try:
-            results.append(evaluate(expect, source))
+            results.append(evaluator(expect))
         except ArchError as found:
-            problems += [
-                Diagnostic(problem.message, expect.path_span, help=problem.help)
-                for problem in found.diagnostics
-            ]
+            problems += found.diagnostics
     if problems:
         raise ArchError(problems)
     return results
 
 
+class Evaluator:
+    """Evaluates expectations on one network, with its training heads for those that ask for them."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.with_heads = profile if profile.heads else None
+
+    def source(self, training: bool) -> Profile:
+        """The figures that an expectation speaks of."""
+        if not training:
+            return self.profile
+        self.with_heads = self.with_heads or analyze(self.profile.network, heads=True)
+        return self.with_heads
+
+    def __call__(self, expect: Expect) -> Check:
+        """Evaluate one; raises `ArchError`, pointing at its path, if that names nothing."""
+        try:
+            return evaluate(expect, self.source(expect.training))
+        except ArchError as found:
+            span = expect.path_span or expect.quantity_span
+            raise ArchError(
+                Diagnostic(problem.message, span, help=problem.help) for problem in found.diagnostics
+            ) from None
+
+
 def evaluate(expect: Expect, profile: Profile) -> Check:
     """One expectation on a profile."""
+    if is_pattern(expect.path) and QUANTITIES[expect.quantity].sort in ("shape", "axes"):
+        names = [layer.name for layer in profile.select(expect.path)]
+        return of_every_layer(expect, [(name, measure(profile, expect.quantity, name)) for name in names])
     value = measure(profile, expect.quantity, expect.path)
     held = holds(value, expect)
     cut = False
@@ -82,6 +133,13 @@ def evaluate(expect: Expect, profile: Profile) -> Check:
         assert not isinstance(figure, tuple)
         cut = figure <= value < figure + expect.figure.step
     return Check(expect, value, held != expect.negated, cut)
+
+
+def of_every_layer(expect: Expect, values: Sequence[tuple[str, Value]]) -> Check:
+    """An expectation as a bound on a value of each layer; there is at least one."""
+    misses = tuple((name, value) for name, value in values if not holds(value, expect))
+    value = misses[0][1] if misses else values[0][1]
+    return Check(expect, value, bool(misses) == expect.negated, layers=len(values), misses=misses)
 
 
 def measure(profile: Profile, quantity: str, path: str = "") -> Any:

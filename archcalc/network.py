@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from archcalc.language.syntax import Expect
 
 
+def is_pattern(path: str) -> bool:
+    """Does a path stand for all nodes that match it?"""
+    return any(c in path for c in "*?[")
+
+
 class Node(Struct, eq=False, gc=False):
     """A layer at its place in a network, or an input of it.
 
@@ -114,7 +119,7 @@ class Network(Struct, eq=False):
 
         In a pattern, `*` stands for anything within a path. Raises `ArchError` if nothing is named.
         """
-        if any(c in path for c in "*?["):
+        if is_pattern(path):
             found = [node for node in self.layers if fnmatchcase(node.name, path)]
         else:
             found = [node for node in self.nodes if node.name == path]
