@@ -78,10 +78,22 @@ def render(view: CompareView, width: int, file: IO[str], colour: bool) -> None:
     console.print()
     for line in verdict(view):
         console.print(Text(line), overflow="fold")
-    for section in _sections(view):
+    for section in _fitting(view, width):
         _print(console, section, width)
     for line in stream.getvalue().splitlines():
         file.write(line.rstrip() + "\n")
+
+
+def _fitting(view: CompareView, width: int) -> list[Section]:
+    """The tables; with short numbers where exact ones do not fit, since a number cut off is wrong."""
+    exact = _sections(view)
+    if all(_width(section.arrangements[-1]) <= width for section in exact):
+        return exact
+    short = _sections(CompareView(view.comparison, human=True))
+    return [
+        section if _width(section.arrangements[-1]) <= width else shorter
+        for section, shorter in zip(exact, short, strict=True)
+    ]
 
 
 def _print(console: Console, section: Section, width: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -141,7 +141,7 @@ def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[
     most = max((amounts.macs for part in parts for amounts in part.amounts), default=0)
 
     def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
-        shown = [part for part in parts if any(getattr(a, name) for a in part.amounts for name in names)]
+        shown = _with(names, parts)
         columns = [Cells(first, [part.name for part in shown], right=False)]
         for name in names:
             for index, network in enumerate(view.names):
@@ -162,30 +162,31 @@ def _counts(view: CompareView, column: Sequence[Amounts], name: str) -> list[str
 
 
 def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
-    """A line a network below each part, of those that have layers in it."""
-    lines: list[tuple[str, Amounts | None]] = []
-    for part in parts:
-        lines.append((part.name, None))
-        for name, amounts in zip(view.names, part.amounts, strict=True):
-            if amounts.layers:
-                lines.append((f"  {name}", amounts))
-    most = max((amounts.macs for _, amounts in lines if amounts is not None), default=0)
+    """A line a network below each part, of those that have layers in it; with fewer and fewer figures."""
+    most = max((amounts.macs for part in parts for amounts in part.amounts), default=0)
 
-    def column(text: Callable[[Amounts], str]) -> list[str]:
-        return ["" if amounts is None else text(amounts) for _, amounts in lines]
+    def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
+        lines: list[tuple[str, Amounts | None]] = []
+        for part in _with(names, parts):
+            lines.append((part.name, None))
+            members = zip(view.names, part.amounts, strict=True)
+            lines += [(f"  {name}", amounts) for name, amounts in members if amounts.layers]
+        columns = [Cells(first, [name for name, _ in lines], right=False)]
+        for name in names:
+            cells = ["" if a is None else view.count(getattr(a, name)) for _, a in lines]
+            columns.append(Cells(SHOWN[name], cells))
+            if name == "macs" and with_bars:
+                bars = ["" if a is None else bar(a.macs, most, BAR_WIDTH) for _, a in lines]
+                columns.append(Cells("", bars, right=False, is_bar=True))
+        return columns
 
-    def figure(name: str) -> Cells:
-        return Cells(SHOWN[name], column(lambda amounts: view.count(getattr(amounts, name))))
+    figures = list(SHOWN)
+    return [arranged(figures), arranged(figures[:3]), arranged(figures[:2]), arranged(figures[:2], False)]
 
-    names = Cells(first, [name for name, _ in lines], right=False)
-    picture = Cells("", column(lambda amounts: bar(amounts.macs, most, BAR_WIDTH)), False, True)
-    macs, params, activations, layers = map(figure, SHOWN)
-    return [
-        [names, macs, picture, params, activations, layers],
-        [names, macs, picture, params, activations],
-        [names, macs, picture, params],
-        [names, macs, params],
-    ]
+
+def _with(names: Sequence[str], parts: Sequence[Part]) -> list[Part]:
+    """The parts of which there is something to show."""
+    return [part for part in parts if any(getattr(a, name) for a in part.amounts for name in names)]
 
 
 # --- The account ------------------------------------------------------------------------------------

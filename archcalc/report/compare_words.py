@@ -39,8 +39,11 @@ def times(factor: Fraction) -> str:
     """
     if factor.denominator == 1:
         return f"{factor.numerator:,}"
-    decimals = 2 if factor < 10 else 1 if factor < 100 else 0
-    scaled = (factor * 10**decimals + Fraction(1, 2)) // 1
+    decimals = 2
+    scaled = (factor * 100 + Fraction(1, 2)) // 1
+    while decimals and scaled >= 1000:
+        decimals -= 1
+        scaled = (factor * 10**decimals + Fraction(1, 2)) // 1
     whole, rest = divmod(scaled, 10**decimals)
     return f"{whole:,}.{rest:0{decimals}d}" if decimals else f"{whole:,}"
 
