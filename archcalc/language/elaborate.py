@@ -804,7 +804,8 @@ def constant(text: str, shown: str) -> Any:
     resolver.value(expr, "a value is needed")
     resolver.finish()
     if isinstance(expr, Ref) and expr.args is None and resolver.problems:
-        raise error(f"`{expr.name}` is no value", expr.span, help=f'a string has quotes: `"{expr.name}"`')
+        help = f'write `"{expr.name}"` if a string is meant'
+        raise error(resolver.problems[0].message, expr.span, help=help)
     if resolver.problems:
         raise ArchError(resolver.problems)
     nowhere = Net(shown, expr.span, "", (), 1, Body(expr.span, ()))
