@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from archcalc.language.syntax import Expect
 from archcalc.network import is_pattern
-from archcalc.profile import Profile, analyze
+from archcalc.profile import LayerProfile, Profile, analyze
 from archcalc.quantities import QUANTITIES
-from archcalc.source import ArchError, Diagnostic
+from archcalc.source import ArchError, Diagnostic, error
 
 Number = int | Fraction
 Value = Number | tuple[Number, ...] | str
@@ -68,7 +68,7 @@ class Check(Struct, frozen=True):
     def difference(self) -> Number | None:
         """How far the value lies above the figure; `None` where that is no one number."""
         figure = self.expect.figure.value
-        if isinstance(self.value, int | Fraction) and not isinstance(figure, tuple):
+        if isinstance(self.value, int | Fraction) and not isinstance(figure, tuple) and not self.layers:
             return self.value - figure
         return None
 
@@ -123,7 +123,7 @@ class Evaluator:
 def evaluate(expect: Expect, profile: Profile) -> Check:
     """One expectation on a profile."""
     if is_pattern(expect.path) and QUANTITIES[expect.quantity].sort in ("shape", "axes"):
-        names = [layer.name for layer in profile.select(expect.path)]
+        names = [layer.name for layer in select(profile, expect.path)]
         return of_every_layer(expect, [(name, measure(profile, expect.quantity, name)) for name in names])
     value = measure(profile, expect.quantity, expect.path)
     held = holds(value, expect)
@@ -163,7 +163,22 @@ def measure(profile: Profile, quantity: str, path: str = "") -> Any:
         }[quantity]
     if not path:
         return getattr(profile.totals, quantity)
-    return getattr(profile.total(profile.select(path)), quantity)
+    return getattr(profile.total(select(profile, path)), quantity)
+
+
+def select(profile: Profile, path: str) -> list[LayerProfile]:
+    """The layers that a path names; of a training head by a pattern only if the profile counts heads.
+
+    Raises `ArchError` if there is none.
+    """
+    layers = profile.select(path)
+    if profile.heads or not is_pattern(path):
+        return layers
+    counted = [layer for layer in layers if not layer.node.training]
+    if not counted:
+        message = f"all that `{path}` names in `{profile.network.name}` is in training heads"
+        raise error(message, help="add `training=true`")
+    return counted
 
 
 def holds(value: Value, expect: Expect) -> bool:

@@ -1,0 +1,191 @@
+"""Expectations without a file: what `--expect` takes.
+
+All that an `expect` line of a spec may say, and besides
+
+- a bound on an argument of every layer that has it: `kernel_size("stage1/*") <= 3`; along each axis;
+- a ratio to another network: `macs <= 0.5 * vgg16`, the same quantity of the whole of it.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+import archcalc.layers  # noqa: F401 - registers every kind
+from archcalc.checks import Check, Evaluator, Value, evaluate, of_every_layer, select
+from archcalc.language.parser import parse_expectation
+from archcalc.language.syntax import Expect
+from archcalc.layers.base import KINDS
+from archcalc.library import load
+from archcalc.profile import LayerProfile, Profile, analyze
+from archcalc.quantities import QUANTITIES, check_expectation
+from archcalc.source import ArchError, Diagnostic, Source, Span, error, near_miss
+
+ARGUMENTS = sorted({p.name for kind in KINDS.values() for p in kind.parameters if not p.takes_tensor})
+
+_RATIO = re.compile(
+    r"""
+    (?P<left> [^"<>=~(]* (?: \( (?: [^"()] | "[^"]*" )* \) )? \s*
+        (?: <=? | >=? | == | ~ | within\s+[\d._]+\s*%\s*of \b ) \s* )
+    (?: (?P<factor> \d [\w.]* ) \s* (?P<times> \* ) \s* )?
+    (?P<net> [A-Za-z_./] [^\s"]* ) \s*
+    """,
+    re.VERBOSE,
+)
+
+
+class Budget(Struct, eq=False):
+    """An expectation that speaks of any network; `other` is the one that a ratio is to."""
+
+    text: str
+    expect: Expect
+    net: Span | None = None
+    other: Profile | None = None
+
+    def check(self, evaluator: Evaluator) -> Check:
+        """Evaluate it on a network. Raises `ArchError` where it names nothing in it."""
+        expect = self.expect
+        if expect.quantity not in QUANTITIES:
+            return of_every_layer(expect, _arguments(expect, evaluator.source(expect.training)))
+        if self.net is not None:
+            self._open(self.net)
+            assert self.other is not None
+            theirs = evaluate(replace(expect, path=""), Evaluator(self.other).source(expect.training)).value
+            factor = expect.figure.value
+            assert isinstance(theirs, int)
+            assert not isinstance(factor, tuple)
+            product = Fraction(factor * theirs)
+            limit = product.numerator if product.denominator == 1 else product
+            text = f"{expect.figure.text} ({_shown(limit)})"
+            expect = replace(expect, figure=replace(expect.figure, value=limit, text=text))
+        return evaluator(expect)
+
+    def _open(self, net: Span) -> None:
+        """Load the other network, once."""
+        if self.other is None:
+            try:
+                self.other = analyze(load(net.text))
+            except ArchError as found:
+                raise ArchError(
+                    problem if problem.span is not None else replace(problem, span=net)
+                    for problem in found.diagnostics
+                ) from None
+
+
+def parse_budget(text: str) -> Budget:
+    """An expectation from the command line. Raises `ArchError`, pointing at the character.
+
+    >>> budget = parse_budget("macs <= 0.5 * vgg16")
+    >>> budget.expect.quantity, budget.expect.figure.value, budget.net.text
+    ('macs', Fraction(1, 2), 'vgg16')
+    """
+    source = Source("--expect", text)
+    found = _RATIO.fullmatch(text)
+    if found is None:
+        expect = parse_expectation(source)
+        net = None
+    else:
+        # The parser gets a plain figure, of the same length, so that it points at the right characters.
+        start, end = found.span("net")
+        figure = found["factor"] or "1"
+        at = found.start("factor") if found["factor"] else start
+        source.text = (text[:at] + figure).ljust(len(text))
+        try:
+            expect = parse_expectation(source)
+        finally:
+            source.text = text
+        net = Span(source, start, end)
+        whole = Span(source, at, end)
+        expect = replace(expect, figure=replace(expect.figure, text=whole.text, span=whole))
+    problem = _problem(expect, net)
+    if problem is not None:
+        raise ArchError(problem)
+    budget = Budget(text, expect, net)
+    if net is not None:
+        budget._open(net)
+    return budget
+
+
+def _problem(expect: Expect, net: Span | None) -> Diagnostic | None:
+    """What is wrong with an expectation before any network is known, if anything."""
+    quantity, figure = expect.quantity, expect.figure
+    if quantity not in QUANTITIES and quantity not in ARGUMENTS:
+        help = near_miss(quantity, [*QUANTITIES, *ARGUMENTS])
+        help = help or "quantities: " + ", ".join(QUANTITIES) + "; or an argument, such as `kernel_size`"
+        return Diagnostic(f"unknown quantity `{quantity}`", expect.quantity_span, help=help)
+    if net is not None:
+        if quantity not in QUANTITIES or QUANTITIES[quantity].sort not in ("count", "bytes"):
+            message = f"`{quantity}` is no number of a whole network"
+            return Diagnostic(message, net, help="a ratio is of counts or bytes: `macs <= 0.5 * vgg16`")
+        if expect.relation == "~":
+            return Diagnostic(
+                "a ratio has no digits that `~` could round to", net, help="write `within 1% of`"
+            )
+        return None
+    if quantity in QUANTITIES:
+        return check_expectation(expect)
+    if figure.unit.endswith("B"):
+        return Diagnostic(f"`{quantity}` has no unit of bytes", figure.span)
+    if isinstance(figure.value, tuple) and expect.relation != "==":
+        return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
+    return None
+
+
+def _arguments(expect: Expect, profile: Profile) -> list[tuple[str, Value]]:
+    """The argument in question of every layer that has it, among those that the path names."""
+    layers = profile.layers
+    if expect.path:
+        try:
+            layers = select(profile, expect.path)
+        except ArchError as found:
+            raise ArchError(
+                replace(problem, span=expect.path_span) for problem in found.diagnostics
+            ) from None
+    values = []
+    for layer in layers:
+        value = _argument(layer, expect)
+        if value is not None:
+            values.append((layer.name, value))
+    if not values:
+        where = f" that `{expect.path}` names" if expect.path else ""
+        message = f"no layer of `{profile.network.name}`{where} has `{expect.quantity}`"
+        raise error(message, expect.path_span or expect.quantity_span)
+    return values
+
+
+def _argument(layer: LayerProfile, expect: Expect) -> Value | None:
+    """The argument of one layer, along each axis if it differs; `None` if the layer has none."""
+    name = expect.quantity
+    if name not in (parameter.name for parameter in layer.node.layer.parameters):
+        return None
+    value = getattr(layer.node.layer, name)
+    windows = layer.node.facts.windows
+    if isinstance(windows, tuple) and (value is None or isinstance(value, str)):
+        # what `padding="same"` and a stride left out come to
+        if name == "padding":
+            value = tuple((window.before, window.after) for window in windows)
+        elif name == "stride":
+            value = tuple(window.stride for window in windows)
+    if value is None:
+        return None
+    numbers = tuple(_flat(value))
+    if not all(type(number) in (int, Fraction) for number in numbers):
+        message = f"`{name}` of `{layer.name}` is no number, and has no bound"
+        raise error(message, expect.quantity_span)
+    figure = expect.figure.value
+    if isinstance(figure, tuple):
+        return numbers * len(figure) if len(numbers) == 1 else numbers
+    result: Value = numbers[0] if len(set(numbers)) == 1 else numbers
+    return result
+
+
+def _flat(value: Any) -> list[Any]:
+    return [number for item in value for number in _flat(item)] if isinstance(value, tuple) else [value]
+
+
+def _shown(limit: int | Fraction) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{float(limit):,}"
