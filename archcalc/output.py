@@ -46,3 +46,15 @@ def write(text: str, path: Path | None) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def append(text: str, path: Path) -> None:
+    """Add to the end of a file, in one piece whoever else adds to it. Raises `ArchError`."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        with os.fdopen(handle, "wb", buffering=0) as stream:
+            data = text.encode()
+            while data:
+                data = data[stream.write(data) or 0 :]
+    except OSError as problem:
+        raise error(f"`{path}` cannot be written: {problem.strerror or problem}") from None

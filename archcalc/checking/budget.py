@@ -9,6 +9,7 @@ All that an `expect` line of a spec may say, and besides
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -108,6 +109,20 @@ def parse_budget(text: str) -> Budget:
     if net is not None:
         budget._open(net)
     return budget
+
+
+def parse_budgets(texts: Iterable[str]) -> list[Budget]:
+    """Several of them. Raises `ArchError` with the mistakes in all."""
+    budgets = []
+    problems: list[Diagnostic] = []
+    for text in texts:
+        try:
+            budgets.append(parse_budget(text))
+        except ArchError as found:
+            problems += found.diagnostics
+    if problems:
+        raise ArchError(problems)
+    return budgets
 
 
 def _problem(expect: Expect, net: Span | None) -> Diagnostic | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -14,9 +14,17 @@ from archcalc.language.loader import Module, load_file
 from archcalc.language.syntax import Net, Variant
 from archcalc.library import find, missing_values, shipped_files, split_overrides
 from archcalc.network import Network
-from archcalc.source import ArchError, Diagnostic, Source, Span, error
+from archcalc.source import ArchError, Diagnostic, Span, error
 
 SUFFIX = ".arch"
+
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Hands items on, and shows how far they have come."""
+
+    def __call__(self, items: Sequence[T], title: str) -> Iterable[T]: ...
 
 
 class Subject(Struct, frozen=True, eq=False):
@@ -41,35 +49,34 @@ class Subject(Struct, frozen=True, eq=False):
         return self.net.name_span
 
 
-class Found(Struct):
-    """The networks found, each once, and what is wrong with the files that could not be read."""
-
-    subjects: list[Subject]
-    problems: list[Diagnostic]
-
-
 class Finder:
-    """Finds networks; a file is read once, however many of its networks are asked for."""
+    """Finds networks; a file is read once, however many of its networks are asked for.
+
+    `problems` are the mistakes in what could not be read.
+    """
 
     def __init__(self) -> None:
+        self.problems: list[Diagnostic] = []
         self.modules: dict[Path, Module | None] = {}
         """By path; `None` for a file whose mistakes are among the `problems`."""
-        self.problems: list[Diagnostic] = []
 
-    def find(self, arguments: Sequence[str]) -> Found:
+    def find(self, arguments: Sequence[str]) -> dict[str, list[Subject]]:
         """The networks that `NET`s, files and folders mean; without any, those of the current folder.
 
-        A file or folder means every net in it whose parameters have values.
+        A file or folder means every net in it whose parameters have values. What could be read is found,
+        the rest is in `problems`. A network that several arguments mean is one and the same `Subject`.
         """
-        subjects: dict[tuple[Source, str, str], Subject] = {}
+        known: dict[tuple[str, str, str], Subject] = {}
+        found: dict[str, list[Subject]] = {}
         for argument in arguments or ["."]:
+            subjects = found.setdefault(argument, [])
             try:
                 for subject in self._of(argument):
-                    source = subject.span.source
-                    subjects.setdefault((source, subject.net.name, subject.overrides), subject)
-            except ArchError as found:
-                self.problems += found.diagnostics
-        return Found(list(subjects.values()), self.problems)
+                    file = os.path.realpath(subject.span.source.path or subject.span.source.name)
+                    subjects.append(known.setdefault((file, subject.net.name, subject.overrides), subject))
+            except ArchError as mistake:
+                self.problems += mistake.diagnostics
+        return found
 
     def open(self, name: str, folder: Path) -> Subject | None:
         """The network that a lock file in `folder` names; `None` if its file's mistakes are known."""
@@ -131,10 +138,14 @@ class Finder:
         self.problems.append(Diagnostic(f"`{problem.filename}` cannot be read: {problem.strerror}"))
 
 
+def each_once(found: dict[str, list[Subject]]) -> list[Subject]:
+    """The networks of all arguments, in order."""
+    return list(dict.fromkeys(subject for subjects in found.values() for subject in subjects))
+
+
 def lock_name(subject: Subject, folder: Path) -> str:
     """How a lock file in `folder` names a network: so that it is found from wherever it is checked."""
     if subject.path is None:
         return subject.name
     path = Path(os.path.relpath(subject.path, folder)).as_posix()
-    question: Any = "?" if subject.overrides else ""
-    return f"{path}:{subject.net.name}{question}{subject.overrides}"
+    return f"{path}:{subject.net.name}" + (f"?{subject.overrides}" if subject.overrides else "")

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from archcalc import __version__
+from archcalc.cli.check import check
 from archcalc.cli.compare import compare
 from archcalc.cli.explain import explain
 from archcalc.cli.list import list_networks
+from archcalc.cli.lock import lock
 from archcalc.cli.report import report
 from archcalc.cli.run import run
 from archcalc.cli.spec import spec
@@ -32,6 +34,8 @@ app.command("compare")(compare)
 app.command("spec")(spec)
 app.command("run")(run)
 app.command("verify")(verify)
+app.command("check")(check)
+app.command("lock")(lock)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,111 @@
+"""What has moved since a lock file was written, in which layer, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from archcalc.checking import lock
+from archcalc.checking.find import Finder, Progress, Subject
+from archcalc.checking.lock import FIGURES, NetFigures
+from archcalc.checking.outcome import Finding, Outcome, Result
+from archcalc.checking.tolerance import Tolerance
+from archcalc.checks import format_value
+from archcalc.network import Network
+from archcalc.source import ArchError, error
+
+
+def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress: Progress) -> Outcome:
+    """Compute the networks of lock files again, and find every figure that has moved.
+
+    What cannot be read, lock file or network, is among the problems of the outcome.
+    """
+    finder = Finder()
+    results: list[Result] = []
+    problems = finder.problems
+    for path in paths:
+        try:
+            locked = lock.read(path)
+        except ArchError as mistake:
+            problems += mistake.diagnostics
+            continue
+        for before in progress(locked, f"Checking {path}"):
+            try:
+                subject = finder.open(before.name, path.parent)
+                if subject is not None:
+                    results.append(_result(before, subject, tolerances))
+            except ArchError as mistake:
+                problems += mistake.diagnostics
+    return Outcome(results, problems, "locked figures")
+
+
+def _result(before: NetFigures, subject: Subject, tolerances: Sequence[Tolerance]) -> Result:
+    network = subject.network()
+    now = lock.figures_of(before.name, network)
+    moves = _Moves(before, network, tolerances)
+    findings = [*moves.of_totals(now), *moves.of_layers(now)]
+    layers = len(before.layers.keys() | now.layers.keys())
+    return Result(subject.name, len(before.totals) + layers * (1 + len(FIGURES)), findings, subject.span)
+
+
+class _Moves:
+    """The figures of one network that are not what they were."""
+
+    def __init__(self, before: NetFigures, network: Network, tolerances: Sequence[Tolerance]) -> None:
+        self.before = before
+        self.spans = {node.name: node.span for node in network.nodes}
+        self.tolerances = tolerances
+
+    def of_totals(self, now: NetFigures) -> Iterator[Finding]:
+        for name, value in now.totals.items():
+            was = self.before.totals.get(name)
+            if was is None:
+                raise error(f"the lock of `{now.name}` lacks `{name}`", help=lock.REWRITE)
+            if was != value:
+                yield self.move(name, "", was, value)
+
+    def of_layers(self, now: NetFigures) -> Iterator[Finding]:
+        """Of each layer in turn: that it is new or gone, its shape, its figures."""
+        old = self.before.layers
+        for path, layer in now.layers.items():
+            was = old.get(path)
+            if was is None:
+                yield self.move("layers", path, 0, 1)
+            elif was.shape != layer.shape:
+                yield self.move("shape", path, was.shape, layer.shape)
+            figures = was.figures if was is not None else (0,) * len(FIGURES)
+            yield from self.figures(path, figures, layer.figures)
+        for path, layer in old.items():
+            if path not in now.layers:
+                yield self.move("layers", path, 1, 0)
+                yield from self.figures(path, layer.figures, (0,) * len(FIGURES))
+
+    def figures(self, path: str, before: tuple[int, ...], now: tuple[int, ...]) -> Iterator[Finding]:
+        for name, was, value in zip(FIGURES, before, now, strict=True):
+            if was != value:
+                yield self.move(name, path, was, value)
+
+    def move(
+        self, quantity: str, path: str, was: int | tuple[int, ...], value: int | tuple[int, ...]
+    ) -> Finding:
+        difference = value - was if isinstance(value, int) and isinstance(was, int) else None
+        total = self.before.totals.get(quantity, 0)
+        allowed = next((t for t in self.tolerances if t.covers(quantity, total, difference or 0)), None)
+        at = f'("{path}")' if path else ""
+        what = f"{quantity} of `{path}`" if path else quantity
+        reason = f"{what} was {format_value(was)} and is {format_value(value)}"
+        if quantity == "layers" and path:
+            reason = f"layer `{path}` is {'new' if value else 'gone'}"
+        return Finding(
+            text=f"{quantity}{at} == {format_value(was)}",
+            quantity=quantity,
+            path=path,
+            relation="==",
+            figure=was,
+            value=value,
+            difference=difference,
+            held=allowed is not None,
+            reason="" if allowed is not None else reason,
+            note=f"allowed by `{allowed.text}`" if allowed is not None else "",
+            span=self.spans.get(path),
+        )

@@ -1,0 +1,73 @@
+"""What a run of `archcalc check` found; reports, JUnit files and annotations are views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from msgspec import Struct
+
+from archcalc.checks import Value
+from archcalc.source import Diagnostic, Span
+
+Figure = int | Fraction | tuple[int | Fraction, ...]
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One figure that has been held against what computes.
+
+    `text` is what is claimed, `params("stage1") == 38720`; `value` what archcalc computes, `difference`
+    how far that lies above the figure, where both are one number. `reason` says in a sentence why it does
+    not hold, and is empty if it does. `misses` are the layers that break a bound on each of `layers`.
+    `note` is the citation, the reason of an `expect not`, or the tolerance that has been allowed.
+    """
+
+    text: str
+    quantity: str
+    path: str = ""
+    relation: str
+    figure: Figure | None
+    value: Value | None
+    difference: int | Fraction | None = None
+    held: bool
+    reason: str = ""
+    layers: int = 0
+    misses: tuple[tuple[str, Value], ...] = ()
+    note: str = ""
+    span: Span | None = None
+
+
+class Result(Struct, frozen=True):
+    """A network: how many figures have been `checked`, and the `findings`.
+
+    Against a lock file, these are the figures that moved; otherwise there is one for every expectation.
+    """
+
+    name: str
+    checked: int
+    findings: Sequence[Finding]
+    span: Span | None = None
+
+    @property
+    def failures(self) -> list[Finding]:
+        return [finding for finding in self.findings if not finding.held]
+
+    @property
+    def held(self) -> int:
+        return self.checked - len(self.failures)
+
+
+class Outcome(Struct, frozen=True):
+    """All results, and the `problems`: what could not be checked. `figures` says what was checked."""
+
+    results: Sequence[Result]
+    problems: Sequence[Diagnostic]
+    figures: str = "expectations"
+
+    @property
+    def checked(self) -> int:
+        return sum(result.checked for result in self.results)
+
+    @property
+    def failures(self) -> list[Finding]:
+        return [finding for result in self.results for finding in result.failures]

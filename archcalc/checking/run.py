@@ -1,0 +1,88 @@
+"""Every expectation of the networks found, and those of the command line, evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from archcalc.checking.budget import Budget
+from archcalc.checking.find import Finder, Progress, Subject, each_once
+from archcalc.checking.outcome import Finding, Outcome, Result
+from archcalc.checks import Check, Evaluator
+from archcalc.profile import analyze
+from archcalc.source import ArchError, Diagnostic
+
+
+def check_networks(arguments: Sequence[str], budgets: Sequence[Budget], progress: Progress) -> Outcome:
+    """Check what `arguments` mean (see `Finder.find`): every expectation, whether others fail or not.
+
+    A network with overrides is held to the `budgets` only, since its expectations speak of its own
+    defaults. What cannot be checked, or has nothing to check, is among the problems of the outcome.
+    """
+    finder = Finder()
+    found = finder.find(arguments)
+    results: dict[Subject, Result] = {}
+    problems = finder.problems
+    for subject in progress(each_once(found), "Checking"):
+        try:
+            results[subject] = _check(subject, budgets, problems)
+        except ArchError as mistake:
+            problems += mistake.diagnostics
+    for argument, group in found.items():
+        checked = sum(results[subject].checked for subject in group if subject in results)
+        if not checked and not problems:
+            problems.append(_nothing(argument, group, arguments))
+    return Outcome(list(results.values()), problems)
+
+
+def _check(subject: Subject, budgets: Sequence[Budget], problems: list[Diagnostic]) -> Result:
+    network = subject.network()
+    evaluator = Evaluator(analyze(network))
+    expectations = () if network.overridden else network.expectations
+    checks = [partial(evaluator, expect) for expect in expectations]
+    checks += [partial(budget.check, evaluator) for budget in budgets]
+    findings = []
+    for evaluate in checks:
+        try:
+            findings.append(to_finding(evaluate()))
+        except ArchError as mistake:
+            problems += mistake.diagnostics
+    return Result(subject.name, len(findings), findings, subject.span)
+
+
+def to_finding(check: Check) -> Finding:
+    """A check as an outcome has it."""
+    expect = check.expect
+    return Finding(
+        text=statement(check),
+        quantity=expect.quantity,
+        path=expect.path,
+        relation=("not " if expect.negated else "") + expect.relation,
+        figure=expect.figure.value,
+        value=check.value,
+        difference=check.difference,
+        held=check.held,
+        reason=check.reason,
+        layers=check.layers,
+        misses=() if check.held else check.misses,
+        note=" because ".join(filter(None, (expect.citation, expect.reason))),
+        span=expect.span,
+    )
+
+
+def statement(check: Check) -> str:
+    """An expectation as it is written, without its citation and reason."""
+    expect = check.expect
+    text = expect.span.source.text[expect.span.start : expect.figure.span.end]
+    return " ".join(text.removeprefix("expect").split())
+
+
+def _nothing(argument: str, group: Sequence[Subject], arguments: Sequence[str]) -> Diagnostic:
+    where = f"`{argument}`" if arguments else "the current folder"
+    if not group:
+        return Diagnostic(f"nothing to check: {where} has no network", help="name a network, file or folder")
+    if any(subject.overrides for subject in group):
+        message = f"nothing to check: overrides leave the expectations of {where} unchecked"
+    else:
+        message = f"nothing to check: {where} has no expectation"
+    return Diagnostic(message, help='add `expect params < 5M` to a net, or give `--expect "params < 5M"`')

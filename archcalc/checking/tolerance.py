@@ -1,0 +1,80 @@
+"""What `--allow` takes: by how much a figure may move from what is locked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+
+from msgspec import Struct
+
+from archcalc.language.tokens import UNITS
+from archcalc.profile import Totals
+from archcalc.source import Source, Span, error, near_miss
+
+QUANTITIES = (*Totals.__struct_fields__, "shape")
+
+_QUANTITY = re.compile(r"\s*(\w*)\s*")
+_AMOUNT = re.compile(
+    r"(?P<sign>[+-])?\s*(?:(?P<number>\d[\d_]*(?:\.\d+)?)\s*(?P<unit>%|[KMG]i?B|[KMGT])?)?\s*"
+)
+_HELP = 'write `--allow "macs +1%"`, `--allow "params -10K"`, or `--allow "flops 2%"` for both ways'
+
+
+class Tolerance(Struct, frozen=True):
+    """A quantity and how far it may move: up, down, or both ways; in percent, or by a number.
+
+    Percent are of the network's total, for its layers too: a layer may move by as much as the whole may.
+    The shape has no amount: it may move, or not.
+    """
+
+    text: str
+    quantity: str
+    sign: str = ""
+    amount: Fraction = Fraction(0)
+    percent: bool = False
+
+    def covers(self, quantity: str, total: int, difference: int) -> bool:
+        """May a figure of a network with this locked total move by `difference`?"""
+        if quantity != self.quantity or (self.sign and (difference > 0) != (self.sign == "+")):
+            return False
+        return abs(difference) <= (self.amount * total / 100 if self.percent else self.amount)
+
+
+def parse_tolerances(texts: Iterable[str]) -> list[Tolerance]:
+    """The tolerances of several `--allow`. Raises `ArchError`, pointing at the character.
+
+    >>> (one,) = parse_tolerances(["macs +1%"])
+    >>> one.covers("macs", 1000, 10), one.covers("macs", 1000, 11), one.covers("macs", 1000, -1)
+    (True, False, False)
+    """
+    return [_parse(text) for text in texts]
+
+
+def _parse(text: str) -> Tolerance:
+    source = Source("--allow", text)
+    word = _QUANTITY.match(text)
+    assert word is not None
+    quantity = word[1]
+    if quantity not in QUANTITIES:
+        span = Span(source, word.start(1), max(word.end(1), word.start(1) + 1))
+        help = near_miss(quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
+        raise error(
+            f"unknown quantity `{quantity}`" if quantity else "a quantity is missing", span, help=help
+        )
+    found = _AMOUNT.match(text, word.end())
+    assert found is not None
+    if quantity == "shape":
+        if word.end() < len(text):
+            raise error("`shape` has no amount", Span(source, word.end(), len(text)), help="write `shape`")
+        return Tolerance(text, quantity)
+    if not found["number"] or found.end() < len(text):
+        at = found.end()
+        message = "an amount ends here" if found["number"] else "an amount is missing"
+        raise error(message, Span(source, at, max(len(text), at + 1)), help=_HELP)
+    unit = found["unit"] or ""
+    if unit.endswith("B") and not quantity.endswith("_bytes"):
+        message = f"`{unit}` is a unit of bytes, and `{quantity}` is no quantity of bytes"
+        raise error(message, Span(source, *found.span("unit")), help=f"write `{unit[0]}`, a power of 1000")
+    amount = Fraction(found["number"].replace("_", "")) * UNITS.get(unit, 1)
+    return Tolerance(text, quantity, found["sign"] or "", amount, unit == "%")

@@ -1,0 +1,115 @@
+"""`archcalc check`"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import complete_net, progress
+from archcalc.source import ArchError, error
+
+
+class CheckFormat(str, Enum):
+    table = "table"
+    json = "json"
+
+
+def check(
+    targets: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            metavar="[NET|PATH|LOCKFILE]...",
+            help="Networks, `.arch` files, and folders with such files; the current folder if left out. "
+            "With `--locked`, lock files; `archcalc.lock` if left out.",
+            autocompletion=complete_net,
+        ),
+    ] = None,
+    expect: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--expect",
+            metavar="EXPECTATION",
+            help="Hold every network to this as well: `macs <= 600M`; repeatable.",
+        ),
+    ] = None,
+    locked: Annotated[bool, typer.Option("--locked", help="Hold networks to lock files instead.")] = False,
+    allow: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--allow",
+            metavar="TOLERANCE",
+            help="How far locked figures may move: `macs +1%`, `params 10K`, `shape`; repeatable.",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show also what holds.")] = False,
+    format: Annotated[CheckFormat, typer.Option(help="For people or for programs.")] = CheckFormat.table,
+    junit: Annotated[
+        Optional[Path], typer.Option("--junit", metavar="FILE", help="Write JUnit XML to a file.")
+    ] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Print an annotation for GitHub for each failure.")
+    ] = False,
+    summary: Annotated[
+        Optional[Path],
+        typer.Option("--summary", metavar="FILE", help="Add a summary in Markdown to a file."),
+    ] = None,
+) -> None:
+    """Check every expectation of networks, or hold them to a lock file.
+
+    `archcalc check models/`
+
+    `archcalc check vgg16 "mobilenet_v1?width=0.5" --expect "macs <= 16G"`
+
+    `archcalc check net.arch --expect 'params("stage3/*") < 5M'`, of the layers that match together
+
+    `archcalc check net.arch --expect 'kernel_size("stem/*") <= 3'`, an argument of every layer that has it
+
+    `archcalc check net.arch --expect "macs <= 0.5 * vgg16"`, the same of another network
+
+    `archcalc check --locked --allow "macs +1%" --allow "params 0.1%"`
+    """
+    from archcalc import output
+    from archcalc.report import check as report
+
+    if github and format is CheckFormat.json:
+        raise error(
+            "annotations and JSON cannot both be printed", help="leave out `--github` or `--format json`"
+        )
+    if locked and expect:
+        raise error("a lock file has no expectations besides", help="run `--expect` without `--locked`")
+    if allow and not locked:
+        raise error("`--allow` is for locked figures", help="add `--locked`")
+    if locked:
+        from archcalc.checking.drift import check_locks
+        from archcalc.checking.lock import DEFAULT
+        from archcalc.checking.tolerance import parse_tolerances
+
+        paths = [Path(target) for target in targets or [DEFAULT]]
+        outcome = check_locks(paths, parse_tolerances(allow or []), progress)
+    else:
+        from archcalc.checking.budget import parse_budgets
+        from archcalc.checking.run import check_networks
+
+        outcome = check_networks(targets or [], parse_budgets(expect or []), progress)
+    if format is CheckFormat.json:
+        output.write(report.to_json(outcome), None)
+    else:
+        report.render(outcome, output.width(), verbose, sys.stdout, output.colour())
+    if junit is not None or github or summary is not None:
+        from archcalc.report import check_ci
+
+        if github:
+            output.write(check_ci.to_annotations(outcome), None)
+        if junit is not None:
+            output.write(check_ci.to_junit(outcome), junit)
+        if summary is not None:
+            output.append(check_ci.to_markdown(outcome), summary)
+    if outcome.problems:
+        sys.stdout.flush()
+        raise ArchError(outcome.problems)
+    if outcome.failures:
+        raise typer.Exit(1)
