@@ -1,7 +1,7 @@
 """Which layer of a network is which in another version of it.
 
 The layers stand in topological order, so that versions are aligned like two texts: what stands alike in
-both (path, layer and the layers it reads) is found by difflib, and the gaps between are aligned for the
+both (path, layer and what feeds it) is found by difflib, and the gaps between are aligned for the
 best score. networkx has graph edit distance too, which is exact and takes exponential time.
 """
 
@@ -12,12 +12,12 @@ from difflib import SequenceMatcher
 
 from msgspec import Struct
 
-from archcalc.layers.base import format_argument
+from archcalc.layers.base import Layer, format_argument
 from archcalc.network import Node
 from archcalc.profile import Profile
 
-MAX_CELLS = 500_000
-"""Larger gaps are aligned by equal layers only."""
+MAX_CELLS = 1_000_000
+"""In larger gaps, layers are paired by their paths only."""
 
 
 Partners = dict[int, Node]
@@ -127,8 +127,12 @@ def _alike(old: Sequence[Node], new: Sequence[Node], by_old: Partners) -> bool:
 
 
 def _heavy(nodes: Sequence[Node]) -> list[Node]:
-    """The layers with multiply-adds."""
-    return [node for node in nodes if any(category == "macs" for category, _ in node.facts.operations)]
+    return [node for node in nodes if _is_heavy(node)]
+
+
+def _is_heavy(node: Node) -> bool:
+    """Has a layer multiply-adds?"""
+    return any(category == "macs" for category, _ in node.facts.operations)
 
 
 # --- Alignment --------------------------------------------------------------------------------------
@@ -136,7 +140,7 @@ def _heavy(nodes: Sequence[Node]) -> list[Node]:
 
 def _aligned(old: Sequence[Node], new: Sequence[Node]) -> dict[int, int]:
     """Positions in `old` and their counterparts in `new`, in order."""
-    matcher = SequenceMatcher(None, list(map(_signature, old)), list(map(_signature, new)), autojunk=False)
+    matcher = SequenceMatcher(None, _signatures(old), _signatures(new), autojunk=False)
     found: dict[int, int] = {}
     i = j = 0
     for block in matcher.get_matching_blocks():
@@ -147,20 +151,24 @@ def _aligned(old: Sequence[Node], new: Sequence[Node]) -> dict[int, int]:
     return found
 
 
-def _signature(node: Node) -> Hashable:
-    return node.name, node.layer, *(source.layer for source in node.inputs)
+def _signatures(nodes: Sequence[Node]) -> list[Hashable]:
+    """Path and layer of each node, and the last layers with multiply-adds, or joins, before it.
+
+    Without these, the relu behind a convolution that was put in would pass for the one that was there.
+    """
+    origins: dict[int, Layer] = {}
+    signatures: list[Hashable] = []
+    for node in nodes:
+        before = tuple(origins[source.index] for source in node.inputs)
+        origins[node.index] = node.layer if len(before) != 1 or _is_heavy(node) else before[0]
+        signatures.append((node.name, node.layer, before))
+    return signatures
 
 
 def _fill_gap(
     old: Sequence[Node], new: Sequence[Node], rows: range, columns: range, found: dict[int, int]
 ) -> None:
-    if not rows or not columns:
-        return
-    if len(rows) * len(columns) > MAX_CELLS:
-        mine, yours = [old[k].layer for k in rows], [new[k].layer for k in columns]
-        for block in SequenceMatcher(None, mine, yours, autojunk=False).get_matching_blocks():
-            for k in range(block.size):
-                found[rows[block.a + k]] = columns[block.b + k]
+    if not rows or not columns or len(rows) * len(columns) > MAX_CELLS:
         return
     # Needleman & Wunsch 1970, with gaps that cost nothing
     best = [[0] * (len(columns) + 1)]
@@ -190,15 +198,12 @@ def _likeness(one: Node, other: Node) -> int:
     mine, yours = one.layer, other.layer
     if mine.family != yours.family:
         return 0
+    has_path = one.name == other.name
     if mine != yours:
-        score = 3 if mine.kind == yours.kind else 1
+        score = (3 if mine.kind == yours.kind else 1) + 3 * has_path
     else:  # in a wider version, the layers of one stage equal those of the next, on other shapes
-        score = 8 if one.shape == other.shape else 5
-    if one.name == other.name:
-        score += 3
-    if one.facts.weights:  # a layer with weights says more than the relu behind it
-        score *= 2
-    return score
+        score = (8 if one.shape == other.shape else 5) + has_path
+    return 2 * score if _is_heavy(one) else score  # a convolution says more than the relu behind it
 
 
 def _by_path(old: Sequence[Node], new: Sequence[Node], found: dict[int, int]) -> None:

@@ -169,7 +169,7 @@ def _scale(node: Node, found: dict[int, Scale | None]) -> Scale | None:
         )
     same = [scale for scale, before in maps if before == sizes]
     if same:
-        return min(same)
+        return same[0]
     if windows is Reach.WHOLE:
         return None
     scale, before = maps[0]
