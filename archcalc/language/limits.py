@@ -3,13 +3,13 @@
 They are set so that whatever is in a file, reading it ends within seconds and some hundred megabytes.
 """
 
-MAX_FILE_BYTES = 2 * 1024 * 1024
+MAX_FILE_BYTES = 4 * 1024 * 1024
 """Bytes of a file and of all the files it imports, together."""
 
 MAX_FILES = 100
 """Files that one spec may import, all told."""
 
-MAX_TOKENS = 400_000
+MAX_TOKENS = 1_200_000
 """Words, numbers and symbols of one file."""
 
 MAX_DEFINITIONS = 10_000
