@@ -69,7 +69,8 @@ class Check(Struct, frozen=True):
         """How far the value lies above the figure; `None` where that is no one number."""
         figure = self.expect.figure.value
         if isinstance(self.value, int | Fraction) and not isinstance(figure, tuple) and not self.layers:
-            return self.value - figure
+            difference = Fraction(self.value - figure)
+            return difference.numerator if difference.denominator == 1 else difference
         return None
 
 

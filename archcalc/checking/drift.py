@@ -36,7 +36,7 @@ def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress
                     results.append(_result(before, subject, tolerances))
             except ArchError as mistake:
                 problems += mistake.diagnostics
-    return Outcome(results, problems, "locked figures")
+    return Outcome(results, problems, locked=True)
 
 
 def _result(before: NetFigures, subject: Subject, tolerances: Sequence[Tolerance]) -> Result:

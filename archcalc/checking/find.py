@@ -52,13 +52,16 @@ class Subject(Struct, frozen=True, eq=False):
 class Finder:
     """Finds networks; a file is read once, however many of its networks are asked for.
 
-    `problems` are the mistakes in what could not be read.
+    `problems` are the mistakes in what could not be read, `unread` the arguments that mean some of it.
     """
 
     def __init__(self) -> None:
         self.problems: list[Diagnostic] = []
+        self.unread: set[str] = set()
         self.modules: dict[Path, Module | None] = {}
         """By path; `None` for a file whose mistakes are among the `problems`."""
+        self.missed = False
+        """Has such a file been asked for?"""
 
     def find(self, arguments: Sequence[str]) -> dict[str, list[Subject]]:
         """The networks that `NET`s, files and folders mean; without any, those of the current folder.
@@ -70,12 +73,16 @@ class Finder:
         found: dict[str, list[Subject]] = {}
         for argument in arguments or ["."]:
             subjects = found.setdefault(argument, [])
+            self.missed = False
             try:
                 for subject in self._of(argument):
                     file = os.path.realpath(subject.span.source.path or subject.span.source.name)
                     subjects.append(known.setdefault((file, subject.net.name, subject.overrides), subject))
             except ArchError as mistake:
                 self.problems += mistake.diagnostics
+                self.missed = True
+            if self.missed:
+                self.unread.add(argument)
         return found
 
     def open(self, name: str, folder: Path) -> Subject | None:
@@ -121,6 +128,7 @@ class Finder:
                 self.modules[path] = load_file(path, str(path))
             except ArchError as found:
                 self.problems += found.diagnostics
+        self.missed = self.missed or self.modules[path] is None
         return self.modules[path]
 
     def _files(self, folder: Path) -> list[Path]:
@@ -135,6 +143,7 @@ class Finder:
         return files
 
     def _unreadable(self, problem: OSError) -> None:
+        self.missed = True
         self.problems.append(Diagnostic(f"`{problem.filename}` cannot be read: {problem.strerror}"))
 
 

@@ -27,7 +27,7 @@ from archcalc.checking.find import Finder, Progress, each_once, lock_name
 from archcalc.network import Network
 from archcalc.profile import Totals, analyze
 from archcalc.shape import Shape
-from archcalc.source import ArchError, Source, Span, error
+from archcalc.source import ArchError, Diagnostic, Source, Span, error
 
 DEFAULT = "archcalc.lock"
 """The lock file where none is named."""
@@ -116,8 +116,8 @@ def lock_networks(arguments: Sequence[str], path: Path, progress: Progress) -> s
         except ArchError as mistake:
             problems += mistake.diagnostics
     for argument, group in found.items():
-        if not group and not problems:
-            raise error(f"nothing to lock: `{argument}` has no network")
+        if not group and argument not in finder.unread:
+            problems.append(Diagnostic(f"nothing to lock: `{argument}` has no network"))
     if problems:
         raise ArchError(problems)
     return to_text(list(nets.values()))

@@ -58,11 +58,14 @@ class Result(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """All results, and the `problems`: what could not be checked. `figures` says what was checked."""
+    """All results, and the `problems`: what could not be checked.
+
+    `locked` says that figures of lock files were checked, and not expectations.
+    """
 
     results: Sequence[Result]
     problems: Sequence[Diagnostic]
-    figures: str = "expectations"
+    locked: bool = False
 
     @property
     def checked(self) -> int:

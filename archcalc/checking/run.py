@@ -22,17 +22,20 @@ def check_networks(arguments: Sequence[str], budgets: Sequence[Budget], progress
     finder = Finder()
     found = finder.find(arguments)
     results: dict[Subject, Result] = {}
-    problems = finder.problems
+    broken: set[Subject] = set()
     for subject in progress(each_once(found), "Checking"):
+        known = len(finder.problems)
         try:
-            results[subject] = _check(subject, budgets, problems)
+            results[subject] = _check(subject, budgets, finder.problems)
         except ArchError as mistake:
-            problems += mistake.diagnostics
+            finder.problems += mistake.diagnostics
+        if len(finder.problems) > known:
+            broken.add(subject)
     for argument, group in found.items():
-        checked = sum(results[subject].checked for subject in group if subject in results)
-        if not checked and not problems:
-            problems.append(_nothing(argument, group, arguments))
-    return Outcome(list(results.values()), problems)
+        empty = not any(subject in broken or results[subject].checked for subject in group)
+        if empty and argument not in finder.unread:
+            finder.problems.append(_nothing(argument, group, arguments))
+    return Outcome(list(results.values()), finder.problems)
 
 
 def _check(subject: Subject, budgets: Sequence[Budget], problems: list[Diagnostic]) -> Result:

@@ -42,18 +42,28 @@ def value_of(finding: Finding) -> str:
     """What has been found, in a cell."""
     if finding.layers:
         broken = f"{len(finding.misses)} of " if finding.misses else ""
-        return f"{broken}{finding.layers:,} layer{'' if finding.layers == 1 else 's'}"
+        return broken + _plural(finding.layers, "layer")
     return "" if finding.value is None else format_value(finding.value)
 
 
 def summary(outcome: Outcome) -> str:
     """The run in a sentence."""
-    nets, failures, problems = len(outcome.results), len(outcome.failures), len(outcome.problems)
-    text = f"{outcome.checked:,} {outcome.figures} of {nets:,} network{'' if nets == 1 else 's'}: "
-    text += f"{failures:,} do{'es' if failures == 1 else ''} not hold" if failures else "all hold"
+    failures, problems = len(outcome.failures), len(outcome.problems)
+    checked = _plural(outcome.checked, "locked figure" if outcome.locked else "expectation")
+    text = f"{checked} of {_plural(len(outcome.results), 'network')}: "
+    if not outcome.checked:
+        text = "nothing checked"
+    elif outcome.locked:
+        text += f"{failures:,} moved" if failures else "none moved further than allowed"
+    else:
+        text += f"{failures:,} do{'es' if failures == 1 else ''} not hold" if failures else "all hold"
     if problems:
-        text += f"; {problems:,} mistake{'' if problems == 1 else 's'} in what could not be checked"
+        text += f"; {_plural(problems, 'mistake')} in what could not be checked"
     return text
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 # --- For people -------------------------------------------------------------------------------------
@@ -73,7 +83,7 @@ def render(outcome: Outcome, width: int, verbose: bool, file: IO[str], colour: b
     shown = {id(r): list(r.findings) if verbose else r.failures for r in outcome.results}
     findings = [finding for some in shown.values() for finding in some]
     widths = [max(map(len, column)) for column in zip(*map(_cells, findings), strict=True)]
-    beside = sum(widths) + len(widths) * GAP <= width
+    beside = len("  fails  ") + sum(widths) + len(widths) * GAP <= width
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("Network", overflow="fold")
     table.add_column("Holds" if not findings else "Value", justify="right", no_wrap=True)
@@ -86,9 +96,13 @@ def render(outcome: Outcome, width: int, verbose: bool, file: IO[str], colour: b
         table.add_row(Text(result.name, style), Text(f"{result.held:,} of {result.checked:,}", style))
         for finding in shown[id(result)]:
             text, value, off, where = _cells(finding)
-            lines = [text, *([] if beside else [f"         {where}"]), *_details(finding)]
-            style = "" if finding.held else "red"
-            table.add_row(Text("\n".join(lines), style), value, off, *([where] if beside else []))
+            lines = [text, *([] if beside else [where]), *_details(finding)]
+            verdict = Text("holds") if finding.held else Text("fails", "red")
+            cell = Table.grid(padding=(0, 2, 0, 0))
+            cell.add_column(no_wrap=True)
+            cell.add_column(overflow="fold")
+            cell.add_row("", verdict, Text("\n".join(lines)))
+            table.add_row(cell, value, off, *([where] if beside else []))
     if outcome.results:
         console.print(table, "", sep="\n")
     console.print(Text(summary(outcome), "bold"), overflow="fold")
@@ -97,8 +111,7 @@ def render(outcome: Outcome, width: int, verbose: bool, file: IO[str], colour: b
 
 
 def _cells(finding: Finding) -> tuple[str, str, str, str]:
-    verdict = "holds" if finding.held else "fails"
-    return f"  {verdict}  {finding.text}", value_of(finding), off_by(finding), place(finding.span)
+    return finding.text, value_of(finding), off_by(finding), place(finding.span)
 
 
 def _details(finding: Finding) -> list[str]:
@@ -110,7 +123,7 @@ def _details(finding: Finding) -> list[str]:
         lines.append(finding.reason)
     if finding.note:
         lines.append(finding.note)
-    return [f"         {line}" for line in lines]
+    return lines
 
 
 # --- For programs -----------------------------------------------------------------------------------
@@ -123,7 +136,7 @@ def to_json(outcome: Outcome) -> str:
     document = {
         "schema": SCHEMA,
         "archcalc": archcalc.__version__,
-        "figures": outcome.figures,
+        "locked": outcome.locked,
         "checked": outcome.checked,
         "held": outcome.checked - len(outcome.failures),
         "networks": [_network(result) for result in outcome.results],

@@ -36,7 +36,7 @@ def to_junit(outcome: Outcome) -> str:
                 failure.text = _xml(f"{place(finding.span)}: {finding.reason}")
         rest = result.checked - len(result.findings)
         if rest:
-            _case(suite, result.name, f"{rest} {outcome.figures} have not moved", result.span)
+            _case(suite, result.name, f"{rest} locked figures have not moved", result.span)
     if outcome.problems:
         suite = SubElement(root, "testsuite", name="problems")
         for problem in outcome.problems:
