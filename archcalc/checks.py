@@ -227,6 +227,12 @@ def describe(expect: Expect) -> str:
     return text
 
 
+def statement(expect: Expect) -> str:
+    """An expectation as it is written, without its citation and reason: `params("stage1") ~ 38.7K`."""
+    text = expect.span.source.text[expect.span.start : expect.figure.span.end]
+    return " ".join(text.removeprefix("expect").split())
+
+
 def _relation(expect: Expect) -> str:
     if expect.relation == "within":
         percent = expect.percent

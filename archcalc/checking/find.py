@@ -104,9 +104,9 @@ class Finder:
         path = Path(argument)
         if argument not in shipped_files():
             if path.is_dir():
-                return [s for file in self._files(path) for s in self._of_file(file)]
+                return [s for file in self._files(path) for s in self.of_file(file)]
             if argument.endswith(SUFFIX):
-                return self._of_file(path)
+                return self.of_file(path)
         plain, _, overrides = argument.partition("?")
         spec = find(plain)
         split_overrides(argument)
@@ -114,18 +114,19 @@ class Finder:
         name = argument if own is None or ":" in plain else f"{plain}:{spec.name}{argument[len(plain) :]}"
         return [Subject(name, spec.net, own, overrides)]
 
-    def _of_file(self, path: Path) -> list[Subject]:
-        module = self._module(path)
+    def of_file(self, path: Path, shown: str = "") -> list[Subject]:
+        """The nets in a file whose parameters have values; `shown` is the file's name in diagnostics."""
+        module = self._module(path, shown)
         if module is None:
             return []
         nets = module.nets.items()
         return [Subject(f"{path}:{name}", net, path) for name, net in nets if not missing_values(net)]
 
-    def _module(self, path: Path) -> Module | None:
+    def _module(self, path: Path, shown: str = "") -> Module | None:
         if path not in self.modules:
             self.modules[path] = None
             try:
-                self.modules[path] = load_file(path, str(path))
+                self.modules[path] = load_file(path, shown)
             except ArchError as found:
                 self.problems += found.diagnostics
         self.missed = self.missed or self.modules[path] is None

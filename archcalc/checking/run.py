@@ -8,7 +8,7 @@ from functools import partial
 from archcalc.checking.budget import Budget
 from archcalc.checking.find import Finder, Progress, Subject, each_once
 from archcalc.checking.outcome import Finding, Outcome, Result
-from archcalc.checks import Check, Evaluator
+from archcalc.checks import Check, Evaluator, statement
 from archcalc.profile import analyze
 from archcalc.source import ArchError, Diagnostic
 
@@ -57,7 +57,7 @@ def to_finding(check: Check) -> Finding:
     """A check as an outcome has it."""
     expect = check.expect
     return Finding(
-        text=statement(check),
+        text=statement(expect),
         quantity=expect.quantity,
         path=expect.path,
         relation=("not " if expect.negated else "") + expect.relation,
@@ -71,13 +71,6 @@ def to_finding(check: Check) -> Finding:
         note=" because ".join(filter(None, (expect.citation, expect.reason))),
         span=expect.span,
     )
-
-
-def statement(check: Check) -> str:
-    """An expectation as it is written, without its citation and reason."""
-    expect = check.expect
-    text = expect.span.source.text[expect.span.start : expect.figure.span.end]
-    return " ".join(text.removeprefix("expect").split())
 
 
 def _nothing(argument: str, group: Sequence[Subject], arguments: Sequence[str]) -> Diagnostic:
