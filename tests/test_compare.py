@@ -305,22 +305,25 @@ def test_half_the_width_changes_every_pointwise_convolution():
 
 
 def test_every_convolution_of_a_wider_version_is_wider():
-    # where widths double from stage to stage, a wider stage has the layers of the next
+    # each layer of the wider one equals the next of the other, on another shape
     def plain(c: int) -> str:
-        convs = [f"conv({c * n}, 3, padding=1) -> relu -> maxpool(2)" for n in (1, 2, 4, 8)]
+        convs = [f"conv({c + n}, 3, padding=1) -> relu -> maxpool(2, stride=1)" for n in range(24)]
         return "net n {\n input(3x32x48)\n " + "\n ".join(convs) + "\n}"
 
-    comparison = texts(plain(8), plain(16))
+    comparison = texts(plain(3), plain(4))
     assert changes(comparison) == [
-        (f"conv{i + 1}", "out_channels", str(8 * 2**i), str(16 * 2**i)) for i in range(4)
+        (f"conv{n + 1}", "out_channels", str(3 + n), str(4 + n)) for n in range(24)
     ]
     assert not comparison.matching.added
 
 
-def test_a_unit_put_before_one_with_the_same_channels_is_added():
-    unit = "conv(8, {}) -> bn -> relu\n"
+@pytest.mark.parametrize("padding", [(0, 0), (0, 2)])
+def test_a_unit_put_before_one_with_the_same_channels_is_added(padding):
+    small, large = (
+        f"conv(8, {k}, padding={p}) -> bn -> relu\n" for k, p in zip((1, 5), padding, strict=True)
+    )
     text = "net n {{\n input(3x9x8)\n{}}}"
-    comparison = texts(text.format(unit.format(5)), text.format(unit.format(1) + unit.format(5)))
+    comparison = texts(text.format(large), text.format(small + large))
     assert [node.name for node in comparison.matching.added] == ["conv1", "bn1", "relu1"]
     assert changes(comparison) == []
 
