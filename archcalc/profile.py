@@ -253,6 +253,3 @@ def analyze(network: Network, *, batch: int = 1, dtype: str = "float32", heads: 
     if type(batch) is not int or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
     return Profile(network, batch, dtype, heads)
-
-
-profile = analyze

@@ -15,7 +15,7 @@ from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.loader import load_file, load_text
 from archcalc.library import missing_values
-from archcalc.profile import profile
+from archcalc.profile import analyze
 from archcalc.source import ArchError
 
 ERRORS = Path(__file__).parent / "errors"
@@ -35,7 +35,7 @@ def diagnostics(path: Path) -> str:
     for net in module.nets.values():
         if not missing_values(net):
             try:
-                check(profile(elaborate(net)))
+                check(analyze(elaborate(net)))
             except ArchError as found:
                 texts.append(str(found))
     return "\n\n".join(dict.fromkeys(texts))

@@ -30,7 +30,7 @@ from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
 from archcalc.layers import KINDS
 from archcalc.layers.base import format_argument
 from archcalc.library import missing_values, specs_folder
-from archcalc.profile import profile
+from archcalc.profile import analyze
 from archcalc.source import ArchError, Source
 
 PAGE = Path(__file__).parent.parent / "docs" / "language.md"
@@ -584,7 +584,7 @@ def test_examples_hold(text: str) -> None:
     checks = []
     for net in module.nets.values():
         assert not missing_values(net)
-        checks += check(profile(elaborate(net)))
+        checks += check(analyze(elaborate(net)))
     assert checks
     assert [found.reason for found in checks if not found.held] == []
 

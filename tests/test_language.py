@@ -12,7 +12,7 @@ from archcalc.language.loader import load_file, load_text
 from archcalc.language.parser import parse_expectation
 from archcalc.library import loads, missing_values
 from archcalc.network import Network
-from archcalc.profile import profile
+from archcalc.profile import analyze
 from archcalc.source import ArchError, Source
 
 
@@ -550,12 +550,12 @@ HEAD = "block head(k) { conv(3, k, padding=k // 2) -> bn }\n"
 
 
 def test_each_call_has_its_own_parameters():
-    assert profile(network("head(3)\nhead(3)", HEAD)).totals.params == 2 * (3 * 3 * 9 + 3 + 2 * 3)
+    assert analyze(network("head(3)\nhead(3)", HEAD)).totals.params == 2 * (3 * 3 * 9 + 3 + 2 * 3)
 
 
 def test_calls_of_a_shared_block_share_by_path():
     found = network("head(3)\nrelu\nx: head(3)", "shared " + HEAD)
-    assert profile(found).totals.params == 3 * 3 * 9 + 3 + 2 * 3
+    assert analyze(found).totals.params == 3 * 3 * 9 + 3 + 2 * 3
     assert [(node.name, node.shares and node.shares.name) for node in found.layers] == [
         ("head1/conv1", None),
         ("head1/bn1", None),
@@ -570,13 +570,13 @@ def test_sharing_reaches_the_blocks_inside():
     found = network("two(1)\ntwo(2)", above)
     assert found["two2/cbr1/conv1"].shares is found["two1/cbr1/conv1"]
     assert found["two2/cbr2/conv1"].shares is None
-    assert profile(found).totals.params == 2 * (3 * 3 + 3)
+    assert analyze(found).totals.params == 2 * (3 * 3 + 3)
 
 
 def test_a_shared_block_inside_another_block():
     above = "shared block head { conv(3, 1) }\nblock branch(a) { if a { relu }\n head }\n"
     found = network("branch(true)\nbranch(false)\nhead", above)
-    assert profile(found).totals.params == 3 * 3 + 3
+    assert analyze(found).totals.params == 3 * 3 + 3
 
 
 def test_shared_shapes_must_be_equal():
@@ -617,8 +617,8 @@ def test_results():
     assert {name: node.name for name, node in found.heads.items()} == {"side": "fc1"}
     assert [node.name for node in found.layers if node.training] == ["global_avgpool1", "flatten1", "fc1"]
     assert [node.name for node in found["tanh1"].inputs] == ["a"]
-    assert profile(found).totals.params == 3 * 2 + 2
-    assert profile(found, heads=True).totals.params == 3 * 2 + 2 + 3 * 7 + 7
+    assert analyze(found).totals.params == 3 * 2 + 2
+    assert analyze(found, heads=True).totals.params == 3 * 2 + 2 + 3 * 7 + 7
 
 
 def test_every_layer_reaches_a_result():
@@ -698,9 +698,9 @@ def test_expectations_are_not_inherited():
     text = "net a(c=2) {\n  input(3x8x8)\n  conv(c, 1)\n  expect params == 8\n}\n"
     text += "net b = a(c=3) { expect params == 12 }\n"
     for name, figure in (("a", "8"), ("b", "12")):
-        (result,) = check(profile(loads(text, name)))
+        (result,) = check(analyze(loads(text, name)))
         assert (result.held, result.expect.figure.text) == (True, figure)
-    assert check(profile(loads(text + "net c = b", "c"))) == []
+    assert check(analyze(loads(text + "net c = b", "c"))) == []
 
 
 def test_overrides_leave_expectations_unchecked():
@@ -708,7 +708,7 @@ def test_overrides_leave_expectations_unchecked():
     found = loads(text, "a", {"c": 5})
     assert found.overridden
     assert len(found.expectations) == 1
-    assert check(profile(found)) == []
+    assert check(analyze(found)) == []
     assert loads(text, "a", inputs={"input": (3, 4, 4)}).overridden
     assert not loads(text).overridden
 
@@ -837,7 +837,7 @@ def test_two_nodes_of_one_path(body):
 
 def measured(text: str, body: str) -> object:
     expect = parse_expectation(Source("expect", text))
-    found = profile(network(body), heads=expect.training)
+    found = analyze(network(body), heads=expect.training)
     return measure(found, expect.quantity, expect.path)
 
 
@@ -913,7 +913,7 @@ def test_relations(relation, below, equal, above):
 
 
 def test_figures_that_are_cut_off_do_not_hold():
-    found = profile(network("conv(10, 1) -> flatten"))  # 40 parameters, 1,920 multiplications
+    found = analyze(network("conv(10, 1) -> flatten"))  # 40 parameters, 1,920 multiplications
     cut = evaluate(parse_expectation(Source("expect", "macs ~ 1.8K")), found)
     assert (cut.held, cut.cut) == (False, False)
     cut = evaluate(parse_expectation(Source("expect", "macs ~ 1K")), found)
@@ -965,7 +965,7 @@ def test_expect_not():
     body = (
         'conv(10, 1)\nexpect not params ~ 41 "Table 1" because "40"\nexpect not params == 40 because "it is"'
     )
-    first, second = check(profile(network(body)))
+    first, second = check(analyze(network(body)))
     assert (first.held, first.expect.citation, first.expect.reason) == (True, "Table 1", "40")
     assert not second.held
     assert second.reason == "params is 40, so `40` holds after all"

@@ -21,7 +21,7 @@ from archcalc import NetworkBuilder, load
 from archcalc.analyses.receptive_field import Field
 from archcalc.layers import KINDS
 from archcalc.network import Node
-from archcalc.profile import Profile, profile
+from archcalc.profile import Profile, analyze
 
 
 class Cell(NamedTuple):
@@ -127,7 +127,7 @@ class Built:
         ]
 
     def finish(self) -> Profile:
-        return profile(self.build.finish(self.node))
+        return analyze(self.build.finish(self.node))
 
     def check(self) -> Profile:
         """Compare the field of the last tensor with what its cells have come from."""
@@ -384,7 +384,7 @@ def two_branches(
             node = build.add(KINDS[kind](*args), node, name=f"{name}{number}")
         ends.append(node)
     node = build.add(KINDS["concat"](), *ends, name="both")
-    return profile(build.finish(node))
+    return analyze(build.finish(node))
 
 
 TWINS = [
@@ -452,7 +452,7 @@ def test_a_branch_that_is_stretched_is_seen_from_everywhere() -> None:
     source = build.input((2, 8, 12))
     column = build.add(KINDS["conv"](2, (1, 12)), source)
     gate = build.add(KINDS["mul"](), source, column)
-    assert profile(build.finish(gate)).entries[gate.index].field.is_global
+    assert analyze(build.finish(gate)).entries[gate.index].field.is_global
 
 
 # --- By hand, and published -------------------------------------------------------------------------
@@ -463,7 +463,7 @@ def field_after(*layers: tuple[str, tuple[Any, ...]], size: tuple[int, ...] = (6
     node = build.input((4, *size))
     for kind, args in layers:
         node = build.add(KINDS[kind](*args), node)
-    return profile(build.finish(node)).entries[node.index].field
+    return analyze(build.finish(node)).entries[node.index].field
 
 
 def test_by_hand() -> None:
@@ -522,7 +522,7 @@ PUBLISHED = [
 
 @pytest.mark.parametrize(("name", "size", "stride", "padding"), PUBLISHED, ids=lambda value: str(value))
 def test_published(name: str, size: int, stride: int, padding: int) -> None:
-    result = profile(load(name))
+    result = analyze(load(name))
     field = [layer.field for layer in result.layers if layer.field.stride][-1]
     assert field == Field((size,) * 2, (stride,) * 2, (padding,) * 2)
     assert result.misalignments == []
@@ -530,7 +530,7 @@ def test_published(name: str, size: int, stride: int, padding: int) -> None:
 
 def test_unet_skips_are_aligned() -> None:
     """Both paths of U-Net are centred on one another, for all their cropping and doubling."""
-    result = profile(load("unet"))
+    result = analyze(load("unet"))
     assert result.misalignments == []
     field = result.entries[result.network.outputs["output"].index].field
     assert field.stride == (1, 1)
