@@ -49,7 +49,8 @@ class Check(Struct, frozen=True):
         if self.layers:
             return f"{what} is {self._of_layers()}"
         if expect.negated:
-            return f"{what} is {format_value(self.value)}, so `{expect.figure.text}` holds after all"
+            claim = f"{_relation(expect)}{expect.figure.text}"
+            return f"{what} is {format_value(self.value)}, so `{claim}` holds after all"
         text = f"{what} is {format_value(self.value)}, not {_relation(expect)}{expect.figure.text}"
         return f"{text} (it holds when cut off)" if self.cut else text
 

@@ -1,7 +1,7 @@
 """The pytest plugin: `.arch` files as tests, and a fixture for figures of networks in Python.
 
-Every `expect` of every net in an `.arch` file that pytest finds is a test of its own,
-`models/small.arch::small::9: params < 200K`. `-p no:archcalc` turns the plugin off, and a `conftest.py`
+Every `expect` of every net in an `.arch` file that pytest finds is a test of its own, named by its line:
+`models/small.arch::small::9[params < 200K]`. `-p no:archcalc` turns the plugin off, and a `conftest.py`
 with `collect_ignore_glob = ["*.arch"]` keeps the files of its folder out.
 
 In Python, the fixture `archcalc` opens a network:
@@ -16,7 +16,7 @@ Nothing of archcalc is loaded until then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +71,8 @@ class ArchNet(pytest.Collector):
             raise self.CollectError(str(problem)) from None
         for expect in network.expectations:
             line, _ = expect.span.source.position(expect.span.start)
-            yield ArchExpectation.from_parent(
-                self, name=f"{line}: {statement(expect)}", expect=expect, evaluator=evaluator
-            )
+            name = f"{line}[{statement(expect)}]"
+            yield ArchExpectation.from_parent(self, name=name, expect=expect, evaluator=evaluator)
 
 
 class Broken(Exception):
@@ -118,8 +117,12 @@ class Measured:
         self.profile = profile
 
     def __getattr__(self, name: str) -> int:
-        if name in ("network", "profile"):
-            raise AttributeError(name)
+        __tracebackhide__ = True
+        from archcalc.profile import Totals
+
+        if name not in Totals.__struct_fields__:
+            known = ", ".join(Totals.__struct_fields__)
+            raise AttributeError(f"a network has no total `{name}`; it has {known}")
         return int(getattr(self.profile.totals, name))
 
     def __repr__(self) -> str:
@@ -133,26 +136,47 @@ class Measured:
         __tracebackhide__ = True
         from archcalc.checking.budget import parse_budgets
         from archcalc.checks import Evaluator
+        from archcalc.source import ArchError
 
         evaluator = Evaluator(self.profile)
-        checks = [budget.check(evaluator) for budget in parse_budgets(expectations)]
+        try:
+            checks = [budget.check(evaluator) for budget in parse_budgets(expectations)]
+        except ArchError as problem:
+            raise ArchError(problem.diagnostics) from None
         reasons = [f"{self.network.name}: {check.reason}" for check in checks if not check.held]
         if reasons:
             pytest.fail("\n".join(reasons), pytrace=False)
 
 
-@pytest.fixture(scope="session")
-def archcalc() -> Callable[..., Measured]:
-    """Open a network: `archcalc("vgg16").macs`, `archcalc("small.arch", width=2).check("params < 1M")`.
+class Opener:
+    """What the fixture is: opens networks."""
 
-    The first argument is a `NET`; a shipped network, a file, or `file:net`. Others are values for its
-    parameters; `inputs` replaces shapes of inputs, by name.
-    """
-    from archcalc.library import load
-    from archcalc.profile import analyze
+    def __repr__(self) -> str:
+        return "archcalc"
 
-    def measure(net: str, *, inputs: dict[str, tuple[int, ...]] | None = None, **overrides: Any) -> Measured:
-        network = load(str(net), overrides, inputs=inputs)
+    def __call__(
+        self, net: str, *, inputs: Mapping[str, tuple[int, ...]] | None = None, **overrides: Any
+    ) -> Measured:
+        """The network that a `NET` means, with values for its parameters, and shapes for its inputs.
+
+        Raises `ArchError`.
+        """
+        __tracebackhide__ = True
+        from archcalc.library import load
+        from archcalc.profile import analyze
+        from archcalc.source import ArchError
+
+        try:
+            network = load(net, overrides, inputs=inputs)
+        except ArchError as problem:
+            raise ArchError(problem.diagnostics) from None
         return Measured(network, analyze(network))
 
-    return measure
+
+@pytest.fixture(scope="session")
+def archcalc() -> Opener:
+    """Open a network: `archcalc("vgg16").macs`, `archcalc("small.arch", width=2).check("params < 1M")`.
+
+    The first argument is a shipped network, a file, or `file:net`; others are values for its parameters.
+    """
+    return Opener()
