@@ -11,9 +11,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from archcalc.builder import NetworkBuilder as NetworkBuilder
+    from archcalc.catalog import load as load
+    from archcalc.catalog import loads as loads
     from archcalc.layers.base import LayerError as LayerError
-    from archcalc.library import load as load
-    from archcalc.library import loads as loads
     from archcalc.network import Network as Network
     from archcalc.network import Node as Node
     from archcalc.profile import LayerProfile as LayerProfile
@@ -31,8 +31,8 @@ _HOMES = {
     "Node": "archcalc.network",
     "Profile": "archcalc.profile",
     "Totals": "archcalc.profile",
-    "load": "archcalc.library",
-    "loads": "archcalc.library",
+    "load": "archcalc.catalog",
+    "loads": "archcalc.catalog",
     "analyze": "archcalc.profile",
 }
 

@@ -162,7 +162,7 @@ class Opener:
         Raises `ArchError`.
         """
         __tracebackhide__ = True
-        from archcalc.library import load
+        from archcalc.catalog import load
         from archcalc.profile import analyze
         from archcalc.source import ArchError
 

@@ -51,10 +51,10 @@ def ratio(command: list[str], baseline: list[str], runs: int) -> tuple[float, fl
 
 def per_node(runs: int) -> float:
     """Microseconds a node from the text of ResNet-152 to all its quantities, in process."""
+    from archcalc.catalog import shipped_files
     from archcalc.language.elaborate import elaborate
     from archcalc.language.loader import load_file
     from archcalc.layers.base import facts
-    from archcalc.library import shipped_files
     from archcalc.profile import analyze
 
     path = shipped_files()["resnet152"]
@@ -73,7 +73,7 @@ def all_specs() -> float:
     """Seconds for every shipped network, text to profile, in one process."""
     code = (
         "import time; s = time.perf_counter()\n"
-        "from archcalc.library import shipped\n"
+        "from archcalc.catalog import shipped\n"
         "from archcalc.language.elaborate import elaborate\n"
         "from archcalc.profile import analyze\n"
         "n = [analyze(elaborate(spec.net)).totals for spec in shipped()]\n"
@@ -93,9 +93,9 @@ def chain(layers: int, written_out: bool, folder: Path) -> tuple[float, float, f
     path.write_text(f"net chain {{\n  input(8x32x32)\n{body}\n}}\n")
     code = (
         "import gc, sys, time; gc.disable()\n"
-        "import archcalc, archcalc.library, archcalc.profile\n"
+        "import archcalc, archcalc.catalog, archcalc.profile\n"
         "s = time.perf_counter()\n"
-        f"t = archcalc.profile.analyze(archcalc.library.load({str(path)!r})).totals\n"
+        f"t = archcalc.profile.analyze(archcalc.catalog.load({str(path)!r})).totals\n"
         f"assert t.depth == {layers} and t.params == {layers} * 584\n"
         "print(time.perf_counter() - s)"
     )

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from archcalc.catalog import missing_values
 from archcalc.checks import check
 from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.loader import load_file, load_text
-from archcalc.library import missing_values
 from archcalc.profile import analyze
 from archcalc.source import ArchError
 

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from archcalc.catalog import missing_values, specs_folder
 from archcalc.checks import check
 from archcalc.language import limits
 from archcalc.language.elaborate import elaborate
@@ -29,7 +30,6 @@ from archcalc.language.parser import Parser, parse
 from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
 from archcalc.layers import KINDS
 from archcalc.layers.base import format_argument
-from archcalc.library import missing_values, specs_folder
 from archcalc.profile import analyze
 from archcalc.source import ArchError, Source
 

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from archcalc.catalog import loads, missing_values, specs_folder
 from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_TOKENS
 from archcalc.language.loader import load_file, load_text
-from archcalc.library import loads, missing_values, specs_folder
 from archcalc.source import ArchError, Diagnostic
 
 SECONDS = 2
@@ -34,7 +34,7 @@ import sys
 from pathlib import Path
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_file
-from archcalc.library import missing_values
+from archcalc.catalog import missing_values
 from archcalc.source import ArchError
 
 try:

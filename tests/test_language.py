@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import pytest
 
+from archcalc.catalog import loads, missing_values
 from archcalc.checks import check, evaluate, holds, measure
 from archcalc.language.elaborate import constant
 from archcalc.language.loader import load_file, load_text
 from archcalc.language.parser import parse_expectation
-from archcalc.library import loads, missing_values
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.source import ArchError, Source

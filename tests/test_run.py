@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 import archcalc
+from archcalc.catalog import find
 from archcalc.cli import main
-from archcalc.library import find
 from archcalc.network import Network
 from archcalc.reference.execute import Step, execute, run
 from archcalc.reference.weights import load_weights, owners, random_weights

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from archcalc.catalog import find, shipped
 from archcalc.checks import check
 from archcalc.language.elaborate import elaborate
-from archcalc.library import find, shipped
 from archcalc.profile import analyze
 
 SPECS = {spec.name: spec for spec in shipped()}

@@ -9,10 +9,10 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from archcalc.catalog import find, missing_values, shipped_files, split_overrides
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import Module, load_file
 from archcalc.language.syntax import Net, Variant
-from archcalc.library import find, missing_values, shipped_files, split_overrides
 from archcalc.network import Network
 from archcalc.source import ArchError, Diagnostic, Span, error
 

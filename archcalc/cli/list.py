@@ -32,7 +32,7 @@ def list_networks(
     `archcalc list --format json`
     """
     from archcalc import output
-    from archcalc.library import shipped
+    from archcalc.catalog import shipped
     from archcalc.report import listing
 
     specs = shipped(family, search)

@@ -12,7 +12,7 @@ import typer
 from archcalc.source import error
 
 if TYPE_CHECKING:
-    from archcalc.library import Spec
+    from archcalc.catalog import Spec
     from archcalc.network import Network
     from archcalc.profile import Profile
 
@@ -32,7 +32,7 @@ class Layout(str, Enum):
 
 
 def complete_net(incomplete: str) -> list[str]:
-    from archcalc.library import shipped_files
+    from archcalc.catalog import shipped_files
 
     return [name for name in shipped_files() if name.startswith(incomplete)]
 
@@ -64,7 +64,7 @@ Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used 
 
 def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> tuple[Spec, Network]:
     """The network that a `NET` argument, `--set` and `--input` mean."""
-    from archcalc.library import open_network
+    from archcalc.catalog import open_network
 
     return open_network(net, overrides(sets or []), input_shapes(inputs or []))
 

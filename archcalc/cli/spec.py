@@ -24,7 +24,7 @@ def spec(
     `archcalc spec resnet50 --copy .`
     """
     from archcalc import output
-    from archcalc.library import copy_spec, find
+    from archcalc.catalog import copy_spec, find
 
     found = find(net)
     if copy is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from archcalc.library import open_network
+from archcalc.catalog import open_network
 from archcalc.profile import Profile, analyze
 from archcalc.source import ArchError, Diagnostic, shorten
 

@@ -18,7 +18,7 @@ import numpy as np
 from msgspec import Struct
 
 from archcalc import output as out
-from archcalc.library import find, open_network, shipped, split_overrides
+from archcalc.catalog import find, open_network, shipped, split_overrides
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.reference.execute import Run, execute

@@ -127,7 +127,7 @@ def to_markdown(outcome: Outcome) -> str:
     for problem in outcome.problems:
         fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", problem.render()))])
         lines += [fence, problem.render(), fence, ""]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def _rows(outcome: Outcome) -> Iterator[str]:

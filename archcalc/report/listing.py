@@ -9,8 +9,8 @@ from typing import IO, Literal
 
 from msgspec import Struct
 
+from archcalc.catalog import Spec
 from archcalc.language.elaborate import elaborate
-from archcalc.library import Spec
 from archcalc.profile import analyze
 from archcalc.report.numbers import grouped
 from archcalc.shape import format_shape
