@@ -6,17 +6,14 @@ first mistake of a statement, notes it, and goes on at the next line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import NoReturn, TypeVar
 
+from archcalc.language.cursor import CLOSING, DEFINES, OPENING, Cursor, Mistake, Unclosed
 from archcalc.language.limits import (
     MAX_DEFINITIONS,
     MAX_DIGITS,
-    MAX_FILE_BYTES,
-    MAX_MISTAKES,
-    MAX_NESTING,
     MAX_PARAMETERS,
     TOKENS_A_STEP,
 )
@@ -49,8 +46,8 @@ from archcalc.language.syntax import (
     Unary,
     Variant,
 )
-from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
-from archcalc.source import ArchError, Diagnostic, Note, Source, Span, shorten
+from archcalc.language.tokens import RESERVED, UNITS, Token
+from archcalc.source import ArchError, Diagnostic, Note, Source, Span
 
 T = TypeVar("T")
 
@@ -66,12 +63,7 @@ _LEVELS = {
     "-": _SUM,
     **dict.fromkeys(("*", "/", "//", "%"), _TERM),
 }
-_COMPARISONS = frozenset(op for op, level in _LEVELS.items() if level == _COMPARE)
 
-_SHOWN = {"NEWLINE": "the end of the line", "END": "the end"}
-_DEFINES = frozenset(("net", "block", "shared", "fn", "from"))
-_OPENING = {")": "(", "]": "[", "}": "{"}
-_CLOSING = {opening: closing for closing, opening in _OPENING.items()}
 _ELSEWHERE = {
     "elif": "write `else if`",
     "while": "a loop is written `repeat n { ... }` or `for x in list { ... }`",
@@ -100,7 +92,7 @@ def parse_value(source: Source) -> Expr:
         value = parser.chain()
         if parser.kind not in ("END", "NEWLINE"):
             parser.fail("the end")
-    except _Mistake as mistake:
+    except Mistake as mistake:
         raise ArchError(mistake.problem or ()) from None
     return value
 
@@ -112,7 +104,7 @@ def parse_expectation(source: Source) -> Expect:
         expectation = parser.expectation(0)
         if parser.kind not in ("END", "NEWLINE"):
             parser.fail("the end", help=parser.help_for_line_end(expectation))
-    except _Mistake as mistake:
+    except Mistake as mistake:
         raise ArchError(mistake.problem or ()) from None
     return expectation
 
@@ -126,7 +118,7 @@ def read_number(source: Source, start: int, end: int) -> Number:
     power = int(exponent) if len(exponent) <= 4 and exponent else (10**4 if exponent else 0)
     if len(whole) + len(decimals) > MAX_DIGITS or abs(power) > MAX_DIGITS:
         problem = Diagnostic(f"a number has more than {MAX_DIGITS} digits", span)
-        raise _Mistake(problem)
+        raise Mistake(problem)
     value = int(whole + decimals)
     shift = power - len(decimals)
     if shift >= 0:
@@ -136,221 +128,8 @@ def read_number(source: Source, start: int, end: int) -> Number:
     return exact.numerator if exact.denominator == 1 else exact
 
 
-class _Mistake(Exception):
-    """The text does not parse. Without a diagnostic, the cause has been reported."""
-
-    def __init__(self, problem: Diagnostic | None) -> None:
-        self.problem = problem
-
-
-class _Unclosed(_Mistake):
-    """A body does not end before the next definition or the end of the file."""
-
-
-class Parser:
-    """The state of a parse: the tokens, the place in them, and the mistakes so far."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.problems: list[Diagnostic] = []
-        self.tokens = tokenize(source)
-        self.at = 0
-        self.kind = self.tokens[0].kind
-        self.nesting = 0
-        self.bound: list[str] = []
-        """What `=` has bound so far."""
-        self.lost: set[str] = set()
-        """The names in what has been skipped."""
-        self.misnamed: set[str] = set()
-        """Words of the language that have been used as names."""
-        self.misclosed: tuple[Token, Token] | None = None
-        """The first `{` of the definition that ends in a `}` indented like that of another one."""
-        self.reread = 0
-        self.whole = True
-
-    # -- moving over tokens
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.at]
-
-    def advance(self) -> Token:
-        token = self.tokens[self.at]
-        if token.kind != "END":
-            self.at += 1
-            self.kind = self.tokens[self.at].kind
-        return token
-
-    def take(self, kind: str) -> bool:
-        if self.kind == kind:
-            self.advance()
-            return True
-        return False
-
-    def expect(self, kind: str, what: str = "", help: str = "", opening: Token | None = None) -> Token:
-        if self.kind != kind:
-            self.fail(what or f"`{kind}`", help, opening)
-        return self.advance()
-
-    def glued(self) -> bool:
-        """Does the token follow the one before it without a space?"""
-        return self.at > 0 and self.tokens[self.at - 1].end == self.tokens[self.at].start
-
-    def span(self, start: int) -> Span:
-        """From an offset to the end of the last token."""
-        return Span(self.source, start, max(start, self.tokens[self.at - 1].end))
-
-    def text(self, token: Token) -> str:
-        return self.source.text[token.start : token.end]
-
-    def next_kind(self) -> str:
-        return self.tokens[min(self.at + 1, len(self.tokens) - 1)].kind
-
-    def fail(self, expected: str, help: str = "", opening: Token | None = None) -> NoReturn:
-        """Raise the mistake that something else stands here than expected."""
-        token = self.token
-        if token.problem is not None:
-            raise _Mistake(token.problem)
-        if token.kind in self.misnamed:
-            raise _Mistake(None)
-        span = Span(self.source, token.start, max(token.end, token.start + 1))
-        if token.kind == "UNIT":
-            self._fail_at_unit()
-        notes: tuple[Note, ...] = ()
-        if opening is not None:
-            notes = (Note(f"`{self.text(opening)}` is opened here", self._span(opening)),)
-        shown = _SHOWN.get(token.kind) or f"`{shorten(self.text(token), 40)}`"
-        if not help and token.kind == "=":
-            help = "compare with `==`"
-        elif not help and token.kind in RESERVED and expected.endswith("name"):
-            help = f"`{token.kind}` is a word of the language; choose another name"
-            self.misnamed.add(token.kind)
-        raise _Mistake(Diagnostic(f"expected {expected}, found {shown}", span, notes=notes, help=help))
-
-    def _fail_at_unit(self) -> NoReturn:
-        number, unit = self.tokens[self.at - 1], self.token
-        text, factor = self.text(number), UNITS[self.text(unit)]
-        zeros = len(str(factor)) - 1
-        if factor == 10**zeros and not {"e", "E"} & {*text}:
-            written = f"{text}e{zeros}"
-        else:
-            written = f"{text} * {factor}"
-        raise _Mistake(
-            Diagnostic(
-                f"the unit `{self.text(unit)}` stands outside the figure of an `expect`",
-                Span(self.source, number.start, unit.end),
-                help=f"write the number out: `{written}`",
-            )
-        )
-
-    def _span(self, token: Token) -> Span:
-        return Span(self.source, token.start, token.end)
-
-    def at_margin(self) -> bool:
-        """Does the token begin a line, without indentation?"""
-        start = self.token.start
-        return start == 0 or self.source.text[start - 1] == "\n"
-
-    def deeper(self) -> None:
-        self.nesting += 1
-        if self.nesting > MAX_NESTING:
-            token = self.token
-            raise _Mistake(
-                Diagnostic(
-                    f"an expression is nested more than {MAX_NESTING} deep",
-                    Span(self.source, token.start, token.end),
-                    help="name a part of it, in a block or with `=`",
-                )
-            )
-
-    # -- going on after a mistake
-
-    def recover(self, mistake: _Mistake, first: int, nesting: int) -> None:
-        """Note a mistake in the statement that begins at token `first`, and go on behind it."""
-        self.nesting = nesting
-        resume = self._end_of_statement(first)
-        if resume is not None:
-            self._resume(mistake, first, resume, reread=False)
-        else:
-            self._resume(mistake, first, self._next_line(first), reread=True)
-
-    def recover_definition(self, mistake: _Mistake, first: int) -> None:
-        """Note a mistake in the definition that begins at token `first`; go on at the next one."""
-        self.nesting = 0
-        resume = self.at
-        if not (isinstance(mistake, _Unclosed) and resume > first):
-            resume = max(resume, first + 1)
-            while not (self._begins_definition(resume) or self.tokens[resume].kind == "END"):
-                resume += 1
-        self._resume(mistake, first, resume, reread=True)
-
-    def _resume(self, mistake: _Mistake, first: int, resume: int, reread: bool) -> None:
-        if mistake.problem is not None:
-            self.problems.append(mistake.problem)
-        tokens = self.tokens
-        for token in tokens[first:resume]:
-            if token.kind == "NAME":
-                self.lost.add(self.text(token))
-            elif token.kind == "ERROR":  # such as `3xres`, or all that follows an unclosed quote
-                text = self.text(token)
-                self.lost.update(re.findall(r"[A-Za-z_]\w*", text), text.split("x"))
-        self.at = resume
-        if reread:
-            start = tokens[resume].start
-            self.reread += len(self.source.text) - start
-            tokens[resume:] = tokenize(self.source, start)
-        if self.reread > MAX_FILE_BYTES // 2 or len(self.problems) >= MAX_MISTAKES:
-            self.whole = False
-            del tokens[resume:]
-            tokens.append(Token("END", len(self.source.text), len(self.source.text)))
-        self.kind = tokens[resume].kind
-
-    def _end_of_statement(self, first: int) -> int | None:
-        """The token that ends a statement, if its brackets match."""
-        open_: list[str] = []
-        for at in range(first, len(self.tokens)):
-            kind = self.tokens[at].kind
-            if kind in _CLOSING:
-                open_.append(kind)
-            elif kind in _OPENING:
-                if not open_ and kind == "}" and at >= self.at:
-                    return at
-                if not open_ or open_.pop() != _OPENING[kind]:
-                    return None
-            elif not open_ and at >= self.at and kind in ("NEWLINE", "END"):
-                return at
-            elif kind == "END" or self._begins_definition(at):
-                return None
-        return None
-
-    def _next_line(self, first: int) -> int:
-        """The token behind the line with the mistake, and behind the bodies that it opens."""
-        line_of = self._line_of
-        line, begun = line_of(self.at), line_of(first)
-        if begun <= line_of(max(self.at - 1, 0)) < line and self.kind not in _OPENING:
-            line -= 1  # the token at fault begins a line: that line may be a statement of its own
-        bodies = 0
-        at = first
-        while True:
-            kind = self.tokens[at].kind
-            if kind == "END" or (at > first and self._begins_definition(at)):
-                return at
-            if kind == "{":
-                bodies += 1
-            elif kind == "}":
-                if bodies == 0:
-                    return at
-                bodies -= 1
-            if bodies == 0 and at >= self.at - 1 and line_of(at) > line:
-                return at
-            at += 1
-
-    def _line_of(self, at: int) -> int:
-        return self.source.position(self.tokens[at].start)[0]
-
-    def _begins_definition(self, at: int) -> bool:
-        token = self.tokens[at]
-        return token.kind in _DEFINES and (token.start == 0 or self.source.text[token.start - 1] == "\n")
+class Parser(Cursor):
+    """The grammar: what may stand at each place."""
 
     # -- files and definitions
 
@@ -374,7 +153,7 @@ class Parser:
                 if self.kind not in ("NEWLINE", "END"):
                     self._fail_behind(item)
                 items.append(item)
-            except _Mistake as mistake:
+            except Mistake as mistake:
                 self.recover_definition(mistake, first)
         if not items and not self.problems:
             span = Span(self.source, 0, 0)
@@ -387,7 +166,7 @@ class Parser:
         if self.kind == "->" and isinstance(item, Function):
             self.fail("the end of the line", help="a function computes values; for layers, write a `block`")
         if self.kind == "}":
-            raise _Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
+            raise Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
         self.fail("the end of the line", help="put each definition on a line of its own")
 
     def import_(self) -> Import:
@@ -438,7 +217,7 @@ class Parser:
 
     def _fail_at_definition(self, above: list[Import | Definition]) -> NoReturn:
         if self.kind == "}":
-            raise _Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
+            raise Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
         expected = "`net`, `block`, `fn` or `from`"
         if self.text(self.token) in _ELSEWHERE:
             self.fail(expected, help=_ELSEWHERE[self.text(self.token)])
@@ -454,7 +233,7 @@ class Parser:
             self.fail(expected, help="layers stand in a `net` or a `block`: `net small { ... }`")
         token = self.token
         end = last.body.span.end
-        raise _Mistake(
+        raise Mistake(
             Diagnostic(
                 f"`{self.text(token)}` stands outside a body",
                 self._span(token),
@@ -472,7 +251,7 @@ class Parser:
         opening = self.token
         params: tuple[Param, ...] = self._listed("(", ")", self.param)
         if len(params) > MAX_PARAMETERS:
-            raise _Mistake(Diagnostic(f"more than {MAX_PARAMETERS} parameters", self._span(opening)))
+            raise Mistake(Diagnostic(f"more than {MAX_PARAMETERS} parameters", self._span(opening)))
         return params
 
     def param(self) -> Param:
@@ -494,7 +273,7 @@ class Parser:
                 pass
             if self.kind == "}":
                 break
-            if self.kind == "END" or (self.kind in _DEFINES and self.at_margin()):
+            if self.kind == "END" or (self.kind in DEFINES and self.at_margin()):
                 self._fail_unclosed(opening)
             first = self.at
             try:
@@ -502,9 +281,9 @@ class Parser:
                 if self.kind not in ("NEWLINE", "}", "END"):
                     self.fail("the end of the line", help=self.help_for_line_end(statement))
                 statements.append(statement)
-            except _Unclosed:
+            except Unclosed:
                 raise
-            except _Mistake as mistake:
+            except Mistake as mistake:
                 self.recover(mistake, first, nesting)
                 whole = False
         closing = self.advance()
@@ -539,7 +318,7 @@ class Parser:
         elif self.kind != "END":
             notes.append(Note(f"`{self.kind}` begins a definition here", self._span(self.token)))
         problem = Diagnostic("a `{` is not closed", self._span(opening), notes=tuple(notes), help="add a `}`")
-        raise _Unclosed(problem if self.whole else None)
+        raise Unclosed(problem if self.whole else None)
 
     def statement(self) -> Statement:
         """statement = [ NAME ":" | NAME "=" | ( "output" | "aux" ) NAME "=" ] chain
@@ -592,11 +371,11 @@ class Parser:
             self.expect("=")
             chain = self.chain()
             return Flow(self.span(start), self.cost(first), chain, kind, name, span)
-        elif kind in _DEFINES:
+        elif kind in DEFINES:
             self.fail("a statement", help="definitions and imports stand at the top of a file, outside `{ }`")
         elif kind in (")", "]"):
             problem = Diagnostic(f"a `{kind}` closes nothing", self._span(self.token), help="remove it")
-            raise _Mistake(problem)
+            raise Mistake(problem)
         chain = self.chain()
         return Flow(chain.span, self.cost(first), chain)
 
@@ -607,10 +386,10 @@ class Parser:
             self.advance()
             self.fail("a result's name", help=f"write `{word} name = ...`")
         if word in self.misnamed:
-            raise _Mistake(None)
+            raise Mistake(None)
         self.misnamed.add(word)
         message = f"`{word}` is a word of the language, not a name"
-        raise _Mistake(Diagnostic(message, self._span(self.token), help="choose another name"))
+        raise Mistake(Diagnostic(message, self._span(self.token), help="choose another name"))
 
     def if_(self) -> If:
         """if = "if" expr body [ "else" ( body | if ) ] ."""
@@ -644,7 +423,7 @@ class Parser:
                 elif arg.name == "training" and isinstance(literal, bool):
                     training = literal
                 else:
-                    raise _Mistake(
+                    raise Mistake(
                         Diagnostic(
                             f"`{quantity}` takes a path in quotes and `training=true`",
                             arg.span,
@@ -660,7 +439,7 @@ class Parser:
             reason = self._string(self.expect("STRING", "the reason in quotes"))
         span = self.span(start)
         if negated and not reason:
-            raise _Mistake(
+            raise Mistake(
                 Diagnostic(
                     "`expect not` needs a reason",
                     span,
@@ -668,7 +447,7 @@ class Parser:
                 )
             )
         if reason and not negated:
-            raise _Mistake(
+            raise Mistake(
                 Diagnostic(
                     "`because` goes with `expect not`",
                     span,
@@ -724,7 +503,7 @@ class Parser:
                 problem = Diagnostic(
                     "nothing follows a `->`", self._span(arrow), help="write the next step, or remove it"
                 )
-                raise _Mistake(problem)
+                raise Mistake(problem)
             steps.append(self.expr())
         return Chain(self.span(first.span.start), tuple(steps))
 
@@ -883,7 +662,7 @@ class Parser:
     def _size(self, token: Token) -> tuple[int, ...]:
         parts = self.text(token).split("x")
         if len(parts) > 8 or max(map(len, parts)) > MAX_DIGITS:
-            raise _Mistake(
+            raise Mistake(
                 Diagnostic(
                     "a size has more than 8 axes, or too many digits",
                     Span(self.source, token.start, token.end),
@@ -922,8 +701,8 @@ class Parser:
     def _help_for_bracket(self, opening: Token, items: int) -> str:
         """For what follows an item between brackets where a comma or the end is expected."""
         before = self.tokens[self.at - 1]
-        closing = _CLOSING[opening.kind]
-        if self.kind in _OPENING or self.kind in ("END", "NEWLINE", "{"):
+        closing = CLOSING[opening.kind]
+        if self.kind in OPENING or self.kind in ("END", "NEWLINE", "{"):
             return f"close it with `{closing}`"
         if self._line_of(self.at - 1) < self._line_of(self.at) and self.kind != "[":
             one_line = self.source.position(opening.start)[0] == self._line_of(self.at - 1)
