@@ -101,7 +101,7 @@ def render(outcome: Outcome, width: int, verbose: bool, file: IO[str], colour: b
             cell = Table.grid(padding=(0, 2, 0, 0))
             cell.add_column(no_wrap=True)
             cell.add_column(overflow="fold")
-            cell.add_row("", verdict, Text("\n".join(lines)))
+            cell.add_row("", verdict, Text("\n".join(lines), overflow="fold"))
             table.add_row(cell, value, off, *([where] if beside else []))
     if outcome.results:
         console.print(table, "", sep="\n")

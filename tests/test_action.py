@@ -1,0 +1,162 @@
+"""The GitHub Action and the pre-commit hooks: their steps run as scripts, in a folder of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parent.parent
+BASH = shutil.which("bash")
+
+NET = "net small { input(3x8x8)\n  flatten -> fc(2)\n  expect params == 386\n}\n"
+
+
+def step(name: str) -> tuple[str, dict[str, str]]:
+    """The script of a step of `action.yml`, and the input that each variable of its environment takes."""
+    text = (TOP / "action.yml").read_text()
+    (block,) = (part for part in re.split(r"(?m)^    - ", text) if part.startswith(f"name: {name}\n"))
+    environment = dict(re.findall(r"(?m)^        ([A-Z]+): \$\{\{ inputs\.(\w+) \}\}$", block))
+    lines = block.partition("      run: |\n")[2].splitlines()
+    return "\n".join(line.removeprefix("        ") for line in lines) + "\n", environment
+
+
+def inputs() -> dict[str, str]:
+    """The inputs of `action.yml` with their defaults."""
+    text = (TOP / "action.yml").read_text().partition("\ninputs:\n")[2].partition("\nruns:\n")[0]
+    return dict(re.findall(r"(?m)^  (\w+):\n(?:    .*\n)*?    default: \"?([^\"\n]*)\"?$", text))
+
+
+@pytest.fixture
+def runner(tmp_path):
+    """A runner's folders, with the `archcalc` of this environment where the action installs it."""
+    for name in ("work", "temp/archcalc/bin"):
+        (tmp_path / name).mkdir(parents=True)
+    installed = tmp_path / "temp/archcalc/bin/archcalc"
+    installed.write_text(f'#!{BASH}\nexec {shlex.quote(sys.executable)} -m archcalc "$@"\n')
+    installed.chmod(0o755)
+    (tmp_path / "work" / "small.arch").write_text(NET)
+    return tmp_path
+
+
+def run(runner: Path, name: str, **given: str) -> subprocess.CompletedProcess[str]:
+    """Run a step as GitHub does: `bash --noprofile --norc -eo pipefail`, with inputs as variables."""
+    script, environment = step(name)
+    values = {**inputs(), **given}
+    return subprocess.run(
+        [str(BASH), "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+        cwd=runner / "work",
+        env={
+            **os.environ,
+            **{variable: values[source] for variable, source in environment.items()},
+            "RUNNER_TEMP": str(runner / "temp"),
+            "GITHUB_STEP_SUMMARY": str(runner / "summary.md"),
+            "GITHUB_ACTION_PATH": str(TOP),
+            "COLUMNS": "80",
+        },
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_every_input_is_used_and_none_is_pasted_into_a_script():
+    steps = [step("Install archcalc"), step("Check")]
+    used = {source for _, environment in steps for source in environment.values()}
+    assert used == set(inputs()) == {"targets", "expect", "locked", "allow", "junit", "python"}
+    assert all("${{" not in script for script, _ in steps)
+    assert all(f"${variable}" in script for script, environment in steps for variable in environment)
+
+
+def test_it_checks_the_checkout(runner):
+    done = run(runner, "Check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 expectation of 1 network: all hold" in done.stdout
+    assert (runner / "summary.md").read_text() == "### archcalc: 1 expectation of 1 network: all hold\n\n"
+
+
+def test_a_failure_is_annotated_and_fails_the_step(runner):
+    (runner / "work" / "small.arch").write_text(NET.replace("386", "387"))
+    done = run(
+        runner, "Check", expect="macs <= 5\n\nkernel_size <= 3\n", junit="out.xml", targets="small.arch"
+    )
+    assert done.returncode == 2
+    (runner / "work" / "more.arch").write_text(NET.replace("small", "more"))
+    done = run(
+        runner,
+        "Check",
+        expect="macs <= 5\n\nweights == 384",
+        junit="out.xml",
+        targets="small.arch\nmore.arch",
+    )
+    assert done.returncode == 1
+    commands = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
+    assert commands == [
+        "::error file=small.arch,line=3,col=3,title=small.arch%3Asmall::params is 386, not 387",
+        "::error file=small.arch,line=1,col=5,title=small.arch%3Asmall::macs is 384, not <= 5",
+        "::error file=more.arch,line=1,col=5,title=more.arch%3Amore::macs is 384, not <= 5",
+    ]
+    assert "| small.arch:small | macs \\<= 5 | 384 |" in (runner / "summary.md").read_text()
+    assert "</testsuites>" in (runner / "work" / "out.xml").read_text()
+
+
+def test_lock_files_and_tolerances(runner):
+    archcalc = [str(runner / "temp/archcalc/bin/archcalc"), "lock", "small.arch"]
+    subprocess.run(archcalc, cwd=runner / "work", check=True)
+    assert run(runner, "Check", locked="true").returncode == 0
+    (runner / "work" / "small.arch").write_text(NET.replace("fc(2)", "fc(2, bias=false)"))
+    assert run(runner, "Check", locked="true").returncode == 1
+    allowed = "params 2\nparam_bytes -8\nflops -1%\n"
+    assert run(runner, "Check", locked="true", allow=allowed).returncode == 0
+
+
+def test_inputs_run_nothing(runner):
+    evil = "\"; touch pwned; $(touch pwned) `touch pwned` '"
+    for name in ("targets", "expect", "allow", "junit", "locked"):
+        run(runner, "Check", **{name: evil})
+        assert not list(runner.rglob("pwned"))
+    assert run(runner, "Check", targets="--help").returncode == 2
+
+
+def test_it_installs_itself(runner):
+    """The step itself, with a Python whose pip notes what it is asked to install."""
+    fake = runner / "python"
+    pip = f"#!{BASH}\nprintf '%s\\n' \"$@\" > {shlex.quote(str(runner / 'asked'))}\n"
+    (runner / "pip").write_text(pip)
+    (runner / "pip").chmod(0o755)
+    fake.write_text(
+        f'#!{BASH}\n[ "$1 $2" = "-m venv" ] && mkdir -p "$3/bin" && cp {runner}/pip "$3/bin/pip"\n'
+    )
+    fake.chmod(0o755)
+    done = run(runner, "Install archcalc", python=str(fake))
+    assert (done.returncode, done.stderr) == (0, "")
+    asked = (runner / "asked").read_text().split("\n")
+    assert asked[0] == "install"
+    assert str(TOP) in asked
+
+
+def test_the_hooks_run(tmp_path):
+    """Each entry of `.pre-commit-hooks.yaml`, as pre-commit runs it where file names are not passed."""
+    text = (TOP / ".pre-commit-hooks.yaml").read_text()
+    hooks = re.findall(r"(?m)^- id: (\S+)\n((?:  .*\n)+)", text)
+    assert [name for name, _ in hooks] == ["archcalc-check", "archcalc-locked"]
+    (tmp_path / "small.arch").write_text(NET)
+    archcalc = [sys.executable, "-m", "archcalc"]
+    subprocess.run([*archcalc, "lock", "small.arch"], cwd=tmp_path, check=True)
+    for _, body in hooks:
+        fields = dict(re.findall(r"(?m)^  (\w+): (.*)$", body))
+        assert (fields["language"], fields["pass_filenames"]) == ("python", "false")
+        assert re.search(fields["files"], "models/small.arch")
+        assert not re.search(fields["files"], "models/small.archive")
+        command, *arguments = fields["entry"].split()
+        assert command == "archcalc"
+        statuses = []
+        for net in (NET, NET.replace("fc(2)", "fc(3)"), NET.replace("fc(2)", "fcc(2)")):
+            (tmp_path / "small.arch").write_text(net)
+            done = subprocess.run([*archcalc, *arguments], cwd=tmp_path, capture_output=True, check=False)
+            statuses.append(done.returncode)
+        assert statuses == [0, 1, 2]

@@ -1,0 +1,375 @@
+"""The lock file: what it holds, what moves, what is refused, and that two writers do no harm."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archcalc import ArchError, load
+from archcalc.checking import lock
+from archcalc.checking.lock import LayerFigures, NetFigures, figures_of
+from archcalc.checking.tolerance import parse_tolerances
+from archcalc.cli import main
+from archcalc.profile import Totals
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# conv: 3*4*4*5 + 4 = 244, 240 on 8x4; fc in the head: 4*2 + 2; fc: 128*10 + 10
+SMALL = """\
+net small(c=4, classes=10) {
+  input(3x9x10)
+  conv(c, 4x5, stride=1x2, padding=1) -> relu
+  aux early = global_avgpool -> flatten -> fc(2)
+  flatten -> fc(classes)
+}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "small.arch").write_text(SMALL)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder, capsys, monkeypatch):
+    def call(*args: str, width: int = 80) -> SimpleNamespace:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
+
+    return call
+
+
+def moves(run, *allowed):
+    """What `check --locked` says moved: the text of each, and whether it was allowed."""
+    options = [word for text in allowed for word in ("--allow", text)]
+    document = json.loads(run("check", "--locked", "--format", "json", *options).out)
+    return {f["text"]: f["held"] for net in document["networks"] for f in net["findings"]}
+
+
+def edit(folder, before, after):
+    path = folder / "nets" / "small.arch"
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+# --- The file ---------------------------------------------------------------------------------------
+
+
+def test_the_file(run, folder, golden):
+    result = run("lock", "nets/small.arch", "nets/small.arch:small?c=5")
+    assert (result.status, result.out, result.err) == (0, "", "")
+    text = (folder / "archcalc.lock").read_text()
+    golden(GOLDEN / "check_lock.txt", text)
+    assert "layer conv1 4x8x4 params 244 macs 7,680 flops 15,488\n" in text  # 2*7680 + 4*8*4
+    assert "aux fc1 2 params 10 macs 8 flops 18\n" in text
+    assert "layer fc2 10 params 1,290 macs 1,280 flops 2,570\n" in text
+    assert "total params 1,534\n" in text
+    assert "net nets/small.arch:small?c=5\n" in text
+
+
+def test_it_holds_what_it_locks_and_is_the_same_each_time(run, folder):
+    run("lock", "nets", "mobilenet_v2", "googlenet", "mobilenet_v1?width=0.5")
+    first = (folder / "archcalc.lock").read_bytes()
+    run("lock", "nets", "mobilenet_v2", "googlenet", "mobilenet_v1?width=0.5", "-o", "again.lock")
+    assert (folder / "again.lock").read_bytes() == first
+    result = run("check", "--locked")
+    assert (result.status, result.err) == (0, "")
+    assert "4 networks: none moved" in result.out
+    assert run("check", "--locked", "archcalc.lock", "again.lock").status == 0
+
+
+def test_it_is_found_from_wherever_it_is_checked(run, folder, monkeypatch):
+    assert run("lock", "nets/", "-o", "nets/archcalc.lock").status == 0
+    assert "net small.arch:small\n" in (folder / "nets" / "archcalc.lock").read_text()
+    assert run("check", "--locked", "nets/archcalc.lock").status == 0
+    monkeypatch.chdir(folder / "nets")
+    assert run("check", "--locked").status == 0
+
+
+NAMES = st.from_regex(r"[a-z]\w{0,6}(/[a-z]\w{0,6}){0,2}", fullmatch=True)
+COUNTS = st.integers(0, 10**24)
+LAYERS = st.builds(
+    LayerFigures,
+    st.lists(st.integers(1, 10**9), min_size=1, max_size=4).map(tuple),
+    st.tuples(COUNTS, COUNTS, COUNTS),
+    st.booleans(),
+)
+NETS = st.builds(
+    NetFigures,
+    st.from_regex(r"[a-z.]{1,9}:[a-z]{1,5}(\?c=[0-9]&d=\[1, 2\])?", fullmatch=True),
+    st.fixed_dictionaries(dict.fromkeys(Totals.__struct_fields__, COUNTS)),
+    st.dictionaries(NAMES, LAYERS, max_size=4),
+)
+
+
+@settings(max_examples=50)
+@given(nets=st.lists(NETS, min_size=1, max_size=3, unique_by=lambda net: net.name))
+def test_what_is_written_is_read(nets, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lock") / "x.lock"
+    path.write_text(lock.to_text(nets))
+    assert lock.read(path) == nets
+    path.write_bytes(lock.to_text(nets).replace("\n", "\r\n").encode())
+    assert lock.read(path) == nets
+
+
+# --- What moves -------------------------------------------------------------------------------------
+
+
+def test_a_figure_that_moves_is_named_with_its_layer(run, folder, golden):
+    run("lock", "nets")
+    edit(folder, "classes=10", "classes=11")
+    assert moves(run) == dict.fromkeys(
+        (
+            "params == 1,534", "weights == 1,520", "macs == 8,960", "flops == 18,186", "activations == 394",
+            "activations_in_place == 408", "activation_bytes == 1,576", "param_bytes == 6,136",
+            'shape("fc2") == 10', 'params("fc2") == 1,290', 'macs("fc2") == 1,280', 'flops("fc2") == 2,570',
+        ),
+        False,
+    )  # fmt: skip
+    result = run("check", "--locked", "--github", width=100)
+    assert result.status == 1
+    golden(GOLDEN / "check_locked.txt", result.out)
+    # 129 parameters more, in fc2
+    assert next(line.split() for line in result.out.splitlines() if 'params("fc2")' in line) == [
+        "fails", 'params("fc2")', "==", "1,290", "1,419", "+129", "(+10.0%)", "nets/small.arch:5:14",
+    ]  # fmt: skip
+
+
+def test_new_layers_and_lost_ones(run, folder):
+    run("lock", "nets")
+    edit(folder, "padding=1) -> relu", "padding=1) -> bn -> gelu")
+    found = moves(run)
+    reasons = run("check", "--locked", width=120).out
+    assert "layer `bn1` is new" in reasons
+    assert "layer `gelu1` is new" in reasons
+    assert "layer `relu1` is gone" in reasons
+    assert 'params("bn1") == 0' in found
+    assert "layers == 4" in found
+
+
+def test_heads_are_locked_too(run, folder):
+    run("lock", "nets")
+    edit(folder, "fc(2)", "fc(3)")
+    assert moves(run) == dict.fromkeys(
+        ('shape("fc1") == 2', 'params("fc1") == 10', 'macs("fc1") == 8', 'flops("fc1") == 18'), False
+    )
+
+
+def test_an_input_is_locked_too(run, folder):
+    run("lock", "nets")
+    edit(folder, "input(3x9x10)", "input(3x9x11)")
+    assert 'shape("input") == 3x9x10' in moves(run)
+
+
+def test_tolerances(run, folder):
+    run("lock", "nets")
+    edit(folder, "classes=10", "classes=11")
+    # params 1534 + 129 (8.4%), macs 8960 + 128 (1.43%)
+    found = moves(run, "macs +2%", "params +8%", "flops 257", "shape")
+    assert found["macs == 8,960"]
+    assert found['macs("fc2") == 1,280']
+    assert not found["params == 1,534"]
+    assert found['flops("fc2") == 2,570']
+    assert found['shape("fc2") == 10']
+    everything = ["macs +2%", "params +129", "weights 0.2K", "flops 257", "activations 1"]
+    everything += ["activations_in_place 1", "activation_bytes +4", "param_bytes +0.516KB", "shape"]
+    assert all(moves(run, *everything).values())
+    assert run("check", "--locked", *(f"--allow={text}" for text in everything)).status == 0
+    assert not any(moves(run, "macs -2%", "macs +1.42%").values())
+
+
+@given(
+    total=st.integers(0, 10**12), tenths=st.integers(0, 999),
+    difference=st.integers(-(10**11), 10**11).filter(bool),
+    sign=st.sampled_from(["+", "-", ""]),
+)  # fmt: skip
+def test_a_tolerance_is_exact(total, tenths, difference, sign):
+    (tolerance,) = parse_tolerances([f"macs {sign}{tenths // 10}.{tenths % 10}%"])
+    inside = abs(difference) * 1000 <= total * tenths
+    towards = {"+": difference > 0, "-": difference < 0, "": True}[sign]
+    assert tolerance.covers("macs", total, difference) is (inside and towards)
+    assert not tolerance.covers("params", total, difference)
+
+
+WRONG = {
+    "": ("a quantity is missing", 1),
+    "mac +1%": ("unknown quantity `mac`", 1),
+    "macs": ("an amount is missing", 5),
+    "macs +": ("an amount is missing", 7),
+    "macs + x": ("an amount is missing", 8),
+    "macs +1% or so": ("an amount ends here", 10),
+    "macs +1MB": ("`MB` is a unit of bytes", 8),
+    "shape 5": ("`shape` has no amount", 7),
+    "macs +1.%": ("an amount ends here", 8),
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_malformed_tolerances_point_at_the_character(text):
+    with pytest.raises(ArchError) as caught:
+        parse_tolerances([text])
+    (problem,) = caught.value.diagnostics
+    message, column = WRONG[text]
+    assert message in problem.message
+    assert problem.span.source.position(problem.span.start) == (1, column)
+
+
+def test_options_that_do_not_go_together(run):
+    run("lock", "nets")
+    assert run("check", "--allow", "macs 1%").status == 2
+    assert run("check", "--locked", "--expect", "macs < 5").status == 2
+    assert run("check", "--locked", "--allow", "mcs 1%").status == 2
+
+
+# --- What is refused --------------------------------------------------------------------------------
+
+
+def rewritten(text: str) -> str:
+    """A file with a checksum that fits, whoever wrote its lines."""
+    body = text.partition("checksum sha256")[0]
+    return f"{body}checksum sha256 {hashlib.sha256(body.encode()).hexdigest()}\n"
+
+
+REFUSED = {
+    "another version": (lambda t: t.replace("lock 1", "lock 2"), "is of version 2 of the lock file"),
+    "a figure edited": (lambda t: t.replace("params 244", "params 245"), "edited by hand"),
+    "a line deleted": (lambda t: t.replace("total params 1,534\n", ""), "edited by hand"),
+    "a blank added": (lambda t: t.replace("\n\nnet", "\n\n\nnet"), "edited by hand"),
+    "cut off": (lambda t: t[:-90], "does not end in its checksum"),
+    "more behind": (lambda t: t + "layer x 1\n", "does not end in its checksum"),
+    "empty": (lambda t: "", "is no lock file"),
+    "something else": (lambda t: "net small {\n", "is no lock file"),
+    "not text": (lambda t: t + "\udcff", "it is not UTF-8 text"),
+    "a line of nonsense": (lambda t: rewritten(t.replace("total params", "sum params")), "means nothing"),
+    "an unknown total": (lambda t: rewritten(t.replace("total params", "total prams")), "means nothing here"),
+    "a layer twice": (lambda t: rewritten(t.replace("layer relu1", "layer conv1")), "means nothing here"),
+    "a net twice": (lambda t: rewritten(t.replace("\nchecksum", "net small.arch:small\n\nchecksum")), "here"),
+    "no net": (lambda t: rewritten(lock.HEADER), "locks no network"),
+    "a total missing": (lambda t: rewritten(t.replace("total params 1,534\n", "")), "lacks `params`"),
+    "a net that is gone": (lambda t: rewritten(t.replace(":small\n", ":tall\n")), "has no net `tall`"),
+    "a file that is gone": (lambda t: rewritten(t.replace("net small.arch", "net no.arch")), "no file"),
+    "a name that is gone": (lambda t: rewritten(t.replace("net small.arch:", "net x")), "no network"),
+    "a digit too many": (lambda t: rewritten(t.replace("1,534", "1,534" + ",000" * 5000)), "means nothing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_file_that_is_not_as_written_is_refused_with_the_reason(case, run, folder):
+    run("lock", "nets/small.arch", "-o", "nets/x.lock")
+    damage, reason = REFUSED[case]
+    path = folder / "nets" / "x.lock"
+    text = path.read_text()
+    path.write_bytes(damage(text).encode(errors="surrogateescape"))
+    assert path.read_text(errors="ignore") != text or case == "not text"
+    result = run("check", "--locked", "nets/x.lock")
+    assert result.status == 2
+    assert reason in result.err
+
+
+def test_every_byte_counts(run, folder):
+    run("lock", "nets", "-o", "nets/x.lock")
+    path = folder / "nets" / "x.lock"
+    good = path.read_bytes()
+    for at in range(0, len(good), 7):
+        path.write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises(ArchError):
+            lock.read(path)
+
+
+def test_files_that_cannot_be_read(run, folder):
+    (folder / "d").mkdir()
+    for name, reason in (("archcalc.lock", "there is no lock file"), ("d", "cannot be read")):
+        result = run("check", "--locked", name)
+        assert result.status == 2
+        assert reason in result.err
+    assert run("check", "--locked").status == 2
+
+
+def test_there_is_no_lock_of_a_part(run, folder):
+    (folder / "nets" / "broken.arch").write_text("net x { input(3)\n convv(3) }")
+    for arguments in (["nets"], ["vgg11", "nosuch"], ["vgg11", "empty"]):
+        (folder / "empty").mkdir(exist_ok=True)
+        result = run("lock", *arguments)
+        assert result.status == 2
+        assert not (folder / "archcalc.lock").exists()
+    assert run("lock", "vgg11", "-o", "no/such/folder").status == 2
+    assert run("lock").status == 2
+
+
+def test_broken_networks_are_reported_after_the_rest(run, folder):
+    (folder / "nets" / "other.arch").write_text("net other { input(7)\n fc(2) }")
+    run("lock", "nets")
+    (folder / "nets" / "other.arch").write_text("net other { input(7)\n fcc(2) }")
+    edit(folder, "classes=10", "classes=11")
+    result = run("check", "--locked")
+    assert result.status == 2
+    assert "unknown layer or block `fcc`" in result.err
+    assert 'params("fc2") == 1,290' in result.out
+
+
+# --- Two at once ------------------------------------------------------------------------------------
+
+
+def test_two_writers_and_a_reader_do_not_corrupt_each_other(run, folder):
+    """Each file that is ever seen is whole: one writer's or the other's."""
+    run("lock", "nets/small.arch")
+    loop = (
+        "from pathlib import Path; from archcalc.checking.lock import lock_networks; "
+        "from archcalc.output import write\n"
+        "path = Path('archcalc.lock')\n"
+        "for _ in range(150): write(lock_networks({!r}, path, lambda items, title: items), path)"
+    )
+    nets = (["nets/small.arch"], ["nets/small.arch:small?c=64", "lenet5"])
+    writers = [
+        subprocess.Popen([sys.executable, "-c", loop.format(names)], cwd=folder, stderr=subprocess.PIPE)
+        for names in nets
+    ]
+    seen = set()
+    while any(writer.poll() is None for writer in writers):
+        seen.add(tuple(net.name for net in lock.read(folder / "archcalc.lock")))
+    for writer in writers:
+        assert writer.stderr.read() == b""
+        assert writer.wait() == 0
+    assert seen == {("nets/small.arch:small",), ("nets/small.arch:small?c=64", "lenet5")}
+    assert sorted(path.name for path in folder.iterdir()) == ["archcalc.lock", "nets"]
+
+
+def test_two_summaries_do_not_mix(folder):
+    (folder / "nets" / "small.arch").write_text(
+        SMALL.replace("classes)\n}", "classes)\n  expect params < 5\n}")
+    )
+    loop = (
+        "from pathlib import Path; from archcalc.output import append\n"
+        "for n in range(300): append(f'{}{{n}}' * 40 + chr(10), Path('summary.md'))"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", loop.format(who)], cwd=folder) for who in "ab"]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    lines = (folder / "summary.md").read_text().splitlines()
+    expected = [f"{who}{n}" * 40 for who in "ab" for n in range(300)]
+    assert sorted(lines) == sorted(expected)
+
+
+def test_the_figures_of_a_network_are_its_profile():
+    figures = figures_of("vgg16", load("vgg16"))
+    assert figures.totals["params"] == 138_357_544
+    assert figures.layers["stage1/conv1"] == LayerFigures((64, 224, 224), (1792, 86_704_128, 176_619_520))
