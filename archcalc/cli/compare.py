@@ -15,6 +15,7 @@ class CompareFormat(str, Enum):
     table = "table"
     markdown = "markdown"
     json = "json"
+    svg = "svg"
 
 
 def compare(
@@ -32,7 +33,7 @@ def compare(
     heads: Heads = False,
     human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
     format: Annotated[
-        CompareFormat, typer.Option(help="For people, for a pull request, for programs.")
+        CompareFormat, typer.Option(help="For people, for a pull request, for programs, as a chart.")
     ] = CompareFormat.table,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
@@ -49,12 +50,15 @@ def compare(
     `archcalc compare alexnet googlenet vgg16 resnet50 --human`
 
     `archcalc compare old.arch new.arch --format markdown -o difference.md`
+
+    `archcalc compare vgg16 mobilenet_v1 --format svg -o chart.svg`
     """
     import io
 
     from archcalc import comparison
     from archcalc import output as out
     from archcalc.report import compare as report
+    from archcalc.report.compare_chart import to_svg
     from archcalc.report.compare_json import to_json
     from archcalc.report.compare_tables import CompareView
 
@@ -64,6 +68,8 @@ def compare(
     view = CompareView(comparison.compare(subjects), human)
     if format is CompareFormat.json:
         out.write(to_json(view.comparison), output)
+    elif format is CompareFormat.svg:
+        out.write(to_svg(view), output)
     elif format is CompareFormat.markdown:
         out.write(report.to_markdown(view), output)
     else:

@@ -1,0 +1,68 @@
+"""A comparison as a chart, SVG: bars for each quantity, and the multiply-adds stage by stage."""
+
+from __future__ import annotations
+
+import io
+
+from archcalc.report.compare_tables import CompareView
+from archcalc.report.numbers import human
+from archcalc.source import error
+
+# Okabe & Ito 2008: told apart with any colour vision; the hatches tell them apart in grey.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
+
+QUANTITIES = {"params": "parameters", "macs": "multiply-adds", "activations": "activations", "depth": "depth"}
+
+
+def to_svg(view: CompareView) -> str:
+    """The chart as SVG text, the same for the same networks. Raises `ArchError` without matplotlib."""
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise error("a chart needs the package matplotlib", help="pip install 'archcalc[plots]'") from None
+    mpl.use("svg")
+    from matplotlib import pyplot as plt
+
+    comparison = view.comparison
+    names = view.names
+    totals = {total.quantity: total for total in comparison.totals}
+    with mpl.rc_context({"svg.hashsalt": "archcalc", "svg.fonttype": "none", "font.size": 9}):
+        figure, panes = plt.subplots(
+            1, len(QUANTITIES) + 1, figsize=(13, 1.6 + 0.45 * len(names)), layout="constrained",
+            width_ratios=[*(1 for _ in QUANTITIES), 2],
+        )  # fmt: skip
+        for pane, (quantity, words) in zip(panes, QUANTITIES.items(), strict=False):
+            values = [found.value for found in totals[quantity].figures]
+            for place, value in enumerate(values):
+                bar = pane.barh(
+                    place, value, color=COLOURS[place % 8], hatch=HATCHES[place % 8], edgecolor="w"
+                )
+                pane.bar_label(bar, [human(value)], padding=3)
+            pane.set_title(words)
+            pane.set_yticks(range(len(names)), names if pane is panes[0] else [""] * len(names))
+            pane.set_xlim(0, max(1, *values) * 1.35)
+            pane.set_xticks([])
+            pane.invert_yaxis()
+            pane.spines[["top", "right", "bottom"]].set_visible(False)
+        _stages(panes[-1], view)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "archcalc"})
+        plt.close(figure)
+    return stream.getvalue()
+
+
+def _stages(pane: object, view: CompareView) -> None:
+    """Multiply-adds by stage: a group of bars for each resolution."""
+    stages, count = view.comparison.stages, len(view.names)
+    width = 0.8 / count
+    for number, name in enumerate(view.names):
+        places = [place + width * (number - (count - 1) / 2) for place in range(len(stages))]
+        values = [stage.amounts[number].macs / 1e6 for stage in stages]
+        pane.bar(  # type: ignore[attr-defined]
+            places, values, width, label=name, color=COLOURS[number % 8], hatch=HATCHES[number % 8], edgecolor="w"
+        )  # fmt: skip
+    pane.set_xticks(range(len(stages)), [stage.name for stage in stages])  # type: ignore[attr-defined]
+    pane.set_title("million multiply-adds by resolution")  # type: ignore[attr-defined]
+    pane.legend(frameon=False)  # type: ignore[attr-defined]
+    pane.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
