@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -452,3 +455,25 @@ def test_checking_shipped_specs_takes_no_second_elaboration(run, monkeypatch):
     monkeypatch.setattr(running, "analyze", counted("analyze", running.analyze))
     assert run("check", "resnet50").status == 0
     assert counts == {"elaborate": 1, "analyze": 1}
+
+
+# --- The page ---------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "checking.md").read_text()
+
+
+@pytest.mark.parametrize("text", re.findall(r"(?m)^\| `([^`]+)` \| ", PAGE))
+def test_the_expectations_of_the_page_parse(text):
+    assert parse_budget(text).text == text
+
+
+def test_the_commands_of_the_page_run(run, folder, monkeypatch):
+    (folder / "models").mkdir()
+    (folder / "models" / "small.arch").write_text("net small { input(7)\n  fc(2)\n  expect params == 16\n}\n")
+    (folder / "tiny.arch").unlink()
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
+    assert run("lock", "models", "-o", "models/archcalc.lock").status == 0
+    commands = re.findall(r"(?m)^archcalc (.*)$", PAGE)
+    assert len(commands) == 8
+    for command in commands:
+        assert run(*shlex.split(os.path.expandvars(command), comments=True)).status == 0, command
