@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from archcalc.report.compare_tables import CompareView
 from archcalc.report.numbers import human
@@ -52,17 +53,19 @@ def to_svg(view: CompareView) -> str:
     return stream.getvalue()
 
 
-def _stages(pane: object, view: CompareView) -> None:
+def _style(number: int) -> dict[str, str]:
+    return {"color": COLOURS[number % 8], "hatch": HATCHES[number % 8], "edgecolor": "white"}
+
+
+def _stages(pane: Any, view: CompareView) -> None:
     """Multiply-adds by stage: a group of bars for each resolution."""
     stages, count = view.comparison.stages, len(view.names)
     width = 0.8 / count
     for number, name in enumerate(view.names):
         places = [place + width * (number - (count - 1) / 2) for place in range(len(stages))]
         values = [stage.amounts[number].macs / 1e6 for stage in stages]
-        pane.bar(  # type: ignore[attr-defined]
-            places, values, width, label=name, color=COLOURS[number % 8], hatch=HATCHES[number % 8], edgecolor="w"
-        )  # fmt: skip
-    pane.set_xticks(range(len(stages)), [stage.name for stage in stages])  # type: ignore[attr-defined]
-    pane.set_title("million multiply-adds by resolution")  # type: ignore[attr-defined]
-    pane.legend(frameon=False)  # type: ignore[attr-defined]
-    pane.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
+        pane.bar(places, values, width, label=name, **_style(number))
+    pane.set_xticks(range(len(stages)), [stage.name for stage in stages])
+    pane.set_title("million multiply-adds by resolution")
+    pane.legend(frameon=False)
+    pane.spines[["top", "right"]].set_visible(False)
