@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from fractions import Fraction
@@ -139,7 +140,9 @@ def find(net: str) -> Spec:
         module = _shipped_module(files[net])
         return Spec(module.nets[net], module, files[net].stem)
     path_text, _, name = net.rpartition(":") if ":" in net else (net, "", "")
-    if not path_text or not (path_text.endswith(".arch") or "/" in path_text or Path(path_text).exists()):
+    is_path = path_text.endswith(".arch") or "/" in path_text
+    # `Path.exists` raises for a name that is too long
+    if not path_text or not (is_path or os.path.exists(path_text)):  # noqa: PTH110
         help = near_miss(net, files) or "`archcalc list` shows the shipped networks; a file ends in `.arch`"
         raise error(f"there is no network `{net}`", help=help)
     path = Path(path_text)

@@ -165,6 +165,15 @@ def test_nothing_checked_is_an_error(command, run, folder):
     assert NOTHING[command] in result.err
 
 
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "x" * 5000 + ".arch", "./" + "x" * 5000, ":", "?", "vgg16?", ""]
+)
+def test_no_name_is_more_than_a_mistake(name, run, folder):
+    (folder / "tiny.arch").unlink()
+    for command in (["check"], ["check", "--locked"], ["lock"]):
+        assert run(*command, name).status == 2
+
+
 def test_nothing_in_the_current_folder_is_an_error(run, folder):
     (folder / "tiny.arch").unlink()
     result = run("check")
@@ -206,6 +215,7 @@ HELD = {
     # tiny_wide has 3650 parameters: 1686 is 46.19 percent
     "params <= 0.5 * tiny.arch:tiny_wide": True,
     "params <= 0.46 * tiny.arch:tiny_wide": False,
+    "params <= 4.7e-1 * tiny.arch:tiny_wide": True,
     "params <= tiny.arch:tiny?c=4": True,
     "params < tiny.arch:tiny": False,
     "params within 1% of 0.46 * tiny.arch:tiny_wide": True,

@@ -32,7 +32,7 @@ _RATIO = re.compile(
     r"""
     (?P<left> [^"<>=~(]* (?: \( (?: [^"()] | "[^"]*" )* \) )? \s*
         (?: <=? | >=? | == | ~ | within\s+[\d._]+\s*%\s*of \b ) \s* )
-    (?: (?P<factor> \d [\w.]* ) \s* (?P<times> \* ) \s* )?
+    (?: (?P<factor> \d [\w.]* (?: (?<=[eE]) [+-] \d+ )? ) \s* (?P<times> \* ) \s* )?
     (?P<net> [A-Za-z_./] [^\s"]* ) \s*
     """,
     re.VERBOSE,

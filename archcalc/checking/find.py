@@ -103,7 +103,7 @@ class Finder:
     def _of(self, argument: str) -> Iterable[Subject]:
         path = Path(argument)
         if argument not in shipped_files():
-            if path.is_dir():
+            if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises for a name that is too long
                 return [s for file in self._files(path) for s in self.of_file(file)]
             if argument.endswith(SUFFIX):
                 return self.of_file(path)
