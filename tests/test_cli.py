@@ -235,7 +235,7 @@ def test_near_misses_are_suggested(run):
     assert "`stage1/conv1`" in run("explain", "vgg16", "stage1/conv9").err
 
 
-COMMANDS = ("list", "report", "explain", "spec", "run", "verify")
+COMMANDS = ("list", "report", "explain", "spec", "compare", "check", "lock", "run", "verify")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -598,7 +598,6 @@ GOLDEN_CASES = {
     "compare_itself": (80, "vgg16 vgg16"),
     "compare_markdown": (80, "googlenet googlenet_separable --format markdown"),
     "compare_json": (80, "inception_naive inception_reduced --format json"),
-    "compare_help": (80, "--help"),
 }
 
 
