@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.language.elaborate import constant, elaborate
+from archcalc.language.limits import MAX_DEPTH
 from archcalc.language.loader import Module, load_file, load_text
 from archcalc.language.syntax import Net, Variant
 from archcalc.network import Network
@@ -246,14 +248,18 @@ def _exact(values: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: exact(value) for name, value in (values or {}).items()}
 
 
-def exact(value: Any) -> Any:
-    """A Python value as a value of the language."""
+def exact(value: Any, _depth: int = 0) -> Any:
+    """A Python value as a value of the language. Raises `ArchError` for what is none."""
+    if _depth > MAX_DEPTH:
+        raise error(f"lists are nested more than {MAX_DEPTH} deep")
     if isinstance(value, float):
+        if not math.isfinite(value):
+            raise error(f"a parameter cannot be {value}")
         value = Fraction(repr(value))
     if isinstance(value, Fraction):
         return value.numerator if value.denominator == 1 else value
     if isinstance(value, list | tuple):
-        return tuple(exact(item) for item in value)
+        return tuple(exact(item, _depth + 1) for item in value)
     if isinstance(value, bool | int | str):
         return value
     raise error(f"a parameter cannot be a {type(value).__name__}")

@@ -1,6 +1,6 @@
 """The worked examples of the decks, computed, and compared with what the slides print, right or wrong.
 
-The decks' texts are `/work/shared/sources/decks/deckN.txt`; each test names deck and line.
+Each test names the deck and the line of its text.
 """
 
 from __future__ import annotations
