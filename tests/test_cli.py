@@ -270,6 +270,16 @@ def test_version(run):
     assert run("--version").out == f"archcalc {__version__}\n"
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_where_room_is_short_no_figure_is_cut(run, width):
+    out = run("report", "mobilenet_v2", width=width).out
+    rows = [line for line in out.splitlines() if "conv_bn_relu6_1/conv1"[-8:] in line and "×" in line]
+    # 3 * 3 * 3 * 32 weights over 112x112 places
+    assert f"{27 * 32:,}" in rows[0]
+    assert f"{27 * 32 * 112 * 112:,}" in rows[0]
+    assert all(len(line) <= width for line in out.splitlines())
+
+
 def test_list_json(run):
     networks = {n["name"]: n for n in json.loads(run("list", "--format", "json").out)["networks"]}
     vgg16 = networks["vgg16"]

@@ -48,6 +48,7 @@ def render(
         collapse_padding=True,
         header_style="bold",
     )
+    cells = _shortened(cells, columns, view, width)
     for column in columns:
         footer = ""
         if column.name == "layer":
@@ -82,6 +83,22 @@ def _cells(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> list[l
     return [[column.cell(row, view) for row in rows] for column in columns]
 
 
+def _width(column: Column, cells: Sequence[str], view: View) -> int:
+    footer = view.count(column.total(view)) if column.total is not None else ""
+    return max(map(len, (column.heading, footer, *cells)))
+
+
+def _shortened(cells: list[list[str]], columns: Sequence[Column], view: View, width: int) -> list[list[str]]:
+    """Where room is short, paths lose their beginnings: a figure is never cut."""
+    widths = [_width(column, lines, view) for column, lines in zip(columns, cells, strict=True)]
+    excess = sum(widths) + GAP * (len(widths) - 1) - width
+    if excess <= 0 or columns[0].name != "layer":
+        return cells
+    room = max(12, widths[0] - excess)
+    paths = [path if len(path) <= room else "…" + path[1 - room :] for path in cells[0]]
+    return [paths, *cells[1:]]
+
+
 GAP = 2
 """Blanks between two columns."""
 
@@ -93,8 +110,7 @@ def _fitting(rows: Sequence[Row], view: View, width: int) -> tuple[list[Column],
     for name in (*DEFAULT, *BY_IMPORTANCE):
         column = COLUMNS[name]
         (cells,) = _cells(rows, view, [column])
-        footer = view.count(column.total(view)) if column.total is not None else ""
-        needed = max(map(len, (column.heading, footer, *cells))) + GAP
+        needed = _width(column, cells, view) + GAP
         if name not in DEFAULT and needed > room:
             break
         chosen[name] = cells
