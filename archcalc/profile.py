@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.analyses.cost import count_flops, count_macs
 from archcalc.analyses.memory import DTYPES, accounted, count_activations
@@ -16,9 +18,15 @@ from archcalc.network import Group, Network, Node
 from archcalc.shape import Shape
 from archcalc.source import error, near_miss
 
+if TYPE_CHECKING:
+    from archcalc.conventions import Convention, Counter
+
 
 class Counts(Struct, frozen=True, gc=False):
-    """What a layer counts, for one sample; equal layers on equal shapes share one of these."""
+    """What a layer counts, for one sample; equal layers on equal shapes share one of these.
+
+    `count` is what a named convention counts, if one was asked for.
+    """
 
     params: int
     buffers: int
@@ -26,6 +34,7 @@ class Counts(Struct, frozen=True, gc=False):
     macs: int
     flops: int
     activations: int
+    count: int = 0
 
 
 class LayerProfile(Struct, eq=False, gc=False):
@@ -76,6 +85,10 @@ class LayerProfile(Struct, eq=False, gc=False):
     def activations(self) -> int:
         return self.counts.activations
 
+    @property
+    def count(self) -> int:
+        return self.own.count
+
 
 class Totals(Struct, frozen=True):
     """Sums over the nodes of a network or of a part of it; see `quantities` for what each is."""
@@ -100,13 +113,18 @@ class Profile:
 
     `layers` has the nodes that are not inputs, in topological order; those of training-only heads only
     if `heads` was asked for. `misalignments` are the joins whose branches do not lie over one another.
+    `convention` is the one that `count` counts by, if any.
     """
 
-    def __init__(self, network: Network, batch: int, dtype: str, heads: bool) -> None:
+    def __init__(
+        self, network: Network, batch: int, dtype: str, heads: bool, convention: Convention | None
+    ) -> None:
         self.network = network
         self.batch = batch
         self.dtype = dtype
         self.heads = heads
+        self.convention = convention
+        self.counter: Counter | None = convention.counter(network) if convention is not None else None
         self.misalignments: list[Misalignment] = []
         self.entries: dict[int, LayerProfile] = {}
         """By the index of the node, inputs and heads included."""
@@ -123,6 +141,8 @@ class Profile:
             counts = counted.get(facts)
             if counts is None:
                 counts = counted[facts] = count(facts)
+            if self.counter is not None:
+                counts = replace(counts, count=self.counter(node) * self.per_count)
             if len(inputs) == 1:
                 before = entries[inputs[0].index]
                 field = through(before.field, facts.windows)
@@ -135,7 +155,8 @@ class Profile:
             if shares and (self.heads or not node.training):
                 owner = (node.shares or node).index
                 if owner in owners:
-                    own = Counts(0, 0, 0, counts.macs, counts.flops, counts.activations)
+                    repeated = 0 if self.counts_parameters else counts.count
+                    own = Counts(0, 0, 0, counts.macs, counts.flops, counts.activations, repeated)
                 owners.add(owner)
             entries[node.index] = LayerProfile(node, counts, own, field)
 
@@ -151,6 +172,17 @@ class Profile:
     @property
     def bytes_per_value(self) -> int:
         return DTYPES[self.dtype]
+
+    @property
+    def per_count(self) -> int:
+        """What a count of the convention is multiplied by: of bytes, those of a value in the whole batch."""
+        if self.convention is None or self.convention.unit != "bytes":
+            return 1
+        return (self.convention.value_bytes or self.bytes_per_value) * self.batch
+
+    @property
+    def counts_parameters(self) -> bool:
+        return self.convention is not None and self.convention.unit == "parameters"
 
     @cached_property
     def layers(self) -> list[LayerProfile]:
@@ -234,6 +266,19 @@ class Profile:
             deepest,
         )
 
+    @cached_property
+    def count(self) -> int:
+        """What the convention counts in all, inputs included where it counts those."""
+        inputs = (self.entries[node.index] for node in self.network.inputs.values())
+        return self.count_of([*inputs, *self.layers])
+
+    def count_of(self, layers: Iterable[LayerProfile]) -> int:
+        """What the convention counts of some nodes; parameters that several of them share count once."""
+        if not self.counts_parameters:
+            return sum(layer.counts.count for layer in layers)
+        owners = {(layer.node.shares or layer.node).index: layer.counts.count for layer in layers}
+        return sum(owners.values())
+
 
 def count(facts: Facts) -> Counts:
     """What a layer counts, for one sample."""
@@ -241,15 +286,28 @@ def count(facts: Facts) -> Counts:
     return Counts(params, buffers, weights, count_macs(facts), count_flops(facts), count_activations(facts))
 
 
-def analyze(network: Network, *, batch: int = 1, dtype: str = "float32", heads: bool = False) -> Profile:
+def analyze(
+    network: Network,
+    *,
+    batch: int = 1,
+    dtype: str = "float32",
+    heads: bool = False,
+    convention: str = "",
+) -> Profile:
     """Compute every quantity of a network.
 
     `batch` and `dtype` bear on bytes only: shapes, counts of operations and activations are per sample.
-    `heads` counts the heads that are used in training only. Raises `ArchError` for an unknown dtype.
+    `heads` counts the heads that are used in training only. `convention` names how `count` is counted,
+    as `archcalc conventions` lists them. Raises `ArchError` for an unknown dtype or convention.
     """
     if dtype not in DTYPES:
         help = near_miss(dtype, DTYPES) or "dtypes: " + ", ".join(DTYPES)
         raise error(f"unknown dtype `{dtype}`", help=help)
     if type(batch) is not int or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
-    return Profile(network, batch, dtype, heads)
+    named = None
+    if convention:
+        from archcalc.conventions import find
+
+        named = find(convention)
+    return Profile(network, batch, dtype, heads, named)

@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Batch, Dtype, Heads, Inputs, complete_net, input_shapes
+from archcalc.cli.options import Batch, ConventionName, Dtype, Heads, Inputs, complete_net, input_shapes
 
 
 class CompareFormat(str, Enum):
@@ -31,6 +31,7 @@ def compare(
     batch: Batch = 1,
     dtype: Dtype = "float32",
     heads: Heads = False,
+    convention: ConventionName = "",
     human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
     format: Annotated[
         CompareFormat, typer.Option(help="For people, for a pull request, for programs, as a chart.")
@@ -63,7 +64,12 @@ def compare(
     from archcalc.report.compare_tables import CompareView
 
     subjects = comparison.open_subjects(
-        nets, input_shapes(input_ or []), batch=batch, dtype=dtype, heads=heads
+        nets,
+        input_shapes(input_ or []),
+        batch=batch,
+        dtype=dtype,
+        heads=heads,
+        convention=convention,
     )
     view = CompareView(comparison.compare(subjects), human)
     if format is CompareFormat.json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Batch, Dtype, Heads, Inputs, Net, Sets, load_profile
+from archcalc.cli.options import Batch, ConventionName, Dtype, Heads, Inputs, Net, Sets, load_profile
 
 
 def explain(
@@ -25,6 +25,7 @@ def explain(
     batch: Batch = 1,
     dtype: Dtype = "float32",
     heads: Heads = False,
+    convention: ConventionName = "",
 ) -> None:
     """Show how a figure comes about: the formula, with the numbers put in, and the result.
 
@@ -38,7 +39,7 @@ def explain(
     from archcalc.quantities import QUANTITIES
     from archcalc.report.explain import explain as account
 
-    _, profile = load_profile(net, set_, input_, batch, dtype, heads)
+    _, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
     if layer in QUANTITIES and not quantity:
         layer, quantity = "", layer
     output.write(account(profile, layer, quantity) + "\n", None)

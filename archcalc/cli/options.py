@@ -62,6 +62,23 @@ Dtype = Annotated[str, typer.Option(help="float64, float32, float16, bfloat16, f
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
 
 
+def complete_convention(incomplete: str) -> list[str]:
+    from archcalc.conventions import conventions
+
+    return [name for name in conventions() if name.startswith(incomplete)]
+
+
+ConventionName = Annotated[
+    str,
+    typer.Option(
+        "--convention",
+        metavar="NAME",
+        help="Count as a tool or a paper does: `fvcore`; `archcalc conventions` lists them.",
+        autocompletion=complete_convention,
+    ),
+]
+
+
 def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> tuple[Spec, Network]:
     """The network that a `NET` argument, `--set` and `--input` mean."""
     from archcalc.catalog import open_network
@@ -70,13 +87,19 @@ def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> 
 
 
 def load_profile(
-    net: str, sets: list[str] | None, inputs: list[str] | None, batch: int, dtype: str, heads: bool
+    net: str,
+    sets: list[str] | None,
+    inputs: list[str] | None,
+    batch: int,
+    dtype: str,
+    heads: bool,
+    convention: str = "",
 ) -> tuple[Spec, Profile]:
     """The same, with all quantities."""
     from archcalc.profile import analyze
 
     spec, network = load_network(net, sets, inputs)
-    return spec, analyze(network, batch=batch, dtype=dtype, heads=heads)
+    return spec, analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
 
 
 def overrides(sets: list[str]) -> dict[str, Any]:

@@ -7,7 +7,19 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Batch, Dtype, Format, Heads, Inputs, Layout, Net, Sets, load_profile, words
+from archcalc.cli.options import (
+    Batch,
+    ConventionName,
+    Dtype,
+    Format,
+    Heads,
+    Inputs,
+    Layout,
+    Net,
+    Sets,
+    load_profile,
+    words,
+)
 
 
 def report(
@@ -31,6 +43,7 @@ def report(
     ] = "",
     top: Annotated[Optional[int], typer.Option(min=1, help="Show the first rows only.")] = None,
     heads: Heads = False,
+    convention: ConventionName = "",
     human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
     format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
     output: Annotated[
@@ -56,7 +69,7 @@ def report(
     from archcalc.report.columns import View, choose
     from archcalc.report.rows import select_rows
 
-    spec, profile = load_profile(net, set_, input_, batch, dtype, heads)
+    spec, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
     chosen = choose(words(columns))
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
     view = View(profile, layout.value, human)

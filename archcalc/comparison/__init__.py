@@ -115,5 +115,11 @@ def _totals(profiles: Sequence[Profile]) -> tuple[Total, ...]:
     totals = []
     for name in Totals.__struct_fields__:
         values = [int(getattr(profile.totals, name)) for profile in profiles]
-        totals.append(Total(name, tuple(Figure(value, values[0]) for value in values)))
+        totals.append(_total(name, values))
+    if profiles[0].convention is not None:
+        totals.append(_total("count", [profile.count for profile in profiles]))
     return tuple(sorted(totals, key=lambda total: total.rank))
+
+
+def _total(name: str, values: Sequence[int]) -> Total:
+    return Total(name, tuple(Figure(value, values[0]) for value in values))

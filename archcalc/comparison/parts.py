@@ -28,6 +28,7 @@ class Amounts(Struct, frozen=True):
     macs: int = 0
     flops: int = 0
     activations: int = 0
+    count: int = 0
 
     def __add__(self, other: Amounts) -> Amounts:
         return Amounts(*(getattr(self, name) + getattr(other, name) for name in AMOUNTS))
@@ -44,7 +45,7 @@ AMOUNTS = Amounts.__struct_fields__
 
 def amounts(layers: Iterable[LayerProfile]) -> Amounts:
     """The sums of some layers; shared parameters count where they came first, so that parts add up."""
-    number = params = buffers = weights = macs = flops = activations = 0
+    number = params = buffers = weights = macs = flops = activations = count = 0
     for layer in layers:
         own = layer.own
         number += 1
@@ -54,7 +55,8 @@ def amounts(layers: Iterable[LayerProfile]) -> Amounts:
         macs += own.macs
         flops += own.flops
         activations += own.activations
-    return Amounts(number, params, buffers, weights, macs, flops, activations)
+        count += own.count
+    return Amounts(number, params, buffers, weights, macs, flops, activations, count)
 
 
 class Part(Struct, frozen=True):

@@ -26,6 +26,7 @@ def open_subjects(
     batch: int = 1,
     dtype: str = "float32",
     heads: bool = False,
+    convention: str = "",
 ) -> list[Subject]:
     """The networks of several `NET`s, named as short as tells them apart.
 
@@ -39,7 +40,7 @@ def open_subjects(
     for net in nets:
         try:
             spec, network = open_network(net, inputs=inputs)
-            profile = analyze(network, batch=batch, dtype=dtype, heads=heads)
+            profile = analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
         except ArchError as problem:
             problems += [d for d in problem.diagnostics if d not in problems]
             continue

@@ -21,12 +21,15 @@ def to_json(comparison: Comparison) -> str:
 
     profile = comparison.subjects[0].profile
     matching = comparison.matching
+    convention = profile.convention
+    counts = convention is not None
     document = {
         "schema": SCHEMA,
         "archcalc": archcalc.__version__,
         "batch": profile.batch,
         "dtype": profile.dtype,
         "heads": profile.heads,
+        **({"convention": convention.name, "unit": convention.unit} if convention is not None else {}),
         "networks": [
             {
                 "name": subject.name,
@@ -46,20 +49,20 @@ def to_json(comparison: Comparison) -> str:
             }
             for total in comparison.totals
         ],
-        "stages": _parts(comparison.stages),
-        "kinds": _parts(comparison.kinds),
+        "stages": _parts(comparison.stages, counts),
+        "kinds": _parts(comparison.kinds, counts),
         "structure": _structure(matching) if matching is not None else None,
-        "account": [_line(line) for line in comparison.account] if matching is not None else None,
+        "account": [_line(line, counts) for line in comparison.account] if matching is not None else None,
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def _amounts(amounts: Amounts) -> dict[str, int]:
-    return {name: getattr(amounts, name) for name in AMOUNTS}
+def _amounts(amounts: Amounts, counts: bool) -> dict[str, int]:
+    return {name: getattr(amounts, name) for name in AMOUNTS if counts or name != "count"}
 
 
-def _parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    return [{"name": part.name, "networks": list(map(_amounts, part.amounts))} for part in parts]
+def _parts(parts: Sequence[Part], counts: bool) -> list[dict[str, Any]]:
+    return [{"name": part.name, "networks": [_amounts(a, counts) for a in part.amounts]} for part in parts]
 
 
 def _structure(matching: Matching) -> dict[str, Any]:
@@ -84,6 +87,6 @@ def _changed(pair: Pair) -> dict[str, Any]:
     return {"name": pair.name, "before": before, "changes": changes}
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: Line, counts_too: bool) -> dict[str, Any]:
     counts = {name: getattr(line, name) for name in ("added", "removed", "changed", "affected", "lines")}
-    return {"name": line.name or None, **counts, "difference": _amounts(line.difference)}
+    return {"name": line.name or None, **counts, "difference": _amounts(line.difference, counts_too)}

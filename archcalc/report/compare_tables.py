@@ -10,7 +10,13 @@ from archcalc.comparison import Amounts, Comparison, Line, Part
 from archcalc.report.compare_words import NOUNS, phrase, sign, signed
 from archcalc.report.numbers import bar, grouped, human
 
-SHOWN = {"macs": "MACs", "params": "Params", "activations": "Activations", "layers": "Layers"}
+SHOWN = {
+    "macs": "MACs",
+    "count": "Count",
+    "params": "Params",
+    "activations": "Activations",
+    "layers": "Layers",
+}
 """The figures of parts, the most important first."""
 
 BAR_WIDTH = 8
@@ -27,6 +33,15 @@ class CompareView(Struct, frozen=True):
 
     def difference(self, value: int) -> str:
         return signed(self.count(abs(value)), value)
+
+    @property
+    def operations(self) -> str:
+        """The figure that stands first: multiply-adds, or what a named convention counts."""
+        return "macs" if self.comparison.subjects[0].profile.convention is None else "count"
+
+    @property
+    def figures(self) -> list[str]:
+        return [name for name in SHOWN if name not in ("macs", "count") or name == self.operations]
 
     @property
     def names(self) -> list[str]:
@@ -138,7 +153,8 @@ def _parts(view: CompareView, title: str, first: str, note: str, parts: Sequence
 
 def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
     """A column for each figure of each network, with fewer and fewer figures."""
-    most = max((amounts.macs for part in parts for amounts in part.amounts), default=0)
+    drawn = view.operations
+    most = max((getattr(amounts, drawn) for part in parts for amounts in part.amounts), default=0)
 
     def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
         shown = _with(names, parts)
@@ -147,12 +163,12 @@ def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[
             for index, network in enumerate(view.names):
                 column = [part.amounts[index] for part in shown]
                 columns.append(Cells(f"{SHOWN[name]}\n{heading(network)}", _counts(view, column, name)))
-                if name == "macs" and with_bars:
-                    bars = [bar(amounts.macs, most, BAR_WIDTH) for amounts in column]
+                if name == drawn and with_bars:
+                    bars = [bar(getattr(amounts, drawn), most, BAR_WIDTH) for amounts in column]
                     columns.append(Cells("", bars, right=False, is_bar=True))
         return columns
 
-    figures = list(SHOWN)
+    figures = view.figures
     return [arranged(figures), arranged(figures[:3]), arranged(figures[:2]), arranged(figures[:2], False)]
 
 
@@ -163,7 +179,8 @@ def _counts(view: CompareView, column: Sequence[Amounts], name: str) -> list[str
 
 def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
     """A line a network below each part, of those that have layers in it; with fewer and fewer figures."""
-    most = max((amounts.macs for part in parts for amounts in part.amounts), default=0)
+    drawn = view.operations
+    most = max((getattr(amounts, drawn) for part in parts for amounts in part.amounts), default=0)
 
     def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
         lines: list[tuple[str, Amounts | None]] = []
@@ -175,12 +192,12 @@ def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[
         for name in names:
             cells = ["" if a is None else view.count(getattr(a, name)) for _, a in lines]
             columns.append(Cells(SHOWN[name], cells))
-            if name == "macs" and with_bars:
-                bars = ["" if a is None else bar(a.macs, most, BAR_WIDTH) for _, a in lines]
+            if name == drawn and with_bars:
+                bars = ["" if a is None else bar(getattr(a, drawn), most, BAR_WIDTH) for _, a in lines]
                 columns.append(Cells("", bars, right=False, is_bar=True))
         return columns
 
-    figures = list(SHOWN)
+    figures = view.figures
     return [arranged(figures), arranged(figures[:3]), arranged(figures[:2]), arranged(figures[:2], False)]
 
 
@@ -196,9 +213,8 @@ def account_table(view: CompareView) -> Section:
     """Where the difference comes from, with the sum below."""
     comparison = view.comparison
     lines = comparison.account
-    drawn = next(
-        (name for name in ("macs", "params", "activations") if any(_of(line, name) for line in lines)), "macs"
-    )
+    figures = (view.operations, "params", "activations")
+    drawn = next((name for name in figures if any(_of(line, name) for line in lines)), figures[0])
     most = max((abs(_of(line, drawn)) for line in lines), default=0)
     differences = {total.quantity: total.figures[-1].difference for total in comparison.totals}
 
@@ -212,9 +228,9 @@ def account_table(view: CompareView) -> Section:
     if not is_staged:
         what = Cells("Layers", list(map(_what, lines)), right=False)
     bars = Cells("", [bar(abs(_of(line, drawn)), most, BAR_WIDTH) for line in lines], False, True)
-    macs, params, activations = (figure(name) for name in ("macs", "params", "activations"))
-    pictured = {"macs": [macs, bars, params, activations], "params": [macs, params, bars, activations]}
-    columns = pictured.get(drawn, [macs, params, activations, bars])
+    count, params, activations = map(figure, figures)
+    columns = [count, params, activations]
+    columns.insert(figures.index(drawn) + 1, bars)
     note = "affected: the same layer on another shape" if any(line.affected for line in lines) else ""
     if is_staged:
         note = "by stage: too few layers have a counterpart"
@@ -224,8 +240,8 @@ def account_table(view: CompareView) -> Section:
         [
             [names, *columns, what],
             [names, *columns],
-            [names, macs, params, activations],
-            [names, macs, params],
+            [names, count, params, activations],
+            [names, count, params],
         ],
     )
 

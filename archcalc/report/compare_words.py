@@ -21,6 +21,7 @@ NOUNS = {
     "layers": "layers",
     "weighted_layers": "conv and fc layers",
     "depth": "depth",
+    "count": "counted operations",
 }
 """What each of the totals counts."""
 

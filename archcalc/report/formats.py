@@ -24,6 +24,9 @@ def to_json(rows: Sequence[Row], profile: Profile) -> str:
 
     network = profile.network
     totals = {name: getattr(profile.totals, name) for name in profile.totals.__struct_fields__}
+    convention = profile.convention
+    if convention is not None:
+        totals |= {"count": profile.count, "unit": convention.unit}
     checks = check(profile)
     document = {
         "schema": SCHEMA,
@@ -32,6 +35,7 @@ def to_json(rows: Sequence[Row], profile: Profile) -> str:
         "batch": profile.batch,
         "dtype": profile.dtype,
         "heads": profile.heads,
+        **({"convention": convention.name} if convention is not None else {}),
         "inputs": {name: list(node.shape) for name, node in network.inputs.items()},
         "parameters": {name: _plain(value) for name, value in network.parameters.items()},
         "totals": totals,
@@ -46,7 +50,21 @@ def to_json(rows: Sequence[Row], profile: Profile) -> str:
         ],
         "layers": [_layer(row, profile) for row in rows],
     }
+    if convention is not None:
+        document["counted"] = counted(profile)
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def counted(profile: Profile) -> dict[str, Any]:
+    """How a total under a convention comes about, and the kinds of layers that it does not count."""
+    counter = profile.counter
+    assert counter is not None
+    nodes = [*profile.network.inputs.values(), *(layer.node for layer in profile.layers)]
+    factor = profile.per_count
+    return {
+        "parts": [{"text": part.text, "value": part.value * factor} for part in counter.parts(nodes)],
+        "not_counted": counter.not_counted(nodes),
+    }
 
 
 def _layer(row: Row, profile: Profile) -> dict[str, Any]:
@@ -70,6 +88,8 @@ def _layer(row: Row, profile: Profile) -> dict[str, Any]:
         "effective_padding": _axes(field.padding),
         "source": str(span) if span is not None else "",
     }
+    if profile.convention is not None:
+        layer["count"], layer["unit"] = row.count, profile.convention.unit
     if row.group is not None:
         layer["layers"] = len(row.layers)
     elif node.shares is not None:

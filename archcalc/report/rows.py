@@ -25,6 +25,7 @@ class Row(Struct, eq=False):
     macs: int = 0
     flops: int = 0
     activations: int = 0
+    count: int = 0
 
     def __post_init__(self) -> None:
         for layer in self.layers:
@@ -35,6 +36,7 @@ class Row(Struct, eq=False):
             self.macs += own.macs
             self.flops += own.flops
             self.activations += own.activations
+            self.count += own.count
 
     @property
     def kind(self) -> str:
@@ -84,7 +86,7 @@ def select_rows(
     return rows if top is None else rows[:top]
 
 
-SORTABLE = ("params", "buffers", "weights", "macs", "flops", "activations")
+SORTABLE = ("params", "buffers", "weights", "macs", "flops", "activations", "count")
 
 
 def _only(layers: Iterable[LayerProfile], names: Sequence[str]) -> list[LayerProfile]:

@@ -1,0 +1,172 @@
+"""Counting conventions by name: what tools and papers count, kind of layer by kind of layer.
+
+A file of this package holds the conventions of one tool or source, as tables of rules. Every file is
+found by itself: adding one touches nothing else.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+
+from msgspec import Struct
+
+import archcalc.layers  # noqa: F401 - rules name kinds
+from archcalc.conventions.measures import Rule, part_text
+from archcalc.network import Network, Node
+from archcalc.source import error, near_miss
+
+UNITS = {
+    "MACs": "multiply-accumulates",
+    "FLOPs": "floating-point operations",
+    "parameters": "parameters",
+    "bytes": "bytes",
+}
+"""What a convention counts in, in words."""
+
+
+class Bug(Struct, frozen=True):
+    """An error of a tool that is part of the figures people see: which kinds, what, and where it stands."""
+
+    kinds: tuple[str, ...]
+    words: str
+    address: str
+
+
+class Convention(Struct, frozen=True, eq=False):
+    """How a tool or a source counts.
+
+    `unit` is what it counts, a key of `UNITS`; `calls_it` its own word, where that is another.
+    `rules` are by layer kind, `input` among them; a kind without a rule is not counted. `containers` is
+    counted once more for each block that joins branches, as a tool does that lists modules such as
+    `Bottleneck` beside the layers in them. `value_bytes` are the bytes of a value where a tool takes
+    no notice of the dtype.
+    """
+
+    name: str
+    title: str
+    unit: str
+    version: str
+    source: str
+    rules: Mapping[str, Rule]
+    calls_it: str = ""
+    aliases: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    bugs: tuple[Bug, ...] = ()
+    containers: Rule | None = None
+    value_bytes: int | None = None
+    megabyte: int = 10**6
+    """What the tool calls a megabyte; of bytes only."""
+
+    def rule(self, node: Node) -> Rule | None:
+        return self.rules.get(node.layer.kind)
+
+    def counter(self, network: Network) -> Counter:
+        return Counter(self, network)
+
+    @property
+    def what(self) -> str:
+        """`MACs`, or `MACs (it says FLOPs)`."""
+        return f"{self.unit} (it says {self.calls_it})" if self.calls_it else self.unit
+
+
+class Part(Struct, frozen=True):
+    """A summand of a total: `times` a figure, of all layers of a sort."""
+
+    layers: str
+    times: int
+    measure: str
+    value: int
+
+    @property
+    def text(self) -> str:
+        """`2·inputs of bn`."""
+        factor = f"{self.times}·" if self.times != 1 else ""
+        return f"{factor}{self.measure} of {self.layers}"
+
+
+class Counter:
+    """A convention applied to the nodes of one network."""
+
+    def __init__(self, convention: Convention, network: Network) -> None:
+        self.convention = convention
+        self._closing: dict[int, int] = {}
+        """How many counted containers a node is the result of."""
+        if convention.containers is not None:
+            for group in network.groups:
+                members = network.nodes[group.start : group.stop]
+                prefix = group.name + "/"
+                joins = any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
+                if joins and group.kind != "group":
+                    self._closing[group.output.index] = self._closing.get(group.output.index, 0) + 1
+
+    def __call__(self, node: Node) -> int:
+        """What the convention counts of a node, for one sample."""
+        return sum(value for _, _, _, value in self._summands(node))
+
+    def _summands(self, node: Node) -> list[tuple[str, int, str, int]]:
+        convention = self.convention
+        label = "conv" if node.layer.family == "conv" else node.layer.kind
+        found = []
+        rule = convention.rule(node)
+        if rule is not None:
+            found = [(label, times, m.text, times * m.of(node)) for times, m in rule.parts]
+        closing = self._closing.get(node.index, 0)
+        if closing and convention.containers is not None:
+            found += [
+                ("blocks", times, m.text, closing * times * m.of(node))
+                for times, m in convention.containers.parts
+            ]
+        return found
+
+    def parts(self, nodes: Sequence[Node]) -> list[Part]:
+        """What the total of some nodes is made of, the largest summand first."""
+        sums: dict[tuple[str, int, str], int] = {}
+        for node in nodes:
+            for label, times, measure, value in self._summands(node):
+                key = (label, times, measure)
+                sums[key] = sums.get(key, 0) + value
+        parts = [Part(*key, value) for key, value in sums.items() if value]
+        return sorted(parts, key=lambda part: -part.value)
+
+    def not_counted(self, nodes: Sequence[Node]) -> dict[str, int]:
+        """How many layers of each kind the convention has no rule for."""
+        missing: dict[str, int] = {}
+        for node in nodes:
+            if not node.is_input and self.convention.rule(node) is None:
+                missing[node.layer.kind] = missing.get(node.layer.kind, 0) + 1
+        return missing
+
+
+@cache
+def conventions() -> dict[str, Convention]:
+    """Every convention by its name, archcalc's own first.
+
+    >>> conventions()["macs"].unit
+    'MACs'
+    """
+    found: dict[str, Convention] = {}
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    for name in sorted(names, key=lambda name: (name != "own", name)):
+        for convention in getattr(import_module(f"{__name__}.{name}"), "CONVENTIONS", ()):
+            assert convention.name not in found, convention.name
+            assert convention.unit in UNITS, convention.unit
+            found[convention.name] = convention
+    return found
+
+
+def find(name: str) -> Convention:
+    """The convention of a name or an alias. Raises `ArchError` for an unknown one."""
+    known = conventions()
+    if name in known:
+        return known[name]
+    for convention in known.values():
+        if name in convention.aliases:
+            return convention
+    help = near_miss(name, known) or "`archcalc conventions` lists them"
+    raise error(f"there is no convention `{name}`", help=help)
+
+
+__all__ = ["UNITS", "Bug", "Convention", "Counter", "Part", "Rule", "conventions", "find", "part_text"]

@@ -1,0 +1,120 @@
+"""What conventions count by: figures of one layer, and rules that add them up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from archcalc.analyses.cost import count_flops, count_macs
+from archcalc.analyses.params import count_parameters
+from archcalc.layers.base import FAMILIES, KINDS
+from archcalc.network import Node
+
+
+class Rule(Struct, frozen=True):
+    """What a convention counts of a layer: figures, each taken a number of times, added up.
+
+    >>> (2 * INPUTS + WEIGHTS).text
+    '2·inputs + weights'
+    """
+
+    parts: tuple[tuple[int, Measure], ...]
+
+    def __add__(self, other: Rule | Measure) -> Rule:
+        return Rule(self.parts + _rule(other).parts)
+
+    def __call__(self, node: Node) -> int:
+        return sum(times * measure.of(node) for times, measure in self.parts)
+
+    @property
+    def text(self) -> str:
+        return " + ".join(part_text(times, measure) for times, measure in self.parts) or "0"
+
+
+class Measure(Struct, frozen=True):
+    """A figure of one layer at its place in a network, and its name in words."""
+
+    text: str
+    of: Callable[[Node], int]
+
+    def __add__(self, other: Rule | Measure) -> Rule:
+        return _rule(self) + other
+
+    def __rmul__(self, times: int) -> Rule:
+        return Rule(((times, self),))
+
+    def __mul__(self, other: Measure) -> Measure:
+        of, by = self.of, other.of
+        return Measure(f"{self.text}·{other.text}", lambda node: of(node) * by(node))
+
+
+def part_text(times: int, measure: Measure) -> str:
+    return measure.text if times == 1 else f"{times}·{measure.text}"
+
+
+def _rule(value: Rule | Measure) -> Rule:
+    return value if isinstance(value, Rule) else Rule(((1, value),))
+
+
+NOTHING = Rule(())
+"""Of a kind that a convention knows and counts as free. A kind without a rule is not counted."""
+
+
+# --- Figures of a layer -----------------------------------------------------------------------------
+
+MACS = Measure("MACs", lambda node: count_macs(node.facts))
+FLOPS = Measure("FLOPs", lambda node: count_flops(node.facts))
+BIAS = Measure("bias", lambda node: operations(node, "bias"))
+"""One addition for each output value of a layer with a bias."""
+INPUTS = Measure("inputs", lambda node: math.prod(node.facts.inputs[0]))
+"""The values of the first tensor that comes in."""
+ALL_INPUTS = Measure("inputs", lambda node: sum(map(math.prod, node.facts.inputs)))
+OUTPUTS = Measure("outputs", lambda node: math.prod(node.facts.output))
+KERNEL = Measure("kernel", lambda node: kernel_area(node))
+"""The places of a window: `k_h·k_w`."""
+CHANNELS = Measure("channels", lambda node: node.facts.output[0])
+PARAMS = Measure("params", lambda node: count_parameters(node.facts)[0])
+BUFFERS = Measure("buffers", lambda node: count_parameters(node.facts)[1])
+WEIGHTS = Measure("weights", lambda node: count_parameters(node.facts)[2])
+
+
+def operations(node: Node, category: str) -> int:
+    """The operations of a layer in one category of `layers.base.OPERATIONS`."""
+    return sum(term.value for name, term in node.facts.operations if name == category)
+
+
+def kernel_area(node: Node) -> int:
+    """The places of a layer's window; of the whole map where it reads all of that."""
+    windows = node.facts.windows
+    if isinstance(windows, tuple):
+        return math.prod(int(window.kernel_size) for window in windows)
+    return math.prod(node.facts.inputs[0][1:])
+
+
+# --- Rules for many kinds ---------------------------------------------------------------------------
+
+
+def each(kinds: Iterable[str], rule: Rule | Measure) -> dict[str, Rule]:
+    """One rule for several kinds. A family stands for all its kinds."""
+    return dict.fromkeys(expand(kinds), _rule(rule))
+
+
+def expand(names: Iterable[str]) -> list[str]:
+    """The kinds that names of kinds and families mean; raises `KeyError` for one that is neither."""
+    kinds: list[str] = []
+    for name in names:
+        if name in KINDS or name == "input":
+            kinds.append(name)
+        elif name in FAMILIES:
+            kinds += [kind for kind, cls in KINDS.items() if cls.family == name]
+        else:
+            raise KeyError(f"no layer kind or family is called {name}")
+    return kinds
+
+
+CONVOLUTIONS = ("conv", "depthwise", "pointwise")
+"""The kinds that are one `torch.nn.Conv2d`."""
+FREE = ("dropout", "drop_path", "reshape")
+"""What moves values or does nothing at inference."""

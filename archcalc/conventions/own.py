@@ -1,0 +1,52 @@
+"""archcalc's own counts, those of papers, and parameters as slides count them."""
+
+from archcalc.conventions import Convention
+from archcalc.conventions.measures import FLOPS, MACS, WEIGHTS, each
+from archcalc.layers.base import KINDS
+
+CONVENTIONS = (
+    Convention(
+        name="macs",
+        title="archcalc's multiply-adds",
+        unit="MACs",
+        version="",
+        source="one for each multiplied weight of a convolution or fully connected layer",
+        rules=each(KINDS, MACS),
+        notes=("biases, norms, activations, pools and joins are free",),
+    ),
+    Convention(
+        name="flops",
+        title="archcalc's floating-point operations",
+        unit="FLOPs",
+        version="",
+        source="every addition, multiplication, division and comparison of every layer at inference",
+        rules=each(KINDS, FLOPS),
+        notes=("2 for each multiply-add; a root counts 4, an exponential, logarithm or tanh 8",),
+    ),
+    Convention(
+        name="paper",
+        title="papers: multiply-adds of conv and fc",
+        unit="MACs",
+        version="",
+        source="He et al. 2015, Table 1; Howard et al. 2017, Section 3.1; Zhang et al. 2017, Section 4",
+        calls_it="FLOPs or mult-adds",
+        rules=each(KINDS, MACS),
+    ),
+    Convention(
+        name="paper-conv",
+        title="papers: multiply-adds of conv alone",
+        unit="MACs",
+        version="",
+        source="VGG-16's 15.3 G in He et al. 2015, Section 3.3, and 15300 M in Howard et al. 2017, Table 8",
+        calls_it="FLOPs or mult-adds",
+        rules=each(["conv"], MACS),
+    ),
+    Convention(
+        name="weights",
+        title="slides: parameters without biases and norms",
+        unit="parameters",
+        version="",
+        source="Stanford CS231n, Convolutional Networks, Case studies: the VGG-16 table",
+        rules=each(KINDS, WEIGHTS),
+    ),
+)
