@@ -108,7 +108,7 @@ class Evaluator:
         """The figures that an expectation speaks of."""
         if not training:
             return self.profile
-        self.with_heads = self.with_heads or analyze(self.profile.network, heads=True)
+        self.with_heads = self.with_heads or analyze(self.profile.network, heads=True, convention=self.profile.convention_name)
         return self.with_heads
 
     def __call__(self, expect: Expect) -> Check:
@@ -163,6 +163,10 @@ def measure(profile: Profile, quantity: str, path: str = "") -> Any:
             "effective_stride": field.stride,
             "effective_padding": field.padding,
         }[quantity]
+    if quantity == "count":
+        if profile.convention is None:
+            raise error("`count` is what a convention counts", help="add `--convention NAME`")
+        return profile.count_of(select(profile, path)) if path else profile.count
     if not path:
         return getattr(profile.totals, quantity)
     return getattr(profile.total(select(profile, path)), quantity)
@@ -181,6 +185,23 @@ def select(profile: Profile, path: str) -> list[LayerProfile]:
         message = f"all that `{path}` names in `{profile.network.name}` is in training heads"
         raise error(message, help="add `training=true`")
     return counted
+
+
+def argument(layer: LayerProfile, name: str) -> Any:
+    """An argument of a layer as it was given, `None` if the layer has none of that name.
+
+    What `padding="same"` and a stride left out come to is given along each axis.
+    """
+    if name not in (parameter.name for parameter in layer.node.layer.parameters):
+        return None
+    value = getattr(layer.node.layer, name)
+    windows = layer.node.facts.windows
+    if isinstance(windows, tuple) and (value is None or isinstance(value, str)):
+        if name == "padding":
+            return tuple((window.before, window.after) for window in windows)
+        if name == "stride":
+            return tuple(window.stride for window in windows)
+    return value
 
 
 def holds(value: Value, expect: Expect) -> bool:
@@ -207,15 +228,30 @@ _RELATIONS: dict[str, Callable[[Number, Number], bool]] = {
 
 
 def _compare(value: Number, expect: Expect) -> bool:
-    figure = expect.figure.value
-    assert not isinstance(figure, tuple)
-    if expect.relation == "~":
-        half = Fraction(expect.figure.step) / 2
-        return figure - half <= value < figure + half
-    if expect.relation == "within":
+    figure = expect.figure
+    assert not isinstance(figure.value, tuple)
+    return compare(value, expect.relation, figure.value, figure.step, expect.percent)
+
+
+def compare(value: Number, relation: str, figure: Number, step: Number = 0, percent: Number = 0) -> bool:
+    """Does a number stand in a relation to a figure whose last digit counts `step`?
+
+    >>> compare(138_357_544, "~", 138_000_000, step=10**6), compare(98, "within", 100, percent=2)
+    (True, True)
+    """
+    if relation == "~":
+        low, high = rounding(figure, step)
+        return low <= value < high
+    if relation == "within":
         distance: Number = abs(Fraction(value) - figure)
-        return distance * 100 <= abs(Fraction(figure)) * expect.percent
-    return _RELATIONS[expect.relation](value, figure)
+        return distance * 100 <= abs(Fraction(figure)) * percent
+    return _RELATIONS[relation](value, figure)
+
+
+def rounding(figure: Number, step: Number) -> tuple[Number, Number]:
+    """What rounds to a figure whose last digit counts `step`: from the first number, below the second."""
+    half = Fraction(step) / 2
+    return figure - half, figure + half
 
 
 def describe(expect: Expect) -> str:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 import archcalc.layers  # noqa: F401 - registers every kind
 from archcalc.catalog import load
-from archcalc.checks import Check, Evaluator, Value, evaluate, of_every_layer, select
+from archcalc.checks import Check, Evaluator, Value, argument, evaluate, of_every_layer, select
 from archcalc.language.parser import parse_expectation
 from archcalc.language.syntax import Expect
 from archcalc.layers.base import KINDS
@@ -175,16 +175,7 @@ def _arguments(expect: Expect, profile: Profile) -> list[tuple[str, Value]]:
 def _argument(layer: LayerProfile, expect: Expect) -> Value | None:
     """The argument of one layer, along each axis if it differs; `None` if the layer has none."""
     name = expect.quantity
-    if name not in (parameter.name for parameter in layer.node.layer.parameters):
-        return None
-    value = getattr(layer.node.layer, name)
-    windows = layer.node.facts.windows
-    if isinstance(windows, tuple) and (value is None or isinstance(value, str)):
-        # what `padding="same"` and a stride left out come to
-        if name == "padding":
-            value = tuple((window.before, window.after) for window in windows)
-        elif name == "stride":
-            value = tuple(window.stride for window in windows)
+    value = argument(layer, name)
     if value is None:
         return None
     numbers = tuple(_flat(value))

@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from archcalc import __version__
+from archcalc.cli.audit import audit
 from archcalc.cli.check import check
 from archcalc.cli.compare import compare
+from archcalc.cli.conventions import conventions
 from archcalc.cli.explain import explain
 from archcalc.cli.list import list_networks
 from archcalc.cli.lock import lock
@@ -31,10 +33,12 @@ app.command("list")(list_networks)
 app.command("report")(report)
 app.command("explain")(explain)
 app.command("compare")(compare)
+app.command("conventions")(conventions)
 app.command("spec")(spec)
 app.command("run")(run)
 app.command("verify")(verify)
 app.command("check")(check)
+app.command("audit")(audit)
 app.command("lock")(lock)
 
 

@@ -50,6 +50,11 @@ def load_file(path: Path, shown: str = "") -> Module:
     return module
 
 
+def read_source(path: Path, shown: str) -> Source:
+    """A text file, known by the name `shown`. Raises `ArchError` if it cannot be read or is no UTF-8."""
+    return Source(shown, _decode(_read(path, shown, None, MAX_FILE_BYTES), shown, None), path)
+
+
 class _Loader:
     """The files of one load: what has been read, and what is being read."""
 
@@ -192,4 +197,4 @@ def _decode(data: bytes, shown: str, asked: Span | None) -> str:
         ) from None
 
 
-__all__ = ["Module", "load_file", "load_text"]
+__all__ = ["Module", "load_file", "load_text", "read_source"]

@@ -19,6 +19,7 @@ from archcalc.language.limits import (
 )
 from archcalc.language.syntax import (
     Arg,
+    Assertion,
     Binary,
     Block,
     Body,
@@ -109,6 +110,40 @@ def parse_expectation(source: Source) -> Expect:
     return expectation
 
 
+def parse_statement(source: Source) -> Assertion:
+    """The statement of a claim: `sum relation sum`, and behind `~` a figure, whose digits count.
+
+    Numbers may have units anywhere, as in `floor(params(alexnet) / 1M) == 60`. Raises `ArchError`.
+    """
+    parser = Parser(source)
+    parser.units_anywhere = True
+    try:
+        left = parser.operation(_SUM)
+        relation, percent = parser.relation()
+        figure = parser.figure() if relation == "~" else None
+        if figure is not None and isinstance(figure.value, tuple):
+            raise Mistake(Diagnostic("`~` needs a number, and this is a size", figure.span))
+        right = Literal(figure.span, figure.value) if figure is not None else parser.operation(_SUM)
+        if parser.kind not in ("END", "NEWLINE"):
+            parser.fail("the end", help="a figure behind `~` is no calculation" if figure is not None else "")
+    except Mistake as mistake:
+        raise ArchError(mistake.problem or ()) from None
+    return Assertion(parser.span(left.span.start), left, relation, percent, right, figure)
+
+
+def parse_expression(source: Source) -> Expr:
+    """The left side of a statement alone. Raises `ArchError`."""
+    parser = Parser(source)
+    parser.units_anywhere = True
+    try:
+        value = parser.operation(_SUM)
+        if parser.kind not in ("END", "NEWLINE"):
+            parser.fail("the end")
+    except Mistake as mistake:
+        raise ArchError(mistake.problem or ()) from None
+    return value
+
+
 def read_number(source: Source, start: int, end: int) -> Number:
     """The exact value of a NUMBER token."""
     span = Span(source, start, end)
@@ -130,6 +165,9 @@ def read_number(source: Source, start: int, end: int) -> Number:
 
 class Parser(Cursor):
     """The grammar: what may stand at each place."""
+
+    units_anywhere = False
+    """May a number have a unit outside the figure of an expectation? In claims only."""
 
     # -- files and definitions
 
@@ -592,7 +630,10 @@ class Parser(Cursor):
             return Ref(name_span, name, name_span, None)
         if kind == "NUMBER":
             self.advance()
-            return Literal(self.span(token.start), read_number(self.source, token.start, token.end))
+            value = read_number(self.source, token.start, token.end)
+            if self.kind == "UNIT" and self.units_anywhere:
+                value *= UNITS[self.text(self.advance())]
+            return Literal(self.span(token.start), value)
         if kind == "SIZE":
             self.advance()
             return Literal(self.span(token.start), self._size(token))

@@ -161,6 +161,17 @@ class Expect(Statement, eq=False):
     reason: str
 
 
+class Assertion(Struct, gc=False, eq=False):
+    """What a claim states: `params(vgg16) ~ 138M`. `figure` is the right side where digits count."""
+
+    span: Span
+    left: Expr
+    relation: str
+    percent: Number
+    right: Expr
+    figure: Figure | None
+
+
 class Param(Struct, gc=False, eq=False):
     name: str
     span: Span

@@ -69,3 +69,27 @@ def axes(lengths: tuple[int | Fraction, ...], cross: str = "×") -> str:
 def field_size(field: Field) -> str:
     """A receptive field in a table: its size, or `global`."""
     return "global" if field.is_global else axes(field.size)
+
+
+def decimal(value: int | Fraction, digits: int = 6) -> str:
+    """A number as a decimal: exact if it ends within `digits` places, else to as many digits, with a `≈`.
+
+    >>> decimal(Fraction(7, 2)), decimal(Fraction(62_378_344, 6_998_552)), decimal(Fraction(1, 3000))
+    ('3.5', '≈8.91304', '≈0.000333333')
+    """
+    number = Fraction(value)
+    if number < 0:
+        return f"-{decimal(-number, digits)}".replace("-≈", "≈-")
+    if (number * 10**digits).denominator == 1:
+        places, sign = digits, ""
+    else:
+        places, sign = digits, "≈"
+        while places > 1 and number * 10**places >= 10**digits:
+            places -= 1
+        while number * 10**places < 10 ** (digits - 1):
+            places += 1
+    scaled = (number * 10**places + Fraction(1, 2)) // 1
+    whole, rest = divmod(scaled, 10**places)
+    fraction = f"{rest:0{places}d}"
+    fraction = fraction if sign else fraction.rstrip("0")
+    return f"{sign}{whole:,}.{fraction}" if fraction else f"{sign}{whole:,}"

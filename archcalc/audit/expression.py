@@ -1,0 +1,189 @@
+"""Expressions over networks: `params(vgg16) / params(alexnet)`.
+
+The operators, numbers, lists and functions are those of the language; a figure is asked for by a call,
+`macs(resnet50, "conv4_x")`. `functions.py` has the calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from msgspec import Struct
+
+from archcalc.audit.networks import Networks
+from archcalc.catalog import shipped_files
+from archcalc.checks import compare
+from archcalc.language.elaborate import Elaborator, Env, Failed
+from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Net, Ref
+from archcalc.language.values import BUILTINS, is_number, type_name
+from archcalc.network import Network
+from archcalc.profile import Profile
+from archcalc.source import ArchError, Diagnostic, Note, Source, Span, near_miss
+
+
+class Asked(Struct, frozen=True, eq=False):
+    """A figure that a statement asks for: the call as written, where to find the figure, its value."""
+
+    text: str
+    profile: Profile
+    quantity: str
+    path: str
+    value: Any
+
+
+class Function(Struct, frozen=True):
+    """What a call means: how it is written, its parameters, and how many of them must be given."""
+
+    usage: str
+    parameters: tuple[str, ...]
+    required: int
+    call: Callable[[Evaluator, Ref, dict[str, Expr]], Any]
+
+
+class Evaluator(Elaborator):
+    """Evaluates one text. Names mean networks and figures of networks; no layers can stand in it."""
+
+    def __init__(self, source: Source, networks: Networks, functions: Mapping[str, Function]) -> None:
+        span = Span(source, 0, len(source.text))
+        super().__init__(Net("the statement", span, "", (), 1, Body(span, ())), {}, {})
+        self.networks = networks
+        self.functions = functions
+        self.asked: list[Asked] = []
+
+    def evaluate(self, expr: Expr) -> Any:
+        """The value of an expression. Raises `ArchError` with what is wrong in it."""
+        try:
+            return self.eval(expr, {}, None)
+        except Failed:
+            raise ArchError(self.problems) from None
+
+    # -- expressions
+
+    def ref(self, ref: Ref, env: Env, current: Any, label: str = "") -> Any:
+        function = self.functions.get(ref.name)
+        if function is not None:
+            if ref.args is None:
+                self.fail(f"`{ref.name}` needs its arguments", ref.span, help=f"write `{function.usage}`")
+            return function.call(self, ref, self.arguments(ref, function.parameters, function.required))
+        if ref.name in BUILTINS:
+            return self.builtin_call(ref)
+        if ref.name in shipped_files():
+            self.fail(
+                f"`{ref.name}` is a network; name the figure of it that is meant",
+                ref.span,
+                help=f"write `params({ref.span.text})`",
+            )
+        known = [*self.functions, *BUILTINS, *shipped_files()]
+        what = "name" if ref.args is None else "quantity or function"
+        return self.fail(f"unknown {what} `{ref.name}`", ref.name_span, help=near_miss(ref.name, known))
+
+    def builtin_call(self, ref: Ref) -> Any:
+        builtin = ref.meaning = BUILTINS[ref.name]
+        args = ref.args or ()
+        for arg in args:
+            if arg.name:
+                self.fail(f"`{ref.name}` takes its arguments by position", arg.span)
+        if not builtin.fewest <= len(args) <= builtin.most:
+            self.fail(f"`{ref.name}` does not take {len(args)} arguments", ref.span)
+        ref.slots = tuple((0, arg.value) for arg in args)
+        return super().builtin(ref, {}, None, "")
+
+    def chain(self, chain: Chain, env: Env, current: Any) -> NoReturn:
+        self.fail("a statement computes values, and has no layers", chain.span)
+
+    def anonymous(self, body: Body, env: Env, current: Any) -> NoReturn:
+        self.fail("a statement computes values, and has no layers", body.span)
+
+    # -- arguments of calls
+
+    def arguments(self, ref: Ref, names: tuple[str, ...], required: int) -> dict[str, Expr]:
+        """The arguments of a call by the names of its parameters."""
+        given: dict[str, Expr] = {}
+        for index, arg in enumerate(ref.args or ()):
+            name = arg.name or (names[index] if index < len(names) else "")
+            if not name:
+                self.fail(f"`{ref.name}` takes at most {len(names)} arguments", arg.span)
+            if name not in names:
+                help = near_miss(name, names) or "its arguments: " + ", ".join(names)
+                self.fail(f"`{ref.name}` has no argument `{name}`", arg.span, help=help)
+            if name in given:
+                self.fail(f"the argument `{name}` of `{ref.name}` is given twice", arg.span)
+            given[name] = arg.value
+        for name in names[:required]:
+            if name not in given:
+                self.fail(f"`{ref.name}` needs `{name}`", ref.span)
+        return given
+
+    def network(self, expr: Expr) -> Network:
+        """The network that an argument names: a shipped one, `vgg16(classes=10)`, or a `NET` in quotes."""
+        try:
+            if isinstance(expr, Literal) and isinstance(expr.value, str):
+                return self.networks.opened(expr.value)
+            if not isinstance(expr, Ref):
+                self.fail("a network stands here", expr.span, help="write its name: `params(vgg16)`")
+            if expr.name not in shipped_files():
+                help = near_miss(expr.name, shipped_files()) or "`archcalc list` shows the shipped networks"
+                self.fail(f"there is no network `{expr.name}`", expr.name_span, help=help)
+            given: dict[str, Any] = {}
+            for arg in expr.args or ():
+                if not arg.name or arg.name in given:
+                    help = f"write `{expr.name}(width=0.5)`, or `{expr.name}(input=3x192x192)`"
+                    self.fail("values for a network are given by name, each once", arg.span, help=help)
+                given[arg.name] = self.eval(arg.value, {}, None)
+            return self.networks.shipped(expr.name, given)
+        except ArchError as found:
+            self.fail_at(expr.span, found)
+
+    def text(self, given: dict[str, Expr], name: str) -> str:
+        """A string argument; empty if it is left out."""
+        value = self.eval(given[name], {}, None) if name in given else ""
+        if not isinstance(value, str):
+            self.fail(f"`{name}` is a string, not {type_name(value)}", given[name].span, help="write quotes")
+        return value
+
+    def flag(self, given: dict[str, Expr], name: str) -> bool:
+        value = self.eval(given[name], {}, None) if name in given else False
+        if not isinstance(value, bool):
+            self.fail(f"`{name}` is `true` or `false`, not {type_name(value)}", given[name].span)
+        return value
+
+    def fail_at(self, span: Span, found: ArchError) -> NoReturn:
+        """Fail with what is wrong elsewhere, at a place of this text."""
+        for problem in found.diagnostics:
+            notes = problem.notes
+            if problem.span is not None:
+                notes = (Note("this comes from here", problem.span), *notes)
+            self.note(Diagnostic(problem.message, span, problem.label, notes, problem.help))
+        raise Failed
+
+    # -- relations
+
+    def judge(self, stated: Assertion, left: Any, right: Any) -> bool:
+        """Does a statement hold? Raises `ArchError` where its sides cannot be compared."""
+        try:
+            return self.holds(stated, left, right)
+        except Failed:
+            raise ArchError(self.problems) from None
+
+    def holds(self, stated: Assertion, left: Any, right: Any) -> bool:
+        if isinstance(left, tuple) and not isinstance(right, tuple):
+            return bool(left) and all(self.holds(stated, item, right) for item in left)
+        if is_number(left) and is_number(right):
+            step = stated.figure.step if stated.figure is not None else 0
+            return compare(left, stated.relation, right, step, stated.percent)
+        if stated.relation != "==":
+            one, other = type_name(left), type_name(right)
+            message = f"`{stated.relation}` compares numbers, and this is {one} beside {other}"
+            self.fail(message, stated.span)
+        return self.equal(stated, left, right)
+
+    def equal(self, stated: Assertion, left: Any, right: Any) -> bool:
+        if isinstance(left, tuple) and isinstance(right, tuple):
+            if len(left) != len(right):
+                return False
+            return all(self.equal(stated, one, other) for one, other in zip(left, right, strict=True))
+        if type(left) is not type(right) and not (is_number(left) and is_number(right)):
+            message = f"`==` cannot compare {type_name(left)} with {type_name(right)}"
+            self.fail(message, stated.span)
+        return bool(left == right)

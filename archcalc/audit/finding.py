@@ -1,0 +1,48 @@
+"""What the audit says of a figure, wherever the figure is printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.audit.statement import Outcome
+from archcalc.source import Span
+
+
+class Finding(Struct, frozen=True, eq=False):
+    """A printed figure, what it comes to, and its verdict.
+
+    `verdict` is computed, `stored` the one expected. `shown` is the outcome whose left side is
+    archcalc's own figure; `None` if nothing can be computed. `claims`, `under` and `restored` are the
+    outcomes of the statements: as printed, under the named `variant`, and before the text was damaged.
+    """
+
+    id: str
+    deck: str
+    place: str
+    says: str
+    claimed: str
+    verdict: str
+    stored: str
+    explanation: str
+    span: Span
+    variant: str = ""
+    shown: Outcome | None = None
+    claims: tuple[Outcome, ...] = ()
+    under: tuple[Outcome, ...] = ()
+    restored: tuple[Outcome, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Is it the verdict that the keeper of the claim expects?"""
+        return self.verdict == self.stored
+
+    @property
+    def value(self) -> Any:
+        return self.shown.left if self.shown is not None else None
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Every statement of the claim."""
+        return (*self.claims, *self.under, *self.restored)

@@ -1,0 +1,130 @@
+"""What a statement may call besides the functions of the language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import archcalc.layers  # noqa: F401 - registers every kind
+from archcalc.audit.expression import Asked, Evaluator, Function
+from archcalc.checks import argument, measure, select
+from archcalc.language.syntax import Expr, Ref
+from archcalc.language.values import type_name
+from archcalc.layers.base import FAMILIES, KINDS
+from archcalc.network import is_pattern
+from archcalc.profile import LayerProfile, Profile
+from archcalc.quantities import QUANTITIES
+from archcalc.source import ArchError, near_miss
+
+Given = dict[str, Expr]
+
+
+SIZES = frozenset(name for name, known in QUANTITIES.items() if known.sort in ("shape", "axes"))
+"""The quantities whose values are lengths along axes."""
+
+
+def quantity(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+    """A quantity of a network or of what a path names in it."""
+    network = evaluator.network(given["net"])
+    path = evaluator.text(given, "path")
+    profile = evaluator.networks.profile(network, evaluator.flag(given, "heads"))
+    try:
+        if is_pattern(path) and ref.name in SIZES:
+            value: Any = tuple(measure(profile, ref.name, layer.name) for layer in select(profile, path))
+        else:
+            value = measure(profile, ref.name, path)
+    except ArchError as found:
+        evaluator.fail_at(given.get("path", ref).span, found)
+    evaluator.asked.append(Asked(ref.span.text, profile, ref.name, path, value))
+    return value
+
+
+def argument_of(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+    """An argument of the layer at a path; a list of them if several layers have it, or for a pattern."""
+    name = evaluator.text(given, "name")
+    values = [value for layer in _layers(evaluator, given) if (value := argument(layer, name)) is not None]
+    if not values:
+        path = evaluator.text(given, "path")
+        known = {p.name for layer in _layers(evaluator, given) for p in layer.node.layer.parameters}
+        help = near_miss(name, known) or ("arguments: " + ", ".join(sorted(known)) if known else "")
+        evaluator.fail(f"no layer of `{path}` has an argument `{name}`", given["name"].span, help=help)
+    found = tuple(_single(value) for value in values)
+    return found[0] if len(found) == 1 and not is_pattern(evaluator.text(given, "path")) else found
+
+
+def _single(value: Any) -> Any:
+    """An argument along the axes as one value, if it is the same along each."""
+    if isinstance(value, tuple) and value and all(item == value[0] for item in value):
+        return _single(value[0])
+    return value
+
+
+def kinds(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+    """The kinds of layers, in order."""
+    return tuple(layer.kind for layer in _layers(evaluator, given))
+
+
+def number(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+    """How many layers are of a kind or family; the path may be left out."""
+    if "kind" not in given and "path" in given:
+        given = {"net": given["net"], "kind": given["path"]}
+    wanted = evaluator.text(given, "kind")
+    known = [*KINDS, *sorted(FAMILIES - {"input"})]
+    if wanted not in known:
+        help = near_miss(wanted, known) or "families: " + ", ".join(sorted(FAMILIES - {"input"}))
+        evaluator.fail(f"there is no layer kind or family `{wanted}`", given.get("kind", ref).span, help=help)
+    layers = _layers(evaluator, given)
+    return sum(wanted in (layer.kind, layer.node.layer.family) for layer in layers)
+
+
+def _layers(evaluator: Evaluator, given: Given) -> Sequence[LayerProfile]:
+    """The layers that a path names, or all; without inputs and training heads."""
+    profile: Profile = evaluator.networks.profile(evaluator.network(given["net"]))
+    path = evaluator.text(given, "path")
+    try:
+        layers = select(profile, path) if path else profile.layers
+    except ArchError as found:
+        evaluator.fail_at(given["path"].span, found)
+    return [layer for layer in layers if layer.node.inputs]
+
+
+def distinct(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+    """A list without repeats."""
+    values = evaluator.eval(given["list"], {}, None)
+    if not isinstance(values, tuple):
+        evaluator.fail(f"`distinct` needs a list, got {type_name(values)}", given["list"].span)
+    return tuple(dict.fromkeys(values))
+
+
+def worked(name: str) -> Callable[[Evaluator, Ref, Given], Any]:
+    """A worked example, on numbers that the statement has."""
+
+    def call(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+        from archcalc.audit.worked import EXAMPLES
+
+        values = {key: evaluator.eval(expr, {}, None) for key, expr in given.items()}
+        try:
+            return EXAMPLES[name](**values)
+        except ArchError as found:
+            evaluator.fail_at(ref.span, found)
+
+    return call
+
+
+FUNCTIONS = {
+    **{name: Function(f"{name}(vgg16)", ("net", "path", "heads"), 1, quantity) for name in QUANTITIES},
+    "argument": Function('argument(vgg16, "fc1", "out_features")', ("net", "path", "name"), 3, argument_of),
+    "kinds": Function("kinds(lenet5)", ("net", "path"), 1, kinds),
+    "number": Function('number(vgg16, "conv")', ("net", "path", "kind"), 2, number),
+    "distinct": Function("distinct([1, 2, 1])", ("list",), 1, distinct),
+    "correlation": Function(
+        "correlation(image, kernel)", ("image", "kernel", "stride", "padding"), 2, worked("correlation")
+    ),
+    "convolution": Function(
+        "convolution(image, kernel)", ("image", "kernel", "stride", "padding"), 2, worked("convolution")
+    ),
+    "max_pool": Function(
+        "max_pool(image, kernel_size)", ("image", "kernel_size", "stride"), 2, worked("max_pool")
+    ),
+}
+"""Every function of statements, by name."""

@@ -1,0 +1,57 @@
+"""The networks that claims speak of, each made once however many claims name it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.catalog import find, open_network
+from archcalc.language.elaborate import elaborate
+from archcalc.language.syntax import Variant
+from archcalc.network import Network
+from archcalc.profile import Profile, analyze
+from archcalc.shape import Shape
+
+
+class Networks:
+    """Networks and their profiles, kept for as long as this object."""
+
+    def __init__(self) -> None:
+        self._networks: dict[str, Network] = {}
+        self._profiles: dict[tuple[int, bool], Profile] = {}
+
+    def shipped(self, name: str, given: Mapping[str, Any]) -> Network:
+        """A shipped network, with values for its parameters and shapes for its inputs.
+
+        Raises `ArchError` for a name that is neither a parameter nor an input of it.
+        """
+        key = f"{name} {sorted(given.items())!r}"
+        if key not in self._networks:
+            net = find(name).net
+            origin = net.origin if isinstance(net, Variant) else net
+            params = {param.name for param in origin.params}
+            inputs: dict[str, Shape] = {}
+            others = [other for other in given if other not in params]
+            if others:
+                known = {"input", *self.shipped(name, {}).inputs}
+                inputs = {other: _shape(given[other]) for other in others if other in known}
+            values = {other: value for other, value in given.items() if other not in inputs}
+            self._networks[key] = elaborate(net, values, inputs)
+        return self._networks[key]
+
+    def opened(self, net: str) -> Network:
+        """What the command line calls a `NET`. Raises `ArchError`."""
+        if net not in self._networks:
+            self._networks[net] = open_network(net)[1]
+        return self._networks[net]
+
+    def profile(self, network: Network, heads: bool = False) -> Profile:
+        """The figures of one of these networks."""
+        key = (id(network), heads)
+        if key not in self._profiles:
+            self._profiles[key] = analyze(network, heads=heads)
+        return self._profiles[key]
+
+
+def _shape(value: Any) -> Shape:
+    return value if isinstance(value, tuple) else (value,)

@@ -1,0 +1,122 @@
+"""What papers print and other programs count: the expectations of the shipped specs that cite a source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from archcalc.audit.expression import Asked
+from archcalc.audit.finding import Finding
+from archcalc.audit.statement import Outcome
+from archcalc.catalog import Spec, shipped
+from archcalc.checks import Check, Evaluator, check
+from archcalc.language.elaborate import elaborate
+from archcalc.language.syntax import Expect, Variant
+from archcalc.profile import analyze
+
+PAPERS, PROGRAMS = "papers", "programs"
+TITLES = {
+    PAPERS: "Figures that papers and their authors publish",
+    PROGRAMS: "Figures of other programs' builds",
+}
+
+_BUILD = re.compile(r"\b(built?|build) (in|of)\b|\bin PyTorch\b")
+_PROGRAM = re.compile(r"\b(torchvision|timm|keras|pretrainedmodels|slim, \w+\.py|osmr/imgclsmob)\b", re.I)
+_PRINTED = re.compile(r"\b(Tables?|Figures?|Sections?|README|arXiv)\b")
+
+
+def deck_of(citation: str) -> str:
+    """Is the truth of an expectation what a publication prints, or what a program builds?
+
+    >>> deck_of("Table 2, D"), deck_of("torchvision 0.29, vgg16"), deck_of("Table 1 built in PyTorch")
+    ('papers', 'programs', 'programs')
+    """
+    if _BUILD.search(citation):
+        return PROGRAMS
+    return PROGRAMS if _PROGRAM.search(citation) and not _PRINTED.search(citation) else PAPERS
+
+
+def specs() -> list[Spec]:
+    """The shipped networks that have an expectation with a citation."""
+    return [spec for spec in shipped() if any(expect.citation for expect in _expectations(spec))]
+
+
+def findings(spec: Spec) -> Iterator[Finding]:
+    """The cited expectations of a network, evaluated as `archcalc check` does it. Raises `ArchError`.
+
+    An id is the network, the quantity, and the path it speaks of: `googlenet/macs(inception3a)`; of
+    several alike, the second is `googlenet/macs.2`.
+    """
+    profile = analyze(elaborate(spec.net))
+    evaluator = Evaluator(profile)
+    seen: dict[str, int] = {}
+    for checked in check(profile):
+        expect = checked.expect
+        if not expect.citation:
+            continue
+        narrowed = ", ".join(filter(None, (expect.path, "training" if expect.training else "")))
+        key = f"{spec.name}/{expect.quantity}" + (f"({narrowed})" if narrowed else "")
+        seen[key] = seen.get(key, 0) + 1
+        id = key if seen[key] == 1 else f"{key}.{seen[key]}"
+        source = evaluator.source(expect.training)
+        call = _call(spec.name, expect)
+        asked = Asked(call, source, expect.quantity, expect.path, checked.value)
+        yield _finding(id, spec.name, checked, call, asked)
+
+
+def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Finding:
+    expect = checked.expect
+    figure = expect.figure
+    holds = checked.held != expect.negated
+    relation = f"within {float(expect.percent):g}% of" if expect.relation == "within" else expect.relation
+    outcome = Outcome(
+        f"{call} {relation} {figure.text}",
+        checked.value,
+        expect.relation,
+        expect.percent,
+        figure.value,
+        figure if expect.relation == "~" else None,
+        holds,
+        holds and _equal(checked),
+        isinstance(checked.value, tuple),
+        asked=(asked,),
+    )
+    would = "exact" if expect.relation not in ("~", "within") or outcome.equal else "rounds"
+    bound = "" if expect.relation in ("==", "~") else f"{relation} "
+    return Finding(
+        id,
+        deck_of(expect.citation),
+        expect.citation,
+        f"{_words(expect)} of {net}",
+        f"{bound}{figure.text}",
+        would if holds else "discrepant",
+        "discrepant" if expect.negated else would,
+        expect.reason,
+        expect.span,
+        shown=outcome,
+        claims=(outcome,),
+    )
+
+
+def _equal(checked: Check) -> bool:
+    value, figure = checked.value, checked.expect.figure.value
+    if isinstance(value, tuple) and not isinstance(figure, tuple):
+        return all(item == figure for item in value)
+    return value == figure
+
+
+def _call(net: str, expect: Expect) -> str:
+    path = f', "{expect.path}"' if expect.path else ""
+    return f"{expect.quantity}({net}{path}{', heads=true' if expect.training else ''})"
+
+
+def _words(expect: Expect) -> str:
+    text = expect.quantity.replace("_", " ")
+    if expect.training:
+        text += " with training heads"
+    return f"{text} of `{expect.path}`" if expect.path else text
+
+
+def _expectations(spec: Spec) -> list[Expect]:
+    statements = spec.net.expects if isinstance(spec.net, Variant) else spec.net.body.statements
+    return [statement for statement in statements if isinstance(statement, Expect)]

@@ -1,0 +1,109 @@
+"""The whole audit: which claims, their verdicts, and how many there are of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.audit import papers
+from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
+from archcalc.audit.finding import Finding
+from archcalc.audit.networks import Networks
+from archcalc.audit.verdict import judge
+from archcalc.source import ArchError, Diagnostic, error, near_miss
+
+Progress = Callable[[Sequence[Any], str], Iterable[Any]]
+
+
+class Audit(Struct, frozen=True, eq=False):
+    """The findings of some decks, and the decks' titles by name, both in order."""
+
+    titles: dict[str, str]
+    findings: tuple[Finding, ...]
+
+    @property
+    def disagreements(self) -> list[Finding]:
+        """The findings whose verdict is not the one expected."""
+        return [finding for finding in self.findings if not finding.agrees]
+
+    @property
+    def summary(self) -> dict[str, dict[str, int]]:
+        """How many findings there are of each verdict, by deck."""
+        counts = {deck: dict.fromkeys(VERDICTS, 0) for deck in self.titles}
+        for finding in self.findings:
+            counts[finding.deck][finding.verdict] += 1
+        return counts
+
+    def rows(self, decks: Sequence[str] = (), verdicts: Sequence[str] = ()) -> list[Finding]:
+        """The findings to list: those of the papers and programs only if their deck is asked for.
+
+        Raises `ArchError` for a verdict that does not exist.
+        """
+        for verdict in verdicts:
+            if verdict not in VERDICTS:
+                help = near_miss(verdict, VERDICTS) or "verdicts: " + ", ".join(VERDICTS)
+                raise error(f"there is no verdict `{verdict}`", help=help)
+        chosen = [finding for finding in self.findings if decks or finding.deck not in papers.TITLES]
+        return [finding for finding in chosen if not verdicts or finding.verdict in verdicts]
+
+
+def _unhurried(items: Sequence[Any], title: str) -> Iterable[Any]:
+    return items
+
+
+def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progress = _unhurried) -> Audit:
+    """Audit the claims that come along, or those of `files`; of some decks only, if they are named.
+
+    Raises `ArchError` with every mistake in the claims, and for a deck that does not exist.
+
+    >>> audit(decks=["papers"]).disagreements
+    []
+    """
+    found = read_decks(_files(files))
+    titles = {deck.name: deck.title for deck in found}
+    known = titles if files else {**titles, **papers.TITLES}
+    for deck in decks:
+        if deck not in known:
+            raise error(
+                f"there is no deck `{deck}`", help=near_miss(deck, known) or "decks: " + ", ".join(known)
+            )
+    wanted = {name: title for name, title in known.items() if not decks or name in decks}
+    claims = [claim for deck in found if deck.name in wanted for claim in deck.claims]
+    findings = _judged(claims, progress)
+    if wanted.keys() & papers.TITLES.keys() and not files:
+        cited = [finding for spec in progress(papers.specs(), "Papers") for finding in papers.findings(spec)]
+        findings += [finding for deck in papers.TITLES for finding in cited if finding.deck == deck]
+    return Audit(wanted, tuple(finding for finding in findings if finding.deck in wanted))
+
+
+def find(id: str, files: Sequence[Path] = ()) -> Finding:
+    """The finding of one claim. Raises `ArchError` for an id that does not exist."""
+    claims = {claim.id: claim for deck in read_decks(_files(files)) for claim in deck.claims}
+    if id in claims:
+        return judge(claims[id], Networks())
+    cited = {finding.id: finding for spec in papers.specs() for finding in papers.findings(spec)}
+    if files or id not in cited:
+        known = [*claims] if files else [*claims, *cited]
+        raise error(f"there is no claim `{id}`", help=near_miss(id, known))
+    return cited[id]
+
+
+def _files(files: Sequence[Path]) -> list[tuple[Path, str]]:
+    return [(path, str(path)) for path in files] or shipped_files()
+
+
+def _judged(claims: Sequence[Claim], progress: Progress) -> list[Finding]:
+    networks = Networks()
+    findings = []
+    problems: list[Diagnostic] = []
+    for claim in progress(claims, "Claims"):
+        try:
+            findings.append(judge(claim, networks))
+        except ArchError as found:
+            problems += found.diagnostics
+    if problems:
+        raise ArchError(problems)
+    return findings

@@ -1,0 +1,99 @@
+"""Statements of claims, evaluated: `params(vgg16) / params(alexnet) ~ 2.2`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.audit.expression import Asked, Evaluator
+from archcalc.audit.functions import FUNCTIONS, SIZES
+from archcalc.audit.networks import Networks
+from archcalc.audit.toml import Text
+from archcalc.checks import Number
+from archcalc.language.parser import parse_expression, parse_statement
+from archcalc.language.syntax import Expr, Figure, Literal, Ref
+from archcalc.source import ArchError, Source
+
+
+class Outcome(Struct, frozen=True, eq=False):
+    """A statement and how it turned out.
+
+    `equal` says whether the two sides are the same value; `figure` is the right side of a `~`. An
+    expression alone has no relation, and holds.
+    """
+
+    text: str
+    left: Any
+    relation: str = ""
+    percent: Number = 0
+    right: Any = None
+    figure: Figure | None = None
+    held: bool = True
+    equal: bool = True
+    is_size: bool = False
+    is_computed: bool = False
+    """Is the right side computed from networks, too?"""
+    asked: tuple[Asked, ...] = ()
+
+
+def state(text: Text, networks: Networks) -> Outcome:
+    """Evaluate a statement. Raises `ArchError`, pointing into the file that has it."""
+
+    def run(source: Source) -> Outcome:
+        stated = parse_statement(source)
+        evaluator = Evaluator(source, networks, FUNCTIONS)
+        left = evaluator.evaluate(stated.left)
+        asked = len(evaluator.asked)
+        right = evaluator.evaluate(stated.right)
+        held = evaluator.judge(stated, left, right)
+        return Outcome(
+            text.text,
+            left,
+            stated.relation,
+            stated.percent,
+            right,
+            stated.figure,
+            held,
+            held and (stated.relation == "==" or _same(left, right)),
+            _is_size(stated.left) or _is_size(stated.right),
+            len(evaluator.asked) > asked,
+            tuple(evaluator.asked),
+        )
+
+    return _placed(text, run)
+
+
+def answer(text: Text, networks: Networks) -> Outcome:
+    """Evaluate an expression. Raises `ArchError`, pointing into the file that has it."""
+
+    def run(source: Source) -> Outcome:
+        expr = parse_expression(source)
+        evaluator = Evaluator(source, networks, FUNCTIONS)
+        value = evaluator.evaluate(expr)
+        return Outcome(text.text, value, is_size=_is_size(expr), asked=tuple(evaluator.asked))
+
+    return _placed(text, run)
+
+
+def _placed(text: Text, run: Callable[[Source], Outcome]) -> Outcome:
+    source = Source(text.span.source.name, text.text)
+    try:
+        return run(source)
+    except ArchError as found:
+        raise ArchError(text.place(problem, source) for problem in found.diagnostics) from None
+
+
+def _is_size(expr: Expr) -> bool:
+    """Is a value lengths along axes, written `96x55x55`?"""
+    if isinstance(expr, Literal):
+        return isinstance(expr.value, tuple)
+    return isinstance(expr, Ref) and expr.name in SIZES
+
+
+def _same(left: Any, right: Any) -> bool:
+    """Are two values equal? One that stands for every item of a list is equal to each."""
+    if isinstance(left, tuple) and not isinstance(right, tuple):
+        return bool(left) and all(_same(item, right) for item in left)
+    return bool(left == right)

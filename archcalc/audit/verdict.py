@@ -1,0 +1,83 @@
+"""Verdicts, computed from what a claim states and what its networks come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archcalc.audit.claims import Claim
+from archcalc.audit.finding import Finding
+from archcalc.audit.networks import Networks
+from archcalc.audit.statement import Outcome, answer, state
+from archcalc.audit.toml import Text
+from archcalc.source import ArchError, Diagnostic
+
+
+def judge(claim: Claim, networks: Networks) -> Finding:
+    """Evaluate a claim. Raises `ArchError` with every mistake in its statements."""
+    problems: list[Diagnostic] = []
+
+    def every(texts: Sequence[Text]) -> tuple[Outcome, ...]:
+        return tuple(outcome for text in texts if (outcome := one(text, state)) is not None)
+
+    def one(text: Text, evaluate: Any) -> Outcome | None:
+        try:
+            found: Outcome = evaluate(text, networks)
+        except ArchError as mistake:
+            problems.extend(mistake.diagnostics)
+            return None
+        return found
+
+    claims, under, restored = every(claim.claim), every(claim.under), every(claim.restored)
+    shown = one(claim.correct, answer) if claim.correct is not None else None
+    if claim.answer is not None:
+        shown = one(claim.answer, answer)
+    if problems:
+        raise ArchError(problems)
+    verdict = _verdict(claim, claims, under, restored)
+    shown = shown or _shown(restored if verdict == "damaged" else claims)
+    return Finding(
+        claim.id,
+        claim.deck,
+        claim.place,
+        claim.says,
+        claim.printed,
+        verdict,
+        claim.verdict,
+        claim.explanation,
+        claim.span,
+        claim.variant,
+        shown,
+        claims,
+        under,
+        restored,
+    )
+
+
+def _verdict(
+    claim: Claim, claims: Sequence[Outcome], under: Sequence[Outcome], restored: Sequence[Outcome]
+) -> str:
+    """The rules, in their order."""
+    if claim.outside:
+        return "outside"
+    if claim.answer is not None:
+        return "open"
+    holds = bool(claims) and all(outcome.held for outcome in claims)
+    if restored and not holds and all(outcome.held for outcome in restored):
+        return "damaged"
+    if holds:
+        return "exact" if all(_is_exact(outcome) for outcome in claims) else "rounds"
+    if under and all(outcome.held for outcome in under):
+        return "convention"
+    return "discrepant"
+
+
+def _is_exact(outcome: Outcome) -> bool:
+    """Does a statement hold to the last digit?"""
+    return outcome.equal or outcome.relation not in ("~", "within")
+
+
+def _shown(outcomes: Sequence[Outcome]) -> Outcome | None:
+    """Of several statements, the first that does not hold, or the first."""
+    failed = [outcome for outcome in outcomes if not outcome.held]
+    return next(iter([*failed, *outcomes]), None)

@@ -1,0 +1,91 @@
+"""Worked examples: a map of numbers in rows, run through the reference executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from archcalc.builder import NetworkBuilder
+from archcalc.layers.base import Layer, LayerError
+from archcalc.layers.conv import Conv
+from archcalc.layers.pool import MaxPool
+from archcalc.reference.execute import run
+from archcalc.reference.kernel import Array
+from archcalc.source import error
+
+LARGEST = 2**53
+"""Up to here, whole numbers are exact in double precision."""
+
+
+def correlation(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> Any:
+    """The kernel laid over the image at each place, products summed: what deep learning calls convolution.
+
+    >>> correlation(((1, 2, 3), (4, 5, 6)), ((1, 10),))
+    ((21, 32), (54, 65))
+    """
+    rows = _rows(image, "image")
+    weight = _rows(kernel, "kernel")
+    layer = _layer(Conv, 1, weight.shape, stride=stride, padding=padding, bias=False)
+    if np.abs(rows).sum() * np.abs(weight).max() >= LARGEST:
+        raise error("the numbers are too large for an exact result")
+    return _run(layer, rows, {"weight": weight[:, :, None, None]})
+
+
+def convolution(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> Any:
+    """The same with the kernel turned by half a turn, as signal processing defines it.
+
+    >>> convolution(((1, 2, 3), (4, 5, 6)), ((1, 10),))
+    ((12, 23), (45, 56))
+    """
+    _rows(kernel, "kernel")
+    return correlation(image, tuple(row[::-1] for row in kernel[::-1]), stride, padding)
+
+
+def max_pool(image: Any, kernel_size: Any, stride: Any = None) -> Any:
+    """The largest number of each window; the stride is the window's size unless given.
+
+    >>> max_pool(((1, 5, 2, 0), (3, 4, 8, 7)), 2)
+    ((5, 8),)
+    """
+    return _run(_layer(MaxPool, kernel_size, stride), _rows(image, "image"), {})
+
+
+EXAMPLES: dict[str, Callable[..., Any]] = {
+    "correlation": correlation,
+    "convolution": convolution,
+    "max_pool": max_pool,
+}
+"""The worked examples by the names that statements call them by."""
+
+
+def _rows(value: Any, what: str) -> Array:
+    rows = value if isinstance(value, tuple) else ()
+    widths = {len(row) if isinstance(row, tuple) else 0 for row in rows}
+    numbers = [number for row in rows if isinstance(row, tuple) for number in row]
+    if len(widths) != 1 or 0 in widths or not all(type(number) is int for number in numbers):
+        help = "write `[[1, 0], [0, 1]]`"
+        raise error(f"`{what}` needs rows of whole numbers, all of one length", help=help)
+    if max(map(abs, numbers)) >= LARGEST:
+        raise error(f"a number of `{what}` is too large for an exact result")
+    return np.array(value, dtype=np.float64)
+
+
+def _layer(kind: type[Layer], *values: Any, **named: Any) -> Layer:
+    try:
+        return kind(*values, **named)
+    except LayerError as problem:
+        raise error(f"`{problem.argument}` {problem.message}", help=problem.help) from None
+
+
+def _run(layer: Layer, rows: Array, weights: dict[str, Array]) -> Any:
+    build = NetworkBuilder("the example")
+    try:
+        node = build.add(layer, build.input((1, *rows.shape)), name="it")
+    except LayerError as problem:
+        raise error(problem.message, help=problem.help) from None
+    out = run(build.finish(node), rows[None, None], {"it": weights} if weights else {}, dtype=np.float64)[
+        "output"
+    ]
+    return tuple(tuple(int(number) for number in row) for row in out[0, 0])

@@ -1,0 +1,74 @@
+"""`archcalc audit`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import Format, progress
+
+
+def audit(
+    decks: Annotated[
+        Optional[list[str]],
+        typer.Option("--deck", metavar="NAME", help="Only this deck; also `papers`, `programs`; repeatable."),
+    ] = None,
+    verdicts: Annotated[
+        Optional[list[str]],
+        typer.Option("--verdict", metavar="NAME", help="List only these, such as `discrepant`; repeatable."),
+    ] = None,
+    explain: Annotated[
+        str, typer.Option("--explain", metavar="ID", help="Show how the figures of one claim come about.")
+    ] = "",
+    claims: Annotated[
+        Optional[list[Path]],
+        typer.Option("--claims", metavar="FILE", help="Audit a claims file of your own; repeatable."),
+    ] = None,
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+) -> None:
+    """Hold published figures to what they state: exact, rounded, under a convention, or wrong.
+
+    `archcalc audit`
+
+    `archcalc audit --deck deck4 --verdict discrepant`
+
+    `archcalc audit --explain S4-079`
+
+    `archcalc audit --deck papers --format csv -o papers.csv`
+
+    `archcalc audit --claims my_claims.toml`
+    """
+    import io
+    import sys
+
+    from archcalc import output as out
+    from archcalc.audit.run import audit as run
+    from archcalc.audit.run import find
+    from archcalc.report import audit as report
+
+    if explain:
+        from archcalc.report.audit_explain import explain as account
+
+        out.write(account(find(explain, claims or [])), output)
+        return
+    audited = run(claims or [], decks or [], progress)
+    rows = audited.rows(decks or [], verdicts or [])
+    if format is Format.json:
+        out.write(report.to_json(audited, rows), output)
+    elif format is Format.csv:
+        out.write(report.to_csv(rows), output)
+    elif format is Format.markdown:
+        out.write(report.to_markdown(audited, rows), output)
+    else:
+        stream = io.StringIO()
+        report.render(audited, rows, out.width(), stream, output is None and out.colour())
+        out.write(stream.getvalue(), output)
+    if audited.disagreements:
+        sys.stdout.flush()
+        print(report.disagreements(audited), file=sys.stderr)
+        raise typer.Exit(1)

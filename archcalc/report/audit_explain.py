@@ -1,0 +1,81 @@
+"""How the verdict on a claim comes about: its statements, each figure in them, and what was printed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from archcalc.audit.claims import VERDICTS
+from archcalc.audit.expression import Asked
+from archcalc.audit.finding import Finding
+from archcalc.audit.statement import Outcome
+from archcalc.checks import rounding, select
+from archcalc.network import is_pattern
+from archcalc.report.audit_words import outcome_text, reason, value_text
+from archcalc.report.explain import explain as account
+from archcalc.report.numbers import decimal, grouped
+
+
+def explain(finding: Finding) -> str:
+    """The account of one finding, for people."""
+    lines = [
+        f"{finding.id}: {finding.says}",
+        f"  {finding.deck}, {finding.place}; {finding.span}",
+        f"  printed: {finding.claimed}",
+    ]
+    for title, outcomes in (
+        ("What that states", finding.claims),
+        (f"Under another convention: {finding.variant}", finding.under),
+        ("Before the text was damaged", finding.restored),
+    ):
+        lines += ["", title] if outcomes else []
+        for outcome in outcomes:
+            lines += [f"  {line}" for line in _statement(outcome)]
+    shown = finding.shown
+    if shown is not None and not any(shown is outcome for outcome in finding.outcomes):
+        lines += ["", "The value:", f"  {shown.text}", f"    = {outcome_text(shown)}"]
+    asked = [one for outcome in (*finding.outcomes, *filter(None, [shown])) for one in outcome.asked]
+    for one in {each.text: each for each in asked}.values():
+        lines += ["", f"{one.text} = {_value(one)}", *(f"  {line}" for line in _account(one))]
+    lines += ["", f"Verdict: {finding.verdict}: {VERDICTS[finding.verdict]}"]
+    if not finding.agrees:
+        lines.append(f"  stored is `{finding.stored}`")
+    if reason(finding):
+        lines += textwrap.wrap(reason(finding), 96, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _statement(outcome: Outcome) -> list[str]:
+    lines = [outcome.text, f"  {'holds' if outcome.held else 'does not hold'}: {outcome_text(outcome)}"]
+    figure = outcome.figure
+    if figure is not None and not isinstance(figure.value, tuple):
+        low, high = rounding(figure.value, figure.step)
+        lines.append(
+            f"  {figure.text} is precise to {decimal(figure.step)}: "
+            f"it stands for {decimal(low)} up to, not including, {decimal(high)}"
+        )
+    if outcome.relation == "within" and not isinstance(outcome.right, tuple):
+        room = abs(outcome.right) * outcome.percent / 100
+        lines.append(f"  that is from {decimal(outcome.right - room)} to {decimal(outcome.right + room)}")
+    if not isinstance(outcome.left, int | str | tuple) and outcome.left is not None:
+        lines.append(f"  exactly {grouped(outcome.left)}")
+    return lines
+
+
+def _value(one: Asked) -> str:
+    is_size = isinstance(one.value, tuple)
+    return value_text(one.value, is_size)
+
+
+def _account(one: Asked) -> Sequence[str]:
+    """The formula with its numbers; of what matches a pattern, the figure of each layer."""
+    if not is_pattern(one.path):
+        return account(one.profile, one.path, one.quantity).splitlines()
+    layers = select(one.profile, one.path)
+    figures = [(layer.name, getattr(layer, one.quantity, None)) for layer in layers]
+    left = max(len(name) for name, _ in figures)
+    return [
+        f"{name:<{left}}   {grouped(figure):>13}"
+        for name, figure in figures
+        if isinstance(figure, int) and figure
+    ]

@@ -1,0 +1,56 @@
+"""Values and verdicts of the audit in words and numbers."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from archcalc.audit.finding import Finding
+from archcalc.audit.statement import Outcome
+from archcalc.report.numbers import axes, decimal, grouped
+
+
+def value_text(value: Any, is_size: bool = False) -> str:
+    """A value for people: numbers grouped in threes, fractions as decimals, sizes with crosses.
+
+    >>> value_text((96, 55, 55), is_size=True), value_text((64, 128)), value_text(Fraction(49, 27))
+    ('96×55×55', '[64, 128]', '≈1.81481')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return grouped(value)
+    if isinstance(value, Fraction):
+        return decimal(value)
+    if isinstance(value, str):
+        return value
+    if is_size and value and not any(isinstance(item, tuple | str) for item in value):
+        return axes(value)
+    return f"[{', '.join(value_text(item, is_size) for item in value)}]"
+
+
+def shown_value(finding: Finding) -> str:
+    """What archcalc computes in place of a printed figure; of a comparison, both sides."""
+    return outcome_text(finding.shown) if finding.shown is not None else ""
+
+
+def outcome_text(outcome: Outcome) -> str:
+    text = value_text(outcome.left, outcome.is_size)
+    if outcome.is_computed:
+        text += f" against {value_text(outcome.right, outcome.is_size)}"
+    return text
+
+
+def reason(finding: Finding) -> str:
+    """Why it has its verdict; a convention is named first."""
+    variant = f"{finding.variant}: " if finding.verdict == "convention" and finding.variant else ""
+    return f"{variant}{finding.explanation}"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: fractions become the nearest number."""
+    if isinstance(value, Fraction):
+        return float(value)
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
