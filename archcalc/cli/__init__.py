@@ -11,7 +11,6 @@ from archcalc import __version__
 from archcalc.cli.audit import audit
 from archcalc.cli.check import check
 from archcalc.cli.compare import compare
-from archcalc.cli.conventions import conventions
 from archcalc.cli.explain import explain
 from archcalc.cli.list import list_networks
 from archcalc.cli.lock import lock
@@ -33,7 +32,6 @@ app.command("list")(list_networks)
 app.command("report")(report)
 app.command("explain")(explain)
 app.command("compare")(compare)
-app.command("conventions")(conventions)
 app.command("spec")(spec)
 app.command("run")(run)
 app.command("verify")(verify)
