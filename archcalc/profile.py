@@ -174,6 +174,10 @@ class Profile:
         return DTYPES[self.dtype]
 
     @property
+    def convention_name(self) -> str:
+        return self.convention.name if self.convention is not None else ""
+
+    @property
     def per_count(self) -> int:
         """What a count of the convention is multiplied by: of bytes, those of a value in the whole batch."""
         if self.convention is None or self.convention.unit != "bytes":

@@ -37,6 +37,7 @@ QUANTITIES = {
         Quantity("activations_conv", "count", "the same of convolutions only"),
         Quantity("activation_bytes", "bytes", "bytes of the activations, for the whole batch"),
         Quantity("param_bytes", "bytes", "bytes of the parameters"),
+        Quantity("count", "count", "what a named convention counts"),
         Quantity("layers", "count", "nodes that are not inputs"),
         Quantity("weighted_layers", "count", "convolutions and fully connected layers"),
         Quantity("depth", "count", "convolutions and fully connected layers on the longest path"),

@@ -34,6 +34,8 @@ def explain(
     `archcalc explain googlenet inception3a params`
 
     `archcalc explain resnet50 macs`
+
+    `archcalc explain resnet50_v1_5 --convention fvcore`
     """
     from archcalc import output
     from archcalc.quantities import QUANTITIES
@@ -42,4 +44,6 @@ def explain(
     _, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
     if layer in QUANTITIES and not quantity:
         layer, quantity = "", layer
+    if convention and not quantity:
+        quantity = "count"
     output.write(account(profile, layer, quantity) + "\n", None)

@@ -60,6 +60,8 @@ def report(
 
     `archcalc report vgg16 --only conv,fc --sort params --top 5`
 
+    `archcalc report resnet50_v1_5 --convention fvcore`
+
     `archcalc report nets.arch:small --format json -o small.json`
     """
     import io
@@ -70,7 +72,7 @@ def report(
     from archcalc.report.rows import select_rows
 
     spec, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
-    chosen = choose(words(columns))
+    chosen = choose(words(columns), profile.convention is not None)
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
     view = View(profile, layout.value, human)
     heading = table.heading(view, spec.reference)

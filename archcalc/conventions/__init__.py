@@ -83,8 +83,16 @@ class Part(Struct, frozen=True):
     @property
     def text(self) -> str:
         """`2·inputs of bn`."""
-        factor = f"{self.times}·" if self.times != 1 else ""
-        return f"{factor}{self.measure} of {self.layers}"
+        return f"{self.formula} of {self.layers}"
+
+    @property
+    def formula(self) -> str:
+        return f"{self.times}·{self.measure}" if self.times != 1 else self.measure
+
+    @property
+    def numbers(self) -> str:
+        value = self.value // self.times
+        return f"{self.times}·{value:,}" if self.times != 1 else f"{value:,}"
 
 
 class Counter:

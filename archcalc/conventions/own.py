@@ -1,7 +1,16 @@
 """archcalc's own counts, those of papers, and parameters as slides count them."""
 
 from archcalc.conventions import Convention
-from archcalc.conventions.measures import FLOPS, MACS, WEIGHTS, each
+from archcalc.conventions.measures import (
+    CONVOLUTIONS,
+    FLOPS,
+    MACS,
+    NOTHING,
+    OUTPUTS,
+    PARAMS,
+    WEIGHTS,
+    each,
+)
 from archcalc.layers.base import KINDS
 
 CONVENTIONS = (
@@ -39,7 +48,15 @@ CONVENTIONS = (
         version="",
         source="VGG-16's 15.3 G in He et al. 2015, Section 3.3, and 15300 M in Howard et al. 2017, Table 8",
         calls_it="FLOPs or mult-adds",
-        rules=each(["conv"], MACS),
+        rules=each(KINDS, NOTHING) | each([*CONVOLUTIONS, "local", "conv_transpose"], MACS),
+    ),
+    Convention(
+        name="params",
+        title="archcalc's parameters",
+        unit="parameters",
+        version="",
+        source="weights, biases, and the scale and shift of norms; shared ones once",
+        rules=each(KINDS, PARAMS),
     ),
     Convention(
         name="weights",
@@ -48,5 +65,13 @@ CONVENTIONS = (
         version="",
         source="Stanford CS231n, Convolutional Networks, Case studies: the VGG-16 table",
         rules=each(KINDS, WEIGHTS),
+    ),
+    Convention(
+        name="activations",
+        title="archcalc's activations: every layer's output",
+        unit="bytes",
+        version="",
+        source="each output stored once, none in place",
+        rules=each(KINDS, OUTPUTS),
     ),
 )

@@ -39,22 +39,26 @@ class Column(Struct, frozen=True):
         return self.text(row, view) if self.text is not None else str(self.raw(row, view))
 
 
+def _total(view: View, name: str) -> int:
+    return view.profile.count if name == "count" else int(getattr(view.profile.totals, name))
+
+
 def _count(name: str, heading: str) -> Column:
     return Column(
         name,
         heading,
         lambda row, view: getattr(row, name),
         lambda row, view: view.count(getattr(row, name)) if getattr(row, name) else "0",
-        total=lambda view: int(getattr(view.profile.totals, name)),
+        total=lambda view: _total(view, name),
     )
 
 
 def _share(name: str, heading: str, draw: Callable[[int, int], str]) -> Column:
     def text(row: Row, view: View) -> str:
-        return draw(getattr(row, name), getattr(view.profile.totals, name))
+        return draw(getattr(row, name), _total(view, name))
 
     def raw(row: Row, view: View) -> float:
-        total = getattr(view.profile.totals, name)
+        total = _total(view, name)
         return round(getattr(row, name) / total, 6) if total else 0.0
 
     return Column(f"{name}_{'bar' if draw is bar else 'share'}", heading, raw, text, right=draw is not bar)
@@ -107,6 +111,9 @@ COLUMNS = {
         _count("macs", "MACs"),
         _share("macs", "%", percent),
         _share("macs", "", bar),
+        _count("count", "Count"),
+        _share("count", "%", percent),
+        _share("count", "", bar),
         _count("flops", "FLOPs"),
         _share("flops", "%", percent),
         _count("activations", "Activations"),
@@ -137,7 +144,27 @@ BY_IMPORTANCE = (
 )
 """What a wider report adds, the most important first, as far as there is room."""
 
-FOR_PROGRAMS = tuple(name for name, c in COLUMNS.items() if not name.endswith("_bar"))
+UNDER_A_CONVENTION = ("count", "count_share", "count_bar")
+"""What only a named convention fills."""
+
+
+def default(view: View) -> tuple[str, ...]:
+    return _counted(DEFAULT) if view.profile.convention is not None else DEFAULT
+
+
+def by_importance(view: View) -> tuple[str, ...]:
+    return (*_counted(BY_IMPORTANCE), "macs") if view.profile.convention is not None else BY_IMPORTANCE
+
+
+def _counted(names: Sequence[str]) -> tuple[str, ...]:
+    """What a convention counts in the place of multiply-adds."""
+    return tuple(name.replace("macs", "count") for name in names)
+
+
+def for_programs(view: View) -> list[str]:
+    """Every column that says something, but for bars."""
+    hidden = UNDER_A_CONVENTION if view.profile.convention is None else ()
+    return [name for name in COLUMNS if not name.endswith("_bar") and name not in hidden]
 
 
 def _place(row: Row) -> str:
@@ -145,9 +172,14 @@ def _place(row: Row) -> str:
     return str(span) if span is not None else ""
 
 
-def choose(names: Sequence[str]) -> list[Column]:
-    """The columns of these names, in the order given. Raises `ArchError` for an unknown one."""
+def choose(names: Sequence[str], convention: bool = True) -> list[Column]:
+    """The columns of these names, in the order given.
+
+    Raises `ArchError` for an unknown one, and for one that only a named convention fills.
+    """
     for name in names:
+        if name in UNDER_A_CONVENTION and not convention:
+            raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
         if name not in COLUMNS:
             help = near_miss(name, COLUMNS) or "columns: " + ", ".join(COLUMNS)
             raise error(f"there is no column `{name}`", help=help)

@@ -49,7 +49,11 @@ def about(view: CompareView) -> list[str]:
     profile = view.comparison.subjects[0].profile
     words = f"batch {profile.batch:,}, {profile.dtype}"
     lines = [f"{', '.join(names)}: {text}" for text, names in named.items()]
-    return [*lines, f"{words}, training heads counted" if profile.heads else words]
+    if profile.heads:
+        words += ", training heads counted"
+    if profile.convention is not None:
+        words += f", counted as by {profile.convention.title}"
+    return [*lines, words]
 
 
 def verdict(view: CompareView) -> list[str]:

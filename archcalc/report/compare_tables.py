@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from archcalc.comparison import Amounts, Comparison, Line, Part
-from archcalc.report.compare_words import NOUNS, phrase, sign, signed
+from archcalc.report.compare_words import noun_of, phrase, sign, signed
 from archcalc.report.numbers import bar, grouped, human
 
 SHOWN = {
@@ -101,7 +101,7 @@ def heading(name: str) -> str:
 
 def _totals(view: CompareView) -> Section:
     totals = view.comparison.totals
-    labels = [NOUNS[total.quantity] for total in totals]
+    labels = [noun_of(total, view.comparison) for total in totals]
     in_words, in_signs = [[Cells("Total", labels, right=False)] for _ in range(2)]
     for index, name in enumerate(view.names):
         figures = [total.figures[index] for total in totals]

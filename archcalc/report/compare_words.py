@@ -21,15 +21,22 @@ NOUNS = {
     "layers": "layers",
     "weighted_layers": "conv and fc layers",
     "depth": "depth",
-    "count": "counted operations",
 }
 """What each of the totals counts."""
 
-HEADLINE = ("params", "macs", "flops", "activations", "layers", "depth")
+HEADLINE = ("params", "macs", "count", "flops", "activations", "layers", "depth")
 """The totals of the sentence above all tables; the tables have every one."""
 
 IN_PERCENT = Fraction(11, 10)
 """Smaller factors are said in percent."""
+
+
+def noun_of(total: Total, comparison: Comparison) -> str:
+    """What a total counts: of a named convention `fvcore MACs`."""
+    convention = comparison.subjects[0].profile.convention
+    if total.quantity == "count" and convention is not None:
+        return f"{convention.name} {convention.unit}"
+    return NOUNS[total.quantity]
 
 
 def times(factor: Fraction) -> str:
@@ -102,7 +109,7 @@ def sentence(comparison: Comparison, index: int) -> str:
     parts, same, deep = [], [], ""
     for total in ranked:
         (figure,) = total.figures
-        noun = NOUNS[total.quantity]
+        noun = noun_of(total, comparison)
         words = phrase(figure, total.quantity)
         if total.quantity == "depth":
             deep = f"; it is {words}" if figure.value and figure.base else ""

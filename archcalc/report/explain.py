@@ -21,7 +21,7 @@ OF_A_LAYER = ("shape", "params", "buffers", "macs", "flops", "activations", "rec
 OF_A_PART = ("params", "macs")
 """The same of a block or a network."""
 
-SUMMED = ("params", "buffers", "weights", "macs", "flops", "activations")
+SUMMED = ("params", "buffers", "weights", "macs", "flops", "activations", "count")
 
 
 def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
@@ -29,6 +29,8 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
 
     Without a quantity, of those that matter most. Raises `ArchError` for unknown names.
     """
+    if quantity == "count" and profile.convention is None:
+        raise error("`count` is what a convention counts", help="add `--convention NAME`")
     if quantity and quantity not in QUANTITIES:
         help = near_miss(quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
         raise error(f"unknown quantity `{quantity}`", help=help)
@@ -100,8 +102,31 @@ def _account(profile: Profile, layer: LayerProfile, name: str) -> list[str]:
             f"  = {grouped(layer.activations)} × {size} × {profile.batch} = {grouped(total)}",
             f"  = {byte_size(total)}",
         ]
+    if name == "count":
+        return _counted(profile, layer)
     value = measure(profile, name, layer.name)
     return [f"{name} = {grouped(value)}"]
+
+
+def _counted(profile: Profile, layer: LayerProfile) -> list[str]:
+    """What the named convention counts of a layer."""
+    counter = profile.counter
+    assert counter is not None
+    convention = counter.convention
+    node = layer.node
+    title = f"{convention.name}, {convention.what}"
+    if convention.rule(node) is None:
+        return [f"{title}: {node.kind} is not counted"]
+    parts = counter.parts([node])
+    factor = profile.per_count
+    times = f" × {factor} bytes" if convention.unit == "bytes" else ""
+    text = " + ".join(part.formula for part in parts) or "0"
+    lines = [f"{title} = {f'({text})' if times and len(parts) > 1 else text}{times}"]
+    numbers = " + ".join(part.numbers for part in parts) or "0"
+    numbers = f"({numbers})" if times and len(parts) > 1 else numbers
+    value = grouped(layer.counts.count)
+    lines.append(f"  = {numbers}{times} = {value}" if f"{numbers}{times}" != value else f"  = {value}")
+    return lines + [f"  {bug.words} ({bug.address})" for bug in convention.bugs if node.kind in bug.kinds]
 
 
 def _sum(name: str, terms: Sequence[tuple[int, Term, str]], value: int) -> list[str]:
@@ -194,6 +219,9 @@ def _of_part(profile: Profile, group: Group | None, quantity: str) -> str:
         return f"{quantity} of {name} = {shown}"
     lines = []
     for wanted in [quantity] if quantity else OF_A_PART:
+        if wanted == "count":
+            members = profile.within(group) if group is not None else profile.layers
+            lines += [*_composition(profile, name, members, group is None), ""]
         lines += [*_parts(name, wanted, rows), ""]
     return "\n".join(lines[:-1])
 
@@ -208,6 +236,33 @@ def _fields(profile: Profile, name: str, rows: Sequence[Row]) -> list[str]:
         if field.stride:
             text += f"   effective stride {axes(field.stride)}, padding {axes(field.padding)}"
         lines.append(text)
+    return lines
+
+
+def _composition(profile: Profile, name: str, layers: Sequence[LayerProfile], whole: bool) -> list[str]:
+    """What the named convention's count of a part of a network is made of, by sort of layer."""
+    counter = profile.counter
+    assert counter is not None
+    convention = counter.convention
+    nodes = [layer.node for layer in layers]
+    if whole:
+        nodes = [*profile.network.inputs.values(), *nodes]
+    factor = profile.per_count
+    parts = [(part.text, part.value * factor) for part in counter.parts(nodes)]
+    total = sum(value for _, value in parts)
+    left = max(len("sum"), *(len(text) for text, _ in parts)) if parts else 0
+    right = len(grouped(total))
+    lines = [f"{convention.name} of {name}, {convention.what}: {convention.title}"]
+    lines += [f"  {text:<{left}}   {grouped(value):>{right}}" for text, value in parts]
+    lines.append(f"  {'sum':<{left}} = {grouped(total):>{right}}")
+    if convention.unit == "bytes":
+        lines[-1] += f" = {byte_size(total)}"
+    missing = counter.not_counted(nodes)
+    if missing:
+        listed = ", ".join(f"{kind} ({number:,})" for kind, number in missing.items())
+        lines.append(f"  not counted: {listed}")
+    kinds = {node.kind for node in nodes}
+    lines += [f"  {bug.words} ({bug.address})" for bug in convention.bugs if kinds & set(bug.kinds)]
     return lines
 
 

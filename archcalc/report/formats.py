@@ -11,7 +11,7 @@ from typing import Any
 import archcalc
 from archcalc.checks import check
 from archcalc.profile import Profile
-from archcalc.report.columns import COLUMNS, DEFAULT, FOR_PROGRAMS, Column, View, choose
+from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
 from archcalc.report.rows import Row
 from archcalc.report.table import remarks, totals_in_words
 
@@ -112,7 +112,7 @@ def _plain(value: Any) -> Any:
 
 def to_csv(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> str:
     """The rows as CSV with plain integers, all columns unless some are chosen."""
-    columns = columns or choose(FOR_PROGRAMS)
+    columns = columns or choose(for_programs(view))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(column.name for column in columns)
@@ -123,7 +123,8 @@ def to_csv(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> str:
 
 def to_markdown(rows: Sequence[Row], view: View, columns: Sequence[Column], heading: Sequence[str]) -> str:
     """The rows as a Markdown table, with the heading above and the totals below."""
-    columns = columns or [COLUMNS[name] for name in (*DEFAULT[:2], "operation", *DEFAULT[2:])]
+    names = default(view)
+    columns = columns or [COLUMNS[name] for name in (*names[:2], "operation", *names[2:])]
     lines = [f"## {heading[0]}", "", *(f"{line}  " for line in heading[1:]), ""] if heading else []
     lines.append("| " + " | ".join(column.heading or column.name for column in columns) + " |")
     lines.append("|" + "|".join(" ---: " if column.right else " --- " for column in columns) + "|")

@@ -79,8 +79,9 @@ def select_rows(
     else:
         rows = _rolled_up(profile, layers, depth)
     if sort:
-        if sort not in SORTABLE:
-            help = near_miss(sort, SORTABLE) or "sort by " + ", ".join(SORTABLE)
+        known = SORTABLE if profile.convention is not None else SORTABLE[:-1]
+        if sort not in known:
+            help = near_miss(sort, known) or "sort by " + ", ".join(known)
             raise error(f"rows cannot be sorted by `{sort}`", help=help)
         rows.sort(key=lambda row: -int(getattr(row, sort)))
     return rows if top is None else rows[:top]

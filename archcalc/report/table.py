@@ -9,7 +9,7 @@ from typing import IO
 from archcalc.analyses.cost import FLOPS_CONVENTION, MACS_CONVENTION
 from archcalc.analyses.memory import ACCOUNTINGS
 from archcalc.checks import check
-from archcalc.report.columns import BY_IMPORTANCE, COLUMNS, DEFAULT, Column, View
+from archcalc.report.columns import COLUMNS, Column, View, by_importance, default
 from archcalc.report.numbers import axes, byte_size
 from archcalc.report.rows import Row
 from archcalc.shape import format_shape
@@ -107,11 +107,12 @@ def _fitting(rows: Sequence[Row], view: View, width: int) -> tuple[list[Column],
     """The default columns, and of the others what fits into the width; and their cells."""
     chosen: dict[str, list[str]] = {}
     room = width + GAP
-    for name in (*DEFAULT, *BY_IMPORTANCE):
+    always = default(view)
+    for name in (*always, *by_importance(view)):
         column = COLUMNS[name]
         (cells,) = _cells(rows, view, [column])
         needed = _width(column, cells, view) + GAP
-        if name not in DEFAULT and needed > room:
+        if name not in always and needed > room:
             break
         chosen[name] = cells
         room -= needed
@@ -147,6 +148,7 @@ def totals_in_words(view: View) -> list[tuple[str, str, str]]:
         stored += f" for a batch of {profile.batch:,}"
     in_place = totals.activations_in_place * profile.bytes_per_value * profile.batch
     lines = [
+        *_counted(view),
         ("parameters", count(totals.params), _parameters(view)),
         ("multiply-adds", count(totals.macs), MACS_CONVENTION),
         ("FLOPs", count(totals.flops), FLOPS_CONVENTION),
@@ -165,6 +167,18 @@ def totals_in_words(view: View) -> list[tuple[str, str, str]]:
     ]
     field = _widest_field(view)
     return [*lines, field] if field is not None else lines
+
+
+def _counted(view: View) -> list[tuple[str, str, str]]:
+    """What the named convention counts, first what it is made of."""
+    profile = view.profile
+    convention, counter = profile.convention, profile.counter
+    if convention is None or counter is None:
+        return []
+    nodes = [*profile.network.inputs.values(), *(layer.node for layer in profile.layers)]
+    parts = [f"{view.count(part.value * profile.per_count)} {part.text}" for part in counter.parts(nodes)]
+    what = byte_size(profile.count) if convention.unit == "bytes" else convention.what
+    return [(convention.name, view.count(profile.count), f"{what}: {' + '.join(parts) or 'nothing'}")]
 
 
 def _parameters(view: View) -> str:
@@ -191,6 +205,11 @@ def remarks(view: View) -> list[str]:
     profile = view.profile
     network = profile.network
     lines = []
+    if profile.counter is not None:
+        missing = profile.counter.not_counted([layer.node for layer in profile.layers])
+        if missing:
+            listed = ", ".join(f"{kind} ({number:,})" for kind, number in missing.items())
+            lines.append(f"not counted by {profile.counter.convention.name}: {listed}")
     if profile.batch > 1:
         lines.append("counts are per sample, bytes for the whole batch")
     if network.expectations:
