@@ -11,9 +11,11 @@ from archcalc import __version__
 from archcalc.cli.audit import audit
 from archcalc.cli.check import check
 from archcalc.cli.compare import compare
+from archcalc.cli.conventions import conventions
 from archcalc.cli.explain import explain
 from archcalc.cli.list import list_networks
 from archcalc.cli.lock import lock
+from archcalc.cli.reconcile import reconcile
 from archcalc.cli.report import report
 from archcalc.cli.run import run
 from archcalc.cli.spec import spec
@@ -32,6 +34,8 @@ app.command("list")(list_networks)
 app.command("report")(report)
 app.command("explain")(explain)
 app.command("compare")(compare)
+app.command("conventions")(conventions)
+app.command("reconcile")(reconcile)
 app.command("spec")(spec)
 app.command("run")(run)
 app.command("verify")(verify)

@@ -1,0 +1,50 @@
+"""`archcalc conventions`"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from archcalc.cli.options import complete_convention
+
+
+class ConventionsFormat(str, Enum):
+    table = "table"
+    json = "json"
+
+
+def conventions(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A convention; all of them if left out.",
+            autocompletion=complete_convention,
+        ),
+    ] = "",
+    format: Annotated[
+        ConventionsFormat, typer.Option(help="For people or for programs.")
+    ] = ConventionsFormat.table,
+) -> None:
+    """List how tools and papers count, and what each counts for each kind of layer.
+
+    `archcalc conventions`
+
+    `archcalc conventions fvcore`
+
+    `archcalc report resnet50_v1_5 --convention fvcore`
+    """
+    from archcalc import conventions as known
+    from archcalc import output
+    from archcalc.report import conventions as report
+
+    chosen = [known.find(name)] if name else list(known.conventions().values())
+    if format is ConventionsFormat.json:
+        output.write(report.to_json(chosen), None)
+    elif name:
+        report.render_one(chosen[0], output.width(), sys.stdout, output.colour())
+    else:
+        report.render(chosen, output.width(), sys.stdout, output.colour())

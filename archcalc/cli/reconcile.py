@@ -1,0 +1,54 @@
+"""`archcalc reconcile`"""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from archcalc.cli.options import Inputs, Net, input_shapes
+
+MOST = 5
+"""So many ways are shown, unless all are asked for."""
+
+
+class ReconcileFormat(str, Enum):
+    table = "table"
+    json = "json"
+
+
+def reconcile(
+    net: Net,
+    figures: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FIGURE...", help="As printed: `4.12G`, `25.6M params`, `96 MB`; several too."
+        ),
+    ],
+    input_: Inputs = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show also what is less plausible.")] = False,
+    format: Annotated[
+        ReconcileFormat, typer.Option(help="For people or for programs; for these always all.")
+    ] = ReconcileFormat.table,
+) -> None:
+    """Find what prints as a figure: which variant of a network, counted by whom, in which unit.
+
+    The most plausible ways come first, those nearest to the plain network in archcalc's own count.
+
+    `archcalc reconcile resnet50 4.12G`
+
+    `archcalc reconcile googlenet 5M params`
+
+    `archcalc reconcile vgg16 15.3G 96MB`
+    """
+    from archcalc import output
+    from archcalc.reconcile import reconcile as find
+    from archcalc.report import reconcile as report
+
+    answers = find(net, figures, input_shapes(input_ or []) or None)
+    if format is ReconcileFormat.json:
+        output.write(report.to_json(net, answers), None)
+    else:
+        report.render(net, answers, None if all_ else MOST, output.width(), sys.stdout, output.colour())

@@ -1,0 +1,113 @@
+"""Which ways to count print as a figure, for people and programs."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import IO, Any
+
+import archcalc
+from archcalc.reconcile import Answer, Match
+from archcalc.report.numbers import grouped
+
+SCHEMA = 1
+
+
+def to_json(net: str, answers: Sequence[Answer]) -> str:
+    """All matches, the most plausible first; where there are none, what comes nearest."""
+    import msgspec
+
+    document = {
+        "schema": SCHEMA,
+        "archcalc": archcalc.__version__,
+        "architecture": net,
+        "figures": [
+            {
+                "figure": answer.claimed.text,
+                "matches": [_plain(match) for match in answer.matches],
+                "nearest": [
+                    _plain(match) | {"difference": _number(match.difference)} for match in answer.nearest
+                ],
+            }
+            for answer in answers
+        ],
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _plain(match: Match) -> dict[str, Any]:
+    return {
+        "value": match.value,
+        "unit": match.unit,
+        "architecture": match.network,
+        "conventions": list(match.conventions),
+        "departures": list(match.departures),
+        "parts": [{"text": part.text, "value": part.value} for part in match.parts],
+        "implausibility": float(match.cost),
+    }
+
+
+def _exact(value: Fraction) -> int | Fraction:
+    return value.numerator if value.denominator == 1 else value
+
+
+def _number(value: Fraction) -> int | float:
+    return value.numerator if value.denominator == 1 else float(value)
+
+
+def render(
+    net: str, answers: Sequence[Answer], most: int | None, width: int, file: IO[str], colour: bool
+) -> None:
+    """Each figure with the ways to count that print as it, `most` of them."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    for number, answer in enumerate(answers):
+        if number:
+            console.print()
+        console.print(Text(_title(net, answer), style="bold"), overflow="fold")
+        shown = answer.matches[:most] or answer.nearest
+        right = max(len(grouped(match.value)) for match in shown) if shown else 0
+        for match in shown:
+            line = Text(f"{grouped(match.value):>{right}} ", style="bold")
+            line.append(_what(match), style="not bold")
+            console.print()
+            console.print(Padding(line, (0, 0, 0, 2)))
+            for text in _lines(match):
+                console.print(Padding(Text(text, style="dim"), (0, 0, 0, right + 3)))
+        hidden = len(answer.matches) - len(shown)
+        if hidden > 0:
+            console.print(Text(f"\n  and {hidden:,} less plausible; `--all` shows them", style="dim"))
+    for line in stream.getvalue().splitlines():
+        file.write(line.rstrip() + "\n")
+
+
+def _title(net: str, answer: Answer) -> str:
+    figure = answer.claimed.text
+    if answer.matches:
+        count = len(answer.matches)
+        return f"{figure} of {net}: {count:,} {'counts print' if count > 1 else 'count prints'} as that"
+    return f"{figure} of {net}: no count prints as that; the nearest are"
+
+
+def _what(match: Match) -> str:
+    departures = ", ".join(match.departures) or f"{match.network} as it is"
+    return f"{match.unit}: {departures}"
+
+
+def _lines(match: Match) -> list[str]:
+    lines = [f"counted by {', '.join(match.conventions)}"]
+    if match.parts:
+        text = " + ".join(f"{grouped(part.value)} {part.text}" for part in match.parts)
+        factor = match.value // sum(part.value for part in match.parts)
+        if factor > 1:
+            text = f"{factor} × ({text})" if len(match.parts) > 1 else f"{factor} × {text}"
+        lines.append(text)
+    if match.difference:
+        word = "over" if match.difference > 0 else "short of"
+        lines.append(f"{grouped(_exact(abs(match.difference)))} {word} the figure")
+    return lines
