@@ -1,0 +1,371 @@
+"""archcalc's networks in PyTorch, as one would write them there, for tests against PyTorch and its tools.
+
+Layers are modules of `torch.nn`, joins are operators, and the rest are functions and plain tensor
+operations, as torchvision writes them. A module has the path of its node as its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from archcalc.layers.base import dim_index
+from archcalc.network import Network, Node
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+Step = tuple[Any, Callable[..., Tensor]]
+"""What a node owns (a module, a list of parameters, or nothing) and what is done with it and the inputs."""
+
+
+def to_torch(network: Network, inplace: bool = False) -> nn.Module:
+    """A module that computes the network: its inputs in, its result out, or all its results as a tuple.
+
+    Heads used in training only are left out, and the module is in evaluation mode. `inplace` is that of
+    activations. Under `torch.device("meta")` the weights take neither time nor memory. Raises
+    `NotImplementedError` for a layer that PyTorch has no counterpart of.
+    """
+    return InTorch(network, inplace).eval()
+
+
+def inputs_of(network: Network, batch: int = 1) -> tuple[Tensor, ...]:
+    """Random tensors of the shapes that the network takes."""
+    return tuple(torch.rand(batch, *node.shape) for node in network.inputs.values())
+
+
+class InTorch(nn.Module):
+    def __init__(self, network: Network, inplace: bool) -> None:
+        super().__init__()
+        unpooled = {node.inputs[1].index for node in network.layers if node.kind == "maxunpool"}
+        self.inputs = [node.index for node in network.inputs.values()]
+        self.outputs = [node.index for node in network.outputs.values()]
+        self.steps: list[tuple[int, str, int, Callable[..., Tensor], list[int]]] = []
+        for node in network.layers:
+            if node.training:
+                continue
+            if node.kind not in STEPS:
+                raise NotImplementedError(f"{node.layer}: PyTorch has no such layer")
+            owned, call = STEPS[node.kind](node)
+            name = (node.shares or node).name
+            if isinstance(owned, nn.Module):
+                if hasattr(owned, "inplace") and not isinstance(owned, nn.Dropout):
+                    owned.inplace = inplace
+                if node.index in unpooled:
+                    owned.return_indices = True
+                if node.shares is None:
+                    self.add_module(name, owned)
+            elif node.shares is None:
+                for index, parameter in enumerate(owned or ()):
+                    self.register_parameter(f"{name}/{index}", parameter)
+            count = len(owned) if isinstance(owned, list) else 0
+            self.steps.append((node.index, name, count, call, [source.index for source in node.inputs]))
+
+    def forward(self, *given: Tensor) -> Any:
+        values: dict[int, Any] = dict(zip(self.inputs, given, strict=True))
+        indices: dict[int, Tensor] = {}
+        for index, name, count, call, sources in self.steps:
+            owned = [getattr(self, f"{name}/{i}") for i in range(count)] or self._modules.get(name)
+            if isinstance(owned, nn.MaxUnpool1d | nn.MaxUnpool2d | nn.MaxUnpool3d):
+                x, pool = sources
+                values[index] = call(owned, values[x], indices[pool])
+                continue
+            values[index] = call(owned, *(values[source] for source in sources))
+            if isinstance(values[index], tuple):
+                values[index], indices[index] = values[index]
+        results = [values[index] for index in self.outputs]
+        return results[0] if len(results) == 1 else tuple(results)
+
+
+# --- Steps by kind ----------------------------------------------------------------------------------
+
+
+def _ranked(name: str, rank: int) -> Any:
+    return getattr(nn, f"{name}{rank}d")
+
+
+def _rank(node: Node) -> int:
+    return len(node.facts.inputs[0]) - 1
+
+
+def _apply(module: nn.Module, *inputs: Tensor) -> Any:
+    return module(*inputs)
+
+
+def _module(make: Callable[[Any], nn.Module]) -> Callable[[Node], Step]:
+    """Of a kind whose module follows from its arguments alone."""
+    return lambda node: (make(node.layer), _apply)
+
+
+def _function(call: Callable[..., Tensor]) -> Callable[[Node], Step]:
+    """Of a kind that is an operator or a function of its inputs alone."""
+    return lambda node: (None, lambda _, *inputs: call(*inputs))
+
+
+def _places(node: Node) -> tuple[dict[str, Any], Callable[..., Any]]:
+    """The arguments of a window, and how it is applied: padding that is not the same at both ends of an
+    axis is put around the map before."""
+    windows: Any = node.facts.windows
+    arguments = {
+        "kernel_size": tuple(w.kernel_size for w in windows),
+        "stride": tuple(w.stride for w in windows),
+        "dilation": tuple(w.dilation for w in windows),
+    }
+    if all(w.before == w.after for w in windows):
+        return {**arguments, "padding": tuple(w.before for w in windows)}, _apply
+    if getattr(node.layer, "ceil_mode", False) or not getattr(node.layer, "count_include_pad", True):
+        raise NotImplementedError(f"{node.layer}: PyTorch pads both ends of an axis alike")
+    ends = [end for w in reversed(windows) for end in (w.before, w.after)]
+    value = float("-inf") if node.kind == "maxpool" else 0.0
+    return {**arguments, "padding": 0}, lambda module, x: module(functional.pad(x, ends, value=value))
+
+
+def _conv(node: Node) -> Step:
+    layer: Any = node.layer
+    if getattr(layer, "connections", None) is not None:
+        raise NotImplementedError(f"{node.kind} with a table of connections: PyTorch has no such layer")
+    (shape,) = node.facts.inputs
+    arguments, call = _places(node)
+    groups = shape[0] if node.kind == "depthwise" else getattr(layer, "groups", 1)
+    module = _ranked("Conv", _rank(node))(
+        shape[0], node.shape[0], groups=groups, bias=layer.bias, **arguments
+    )
+    return module, call
+
+
+def _conv_transpose(node: Node) -> Step:
+    layer: Any = node.layer
+    module = _ranked("ConvTranspose", _rank(node))(
+        node.facts.inputs[0][0],
+        layer.out_channels,
+        layer.kernel_size,
+        layer.stride,
+        layer.padding,
+        layer.output_padding,
+        layer.groups,
+        layer.bias,
+        layer.dilation,
+    )
+    return module, _apply
+
+
+def _fc(node: Node) -> Step:
+    layer: Any = node.layer
+    return nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias), _apply
+
+
+def _bn(node: Node) -> Step:
+    layer: Any = node.layer
+    module = _ranked("BatchNorm", max(_rank(node), 1))(
+        node.shape[0], float(layer.eps), float(layer.momentum), layer.affine, layer.track_running_stats
+    )
+    return module, _apply
+
+
+def _layer_norm(node: Node) -> Step:
+    """Over the channels alone, PyTorch wants these last: as in torchvision's ConvNeXt."""
+    layer: Any = node.layer
+    channels = layer.dim == "channels" and _rank(node) > 0
+    shape = node.shape[:1] if channels else node.shape
+    module = nn.LayerNorm(shape, float(layer.eps), layer.elementwise_affine, layer.bias)
+    if not channels:
+        return module, _apply
+    axes = range(_rank(node) + 2)
+    last, first = (0, *axes[2:], 1), (0, axes[-1], *axes[1:-1])
+    return module, lambda module, x: module(x.permute(last)).permute(first)
+
+
+def _instance_norm(node: Node) -> Step:
+    layer: Any = node.layer
+    return _ranked("InstanceNorm", _rank(node))(node.shape[0], float(layer.eps), affine=layer.affine), _apply
+
+
+def _group_norm(node: Node) -> Step:
+    layer: Any = node.layer
+    return nn.GroupNorm(layer.num_groups, node.shape[0], float(layer.eps), layer.affine), _apply
+
+
+def _along_channels(node: Node, *names: str) -> list[nn.Parameter]:
+    return [nn.Parameter(torch.ones(node.shape[0], *[1] * _rank(node))) for _ in names]
+
+
+def _grn(node: Node) -> Step:
+    axes = tuple(range(2, _rank(node) + 2))
+    eps = float(node.layer.eps)  # type: ignore[attr-defined]
+
+    def call(owned: Sequence[Tensor], x: Tensor) -> Tensor:
+        norm = x.norm(dim=axes, keepdim=True)
+        return owned[0] * (x * (norm / (norm.mean(1, keepdim=True) + eps))) + owned[1] + x
+
+    return _along_channels(node, "gamma", "beta"), call
+
+
+def _layer_scale(node: Node) -> Step:
+    return _along_channels(node, "gamma"), lambda owned, x: owned[0] * x
+
+
+def _window_pool(name: str) -> Callable[[Node], Step]:
+    def step(node: Node) -> Step:
+        arguments, call = _places(node)
+        if name == "AvgPool":
+            del arguments["dilation"]
+            arguments["count_include_pad"] = node.layer.count_include_pad  # type: ignore[attr-defined]
+        return _ranked(name, _rank(node))(ceil_mode=node.layer.ceil_mode, **arguments), call  # type: ignore[attr-defined]
+
+    return step
+
+
+def _lp_pool(node: Node) -> Step:
+    layer: Any = node.layer
+    arguments = (layer.norm_type, layer.kernel_size, layer.stride, layer.ceil_mode)
+    return _ranked("LPPool", _rank(node))(*arguments), _apply
+
+
+def _adaptive(name: str) -> Callable[[Node], Step]:
+    """Of adaptive pools, and of global ones, which are adaptive pools to one place."""
+
+    def step(node: Node) -> Step:
+        size = getattr(node.layer, "output_size", 1)
+        return _ranked(f"Adaptive{name}", _rank(node))(size), _apply
+
+    return step
+
+
+def _maxunpool(node: Node) -> Step:
+    windows: Any = node.facts.windows
+    if any(w.before != w.after or w.dilation != 1 for w in windows):
+        raise NotImplementedError("maxunpool: PyTorch pads both ends alike, and does not dilate")
+    module = _ranked("MaxUnpool", _rank(node))(
+        tuple(w.kernel_size for w in windows),
+        tuple(w.stride for w in windows),
+        tuple(w.before for w in windows),
+    )
+    sizes = node.shape[1:]
+    return module, lambda module, x, indices: module(x, indices, sizes)
+
+
+def _softmax(node: Node) -> Step:
+    return nn.Softmax(dim=1 + dim_index(node.layer.dim, node.shape, node.kind)), _apply  # type: ignore[attr-defined]
+
+
+def _upsample(node: Node) -> Step:
+    layer: Any = node.layer
+    mode = (
+        layer.mode if layer.mode == "nearest" else {1: "linear", 2: "bilinear", 3: "trilinear"}[_rank(node)]
+    )
+    scale = layer.scale_factor
+    scale = tuple(map(float, scale)) if isinstance(scale, tuple) else scale and float(scale)
+    return nn.Upsample(layer.size, scale, mode), _apply
+
+
+def _reshape(node: Node) -> Step:
+    return None, lambda _, x: x.reshape(-1, *node.shape)
+
+
+def _permute(node: Node) -> Step:
+    dims = (0, *(1 + dim for dim in node.layer.dims))  # type: ignore[attr-defined]
+    return None, lambda _, x: x.permute(dims)
+
+
+def _channel_shuffle(node: Node) -> Step:
+    groups = node.layer.groups  # type: ignore[attr-defined]
+
+    def call(_: None, x: Tensor) -> Tensor:
+        batch, channels, *sizes = x.shape
+        return x.view(batch, groups, channels // groups, *sizes).transpose(1, 2).reshape(x.shape)
+
+    return None, call
+
+
+def _ends(node: Node) -> list[tuple[int, int]]:
+    ends: list[tuple[int, int]] = node.layer._ends(node.facts.inputs[0])  # type: ignore[attr-defined]
+    return ends
+
+
+def _pad(node: Node) -> Step:
+    ends = [end for axis in reversed(_ends(node)) for end in axis]
+    return None, lambda _, x: functional.pad(x, ends)
+
+
+def _cut(node: Node) -> Step:
+    sizes = node.facts.inputs[0]
+    kept = [slice(-before, n + after) for n, (before, after) in zip(sizes, _ends(node), strict=True)]
+    return None, lambda _, x: x[(slice(None), *kept)]
+
+
+def _concat(node: Node) -> Step:
+    axis = 1 + dim_index(node.layer.dim, node.shape, node.kind)  # type: ignore[attr-defined]
+    return None, lambda _, *inputs: torch.cat(inputs, axis)
+
+
+def _added(*inputs: Tensor) -> Tensor:
+    total = inputs[0] + inputs[1]
+    for x in inputs[2:]:
+        total = total + x
+    return total
+
+
+def _multiplied(*inputs: Tensor) -> Tensor:
+    total = inputs[0] * inputs[1]
+    for x in inputs[2:]:
+        total = total * x
+    return total
+
+
+STEPS: dict[str, Callable[[Node], Step]] = {
+    "relu": _module(lambda _: nn.ReLU()),
+    "relu6": _module(lambda _: nn.ReLU6()),
+    "leaky_relu": _module(lambda layer: nn.LeakyReLU(float(layer.negative_slope))),
+    "prelu": _module(lambda layer: nn.PReLU(layer.num_parameters)),
+    "elu": _module(lambda layer: nn.ELU(float(layer.alpha))),
+    "selu": _module(lambda _: nn.SELU()),
+    "gelu": _module(lambda layer: nn.GELU(layer.approximate)),
+    "silu": _module(lambda _: nn.SiLU()),
+    "hardswish": _module(lambda _: nn.Hardswish()),
+    "hardsigmoid": _module(lambda _: nn.Hardsigmoid()),
+    "sigmoid": _module(lambda _: nn.Sigmoid()),
+    "tanh": _module(lambda _: nn.Tanh()),
+    "abs": _function(torch.abs),
+    "softmax": _softmax,
+    "dropout": _module(lambda layer: nn.Dropout(float(layer.p))),
+    "drop_path": _module(lambda _: nn.Identity()),
+    "conv": _conv,
+    "depthwise": _conv,
+    "pointwise": _conv,
+    "conv_transpose": _conv_transpose,
+    "fc": _fc,
+    "bn": _bn,
+    "lrn": _module(
+        lambda layer: nn.LocalResponseNorm(layer.size, float(layer.alpha), float(layer.beta), float(layer.k))
+    ),
+    "layer_norm": _layer_norm,
+    "group_norm": _group_norm,
+    "instance_norm": _instance_norm,
+    "grn": _grn,
+    "layer_scale": _layer_scale,
+    "maxpool": _window_pool("MaxPool"),
+    "avgpool": _window_pool("AvgPool"),
+    "lppool": _lp_pool,
+    "global_avgpool": _adaptive("AvgPool"),
+    "global_maxpool": _adaptive("MaxPool"),
+    "adaptive_avgpool": _adaptive("AvgPool"),
+    "adaptive_maxpool": _adaptive("MaxPool"),
+    "maxunpool": _maxunpool,
+    "flatten": _function(lambda x: torch.flatten(x, 1)),
+    "reshape": _reshape,
+    "permute": _permute,
+    "channel_shuffle": _channel_shuffle,
+    "upsample": _upsample,
+    "pad": _pad,
+    "crop": _cut,
+    "slice": _cut,
+    "concat": _concat,
+    "add": _function(_added),
+    "mul": _function(_multiplied),
+    "sub": _function(lambda a, b: a - b),
+}
+"""Not here: `local`, `rbf` and `subsample`, which PyTorch lacks."""
