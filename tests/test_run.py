@@ -427,6 +427,17 @@ def test_cli_shape_set_seed_and_train(cli: Any) -> None:
     assert (a != c).any()
 
 
+def test_cli_fast(cli: Any) -> None:
+    weights = random_weights(net(), 4, np.float64)
+    np.savez("w.npz", **flat(weights))
+    plain = ["--weights", "w.npz", "--dtype", "float64", "--output", "out.npz"]
+    assert "fast" not in cli("nets.arch:tiny", *plain).out
+    expected = outputs()["output"]
+    result = cli("nets.arch:tiny", *plain, "--fast")
+    assert "float64, by the fast path" in result.out
+    np.testing.assert_allclose(outputs()["output"], expected, rtol=1e-10)
+
+
 def test_cli_round_trip_of_safetensors(cli: Any) -> None:
     safetensors = pytest.importorskip("safetensors.numpy")
     weights = random_weights(net(), 4)

@@ -45,6 +45,12 @@ def run(
     train: Annotated[
         bool, typer.Option("--train", help="Batch statistics and dropout, as in training.")
     ] = False,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast", help="Winograd's convolutions and folded batch norms: faster, exact to about 1e-5."
+        ),
+    ] = False,
     heads: Heads = False,
 ) -> None:
     """Run a network on real tensors, in NumPy, and compare every shape with its prediction.
@@ -68,4 +74,5 @@ def run(
         output=output,
         train=train,
         heads=heads,
+        fast=fast,
     )

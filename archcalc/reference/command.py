@@ -51,6 +51,7 @@ def run_and_print(
     output: Path | None,
     train: bool,
     heads: bool,
+    fast: bool = False,
 ) -> None:
     """Run a network as the command line asks for it; print a line a layer, and the totals."""
     named = [pair for pair in map(_named, given) if _is_file(pair[1])]
@@ -73,7 +74,7 @@ def run_and_print(
         with _bar(len(layers), f"Running {network.name}") as advance:
             run = execute(
                 network, arrays or None, loaded, keep=keep, batch=batch, seed=seed, dtype=dtype,
-                train=train, heads=heads, watch=lambda step: advance(),
+                train=train, heads=heads, fast=fast, watch=lambda step: advance(),
             )  # fmt: skip
     except MemoryError:
         raise error(
@@ -82,7 +83,7 @@ def run_and_print(
         ) from None
     if output is not None:
         write_arrays(run.outputs, output)
-    _print_run(network, run, batch, dtype)
+    _print_run(network, run, batch, dtype, fast)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -189,7 +190,7 @@ def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
-def _print_run(network: Network, run: Run, batch: int, dtype: str) -> None:
+def _print_run(network: Network, run: Run, batch: int, dtype: str, fast: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -217,7 +218,8 @@ def _print_run(network: Network, run: Run, batch: int, dtype: str) -> None:
     total = sum(step.bytes for step in run.steps)
     speed = 2 * macs / max(seconds, 1e-9) / 1e9
     console.print(
-        f"\n{network.name}: {len(run.steps)} nodes, every shape as predicted; batch {batch}, {dtype}\n"
+        f"\n{network.name}: {len(run.steps)} nodes, every shape as predicted; batch {batch}, {dtype}"
+        f"{', by the fast path' if fast else ''}\n"
         f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s in multiply-adds\n"
         f"activations  {grouped(total)} bytes put out, at most {grouped(run.peak_bytes)} alive at once\n"
         f"weights      {grouped(run.weight_bytes)} bytes"

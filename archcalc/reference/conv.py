@@ -49,7 +49,7 @@ def conv(layer: Conv, call: Call) -> Array:
     else:
         geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         return grouped(x, weight, geometry, layer.groups, call.weights.get("bias"))
-    if layer.bias:
+    if "bias" in call.weights:
         out += call.weights["bias"]
     return out
 
@@ -192,7 +192,7 @@ def depthwise(layer: Depthwise, call: Call) -> Array:
     x = call.x
     geometry = Geometry(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     out = depthwise_sum(x, call.weights["weight"], geometry, layer.multiplier)
-    if layer.bias:
+    if "bias" in call.weights:
         out += call.weights["bias"]
     return out
 

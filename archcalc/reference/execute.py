@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from archcalc.layers.pool import MaxUnpool
 from archcalc.network import Network, Node
+from archcalc.reference.fast import FastPath, fast_path
 from archcalc.reference.kernel import KERNELS, Array, Call
 from archcalc.reference.reshape import channels_first, channels_last
 from archcalc.reference.weights import Weights, calibrate, checked, given_weights, random_weights
@@ -55,6 +56,7 @@ def run(
     dtype: Any = np.float32,
     train: bool = False,
     heads: bool = False,
+    fast: bool | FastPath = False,
     watch: Callable[[Step], None] | None = None,
 ) -> dict[str, Array]:
     """Run a network on real tensors; the results by name, and the nodes named in `keep`.
@@ -62,7 +64,8 @@ def run(
     `inputs` are arrays of `(batch, C, H, W)` by the names of the inputs (one array if there is one
     input); without them, standard normal values are drawn. `weights` are arrays by node and name, drawn
     at random if they are left out. Every shape that comes out is compared with the one predicted:
-    `ArchError` names the layer if they differ.
+    `ArchError` names the layer if they differ. `fast` takes faster ways than the reference kernels, at
+    the price of about 1e-5 in single precision (`archcalc.reference.fast`).
 
     >>> import archcalc
     >>> net = archcalc.loads("net tiny { input(1x8x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
@@ -71,7 +74,7 @@ def run(
     """
     return execute(
         network, inputs, weights, keep=keep, batch=batch, seed=seed, dtype=dtype,
-        train=train, heads=heads, watch=watch,
+        train=train, heads=heads, fast=fast, watch=watch,
     ).outputs  # fmt: skip
 
 
@@ -86,6 +89,7 @@ def execute(
     dtype: Any = np.float32,
     train: bool = False,
     heads: bool = False,
+    fast: bool | FastPath = False,
     watch: Callable[[Step], None] | None = None,
     inspect: Inspect | None = None,
     finite: bool = True,
@@ -93,7 +97,7 @@ def execute(
     """As `run`, with the time, the shape and the bytes of every step.
 
     `inspect` sees each step with what its kernel read and put out. `finite=False` lets inputs hold
-    values that are not numbers.
+    values that are not numbers. `fast` can be what `fast_path` prepared for these weights, for several runs.
     """
     dtype = np.dtype(dtype)
     tensors = given_inputs(network, inputs, batch, seed, dtype, finite)
@@ -111,6 +115,10 @@ def execute(
     if heads:
         results |= network.heads
     uses = _uses(nodes, {node.index for node in results.values()})
+    if isinstance(fast, bool):
+        fast = fast_path(nodes, weights, fold=not drawn) if fast else {}  # statistics drawn are not final
+    may_fold = inspect is None and not train
+    folded: set[int | None] = set()
     random = np.random.default_rng(seed + 1)
     alive: dict[int, Array] = {}
     held = peak = 0
@@ -123,15 +131,22 @@ def execute(
         if drawn and "running_mean" in arrays:
             with np.errstate(over="ignore", invalid="ignore"):
                 calibrate(arrays, reads[0])
+        kernel = KERNELS.get(type(node.layer))
+        shortcut = fast.get(node.index)
+        if shortcut is not None and (shortcut.folds is None or (may_fold and uses[node.index] == 1)):
+            kernel, arrays = shortcut.kernel, shortcut.weights
+            folded.add(shortcut.folds)
         start = time.perf_counter()
-        if node.is_input:
+        if kernel is None:
             out = tensors.pop(node.name)
+        elif node.index in folded:
+            out = reads[0]
         else:
             spare = None
             if inspect is None and uses[node.inputs[0].index] == 1 and not node.inputs[0].is_input:
                 spare = _unshared(reads[0], alive)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                out = KERNELS[type(node.layer)](node.layer, Call(reads, arrays, train, random, spare))
+                out = kernel(node.layer, Call(reads, arrays, train, random, spare))
         seconds = time.perf_counter() - start
         shape = _shape(out)
         if shape != node.shape or out.shape[0] != batch:

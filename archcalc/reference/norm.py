@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from archcalc.layers.norm import (
@@ -33,18 +35,25 @@ def _affine(x: Array, call: Call) -> Array:
     return x
 
 
+def scale_and_shift(layer: BatchNorm, weights: Mapping[str, Array]) -> tuple[Array, Array]:
+    """A batch norm with running statistics as `x · scale + shift`."""
+    variance = weights["running_var"]
+    scale = 1 / np.sqrt(variance + variance.dtype.type(float(layer.eps)))
+    shift = -weights["running_mean"] * scale
+    if layer.affine:
+        scale = scale * weights["weight"]
+        shift = shift * weights["weight"] + weights["bias"]
+    return scale, shift
+
+
 @kernel(BatchNorm)
 def bn(layer: BatchNorm, call: Call) -> Array:
     """With running statistics one multiplication and one addition a value; in training the batch's own."""
     x, eps = call.x, float(layer.eps)
     if call.train or not layer.track_running_stats:
         return _affine(_normalised(x, tuple(range(x.ndim - 1)), eps), call)
-    scale = 1 / np.sqrt(call.weights["running_var"] + x.dtype.type(eps))
-    shift = -call.weights["running_mean"] * scale
-    if layer.affine:
-        scale = scale * call.weights["weight"]
-        shift = shift * call.weights["weight"] + call.weights["bias"]
-    out: Array = np.multiply(x, scale.astype(x.dtype, copy=False), out=call.spare)
+    scale, shift = scale_and_shift(layer, call.weights)
+    out: Array = np.multiply(x, scale, out=call.spare)
     out += shift
     return out
 
