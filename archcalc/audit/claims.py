@@ -194,10 +194,10 @@ def _combination(table: Table, what: str) -> list[Diagnostic]:
         help = "add `claim`, `answer`, or `outside = true`"
         problems.append(Diagnostic(f"{what} states nothing", table.span, help=help))
     if judged[:1] in (["outside"], ["answer"]):
-        first, kept = judged[0], ("outside", "correct") if judged[0] == "outside" else ("answer",)
+        alone = judged[0]
         for key in (*STATEMENTS, *EXPRESSIONS):
-            if key in values and key not in kept:
-                message = f"`{first}` and `{key}` exclude one another"
+            if key in values and key != alone:
+                message = f"`{alone}` and `{key}` exclude one another"
                 problems.append(Diagnostic(message, table.span_of(key), help="leave one of them out"))
     for key, other in (("under", "variant"), ("variant", "under"), ("restored", "evidence")):
         if key in values and other not in values:

@@ -18,18 +18,23 @@ from archcalc.language.elaborate import Elaborator, Env, Failed
 from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Net, Ref
 from archcalc.language.values import BUILTINS, is_number, type_name
 from archcalc.network import Network
-from archcalc.profile import Profile
+from archcalc.profile import LayerProfile, Profile
 from archcalc.source import ArchError, Diagnostic, Note, Source, Span, near_miss
 
 
 class Asked(Struct, frozen=True, eq=False):
-    """A figure that a statement asks for: the call as written, where to find the figure, its value."""
+    """A figure that a statement asks for: the call as written, and its value.
+
+    A quantity has the profile and the path where it is found; what else is read off a network has the
+    `layers` that it is read off.
+    """
 
     text: str
-    profile: Profile
-    quantity: str
-    path: str
     value: Any
+    profile: Profile | None = None
+    quantity: str = ""
+    path: str = ""
+    layers: tuple[LayerProfile, ...] = ()
 
 
 class Function(Struct, frozen=True):

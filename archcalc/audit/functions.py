@@ -27,7 +27,11 @@ def quantity(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     """A quantity of a network or of what a path names in it."""
     network = evaluator.network(given["net"])
     path = evaluator.text(given, "path")
-    profile = evaluator.networks.profile(network, evaluator.flag(given, "heads"))
+    heads, convention = evaluator.flag(given, "heads"), evaluator.text(given, "convention")
+    try:
+        profile = evaluator.networks.profile(network, heads, convention)
+    except ArchError as found:
+        evaluator.fail_at(given["convention"].span, found)
     try:
         if is_pattern(path) and ref.name in SIZES:
             value: Any = tuple(measure(profile, ref.name, layer.name) for layer in select(profile, path))
@@ -35,21 +39,23 @@ def quantity(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
             value = measure(profile, ref.name, path)
     except ArchError as found:
         evaluator.fail_at(given.get("path", ref).span, found)
-    evaluator.asked.append(Asked(ref.span.text, profile, ref.name, path, value))
+    evaluator.asked.append(Asked(ref.span.text, value, profile, ref.name, path))
     return value
 
 
 def argument_of(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     """An argument of the layer at a path; a list of them if several layers have it, or for a pattern."""
     name = evaluator.text(given, "name")
-    values = [value for layer in _layers(evaluator, given) if (value := argument(layer, name)) is not None]
-    if not values:
-        path = evaluator.text(given, "path")
-        known = {p.name for layer in _layers(evaluator, given) for p in layer.node.layer.parameters}
+    layers = _layers(evaluator, given)
+    found = [(layer, _single(value)) for layer in layers if (value := argument(layer, name)) is not None]
+    path = evaluator.text(given, "path")
+    if not found:
+        known = {p.name for layer in layers for p in layer.node.layer.parameters}
         help = near_miss(name, known) or ("arguments: " + ", ".join(sorted(known)) if known else "")
         evaluator.fail(f"no layer of `{path}` has an argument `{name}`", given["name"].span, help=help)
-    found = tuple(_single(value) for value in values)
-    return found[0] if len(found) == 1 and not is_pattern(evaluator.text(given, "path")) else found
+    values = tuple(value for _, value in found)
+    value = values[0] if len(values) == 1 and not is_pattern(path) else values
+    return _answered(evaluator, ref, value, [layer for layer, _ in found])
 
 
 def _single(value: Any) -> Any:
@@ -61,20 +67,27 @@ def _single(value: Any) -> Any:
 
 def kinds(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     """The kinds of layers, in order."""
-    return tuple(layer.kind for layer in _layers(evaluator, given))
+    layers = _layers(evaluator, given)
+    return _answered(evaluator, ref, tuple(layer.kind for layer in layers), layers)
 
 
 def number(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     """How many layers are of a kind or family; the path may be left out."""
-    if "kind" not in given and "path" in given:
+    if "kind" not in given:
         given = {"net": given["net"], "kind": given["path"]}
     wanted = evaluator.text(given, "kind")
-    known = [*KINDS, *sorted(FAMILIES - {"input"})]
-    if wanted not in known:
-        help = near_miss(wanted, known) or "families: " + ", ".join(sorted(FAMILIES - {"input"}))
-        evaluator.fail(f"there is no layer kind or family `{wanted}`", given.get("kind", ref).span, help=help)
-    layers = _layers(evaluator, given)
-    return sum(wanted in (layer.kind, layer.node.layer.family) for layer in layers)
+    families = sorted(FAMILIES - {"input"})
+    if wanted not in (*KINDS, *families):
+        help = near_miss(wanted, [*KINDS, *families]) or "families: " + ", ".join(families)
+        evaluator.fail(f"there is no layer kind or family `{wanted}`", given["kind"].span, help=help)
+    layers = [la for la in _layers(evaluator, given) if wanted in (la.kind, la.node.layer.family)]
+    return _answered(evaluator, ref, len(layers), layers)
+
+
+def _answered(evaluator: Evaluator, ref: Ref, value: Any, layers: Sequence[LayerProfile]) -> Any:
+    """A value, noted with the layers that it comes from."""
+    evaluator.asked.append(Asked(ref.span.text, value, layers=tuple(layers)))
+    return value
 
 
 def _layers(evaluator: Evaluator, given: Given) -> Sequence[LayerProfile]:
@@ -113,6 +126,9 @@ def worked(name: str) -> Callable[[Evaluator, Ref, Given], Any]:
 
 FUNCTIONS = {
     **{name: Function(f"{name}(vgg16)", ("net", "path", "heads"), 1, quantity) for name in QUANTITIES},
+    "count": Function(
+        'count(vgg16, convention="fvcore")', ("net", "path", "heads", "convention"), 1, quantity
+    ),
     "argument": Function('argument(vgg16, "fc1", "out_features")', ("net", "path", "name"), 3, argument_of),
     "kinds": Function("kinds(lenet5)", ("net", "path"), 1, kinds),
     "number": Function('number(vgg16, "conv")', ("net", "path", "kind"), 2, number),

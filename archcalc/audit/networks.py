@@ -18,7 +18,7 @@ class Networks:
 
     def __init__(self) -> None:
         self._networks: dict[str, Network] = {}
-        self._profiles: dict[tuple[int, bool], Profile] = {}
+        self._profiles: dict[tuple[int, bool, str], Profile] = {}
 
     def shipped(self, name: str, given: Mapping[str, Any]) -> Network:
         """A shipped network, with values for its parameters and shapes for its inputs.
@@ -45,11 +45,11 @@ class Networks:
             self._networks[net] = open_network(net)[1]
         return self._networks[net]
 
-    def profile(self, network: Network, heads: bool = False) -> Profile:
-        """The figures of one of these networks."""
-        key = (id(network), heads)
+    def profile(self, network: Network, heads: bool = False, convention: str = "") -> Profile:
+        """The figures of one of these networks. Raises `ArchError` for an unknown convention."""
+        key = (id(network), heads, convention)
         if key not in self._profiles:
-            self._profiles[key] = analyze(network, heads=heads)
+            self._profiles[key] = analyze(network, heads=heads, convention=convention)
         return self._profiles[key]
 
 

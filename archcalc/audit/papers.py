@@ -60,7 +60,7 @@ def findings(spec: Spec) -> Iterator[Finding]:
         id = key if seen[key] == 1 else f"{key}.{seen[key]}"
         source = evaluator.source(expect.training)
         call = _call(spec.name, expect)
-        asked = Asked(call, source, expect.quantity, expect.path, checked.value)
+        asked = Asked(call, checked.value, source, expect.quantity, expect.path)
         yield _finding(id, spec.name, checked, call, asked)
 
 
@@ -87,8 +87,8 @@ def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Find
         id,
         deck_of(expect.citation),
         expect.citation,
-        f"{_words(expect)} of {net}",
-        f"{bound}{figure.text}",
+        _words(net, expect),
+        f"{bound}{figure.text.replace('_', ',')}",
         would if holds else "discrepant",
         "discrepant" if expect.negated else would,
         expect.reason,
@@ -110,11 +110,11 @@ def _call(net: str, expect: Expect) -> str:
     return f"{expect.quantity}({net}{path}{', heads=true' if expect.training else ''})"
 
 
-def _words(expect: Expect) -> str:
+def _words(net: str, expect: Expect) -> str:
     text = expect.quantity.replace("_", " ")
     if expect.training:
         text += " with training heads"
-    return f"{text} of `{expect.path}`" if expect.path else text
+    return f"{text} of {expect.path} in {net}" if expect.path else f"{text} of {net}"
 
 
 def _expectations(spec: Spec) -> list[Expect]:

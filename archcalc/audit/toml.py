@@ -80,8 +80,10 @@ def read(path: Path, shown: str) -> tuple[Table, list[Table]]:
         headers.setdefault(_plain(header[1]), []).append(header)
     try:
         document = tomllib.loads(source.text)
-    except tomllib.TOMLDecodeError as problem:
-        raise ArchError(_twice(source, headers) or [_syntax(source, problem)]) from None
+    except ValueError as problem:  # also for a number with too many digits
+        raise ArchError(_twice(source, headers) or [_syntax(source, str(problem))]) from None
+    except RecursionError:
+        raise error(f"`{shown}` is nested too deep") from None
     starts = sorted(header.start() for found in headers.values() for header in found)
     first = starts[0] if starts else len(source.text)
     head = {key: value for key, value in document.items() if not isinstance(value, dict)}
@@ -118,8 +120,7 @@ def _twice(source: Source, headers: dict[str, list[re.Match[str]]]) -> list[Diag
     ]
 
 
-def _syntax(source: Source, problem: tomllib.TOMLDecodeError) -> Diagnostic:
-    text = str(problem)
+def _syntax(source: Source, text: str) -> Diagnostic:
     place = _PLACE.search(text)
     message = text[: place.start()] if place is not None else text
     line, column = (int(place[1]), int(place[2])) if place is not None and place[1] else (0, 0)

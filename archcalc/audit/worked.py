@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from archcalc.source import error
 
 LARGEST = 2**53
 """Up to here, whole numbers are exact in double precision."""
+
+MOST = 10**6
+"""An example has at most as many places, padding included, and as many products."""
 
 
 def correlation(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> Any:
@@ -85,6 +89,11 @@ def _run(layer: Layer, rows: Array, weights: dict[str, Array]) -> Any:
         node = build.add(layer, build.input((1, *rows.shape)), name="it")
     except LayerError as problem:
         raise error(problem.message, help=problem.help) from None
+    windows = node.facts.windows
+    assert isinstance(windows, tuple)
+    places = prod(int(n + w.before + w.after) for n, w in zip(rows.shape, windows, strict=True))
+    if places > MOST or prod(node.shape) * prod(int(w.kernel_size) for w in windows) > MOST:
+        raise error(f"the example takes more than {MOST:,} places or products")
     out = run(build.finish(node), rows[None, None], {"it": weights} if weights else {}, dtype=np.float64)[
         "output"
     ]

@@ -54,7 +54,7 @@ def audit(
     if explain:
         from archcalc.report.audit_explain import explain as account
 
-        out.write(account(find(explain, claims or [])), output)
+        out.write(account(find(explain, claims or []), out.width()), output)
         return
     audited = run(claims or [], decks or [], progress)
     rows = audited.rows(decks or [], verdicts or [])

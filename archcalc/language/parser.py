@@ -89,25 +89,13 @@ def parse(source: Source) -> File:
 def parse_value(source: Source) -> Expr:
     """The one expression that a text consists of, such as the value of an option."""
     parser = Parser(source)
-    try:
-        value = parser.chain()
-        if parser.kind not in ("END", "NEWLINE"):
-            parser.fail("the end")
-    except Mistake as mistake:
-        raise ArchError(mistake.problem or ()) from None
-    return value
+    return parser.alone(parser.chain)
 
 
 def parse_expectation(source: Source) -> Expect:
     """An expectation without a file, as `macs <= 600M`."""
     parser = Parser(source)
-    try:
-        expectation = parser.expectation(0)
-        if parser.kind not in ("END", "NEWLINE"):
-            parser.fail("the end", help=parser.help_for_line_end(expectation))
-    except Mistake as mistake:
-        raise ArchError(mistake.problem or ()) from None
-    return expectation
+    return parser.alone(lambda: parser.expectation(0), parser.help_for_line_end)
 
 
 def parse_statement(source: Source) -> Assertion:
@@ -117,31 +105,14 @@ def parse_statement(source: Source) -> Assertion:
     """
     parser = Parser(source)
     parser.units_anywhere = True
-    try:
-        left = parser.operation(_SUM)
-        relation, percent = parser.relation()
-        figure = parser.figure() if relation == "~" else None
-        if figure is not None and isinstance(figure.value, tuple):
-            raise Mistake(Diagnostic("`~` needs a number, and this is a size", figure.span))
-        right = Literal(figure.span, figure.value) if figure is not None else parser.operation(_SUM)
-        if parser.kind not in ("END", "NEWLINE"):
-            parser.fail("the end", help="a figure behind `~` is no calculation" if figure is not None else "")
-    except Mistake as mistake:
-        raise ArchError(mistake.problem or ()) from None
-    return Assertion(parser.span(left.span.start), left, relation, percent, right, figure)
+    return parser.alone(parser.assertion)
 
 
 def parse_expression(source: Source) -> Expr:
     """The left side of a statement alone. Raises `ArchError`."""
     parser = Parser(source)
     parser.units_anywhere = True
-    try:
-        value = parser.operation(_SUM)
-        if parser.kind not in ("END", "NEWLINE"):
-            parser.fail("the end")
-    except Mistake as mistake:
-        raise ArchError(mistake.problem or ()) from None
-    return value
+    return parser.alone(lambda: parser.operation(_SUM))
 
 
 def read_number(source: Source, start: int, end: int) -> Number:
@@ -168,6 +139,20 @@ class Parser(Cursor):
 
     units_anywhere = False
     """May a number have a unit outside the figure of an expectation? In claims only."""
+
+    def alone(self, read: Callable[[], T], help: Callable[[T], str] | None = None) -> T:
+        """What a text consists of, from its beginning to its end. Raises `ArchError`."""
+        try:
+            while self.take("NEWLINE"):
+                pass
+            value = read()
+            while self.take("NEWLINE"):
+                pass
+            if self.kind != "END":
+                self.fail("the end", help=help(value) if help is not None else "")
+        except Mistake as mistake:
+            raise ArchError(mistake.problem or ()) from None
+        return value
 
     # -- files and definitions
 
@@ -526,6 +511,16 @@ class Parser(Cursor):
         step = Fraction(10) ** (int(exponent or 0) - len(mantissa.partition(".")[2])) * UNITS.get(unit, 1)
         span = self.span(token.start)
         return Figure(span.text, value * UNITS.get(unit, 1), unit, step, span)
+
+    def assertion(self) -> Assertion:
+        start = self.token.start
+        left = self.operation(_SUM)
+        relation, percent = self.relation()
+        figure = self.figure() if relation == "~" else None
+        if figure is not None and isinstance(figure.value, tuple):
+            raise Mistake(Diagnostic("`~` needs a number, and this is a size", figure.span))
+        right = Literal(figure.span, figure.value) if figure is not None else self.operation(_SUM)
+        return Assertion(self.span(start), left, relation, percent, right, figure)
 
     # -- expressions
 

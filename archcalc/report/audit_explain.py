@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from archcalc.audit.claims import VERDICTS
 from archcalc.audit.expression import Asked
 from archcalc.audit.finding import Finding
+from archcalc.audit.functions import SIZES
 from archcalc.audit.statement import Outcome
-from archcalc.checks import rounding, select
+from archcalc.checks import measure, rounding, select
 from archcalc.network import is_pattern
 from archcalc.report.audit_words import outcome_text, reason, value_text
 from archcalc.report.explain import explain as account
 from archcalc.report.numbers import decimal, grouped
 
 
-def explain(finding: Finding) -> str:
+def explain(finding: Finding, width: int) -> str:
     """The account of one finding, for people."""
     lines = [
         f"{finding.id}: {finding.says}",
@@ -36,12 +37,16 @@ def explain(finding: Finding) -> str:
         lines += ["", "The value:", f"  {shown.text}", f"    = {outcome_text(shown)}"]
     asked = [one for outcome in (*finding.outcomes, *filter(None, [shown])) for one in outcome.asked]
     for one in {each.text: each for each in asked}.values():
-        lines += ["", f"{one.text} = {_value(one)}", *(f"  {line}" for line in _account(one))]
+        lines += [
+            "",
+            f"{one.text} = {value_text(one.value, one.quantity in SIZES)}",
+            *(f"  {line}" for line in _account(one)),
+        ]
     lines += ["", f"Verdict: {finding.verdict}: {VERDICTS[finding.verdict]}"]
     if not finding.agrees:
         lines.append(f"  stored is `{finding.stored}`")
     if reason(finding):
-        lines += textwrap.wrap(reason(finding), 96, initial_indent="  ", subsequent_indent="  ")
+        lines += textwrap.wrap(reason(finding), width, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -62,20 +67,14 @@ def _statement(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _value(one: Asked) -> str:
-    is_size = isinstance(one.value, tuple)
-    return value_text(one.value, is_size)
-
-
 def _account(one: Asked) -> Sequence[str]:
-    """The formula with its numbers; of what matches a pattern, the figure of each layer."""
-    if not is_pattern(one.path):
+    """The formula with its numbers; of what matches a pattern, or is no quantity, a line for each layer."""
+    if one.profile is not None and not is_pattern(one.path):
         return account(one.profile, one.path, one.quantity).splitlines()
-    layers = select(one.profile, one.path)
-    figures = [(layer.name, getattr(layer, one.quantity, None)) for layer in layers]
-    left = max(len(name) for name, _ in figures)
-    return [
-        f"{name:<{left}}   {grouped(figure):>13}"
-        for name, figure in figures
-        if isinstance(figure, int) and figure
-    ]
+    rows = [(layer.name, str(layer.node.layer)) for layer in one.layers]
+    if one.profile is not None:
+        names = [layer.name for layer in select(one.profile, one.path)]
+        values = [(name, measure(one.profile, one.quantity, name)) for name in names]
+        rows = [(name, value_text(value, is_size=True)) for name, value in values if value]
+    left = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:<{left}}   {text}" for name, text in rows]

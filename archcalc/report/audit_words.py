@@ -38,7 +38,7 @@ def shown_value(finding: Finding) -> str:
 
 def outcome_text(outcome: Outcome) -> str:
     text = value_text(outcome.left, outcome.is_size)
-    if outcome.is_computed:
+    if outcome.is_computed and not outcome.equal:
         text += f" against {value_text(outcome.right, outcome.is_size)}"
     return text
 
