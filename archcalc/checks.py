@@ -108,7 +108,9 @@ class Evaluator:
         """The figures that an expectation speaks of."""
         if not training:
             return self.profile
-        self.with_heads = self.with_heads or analyze(self.profile.network, heads=True, convention=self.profile.convention_name)
+        if self.with_heads is None:
+            convention = self.profile.convention_name
+            self.with_heads = analyze(self.profile.network, heads=True, convention=convention)
         return self.with_heads
 
     def __call__(self, expect: Expect) -> Check:

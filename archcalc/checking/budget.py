@@ -46,6 +46,7 @@ class Budget(Struct, eq=False):
     expect: Expect
     net: Span | None = None
     other: Profile | None = None
+    convention: str = ""
 
     def check(self, evaluator: Evaluator) -> Check:
         """Evaluate it on a network. Raises `ArchError` where it names nothing in it."""
@@ -69,7 +70,7 @@ class Budget(Struct, eq=False):
         """Load the other network, once."""
         if self.other is None:
             try:
-                self.other = analyze(load(net.text))
+                self.other = analyze(load(net.text), convention=self.convention)
             except ArchError as found:
                 raise ArchError(
                     problem if problem.span is not None else replace(problem, span=net)
@@ -77,8 +78,15 @@ class Budget(Struct, eq=False):
                 ) from None
 
 
-def parse_budget(text: str) -> Budget:
+COUNTED = {"MACs": "macs", "FLOPs": "flops", "parameters": "params", "bytes": "activation_bytes"}
+"""The quantity that a convention counts in its own way, by the convention's unit."""
+
+
+def parse_budget(text: str, convention: str = "") -> Budget:
     """An expectation from the command line. Raises `ArchError`, pointing at the character.
+
+    Under a convention, the quantity that it counts is counted its way: of fvcore `macs`, of torchinfo's
+    memory `activation_bytes`.
 
     >>> budget = parse_budget("macs <= 0.5 * vgg16")
     >>> budget.expect.quantity, budget.expect.figure.value, budget.net.text
@@ -105,19 +113,27 @@ def parse_budget(text: str) -> Budget:
     problem = _problem(expect, net)
     if problem is not None:
         raise ArchError(problem)
-    budget = Budget(text, expect, net)
+    if convention and expect.quantity == _counted_by(convention):
+        expect = replace(expect, quantity="count")
+    budget = Budget(text, expect, net, convention=convention)
     if net is not None:
         budget._open(net)
     return budget
 
 
-def parse_budgets(texts: Iterable[str]) -> list[Budget]:
+def _counted_by(convention: str) -> str:
+    from archcalc.conventions import find
+
+    return COUNTED[find(convention).unit]
+
+
+def parse_budgets(texts: Iterable[str], convention: str = "") -> list[Budget]:
     """Several of them. Raises `ArchError` with the mistakes in all."""
     budgets = []
     problems: list[Diagnostic] = []
     for text in texts:
         try:
-            budgets.append(parse_budget(text))
+            budgets.append(parse_budget(text, convention))
         except ArchError as found:
             problems += found.diagnostics
     if problems:

@@ -13,11 +13,14 @@ from archcalc.profile import analyze
 from archcalc.source import ArchError, Diagnostic
 
 
-def check_networks(arguments: Sequence[str], budgets: Sequence[Budget], progress: Progress) -> Outcome:
+def check_networks(
+    arguments: Sequence[str], budgets: Sequence[Budget], progress: Progress, convention: str = ""
+) -> Outcome:
     """Check what `arguments` mean (see `Finder.find`): every expectation, whether others fail or not.
 
     A network with overrides is held to the `budgets` only, since its expectations speak of its own
-    defaults. What cannot be checked, or has nothing to check, is among the problems of the outcome.
+    defaults. `convention` is what `count` is counted by. What cannot be checked, or has nothing to check,
+    is among the problems of the outcome.
     """
     finder = Finder()
     found = finder.find(arguments)
@@ -26,7 +29,7 @@ def check_networks(arguments: Sequence[str], budgets: Sequence[Budget], progress
     for subject in progress(each_once(found), "Checking"):
         known = len(finder.problems)
         try:
-            results[subject] = _check(subject, budgets, finder.problems)
+            results[subject] = _check(subject, budgets, finder.problems, convention)
         except ArchError as mistake:
             finder.problems += mistake.diagnostics
         if len(finder.problems) > known:
@@ -38,9 +41,11 @@ def check_networks(arguments: Sequence[str], budgets: Sequence[Budget], progress
     return Outcome(list(results.values()), finder.problems)
 
 
-def _check(subject: Subject, budgets: Sequence[Budget], problems: list[Diagnostic]) -> Result:
+def _check(
+    subject: Subject, budgets: Sequence[Budget], problems: list[Diagnostic], convention: str
+) -> Result:
     network = subject.network()
-    evaluator = Evaluator(analyze(network))
+    evaluator = Evaluator(analyze(network, convention=convention))
     expectations = () if network.overridden else network.expectations
     checks = [partial(evaluator, expect) for expect in expectations]
     checks += [partial(budget.check, evaluator) for budget in budgets]

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import complete_net, progress
+from archcalc.cli.options import ConventionName, complete_net, progress
 from archcalc.source import ArchError, error
 
 
@@ -36,6 +36,7 @@ def check(
             help="Hold every network to this as well: `macs <= 600M`; repeatable.",
         ),
     ] = None,
+    convention: ConventionName = "",
     locked: Annotated[bool, typer.Option("--locked", help="Hold networks to lock files instead.")] = False,
     allow: Annotated[
         Optional[list[str]],
@@ -70,6 +71,8 @@ def check(
 
     `archcalc check net.arch --expect "macs <= 0.5 * vgg16"`, the same of another network
 
+    `archcalc check resnet50_v1_5 --convention fvcore --expect "macs <= 4.2G"`, counted as a tool counts
+
     `archcalc check --locked --allow "macs +1%" --allow "params 0.1%"`
     """
     from archcalc import output
@@ -81,6 +84,8 @@ def check(
         )
     if locked and expect:
         raise error("a lock file has no expectations besides", help="run `--expect` without `--locked`")
+    if locked and convention:
+        raise error("locked figures are archcalc's own", help="leave out `--convention`")
     if allow and not locked:
         raise error("`--allow` is for locked figures", help="add `--locked`")
     if locked:
@@ -94,7 +99,8 @@ def check(
         from archcalc.checking.budget import parse_budgets
         from archcalc.checking.run import check_networks
 
-        outcome = check_networks(targets or [], parse_budgets(expect or []), progress)
+        budgets = parse_budgets(expect or [], convention)
+        outcome = check_networks(targets or [], budgets, progress, convention)
     if format is CheckFormat.json:
         output.write(report.to_json(outcome), None)
     else:

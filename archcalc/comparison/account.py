@@ -64,7 +64,7 @@ def _leaf(pair: Pair, before: Profile, after: Profile) -> Line | None:
 
 
 def _amounts(node: Node | None, profile: Profile) -> Amounts:
-    if node is None or node.is_input:
+    if node is None:
         return Amounts()
     return amounts([profile.entries[node.index]])
 

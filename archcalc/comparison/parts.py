@@ -44,10 +44,16 @@ AMOUNTS = Amounts.__struct_fields__
 
 
 def amounts(layers: Iterable[LayerProfile]) -> Amounts:
-    """The sums of some layers; shared parameters count where they came first, so that parts add up."""
+    """The sums of some layers; shared parameters count where they came first, so that parts add up.
+
+    An input is no layer, but some conventions count it.
+    """
     number = params = buffers = weights = macs = flops = activations = count = 0
     for layer in layers:
         own = layer.own
+        count += own.count
+        if layer.node.is_input:
+            continue
         number += 1
         params += own.params
         buffers += own.buffers
@@ -55,7 +61,6 @@ def amounts(layers: Iterable[LayerProfile]) -> Amounts:
         macs += own.macs
         flops += own.flops
         activations += own.activations
-        count += own.count
     return Amounts(number, params, buffers, weights, macs, flops, activations, count)
 
 
@@ -100,7 +105,8 @@ def _parts(profiles: Sequence[Profile], place: Callable[[Profile], Callable[[Nod
     gathered: dict[str, list[list[LayerProfile]]] = {}
     for index, profile in enumerate(profiles):
         name = place(profile)
-        for layer in profile.layers:
+        inputs = [profile.entries[node.index] for node in profile.network.inputs.values()]
+        for layer in [*(entry for entry in inputs if entry.count), *profile.layers]:
             layers = gathered.setdefault(name(layer.node), [[] for _ in profiles])
             layers[index].append(layer)
     return [Part(name, tuple(map(amounts, layers))) for name, layers in gathered.items()]

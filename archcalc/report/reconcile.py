@@ -77,13 +77,13 @@ def render(
             line.append(_what(match), style="not bold")
             console.print()
             console.print(Padding(line, (0, 0, 0, 2)))
-            for text in _lines(match):
-                console.print(Padding(Text(text, style="dim"), (0, 0, 0, right + 3)))
+            for words in _lines(match):
+                console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
         hidden = len(answer.matches) - len(shown)
         if hidden > 0:
             console.print(Text(f"\n  and {hidden:,} less plausible; `--all` shows them", style="dim"))
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    for text in stream.getvalue().splitlines():
+        file.write(text.rstrip() + "\n")
 
 
 def _title(net: str, answer: Answer) -> str:
