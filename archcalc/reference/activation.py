@@ -11,16 +11,22 @@ from archcalc.reference.kernel import Array, Call, kernel
 from archcalc.shape import AXES
 
 
+def _clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
+    """Against rows of the bounds, since NumPy compares with a single number a value at a time."""
+    clipped: Array = np.maximum(x, np.full(x.shape[-2:], low, x.dtype), out=out)
+    if high < math.inf:
+        np.minimum(clipped, np.full(x.shape[-2:], high, x.dtype), out=clipped)
+    return clipped
+
+
 @kernel(kinds.ReLU)
 def relu(layer: kinds.ReLU, call: Call) -> Array:
-    out: Array = np.maximum(call.x, 0, out=call.spare)
-    return out
+    return _clipped(call.x, 0, math.inf, call.spare)
 
 
 @kernel(kinds.ReLU6)
 def relu6(layer: kinds.ReLU6, call: Call) -> Array:
-    out: Array = np.minimum(np.maximum(call.x, 0), 6)
-    return out
+    return _clipped(call.x, 0, 6, call.spare)
 
 
 @kernel(kinds.LeakyReLU)
@@ -99,7 +105,9 @@ def sigmoid(layer: kinds.Sigmoid, call: Call) -> Array:
 
 
 def _hardsigmoid(x: Array) -> Array:
-    out: Array = np.minimum(np.maximum(x + 3, 0), 6) / 6
+    out = x + 3
+    _clipped(out, 0, 6, out)
+    out /= 6
     return out
 
 

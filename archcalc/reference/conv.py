@@ -7,7 +7,7 @@ A convolution is a matrix product of its windows, laid out as rows (im2col; Chel
 - windows of several rows over a wide map: blocks of output rows, so that the copied windows stay in the
   cache (about a megabyte).
 - narrow maps and 5x5: copy along the width only, and add up one product per row of the kernel.
-- one channel a group: sums of shifted products.
+- one channel a group: sums of products, whole rows at a time.
 """
 
 from __future__ import annotations
@@ -198,34 +198,35 @@ def depthwise(layer: Depthwise, call: Call) -> Array:
 
 
 def depthwise_sum(x: Array, weight: Array, geometry: Geometry, multiplier: int) -> Array:
-    """A depthwise convolution with weights `(*kernel, C_in·multiplier)`: a sum of shifted products."""
+    """A depthwise convolution with weights `(*kernel, C_in·multiplier)`: a sum of products, tap by tap.
+
+    Where windows follow one another without a gap, the columns of a row are treated as if they were
+    channels, under weights repeated for each column: sums run over long stretches of memory.
+    """
     if multiplier > 1:  # output channel c reads input channel c // multiplier
         x = np.repeat(x, multiplier, axis=-1)
-    x = padded(x, geometry.ends)
-    channels = x.shape[-1]
+    x = np.ascontiguousarray(padded(x, geometry.ends))
     view = windows_of(x, geometry.kernel_size, geometry.stride, geometry.dilation, geometry.counts)
-    rank = x.ndim - 2
-    if rank == 2 and (channels >= 256 or min(geometry.stride) > 1):
-        summed: Array = np.einsum("bhwijc,ijc->bhwc", view, weight)
+    rank, channels = x.ndim - 2, x.shape[-1]
+    taps = [*range(rank + 1, 2 * rank + 1), 2 * rank + 1]
+    if geometry.stride[-1] > 1:
+        summed: Array = np.einsum(view, range(2 * rank + 2), weight, taps, [*range(rank + 1), taps[-1]])
         return summed
-    out = np.empty((x.shape[0], *geometry.counts, channels), np.result_type(x, weight))
-    taps = list(np.ndindex(*geometry.kernel_size))
-    row_bytes = max(1, int(np.prod(geometry.counts[1:])) * channels * x.itemsize)
-    rows = max(1, (BLOCK_BYTES // 4) // row_bytes)
-    scratch = np.empty((min(rows, geometry.counts[0]), *geometry.counts[1:], channels), out.dtype)
-    for sample in range(x.shape[0]):
-        for top in range(0, geometry.counts[0], rows):
-            block = slice(top, min(top + rows, geometry.counts[0]))
-            total = out[sample, block]
-            product = scratch[: total.shape[0]]
-            for number, tap in enumerate(taps):
-                part = view[(sample, block, *(slice(None),) * (rank - 1), *tap)]
-                if number == 0:
-                    np.multiply(part, weight[tap], out=total)
-                else:
-                    np.multiply(part, weight[tap], out=product)
-                    total += product
-    return out
+    columns = geometry.counts[-1]
+    view = np.moveaxis(view, rank, -2)
+    row = columns * channels
+    flat = np.lib.stride_tricks.as_strided(
+        view, (*view.shape[:-2], row), (*view.strides[:-2], x.itemsize), writeable=False
+    )
+    step = min(columns, max(1, BLOCK_BYTES // 4 // weight.nbytes)) * channels
+    wide = np.broadcast_to(weight[..., None, :], (*weight.shape[:-1], step // channels, channels))
+    wide = wide.reshape(*weight.shape[:-1], step)
+    out = np.empty((*flat.shape[:rank], row), np.result_type(x, weight))
+    read, written = [*range(rank), *taps], [*range(rank), taps[-1]]
+    for left in range(0, row, step):
+        strip = slice(left, left + step)
+        np.einsum(flat[..., strip], read, wide[..., : row - left], taps, written, out=out[..., strip])
+    return out.reshape(x.shape[0], *geometry.counts, channels)
 
 
 @kernel(Local)

@@ -53,8 +53,9 @@ def bn(layer: BatchNorm, call: Call) -> Array:
     if call.train or not layer.track_running_stats:
         return _affine(_normalised(x, tuple(range(x.ndim - 1)), eps), call)
     scale, shift = scale_and_shift(layer, call.weights)
-    out: Array = np.multiply(x, scale, out=call.spare)
-    out += shift
+    columns = (x.shape[-2], 1)  # repeated for a row of the map: sums run over long stretches of memory
+    out: Array = np.multiply(x, np.tile(scale, columns), out=call.spare)
+    out += np.tile(shift, columns)
     return out
 
 
