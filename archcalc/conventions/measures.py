@@ -75,6 +75,8 @@ OUTPUTS = Measure("outputs", lambda node: math.prod(node.facts.output))
 KERNEL = Measure("kernel", lambda node: kernel_area(node))
 """The places of a window: `k_h·k_w`."""
 CHANNELS = Measure("channels", lambda node: node.facts.output[0])
+PLACES = Measure("output places", lambda node: math.prod(node.facts.output[1:]))
+"""The places of the map that comes out, without its channels; of a vector, one."""
 PARAMS = Measure("params", lambda node: count_parameters(node.facts)[0])
 BUFFERS = Measure("buffers", lambda node: count_parameters(node.facts)[1])
 WEIGHTS = Measure("weights", lambda node: count_parameters(node.facts)[2])
@@ -91,6 +93,25 @@ def kernel_area(node: Node) -> int:
     if isinstance(windows, tuple):
         return math.prod(int(window.kernel_size) for window in windows)
     return math.prod(node.facts.inputs[0][1:])
+
+
+def scaled(measure: Measure, affine: int, plain: int) -> Measure:
+    """A figure of a norm, `affine` times where it has a scale and a shift of its own, else `plain` times.
+
+    It reads as the former, which is what norms have unless told otherwise.
+    """
+
+    def of(node: Node) -> int:
+        times = affine if any(weight.role == "norm" for weight in node.facts.weights) else plain
+        return times * measure.of(node)
+
+    return Measure(part_text(affine, measure), of)
+
+
+def on_images(measure: Rule | Measure) -> Measure:
+    """A figure of layers over two spatial axes; 0 over one or three, which are other operators."""
+    rule = _rule(measure)
+    return Measure(rule.text, lambda node: rule(node) if len(node.facts.inputs[0]) == 3 else 0)
 
 
 # --- Rules for many kinds ---------------------------------------------------------------------------
@@ -118,3 +139,10 @@ CONVOLUTIONS = ("conv", "depthwise", "pointwise")
 """The kinds that are one `torch.nn.Conv2d`."""
 FREE = ("dropout", "drop_path", "reshape")
 """What moves values or does nothing at inference."""
+ACTIVATIONS = (
+    *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu"),
+    *("hardswish", "hardsigmoid", "sigmoid", "tanh", "softmax"),
+)
+"""The activations that are modules of `torch.nn`; `abs` is a function only."""
+AS_TORCHVISION = "layers are modules of torch.nn, and joins operators (`+`, `*`), as torchvision writes them"
+"""A note of the tools that count what PyTorch runs: how a network is written matters to them."""
