@@ -43,6 +43,12 @@ class Finding(Struct, frozen=True, eq=False):
         return self.shown.left if self.shown is not None else None
 
     @property
+    def statements(self) -> list[str]:
+        """What is claimed, as it is written; what is computed where nothing can be claimed."""
+        shown = [self.shown] if self.shown is not None else []
+        return [outcome.text for outcome in self.claims or shown]
+
+    @property
     def outcomes(self) -> tuple[Outcome, ...]:
         """Every statement of the claim."""
         return (*self.claims, *self.under, *self.restored)

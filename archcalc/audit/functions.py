@@ -27,6 +27,9 @@ def quantity(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     """A quantity of a network or of what a path names in it."""
     network = evaluator.network(given["net"])
     path = evaluator.text(given, "path")
+    if ref.name == "count" and "convention" not in given:
+        help = 'write `count(vgg16, convention="macs")`; `archcalc conventions` lists them'
+        evaluator.fail("`count` needs `convention`", ref.span, help=help)
     heads, convention = evaluator.flag(given, "heads"), evaluator.text(given, "convention")
     try:
         profile = evaluator.networks.profile(network, heads, convention)

@@ -84,10 +84,11 @@ def find(id: str, files: Sequence[Path] = ()) -> Finding:
     claims = {claim.id: claim for deck in read_decks(_files(files)) for claim in deck.claims}
     if id in claims:
         return judge(claims[id], Networks())
-    cited = {finding.id: finding for spec in papers.specs() for finding in papers.findings(spec)}
-    if files or id not in cited:
-        known = [*claims] if files else [*claims, *cited]
-        raise error(f"there is no claim `{id}`", help=near_miss(id, known))
+    cited = {} if files else {each.id: each for spec in papers.specs() for each in papers.findings(spec)}
+    if id not in cited:
+        net = id.partition("/")[0]
+        alike = [each for each in cited if each.partition("/")[0] == net]
+        raise error(f"there is no claim `{id}`", help=near_miss(id, alike or [*claims, *cited]))
     return cited[id]
 
 

@@ -78,6 +78,7 @@ def _is_exact(outcome: Outcome) -> bool:
 
 
 def _shown(outcomes: Sequence[Outcome]) -> Outcome | None:
-    """Of several statements, the first that does not hold, or the first."""
+    """Of several statements, the one that tells most: one that does not hold, or not to the last digit."""
     failed = [outcome for outcome in outcomes if not outcome.held]
-    return next(iter([*failed, *outcomes]), None)
+    rounded = [outcome for outcome in outcomes if not _is_exact(outcome)]
+    return next(iter([*failed, *rounded, *outcomes]), None)

@@ -14,7 +14,7 @@ from archcalc.audit.claims import VERDICTS
 from archcalc.audit.finding import Finding
 from archcalc.audit.run import Audit
 from archcalc.audit.statement import Outcome
-from archcalc.report.audit_words import plain, reason, shown_value, value_text
+from archcalc.report.audit_words import cell, plain, reason, shown_value
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,8 @@ STYLES = {
 HEADINGS = ("Claim", "What it says", "Printed", "Value", "Verdict")
 GAP = 2
 COLUMNS = (
-    "id", "deck", "place", "says", "claimed", "value", "verdict", "explanation", "source", "statement",
+    "id", "deck", "place", "says", "claimed", "value", "verdict", "variant", "explanation", "source",
+    "statement",
 )  # fmt: skip
 """The columns of the CSV."""
 
@@ -44,7 +45,7 @@ def disagreements(audit: Audit) -> str:
         value = shown_value(finding) or "nothing computed"
         lines.append(
             f"{finding.id} ({finding.span}): stored `{finding.stored}`, computed `{finding.verdict}`: "
-            f"{value}, printed {finding.claimed}"
+            f"{value}; printed: {finding.claimed}"
         )
     count = len(lines)
     return "\n".join([*lines, f"{count:,} stored verdict{'' if count == 1 else 's'} not as computed"])
@@ -79,10 +80,11 @@ def _cells(row: Finding) -> list[str]:
 
 
 def _sizes(cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of each column: ids and verdicts in full, figures as far as there is room, words the rest."""
+    """The width of each column: verdicts in full, figures as far as there is room, words take the rest."""
     columns = list(zip(HEADINGS, *cells, strict=True)) if cells else [(heading,) for heading in HEADINGS]
     sizes = [max(map(len, column)) for column in columns]
     room = width - GAP * (len(sizes) - 1)
+    sizes[0] = min(sizes[0], max(12, room // 3))
     limit = max(12, (room - sizes[0] - sizes[4]) // 4)
     for i in (2, 3):
         longest = max(len(word) for text in columns[i] for word in text.split() or [""])
@@ -187,22 +189,10 @@ def to_csv(rows: Sequence[Finding]) -> str:
     """The findings as rows with a header."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    names = (
-        "id",
-        "deck",
-        "place",
-        "says",
-        "claimed",
-        "value",
-        "verdict",
-        "explanation",
-        "source",
-        "statement",
-    )
-    writer.writerow(names)
+    writer.writerow(COLUMNS)
     for row in rows:
         item = _claim(row)
-        item["value"] = value_text(row.value, row.shown is not None and row.shown.is_size).replace("×", "x")
+        item["value"] = cell(row.value, row.shown is not None and row.shown.is_size)
         item["statement"] = "; ".join(item["statement"])
         writer.writerow([item[name] for name in COLUMNS])
     return stream.getvalue()
@@ -235,7 +225,7 @@ def _claim(row: Finding) -> dict[str, Any]:
         "variant": row.variant,
         "explanation": row.explanation,
         "source": str(row.span),
-        "statement": [outcome.text for outcome in row.claims],
+        "statement": row.statements,
         "outcomes": [
             *(_outcome("claim", outcome) for outcome in row.claims),
             *(_outcome("under", outcome) for outcome in row.under),

@@ -42,7 +42,8 @@ def explain(finding: Finding, width: int) -> str:
             f"{one.text} = {value_text(one.value, one.quantity in SIZES)}",
             *(f"  {line}" for line in _account(one)),
         ]
-    lines += ["", f"Verdict: {finding.verdict}: {VERDICTS[finding.verdict]}"]
+    words = VERDICTS[finding.verdict]
+    lines += ["", f"Verdict: {finding.verdict}. {words[0].upper()}{words[1:]}."]
     if not finding.agrees:
         lines.append(f"  stored is `{finding.stored}`")
     if reason(finding):

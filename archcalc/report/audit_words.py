@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from typing import Any
 
@@ -54,3 +55,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, Fraction):
         return float(value)
     return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def cell(value: Any, is_size: bool = False) -> str:
+    """A value as CSV has it: a number without commas, a size with `x`, a list as JSON.
+
+    >>> cell(138_357_544), cell((96, 55, 55), is_size=True), cell(("conv", "relu"))
+    ('138357544', '96x55x55', '["conv", "relu"]')
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, tuple) and is_size and all(isinstance(item, int) for item in value):
+        return axes(value, "x")
+    return json.dumps(plain(value))

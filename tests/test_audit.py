@@ -1,0 +1,631 @@
+"""`archcalc audit`: what claims state, which verdict follows, what is said of mistakes in them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shlex
+import sys
+from collections import Counter
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archcalc import ArchError, __version__
+from archcalc.audit import papers
+from archcalc.audit.claims import FIELDS, VERDICTS, read_deck, shipped_files
+from archcalc.audit.functions import FUNCTIONS
+from archcalc.audit.networks import Networks
+from archcalc.audit.run import audit
+from archcalc.audit.statement import state
+from archcalc.audit.toml import Text
+from archcalc.catalog import specs_folder
+from archcalc.cli import main
+from archcalc.quantities import QUANTITIES
+from archcalc.report.numbers import decimal
+from archcalc.source import Source, Span
+
+GOLDEN = Path(__file__).parent / "golden"
+
+# stem: 3*4*4*5 + 4 = 244; a: 4*4*3*3 + 2*4 = 152; fc: 128*10 + 10 = 1290; 1686 in all.
+# macs: 240 on 8x4 places, 144 on 8x4, 1280: 7680 + 4608 + 1280 = 13568. early: 4*2 + 2 = 10.
+TINY = """\
+net tiny(c=4, image=3x9x10) {
+  input(image)
+  stem: conv(c, 4x5, stride=1x2, padding=1) -> relu
+  aux early = global_avgpool -> flatten -> fc(2)
+  a: { conv(c, 3, padding="same", bias=false) -> bn }
+  add(identity, a -> relu) -> flatten -> fc(10)
+}
+"""
+HEAD = 'deck = "mine"\ntitle = "A deck of mine"\n'
+CLAIMS = f"""\
+{HEAD}
+[M-1]
+place = "slide 1"
+says = "The stem and its branch have 396 parameters"
+printed = "396"
+claim = 'params("tiny.arch", "stem") + params("tiny.arch", "a") == 244 + 152'
+verdict = "exact"
+
+[M-2]
+place = "slide 2"
+says = "VGG-16 has 138 million parameters, among its 16 layers with weights"
+printed = "138M, 16"
+claim = ['weighted_layers(vgg16) == 16', 'params(vgg16) ~ 138M']
+verdict = "rounds"
+
+[M-3]
+place = "slide 3, left"
+says = "AlexNet has 60M parameters"
+printed = "60M"
+claim = 'params(alexnet) ~ 60M'
+under = 'floor(params(alexnet) / 1M) == 60'
+variant = "cut off instead of rounded"
+because = "60,965,224 rounds to 61M."
+verdict = "convention"
+
+[M-4]
+place = "slide 3, right"
+says = "VGG-16 has fewer parameters than AlexNet"
+printed = "fewer"
+claim = 'params(vgg16) < params(alexnet)'
+because = "It has 2.3 times as many: its first fully connected layer alone has more than all of AlexNet."
+verdict = "discrepant"
+
+[M-5]
+place = "slide 4"
+says = "The first convolution has 9,408 weights"
+printed = "9,40"
+restored = 'weights(resnet18, "conv1") == 9_408'
+evidence = "The next column of the same row begins with 8."
+verdict = "damaged"
+
+[M-6]
+place = "slide 5"
+says = "Asked: the map"
+printed = "?"
+answer = 'correlation([[1, 2, 3], [4, 5, 6]], [[1, 10]])'
+because = "21 is 1 + 2*10."
+verdict = "open"
+
+[M-7]
+place = "slide 6"
+says = "It is right 97 times of 100"
+printed = "97%"
+outside = true
+because = "An accuracy is measured."
+verdict = "outside"
+"""
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run `archcalc audit` in a folder of its own, in a pipe, at a given width."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.arch").write_text(TINY)
+    (tmp_path / "mine.toml").write_text(CLAIMS)
+
+    def call(command: str, width: int = 80) -> SimpleNamespace:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "argv", ["archcalc", "audit", *shlex.split(command)])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        printed = capsys.readouterr()
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
+
+    return call
+
+
+def holds(statement: str) -> bool:
+    source = Source("<test>", statement)
+    return state(Text(statement, Span(source, 0, len(statement)), True), Networks()).held
+
+
+# --- Statements -------------------------------------------------------------------------------------
+
+TRUE = [
+    "params(vgg16) == 138_357_544",  # Simonyan & Zisserman 2014, and every other program
+    "params(vgg16) >= 138_357_544",
+    "params(vgg16) ~ 138M",
+    "params(vgg16) ~ 138.4M",
+    "params(vgg16) within 1% of 137M",
+    "100 within 25% of 80",
+    "params(vgg16) / params(alexnet) ~ 2.27",
+    "138.5M / 2 ~ 69.3M",  # 69.25 rounds up
+    "4 * params(vgg16) / 1MiB ~ 527.8",
+    "param_bytes(vgg16) ~ 553MB",
+    "floor(params(alexnet) / 1M) == 60",
+    'params(alexnet, "conv1") == (11 * 11 * 3 + 1) * 96',
+    'shape(alexnet, "conv1") == 96x55x55',
+    'shape(alexnet, "conv1")[0] == 96',
+    'shape(alexnet, "fc6") == 4096',
+    'shape(alexnet, "pool*") == [[96, 27, 27], [256, 13, 13], [256, 6, 6]]',
+    'receptive_field(vgg16, "stage5") == 212',
+    'receptive_field(vgg16, "stage1") == [6, 6]',
+    'argument(alexnet, "conv1", "kernel_size") == 11',
+    'argument(alexnet, "conv*", "kernel_size") == [11, 5, 3, 3, 3]',
+    'argument(alexnet, "conv[345]*", "kernel_size") == 3',
+    'argument(alexnet, "pool5", "stride") == 2',
+    'argument(vgg16, "stage1/maxpool1", "stride") == 2',
+    'argument(vgg16, "fc1", "bias") == true',
+    'argument("tiny.arch", "a/conv1", "padding") == 1',
+    'kinds(alexnet, "conv3") == ["conv", "relu"]',
+    'distinct([3, 1, 3, 2, 1]) == [3, 1, 2]',
+    'number(vgg16, "conv") == 13',
+    'number(vgg16, "fc") == 3',
+    'number(vgg16, "maxpool") == number(vgg16, "pool")',
+    'number(vgg16, "stage3", "conv") == 3',
+    "params(googlenet) < params(googlenet, heads=true)",
+    'params("tiny.arch:tiny") == 1686',
+    'params("tiny.arch", heads=true) == 1696',
+    'params("tiny.arch?c=8", "stem") == 8 * (3 * 4 * 5 + 1)',
+    'shape("tiny.arch", "a") == 4x8x4',
+    "macs(mobilenet_v1(width=0.5, resolution=160)) == 76_524_800",  # keras.applications
+    "shape(vgg16(input=3x192x160), \"stage5\") == 512x6x5",
+    'params(vgg16(classes=10), "fc3") == 4096 * 10 + 10',
+    'count(vgg16, convention="macs") == macs(vgg16)',
+    "correlation([[1, 2, 3], [4, 5, 6]], [[1, 10]]) == [[21, 32], [54, 65]]",
+    "convolution([[1, 2, 3], [4, 5, 6]], [[1, 10]]) == [[12, 23], [45, 56]]",
+    "correlation([[1, 2, 3], [4, 5, 6]], [[1], [-1]], stride=[1, 2]) == [[-3, -3]]",
+    "correlation([[5]], [[1, 2, 3]], padding=[0, 1]) == [[10]]",
+    "max_pool([[1, 5, 2, 0], [3, 4, 8, 7]], 2) == [[5, 8]]",
+    "max_pool([[1, 5, 2, 0], [3, 4, 8, 7]], [1, 3], stride=1) == [[5, 5], [8, 8]]",
+    '"max" == "max"',
+    "([1, 2] == 1x2 if 3 > 2 else 1 == 2) == true",
+]  # fmt: skip
+FALSE = [
+    "params(vgg16) == 138_357_543",
+    "params(vgg16) ~ 137M",
+    "137.5M - 1 ~ 138M",
+    "138.5M ~ 138M",
+    "101 within 25% of 80",
+    'shape(alexnet, "conv1") == 55x55x96',
+    'shape(alexnet, "conv1") == 96x55',
+    'receptive_field(vgg16, "stage1") == [6, 7]',
+    'argument(alexnet, "conv*", "kernel_size") == 11',
+    'argument(alexnet, "conv*", "kernel_size") <= 5',
+    'kinds(alexnet, "conv3") == ["conv"]',
+    "[] == 1",
+    "convolution([[1, 2]], [[1, 10]]) == [[21]]",
+]
+
+
+@pytest.fixture
+def tiny_folder(monkeypatch, tmp_path):
+    (tmp_path / "tiny.arch").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("tiny_folder")
+@pytest.mark.parametrize("statement", TRUE)
+def test_a_statement_that_holds(statement):
+    assert holds(statement)
+
+
+@pytest.mark.parametrize("statement", FALSE)
+def test_a_statement_that_does_not_hold(statement):
+    assert not holds(statement)
+
+
+@given(st.integers(-(10**9), 10**9), st.integers(0, 6), st.integers(-2, 2))
+def test_a_number_rounds_to_one_figure_of_each_precision(value, digits, off):
+    unit = 10**digits
+    nearest = (2 * value + unit) // (2 * unit)  # halves up
+    figure = nearest + off
+    if figure >= 0:
+        assert holds(f"{value} ~ {figure}e{digits}") == (off == 0)
+
+
+def maps(longest: int) -> st.SearchStrategy[list[list[int]]]:
+    numbers = st.integers(-9, 9)
+    rows = st.integers(1, longest).map(lambda width: st.lists(numbers, min_size=width, max_size=width))
+    return rows.flatmap(lambda row: st.lists(row, min_size=1, max_size=longest))
+
+
+@given(maps(5), maps(3), st.integers(1, 2), st.integers(1, 3))
+def test_worked_examples_by_definition(image, kernel, padding, stride):
+    rows, columns = len(kernel), len(kernel[0])
+
+    def at(y, x):
+        inside = 0 <= y - padding < len(image) and 0 <= x - padding < len(image[0])
+        return image[y - padding][x - padding] if inside else 0
+
+    tall, wide = len(image) + 2 * padding - rows + 1, len(image[0]) + 2 * padding - columns + 1
+    if tall < 1 or wide < 1:
+        return
+    places = [[(y, x) for x in range(0, wide, stride)] for y in range(0, tall, stride)]
+    taps = [(i, j) for i in range(rows) for j in range(columns)]
+    correlated = [[sum(kernel[i][j] * at(y + i, x + j) for i, j in taps) for y, x in row] for row in places]
+    turned = [
+        [sum(kernel[rows - 1 - i][columns - 1 - j] * at(y + i, x + j) for i, j in taps) for y, x in row]
+        for row in places
+    ]
+    assert holds(f"correlation({image}, {kernel}, stride={stride}, padding={padding}) == {correlated}")
+    assert holds(f"convolution({image}, {kernel}, stride={stride}, padding={padding}) == {turned}")
+
+
+@given(st.fractions())
+def test_a_decimal_is_exact_or_says_that_it_is_not(value):
+    text = decimal(value).replace(",", "")
+    shown = Fraction(text.replace("≈", ""))
+    assert (shown == value) == (not text.startswith("≈"))
+    assert abs(shown - value) <= max(abs(value) / 10**5 / 2, Fraction(0))
+
+
+# --- Verdicts ---------------------------------------------------------------------------------------
+
+NO, YES, NEAR = "'1 == 2'", "'2 == 2'", "'21 ~ 2e1'"
+VERDICT_CASES = {
+    f"claim = {YES}": "exact",
+    f"claim = {NEAR}": "rounds",
+    f"claim = ['2 ~ 2', '3 within 5% of 3', '1 < 2', {YES}]": "exact",
+    f"claim = [{YES}, {NEAR}]": "rounds",
+    "claim = '100 within 25% of 80'": "rounds",
+    f"claim = {NO}": "discrepant",
+    f"claim = [{YES}, {NO}]": "discrepant",
+    f"claim = [{NEAR}, {NO}]\ncorrect = '7'": "discrepant",
+    f"claim = {NO}\nunder = {YES}\nvariant = 'v'": "convention",
+    f"claim = {NO}\nunder = {NEAR}\nvariant = 'v'": "convention",
+    f"claim = {NO}\nunder = [{YES}, {NO}]\nvariant = 'v'": "discrepant",
+    f"claim = {YES}\nunder = {YES}\nvariant = 'v'": "exact",
+    f"restored = {YES}\nevidence = 'e'": "damaged",
+    f"claim = {NO}\nrestored = {YES}\nevidence = 'e'": "damaged",
+    f"claim = {YES}\nrestored = {YES}\nevidence = 'e'": "exact",
+    f"claim = {NO}\nrestored = [{YES}, {NO}]\nevidence = 'e'": "discrepant",
+    f"claim = {NO}\nrestored = {NO}\nevidence = 'e'\nunder = {YES}\nvariant = 'v'": "convention",
+    "answer = '2 * 3'": "open",
+    "outside = true": "outside",
+}
+
+
+def one_claim(body: str, verdict: str) -> str:
+    return (
+        f"{HEAD}\n[x]\nplace = 'p'\nsays = 's'\nprinted = '1'\nbecause = 'b'\nverdict = '{verdict}'\n{body}\n"
+    )
+
+
+@pytest.mark.parametrize("body", VERDICT_CASES)
+def test_the_verdict_follows_from_the_statements(body, tmp_path):
+    path = tmp_path / "one.toml"
+    for stored in VERDICTS:
+        path.write_text(one_claim(body, stored))
+        found = audit([path])
+        (finding,) = found.findings
+        assert finding.verdict == VERDICT_CASES[body]
+        assert finding.agrees == (stored == finding.verdict)
+        assert found.summary == {"mine": {**dict.fromkeys(VERDICTS, 0), finding.verdict: 1}}
+        assert found.disagreements == ([] if finding.agrees else [finding])
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        ("claim = ['1 == 1', '3 == 4', '5 == 6']", 3),  # the first that fails
+        ("claim = ['1 == 1', '3 ~ 3']", 1),
+        ("claim = '3 == 4'\ncorrect = '7 / 2'", Fraction(7, 2)),
+        ("claim = '3 == 4'\nrestored = '5 == 5'\nevidence = 'e'", 5),
+        ("claim = '3 == 4'\nunder = '5 == 5'\nvariant = 'v'", 3),
+        ("answer = '2 * 3'", 6),
+        ("outside = true", None),
+    ],
+)
+def test_the_value_that_is_shown(body, value, tmp_path):
+    (tmp_path / "one.toml").write_text(one_claim(body, "exact"))
+    assert audit([tmp_path / "one.toml"]).findings[0].value == value
+
+
+# --- What comes along -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [path for path, _ in shipped_files()], ids=lambda path: path.stem)
+def test_the_stored_verdicts_are_the_computed_ones(path):
+    found = audit([path])
+    assert {finding.id: finding.verdict for finding in found.findings} == {
+        finding.id: finding.stored for finding in found.findings
+    }
+
+
+@pytest.mark.parametrize("path", [path for path, _ in shipped_files()], ids=lambda path: path.stem)
+def test_no_claim_of_a_deck_is_left_out(path):
+    deck = read_deck(path)
+    number = path.stem.removeprefix("deck")
+    assert deck.name == path.stem
+    assert [claim.id for claim in deck.claims] == [
+        f"S{number}-{at:03}" for at in range(1, len(deck.claims) + 1)
+    ]
+
+
+def test_every_cited_expectation_of_the_specs_is_a_claim():
+    text = "\n".join(path.read_text() for path in specs_folder().glob("*.arch"))
+    line = re.compile(
+        r'^ *expect (not )?\w+(?:\([^)]*\))? *(?:[=<>~]+|within [\d.]+% of) *[\w.]+ *"', re.MULTILINE
+    )
+    written = Counter(found == "not " for found in line.findall(text))
+    found = audit(decks=["papers", "programs"])
+    assert Counter(finding.verdict == "discrepant" for finding in found.findings) == written
+    assert found.disagreements == []
+    ids = [finding.id for finding in found.findings]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_paper_that_is_wrong_has_the_reason_of_its_expectation():
+    findings = {finding.id: finding for finding in audit(decks=["papers"]).findings}
+    wrong = [finding for id, finding in findings.items() if id.startswith("vgg16/macs")]
+    # He et al. and Howard et al. print 15.3G of 15,470,264,320
+    assert [(w.verdict, w.claimed, w.value) for w in wrong] == [("discrepant", "15.3G", 15_470_264_320)] * 2
+    assert all("15.47G" in finding.explanation for finding in wrong)
+
+
+@pytest.mark.parametrize(
+    ("citation", "deck"),
+    [
+        ("Table 2, D", "papers"),
+        ("CS231n notes, VGGNet", "papers"),
+        ("Table 1; torchvision 0.29, vgg16", "papers"),
+        ("README of the authors' code", "papers"),
+        ("torchvision 0.29, vgg16; Keras, VGG16", "programs"),
+        ("keras.applications 3.15, MobileNet", "programs"),
+        ("column C built in PyTorch", "programs"),
+        ("a build of the authors' code in PyTorch", "programs"),
+        ("a build in PyTorch from Section 3.2", "programs"),
+    ],
+)
+def test_papers_and_programs(citation, deck):
+    assert papers.deck_of(citation) == deck
+
+
+# --- Mistakes ---------------------------------------------------------------------------------------
+
+MISTAKES = [
+    ("claim = 'parms(vgg16) == 1'", "unknown quantity or function `parms`", 8, 10, "did you mean `params`?"),
+    ("claim = 'params(vgg17) == 1'", "there is no network `vgg17`", 8, 17, "vgg16"),
+    ("""claim = 'params(vgg16, "stge1") == 1'""", "has no node or block `stge1`", 8, 24, "`stage1`"),
+    ("claim = 'params(vgg16(clases=3)) == 1'", "no parameter `clases`", 8, 17, "did you mean `classes`?"),
+    ("""claim = 'argument(vgg16, "fc1", "bais") == 1'""", "no layer of `fc1` has", 8, 33, "`bias`?"),
+    ("""claim = 'number(vgg16, "cnv") == 1'""", "no layer kind or family `cnv`", 8, 24, "`conv`?"),
+    ("""claim = 'count(vgg16, convention="mac") == 1'""", "there is no convention `mac`", 8, 34, ""),
+    ("claim = 'count(vgg16) == 1'", "`count` needs `convention`", 8, 10, "archcalc conventions"),
+    ("claim = 'params == 1'", "`params` needs its arguments", 8, 10, "params(vgg16)"),
+    ("claim = '2 * vgg16 == 1'", "`vgg16` is a network", 8, 14, "params(vgg16)"),
+    ("claim = 'params(vgg16) ~ params(alexnet)'", "expected a figure", 8, 26, ""),
+    ("claim = 'params(vgg16) ~ 1x2'", "`~` needs a number", 8, 26, ""),
+    ("claim = 'params(vgg16) ~ 138M + 1'", "expected the end, found `+`", 8, 31, ""),
+    ("claim = 'params(vgg16)'", "expected `==`", 8, 23, ""),
+    ("claim = 'shape(vgg16) == \"x\"'", "cannot compare a number with a string", 8, 10, ""),
+    ("claim = '[1, 2] < [3, 4]'", "`<` compares numbers", 8, 10, ""),
+    ("claim = 'true == 1'", "cannot compare a truth value with a number", 8, 10, ""),
+    ("claim = '1 / 0 == 1'", "division by zero", 8, 14, ""),
+    ("claim = 'conv(3, 3) == 1'", "unknown quantity or function `conv`", 8, 10, ""),
+    ("claim = '{ conv(3, 3) } == 1'", "has no layers", 8, 10, ""),
+    ("claim = 'max_pool([[1]], 2) == 1'", "larger than its padded input", 8, 10, ""),
+    ("claim = 'correlation([[1, 2], [3]], [[1]]) == 1'", "`image` needs rows", 8, 10, ""),
+    ("claim = 'correlation([[1]], [[1]], padding=10000) == 1'", "more than 1,000,000 places", 8, 10, ""),
+    ("claim = 'floor(1, 2) == 1'", "`floor` does not take 2", 8, 10, ""),
+    ("claim = 'params(vgg16, heads=1) == 1'", "`heads` is `true` or `false`", 8, 30, ""),
+    ("claim = 'params(vgg16, stride=1) == 1'", "has no argument `stride`", 8, 24, "net, path, heads"),
+    ("claim = ['2 == 2',\n  'params(vgg16) ~ 138Q']", "138Q", 9, 20, ""),
+    ('claim = "params(vgg16, \\"fc9\\") == 1"', "has no node or block `fc9`", 8, 1, ""),
+    ("claim = 3", "`claim` is a statement or a list", 8, 1, "params(vgg16) ~ 138M"),
+    ("claim = []", "`claim` is a statement or a list", 8, 1, ""),
+    ("clam = '1 == 1'", "unknown key `clam`", 8, 1, "did you mean `claim`?"),
+    ("", "the claim `x` states nothing", 3, 2, "outside = true"),
+    ("outside = false", "`outside` is `true` or left out", 8, 1, ""),
+    ("outside = true\nclaim = '1 == 1'", "`outside` and `claim` exclude one another", 9, 1, ""),
+    ("answer = '1'\ncorrect = '1'", "`answer` and `correct` exclude one another", 9, 1, ""),
+    ("claim = '1 == 1'\nunder = '1 == 1'", "`under` needs `variant", 9, 1, ""),
+    ("claim = '1 == 1'\nrestored = '1 == 1'", "`restored` needs `evidence", 9, 1, ""),
+    ("claim = '1 == 1'\nvariant = ''", "`variant` is a string, not an empty string", 9, 1, ""),
+    ("claim = '1 == 1'\nvariant = 3", "`variant` is a string, not a number", 9, 1, ""),
+    ("claim = '1 == 1'\n[x]", "`x` is declared twice", 9, 2, "another name"),
+    ("claim = 1 == 1", "this is no TOML", 8, 11, ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "message", "line", "column", "help"), MISTAKES, ids=lambda v: str(v)[:50])
+def test_a_mistake_is_pointed_at(body, message, line, column, help, tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(f"{HEAD}[x]\nplace = 'p'\nsays = 's'\nprinted = '1'\nverdict = 'exact'\n{body}\n")
+    with pytest.raises(ArchError) as caught:
+        audit([path])
+    problem = caught.value.diagnostics[0]
+    assert message in problem.message
+    assert str(problem.span) == f"{path}:{line}:{column}"
+    assert help in problem.help
+
+
+def test_one_run_reports_every_mistake(run, tmp_path):
+    (tmp_path / "bad.toml").write_text(
+        one_claim("claim = ['params(vgg17) == 1', '1 == 1', '1 / 0 == 1']", "exact")
+        + one_claim("claim = 'params(vgg16) == bytes'", "exact").partition("\n\n")[2].replace("[x]", "[y]")
+    )
+    result = run("--claims bad.toml")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.count("error:") == 3
+    (tmp_path / "worse.toml").write_text("[x]\nsays = 1\nverdict = 'right'\n")
+    result = run("--claims worse.toml --claims bad.toml -o out.txt")
+    assert result.status == 2
+    for message in ("needs `deck", "needs `title", "needs `place", "needs `printed", "`says` is a string"):
+        assert message in result.err
+    assert not (tmp_path / "out.txt").exists()
+
+
+def test_an_id_is_unique_across_files(run, tmp_path):
+    (tmp_path / "other.toml").write_text(one_claim("claim = '1 == 1'", "exact").replace("[x]", "[M-3]"))
+    result = run("--claims mine.toml --claims other.toml")
+    assert result.status == 2
+    assert "there are two decks `mine`" in result.err
+    assert "the claim `M-3` is declared twice" in result.err
+    assert "other.toml:4:2" in result.err
+    assert "(mine.toml:" in result.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no file"),
+        (b"", "needs `deck"),
+        (HEAD.encode(), "has no claims"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"deck = [" + b"[" * 50_000, "is nested too deep"),
+        (b"deck = 1" + b"0" * 5_000, "this is no TOML"),
+        (b'deck = "x"\ntitle = "', "this is no TOML"),
+        (b"x = 2001-01-01\n" + HEAD.encode() + b"[[y]]\n", "unknown key `x`"),
+        (HEAD.encode() + b"[x.y]\nz = 1\n", "unknown key `y`"),
+        (HEAD.encode() + b'["[x]"]\nsays = """\n[x]\n"""\n', "needs `place"),
+    ],
+)
+def test_a_file_that_is_none(content, message, run, tmp_path):
+    if content is not None:
+        (tmp_path / "hostile.toml").write_bytes(content)
+    result = run("--claims hostile.toml")
+    assert result.status == 2
+    assert message in result.err
+
+
+def test_a_folder_is_no_file(run, tmp_path):
+    (tmp_path / "folder").mkdir()
+    result = run("--claims folder")
+    assert (result.status, "name a `.toml` file" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "help"),
+    [
+        ("--deck dekc3", "there is no deck `dekc3`", "`deck3`"),
+        ("--deck paper", "there is no deck `paper`", "`papers`"),
+        ("--claims mine.toml --deck papers", "there is no deck `papers`", "decks: mine"),
+        ("--claims mine.toml --verdict discrepent", "no verdict `discrepent`", "`discrepant`"),
+        ("--claims mine.toml --explain M-9", "there is no claim `M-9`", "`M-"),
+        ("--explain vgg16/parms", "there is no claim `vgg16/parms`", "`vgg16/params`"),
+    ],
+)
+def test_unknown_names(command, message, help, run):
+    result = run(command)
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+    assert help in result.err
+
+
+# --- Output -----------------------------------------------------------------------------------------
+
+GOLDEN_CASES = {
+    "audit_80": (80, "--claims mine.toml"),
+    "audit_120": (120, "--claims mine.toml"),
+    "audit_markdown": (80, "--claims mine.toml --format markdown"),
+    "audit_csv": (80, "--claims mine.toml --format csv"),
+    "audit_json": (80, "--claims mine.toml --format json --verdict convention --verdict open"),
+    "audit_explain": (80, "--claims mine.toml --explain M-3"),
+    "audit_explain_two": (80, "--claims mine.toml --explain M-1"),
+    "audit_explain_paper": (80, "--explain 'googlenet/macs(inception3a)'"),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_CASES)
+def test_golden(name, run, golden):
+    width, command = GOLDEN_CASES[name]
+    result = run(command, width=width)
+    assert (result.status, result.err) == (0, "")
+    assert "\x1b" not in result.out
+    text = result.out.replace(__version__, "VERSION")
+    golden(GOLDEN / f"{name}.txt", text)
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_every_line_of_the_table_fits(width, run):
+    for command in ("--claims mine.toml", "--deck papers", "--deck deck3"):
+        lines = run(command, width=width).out.splitlines()
+        assert max(map(len, lines)) <= width
+
+
+def test_a_stored_verdict_that_differs_is_status_1(run, tmp_path):
+    changed = CLAIMS.replace('verdict = "rounds"', 'verdict = "exact"')
+    (tmp_path / "mine.toml").write_text(changed)
+    for format in ("table", "json", "csv", "markdown"):
+        result = run(f"--claims mine.toml --verdict discrepant --format {format}")
+        assert result.status == 1
+        line = "M-2 (mine.toml:11:2): stored `exact`, computed `rounds`: 138,357,544; printed: 138M, 16"
+        assert line in result.err
+        assert "1 stored verdict not as computed" in result.err
+        assert "M-4" in result.out
+
+
+def test_the_json_follows_its_schema(run):
+    schema = json.loads(files("archcalc.report").joinpath("audit_schema.json").read_text())
+    mine = json.loads(run("--claims mine.toml --format json").out)
+    jsonschema.validate(mine, schema)
+    assert [claim["verdict"] for claim in mine["claims"]] == list(VERDICTS)
+    for command in ("--format json", "--deck papers --format json"):
+        document = json.loads(run(command).out)
+        jsonschema.validate(document, schema)
+        counted = Counter((claim["deck"], claim["verdict"]) for claim in document["claims"])
+        listed = [deck for deck in document["summary"] if any(deck == name for name, _ in counted)]
+        assert counted == Counter({(d, v): n for d in listed for v, n in document["summary"][d].items() if n})
+    assert listed == ["papers"]
+
+
+def test_the_csv_has_a_row_for_each_claim(run, tmp_path):
+    assert run("--claims mine.toml --format csv -o out.csv").out == ""
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
+    assert [row["id"] for row in rows] == [f"M-{n}" for n in range(1, 8)]
+    assert [row["value"] for row in rows[1:4]] == ["138357544", "60965224", "138357544"]
+    assert rows[1]["statement"] == "weighted_layers(vgg16) == 16; params(vgg16) ~ 138M"
+    assert [row["value"] for row in rows[5:]] == ["[[21, 32], [54, 65]]", ""]
+
+
+def test_colour_is_for_terminals(run, monkeypatch):
+    monkeypatch.setattr("archcalc.output.colour", lambda: True)
+    plain = re.sub(r"\x1b\[[\d;]*m", "", run("--claims mine.toml").out)
+    assert plain.count("discrepant") == 2
+    assert "\x1b" in run("--claims mine.toml").out
+    monkeypatch.undo()
+
+
+# --- The page ---------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parent.parent / "docs" / "claims.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_claims_on_the_page_have_their_verdicts(tmp_path):
+    (text,) = blocks("toml")
+    (tmp_path / "mine.toml").write_text(text)
+    found = audit([tmp_path / "mine.toml"])
+    assert found.disagreements == []
+    assert {finding.verdict for finding in found.findings} == set(VERDICTS) - {"exact"}
+
+
+def test_the_statements_on_the_page_hold():
+    (text,) = blocks("statements")
+    calls = re.findall(r"^\| `(\w+)\(", PAGE.read_text(), re.MULTILINE)
+    assert {"params", "macs", "shape"} < set(calls)
+    assert set(FUNCTIONS) - set(QUANTITIES) <= set(calls)
+    assert set(calls) <= set(FUNCTIONS)
+    assert all(holds(line) for line in text.splitlines())
+
+
+def test_the_page_has_every_key_and_verdict():
+    text = PAGE.read_text()
+    for name in (*FIELDS, *VERDICTS):
+        assert re.search(rf"^\| .*`{name}`.* \|", text, re.MULTILINE), name
+
+
+def test_the_commands_on_the_page_run(run):
+    (text,) = blocks("sh")
+    for line in text.splitlines():
+        command = line.partition("#")[0].removeprefix("archcalc audit")
+        assert run(command).status == 0
