@@ -1,0 +1,133 @@
+"""Figures as people write them: `4.12G`, `25.6M params`, `96 MB`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+
+from msgspec import Struct
+
+from archcalc.source import error
+
+SORTS = {
+    "operations": ("MACs", "FLOPs"),
+    "parameters": ("parameters",),
+    "bytes": ("bytes", "parameters"),
+    "stored parameters": ("parameters",),
+    "stored values": ("bytes",),
+    "values": ("bytes",),
+}
+"""What a figure may be of, and the units of the conventions that count that."""
+
+IN_BYTES = ("bytes", "stored parameters", "stored values")
+
+_WORDS = {
+    "operations": "macs mac flops flop mult-adds multadds madds madd ops",
+    "parameters": "params param parameters weights",
+    "bytes": "bytes",
+    "values": "activations values",
+}
+_STORED = {"parameters": "stored parameters", "values": "stored values"}
+"""What `MB` may be of, by the word behind it."""
+_SORT_OF = {word: sort for sort, words in _WORDS.items() for word in words.split()}
+
+MAX_LETTERS = 40
+
+
+BINARY = Fraction(2)
+BINARY_BYTES = Fraction(1, 4)
+"""How implausible it is that a letter stands for a power of 1024; of bytes it often does."""
+
+
+class Claimed(Struct, frozen=True):
+    """A figure as printed: `value` in units of `letter`, its last digit counting `step`."""
+
+    text: str
+    value: Fraction
+    step: Fraction
+    letter: str
+    sorts: tuple[str, ...]
+    binary: bool = False
+
+    def scales(self) -> list[tuple[int, Fraction, str]]:
+        """What the letter may stand for: a size, what assuming it costs, and how one says it."""
+        power = " KMGT".index(self.letter or " ")
+        if self.binary:
+            return [(1024**power, Fraction(0), "")]
+        if not power:
+            return [(1, Fraction(0), "")]
+        is_bytes = self.sorts[0] in IN_BYTES
+        unit = f"{self.letter}{'B' if is_bytes else ''}"
+        words = f"{unit} of 1024{'' if power == 1 else '²³⁴'[power - 2]}"
+        return [
+            (1000**power, Fraction(0), ""),
+            (1024**power, BINARY_BYTES if is_bytes else BINARY, words),
+        ]
+
+
+_FIGURE = re.compile(
+    r"(?P<number>[0-9][0-9,_]*(?:\.[0-9]+)?)(?:e(?P<exponent>[0-9]{1,2}))?(?P<unit>[A-Za-z][A-Za-z-]*)?"
+)
+_UNIT = re.compile(r"(?P<letter>[KkMGTB]?)(?P<bytes>i?B)?")
+_COUNTED = re.compile(rf"(?P<letter>[KkMGT]?)(?P<word>{'|'.join(_SORT_OF)})", re.IGNORECASE)
+
+
+def parse_figures(words: Sequence[str]) -> list[Claimed]:
+    """The figures in some words: `4.12G`, `25.6M params`, `96 MB`. Raises `ArchError` for what is none.
+
+    >>> [(str(c.value), c.letter, c.sorts) for c in parse_figures(["25.6M", "params", "96 MB"])]
+    [('128/5', 'M', ('parameters',)), ('96', 'M', ('bytes',))]
+    """
+    found: list[Claimed] = []
+    for word in " ".join(words).split():
+        if found and word[0].isalpha():
+            found[-1] = _with_unit(found[-1], word)
+            continue
+        match = _FIGURE.fullmatch(word) if len(word) <= MAX_LETTERS else None
+        if match is None:
+            raise error(
+                f"`{word[:MAX_LETTERS]}` is no figure", help="write `4.12G`, `25.6M params` or `96MB`"
+            )
+        number = match["number"].replace(",", "").replace("_", "")
+        size = 10 ** int(match["exponent"] or 0)
+        step = Fraction(size, 10 ** len(number.partition(".")[2]))
+        text = word.removesuffix(match["unit"] or "")
+        claimed = Claimed(text, Fraction(number) * size, step, "", ())
+        found.append(_with_unit(claimed, match["unit"]) if match["unit"] else claimed)
+    if not found:
+        raise error("no figure is given", help="write one after the network: `4.12G`")
+    return [_settled(claimed) for claimed in found]
+
+
+def _with_unit(claimed: Claimed, word: str) -> Claimed:
+    """The figure with a word behind it: a letter, a unit of bytes, or what it counts."""
+    text = claimed.text + (" " if len(word) > 1 or claimed.letter else "") + word
+    letter, sorts, binary = "", claimed.sorts, claimed.binary
+    unit, counted = _UNIT.fullmatch(word), _COUNTED.fullmatch(word)
+    if unit is not None and not sorts:
+        letter = "G" if word == "B" else unit["letter"]  # 4.1B are billions
+        if unit["bytes"] and word != "B":
+            sorts, binary = ("bytes",), unit["bytes"] == "iB"
+    elif counted is not None:
+        sort = _SORT_OF[counted["word"].lower()]
+        if not sorts:
+            letter, sorts = counted["letter"], (sort,)
+        elif sorts == ("bytes",) and sort in _STORED and not counted["letter"]:
+            sorts = (_STORED[sort],)
+    if not (letter or sorts != claimed.sorts) or (letter and claimed.letter):
+        raise error(
+            f"`{text}`: `{word}` is no unit that can stand here",
+            help="units are K, M, G, T, MB, MiB; MACs, FLOPs, params, activations, bytes",
+        )
+    letter = (letter or claimed.letter).upper()
+    return Claimed(text, claimed.value, claimed.step, letter, sorts, binary)
+
+
+def _settled(claimed: Claimed) -> Claimed:
+    if not claimed.letter and claimed.step < 1:
+        raise error(f"`{claimed.text}` has no unit", help=f"write `{claimed.text}G` or `{claimed.text}M`")
+    if not claimed.value:
+        raise error(f"`{claimed.text}` is nothing to reconcile")
+    sorts = claimed.sorts or ("operations", "parameters")
+    return Claimed(claimed.text, claimed.value, claimed.step, claimed.letter, sorts, claimed.binary)
