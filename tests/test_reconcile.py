@@ -219,7 +219,8 @@ def test_the_command(run):
     status, out, _ = run("resnet50", "4.09G")
     assert status == 0
     assert "4,089,184,256 MACs: the variant resnet50_v1_5" in out
-    assert "4,087,136,256 MACs of conv + 2,048,000 MACs of fc" in out
+    assert "4,087,136,256 (MACs of conv) + 2,048,000 (MACs of fc)" in out
+    assert "stride 2 → 1 in 3 layers, stride 1 → 2 in 3 layers" in out
 
 
 def test_json(run):

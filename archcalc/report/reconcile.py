@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import IO, Any
 
 import archcalc
+from archcalc.comparison import compare, open_subjects
 from archcalc.reconcile import Answer, Match
 from archcalc.report.numbers import grouped
 
 SCHEMA = 1
+FEW = 3
+"""As many differences of a kind are named in a line."""
 
 
 def to_json(net: str, answers: Sequence[Answer]) -> str:
@@ -71,13 +75,18 @@ def render(
             console.print()
         console.print(Text(_title(net, answer), style="bold"), overflow="fold")
         shown = answer.matches[:most] or answer.nearest
+        explained: set[str] = set()
         right = max(len(grouped(match.value)) for match in shown) if shown else 0
         for match in shown:
             line = Text(f"{grouped(match.value):>{right}} ", style="bold")
             line.append(_what(match), style="not bold")
             console.print()
             console.print(Padding(line, (0, 0, 0, 2)))
-            for words in _lines(match):
+            lines = _lines(match)
+            if match.network != net and match.network not in explained:
+                explained.add(match.network)
+                lines.insert(0, _differences(net, match.network))
+            for words in filter(None, lines):
                 console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
         hidden = len(answer.matches) - len(shown)
         if hidden > 0:
@@ -102,7 +111,7 @@ def _what(match: Match) -> str:
 def _lines(match: Match) -> list[str]:
     lines = [f"counted by {', '.join(match.conventions)}"]
     if match.parts:
-        text = " + ".join(f"{grouped(part.value)} {part.text}" for part in match.parts)
+        text = " + ".join(f"{grouped(part.value)} ({part.text})" for part in match.parts)
         factor = match.value // sum(part.value for part in match.parts)
         if factor > 1:
             text = f"{factor} × ({text})" if len(match.parts) > 1 else f"{factor} × {text}"
@@ -111,3 +120,27 @@ def _lines(match: Match) -> list[str]:
         word = "over" if match.difference > 0 else "short of"
         lines.append(f"{grouped(_exact(abs(match.difference)))} {word} the figure")
     return lines
+
+
+def _differences(net: str, variant: str) -> str:
+    """What a variant has other than the network, in a line; empty where they have little in common."""
+    matching = compare(open_subjects([net, variant])).matching
+    if matching is None or not matching.alike:
+        return ""
+    changes = Counter(
+        f"{change.argument} {change.before} → {change.after}"
+        for pair in matching.changed
+        for change in pair.changes
+    )
+    parts = [f"{what} in {_layers(number)}" for what, number in changes.most_common(FEW)]
+    if len(changes) > FEW:
+        more = len(changes) - FEW
+        parts.append(f"{more} other change{'' if more == 1 else 's'}")
+    for word, nodes in (("more", matching.added), ("fewer", matching.removed)):
+        kinds = Counter(node.kind for node in nodes)
+        parts += [f"{number:,} {kind} {word}" for kind, number in kinds.most_common(FEW)]
+    return f"{variant}: {', '.join(parts)}" if parts else ""
+
+
+def _layers(number: int) -> str:
+    return f"{number:,} layer{'' if number == 1 else 's'}"

@@ -176,7 +176,7 @@ def _counted(view: View) -> list[tuple[str, str, str]]:
     if convention is None or counter is None:
         return []
     nodes = [*profile.network.inputs.values(), *(layer.node for layer in profile.layers)]
-    parts = [f"{view.count(part.value * profile.per_count)} {part.text}" for part in counter.parts(nodes)]
+    parts = [f"{view.count(part.value * profile.per_count)} ({part.text})" for part in counter.parts(nodes)]
     what = byte_size(profile.count) if convention.unit == "bytes" else convention.what
     return [(convention.name, view.count(profile.count), f"{what}: {' + '.join(parts) or 'nothing'}")]
 
