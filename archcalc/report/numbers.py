@@ -80,16 +80,15 @@ def decimal(value: int | Fraction, digits: int = 6) -> str:
     number = Fraction(value)
     if number < 0:
         return f"-{decimal(-number, digits)}".replace("-≈", "≈-")
-    if (number * 10**digits).denominator == 1:
-        places, sign = digits, ""
-    else:
-        places, sign = digits, "≈"
+    places = digits
+    if (number * 10**digits).denominator != 1:
         while places > 1 and number * 10**places >= 10**digits:
             places -= 1
         while number * 10**places < 10 ** (digits - 1):
             places += 1
     scaled = (number * 10**places + Fraction(1, 2)) // 1
     whole, rest = divmod(scaled, 10**places)
-    fraction = f"{rest:0{places}d}"
-    fraction = fraction if sign else fraction.rstrip("0")
-    return f"{sign}{whole:,}.{fraction}" if fraction else f"{sign}{whole:,}"
+    is_exact = Fraction(scaled, 10**places) == number
+    fraction = f"{rest:0{places}d}".rstrip("0" if is_exact else "")
+    text = f"{whole:,}.{fraction}" if fraction else f"{whole:,}"
+    return text if is_exact else f"≈{text}"
