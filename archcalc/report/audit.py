@@ -160,22 +160,22 @@ def to_markdown(audit: Audit, rows: Sequence[Finding]) -> str:
     """The findings as a table for each deck, and the summary."""
     lines: list[str] = []
     for deck, members in groupby(rows, key=lambda row: row.deck):
-        lines += [f"## {_escaped(deck)}: {_escaped(audit.titles[deck])}", ""]
+        lines += [f"## {escaped(deck)}: {escaped(audit.titles[deck])}", ""]
         lines += ["| Claim | What it says | Printed | Value | Verdict | Why |"]
         lines += ["| --- | --- | ---: | ---: | --- | --- |"]
         for row in members:
             why = reason(row) if row.verdict not in ("exact", "rounds") else ""
             cells = [*_cells(row), why]
-            lines.append("| " + " | ".join(map(_escaped, cells)) + " |")
+            lines.append("| " + " | ".join(map(escaped, cells)) + " |")
         lines.append("")
     lines += ["| Deck | " + " | ".join(VERDICTS) + " | all |", "| --- |" + " ---: |" * (len(VERDICTS) + 1)]
     for deck, counts in audit.summary.items():
         figures = [f"{count:,}" if count else "" for count in counts.values()]
-        lines.append(f"| {_escaped(deck)} | " + " | ".join([*figures, f"{sum(counts.values()):,}"]) + " |")
+        lines.append(f"| {escaped(deck)} | " + " | ".join([*figures, f"{sum(counts.values()):,}"]) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     for character in "\\|<`*_":
         text = text.replace(character, f"\\{character}")
