@@ -77,6 +77,10 @@ KERNEL = Measure("kernel", lambda node: kernel_area(node))
 CHANNELS = Measure("channels", lambda node: node.facts.output[0])
 PLACES = Measure("output places", lambda node: math.prod(node.facts.output[1:]))
 """The places of the map that comes out, without its channels; of a vector, one."""
+PADDED_INPUTS = Measure("inputs", lambda node: padded_inputs(node))
+"""As PyTorch's pools see them: padding that is not the same at both ends is put around the map before."""
+ADDITIONS = Measure("additions", lambda node: MACS.of(node) - OUTPUTS.of(node) + BIAS.of(node))
+"""Those of dot products: one fewer than multiplications, and one more with a bias."""
 PARAMS = Measure("params", lambda node: count_parameters(node.facts)[0])
 BUFFERS = Measure("buffers", lambda node: count_parameters(node.facts)[1])
 WEIGHTS = Measure("weights", lambda node: count_parameters(node.facts)[2])
@@ -93,6 +97,15 @@ def kernel_area(node: Node) -> int:
     if isinstance(windows, tuple):
         return math.prod(int(window.kernel_size) for window in windows)
     return math.prod(node.facts.inputs[0][1:])
+
+
+def padded_inputs(node: Node) -> int:
+    """The values of the first tensor that comes in, with the padding that PyTorch's modules cannot do."""
+    (channels, *sizes), windows = node.facts.inputs[0], node.facts.windows
+    if not isinstance(windows, tuple) or all(w.before == w.after for w in windows):
+        return INPUTS.of(node)
+    ends = (int(w.before + w.after) for w in windows)
+    return channels * math.prod(n + end for n, end in zip(sizes, ends, strict=True))
 
 
 def scaled(measure: Measure, affine: int, plain: int) -> Measure:
@@ -144,5 +157,12 @@ ACTIVATIONS = (
     *("hardswish", "hardsigmoid", "sigmoid", "tanh", "softmax"),
 )
 """The activations that are modules of `torch.nn`; `abs` is a function only."""
+MODULES = (
+    *(*CONVOLUTIONS, "conv_transpose", "fc", *ACTIVATIONS, "dropout", "drop_path"),
+    *("bn", "lrn", "layer_norm", "group_norm", "instance_norm"),
+    *("maxpool", "avgpool", "lppool", "global_avgpool", "global_maxpool", "adaptive_avgpool"),
+    *("adaptive_maxpool", "maxunpool", "upsample"),
+)
+"""The kinds that are modules of `torch.nn`; the others are operators and functions."""
 AS_TORCHVISION = "layers are modules of torch.nn, and joins operators (`+`, `*`), as torchvision writes them"
 """A note of the tools that count what PyTorch runs: how a network is written matters to them."""
