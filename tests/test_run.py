@@ -19,6 +19,7 @@ from archcalc.catalog import find
 from archcalc.cli import main
 from archcalc.network import Network
 from archcalc.reference.execute import Step, execute, run
+from archcalc.reference.memory import Memory
 from archcalc.reference.weights import load_weights, owners, random_weights
 from archcalc.source import ArchError
 
@@ -323,6 +324,45 @@ def test_wrong_weights() -> None:
 def test_unknown_tensor() -> None:
     with pytest.raises(ArchError, match="no node or block `stem/conv7`"):
         run(net(), keep=["stem/conv7"])
+
+
+def test_memory_is_used_again_and_results_keep_theirs() -> None:
+    network = archcalc.loads(
+        "net n { input(8x40x40)\n conv(16, 3) -> relu -> conv(16, 3) -> bn -> dropout -> relu\n"
+        " left: { depthwise(3, padding=1) -> maxpool(3, stride=1, padding=1) }\n"
+        " add(left, identity) -> relu -> conv(16, 3, padding=1) }"
+    )
+    weights = random_weights(network, 3)
+    inputs = np.random.default_rng(0).standard_normal((3, 2, 8, 40, 40)).astype(np.float32)
+    given = inputs.copy()
+    everything = [node.name for node in network.nodes]
+    memory = Memory()
+    for keep in ([], ["left/maxpool1"], everything):
+        expected = []
+        for x in inputs:
+            seen: dict[str, np.ndarray] = {}
+
+            def look(
+                step: Step, reads: Any, arrays: Any, out: np.ndarray, to: dict[str, np.ndarray] = seen
+            ) -> None:
+                to[step.node.name] = np.moveaxis(out, -1, 1).copy()
+
+            execute(network, x, weights, batch=2, inspect=look)
+            expected.append(seen)
+        found = [execute(network, x, weights, batch=2, keep=keep, memory=memory).outputs for x in inputs]
+        for mine, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(mine.pop("output"), theirs[network.outputs["output"].name])
+            assert set(mine) == set(keep)
+            for name, array in mine.items():
+                np.testing.assert_array_equal(array, theirs[name])
+    np.testing.assert_array_equal(inputs, given)
+    first = memory.empty((16, 38, 38), np.float32)
+    assert not np.shares_memory(first, memory.empty((16, 38, 38), np.float32))
+    memory.reclaim([first[0].T])  # a view holds it
+    assert memory.owns(first)
+    memory.reclaim([])
+    assert not memory.owns(first)
+    assert np.shares_memory(first, memory.empty((16, 38, 37), np.float32))
 
 
 # --- The command line -------------------------------------------------------------------------------

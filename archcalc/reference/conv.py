@@ -18,6 +18,7 @@ import numpy as np
 
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
 from archcalc.reference.kernel import Array, Call, each_axis, kernel, padded, pads, starts, windows_of
+from archcalc.reference.memory import empty, ordinary
 
 BLOCK_BYTES = 1 << 20
 """Bytes of copied windows at a time: what stays in the second-level cache."""
@@ -97,7 +98,7 @@ def dense(x: Array, weight: Array, geometry: Geometry, bias: Array | None = None
     x = padded(x, geometry.ends)
     if (k_h, k_w) == (1, 1) and (s_h, s_w) != (1, 1):
         x = x[:, : (o_h - 1) * s_h + 1 : s_h, : (o_w - 1) * s_w + 1 : s_w]
-    out = np.empty((x.shape[0], o_h, o_w, out_channels), np.result_type(x, weight))
+    out = empty((x.shape[0], o_h, o_w, out_channels), np.result_type(x, weight))
     if (k_h, k_w) == (1, 1):
         matrix = weight.reshape(channels, out_channels)
         np.matmul(x.reshape(-1, channels), matrix, out=out.reshape(-1, out_channels))
@@ -118,7 +119,7 @@ def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array, bias
     matrix = weight.reshape(size, out_channels)
     view = windows_of(x, geometry.kernel_size, geometry.stride, geometry.dilation, geometry.counts)
     rows = max(1, min(o_h, BLOCK_BYTES // (o_w * size * x.itemsize)))
-    buffer = np.empty((rows, o_w, *view.shape[3:]), x.dtype)
+    buffer = empty((rows, o_w, *view.shape[3:]), x.dtype)
     for sample in range(batch):
         for top in range(0, o_h, rows):
             count = min(rows, o_h - top)
@@ -136,7 +137,8 @@ def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array, bia
     batch, o_h, o_w, out_channels = out.shape
     size = k_w * x.shape[-1]
     wide = windows_of(x, (1, k_w), (1, 1), (1, 1), (x.shape[1], o_w))
-    columns = np.ascontiguousarray(wide).reshape(batch, x.shape[1], o_w, size)
+    columns = empty((batch, x.shape[1], o_w, size), x.dtype)
+    np.copyto(columns.reshape(wide.shape), wide)
     for sample in range(batch):
         flat = out[sample].reshape(-1, out_channels)
         for row in range(k_h):
@@ -160,7 +162,8 @@ def _by_planes(x: Array, weight: Array, geometry: Geometry) -> Array:
     for place in range(geometry.counts[0]):
         for tap in range(geometry.kernel_size[0]):
             depth = place * geometry.stride[0] + tap * geometry.dilation[0]
-            out[:, place] += dense(np.ascontiguousarray(planes[:, depth]), weight[tap], flat)
+            with ordinary():
+                out[:, place] += dense(np.ascontiguousarray(planes[:, depth]), weight[tap], flat)
     return out
 
 
@@ -221,7 +224,7 @@ def depthwise_sum(x: Array, weight: Array, geometry: Geometry, multiplier: int) 
     step = min(columns, max(1, BLOCK_BYTES // 4 // weight.nbytes)) * channels
     wide = np.broadcast_to(weight[..., None, :], (*weight.shape[:-1], step // channels, channels))
     wide = wide.reshape(*weight.shape[:-1], step)
-    out = np.empty((*flat.shape[:rank], row), np.result_type(x, weight))
+    out = empty((*flat.shape[:rank], row), np.result_type(x, weight))
     read, written = [*range(rank), *taps], [*range(rank), taps[-1]]
     for left in range(0, row, step):
         strip = slice(left, left + step)

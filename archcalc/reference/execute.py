@@ -13,6 +13,7 @@ from archcalc.layers.pool import MaxUnpool
 from archcalc.network import Network, Node
 from archcalc.reference.fast import FastPath, fast_path
 from archcalc.reference.kernel import KERNELS, Array, Call
+from archcalc.reference.memory import Memory, ordinary, owner
 from archcalc.reference.reshape import channels_first, channels_last
 from archcalc.reference.weights import Weights, calibrate, checked, given_weights, random_weights
 from archcalc.shape import Shape, format_shape
@@ -93,11 +94,13 @@ def execute(
     watch: Callable[[Step], None] | None = None,
     inspect: Inspect | None = None,
     finite: bool = True,
+    memory: Memory | None = None,
 ) -> Run:
     """As `run`, with the time, the shape and the bytes of every step.
 
     `inspect` sees each step with what its kernel read and put out. `finite=False` lets inputs hold
-    values that are not numbers. `fast` can be what `fast_path` prepared for these weights, for several runs.
+    values that are not numbers. `fast` can be what `fast_path` prepared for these weights, for several runs,
+    and `memory` that of earlier runs.
     """
     dtype = np.dtype(dtype)
     tensors = given_inputs(network, inputs, batch, seed, dtype, finite)
@@ -123,53 +126,57 @@ def execute(
     alive: dict[int, Array] = {}
     held = peak = 0
     steps = []
-    for node in nodes:
-        arrays: Mapping[str, Array] = {}
-        if node.facts.weights:
-            arrays = weights[(node.shares or node).name]
-        reads = [alive[source.index] for source in _reads(node)]
-        if drawn and "running_mean" in arrays:
-            with np.errstate(over="ignore", invalid="ignore"):
-                calibrate(arrays, reads[0])
-        kernel = KERNELS.get(type(node.layer))
-        shortcut = fast.get(node.index)
-        if shortcut is not None and (shortcut.folds is None or (may_fold and uses[node.index] == 1)):
-            kernel, arrays = shortcut.kernel, shortcut.weights
-            folded.add(shortcut.folds)
-        start = time.perf_counter()
-        if kernel is None:
-            out = tensors.pop(node.name)
-        elif node.index in folded:
-            out = reads[0]
-        else:
-            spare = None
-            if inspect is None and uses[node.inputs[0].index] == 1 and not node.inputs[0].is_input:
-                spare = _unshared(reads[0], alive)
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                out = kernel(node.layer, Call(reads, arrays, train, random, spare))
-        seconds = time.perf_counter() - start
-        shape = _shape(out)
-        if shape != node.shape or out.shape[0] != batch:
-            raise ArchError(_mismatch(node, shape))
-        if not any(out is other for other in alive.values()):
-            held += out.nbytes
-        alive[node.index] = out
-        peak = max(peak, held)
-        for source in (*_reads(node), node):
-            if source is not node:
-                uses[source.index] -= 1
-            if uses[source.index] == 0 and source.index in alive:
-                gone = alive.pop(source.index)
-                if not any(gone is other for other in alive.values()):
-                    held -= gone.nbytes
-                del gone
-        step = Step(node, shape, seconds, out.nbytes, held)
-        steps.append(step)
-        if watch is not None:
-            watch(step)
-        if inspect is not None:
-            inspect(step, reads, arrays, out)
-        del reads, out  # what nothing needs any more is freed before the next layer runs
+    memory = memory or Memory()
+    # whoever inspects may hold on to what it sees
+    with memory.used() if inspect is None else ordinary():
+        for node in nodes:
+            arrays: Mapping[str, Array] = {}
+            if node.facts.weights:
+                arrays = weights[(node.shares or node).name]
+            reads = [alive[source.index] for source in _reads(node)]
+            if drawn and "running_mean" in arrays:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    calibrate(arrays, reads[0])
+            kernel = KERNELS.get(type(node.layer))
+            shortcut = fast.get(node.index)
+            if shortcut is not None and (shortcut.folds is None or (may_fold and uses[node.index] == 1)):
+                kernel, arrays = shortcut.kernel, shortcut.weights
+                folded.add(shortcut.folds)
+            start = time.perf_counter()
+            if kernel is None:
+                out = tensors.pop(node.name)
+            elif node.index in folded:
+                out = reads[0]
+            else:
+                spare = None
+                if inspect is None and uses[node.inputs[0].index] == 1 and not node.inputs[0].is_input:
+                    spare = _unshared(reads[0], alive, memory)
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    out = kernel(node.layer, Call(reads, arrays, train, random, spare))
+            seconds = time.perf_counter() - start
+            shape = _shape(out)
+            if shape != node.shape or out.shape[0] != batch:
+                raise ArchError(_mismatch(node, shape))
+            if not any(out is other for other in alive.values()):
+                held += out.nbytes
+            alive[node.index] = out
+            peak = max(peak, held)
+            for source in (*_reads(node), node):
+                if source is not node:
+                    uses[source.index] -= 1
+                if uses[source.index] == 0 and source.index in alive:
+                    gone = alive.pop(source.index)
+                    if not any(gone is other for other in alive.values()):
+                        held -= gone.nbytes
+                    del gone
+            memory.reclaim(alive.values())
+            step = Step(node, shape, seconds, out.nbytes, held)
+            steps.append(step)
+            if watch is not None:
+                watch(step)
+            if inspect is not None:
+                inspect(step, reads, arrays, out)
+            del reads, out  # what nothing needs any more is freed before the next layer runs
     named = {name: channels_first(alive[node.index]) for name, node in results.items()}
     total = sum(a.nbytes for arrays in weights.values() for a in arrays.values())
     return Run(named, steps, peak, total)
@@ -209,10 +216,12 @@ def given_inputs(
     return arrays
 
 
-def _unshared(array: Array, alive: Mapping[int, Array]) -> Array | None:
-    """An array whose memory is its own: neither a view nor held under two names."""
-    holders = sum(other is array or other.base is array for other in alive.values())
-    return array if holders == 1 and array.base is None and array.flags.writeable else None
+def _unshared(array: Array, alive: Mapping[int, Array], memory: Memory) -> Array | None:
+    """An array whose memory is its own: no view of another's, and not held under two names."""
+    holder = owner(array)
+    if not (holder is array or memory.owns(array)) or not array.flags.writeable:
+        return None
+    return array if sum(owner(other) is holder for other in alive.values()) == 1 else None
 
 
 def _reads(node: Node) -> tuple[Node, ...]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from archcalc.layers.base import KINDS, Layer
+from archcalc.reference.memory import empty
 
 Array = NDArray[Any]
 
@@ -110,7 +111,11 @@ def padded(x: Array, ends: Sequence[tuple[int, int]], value: float = 0.0) -> Arr
     if not any(before or after for before, after in ends):
         return x
     shape = (x.shape[0], *(n + b + a for n, (b, a) in zip(x.shape[1:-1], ends, strict=True)), x.shape[-1])
-    out = np.zeros(shape, x.dtype) if value == 0 else np.full(shape, value, x.dtype)
+    out = empty(shape, x.dtype)
+    for axis, (before, after) in enumerate(ends, start=1):
+        whole = (slice(None),) * axis
+        out[(*whole, slice(0, before))] = value
+        out[(*whole, slice(shape[axis] - after, None))] = value
     inner = tuple(slice(b, b + n) for n, (b, _) in zip(x.shape[1:-1], ends, strict=True))
     out[(slice(None), *inner)] = x
     return out

@@ -53,9 +53,9 @@ def bn(layer: BatchNorm, call: Call) -> Array:
     if call.train or not layer.track_running_stats:
         return _affine(_normalised(x, tuple(range(x.ndim - 1)), eps), call)
     scale, shift = scale_and_shift(layer, call.weights)
-    columns = (x.shape[-2], 1)  # repeated for a row of the map: sums run over long stretches of memory
-    out: Array = np.multiply(x, np.tile(scale, columns), out=call.spare)
-    out += np.tile(shift, columns)
+    row = x.shape[-2:]  # repeated for a row of the map: NumPy then works on long stretches of memory
+    out: Array = np.multiply(x, np.full(row, scale), out=call.spare)
+    out += np.full(row, shift)
     return out
 
 

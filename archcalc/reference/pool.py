@@ -19,6 +19,7 @@ from archcalc.layers.pool import (
     Subsample,
 )
 from archcalc.reference.kernel import Array, Call, each_axis, kernel, padded, pads, starts
+from archcalc.reference.memory import empty
 
 
 class Taps:
@@ -59,10 +60,16 @@ class Taps:
 
     def sum(self) -> Array:
         taps = iter(self)
-        total = next(taps).copy()
+        total = _copy(next(taps))
         for tap in taps:
             total += tap
         return total
+
+
+def _copy(tap: Array) -> Array:
+    out = empty(tap.shape, tap.dtype)
+    np.copyto(out, tap)
+    return out
 
 
 @kernel(MaxPool)
@@ -71,7 +78,7 @@ def maxpool(layer: MaxPool, call: Call) -> Array:
     taps = iter(
         Taps(call.x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, -np.inf)
     )
-    out = next(taps).copy()
+    out = _copy(next(taps))
     for tap in taps:
         np.maximum(out, tap, out=out)
     return out

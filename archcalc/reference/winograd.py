@@ -19,6 +19,7 @@ import numpy as np
 from msgspec import Struct
 
 from archcalc.reference.kernel import Array, padded
+from archcalc.reference.memory import empty
 
 BLOCK_BYTES = 1 << 20
 """Bytes of transformed tiles at a time: what stays in the second-level cache."""
@@ -68,11 +69,11 @@ def convolved(x: Array, filter: Filter, ends: Sequence[tuple[int, int]], bias: A
     down, across = -(-height // m), -(-width // m)  # tiles; the last ones may stick out over the map
     room = (m * down - height, m * across - width)
     x = padded(x, [(before, after + more) for (before, after), more in zip(ends, room, strict=True)])
-    out = np.empty((x.shape[0], height, width, out_channels), x.dtype)
+    out = empty((x.shape[0], height, width, out_channels), x.dtype)
     fitting = BLOCK_BYTES // (n * n * max(channels, out_channels) * x.itemsize)
     most = min(down, -(-max(fitting, LEAST_TILES) // across))
     size = across * max(n * (m * most + 2) * channels, n * n * most * max(channels, out_channels))
-    one, other = np.empty(size, x.dtype), np.empty(size, x.dtype)
+    one, other = empty((size,), x.dtype), empty((size,), x.dtype)
     for sample in range(x.shape[0]):
         for top in range(0, down, most):
             rows = min(most, down - top)

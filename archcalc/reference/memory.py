@@ -1,0 +1,90 @@
+"""Memory for tensors, used again: fresh pages take longer to get from the system than to fill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+SMALL = 1 << 16
+"""Bytes below which an array is not worth keeping: the allocator has them at hand."""
+
+WASTE = 4
+"""An array does not take memory more than so many times its size."""
+
+
+class Memory:
+    """Buffers that arrays live in. One is free once no tensor that is still needed lies in it.
+
+    It can be given to several runs, one after the other; it then holds what the largest of them needed.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[Array] = []
+        self._lent: dict[int, Array] = {}
+
+    def empty(self, shape: Collection[int], dtype: Any) -> Array:
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if size < SMALL:
+            return np.empty(tuple(shape), dtype)
+        fitting = [i for i, buffer in enumerate(self._free) if size <= buffer.nbytes <= WASTE * size]
+        if fitting:
+            buffer = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
+        else:
+            buffer = np.empty(size, np.uint8)
+        self._lent[id(buffer)] = buffer
+        array: Array = buffer[:size].view(dtype).reshape(shape)
+        return array
+
+    def reclaim(self, needed: Iterable[Array]) -> None:
+        """Take back every buffer in which none of these arrays lies."""
+        held = {id(owner(array)) for array in needed}
+        for key in [key for key in self._lent if key not in held]:
+            self._free.append(self._lent.pop(key))
+
+    def owns(self, array: Array) -> bool:
+        return id(owner(array)) in self._lent
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Let `empty` take from here; what is still needed at the end belongs to its arrays alone."""
+        token = _used.set(self)
+        try:
+            yield
+        finally:
+            _used.reset(token)
+            self._lent.clear()
+
+
+_used: ContextVar[Memory | None] = ContextVar("memory", default=None)
+
+
+def empty(shape: Collection[int], dtype: Any) -> Array:
+    """As `np.empty`, from the memory in use if there is one. Nothing may hold on to it but the result."""
+    memory = _used.get()
+    return np.empty(tuple(shape), dtype) if memory is None else memory.empty(shape, dtype)
+
+
+@contextmanager
+def ordinary() -> Iterator[None]:
+    """Let `empty` be `np.empty`, for a kernel with intermediate arrays too many to hold until its end."""
+    token = _used.set(None)
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
+def owner(array: Array) -> Any:
+    """What the memory of an array belongs to: at the end of its chain of bases, or the array itself."""
+    holder: Any = array
+    while getattr(holder, "base", None) is not None:
+        holder = holder.base
+    return holder
