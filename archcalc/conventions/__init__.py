@@ -15,7 +15,7 @@ from msgspec import Struct
 
 import archcalc.layers  # noqa: F401 - rules name kinds
 from archcalc.conventions.measures import Rule, part_text
-from archcalc.network import Network, Node
+from archcalc.network import Group, Network, Node
 from archcalc.source import error, near_miss
 
 UNITS = {
@@ -40,8 +40,8 @@ class Convention(Struct, frozen=True, eq=False):
 
     `unit` is what it counts, a key of `UNITS`; `calls_it` its own word, where that is another.
     `rules` are by layer kind, `input` among them; a kind without a rule is not counted. `containers` is
-    counted once more for each block that joins branches, as a tool does that lists modules such as
-    `Bottleneck` beside the layers in them. `value_bytes` are the bytes of a value where a tool takes
+    counted once more for each block that joins branches, here or elsewhere in the network, as a tool
+    does that lists modules such as `Bottleneck` beside the layers in them. `value_bytes` are the bytes of a value where a tool takes
     no notice of the dtype.
     """
 
@@ -59,6 +59,8 @@ class Convention(Struct, frozen=True, eq=False):
     value_bytes: int | None = None
     megabyte: int = 10**6
     """What the tool calls a megabyte; of bytes only."""
+    logits: bool = False
+    """Whether a softmax at the end is left out: PyTorch's models end before it, and the loss has it."""
 
     def rule(self, node: Node) -> Rule | None:
         return self.rules.get(node.layer.kind)
@@ -100,14 +102,13 @@ class Counter:
 
     def __init__(self, convention: Convention, network: Network) -> None:
         self.convention = convention
+        self._ends = {node.index for node in (*network.outputs.values(), *network.heads.values())}
         self._closing: dict[int, int] = {}
         """How many counted containers a node is the result of."""
         if convention.containers is not None:
+            joining = {group.kind for group in network.groups if _joins(network, group)} - {"group"}
             for group in network.groups:
-                members = network.nodes[group.start : group.stop]
-                prefix = group.name + "/"
-                joins = any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
-                if joins and group.kind != "group":
+                if group.kind in joining:
                     self._closing[group.output.index] = self._closing.get(group.output.index, 0) + 1
 
     def __call__(self, node: Node) -> int:
@@ -116,6 +117,8 @@ class Counter:
 
     def _summands(self, node: Node) -> list[tuple[str, int, str, int]]:
         convention = self.convention
+        if self._is_left_out(node):
+            return []
         label = "conv" if node.layer.family == "conv" else node.layer.kind
         found = []
         rule = convention.rule(node)
@@ -128,6 +131,9 @@ class Counter:
                 for times, m in convention.containers.parts
             ]
         return found
+
+    def _is_left_out(self, node: Node) -> bool:
+        return self.convention.logits and node.index in self._ends and node.layer.kind == "softmax"
 
     def parts(self, nodes: Sequence[Node]) -> list[Part]:
         """What the total of some nodes is made of, the largest summand first."""
@@ -143,9 +149,16 @@ class Counter:
         """How many layers of each kind the convention has no rule for."""
         missing: dict[str, int] = {}
         for node in nodes:
-            if not node.is_input and self.convention.rule(node) is None:
+            if not node.is_input and self.convention.rule(node) is None and not self._is_left_out(node):
                 missing[node.layer.kind] = missing.get(node.layer.kind, 0) + 1
         return missing
+
+
+def _joins(network: Network, group: Group) -> bool:
+    """Does a block join branches itself, not only in a block within it?"""
+    prefix = group.name + "/"
+    members = network.nodes[group.start : group.stop]
+    return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
 
 
 @cache

@@ -150,7 +150,7 @@ def expand(names: Iterable[str]) -> list[str]:
 
 CONVOLUTIONS = ("conv", "depthwise", "pointwise")
 """The kinds that are one `torch.nn.Conv2d`."""
-FREE = ("dropout", "drop_path", "reshape")
+FREE = ("dropout", "drop_path", "flatten", "reshape", "permute", "channel_shuffle")
 """What moves values or does nothing at inference."""
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu"),
