@@ -160,8 +160,9 @@ TRUE = [
     'argument(alexnet, "pool5", "stride") == 2',
     'argument(vgg16, "stage1/maxpool1", "stride") == 2',
     'argument(vgg16, "fc1", "bias") == true',
-    'argument("tiny.arch", "a/conv1", "padding") == 1',
+    'argument("tiny.arch", "a/conv1", "padding") + 1 == 2',
     'kinds(alexnet, "conv3") == ["conv", "relu"]',
+    'kinds(alexnet, "input") == []',
     'distinct([3, 1, 3, 2, 1]) == [3, 1, 2]',
     'number(vgg16, "conv") == 13',
     'number(vgg16, "fc") == 3',
@@ -314,6 +315,8 @@ def test_the_verdict_follows_from_the_statements(body, tmp_path):
     [
         ("claim = ['1 == 1', '3 == 4', '5 == 6']", 3),  # the first that fails
         ("claim = ['1 == 1', '3 ~ 3']", 1),
+        ("claim = ['1 == 1', '21 ~ 2e1']", 21),
+        ("claim = ['21 ~ 2e1', '3 == 4']", 3),
         ("claim = '3 == 4'\ncorrect = '7 / 2'", Fraction(7, 2)),
         ("claim = '3 == 4'\nrestored = '5 == 5'\nevidence = 'e'", 5),
         ("claim = '3 == 4'\nunder = '5 == 5'\nvariant = 'v'", 3),
@@ -443,6 +446,25 @@ def test_a_mistake_is_pointed_at(body, message, line, column, help, tmp_path):
     assert message in problem.message
     assert str(problem.span) == f"{path}:{line}:{column}"
     assert help in problem.help
+
+
+def test_a_statement_that_stands_in_another_one_has_its_own_place(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(one_claim("claim = [\n  '1 + 2 / 0 == 1',\n  '2 / 0 == 1',\n]", "exact"))
+    with pytest.raises(ArchError) as caught:
+        audit([path])
+    assert [str(problem.span) for problem in caught.value.diagnostics] == [f"{path}:11:12", f"{path}:12:8"]
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_a_verdict_has_a_reason_unless_the_figure_is_right(verdict, tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text(one_claim("claim = '1 == 1'", verdict).replace("because = 'b'\n", ""))
+    if verdict in ("exact", "rounds"):
+        assert audit([path]).findings[0].verdict == "exact"
+    else:
+        with pytest.raises(ArchError, match="needs `because"):
+            audit([path])
 
 
 def test_one_run_reports_every_mistake(run, tmp_path):
