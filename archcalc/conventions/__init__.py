@@ -41,8 +41,8 @@ class Convention(Struct, frozen=True, eq=False):
     `unit` is what it counts, a key of `UNITS`; `calls_it` its own word, where that is another.
     `rules` are by layer kind, `input` among them; a kind without a rule is not counted. `containers` is
     counted once more for each block that joins branches, here or elsewhere in the network, as a tool
-    does that lists modules such as `Bottleneck` beside the layers in them. `value_bytes` are the bytes of a value where a tool takes
-    no notice of the dtype.
+    does that lists modules such as `Bottleneck` beside the layers in them. `value_bytes` are the
+    bytes of a value where a tool takes no notice of the dtype.
     """
 
     name: str
