@@ -356,13 +356,18 @@ def test_memory_is_used_again_and_results_keep_theirs() -> None:
             for name, array in mine.items():
                 np.testing.assert_array_equal(array, theirs[name])
     np.testing.assert_array_equal(inputs, given)
+
+
+def test_memory_is_free_once_nothing_lies_in_it() -> None:
+    memory = Memory()
     first = memory.empty((16, 38, 38), np.float32)
-    assert not np.shares_memory(first, memory.empty((16, 38, 38), np.float32))
+    assert not np.shares_memory(first, memory.empty((16, 38, 36), np.float32))
     memory.reclaim([first[0].T])  # a view holds it
     assert memory.owns(first)
-    memory.reclaim([])
+    memory.reclaim([np.empty_like(first)])
     assert not memory.owns(first)
-    assert np.shares_memory(first, memory.empty((16, 38, 37), np.float32))
+    again = [memory.empty((16, 38, 37), np.float32) for _ in range(2)]
+    assert sum(np.shares_memory(first, array) for array in again) == 1
 
 
 # --- The command line -------------------------------------------------------------------------------
