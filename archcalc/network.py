@@ -131,6 +131,20 @@ class Network(Struct, eq=False):
             raise self._unknown(path)
         return found
 
+    def joining_blocks(self) -> list[Group]:
+        """The block calls that join branches, outer ones before inner ones: in PyTorch, modules of their own.
+
+        A block is one of them if any call of it joins tensors itself, not only in a block within it. What is
+        one chain of steps is not.
+        """
+        kinds = {group.kind for group in self.groups if self._joins(group)} - {"group"}
+        return [group for group in self.groups if group.kind in kinds]
+
+    def _joins(self, group: Group) -> bool:
+        prefix = group.name + "/"
+        members = self.nodes[group.start : group.stop]
+        return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
+
     def _unknown(self, path: str) -> Exception:
         paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
         return error(f"`{self.name}` has no node or block `{path}`", help=near_miss(path, paths))

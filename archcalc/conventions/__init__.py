@@ -15,7 +15,7 @@ from msgspec import Struct
 
 import archcalc.layers  # noqa: F401 - rules name kinds
 from archcalc.conventions.measures import Rule, part_text
-from archcalc.network import Group, Network, Node
+from archcalc.network import Network, Node
 from archcalc.source import error, near_miss
 
 UNITS = {
@@ -106,10 +106,8 @@ class Counter:
         self._closing: dict[int, int] = {}
         """How many counted containers a node is the result of."""
         if convention.containers is not None:
-            joining = {group.kind for group in network.groups if _joins(network, group)} - {"group"}
-            for group in network.groups:
-                if group.kind in joining:
-                    self._closing[group.output.index] = self._closing.get(group.output.index, 0) + 1
+            for group in network.joining_blocks():
+                self._closing[group.output.index] = self._closing.get(group.output.index, 0) + 1
 
     def __call__(self, node: Node) -> int:
         """What the convention counts of a node, for one sample."""
@@ -152,13 +150,6 @@ class Counter:
             if not node.is_input and self.convention.rule(node) is None and not self._is_left_out(node):
                 missing[node.layer.kind] = missing.get(node.layer.kind, 0) + 1
         return missing
-
-
-def _joins(network: Network, group: Group) -> bool:
-    """Does a block join branches itself, not only in a block within it?"""
-    prefix = group.name + "/"
-    members = network.nodes[group.start : group.stop]
-    return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
 
 
 @cache
