@@ -23,6 +23,7 @@ from archcalc import ArchError, __version__
 from archcalc.audit import papers
 from archcalc.audit.claims import FIELDS, VERDICTS, read_deck, shipped_files
 from archcalc.audit.functions import FUNCTIONS
+from archcalc.audit.measured import measurements
 from archcalc.audit.networks import Networks
 from archcalc.audit.run import audit
 from archcalc.audit.statement import state
@@ -288,13 +289,13 @@ VERDICT_CASES = {
     f"claim = {NO}\nrestored = {NO}\nevidence = 'e'\nunder = {YES}\nvariant = 'v'": "convention",
     "answer = '2 * 3'": "open",
     "outside = true": "outside",
+    "net = 'vgg16'\nquantity = 'top5_error'": "outside",
 }
 
 
 def one_claim(body: str, verdict: str) -> str:
-    return (
-        f"{HEAD}\n[x]\nplace = 'p'\nsays = 's'\nprinted = '1'\nbecause = 'b'\nverdict = '{verdict}'\n{body}\n"
-    )
+    always = "place = 'p'\nsays = 's'\nprinted = '1%'\nbecause = 'b'"
+    return f"{HEAD}\n[x]\n{always}\nverdict = '{verdict}'\n{body}\n"
 
 
 @pytest.mark.parametrize("body", VERDICT_CASES)
@@ -340,7 +341,11 @@ def test_the_stored_verdicts_are_the_computed_ones(path):
     }
 
 
-@pytest.mark.parametrize("path", [path for path, _ in shipped_files()], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path, _ in shipped_files() if path.stem != papers.PAPERS],
+    ids=lambda path: path.stem,
+)
 def test_no_claim_of_a_deck_is_left_out(path):
     deck = read_deck(path)
     number = path.stem.removeprefix("deck")
@@ -357,10 +362,22 @@ def test_every_cited_expectation_of_the_specs_is_a_claim():
     )
     written = Counter(found == "not " for found in line.findall(text))
     found = audit(decks=["papers", "programs"])
-    assert Counter(finding.verdict == "discrepant" for finding in found.findings) == written
+    cited = [finding for finding in found.findings if finding.span.source.name.endswith(".arch")]
+    assert Counter(finding.verdict == "discrepant" for finding in cited) == written
     assert found.disagreements == []
     ids = [finding.id for finding in found.findings]
     assert len(set(ids)) == len(ids)
+
+
+def test_claims_on_papers_and_the_specs_own_are_one_deck(run, tmp_path):
+    found = audit(decks=["programs", "papers"])
+    decks = [finding.deck for finding in found.findings]
+    assert decks == sorted(decks)  # each in one piece
+    claims = {claim.id for claim in read_deck(specs_folder() / "claims" / "papers.toml").claims}
+    assert claims < {finding.id for finding in found.findings if finding.deck == papers.PAPERS}
+    assert all(finding.deck not in papers.DECKS for finding in audit().rows())
+    (tmp_path / "mine.toml").write_text(CLAIMS.replace('"mine"', '"papers"'))
+    assert "M-4" in run("--claims mine.toml").out
 
 
 def test_a_paper_that_is_wrong_has_the_reason_of_its_expectation():
@@ -369,6 +386,20 @@ def test_a_paper_that_is_wrong_has_the_reason_of_its_expectation():
     # He et al. and Howard et al. print 15.3G of 15,470,264,320
     assert [(w.verdict, w.claimed, w.value) for w in wrong] == [("discrepant", "15.3G", 15_470_264_320)] * 2
     assert all("15.47G" in finding.explanation for finding in wrong)
+
+
+def test_measured_figures_by_network():
+    # Howard et al. 2017, Tables 6 and 7; the later ones of the authors' list of trained models
+    cited = {(one.net, one.id.split("/")[0]): one.value for one in measurements("top1")}
+    assert cited["mobilenet_v1_0_25_224", "mobilenet-v1"] == Fraction(506, 10)
+    assert cited["mobilenet_v1_0_25_224", "slim"] == Fraction(498, 10)
+    assert cited["mobilenet_v1_1_0_160", "mobilenet-v1"] == Fraction(672, 10)
+    (vgg16,) = measurements("top1", "vgg16")
+    assert (vgg16.id, vgg16.value) == ("mobilenet-v1/table-8/vgg16-top1", Fraction(715, 10))
+    # Zhang et al. 2017, ShuffleNet v2's authors, print errors
+    assert [float(one.value) for one in measurements("top1_error")] == [25.0, 27.4, 30.6, 38.9]
+    with pytest.raises(ArchError, match="nobody measures `top`"):
+        measurements("top")
 
 
 @pytest.mark.parametrize(
@@ -422,6 +453,12 @@ MISTAKES = [
     ('claim = "params(vgg16, \\"fc9\\") == 1"', "has no node or block `fc9`", 8, 1, ""),
     ("claim = 3", "`claim` is a statement or a list", 8, 1, "params(vgg16) ~ 138M"),
     ("claim = []", "`claim` is a statement or a list", 8, 1, ""),
+    ("quantity = 'top1'\nnet = 'vgg17'", "there is no network `vgg17`", 9, 8, "vgg16"),
+    ("quantity = 'top1'\nnet = 'vgg16?clases=3'", "no parameter `clases`", 9, 8, "did you mean `classes`?"),
+    ("quantity = 'top2'\nnet = 'vgg16'", "nobody measures `top2`", 8, 13, "`top1`"),
+    ("quantity = 'top1'", "`quantity` needs `net", 8, 1, ""),
+    ("claim = '1 == 1'\nnet = 'vgg16'", "`net` needs `quantity", 9, 1, ""),
+    ("quantity = 'top1'\nnet = 'vgg16'\nanswer = '1'", "`quantity` and `answer` exclude", 10, 1, ""),
     ("clam = '1 == 1'", "unknown key `clam`", 8, 1, "did you mean `claim`?"),
     ("", "the claim `x` states nothing", 3, 2, "outside = true"),
     ("outside = false", "`outside` is `true` or left out", 8, 1, ""),
@@ -439,7 +476,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("body", "message", "line", "column", "help"), MISTAKES, ids=lambda v: str(v)[:50])
 def test_a_mistake_is_pointed_at(body, message, line, column, help, tmp_path):
     path = tmp_path / "bad.toml"
-    path.write_text(f"{HEAD}[x]\nplace = 'p'\nsays = 's'\nprinted = '1'\nverdict = 'exact'\n{body}\n")
+    path.write_text(f"{HEAD}[x]\nplace = 'p'\nsays = 's'\nprinted = '1%'\nverdict = 'exact'\n{body}\n")
     with pytest.raises(ArchError) as caught:
         audit([path])
     problem = caught.value.diagnostics[0]
@@ -465,6 +502,18 @@ def test_a_verdict_has_a_reason_unless_the_figure_is_right(verdict, tmp_path):
     else:
         with pytest.raises(ArchError, match="needs `because"):
             audit([path])
+
+
+@pytest.mark.parametrize("printed", ["70.6", "106%", "about 70%", "-1%", "70,6%", "1e1%", "7²%", "100.5%"])
+def test_a_measured_figure_is_a_percentage(printed, tmp_path):
+    path = tmp_path / "bad.toml"
+    measured = "quantity = 'top1'\nnet = 'vgg16'\nverdict = 'outside'"
+    path.write_text(f"{HEAD}[x]\nplace = 'p'\nprinted = '{printed}'\n{measured}\n")
+    with pytest.raises(ArchError) as caught:
+        audit([path])
+    (problem,) = caught.value.diagnostics
+    assert problem.message == f"`{printed}` is no percentage"
+    assert str(problem.span) == f"{path}:5:12"
 
 
 def test_one_run_reports_every_mistake(run, tmp_path):
@@ -629,6 +678,12 @@ def test_the_claims_on_the_page_have_their_verdicts(tmp_path):
     found = audit([tmp_path / "mine.toml"])
     assert found.disagreements == []
     assert {finding.verdict for finding in found.findings} == set(VERDICTS) - {"exact"}
+
+
+def test_the_measured_figure_on_the_page_is_one_that_comes_along():
+    (text,) = blocks("toml-measured")
+    shipped = (specs_folder() / "claims" / "papers.toml").read_text()
+    assert "\n".join(line.partition(" #")[0].rstrip() for line in text.splitlines()) in shipped
 
 
 def test_the_statements_on_the_page_hold():

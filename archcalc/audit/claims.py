@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,32 @@ VERDICTS = {
 EXPLAINED = frozenset(VERDICTS) - {"exact", "rounds"}
 """The verdicts that need a reason."""
 
+MEASURED = {
+    "top1": "top-1 accuracy on ImageNet",
+    "top5": "top-5 accuracy on ImageNet",
+    "top1_error": "top-1 error on ImageNet",
+    "top5_error": "top-5 error on ImageNet",
+}
+"""What is measured with trained weights, in percent: cited, and never computed here."""
+
+_WHY_MEASURED = "Measured with trained weights."
+_PERCENT = re.compile(r"(100(?:\.0+)?|\d{1,2}(?:\.\d+)?)%")
+
 STATEMENTS = ("claim", "under", "restored")
 EXPRESSIONS = ("answer", "correct")
+PLACED = (*EXPRESSIONS, "net")
 REQUIRED = ("place", "says", "printed", "verdict")
-TEXTS = (*REQUIRED, "because", "variant", "evidence")
+TEXTS = (*REQUIRED, "because", "variant", "evidence", "quantity", "net")
+ALONE = ("outside", "quantity", "answer")
 FIELDS = (*TEXTS, *STATEMENTS, *EXPRESSIONS, "outside")
+PAIRS = (
+    ("under", "variant"),
+    ("variant", "under"),
+    ("restored", "evidence"),
+    ("quantity", "net"),
+    ("net", "quantity"),
+)
+"""A key, and the one that it needs."""
 HEAD = ("deck", "title")
 
 
@@ -42,8 +65,9 @@ class Claim(Struct, frozen=True, eq=False):
 
     `claim` is what it states, `under` the same under the named `variant`, `restored` what stood there
     before the text was damaged; each is a list of statements that must all hold. `answer` is an
-    expression where there is nothing to hold, `correct` one for the value to show. `verdict` is the one
-    expected, `because` its reason.
+    expression where there is nothing to hold, `correct` one for the value to show. `quantity` is what
+    was measured of `net`, if it is no claim on the network itself. `verdict` is the one expected,
+    `because` its reason.
     """
 
     id: str
@@ -62,6 +86,13 @@ class Claim(Struct, frozen=True, eq=False):
     answer: Text | None = None
     correct: Text | None = None
     outside: bool = False
+    quantity: str = ""
+    net: Text | None = None
+
+    @property
+    def measured(self) -> Fraction | None:
+        """The measured figure, in percent; `None` if nothing was measured."""
+        return Fraction(self.printed.removesuffix("%")) if self.quantity else None
 
     @property
     def explanation(self) -> str:
@@ -147,7 +178,10 @@ def _claim(table: Table, deck: str) -> Claim:
         if key in STATEMENTS:
             fields[key] = tuple(_texts(table, key))
         else:
-            fields[key] = table.text(key, value) if key in EXPRESSIONS else value
+            fields[key] = table.text(key, value) if key in PLACED else value
+    if "quantity" in fields:
+        fields.setdefault("says", f"{MEASURED[fields['quantity']]} of {fields['net'].text}")
+        fields.setdefault("because", _WHY_MEASURED)
     return Claim(table.name, deck, table.span, **fields)
 
 
@@ -169,7 +203,8 @@ def _mistakes(table: Table) -> list[Diagnostic]:
     values = table.values
     problems = [_unknown(table, key, FIELDS) for key in values if key not in FIELDS]
     what = f"the claim `{table.name}`"
-    problems += [_missing(table, key, what) for key in REQUIRED if key not in values]
+    implied = ("says",) if "quantity" in values else ()
+    problems += [_missing(table, key, what) for key in REQUIRED if key not in (*values, *implied)]
     wrong = [_wrong_text(table, key) for key in (*TEXTS, *EXPRESSIONS) if key in values]
     wrong += [_wrong_statements(table, key) for key in STATEMENTS if key in values]
     if not isinstance(values.get("outside", True), bool) or values.get("outside") is False:
@@ -189,22 +224,38 @@ def _combination(table: Table, what: str) -> list[Diagnostic]:
     """What is wrong with the fields of a claim taken together."""
     values = table.values
     problems = []
-    judged = [key for key in ("outside", "answer", "claim", "restored") if key in values]
+    judged = [key for key in (*ALONE, "claim", "restored") if key in values]
     if not judged:
         help = "add `claim`, `answer`, or `outside = true`"
         problems.append(Diagnostic(f"{what} states nothing", table.span, help=help))
-    if judged[:1] in (["outside"], ["answer"]):
+    elif judged[0] in ALONE:
         alone = judged[0]
-        for key in (*STATEMENTS, *EXPRESSIONS):
+        for key in (*STATEMENTS, *EXPRESSIONS, *ALONE):
             if key in values and key != alone:
                 message = f"`{alone}` and `{key}` exclude one another"
                 problems.append(Diagnostic(message, table.span_of(key), help="leave one of them out"))
-    for key, other in (("under", "variant"), ("variant", "under"), ("restored", "evidence")):
+    for key, other in PAIRS:
         if key in values and other not in values:
             problems.append(_missing(table, other, f"`{key}`", table.span_of(key)))
     explained = ("because", "evidence") if "restored" in values else ("because",)
+    if "quantity" in values:
+        return problems + _measurement(table)
     if values["verdict"] in EXPLAINED and not any(values.get(key) for key in explained):
         problems.append(_missing(table, "because", f"the verdict `{values['verdict']}`"))
+    return problems
+
+
+def _measurement(table: Table) -> list[Diagnostic]:
+    """What is wrong with a measured figure."""
+    quantity, printed = table.values["quantity"], table.values["printed"]
+    problems = []
+    if quantity not in MEASURED:
+        help = near_miss(quantity, MEASURED) or "measured: " + ", ".join(MEASURED)
+        span = table.text("quantity", quantity).span
+        problems.append(Diagnostic(f"nobody measures `{quantity}`", span, help=help))
+    if _PERCENT.fullmatch(printed) is None:
+        message = f"`{printed}` is no percentage"
+        problems.append(Diagnostic(message, table.text("printed", printed).span, help='write `"70.6%"`'))
     return problems
 
 

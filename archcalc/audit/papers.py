@@ -14,11 +14,10 @@ from archcalc.language.elaborate import elaborate
 from archcalc.language.syntax import Expect, Variant
 from archcalc.profile import analyze
 
-PAPERS, PROGRAMS = "papers", "programs"
-TITLES = {
-    PAPERS: "Figures that papers and their authors publish",
-    PROGRAMS: "Figures of other programs' builds",
-}
+PAPERS, PROGRAMS = DECKS = ("papers", "programs")
+"""The decks of these expectations."""
+TITLES = {PROGRAMS: "Figures of other programs' builds"}
+"""The titles of those that have no file: `specs/claims/papers.toml` has what else papers print."""
 
 _BUILD = re.compile(r"\b(built?|build) (in|of)\b|\bin PyTorch\b")
 _PROGRAM = re.compile(r"\b(torchvision|timm|keras|pretrainedmodels|slim, \w+\.py|osmr/imgclsmob)\b", re.I)

@@ -23,6 +23,8 @@ class Audit(Struct, frozen=True, eq=False):
 
     titles: dict[str, str]
     findings: tuple[Finding, ...]
+    on_request: tuple[str, ...] = ()
+    """The decks that are not listed unless they are asked for."""
 
     @property
     def disagreements(self) -> list[Finding]:
@@ -38,7 +40,7 @@ class Audit(Struct, frozen=True, eq=False):
         return counts
 
     def rows(self, decks: Sequence[str] = (), verdicts: Sequence[str] = ()) -> list[Finding]:
-        """The findings to list: those of the papers and programs only if their deck is asked for.
+        """The findings to list, of all decks or of some; some decks are listed only if they are named.
 
         Raises `ArchError` for a verdict that does not exist.
         """
@@ -46,7 +48,7 @@ class Audit(Struct, frozen=True, eq=False):
             if verdict not in VERDICTS:
                 help = near_miss(verdict, VERDICTS) or "verdicts: " + ", ".join(VERDICTS)
                 raise error(f"there is no verdict `{verdict}`", help=help)
-        chosen = [finding for finding in self.findings if decks or finding.deck not in papers.TITLES]
+        chosen = [finding for finding in self.findings if decks or finding.deck not in self.on_request]
         return [finding for finding in chosen if not verdicts or finding.verdict in verdicts]
 
 
@@ -73,10 +75,11 @@ def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progr
     wanted = {name: title for name, title in known.items() if not decks or name in decks}
     claims = [claim for deck in found if deck.name in wanted for claim in deck.claims]
     findings = _judged(claims, progress)
-    if wanted.keys() & papers.TITLES.keys() and not files:
-        cited = [finding for spec in progress(papers.specs(), "Papers") for finding in papers.findings(spec)]
-        findings += [finding for deck in papers.TITLES for finding in cited if finding.deck == deck]
-    return Audit(wanted, tuple(finding for finding in findings if finding.deck in wanted))
+    if wanted.keys() & {*papers.DECKS} and not files:
+        for spec in progress(papers.specs(), "Papers"):
+            findings += papers.findings(spec)
+    ordered = (finding for deck in wanted for finding in findings if finding.deck == deck)
+    return Audit(wanted, tuple(ordered), () if files else papers.DECKS)
 
 
 def find(id: str, files: Sequence[Path] = ()) -> Finding:
@@ -86,9 +89,9 @@ def find(id: str, files: Sequence[Path] = ()) -> Finding:
         return judge(claims[id], Networks())
     cited = {} if files else {each.id: each for spec in papers.specs() for each in papers.findings(spec)}
     if id not in cited:
-        net = id.partition("/")[0]
-        alike = [each for each in cited if each.partition("/")[0] == net]
-        raise error(f"there is no claim `{id}`", help=near_miss(id, alike or [*claims, *cited]))
+        known = [*claims, *cited]
+        alike = [each for each in known if each.partition("/")[0] == id.partition("/")[0]]
+        raise error(f"there is no claim `{id}`", help=near_miss(id, alike or known))
     return cited[id]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -15,6 +15,8 @@ from archcalc.checks import Number
 from archcalc.language.parser import parse_expression, parse_statement
 from archcalc.language.syntax import Expr, Figure, Literal, Ref
 from archcalc.source import ArchError, Source
+
+Found = TypeVar("Found")
 
 
 class Outcome(Struct, frozen=True, eq=False):
@@ -77,7 +79,12 @@ def answer(text: Text, networks: Networks) -> Outcome:
     return _placed(text, run)
 
 
-def _placed(text: Text, run: Callable[[Source], Outcome]) -> Outcome:
+def known(text: Text, networks: Networks) -> None:
+    """Raises `ArchError`, pointing into the file that has it, if a `NET` means no network."""
+    _placed(text, lambda source: networks.opened(source.text))
+
+
+def _placed(text: Text, run: Callable[[Source], Found]) -> Found:
     source = Source(text.span.source.name, text.text)
     try:
         return run(source)

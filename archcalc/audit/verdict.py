@@ -8,7 +8,7 @@ from typing import Any
 from archcalc.audit.claims import Claim
 from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
-from archcalc.audit.statement import Outcome, answer, state
+from archcalc.audit.statement import Outcome, answer, known, state
 from archcalc.audit.toml import Text
 from archcalc.source import ArchError, Diagnostic
 
@@ -22,7 +22,7 @@ def judge(claim: Claim, networks: Networks) -> Finding:
 
     def one(text: Text, evaluate: Any) -> Outcome | None:
         try:
-            found: Outcome = evaluate(text, networks)
+            found: Outcome | None = evaluate(text, networks)
         except ArchError as mistake:
             problems.extend(mistake.diagnostics)
             return None
@@ -32,6 +32,8 @@ def judge(claim: Claim, networks: Networks) -> Finding:
     shown = one(claim.correct, answer) if claim.correct is not None else None
     if claim.answer is not None:
         shown = one(claim.answer, answer)
+    if claim.net is not None:
+        one(claim.net, known)
     if problems:
         raise ArchError(problems)
     verdict = _verdict(claim, claims, under, restored)
@@ -58,7 +60,7 @@ def _verdict(
     claim: Claim, claims: Sequence[Outcome], under: Sequence[Outcome], restored: Sequence[Outcome]
 ) -> str:
     """The rules, in their order."""
-    if claim.outside:
+    if claim.outside or claim.quantity:
         return "outside"
     if claim.answer is not None:
         return "open"
