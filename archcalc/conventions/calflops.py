@@ -1,0 +1,147 @@
+"""calflops, a relative of DeepSpeed's profiler: its MACs, and its FLOPs."""
+
+import math
+
+from archcalc.conventions import Bug, Convention
+from archcalc.conventions.measures import (
+    AS_TORCHVISION,
+    BIAS,
+    CONVOLUTIONS,
+    FREE,
+    INPUTS,
+    MACS,
+    NOTHING,
+    OUTPUTS,
+    PADDED_INPUTS,
+    Measure,
+    each,
+    kernel_area,
+    scaled,
+)
+from archcalc.network import Node
+
+
+def _transposed(node: Node) -> int:
+    """The outputs of a group, divided by the groups once more and cut to a whole number."""
+    groups: int = node.layer.groups  # type: ignore[attr-defined]
+    channels, *places = node.facts.inputs[0]
+    return kernel_area(node) * channels * (node.shape[0] // groups // groups) * math.prod(places)
+
+
+def _transposed_bias(node: Node) -> int:
+    """It takes the places that come out for those of a convolution, and the channels of one group."""
+    groups: int = node.layer.groups  # type: ignore[attr-defined]
+    windows = node.facts.windows
+    if not BIAS.of(node):
+        return 0
+    assert isinstance(windows, tuple)
+    places = math.prod(
+        int((n + w.before + w.after - w.extent) // w.stride + 1)
+        for n, w in zip(node.facts.inputs[0][1:], windows, strict=True)
+    )
+    return places * (node.shape[0] // groups)
+
+
+def _batch_norm(node: Node) -> int:
+    fixed = node.layer.track_running_stats  # type: ignore[attr-defined]
+    return (_AT_INFERENCE if fixed else _WITH_STATISTICS).of(node)
+
+
+def _averaged(node: Node) -> int:
+    """The squares that a local response norm averages, with the channels of padding."""
+    size: int = node.layer.size  # type: ignore[attr-defined]
+    return (node.shape[0] + size - 1) * math.prod(node.shape[1:])
+
+
+def _upsample(node: Node) -> int:
+    size = node.layer.size  # type: ignore[attr-defined]
+    if size is None:
+        return INPUTS.of(node)
+    return math.prod(size) if isinstance(size, tuple) else int(size)
+
+
+_AT_INFERENCE = scaled(INPUTS, 2, 1)
+_WITH_STATISTICS = scaled(INPUTS, 5, 4)
+_TRANSPOSED = Measure("inputs·kernel·channels out/groups²", _transposed)
+
+_ACTIVATIONS = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softmax")
+_NORMS = ("layer_norm", "group_norm", "instance_norm")
+_POOLS = (
+    *("maxpool", "avgpool", "global_avgpool", "global_maxpool"),
+    *("adaptive_avgpool", "adaptive_maxpool"),
+)
+_SOURCE = "https://github.com/MrYxJ/calculate-flops.pytorch/blob/main/calflops/pytorch_ops.py"
+_MOVES = ("concat", "pad", "crop", "slice", *FREE)
+
+_TRANSPOSED_BUG = Bug(
+    ("conv_transpose",),
+    "divided by the groups twice: with as many groups as channels nothing is left",
+    "https://github.com/deepspeedai/DeepSpeed/pull/8323",
+)
+
+CONVENTIONS = (
+    Convention(
+        name="calflops",
+        title="calflops' MACs",
+        unit="MACs",
+        version="0.3.2",
+        source=_SOURCE,
+        rules=each([*CONVOLUTIONS, "fc"], MACS)
+        | each(["conv_transpose"], _TRANSPOSED)
+        | each([*_ACTIVATIONS, "bn", *_NORMS, "lrn", *_POOLS, "lppool", "upsample"], NOTHING)
+        | each(_MOVES, NOTHING),
+        notes=(
+            "biases are free, and so is all but convolutions and fully connected layers",
+            "padding is given in numbers: of `Conv2d(padding='same')` with an even kernel it loses a place",
+            AS_TORCHVISION,
+        ),
+        bugs=(_TRANSPOSED_BUG,),
+        logits=True,
+    ),
+    Convention(
+        name="calflops-flops",
+        title="calflops' FLOPs",
+        unit="FLOPs",
+        version="0.3.2",
+        source=_SOURCE,
+        rules=each(CONVOLUTIONS, 2 * MACS + BIAS)
+        | each(["fc"], 2 * MACS)
+        | each(["conv_transpose"], 2 * _TRANSPOSED + Measure("bias", _transposed_bias))
+        | each(["bn"], Measure(_AT_INFERENCE.text, _batch_norm))
+        | each(_NORMS, _WITH_STATISTICS)
+        | each(_ACTIVATIONS, INPUTS)
+        | each(_POOLS, PADDED_INPUTS)
+        | each(["lrn"], 3 * INPUTS + Measure("padded inputs", _averaged))
+        | each(["lppool"], INPUTS + 2 * OUTPUTS)
+        | each(["upsample"], Measure("inputs, or the places of a given size", _upsample))
+        | each(_MOVES, NOTHING),
+        notes=(
+            "a bias counts in a convolution, and not in a fully connected layer",
+            "a norm without scale and shift counts one less for each value, and a batch norm without "
+            "running statistics as the other norms",
+            "functions and methods count, operators do not: `torch.add(a, b)` counts, `a + b` does not",
+            "it fails on an upsampling with a factor for each axis",
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            _TRANSPOSED_BUG,
+            Bug(
+                ("conv_transpose",),
+                "the bias counts at the places of a convolution, and for one group",
+                "https://github.com/deepspeedai/DeepSpeed/pull/8323",
+            ),
+            Bug(("fc",), "the bias does not count", _SOURCE),
+            Bug(
+                ("upsample",),
+                "the factor is computed and then forgotten; of a given size the channels are",
+                "https://github.com/deepspeedai/DeepSpeed/pull/8394",
+            ),
+            Bug(
+                ("relu6",),
+                "counted as the function `relu6`, while the module `ReLU6` calls `hardtanh`",
+                _SOURCE,
+            ),
+        ),
+        logits=True,
+    ),
+)

@@ -1,0 +1,196 @@
+"""onnx-tool, of networks as PyTorch exports them: with batch norms folded into convolutions, and without."""
+
+import math
+
+from archcalc.conventions import Bug, Convention
+from archcalc.conventions.measures import (
+    BIAS,
+    CONVOLUTIONS,
+    FREE,
+    INPUTS,
+    MACS,
+    NOTHING,
+    OUTPUTS,
+    Measure,
+    Rule,
+    each,
+    kernel_area,
+)
+from archcalc.network import Node
+
+_MUL = _ADD = _COMPARE = 1
+_DIV, _EXP, _SQRT = 4, 32, 24
+_TANH = _EXP + 2 * _ADD + _DIV
+"""Its instructions of an operation."""
+
+
+def _source(node: Node) -> Node:
+    """What a batch norm, or several in a row, comes from."""
+    while node.kind == "bn":
+        (node,) = node.inputs
+    return node
+
+
+def _folds(node: Node) -> bool:
+    tracks: bool = node.layer.track_running_stats  # type: ignore[attr-defined]
+    return tracks and _source(node).kind in CONVOLUTIONS
+
+
+def _unfolded(node: Node) -> int:
+    return 0 if _folds(node) else OUTPUTS.of(node)
+
+
+def _bias_of_folded(node: Node) -> int:
+    """Of the first batch norm behind a convolution without a bias."""
+    (before,) = node.inputs
+    return OUTPUTS.of(node) if _folds(node) and before.kind != "bn" and not BIAS.of(before) else 0
+
+
+def _statistics(node: Node) -> int:
+    return 0 if node.layer.track_running_stats else OUTPUTS.of(node)  # type: ignore[attr-defined]
+
+
+def _window(node: Node) -> int:
+    """The kernel: its two sizes multiplied, but over one axis or three the first alone."""
+    windows = node.facts.windows
+    if node.kind.startswith("adaptive"):
+        sizes = [_widest(n, m) for n, m in zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)]
+    elif isinstance(windows, tuple):
+        sizes = [int(window.kernel_size) for window in windows]
+    else:
+        sizes = list(node.facts.inputs[0][1:])
+    return math.prod(sizes) if len(sizes) == 2 else sizes[0]
+
+
+def _widest(n: int, m: int) -> int:
+    """The widest of `m` adaptive windows over `n` values."""
+    return max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+
+
+def _adaptive_average(node: Node) -> int:
+    if max(node.shape[1:]) == 1:
+        return _GLOBAL_AVERAGE(node)
+    return _window(node) * OUTPUTS.of(node)
+
+
+def _normalized(node: Node) -> int:
+    """The values of a layer norm's input if its first axis, the channels, has one."""
+    return math.prod(node.shape[1:])
+
+
+def _local_response(node: Node) -> int:
+    size: int = node.layer.size  # type: ignore[attr-defined]
+    return (_DIV + _EXP + _ADD + size * _MUL) * OUTPUTS.of(node)
+
+
+def _transposed(node: Node) -> int:
+    """As of a convolution whose weights have inputs and outputs exchanged, at the places that come out."""
+    groups: int = node.layer.groups  # type: ignore[attr-defined]
+    return OUTPUTS.of(node) * (node.shape[0] // groups) * kernel_area(node)
+
+
+def _upsample(node: Node) -> int:
+    return 4 * OUTPUTS.of(node) if node.layer.mode == "bilinear" else 0  # type: ignore[attr-defined]
+
+
+def _joined(node: Node) -> int:
+    return (len(node.inputs) - 1) * OUTPUTS.of(node)
+
+
+_GLOBAL_AVERAGE: Rule = _ADD * INPUTS + _DIV * OUTPUTS
+_POOL = Measure("kernel·outputs", lambda node: _window(node) * OUTPUTS.of(node))
+_BATCH_NORM = _ADD + _SQRT + _DIV + _ADD + _MUL
+
+_RULES = (
+    each([*CONVOLUTIONS, "fc"], MACS + BIAS)
+    | each(["conv_transpose"], Measure("outputs·channels out/groups·kernel", _transposed) + BIAS)
+    | each(["relu", "abs", "layer_scale"], OUTPUTS)
+    | each(["relu6", "leaky_relu", "prelu"], 2 * OUTPUTS)
+    | each(["elu"], (_COMPARE + _EXP + _ADD + _MUL) * OUTPUTS)
+    | each(["gelu"], (_EXP + 2 * _MUL) * OUTPUTS)
+    | each(["sigmoid"], _EXP * OUTPUTS)
+    | each(["silu"], (_EXP + _MUL) * OUTPUTS)
+    | each(["hardsigmoid"], (_MUL + _ADD + 2 * _COMPARE) * OUTPUTS)
+    | each(["hardswish"], (2 * _MUL + _ADD + 2 * _COMPARE) * OUTPUTS)
+    | each(["tanh"], 2 * _TANH * OUTPUTS)
+    | each(["softmax"], (_EXP + _DIV) * OUTPUTS)
+    | each(["lrn"], Measure("(37 + size)·outputs", _local_response))
+    | each(["layer_norm"], 7 * INPUTS + (_ADD + _SQRT + _DIV) * Measure("output places", _normalized))
+    | each(["group_norm"], (7 + _MUL + _ADD) * OUTPUTS)
+    | each(["instance_norm"], 7 * OUTPUTS)
+    | each(["grn"], (_ADD + _SQRT) * INPUTS + 4 * OUTPUTS + Measure("6", lambda _: 6))
+    | each(["maxpool", "avgpool", "global_maxpool", "adaptive_maxpool"], _POOL)
+    | each(["global_avgpool"], _GLOBAL_AVERAGE)
+    | each(["adaptive_avgpool"], Measure("kernel·outputs", _adaptive_average))
+    | each(["lppool"], _EXP * INPUTS + _POOL + (5 + _EXP) * OUTPUTS)
+    | each(["upsample"], Measure("0 (4·outputs if bilinear)", _upsample))
+    | each(["add", "mul", "sub"], Measure("outputs", _joined))
+    | each(["concat", "pad", "crop", "slice", *FREE], NOTHING)
+)
+
+_SOURCE = "https://github.com/ThanatosShinji/onnx-tool/blob/main/onnx_tool/node.py"
+_NOTES = (
+    "instructions: a division counts 4, a root 24, an exponential 32",
+    "operators as PyTorch's TorchScript exporter writes them (`dynamo=False`); its newer one writes a global "
+    "average as a mean, which counts inputs alone, and may leave out biases that are zero",
+    "a local response norm is the operator LRN; PyTorch exports it as six others",
+    "it stops at an operator that it does not know, such as Selu",
+)
+_BUGS = (
+    Bug(
+        ("conv_transpose",),
+        "multiplied by the places that come out, and by the outputs of a group, not the inputs",
+        "https://github.com/ThanatosShinji/onnx-tool/issues/32",
+    ),
+    Bug(
+        ("bn",),
+        "a root and a division for each value, though both are known beforehand",
+        _SOURCE,
+    ),
+    Bug(("tanh",), "counts double", "https://github.com/ThanatosShinji/onnx-tool/issues/36"),
+    Bug(
+        ("maxpool", "avgpool", "global_maxpool"),
+        "over three axes the kernel's first size counts alone",
+        _SOURCE,
+    ),
+    Bug(("grn",), "the norms of all maps are taken to be one number", _SOURCE),
+)
+
+CONVENTIONS = (
+    Convention(
+        name="onnx-tool",
+        title="onnx-tool, batch norms folded into the convolutions before them",
+        unit="MACs",
+        version="1.0.1",
+        source=_SOURCE,
+        rules=_RULES
+        | each(
+            ["bn"],
+            _BATCH_NORM * Measure("outputs not folded", _unfolded)
+            + 5 * Measure("outputs of its own statistics", _statistics)
+            + Measure("bias of what is folded", _bias_of_folded),
+        ),
+        notes=(
+            "a batch norm behind a convolution becomes its bias, as in every export for inference; of a "
+            "convolution that others read as well it would stay",
+            *_NOTES,
+        ),
+        bugs=_BUGS,
+        logits=True,
+    ),
+    Convention(
+        name="onnx-tool-unfolded",
+        title="onnx-tool, batch norms as they are",
+        unit="MACs",
+        version="1.0.1",
+        source=_SOURCE,
+        rules=_RULES
+        | each(
+            ["bn"],
+            _BATCH_NORM * OUTPUTS + 5 * Measure("outputs of its own statistics", _statistics),
+        ),
+        notes=("batch norms stay in exports with `training=TrainingMode.PRESERVE`", *_NOTES),
+        bugs=_BUGS,
+        logits=True,
+    ),
+)

@@ -1,0 +1,163 @@
+"""torchscan, of the repository torch-scan: its MACs, and the FLOPs of its formulas."""
+
+import math
+
+from archcalc.conventions import Bug, Convention
+from archcalc.conventions.measures import (
+    ADDITIONS,
+    AS_TORCHVISION,
+    BIAS,
+    CHANNELS,
+    CONVOLUTIONS,
+    FREE,
+    INPUTS,
+    MACS,
+    NOTHING,
+    OUTPUTS,
+    Measure,
+    each,
+    kernel_area,
+    scaled,
+)
+from archcalc.network import Node
+
+
+def _axes(node: Node) -> int:
+    return len(node.shape) - 1
+
+
+def _window(node: Node) -> int:
+    """A kernel size that is one number counts as it is, not squared."""
+    size = node.layer.kernel_size  # type: ignore[attr-defined]
+    return math.prod(size) if isinstance(size, tuple) else int(size)
+
+
+def _adaptive_window(node: Node) -> int:
+    """Where the output's size does not divide the input's, a window is taken to be the remainder and one."""
+    sizes = zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)
+    return math.prod(n % m + 1 if n % m else n // m for n, m in sizes)
+
+
+def _maximum(node: Node) -> int:
+    return (_window(node) - 1) * OUTPUTS.of(node)
+
+
+def _mean(node: Node) -> int:
+    return (_window(node) - 1 + _axes(node)) * OUTPUTS.of(node)
+
+
+def _adaptive_maximum(node: Node) -> int:
+    return (_adaptive_window(node) - 1) * OUTPUTS.of(node)
+
+
+def _adaptive_mean(node: Node) -> int:
+    return (_adaptive_window(node) - 1 + _axes(node)) * OUTPUTS.of(node)
+
+
+def _transposed(node: Node) -> int:
+    """As of a convolution, at the places that come out."""
+    groups: int = node.layer.groups  # type: ignore[attr-defined]
+    return OUTPUTS.of(node) * (node.facts.inputs[0][0] // groups) * kernel_area(node)
+
+
+def _transposed_additions(node: Node) -> int:
+    return _transposed(node) - OUTPUTS.of(node) + BIAS.of(node)
+
+
+def _groups(node: Node) -> int:
+    """What a layer norm takes a mean of each."""
+    return 1 if node.layer.dim == "all" else math.prod(node.shape[1:])  # type: ignore[attr-defined]
+
+
+def _affine(node: Node) -> int:
+    return sum(weight.role == "norm" for weight in node.facts.weights) * INPUTS.of(node)
+
+
+def _dropped(node: Node) -> int:
+    return INPUTS.of(node) if node.layer.p else 0  # type: ignore[attr-defined]
+
+
+_AXES = Measure("axes", _axes)
+_TRANSPOSED = Measure("outputs·channels in/groups·kernel", _transposed)
+_POOLS = (
+    each(["maxpool"], Measure("(kernel - 1)·outputs", _maximum))
+    | each(["avgpool"], Measure("(kernel - 1 + axes)·outputs", _mean))
+    | each(["global_maxpool", "adaptive_maxpool"], Measure("(window - 1)·outputs", _adaptive_maximum))
+    | each(["global_avgpool", "adaptive_avgpool"], Measure("(window - 1 + axes)·outputs", _adaptive_mean))
+)
+_MOVES = each(["concat", "pad", "crop", "slice", *FREE], NOTHING)
+
+_SOURCE = "https://github.com/frgfm/torch-scan/blob/v0.2.0/torchscan/modules/"
+_BUGS = (
+    Bug(
+        ("maxpool", "avgpool"),
+        "a kernel size that is one number counts as it is, not squared: 2 comparisons for a 3x3 window",
+        _SOURCE + "macs.py",
+    ),
+    Bug(
+        ("conv_transpose",),
+        "multiplied by the places that come out, instead of those that come in",
+        _SOURCE + "macs.py",
+    ),
+    Bug(
+        ("adaptive_avgpool", "adaptive_maxpool"),
+        "where the output's size does not divide the input's, a window is the remainder and one",
+        _SOURCE + "_pooling.py",
+    ),
+)
+_ONLY_MODULES = "only modules count: operators and functions do not; it says which modules it does not know"
+
+CONVENTIONS = (
+    Convention(
+        name="torchscan",
+        title="torchscan's multiply-accumulations",
+        unit="MACs",
+        version="0.2.0",
+        source=_SOURCE + "macs.py",
+        rules=each([*CONVOLUTIONS, "fc"], MACS)
+        | each(["conv_transpose"], _TRANSPOSED + 4 * _AXES)
+        | each(["bn"], scaled(INPUTS, 2, 1))
+        | each(["relu", "relu6", "leaky_relu", "elu", "sigmoid", "tanh"], NOTHING)
+        | _POOLS
+        | _MOVES,
+        notes=(
+            "biases are free: they are where the accumulation begins",
+            "a batch norm without scale and shift counts 1·inputs",
+            "an operation of a pool counts as one",
+            _ONLY_MODULES,
+            AS_TORCHVISION,
+        ),
+        bugs=_BUGS,
+        logits=True,
+    ),
+    Convention(
+        name="torchscan-flops",
+        title="torchscan's forward FLOPs, by its formulas",
+        unit="FLOPs",
+        version="0.2.0",
+        source=_SOURCE + "flops.py",
+        rules=each([*CONVOLUTIONS, "fc"], MACS + ADDITIONS)
+        | each(["conv_transpose"], _TRANSPOSED + Measure("additions", _transposed_additions) + 8 * _AXES)
+        | each(["bn"], scaled(INPUTS, 4, 2) + 2 * CHANNELS)
+        | each(["layer_norm"], 6 * INPUTS + 2 * Measure("means", _groups) + Measure("affine", _affine))
+        | each(["relu"], INPUTS)
+        | each(["relu6"], 2 * INPUTS)
+        | each(["leaky_relu", "sigmoid"], 4 * INPUTS)
+        | each(["elu", "tanh"], 6 * INPUTS)
+        | _POOLS
+        | _MOVES
+        | each(["dropout"], Measure("inputs", _dropped)),
+        notes=(
+            "multiplications and additions by themselves, with one addition fewer for each output",
+            "a batch norm without scale and shift counts 2·inputs + 2·channels",
+            "beside these it prints the FLOPs of operators, which are those of torch-flop-counter",
+            _ONLY_MODULES,
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            *_BUGS,
+            Bug(("dropout",), "counts at inference, where it does nothing", _SOURCE + "flops.py"),
+        ),
+        logits=True,
+    ),
+)

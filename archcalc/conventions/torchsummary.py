@@ -1,0 +1,34 @@
+"""torchsummary, of the repository pytorch-summary: its memory."""
+
+from archcalc.conventions import Bug, Convention
+from archcalc.conventions.measures import AS_TORCHVISION, MODULES, OUTPUTS, each
+
+CONVENTIONS = (
+    Convention(
+        name="torchsummary",
+        title="torchsummary's forward/backward pass size",
+        unit="bytes",
+        version="1.5.1",
+        source="https://github.com/sksq96/pytorch-summary/blob/master/torchsummary/torchsummary.py",
+        rules=each(MODULES, 2 * OUTPUTS),
+        containers=2 * OUTPUTS,
+        notes=(
+            "the outputs of all modules that it lists, doubled for gradients, at inference too; a module "
+            "that is called several times is listed as often",
+            "blocks with branches, such as torchvision's Bottleneck, are modules: they are listed after "
+            "the layers in them; `Sequential` is not",
+            "the outputs of operators and functions are left out",
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            Bug(
+                ("relu", "relu6"),
+                "activations in place count as if they had memory of their own",
+                "https://github.com/sksq96/pytorch-summary/issues/163",
+            ),
+        ),
+        value_bytes=4,
+        megabyte=2**20,
+        logits=True,
+    ),
+)
