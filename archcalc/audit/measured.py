@@ -20,13 +20,15 @@ class Measurement(Struct, frozen=True):
     place: str
 
 
-def measurements(quantity: str, net: str = "") -> list[Measurement]:
+def measurements(quantity: str, net: str = "", table: str = "") -> list[Measurement]:
     """The cited figures of a quantity, `top1` for instance, in the order of the claims.
 
-    `net` keeps those of one network. Raises `ArchError` for a quantity that nobody measures.
+    `net` keeps those of one network, `table` those whose ids lie in it. Raises `ArchError` for a quantity that nobody measures.
 
     >>> [float(one.value) for one in measurements("top1", "vgg16")]
     [71.5]
+    >>> [float(one.value) for one in measurements("top1", table="efficientnet/table-2")][:2]
+    [77.1, 79.1]
     """
     if quantity not in MEASURED:
         help = near_miss(quantity, MEASURED) or "measured: " + ", ".join(MEASURED)
@@ -36,5 +38,5 @@ def measurements(quantity: str, net: str = "") -> list[Measurement]:
         for deck in read_decks(shipped_files())
         for claim in deck.claims
         if claim.quantity == quantity and claim.net is not None and claim.measured is not None
-        if net in ("", claim.net.text)
+        if net in ("", claim.net.text) and (not table or claim.id.startswith(f"{table}/"))
     ]
