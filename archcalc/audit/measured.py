@@ -23,7 +23,8 @@ class Measurement(Struct, frozen=True):
 def measurements(quantity: str, net: str = "", table: str = "") -> list[Measurement]:
     """The cited figures of a quantity, `top1` for instance, in the order of the claims.
 
-    `net` keeps those of one network, `table` those whose ids lie in it. Raises `ArchError` for a quantity that nobody measures.
+    `net` keeps those of one network, `table` those whose ids lie in it. Raises `ArchError` for a quantity
+    that nobody measures.
 
     >>> [float(one.value) for one in measurements("top1", "vgg16")]
     [71.5]
