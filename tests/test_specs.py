@@ -26,7 +26,7 @@ efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 
 efficientnet_b6 efficientnet_b7 convnext_tiny convnext_small convnext_base convnext_large convnext_xlarge
 convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny convnextv2_base
 convnextv2_large convnextv2_huge mlnn mlnn_lc mlnn_lc_ps mlp conv_stack inception_naive inception_reduced
-depthwise_separable standard_conv deconvnet unet lp_pooling
+depthwise_separable standard_conv deconvnet unet lp_pooling xception
 """.split()
 
 
