@@ -62,6 +62,7 @@ place = "slide 2"
 says = "VGG-16 has 138 million parameters, among its 16 layers with weights"
 printed = "138M, 16"
 claim = ['weighted_layers(vgg16) == 16', 'params(vgg16) ~ 138M']
+because = "A table does not show why a figure is right."
 verdict = "rounds"
 
 [M-3]
