@@ -1,7 +1,7 @@
 """archcalc's networks in PyTorch, as one would write them there, for tests against PyTorch and its tools.
 
 Layers are modules of `torch.nn`, joins are operators, and the rest are functions and plain tensor
-operations, as torchvision writes them. A module has the path of its node as its name.
+operations, as torchvision writes them. A module has the path of its node as its name, `:` for `/`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class InTorch(nn.Module):
             if node.kind not in STEPS:
                 raise NotImplementedError(f"{node.layer}: PyTorch has no such layer")
             owned, call = STEPS[node.kind](node)
-            name = (node.shares or node).name
+            name = (node.shares or node).name.replace("/", ":")
             if isinstance(owned, nn.Module):
                 if hasattr(owned, "inplace") and not isinstance(owned, nn.Dropout):
                     owned.inplace = inplace
@@ -61,7 +61,7 @@ class InTorch(nn.Module):
                     self.add_module(name, owned)
             elif node.shares is None:
                 for index, parameter in enumerate(owned or ()):
-                    self.register_parameter(f"{name}/{index}", parameter)
+                    self.register_parameter(f"{name}:{index}", parameter)
             count = len(owned) if isinstance(owned, list) else 0
             self.steps.append((node.index, name, count, call, [source.index for source in node.inputs]))
 
@@ -69,7 +69,7 @@ class InTorch(nn.Module):
         values: dict[int, Any] = dict(zip(self.inputs, given, strict=True))
         indices: dict[int, Tensor] = {}
         for index, name, count, call, sources in self.steps:
-            owned = [getattr(self, f"{name}/{i}") for i in range(count)] or self._modules.get(name)
+            owned = [getattr(self, f"{name}:{i}") for i in range(count)] or self._modules.get(name)
             if isinstance(owned, nn.MaxUnpool1d | nn.MaxUnpool2d | nn.MaxUnpool3d):
                 x, pool = sources
                 values[index] = call(owned, values[x], indices[pool])
@@ -211,6 +211,7 @@ def _layer_scale(node: Node) -> Step:
 def _window_pool(name: str) -> Callable[[Node], Step]:
     def step(node: Node) -> Step:
         arguments, call = _places(node)
+        arguments["kernel_size"] = node.layer.kernel_size  # type: ignore[attr-defined]
         if name == "AvgPool":
             del arguments["dilation"]
             arguments["count_include_pad"] = node.layer.count_include_pad  # type: ignore[attr-defined]

@@ -1,0 +1,58 @@
+"""fvcore's `FlopCountAnalysis`, which timm and detectron2 print."""
+
+from archcalc.conventions import Convention
+from archcalc.conventions.measures import (
+    AS_TORCHVISION,
+    CONVOLUTIONS,
+    FREE,
+    INPUTS,
+    MACS,
+    NOTHING,
+    OUTPUTS,
+    Measure,
+    each,
+    on_images,
+    scaled,
+)
+from archcalc.network import Node
+
+_AT_INFERENCE = scaled(INPUTS, 2, 1)
+_WITH_STATISTICS = scaled(INPUTS, 5, 4)
+"""Of a norm that computes its statistics; fvcore calls it a rough estimate."""
+
+
+def _batch_norm(node: Node) -> int:
+    fixed = node.layer.track_running_stats  # type: ignore[attr-defined]
+    return (_AT_INFERENCE if fixed else _WITH_STATISTICS).of(node)
+
+
+def _upsample(node: Node) -> int:
+    bilinear = node.layer.mode == "bilinear"  # type: ignore[attr-defined]
+    return (4 if bilinear else 1) * OUTPUTS.of(node)
+
+
+CONVENTIONS = (
+    Convention(
+        name="fvcore",
+        title="fvcore's FlopCountAnalysis, as in timm's tables",
+        unit="MACs",
+        calls_it="FLOPs",
+        version="0.1.5.post20221221",
+        source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/flop_count.py",
+        aliases=("timm",),
+        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS)
+        | each(["bn"], Measure(_AT_INFERENCE.text, _batch_norm))
+        | each(["layer_norm", "group_norm", "instance_norm"], _WITH_STATISTICS)
+        | each(["global_avgpool", "adaptive_avgpool"], on_images(INPUTS))
+        | each(["upsample"], on_images(Measure("outputs (4·outputs if bilinear)", _upsample)))
+        | each(["relu", "concat", "crop", "slice", *FREE], NOTHING),
+        notes=(
+            "a multiply-add counts as one; biases are free",
+            "a norm without scale and shift counts one less for each value, and a batch norm without "
+            "running statistics as the other norms",
+            "adaptive average pools and upsampling count over two spatial axes only",
+            "of what is not counted it warns: `unsupported operator`",
+            AS_TORCHVISION,
+        ),
+    ),
+)

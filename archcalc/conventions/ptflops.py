@@ -1,0 +1,92 @@
+"""ptflops, with either of its backends."""
+
+import math
+
+from archcalc.conventions import Bug, Convention
+from archcalc.conventions.measures import (
+    AS_TORCHVISION,
+    BIAS,
+    CONVOLUTIONS,
+    FREE,
+    INPUTS,
+    MACS,
+    NOTHING,
+    OUTPUTS,
+    PADDED_INPUTS,
+    Measure,
+    each,
+    scaled,
+)
+from archcalc.network import Node
+
+
+def _padded(node: Node) -> int:
+    """The squares that a local response norm averages, with the channels of padding."""
+    size: int = node.layer.size  # type: ignore[attr-defined]
+    channels = node.shape[0] + size - 1
+    return channels * math.prod(node.shape[1:])
+
+
+def _interpolated(node: Node) -> int:
+    """The values that it takes `interpolate` to give: a factor for each axis is cut to a whole number,
+    one for all of them is not."""
+    factor = node.layer.scale_factor  # type: ignore[attr-defined]
+    if factor is None:
+        return OUTPUTS.of(node)
+    factors = tuple(map(int, factor)) if isinstance(factor, tuple) else (factor,) * (len(node.shape) - 1)
+    return int(INPUTS.of(node) * math.prod(factors))
+
+
+_PADDED = Measure("padded inputs", _padded)
+_INTERPOLATED = Measure("outputs", _interpolated)
+
+_ACTIVATIONS = ("relu", "prelu", "elu", "gelu")
+_POOLS = (
+    *("maxpool", "avgpool", "global_avgpool", "global_maxpool"),
+    *("adaptive_avgpool", "adaptive_maxpool"),
+)
+_TWICE = (*_ACTIVATIONS, *_POOLS, "upsample")
+"""Kinds whose module is counted, and whose function, which the module calls, is counted again."""
+
+_FUNCTIONAL = "https://github.com/sovrasov/flops-counter.pytorch/issues/139"
+
+CONVENTIONS = (
+    Convention(
+        name="ptflops-pytorch",
+        title="ptflops with its PyTorch backend, the default",
+        unit="MACs",
+        version="0.7.5",
+        source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
+        aliases=("ptflops",),
+        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS + BIAS)
+        | each(["bn", "group_norm", "instance_norm"], scaled(INPUTS, 2, 1))
+        | each(["layer_norm", "leaky_relu", "relu6", "silu", "softmax"], INPUTS)
+        | each(_ACTIVATIONS, 2 * INPUTS)
+        | each(_POOLS, 2 * PADDED_INPUTS)
+        | each(["upsample"], OUTPUTS + _INTERPOLATED)
+        | each(["lrn"], 3 * INPUTS + _PADDED)
+        | each(["lppool"], INPUTS + 2 * OUTPUTS)
+        | each(FREE, NOTHING),
+        notes=(
+            "a batch, group or instance norm without scale and shift counts 1·inputs",
+            "functions count besides modules: `torch.add(a, b)` counts, `a + b` does not",
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            Bug(
+                _TWICE,
+                "the module is counted, and the function that it calls is counted again",
+                _FUNCTIONAL,
+            ),
+        ),
+    ),
+    Convention(
+        name="ptflops-aten",
+        title="ptflops with its ATen backend",
+        unit="MACs",
+        version="0.7.5",
+        source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/aten_ops.py",
+        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS + BIAS) | each(FREE, NOTHING),
+        notes=("multiply-adds of convolutions and matrix products, and their biases", AS_TORCHVISION),
+    ),
+)

@@ -1,0 +1,78 @@
+"""torchprofile: operators of a traced network."""
+
+import math
+
+from archcalc.conventions import Bug, Convention
+from archcalc.conventions.measures import (
+    AS_TORCHVISION,
+    CONVOLUTIONS,
+    FREE,
+    MACS,
+    NOTHING,
+    OUTPUTS,
+    Measure,
+    each,
+    kernel_area,
+    on_images,
+    scaled,
+)
+from archcalc.network import Node
+
+
+def _transposed(node: Node) -> int:
+    """It takes the weights to be those of a convolution if as many channels come out as come in."""
+    (channels, *_), (out_channels, *_) = node.facts.inputs[0], node.shape
+    groups = node.layer.groups  # type: ignore[attr-defined]
+    read = out_channels // groups if channels == out_channels else channels
+    return OUTPUTS.of(node) * read * kernel_area(node)
+
+
+def _products(node: Node) -> int:
+    """What each of the products has that join the tensors one by one."""
+    total, (shape, *others) = 0, node.facts.inputs
+    for other in others:
+        shape = tuple(map(max, shape, other))
+        total += math.prod(shape)
+    return total
+
+
+def _upsample(node: Node) -> int:
+    return 4 * OUTPUTS.of(node) if node.layer.mode == "bilinear" else 0  # type: ignore[attr-defined]
+
+
+_MEAN = Measure("1", lambda _: 1)
+
+CONVENTIONS = (
+    Convention(
+        name="torchprofile",
+        title="torchprofile",
+        unit="MACs",
+        version="0.1.0",
+        source="https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py",
+        rules=each([*CONVOLUTIONS, "fc"], MACS)
+        | each(["conv_transpose"], Measure("outputs·channels in·kernel", _transposed))
+        | each(["bn", "layer_norm", "group_norm", "instance_norm"], scaled(OUTPUTS, 1, 0))
+        | each(["avgpool", "global_avgpool", "adaptive_avgpool", "leaky_relu", "layer_scale"], OUTPUTS)
+        | each(["mul"], Measure("outputs", _products))
+        | each(["lrn", "lppool"], 3 * OUTPUTS)
+        | each(["grn"], 2 * OUTPUTS + _MEAN)
+        | each(["upsample"], on_images(Measure("0 (4·outputs if bilinear)", _upsample)))
+        | each(["relu", "relu6", "gelu", "silu", "sigmoid", "tanh", "abs", "softmax"], NOTHING)
+        | each(["maxpool", "global_maxpool", "adaptive_maxpool", "maxunpool"], NOTHING)
+        | each(["concat", "add", "sub", "crop", "slice", *FREE], NOTHING),
+        notes=(
+            "biases are free; a norm without scale and shift is",
+            "a tensor times a tensor or a number counts, whichever module it is in",
+            "linear upsampling counts over two spatial axes only",
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            Bug(
+                ("conv_transpose",),
+                "multiplied by the places that come out, instead of those that come in, and by all "
+                "channels that come in, not those of a group",
+                "https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py",
+            ),
+        ),
+    ),
+)

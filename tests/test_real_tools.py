@@ -1,0 +1,280 @@
+"""The tables of conventions against the tools themselves, wherever these can be imported.
+
+A tool is a row of `TOOLS`: how it is run on a PyTorch module. Each is run on single layers (the samples
+of `samples.py`, and more), on archcalc's networks in PyTorch, and on torchvision's own; its totals, and
+those of its layers where it tells them, must be what archcalc counts under its convention.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+from samples import SAMPLES, Sample, case, make
+from test_conventions_torch import TORCHVISION
+
+import archcalc
+from archcalc import NetworkBuilder
+from archcalc.network import Network
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+from torch_modules import inputs_of, to_torch  # noqa: E402
+
+Counts = tuple[int, dict[str, int]]
+"""A total, and the counts of modules by their names, as far as the tool tells them."""
+
+
+class Tool(NamedTuple):
+    """A convention, the package to import, and how to run it."""
+
+    convention: str
+    package: str
+    run: Callable[[nn.Module, tuple[Tensor, ...]], Counts]
+
+
+class AsOne(nn.Module):
+    """A module of several inputs, for tools that hand over one argument."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, given: tuple[Tensor, ...]) -> Any:
+        return self.module(*given)
+
+
+# --- How tools are run ------------------------------------------------------------------------------
+
+
+def flop_counter(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(*inputs)
+    prefix = type(module).__name__ + "."
+    found = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    layers = {name.removeprefix(prefix): n for name, n in found.items() if name.startswith(prefix)}
+    return counter.get_total_flops(), layers
+
+
+def halved(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    """torchvision's own counter is part of its tests: PyTorch's grew out of it, and counts double."""
+    total, layers = flop_counter(module, inputs)
+    return total // 2, {name: n // 2 for name, n in layers.items()}
+
+
+def fvcore(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    from fvcore.nn import FlopCountAnalysis
+
+    analysis = FlopCountAnalysis(module, inputs)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    layers = {name: int(n) for name, n in analysis.by_module().items() if name}
+    return int(analysis.total()), layers
+
+
+def ptflops(backend: str) -> Callable[[nn.Module, tuple[Tensor, ...]], Counts]:
+    def run(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+        from ptflops import get_model_complexity_info
+
+        whole = module if len(inputs) == 1 else AsOne(module)
+        total, _ = get_model_complexity_info(
+            whole,
+            tuple(inputs[0].shape[1:]),
+            print_per_layer_stat=False,
+            as_strings=False,
+            input_constructor=lambda _: inputs[0] if len(inputs) == 1 else {"given": inputs},
+            backend=backend,
+        )
+        return total, {}
+
+    return run
+
+
+def thop(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    from thop import profile
+
+    total, _, layers = profile(module, inputs, verbose=False, ret_layer_info=True)
+    return int(total), {name: int(found[0]) for name, found in layers.items()}
+
+
+def torchinfo(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    from torchinfo import summary
+
+    found = summary(module, input_data=inputs, verbose=0)
+    layers = {info.var_name: info.macs for info in found.summary_list if info.is_leaf_layer}
+    return found.total_mult_adds, layers
+
+
+def torchinfo_memory(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    from torchinfo import summary
+
+    found = summary(module, input_data=inputs, verbose=0)
+    layers = {
+        info.var_name: 2 * info.output_bytes if info.num_params else 0
+        for info in found.summary_list
+        if info.is_leaf_layer
+    }
+    return found.total_output_bytes, layers
+
+
+def torchprofile(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    from torchprofile import profile_macs
+
+    return profile_macs(module, inputs), {}
+
+
+TOOLS = [
+    Tool("torch-flop-counter", "torch", flop_counter),
+    Tool("torchvision", "torch", halved),
+    Tool("fvcore", "fvcore", fvcore),
+    Tool("ptflops-pytorch", "ptflops", ptflops("pytorch")),
+    Tool("ptflops-aten", "ptflops", ptflops("aten")),
+    Tool("thop", "thop", thop),
+    Tool("torchinfo", "torchinfo", torchinfo),
+    Tool("torchinfo-memory", "torchinfo", torchinfo_memory),
+    Tool("torchprofile", "torchprofile", torchprofile),
+]
+
+
+@pytest.fixture(scope="module", params=TOOLS, ids=[tool.convention for tool in TOOLS])
+def tool(request: pytest.FixtureRequest) -> Tool:
+    found: Tool = request.param
+    if found.package != "torch":
+        torchvision_or_none()  # some of the tools import it
+    pytest.importorskip(found.package)
+    return found
+
+
+@cache
+def torchvision_or_none() -> Any:
+    """torchvision, if it is there; also where its compiled operators, which no network here needs, do not
+    load because PyTorch was built otherwise: it stumbles over what it registers for them."""
+    try:
+        import torchvision
+    except ImportError:
+        return None
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[name]
+        sys.modules["torchvision._meta_registrations"] = ModuleType("_meta_registrations")
+        import torchvision
+    return torchvision
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+# --- What they are run on ---------------------------------------------------------------------------
+
+IMAGE = (3, 20, 26)
+MORE = [
+    case(make("conv", 8, (4, 5), (1, 2), (2, 1), (3, 2), bias=False), IMAGE, (8, 15, 10), ""),
+    case(make("conv", 6, (4, 5), (1, 2), (2, 1), groups=3), IMAGE, (6, 21, 12), ""),
+    case(make("depthwise", (4, 5), (1, 2), (2, 1), multiplier=2), IMAGE, (6, 21, 12), ""),
+    case(make("conv_transpose", 6, (4, 5), (1, 2), groups=2), (4, 20, 26), (6, 23, 55), ""),
+    case(make("conv_transpose", 4, (4, 5), (1, 2), groups=2, bias=False), (4, 20, 26), (4, 23, 55), ""),
+    case(make("conv_transpose", 8, 2, 2), (4, 6), (8, 12), ""),
+    case(make("bn", affine=False), IMAGE, IMAGE, ""),
+    case(make("bn", affine=False, track_running_stats=False), IMAGE, IMAGE, ""),
+    case(make("bn"), (7,), (7,), ""),
+    case(make("lrn", 5), (16, 7, 8), (16, 7, 8), ""),
+    case(make("lrn", 4), (16, 9), (16, 9), ""),
+    case(make("avgpool", 3, 2, 1), (4, 11), (4, 6), ""),
+    case(make("adaptive_avgpool", (3, 7)), IMAGE, (3, 3, 7), ""),
+    case(make("adaptive_avgpool", 3), (4, 11), (4, 3), ""),
+    case(make("adaptive_avgpool", 3), (2, 5, 6, 7), (2, 3, 3, 3), ""),
+    case(make("adaptive_maxpool", (3, 7)), IMAGE, (3, 3, 7), ""),
+    case(make("upsample", 9, mode="bilinear"), IMAGE, (3, 9, 9), ""),
+    case(make("upsample", scale_factor=2, mode="bilinear"), (2, 5, 6, 7), (2, 10, 12, 14), ""),
+    case(make("upsample", scale_factor=2), (4, 11), (4, 22), ""),
+    case(make("mul"), (IMAGE, IMAGE), IMAGE, ""),
+]
+
+NETWORKS = (
+    "vgg16 alexnet_owt resnet50 resnet50_v1_5 mobilenet_v1 mobilenet_v2 densenet121 googlenet_torchvision "
+    "squeezenet1_0_torchvision se_resnet50 shufflenet_v2_x1_0 mobilenet_v3_small efficientnet_b0 "
+    "convnext_tiny convnextv2_atto lp_pooling deconvnet"
+).split()
+
+
+def alone(sample: Sample) -> Network:
+    """The network of one layer, and of a dropout, since some tools take a module without modules for a
+    layer; at inference it is nothing to any of them."""
+    build = NetworkBuilder("alone")
+    inputs = [build.input(shape, f"input{i}") for i, shape in enumerate(sample.inputs)]
+    return build.finish(build.add(make("dropout"), build.add(sample.layer, *inputs)))
+
+
+def run(tool: Tool, module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    with quietly():
+        return tool.run(module, inputs)
+
+
+def made(build: Callable[[], nn.Module]) -> nn.Module:
+    """A module whose weights are zeros: drawing them would take longer than running it."""
+    with torch.device("meta"), quietly():
+        module = build()
+    module.to_empty(device="cpu")
+    with torch.no_grad():
+        for values in (*module.parameters(), *module.buffers()):
+            values.zero_()
+    return module.eval()
+
+
+@pytest.mark.parametrize("sample", [*SAMPLES, *MORE], ids=str)
+def test_single_layers(tool: Tool, sample: Sample) -> None:
+    if sample.kind == "maxunpool":
+        pytest.skip("needs the pool that it undoes; see the networks")
+    network = alone(sample)
+    assert network.outputs["output"].shape == sample.output
+    try:
+        module = made(lambda: to_torch(network))
+    except NotImplementedError as problem:
+        pytest.skip(str(problem))
+    total, _ = run(tool, module, inputs_of(network))
+    assert archcalc.analyze(network, convention=tool.convention).count == total
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(tool: Tool, name: str) -> None:
+    network = archcalc.load(name)
+    total, found = run(tool, made(lambda: to_torch(network)), inputs_of(network))
+    layers = {name.replace(":", "/"): count for name, count in found.items()}
+    profile = archcalc.analyze(network, convention=tool.convention)
+    counted = {layer.name: layer.counts.count for layer in profile.layers if layer.name in layers}
+    assert counted == {name: count for name, count in layers.items() if name in counted}
+    assert profile.count == total
+
+
+@pytest.mark.parametrize(("spec", "theirs"), TORCHVISION.items())
+def test_torchvision_own_networks(tool: Tool, spec: str, theirs: Any) -> None:
+    """torchvision's networks differ from the papers' in a few layers, which `TORCHVISION` names."""
+    torchvision = torchvision_or_none()
+    if torchvision is None:
+        pytest.skip("no torchvision")
+    module = made(lambda: getattr(torchvision.models, theirs.name)(**theirs.arguments))
+    total, _ = run(tool, module, (torch.rand(1, 3, 224, 224),))
+    assert theirs.count(tool.convention) == total
+
+
+@pytest.mark.parametrize(("spec", "theirs"), TORCHVISION.items())
+def test_torchvision_prints(spec: str, theirs: Any) -> None:
+    torchvision = torchvision_or_none()
+    if torchvision is None:
+        pytest.skip("no torchvision")
+    weights = torchvision.models.get_model_weights(theirs.name).DEFAULT
+    count = archcalc.analyze(archcalc.load(spec), convention="torchvision").count
+    assert round(count / 10**9, 3) == weights.meta["_ops"]
