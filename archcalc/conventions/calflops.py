@@ -84,6 +84,7 @@ CONVENTIONS = (
         name="calflops",
         title="calflops' MACs",
         unit="MACs",
+        logits=True,
         version="0.3.2",
         source=_SOURCE,
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -96,12 +97,12 @@ CONVENTIONS = (
             AS_TORCHVISION,
         ),
         bugs=(_TRANSPOSED_BUG,),
-        logits=True,
     ),
     Convention(
         name="calflops-flops",
         title="calflops' FLOPs",
         unit="FLOPs",
+        logits=True,
         version="0.3.2",
         source=_SOURCE,
         rules=each(CONVOLUTIONS, 2 * MACS + BIAS)
@@ -142,6 +143,5 @@ CONVENTIONS = (
                 _SOURCE,
             ),
         ),
-        logits=True,
     ),
 )

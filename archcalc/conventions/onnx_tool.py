@@ -161,6 +161,7 @@ CONVENTIONS = (
         name="onnx-tool",
         title="onnx-tool, batch norms folded into the convolutions before them",
         unit="MACs",
+        logits=True,
         version="1.0.1",
         source=_SOURCE,
         rules=_RULES
@@ -176,12 +177,12 @@ CONVENTIONS = (
             *_NOTES,
         ),
         bugs=_BUGS,
-        logits=True,
     ),
     Convention(
         name="onnx-tool-unfolded",
         title="onnx-tool, batch norms as they are",
         unit="MACs",
+        logits=True,
         version="1.0.1",
         source=_SOURCE,
         rules=_RULES
@@ -191,6 +192,5 @@ CONVENTIONS = (
         ),
         notes=("batch norms stay in exports with `training=TrainingMode.PRESERVE`", *_NOTES),
         bugs=_BUGS,
-        logits=True,
     ),
 )

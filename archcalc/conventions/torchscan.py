@@ -112,6 +112,7 @@ CONVENTIONS = (
         name="torchscan",
         title="torchscan's multiply-accumulations",
         unit="MACs",
+        logits=True,
         version="0.2.0",
         source=_SOURCE + "macs.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -128,12 +129,12 @@ CONVENTIONS = (
             AS_TORCHVISION,
         ),
         bugs=_BUGS,
-        logits=True,
     ),
     Convention(
         name="torchscan-flops",
         title="torchscan's forward FLOPs, by its formulas",
         unit="FLOPs",
+        logits=True,
         version="0.2.0",
         source=_SOURCE + "flops.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS + ADDITIONS)
@@ -158,6 +159,5 @@ CONVENTIONS = (
             *_BUGS,
             Bug(("dropout",), "counts at inference, where it does nothing", _SOURCE + "flops.py"),
         ),
-        logits=True,
     ),
 )

@@ -8,6 +8,7 @@ CONVENTIONS = (
         name="torchsummary",
         title="torchsummary's forward/backward pass size",
         unit="bytes",
+        logits=True,
         version="1.5.1",
         source="https://github.com/sksq96/pytorch-summary/blob/master/torchsummary/torchsummary.py",
         rules=each(MODULES, 2 * OUTPUTS),
@@ -29,6 +30,5 @@ CONVENTIONS = (
         ),
         value_bytes=4,
         megabyte=2**20,
-        logits=True,
     ),
 )
