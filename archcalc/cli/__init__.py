@@ -15,10 +15,12 @@ from archcalc.cli.conventions import conventions
 from archcalc.cli.explain import explain
 from archcalc.cli.list import list_networks
 from archcalc.cli.lock import lock
+from archcalc.cli.plots import plots
 from archcalc.cli.reconcile import reconcile
 from archcalc.cli.report import report
 from archcalc.cli.run import run
 from archcalc.cli.spec import spec
+from archcalc.cli.tables import tables
 from archcalc.cli.verify import verify
 from archcalc.source import ArchError
 
@@ -41,6 +43,8 @@ app.command("run")(run)
 app.command("verify")(verify)
 app.command("check")(check)
 app.command("audit")(audit)
+app.command("plots")(plots)
+app.command("tables")(tables)
 app.command("lock")(lock)
 
 

@@ -1,0 +1,68 @@
+"""`archcalc tables`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import Format, progress
+
+
+def complete_table(incomplete: str) -> list[str]:
+    from archcalc.tables.layout import layouts
+
+    return [layout.name for layout in layouts() if layout.name.startswith(incomplete)]
+
+
+def tables(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A table by its name (`vgg16-memory`) or number (`T4`; `T12` is all from T12.1 on).",
+            show_default=False,
+            autocompletion=complete_table,
+        ),
+    ] = "",
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+) -> None:
+    """List the tables of the lecture decks, or show one with archcalc's figures where they differ.
+
+    `archcalc tables`
+
+    `archcalc tables vgg16-memory`
+
+    `archcalc tables T7`
+
+    `archcalc tables T10 --format csv -o mobilenet.csv`
+    """
+    import io
+
+    from archcalc import output as out
+    from archcalc.report import tables_documents as documents
+    from archcalc.tables.layout import layouts
+    from archcalc.tables.table import tables as evaluated
+
+    found = evaluated(name, progress) if name else []
+    known = layouts() if not name else []
+    if format is Format.json:
+        out.write(documents.to_json(found) if name else documents.list_to_json(known), output)
+    elif format is Format.csv:
+        out.write("\n".join(map(documents.to_csv, found)) or documents.list_to_csv(known), output)
+    elif format is Format.markdown:
+        out.write("\n".join(map(documents.to_markdown, found)) or documents.list_to_markdown(known), output)
+    else:
+        from archcalc.report import tables as report
+
+        stream = io.StringIO()
+        colour = output is None and out.colour()
+        if name:
+            report.render(found, out.width(), stream, colour)
+        else:
+            report.render_list(known, out.width(), stream, colour)
+        out.write(stream.getvalue(), output)

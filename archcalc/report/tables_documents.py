@@ -1,0 +1,195 @@
+"""Published tables for documents and programs: Markdown, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import archcalc
+from archcalc.report import tables_words as words
+from archcalc.report.audit import escaped
+from archcalc.report.audit_words import cell, plain, reason
+from archcalc.report.numbers import grouped
+from archcalc.tables.layout import Layout
+from archcalc.tables.table import Entry, Section, Table
+
+SCHEMA = 1
+
+
+# --- Markdown ---------------------------------------------------------------------------------------
+
+
+def to_markdown(table: Table, level: int = 2) -> str:
+    """A table with a heading of some level; what differs stands in bold behind what is printed."""
+    layout = table.layout
+    lines = [f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}", ""]
+    for section in table.sections:
+        part = section.part
+        lines += [escaped(f"{part.title} ({part.place})" if part.title else part.place), ""]
+        lines += [*_markdown_grid(section), ""]
+        lines += [f"- {escaped(words.below(finding, part.axes))}" for finding in section.below]
+        lines += [""] if section.below else []
+        lines += [escaped(part.note), ""] if part.note else []
+    lines += [f"{escaped(words.summary(table))}; {words.UNSIGNED}.", ""]
+    lines += [f"- {escaped(text)}" for _, text in words.legend(table)]
+    lines += ["", *(_markdown_reason(one) for one in words.reasons(table))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_grid(section: Section) -> list[str]:
+    columns = section.part.columns
+    lines = [_markdown_row(map(escaped, columns)), "|" + " --- |" * len(columns)]
+    for row in section.rows:
+        cells = [_markdown_cell(entry, section.part.axes) for entry in row]
+        lines.append(_markdown_row(cells + [""] * (len(columns) - len(cells))))
+    if section.sums:
+        sums = [section.sums.get(column) for column in columns]
+        total = [f"**{words.COMPUTED} {grouped(sum)}**" if sum is not None else "" for sum in sums]
+        total[total.index("")] = words.TOTAL
+        lines.append(_markdown_row(total))
+    return lines
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown_cell(entry: Entry, order: str) -> str:
+    text = "<br>".join(escaped(line) for line in words.printed(entry).split("\n"))
+    mark = words.mark(entry, order)
+    return " ".join(filter(None, (text, f"**{escaped(mark)}**" if mark else "")))
+
+
+def _markdown_reason(one: words.Reason) -> str:
+    cells = "; ".join(map(escaped, one.cells))
+    return f"- {words.SIGNS[one.verdict]} {cells}: {escaped(one.text)}"
+
+
+def list_to_markdown(layouts: Sequence[Layout]) -> str:
+    """The list of tables."""
+    lines = [_markdown_row(("Table", "Name", "What it is", "Decks")), "|" + " --- |" * 4]
+    for layout in layouts:
+        cells = (layout.number, layout.name, layout.title, " ".join(layout.decks))
+        lines.append(_markdown_row(map(escaped, cells)))
+    return "\n".join(lines) + "\n"
+
+
+# --- CSV --------------------------------------------------------------------------------------------
+
+
+def to_csv(table: Table) -> str:
+    """The table in its own layout; a column with figures is followed by their values and verdicts.
+
+    A table of several parts has them below one another, a blank line between.
+    """
+    return "\n".join(_csv_part(section) for section in table.sections)
+
+
+def _csv_part(section: Section) -> str:
+    part = section.part
+    figures = [
+        any(column < len(row) and row[column].finding is not None for row in section.rows)
+        for column in range(len(part.columns))
+    ]
+    header: list[str] = []
+    for name, has_figures in zip(part.columns, figures, strict=True):
+        header += [name, f"{name} computed", f"{name} verdict"] if has_figures else [name]
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    for row in section.rows:
+        cells: list[str] = []
+        for entry, has_figures in zip(row, figures, strict=False):
+            cells += _csv_cells(entry) if has_figures else [_csv_text(entry.text)]
+        writer.writerow(cells + [""] * (len(header) - len(cells)))
+    return stream.getvalue()
+
+
+def _csv_cells(entry: Entry) -> list[str]:
+    finding = entry.finding
+    if finding is None:
+        return [_csv_text(entry.text), "", ""]
+    is_size = finding.shown is not None and finding.shown.is_size
+    return [_csv_text(entry.text), cell(finding.value, is_size), finding.verdict]
+
+
+def _csv_text(text: str) -> str:
+    return text.replace("\n", "; ")
+
+
+def list_to_csv(layouts: Sequence[Layout]) -> str:
+    """The list of tables."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("number", "name", "title", "decks", "places"))
+    for layout in layouts:
+        places = "; ".join(layout.places)
+        writer.writerow((layout.number, layout.name, layout.title, " ".join(layout.decks), places))
+    return stream.getvalue()
+
+
+# --- JSON -------------------------------------------------------------------------------------------
+
+
+def to_json(tables: Sequence[Table]) -> str:
+    """Tables with all there is to say of each cell; `tables_schema.json` beside this file describes it."""
+    return _document([{**_head(table.layout), **_body(table)} for table in tables])
+
+
+def list_to_json(layouts: Sequence[Layout]) -> str:
+    """The list of tables, as `to_json` without what is computed."""
+    return _document(list(map(_head, layouts)))
+
+
+def _document(tables: list[dict[str, Any]]) -> str:
+    import msgspec
+
+    document = {"schema": SCHEMA, "archcalc": archcalc.__version__, "tables": tables}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _head(layout: Layout) -> dict[str, Any]:
+    return {
+        "name": layout.name,
+        "number": layout.number,
+        "title": layout.title,
+        "decks": list(layout.decks),
+        "places": layout.places,
+    }
+
+
+def _body(table: Table) -> dict[str, Any]:
+    return {"verdicts": table.verdicts, "parts": list(map(_part, table.sections))}
+
+
+def _part(section: Section) -> dict[str, Any]:
+    part = section.part
+    return {
+        "title": part.title,
+        "place": part.place,
+        "columns": list(part.columns),
+        "rows": [[_cell(entry, part.axes) for entry in row] for row in section.rows],
+        "sums": section.sums,
+        "below": [
+            {"says": finding.says, **_cell(Entry(finding.claimed, finding), part.axes)}
+            for finding in section.below
+        ],
+    }
+
+
+def _cell(entry: Entry, order: str) -> dict[str, Any]:
+    finding = entry.finding
+    if finding is None:
+        return {"printed": entry.text}
+    return {
+        "printed": entry.text,
+        "value": plain(finding.value),
+        "shown": words.value(finding, order),
+        "verdict": finding.verdict,
+        "claim": finding.id,
+        "statement": [outcome.text for outcome in finding.outcomes],
+        "explanation": reason(finding),
+        "source": str(finding.span),
+    }

@@ -1,0 +1,188 @@
+"""A grid of cells laid out for a width: cells are wrapped at blanks, and a figure is never cut.
+
+Where even the narrowest columns do not fit beside one another, the grid goes on below, with the first
+column again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+Piece = tuple[str, str]
+"""A text and its style."""
+
+GAP = 2
+_NUMERIC = re.compile(r"[<>~≈]?-?\d[\d,.]*[KMG%]?|-?")
+
+
+class Block(Struct, frozen=True):
+    """A cell: its printed text, and the mark behind it in a style of its own."""
+
+    text: str
+    mark: str = ""
+    style: str = ""
+
+    @property
+    def lines(self) -> list[list[Piece]]:
+        """The words of each line. A mark is not parted from the first word of its figure."""
+        lines: list[list[Piece]] = [[(word, "") for word in line.split()] for line in self.text.split("\n")]
+        sign, _, rest = self.mark.partition(" ")
+        words = rest.split()
+        if sign:
+            lines[-1].append((" ".join([sign, *words[:1]]), self.style))
+        lines[-1] += [(word, self.style) for word in words[1:]]
+        return lines
+
+
+def lay_out(rows: Sequence[Sequence[Block]], width: int, spaced: bool = True) -> list[list[list[Piece]]]:
+    """The grid as panels of lines, each line a list of pieces. The first row is the heading.
+
+    A row shorter than the heading is spanned by its last cell. `spaced` sets rows apart if any takes
+    several lines.
+    """
+    heading = rows[0]
+    columns = [
+        _Column([row[i] for row in rows if i < len(row) - _spans(row, heading)]) for i in range(len(heading))
+    ]
+    return [_panel(rows, columns, chosen, width, spaced) for chosen in _panels(columns, width)]
+
+
+def _spans(row: Sequence[Block], heading: Sequence[Block]) -> bool:
+    return len(row) < len(heading)
+
+
+class _Column:
+    """What a column needs."""
+
+    def __init__(self, blocks: Sequence[Block]) -> None:
+        texts = [block.text for block in blocks[1:]]
+        self.is_numeric = any(re.search(r"\d", text) for text in texts) and all(
+            map(_NUMERIC.fullmatch, texts)
+        )
+        self.text = max((len(text) for text in texts), default=0)
+        self.mark = max((len(block.mark) for block in blocks), default=0)
+        words = [word for block in blocks for line in block.lines for word, _ in line]
+        self.least = max(map(len, words), default=0)
+        self.most = max(_length(line) for block in blocks for line in block.lines)
+        if self.is_numeric:
+            self.most = max(self.most, self.text + (1 + self.mark if self.mark else 0))
+
+
+def _length(line: Sequence[Piece]) -> int:
+    return sum(len(word) for word, _ in line) + max(0, len(line) - 1)
+
+
+def _panels(columns: Sequence[_Column], width: int) -> list[list[int]]:
+    """Which columns stand beside one another: all, or as many as fit, each time with the first."""
+    panels = [[0]]
+    room = width - columns[0].least
+    for number, column in enumerate(columns[1:], 1):
+        needed = column.least + GAP
+        if needed > room and len(panels[-1]) > 1:
+            panels.append([0])
+            room = width - columns[0].least
+        panels[-1].append(number)
+        room -= needed
+    return panels
+
+
+def _sizes(columns: Sequence[_Column], width: int) -> list[int]:
+    """The width of each: what it needs, and of the room left more for what is wrapped most."""
+    sizes = [column.least for column in columns]
+    room = width - sum(sizes) - GAP * (len(sizes) - 1)
+    while room > 0:
+        short = [i for i, column in enumerate(columns) if sizes[i] < column.most]
+        if not short:
+            break
+        sizes[max(short, key=lambda i: columns[i].most / sizes[i])] += 1
+        room -= 1
+    return sizes
+
+
+def _panel(
+    rows: Sequence[Sequence[Block]],
+    every: Sequence[_Column],
+    chosen: Sequence[int],
+    width: int,
+    spaced: bool,
+) -> list[list[Piece]]:
+    columns = [every[i] for i in chosen]
+    sizes = _sizes(columns, width)
+    lines: list[list[Piece]] = []
+    heights = []
+    for row in rows:
+        cells = []
+        for place, number in enumerate(chosen):
+            spanned = _spans(row, rows[0]) and number >= len(row) - 1
+            block = row[min(number, len(row) - 1)]
+            if spanned:
+                room = sum(sizes[place:]) + GAP * (len(sizes) - place - 1)
+                cells.append(_wrap(block.lines, room))
+                break
+            cells.append(_cell(block, columns[place], sizes[place]))
+        height = max(map(len, cells))
+        heights.append(height)
+        lines += [
+            _joined([cell[i] if i < len(cell) else [] for cell in cells], columns, sizes)
+            for i in range(height)
+        ]
+    return _ruled(lines, heights, sum(sizes) + GAP * (len(sizes) - 1), spaced)
+
+
+def _cell(block: Block, column: _Column, size: int) -> list[list[Piece]]:
+    """The lines of a cell; of a column of numbers, figures and marks each below one another."""
+    needed = column.text + (1 + column.mark if column.mark else 0)
+    if column.is_numeric and needed <= size and len(block.text) <= column.text:
+        text, mark = block.text.rjust(column.text), block.mark.ljust(column.mark)
+        line = [(text, ""), (f" {mark}", block.style)] if column.mark else [(text, "")]
+        return [[(" " * (size - needed), ""), *line]] if size > needed else [line]
+    return _wrap(block.lines, size)
+
+
+def _wrap(lines: Iterable[Sequence[Piece]], width: int) -> list[list[Piece]]:
+    wrapped: list[list[Piece]] = []
+    for words in lines:
+        line: list[Piece] = []
+        used = 0
+        for word, style in words:
+            if line and used + 1 + len(word) > width:
+                wrapped.append(line)
+                line, used = [], 0
+            if line:
+                line.append((" ", ""))
+                used += 1
+            line.append((word, style))
+            used += len(word)
+        wrapped.append(line)
+    return wrapped
+
+
+def _joined(
+    cells: Sequence[Sequence[Piece]], columns: Sequence[_Column], sizes: Sequence[int]
+) -> list[Piece]:
+    """The cells of one line, padded."""
+    line: list[Piece] = []
+    for number, (cell, size) in enumerate(zip(cells, sizes, strict=False)):
+        if number:
+            line.append((" " * GAP, ""))
+        blank = (" " * (size - sum(len(text) for text, _ in cell)), "")
+        line += [blank, *cell] if columns[number].is_numeric else [*cell, blank]
+    return line
+
+
+def _ruled(
+    lines: Sequence[list[Piece]], heights: Sequence[int], width: int, spaced: bool
+) -> list[list[Piece]]:
+    """The lines with a rule below the heading, and blank ones between rows of several lines."""
+    first = heights[0]
+    ruled = [[(text, "bold") for text, _ in line] for line in lines[:first]] + [[("─" * width, "")]]
+    loose = spaced and any(height > 1 for height in heights[1:])
+    for number, height in enumerate(heights[1:]):
+        if loose and number:
+            ruled.append([])
+        ruled += lines[first : first + height]
+        first += height
+    return ruled

@@ -1,0 +1,184 @@
+"""A network as torchsummary 1.5.1 lists it: https://github.com/sksq96/pytorch-summary.
+
+torchsummary lists the modules of `torch.nn` that a forward pass calls, in the order in which they end.
+`nn.Sequential` gets no row, other modules that hold layers do, numbered like the layers. Networks are taken
+to be written as torchvision writes them: joins, flattening and padding are operators or functions and no
+modules, and the softmax at the end is left to the loss.
+
+Its peculiarities are kept. A row is there for each call, so that parameters which calls share count every
+time, and a parameter outside a module, as that of `layer_scale`, does not count. The estimates take 4 bytes
+for each value, whatever its type, twice the outputs of all rows, containers among them, and for several
+inputs the product of their sizes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from archcalc.network import Group, Node
+from archcalc.profile import Profile
+from archcalc.report import tables_words as words
+from archcalc.tables.table import Section
+
+WIDTH = 64
+HEADINGS = ("Layer (type)", "Output Shape", "Param #")
+BYTES = 4
+MEBIBYTE = 2**20
+
+MODULES = {
+    "conv": "Conv{}d",
+    "depthwise": "Conv{}d",
+    "pointwise": "Conv{}d",
+    "conv_transpose": "ConvTranspose{}d",
+    "fc": "Linear",
+    "bn": "BatchNorm{}d",
+    "instance_norm": "InstanceNorm{}d",
+    "group_norm": "GroupNorm",
+    "layer_norm": "LayerNorm",
+    "lrn": "LocalResponseNorm",
+    "maxpool": "MaxPool{}d",
+    "avgpool": "AvgPool{}d",
+    "lppool": "LPPool{}d",
+    "maxunpool": "MaxUnpool{}d",
+    "global_avgpool": "AdaptiveAvgPool{}d",
+    "global_maxpool": "AdaptiveMaxPool{}d",
+    "adaptive_avgpool": "AdaptiveAvgPool{}d",
+    "adaptive_maxpool": "AdaptiveMaxPool{}d",
+    "upsample": "Upsample",
+    "dropout": "Dropout",
+    "drop_path": "StochasticDepth",
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "leaky_relu": "LeakyReLU",
+    "prelu": "PReLU",
+    "elu": "ELU",
+    "selu": "SELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "hardswish": "Hardswish",
+    "hardsigmoid": "Hardsigmoid",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "softmax": "Softmax",
+    "local": "Local{}d",
+    "rbf": "RBF",
+    "subsample": "Subsample",
+    "grn": "GRN",
+}
+"""The modules that layers are, by kind; the braces are for the number of axes. The last four are not in
+`torch.nn`: programs have to write them themselves."""
+
+BLOCKS = {"basic": "BasicBlock"}
+"""Blocks that torchvision calls something other than their own name without its underscores."""
+
+
+class Line(Struct, frozen=True):
+    """A row of the listing; `params` is of this call."""
+
+    name: str
+    shape: tuple[int, ...]
+    params: int
+
+    @property
+    def text(self) -> str:
+        return _row(self.name, str(list(self.shape)), f"{self.params:,}")
+
+
+def _row(name: str, shape: str, params: str) -> str:
+    return f"{name:>20}  {shape:>25} {params:>15}"
+
+
+def lines(profile: Profile) -> list[Line]:
+    """The rows of a network: its layers, and each block that joins branches behind the last of its own."""
+    batch = profile.batch if profile.batch > 1 else -1
+    found: list[Line] = []
+    for module, node in _modules(profile):
+        params = 0
+        if isinstance(module, Node):
+            weights = [weight for weight in module.facts.weights if weight.role != "buffer"]
+            params = sum(math.prod(weight.shape) for weight in weights)
+        name = _class_name(module)
+        found.append(Line(f"{name}-{len(found) + 1}", (batch, *node.shape), params))
+    return found
+
+
+def _modules(profile: Profile) -> Iterator[tuple[Node | Group, Node]]:
+    """Each module in the order in which it ends, and the node that its output comes from."""
+    closing: dict[int, list[Group]] = {}
+    for group in profile.network.joining_blocks():
+        closing.setdefault(group.stop - 1, []).append(group)
+    ends = {node.index for node in (*profile.network.outputs.values(), *profile.network.heads.values())}
+    for layer in profile.layers:
+        node = layer.node
+        if node.kind in MODULES and not (node.kind == "softmax" and node.index in ends):
+            yield node, node
+        for group in reversed(closing.get(node.index, [])):
+            yield group, group.output
+
+
+def _class_name(module: Node | Group) -> str:
+    if isinstance(module, Group):
+        return BLOCKS.get(module.kind) or "".join(word.capitalize() for word in module.kind.split("_"))
+    rank = len(module.facts.inputs[0]) - 1
+    return MODULES[module.kind].format(max(rank, 1))
+
+
+def torchsummary(profile: Profile) -> str:
+    """The listing of a network, as torchsummary prints it.
+
+    A batch of 1 is torchsummary's own default, which it writes -1.
+    """
+    rows = lines(profile)
+    return "\n".join([*_head(), *(row.text for row in rows), *_foot(profile, rows)]) + "\n"
+
+
+def _head() -> list[str]:
+    return ["-" * WIDTH, _row(*HEADINGS), "=" * WIDTH]
+
+
+def _foot(profile: Profile, rows: list[Line]) -> list[str]:
+    total = sum(row.params for row in rows)
+    inputs = profile.batch * math.prod(math.prod(node.shape) for node in profile.network.inputs.values())
+    outputs = abs(sum(math.prod(row.shape) for row in rows))
+    sizes = [BYTES * inputs, 2 * BYTES * outputs, BYTES * total]
+    titles = (
+        "Input size (MB)",
+        "Forward/backward pass size (MB)",
+        "Params size (MB)",
+        "Estimated Total Size (MB)",
+    )
+    return [
+        "=" * WIDTH,
+        f"Total params: {total:,}",
+        f"Trainable params: {total:,}",
+        "Non-trainable params: 0",
+        "-" * WIDTH,
+        *(
+            f"{title}: {size / MEBIBYTE:.2f}"
+            for title, size in zip(titles, [*sizes, sum(sizes)], strict=True)
+        ),
+        "-" * WIDTH,
+    ]
+
+
+def beside(section: Section, styles: Mapping[str, str]) -> list[list[tuple[str, str]]]:
+    """The listing of a table's network, each of the table's rows beside the row of its name.
+
+    Of a row stand there the figures that are not simply right, as the slide prints them, with their signs.
+    """
+    assert section.listed is not None
+    printed = {row[0].text: row[1:] for row in section.rows}
+    rows = lines(section.listed)
+    found: list[list[tuple[str, str]]] = [[(line, "bold")] for line in _head()]
+    for row in rows:
+        pieces = [(row.text, "")]
+        for entry in printed.get(row.name, ()):
+            finding = entry.finding
+            if finding is not None and finding.verdict in words.SIGNS:
+                text = f" {words.printed(entry)}{words.SIGNS[finding.verdict]}"
+                pieces.append((text, styles[finding.verdict]))
+        found.append(pieces)
+    return found + [[(line, "")] for line in _foot(section.listed, rows)]

@@ -1,0 +1,1 @@
+"""Published tables: their layout as data, and beside each printed figure the one that archcalc computes."""
