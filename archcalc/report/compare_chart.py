@@ -5,23 +5,16 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from archcalc.plots.style import COLOURS, HATCHES, matplotlib
 from archcalc.report.compare_tables import CompareView
 from archcalc.report.numbers import human
-from archcalc.source import error
-
-# Okabe & Ito 2008: told apart with any colour vision; the hatches tell them apart in grey.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
 
 QUANTITIES = {"params": "parameters", "macs": "multiply-adds", "activations": "activations", "depth": "depth"}
 
 
 def to_svg(view: CompareView) -> str:
     """The chart as SVG text, the same for the same networks. Raises `ArchError` without matplotlib."""
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise error("a chart needs the package matplotlib", help="pip install 'archcalc[plots]'") from None
+    mpl = matplotlib()
     mpl.use("svg")
     from matplotlib import pyplot as plt
 

@@ -1,0 +1,38 @@
+"""`archcalc plots`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def complete_plot(incomplete: str) -> list[str]:
+    from archcalc.plots import MODULES
+
+    return [name for name in MODULES if name.startswith(incomplete)]
+
+
+def plots(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]", help="A plot; without one, list them.", autocompletion=complete_plot
+        ),
+    ] = "",
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+) -> None:
+    """Draw a plot of the shipped networks as SVG; without a name, list the plots.
+
+    `archcalc plots`
+
+    `archcalc plots accuracy -o accuracy.svg`
+    """
+    from archcalc import output as out
+    from archcalc.plots import find
+    from archcalc.report.plots import listing
+
+    out.write(find(name).svg() if name else listing(out.width()), output)

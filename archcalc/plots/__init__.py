@@ -1,0 +1,89 @@
+"""Pictures of networks, drawn by matplotlib: what the lecture decks plot, from computed figures.
+
+A plot gathers its data, which takes no drawing library, and draws them. What it was drawn from stands in
+the SVG as a digest, so that a picture can be held to today's figures without being drawn again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from archcalc.source import error, near_miss
+
+MODULES = (
+    "years", "depth", "accuracy", "density", "densenet", "efficientnet", "mobilenet", "vgg16", "kinds",
+    "fields",
+)  # fmt: skip
+"""Each a file of this package, which has a `PLOT`."""
+
+_STAMP = re.compile(r"<!-- archcalc plot: (\w+) of (\w+) -->\n")
+
+
+class Plot(Struct, frozen=True):
+    """`gather` computes what is drawn; `draw` makes a sheet of it."""
+
+    name: str
+    title: str
+    gather: Callable[[], Any]
+    draw: Callable[[Any], Any]
+
+    def inputs(self) -> str:
+        """A digest of what the picture comes from: its data, its words, and the code that draws it."""
+        data = msgspec.json.encode([self.title, self.gather()], enc_hook=str)
+        files = [Path(__file__).with_name(f"{name}.py") for name in (self.name, "style", "labels")]
+        return _digest(data, *(path.read_bytes() for path in files))
+
+    def svg(self) -> str:
+        """The picture. Raises `ArchError` without matplotlib."""
+        from archcalc.plots.style import svg
+
+        drawn = svg(lambda: self.draw(self.gather()))
+        stamp = f"<!-- archcalc plot: {self.inputs()} of {_digest(drawn.encode())} -->\n"
+        declaration, newline, rest = drawn.partition("\n")
+        return declaration + newline + stamp + rest
+
+
+def is_current(plot: Plot, text: str) -> bool:
+    """Is a picture whole, and drawn from what the plot would be drawn from today?
+
+    Another release of matplotlib may draw the same picture with other bytes: they are not compared.
+    """
+    stamp = _STAMP.search(text)
+    if stamp is None:
+        return False
+    rest = text[: stamp.start()] + text[stamp.end() :]
+    return stamp[1] == plot.inputs() and stamp[2] == _digest(rest.encode())
+
+
+def _digest(*parts: bytes) -> str:
+    # a checkout may have other line ends
+    return hashlib.sha256(b"\0".join(part.replace(b"\r\n", b"\n") for part in parts)).hexdigest()[:24]
+
+
+@cache
+def plots() -> dict[str, Plot]:
+    """Every plot by its name."""
+    found = (import_module(f"archcalc.plots.{name}").PLOT for name in MODULES)
+    return {plot.name: plot for plot in found}
+
+
+def find(name: str) -> Plot:
+    """The plot of a name. Raises `ArchError` if there is none.
+
+    >>> find("vgg16").title
+    'VGG-16 keeps its values in the first layers and its parameters in the last'
+    """
+    if name not in plots():
+        raise error(
+            f"there is no plot `{name}`", help=near_miss(name, plots()) or "plots: " + ", ".join(plots())
+        )
+    return plots()[name]

@@ -1,0 +1,79 @@
+"""DenseNet against ResNet, over parameters and over multiply-adds: after Huang et al. 2016, Figure 3."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from msgspec import Struct
+
+from archcalc.plots import Plot
+from archcalc.plots.cited import cited
+from archcalc.plots.figures import totals
+from archcalc.plots.labels import LOWER_LEFT, UPPER_RIGHT, Label, place
+from archcalc.plots.style import BLUE, VERMILION, Series, Sheet, along, point, sheet, ticks
+
+RESNET, DENSENET = Series("ResNet", BLUE, "s"), Series("DenseNet", VERMILION, "o")
+FAMILIES = {"resnet_in_torch": RESNET, "densenet_in_torch": DENSENET}
+
+
+class Entry(Struct, frozen=True):
+    name: str
+    family: str
+    error: Fraction
+    params: int
+    macs: int
+
+
+def gather() -> list[Entry]:
+    return [
+        Entry(_name(net), family, error, totals(net).params, totals(net).macs)
+        for family in FAMILIES
+        for net, error in cited()[family].figures.items()
+    ]
+
+
+def _name(net: str) -> str:
+    kind, depth = ("DenseNet", net[8:]) if net.startswith("densenet") else ("ResNet", net[6:])
+    return f"{kind}-{depth.removesuffix('_v1_5')}"
+
+
+def draw(data: list[Entry]) -> Sheet:
+    page = sheet(
+        PLOT.title,
+        "Top-1 error on ImageNet from a single crop, both families trained by the same program, against "
+        "parameters and against multiply-adds. The ResNets have their stride in the 3×3 convolutions, as "
+        "that program has it.",
+        [
+            *(cited()[family].source for family in FAMILIES),
+            "the picture is that of Huang et al. 2016, Figure 3",
+        ],
+        size=(10, 5.4),
+        columns=2,
+        gap=0.55,
+        head=0.35,
+    )
+    for panel, quantity, words, marks in (
+        (page.panels[0], "params", "parameters", [0, 1e7, 2e7, 3e7, 4e7]),
+        (page.panels[1], "macs", "multiply-adds", [0, 2e9, 4e9, 6e9, 8e9]),
+    ):
+        panel.set_xlim(0, marks[-1] * 1.3)
+        panel.set_ylim(21.3, 31.2)
+        panel.grid()
+        ticks(panel.xaxis, marks)
+        panel.set_title(words)
+        labels, spots = [], []
+        for family, series in FAMILIES.items():
+            members = [entry for entry in data if entry.family == family]
+            places = [(getattr(entry, quantity), float(entry.error)) for entry in members]
+            panel.plot(*zip(*places, strict=True), color=series.colour, linewidth=1.4, zorder=2)
+            spots += along(places, panel)
+            prefer = UPPER_RIGHT if series is RESNET else LOWER_LEFT
+            for entry, (x, y) in zip(members, places, strict=True):
+                point(panel, x, y, series, 42)
+                labels.append(Label(entry.name, x, y, 4, series.colour, prefer))
+        place(panel, labels, size=8, avoid=spots)
+    page.panels[0].set_ylabel("top-1 error, per cent")
+    return page
+
+
+PLOT = Plot("densenet", "DenseNets err as little as ResNets at about half the cost", gather, draw)

@@ -1,0 +1,25 @@
+"""Figures of shipped networks for plots, each network analysed once."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from archcalc.catalog import find, open_network
+from archcalc.profile import Profile, Totals, analyze
+
+
+@cache
+def profile(net: str) -> Profile:
+    """The profile of a `NET`."""
+    return analyze(open_network(net)[1])
+
+
+def totals(net: str) -> Totals:
+    return profile(net).totals
+
+
+def year(net: str) -> int:
+    """The year of the publication."""
+    found = find(net).year
+    assert found is not None
+    return found
