@@ -338,6 +338,7 @@ LAYOUTS = [
     ("depthwise, strided", make("depthwise", (4, 3), (3, 2), ((0, 1), (2, 0)), (1, 2)), (4, 9, 9), BY_TAPS),
     ("depthwise, strided, doubled", make("depthwise", 3, 2, multiplier=2), (4, 9, 10), BY_TAPS),
     ("depthwise, deep", make("depthwise", (2, 3), 1, 1), (256, 4, 3), BY_TAPS),
+    ("depthwise, strips", make("depthwise", (3, 2), (2, 1), 1, (1, 3)), (4, 7, 30), BY_TAPS),
     ("depthwise row", make("depthwise", 3, 2, 1, 2), (5, 12), BY_TAPS),
     ("depthwise planes", make("depthwise", (2, 3, 1), (1, 2, 3), 1), (3, 4, 5, 6), BY_TAPS),
 ]  # fmt: skip
@@ -360,6 +361,7 @@ def test_ways_of_convolution(
 
         monkeypatch.setattr(conv_kernels, name, spy)
     monkeypatch.setattr(conv_kernels, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(conv_kernels, "STRIP_BYTES", block_bytes)
     agree(layer, (shape,), batch)
     assert way in taken if way else not taken
 

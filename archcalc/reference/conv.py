@@ -5,7 +5,7 @@ A convolution is a matrix product of its windows, laid out as rows (im2col; Chel
 
 - 1x1: the map is the matrix.
 - windows of several rows over a wide map: blocks of output rows, so that the copied windows stay in the
-  cache (about a megabyte).
+  cache, and yet make many rows for each reading of the weights (about four megabytes).
 - narrow maps and 5x5: copy along the width only, and add up one product per row of the kernel.
 - one channel a group: sums of products, whole rows at a time.
 """
@@ -20,8 +20,11 @@ from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwis
 from archcalc.reference.kernel import Array, Call, each_axis, kernel, padded, pads, starts, windows_of
 from archcalc.reference.memory import empty, ordinary
 
-BLOCK_BYTES = 1 << 20
-"""Bytes of copied windows at a time: what stays in the second-level cache."""
+BLOCK_BYTES = 1 << 22
+"""Bytes of copied windows at a time: what stays in the last-level cache."""
+
+STRIP_BYTES = 1 << 18
+"""Bytes of repeated depthwise weights at a time: what stays beside a row in the second-level cache."""
 
 
 class Geometry:
@@ -221,7 +224,7 @@ def depthwise_sum(x: Array, weight: Array, geometry: Geometry, multiplier: int) 
     flat = np.lib.stride_tricks.as_strided(
         view, (*view.shape[:-2], row), (*view.strides[:-2], x.itemsize), writeable=False
     )
-    step = min(columns, max(1, BLOCK_BYTES // 4 // weight.nbytes)) * channels
+    step = min(columns, max(1, STRIP_BYTES // weight.nbytes)) * channels
     wide = np.broadcast_to(weight[..., None, :], (*weight.shape[:-1], step // channels, channels))
     wide = wide.reshape(*weight.shape[:-1], step)
     out = empty((*flat.shape[:rank], row), np.result_type(x, weight))
