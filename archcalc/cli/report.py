@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -11,7 +12,6 @@ from archcalc.cli.options import (
     Batch,
     ConventionName,
     Dtype,
-    Format,
     Heads,
     Inputs,
     Layout,
@@ -20,6 +20,15 @@ from archcalc.cli.options import (
     load_profile,
     words,
 )
+from archcalc.source import error
+
+
+class ReportFormat(str, Enum):
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+    json = "json"
+    torchsummary = "torchsummary"
 
 
 def report(
@@ -45,7 +54,7 @@ def report(
     heads: Heads = False,
     convention: ConventionName = "",
     human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.table,
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
     ] = None,
@@ -63,6 +72,8 @@ def report(
     `archcalc report resnet50_v1_5 --convention fvcore`
 
     `archcalc report nets.arch:small --format json -o small.json`
+
+    `archcalc report resnet50_v1_5 --format torchsummary`
     """
     import io
 
@@ -72,15 +83,34 @@ def report(
     from archcalc.report.rows import select_rows
 
     spec, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
+    if format is ReportFormat.torchsummary:
+        from archcalc.report.torchsummary import torchsummary
+
+        given = {
+            "--depth": depth is not None,
+            "--only": only,
+            "--columns": columns,
+            "--sort": sort,
+            "--top": top is not None,
+            "--human": human,
+            "--layout": layout is not Layout.chw,
+            "--convention": convention,
+            "--dtype": dtype != "float32",
+        }
+        for option, is_given in given.items():
+            if is_given:
+                raise error(f"`--format torchsummary` and `{option}` exclude one another")
+        out.write(torchsummary(profile), output)
+        return
     chosen = choose(words(columns), profile.convention is not None)
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
     view = View(profile, layout.value, human)
     heading = table.heading(view, spec.reference)
-    if format is Format.json:
+    if format is ReportFormat.json:
         out.write(formats.to_json(rows, profile), output)
-    elif format is Format.csv:
+    elif format is ReportFormat.csv:
         out.write(formats.to_csv(rows, view, chosen), output)
-    elif format is Format.markdown:
+    elif format is ReportFormat.markdown:
         out.write(formats.to_markdown(rows, view, chosen, heading), output)
     else:
         stream = io.StringIO()
