@@ -90,7 +90,7 @@ def _table(console: Console, table: Table, width: int) -> None:
         if part.note:
             _wrapped(console, part.note, width, "dim")
     _print(console, [])
-    _wrapped(console, words.summary(table), width)
+    _wrapped(console, f"{words.summary(table)}; {words.UNSIGNED}", width)
     for verdict, text in words.legend(table):
         _wrapped(console, text, width, STYLES[verdict])
     _reasons(console, table, width)

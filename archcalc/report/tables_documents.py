@@ -9,9 +9,10 @@ from typing import Any
 
 import archcalc
 from archcalc.report import tables_words as words
-from archcalc.report.audit import escaped
+from archcalc.report.audit import STYLES, escaped
 from archcalc.report.audit_words import cell, plain, reason
 from archcalc.report.numbers import grouped
+from archcalc.report.torchsummary import beside
 from archcalc.tables.layout import Layout
 from archcalc.tables.table import Entry, Section, Table
 
@@ -39,6 +40,9 @@ def to_markdown(table: Table, level: int = 2) -> str:
 
 
 def _markdown_grid(section: Section) -> list[str]:
+    if section.listed is not None:
+        listing = ["".join(text for text, _ in line) for line in beside(section, STYLES)]
+        return ["```", *listing, "```"]
     columns = section.part.columns
     lines = [_markdown_row(map(escaped, columns)), "|" + " --- |" * len(columns)]
     for row in section.rows:
@@ -102,17 +106,18 @@ def _csv_part(section: Section) -> str:
     for row in section.rows:
         cells: list[str] = []
         for entry, has_figures in zip(row, figures, strict=False):
-            cells += _csv_cells(entry) if has_figures else [_csv_text(entry.text)]
+            cells += _csv_cells(entry, part.axes) if has_figures else [_csv_text(entry.text)]
         writer.writerow(cells + [""] * (len(header) - len(cells)))
     return stream.getvalue()
 
 
-def _csv_cells(entry: Entry) -> list[str]:
+def _csv_cells(entry: Entry, order: str) -> list[str]:
     finding = entry.finding
     if finding is None:
         return [_csv_text(entry.text), "", ""]
-    is_size = finding.shown is not None and finding.shown.is_size
-    return [_csv_text(entry.text), cell(finding.value, is_size), finding.verdict]
+    is_map = finding.shown is not None and finding.shown.is_size and words.is_size(entry.value)
+    value = words.sized(entry.value, order, "x") if is_map else cell(entry.value)
+    return [_csv_text(entry.text), value, finding.verdict]
 
 
 def _csv_text(text: str) -> str:
@@ -173,7 +178,7 @@ def _part(section: Section) -> dict[str, Any]:
         "rows": [[_cell(entry, part.axes) for entry in row] for row in section.rows],
         "sums": section.sums,
         "below": [
-            {"says": finding.says, **_cell(Entry(finding.claimed, finding), part.axes)}
+            {"says": finding.says, **_cell(Entry(finding.claimed, finding, finding.value), part.axes)}
             for finding in section.below
         ],
     }
@@ -185,8 +190,8 @@ def _cell(entry: Entry, order: str) -> dict[str, Any]:
         return {"printed": entry.text}
     return {
         "printed": entry.text,
-        "value": plain(finding.value),
-        "shown": words.value(finding, order),
+        "value": plain(entry.value),
+        "shown": words.value(entry, order),
         "verdict": finding.verdict,
         "claim": finding.id,
         "statement": [outcome.text for outcome in finding.outcomes],

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from archcalc.audit.claims import EXPLAINED, VERDICTS
 from archcalc.audit.finding import Finding
+from archcalc.audit.functions import SIZES
 from archcalc.report.audit_words import outcome_text, reason, value_text
 from archcalc.report.numbers import axes
 from archcalc.tables.table import Entry, Section, Table
@@ -21,7 +22,7 @@ UNSIGNED = "a figure without a sign holds, at the digits printed"
 TOTAL = "rows added up"
 
 COMPUTED = "="
-"""What stands before a figure of archcalc's that the slide does not print."""
+"""What stands before a sum that the slide does not print."""
 
 
 ORDER = ("discrepant", "damaged", "convention", "open", "outside")
@@ -36,7 +37,7 @@ class Reason(Struct, frozen=True):
     text: str
 
 
-def sized(value: Any, order: str) -> str:
+def sized(value: Any, order: str, cross: str = "×") -> str:
     """The lengths of a map, channels first as archcalc has them, in the order of a table.
 
     >>> sized((96, 55, 55), "hwc"), sized((64, 56, 56), "nchw"), sized((1, 32, 32), "chw")
@@ -46,20 +47,29 @@ def sized(value: Any, order: str) -> str:
         return ",".join(map(str, (-1, *value)))
     if order == "hwc" and len(value) == 3:
         value = (*value[1:], value[0])
-    return axes(value)
+    return axes(value, cross)
 
 
-def value(finding: Finding, order: str = "chw") -> str:
+def value(entry: Entry, order: str = "chw") -> str:
     """archcalc's figure; a map of numbers as its rows."""
-    shown = finding.shown
+    shown = entry.finding.shown if entry.finding is not None else None
     if shown is None:
         return ""
+    if entry.value is not shown.left:
+        return value_text(entry.value)
     left = shown.left
-    if shown.is_size and isinstance(left, tuple) and all(isinstance(length, int) for length in left):
+    if shown.is_size and is_size(left):
         return sized(left, order)
     if isinstance(left, tuple) and left and all(isinstance(row, tuple) for row in left):
+        if any(one.quantity in SIZES for one in shown.asked):
+            return ", ".join(sized(size, order) for size in left)
         return " / ".join(",".join(value_text(number) for number in row) for row in left)
     return outcome_text(shown)
+
+
+def is_size(value: Any) -> bool:
+    """Is it lengths along axes, or a single one?"""
+    return isinstance(value, tuple) and all(isinstance(length, int) for length in value)
 
 
 def printed(entry: Entry) -> str:
@@ -74,25 +84,21 @@ def mark(entry: Entry, order: str = "chw") -> str:
     finding = entry.finding
     if finding is None or finding.verdict not in SIGNS:
         return ""
-    return f"{SIGNS[finding.verdict]} {value(finding, order)}".rstrip()
+    return f"{SIGNS[finding.verdict]} {value(entry, order).removeprefix('≈')}".rstrip()
 
 
 def below(finding: Finding, order: str = "chw") -> str:
     """A claim about the whole table, and archcalc's figure."""
-    sign = SIGNS.get(finding.verdict, "≈" if finding.verdict == "rounds" else COMPUTED)
-    sign = COMPUTED if finding.verdict == "open" else sign
-    figure = f"{sign} {value(finding, order)}".rstrip()
-    figure = f"{finding.claimed} {figure}" if finding.verdict in ("discrepant", "damaged") else figure
+    figure = value(Entry(finding.claimed, finding, finding.value), order)
+    if finding.verdict in SIGNS and finding.claimed:
+        figure = f"{finding.claimed} {SIGNS[finding.verdict]} {figure}".rstrip()
     return f"{finding.says}: {figure}"
 
 
 def legend(table: Table) -> list[tuple[str, str]]:
     """The signs that occur, by verdict, and what they mean."""
-    return [(verdict, f"{SIGNS[verdict]} {verdict}: {VERDICTS[verdict]}") for verdict in _signed(table)]
-
-
-def _signed(table: Table) -> list[str]:
-    return [verdict for verdict in table.verdicts if verdict in SIGNS]
+    signed = [verdict for verdict in table.verdicts if verdict in SIGNS]
+    return [(verdict, f"{SIGNS[verdict]} {verdict}: {VERDICTS[verdict]}") for verdict in signed]
 
 
 def summary(table: Table) -> str:
@@ -117,9 +123,10 @@ def reasons(table: Table) -> list[Reason]:
 
 def _labelled(section: Section) -> Iterable[tuple[str, Finding]]:
     """Each finding, and what to call it if its claim has no id."""
+    place = f"{section.part.title}: " if section.part.title else ""
     for number, row in enumerate(section.rows, 1):
         for column, entry in zip(section.part.columns, row, strict=False):
             if entry.finding is not None:
-                yield f"{column}, row {number}".removeprefix(", "), entry.finding
+                yield f"{place}{column}, row {number}", entry.finding
     for finding in section.below:
         yield finding.says, finding

@@ -172,7 +172,8 @@ def beside(section: Section, styles: Mapping[str, str]) -> list[list[tuple[str, 
     assert section.listed is not None
     printed = {row[0].text: row[1:] for row in section.rows}
     rows = lines(section.listed)
-    found: list[list[tuple[str, str]]] = [[(line, "bold")] for line in _head()]
+    first, headings, *rest = _head()
+    found = [[(line, "bold")] for line in (first, f"{headings} Printed", *rest)]
     for row in rows:
         pieces = [(row.text, "")]
         for entry in printed.get(row.name, ()):

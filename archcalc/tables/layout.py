@@ -28,14 +28,19 @@ WORDS = ("printed", "says", "because", "variant", "evidence")
 FIGURE = (*WORDS, *STATEMENTS, *EXPRESSIONS)
 
 _NUMBER = re.compile(r"T\d+(\.\d+)?")
-_REFERENCE = re.compile(r"(?:(?P<text>.*\S)\s+)?@(?P<id>[\w./-]+)", re.DOTALL)
+_REFERENCE = re.compile(r"(?:(?P<text>.*\S)\s+)?@(?P<id>[\w./-]+)(?:\[(?P<item>\d+)\])?", re.DOTALL)
 
 
 class Cell(Struct, frozen=True, eq=False):
-    """What a cell prints, and the claim that makes, if it is a figure."""
+    """What a cell prints, and the claim that makes, if it is a figure.
+
+    Where a claim has a list for its value, `item` says which item of it stands in the cell.
+    """
 
     text: str
     claim: Claim | None = None
+    item: int | None = None
+    span: Span | None = None
 
 
 class Part(Struct, frozen=True, eq=False):
@@ -227,7 +232,8 @@ class _Reader:
                 help = near_miss(reference["id"], self.claims)
                 self.wrong(f"there is no claim `{reference['id']}`", text.span, help)
                 return Cell(value), after
-            return Cell(reference["text"] or claim.printed, claim), after
+            item = int(reference["item"]) if reference["item"] else None
+            return Cell(reference["text"] or claim.printed, claim, item, text.span), after
         if isinstance(value, dict):
             return self.figure(block, key, value, after)
         self.wrong("a cell is a string, or a table `{printed = ..., claim = ...}`", block.span_of(key))

@@ -24,6 +24,8 @@ class Entry(Struct, frozen=True, eq=False):
 
     text: str
     finding: Finding | None = None
+    value: Any = None
+    """archcalc's figure: the finding's, or an item of it."""
 
 
 class Section(Struct, frozen=True, eq=False):
@@ -106,7 +108,17 @@ class _Evaluator:
         return Section(part, rows, sums, below, self.listed(part))
 
     def entry(self, cell: Cell) -> Entry:
-        return Entry(cell.text, self.finding(cell.claim) if cell.claim is not None else None)
+        finding = self.finding(cell.claim) if cell.claim is not None else None
+        if finding is None:
+            return Entry(cell.text)
+        value = finding.value
+        if cell.item is None:
+            return Entry(cell.text, finding, value)
+        if not isinstance(value, tuple) or cell.item >= len(value):
+            message = f"the value of `{finding.id}` has no item {cell.item}"
+            self.problems.append(Diagnostic(message, cell.span, help="items are counted from 0"))
+            return Entry(cell.text, finding)
+        return Entry(cell.text, finding, value[cell.item])
 
     def finding(self, claim: Claim) -> Finding | None:
         """What the audit says of a claim; a claim that several cells make is judged once."""
@@ -128,8 +140,7 @@ class _Evaluator:
     def sum(self, part: Part, rows: Sequence[Sequence[Entry]], name: str) -> int:
         """The sum of a column's figures. A row that prints the total itself stands below, as a claim."""
         column = part.columns.index(name)
-        found = [row[column].finding for row in rows if column < len(row)]
-        values = [finding.value for finding in found if finding is not None]
+        values = [row[column].value for row in rows if column < len(row) and row[column].finding is not None]
         if not all(type(value) is int for value in values):
             message = f"the column `{name}` has figures that cannot be added up"
             self.problems.append(Diagnostic(message, next(iter(part.claims)).span))
