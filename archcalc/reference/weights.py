@@ -148,8 +148,9 @@ def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite:
     if array.shape != shape:
         have, want = ("x".join(map(str, s)) or "a single number" for s in (array.shape, shape))
         raise error(f"{what} is {have}, but {want} is needed")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
-        array = array.astype(dtype, copy=False)
+    if array.dtype != dtype:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            array = array.astype(dtype)
     if finite and not np.isfinite(array).all():
         raise error(f"{what} has values that are not finite numbers")
     return array
