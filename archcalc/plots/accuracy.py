@@ -31,7 +31,7 @@ from archcalc.plots.style import (
     ticks,
 )
 
-SOURCES = ("torchvision", "mobilenet_v1", "efficientnet", "nasnet")
+SOURCES = ("torchvision", "mobilenet_v1", "efficientnet", "nasnet", "nasnet_mobile")
 
 FAMILIES = {
     "AlexNet": (BLUE, ["alexnet_owt"]),
@@ -40,6 +40,7 @@ FAMILIES = {
     "Inception": (PINK, ["inception_v3", "inception_resnet_v2_slim"]),
     "ResNet": (BLUE, ["resnet18", "resnet34", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5"]),
     "ResNeXt": (SKY, ["resnext50_32x4d", "resnext101_32x8d"]),
+    "SENet": (SKY, ["senet154?image=3x320x320"]),
     "DenseNet": (YELLOW, ["densenet121", "densenet169", "densenet201", "densenet161"]),
     "SqueezeNet 1.0": (ORANGE, ["squeezenet1_0_torchvision"]),
     "SqueezeNet 1.1": (ORANGE, ["squeezenet1_1_torchvision"]),
@@ -62,7 +63,8 @@ NAMES = {
     "squeezenet1_1_torchvision": "SqueezeNet 1.1", "squeezenet1_0_torchvision": "SqueezeNet 1.0",
     "shufflenet_v2_x1_0_torchvision": "ShuffleNet v2", "mobilenet_v1": "MobileNet",
     "mobilenet_v2": "MobileNet v2", "mobilenet_v3_small": "MobileNet v3 small",
-    "mobilenet_v3_large": "MobileNet v3 large", "nasnet_a_mobile": "NASNet-A mobile",
+    "mobilenet_v3_large": "MobileNet v3 large", "senet154?image=3x320x320": "SENet-154",
+    "nasnet_a_mobile": "NASNet-A mobile",
     "nasnet_a_large": "NASNet-A large", **{f"efficientnet_b{n}": f"B{n}" for n in range(8)},
     "efficientnet_b0": "EfficientNet-B0",
 }  # fmt: skip
@@ -80,7 +82,7 @@ class Entry(Struct, frozen=True):
 
 
 def gather() -> list[Entry]:
-    accuracies = {net: figure for each in sources() for net, figure in each.accuracies.items()}
+    accuracies = {net: figure for each in reversed(sources()) for net, figure in each.accuracies.items()}
     return [
         Entry(net, family, accuracies[net], totals(net).params, totals(net).macs)
         for family, (_, nets) in FAMILIES.items()
@@ -89,6 +91,7 @@ def gather() -> list[Entry]:
 
 
 def sources() -> list[Cited]:
+    """Where accuracies are from; the first that has a network counts."""
     return [cited()[name] for name in SOURCES]
 
 

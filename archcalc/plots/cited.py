@@ -1,4 +1,4 @@
-"""Errors and accuracies that training has found, cited: `specs/accuracies.toml`."""
+"""Errors and accuracies that training has found, cited: from the claims, and from `specs/accuracies.toml`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,16 @@ from functools import cache
 
 from msgspec import Struct
 
+from archcalc.audit.measured import measurements
 from archcalc.catalog import specs_folder
+
+TABLES = {
+    "mobilenet_v1": "slim/mobilenet-v1",
+    "efficientnet": "efficientnet/table-2",
+    "nasnet": "nasnet/table-2",
+    "nasnet_mobile": "nasnet/table-3",
+}
+"""The tables of the claims that plots cite."""
 
 
 class Cited(Struct, frozen=True):
@@ -35,12 +44,12 @@ def cited() -> dict[str, Cited]:
     import tomllib
 
     text = (specs_folder() / "accuracies.toml").read_text(encoding="utf-8")
-    tables = tomllib.loads(text, parse_float=Fraction)
-    return {
-        name: Cited(
-            table["source"],
-            table["measure"],
-            {net: Fraction(figure) for net, figure in table["figures"].items()},
-        )
-        for name, table in tables.items()
-    }
+    found = {}
+    for name, table in tomllib.loads(text, parse_float=Fraction).items():
+        figures = {net: Fraction(figure) for net, figure in table["figures"].items()}
+        found[name] = Cited(table["source"], table["measure"], figures)
+    top1 = measurements("top1")
+    for name, table in TABLES.items():
+        members = [one for one in top1 if one.id.startswith(f"{table}/")]
+        found[name] = Cited(members[0].place, "top-1 accuracy", {one.net: one.value for one in members})
+    return found
