@@ -27,8 +27,8 @@ from archcalc.report.compare_words import NOUNS, phrase, sign, times
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def compared(*nets: str, heads: bool = False):
-    return compare(open_subjects(nets, heads=heads))
+def compared(*nets: str, heads: bool = False, convention: str = ""):
+    return compare(open_subjects(nets, heads=heads, convention=convention))
 
 
 def texts(*sources: str):
@@ -36,7 +36,13 @@ def texts(*sources: str):
     return compare([Subject(f"net{i}", analyze(loads(text))) for i, text in enumerate(sources)])
 
 
+def quantity_of(profile, name: str) -> int:
+    return profile.count if name == "count" else getattr(profile.totals, name)
+
+
 def difference(comparison, quantity: str) -> int:
+    if quantity == "count" and comparison.subjects[0].profile.convention is None:
+        return 0
     (total,) = [total for total in comparison.totals if total.quantity == quantity]
     return total.figures[-1].difference
 
@@ -60,7 +66,7 @@ def assert_it_adds_up(comparison) -> None:
     for parts in (comparison.stages, comparison.kinds):
         for index, subject in enumerate(comparison.subjects):
             total = sum((part.amounts[index] for part in parts), Amounts())
-            assert total == Amounts(*(getattr(subject.profile.totals, name) for name in AMOUNTS))
+            assert total == Amounts(*(quantity_of(subject.profile, name) for name in AMOUNTS))
 
 
 def assert_every_layer_once(comparison) -> None:
@@ -74,6 +80,26 @@ def assert_every_layer_once(comparison) -> None:
 
 
 # --- Totals -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("convention", ["macs", "flops", "paper-conv", "weights", "slides-memory"])
+@pytest.mark.parametrize(
+    "nets", [("vgg16", "vgg16_bn"), ("alexnet", "mobilenet_v1"), ("lenet5", "lenet5_1998")]
+)
+def test_it_adds_up_under_a_convention(nets, convention):
+    comparison = compared(*nets, convention=convention)
+    assert_it_adds_up(comparison)
+    assert difference(comparison, "count") == comparison.subjects[1].profile.count - (
+        comparison.subjects[0].profile.count
+    )
+
+
+def test_another_input_counts_where_a_convention_counts_inputs():
+    # CS231n's table has a row for the input, 3*224*224 values of 4 bytes
+    comparison = compared("vgg16", "vgg16?image=3x192x160", convention="slides-memory")
+    assert_it_adds_up(comparison)
+    (line,) = [line for line in comparison.account if line.name == "input"]
+    assert line.difference.count == 4 * 3 * (192 * 160 - 224 * 224)
 
 
 def test_every_total_is_compared_and_has_a_word():
@@ -627,12 +653,13 @@ def test_the_json_follows_its_schema(run):
     for command in (
         "vgg16 mobilenet_v1", "vgg16 vgg16", "alexnet googlenet vgg16 resnet50", "googlenet resnet50 --heads",
         "resnet50 se_resnet50 --batch 3", "vgg16 vgg16_bn",
+        "resnet50 resnet50_v1_5 --convention paper-conv",
     ):  # fmt: skip
         document = json.loads(run(*command.split(), "--format", "json").out)
         jsonschema.validate(document, schema)
         totals = {total["quantity"]: total for total in document["totals"]}
         if document["account"] is not None:
-            for name in AMOUNTS:
+            for name in document["account"][0]["difference"] if document["account"] else ():
                 lines = sum(line["difference"][name] for line in document["account"])
                 assert lines == totals[name]["differences"][1]
         for total in document["totals"]:

@@ -47,7 +47,7 @@ def reconcile(
     from archcalc.reconcile import reconcile as find
     from archcalc.report import reconcile as report
 
-    answers = find(net, figures, input_shapes(input_ or []) or None)
+    answers = find(net, figures, input_shapes(input_ or []) or None, thorough=all_)
     if format is ReconcileFormat.json:
         output.write(report.to_json(net, answers), None)
     else:

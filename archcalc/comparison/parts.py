@@ -8,7 +8,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.layers.base import Reach
-from archcalc.network import Node
+from archcalc.network import Network, Node
 from archcalc.profile import LayerProfile, Profile
 
 HEAD = "head"
@@ -79,7 +79,7 @@ def by_stage(profiles: Sequence[Profile]) -> list[Part]:
     steps: dict[str, tuple[bool, Scale]] = {}
 
     def place(profile: Profile) -> Callable[[Node], str]:
-        found = scales(profile)
+        found = scales(profile.network)
 
         def name(node: Node) -> str:
             scale = found[node.index]
@@ -137,16 +137,16 @@ def kind_of(node: Node) -> str:
 _WORDS = {"merge": "join"}
 
 
-def scales(profile: Profile) -> dict[int, Scale | None]:
+def scales(network: Network) -> dict[int, Scale | None]:
     """The scale of every node's output, by the node's index; `None` for what belongs to the head.
 
     What is computed from a whole map and flows back into one, as the weights of squeeze and excitation
     do, has the scale of the map it flows into.
     """
     found: dict[int, Scale | None] = {}
-    for node in profile.network.nodes:
+    for node in network.nodes:
         found[node.index] = _scale(node, found)
-    for node in reversed(profile.network.nodes):
+    for node in reversed(network.nodes):
         scale = found[node.index]
         if scale is not None:
             for source in node.inputs:

@@ -7,14 +7,14 @@ found by itself: adding one touches nothing else.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 
 from msgspec import Struct
 
 import archcalc.layers  # noqa: F401 - rules name kinds
-from archcalc.conventions.measures import Rule, part_text
+from archcalc.conventions.measures import Rule
 from archcalc.network import Network, Node
 from archcalc.source import error, near_miss
 
@@ -133,13 +133,17 @@ class Counter:
     def _is_left_out(self, node: Node) -> bool:
         return self.convention.logits and node.index in self._ends and node.layer.kind == "softmax"
 
-    def parts(self, nodes: Sequence[Node]) -> list[Part]:
-        """What the total of some nodes is made of, the largest summand first."""
+    def parts(self, nodes: Iterable[Node], alike: Mapping[int, int] | None = None) -> list[Part]:
+        """What the total of some nodes is made of, the largest summand first.
+
+        `alike` says how many nodes one stands for, by its index; see `alike_nodes`.
+        """
         sums: dict[tuple[str, int, str], int] = {}
         for node in nodes:
+            number = 1 if alike is None else alike[node.index]
             for label, times, measure, value in self._summands(node):
                 key = (label, times, measure)
-                sums[key] = sums.get(key, 0) + value
+                sums[key] = sums.get(key, 0) + number * value
         parts = [Part(*key, value) for key, value in sums.items() if value]
         return sorted(parts, key=lambda part: -part.value)
 
@@ -150,6 +154,24 @@ class Counter:
             if not node.is_input and self.convention.rule(node) is None and not self._is_left_out(node):
                 missing[node.layer.kind] = missing.get(node.layer.kind, 0) + 1
         return missing
+
+
+def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node, int]]:
+    """Nodes that every convention counts alike, as one and their number, by its index.
+
+    They are equal layers behind equal layers. What ends a block or the network, and a norm behind a norm,
+    stands for itself.
+    """
+    ends = {group.output.index for group in network.joining_blocks()}
+    ends |= {node.index for node in (*network.outputs.values(), *network.heads.values())}
+    found: dict[object, tuple[Node, int]] = {}
+    for node in nodes:
+        sources = tuple(id(source.facts) for source in node.inputs)
+        alone = node.index in ends or any(source.kind == "bn" == node.kind for source in node.inputs)
+        key: object = node.index if alone else (id(node.facts), sources)
+        first, number = found.get(key, (node, 0))
+        found[key] = (first, number + 1)
+    return {node.index: (node, number) for node, number in found.values()}
 
 
 @cache
@@ -181,4 +203,4 @@ def find(name: str) -> Convention:
     raise error(f"there is no convention `{name}`", help=help)
 
 
-__all__ = ["UNITS", "Bug", "Convention", "Counter", "Part", "Rule", "conventions", "find", "part_text"]
+__all__ = ["UNITS", "Bug", "Convention", "Counter", "Part", "Rule", "alike_nodes", "conventions", "find"]

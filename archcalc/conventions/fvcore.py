@@ -36,6 +36,7 @@ CONVENTIONS = (
         name="fvcore",
         title="fvcore's FlopCountAnalysis, as in timm's tables",
         unit="MACs",
+        logits=True,
         calls_it="FLOPs",
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/flop_count.py",

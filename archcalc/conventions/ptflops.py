@@ -27,18 +27,18 @@ def _padded(node: Node) -> int:
     return channels * math.prod(node.shape[1:])
 
 
-def _interpolated(node: Node) -> int:
-    """The values that it takes `interpolate` to give: a factor for each axis is cut to a whole number,
-    one for all of them is not."""
+def _upsampled(node: Node) -> int:
+    """What the module gives, and what the function is taken to give: of scale factors, those for each
+    axis are cut to whole numbers, one for all of them is not."""
     factor = node.layer.scale_factor  # type: ignore[attr-defined]
     if factor is None:
-        return OUTPUTS.of(node)
+        return 2 * OUTPUTS.of(node)
     factors = tuple(map(int, factor)) if isinstance(factor, tuple) else (factor,) * (len(node.shape) - 1)
-    return int(INPUTS.of(node) * math.prod(factors))
+    return OUTPUTS.of(node) + int(INPUTS.of(node) * math.prod(factors))
 
 
 _PADDED = Measure("padded inputs", _padded)
-_INTERPOLATED = Measure("outputs", _interpolated)
+_UPSAMPLED = Measure("2·outputs", _upsampled)
 
 _ACTIVATIONS = ("relu", "prelu", "elu", "gelu")
 _POOLS = (
@@ -55,6 +55,7 @@ CONVENTIONS = (
         name="ptflops-pytorch",
         title="ptflops with its PyTorch backend, the default",
         unit="MACs",
+        logits=True,
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
         aliases=("ptflops",),
@@ -63,7 +64,7 @@ CONVENTIONS = (
         | each(["layer_norm", "leaky_relu", "relu6", "silu", "softmax"], INPUTS)
         | each(_ACTIVATIONS, 2 * INPUTS)
         | each(_POOLS, 2 * PADDED_INPUTS)
-        | each(["upsample"], OUTPUTS + _INTERPOLATED)
+        | each(["upsample"], _UPSAMPLED)
         | each(["lrn"], 3 * INPUTS + _PADDED)
         | each(["lppool"], INPUTS + 2 * OUTPUTS)
         | each(FREE, NOTHING),
@@ -84,6 +85,7 @@ CONVENTIONS = (
         name="ptflops-aten",
         title="ptflops with its ATen backend",
         unit="MACs",
+        logits=True,
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/aten_ops.py",
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS + BIAS) | each(FREE, NOTHING),

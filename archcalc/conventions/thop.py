@@ -47,6 +47,7 @@ CONVENTIONS = (
         name="thop",
         title="thop",
         unit="MACs",
+        logits=True,
         version="0.1.1.post2209072238",
         source="https://github.com/Lyken17/pytorch-OpCounter/blob/master/thop/vision/basic_hooks.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS)

@@ -8,6 +8,7 @@ CONVENTIONS = (
         name="torch-flop-counter",
         title="PyTorch's FlopCounterMode, forward",
         unit="FLOPs",
+        logits=True,
         version="2.13.0",
         source="https://github.com/pytorch/pytorch/blob/v2.13.0/torch/utils/flop_counter.py",
         aliases=("flop-counter-mode",),

@@ -47,6 +47,7 @@ CONVENTIONS = (
         name="torchprofile",
         title="torchprofile",
         unit="MACs",
+        logits=True,
         version="0.1.0",
         source="https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -61,7 +62,7 @@ CONVENTIONS = (
         | each(["maxpool", "global_maxpool", "adaptive_maxpool", "maxunpool"], NOTHING)
         | each(["concat", "add", "sub", "crop", "slice", *FREE], NOTHING),
         notes=(
-            "biases are free; a norm without scale and shift is",
+            "biases, and norms without scale and shift, are free",
             "a tensor times a tensor or a number counts, whichever module it is in",
             "linear upsampling counts over two spatial axes only",
             AS_TORCHVISION,

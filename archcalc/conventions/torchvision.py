@@ -8,6 +8,7 @@ CONVENTIONS = (
         name="torchvision",
         title="torchvision's `_ops`, the GFLOPS of its table of weights",
         unit="MACs",
+        logits=True,
         calls_it="GFLOPS",
         version="0.29.2",
         source="https://github.com/pytorch/vision/blob/main/test/common_extended_utils.py",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from math import ceil
 
 from msgspec import Struct
 
@@ -18,6 +19,8 @@ from archcalc.reconcile.ways import Way, subjects, ways
 CUT_OFF = Fraction(1)
 """How implausible it is that a figure was cut off instead of rounded."""
 
+PLAUSIBLE = Fraction(3)
+"""What is less plausible than this explains nothing."""
 NEAREST = 5
 """So many are named where nothing matches."""
 
@@ -45,23 +48,34 @@ class Answer(Struct, frozen=True):
 
 
 def reconcile(
-    net: str, figures: Sequence[str], inputs: Mapping[str, tuple[int, ...]] | None = None
+    net: str,
+    figures: Sequence[str],
+    inputs: Mapping[str, tuple[int, ...]] | None = None,
+    *,
+    thorough: bool = False,
 ) -> list[Answer]:
-    """What each figure is of a network. Raises `ArchError` for an unknown network or what is no figure.
+    """What each figure is of a network.
+
+    Variants at other resolutions than their own are tried where nothing plausible matches, or if
+    `thorough`. Raises `ArchError` for an unknown network or what is no figure.
 
     >>> answer, = reconcile("resnet50", ["4.09G"])
     >>> answer.matches[0].network, answer.matches[0].value
     ('resnet50_v1_5', 4089184256)
     """
     claimed = parse_figures(figures)
-    sorts = {sort for figure in claimed for sort in figure.sorts}
-    found = [way for subject in subjects(net, inputs) for way in ways(subject, sorts)]
-    return [_answer(figure, found) for figure in claimed]
+    sorts = sorted({sort for figure in claimed for sort in figure.sorts})
+    found = [way for subject in subjects(net, inputs, thorough) for way in ways(subject, sorts)]
+    answers = [_answer(figure, found) for figure in claimed]
+    if thorough or all(answer.matches and answer.matches[0].cost <= PLAUSIBLE for answer in answers):
+        return answers
+    return reconcile(net, figures, inputs, thorough=True)
 
 
 def _answer(claimed: Claimed, ways: Sequence[Way]) -> Answer:
     relevant = [way for way in ways if way.sort in claimed.sorts]
-    matches = [match for way in relevant for match in _matching(claimed, way)]
+    readings = _readings(claimed)
+    matches = [match for way in relevant for match in _matching(readings, way)]
     matches.sort(key=lambda match: (match.cost, len(match.departures), match.network))
     nearest: list[Match] = []
     if not matches:
@@ -80,15 +94,31 @@ def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
     return tuple(first.values())
 
 
-def _matching(claimed: Claimed, way: Way) -> Iterator[Match]:
-    """How a count prints as the figure: rounded, or cut off."""
+class _Reading(Struct, frozen=True):
+    """The whole numbers, from `low` to `high`, that print as a figure in one way."""
+
+    low: int
+    high: int
+    departures: tuple[str, ...]
+    cost: Fraction
+
+
+def _readings(claimed: Claimed) -> list[_Reading]:
+    """What a figure may have been printed from: rounded or cut off, in powers of 1000 or of 1024."""
+    value, step = claimed.value, claimed.step
+    found = []
     for size, cost, words in claimed.scales():
-        departures = (*way.departures, words) if words else way.departures
-        printed = Fraction(way.value, size)
-        if claimed.value - claimed.step / 2 <= printed < claimed.value + claimed.step / 2:
-            yield _match(way, departures, way.cost + cost)
-        elif claimed.value <= printed < claimed.value + claimed.step:
-            yield _match(way, (*departures, "cut off instead of rounded"), way.cost + cost + CUT_OFF)
+        departures = (words,) if words else ()
+        low, middle, high = (ceil(edge * size) for edge in (value - step / 2, value + step / 2, value + step))
+        found.append(_Reading(low, middle - 1, departures, cost))
+        found.append(_Reading(middle, high - 1, (*departures, "cut off instead of rounded"), cost + CUT_OFF))
+    return found
+
+
+def _matching(readings: Sequence[_Reading], way: Way) -> Iterator[Match]:
+    for reading in readings:
+        if reading.low <= way.value <= reading.high:
+            yield _match(way, (*way.departures, *reading.departures), way.cost + reading.cost)
 
 
 def _match(way: Way, departures: tuple[str, ...], cost: Fraction, difference: Fraction | int = 0) -> Match:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from msgspec import Struct
 
+from archcalc.analyses.memory import DTYPES
 from archcalc.catalog import Spec, open_network, shipped
 from archcalc.comparison.parts import scales
-from archcalc.conventions import Convention, Part, conventions
+from archcalc.conventions import Convention, Part, alike_nodes, conventions
 from archcalc.network import Network, Node
-from archcalc.profile import Profile, analyze
 from archcalc.reconcile.figures import IN_BYTES, SORTS
 from archcalc.source import ArchError
 
@@ -31,10 +31,11 @@ RESOLUTION = Fraction(3, 2)
 DOUBLED = Fraction(1, 2)
 
 
-class Subject(Struct, frozen=True):
+class Subject(Struct, frozen=True, eq=False):
     """A network as it may have been meant: a variant, at a resolution, with its training heads or without."""
 
-    profile: Profile
+    network: Network
+    heads: bool = False
     departures: tuple[str, ...] = ()
     cost: Fraction = Fraction(0)
 
@@ -56,26 +57,28 @@ class Way(Struct, frozen=True):
         return any(words.startswith("input ") for words in self.departures)
 
 
-def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
+def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None, thorough: bool) -> Iterator[Subject]:
+    """The network and its variants; the network at other resolutions, and if `thorough` its variants, too."""
     spec, network = open_network(net, inputs=inputs)
-    yield from _with_heads(Subject(analyze(network)))
-    names = [net] if "?" in net or inputs else variants(spec)
-    for name in names:
-        departures: tuple[str, ...] = ()
-        cost = Fraction(0)
-        if name != spec.name and name != net:
-            departures, cost = (f"the variant {name}",), VARIANT
-            variant = open_network(name)[1]
-            yield from _with_heads(Subject(analyze(variant), departures, cost))
-        yield from _resized(name, network, departures, cost)
+    yield from _with_heads(Subject(network))
+    fixed = "?" in net or bool(inputs)
+    if not fixed:
+        yield from _resized(net, Subject(network))
+    for name in [] if fixed else variants(spec):
+        if name != network.name:
+            variant = Subject(open_network(name)[1], False, (f"the variant {name}",), VARIANT)
+            yield from _with_heads(variant)
+            if thorough:
+                yield from _resized(name, variant)
 
 
 def variants(spec: Spec) -> list[str]:
     """The shipped networks that are versions of one: those whose names only add to its own.
 
-    >>> from archcalc.catalog import find
-    >>> variants(find("resnet50_v1_5"))
-    ['resnet50', 'resnet50_v1_5', 'resnet50_keras']
+        >>> from archcalc.analyses.memory import DTYPES
+    from archcalc.catalog import find
+        >>> variants(find("resnet50_v1_5"))
+        ['resnet50', 'resnet50_v1_5', 'resnet50_keras']
     """
     try:
         names = [other.name for other in shipped(spec.family)]
@@ -89,15 +92,15 @@ def variants(spec: Spec) -> list[str]:
 
 def _with_heads(subject: Subject) -> Iterator[Subject]:
     yield subject
-    network = subject.profile.network
-    if network.heads:
+    if subject.network.heads:
         departures = (*subject.departures, "with its training heads")
-        yield Subject(analyze(network, heads=True), departures, subject.cost + HEADS)
+        yield Subject(subject.network, True, departures, subject.cost + HEADS)
 
 
-def _resized(name: str, network: Network, departures: tuple[str, ...], cost: Fraction) -> Iterator[Subject]:
-    """The network at other resolutions, if it has one square input of a size that publications use."""
-    shapes = [node.shape for node in network.inputs.values()]
+def _resized(name: str, subject: Subject) -> Iterator[Subject]:
+    """A network at other resolutions, if it has one square input of a size that publications use."""
+    inputs = subject.network.inputs
+    shapes = [node.shape for node in inputs.values()]
     if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][1] < 160 or shapes[0][1] != shapes[0][2]:
         return
     channels, size, _ = shapes[0]
@@ -105,54 +108,84 @@ def _resized(name: str, network: Network, departures: tuple[str, ...], cost: Fra
         if resolution == size:
             continue
         try:
-            resized = open_network(
-                name, inputs={next(iter(network.inputs)): (channels, resolution, resolution)}
-            )
+            resized = open_network(name, inputs={next(iter(inputs)): (channels, resolution, resolution)})
         except ArchError:
             continue
         words = f"input {channels}×{resolution}×{resolution}"
-        yield Subject(analyze(resized[1]), (*departures, words), cost + RESOLUTION)
+        yield Subject(resized[1], False, (*subject.departures, words), subject.cost + RESOLUTION)
 
 
-def ways(subject: Subject, sorts: set[str]) -> Iterator[Way]:
-    """Every way to count a subject, those that come to the same as one."""
-    profile = subject.profile
-    nodes = [*profile.network.inputs.values(), *(layer.node for layer in profile.layers)]
-    places = scales(profile)
+class Scope(Struct, frozen=True, eq=False):
+    """The nodes that are counted; of those that count alike the first, with their number."""
+
+    network: Network
+    nodes: list[Node]
+    alike: dict[int, int]
+    owners: list[Node]
+    """Nodes with parameters of their own: shared ones once."""
+    departures: tuple[str, ...]
+    cost: Fraction
+
+
+def _scopes(subject: Subject) -> Iterator[Scope]:
+    """All of a subject, and what is left without its fully connected head."""
+    network = subject.network
+    nodes = [node for node in network.nodes if subject.heads or not node.training]
+    yield _scope(network, nodes, subject.departures, subject.cost)
+    places = scales(network)
     body = [node for node in nodes if node.layer.family != "linear" or places[node.index] is not None]
-    scopes = [(nodes, subject.departures, subject.cost)]
     if len(body) < len(nodes):
         departures = (*subject.departures, "without its fully connected head")
-        scopes.append((body, departures, subject.cost + NO_CLASSIFIER))
-    for sort in sorted(sorts):
-        for members, departures, cost in scopes:
-            yield from _merged(list(_counts(profile, members, sort, departures, cost)))
+        yield _scope(network, body, departures, subject.cost + NO_CLASSIFIER)
 
 
-def _counts(
-    profile: Profile, nodes: Sequence[Node], sort: str, departures: tuple[str, ...], cost: Fraction
-) -> Iterator[Way]:
-    network = profile.network
+def _scope(network: Network, nodes: Sequence[Node], departures: tuple[str, ...], cost: Fraction) -> Scope:
+    found = alike_nodes(network, nodes)
+    firsts = [node for node, _ in found.values()]
+    owners = {(node.shares or node).index: node for node in nodes if node.facts.weights}
+    alike = {index: number for index, (_, number) in found.items()}
+    return Scope(network, firsts, alike, list(owners.values()), departures, cost)
+
+
+def ways(subject: Subject, sorts: Iterable[str]) -> Iterator[Way]:
+    """Every way to count a subject, those that come to the same as one."""
+    for scope in _scopes(subject):
+        for sort in sorts:
+            yield from _merged(list(_counts(scope, sort)))
+
+
+def _counts(scope: Scope, sort: str) -> Iterator[Way]:
     for convention in conventions().values():
         if convention.unit not in SORTS[sort]:
             continue
-        once = {(node.shares or node).index: node for node in nodes}
-        counted = list(once.values()) if convention.unit == "parameters" else nodes
-        parts = tuple(convention.counter(network).parts(counted))
-        factor = (convention.value_bytes or profile.bytes_per_value) if sort in IN_BYTES else 1
+        counter = convention.counter(scope.network)
+        if convention.unit == "parameters":
+            parts = tuple(counter.parts(scope.owners))
+        else:
+            parts = tuple(counter.parts(scope.nodes, scope.alike))
+        factor = (convention.value_bytes or DTYPES["float32"]) if sort in IN_BYTES else 1
         value = sum(part.value for part in parts) * factor
         unit = "values" if sort == "values" else convention.unit
         if sort in IN_BYTES and unit == "parameters":
             unit = "bytes of parameters"
-        by = cost + _strangeness(convention)
+        departures = scope.departures
+        cost = scope.cost + _strangeness(convention)
         names = (convention.name,)
-        yield Way(value, sort, unit, network.name, names, departures, parts, by)
-        if convention.unit == "MACs":
-            doubled = (*departures, "2 FLOPs for each")
-            yield Way(2 * value, sort, "FLOPs", network.name, names, doubled, parts, by + DOUBLED)
-        if unit == "bytes" and "2·" not in (parts[0].text if parts else ""):
-            doubled = (*departures, "twice, for the gradients")
-            yield Way(2 * value, sort, "bytes", network.name, names, doubled, parts, by + DOUBLED)
+        yield Way(value, sort, unit, scope.network.name, names, departures, parts, cost)
+        twice = _twice(unit, parts)
+        if twice:
+            unit = "FLOPs" if unit == "MACs" else unit
+            yield Way(
+                2 * value, sort, unit, scope.network.name, names, (*departures, twice), parts, cost + DOUBLED
+            )
+
+
+def _twice(unit: str, parts: Sequence[Part]) -> str:
+    """Why somebody may have taken a count twice; empty if nobody would."""
+    if unit == "MACs":
+        return "2 FLOPs for each"
+    doubled = any(part.times % 2 == 0 for part in parts)
+    return "twice, for the gradients" if unit == "bytes" and not doubled else ""
 
 
 def _strangeness(convention: Convention) -> Fraction:
