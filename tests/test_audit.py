@@ -381,6 +381,15 @@ def test_claims_on_papers_and_the_specs_own_are_one_deck(run, tmp_path):
     assert "M-4" in run("--claims mine.toml").out
 
 
+def test_no_figure_of_a_paper_is_claimed_twice():
+    stated = Counter(
+        outcome.text for finding in audit(decks=["papers"]).findings for outcome in finding.claims
+    )
+    claims = read_deck(specs_folder() / "claims" / "papers.toml").claims
+    assert [text.text for claim in claims for text in claim.claim if stated[text.text] > 1] == []
+    assert all(re.fullmatch(r"[a-z0-9-]+(/[a-z0-9.-]+){2}", claim.id) for claim in claims)
+
+
 def test_a_paper_that_is_wrong_has_the_reason_of_its_expectation():
     findings = {finding.id: finding for finding in audit(decks=["papers"]).findings}
     wrong = [finding for id, finding in findings.items() if id.startswith("vgg16/macs")]
