@@ -83,7 +83,7 @@ def _table(console: Console, table: Table, width: int) -> None:
                 _print(console, [])
             for line in lines:
                 _print(console, line)
-        if section.below:
+        if section.below or part.note:
             _print(console, [])
         for finding in section.below:
             _wrapped(console, words.below(finding, part.axes), width, STYLES[finding.verdict], "  ")
@@ -119,7 +119,10 @@ def _block(entry: Entry, order: str) -> Block:
 
 
 def _reasons(console: Console, table: Table, width: int) -> None:
-    for reason in words.reasons(table):
+    reasons = words.reasons(table)
+    if reasons:
+        _print(console, [])
+    for reason in reasons:
         cells = "; ".join(reason.cells)
         text = f"{words.SIGNS[reason.verdict]} {cells}: {reason.text}"
         _wrapped(console, text, width, "", "  ")
