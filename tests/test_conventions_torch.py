@@ -27,7 +27,7 @@ def count_alone(convention: str, layer: Layer, *shapes: tuple[int, ...]) -> int:
     """What a convention counts of a layer by itself."""
     build = NetworkBuilder("alone")
     inputs = [build.input(shape, f"input{index}") for index, shape in enumerate(shapes)]
-    network = build.finish(build.add(make("flatten"), build.add(layer, *inputs)))
+    network = build.finish(build.add(make("flatten"), build.add(layer, *inputs)))  # it is not the end
     return archcalc.analyze(network, convention=convention).count
 
 
@@ -37,9 +37,8 @@ def count_alone(convention: str, layer: Layer, *shapes: tuple[int, ...]) -> int:
 class Theirs(NamedTuple):
     """torchvision's network of a spec, and how it differs from it.
 
-    `more` is a layer on a shape that it has
-    besides; `functions` match the layers that it writes as functions, not modules: thop does not see
-    these, and ptflops counts them once and not twice.
+    `more` is a layer on a shape that it has besides; `functions` match the layers that it writes as
+    functions, not modules: thop does not see these, and ptflops counts them once and not twice.
     """
 
     spec: str

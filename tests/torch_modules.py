@@ -23,14 +23,14 @@ Step = tuple[Any, Callable[..., Tensor]]
 """What a node owns (a module, a list of parameters, or nothing) and what is done with it and the inputs."""
 
 
-def to_torch(network: Network, inplace: bool = False) -> nn.Module:
+def to_torch(network: Network, inplace: bool = False, logits: bool = False) -> nn.Module:
     """A module that computes the network: its inputs in, its result out, or all its results as a tuple.
 
     Heads used in training only are left out, and the module is in evaluation mode. `inplace` is that of
-    activations. Under `torch.device("meta")` the weights take neither time nor memory. Raises
+    activations; with `logits` a softmax at the end is left out, as PyTorch's models do. Under `torch.device("meta")` the weights take neither time nor memory. Raises
     `NotImplementedError` for a layer that PyTorch has no counterpart of.
     """
-    return InTorch(network, inplace).eval()
+    return InTorch(network, inplace, logits).eval()
 
 
 def inputs_of(network: Network, batch: int = 1) -> tuple[Tensor, ...]:
@@ -39,7 +39,7 @@ def inputs_of(network: Network, batch: int = 1) -> tuple[Tensor, ...]:
 
 
 class InTorch(nn.Module):
-    def __init__(self, network: Network, inplace: bool) -> None:
+    def __init__(self, network: Network, inplace: bool, logits: bool) -> None:
         super().__init__()
         unpooled = {node.inputs[1].index for node in network.layers if node.kind == "maxunpool"}
         self.inputs = [node.index for node in network.inputs.values()]
@@ -50,7 +50,8 @@ class InTorch(nn.Module):
                 continue
             if node.kind not in STEPS:
                 raise NotImplementedError(f"{node.layer}: PyTorch has no such layer")
-            owned, call = STEPS[node.kind](node)
+            left_out = logits and node.kind == "softmax" and node.index in self.outputs
+            owned, call = (None, lambda _, x: x) if left_out else STEPS[node.kind](node)
             name = (node.shares or node).name.replace("/", ":")
             if isinstance(owned, nn.Module):
                 if hasattr(owned, "inplace") and not isinstance(owned, nn.Dropout):
