@@ -137,7 +137,7 @@ CONVENTIONS = (
         logits=True,
         version="0.0.7",
         source=_SOURCE + "model_hook.py",
-        rules=each(MODULES, OUTPUTS),
+        rules=each(MODULES, OUTPUTS) | each(["flatten", "reshape"], NOTHING),
         notes=(
             "the output of each module once, in place or not, and of those that do nothing",
             "the outputs of operators and functions are left out",

@@ -1,7 +1,7 @@
 """torchsummary, of the repository pytorch-summary: its memory."""
 
 from archcalc.conventions import Bug, Convention
-from archcalc.conventions.measures import AS_TORCHVISION, MODULES, OUTPUTS, each
+from archcalc.conventions.measures import AS_TORCHVISION, MODULES, NOTHING, OUTPUTS, each
 
 CONVENTIONS = (
     Convention(
@@ -11,7 +11,7 @@ CONVENTIONS = (
         logits=True,
         version="1.5.1",
         source="https://github.com/sksq96/pytorch-summary/blob/master/torchsummary/torchsummary.py",
-        rules=each(MODULES, 2 * OUTPUTS),
+        rules=each(MODULES, 2 * OUTPUTS) | each(["flatten", "reshape"], NOTHING),
         containers=2 * OUTPUTS,
         notes=(
             "the outputs of all modules that it lists, doubled for gradients, at inference too; a module "
