@@ -121,6 +121,23 @@ def test_every_shipped_kind_is_counted_free_or_said_to_be_missing(name):
                 assert layer.count == 0
 
 
+@pytest.mark.parametrize(
+    ("net", "figure", "readme"),
+    [
+        # measured with thop 0.0.31.post1912272122, and the table of its README in G
+        ("resnet50_v1_5", 4_135_790_592, 4.14),
+        ("vgg16_torchvision", 15_607_495_680, 15.61),
+        ("alexnet_owt", 773_313_856, 0.77),
+        ("googlenet_torchvision", 1_512_356_032, 1.51),
+        ("densenet121", 2_898_433_536, 2.9),
+        ("mobilenet_v2", 328_830_720, 0.33),
+    ],
+)
+def test_the_readme_of_thop_is_of_2019(net, figure, readme):
+    assert analyze(load(net), convention="thop-2019").count == figure
+    assert round(figure / 1e9, 2) == readme
+
+
 # --- Rules by hand ----------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import math
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
+    BIAS,
     CONVOLUTIONS,
     FREE,
     INPUTS,
@@ -42,6 +43,29 @@ def _upsample(node: Node) -> int:
     return {1: 5, 2: 11}.get(axes, 0) * OUTPUTS.of(node)
 
 
+def _multiplications_and_additions(node: Node) -> int:
+    """Of a fully connected layer: as many additions as multiplications if it has a bias, else one fewer."""
+    has_bias: bool = node.layer.bias  # type: ignore[attr-defined]
+    return 2 * MACS.of(node) - (0 if has_bias else OUTPUTS.of(node))
+
+
+def _windows(node: Node) -> int:
+    size: int | tuple[int, ...] = node.layer.kernel_size  # type: ignore[attr-defined]
+    return (size if isinstance(size, int) else math.prod(size)) * OUTPUTS.of(node)
+
+
+def _whole_windows(node: Node) -> int:
+    """Inputs for each output of an adaptive pool, with windows of the sizes' quotients rounded down."""
+    sizes = zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)
+    return math.prod(before // after for before, after in sizes) * OUTPUTS.of(node)
+
+
+def _interpolations(node: Node) -> int:
+    mode: str = node.layer.mode  # type: ignore[attr-defined]
+    factors = {1: 5, 2: 11, 3: 31} if mode != "nearest" else {}
+    return factors.get(len(node.shape) - 1, 0) * OUTPUTS.of(node)
+
+
 CONVENTIONS = (
     Convention(
         name="thop",
@@ -63,7 +87,7 @@ CONVENTIONS = (
         notes=(
             "biases are free; a norm without scale and shift counts 2·inputs",
             "linear upsampling over one axis counts 5·outputs, over three axes nothing",
-            "its README's figures (ResNet-50 4.14 G, VGG-16 15.61 G) are those of older releases",
+            "its README's figures (ResNet-50 4.14 G, VGG-16 15.61 G) are those of `thop-2019`",
             AS_TORCHVISION,
         ),
         bugs=(
@@ -78,6 +102,29 @@ CONVENTIONS = (
                 "multiplied by the places that come out, instead of those that come in",
                 "https://github.com/Lyken17/pytorch-OpCounter/issues/93",
             ),
+        ),
+    ),
+    Convention(
+        name="thop-2019",
+        title="thop in 2019, which its README's table is of",
+        unit="MACs",
+        logits=True,
+        version="0.0.31.post1912272122",
+        source="https://pypi.org/project/thop/0.0.31.post1912272122, thop/count_hooks.py",
+        rules=each(CONVOLUTIONS, MACS + BIAS)
+        | each(["conv_transpose"], WEIGHTS * PLACES + BIAS)
+        | each(["fc"], Measure("multiplications and additions", _multiplications_and_additions))
+        | each(["bn"], 4 * INPUTS)
+        | each(["leaky_relu"], INPUTS)
+        | each(["avgpool"], Measure("kernel·outputs", _windows) + OUTPUTS)
+        | each(["global_avgpool", "adaptive_avgpool"], Measure("window·outputs", _whole_windows) + OUTPUTS)
+        | each(["upsample"], Measure("11·outputs if bilinear", _interpolations))
+        | each(["relu", "relu6", "maxpool", "global_maxpool", "adaptive_maxpool"], NOTHING)
+        | each(FREE, NOTHING),
+        notes=(
+            "a fully connected layer counts its additions too, which doubles it",
+            "an average pool with one number for its kernel takes that for the area",
+            AS_TORCHVISION,
         ),
     ),
 )

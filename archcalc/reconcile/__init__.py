@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from archcalc.conventions import Part
 from archcalc.reconcile.figures import Claimed, parse_figures
-from archcalc.reconcile.ways import Way, subjects, ways
+from archcalc.reconcile.ways import Way, further_subjects, subjects, ways
 
 CUT_OFF = Fraction(1)
 """How implausible it is that a figure was cut off instead of rounded."""
 
-PLAUSIBLE = Fraction(3)
+PLAUSIBLE = Fraction(11, 4)
 """What is less plausible than this explains nothing."""
 NEAREST = 5
 """So many are named where nothing matches."""
@@ -40,11 +40,16 @@ class Match(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """All that prints as a figure, the most plausible first; if nothing does, what comes nearest."""
+    """All that prints as a figure, the most plausible first; if none is plausible, what comes nearest."""
 
     claimed: Claimed
     matches: tuple[Match, ...]
     nearest: tuple[Match, ...]
+
+    @property
+    def plausible(self) -> tuple[Match, ...]:
+        """The matches that depart so little that they may explain the figure."""
+        return tuple(match for match in self.matches if match.cost <= PLAUSIBLE)
 
 
 def reconcile(
@@ -65,11 +70,12 @@ def reconcile(
     """
     claimed = parse_figures(figures)
     sorts = sorted({sort for figure in claimed for sort in figure.sorts})
-    found = [way for subject in subjects(net, inputs, thorough) for way in ways(subject, sorts)]
+    found = [way for subject in subjects(net, inputs) for way in ways(subject, sorts)]
     answers = [_answer(figure, found) for figure in claimed]
-    if thorough or all(answer.matches and answer.matches[0].cost <= PLAUSIBLE for answer in answers):
+    if not thorough and all(answer.plausible for answer in answers):
         return answers
-    return reconcile(net, figures, inputs, thorough=True)
+    found += [way for subject in further_subjects(net, inputs) for way in ways(subject, sorts)]
+    return [_answer(figure, found) for figure in claimed]
 
 
 def _answer(claimed: Claimed, ways: Sequence[Way]) -> Answer:
@@ -78,9 +84,9 @@ def _answer(claimed: Claimed, ways: Sequence[Way]) -> Answer:
     matches = [match for way in relevant for match in _matching(readings, way)]
     matches.sort(key=lambda match: (match.cost, len(match.departures), match.network))
     nearest: list[Match] = []
-    if not matches:
+    if not any(match.cost <= PLAUSIBLE for match in matches):
         size = claimed.scales()[0][0] * claimed.value
-        plain = [way for way in relevant if not way.resized]
+        plain = [way for way in relevant if not way.resized and way.cost <= PLAUSIBLE]
         plain.sort(key=lambda way: (abs(way.value - size), way.cost))
         nearest = [_match(way, way.departures, way.cost, way.value - size) for way in plain]
     return Answer(claimed, _distinct(matches), _distinct(nearest)[:NEAREST])

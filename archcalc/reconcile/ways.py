@@ -8,7 +8,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.analyses.memory import DTYPES
-from archcalc.catalog import Spec, open_network, shipped
+from archcalc.catalog import Spec, find, open_network, shipped
 from archcalc.comparison.parts import scales
 from archcalc.conventions import Convention, Part, alike_nodes, conventions
 from archcalc.network import Network, Node
@@ -27,7 +27,7 @@ PAPER_CONVENTION = Fraction(1, 4)
 VARIANT = Fraction(1)
 HEADS = Fraction(1)
 NO_CLASSIFIER = Fraction(1)
-RESOLUTION = Fraction(3, 2)
+RESOLUTION = Fraction(5, 2)
 DOUBLED = Fraction(1, 2)
 
 
@@ -57,19 +57,36 @@ class Way(Struct, frozen=True):
         return any(words.startswith("input ") for words in self.departures)
 
 
-def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None, thorough: bool) -> Iterator[Subject]:
-    """The network and its variants; the network at other resolutions, and if `thorough` its variants, too."""
-    spec, network = open_network(net, inputs=inputs)
+def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
+    """The network, with heads and without, at other resolutions; and its variants at their own.
+
+    Raises `ArchError` for an unknown network.
+    """
+    _, network = open_network(net, inputs=inputs)
     yield from _with_heads(Subject(network))
-    fixed = "?" in net or bool(inputs)
-    if not fixed:
+    if not _is_fixed(net, inputs):
         yield from _resized(net, Subject(network))
-    for name in [] if fixed else variants(spec):
-        if name != network.name:
-            variant = Subject(open_network(name)[1], False, (f"the variant {name}",), VARIANT)
-            yield from _with_heads(variant)
-            if thorough:
-                yield from _resized(name, variant)
+    for variant in _variants(net, inputs):
+        yield from _with_heads(variant)
+
+
+def further_subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
+    """The variants at other resolutions than their own."""
+    for variant in _variants(net, inputs):
+        yield from _resized(variant.network.name, variant)
+
+
+def _is_fixed(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> bool:
+    return "?" in net or bool(inputs)
+
+
+def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
+    if _is_fixed(net, inputs):
+        return
+    spec = find(net)
+    for name in variants(spec):
+        if name != spec.name:
+            yield Subject(open_network(name)[1], False, (f"the variant {name}",), VARIANT)
 
 
 def variants(spec: Spec) -> list[str]:

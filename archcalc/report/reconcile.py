@@ -74,7 +74,8 @@ def render(
         if number:
             console.print()
         console.print(Text(_title(net, answer), style="bold"), overflow="fold")
-        shown = answer.matches[:most] or answer.nearest
+        shown = answer.matches if most is None else answer.plausible[:most]
+        shown = shown or answer.nearest
         explained: set[str] = set()
         right = max(len(grouped(match.value)) for match in shown) if shown else 0
         for match in shown:
@@ -88,19 +89,20 @@ def render(
                 lines.insert(0, _differences(net, match.network))
             for words in filter(None, lines):
                 console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
-        hidden = len(answer.matches) - len(shown)
-        if hidden > 0:
-            console.print(Text(f"\n  and {hidden:,} less plausible; `--all` shows them", style="dim"))
+        hidden = len(answer.matches) - (len(shown) if answer.plausible else 0)
+        if most is not None and hidden:
+            word = "less plausible" if answer.plausible else "far-fetched"
+            console.print(Text(f"\n  and {hidden:,} {word}; `--all` shows them", style="dim"))
     for text in stream.getvalue().splitlines():
         file.write(text.rstrip() + "\n")
 
 
 def _title(net: str, answer: Answer) -> str:
     figure = answer.claimed.text
-    if answer.matches:
-        count = len(answer.matches)
+    if answer.plausible:
+        count = len(answer.plausible)
         return f"{figure} of {net}: {count:,} {'counts print' if count > 1 else 'count prints'} as that"
-    return f"{figure} of {net}: no count prints as that; the nearest are"
+    return f"{figure} of {net}: no plausible count prints as that; the nearest are"
 
 
 def _what(match: Match) -> str:
