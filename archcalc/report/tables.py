@@ -98,7 +98,7 @@ def _table(console: Console, table: Table, width: int) -> None:
 
 def _grid(section: Section, width: int) -> list[list[list[Piece]]]:
     if section.listed is not None:
-        return [beside(section, STYLES)]
+        return [beside(section, STYLES, width)]
     order = section.part.axes
     rows = [[Block(column) for column in section.part.columns]]
     rows += [[_block(entry, order) for entry in row] for row in section.rows]
@@ -108,8 +108,7 @@ def _grid(section: Section, width: int) -> list[list[list[Piece]]]:
             Block("", f"{words.COMPUTED} {grouped(sum)}", "bold") if sum is not None else Block("")
             for sum in sums
         ]
-        total[next(i for i, sum in enumerate(sums) if sum is None)] = Block(words.TOTAL)
-        rows.append(total)
+        rows.append([Block(words.TOTAL), *total[1:]])
     return lay_out(rows, width)
 
 

@@ -51,8 +51,7 @@ def _markdown_grid(section: Section) -> list[str]:
     if section.sums:
         sums = [section.sums.get(column) for column in columns]
         total = [f"**{words.COMPUTED} {grouped(sum)}**" if sum is not None else "" for sum in sums]
-        total[total.index("")] = words.TOTAL
-        lines.append(_markdown_row(total))
+        lines.append(_markdown_row([words.TOTAL, *total[1:]]))
     return lines
 
 

@@ -164,10 +164,11 @@ def _foot(profile: Profile, rows: list[Line]) -> list[str]:
     ]
 
 
-def beside(section: Section, styles: Mapping[str, str]) -> list[list[tuple[str, str]]]:
+def beside(section: Section, styles: Mapping[str, str], width: int = 0) -> list[list[tuple[str, str]]]:
     """The listing of a table's network, each of the table's rows beside the row of its name.
 
-    Of a row stand there the figures that are not simply right, as the slide prints them, with their signs.
+    Of a row stand there the figures that are not simply right, as the slide prints them, with their signs;
+    what does not fit into the `width`, if there is one, stands on a line of its own.
     """
     assert section.listed is not None
     printed = {row[0].text: row[1:] for row in section.rows}
@@ -175,11 +176,16 @@ def beside(section: Section, styles: Mapping[str, str]) -> list[list[tuple[str, 
     first, headings, *rest = _head()
     found = [[(line, "bold")] for line in (first, f"{headings} Printed", *rest)]
     for row in rows:
-        pieces = [(row.text, "")]
+        found.append([(row.text, "")])
+        used = len(row.text)
         for entry in printed.get(row.name, ()):
             finding = entry.finding
-            if finding is not None and finding.verdict in words.SIGNS:
-                text = f" {words.printed(entry)}{words.SIGNS[finding.verdict]}"
-                pieces.append((text, styles[finding.verdict]))
-        found.append(pieces)
+            if finding is None or finding.verdict not in words.SIGNS:
+                continue
+            text = f" {words.printed(entry)}{words.SIGNS[finding.verdict]}"
+            if width and used + len(text) > width:
+                used = max(0, width - len(text))
+                found.append([(" " * used, "")])
+            found[-1].append((text, styles[finding.verdict]))
+            used += len(text)
     return found + [[(line, "")] for line in _foot(section.listed, rows)]

@@ -196,8 +196,9 @@ class _Reader:
                 below.append(cell.claim)
         sums = self.texts(block, "sums") if "sums" in block.values else ()
         for name in sums:
-            if name not in columns:
-                self.wrong(f"there is no column `{name}`", block.span_of("sums"), near_miss(name, columns))
+            if name not in columns[1:]:
+                help = near_miss(name, columns[1:]) or "the first column is for what the sums are called"
+                self.wrong(f"no column `{name}` to add up", block.span_of("sums"), help)
         axes = self.text(block, "axes") if "axes" in block.values else "chw"
         if axes and axes not in AXES:
             self.wrong(
