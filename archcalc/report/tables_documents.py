@@ -33,9 +33,9 @@ def to_markdown(table: Table, level: int = 2) -> str:
         lines += [f"- {escaped(words.below(finding, part.axes))}" for finding in section.below]
         lines += [""] if section.below else []
         lines += [escaped(part.note), ""] if part.note else []
-    lines += [f"{escaped(words.summary(table))}; {words.UNSIGNED}.", ""]
-    lines += [f"- {escaped(text)}" for _, text in words.legend(table)]
-    lines += ["", *(_markdown_reason(one) for one in words.reasons(table))]
+    about = [f"{words.summary(table)}; {words.UNSIGNED}", *(text for _, text in words.legend(table))]
+    lines += ["  \n".join(map(escaped, about)), ""]
+    lines += [_markdown_reason(one) for one in words.reasons(table)]
     return "\n".join(lines).rstrip() + "\n"
 
 
