@@ -18,6 +18,7 @@ from archcalc.cli.lock import lock
 from archcalc.cli.plots import plots
 from archcalc.cli.reconcile import reconcile
 from archcalc.cli.report import report
+from archcalc.cli.reports import reports
 from archcalc.cli.run import run
 from archcalc.cli.spec import spec
 from archcalc.cli.tables import tables
@@ -44,6 +45,7 @@ app.command("verify")(verify)
 app.command("check")(check)
 app.command("audit")(audit)
 app.command("plots")(plots)
+app.command("reports")(reports)
 app.command("tables")(tables)
 app.command("lock")(lock)
 

@@ -64,6 +64,11 @@ def is_current(plot: Plot, text: str) -> bool:
     return stamp[1] == plot.inputs() and stamp[2] == _digest(rest.encode())
 
 
+def is_stamped(text: str) -> bool:
+    """Is it a picture of this making, current or not?"""
+    return _STAMP.search(text) is not None
+
+
 def _digest(*parts: bytes) -> str:
     # a checkout may have other line ends
     return hashlib.sha256(b"\0".join(part.replace(b"\r\n", b"\n") for part in parts)).hexdigest()[:24]

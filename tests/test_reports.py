@@ -1,0 +1,315 @@
+"""The reports: pages that hold together, and a folder that is whole or untouched."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import archcalc.reports
+from archcalc.audit.run import audit
+from archcalc.catalog import shipped
+from archcalc.cli import main
+from archcalc.plots import Plot, find
+from archcalc.reports.folder import MARK, stale, write
+from archcalc.reports.papers_page import by_paper
+from archcalc.source import ArchError
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
+
+
+def calm(items, title):
+    return items
+
+
+@pytest.fixture(scope="module")
+def files():
+    return archcalc.reports.contents()
+
+
+@pytest.fixture(scope="module")
+def pages(files):
+    return {path: text for path, text in files.items() if path.endswith(".md")}
+
+
+# --- The pages ----------------------------------------------------------------------------------------
+
+
+def test_every_link_leads_somewhere(files, pages):
+    broken = []
+    anchors = {path: set(ANCHOR.findall(text)) for path, text in pages.items()}
+    for path, text in pages.items():
+        for link in LINK.findall(text):
+            target, _, anchor = link.partition("#")
+            name = os.path.normpath(Path(path).parent / target) if target else path
+            if name not in files or (anchor and anchor not in anchors.get(name, set())):
+                broken.append((path, link))
+    assert broken == []
+
+
+def test_every_table_is_a_rectangle(pages):
+    for path, text in pages.items():
+        width = 0
+        is_code = False
+        for line in text.splitlines():
+            is_code ^= line.startswith("```")
+            cells = len(re.sub(r"\\.", "", line).split("|")) if line.startswith("|") and not is_code else 0
+            assert not cells or not width or cells == width, (path, line)
+            width = cells
+
+
+def test_every_page_is_marked_and_reached(files, pages):
+    assert all(MARK in text for text in pages.values())
+    linked = {
+        os.path.normpath(Path(path).parent / link.partition("#")[0])
+        for path, text in pages.items()
+        for link in LINK.findall(text)
+    }
+    assert set(files) - linked - {"README.md"} == set()
+
+
+def test_the_audit_has_each_claim_of_the_decks_once(pages):
+    found = audit()
+    text = pages["audit.md"]
+    told = [one for one in found.findings if one.deck not in found.on_request]
+    for finding in told:
+        anchored = f'<a id="{finding.id}"></a>' in text
+        assert anchored == (finding.verdict not in ("exact", "rounds"))
+        assert len(re.findall(rf"(?<=[| ·]) ?{finding.id}, ", text)) == 1, finding.id
+    assert f"{len(told):,} figures of 5 lecture decks" in text
+
+
+def test_in_each_deck_what_does_not_hold_comes_first(pages):
+    sections = re.split(r"^## ", pages["audit.md"], flags=re.MULTILINE)[1:]
+    assert len(sections) == 5
+    for section in sections:
+        headings = re.findall(r"^### (.*) \(", section, re.MULTILINE)
+        assert headings[0] == "What does not hold"
+        assert section.index("### ") < section.index("<details>")
+
+
+def test_the_audit_says_that_the_column_of_vgg16_has_another_sum(pages):
+    start = pages["audit.md"].index('<a id="S4-075"></a>')
+    told = pages["audit.md"][start : start + 600]
+    # 224*224*3 + 2*224*224*64 + ... as the slide has its rows
+    assert "printed `24M`, computed `15,237,608`" in told
+    assert "[T4](tables/vgg16-memory.md)" in told
+
+
+def test_figures_stand_with_the_paper_that_prints_them(pages):
+    found = audit(decks=["papers"])
+    papers = by_paper(found.findings, shipped())
+    assert sum(len(paper.findings) for paper in papers) == len(found.findings)
+    titles = [paper.title for paper in papers]
+    assert len(set(titles)) == len(titles)
+    dated = [paper.year for paper in papers if paper.year.isdigit()]
+    assert dated == sorted(dated)
+    assert dated[0] == "1989"
+    homes = {finding.id: paper.title for paper in papers for finding in paper.findings}
+    # DenseNet-169's 14M are in a table of the EfficientNet paper, its depth in its own
+    elsewhere = next(one for one in found.findings if one.place.startswith("EfficientNet, Tan & Le 2019"))
+    assert "arXiv:1905.11946" in homes[elsewhere.id]
+    assert "arXiv:1608.06993" in homes["densenet169/depth"]
+    assert "arXiv:1704.04861" in homes["mobilenet-v1/table-6/mobilenet-0.5-top1"]
+
+
+def test_a_page_of_a_network_has_its_figures_and_what_others_say(pages):
+    text = pages["networks/vgg16.md"]
+    assert "**138,357,544**" in text
+    assert "| stage1/conv2 | conv(64, 3, padding=1) | 64×224×224 | 5×5 | 36,928 | 1,849,688,064 |" in text
+    # Simonyan & Zisserman 2014, Table 2
+    assert re.search(r"params of vgg16 \| `138M` \| `138,357,544` \| rounds", text)
+    assert "[S4-075](../audit.md#S4-075)" in text
+    assert "| S0-009 |" in text
+
+
+def test_large_networks_are_rolled_up(pages):
+    text = pages["networks/resnet1202_cifar.md"]
+    assert "lists all 4,211 layers" in text
+    assert text.count("\n| size") == 3
+    assert max(len(text.encode()) for path, text in pages.items() if path.startswith("networks/")) < 25_000
+
+
+def test_the_overview_has_every_network_with_its_totals(pages):
+    text = pages["networks.md"]
+    rows = re.findall(r"^\| \[", text, re.MULTILINE)
+    assert len(rows) == len(shipped())
+    assert "| [vgg16](networks/vgg16.md) | 2014 | 3×224×224 | 138,357,544 | 15,470,264,320 | 16 |" in text
+
+
+def test_texts_are_the_same_in_another_process(files):
+    code = (
+        "import hashlib, archcalc.reports; files = archcalc.reports.contents()\n"
+        "texts = '\\0'.join(f'{p}{t}' for p, t in files.items() if isinstance(t, str))\n"
+        "print(hashlib.sha256(texts.encode()).hexdigest())"
+    )
+    env = {**os.environ, "PYTHONHASHSEED": "11", "COLUMNS": "53", "LC_ALL": "C"}
+    other = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    texts = "\0".join(f"{path}{text}" for path, text in files.items() if isinstance(text, str))
+    assert other.stdout.strip() == hashlib.sha256(texts.encode()).hexdigest()
+
+
+# --- The folder ---------------------------------------------------------------------------------------
+
+names = st.sampled_from(["README.md", "a.md", "b/c.md", "b/d.md", "e/f/g.md", "tables/t.md"])
+texts = st.text("xyz\n", max_size=8).map(lambda text: f"{MARK}\n{text}")
+contents_of_small_folders = st.dictionaries(names, texts)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(contents_of_small_folders, contents_of_small_folders)
+def test_a_folder_becomes_what_is_asked_for_whatever_it_was(tmp_path_factory, before, after):
+    folder = tmp_path_factory.mktemp("reports") / "made"
+    assert write(folder, before, calm).written == len(before)
+    wrong = {path for path in {*before, *after} if before.get(path) != after.get(path)}
+    assert {line.partition(":")[0] for line in stale(folder, after)} == wrong
+    done = write(folder, after, calm)
+    assert (done.written, done.removed) == (len(wrong & {*after}), len({*before} - {*after}))
+    assert stale(folder, after) == []
+    found = {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+    assert found == after
+    # no folder is left empty, and nothing beside it
+    assert all(any(path.iterdir()) for path in folder.rglob("*") if path.is_dir())
+    assert [path.name for path in folder.parent.iterdir()] in ([], ["made"])
+
+
+SMALL = {"README.md": f"{MARK}\n\n# One\n", "tables/t.md": f"{MARK}\n", "tables/t.csv": "a,b\n1,2\n"}
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_stale_names_each_file_and_what_is_wrong_with_it(tmp_path):
+    folder = tmp_path / "reports"
+    assert stale(folder, SMALL) == ["README.md: missing", "tables/t.csv: missing", "tables/t.md: missing"]
+    write(folder, SMALL, calm)
+    (folder / "README.md").write_bytes(SMALL["README.md"].replace("\n", "\r\n").encode())
+    (folder / "tables" / "t.csv").unlink()
+    (folder / "more.md").write_text(MARK)
+    assert stale(folder, SMALL) == [
+        "README.md: out of date", "more.md: no longer made", "tables/t.csv: missing",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("foreign", ["notes.md", "tables/notes.txt", "tables/other.csv", "plots/mine.svg"])
+def test_a_folder_with_other_files_is_not_touched(tmp_path, foreign):
+    folder = tmp_path / "reports"
+    write(folder, SMALL, calm)
+    path = folder / foreign
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine\n")
+    before = tree(tmp_path)
+    with pytest.raises(ArchError, match=f"files that are not reports: `{foreign}`"):
+        write(folder, {"README.md": f"{MARK}\nanother\n"}, calm)
+    assert tree(tmp_path) == before
+    assert f"{foreign}: no longer made" in stale(folder, SMALL)
+
+
+def test_a_link_is_not_followed(tmp_path):
+    folder = tmp_path / "reports"
+    write(folder, SMALL, calm)
+    elsewhere = tmp_path / "elsewhere.md"
+    elsewhere.write_text(MARK)
+    (folder / "linked.md").symlink_to(elsewhere)
+    with pytest.raises(ArchError, match="not reports: `linked"):
+        write(folder, SMALL, calm)
+    assert elsewhere.read_text() == MARK
+
+
+def test_a_full_disk_changes_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "reports"
+    write(folder, SMALL, calm)
+    before = tree(tmp_path)
+    from archcalc.reports import folder as module
+
+    put = module._put
+    written = []
+
+    def full(path, text):
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        put(path, text)
+
+    monkeypatch.setattr(module, "_put", full)
+    changed = {path: text + "more\n" for path, text in SMALL.items()}
+    with pytest.raises(ArchError, match=r"cannot be written: No space left on device"):
+        write(folder, changed, calm)
+    assert len(written) == 2
+    assert tree(tmp_path) == before
+
+
+def test_a_picture_that_cannot_be_drawn_changes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    folder = tmp_path / "reports"
+    with pytest.raises(ArchError, match="needs the package matplotlib"):
+        write(folder, {**SMALL, "plots/kinds.svg": find("kinds")}, calm)
+    assert not folder.exists()
+    assert tree(tmp_path) == {}
+
+
+def test_a_current_picture_stays_as_it_is_and_needs_no_matplotlib(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "reports"
+    plot = find("kinds")
+    contents = {**SMALL, "plots/kinds.svg": plot}
+    write(folder, contents, calm)
+    text = (folder / "plots" / "kinds.svg").read_text()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert stale(folder, contents) == []
+    assert write(folder, contents, calm).written == 0
+    data = plot.gather()
+    other = {**SMALL, "plots/kinds.svg": Plot(plot.name, plot.title, lambda: data[::-1], plot.draw)}
+    assert stale(folder, other) == ["plots/kinds.svg: out of date"]
+    assert (folder / "plots" / "kinds.svg").read_text() == text
+
+
+# --- The command --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(archcalc.reports, "contents", lambda progress: SMALL)
+
+    def call(*args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["archcalc", "reports", *args])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code or 0
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return call
+
+
+def test_write_then_check(run, tmp_path):
+    status, out, _ = run("--check")
+    assert (status, out.splitlines()[-1]) == (1, "3 of 3 files of `reports` are not up to date")
+    assert not (tmp_path / "reports").exists()
+    assert run()[:2] == (0, "`reports`: 3 written, 0 up to date, 0 removed\n")
+    assert run("--check")[:2] == (0, "`reports` is up to date: 3 files\n")
+    (tmp_path / "reports" / "README.md").write_text(MARK)
+    status, out, _ = run("--check")
+    assert (status, out.splitlines()[0]) == (1, "README.md: out of date")
+    assert run("reports")[:2] == (0, "`reports`: 1 written, 2 up to date, 0 removed\n")
+
+
+def test_a_file_is_no_folder(run, tmp_path):
+    (tmp_path / "taken").write_text("")
+    for arguments in (["taken"], ["taken", "--check"], ["taken/below"]):
+        status, out, err = run(*arguments)
+        assert status == 2, arguments
+        assert out == ""
+        assert err.startswith("error: `")
