@@ -81,6 +81,7 @@ def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Find
         asked=(asked,),
     )
     would = "exact" if expect.relation not in ("~", "within") or outcome.equal else "rounds"
+    fails = "convention" if checked.cut else "discrepant"
     bound = "" if expect.relation in ("==", "~") else f"{relation} "
     return Finding(
         id,
@@ -88,10 +89,11 @@ def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Find
         expect.citation,
         _words(net, expect),
         f"{bound}{figure.text.replace('_', ',')}",
-        would if holds else "discrepant",
-        "discrepant" if expect.negated else would,
+        would if holds else fails,
+        fails if expect.negated else would,
         expect.reason,
         expect.span,
+        variant="cut off instead of rounded" if checked.cut else "",
         shown=outcome,
         claims=(outcome,),
     )

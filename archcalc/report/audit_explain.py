@@ -9,6 +9,7 @@ from archcalc.audit.claims import VERDICTS
 from archcalc.audit.expression import Asked
 from archcalc.audit.finding import Finding
 from archcalc.audit.functions import SIZES
+from archcalc.audit.proposals import propose
 from archcalc.audit.statement import Outcome
 from archcalc.checks import measure, rounding, select
 from archcalc.network import is_pattern
@@ -48,7 +49,28 @@ def explain(finding: Finding, width: int) -> str:
         lines.append(f"  stored is `{finding.stored}`")
     if reason(finding):
         lines += textwrap.wrap(reason(finding), width, initial_indent="  ", subsequent_indent="  ")
+    lines += _proposals(finding, width)
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _proposals(finding: Finding, width: int) -> list[str]:
+    """What a figure that does not hold may have been printed from."""
+    if finding.verdict not in ("discrepant", "convention"):
+        return []
+    proposal = propose(finding)
+    if proposal is None:
+        return []
+    lines = ["", f"What does print as it (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
+    matches = proposal.answer.plausible[:PROPOSED]
+    for match in matches:
+        departures = ", ".join(match.departures) or "as it is"
+        text = f"{grouped(match.value)} {match.unit}: {departures}; counted by {', '.join(match.conventions)}"
+        lines += textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
+    return lines if matches else [*lines, "  nothing plausible"]
+
+
+PROPOSED = 3
+"""So many ways to count are proposed."""
 
 
 def _statement(outcome: Outcome) -> list[str]:
