@@ -19,10 +19,13 @@ format: ## Format the code
 golden: ## Write the golden files anew; read the diff before you commit it
 	$(PYTHON) -m pytest -q --overwrite tests
 
+reports: ## Bring reports/ up to date; read the diff before you commit it
+	$(PYTHON) -m archcalc reports
+
 bench: ## Measure against the limits
 	$(PYTHON) benchmarks/run.py
 
 ci: ## All that a change must pass
 	.ci/run
 
-.PHONY: help setup test lint format golden bench ci
+.PHONY: help setup test lint format golden reports bench ci
