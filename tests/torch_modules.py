@@ -27,8 +27,9 @@ def to_torch(network: Network, inplace: bool = False, logits: bool = False) -> n
     """A module that computes the network: its inputs in, its result out, or all its results as a tuple.
 
     Heads used in training only are left out, and the module is in evaluation mode. `inplace` is that of
-    activations; with `logits` a softmax at the end is left out, as PyTorch's models do. Under `torch.device("meta")` the weights take neither time nor memory. Raises
-    `NotImplementedError` for a layer that PyTorch has no counterpart of.
+    activations; with `logits` a softmax at the end is left out, as PyTorch's models do. Under
+    `torch.device("meta")` the weights take neither time nor memory. Raises `NotImplementedError` for a
+    layer that PyTorch has no counterpart of.
     """
     return InTorch(network, inplace, logits).eval()
 
