@@ -147,7 +147,7 @@ def drawn():
         sheets[plot.name] = plot.draw(plot.gather())
         return sheets[plot.name]
 
-    texts = {name: svg(lambda plot=plot: draw(plot)) for name, plot in plots().items()}
+    texts = {name: svg(lambda plot=plot: draw(plot), plot.title) for name, plot in plots().items()}
     return sheets, texts
 
 
@@ -180,7 +180,8 @@ def test_no_two_texts_overlap_and_all_are_on_the_page(name, drawn):
 @pytest.mark.parametrize("name", MODULES)
 def test_a_picture_is_svg_without_a_date(name, drawn):
     text = drawn[1][name]
-    ElementTree.fromstring(text)
+    titles = ElementTree.fromstring(text).iter("{http://purl.org/dc/elements/1.1/}title")
+    assert find(name).title in [title.text for title in titles]
     assert "dc:date" not in text
     assert len(text) < 250_000
 
@@ -253,7 +254,7 @@ def test_a_picture_that_was_cut_or_edited_is_not_current():
 
 def test_what_another_matplotlib_draws_is_current_as_well(monkeypatch):
     plot = find("kinds")
-    monkeypatch.setattr("archcalc.plots.style.svg", lambda draw: '<?xml version="1.0"?>\n<svg/>\n')
+    monkeypatch.setattr("archcalc.plots.style.svg", lambda draw, title: '<?xml version="1.0"?>\n<svg/>\n')
     other = plot.svg()
     monkeypatch.undo()
     assert other != plot.svg()

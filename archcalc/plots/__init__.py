@@ -46,7 +46,7 @@ class Plot(Struct, frozen=True):
         """The picture. Raises `ArchError` without matplotlib."""
         from archcalc.plots.style import svg
 
-        drawn = svg(lambda: self.draw(self.gather()))
+        drawn = svg(lambda: self.draw(self.gather()), self.title)
         stamp = f"<!-- archcalc plot: {self.inputs()} of {_digest(drawn.encode())} -->\n"
         declaration, newline, rest = drawn.partition("\n")
         return declaration + newline + stamp + rest

@@ -74,14 +74,15 @@ def matplotlib() -> Any:
     return mpl
 
 
-def svg(draw: Callable[[], Sheet]) -> str:
+def svg(draw: Callable[[], Sheet], title: str) -> str:
     """What a function draws as SVG, the same for the same drawing, whatever settings a user has."""
     mpl = matplotlib()
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_RC)
         stream = io.StringIO()
-        draw().figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "archcalc"})
+        metadata = {"Date": None, "Creator": "archcalc", "Title": title}
+        draw().figure.savefig(stream, format="svg", metadata=metadata)
     return stream.getvalue()
 
 

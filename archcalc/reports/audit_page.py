@@ -42,6 +42,7 @@ def audit_page(audit: Audit, tables: Tables) -> str:
         "[other programs count](programs.md).",
         "",
     ]
+    lines += _at_a_glance(findings)
     for deck in decks:
         members = [finding for finding in findings if finding.deck == deck]
         lines += [f'<a id="{deck}"></a>', "", f"## {deck}: {escaped(audit.titles[deck])}", ""]
@@ -99,6 +100,17 @@ def _figures(found: Mapping[str, int], emphasis: str) -> list[str]:
 
 def verdicts_explained() -> list[str]:
     return [*(f"- **{verdict}**: {words}" for verdict, words in VERDICTS.items()), ""]
+
+
+def _at_a_glance(findings: Sequence[Finding]) -> list[str]:
+    """What does not hold, in one table that leads to the reasons."""
+    wrong = [finding for finding in findings if finding.verdict == "discrepant"]
+    rows = [
+        [f"[{one.id}](#{one.id})", one.deck, escaped(one.says), code(one.claimed), code(shown_value(one))]
+        for one in wrong
+    ]
+    headings = ["Claim", "Deck", "What it says", "Printed", "Computed"]
+    return ["## What does not hold, at a glance", "", *table(headings, rows, right=[3, 4])] if rows else []
 
 
 def _deck(members: Sequence[Finding], tables: Tables) -> list[str]:

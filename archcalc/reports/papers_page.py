@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
@@ -41,6 +41,7 @@ def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec]) -
     """The page of `papers` or of `programs`."""
     members = [finding for finding in findings if finding.deck == deck]
     papers = by_paper(members, specs)
+    nets = {spec.name for spec in specs}
     links = {paper.title: f"#p{number}" for number, paper in enumerate(papers, 1)}
     lines = [f"{grouped(len(members))} {WORDS[deck]}: {in_words(counts(members))}.", ""]
     lines += summary({paper.title: counts(paper.findings) for paper in papers}, "Paper", links)
@@ -48,16 +49,22 @@ def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec]) -
     for number, paper in enumerate(papers, 1):
         lines += [f'<a id="p{number}"></a>', "", f"## {escaped(paper.title)}", ""]
         lines += [f"{grouped(len(paper.findings))} figures: {in_words(counts(paper.findings))}.", ""]
-        lines += _figures(paper.findings)
+        lines += _figures(paper.findings, nets)
     return page(TITLES[deck], [("Reports", "README.md"), ("Audit", "audit.md")], lines)
 
 
-def _figures(findings: Sequence[Finding]) -> list[str]:
+def _id(finding: Finding, nets: Collection[str]) -> str:
+    """A figure's id, a link to the page of its network if it is one's."""
+    net = finding.id.partition("/")[0]
+    return f"[{escaped(finding.id)}](networks/{net}.md)" if net in nets else escaped(finding.id)
+
+
+def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
     lines: list[str] = []
     told = [each for each in findings if each.verdict not in ("exact", "rounds", "outside")]
     for finding in sorted(told, key=lambda each: each.verdict != "discrepant"):
         verdict = "" if finding.verdict == "discrepant" else f" · {finding.verdict}"
-        lines += item(finding, escaped(f"{finding.place} · {finding.id}{verdict}"))
+        lines += item(finding, f"{escaped(finding.place)} · {_id(finding, nets)}{verdict}")
     lines += [""] if told else []
     held = [each for each in findings if each.verdict in ("exact", "rounds")]
     lines += held_table(held, [escaped(each.place) for each in held], "Where")
