@@ -7,7 +7,7 @@ of all tiles (tiles x C) with the transformed weights (C x K). A value takes 4 (
 multiplications and input channel in place of 9.
 
 The sums are taken in another order and with coefficients other than one, which costs precision: relative
-to the largest output, errors in single precision stay below about 1e-6 for m = 2 and 1e-5 for m = 4, whose
+to the largest output, errors in single precision stay below about 1e-6 for m = 2 and 2e-5 for m = 4, whose
 coefficients reach 8 (direct sums: about 5e-7), and near 1e-14 in double precision.
 """
 
