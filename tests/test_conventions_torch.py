@@ -38,7 +38,8 @@ class Theirs(NamedTuple):
     """torchvision's network of a spec, and how it differs from it.
 
     `more` is a layer on a shape that it has besides; `functions` match the layers that it writes as
-    functions, not modules: thop does not see these, and ptflops counts them once and not twice.
+    functions, not modules: tools that count modules do not see these, and ptflops counts them once and
+    not twice. To torchsummary a unit with a ReLU as a function is a row of the size of that ReLU.
     """
 
     spec: str
@@ -52,13 +53,14 @@ class Theirs(NamedTuple):
         total = profile.count
         if self.more is not None:
             total += count_alone(convention, self.more[0], self.more[1])
-        functions = sum(
-            layer.count
-            for layer in profile
-            if any(fnmatchcase(layer.name, pattern) for pattern in self.functions)
-        )
-        if convention == "thop":
+        found = [
+            layer for layer in profile if any(fnmatchcase(layer.name, pattern) for pattern in self.functions)
+        ]
+        functions = sum(layer.count for layer in found)
+        if convention.startswith(("thop", "torchscan", "torchstat")):
             total -= functions
+        if convention == "torchsummary":
+            total -= sum(layer.count for layer in found if layer.kind != "relu")
         if convention == "ptflops-pytorch":
             total -= functions // 2
         return total
