@@ -201,6 +201,8 @@ def torchsummary(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
         except AttributeError as problem:
             if "numpy" not in str(problem):  # it cannot print that there are no parameters
                 raise
+    if "[[" in printed.getvalue():
+        pytest.skip("of several outputs it multiplies the sizes with each other")
     rows = re.findall(r"^ *\S+-\d+ +\[([\d, ]+)\]", printed.getvalue(), re.MULTILINE)
     return sum(2 * 4 * math.prod(map(int, row.split(","))) for row in rows), {}
 

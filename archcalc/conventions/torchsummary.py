@@ -19,6 +19,8 @@ CONVENTIONS = (
             "blocks with branches, such as torchvision's Bottleneck, are modules: they are listed after "
             "the layers in them; `Sequential` is not",
             "the outputs of operators and functions are left out",
+            "of a pool that gives its places too it multiplies the two sizes, and it stops at a module that "
+            "takes a list; here both count as their output",
             AS_TORCHVISION,
         ),
         bugs=(
