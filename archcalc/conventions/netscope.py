@@ -43,7 +43,6 @@ CONVENTIONS = (
         name="netscope",
         title="Netscope CNN Analyzer's macc",
         unit="MACs",
-        calls_it="macc",
         version="2018",
         source=_SOURCE,
         rules=each([*CONVOLUTIONS, "fc"], MACS)
