@@ -147,7 +147,7 @@ _BUGS = (
         "a root and a division for each value, though both are known beforehand",
         _SOURCE,
     ),
-    Bug(("tanh",), "counts double", "https://github.com/ThanatosShinji/onnx-tool/issues/36"),
+    Bug(("tanh",), "counts double", _SOURCE),
     Bug(
         ("maxpool", "avgpool", "global_maxpool"),
         "over three axes the kernel's first size counts alone",
