@@ -92,10 +92,9 @@ def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterato
 def variants(spec: Spec) -> list[str]:
     """The shipped networks that are versions of one: those whose names only add to its own.
 
-        >>> from archcalc.analyses.memory import DTYPES
-    from archcalc.catalog import find
-        >>> variants(find("resnet50_v1_5"))
-        ['resnet50', 'resnet50_v1_5', 'resnet50_keras']
+    >>> from archcalc.catalog import find
+    >>> variants(find("resnet50_v1_5"))
+    ['resnet50', 'resnet50_v1_5', 'resnet50_keras']
     """
     try:
         names = [other.name for other in shipped(spec.family)]
