@@ -219,6 +219,16 @@ def read_number(value: object) -> Number:
     raise LayerError(f"needs a number, got {_got(value)}")
 
 
+def read_eps(value: object) -> Number:
+    number = read_number(value)
+    if not 0 <= number < 1:
+        raise LayerError(
+            f"is a small number that keeps a root from zero, got {_got(value)}",
+            help="norms take no number of channels: it follows from the input",
+        )
+    return number
+
+
 def read_probability(value: object) -> Number:
     number = read_number(value)
     if not 0 <= number <= 1:
@@ -320,6 +330,7 @@ Count = Annotated[int, read_count]
 Natural = Annotated[int, read_natural]
 Position = Annotated[int, read_position]
 Real = Annotated[Number, read_number]
+Eps = Annotated[Number, read_eps]
 Probability = Annotated[Number, read_probability]
 Flag = Annotated[bool, read_flag]
 PerAxis = Annotated[int | tuple[int, ...], read_per_axis]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from archcalc.layers.base import (
     Count,
+    Eps,
     Flag,
     Layer,
     LayerError,
@@ -59,7 +60,7 @@ class BatchNorm(Normalisation, frozen=True):
     [('norm', 64), ('norm', 64), ('buffer', 64), ('buffer', 64)]
     """
 
-    eps: Real = Fraction(1, 100_000)
+    eps: Eps = Fraction(1, 100_000)
     momentum: Real = Fraction(1, 10)
     affine: Flag = True
     track_running_stats: Flag = True
@@ -115,7 +116,7 @@ class LayerNorm(Normalisation, frozen=True):
     """
 
     dim: Annotated[str, choice("all", "channels")] = "all"
-    eps: Real = Fraction(1, 100_000)
+    eps: Eps = Fraction(1, 100_000)
     elementwise_affine: Flag = True
     bias: Flag = True
 
@@ -144,7 +145,7 @@ class GroupNorm(Normalisation, frozen=True):
     """Group normalisation, as `torch.nn.GroupNorm` (Wu & He 2018)."""
 
     num_groups: Count
-    eps: Real = Fraction(1, 100_000)
+    eps: Eps = Fraction(1, 100_000)
     affine: Flag = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -171,7 +172,7 @@ class GroupNorm(Normalisation, frozen=True):
 class InstanceNorm(Normalisation, frozen=True):
     """Instance normalisation, as `torch.nn.InstanceNorm2d` (Ulyanov et al. 2016)."""
 
-    eps: Real = Fraction(1, 100_000)
+    eps: Eps = Fraction(1, 100_000)
     affine: Flag = False
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
@@ -193,7 +194,7 @@ class GlobalResponseNorm(Normalisation, frozen=True):
     the norms; then `gamma * (x * n) + beta + x`, two multiplications and two additions per value.
     """
 
-    eps: Real = Fraction(1, 1_000_000)
+    eps: Eps = Fraction(1, 1_000_000)
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return _scale_and_shift(inputs[0])
