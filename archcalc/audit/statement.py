@@ -13,7 +13,7 @@ from archcalc.audit.networks import Networks
 from archcalc.audit.toml import Text
 from archcalc.checks import Number
 from archcalc.language.parser import parse_expression, parse_statement
-from archcalc.language.syntax import Expr, Figure, Literal, Ref
+from archcalc.language.syntax import Expr, Figure, ListExpr, Literal, Ref
 from archcalc.source import ArchError, Source
 
 Found = TypeVar("Found")
@@ -93,7 +93,9 @@ def _placed(text: Text, run: Callable[[Source], Found]) -> Found:
 
 
 def _is_size(expr: Expr) -> bool:
-    """Is a value lengths along axes, written `96x55x55`?"""
+    """Is a value lengths along axes, written `96x55x55`, or a list of such?"""
+    if isinstance(expr, ListExpr):
+        return bool(expr.items) and all(map(_is_size, expr.items))
     if isinstance(expr, Literal):
         return isinstance(expr.value, tuple)
     return isinstance(expr, Ref) and expr.name in SIZES

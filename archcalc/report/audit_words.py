@@ -8,14 +8,19 @@ from typing import Any
 
 from archcalc.audit.finding import Finding
 from archcalc.audit.statement import Outcome
+from archcalc.language.values import is_number
 from archcalc.report.numbers import axes, decimal, grouped
 
 
 def value_text(value: Any, is_size: bool = False) -> str:
     """A value for people: numbers grouped in threes, fractions as decimals, sizes with crosses.
 
+    Where a comma groups the digits of an item, a semicolon parts the items.
+
     >>> value_text((96, 55, 55), is_size=True), value_text((64, 128)), value_text(Fraction(49, 27))
     ('96×55×55', '[64, 128]', '≈1.81481')
+    >>> value_text((8, 62_357_608)), value_text(((1024, 7, 7), (1024, 1, 1)), is_size=True)
+    ('[8; 62,357,608]', '[1024×7×7, 1024×1×1]')
     """
     if value is None:
         return ""
@@ -29,7 +34,9 @@ def value_text(value: Any, is_size: bool = False) -> str:
         return value
     if is_size and value and not any(isinstance(item, tuple | str) for item in value):
         return axes(value)
-    return f"[{', '.join(value_text(item, is_size) for item in value)}]"
+    items = [value_text(item, is_size) for item in value]
+    is_grouped = any("," in text for text, item in zip(items, value, strict=True) if is_number(item))
+    return f"[{('; ' if is_grouped else ', ').join(items)}]"
 
 
 def shown_value(finding: Finding) -> str:

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from archcalc.audit.claims import EXPLAINED, VERDICTS
 from archcalc.audit.finding import Finding
-from archcalc.audit.functions import SIZES
 from archcalc.report.audit_words import outcome_text, reason, value_text
 from archcalc.report.numbers import axes
 from archcalc.tables.table import Entry, Section, Table
@@ -61,7 +60,7 @@ def value(entry: Entry, order: str = "chw") -> str:
     if shown.is_size and is_size(left):
         return sized(left, order)
     if isinstance(left, tuple) and left and all(isinstance(row, tuple) for row in left):
-        if any(one.quantity in SIZES for one in shown.asked):
+        if shown.is_size:
             return ", ".join(sized(size, order) for size in left)
         return " / ".join(",".join(value_text(number) for number in row) for row in left)
     return outcome_text(shown)
