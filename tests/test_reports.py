@@ -251,6 +251,28 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch):
     assert tree(tmp_path) == before
 
 
+def test_a_folder_where_a_file_belongs_changes_nothing(tmp_path):
+    folder = tmp_path / "reports"
+    taken = sorted(SMALL)[-1]
+    (folder / taken).mkdir(parents=True)
+    with pytest.raises(ArchError, match=f"not reports: `{taken}`"):
+        write(folder, SMALL, calm)
+    assert tree(tmp_path) == {}
+
+
+def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "reports"
+    write(folder, SMALL, calm)
+    before = tree(tmp_path)
+    below = next(path for path in folder.rglob("*") if path.is_dir())
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != below and access(path, mode))
+    changed = {path: text + "more\n" for path, text in SMALL.items()}
+    with pytest.raises(ArchError, match=f"`{below}` cannot be written: no permission"):
+        write(folder, changed, calm)
+    assert tree(tmp_path) == before
+
+
 def test_a_picture_that_cannot_be_drawn_changes_nothing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     folder = tmp_path / "reports"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,13 +51,14 @@ def stale(folder: Path, contents: Contents) -> list[str]:
 def write(folder: Path, contents: Contents, progress: Progress) -> Written:
     """Bring a folder up to date: every file is written beside it first, then moved into its place.
 
-    Raises `ArchError`, before anything changes, for a folder with files that are not of this making, and
-    if a picture must be drawn but cannot be.
+    Raises `ArchError`, before anything changes, for a folder with files that are not of this making or that
+    cannot be written, and if a picture must be drawn but cannot be.
     """
     folder = folder.resolve()
     try:
         present = _present(folder)
         foreign = [path for path, file in present.items() if not _is_ours(file)]
+        foreign += [path for path in contents if (folder / path).is_dir()]
         if foreign:
             more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
             raise error(
@@ -69,6 +71,9 @@ def write(folder: Path, contents: Contents, progress: Progress) -> Written:
     except OSError as problem:
         raise _unreadable(folder, problem) from None
     gone = [path for path in present if path not in contents]
+    for below in {folder, *((folder / path).parent for path in (*new, *gone))}:
+        if below.is_dir() and not os.access(below, os.W_OK):
+            raise error(f"`{below}` cannot be written: no permission")
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
