@@ -597,6 +597,7 @@ def test_a_folder_is_no_file(run, tmp_path):
         ("--claims mine.toml --deck papers", "there is no deck `papers`", "decks: mine"),
         ("--claims mine.toml --verdict discrepent", "no verdict `discrepent`", "`discrepant`"),
         ("--claims mine.toml --explain M-9", "there is no claim `M-9`", "`M-"),
+        ("--explain ''", "there is no claim ``", ""),
         ("--explain vgg16/parms", "there is no claim `vgg16/parms`", "`vgg16/params`"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.catalog import find, open_network
+from archcalc.catalog import find, open_network, shipped_files
 from archcalc.language.elaborate import elaborate
 from archcalc.language.syntax import Variant
 from archcalc.network import Network
@@ -41,6 +41,8 @@ class Networks:
 
     def opened(self, net: str) -> Network:
         """What the command line calls a `NET`. Raises `ArchError`."""
+        if net in shipped_files():
+            return self.shipped(net, {})
         if net not in self._networks:
             self._networks[net] = open_network(net)[1]
         return self._networks[net]

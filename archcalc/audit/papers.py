@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 from archcalc.audit.expression import Asked
 from archcalc.audit.finding import Finding
+from archcalc.audit.networks import Networks
 from archcalc.audit.statement import Outcome
 from archcalc.catalog import Spec, shipped
 from archcalc.checks import Check, Evaluator, check
-from archcalc.language.elaborate import elaborate
 from archcalc.language.syntax import Expect, Variant
-from archcalc.profile import analyze
 
 PAPERS, PROGRAMS = DECKS = ("papers", "programs")
 """The decks of these expectations."""
@@ -40,13 +39,13 @@ def specs() -> list[Spec]:
     return [spec for spec in shipped() if any(expect.citation for expect in _expectations(spec))]
 
 
-def findings(spec: Spec) -> Iterator[Finding]:
+def findings(spec: Spec, networks: Networks) -> Iterator[Finding]:
     """The cited expectations of a network, evaluated as `archcalc check` does it. Raises `ArchError`.
 
     An id is the network, the quantity, and the path it speaks of: `googlenet/macs(inception3a)`; of
     several alike, the second is `googlenet/macs.2`.
     """
-    profile = analyze(elaborate(spec.net))
+    profile = networks.profile(networks.shipped(spec.name, {}))
     evaluator = Evaluator(profile)
     seen: dict[str, int] = {}
     for checked in check(profile):

@@ -74,10 +74,11 @@ def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progr
             )
     wanted = {name: title for name, title in known.items() if not decks or name in decks}
     claims = [claim for deck in found if deck.name in wanted for claim in deck.claims]
-    findings = _judged(claims, progress)
+    networks = Networks()
+    findings = _judged(claims, networks, progress)
     if wanted.keys() & {*papers.DECKS} and not files:
         for spec in progress(papers.specs(), "Papers"):
-            findings += papers.findings(spec)
+            findings += papers.findings(spec, networks)
     ordered = (finding for deck in wanted for finding in findings if finding.deck == deck)
     return Audit(wanted, tuple(ordered), () if files else papers.DECKS)
 
@@ -85,9 +86,11 @@ def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progr
 def find(id: str, files: Sequence[Path] = ()) -> Finding:
     """The finding of one claim. Raises `ArchError` for an id that does not exist."""
     claims = {claim.id: claim for deck in read_decks(_files(files)) for claim in deck.claims}
+    networks = Networks()
     if id in claims:
-        return judge(claims[id], Networks())
-    cited = {} if files else {each.id: each for spec in papers.specs() for each in papers.findings(spec)}
+        return judge(claims[id], networks)
+    specs = [] if files else papers.specs()
+    cited = {each.id: each for spec in specs for each in papers.findings(spec, networks)}
     if id not in cited:
         known = [*claims, *cited]
         alike = [each for each in known if each.partition("/")[0] == id.partition("/")[0]]
@@ -99,8 +102,7 @@ def _files(files: Sequence[Path]) -> list[tuple[Path, str]]:
     return [(path, str(path)) for path in files] or shipped_files()
 
 
-def _judged(claims: Sequence[Claim], progress: Progress) -> list[Finding]:
-    networks = Networks()
+def _judged(claims: Sequence[Claim], networks: Networks, progress: Progress) -> list[Finding]:
     findings = []
     problems: list[Diagnostic] = []
     for claim in progress(claims, "Claims"):

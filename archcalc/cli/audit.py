@@ -20,8 +20,9 @@ def audit(
         typer.Option("--verdict", metavar="NAME", help="List only these, such as `discrepant`; repeatable."),
     ] = None,
     explain: Annotated[
-        str, typer.Option("--explain", metavar="ID", help="Show how the figures of one claim come about.")
-    ] = "",
+        Optional[str],
+        typer.Option("--explain", metavar="ID", help="Show how the figures of one claim come about."),
+    ] = None,
     claims: Annotated[
         Optional[list[Path]],
         typer.Option("--claims", metavar="FILE", help="Audit a claims file of your own; repeatable."),
@@ -51,7 +52,7 @@ def audit(
     from archcalc.audit.run import find
     from archcalc.report import audit as report
 
-    if explain:
+    if explain is not None:
         from archcalc.report.audit_explain import explain as account
 
         out.write(account(find(explain, claims or []), out.width()), output)
