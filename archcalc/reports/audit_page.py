@@ -37,7 +37,8 @@ def audit_page(audit: Audit, tables: Tables) -> str:
         "",
         *summary({deck: audit.summary[deck] for deck in decks}, "Deck", {deck: f"#{deck}" for deck in decks}),
         *verdicts_explained(),
-        "Every figure here is computed: `archcalc audit --explain S4-079` shows how one comes about. What "
+        "Every figure here is computed, that of a formula for one case: `archcalc audit --explain S4-079` "
+        "shows how one comes about. What "
         "papers print is on [a page of its own](papers.md), and so is what "
         "[other programs count](programs.md).",
         "",
