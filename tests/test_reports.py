@@ -55,6 +55,12 @@ def test_every_link_leads_somewhere(files, pages):
     assert broken == []
 
 
+def test_a_papers_claim_stands_on_the_pages_of_its_networks(pages):
+    for net, printed in (("shufflenet_v1_g2", "140M"), ("nasnet_a_large", "88.9M"), ("senet154", "42.3B")):
+        published = pages[f"networks/{net}.md"].partition("## What is published")[2]
+        assert f"`{printed}`" in published, net
+
+
 def test_every_table_is_a_rectangle(pages):
     for path, text in pages.items():
         width = 0

@@ -56,12 +56,15 @@ def contents(progress: Progress = _unhurried) -> Contents:
 
 
 def _published(found: Audit) -> dict[str, list[Finding]]:
-    """What papers and programs say of each network."""
+    """What papers and programs say of each network: the one it is named after, or those it asks for."""
     nets = {one.id: one.net for quantity in MEASURED for one in measurements(quantity)}
+    known = {spec.name for spec in shipped()}
     by_net: dict[str, list[Finding]] = {}
     for finding in found.findings:
         if finding.deck in found.on_request:
-            by_net.setdefault(nets.get(finding.id, finding.id.partition("/")[0]), []).append(finding)
+            net = nets.get(finding.id, finding.id.partition("/")[0])
+            for name in [net] if net in known else by_network([finding]):
+                by_net.setdefault(name, []).append(finding)
     return by_net
 
 

@@ -160,7 +160,7 @@ def overview(entries: Sequence[Entry]) -> str:
 
 
 def by_network(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
-    """The figures of the lectures, by the networks that their statements ask for."""
+    """Figures by the networks that their statements ask for."""
     found: dict[str, list[Finding]] = {}
     for finding in findings:
         asked = [each for outcome in finding.outcomes for each in outcome.asked]
