@@ -208,9 +208,7 @@ def test_as_people_see_it(run, golden, name, width):
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_no_line_is_too_long_and_no_figure_cut(every, width):
-    stream = io.StringIO()
-    render(list(every.values()), width, stream, colour=False)
-    text = stream.getvalue()
+    text = render(list(every.values()), width, colour=False)
     assert max(map(len, text.splitlines())) <= width
     assert not re.search(r" $", text, re.MULTILINE)
     assert "\x1b" not in text
@@ -224,13 +222,11 @@ def test_no_line_is_too_long_and_no_figure_cut(every, width):
 
 
 def test_colour_only_adds_to_signs(every):
-    plain, coloured = io.StringIO(), io.StringIO()
     chosen = [every["vgg16-memory"], every["resnet18-torchsummary"]]
-    render(chosen, 100, plain, colour=False)
-    render(chosen, 100, coloured, colour=True)
-    assert "\x1b[1;31m" in coloured.getvalue()  # bold red, of what is wrong
-    stripped = re.sub(r"\x1b\[[\d;]*m", "", coloured.getvalue())
-    assert [line.rstrip() for line in stripped.splitlines()] == plain.getvalue().splitlines()
+    plain, coloured = (render(chosen, 100, colour) for colour in (False, True))
+    assert "\x1b[1;31m" in coloured  # bold red, of what is wrong
+    stripped = re.sub(r"\x1b\[[\d;]*m", "", coloured)
+    assert [line.rstrip() for line in stripped.splitlines()] == plain.splitlines()
 
 
 def test_markdown(run, golden):

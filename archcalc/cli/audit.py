@@ -44,7 +44,6 @@ def audit(
 
     `archcalc audit --claims my_claims.toml`
     """
-    import io
     import sys
 
     from archcalc import output as out
@@ -66,9 +65,7 @@ def audit(
     elif format is Format.markdown:
         out.write(report.to_markdown(audited, rows), output)
     else:
-        stream = io.StringIO()
-        report.render(audited, rows, out.width(), stream, output is None and out.colour())
-        out.write(stream.getvalue(), output)
+        out.write(report.render(audited, rows, out.width(), output is None and out.colour()), output)
     if audited.disagreements:
         sys.stdout.flush()
         print(report.disagreements(audited), file=sys.stderr)

@@ -104,7 +104,7 @@ def check(
     if format is CheckFormat.json:
         output.write(report.to_json(outcome), None)
     else:
-        report.render(outcome, output.width(), verbose, sys.stdout, output.colour())
+        output.write(report.render(outcome, output.width(), verbose, output.colour()), None)
     if junit is not None or github or summary is not None:
         from archcalc.report import check_ci
 

@@ -54,8 +54,6 @@ def compare(
 
     `archcalc compare vgg16 mobilenet_v1 --format svg -o chart.svg`
     """
-    import io
-
     from archcalc import comparison
     from archcalc import output as out
     from archcalc.report import compare as report
@@ -79,6 +77,4 @@ def compare(
     elif format is CompareFormat.markdown:
         out.write(report.to_markdown(view), output)
     else:
-        stream = io.StringIO()
-        report.render(view, out.width(), stream, output is None and out.colour())
-        out.write(stream.getvalue(), output)
+        out.write(report.render(view, out.width(), output is None and out.colour()), output)

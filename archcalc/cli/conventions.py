@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import Enum
 from typing import Annotated
 
@@ -45,6 +44,6 @@ def conventions(
     if format is ConventionsFormat.json:
         output.write(report.to_json(chosen), None)
     elif name:
-        report.render_one(chosen[0], output.width(), sys.stdout, output.colour())
+        output.write(report.render_one(chosen[0], output.width(), output.colour()), None)
     else:
-        report.render(chosen, output.width(), sys.stdout, output.colour())
+        output.write(report.render(chosen, output.width(), output.colour()), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import Enum
 from typing import Annotated
 
@@ -40,4 +39,4 @@ def list_networks(
     if format is ListFormat.json:
         output.write(listing.to_json(entries), None)
     else:
-        listing.render(entries, output.width(), sys.stdout, output.colour())
+        output.write(listing.render(entries, output.width(), output.colour()), None)

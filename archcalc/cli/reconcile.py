@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import Enum
 from typing import Annotated
 
@@ -51,4 +50,5 @@ def reconcile(
     if format is ReconcileFormat.json:
         output.write(report.to_json(net, answers), None)
     else:
-        report.render(net, answers, None if all_ else MOST, output.width(), sys.stdout, output.colour())
+        most = None if all_ else MOST
+        output.write(report.render(net, answers, most, output.width(), output.colour()), None)

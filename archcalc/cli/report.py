@@ -75,8 +75,6 @@ def report(
 
     `archcalc report resnet50_v1_5 --format torchsummary`
     """
-    import io
-
     from archcalc import output as out
     from archcalc.report import formats, table
     from archcalc.report.columns import View, choose
@@ -113,7 +111,5 @@ def report(
     elif format is ReportFormat.markdown:
         out.write(formats.to_markdown(rows, view, chosen, heading), output)
     else:
-        stream = io.StringIO()
         colour = output is None and out.colour()
-        table.render(rows, view, chosen, out.width(), heading, stream, colour)
-        out.write(stream.getvalue(), output)
+        out.write(table.render(rows, view, chosen, out.width(), heading, colour), output)

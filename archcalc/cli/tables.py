@@ -41,8 +41,6 @@ def tables(
 
     `archcalc tables T10 --format csv -o mobilenet.csv`
     """
-    import io
-
     from archcalc import output as out
     from archcalc.report import tables_documents as documents
     from archcalc.tables.layout import layouts
@@ -59,10 +57,6 @@ def tables(
     else:
         from archcalc.report import tables as report
 
-        stream = io.StringIO()
-        colour = output is None and out.colour()
-        if name:
-            report.render(found, out.width(), stream, colour)
-        else:
-            report.render_list(known, out.width(), stream, colour)
-        out.write(stream.getvalue(), output)
+        width, colour = out.width(), output is None and out.colour()
+        text = report.render(found, width, colour) if name else report.render_list(known, width, colour)
+        out.write(text, output)

@@ -25,6 +25,7 @@ from archcalc.reference.execute import Run, execute
 from archcalc.reference.kernel import Array
 from archcalc.reference.verify import Proof, Verdict, verify
 from archcalc.reference.weights import MAX_BYTES, load_weights, read_array, read_arrays
+from archcalc.report.documents import json_text
 from archcalc.report.numbers import byte_size, grouped
 from archcalc.shape import Shape, format_shape
 from archcalc.source import ArchError, error, near_miss
@@ -272,7 +273,7 @@ def verify_and_print(
             outcomes.append(outcome)
             advance()
     if as_json:
-        out.write(_json(outcomes), None)
+        out.write(json_text(networks=outcomes), None)
     else:
         _print_verdicts(outcomes)
     return all(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
@@ -360,10 +361,3 @@ def _verdict(verdict: Verdict) -> str:
     if not verdict.held:
         return "NO"
     return "ok" if verdict.measured else "-"
-
-
-def _json(outcomes: Sequence[Outcome]) -> str:
-    import msgspec
-
-    document = {"schema": 1, "networks": outcomes}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

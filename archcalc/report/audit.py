@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-import archcalc
 from archcalc.audit.claims import VERDICTS
 from archcalc.audit.finding import Finding
 from archcalc.audit.run import Audit
 from archcalc.audit.statement import Outcome
 from archcalc.report.audit_words import cell, plain, reason, shown_value
+from archcalc.report.documents import csv_text, json_text
+from archcalc.report.terminal import open_console, printed, ruled
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-SCHEMA = 1
 STYLES = {
     "exact": "green",
     "rounds": "green",
@@ -54,13 +52,11 @@ def disagreements(audit: Audit) -> str:
 # --- The terminal -----------------------------------------------------------------------------------
 
 
-def render(audit: Audit, rows: Sequence[Finding], width: int, file: IO[str], colour: bool) -> None:
+def render(audit: Audit, rows: Sequence[Finding], width: int, colour: bool) -> str:
     """Write the findings by deck, each with its reason below it, and how many there are of each verdict."""
-    from rich.console import Console
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     cells = [_cells(row) for row in rows]
     sizes = _sizes(cells, width)
     for deck, members in groupby(zip(rows, cells, strict=True), key=lambda pair: pair[0].deck):
@@ -71,8 +67,7 @@ def render(audit: Audit, rows: Sequence[Finding], width: int, file: IO[str], col
             _print_row(console, row, texts, sizes, width)
         console.print()
     _print_summary(console, audit)
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)
 
 
 def _cells(row: Finding) -> list[str]:
@@ -125,22 +120,10 @@ def _print_row(
 
 
 def _print_summary(console: Console, audit: Audit) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     summary = audit.summary
-    several = len(summary) > 1
-    table = Table(
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        show_footer=several,
-        pad_edge=False,
-        padding=(0, 1),
-        collapse_padding=True,
-        header_style="bold",
-        footer_style="bold",
-    )
+    table = ruled(show_footer=len(summary) > 1)
     totals = {verdict: sum(counts[verdict] for counts in summary.values()) for verdict in VERDICTS}
     table.add_column("Deck", "Total", no_wrap=True)
     for verdict, total in totals.items():
@@ -187,28 +170,21 @@ def escaped(text: str) -> str:
 
 def to_csv(rows: Sequence[Finding]) -> str:
     """The findings as rows with a header."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    items = []
     for row in rows:
         item = _claim(row)
         item["value"] = cell(row.value, row.shown is not None and row.shown.is_size)
         item["statement"] = "; ".join(item["statement"])
-        writer.writerow([item[name] for name in COLUMNS])
-    return stream.getvalue()
+        items.append(item)
+    return csv_text(COLUMNS, ([item[name] for name in COLUMNS] for item in items))
 
 
 def to_json(audit: Audit, rows: Sequence[Finding]) -> str:
     """The audit as one JSON object; `audit_schema.json` beside this file describes it."""
-    import msgspec
-
-    document = {
-        "schema": SCHEMA,
-        "archcalc": archcalc.__version__,
-        "summary": audit.summary,
-        "claims": list(map(_claim, rows)),
-    }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return json_text(
+        summary=audit.summary,
+        claims=list(map(_claim, rows)),
+    )
 
 
 def _claim(row: Finding) -> dict[str, Any]:

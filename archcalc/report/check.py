@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import IO, Any
+from typing import Any
 
-import archcalc
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.checks import format_value
+from archcalc.report.documents import json_text
+from archcalc.report.terminal import open_console, printed, ruled
 from archcalc.source import Diagnostic, Span
 
-SCHEMA = 1
 MAX_LAYERS = 8
 """Of the layers that break a bound, as many are named in a table."""
 
@@ -71,20 +70,17 @@ def _plural(count: int, what: str) -> str:
 GAP = 2
 
 
-def render(outcome: Outcome, width: int, verbose: bool, file: IO[str], colour: bool) -> None:
+def render(outcome: Outcome, width: int, verbose: bool, colour: bool) -> str:
     """Write the networks with a count each, and what does not hold; if `verbose`, also what holds."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     shown = {id(r): list(r.findings) if verbose else r.failures for r in outcome.results}
     findings = [finding for some in shown.values() for finding in some]
     widths = [max(map(len, column)) for column in zip(*map(_cells, findings), strict=True)]
     beside = len("  fails  ") + sum(widths) + len(widths) * GAP <= width
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table = ruled()
     table.add_column("Network", overflow="fold")
     table.add_column("Holds" if not findings else "Value", justify="right", no_wrap=True)
     if findings:
@@ -106,8 +102,7 @@ def render(outcome: Outcome, width: int, verbose: bool, file: IO[str], colour: b
     if outcome.results:
         console.print(table, "", sep="\n")
     console.print(Text(summary(outcome), "bold"), overflow="fold")
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)
 
 
 def _cells(finding: Finding) -> tuple[str, str, str, str]:
@@ -131,18 +126,13 @@ def _details(finding: Finding) -> list[str]:
 
 def to_json(outcome: Outcome) -> str:
     """The outcome as one JSON object, with every finding and every problem."""
-    import msgspec
-
-    document = {
-        "schema": SCHEMA,
-        "archcalc": archcalc.__version__,
-        "locked": outcome.locked,
-        "checked": outcome.checked,
-        "held": outcome.checked - len(outcome.failures),
-        "networks": [_network(result) for result in outcome.results],
-        "problems": [_problem(problem) for problem in outcome.problems],
-    }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return json_text(
+        locked=outcome.locked,
+        checked=outcome.checked,
+        held=outcome.checked - len(outcome.failures),
+        networks=[_network(result) for result in outcome.results],
+        problems=[_problem(problem) for problem in outcome.problems],
+    )
 
 
 def _network(result: Result) -> dict[str, Any]:

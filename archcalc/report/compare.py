@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from archcalc.report.compare_structure import structure_table
 from archcalc.report.compare_tables import Columns, CompareView, Section, account_table, tables
 from archcalc.report.compare_words import sentence
+from archcalc.report.terminal import open_console, printed, ruled
 from archcalc.shape import format_shape
 
 if TYPE_CHECKING:
@@ -69,13 +69,11 @@ def verdict(view: CompareView) -> list[str]:
 # --- The terminal -----------------------------------------------------------------------------------
 
 
-def render(view: CompareView, width: int, file: IO[str], colour: bool) -> None:
+def render(view: CompareView, width: int, colour: bool) -> str:
     """Write a comparison, each table in the arrangement that says most in the given width."""
-    from rich.console import Console
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     console.print(Text(title(view), style="bold"), overflow="fold")
     for line in about(view):
         console.print(Text(line, style="dim"), overflow="fold")
@@ -84,8 +82,7 @@ def render(view: CompareView, width: int, file: IO[str], colour: bool) -> None:
         console.print(Text(line), overflow="fold")
     for section in _fitting(view, width):
         _print(console, section, width)
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)
 
 
 def _fitting(view: CompareView, width: int) -> list[Section]:
@@ -101,8 +98,6 @@ def _fitting(view: CompareView, width: int) -> list[Section]:
 
 
 def _print(console: Console, section: Section, width: int) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
     columns = next((c for c in section.arrangements if _width(c) <= width), section.arrangements[-1])
@@ -111,15 +106,7 @@ def _print(console: Console, section: Section, width: int) -> None:
     console.print(Text.assemble((section.title, "bold"), (note, "dim")), overflow="fold")
     if not columns[0].cells:
         return
-    table = Table(
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        show_footer=any(column.total for column in columns),
-        pad_edge=False,
-        padding=(0, 1),
-        collapse_padding=True,
-        header_style="bold",
-    )
+    table = ruled(show_footer=any(column.total for column in columns))
     for column, size in zip(columns, _sizes(columns, width), strict=True):
         table.add_column(
             column.heading,
@@ -129,7 +116,6 @@ def _print(console: Console, section: Section, width: int) -> None:
             width=size,
             overflow="fold" if column.wraps else "ellipsis",
             style="cyan" if column.is_bar else "",
-            footer_style="bold",
         )
     for row in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(Text, row))

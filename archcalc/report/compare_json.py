@@ -5,32 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import archcalc
 from archcalc.comparison import Amounts, Comparison, Line, Part
 from archcalc.comparison.matching import Matching, Pair
 from archcalc.comparison.parts import AMOUNTS
 from archcalc.network import Node
 from archcalc.report.compare_words import phrase
-
-SCHEMA = 1
+from archcalc.report.documents import json_text
 
 
 def to_json(comparison: Comparison) -> str:
     """The comparison as one JSON object."""
-    import msgspec
-
     profile = comparison.subjects[0].profile
     matching = comparison.matching
     convention = profile.convention
     counts = convention is not None
-    document = {
-        "schema": SCHEMA,
-        "archcalc": archcalc.__version__,
-        "batch": profile.batch,
-        "dtype": profile.dtype,
-        "heads": profile.heads,
+    return json_text(
+        batch=profile.batch,
+        dtype=profile.dtype,
+        heads=profile.heads,
         **({"convention": convention.name, "unit": convention.unit} if convention is not None else {}),
-        "networks": [
+        networks=[
             {
                 "name": subject.name,
                 "architecture": subject.profile.network.name,
@@ -38,8 +32,8 @@ def to_json(comparison: Comparison) -> str:
             }
             for subject in comparison.subjects
         ],
-        "identical": comparison.identical,
-        "totals": [
+        identical=comparison.identical,
+        totals=[
             {
                 "quantity": total.quantity,
                 "values": [figure.value for figure in total.figures],
@@ -49,12 +43,11 @@ def to_json(comparison: Comparison) -> str:
             }
             for total in comparison.totals
         ],
-        "stages": _parts(comparison.stages, counts),
-        "kinds": _parts(comparison.kinds, counts),
-        "structure": _structure(matching) if matching is not None else None,
-        "account": [_line(line, counts) for line in comparison.account] if matching is not None else None,
-    }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+        stages=_parts(comparison.stages, counts),
+        kinds=_parts(comparison.kinds, counts),
+        structure=_structure(matching) if matching is not None else None,
+        account=[_line(line, counts) for line in comparison.account] if matching is not None else None,
+    )
 
 
 def _amounts(amounts: Amounts, counts: bool) -> dict[str, int]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import Any
 
-import archcalc
 from archcalc.conventions import UNITS, Convention
 from archcalc.layers.base import KINDS
-
-SCHEMA = 1
+from archcalc.report.documents import json_text
+from archcalc.report.terminal import open_console, printed, ruled
 
 
 def to_json(conventions: Sequence[Convention]) -> str:
     """All that is known of some conventions, as one JSON object."""
-    import msgspec
-
-    document = {
-        "schema": SCHEMA,
-        "archcalc": archcalc.__version__,
-        "conventions": [_plain(convention) for convention in conventions],
-    }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return json_text(conventions=[_plain(convention) for convention in conventions])
 
 
 def _plain(convention: Convention) -> dict[str, Any]:
@@ -68,21 +59,17 @@ def _listed(names: Sequence[str]) -> str:
     return "every layer kind" if len(names) == len(KINDS) else ", ".join(names)
 
 
-def render(conventions: Sequence[Convention], width: int, file: IO[str], colour: bool) -> None:
+def render(conventions: Sequence[Convention], width: int, colour: bool) -> str:
     """The list: name, unit, version, and what each is."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     for unit, words in UNITS.items():
         chosen = [convention for convention in conventions if convention.unit == unit]
         if not chosen:
             continue
         console.print(Text(f"In {words}", style="bold"))
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+        table = ruled(show_edge=True)
         table.add_column("Name", no_wrap=True, style="bold")
         table.add_column("What")
         table.add_column("Version", no_wrap=True)
@@ -91,25 +78,20 @@ def render(conventions: Sequence[Convention], width: int, file: IO[str], colour:
             table.add_row(convention.name, Text(f"{convention.title}{said}"), convention.version)
         console.print(table)
     console.print(Text("`archcalc conventions NAME` shows what one counts.", style="dim"))
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)
 
 
-def render_one(convention: Convention, width: int, file: IO[str], colour: bool) -> None:
+def render_one(convention: Convention, width: int, colour: bool) -> str:
     """One convention: its source, what it counts of each layer kind, notes and known bugs."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     console.print(Text(f"{convention.name}: {convention.title}", style="bold"), overflow="fold")
     version = f"version {convention.version}; " if convention.version else ""
     console.print(Text(f"counts {convention.what}; {version}{convention.source}"), overflow="fold")
     if convention.aliases:
         console.print(Text(f"also called {', '.join(convention.aliases)}"))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table = ruled(show_edge=True)
     table.add_column("Of a layer")
     table.add_column("Count", style="bold")
     for kinds, text in _rules(convention):
@@ -119,5 +101,4 @@ def render_one(convention: Convention, width: int, file: IO[str], colour: bool) 
         console.print(Text(f"- {note}"), overflow="fold")
     for bug in convention.bugs:
         console.print(Text(f"- a known error, kept: {bug.words} ({bug.address})"), overflow="fold")
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-import archcalc
 from archcalc.checks import check
 from archcalc.profile import Profile
 from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
+from archcalc.report.documents import csv_text, json_text
 from archcalc.report.rows import Row
 from archcalc.report.table import remarks, totals_in_words
-
-SCHEMA = 1
 
 
 def to_json(rows: Sequence[Row], profile: Profile) -> str:
     """The report as one JSON object; `schema.json` beside this file describes it."""
-    import msgspec
 
     network = profile.network
     totals = {name: getattr(profile.totals, name) for name in profile.totals.__struct_fields__}
@@ -29,8 +24,6 @@ def to_json(rows: Sequence[Row], profile: Profile) -> str:
         totals |= {"count": profile.count, "unit": convention.unit}
     checks = check(profile)
     document = {
-        "schema": SCHEMA,
-        "archcalc": archcalc.__version__,
         "architecture": network.name,
         "batch": profile.batch,
         "dtype": profile.dtype,
@@ -52,7 +45,7 @@ def to_json(rows: Sequence[Row], profile: Profile) -> str:
     }
     if convention is not None:
         document["counted"] = counted(profile)
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return json_text(**document)
 
 
 def counted(profile: Profile) -> dict[str, Any]:
@@ -113,12 +106,9 @@ def _plain(value: Any) -> Any:
 def to_csv(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> str:
     """The rows as CSV with plain integers, all columns unless some are chosen."""
     columns = columns or choose(for_programs(view))
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(column.name for column in columns)
-    for row in rows:
-        writer.writerow(column.raw(row, view) for column in columns)
-    return stream.getvalue()
+    return csv_text(
+        (column.name for column in columns), ((column.raw(row, view) for column in columns) for row in rows)
+    )
 
 
 def to_markdown(rows: Sequence[Row], view: View, columns: Sequence[Column], heading: Sequence[str]) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import IO, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from archcalc.catalog import Spec
 from archcalc.language.elaborate import elaborate
 from archcalc.profile import analyze
+from archcalc.report.documents import json_text
 from archcalc.report.numbers import grouped
+from archcalc.report.terminal import open_console, printed
 from archcalc.shape import format_shape
 
 
@@ -38,21 +39,16 @@ def entry(spec: Spec) -> Entry:
 
 def to_json(entries: Sequence[Entry]) -> str:
     """The list as a JSON object with `networks`."""
-    import msgspec
-
-    document = {"schema": 1, "networks": entries}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return json_text(networks=entries)
 
 
-def render(entries: Iterable[Entry], width: int, file: IO[str], colour: bool) -> None:
+def render(entries: Iterable[Entry], width: int, colour: bool) -> str:
     """The list by family, each network below its reference."""
-    from rich.console import Console
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     lines = [(item, _cells(item)) for item in entries]
     widths = [max(len(cells[i]) for _, cells in lines) for i in range(5)]
     for family, of_family in groupby(lines, key=lambda line: line[0].family):
@@ -68,8 +64,7 @@ def render(entries: Iterable[Entry], width: int, file: IO[str], colour: bool) ->
             console.print(Padding(table, (0, 0, 0, 4), expand=False))
         console.print()
     console.print(f"{len(lines)} networks: name, year, input, parameters, multiply-adds")
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)
 
 
 def _cells(item: Entry) -> tuple[str, ...]:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import IO, Any
+from typing import Any
 
-import archcalc
 from archcalc.comparison import compare, open_subjects
 from archcalc.reconcile import Answer, Match
+from archcalc.report.documents import json_text
 from archcalc.report.numbers import grouped
+from archcalc.report.terminal import open_console, printed
 
-SCHEMA = 1
 FEW = 3
 """As many differences of a kind are named in a line."""
 
 
 def to_json(net: str, answers: Sequence[Answer]) -> str:
     """All matches, the most plausible first; where there are none, what comes nearest."""
-    import msgspec
-
-    document = {
-        "schema": SCHEMA,
-        "archcalc": archcalc.__version__,
-        "architecture": net,
-        "figures": [
+    return json_text(
+        architecture=net,
+        figures=[
             {
                 "figure": answer.claimed.text,
                 "matches": [_plain(match) for match in answer.matches],
@@ -36,8 +31,7 @@ def to_json(net: str, answers: Sequence[Answer]) -> str:
             }
             for answer in answers
         ],
-    }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    )
 
 
 def _plain(match: Match) -> dict[str, Any]:
@@ -60,16 +54,12 @@ def _number(value: Fraction) -> int | float:
     return value.numerator if value.denominator == 1 else float(value)
 
 
-def render(
-    net: str, answers: Sequence[Answer], most: int | None, width: int, file: IO[str], colour: bool
-) -> None:
+def render(net: str, answers: Sequence[Answer], most: int | None, width: int, colour: bool) -> str:
     """Each figure with the ways to count that print as it, `most` of them."""
-    from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     for number, answer in enumerate(answers):
         if number:
             console.print()
@@ -93,8 +83,7 @@ def render(
         if most is not None and hidden:
             word = "less plausible" if answer.plausible else "far-fetched"
             console.print(Text(f"\n  and {hidden:,} {word}; `--all` shows them", style="dim"))
-    for text in stream.getvalue().splitlines():
-        file.write(text.rstrip() + "\n")
+    return printed(console)
 
 
 def _title(net: str, answer: Answer) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import IO
 
 from archcalc.analyses.cost import FLOPS_CONVENTION, MACS_CONVENTION
 from archcalc.analyses.memory import ACCOUNTINGS
@@ -12,6 +10,7 @@ from archcalc.checks import check
 from archcalc.report.columns import COLUMNS, Column, View, by_importance, default
 from archcalc.report.numbers import axes, byte_size
 from archcalc.report.rows import Row
+from archcalc.report.terminal import open_console, printed, ruled
 from archcalc.shape import format_shape
 
 
@@ -21,17 +20,13 @@ def render(
     columns: Sequence[Column],
     width: int,
     heading: Sequence[str],
-    file: IO[str],
     colour: bool,
-) -> None:
+) -> str:
     """Write a heading, the table and the totals. Without `columns`, as many as fit are shown."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     if columns:
         cells = _cells(rows, view, columns)
     else:
@@ -39,15 +34,7 @@ def render(
     for number, line in enumerate(heading):
         console.print(Text(line, style="bold" if number == 0 else "dim"), overflow="fold")
     whole = sum(len(row.layers) for row in rows) == len(view.profile.layers)
-    table = Table(
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        show_footer=True,
-        pad_edge=False,
-        padding=(0, 1),
-        collapse_padding=True,
-        header_style="bold",
-    )
+    table = ruled(show_footer=True)
     cells = _shortened(cells, columns, view, width)
     for column in columns:
         footer = ""
@@ -62,7 +49,6 @@ def render(
             no_wrap=True,
             overflow="ellipsis",
             style="cyan" if column.name.endswith("_bar") else "",
-            footer_style="bold",
         )
     # One row of tall cells prints the same as a row a layer, and takes a quarter of the time.
     table.add_row(*(Text("\n".join(lines)) for lines in cells))
@@ -75,8 +61,7 @@ def render(
     console.print("", table, "", totals, sep="\n")
     for line in remarks(view):
         console.print(Text(line), overflow="fold")
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)
 
 
 def _cells(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> list[list[str]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from archcalc.report import tables_words as words
 from archcalc.report.audit import STYLES
 from archcalc.report.numbers import grouped
 from archcalc.report.tables_grid import Block, Piece, lay_out
+from archcalc.report.terminal import open_console, printed
 from archcalc.report.torchsummary import beside
 from archcalc.tables.layout import Layout
 from archcalc.tables.table import Entry, Section, Table
@@ -19,25 +19,21 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def render(tables: Sequence[Table], width: int, file: IO[str], colour: bool) -> None:
+def render(tables: Sequence[Table], width: int, colour: bool) -> str:
     """Write tables one below the other."""
-    from rich.console import Console
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     for number, table in enumerate(tables):
         if number:
             _print(console, [])
         _table(console, table, width)
-    _write(stream, file)
+    return printed(console)
 
 
-def render_list(layouts: Sequence[Layout], width: int, file: IO[str], colour: bool) -> None:
+def render_list(layouts: Sequence[Layout], width: int, colour: bool) -> str:
     """Write the list of tables."""
-    from rich.console import Console
 
-    stream = io.StringIO()
-    console = Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    console = open_console(width, colour)
     rows = [[Block(heading) for heading in ("Table", "Name", "What it is", "Decks")]]
     rows += [[Block(text) for text in (la.number, la.name, la.title, " ".join(la.decks))] for la in layouts]
     for panel in lay_out(rows, width, spaced=False):
@@ -45,12 +41,7 @@ def render_list(layouts: Sequence[Layout], width: int, file: IO[str], colour: bo
             _print(console, line)
     _print(console, [])
     _wrapped(console, "`archcalc tables NAME` shows one, by its name or its number.", width, "dim")
-    _write(stream, file)
-
-
-def _write(stream: io.StringIO, file: IO[str]) -> None:
-    for line in stream.getvalue().splitlines():
-        file.write(line.rstrip() + "\n")
+    return printed(console)
 
 
 def _print(console: Console, line: Sequence[Piece]) -> None:

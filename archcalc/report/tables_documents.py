@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import archcalc
 from archcalc.report import tables_words as words
 from archcalc.report.audit import STYLES, escaped
 from archcalc.report.audit_words import cell, plain, reason
+from archcalc.report.documents import csv_text, json_text
 from archcalc.report.numbers import grouped
 from archcalc.report.torchsummary import beside
 from archcalc.tables.layout import Layout
 from archcalc.tables.table import Entry, Section, Table
-
-SCHEMA = 1
-
 
 # --- Markdown ---------------------------------------------------------------------------------------
 
@@ -99,39 +94,32 @@ def _csv_part(section: Section) -> str:
     header: list[str] = []
     for name, has_figures in zip(part.columns, figures, strict=True):
         header += [name, f"{name} computed", f"{name} verdict"] if has_figures else [name]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
+    rows = []
     for row in section.rows:
         cells: list[str] = []
         for entry, has_figures in zip(row, figures, strict=False):
-            cells += _csv_cells(entry, part.axes) if has_figures else [_csv_text(entry.text)]
-        writer.writerow(cells + [""] * (len(header) - len(cells)))
-    return stream.getvalue()
+            cells += _csv_cells(entry, part.axes) if has_figures else [_on_one_line(entry.text)]
+        rows.append(cells + [""] * (len(header) - len(cells)))
+    return csv_text(header, rows)
 
 
 def _csv_cells(entry: Entry, order: str) -> list[str]:
     finding = entry.finding
     if finding is None:
-        return [_csv_text(entry.text), "", ""]
+        return [_on_one_line(entry.text), "", ""]
     is_map = finding.shown is not None and finding.shown.is_size and words.is_size(entry.value)
     value = words.sized(entry.value, order, "x") if is_map else cell(entry.value)
-    return [_csv_text(entry.text), value, finding.verdict]
+    return [_on_one_line(entry.text), value, finding.verdict]
 
 
-def _csv_text(text: str) -> str:
+def _on_one_line(text: str) -> str:
     return text.replace("\n", "; ")
 
 
 def list_to_csv(layouts: Sequence[Layout]) -> str:
     """The list of tables."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("number", "name", "title", "decks", "places"))
-    for layout in layouts:
-        places = "; ".join(layout.places)
-        writer.writerow((layout.number, layout.name, layout.title, " ".join(layout.decks), places))
-    return stream.getvalue()
+    rows = [(la.number, la.name, la.title, " ".join(la.decks), "; ".join(la.places)) for la in layouts]
+    return csv_text(("number", "name", "title", "decks", "places"), rows)
 
 
 # --- JSON -------------------------------------------------------------------------------------------
@@ -148,10 +136,8 @@ def list_to_json(layouts: Sequence[Layout]) -> str:
 
 
 def _document(tables: list[dict[str, Any]]) -> str:
-    import msgspec
 
-    document = {"schema": SCHEMA, "archcalc": archcalc.__version__, "tables": tables}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return json_text(tables=tables)
 
 
 def _head(layout: Layout) -> dict[str, Any]:

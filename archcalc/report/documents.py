@@ -1,0 +1,49 @@
+"""How documents and programs are written to: JSON, CSV, Markdown."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import archcalc
+
+SCHEMA = 1
+"""The number of the JSON schemas: a new one where a field goes or means something else."""
+
+_MARKUP = re.compile(r"[\\`*<|~]|(?<!\w)_|_(?!\w)|\](?=[(\[])|&(?=[#\w])")
+"""What Markdown would take for more than a character; in the middle of a word `_` is none."""
+
+
+def json_text(**fields: Any) -> str:
+    """An object of some fields, behind the number of the schemas and archcalc's own."""
+    import msgspec
+
+    document = {"schema": SCHEMA, "archcalc": archcalc.__version__, **fields}
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Rows below a header."""
+    import csv
+
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def escaped(text: str) -> str:
+    r"""Text on one line, which Markdown shows as it is.
+
+    >>> print(escaped("resnet50_v1_5: ~25M, _branch/a*b"))
+    resnet50_v1_5: \~25M, \_branch/a\*b
+    """
+    return " ".join(_MARKUP.sub(r"\\\g<0>", text).split())
+
+
+def markdown_row(cells: Iterable[str]) -> str:
+    """A row of a table, of cells that are Markdown already."""
+    return "| " + " | ".join(cells) + " |"

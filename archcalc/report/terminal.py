@@ -1,0 +1,41 @@
+"""How views for people are written: with rich, into a text without blanks at the ends of its lines."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+
+def open_console(width: int, colour: bool) -> Console:
+    """A console that keeps what is printed on it; `printed` gives it back."""
+    from rich.console import Console
+
+    stream = io.StringIO()
+    return Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+
+
+def printed(console: Console) -> str:
+    """What was printed on it so far."""
+    assert isinstance(console.file, io.StringIO)
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+
+
+def ruled(show_footer: bool = False, show_edge: bool = False) -> Table:
+    """A table without columns yet: a line below its headings, and no frame."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(
+        box=SIMPLE_HEAD,
+        show_edge=show_edge,
+        show_footer=show_footer,
+        pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+        header_style="bold",
+        footer_style="bold",
+    )
