@@ -415,7 +415,7 @@ def test_a_summary_is_added_to_the_file(run, folder):
     run("check", "--summary", "summary.md")
     text = (folder / "summary.md").read_text()
     assert text.startswith("before\n### archcalc: 3 expectations of 1 network: all hold\n\n### archcalc: 6 ")
-    assert "| tiny.arch:tiny\\_wide | params \\< 3K | 3,650 | +650 (+21.7%) | tiny.arch:16:3 |\n" in text
+    assert "| tiny.arch:tiny_wide | params < 3K | 3,650 | +650 (+21.7%) | tiny.arch:16:3 |\n" in text
 
 
 def test_annotations_and_json_do_not_mix(run):

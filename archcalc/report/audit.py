@@ -12,7 +12,7 @@ from archcalc.audit.finding import Finding
 from archcalc.audit.run import Audit
 from archcalc.audit.statement import Outcome
 from archcalc.report.audit_words import cell, plain, reason, shown_value
-from archcalc.report.documents import csv_text, json_text
+from archcalc.report.documents import csv_text, escaped, json_text, markdown_table
 from archcalc.report.terminal import open_console, printed, ruled
 
 if TYPE_CHECKING:
@@ -144,25 +144,17 @@ def to_markdown(audit: Audit, rows: Sequence[Finding]) -> str:
     lines: list[str] = []
     for deck, members in groupby(rows, key=lambda row: row.deck):
         lines += [f"## {escaped(deck)}: {escaped(audit.titles[deck])}", ""]
-        lines += ["| Claim | What it says | Printed | Value | Verdict | Why |"]
-        lines += ["| --- | --- | ---: | ---: | --- | --- |"]
+        cells = []
         for row in members:
             why = reason(row) if row.verdict not in ("exact", "rounds") else ""
-            cells = [*_cells(row), why]
-            lines.append("| " + " | ".join(map(escaped, cells)) + " |")
-        lines.append("")
-    lines += ["| Deck | " + " | ".join(VERDICTS) + " | all |", "| --- |" + " ---: |" * (len(VERDICTS) + 1)]
+            cells.append([escaped(cell) for cell in (*_cells(row), why)])
+        lines += [*markdown_table([*HEADINGS, "Why"], cells, right=(2, 3)), ""]
+    summary = []
     for deck, counts in audit.summary.items():
         figures = [f"{count:,}" if count else "" for count in counts.values()]
-        lines.append(f"| {escaped(deck)} | " + " | ".join([*figures, f"{sum(counts.values()):,}"]) + " |")
+        summary.append([escaped(deck), *figures, f"{sum(counts.values()):,}"])
+    lines += markdown_table(["Deck", *VERDICTS, "all"], summary, right=range(1, len(VERDICTS) + 2))
     return "\n".join(lines) + "\n"
-
-
-def escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    for character in "\\|<`*_":
-        text = text.replace(character, f"\\{character}")
-    return text
 
 
 # --- Programs ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 from archcalc.checking.outcome import Outcome
 from archcalc.report.check import off_by, place, summary, value_of
+from archcalc.report.documents import escaped, markdown_table
 from archcalc.source import Diagnostic, Span
 
 MAX_ROWS = 200
@@ -116,11 +117,11 @@ def _escaped(text: str, more: str = "") -> str:
 
 def to_markdown(outcome: Outcome) -> str:
     """A summary for a page: what does not hold in a table, and what could not be checked."""
-    lines = [f"### archcalc: {_markdown(summary(outcome))}", ""]
+    lines = [f"### archcalc: {escaped(summary(outcome))}", ""]
     rows = list(_rows(outcome))
     if rows:
-        lines += ["| Network | Expectation | Value | Off by | Place |", "| --- | --- | ---: | ---: | --- |"]
-        lines += rows[:MAX_ROWS]
+        headings = ["Network", "Expectation", "Value", "Off by", "Place"]
+        lines += markdown_table(headings, rows[:MAX_ROWS], right=(2, 3))
         if len(rows) > MAX_ROWS:
             lines += ["", f"and {len(rows) - MAX_ROWS:,} more"]
         lines.append("")
@@ -130,14 +131,8 @@ def to_markdown(outcome: Outcome) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(outcome: Outcome) -> Iterator[str]:
+def _rows(outcome: Outcome) -> Iterator[list[str]]:
     for result in outcome.results:
         for finding in result.failures:
             cells = (result.name, finding.text, value_of(finding), off_by(finding), place(finding.span))
-            yield "| " + " | ".join(map(_markdown, cells)) + " |"
-
-
-def _markdown(text: str) -> str:
-    """A text as it is, in Markdown that would take some of its characters for more."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>|~#&])", r"\\\1", text)
-    return " ".join(escaped.split())
+            yield list(map(escaped, cells))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from archcalc.report.compare_structure import structure_table
 from archcalc.report.compare_tables import Columns, CompareView, Section, account_table, tables
 from archcalc.report.compare_words import sentence
+from archcalc.report.documents import escaped, markdown_table
 from archcalc.report.terminal import open_console, printed, ruled
 from archcalc.shape import format_shape
 
@@ -147,13 +147,13 @@ def _sizes(columns: Columns, width: int) -> list[int]:
 
 def to_markdown(view: CompareView) -> str:
     """The same for a pull request: every table in full, without bars."""
-    lines = [f"## {_escaped(title(view))}", ""]
-    lines += [f"- {_escaped(line)}" for line in about(view)]
-    lines += ["", *(f"**{_escaped(line)}**  " for line in verdict(view))]
+    lines = [f"## {escaped(title(view))}", ""]
+    lines += [f"- {escaped(line)}" for line in about(view)]
+    lines += ["", *(f"**{escaped(line)}**  " for line in verdict(view))]
     for section in _sections(view):
         lines += ["", f"### {section.title}", ""]
         if section.note:
-            lines += [f"{_escaped(section.note[0].upper() + section.note[1:])}.", ""]
+            lines += [f"{escaped(section.note[0].upper() + section.note[1:])}.", ""]
         if section.arrangements[0][0].cells:
             lines += _markdown_table(section.arrangements[0])
     return "\n".join(lines) + "\n"
@@ -162,19 +162,8 @@ def to_markdown(view: CompareView) -> str:
 def _markdown_table(columns: Columns) -> list[str]:
     columns = [column for column in columns if not column.is_bar]
     headings = [column.heading.replace("\n?", "?").replace("\n", " ") for column in columns]
-    lines = [_row(headings), "|" + "|".join(" ---: " if c.right else " --- " for c in columns) + "|"]
-    lines += [_row(row) for row in zip(*(column.cells for column in columns), strict=True)]
+    rows = [list(map(escaped, row)) for row in zip(*(column.cells for column in columns), strict=True)]
     if any(column.total for column in columns):
-        lines.append(_row([f"**{column.total}**" if column.total else "" for column in columns]))
-    return lines
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_escaped, cells)) + " |"
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is: paths and names have underscores and stars."""
-    for character in "\\|<`":
-        text = text.replace(character, f"\\{character}")
-    return text
+        rows.append([f"**{escaped(column.total)}**" if column.total else "" for column in columns])
+    right = [number for number, column in enumerate(columns) if column.right]
+    return markdown_table(list(map(escaped, headings)), rows, right)

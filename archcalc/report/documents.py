@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import archcalc
@@ -12,7 +12,7 @@ import archcalc
 SCHEMA = 1
 """The number of the JSON schemas: a new one where a field goes or means something else."""
 
-_MARKUP = re.compile(r"[\\`*<|~]|(?<!\w)_|_(?!\w)|\](?=[(\[])|&(?=[#\w])")
+_MARKUP = re.compile(r"[\\`*|~]|<(?=[A-Za-z/!?])|(?<!\w)_|_(?!\w)|\](?=[(\[])|&(?=[#\w])")
 """What Markdown would take for more than a character; in the middle of a word `_` is none."""
 
 
@@ -44,6 +44,13 @@ def escaped(text: str) -> str:
     return " ".join(_MARKUP.sub(r"\\\g<0>", text).split())
 
 
-def markdown_row(cells: Iterable[str]) -> str:
-    """A row of a table, of cells that are Markdown already."""
-    return "| " + " | ".join(cells) + " |"
+def markdown_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()
+) -> list[str]:
+    """The lines of a table of cells that are Markdown already; the columns `right` stand to the right.
+
+    >>> markdown_table(["Net", "Params"], [["a", "1"]], right=[1])
+    ['| Net | Params |', '| --- | ---: |', '| a | 1 |']
+    """
+    rule = ["---:" if number in right else "---" for number in range(len(headings))]
+    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]

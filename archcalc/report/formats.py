@@ -9,7 +9,7 @@ from typing import Any
 from archcalc.checks import check
 from archcalc.profile import Profile
 from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
-from archcalc.report.documents import csv_text, json_text
+from archcalc.report.documents import csv_text, escaped, json_text, markdown_table
 from archcalc.report.rows import Row
 from archcalc.report.table import remarks, totals_in_words
 
@@ -116,17 +116,14 @@ def to_markdown(rows: Sequence[Row], view: View, columns: Sequence[Column], head
     names = default(view)
     columns = columns or [COLUMNS[name] for name in (*names[:2], "operation", *names[2:])]
     lines = [f"## {heading[0]}", "", *(f"{line}  " for line in heading[1:]), ""] if heading else []
-    lines.append("| " + " | ".join(column.heading or column.name for column in columns) + " |")
-    lines.append("|" + "|".join(" ---: " if column.right else " --- " for column in columns) + "|")
-    for row in rows:
-        cells = (column.cell(row, view).replace("|", "\\|") for column in columns)
-        lines.append("| " + " | ".join(cells) + " |")
+    cells = [[escaped(column.cell(row, view)) for column in columns] for row in rows]
     footer = []
     for column in columns:
         text = "Total" if column.name == "layer" else ""
         footer.append(f"**{view.count(column.total(view)) if column.total else text}**".replace("****", ""))
-    lines.append("| " + " | ".join(footer) + " |")
-    lines.append("")
+    headings = [column.heading or column.name for column in columns]
+    right = [number for number, column in enumerate(columns) if column.right]
+    lines += [*markdown_table(headings, [*cells, footer], right), ""]
     lines += [f"- {name.strip()}: **{value}** ({words})" for name, value, words in totals_in_words(view)]
     lines += [f"- {line.strip()}" for line in remarks(view)]
     return "\n".join(lines) + "\n"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from archcalc.report import tables_words as words
-from archcalc.report.audit import STYLES, escaped
+from archcalc.report.audit import STYLES
 from archcalc.report.audit_words import cell, plain, reason
-from archcalc.report.documents import csv_text, json_text
+from archcalc.report.documents import csv_text, escaped, json_text, markdown_table
 from archcalc.report.numbers import grouped
 from archcalc.report.torchsummary import beside
 from archcalc.tables.layout import Layout
@@ -39,19 +39,15 @@ def _markdown_grid(section: Section) -> list[str]:
         listing = ["".join(text for text, _ in line) for line in beside(section, STYLES)]
         return ["```", *listing, "```"]
     columns = section.part.columns
-    lines = [_markdown_row(map(escaped, columns)), "|" + " --- |" * len(columns)]
+    rows = []
     for row in section.rows:
         cells = [_markdown_cell(entry, section.part.axes) for entry in row]
-        lines.append(_markdown_row(cells + [""] * (len(columns) - len(cells))))
+        rows.append(cells + [""] * (len(columns) - len(cells)))
     if section.sums:
         sums = [section.sums.get(column) for column in columns]
         total = [f"**{words.COMPUTED} {grouped(sum)}**" if sum is not None else "" for sum in sums]
-        lines.append(_markdown_row([words.TOTAL, *total[1:]]))
-    return lines
-
-
-def _markdown_row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+        rows.append([words.TOTAL, *total[1:]])
+    return markdown_table(list(map(escaped, columns)), rows)
 
 
 def _markdown_cell(entry: Entry, order: str) -> str:
@@ -67,11 +63,8 @@ def _markdown_reason(one: words.Reason) -> str:
 
 def list_to_markdown(layouts: Sequence[Layout]) -> str:
     """The list of tables."""
-    lines = [_markdown_row(("Table", "Name", "What it is", "Decks")), "|" + " --- |" * 4]
-    for layout in layouts:
-        cells = (layout.number, layout.name, layout.title, " ".join(layout.decks))
-        lines.append(_markdown_row(map(escaped, cells)))
-    return "\n".join(lines) + "\n"
+    rows = [[la.number, la.name, escaped(la.title), escaped(" ".join(la.decks))] for la in layouts]
+    return "\n".join(markdown_table(["Table", "Name", "What it is", "Decks"], rows)) + "\n"
 
 
 # --- CSV --------------------------------------------------------------------------------------------

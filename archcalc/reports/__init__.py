@@ -11,7 +11,7 @@ from archcalc.audit.measured import measurements
 from archcalc.audit.run import Audit, audit
 from archcalc.catalog import shipped
 from archcalc.plots import plots
-from archcalc.report.audit import escaped
+from archcalc.report.documents import escaped
 from archcalc.report.numbers import grouped
 from archcalc.report.tables_documents import to_csv, to_markdown
 from archcalc.reports.audit_page import audit_page, counts, in_words

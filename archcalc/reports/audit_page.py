@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from archcalc.audit.claims import VERDICTS
 from archcalc.audit.finding import Finding
 from archcalc.audit.run import Audit
-from archcalc.report.audit import escaped
 from archcalc.report.audit_words import shown_value
+from archcalc.report.documents import escaped
 from archcalc.report.numbers import grouped
 from archcalc.reports.markdown import code, folded, item, page, table
 

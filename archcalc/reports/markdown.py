@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from archcalc.audit.finding import Finding
-from archcalc.report.audit import escaped
 from archcalc.report.audit_words import reason, shown_value
+from archcalc.report.documents import escaped, markdown_table
 from archcalc.reports.folder import MARK
 
 
@@ -16,19 +16,9 @@ def page(title: str, trail: Sequence[tuple[str, str]], lines: Iterable[str]) -> 
     return "\n".join([MARK, "", *links, f"# {escaped(title)}", "", *lines]).rstrip() + "\n"
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> list[str]:
-    """A table of cells that are Markdown already; the columns `right` stand to the right.
-
-    >>> table(["Net", "Params"], [["a", "1"]], right=[1])
-    ['| Net | Params |', '| --- | ---: |', '| a | 1 |', '']
-    """
-    columns = {*right}
-    rule = ("---:" if number in columns else "---" for number in range(len(headings)))
-    return [_row(headings), _row([*rule]), *map(_row, rows), ""]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """A table, and the blank line behind it that Markdown asks for."""
+    return [*markdown_table(headings, rows, right), ""]
 
 
 def folded(summary: str, lines: Iterable[str]) -> list[str]:

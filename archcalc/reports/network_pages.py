@@ -11,9 +11,9 @@ from archcalc.audit.finding import Finding
 from archcalc.catalog import Spec
 from archcalc.language.elaborate import elaborate
 from archcalc.profile import Profile, analyze
-from archcalc.report.audit import escaped
 from archcalc.report.audit_words import reason, shown_value
 from archcalc.report.columns import View, choose
+from archcalc.report.documents import escaped
 from archcalc.report.formats import to_markdown
 from archcalc.report.numbers import grouped
 from archcalc.report.rows import Row, select_rows

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from archcalc.audit.finding import Finding
 from archcalc.catalog import Spec
-from archcalc.report.audit import escaped
+from archcalc.report.documents import escaped
 from archcalc.report.numbers import grouped
 from archcalc.reports.audit_page import counts, held_table, in_words, summary, verdicts_explained
 from archcalc.reports.markdown import code, folded, item, page, table
