@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from archcalc.cli import main
+
 Golden = Callable[[Path, str], None]
+
+
+class Result(NamedTuple):
+    """What a command came to."""
+
+    status: int
+    out: str
+    err: str
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,3 +43,25 @@ def golden(overwrite: bool) -> Golden:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Result]:
+    """Run `archcalc` in a folder of its own, in a pipe, at a given width; it never ends in a traceback."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*args: str, width: int = 80) -> Result:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return Result(status, printed.out, printed.err)
+
+    return call

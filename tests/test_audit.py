@@ -7,12 +7,10 @@ import io
 import json
 import re
 import shlex
-import sys
 from collections import Counter
 from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -29,7 +27,6 @@ from archcalc.audit.run import audit
 from archcalc.audit.statement import state
 from archcalc.audit.toml import Text
 from archcalc.catalog import specs_folder
-from archcalc.cli import main
 from archcalc.quantities import QUANTITIES
 from archcalc.report.numbers import decimal
 from archcalc.source import Source, Span
@@ -110,24 +107,11 @@ verdict = "outside"
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run `archcalc audit` in a folder of its own, in a pipe, at a given width."""
-    monkeypatch.chdir(tmp_path)
+def run(run, tmp_path):
+    """Run `archcalc audit` beside a network and claims on it."""
     (tmp_path / "tiny.arch").write_text(TINY)
     (tmp_path / "mine.toml").write_text(CLAIMS)
-
-    def call(command: str, width: int = 80) -> SimpleNamespace:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", "audit", *shlex.split(command)])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
-
-    return call
+    return lambda command, width=80: run("audit", *shlex.split(command), width=width)
 
 
 def holds(statement: str) -> bool:

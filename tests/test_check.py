@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 from archcalc import ArchError, analyze, load, loads
 from archcalc.checking.budget import parse_budget
 from archcalc.checks import Evaluator
-from archcalc.cli import main
 from archcalc.report.check import off_by
 from archcalc.report.check_ci import _escaped
 
@@ -58,22 +56,8 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(folder, capsys, monkeypatch):
-    """Run `archcalc` in a folder of its own, in a pipe, at a given width."""
-
-    def call(*args: str, width: int = 80) -> SimpleNamespace:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
-
-    return call
+def run(run, folder):
+    return run
 
 
 def outcome(run, *args):

@@ -15,7 +15,6 @@ import jsonschema
 import pytest
 
 from archcalc import __version__
-from archcalc.cli import main
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = """\
@@ -33,29 +32,10 @@ net tiny(c=4, image=3x9x10) {
 """
 
 
-class Result:
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run `archcalc` in a folder of its own, in a pipe, at a given width."""
-    monkeypatch.chdir(tmp_path)
+def run(run, tmp_path):
     (tmp_path / "tiny.arch").write_text(TINY)
-
-    def call(*args: str, width: int = 80) -> Result:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return Result(status, printed.out, printed.err)
-
-    return call
+    return run
 
 
 GOLDEN_CASES = {

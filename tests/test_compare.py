@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from fractions import Fraction
+from functools import partial
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import analyze, load, loads
-from archcalc.cli import main
 from archcalc.comparison import Amounts, Figure, Subject, compare, open_subjects
 from archcalc.comparison.account import MAX_LINES
 from archcalc.comparison.matching import match
@@ -588,28 +587,9 @@ def test_two_versions_of_the_largest_networks_take_well_under_a_second():
 # --- The command ------------------------------------------------------------------------------------
 
 
-class Result:
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run `archcalc compare` in a folder of its own, in a pipe, at a given width."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str, width: int = 80) -> Result:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", "compare", *args])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return Result(status, printed.out, printed.err)
-
-    return call
+def run(run):
+    return partial(run, "compare")
 
 
 GOLDEN_CASES = {

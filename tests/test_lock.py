@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +16,6 @@ from archcalc import ArchError, load
 from archcalc.checking import lock
 from archcalc.checking.lock import LayerFigures, NetFigures, figures_of
 from archcalc.checking.tolerance import parse_tolerances
-from archcalc.cli import main
 from archcalc.profile import Totals
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -42,20 +40,8 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(folder, capsys, monkeypatch):
-    def call(*args: str, width: int = 80) -> SimpleNamespace:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        assert "Traceback" not in printed.err
-        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
-
-    return call
+def run(run, folder):
+    return run
 
 
 def moves(run, *allowed):

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import archcalc.plots as package
 from archcalc.catalog import shipped_files
-from archcalc.cli import main
 from archcalc.plots import MODULES, Plot, find, is_current, plots
 from archcalc.plots.cited import cited
 from archcalc.plots.labels import Label, overlap, place
@@ -266,24 +265,6 @@ def test_line_ends_of_a_checkout_change_no_digest():
 
 
 # --- The command --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str, width: int = 80) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
 
 
 def test_the_list(run, golden):

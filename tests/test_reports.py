@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,6 @@ from hypothesis import strategies as st
 import archcalc.reports
 from archcalc.audit.run import audit
 from archcalc.catalog import shipped
-from archcalc.cli import main
 from archcalc.plots import Plot, find
 from archcalc.reports.folder import MARK, stale, write
 from archcalc.reports.papers_page import by_paper
@@ -308,21 +308,9 @@ def test_a_current_picture_stays_as_it_is_and_needs_no_matplotlib(tmp_path, monk
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+def run(run, monkeypatch):
     monkeypatch.setattr(archcalc.reports, "contents", lambda progress: SMALL)
-
-    def call(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["archcalc", "reports", *args])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
+    return partial(run, "reports")
 
 
 def test_write_then_check(run, tmp_path):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 import pickle
 import struct
-import sys
 import weakref
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import pytest
 
 import archcalc
 from archcalc.catalog import find
-from archcalc.cli import main
 from archcalc.network import Network
 from archcalc.reference.execute import Step, execute, run
 from archcalc.reference.memory import Memory
@@ -373,29 +372,12 @@ def test_memory_is_free_once_nothing_lies_in_it() -> None:
 # --- The command line -------------------------------------------------------------------------------
 
 
-class Result:
-    def __init__(self, status: int, out: str, err: str) -> None:
-        self.status, self.out, self.err = status, out, err
-
-
 @pytest.fixture
-def cli(capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Run `archcalc run` in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
+def cli(run: Any) -> Any:
+    """Run `archcalc run` beside a file of networks."""
     Path("nets.arch").write_text(SPEC)
 
-    def call(*args: str) -> Result:
-        monkeypatch.setenv("COLUMNS", "100")
-        monkeypatch.setattr(sys, "argv", ["archcalc", "run", *args])
-        status: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return Result(status, printed.out, printed.err)
-
-    return call
+    return partial(run, "run", width=100)
 
 
 def outputs(path: str = "out.npz") -> dict[str, np.ndarray]:
@@ -533,7 +515,7 @@ def test_cli_files_are_as_readable_as_others(cli: Any) -> None:
 # --- Bad input --------------------------------------------------------------------------------------
 
 
-def refused(result: Result, message: str) -> None:
+def refused(result: Any, message: str) -> None:
     """Status 2, one clear message, nothing printed as if it had worked, nothing written."""
     assert result.status == 2, result.err
     assert result.err.startswith("error: "), result.err

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import sys
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 from archcalc import ArchError, __version__
 from archcalc.audit.claims import VERDICTS, read_decks
 from archcalc.audit.claims import shipped_files as claim_files
-from archcalc.cli import main
 from archcalc.report.tables import render
 from archcalc.report.tables_documents import to_csv, to_json, to_markdown
 from archcalc.report.tables_grid import GAP, Block, lay_out
@@ -35,25 +33,6 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.fixture(scope="module")
 def every():
     return {table.layout.name: table for table in all_tables()}
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run `archcalc` in a folder of its own, in a pipe, at a given width: status, output, errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*args: str, width: int = 80) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", *args])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
 
 
 def column(table, name, part=0):

@@ -7,13 +7,11 @@ without trained weights. They are measured, and not written by these tests.
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import pytest
 
 import archcalc
-from archcalc.cli import main
 from archcalc.conventions.measures import MODULES as COUNTED
 from archcalc.layers.base import KINDS
 from archcalc.report.torchsummary import MODULES, lines, torchsummary
@@ -117,13 +115,8 @@ def test_the_convention_of_the_same_name_counts_what_is_listed(name):
     assert 2 * 4 * sum(math.prod(row.shape[1:]) for row in rows) == profile.count
 
 
-def test_the_command(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["archcalc", "report", "resnet18", "--format", "torchsummary"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code in (0, None)
-    assert capsys.readouterr().out == listed("resnet18")
+def test_the_command(run):
+    assert run("report", "resnet18", "--format", "torchsummary") == (0, listed("resnet18"), "")
 
 
 @pytest.mark.parametrize(
@@ -133,12 +126,8 @@ def test_the_command(capsys, monkeypatch, tmp_path):
         ["--human"], ["--layout", "hwc"], ["--convention", "fvcore"], ["--dtype", "float16"],
     ],
 )  # fmt: skip
-def test_what_does_not_go_together(capsys, monkeypatch, option):
-    monkeypatch.setattr(sys, "argv", ["archcalc", "report", "lenet5", "--format", "torchsummary", *option])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 2
-    printed = capsys.readouterr()
-    assert not printed.out
-    assert option[0] in printed.err
-    assert "torchsummary" in printed.err
+def test_what_does_not_go_together(run, option):
+    status, out, err = run("report", "lenet5", "--format", "torchsummary", *option)
+    assert (status, out) == (2, "")
+    assert option[0] in err
+    assert "torchsummary" in err

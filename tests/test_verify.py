@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 from msgspec import structs
 
 import archcalc
-from archcalc.cli import main
 from archcalc.layers import KINDS
 from archcalc.layers.base import facts, term
 from archcalc.reference.counting import COUNTED, count_multiplications
@@ -284,26 +283,14 @@ def test_holes_fill_up_behind_a_second_layer() -> None:
 
 
 @pytest.fixture
-def cli(capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    monkeypatch.chdir(tmp_path)
+def cli(run: Any) -> Any:
     Path("nets.arch").write_text(
         "net one { input(3x9x10) -> conv(4, 3, padding=1) -> bn -> relu }\n"
         "net two { input(1x4x5) -> conv(1, 3, padding=1, bias=false) }\n"
         "net big { input(8x640x640) -> conv(64, 3) }\n"
     )
 
-    def call(*args: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", "120")
-        monkeypatch.setattr(sys, "argv", ["archcalc", "verify", *args])
-        status: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
+    return partial(run, "verify", width=120)
 
 
 def test_cli_table(cli: Any) -> None:
