@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from archcalc import load, loads
 from archcalc.catalog import shipped_files
-from archcalc.cli import main
 from archcalc.conventions import UNITS, Convention, conventions, find
 from archcalc.conventions.measures import BIAS, INPUTS, MACS, NOTHING, OUTPUTS, each
 from archcalc.layers.base import KINDS
@@ -37,23 +36,9 @@ PLACES = 6 * 17 * 11
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run `archcalc` in a pipe: its exit status, output, and messages."""
-    monkeypatch.chdir(tmp_path)
+def run(run, tmp_path):
     (tmp_path / "odd.arch").write_text(ODD)
-
-    def call(*arguments: str, width: int = 100) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr(sys, "argv", ["archcalc", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
+    return partial(run, width=100)
 
 
 # --- Every convention -------------------------------------------------------------------------------
