@@ -89,6 +89,15 @@ def fvcore(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
     return int(analysis.total()), layers
 
 
+def fvcore_activations(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    from fvcore.nn import ActivationCountAnalysis
+
+    analysis = ActivationCountAnalysis(module, inputs)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    layers = {name: 4 * int(n) for name, n in analysis.by_module().items() if name}
+    return 4 * int(analysis.total()), layers
+
+
 def ptflops(backend: str) -> Callable[[nn.Module, tuple[Tensor, ...]], Counts]:
     def run(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
         from ptflops import get_model_complexity_info
@@ -233,6 +242,7 @@ TOOLS = [
     Tool("torch-flop-counter", "torch", flop_counter),
     Tool("torchvision", "torch", halved),
     Tool("fvcore", "fvcore", fvcore),
+    Tool("fvcore-activations", "fvcore", fvcore_activations),
     Tool("ptflops-pytorch", "ptflops", ptflops("pytorch")),
     Tool("ptflops-aten", "ptflops", ptflops("aten")),
     Tool("thop", "thop", thop),

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from contextlib import suppress
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcalc.catalog import find, load
-from archcalc.cli import main
+from archcalc.catalog import load
 from archcalc.conventions import conventions
 from archcalc.profile import analyze
 from archcalc.reconcile import Match, Way, _matching, _readings, parse_figures, reconcile
 from archcalc.reconcile.ways import variants
 from archcalc.source import ArchError
+
+
+@pytest.fixture
+def run(run):
+    return partial(run, "reconcile", width=100)
 
 
 def best(net: str, figure: str) -> Match:
@@ -56,6 +60,10 @@ def values(net: str, figure: str) -> dict[int, Match]:
         ("4.1B", "4.1", "0.1", "G", ("operations", "parameters")),
         ("3.8e9", "3.8e9", "0.1e9", "", ("operations", "parameters")),
         ("3,857,973,248", "3857973248", "1", "", ("operations", "parameters")),
+        ("60 million parameters", "60", "1", "M", ("parameters",)),
+        ("4.1 billion", "4.1", "0.1", "G", ("operations", "parameters")),
+        ("4.1g", "4.1", "0.1", "G", ("operations", "parameters")),
+        ("102mb", "102", "1", "M", ("bytes",)),
     ],
 )
 def test_a_figure_as_people_write_it(words, value, step, letter, sorts):
@@ -67,6 +75,7 @@ def test_a_figure_as_people_write_it(words, value, step, letter, sorts):
 def test_several_figures_and_words_between_them():
     found = parse_figures(["4.1G", "25.6M", "params", "96", "MB"])
     assert [claimed.text for claimed in found] == ["4.1G", "25.6M params", "96 MB"]
+    assert [claimed.text for claimed in parse_figures(["4.1G,", "3.8G, 8.2G"])] == ["4.1G", "3.8G", "8.2G"]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,10 @@ def test_several_figures_and_words_between_them():
         "4.1G G",
         "96MB MACs",
         "4.1GB GFLOPs",
+        "4BB",
+        "4iB",
+        "4,1G",
+        "4.1G billion",
         "٣G",
         "9" * 5000,
         "1e999",
@@ -104,7 +117,7 @@ def test_any_text_is_figures_or_a_mistake(text):
 def test_resnet50_strides_in_the_3x3():
     # pytorch/vision#1266: the released models stride in the 3x3, the paper's in the first 1x1
     match = best("resnet50", "4.1G")
-    assert (match.network, match.value, match.unit) == ("resnet50_v1_5", 4_089_184_256, "MACs")
+    assert (match.net, match.value, match.unit) == ("resnet50_v1_5", 4_089_184_256, "MACs")
     assert {part.text: part.value for part in match.parts} == {
         "MACs of conv": 4_087_136_256,
         "MACs of fc": 2_048_000,
@@ -113,7 +126,7 @@ def test_resnet50_strides_in_the_3x3():
 
 def test_resnet50_of_the_paper_is_cut_off():
     match = best("resnet50", "3.8G")
-    assert (match.network, match.value) == ("resnet50", 3_857_973_248)
+    assert (match.net, match.value) == ("resnet50", 3_857_973_248)
     assert match.departures == ("cut off instead of rounded",)
 
 
@@ -127,7 +140,7 @@ def test_vgg16_without_its_classifier_and_with_it():
 
 def test_googlenet_with_heads_and_as_torchvision_has_it():
     assert best("googlenet", "7M params").value == 6_998_552
-    assert best("googlenet", "6.6M params").network == "googlenet_torchvision"
+    assert best("googlenet", "6.6M params").net == "googlenet_torchvision"
     # torchvision's docs: 13,004,888 with its two heads; the paper's own convolutions make it 13.4M
     thirteen = values("googlenet", "13M params")
     assert {13_378_280, 13_004_888} <= thirteen.keys()
@@ -135,9 +148,34 @@ def test_googlenet_with_heads_and_as_torchvision_has_it():
 
 
 def test_alexnet_in_its_three_sizes():
-    assert best("alexnet", "62M").network == "alexnet_one_tower"
+    assert best("alexnet", "62M").net == "alexnet_one_tower"
     assert best("alexnet", "61M").departures == ()
     assert best("alexnet", "60M").departures == ("cut off instead of rounded",)
+
+
+def test_a_round_figure_may_have_been_rounded_at_the_last_digit_before_its_zeros():
+    # Howard et al. 2017, Table 8: 15300 million for VGG-16; Zhang et al. 2017, Table 8: 720 for AlexNet
+    match = best("vgg16", "15300M")
+    assert (match.value, match.departures) == (15_346_630_656, ("rounded to 100M",))
+    assert best("alexnet", "720M").departures == ("rounded to 10M",)
+    assert best("vgg16", "15300000000").departures == ("rounded to 100,000,000",)
+    (answer,) = reconcile("vgg16", ["15.30G"])  # decimals are precise
+    assert not answer.plausible
+    # two digits stay: 700M is 695M up to 705M, and 60M is no more than that
+    assert best("alexnet", "60M").value == 60_965_224
+    assert 724_406_816 not in values("alexnet", "700M")
+
+
+def test_who_doubles_a_count_and_who_comes_to_it_by_itself():
+    match = values("resnet50", "8.2G")[2 * 4_089_184_256]
+    assert {"macs", "torchvision"} <= set(match.conventions)
+    assert match.undoubled == ("torch-flop-counter",)
+
+
+def test_of_equally_plausible_counts_the_simpler_comes_first():
+    (answer,) = reconcile("mobilenet_v1", ["579M"])
+    names = [match.conventions[0] for match in answer.plausible]
+    assert names.index("fvcore") < names.index("convnet-burden")
 
 
 def test_where_nothing_matches_the_nearest_come_with_what_remains():
@@ -155,6 +193,13 @@ def test_bytes_of_parameters_in_both_megabytes():
     assert best("resnet50", "102MB").unit == "bytes of parameters"
     match = best("resnet50", "97.5MiB")
     assert (match.value, match.departures) == (4 * 25_557_032, ())
+
+
+def test_activations_as_timm_prints_them():
+    # timm, results/model_metadata-in1k.csv: resnet50 has 11.11 M; Radosavovic et al. 2020: 11.1
+    match = values("resnet50", "11.1M activations")[11_114_984]
+    assert (match.net, match.conventions) == ("resnet50_v1_5", ("fvcore-activations",))
+    assert best("resnet50", "11.11M activations").value == 11_114_984
 
 
 def test_other_resolutions_are_tried():
@@ -190,31 +235,46 @@ def test_a_match_prints_as_the_figure_rounded_or_cut_off(value, digits):
 
 
 def test_variants_are_the_names_that_add_to_a_name():
-    assert variants(find("resnet50")) == variants(find("resnet50_v1_5"))
-    assert "resnet50_v1_5" in variants(find("resnet50"))
-    assert "wide_resnet50_2" not in variants(find("resnet50"))
-    assert variants(find("resnet5" + "0_keras")) == variants(find("resnet50"))
+    assert variants("resnet50") == ["resnet50_v1_5", "resnet50_keras"]
+    assert variants("resnet50_v1_5") == ["resnet50", "resnet50_keras"]
+    assert variants("wide_resnet50_2") == []
+
+
+OWN = """
+net small(width=1) { input(3x32x32) -> conv(16 * width, 3, stride=2) -> relu -> flatten -> fc(10) }
+net small_dense { input(3x32x32) -> conv(16, 3) -> relu -> flatten -> fc(10) }
+net small_wide(width) { input(3x32x32) -> conv(16 * width, 3) -> relu }
+net two {
+  a: input(3x8x8)
+  b: input(3x8x8)
+  add(a -> conv(4, 3), b -> conv(4, 3)) -> flatten -> fc(2)
+}
+"""
+
+
+def test_networks_of_a_file_and_their_variants_there(tmp_path, run):
+    path = tmp_path / "my nets.arch"
+    path.write_text(OWN)
+    plain = 16 * 27 * 15 * 15 + 16 * 15 * 15 * 10
+    dense = 16 * 27 * 30 * 30 + 16 * 30 * 30 * 10
+    match = best(f"{path}:small", f"{plain}")
+    assert (match.net, match.value, match.departures) == (f"{path}:small", plain, ())
+    match = best(f"{path}:small", f"{dense}")
+    assert (match.net, match.departures) == (f"{path}:small_dense", (f"the variant {path}:small_dense",))
+    assert best(f"{path}:small?width=2", f"{2 * plain}").departures == ()
+    assert best(f"{path}:two", str(2 * 4 * 27 * 36 + 4 * 36 * 2)).departures == ()
+    status, out, err = run(f"{path}:small", f"{dense}", "17G")
+    assert (status, err) == (0, "")
+    assert "stride 2 → 1 in 1 layer" in out.replace("\n", " ")
+
+
+def test_a_network_with_overrides_is_no_variant_of_itself(run):
+    status, out, _ = run("mobilenet_v1?width=0.5", "149M")
+    assert (status, "→" in out) == (0, False)
+    assert "mobilenet_v1?width=0.5 as it is" in out
 
 
 # --- The command ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run `archcalc reconcile` in a pipe: its exit status, output, and messages."""
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", "100")
-        monkeypatch.setattr(sys, "argv", ["archcalc", "reconcile", *arguments])
-        status = 0
-        try:
-            main()
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return call
 
 
 def test_the_command(run):

@@ -1,4 +1,4 @@
-"""fvcore's `FlopCountAnalysis`, which timm and detectron2 print."""
+"""fvcore's `FlopCountAnalysis` and `ActivationCountAnalysis`, which timm and detectron2 print."""
 
 from archcalc.conventions import Convention
 from archcalc.conventions.measures import (
@@ -40,7 +40,7 @@ CONVENTIONS = (
         calls_it="FLOPs",
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/flop_count.py",
-        aliases=("timm",),
+        aliases=("timm", "detectron2", "mmengine"),
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS)
         | each(["bn"], Measure(_AT_INFERENCE.text, _batch_norm))
         | each(["layer_norm", "group_norm", "instance_norm"], _WITH_STATISTICS)
@@ -53,6 +53,21 @@ CONVENTIONS = (
             "running statistics as the other norms",
             "adaptive average pools and upsampling count over two spatial axes only",
             "of what is not counted it warns: `unsupported operator`",
+            AS_TORCHVISION,
+        ),
+    ),
+    Convention(
+        name="fvcore-activations",
+        title="fvcore's ActivationCountAnalysis, timm's Acts, in bytes",
+        unit="bytes",
+        logits=True,
+        calls_it="activations",
+        version="0.1.5.post20221221",
+        source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/activation_count.py",
+        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], OUTPUTS) | each(FREE, NOTHING),
+        notes=(
+            "the values that convolutions and matrix products put out, as Radosavovic et al. 2020 count them",
+            "it prints values; here each has the bytes of its dtype",
             AS_TORCHVISION,
         ),
     ),

@@ -19,6 +19,9 @@ from archcalc.reconcile.ways import Way, further_subjects, subjects, ways
 CUT_OFF = Fraction(1)
 """How implausible it is that a figure was cut off instead of rounded."""
 
+ROUND = Fraction(3, 4)
+"""How implausible it is that a round figure, `720M`, was rounded at the last digit before its zeros."""
+
 PLAUSIBLE = Fraction(11, 4)
 """What is less plausible than this explains nothing."""
 NEAREST = 5
@@ -27,16 +30,19 @@ NEAREST = 5
 
 class Match(Struct, frozen=True):
     """A way to count. `value` is exact; `difference` is what it has beyond the figure, if it does not
-    print as that. `departures` say what distinguishes it from the plain network in archcalc's own count."""
+    print as that. `departures` say what distinguishes it from the plain network in archcalc's own count.
+    """
 
     value: int
     unit: str
-    network: str
+    net: str
     conventions: tuple[str, ...]
     departures: tuple[str, ...]
     parts: tuple[Part, ...]
     cost: Fraction
     difference: Fraction = Fraction(0)
+    undoubled: tuple[str, ...] = ()
+    """Where a count is taken twice: the conventions that come to it by themselves."""
 
 
 class Answer(Struct, frozen=True):
@@ -65,7 +71,7 @@ def reconcile(
     `thorough`. Raises `ArchError` for an unknown network or what is no figure.
 
     >>> answer, = reconcile("resnet50", ["4.09G"])
-    >>> answer.matches[0].network, answer.matches[0].value
+    >>> answer.matches[0].net, answer.matches[0].value
     ('resnet50_v1_5', 4089184256)
     """
     claimed = parse_figures(figures)
@@ -82,7 +88,7 @@ def _answer(claimed: Claimed, ways: Sequence[Way]) -> Answer:
     relevant = [way for way in ways if way.sort in claimed.sorts]
     readings = _readings(claimed)
     matches = [match for way in relevant for match in _matching(readings, way)]
-    matches.sort(key=lambda match: (match.cost, len(match.departures), match.network))
+    matches.sort(key=lambda match: (match.cost, len(match.departures), match.net, len(match.parts)))
     nearest: list[Match] = []
     if not any(match.cost <= PLAUSIBLE for match in matches):
         size = claimed.scales()[0][0] * claimed.value
@@ -110,7 +116,8 @@ class _Reading(Struct, frozen=True):
 
 
 def _readings(claimed: Claimed) -> list[_Reading]:
-    """What a figure may have been printed from: rounded or cut off, in powers of 1000 or of 1024."""
+    """What a figure may have been printed from: rounded, at its last digit or the last that is not a zero,
+    or cut off, in powers of 1000 or of 1024."""
     value, step = claimed.value, claimed.step
     found = []
     for size, cost, words in claimed.scales():
@@ -118,6 +125,12 @@ def _readings(claimed: Claimed) -> list[_Reading]:
         low, middle, high = (ceil(edge * size) for edge in (value - step / 2, value + step / 2, value + step))
         found.append(_Reading(low, middle - 1, departures, cost))
         found.append(_Reading(middle, high - 1, (*departures, "cut off instead of rounded"), cost + CUT_OFF))
+        if claimed.coarse:
+            low, high = (
+                ceil(edge * size) for edge in (value - claimed.coarse / 2, value + claimed.coarse / 2)
+            )
+            rounded = f"rounded to {claimed.coarse.numerator:,}{claimed.letter}"
+            found.append(_Reading(low, high - 1, (*departures, rounded), cost + ROUND))
     return found
 
 
@@ -131,10 +144,11 @@ def _match(way: Way, departures: tuple[str, ...], cost: Fraction, difference: Fr
     return Match(
         way.value,
         way.unit,
-        way.network,
+        way.net,
         way.conventions,
         departures,
         way.parts,
         cost,
         Fraction(difference),
+        way.undoubled,
     )

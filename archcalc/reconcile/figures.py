@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.source import error
 
@@ -24,7 +25,7 @@ IN_BYTES = ("bytes", "stored parameters", "stored values")
 
 _WORDS = {
     "operations": "macs mac flops flop mult-adds multadds madds madd ops",
-    "parameters": "params param parameters weights",
+    "parameters": "params param parameters parameter weights",
     "bytes": "bytes",
     "values": "activations values",
 }
@@ -33,7 +34,8 @@ _STORED = {"parameters": "stored parameters", "values": "stored values"}
 _SORT_OF = {word: sort for sort, words in _WORDS.items() for word in words.split()}
 
 MAX_LETTERS = 40
-
+SIGNIFICANT = 2
+"""So many digits of a round figure are its own at least."""
 
 BINARY = Fraction(2)
 BINARY_BYTES = Fraction(1, 4)
@@ -49,6 +51,8 @@ class Claimed(Struct, frozen=True):
     letter: str
     sorts: tuple[str, ...]
     binary: bool = False
+    coarse: Fraction = Fraction(0)
+    """What the last digit before its zeros counts, where these may be no more than a rounding's."""
 
     def scales(self) -> list[tuple[int, Fraction, str]]:
         """What the letter may stand for: a size, what assuming it costs, and how one says it."""
@@ -67,9 +71,12 @@ class Claimed(Struct, frozen=True):
 
 
 _FIGURE = re.compile(
-    r"(?P<number>[0-9][0-9,_]*(?:\.[0-9]+)?)(?:e(?P<exponent>[0-9]{1,2}))?(?P<unit>[A-Za-z][A-Za-z-]*)?"
+    r"(?P<number>(?:[0-9]+|[0-9]{1,3}(?:[,_][0-9]{3})+)(?:\.[0-9]+)?)"
+    r"(?:e(?P<exponent>[0-9]{1,2}))?(?P<unit>[A-Za-z][A-Za-z-]*)?"
 )
-_UNIT = re.compile(r"(?P<letter>[KkMGTB]?)(?P<bytes>i?B)?")
+_UNIT = re.compile(r"(?P<letter>[KMGT])(?P<bytes>i?B)?", re.IGNORECASE)
+_LETTERS = {"thousand": "K", "million": "M", "billion": "G", "trillion": "T", "b": "G"}
+"""What is said for a letter; 4.1B are billions."""
 _COUNTED = re.compile(rf"(?P<letter>[KkMGT]?)(?P<word>{'|'.join(_SORT_OF)})", re.IGNORECASE)
 
 
@@ -80,7 +87,7 @@ def parse_figures(words: Sequence[str]) -> list[Claimed]:
     [('128/5', 'M', ('parameters',)), ('96', 'M', ('bytes',))]
     """
     found: list[Claimed] = []
-    for word in " ".join(words).split():
+    for word in " ".join(words).replace(", ", " ").split():
         if found and word[0].isalpha():
             found[-1] = _with_unit(found[-1], word)
             continue
@@ -89,11 +96,18 @@ def parse_figures(words: Sequence[str]) -> list[Claimed]:
             raise error(
                 f"`{word[:MAX_LETTERS]}` is no figure", help="write `4.12G`, `25.6M params` or `96MB`"
             )
-        number = match["number"].replace(",", "").replace("_", "")
-        size = 10 ** int(match["exponent"] or 0)
-        step = Fraction(size, 10 ** len(number.partition(".")[2]))
-        text = word.removesuffix(match["unit"] or "")
-        claimed = Claimed(text, Fraction(number) * size, step, "", ())
+        digits, _, decimals = match["number"].replace(",", "").replace("_", "").partition(".")
+        size = Fraction(10 ** int(match["exponent"] or 0))
+        step = size / 10 ** len(decimals)
+        zeros = 0 if decimals else min(len(digits) - len(digits.rstrip("0")), len(digits) - SIGNIFICANT)
+        claimed = Claimed(
+            text=word.removesuffix(match["unit"] or ""),
+            value=Fraction(f"{digits}.{decimals or 0}") * size,
+            step=step,
+            letter="",
+            sorts=(),
+            coarse=size * 10**zeros if zeros > 0 else Fraction(0),
+        )
         found.append(_with_unit(claimed, match["unit"]) if match["unit"] else claimed)
     if not found:
         raise error("no figure is given", help="write one after the network: `4.12G`")
@@ -105,10 +119,12 @@ def _with_unit(claimed: Claimed, word: str) -> Claimed:
     text = claimed.text + (" " if len(word) > 1 or claimed.letter else "") + word
     letter, sorts, binary = "", claimed.sorts, claimed.binary
     unit, counted = _UNIT.fullmatch(word), _COUNTED.fullmatch(word)
-    if unit is not None and not sorts:
-        letter = "G" if word == "B" else unit["letter"]  # 4.1B are billions
-        if unit["bytes"] and word != "B":
-            sorts, binary = ("bytes",), unit["bytes"] == "iB"
+    if word.lower() in _LETTERS and not sorts:
+        letter = _LETTERS[word.lower()]
+    elif unit is not None and not sorts:
+        letter = unit["letter"]
+        if unit["bytes"]:
+            sorts, binary = ("bytes",), len(unit["bytes"]) > 1
     elif counted is not None:
         sort = _SORT_OF[counted["word"].lower()]
         if not sorts:
@@ -121,7 +137,7 @@ def _with_unit(claimed: Claimed, word: str) -> Claimed:
             help="units are K, M, G, T, MB, MiB; MACs, FLOPs, params, activations, bytes",
         )
     letter = (letter or claimed.letter).upper()
-    return Claimed(text, claimed.value, claimed.step, letter, sorts, binary)
+    return replace(claimed, text=text, letter=letter, sorts=sorts, binary=binary)
 
 
 def _settled(claimed: Claimed) -> Claimed:
@@ -129,5 +145,4 @@ def _settled(claimed: Claimed) -> Claimed:
         raise error(f"`{claimed.text}` has no unit", help=f"write `{claimed.text}G` or `{claimed.text}M`")
     if not claimed.value:
         raise error(f"`{claimed.text}` is nothing to reconcile")
-    sorts = claimed.sorts or ("operations", "parameters")
-    return Claimed(claimed.text, claimed.value, claimed.step, claimed.letter, sorts, claimed.binary)
+    return replace(claimed, sorts=claimed.sorts or ("operations", "parameters"))

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.analyses.memory import DTYPES
-from archcalc.catalog import Spec, find, open_network, shipped
+from archcalc.catalog import find, missing_values, open_network, shipped_files
 from archcalc.comparison.parts import scales
 from archcalc.conventions import Convention, Part, alike_nodes, conventions
 from archcalc.network import Network, Node
@@ -34,6 +35,8 @@ DOUBLED = Fraction(1, 2)
 class Subject(Struct, frozen=True, eq=False):
     """A network as it may have been meant: a variant, at a resolution, with its training heads or without."""
 
+    net: str
+    """What it is opened by: a name or a path."""
     network: Network
     heads: bool = False
     departures: tuple[str, ...] = ()
@@ -46,11 +49,13 @@ class Way(Struct, frozen=True):
     value: int
     sort: str
     unit: str
-    network: str
+    net: str
     conventions: tuple[str, ...]
     departures: tuple[str, ...]
     parts: tuple[Part, ...]
     cost: Fraction
+    undoubled: tuple[str, ...] = ()
+    """Where a count is taken twice: the conventions that come to it by themselves."""
 
     @property
     def resized(self) -> bool:
@@ -63,9 +68,10 @@ def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator
     Raises `ArchError` for an unknown network.
     """
     _, network = open_network(net, inputs=inputs)
-    yield from _with_heads(Subject(network))
+    plain = Subject(net, network)
+    yield from _with_heads(plain)
     if not _is_fixed(net, inputs):
-        yield from _resized(net, Subject(network))
+        yield from _resized(plain)
     for variant in _variants(net, inputs):
         yield from _with_heads(variant)
 
@@ -73,7 +79,7 @@ def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator
 def further_subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
     """The variants at other resolutions than their own."""
     for variant in _variants(net, inputs):
-        yield from _resized(variant.network.name, variant)
+        yield from _resized(variant)
 
 
 def _is_fixed(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> bool:
@@ -81,39 +87,32 @@ def _is_fixed(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> bool:
 
 
 def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
-    if _is_fixed(net, inputs):
-        return
-    spec = find(net)
-    for name in variants(spec):
-        if name != spec.name:
-            yield Subject(open_network(name)[1], False, (f"the variant {name}",), VARIANT)
+    if not _is_fixed(net, inputs):
+        for other in variants(net):
+            yield Subject(other, open_network(other)[1], False, (f"the variant {other}",), VARIANT)
 
 
-def variants(spec: Spec) -> list[str]:
-    """The shipped networks that are versions of one: those whose names only add to its own.
+def variants(net: str) -> list[str]:
+    """The other versions of a network, each as a `NET`: those of its file whose names only add to its own.
 
-    >>> from archcalc.catalog import find
-    >>> variants(find("resnet50_v1_5"))
-    ['resnet50', 'resnet50_v1_5', 'resnet50_keras']
+    >>> variants("resnet50_v1_5")
+    ['resnet50', 'resnet50_keras']
     """
-    try:
-        names = [other.name for other in shipped(spec.family)]
-    except ArchError:
-        return [spec.name]
-    if spec.name not in names:
-        return [spec.name]
+    spec = find(net)
+    path = "" if net in shipped_files() else net.removesuffix(f":{spec.name}") + ":"
+    names = [name for name, other in spec.module.nets.items() if not missing_values(other)]
     base = next((name for name in names if spec.name.startswith(name + "_")), spec.name)
-    return [name for name in names if name == base or name.startswith(base + "_")]
+    return [path + name for name in names if name != spec.name and f"{name}_".startswith(base + "_")]
 
 
 def _with_heads(subject: Subject) -> Iterator[Subject]:
     yield subject
     if subject.network.heads:
         departures = (*subject.departures, "with its training heads")
-        yield Subject(subject.network, True, departures, subject.cost + HEADS)
+        yield Subject(subject.net, subject.network, True, departures, subject.cost + HEADS)
 
 
-def _resized(name: str, subject: Subject) -> Iterator[Subject]:
+def _resized(subject: Subject) -> Iterator[Subject]:
     """A network at other resolutions, if it has one square input of a size that publications use."""
     inputs = subject.network.inputs
     shapes = [node.shape for node in inputs.values()]
@@ -124,16 +123,19 @@ def _resized(name: str, subject: Subject) -> Iterator[Subject]:
         if resolution == size:
             continue
         try:
-            resized = open_network(name, inputs={next(iter(inputs)): (channels, resolution, resolution)})
+            shape = {next(iter(inputs)): (channels, resolution, resolution)}
+            resized = open_network(subject.net, inputs=shape)[1]
         except ArchError:
             continue
         words = f"input {channels}×{resolution}×{resolution}"
-        yield Subject(resized[1], False, (*subject.departures, words), subject.cost + RESOLUTION)
+        departures = (*subject.departures, words)
+        yield Subject(subject.net, resized, False, departures, subject.cost + RESOLUTION)
 
 
 class Scope(Struct, frozen=True, eq=False):
     """The nodes that are counted; of those that count alike the first, with their number."""
 
+    net: str
     network: Network
     nodes: list[Node]
     alike: dict[int, int]
@@ -147,20 +149,20 @@ def _scopes(subject: Subject) -> Iterator[Scope]:
     """All of a subject, and what is left without its fully connected head."""
     network = subject.network
     nodes = [node for node in network.nodes if subject.heads or not node.training]
-    yield _scope(network, nodes, subject.departures, subject.cost)
+    yield _scope(subject, nodes, subject.departures, subject.cost)
     places = scales(network)
     body = [node for node in nodes if node.layer.family != "linear" or places[node.index] is not None]
     if len(body) < len(nodes):
         departures = (*subject.departures, "without its fully connected head")
-        yield _scope(network, body, departures, subject.cost + NO_CLASSIFIER)
+        yield _scope(subject, body, departures, subject.cost + NO_CLASSIFIER)
 
 
-def _scope(network: Network, nodes: Sequence[Node], departures: tuple[str, ...], cost: Fraction) -> Scope:
-    found = alike_nodes(network, nodes)
+def _scope(subject: Subject, nodes: Sequence[Node], departures: tuple[str, ...], cost: Fraction) -> Scope:
+    found = alike_nodes(subject.network, nodes)
     firsts = [node for node, _ in found.values()]
     owners = {(node.shares or node).index: node for node in nodes if node.facts.weights}
     alike = {index: number for index, (_, number) in found.items()}
-    return Scope(network, firsts, alike, list(owners.values()), departures, cost)
+    return Scope(subject.net, subject.network, firsts, alike, list(owners.values()), departures, cost)
 
 
 def ways(subject: Subject, sorts: Iterable[str]) -> Iterator[Way]:
@@ -187,13 +189,11 @@ def _counts(scope: Scope, sort: str) -> Iterator[Way]:
         departures = scope.departures
         cost = scope.cost + _strangeness(convention)
         names = (convention.name,)
-        yield Way(value, sort, unit, scope.network.name, names, departures, parts, cost)
+        yield Way(value, sort, unit, scope.net, names, departures, parts, cost)
         twice = _twice(unit, parts)
         if twice:
             unit = "FLOPs" if unit == "MACs" else unit
-            yield Way(
-                2 * value, sort, unit, scope.network.name, names, (*departures, twice), parts, cost + DOUBLED
-            )
+            yield Way(2 * value, sort, unit, scope.net, names, (*departures, twice), parts, cost + DOUBLED)
 
 
 def _twice(unit: str, parts: Sequence[Part]) -> str:
@@ -222,7 +222,9 @@ def _merged(ways: Sequence[Way]) -> Iterator[Way]:
         group.sort(key=lambda way: way.cost)
         best = group[0]
         alike = [way for way in group if way.departures == best.departures]
-        names = tuple(dict.fromkeys(name for way in alike for name in way.conventions))
-        yield Way(
-            best.value, best.sort, best.unit, best.network, names, best.departures, best.parts, best.cost
-        )
+        others = [way for way in group if len(way.departures) < len(best.departures)]
+        yield replace(best, conventions=_names(alike), undoubled=_names(others))
+
+
+def _names(ways: Iterable[Way]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for way in ways for name in way.conventions))

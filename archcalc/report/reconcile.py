@@ -38,8 +38,9 @@ def _plain(match: Match) -> dict[str, Any]:
     return {
         "value": match.value,
         "unit": match.unit,
-        "architecture": match.network,
+        "architecture": match.net,
         "conventions": list(match.conventions),
+        "undoubled": list(match.undoubled),
         "departures": list(match.departures),
         "parts": [{"text": part.text, "value": part.value} for part in match.parts],
         "implausibility": float(match.cost),
@@ -74,9 +75,9 @@ def render(net: str, answers: Sequence[Answer], most: int | None, width: int, co
             console.print()
             console.print(Padding(line, (0, 0, 0, 2)))
             lines = _lines(match)
-            if match.network != net and match.network not in explained:
-                explained.add(match.network)
-                lines.insert(0, _differences(net, match.network))
+            if match.net != net and match.net not in explained:
+                explained.add(match.net)
+                lines.insert(0, _differences(net, match.net))
             for words in filter(None, lines):
                 console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
         hidden = len(answer.matches) - (len(shown) if answer.plausible else 0)
@@ -95,12 +96,14 @@ def _title(net: str, answer: Answer) -> str:
 
 
 def _what(match: Match) -> str:
-    departures = ", ".join(match.departures) or f"{match.network} as it is"
+    departures = ", ".join(match.departures) or f"{match.net} as it is"
     return f"{match.unit}: {departures}"
 
 
 def _lines(match: Match) -> list[str]:
     lines = [f"counted by {', '.join(match.conventions)}"]
+    if match.undoubled:
+        lines[0] += f"; {', '.join(match.undoubled)} counts so by itself"
     if match.parts:
         text = " + ".join(f"{grouped(part.value)} ({part.text})" for part in match.parts)
         factor = match.value // sum(part.value for part in match.parts)
