@@ -184,6 +184,32 @@ def test_an_unknown_one_is_a_mistake():
     assert "fvcore" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("FlopCounterMode", "torch-flop-counter"),
+        ("torch", "torch-flop-counter"),
+        ("torch_flop_counter", "torch-flop-counter"),
+        ("pytorch-OpCounter", "thop"),
+        ("Timm", "fvcore"),
+        ("MACs", "macs"),
+    ],
+)
+def test_a_name_as_people_write_it(typed, name):
+    assert find(typed).name == name
+
+
+def test_no_two_share_a_name_and_all_are_found():
+    names = [name for c in conventions().values() for name in (c.name, *c.aliases)]
+    assert len(set(names)) == len(names)
+    assert [find(name) for name in names] == [c for c in conventions().values() for _ in (c.name, *c.aliases)]
+
+
+def test_an_error_names_the_layers_it_is_in(run):
+    out = run("conventions", "onnx-tool")[1]
+    assert "a known error in tanh, kept: counts double" in out
+
+
 # --- The commands -----------------------------------------------------------------------------------
 
 

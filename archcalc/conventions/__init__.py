@@ -16,7 +16,7 @@ from msgspec import Struct
 import archcalc.layers  # noqa: F401 - rules name kinds
 from archcalc.conventions.measures import Rule
 from archcalc.network import Network, Node
-from archcalc.source import error, near_miss
+from archcalc.source import error, near_miss, shorten
 
 UNITS = {
     "MACs": "multiply-accumulates",
@@ -192,15 +192,18 @@ def conventions() -> dict[str, Convention]:
 
 
 def find(name: str) -> Convention:
-    """The convention of a name or an alias. Raises `ArchError` for an unknown one."""
-    known = conventions()
-    if name in known:
-        return known[name]
-    for convention in known.values():
-        if name in convention.aliases:
-            return convention
-    help = near_miss(name, known) or "`archcalc conventions` lists them"
-    raise error(f"there is no convention `{name}`", help=help)
+    """The convention of a name or an alias, in any case. Raises `ArchError` for an unknown one.
+
+    >>> find("FlopCounterMode").name
+    'torch-flop-counter'
+    """
+    known = {alias: convention for convention in conventions().values() for alias in convention.aliases}
+    known |= conventions()
+    found = known.get(name.lower().replace("_", "-"))
+    if found is None:
+        help = near_miss(name, known) or "`archcalc conventions` lists them"
+        raise error(f"there is no convention `{shorten(name)}`", help=help)
+    return found
 
 
 __all__ = ["UNITS", "Bug", "Convention", "Counter", "Part", "Rule", "alike_nodes", "conventions", "find"]

@@ -58,7 +58,7 @@ CONVENTIONS = (
         logits=True,
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
-        aliases=("ptflops",),
+        aliases=("ptflops", "flops-counter.pytorch"),
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS + BIAS)
         | each(["bn", "group_norm", "instance_norm"], scaled(INPUTS, 2, 1))
         | each(["layer_norm", "leaky_relu", "relu6", "silu", "softmax"], INPUTS)

@@ -73,6 +73,7 @@ CONVENTIONS = (
         unit="MACs",
         logits=True,
         version="0.1.1.post2209072238",
+        aliases=("pytorch-opcounter",),
         source="https://github.com/Lyken17/pytorch-OpCounter/blob/master/thop/vision/basic_hooks.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS)
         | each(["conv_transpose"], WEIGHTS * PLACES)

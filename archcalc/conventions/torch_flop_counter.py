@@ -11,7 +11,7 @@ CONVENTIONS = (
         logits=True,
         version="2.13.0",
         source="https://github.com/pytorch/pytorch/blob/v2.13.0/torch/utils/flop_counter.py",
-        aliases=("flop-counter-mode",),
+        aliases=("flop-counter-mode", "flopcountermode", "flop-counter", "torch"),
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], 2 * MACS) | each(FREE, NOTHING),
         notes=(
             "2 for each multiply-add of convolutions and matrix products, without biases",

@@ -10,6 +10,7 @@ CONVENTIONS = (
         unit="bytes",
         logits=True,
         version="1.5.1",
+        aliases=("pytorch-summary",),
         source="https://github.com/sksq96/pytorch-summary/blob/master/torchsummary/torchsummary.py",
         rules=each(MODULES, 2 * OUTPUTS) | each(["flatten", "reshape"], NOTHING),
         containers=2 * OUTPUTS,
