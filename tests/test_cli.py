@@ -221,6 +221,7 @@ COMMANDS = ("list", "report", "explain", "spec", "compare", "check", "lock", "ru
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_by_example(command, run):
     result = run(command, "--help", width=120)
+    assert "[[" not in result.out
     assert result.status == 0
     assert result.out.count(f"archcalc {command} ") >= 2
 

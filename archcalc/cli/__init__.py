@@ -33,21 +33,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 good, 1 an assertion failed, 2 the input is wrong.",
 )
-app.command("list")(list_networks)
-app.command("report")(report)
-app.command("explain")(explain)
-app.command("compare")(compare)
-app.command("conventions")(conventions)
-app.command("reconcile")(reconcile)
-app.command("spec")(spec)
-app.command("run")(run)
-app.command("verify")(verify)
-app.command("check")(check)
-app.command("audit")(audit)
-app.command("plots")(plots)
-app.command("reports")(reports)
-app.command("tables")(tables)
-app.command("lock")(lock)
+NETWORKS, FIGURES, CHECKS = "Networks", "Published figures", "Checks and proofs"
+app.command("list", rich_help_panel=NETWORKS)(list_networks)
+app.command("spec", rich_help_panel=NETWORKS)(spec)
+app.command("report", rich_help_panel=NETWORKS)(report)
+app.command("explain", rich_help_panel=NETWORKS)(explain)
+app.command("compare", rich_help_panel=NETWORKS)(compare)
+app.command("conventions", rich_help_panel=FIGURES)(conventions)
+app.command("reconcile", rich_help_panel=FIGURES)(reconcile)
+app.command("audit", rich_help_panel=FIGURES)(audit)
+app.command("tables", rich_help_panel=FIGURES)(tables)
+app.command("plots", rich_help_panel=FIGURES)(plots)
+app.command("reports", rich_help_panel=FIGURES)(reports)
+app.command("check", rich_help_panel=CHECKS)(check)
+app.command("lock", rich_help_panel=CHECKS)(lock)
+app.command("run", rich_help_panel=CHECKS)(run)
+app.command("verify", rich_help_panel=CHECKS)(verify)
 
 
 def _version(wanted: bool) -> None:

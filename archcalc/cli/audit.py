@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Format, progress
+from archcalc.cli.options import Format, Output, progress
 
 
 def audit(
@@ -28,9 +28,7 @@ def audit(
         typer.Option("--claims", metavar="FILE", help="Audit a claims file of your own; repeatable."),
     ] = None,
     format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
-    output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Hold published figures to what they state: exact, rounded, under a convention, or wrong.
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import ConventionName, complete_net, progress
+from archcalc.cli.options import ConventionName, TableOrJson, TableOrJsonOption, complete_net, progress
 from archcalc.source import ArchError, error
-
-
-class CheckFormat(str, Enum):
-    table = "table"
-    json = "json"
 
 
 def check(
     targets: Annotated[
         Optional[list[str]],
         typer.Argument(
-            metavar="[NET|PATH|LOCKFILE]...",
+            metavar="NET|PATH|LOCKFILE",
             help="Networks, `.arch` files, and folders with such files; the current folder if left out. "
             "With `--locked`, lock files; `archcalc.lock` if left out.",
             autocompletion=complete_net,
@@ -47,7 +41,7 @@ def check(
         ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show also what holds.")] = False,
-    format: Annotated[CheckFormat, typer.Option(help="For people or for programs.")] = CheckFormat.table,
+    format: TableOrJsonOption = TableOrJson.table,
     junit: Annotated[
         Optional[Path], typer.Option("--junit", metavar="FILE", help="Write JUnit XML to a file.")
     ] = None,
@@ -78,7 +72,7 @@ def check(
     from archcalc import output
     from archcalc.report import check as report
 
-    if github and format is CheckFormat.json:
+    if github and format is TableOrJson.json:
         raise error(
             "annotations and JSON cannot both be printed", help="leave out `--github` or `--format json`"
         )
@@ -101,7 +95,7 @@ def check(
 
         budgets = parse_budgets(expect or [], convention)
         outcome = check_networks(targets or [], budgets, progress, convention)
-    if format is CheckFormat.json:
+    if format is TableOrJson.json:
         output.write(report.to_json(outcome), None)
     else:
         output.write(report.render(outcome, output.width(), verbose, output.colour()), None)

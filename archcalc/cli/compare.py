@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Batch, ConventionName, Dtype, Heads, Inputs, complete_net, input_shapes
+from archcalc.cli.options import (
+    Batch,
+    ConventionName,
+    Dtype,
+    Heads,
+    Inputs,
+    Output,
+    complete_net,
+    input_shapes,
+)
 
 
 class CompareFormat(str, Enum):
@@ -22,7 +30,7 @@ def compare(
     nets: Annotated[
         list[str],
         typer.Argument(
-            metavar="NET NET...",
+            metavar="NET",
             help="Two networks or more, each against the first; `mobilenet_v1?width=0.5` sets parameters.",
             autocompletion=complete_net,
         ),
@@ -36,9 +44,7 @@ def compare(
     format: Annotated[
         CompareFormat, typer.Option(help="For people, for a pull request, for programs, as a chart.")
     ] = CompareFormat.table,
-    output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Compare networks: totals, stages, kinds of layers; of two versions, what changed and what it costs.
 

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import complete_convention
-
-
-class ConventionsFormat(str, Enum):
-    table = "table"
-    json = "json"
+from archcalc.cli.options import TableOrJson, TableOrJsonOption, complete_convention
 
 
 def conventions(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="A convention; all of them if left out.",
             autocompletion=complete_convention,
         ),
     ] = "",
-    format: Annotated[
-        ConventionsFormat, typer.Option(help="For people or for programs.")
-    ] = ConventionsFormat.table,
+    format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
     """List how tools and papers count, and what each counts for each kind of layer.
 
@@ -41,7 +33,7 @@ def conventions(
     from archcalc.report import conventions as report
 
     chosen = [known.find(name)] if name else list(known.conventions().values())
-    if format is ConventionsFormat.json:
+    if format is TableOrJson.json:
         output.write(report.to_json(chosen), None)
     elif name:
         output.write(report.render_one(chosen[0], output.width(), output.colour()), None)

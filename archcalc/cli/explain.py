@@ -13,12 +13,10 @@ def explain(
     net: Net,
     layer: Annotated[
         str,
-        typer.Argument(
-            metavar="[LAYER]", help="A layer or block by its path; the whole network if left out."
-        ),
+        typer.Argument(metavar="LAYER", help="A layer or block by its path; the whole network if left out."),
     ] = "",
     quantity: Annotated[
-        str, typer.Argument(metavar="[QUANTITY]", help="params, macs, flops, shape, receptive_field, ...")
+        str, typer.Argument(metavar="QUANTITY", help="params, macs, flops, shape, receptive_field, ...")
     ] = "",
     set_: Sets = None,
     input_: Inputs = None,

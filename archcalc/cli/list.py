@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import progress
-
-
-class ListFormat(str, Enum):
-    table = "table"
-    json = "json"
+from archcalc.cli.options import TableOrJson, TableOrJsonOption, progress
 
 
 def list_networks(
-    search: Annotated[str, typer.Argument(metavar="[SEARCH]", help="Only names that contain this.")] = "",
+    search: Annotated[str, typer.Argument(metavar="SEARCH", help="Only names that contain this.")] = "",
     family: Annotated[str, typer.Option(metavar="NAME", help="Only this family.")] = "",
-    format: Annotated[ListFormat, typer.Option(help="For people or for programs.")] = ListFormat.table,
+    format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
     """List the networks that come along, by family.
 
@@ -36,7 +30,7 @@ def list_networks(
 
     specs = shipped(family, search)
     entries = [listing.entry(spec) for spec in progress(specs, "Reading specs")]
-    if format is ListFormat.json:
+    if format is TableOrJson.json:
         output.write(listing.to_json(entries), None)
     else:
         output.write(listing.render(entries, output.width(), output.colour()), None)

@@ -14,7 +14,7 @@ def lock(
     nets: Annotated[
         list[str],
         typer.Argument(
-            metavar="NET|PATH...",
+            metavar="NET|PATH",
             help="Networks, `.arch` files, and folders with such files.",
             autocompletion=complete_net,
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 import typer
@@ -23,6 +24,11 @@ class Format(str, Enum):
     table = "table"
     markdown = "markdown"
     csv = "csv"
+    json = "json"
+
+
+class TableOrJson(str, Enum):
+    table = "table"
     json = "json"
 
 
@@ -59,6 +65,8 @@ Inputs = Annotated[
 ]
 Batch = Annotated[int, typer.Option(help="Samples in a batch; bears on bytes only.")]
 Dtype = Annotated[str, typer.Option(help="float64, float32, float16, bfloat16, float8 or int8; for bytes.")]
+Output = Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")]
+TableOrJsonOption = Annotated[TableOrJson, typer.Option(help="For people or for programs.")]
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
+
+from archcalc.cli.options import Output
 
 
 def complete_plot(incomplete: str) -> list[str]:
@@ -17,13 +18,9 @@ def complete_plot(incomplete: str) -> list[str]:
 def plots(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="[NAME]", help="A plot; without one, list them.", autocompletion=complete_plot
-        ),
+        typer.Argument(metavar="NAME", help="A plot; without one, list them.", autocompletion=complete_plot),
     ] = "",
-    output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Draw a plot of the shipped networks as SVG; without a name, list the plots.
 

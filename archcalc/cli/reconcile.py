@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Inputs, Net, input_shapes
+from archcalc.cli.options import Inputs, Net, TableOrJson, input_shapes
 
 MOST = 5
 """So many ways are shown, unless all are asked for."""
-
-
-class ReconcileFormat(str, Enum):
-    table = "table"
-    json = "json"
 
 
 def reconcile(
     net: Net,
     figures: Annotated[
         list[str],
-        typer.Argument(
-            metavar="FIGURE...", help="As printed: `4.12G`, `25.6M params`, `96 MB`; several too."
-        ),
+        typer.Argument(metavar="FIGURE", help="As printed: `4.12G`, `25.6M params`, `96 MB`; several too."),
     ],
     input_: Inputs = None,
     all_: Annotated[bool, typer.Option("--all", help="Show also what is less plausible.")] = False,
     format: Annotated[
-        ReconcileFormat, typer.Option(help="For people or for programs; for these always all.")
-    ] = ReconcileFormat.table,
+        TableOrJson, typer.Option(help="For people or for programs; for these always all.")
+    ] = TableOrJson.table,
 ) -> None:
     """Find what prints as a figure: which variant of a network, counted by whom, in which unit.
 
@@ -47,7 +39,7 @@ def reconcile(
     from archcalc.report import reconcile as report
 
     answers = find(net, figures, input_shapes(input_ or []) or None, thorough=all_)
-    if format is ReconcileFormat.json:
+    if format is TableOrJson.json:
         output.write(report.to_json(net, answers), None)
     else:
         most = None if all_ else MOST

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -16,6 +15,7 @@ from archcalc.cli.options import (
     Inputs,
     Layout,
     Net,
+    Output,
     Sets,
     load_profile,
     words,
@@ -55,9 +55,7 @@ def report(
     convention: ConventionName = "",
     human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.table,
-    output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Report a network, layer by layer, with totals.
 

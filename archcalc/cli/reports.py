@@ -12,7 +12,7 @@ from archcalc.cli.options import progress
 
 def reports(
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="The folder of the reports.", show_default=True)
+        Path, typer.Argument(metavar="DIR", help="The folder of the reports.", show_default=True)
     ] = Path("reports"),
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; name the files that are not up to date.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Format, progress
+from archcalc.cli.options import Format, Output, progress
 
 
 def complete_table(incomplete: str) -> list[str]:
@@ -20,16 +19,14 @@ def tables(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="[NAME]",
+            metavar="NAME",
             help="A table by its name (`vgg16-memory`) or number (`T4`; `T12` is all from T12.1 on).",
             show_default=False,
             autocompletion=complete_table,
         ),
     ] = "",
     format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
-    output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: Output = None,
 ) -> None:
     """List the tables of the lecture decks, or show one with archcalc's figures where they differ.
 

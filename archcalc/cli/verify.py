@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import complete_net
-
-
-class VerifyFormat(str, Enum):
-    table = "table"
-    json = "json"
+from archcalc.cli.options import TableOrJson, TableOrJsonOption, complete_net
 
 
 def verify(
     nets: Annotated[
         Optional[list[str]],
-        typer.Argument(metavar="NET...", help="Networks to prove.", autocompletion=complete_net),
+        typer.Argument(metavar="NET", help="Networks to prove.", autocompletion=complete_net),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every network that comes along.")] = False,
     full: Annotated[
@@ -28,7 +22,7 @@ def verify(
     jobs: Annotated[
         int, typer.Option(min=0, help="Processes that share the work; 0 takes one per core.")
     ] = 0,
-    format: Annotated[VerifyFormat, typer.Option(help="For people or for programs.")] = VerifyFormat.table,
+    format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
     """Prove the figures of networks by running them on real tensors.
 
@@ -42,5 +36,5 @@ def verify(
     """
     from archcalc.reference.command import verify_and_print
 
-    if not verify_and_print(nets or [], all_, full, seed, jobs, format is VerifyFormat.json):
+    if not verify_and_print(nets or [], all_, full, seed, jobs, format is TableOrJson.json):
         raise typer.Exit(1)
