@@ -206,8 +206,15 @@ def test_no_two_share_a_name_and_all_are_found():
 
 
 def test_an_error_names_the_layers_it_is_in(run):
-    out = run("conventions", "onnx-tool")[1]
-    assert "a known error in tanh, kept: counts double" in out
+    for command in (["conventions", "onnx-tool"], ["explain", "lenet5", "--convention", "onnx-tool"]):
+        assert "a known error in tanh, kept: counts double" in run(*command)[1]
+
+
+def test_an_input_that_counts_is_part_of_what_is_explained(run):
+    out = run("explain", "vgg16", "--convention", "slides-memory")[1]
+    composed, parts = re.findall(r"sum += ([0-9,]+)", out)
+    assert composed == parts == "60,950,432"  # Stanford CS231n: 15,237,608 values
+    assert re.search(r"^  input +602,112$", out, re.MULTILINE)
 
 
 # --- The commands -----------------------------------------------------------------------------------

@@ -302,7 +302,17 @@ def test_mistakes_end_in_a_message(run, arguments):
     assert err.startswith("error: ")
 
 
+@pytest.mark.parametrize("figure", ["186M", "9.87654321G"])
+def test_what_is_not_tried_would_not_be_plausible(figure):
+    (quick,) = reconcile("mobilenet_v1", [figure])
+    (thorough,) = reconcile("mobilenet_v1", [figure], thorough=True)
+    assert quick.plausible == thorough.plausible
+    assert quick.nearest == thorough.nearest
+    assert len(quick.matches) <= len(thorough.matches)
+
+
 def test_it_answers_fast():
     start = time.perf_counter()
     reconcile("resnet152", ["11.3G", "60.2M", "240MB"])
+    reconcile("mobilenet_v2", ["9.87654321G"])  # 22 variants
     assert time.perf_counter() - start < 3  # half a second on a quiet machine; CI's are not

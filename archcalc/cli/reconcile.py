@@ -19,9 +19,14 @@ def reconcile(
         typer.Argument(metavar="FIGURE", help="As printed: `4.12G`, `25.6M params`, `96 MB`; several too."),
     ],
     input_: Inputs = None,
-    all_: Annotated[bool, typer.Option("--all", help="Show also what is less plausible.")] = False,
+    all_: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Show what is less plausible too, variants at other resolutions among it."
+        ),
+    ] = False,
     format: Annotated[
-        TableOrJson, typer.Option(help="For people or for programs; for these always all.")
+        TableOrJson, typer.Option(help="For people or for programs; these get the less plausible too.")
     ] = TableOrJson.table,
 ) -> None:
     """Find what prints as a figure: which variant of a network, counted by whom, in which unit.

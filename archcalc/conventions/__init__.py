@@ -26,6 +26,9 @@ UNITS = {
 }
 """What a convention counts in, in words."""
 
+FEW = 4
+"""As many kinds are named as having an error."""
+
 
 class Bug(Struct, frozen=True):
     """An error of a tool that is part of the figures people see: which kinds, what, and where it stands."""
@@ -33,6 +36,12 @@ class Bug(Struct, frozen=True):
     kinds: tuple[str, ...]
     words: str
     address: str
+
+    @property
+    def text(self) -> str:
+        """`a known error in tanh, kept: counts double (https://...)`; many kinds its words tell."""
+        kinds = f" in {', '.join(self.kinds)}" if len(self.kinds) <= FEW else ""
+        return f"a known error{kinds}, kept: {self.words} ({self.address})"
 
 
 class Convention(Struct, frozen=True, eq=False):

@@ -67,8 +67,8 @@ def reconcile(
 ) -> list[Answer]:
     """What each figure is of a network.
 
-    Variants at other resolutions than their own are tried where nothing plausible matches, or if
-    `thorough`. Raises `ArchError` for an unknown network or what is no figure.
+    `thorough` tries variants at other resolutions than their own, which is never plausible. Raises
+    `ArchError` for an unknown network or what is no figure.
 
     >>> answer, = reconcile("resnet50", ["4.09G"])
     >>> answer.matches[0].net, answer.matches[0].value
@@ -77,10 +77,8 @@ def reconcile(
     claimed = parse_figures(figures)
     sorts = sorted({sort for figure in claimed for sort in figure.sorts})
     found = [way for subject in subjects(net, inputs) for way in ways(subject, sorts)]
-    answers = [_answer(figure, found) for figure in claimed]
-    if not thorough and all(answer.plausible for answer in answers):
-        return answers
-    found += [way for subject in further_subjects(net, inputs) for way in ways(subject, sorts)]
+    if thorough:
+        found += [way for subject in further_subjects(net, inputs) for way in ways(subject, sorts)]
     return [_answer(figure, found) for figure in claimed]
 
 

@@ -10,9 +10,6 @@ from archcalc.layers.base import KINDS
 from archcalc.report.documents import json_text
 from archcalc.report.terminal import open_console, printed, ruled
 
-FEW = 4
-"""As many kinds of layers that an error concerns are named; of more, its words say which."""
-
 
 def to_json(conventions: Sequence[Convention]) -> str:
     """All that is known of some conventions, as one JSON object."""
@@ -103,6 +100,5 @@ def render_one(convention: Convention, width: int, colour: bool) -> str:
     for note in convention.notes:
         console.print(Text(f"- {note}"), overflow="fold")
     for bug in convention.bugs:
-        kinds = f" in {', '.join(bug.kinds)}" if len(bug.kinds) <= FEW else ""
-        console.print(Text(f"- a known error{kinds}, kept: {bug.words} ({bug.address})"), overflow="fold")
+        console.print(Text(f"- {bug.text}"), overflow="fold")
     return printed(console)

@@ -222,6 +222,9 @@ def _of_part(profile: Profile, group: Group | None, quantity: str) -> str:
         if wanted == "count":
             members = profile.within(group) if group is not None else profile.layers
             lines += [*_composition(profile, name, members, group is None), ""]
+            if group is None:
+                entries = [profile.entries[node.index] for node in profile.network.inputs.values()]
+                rows = [*(Row(entry.name, [entry], entry.node) for entry in entries), *rows]
         lines += [*_parts(name, wanted, rows), ""]
     return "\n".join(lines[:-1])
 
@@ -262,7 +265,7 @@ def _composition(profile: Profile, name: str, layers: Sequence[LayerProfile], wh
         listed = ", ".join(f"{kind} ({number:,})" for kind, number in missing.items())
         lines.append(f"  not counted: {listed}")
     kinds = {node.kind for node in nodes}
-    lines += [f"  {bug.words} ({bug.address})" for bug in convention.bugs if kinds & set(bug.kinds)]
+    lines += [f"  {bug.text}" for bug in convention.bugs if kinds & set(bug.kinds)]
     return lines
 
 
