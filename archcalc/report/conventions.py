@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archcalc.conventions import UNITS, Convention
+from archcalc.conventions.measures import CONVOLUTIONS
 from archcalc.layers.base import KINDS
 from archcalc.report.documents import json_text
 from archcalc.report.terminal import open_console, printed, ruled
@@ -59,25 +60,38 @@ def _listed(names: Sequence[str]) -> str:
     return "every layer kind" if len(names) == len(KINDS) else ", ".join(names)
 
 
+def _brief(convention: Convention) -> str:
+    """What counts, in a line: `MACs of conv, fc; 2·inputs of bn`. The three dense kinds stand as `conv`."""
+    parts = []
+    for kinds, text in _rules(convention):
+        if text not in ("0", "not counted"):
+            names = kinds.replace(", ".join(CONVOLUTIONS), "conv")
+            parts.append(f"{text} of {names}")
+    return "; ".join(parts)
+
+
 def render(conventions: Sequence[Convention], width: int, colour: bool) -> str:
-    """The list: name, unit, version, and what each is."""
+    """The list: of each its name, what it is and counts, its version, and where its rules stand."""
+    from rich.padding import Padding
     from rich.text import Text
 
     console = open_console(width, colour)
     for unit, words in UNITS.items():
         chosen = [convention for convention in conventions if convention.unit == unit]
-        if not chosen:
-            continue
-        console.print(Text(f"In {words}", style="bold"))
-        table = ruled(show_edge=True)
-        table.add_column("Name", no_wrap=True, style="bold")
-        table.add_column("What")
-        table.add_column("Version", no_wrap=True)
+        if chosen:
+            console.print(Text(f"In {words}", style="bold"))
         for convention in chosen:
             said = f"; it says {convention.calls_it}" if convention.calls_it else ""
-            table.add_row(convention.name, Text(f"{convention.title}{said}"), convention.version)
-        console.print(table)
-    console.print(Text("`archcalc conventions NAME` shows what one counts.", style="dim"))
+            version = f" {convention.version}" if convention.version else ""
+            heading = Text(convention.name, style="bold cyan")
+            heading.append(f"{version}: {convention.title}{said}", style="not bold default")
+            console.print()
+            console.print(Padding(heading, (0, 0, 0, 2)))
+            for text in (_brief(convention), convention.source):
+                console.print(Padding(Text(text, style="dim", overflow="fold"), (0, 0, 0, 6)))
+        console.print()
+    hint = "`archcalc conventions NAME` shows one whole: what is free, what is not counted, known errors."
+    console.print(Text(hint, style="dim"))
     return printed(console)
 
 
