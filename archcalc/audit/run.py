@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
@@ -13,9 +12,8 @@ from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
 from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.verdict import judge
+from archcalc.progress import Progress, unseen
 from archcalc.source import ArchError, Diagnostic, error, near_miss
-
-Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 class Audit(Struct, frozen=True, eq=False):
@@ -52,11 +50,7 @@ class Audit(Struct, frozen=True, eq=False):
         return [finding for finding in chosen if not verdicts or finding.verdict in verdicts]
 
 
-def _unhurried(items: Sequence[Any], title: str) -> Iterable[Any]:
-    return items
-
-
-def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progress = _unhurried) -> Audit:
+def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progress = unseen) -> Audit:
     """Audit the claims that come along, or those of `files`; of some decks only, if they are named.
 
     Raises `ArchError` with every mistake in the claims, and for a deck that does not exist.

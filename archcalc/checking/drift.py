@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from archcalc.checking import lock
-from archcalc.checking.find import Finder, Progress, Subject
+from archcalc.checking.find import Finder, Subject
 from archcalc.checking.lock import FIGURES, NetFigures
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.checking.tolerance import Tolerance
 from archcalc.checks import format_value
 from archcalc.network import Network
+from archcalc.progress import Progress
 from archcalc.source import ArchError, error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -17,14 +16,6 @@ from archcalc.network import Network
 from archcalc.source import ArchError, Diagnostic, Span, error
 
 SUFFIX = ".arch"
-
-T = TypeVar("T")
-
-
-class Progress(Protocol):
-    """Hands items on, and shows how far they have come."""
-
-    def __call__(self, items: Sequence[T], title: str) -> Iterable[T]: ...
 
 
 class Subject(Struct, frozen=True, eq=False):

@@ -23,9 +23,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from archcalc.checking.find import Finder, Progress, each_once, lock_name
+from archcalc.checking.find import Finder, each_once, lock_name
 from archcalc.network import Network
 from archcalc.profile import Totals, analyze
+from archcalc.progress import Progress
 from archcalc.shape import Shape
 from archcalc.source import ArchError, Diagnostic, Source, Span, error
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from archcalc.checking.budget import Budget
-from archcalc.checking.find import Finder, Progress, Subject, each_once
+from archcalc.checking.find import Finder, Subject, each_once
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.checks import Check, Evaluator, statement
 from archcalc.profile import analyze
+from archcalc.progress import Progress
 from archcalc.source import ArchError, Diagnostic
 
 

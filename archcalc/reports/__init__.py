@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from archcalc.audit.claims import MEASURED
@@ -11,22 +11,19 @@ from archcalc.audit.measured import measurements
 from archcalc.audit.run import Audit, audit
 from archcalc.catalog import shipped
 from archcalc.plots import plots
+from archcalc.progress import Progress, unseen
 from archcalc.report.documents import escaped
 from archcalc.report.numbers import grouped
 from archcalc.report.tables_documents import to_csv, to_markdown
 from archcalc.reports.audit_page import audit_page, counts, in_words
-from archcalc.reports.folder import Contents, Progress
+from archcalc.reports.folder import Contents
 from archcalc.reports.markdown import page, table
 from archcalc.reports.network_pages import by_network, network_page, overview
 from archcalc.reports.papers_page import papers_page
 from archcalc.tables.table import Table, all_tables
 
 
-def _unhurried(items: Sequence[Any], title: str) -> Iterable[Any]:
-    return items
-
-
-def contents(progress: Progress = _unhurried) -> Contents:
+def contents(progress: Progress = unseen) -> Contents:
     """Every file of the folder, by its path. Raises `ArchError` with every mistake in the claims."""
     found = audit(progress=progress)
     tables = all_tables(progress)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
 from archcalc.plots import Plot, is_current, is_stamped
+from archcalc.progress import Progress
 from archcalc.source import ArchError, error
 
 MARK = "<!-- Made by `archcalc reports`, and made anew by it: change what it is made from. -->"
@@ -19,8 +19,6 @@ MARK = "<!-- Made by `archcalc reports`, and made anew by it: change what it is 
 
 Contents = Mapping[str, str | Plot]
 """Files by their path in the folder: texts, and pictures, which are drawn only if they must be."""
-
-Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 class Written(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -13,10 +13,9 @@ from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.verdict import judge
 from archcalc.profile import Profile
+from archcalc.progress import Progress, unseen
 from archcalc.source import ArchError, Diagnostic
 from archcalc.tables.layout import Cell, Layout, Part, chosen, layouts
-
-Progress = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 class Entry(Struct, frozen=True, eq=False):
@@ -65,16 +64,12 @@ class Table(Struct, frozen=True, eq=False):
         return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
-def _unhurried(items: Sequence[Any], title: str) -> Iterable[Any]:
-    return items
-
-
-def all_tables(progress: Progress = _unhurried) -> list[Table]:
+def all_tables(progress: Progress = unseen) -> list[Table]:
     """Every table that comes along, evaluated. Raises `ArchError` with every mistake in their data."""
     return evaluate(layouts(), progress)
 
 
-def tables(name: str, progress: Progress = _unhurried) -> list[Table]:
+def tables(name: str, progress: Progress = unseen) -> list[Table]:
     """The tables of a name or a number. Raises `ArchError` if there are none.
 
     >>> [table.layout.number for table in tables("vgg16-memory")]
@@ -83,7 +78,7 @@ def tables(name: str, progress: Progress = _unhurried) -> list[Table]:
     return evaluate(chosen(name, layouts()), progress)
 
 
-def evaluate(found: Sequence[Layout], progress: Progress = _unhurried) -> list[Table]:
+def evaluate(found: Sequence[Layout], progress: Progress = unseen) -> list[Table]:
     """Evaluate tables. Raises `ArchError` with every mistake in their statements."""
     evaluator = _Evaluator()
     evaluated = [evaluator.table(layout) for layout in progress(found, "Tables")]
