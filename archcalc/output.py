@@ -1,4 +1,7 @@
-"""Where output goes: the terminal as it is, a pipe as plain text, a file written whole or not at all."""
+"""Where output goes: the terminal as it is, a pipe as plain text, a file written whole or not at all.
+
+What is no UTF-8, as the name of a file may be, is written as question marks.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from archcalc.source import error
 
@@ -29,13 +35,20 @@ def write(text: str, path: Path | None) -> None:
     if path is None:
         sys.stdout.write(text)
         return
+    with whole(path) as stream:
+        stream.write(text.encode(errors="replace"))
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write: it takes its place when all is written, or leaves no trace. Raises `ArchError`."""
     temporary = None
     try:
         if path.is_dir():
             raise error(f"`{path}` is a folder", help="name a file in it")
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
@@ -53,7 +66,7 @@ def append(text: str, path: Path) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         with os.fdopen(handle, "wb", buffering=0) as stream:
-            data = text.encode()
+            data = text.encode(errors="replace")
             while data:
                 data = data[stream.write(data) or 0 :]
     except OSError as problem:

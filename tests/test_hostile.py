@@ -6,6 +6,7 @@ start of Python included.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -457,3 +458,28 @@ def test_any_text(text):
         load_text(text)
     except ArchError as found:
         str(found).encode("utf-8")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are Unicode")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "report ODD --format json", "report ODD --format csv -o out.csv", "explain ODD", "spec ODD",
+        "report ODD --format markdown -o out.md", "reconcile ODD 7 --format json", "verify ODD --format json",
+        "compare ODD lenet5 --format json", "compare ODD lenet5 --format markdown -o out.md",
+        "check ODD --format json --summary out.md --junit out.xml", "check ODD --github",
+        "audit --claims ODD.toml --format json", "audit --claims ODD.toml -o out.txt",
+    ],
+)  # fmt: skip
+def test_a_name_that_is_no_utf8(run, command):
+    odd = os.fsdecode(b"\xff.arch")
+    Path(odd).write_text("net tiny { input(1x3x3) -> conv(1, 2)\n expect params == 6 }\n")
+    Path(f"{odd}.toml").write_text(
+        'deck = "odd"\ntitle = "t"\n[a]\nplace = "p"\nsays = "s"\nprinted = "5"\nverdict = "exact"\n'
+        'claim = "params(lenet5) == 61_706"\n'
+    )
+    status, out, err = run(*command.replace("ODD", odd).split())
+    assert status in (0, 1)
+    assert not err
+    if "json" in command:
+        assert json.loads(out)

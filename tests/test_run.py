@@ -746,7 +746,7 @@ def test_an_output_that_is_a_folder(cli: Any) -> None:
     Path("folder.npz").mkdir()
     result = cli("nets.arch:tiny", "-o", "folder.npz")
     assert result.status == 2
-    assert "`folder.npz` cannot be written" in result.err
+    assert "`folder.npz` is a folder" in result.err
     assert sorted(path.name for path in Path().iterdir()) == ["folder.npz", "nets.arch"]
 
 

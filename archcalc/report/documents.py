@@ -21,7 +21,12 @@ def json_text(**fields: Any) -> str:
     import msgspec
 
     document = {"schema": SCHEMA, "archcalc": archcalc.__version__, **fields}
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    try:
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    except UnicodeEncodeError:  # the name of a file need not be UTF-8
+        import json
+
+        return json.dumps(msgspec.to_builtins(document), indent=2) + "\n"
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
