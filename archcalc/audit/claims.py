@@ -28,7 +28,10 @@ VERDICTS = {
 }
 """Every verdict, and what it says of a claim."""
 
-EXPLAINED = frozenset(VERDICTS) - {"exact", "rounds"}
+HOLDS = frozenset({"exact", "rounds"})
+"""The verdicts on what is simply right."""
+
+EXPLAINED = frozenset(VERDICTS) - HOLDS
 """The verdicts that need a reason."""
 
 MEASURED = {

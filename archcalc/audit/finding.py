@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from archcalc.audit.claims import HOLDS
 from archcalc.audit.statement import Outcome
 from archcalc.source import Span
 
@@ -37,6 +38,11 @@ class Finding(Struct, frozen=True, eq=False):
     def agrees(self) -> bool:
         """Is it the verdict that the keeper of the claim expects?"""
         return self.verdict == self.stored
+
+    @property
+    def holds(self) -> bool:
+        """Is the printed figure simply right?"""
+        return self.verdict in HOLDS
 
     @property
     def value(self) -> Any:

@@ -70,7 +70,6 @@ BIAS = Measure("bias", lambda node: operations(node, "bias"))
 """One addition for each output value of a layer with a bias."""
 INPUTS = Measure("inputs", lambda node: math.prod(node.facts.inputs[0]))
 """The values of the first tensor that comes in."""
-ALL_INPUTS = Measure("inputs", lambda node: sum(map(math.prod, node.facts.inputs)))
 OUTPUTS = Measure("outputs", lambda node: math.prod(node.facts.output))
 KERNEL = Measure("kernel", lambda node: kernel_area(node))
 """The places of a window: `k_h·k_w`."""

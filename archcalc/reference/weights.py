@@ -211,8 +211,3 @@ def _safetensors(path: Path) -> dict[str, Array]:
     with _reading(path):
         loaded: dict[str, Array] = load_file(path)
     return loaded
-
-
-def bytes_of(weights: Mapping[str, Mapping[str, Array]]) -> int:
-    """Bytes of all arrays."""
-    return sum(array.nbytes for arrays in weights.values() for array in arrays.values())

@@ -113,7 +113,7 @@ def _print_row(
         if number == 0:
             text.stylize(STYLES[row.verdict], len(line) - sizes[4])
         console.print(text, no_wrap=True, overflow="ignore", crop=False)
-    if row.verdict not in ("exact", "rounds"):
+    if not row.holds:
         indent = " " * (sizes[0] + GAP)
         for line in textwrap.wrap(reason(row), width, initial_indent=indent, subsequent_indent=indent):
             console.print(Text(line, style="dim"))
@@ -146,7 +146,7 @@ def to_markdown(audit: Audit, rows: Sequence[Finding]) -> str:
         lines += [f"## {escaped(deck)}: {escaped(audit.titles[deck])}", ""]
         cells = []
         for row in members:
-            why = reason(row) if row.verdict not in ("exact", "rounds") else ""
+            why = "" if row.holds else reason(row)
             cells.append([escaped(cell) for cell in (*_cells(row), why)])
         lines += [*markdown_table([*HEADINGS, "Why"], cells, right=(2, 3)), ""]
     summary = []

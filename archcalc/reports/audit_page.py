@@ -123,7 +123,7 @@ def _deck(members: Sequence[Finding], tables: Tables) -> list[str]:
             for finding in chosen:
                 lines += item(finding, _where(finding, tables))
             lines.append("")
-    held = [finding for finding in members if finding.verdict in ("exact", "rounds")]
+    held = [finding for finding in members if finding.holds]
     return lines + held_table(held, [_where(finding, tables) for finding in held], "Where")
 
 

@@ -26,9 +26,6 @@ MAX_ROWS = 120
 """Of a network with more layers, blocks are rolled up until as many rows remain, or its stages do."""
 
 
-HOLDS = ("exact", "rounds")
-
-
 class Entry(Struct, frozen=True):
     """A network as the overview lists it; `held` of its published figures hold as printed."""
 
@@ -63,7 +60,7 @@ def network_page(spec: Spec, published: Sequence[Finding], lectures: Sequence[Fi
     lines += _lectures(lectures)
     inputs = ", ".join(format_shape(node.shape) for node in profile.network.inputs.values())
     totals = profile.totals
-    held = sum(finding.verdict in HOLDS for finding in published)
+    held = sum(finding.holds for finding in published)
     entry = Entry(
         spec.name,
         spec.family,
@@ -115,9 +112,7 @@ def _lectures(findings: Sequence[Finding]) -> list[str]:
         return []
     rows = [
         [
-            f"[{finding.id}](../audit.md#{finding.id})"
-            if finding.verdict not in ("exact", "rounds")
-            else finding.id,
+            _claim(finding),
             escaped(finding.says),
             code(finding.claimed),
             code(shown_value(finding)),
@@ -131,7 +126,7 @@ def _lectures(findings: Sequence[Finding]) -> list[str]:
 
 def _claim(finding: Finding) -> str:
     """The id of a claim; a link to what the audit says of it, if that is more than that it holds."""
-    return finding.id if finding.verdict in HOLDS else f"[{finding.id}](../audit.md#{finding.id})"
+    return finding.id if finding.holds else f"[{finding.id}](../audit.md#{finding.id})"
 
 
 def overview(entries: Sequence[Entry]) -> str:

@@ -61,12 +61,12 @@ def _id(finding: Finding, nets: Collection[str]) -> str:
 
 def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
     lines: list[str] = []
-    told = [each for each in findings if each.verdict not in ("exact", "rounds", "outside")]
+    told = [each for each in findings if not each.holds and each.verdict != "outside"]
     for finding in sorted(told, key=lambda each: each.verdict != "discrepant"):
         verdict = "" if finding.verdict == "discrepant" else f" · {finding.verdict}"
         lines += item(finding, f"{escaped(finding.place)} · {_id(finding, nets)}{verdict}")
     lines += [""] if told else []
-    held = [each for each in findings if each.verdict in ("exact", "rounds")]
+    held = [each for each in findings if each.holds]
     lines += held_table(held, [escaped(each.place) for each in held], "Where")
     measured = [each for each in findings if each.verdict == "outside"]
     if measured:
