@@ -10,8 +10,8 @@ from archcalc.report import tables_words as words
 from archcalc.report.audit import STYLES
 from archcalc.report.numbers import grouped
 from archcalc.report.tables_grid import Block, Piece, lay_out
+from archcalc.report.tables_listing import beside
 from archcalc.report.terminal import open_console, printed
-from archcalc.report.torchsummary import beside
 from archcalc.tables.layout import Layout
 from archcalc.tables.table import Entry, Section, Table
 
@@ -89,7 +89,7 @@ def _table(console: Console, table: Table, width: int) -> None:
 
 def _grid(section: Section, width: int) -> list[list[list[Piece]]]:
     if section.listed is not None:
-        return [beside(section, STYLES, width)]
+        return [beside(section, width)]
     order = section.part.axes
     rows = [[Block(column) for column in section.part.columns]]
     rows += [[_block(entry, order) for entry in row] for row in section.rows]

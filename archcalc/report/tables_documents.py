@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from archcalc.report import tables_words as words
-from archcalc.report.audit import STYLES
 from archcalc.report.audit_words import cell, plain, reason
 from archcalc.report.documents import csv_text, escaped, json_text, markdown_table
 from archcalc.report.numbers import grouped
-from archcalc.report.torchsummary import beside
+from archcalc.report.tables_listing import beside
 from archcalc.tables.layout import Layout
 from archcalc.tables.table import Entry, Section, Table
 
@@ -36,7 +35,7 @@ def to_markdown(table: Table, level: int = 2) -> str:
 
 def _markdown_grid(section: Section) -> list[str]:
     if section.listed is not None:
-        listing = ["".join(text for text, _ in line) for line in beside(section, STYLES)]
+        listing = ["".join(text for text, _ in line) for line in beside(section)]
         return ["```", *listing, "```"]
     columns = section.part.columns
     rows = []

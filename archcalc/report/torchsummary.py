@@ -14,14 +14,12 @@ inputs the product of their sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from msgspec import Struct
 
 from archcalc.network import Group, Node
 from archcalc.profile import Profile
-from archcalc.report import tables_words as words
-from archcalc.tables.table import Section
 
 WIDTH = 64
 HEADINGS = ("Layer (type)", "Output Shape", "Param #")
@@ -132,14 +130,16 @@ def torchsummary(profile: Profile) -> str:
     A batch of 1 is torchsummary's own default, which it writes -1.
     """
     rows = lines(profile)
-    return "\n".join([*_head(), *(row.text for row in rows), *_foot(profile, rows)]) + "\n"
+    return "\n".join([*head(), *(row.text for row in rows), *foot(profile, rows)]) + "\n"
 
 
-def _head() -> list[str]:
+def head() -> list[str]:
+    """The lines above the rows."""
     return ["-" * WIDTH, _row(*HEADINGS), "=" * WIDTH]
 
 
-def _foot(profile: Profile, rows: list[Line]) -> list[str]:
+def foot(profile: Profile, rows: list[Line]) -> list[str]:
+    """The totals below the rows."""
     total = sum(row.params for row in rows)
     inputs = profile.batch * math.prod(math.prod(node.shape) for node in profile.network.inputs.values())
     outputs = abs(sum(math.prod(row.shape) for row in rows))
@@ -162,30 +162,3 @@ def _foot(profile: Profile, rows: list[Line]) -> list[str]:
         ),
         "-" * WIDTH,
     ]
-
-
-def beside(section: Section, styles: Mapping[str, str], width: int = 0) -> list[list[tuple[str, str]]]:
-    """The listing of a table's network, each of the table's rows beside the row of its name.
-
-    Of a row stand there the figures that are not simply right, as the slide prints them, with their signs;
-    what does not fit into the `width`, if there is one, stands on a line of its own.
-    """
-    assert section.listed is not None
-    printed = {row[0].text: row[1:] for row in section.rows}
-    rows = lines(section.listed)
-    first, headings, *rest = _head()
-    found = [[(line, "bold")] for line in (first, f"{headings} Printed", *rest)]
-    for row in rows:
-        found.append([(row.text, "")])
-        used = len(row.text)
-        for entry in printed.get(row.name, ()):
-            finding = entry.finding
-            if finding is None or finding.verdict not in words.SIGNS:
-                continue
-            text = f" {words.printed(entry)}{words.SIGNS[finding.verdict]}"
-            if width and used + len(text) > width:
-                used = max(0, width - len(text))
-                found.append([(" " * used, "")])
-            found[-1].append((text, styles[finding.verdict]))
-            used += len(text)
-    return found + [[(line, "")] for line in _foot(section.listed, rows)]
