@@ -7,7 +7,7 @@ import re
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt  # rich needs it, so it is there
+from markdown_it import MarkdownIt
 
 from archcalc.report.documents import escaped, markdown_table
 
