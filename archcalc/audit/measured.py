@@ -20,16 +20,13 @@ class Measurement(Struct, frozen=True):
     place: str
 
 
-def measurements(quantity: str, net: str = "", table: str = "") -> list[Measurement]:
+def measurements(quantity: str) -> list[Measurement]:
     """The cited figures of a quantity, `top1` for instance, in the order of the claims.
 
-    `net` keeps those of one network, `table` those whose ids lie in it. Raises `ArchError` for a quantity
-    that nobody measures.
+    Raises `ArchError` for a quantity that nobody measures.
 
-    >>> [float(one.value) for one in measurements("top1", "vgg16")]
+    >>> [float(one.value) for one in measurements("top1") if one.net == "vgg16"]
     [71.5]
-    >>> [float(one.value) for one in measurements("top1", table="efficientnet/table-2")][:2]
-    [77.1, 79.1]
     """
     if quantity not in MEASURED:
         help = near_miss(quantity, MEASURED) or "measured: " + ", ".join(MEASURED)
@@ -39,5 +36,4 @@ def measurements(quantity: str, net: str = "", table: str = "") -> list[Measurem
         for deck in read_decks(shipped_files())
         for claim in deck.claims
         if claim.quantity == quantity and claim.net is not None and claim.measured is not None
-        if net in ("", claim.net.text) and (not table or claim.id.startswith(f"{table}/"))
     ]

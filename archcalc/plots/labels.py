@@ -51,17 +51,16 @@ def place(
     *,
     size: float,
     avoid: Iterable[tuple[float, float]] = (),
-    outside: float = 0,
 ) -> list[Any]:
     """Write labels into a panel, whose limits are set, and return the texts.
 
     In order: a label gives way to those before it. `avoid` are further places, such as those of lines,
-    which they keep off if they can. `outside` is how many points a label may stand out on the right.
+    which they keep off if they can.
     """
     figure = panel.figure
     scale = figure.dpi / 72
     frame = panel.get_window_extent()
-    bounds = (frame.x0, frame.y0, frame.x1 + outside * scale, frame.y1)
+    bounds = (frame.x0, frame.y0, frame.x1, frame.y1)
     marks = []
     for label in labels:
         x, y = panel.transData.transform((label.x, label.y))
