@@ -88,7 +88,8 @@ def find(id: str, files: Sequence[Path] = ()) -> Finding:
     if id not in cited:
         known = [*claims, *cited]
         alike = [each for each in known if each.partition("/")[0] == id.partition("/")[0]]
-        raise error(f"there is no claim `{id}`", help=near_miss(id, alike or known))
+        help = near_miss(id, alike or known) or "`archcalc audit` lists them; `--deck papers` those of papers"
+        raise error(f"there is no claim `{id}`", help=help)
     return cited[id]
 
 
