@@ -7,15 +7,14 @@ import math
 import numpy as np
 
 from archcalc.layers import activation as kinds
-from archcalc.reference.kernel import Array, Call, kernel
+from archcalc.reference.kernel import Array, Call, along_row, kernel
 from archcalc.shape import AXES
 
 
 def _clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
-    """Against rows of the bounds, since NumPy compares with a single number a value at a time."""
-    clipped: Array = np.maximum(x, np.full(x.shape[-2:], low, x.dtype), out=out)
+    clipped: Array = np.maximum(x, along_row(x, low), out=out)
     if high < math.inf:
-        np.minimum(clipped, np.full(x.shape[-2:], high, x.dtype), out=clipped)
+        np.minimum(clipped, along_row(x, high), out=clipped)
     return clipped
 
 

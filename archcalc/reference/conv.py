@@ -17,7 +17,17 @@ from typing import Any
 import numpy as np
 
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
-from archcalc.reference.kernel import Array, Call, each_axis, kernel, padded, pads, starts, windows_of
+from archcalc.reference.kernel import (
+    Array,
+    Call,
+    along_row,
+    each_axis,
+    kernel,
+    padded,
+    pads,
+    starts,
+    windows_of,
+)
 from archcalc.reference.memory import empty, ordinary
 
 BLOCK_BYTES = 1 << 22
@@ -102,6 +112,8 @@ def dense(x: Array, weight: Array, geometry: Geometry, bias: Array | None = None
     if (k_h, k_w) == (1, 1) and (s_h, s_w) != (1, 1):
         x = x[:, : (o_h - 1) * s_h + 1 : s_h, : (o_w - 1) * s_w + 1 : s_w]
     out = empty((x.shape[0], o_h, o_w, out_channels), np.result_type(x, weight))
+    if bias is not None:
+        bias = along_row(out, bias)
     if (k_h, k_w) == (1, 1):
         matrix = weight.reshape(channels, out_channels)
         np.matmul(x.reshape(-1, channels), matrix, out=out.reshape(-1, out_channels))
@@ -128,8 +140,8 @@ def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array, bias
             count = min(rows, o_h - top)
             block = buffer[:count]
             np.copyto(block, view[sample, top : top + count])
-            product = out[sample, top : top + count].reshape(-1, out_channels)
-            np.matmul(block.reshape(-1, size), matrix, out=product)
+            product = out[sample, top : top + count]
+            np.matmul(block.reshape(-1, size), matrix, out=product.reshape(-1, out_channels))
             if bias is not None:
                 product += bias
 
@@ -152,7 +164,7 @@ def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array, bia
             else:
                 flat += part @ product
         if bias is not None:
-            flat += bias
+            out[sample] += bias
 
 
 def _by_planes(x: Array, weight: Array, geometry: Geometry) -> Array:

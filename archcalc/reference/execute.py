@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from msgspec import Struct
 from archcalc.layers.pool import MaxUnpool
 from archcalc.network import Network, Node
 from archcalc.reference.fast import FastPath, fast_path
-from archcalc.reference.kernel import KERNELS, Array, Call
+from archcalc.reference.kernel import KERNELS, Array, Call, computing
 from archcalc.reference.memory import Memory, ordinary, owner
 from archcalc.reference.reshape import channels_first, channels_last
 from archcalc.reference.weights import Weights, calibrate, checked, given_weights, random_weights
@@ -117,10 +118,12 @@ def execute(
     results |= network.outputs
     if heads:
         results |= network.heads
-    uses = _uses(nodes, {node.index for node in results.values()})
+    needed = {node.index for node in results.values()}
     if isinstance(fast, bool):
         fast = fast_path(nodes, weights, fold=not drawn) if fast else {}  # statistics drawn are not final
-    may_fold = inspect is None and not train
+    if inspect is not None or train:
+        fast = {index: shortcut for index, shortcut in fast.items() if shortcut.folds is None}
+    uses = Counter(source.index for node in nodes for source in _reads(node)) if fast else Counter[int]()
     folded: set[int | None] = set()
     random = np.random.default_rng(seed + 1)
     alive: dict[int, Array] = {}
@@ -128,20 +131,22 @@ def execute(
     steps = []
     memory = memory or Memory()
     # whoever inspects may hold on to what it sees
-    with memory.used() if inspect is None else ordinary():
-        for node in nodes:
+    with memory.used() if inspect is None else ordinary(), computing():
+        for node, gone in zip(nodes, _last_uses(nodes, needed), strict=True):
             arrays: Mapping[str, Array] = {}
             if node.facts.weights:
                 arrays = weights[(node.shares or node).name]
             reads = [alive[source.index] for source in _reads(node)]
             if drawn and "running_mean" in arrays:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    calibrate(arrays, reads[0])
+                calibrate(arrays, reads[0])
             kernel = KERNELS.get(type(node.layer))
-            shortcut = fast.get(node.index)
-            if shortcut is not None and (shortcut.folds is None or (may_fold and uses[node.index] == 1)):
-                kernel, arrays = shortcut.kernel, shortcut.weights
-                folded.add(shortcut.folds)
+            if fast:
+                shortcut = fast.get(node.index)
+                if shortcut is not None and (
+                    shortcut.folds is None or (uses[node.index] == 1 and node.index not in needed)
+                ):
+                    kernel, arrays = shortcut.kernel, shortcut.weights
+                    folded.add(shortcut.folds)
             start = time.perf_counter()
             if kernel is None:
                 out = tensors.pop(node.name)
@@ -149,10 +154,9 @@ def execute(
                 out = reads[0]
             else:
                 spare = None
-                if inspect is None and uses[node.inputs[0].index] == 1 and not node.inputs[0].is_input:
-                    spare = _unshared(reads[0], alive, memory)
-                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                    out = kernel(node.layer, Call(reads, arrays, train, random, spare))
+                if inspect is None and node.inputs[0].index in gone and not node.inputs[0].is_input:
+                    spare = _unshared(reads, alive, memory)
+                out = kernel(node.layer, Call(reads, arrays, train, random, spare))
             seconds = time.perf_counter() - start
             shape = _shape(out)
             if shape != node.shape or out.shape[0] != batch:
@@ -161,14 +165,11 @@ def execute(
                 held += out.nbytes
             alive[node.index] = out
             peak = max(peak, held)
-            for source in (*_reads(node), node):
-                if source is not node:
-                    uses[source.index] -= 1
-                if uses[source.index] == 0 and source.index in alive:
-                    gone = alive.pop(source.index)
-                    if not any(gone is other for other in alive.values()):
-                        held -= gone.nbytes
-                    del gone
+            for index in gone:
+                array = alive.pop(index)
+                if not any(array is other for other in alive.values()):
+                    held -= array.nbytes
+                del array
             memory.reclaim(alive.values())
             step = Step(node, shape, seconds, out.nbytes, held)
             steps.append(step)
@@ -216,10 +217,13 @@ def given_inputs(
     return arrays
 
 
-def _unshared(array: Array, alive: Mapping[int, Array], memory: Memory) -> Array | None:
-    """An array whose memory is its own: no view of another's, and not held under two names."""
+def _unshared(reads: Sequence[Array], alive: Mapping[int, Array], memory: Memory) -> Array | None:
+    """The first array, if its memory is its own: no view of another's, and not held under two names."""
+    array = reads[0]
     holder = owner(array)
     if not (holder is array or memory.owns(array)) or not array.flags.writeable:
+        return None
+    if any(other is array for other in reads[1:]):
         return None
     return array if sum(owner(other) is holder for other in alive.values()) == 1 else None
 
@@ -231,16 +235,18 @@ def _reads(node: Node) -> tuple[Node, ...]:
     return node.inputs
 
 
-def _uses(nodes: Iterable[Node], needed: Collection[int]) -> dict[int, int]:
-    """How often each tensor is read; one more for those that are results."""
-    uses: dict[int, int] = {}
-    for node in nodes:
-        uses.setdefault(node.index, 0)
+def _last_uses(nodes: Sequence[Node], needed: Collection[int]) -> list[list[int]]:
+    """For each node the tensors that nothing needs once it has run; those that are needed stay."""
+    last: dict[int, int] = {}
+    for place, node in enumerate(nodes):
+        last[node.index] = place
         for source in _reads(node):
-            uses[source.index] += 1
-    for index in needed:
-        uses[index] = uses.get(index, 0) + 1
-    return uses
+            last[source.index] = place
+    gone: list[list[int]] = [[] for _ in nodes]
+    for index, place in last.items():
+        if index not in needed:
+            gone[place].append(index)
+    return gone
 
 
 def _shape(out: Array) -> Shape:

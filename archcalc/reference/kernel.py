@@ -6,7 +6,8 @@ That is the layout in which a convolution is one matrix product per block of row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -62,6 +63,33 @@ def check_complete() -> None:
     missing = [name for name, kind in KINDS.items() if kind not in KERNELS]
     if missing:
         raise TypeError(f"layer kinds without a kernel: {', '.join(missing)}")
+
+
+# --- How NumPy is put to work ------------------------------------------------------------------------
+
+BUFFER = 4096
+"""Values that NumPy may copy together to make loops longer; with its own 8,192 it copies rows of a map,
+which are long enough, and takes twice the time."""
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Settings for running kernels: infinities and NaNs are results like others."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        before = np.setbufsize(BUFFER)
+        try:
+            yield
+        finally:
+            np.setbufsize(before)
+
+
+def along_row(x: Array, values: Array | float) -> Array:
+    """A value for each channel, or for all, repeated for a row of the map `x`.
+
+    NumPy then works on long stretches of memory, and never on single numbers, which it compares with
+    one by one.
+    """
+    return np.full(x.shape[-2:], values, x.dtype)
 
 
 # --- Windows, by their definition and without the shape rules ----------------------------------------

@@ -16,6 +16,9 @@ Array = NDArray[Any]
 SMALL = 1 << 16
 """Bytes below which an array is not worth keeping: the allocator has them at hand."""
 
+LINE = 64
+"""Bytes that a buffer begins at a multiple of: a vector register's, which no two cache lines share then."""
+
 WASTE = 4
 """An array does not take memory more than so many times its size."""
 
@@ -38,8 +41,8 @@ class Memory:
         if fitting:
             buffer = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
         else:
-            buffer = np.empty(size, np.uint8)
-        self._lent[id(buffer)] = buffer
+            buffer = _aligned(size)
+        self._lent[id(owner(buffer))] = buffer
         array: Array = buffer[:size].view(dtype).reshape(shape)
         return array
 
@@ -80,6 +83,12 @@ def ordinary() -> Iterator[None]:
         yield
     finally:
         _used.reset(token)
+
+
+def _aligned(size: int) -> Array:
+    room = np.empty(size + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + size]
 
 
 def owner(array: Array) -> Any:

@@ -15,7 +15,7 @@ from archcalc.layers.norm import (
     LayerScale,
     LocalResponseNorm,
 )
-from archcalc.reference.kernel import Array, Call, kernel
+from archcalc.reference.kernel import Array, Call, along_row, kernel
 
 
 def _normalised(x: Array, axes: tuple[int, ...], eps: float) -> Array:
@@ -53,9 +53,8 @@ def bn(layer: BatchNorm, call: Call) -> Array:
     if call.train or not layer.track_running_stats:
         return _affine(_normalised(x, tuple(range(x.ndim - 1)), eps), call)
     scale, shift = scale_and_shift(layer, call.weights)
-    row = x.shape[-2:]  # repeated for a row of the map: NumPy then works on long stretches of memory
-    out: Array = np.multiply(x, np.full(row, scale), out=call.spare)
-    out += np.full(row, shift)
+    out: Array = np.multiply(x, along_row(x, scale), out=call.spare)
+    out += along_row(x, shift)
     return out
 
 

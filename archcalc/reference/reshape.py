@@ -7,6 +7,9 @@ import numpy as np
 from archcalc.layers.reshape import ChannelShuffle, Flatten, Permute, Reshape
 from archcalc.reference.kernel import Array, Call, kernel
 
+FEW = 16
+"""Fewer channels are moved one by one: NumPy would copy a pixel at a time."""
+
 
 def channels_first(x: Array) -> Array:
     """`(batch, C, H, W)` of `(batch, H, W, C)`."""
@@ -15,7 +18,13 @@ def channels_first(x: Array) -> Array:
 
 def channels_last(x: Array) -> Array:
     """`(batch, H, W, C)` of `(batch, C, H, W)`, contiguous."""
-    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    moved = np.moveaxis(x, 1, -1)
+    if x.shape[1] >= FEW or x.ndim < 3:
+        return np.ascontiguousarray(moved)
+    out = np.empty(moved.shape, x.dtype)
+    for channel in range(x.shape[1]):
+        out[..., channel] = x[:, channel]
+    return out
 
 
 @kernel(Flatten)
