@@ -85,25 +85,30 @@ def grouped(x: Array, weight: Array, geometry: Geometry, groups: int, bias: Arra
             out += bias
         return out
     size_in, size_out = x.shape[-1] // groups, out_channels // groups
-    out = np.empty((x.shape[0], *geometry.counts, out_channels), x.dtype)
+    out = empty((x.shape[0], *geometry.counts, out_channels), np.result_type(x, weight))
     for group in range(groups):
-        part = np.ascontiguousarray(x[..., group * size_in : (group + 1) * size_in])
+        part = x[..., group * size_in : (group + 1) * size_in]
         columns = slice(group * size_out, (group + 1) * size_out)
-        out[..., columns] = dense(
-            part, weight[..., columns], geometry, bias[columns] if bias is not None else None
-        )
+        added = None if bias is None else bias[columns]
+        dense(part, weight[..., columns], geometry, added, out[..., columns])
     return out
 
 
-def dense(x: Array, weight: Array, geometry: Geometry, bias: Array | None = None) -> Array:
-    """A convolution in which every output channel reads every input channel."""
+def dense(
+    x: Array, weight: Array, geometry: Geometry, bias: Array | None = None, out: Array | None = None
+) -> Array:
+    """A convolution in which every output channel reads every input channel; into `out` if it is given."""
+    if out is None:
+        out = empty((x.shape[0], *geometry.counts, weight.shape[-1]), np.result_type(x, weight))
     rank = x.ndim - 2
     if rank == 1:  # a map of height 1
-        flat = _as_2d(geometry)
-        return dense(x[:, None], weight[None], flat, bias)[:, 0]
+        dense(x[:, None], weight[None], _as_2d(geometry), bias, out[:, None])
+        return out
     if rank == 3:
-        planes = _by_planes(x, weight, geometry)
-        return planes if bias is None else planes + bias
+        _by_planes(x, weight, geometry, out)
+        if bias is not None:
+            out += bias
+        return out
     channels, out_channels = weight.shape[-2:]
     k_h, k_w = geometry.kernel_size
     s_h, s_w = geometry.stride
@@ -111,7 +116,6 @@ def dense(x: Array, weight: Array, geometry: Geometry, bias: Array | None = None
     x = padded(x, geometry.ends)
     if (k_h, k_w) == (1, 1) and (s_h, s_w) != (1, 1):
         x = x[:, : (o_h - 1) * s_h + 1 : s_h, : (o_w - 1) * s_w + 1 : s_w]
-    out = empty((x.shape[0], o_h, o_w, out_channels), np.result_type(x, weight))
     if bias is not None:
         bias = along_row(out, bias)
     if (k_h, k_w) == (1, 1):
@@ -167,19 +171,18 @@ def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array, bia
             out[sample] += bias
 
 
-def _by_planes(x: Array, weight: Array, geometry: Geometry) -> Array:
+def _by_planes(x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
     """Three axes: the sum over the kernel's depth of convolutions of planes."""
     planes = padded(x, [geometry.ends[0], (0, 0), (0, 0)])
     flat = Geometry.__new__(Geometry)
     for name in ("kernel_size", "stride", "dilation", "ends", "counts"):
         setattr(flat, name, tuple(getattr(geometry, name))[1:])
-    out = np.zeros((x.shape[0], *geometry.counts, weight.shape[-1]), np.result_type(x, weight))
+    out[...] = 0
     for place in range(geometry.counts[0]):
         for tap in range(geometry.kernel_size[0]):
             depth = place * geometry.stride[0] + tap * geometry.dilation[0]
             with ordinary():
-                out[:, place] += dense(np.ascontiguousarray(planes[:, depth]), weight[tap], flat)
-    return out
+                out[:, place] += dense(planes[:, depth], weight[tap], flat)
 
 
 def _as_2d(geometry: Geometry) -> Geometry:
@@ -201,7 +204,7 @@ def _connected(x: Array, weight: Array, layer: Conv) -> Array:
     for row in layer.connections:
         part = weight[..., at : at + len(row)]
         at += len(row)
-        maps.append(dense(np.ascontiguousarray(x[..., list(row)]), part[..., None], geometry))
+        maps.append(dense(x[..., list(row)], part[..., None], geometry))
     return np.concatenate(maps, axis=-1)
 
 

@@ -16,6 +16,7 @@ from archcalc.layers.norm import (
     LocalResponseNorm,
 )
 from archcalc.reference.kernel import Array, Call, along_row, kernel
+from archcalc.reference.memory import empty
 
 
 def _normalised(x: Array, axes: tuple[int, ...], eps: float) -> Array:
@@ -63,15 +64,23 @@ def lrn(layer: LocalResponseNorm, call: Call) -> Array:
     """`x / (k + alpha/size · sum of squares over size channels)^beta`, as PyTorch and Caffe count alpha."""
     x, size = call.x, layer.size
     channels = x.shape[-1]
-    squares = x * x
-    total = np.zeros_like(x)
-    for offset in range(-(size // 2), size - size // 2):  # an even window reaches further before
-        low, high = max(0, -offset), min(channels, channels - offset)
-        if low < high:
-            total[..., low:high] += squares[..., low + offset : high + offset]
-    total *= x.dtype.type(float(layer.alpha) / size)
-    total += x.dtype.type(float(layer.k))
-    out: Array = x / total ** x.dtype.type(float(layer.beta))
+    before = size // 2  # an even window reaches further before
+    # zeros around the channels of each place: sums then run over places and all, in one long stretch
+    squares = empty((*x.shape[:-1], channels + size - 1), x.dtype)
+    squares[..., :before] = 0
+    squares[..., before + channels :] = 0
+    np.multiply(x, x, out=squares[..., before : before + channels])
+    flat = squares.reshape(-1)
+    total = empty(squares.shape, x.dtype)
+    length = flat.size - (size - 1)
+    summed = total.reshape(-1)[:length]
+    np.copyto(summed, flat[:length])
+    for offset in range(1, size):
+        summed += flat[offset : offset + length]
+    summed *= x.dtype.type(float(layer.alpha) / size)
+    summed += x.dtype.type(float(layer.k))
+    np.power(summed, x.dtype.type(float(layer.beta)), out=summed)
+    out: Array = x / total[..., :channels]
     return out
 
 
