@@ -13,7 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.language.elaborate import constant, elaborate
+from archcalc.language.elaborate import elaborate
+from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
 from archcalc.language.loader import Module, load_file, load_text
 from archcalc.language.syntax import Net, Variant

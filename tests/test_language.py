@@ -8,7 +8,7 @@ import pytest
 
 from archcalc.catalog import loads, missing_values
 from archcalc.checks import check, evaluate, holds, measure
-from archcalc.language.elaborate import constant
+from archcalc.language.evaluate import constant
 from archcalc.language.loader import load_file, load_text
 from archcalc.language.parser import parse_expectation
 from archcalc.network import Network

@@ -14,12 +14,12 @@ from msgspec import Struct
 from archcalc.audit.networks import Networks
 from archcalc.catalog import shipped_files
 from archcalc.checks import compare
-from archcalc.language.elaborate import Elaborator, Env, Failed
-from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Net, Ref
+from archcalc.language.evaluate import Env, Evaluator, Failed
+from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Ref
 from archcalc.language.values import BUILTINS, is_number, type_name
 from archcalc.network import Network
 from archcalc.profile import LayerProfile, Profile
-from archcalc.source import ArchError, Diagnostic, Note, Source, Span, near_miss
+from archcalc.source import ArchError, Diagnostic, Note, Span, near_miss
 
 
 class Asked(Struct, frozen=True, eq=False):
@@ -43,15 +43,15 @@ class Function(Struct, frozen=True):
     usage: str
     parameters: tuple[str, ...]
     required: int
-    call: Callable[[Evaluator, Ref, dict[str, Expr]], Any]
+    call: Callable[[FigureEvaluator, Ref, dict[str, Expr]], Any]
 
 
-class Evaluator(Elaborator):
+class FigureEvaluator(Evaluator):
     """Evaluates one text. Names mean networks and figures of networks; no layers can stand in it."""
 
-    def __init__(self, source: Source, networks: Networks, functions: Mapping[str, Function]) -> None:
-        span = Span(source, 0, len(source.text))
-        super().__init__(Net("the statement", span, "", (), 1, Body(span, ())), {}, {})
+    def __init__(self, networks: Networks, functions: Mapping[str, Function]) -> None:
+        super().__init__("the statement")
+        self._evaluate |= {Chain: self.layers, Body: self.layers}
         self.networks = networks
         self.functions = functions
         self.asked: list[Asked] = []
@@ -94,11 +94,8 @@ class Evaluator(Elaborator):
         ref.slots = tuple((0, arg.value) for arg in args)
         return super().builtin(ref, {}, None, "")
 
-    def chain(self, chain: Chain, env: Env, current: Any) -> NoReturn:
-        self.fail("a statement computes values, and has no layers", chain.span)
-
-    def anonymous(self, body: Body, env: Env, current: Any) -> NoReturn:
-        self.fail("a statement computes values, and has no layers", body.span)
+    def layers(self, expr: Chain | Body, env: Env, current: Any) -> NoReturn:
+        self.fail("a statement computes values, and has no layers", expr.span)
 
     # -- arguments of calls
 

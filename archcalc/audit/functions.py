@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import archcalc.layers  # noqa: F401 - registers every kind
-from archcalc.audit.expression import Asked, Evaluator, Function
+from archcalc.audit.expression import Asked, FigureEvaluator, Function
 from archcalc.checks import argument, measure, select
 from archcalc.language.syntax import Expr, Ref
 from archcalc.language.values import type_name
@@ -23,7 +23,7 @@ SIZES = frozenset(name for name, known in QUANTITIES.items() if known.sort in ("
 """The quantities whose values are lengths along axes."""
 
 
-def quantity(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+def quantity(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     """A quantity of a network or of what a path names in it."""
     network = evaluator.network(given["net"])
     path = evaluator.text(given, "path")
@@ -46,7 +46,7 @@ def quantity(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     return value
 
 
-def argument_of(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+def argument_of(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     """An argument of the layer at a path; a list of them if several layers have it, or for a pattern."""
     name = evaluator.text(given, "name")
     layers = _layers(evaluator, given)
@@ -68,13 +68,13 @@ def _single(value: Any) -> Any:
     return value
 
 
-def kinds(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+def kinds(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     """The kinds of layers, in order."""
     layers = _layers(evaluator, given)
     return _answered(evaluator, ref, tuple(layer.kind for layer in layers), layers)
 
 
-def number(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+def number(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     """How many layers are of a kind or family; the path may be left out."""
     if "kind" not in given:
         given = {"net": given["net"], "kind": given["path"]}
@@ -87,13 +87,13 @@ def number(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     return _answered(evaluator, ref, len(layers), layers)
 
 
-def _answered(evaluator: Evaluator, ref: Ref, value: Any, layers: Sequence[LayerProfile]) -> Any:
+def _answered(evaluator: FigureEvaluator, ref: Ref, value: Any, layers: Sequence[LayerProfile]) -> Any:
     """A value, noted with the layers that it comes from."""
     evaluator.asked.append(Asked(ref.span.text, value, layers=tuple(layers)))
     return value
 
 
-def _layers(evaluator: Evaluator, given: Given) -> Sequence[LayerProfile]:
+def _layers(evaluator: FigureEvaluator, given: Given) -> Sequence[LayerProfile]:
     """The layers that a path names, or all; without inputs and training heads."""
     profile: Profile = evaluator.networks.profile(evaluator.network(given["net"]))
     path = evaluator.text(given, "path")
@@ -104,7 +104,7 @@ def _layers(evaluator: Evaluator, given: Given) -> Sequence[LayerProfile]:
     return [layer for layer in layers if layer.node.inputs]
 
 
-def distinct(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+def distinct(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     """A list without repeats."""
     values = evaluator.eval(given["list"], {}, None)
     if not isinstance(values, tuple):
@@ -112,10 +112,10 @@ def distinct(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
     return tuple(dict.fromkeys(values))
 
 
-def worked(name: str) -> Callable[[Evaluator, Ref, Given], Any]:
+def worked(name: str) -> Callable[[FigureEvaluator, Ref, Given], Any]:
     """A worked example, on numbers that the statement has."""
 
-    def call(evaluator: Evaluator, ref: Ref, given: Given) -> Any:
+    def call(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
         from archcalc.audit.worked import EXAMPLES
 
         values = {key: evaluator.eval(expr, {}, None) for key, expr in given.items()}

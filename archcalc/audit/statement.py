@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from archcalc.audit.expression import Asked, Evaluator
+from archcalc.audit.expression import Asked, FigureEvaluator
 from archcalc.audit.functions import FUNCTIONS, SIZES
 from archcalc.audit.networks import Networks
 from archcalc.audit.toml import Text
@@ -45,7 +45,7 @@ def state(text: Text, networks: Networks) -> Outcome:
 
     def run(source: Source) -> Outcome:
         stated = parse_statement(source)
-        evaluator = Evaluator(source, networks, FUNCTIONS)
+        evaluator = FigureEvaluator(networks, FUNCTIONS)
         left = evaluator.evaluate(stated.left)
         asked = len(evaluator.asked)
         right = evaluator.evaluate(stated.right)
@@ -72,7 +72,7 @@ def answer(text: Text, networks: Networks) -> Outcome:
 
     def run(source: Source) -> Outcome:
         expr = parse_expression(source)
-        evaluator = Evaluator(source, networks, FUNCTIONS)
+        evaluator = FigureEvaluator(networks, FUNCTIONS)
         value = evaluator.evaluate(expr)
         return Outcome(text.text, value, is_size=_is_size(expr), asked=tuple(evaluator.asked))
 

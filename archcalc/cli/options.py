@@ -111,7 +111,7 @@ def load_profile(
 
 
 def overrides(sets: list[str]) -> dict[str, Any]:
-    from archcalc.language.elaborate import constant
+    from archcalc.language.evaluate import constant
 
     values: dict[str, Any] = {}
     for text in sets:
@@ -125,7 +125,7 @@ def overrides(sets: list[str]) -> dict[str, Any]:
 
 
 def input_shapes(inputs: list[str]) -> dict[str, tuple[int, ...]]:
-    from archcalc.language.elaborate import constant
+    from archcalc.language.evaluate import constant
     from archcalc.layers.base import LayerError, read_shape
 
     shapes: dict[str, tuple[int, ...]] = {}

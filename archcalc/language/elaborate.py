@@ -7,74 +7,43 @@ one run reports several mistakes and each of them once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from fractions import Fraction
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder, OpenGroup
-from archcalc.language.limits import MAX_CALLS, MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
-from archcalc.language.parser import parse_value
-from archcalc.language.resolve import (
-    LOCAL,
-    InputCall,
-    LayerCall,
-    Local,
-    Reading,
-    Resolver,
-    help_for_join,
-    value_in_place,
-)
+from archcalc.language.evaluate import FAILED, Env, Evaluator, Failed
+from archcalc.language.limits import MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
+from archcalc.language.meanings import InputCall, LayerCall, Reading
+from archcalc.language.mismatch import at_odds, called_in, gives, help_for_join, help_for_shapes, quote
+from archcalc.language.resolve import value_in_place
 from archcalc.language.syntax import (
-    Binary,
     Block,
     Body,
     Chain,
-    Choice,
     Expect,
     Expr,
     Flow,
     For,
-    Function,
     If,
-    Index,
     ListExpr,
-    Literal,
     Net,
-    Param,
     Ref,
     Repeat,
     Statement,
-    Unary,
     Variant,
 )
 from archcalc.language.values import (
-    Builtin,
     ValueProblem,
-    binary,
     check_value,
     is_number,
-    make_list,
     shown_number,
     type_name,
     weight,
 )
-from archcalc.layers.base import Layer, LayerError, Parameter
+from archcalc.layers.base import Layer, LayerError
 from archcalc.network import Network, Node
-from archcalc.shape import Shape, format_shape
-from archcalc.source import ArchError, CallSite, Diagnostic, Note, Source, Span, error, near_miss
-
-Env = dict[str, Any]
-
-
-class _Unknown:
-    """What is known of a value after a mistake: nothing."""
-
-
-FAILED: Any = _Unknown()
-
-
-class Failed(Exception):
-    """A mistake that has been noted; what depends on it is given up silently."""
+from archcalc.shape import Shape
+from archcalc.source import ArchError, CallSite, Diagnostic, Note, Span, error, near_miss
 
 
 def elaborate(
@@ -90,33 +59,25 @@ def elaborate(
     return Elaborator(net, overrides or {}, inputs or {}).run()
 
 
-class Elaborator:
+class Elaborator(Evaluator):
     """The state of one elaboration."""
 
     def __init__(self, net: Net | Variant, overrides: Mapping[str, Any], inputs: Mapping[str, Shape]) -> None:
+        super().__init__(net.name)
         self.net = net
         self.origin: Net = net.origin if isinstance(net, Variant) else net
         self.overrides = overrides
         self.input_shapes = dict(inputs)
         self.build = NetworkBuilder(net.name)
-        self.problems: list[Diagnostic] = []
-        self.reported: set[tuple[Span | None, Span | None]] = set()
-        self.calls: CallSite | None = None
-        self.depth = 0
-        self.steps = 0
         self.outputs: dict[str, Node] = {}
         self.heads: dict[str, Node] = {}
         self.layers: dict[tuple[Any, ...], Layer] = {}
-        self._evaluate: dict[Any, Callable[[Any, Env, Any], Any]] = {
-            Ref: self.ref,
-            Literal: self.literal,
-            Chain: self.chain,
-            Binary: self.binary,
-            Unary: self.unary,
-            Choice: self.choice,
-            ListExpr: self.list_,
-            Index: self.index,
-            Body: self.anonymous,
+        self._evaluate |= {Chain: self.chain, Body: self.anonymous}
+        self._refs |= {
+            LayerCall: self.layer,
+            Block: self.block,
+            Reading: self.reading,
+            InputCall: self.input,
         }
         self._execute: dict[Any, Callable[[Any, Env, Any], Any]] = {
             Flow: self.flow,
@@ -124,15 +85,6 @@ class Elaborator:
             For: self.for_,
             Repeat: self.repeat,
             Expect: self.expect,
-        }
-        self._refs: dict[Any, Callable[[Ref, Env, Any, str], Any]] = {
-            Local: self.local,
-            LayerCall: self.layer,
-            Block: self.block,
-            Function: self.function,
-            Builtin: self.builtin,
-            Reading: self.reading,
-            InputCall: self.input,
         }
 
     # -- the net as a whole
@@ -210,24 +162,6 @@ class Elaborator:
                 )
             env[param.name] = self.eval(value, {} if param.name in given else env, None)
 
-    # -- mistakes
-
-    def note(self, problem: Diagnostic) -> None:
-        """Note a mistake, unless it has been noted for this place and this outermost call."""
-        calls = self.calls.chain() if self.calls is not None else []
-        key = (problem.span, calls[-1].span if calls else None)
-        if key in self.reported:
-            return
-        self.reported.add(key)
-        notes = problem.notes + _call_notes(calls)
-        self.problems.append(Diagnostic(problem.message, problem.span, problem.label, notes, problem.help))
-
-    def fail(
-        self, message: str, span: Span | None, *, label: str = "", notes: Iterable[Note] = (), help: str = ""
-    ) -> NoReturn:
-        self.note(Diagnostic(message, span, label, tuple(notes), help))
-        raise Failed
-
     # -- statements: each returns the current tensor after it
 
     def body(self, body: Body, env: Env, current: Any) -> Any:
@@ -244,11 +178,6 @@ class Elaborator:
                 if not (isinstance(statement, Flow) and statement.binds in ("let", "output", "aux")):
                     current = FAILED
         return current
-
-    def give_up(self, message: str, span: Span) -> NoReturn:
-        """A limit is exceeded: end the run, whatever else might be found."""
-        notes = _call_notes(self.calls.chain() if self.calls is not None else [])
-        raise ArchError([*self.problems, Diagnostic(message, span, notes=notes)])
 
     def forget(self, statement: Statement, env: Env) -> None:
         """After a mistake, the names that a statement binds are known no more."""
@@ -383,12 +312,6 @@ class Elaborator:
 
     # -- expressions
 
-    def eval(self, expr: Expr, env: Env, current: Any) -> Any:
-        return self._evaluate[type(expr)](expr, env, current)
-
-    def literal(self, expr: Literal, env: Env, current: Any) -> Any:
-        return expr.value
-
     def chain(self, chain: Chain, env: Env, current: Any) -> Any:
         evaluate = self._evaluate
         for step in chain.steps:
@@ -409,95 +332,7 @@ class Elaborator:
             self.fail("no tensor flows here yet", span, help="start the net with `input(3x224x224)`")
         raise Failed
 
-    def truth(self, expr: Expr, env: Env, current: Any) -> bool:
-        value = self._evaluate[type(expr)](expr, env, current)
-        if not isinstance(value, bool):
-            help = f"compare it: `{expr.span.text} > 0`" if is_number(value) and isinstance(expr, Ref) else ""
-            self.fail(f"a condition is a truth value, not {type_name(value)}", expr.span, help=help)
-        return value
-
-    def binary(self, expr: Binary, env: Env, current: Any) -> Any:
-        op = expr.rest[0][0]
-        if op == "and" or op == "or":
-            value = self.truth(expr.first, env, current)
-            for _, operand in expr.rest:
-                if value is (op == "or"):
-                    return value
-                value = self.truth(operand, env, current)
-            return value
-        evaluate = self._evaluate
-        left = evaluate[type(expr.first)](expr.first, env, current)
-        for op, operand in expr.rest:
-            right = evaluate[type(operand)](operand, env, current)
-            try:
-                if type(left) is tuple:
-                    self.charge_lists((left, right), expr.span)
-                left = binary(op, left, right)
-            except ValueProblem as problem:
-                span = operand.span
-                if problem.of_both:
-                    span = Span(span.source, expr.span.start, span.end)
-                self.fail(problem.message, span, help=problem.help)
-        return left
-
-    def unary(self, expr: Unary, env: Env, current: Any) -> Any:
-        if expr.op == "not":
-            return not self.truth(expr.operand, env, current)
-        value = self.eval(expr.operand, env, current)
-        if not is_number(value):
-            self.fail(f"`-` takes a number, not {type_name(value)}", expr.span)
-        return -value
-
-    def choice(self, expr: Choice, env: Env, current: Any) -> Any:
-        chosen = expr.if_true if self.truth(expr.condition, env, current) else expr.if_false
-        value = self.eval(chosen, env, current)
-        if type(value) is Node:
-            self.fail(
-                "`a if c else b` chooses between values, not tensors",
-                chosen.span,
-                help=f"choose with a statement: `if {expr.condition.span.text} {{ ... }} else {{ ... }}`",
-            )
-        return value
-
-    def list_(self, expr: ListExpr, env: Env, current: Any) -> Any:
-        items = tuple([self.eval(item, env, current) for item in expr.items])
-        for item in items:
-            if type(item) is tuple:
-                break
-        else:
-            return items
-        try:
-            self.charge_lists(items, expr.span)
-            return make_list(items)
-        except ValueProblem as problem:
-            self.fail(problem.message, expr.span, help=problem.help)
-
-    def index(self, expr: Index, env: Env, current: Any) -> Any:
-        value = self.eval(expr.base, env, current)
-        for index in expr.indices:
-            at = self.eval(index, env, current)
-            if type(value) is not tuple:
-                self.fail(f"an index is taken of a list, not {type_name(value)}", expr.base.span)
-            if type(at) is not int:
-                got = shown_number(at) if is_number(at) else type_name(at)
-                help = "write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(at) else ""
-                self.fail(f"an index is a whole number, got {got}", index.span, help=help)
-            if not -len(value) <= at < len(value):
-                label = f"0 to {len(value) - 1}" if value else ""
-                self.fail(f"the index {at} is outside a list of {len(value)}", index.span, label=label)
-            value = value[at]
-        return value
-
     # -- names and calls
-
-    def ref(self, ref: Ref, env: Env, current: Any, label: str = "") -> Any:
-        return self._refs[type(ref.meaning)](ref, env, current, label)
-
-    def local(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
-        value = env[ref.name]
-        if value is FAILED:
-            raise Failed
-        return value
 
     def reading(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
         name = ref.meaning.name
@@ -521,66 +356,6 @@ class Elaborator:
                 help="`channels` is the length of a vector",
             )
         return shape[1:]
-
-    def builtin(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
-        values = [self.eval(expr, env, current) for _, expr in ref.slots]
-        try:
-            self.charge_lists(values, ref.span)
-            value = ref.meaning.call(*values)
-        except ValueProblem as problem:
-            self.fail(problem.message, ref.span, help=problem.help)
-        if type(value) is tuple:
-            self.charge(len(value) // VALUES_A_STEP, ref.span)
-        return value
-
-    def function(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
-        function: Function = ref.meaning
-        inner = self.given(ref, function.params, env, current)
-        for slot, expr in ref.slots:
-            name = function.params[slot].name
-            if type(inner[name]) is Node:
-                self.fail(f"`{name}` of `{function.name}` takes a value, not a tensor", expr.span)
-        calls, depth = self.calls, self.depth
-        self.deeper(ref, function.cost)
-        self.calls = CallSite(function.name, ref.name_span, calls)
-        try:
-            if len(inner) < len(function.params):
-                self.defaults(function.params, inner, None)
-            return self.eval(function.value, inner, None)
-        finally:
-            self.calls, self.depth = calls, depth
-
-    def deeper(self, ref: Ref, cost: int) -> None:
-        self.depth += 1
-        if self.depth > MAX_CALLS:
-            self.give_up(f"calls are nested more than {MAX_CALLS} deep", ref.name_span)
-        self.charge(cost, ref.name_span)
-
-    def charge(self, steps: int, span: Span) -> None:
-        self.steps += steps
-        if self.steps > MAX_STEPS:
-            self.give_up(f"`{self.net.name}` takes more than {MAX_STEPS:,} steps", span)
-
-    def charge_lists(self, values: Iterable[Any], span: Span) -> None:
-        """Work on long lists takes time too."""
-        for value in values:
-            if type(value) is tuple:
-                self.charge(weight(value) // VALUES_A_STEP, span)
-
-    def given(self, ref: Ref, params: tuple[Param, ...], env: Env, current: Any) -> Env:
-        """The parameters that a call gives, in the order of reading."""
-        evaluate = self._evaluate
-        inner: Env = {}
-        for slot, expr in ref.slots:
-            inner[params[slot].name] = evaluate[type(expr)](expr, env, current)
-        return inner
-
-    def defaults(self, params: tuple[Param, ...], inner: Env, current: Any) -> None:
-        """Fill in the parameters that a call does not give."""
-        for param in params:
-            if param.name not in inner:
-                assert param.default is not None
-                inner[param.name] = self.eval(param.default, inner, current)
 
     def block(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
         block: Block = ref.meaning
@@ -701,16 +476,16 @@ class Elaborator:
         for slot, expr in ref.slots:
             if slot >= 0 and parameters[slot].name == problem.argument:
                 span = expr.span
-                help = help or _quote(expr, parameters[slot])
+                help = help or quote(expr, parameters[slot])
         called: dict[int, str] = {}
         if call.layer.is_join and tensors:
-            called = _called(ref, tensors)
+            called = called_in(ref, tensors)
             if len(tensors) < 2:
                 help = help_for_join(ref.name, [arg for arg in ref.args or () if not arg.name])
-            tensors = _at_odds(tensors, problem.label)
-            help = help or _help_for_shapes(ref.name, tensors)
+            tensors = at_odds(tensors, problem.label)
+            help = help or help_for_shapes(ref.name, tensors)
         notes = [
-            Note(_gives(node, called.get(node.index, "")), node.span) for node in dict.fromkeys(tensors[:4])
+            Note(gives(node, called.get(node.index, "")), node.span) for node in dict.fromkeys(tensors[:4])
         ]
         self.fail(problem.message, span, label=problem.label, notes=notes, help=help)
 
@@ -718,99 +493,3 @@ class Elaborator:
 def _kind(value: Any) -> Any:
     """What tells apart values that are equal: `true` is no 1."""
     return tuple(map(_kind, value)) if type(value) is tuple else type(value)
-
-
-def _call_notes(calls: list[CallSite]) -> tuple[Note, ...]:
-    """The calls around a mistake, innermost first; of many, the first two and the last."""
-    shown = calls if len(calls) <= 4 else calls[:2]
-    notes = [Note(f"in a call of `{call.block}`", call.span) for call in shown]
-    if len(calls) > 4:
-        notes.append(Note(f"in {len(calls) - 3} more calls"))
-        notes.append(Note(f"in a call of `{calls[-1].block}`", calls[-1].span))
-    return tuple(notes)
-
-
-def _quote(expr: Expr, parameter: Parameter) -> str:
-    """Help for an argument that may be meant as a string."""
-    if not isinstance(expr, Ref) or expr.args is not None:
-        return ""
-    try:
-        parameter.read(expr.name)
-    except LayerError:
-        return ""
-    return f'write `"{expr.name}"`'
-
-
-def _called(ref: Ref, tensors: tuple[Node, ...]) -> dict[int, str]:
-    """The names that the arguments of a join have in the text, by the index of the node."""
-    exprs = [expr for slot, expr in ref.slots if slot < 0]
-    if len(exprs) != len(tensors):
-        return {}
-    pairs = zip(tensors, exprs, strict=True)
-    return {node.index: expr.name for node, expr in pairs if isinstance(expr, Ref) and expr.meaning is LOCAL}
-
-
-def _gives(node: Node, name: str) -> str:
-    """What a tensor is; `name` is what the text calls it, if anything."""
-    known = f"`{name}` (`{node.name}`)" if name and name != node.name else f"`{node.name}`"
-    return f"{known} gives {format_shape(node.shape, cross='x')}"
-
-
-def _at_odds(tensors: tuple[Node, ...], label: str) -> tuple[Node, ...]:
-    """Of the tensors of a join, the two whose shapes its complaint names."""
-    shapes = label.split(" and ")
-    first = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[0]][:1]
-    other = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[-1]][:1]
-    return (*first, *other) or tensors
-
-
-def _help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
-    """How two tensors that differ can be brought to one shape."""
-    if len(tensors) < 2 or len(tensors[0].shape) != len(tensors[1].shape):
-        return ""
-    first, second = tensors[:2]
-    if len(first.shape) == 1:
-        return f"bring `{second.name}` to {first.shape[0]} features, for instance with `fc({first.shape[0]})`"
-    small, large = (first, second) if first.shape[1:] <= second.shape[1:] else (second, first)
-    ratios = {Fraction(a, b) for a, b in zip(large.shape[1:], small.shape[1:], strict=True)}
-    ratio = ratios.pop()
-    if join == "mul" and 1 in (*small.shape[1:], *large.shape[1:]):
-        channels = large.shape[0]
-        return f"bring `{small.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
-    if ratios or ratio.denominator != 1:
-        size = tuple(map(min, small.shape[1:], large.shape[1:]))
-        return f"pad both alike, or cut `{large.name}` to size: `crop({format_shape(size, cross='x')})`"
-    if join == "concat":
-        return f"enlarge `{small.name}`, for instance with `upsample(scale_factor={ratio})`"
-    channels = small.shape[0]
-    if ratio == 1:
-        return f"bring `{large.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
-    reduced = f"conv({channels}, 1, stride={ratio})"
-    return f"bring `{large.name}` to the other shape, for instance with `{reduced}`"
-
-
-def constant(text: str, shown: str) -> Any:
-    """The value of an expression without names, such as that of an option; `shown` names its origin.
-
-    Raises `ArchError`, with the place in the text.
-
-    >>> constant("[64, 2 * 64]", "--set channels")
-    (64, 128)
-    """
-    source = Source(shown, text)
-    expr = parse_value(source)
-    resolver = Resolver({})
-    resolver.tensor_flows, resolver.only_values = False, "a value is needed"
-    resolver.value(expr, "a value is needed")
-    resolver.finish()
-    if isinstance(expr, Ref) and expr.args is None and resolver.problems:
-        help = f'write `"{expr.name}"` if a string is meant'
-        raise error(resolver.problems[0].message, expr.span, help=help)
-    if resolver.problems:
-        raise ArchError(resolver.problems)
-    nowhere = Net(shown, expr.span, "", (), 1, Body(expr.span, ()))
-    elaborator = Elaborator(nowhere, {}, {})
-    try:
-        return elaborator.eval(expr, {}, None)
-    except Failed:
-        raise ArchError(elaborator.problems) from None

@@ -1,0 +1,39 @@
+"""What a name or a call can mean, once it is resolved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.language.values import BUILTINS
+from archcalc.layers.base import Layer, Parameter, read_shape
+
+
+class Local(Struct, frozen=True):
+    """The meaning of a parameter, a label, or a name that `=` or a loop bound."""
+
+
+class LayerCall(Struct, eq=False):
+    """The meaning of a layer's name: its class, and the layer itself once its arguments are known."""
+
+    layer: type[Layer]
+    constant: bool
+    ready: Layer | None = None
+
+
+class Reading(Struct, frozen=True):
+    """The meaning of `channels`, `size`, `shape` and `identity`."""
+
+    name: str
+
+
+class InputCall(Struct, frozen=True):
+    """The meaning of `input`."""
+
+
+LOCAL = Local()
+INPUT = InputCall()
+INPUT_PARAMETERS = (Parameter("shape", read_shape, True, None),)
+READINGS = {name: Reading(name) for name in ("channels", "size", "shape", "identity")}
+RESERVED_MEANINGS: dict[str, Any] = {**READINGS, "input": INPUT, **BUILTINS}

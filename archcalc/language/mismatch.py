@@ -1,0 +1,78 @@
+"""What to say of arguments and tensors that a layer refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from archcalc.language.meanings import LOCAL
+from archcalc.language.syntax import Arg, Expr, Ref
+from archcalc.layers.base import LayerError, Parameter
+from archcalc.network import Node
+from archcalc.shape import format_shape
+
+
+def quote(expr: Expr, parameter: Parameter) -> str:
+    """Help for an argument that may be meant as a string."""
+    if not isinstance(expr, Ref) or expr.args is not None:
+        return ""
+    try:
+        parameter.read(expr.name)
+    except LayerError:
+        return ""
+    return f'write `"{expr.name}"`'
+
+
+def called_in(ref: Ref, tensors: tuple[Node, ...]) -> dict[int, str]:
+    """The names that the arguments of a join have in the text, by the index of the node."""
+    exprs = [expr for slot, expr in ref.slots if slot < 0]
+    if len(exprs) != len(tensors):
+        return {}
+    pairs = zip(tensors, exprs, strict=True)
+    return {node.index: expr.name for node, expr in pairs if isinstance(expr, Ref) and expr.meaning is LOCAL}
+
+
+def gives(node: Node, name: str) -> str:
+    """What a tensor is; `name` is what the text calls it, if anything."""
+    known = f"`{name}` (`{node.name}`)" if name and name != node.name else f"`{node.name}`"
+    return f"{known} gives {format_shape(node.shape, cross='x')}"
+
+
+def at_odds(tensors: tuple[Node, ...], label: str) -> tuple[Node, ...]:
+    """Of the tensors of a join, the two whose shapes its complaint names."""
+    shapes = label.split(" and ")
+    first = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[0]][:1]
+    other = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[-1]][:1]
+    return (*first, *other) or tensors
+
+
+def help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
+    """How two tensors that differ can be brought to one shape."""
+    if len(tensors) < 2 or len(tensors[0].shape) != len(tensors[1].shape):
+        return ""
+    first, second = tensors[:2]
+    if len(first.shape) == 1:
+        return f"bring `{second.name}` to {first.shape[0]} features, for instance with `fc({first.shape[0]})`"
+    small, large = (first, second) if first.shape[1:] <= second.shape[1:] else (second, first)
+    ratios = {Fraction(a, b) for a, b in zip(large.shape[1:], small.shape[1:], strict=True)}
+    ratio = ratios.pop()
+    if join == "mul" and 1 in (*small.shape[1:], *large.shape[1:]):
+        channels = large.shape[0]
+        return f"bring `{small.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
+    if ratios or ratio.denominator != 1:
+        size = tuple(map(min, small.shape[1:], large.shape[1:]))
+        return f"pad both alike, or cut `{large.name}` to size: `crop({format_shape(size, cross='x')})`"
+    if join == "concat":
+        return f"enlarge `{small.name}`, for instance with `upsample(scale_factor={ratio})`"
+    channels = small.shape[0]
+    if ratio == 1:
+        return f"bring `{large.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
+    reduced = f"conv({channels}, 1, stride={ratio})"
+    return f"bring `{large.name}` to the other shape, for instance with `{reduced}`"
+
+
+def help_for_join(name: str, args: Sequence[Arg]) -> str:
+    """Help for a join with less than two tensors."""
+    text = args[0].span.text if args else "x"
+    shown = text if len(text) <= 40 and "\n" not in text else "..."
+    return f"write `{name}(identity, {shown})` to join with the current tensor"

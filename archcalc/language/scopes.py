@@ -1,0 +1,244 @@
+"""The names of a file: which are visible where, and what is wrong with the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from msgspec import Struct
+
+from archcalc.language.meanings import RESERVED_MEANINGS
+from archcalc.language.syntax import Definition, Variant
+from archcalc.layers.base import KINDS
+from archcalc.source import MAX_REPORTED, Diagnostic, Note, Span, near_miss
+
+TENSOR, VALUE, LIST, ANY = "tensor", "value", "list", "any"
+"""What is known of an expression: a tensor, a value but no list, a value, or nothing."""
+
+MANY_PROBLEMS = 1_000
+"""After as many, the rest of a file is not looked at."""
+
+
+BOUND = {
+    "param": "is a parameter",
+    "label": "is a label",
+    "let": "is bound",
+    "loop": "is a loop's name",
+    "output": "is a result",
+    "aux": "is a result",
+}
+
+_ELSEWHERE = {
+    "activation": "relu",
+    "averagepool": "avgpool",
+    "averagepooling": "avgpool",
+    "batchnormalization": "bn",
+    "batchnorm": "bn",
+    "cat": "concat",
+    "concatenate": "concat",
+    "convolution": "conv",
+    "convtranspose": "conv_transpose",
+    "deconv": "conv_transpose",
+    "deconvolution": "conv_transpose",
+    "dense": "fc",
+    "depthwiseconv": "depthwise",
+    "fullyconnected": "fc",
+    "gap": "global_avgpool",
+    "globalaveragepool": "global_avgpool",
+    "globalaveragepooling": "global_avgpool",
+    "globalmaxpooling": "global_maxpool",
+    "hsigmoid": "hardsigmoid",
+    "hswish": "hardswish",
+    "int": "floor",
+    "interpolate": "upsample",
+    "linear": "fc",
+    "localresponsenorm": "lrn",
+    "maxpooling": "maxpool",
+    "multiply": "mul",
+    "pointwiseconv": "pointwise",
+    "resize": "upsample",
+    "subtract": "sub",
+    "swish": "silu",
+    "transpose": "permute",
+    "view": "reshape",
+    "zeropad": "pad",
+}
+"""What other tools call a layer, without `_` and `2d`, and its name here."""
+
+_LITERALS = {
+    "True": "write `true`",
+    "False": "write `false`",
+    **dict.fromkeys(("None", "none", "null"), "leave the argument out: it has its default"),
+}
+
+
+class Binding(Struct, eq=False):
+    """A name bound within a definition; `sort` is what the value is known to be."""
+
+    name: str
+    span: Span
+    by: str
+    sort: str
+    read: bool = False
+    holds_layer: bool = False
+
+
+class Scopes:
+    """The names that are known at a place of one file; `problems` collects what is wrong."""
+
+    def __init__(self, imported: Mapping[str, tuple[Definition, Span]], lost: Collection[str] = ()) -> None:
+        self.problems: list[Diagnostic] = []
+        self.visible: dict[str, Definition] = {}
+        self.places: dict[str, Span] = {}
+        self.imported = imported
+        self.used: set[str] = set()
+        for name, (definition, span) in imported.items():
+            if self.free(name, span):
+                self.visible[name] = definition
+                self.places[name] = span
+        self.lost = lost
+        """Names that may have a meaning in text that could not be read: nobody knows."""
+        self.scopes: list[dict[str, Binding]] = [{}]
+        self.ended: list[Binding] = []
+        """The bindings of the current definition whose scopes are closed."""
+        self.missed: dict[str, tuple[Span, str, str]] = {}
+        """Names of the current definition without a meaning: where first, as what, and a help."""
+        self.current: Definition | None = None
+        self.below: dict[str, Span] = {}
+
+    def error(
+        self, message: str, span: Span, help: str = "", label: str = "", notes: Sequence[Note] = ()
+    ) -> None:
+        self.problems.append(Diagnostic(message, span, label, tuple(notes), help))
+
+    def free(self, name: str, span: Span) -> bool:
+        """May a definition have this name? Notes the mistake if not."""
+        if name in self.visible:
+            note = Note(f"`{name}` is defined here", self.places[name])
+            self.error(f"`{name}` is defined twice", span, notes=[note], help="give one of them another name")
+            return False
+        if name in KINDS or name in RESERVED_MEANINGS:
+            self.error(f"`{name}` is a name of the language", span, help="choose another name")
+            return False
+        return True
+
+    def close_scope(self) -> None:
+        self.ended.extend(self.scopes.pop().values())
+
+    def lookup(self, name: str) -> Binding | None:
+        for scope in reversed(self.scopes):
+            if name in scope:
+                return scope[name]
+        return None
+
+    def bind(self, name: str, span: Span, by: str, sort: str, holds_layer: bool = False) -> None:
+        """Bind a name in the innermost scope; `=` may bind again what `=` bound."""
+        known = self.lookup(name)
+        if known is not None:
+            if by == "let" and known.by == "let":
+                if known.sort != sort:
+                    known.sort = ANY
+                return
+            known.read = True
+            note = Note(f"`{name}` {BOUND[known.by]} here", known.span)
+            help = "choose another name"
+            if by == "let":
+                help += ": only what `=` has bound may be bound again"
+            self.error(f"`{name}` is taken", span, notes=[note], help=help)
+            return
+        taken = True
+        if name in self.visible:
+            note = Note(f"`{name}` is defined here", self.places[name])
+            self.error(f"`{name}` is taken", span, notes=[note], help="choose another name")
+        elif name in KINDS or name in RESERVED_MEANINGS:
+            self.error(f"`{name}` is a name of the language", span, help="choose another name")
+        elif self.current is not None and name == self.current.name and by != "param":
+            note = Note(f"`{name}` is defined here", self.current.name_span)
+            self.error(f"`{name}` is taken", span, notes=[note], help="choose another name")
+        else:
+            taken = False
+        self.scopes[-1][name] = Binding(name, span, by, sort, read=taken, holds_layer=holds_layer)
+
+    def finish(self) -> None:
+        """Close what is left of a definition, and report names without a use or a meaning."""
+        while self.scopes:
+            self.close_scope()
+        meant = " ".join(help for _, _, help in self.missed.values())
+        for binding in self.ended:
+            known = binding.read or f"`{binding.name}`" in meant
+            unknown = binding.name in self.missed or binding.name in self.lost or self.has_many_problems()
+            if not (known or unknown):
+                self.unused(binding)
+        for name, (span, what, help) in self.missed.items():
+            self.unknown(name, span, what, help)
+        self.ended.clear()
+        self.missed.clear()
+
+    def unused(self, binding: Binding) -> None:
+        name, span = binding.name, binding.span
+        if binding.by == "param":
+            self.error(f"the parameter `{name}` is never used", span, help="remove it")
+        elif binding.by == "let" and binding.holds_layer:
+            help = f"write `{name}: ...` to name the tensor and go on from it"
+            self.error(f"nothing uses `{name}`", span, help=help)
+        elif binding.by == "let":
+            self.error(f"`{name}` is never used", span, help="remove it")
+
+    def near_miss(self, name: str, known: Collection[str]) -> str:
+        """The known names that are like `name`; only for diagnostics that will be seen."""
+        return near_miss(name, known) if len(self.problems) + len(self.missed) < MAX_REPORTED else ""
+
+    def miss(self, name: str, span: Span, what: str, candidates: Collection[str] | None = None) -> None:
+        """Note that a name has no meaning where it is read. Why, shows at the end of the definition.
+
+        `candidates` are what it may have meant, if not any name at all.
+        """
+        if name in self.missed or name in self.lost:
+            return
+        if len(self.missed) + len(self.problems) >= MAX_REPORTED:
+            self.missed[name] = (span, what, "")
+            return
+        plain = name.lower().replace("_", "").removesuffix("layer")
+        if plain[-2:] in ("1d", "2d", "3d"):
+            plain = plain[:-2]
+        known = _ELSEWHERE.get(plain) or next((kind for kind in KINDS if kind.replace("_", "") == plain), "")
+        help = f"write `{known}`" if known else _LITERALS.get(name, "")
+        if not help:
+            help = self.near_miss(name, self.all_names() if candidates is None else candidates)
+        if not help and what == "layer or block":
+            help = f"define it above, as a `block {name}`"
+        self.missed[name] = (span, what, help)
+
+    def unknown(self, name: str, span: Span, what: str, help: str) -> None:
+        """Report a name without a meaning."""
+        if self.current is not None and name == self.current.name:
+            message = f"`{name}` stands in its own definition"
+            help = "nothing recurses: write a loop, or split the definition in two"
+            if isinstance(self.current, Variant):
+                help = "name a net that stands above"
+            self.error(message, span, help=help)
+            return
+        if name in self.below:
+            notes = [Note(f"`{name}` is defined further down", self.below[name])]
+            assert self.current is not None
+            help = f"move it above `{self.current.name}`"
+            self.error(f"`{name}` is not defined yet", span, notes=notes, help=help)
+            return
+        for binding in self.ended:
+            if binding.name != name:
+                continue
+            if binding.span.start > span.start:
+                notes = [Note(f"`{name}` {BOUND[binding.by]} further down", binding.span)]
+                self.error(f"`{name}` is not bound yet", span, notes=notes, help="bind it above its use")
+            else:
+                notes = [Note(f"`{name}` {BOUND[binding.by]} here, until its `}}`", binding.span)]
+                help = f"bind it before that body, too: `{name} = ...`"
+                self.error(f"`{name}` is not known here", span, notes=notes, help=help)
+            return
+        self.error(f"unknown {what} `{name}`", span, help=help)
+
+    def all_names(self) -> list[str]:
+        local = [name for scope in self.scopes for name in scope]
+        return [*local, *self.visible, *KINDS, *RESERVED_MEANINGS]
+
+    def has_many_problems(self) -> bool:
+        return len(self.problems) + len(self.missed) > MANY_PROBLEMS
