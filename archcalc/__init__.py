@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from archcalc.builder import NetworkBuilder as NetworkBuilder
     from archcalc.catalog import load as load
     from archcalc.catalog import loads as loads
-    from archcalc.layers.base import LayerError as LayerError
+    from archcalc.layers.arguments import LayerError as LayerError
     from archcalc.network import Network as Network
     from archcalc.network import Node as Node
     from archcalc.profile import LayerProfile as LayerProfile
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ArchError": "archcalc.source",
-    "LayerError": "archcalc.layers.base",
+    "LayerError": "archcalc.layers.arguments",
     "LayerProfile": "archcalc.profile",
     "Network": "archcalc.network",
     "NetworkBuilder": "archcalc.builder",

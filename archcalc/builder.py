@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from archcalc.language.limits import MAX_NODES, MAX_PATH
-from archcalc.layers.base import Input, Layer, LayerError, facts
+from archcalc.layers.arguments import LayerError
+from archcalc.layers.base import Input, Layer, facts
 from archcalc.network import Group, Network, Node
 from archcalc.source import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 

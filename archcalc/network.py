@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from archcalc.layers.base import Facts, Input, Layer
+from archcalc.layers.base import Input, Layer
+from archcalc.layers.terms import Facts
 from archcalc.shape import Shape
 from archcalc.source import CallSite, Source, Span, error, near_miss
 

@@ -13,7 +13,8 @@ from archcalc.analyses.cost import count_flops, count_macs
 from archcalc.analyses.memory import DTYPES, accounted, count_activations
 from archcalc.analyses.params import count_parameters
 from archcalc.analyses.receptive_field import Field, Misalignment, input_field, merged, through
-from archcalc.layers.base import FAMILIES, Facts
+from archcalc.layers.base import FAMILIES
+from archcalc.layers.terms import Facts
 from archcalc.network import Group, Network, Node
 from archcalc.shape import Shape
 from archcalc.source import error, near_miss

@@ -29,7 +29,7 @@ from archcalc.language.loader import load_text
 from archcalc.language.parser import Parser, parse
 from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
 from archcalc.layers import KINDS
-from archcalc.layers.base import format_argument
+from archcalc.layers.arguments import format_argument
 from archcalc.profile import analyze
 from archcalc.source import ArchError, Source
 

@@ -18,8 +18,9 @@ from archcalc.analyses.cost import count_flops, count_macs
 from archcalc.analyses.memory import count_activations
 from archcalc.analyses.params import count_parameters
 from archcalc.layers import KINDS, Layer, LayerError
-from archcalc.layers.base import OPERATIONS, Facts, Reach, facts, layer
+from archcalc.layers.base import facts, layer
 from archcalc.layers.pool import Pooled
+from archcalc.layers.terms import OPERATIONS, Facts, Reach
 
 Shape = tuple[int, ...]
 

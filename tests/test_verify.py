@@ -13,7 +13,8 @@ from msgspec import structs
 
 import archcalc
 from archcalc.layers import KINDS
-from archcalc.layers.base import facts, term
+from archcalc.layers.base import facts
+from archcalc.layers.terms import term
 from archcalc.reference.counting import COUNTED, count_multiplications
 from archcalc.reference.execute import execute
 from archcalc.reference.kernel import KERNELS, Call

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from archcalc.layers.base import dim_index
+from archcalc.layers.arguments import dim_index
 from archcalc.network import Network, Node
 
 torch = pytest.importorskip("torch")

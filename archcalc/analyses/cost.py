@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.layers.base import OPERATIONS, Facts
+from archcalc.layers.terms import OPERATIONS, Facts
 
 FLOPS = {
     "macs": 2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.layers.base import Facts
+from archcalc.layers.terms import Facts
 
 DTYPES = {
     "float64": 8,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.layers.base import Facts
+from archcalc.layers.terms import Facts
 
 
 def count_parameters(facts: Facts) -> tuple[int, int, int]:

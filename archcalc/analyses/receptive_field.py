@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from archcalc.layers.base import Reach, Windows
+from archcalc.layers.terms import Reach, Windows
 from archcalc.network import Node
 from archcalc.shape import Window
 

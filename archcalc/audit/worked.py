@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from archcalc.builder import NetworkBuilder
-from archcalc.layers.base import Layer, LayerError
+from archcalc.layers.arguments import LayerError
+from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv
 from archcalc.layers.pool import MaxPool
 from archcalc.reference.execute import run

@@ -126,7 +126,7 @@ def overrides(sets: list[str]) -> dict[str, Any]:
 
 def input_shapes(inputs: list[str]) -> dict[str, tuple[int, ...]]:
     from archcalc.language.evaluate import constant
-    from archcalc.layers.base import LayerError, read_shape
+    from archcalc.layers.arguments import LayerError, read_shape
 
     shapes: dict[str, tuple[int, ...]] = {}
     for text in inputs:

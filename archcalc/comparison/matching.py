@@ -12,7 +12,8 @@ from difflib import SequenceMatcher
 
 from msgspec import Struct
 
-from archcalc.layers.base import Layer, format_argument
+from archcalc.layers.arguments import format_argument
+from archcalc.layers.base import Layer
 from archcalc.network import Node
 from archcalc.profile import Profile
 

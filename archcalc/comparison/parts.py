@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from archcalc.layers.base import Reach
+from archcalc.layers.terms import Reach
 from archcalc.network import Network, Node
 from archcalc.profile import LayerProfile, Profile
 

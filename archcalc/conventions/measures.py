@@ -86,7 +86,7 @@ WEIGHTS = Measure("weights", lambda node: count_parameters(node.facts)[2])
 
 
 def operations(node: Node, category: str) -> int:
-    """The operations of a layer in one category of `layers.base.OPERATIONS`."""
+    """The operations of a layer in one category of `layers.terms.OPERATIONS`."""
     return sum(term.value for name, term in node.facts.operations if name == category)
 
 

@@ -18,7 +18,7 @@ from archcalc.conventions.measures import (
     each,
     scaled,
 )
-from archcalc.layers.base import dim_index
+from archcalc.layers.arguments import dim_index
 from archcalc.network import Node
 
 

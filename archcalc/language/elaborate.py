@@ -40,7 +40,8 @@ from archcalc.language.values import (
     type_name,
     weight,
 )
-from archcalc.layers.base import Layer, LayerError
+from archcalc.layers.arguments import LayerError
+from archcalc.layers.base import Layer
 from archcalc.network import Network, Node
 from archcalc.shape import Shape
 from archcalc.source import ArchError, CallSite, Diagnostic, Note, Span, error, near_miss

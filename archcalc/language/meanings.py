@@ -7,7 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.language.values import BUILTINS
-from archcalc.layers.base import Layer, Parameter, read_shape
+from archcalc.layers.arguments import Parameter, read_shape
+from archcalc.layers.base import Layer
 
 
 class Local(Struct, frozen=True):

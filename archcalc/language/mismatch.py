@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from archcalc.language.meanings import LOCAL
 from archcalc.language.syntax import Arg, Expr, Ref
-from archcalc.layers.base import LayerError, Parameter
+from archcalc.layers.arguments import LayerError, Parameter
 from archcalc.network import Node
 from archcalc.shape import format_shape
 

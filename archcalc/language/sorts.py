@@ -30,7 +30,8 @@ from archcalc.language.syntax import (
     Variant,
 )
 from archcalc.language.values import BUILTINS, Builtin
-from archcalc.layers.base import KINDS, Layer, LayerError, Parameter, format_argument
+from archcalc.layers.arguments import LayerError, Parameter, format_argument
+from archcalc.layers.base import KINDS, Layer
 from archcalc.source import MAX_REPORTED, Note, Span
 
 _INFERRED = ("in_channels", "in_features", "num_features", "input_shape")

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.language.limits import MAX_DEPTH, MAX_DIGITS, MAX_STRING, MAX_VALUES
-from archcalc.layers.base import format_argument
+from archcalc.layers.arguments import format_argument
 from archcalc.network import Node
 
 MAX_BITS = int(MAX_DIGITS * 3.33)

@@ -7,24 +7,9 @@ Operations per value, as written in each class: `compare` for a maximum, a minim
 from fractions import Fraction
 from typing import Annotated, ClassVar
 
-from archcalc.layers.base import (
-    Count,
-    Dim,
-    Layer,
-    LayerError,
-    Operations,
-    Probability,
-    Reach,
-    Real,
-    Weight,
-    Windows,
-    choice,
-    dim_index,
-    layer,
-    per_value,
-    term,
-    values_of,
-)
+from archcalc.layers.arguments import Count, Dim, LayerError, Probability, Real, choice, dim_index
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import Operations, Reach, Weight, Windows, per_value, term, values_of
 from archcalc.shape import Shape
 
 

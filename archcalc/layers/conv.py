@@ -2,26 +2,22 @@
 
 from typing import Annotated, Any
 
-from archcalc.layers.base import (
+from archcalc.layers.arguments import (
     Count,
     Flag,
-    Layer,
     LayerError,
     NaturalPerAxis,
-    Operations,
     Padding,
     PerAxis,
-    Weight,
     kernel_letters,
-    layer,
     optional,
     padding_per_axis,
     per_axis,
-    places_of,
     read_natural,
     spatial_rank,
-    values_of,
 )
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import Operations, Weight, places_of, values_of
 from archcalc.shape import Shape, Window, format_shape, output_size, transposed_size
 
 

@@ -1,17 +1,8 @@
 """Layers over vectors: fully connected, and the radial basis functions of LeNet-5."""
 
-from archcalc.layers.base import (
-    Count,
-    Flag,
-    Layer,
-    LayerError,
-    Operations,
-    Reach,
-    Weight,
-    Windows,
-    layer,
-    term,
-)
+from archcalc.layers.arguments import Count, Flag, LayerError
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import Operations, Reach, Weight, Windows, term
 from archcalc.shape import Shape, format_shape
 
 

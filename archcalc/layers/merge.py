@@ -2,20 +2,9 @@
 
 from typing import ClassVar
 
-from archcalc.layers.base import (
-    NO_OPERATIONS,
-    Dim,
-    Layer,
-    LayerError,
-    Operations,
-    Reach,
-    Weight,
-    Windows,
-    dim_index,
-    layer,
-    term,
-    values_of,
-)
+from archcalc.layers.arguments import Dim, LayerError, dim_index
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, term, values_of
 from archcalc.shape import Shape, format_shape
 
 

@@ -3,24 +3,9 @@
 from fractions import Fraction
 from typing import Annotated
 
-from archcalc.layers.base import (
-    Count,
-    Eps,
-    Flag,
-    Layer,
-    LayerError,
-    Operations,
-    Reach,
-    Real,
-    Term,
-    Weight,
-    Windows,
-    choice,
-    layer,
-    per_value,
-    term,
-    values_of,
-)
+from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, choice
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, per_value, term, values_of
 from archcalc.shape import Shape
 
 

@@ -6,29 +6,21 @@ from typing import Annotated, Any
 
 from msgspec import Struct
 
-from archcalc.layers.base import (
+from archcalc.layers.arguments import (
     Count,
     Flag,
-    Layer,
     LayerError,
-    Operations,
     Padding,
     PerAxis,
-    Reach,
-    Term,
-    Weight,
-    Windows,
     kernel_letters,
-    layer,
     optional,
     padding_per_axis,
     per_axis,
-    places_of,
     read_per_axis,
     spatial_rank,
-    term,
-    values_of,
 )
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, places_of, term, values_of
 from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size
 
 OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis)]

@@ -2,20 +2,9 @@
 
 from typing import Annotated
 
-from archcalc.layers.base import (
-    NO_OPERATIONS,
-    Count,
-    Extent,
-    Layer,
-    LayerError,
-    Operations,
-    Reach,
-    Weight,
-    Windows,
-    layer,
-    read_natural,
-    values_of,
-)
+from archcalc.layers.arguments import Count, Extent, LayerError, read_natural
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, values_of
 from archcalc.shape import Shape, format_shape
 
 

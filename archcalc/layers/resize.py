@@ -3,30 +3,24 @@
 from fractions import Fraction
 from typing import Annotated, Any
 
-from archcalc.layers.base import (
-    NO_OPERATIONS,
+from archcalc.layers.arguments import (
     Dim,
-    Layer,
     LayerError,
     Natural,
     Number,
-    Operations,
     PerAxis,
-    Reach,
     SignedPadding,
-    Weight,
-    Windows,
     choice,
     dim_index,
-    layer,
     optional,
     per_axis,
-    per_value,
     read_dim,
     read_per_axis,
     read_scale,
     spatial_rank,
 )
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, per_value
 from archcalc.shape import Shape, Window, format_shape
 
 

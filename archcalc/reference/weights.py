@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.layers.base import Weight
+from archcalc.layers.terms import Weight
 from archcalc.network import Network, Node
 from archcalc.reference.kernel import Array
 from archcalc.source import ArchError, error, near_miss

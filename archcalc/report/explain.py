@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archcalc.analyses.cost import FLOPS
 from archcalc.checks import measure
-from archcalc.layers.base import OPERATIONS, Term, values_of
+from archcalc.layers.terms import OPERATIONS, Term, values_of
 from archcalc.network import Group
 from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES

@@ -1,0 +1,297 @@
+"""The arguments of layers: how each is read, checked and written, and what it means for each axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Annotated, Any
+
+from msgspec import Struct
+
+from archcalc.shape import AXES, SYMBOLS, Shape, format_shape, same_padding
+
+MAX_SIZE = 10**9
+"""The largest size, channel count or position a layer accepts."""
+
+Number = int | Fraction
+
+
+class LayerError(ValueError):
+    """An argument or an input that a layer cannot take.
+
+    Knows nothing of files: `argument` names the argument at fault (empty: the layer as a whole), so
+    that whoever holds the source can point at it. `label` is the short text for the caret.
+    """
+
+    def __init__(self, message: str, *, argument: str = "", label: str = "", help: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.argument = argument
+        self.label = label
+        self.help = help
+
+
+Reader = Callable[[Any], Any]
+
+
+class Parameter(Struct, frozen=True):
+    """An argument of a layer kind: its name, and its default unless it is required."""
+
+    name: str
+    read: Reader
+    required: bool
+    default: Any
+    takes_tensor: bool = False
+
+
+def _got(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value[:40]}"'
+    if isinstance(value, tuple):
+        shown = ", ".join(_got(item) for item in value[:6])
+        return f"[{shown}{', ...' if len(value) > 6 else ''}]"
+    if isinstance(value, int | Fraction):
+        text = format_argument(value)
+        return text if len(text) <= 40 else text[:37] + "..."
+    return f"a {type(value).__name__}"
+
+
+def _whole(value: object, low: int, expected: str) -> int:
+    if type(value) is int:
+        if low <= value <= MAX_SIZE:
+            return value
+        if value > MAX_SIZE:
+            raise LayerError(f"needs {expected} up to {MAX_SIZE:,}, got {_got(value)}")
+    elif isinstance(value, Fraction | float):
+        raise LayerError(
+            f"needs {expected}, got {format_argument(value)}",
+            help="write `floor(...)`, `ceil(...)` or `round(...)`",
+        )
+    raise LayerError(f"needs {expected}, got {_got(value)}")
+
+
+def read_count(value: object) -> int:
+    return _whole(value, 1, "a whole number of at least 1")
+
+
+def read_natural(value: object) -> int:
+    return _whole(value, 0, "a whole number of at least 0")
+
+
+def read_position(value: object) -> int:
+    return _whole(value, -MAX_SIZE, "a whole number")
+
+
+def read_number(value: object) -> Number:
+    if type(value) is int or isinstance(value, Fraction):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return Fraction(repr(value))
+    raise LayerError(f"needs a number, got {_got(value)}")
+
+
+def read_eps(value: object) -> Number:
+    number = read_number(value)
+    if not 0 <= number < 1:
+        raise LayerError(
+            f"is a small number that keeps a root from zero, got {_got(value)}",
+            help="norms take no number of channels: it follows from the input",
+        )
+    return number
+
+
+def read_probability(value: object) -> Number:
+    number = read_number(value)
+    if not 0 <= number <= 1:
+        raise LayerError(f"needs a number from 0 to 1, got {_got(value)}")
+    return number
+
+
+def read_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise LayerError(f"needs `true` or `false`, got {_got(value)}")
+
+
+def _read_axes(value: object, read: Reader) -> Any:
+    if isinstance(value, tuple | list):
+        if not 1 <= len(value) <= 3:
+            raise LayerError(f"needs a number, or one for each of up to 3 axes, got {_got(tuple(value))}")
+        return tuple(read(item) for item in value)
+    return read(value)
+
+
+def read_per_axis(value: object) -> int | tuple[int, ...]:
+    result: int | tuple[int, ...] = _read_axes(value, read_count)
+    return result
+
+
+def read_natural_per_axis(value: object) -> int | tuple[int, ...]:
+    result: int | tuple[int, ...] = _read_axes(value, read_natural)
+    return result
+
+
+def read_scale(value: object) -> Number | tuple[Number, ...]:
+    def positive(item: object) -> Number:
+        number = read_number(item)
+        if number <= 0 or number > MAX_SIZE:
+            raise LayerError(f"needs a number above 0, got {_got(item)}")
+        return number
+
+    result: Number | tuple[Number, ...] = _read_axes(value, positive)
+    return result
+
+
+def _read_padding(value: object, read: Reader) -> Any:
+    def entry(item: object) -> Any:
+        if isinstance(item, tuple | list):
+            if len(item) != 2:
+                raise LayerError(f"needs `[begin, end]` for an axis, got {_got(tuple(item))}")
+            return tuple(read(end) for end in item)
+        return read(item)
+
+    return _read_axes(value, entry)
+
+
+def read_padding(value: object) -> Any:
+    """A number, one per axis, `[begin, end]` per axis, `"same"` or `"valid"`."""
+    if isinstance(value, str):
+        if value in ("same", "valid"):
+            return value
+        raise LayerError(f'needs numbers, "same" or "valid", got {_got(value)}')
+    return _read_padding(value, read_natural)
+
+
+def read_signed_padding(value: object) -> Any:
+    return _read_padding(value, read_position)
+
+
+def read_shape(value: object) -> Shape:
+    if isinstance(value, tuple | list) and 1 <= len(value) <= 4:
+        return tuple(read_count(item) for item in value)
+    if type(value) is int:
+        return (read_count(value),)
+    raise LayerError(f"needs a shape such as 3x224x224, got {_got(value)}")
+
+
+def read_dim(value: object) -> str:
+    if value in ("channels", "length", "depth", "height", "width"):
+        return str(value)
+    raise LayerError(f'needs "channels", "height", "width", "depth" or "length", got {_got(value)}')
+
+
+def choice(*allowed: str) -> Reader:
+    """A reader for one of a few words."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value in allowed:
+            return value
+        words = ", ".join(f'"{word}"' for word in allowed)
+        raise LayerError(f"needs one of {words}, got {_got(value)}")
+
+    return read
+
+
+def optional(read: Reader) -> Reader:
+    """A reader for an argument whose default, `None`, cannot be written in the language."""
+    return lambda value: None if value is None else read(value)
+
+
+Count = Annotated[int, read_count]
+Natural = Annotated[int, read_natural]
+Position = Annotated[int, read_position]
+Real = Annotated[Number, read_number]
+Eps = Annotated[Number, read_eps]
+Probability = Annotated[Number, read_probability]
+Flag = Annotated[bool, read_flag]
+PerAxis = Annotated[int | tuple[int, ...], read_per_axis]
+NaturalPerAxis = Annotated[int | tuple[int, ...], read_natural_per_axis]
+Padding = Annotated[int | str | tuple[int | tuple[int, int], ...], read_padding]
+SignedPadding = Annotated[int | tuple[int | tuple[int, int], ...], read_signed_padding]
+Extent = Annotated[Shape, read_shape]
+Dim = Annotated[str, read_dim]
+
+
+def format_argument(value: object) -> str:
+    """An argument's value as the language writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
+            return "x".join(map(str, value))
+        if len(value) > 8:
+            return f"[... {len(value)} rows]"
+        return "[" + ", ".join(format_argument(item) for item in value) + "]"
+    if isinstance(value, Fraction):
+        text = repr(float(value))
+        return text if Fraction(text) == value else str(value)
+    return str(value)
+
+
+# --- Arguments against a shape -----------------------------------------------------------------------
+
+
+def spatial_rank(kind: str, shape: Shape) -> int:
+    """The number of spatial axes of an input that must be a map."""
+    rank = len(shape) - 1
+    if rank < 1:
+        raise LayerError(
+            f"`{kind}` needs a map, got a vector of {shape[0]}",
+            label="no spatial axes left",
+            help="move it before `flatten`, or `reshape` the vector to a map",
+        )
+    return rank
+
+
+def per_axis(value: Any, rank: int, argument: str, kind: str) -> tuple[Any, ...]:
+    """One entry for each spatial axis."""
+    if not isinstance(value, tuple):
+        return (value,) * rank
+    if len(value) != rank:
+        raise LayerError(
+            f"`{argument}` of `{kind}` has {len(value)} entries, but the input has {rank} spatial "
+            f"{'axis' if rank == 1 else 'axes'}",
+            argument=argument,
+        )
+    return value
+
+
+def padding_per_axis(
+    padding: Any,
+    kind: str,
+    sizes: Shape,
+    kernel_size: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> list[tuple[int, int]]:
+    """`(before, after)` for each spatial axis, whatever way the padding was given."""
+    if padding == "valid":
+        return [(0, 0)] * len(sizes)
+    if padding == "same":
+        return [same_padding(*axis) for axis in zip(sizes, kernel_size, stride, dilation, strict=True)]
+    entries = per_axis(padding, len(sizes), "padding", kind)
+    return [entry if isinstance(entry, tuple) else (entry, entry) for entry in entries]
+
+
+def dim_index(dim: str, shape: Shape, kind: str) -> int:
+    """The axis of a shape that a `dim` argument names."""
+    if dim == "channels":
+        return 0
+    names = AXES.get(len(shape) - 1, ())
+    if dim not in names:
+        known = ", ".join(f'"{name}"' for name in ("channels", *names))
+        raise LayerError(
+            f'`dim` of `{kind}` is "{dim}", but an input of {format_shape(shape, cross="x")} has {known}',
+            argument="dim",
+        )
+    return 1 + names.index(dim)
+
+
+def kernel_letters(rank: int) -> tuple[str, ...]:
+    """Symbols for the kernel's sizes in formulas: `k_h`, `k_w`."""
+    return tuple(f"k_{letter.lower()}" for letter in SYMBOLS[rank])

@@ -1,0 +1,122 @@
+"""The terms in which layers describe themselves: counts with their formulas, weights, operations, windows."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+
+from msgspec import Struct
+
+from archcalc.shape import SYMBOLS, Shape, Window
+
+
+class Term(Struct, frozen=True, gc=False):
+    """A product of named factors in groups: `k_h·k_w·C_in·C_out × H_out·W_out`.
+
+    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it.
+    """
+
+    groups: tuple[tuple[tuple[str, int], ...], ...]
+
+    @property
+    def value(self) -> int:
+        return math.prod(value for group in self.groups for _, value in group)
+
+    @property
+    def formula(self) -> str:
+        return " × ".join("·".join(symbol for symbol, _ in group) for group in self.groups)
+
+    @property
+    def numbers(self) -> str:
+        return " × ".join("·".join(str(value) for _, value in group) for group in self.groups)
+
+    def __mul__(self, other: Term) -> Term:
+        return Term(self.groups + other.groups)
+
+
+def term(*factors: tuple[str, int]) -> Term:
+    """A `Term` of one group of factors."""
+    return Term((factors,))
+
+
+def values_of(shape: Shape, suffix: str = "") -> Term:
+    """The number of values of a tensor, as a product of its axes: `C·H·W`."""
+    if len(shape) == 1:
+        return term((f"N{suffix}", shape[0]))
+    return term((f"C{suffix}", shape[0])) * places_of(shape, suffix)
+
+
+def places_of(shape: Shape, suffix: str = "") -> Term:
+    """The number of places of a map, without its channels: `H·W`."""
+    letters = SYMBOLS.get(len(shape) - 1) or tuple(f"n{i}" for i in range(1, len(shape)))
+    return term(*((f"{letter}{suffix}", n) for letter, n in zip(letters, shape[1:], strict=True)))
+
+
+class Weight(Struct, frozen=True, gc=False):
+    """An array that a layer owns.
+
+    `role` is `weight` (what a layer multiplies by), `bias`, `norm` (the scale and shift of a
+    normalisation), or `buffer` (state that is not trained).
+    """
+
+    name: str
+    factors: tuple[tuple[str, int], ...]
+    role: str = "weight"
+
+    @property
+    def shape(self) -> Shape:
+        return tuple(value for _, value in self.factors)
+
+    @property
+    def term(self) -> Term:
+        return Term((self.factors,))
+
+
+OPERATIONS = {
+    "macs": "multiply-accumulates",
+    "bias": "bias additions",
+    "add": "additions and subtractions",
+    "mul": "multiplications",
+    "div": "divisions",
+    "compare": "comparisons",
+    "sqrt": "square roots",
+    "special": "exponentials, logarithms, powers, tanh, erf",
+}
+"""The categories of operations that layers count in."""
+
+Operations = tuple[tuple[str, Term], ...]
+"""Terms by category of `OPERATIONS`; a category may occur more than once."""
+
+NO_OPERATIONS: Operations = ()
+"""For layers that only move data: said, not forgotten."""
+
+
+def per_value(shape: Shape, **counts: int) -> Operations:
+    """`counts` operations of each category for every value of a tensor of this shape."""
+    values = values_of(shape)
+    return tuple(
+        (category, values if count == 1 else term((str(count), count)) * values)
+        for category, count in counts.items()
+        if count
+    )
+
+
+class Reach(Enum):
+    """What an output value sees, where no sliding window says it."""
+
+    SAME = "its own place"
+    WHOLE = "the whole input"
+    MOVED = "one place, but places have been rearranged"
+
+
+Windows = tuple[Window, ...] | Reach
+
+
+class Facts(Struct, frozen=True, eq=False):
+    """The facts of one layer applied to inputs of given shapes."""
+
+    inputs: tuple[Shape, ...]
+    output: Shape
+    weights: tuple[Weight, ...]
+    operations: Operations
+    windows: Windows
