@@ -636,7 +636,7 @@ def test_a_stored_verdict_that_differs_is_status_1(run, tmp_path):
 
 
 def test_the_json_follows_its_schema(run):
-    schema = json.loads(files("archcalc.report").joinpath("audit_schema.json").read_text())
+    schema = json.loads(files("archcalc.report").joinpath("schemas/audit.json").read_text())
     mine = json.loads(run("--claims mine.toml --format json").out)
     jsonschema.validate(mine, schema)
     assert [claim["verdict"] for claim in mine["claims"]] == list(VERDICTS)

@@ -75,7 +75,7 @@ def test_golden(name, run, overwrite):
 
 
 def test_the_json_of_a_report_follows_its_schema(run):
-    schema = json.loads(files("archcalc.report").joinpath("schema.json").read_text())
+    schema = json.loads(files("archcalc.report").joinpath("schemas/report.json").read_text())
     for command in ("vgg16", "googlenet --heads", "resnet50 --depth 2", "lenet5_1998", "tiny.arch"):
         document = json.loads(run("report", *command.split(), "--format", "json").out)
         jsonschema.validate(document, schema)

@@ -629,7 +629,7 @@ def test_it_fits_and_no_number_is_cut_off(run, nets, width):
 
 
 def test_the_json_follows_its_schema(run):
-    schema = json.loads(files("archcalc.report").joinpath("compare_schema.json").read_text())
+    schema = json.loads(files("archcalc.report").joinpath("schemas/compare.json").read_text())
     for command in (
         "vgg16 mobilenet_v1", "vgg16 vgg16", "alexnet googlenet vgg16 resnet50", "googlenet resnet50 --heads",
         "resnet50 se_resnet50 --batch 3", "vgg16 vgg16_bn",

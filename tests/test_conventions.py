@@ -221,7 +221,7 @@ def test_an_input_that_counts_is_part_of_what_is_explained(run):
 
 
 def test_report_json(run):
-    schema = json.loads(files("archcalc.report").joinpath("schema.json").read_text())
+    schema = json.loads(files("archcalc.report").joinpath("schemas/report.json").read_text())
     document = json.loads(run("report", "resnet50_v1_5", "--convention", "fvcore", "--format", "json")[1])
     jsonschema.validate(document, schema)
     # Facebook's fvcore on torchvision's resnet50, and timm's tables

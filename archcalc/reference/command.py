@@ -6,6 +6,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,24 @@ def _refuse_too_large(network: Network, batch: int, dtype: str, heads: bool) -> 
     size = np.dtype(dtype).itemsize
     widest = max(_values(node.shape) + sum(_values(s.shape) for s in node.inputs) for node in network.nodes)
     needed = totals.param_bytes + totals.buffers * size + widest * size * batch
-    if needed > MAX_BYTES:
+    most = _memory()
+    if needed > most:
         raise error(
             f"a run of `{network.name}` with a batch of {batch:,} needs at least {byte_size(needed)}, "
-            f"over the limit of {byte_size(MAX_BYTES)}",
+            f"and there are {byte_size(most)}",
             help="use a smaller batch or a smaller input",
         )
+
+
+def _memory() -> int:
+    """Bytes of memory that can be had here; where the system does not say, a few gigabytes."""
+    with suppress(OSError, ValueError, IndexError):  # Linux
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    with suppress(AttributeError, OSError, ValueError):  # other Unixes
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return MAX_BYTES
 
 
 def _values(shape: Shape) -> int:
@@ -285,9 +298,12 @@ def prove(task: tuple[str, bool, int]) -> Outcome:
         network = _scaled_down(name, network)
     inputs = ", ".join(format_shape(node.shape) for node in network.inputs.values())
     try:
+        _refuse_too_large(network, 1, "float32", False)
         return Outcome(name, inputs, verify(network, seed=seed))
     except ArchError as problem:
         return Outcome(name, inputs, problem=str(problem))
+    except MemoryError:
+        return Outcome(name, inputs, problem="a run of it does not fit in memory")
 
 
 def _scaled_down(name: str, network: Network) -> Network:

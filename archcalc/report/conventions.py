@@ -27,6 +27,7 @@ def _plain(convention: Convention) -> dict[str, Any]:
         "version": convention.version,
         "source": convention.source,
         "rules": {kind: rule.text for kind, rule in convention.rules.items()},
+        "containers": "" if convention.containers is None else convention.containers.text,
         "not_counted": _without_rule(convention),
         "notes": list(convention.notes),
         "bugs": [

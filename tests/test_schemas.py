@@ -1,0 +1,67 @@
+"""The JSON of every command follows its schema, and a schema says all there is."""
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+SCHEMAS = {Path(str(file)).stem: file for file in files("archcalc.report").joinpath("schemas").iterdir()}
+
+COMMANDS = {
+    "report": ("vgg16", "googlenet --heads", "resnet50 --depth 1 --convention fvcore", "mine.arch"),
+    "compare": ("vgg16 mobilenet_v1", "resnet50 resnet50_v1_5 --convention thop", "alexnet vgg16 lenet5"),
+    "audit": ("", "--deck papers"),
+    "tables": ("", "T4", "T12"),
+    "check": (
+        "vgg16", "vgg16 resnet50 --convention fvcore", "broken.arch", "bounds.arch", "nothing.arch",
+        "--locked mine.lock", "vgg16 --expect params<1",
+    ),
+    "list": ("", "--family resnet", "v1_5"),
+    "verify": ("lenet5 pools.arch --jobs 1", "big.arch"),
+    "conventions": ("", "thop", "torchscan"),
+    "reconcile": ("resnet50 4.1G 3.8G", "vgg16 96MB", "alexnet 61M 1.4G --all", "mine.arch 123456789"),
+}  # fmt: skip
+
+TEXTS = {
+    "broken.arch": "net broken { input(3x8x8) -> conv(4, 9) }\n",
+    "nothing.arch": "net nothing { input(3x8x8) -> conv(4, 3) }\n",
+    "mine.arch": "net mine { input(3x9x8) -> conv(4, 3) -> relu\n expect params == 112 }\n",
+    "bounds.arch": 'net bounds { input(3x9x8) -> conv(4, 3) -> conv(8, 3)\n expect macs("*") <= 100 }\n',
+    "big.arch": "net big { input(1x9000000x9000) -> relu }\n",
+    "pools.arch": "net pools { input(3x9x8) -> conv(4, 3) -> maxpool(2) -> relu }\n",
+}
+
+
+@pytest.fixture
+def here(run):
+    for name, text in TEXTS.items():
+        Path(name).write_text(text)
+    run("lock", "mine.arch", "-o", "mine.lock")
+    Path("mine.lock").write_text(Path("mine.lock").read_text().replace("112", "113"))
+    return run
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_are_schemas(name):
+    schema = json.loads(SCHEMAS[name].read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["title"] == f"archcalc {name} --format json"
+    assert {"schema", "archcalc"} <= set(schema["required"])
+
+
+def strict(schema):
+    """A schema that does not let a field pass that it does not know: users' programs may, tests may not."""
+    if isinstance(schema, dict):
+        closed = {"additionalProperties": False} if "properties" in schema else {}
+        return closed | {key: strict(value) for key, value in schema.items()}
+    return list(map(strict, schema)) if isinstance(schema, list) else schema
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [(name, arguments) for name in COMMANDS for arguments in COMMANDS[name]]
+)
+def test_json_follows_its_schema(here, name, arguments):
+    written = here(name, *arguments.split(), "--format", "json")
+    jsonschema.validate(json.loads(written.out), strict(json.loads(SCHEMAS[name].read_text())))
