@@ -67,6 +67,10 @@ def render(audit: Audit, rows: Sequence[Finding], width: int, colour: bool) -> s
             _print_row(console, row, texts, sizes, width)
         console.print()
     _print_summary(console, audit)
+    listed = {row.deck for row in rows}
+    options = [f"--deck {deck}" for deck in audit.on_request if deck in audit.titles and deck not in listed]
+    if options:
+        console.print(Text(f"\nCounted, and listed with {' or '.join(options)}", style="dim"))
     return printed(console)
 
 
@@ -172,7 +176,7 @@ def to_csv(rows: Sequence[Finding]) -> str:
 
 
 def to_json(audit: Audit, rows: Sequence[Finding]) -> str:
-    """The audit as one JSON object; `audit_schema.json` beside this file describes it."""
+    """The audit as one JSON object; `schemas/audit.json` describes it."""
     return json_text(
         summary=audit.summary,
         claims=list(map(_claim, rows)),

@@ -1,4 +1,4 @@
-"""A comparison for programs; `compare_schema.json` beside this file describes it."""
+"""A comparison for programs; `schemas/compare.json` describes it."""
 
 from __future__ import annotations
 

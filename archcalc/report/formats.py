@@ -15,7 +15,7 @@ from archcalc.report.table import remarks, totals_in_words
 
 
 def to_json(rows: Sequence[Row], profile: Profile) -> str:
-    """The report as one JSON object; `schema.json` beside this file describes it."""
+    """The report as one JSON object; `schemas/report.json` describes it."""
 
     network = profile.network
     totals = {name: getattr(profile.totals, name) for name in profile.totals.__struct_fields__}

@@ -118,7 +118,7 @@ def list_to_csv(layouts: Sequence[Layout]) -> str:
 
 
 def to_json(tables: Sequence[Table]) -> str:
-    """Tables with all there is to say of each cell; `tables_schema.json` beside this file describes it."""
+    """Tables with all there is to say of each cell; `schemas/tables.json` describes it."""
     return _document([{**_head(table.layout), **_body(table)} for table in tables])
 
 
