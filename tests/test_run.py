@@ -395,10 +395,10 @@ def test_cli_prints_a_line_a_layer(cli: Any) -> None:
     assert result.status == 0, result.err
     lines = result.out.splitlines()
     assert lines[0].split() == ["Layer", "Predicted", "Actual", "ms", "GFLOP/s", "Bytes"]
-    assert [line.split()[0] for line in lines[1:10]] == [
+    assert [line.split()[0] for line in lines[2:11]] == [
         "input", "stem/conv1", "stem/relu1", "a/conv1", "a/bn1", "relu1", "add1", "flatten2", "dropout1",
     ]  # fmt: skip
-    stem = lines[2].split()
+    stem = lines[3].split()
     assert stem[1:3] == ["4×8×4", "4×8×4"]
     assert stem[-1] == "1,024"  # 2 x 4x8x4 x 4
     assert "tiny: 10 nodes, every shape as predicted; batch 2, float32" in result.out

@@ -27,8 +27,8 @@ def verify(
     """Prove the figures of networks by running them on real tensors.
 
     Shapes at every node; parameters as arrays that were allocated; multiply-adds counted one by one, also
-    without those that multiply padding; receptive fields marked by NaNs; bytes of the tensors. Large
-    inputs are scaled down where that proves the same.
+    without those that multiply padding; receptive fields marked by NaNs; bytes of the tensors, and the
+    most of them alive at once. Large inputs are scaled down where that proves the same.
 
     `archcalc verify vgg16 resnet50`
 

@@ -15,18 +15,19 @@ os.environ.setdefault(
 )  # before NumPy is imported: threads of two processes collide
 
 import numpy as np
-from msgspec import Struct
 
 from archcalc import output as out
 from archcalc.catalog import find, open_network, shipped, split_overrides
 from archcalc.network import Network
 from archcalc.profile import analyze
-from archcalc.reference.execute import Run, execute
+from archcalc.reference.execute import execute
 from archcalc.reference.kernel import Array
-from archcalc.reference.verify import Proof, Verdict, verify
+from archcalc.reference.verify import Outcome, verify
 from archcalc.reference.weights import MAX_BYTES, load_weights, read_array, read_arrays
+from archcalc.report import proof as report_proof
+from archcalc.report import run as report_run
 from archcalc.report.documents import json_text
-from archcalc.report.numbers import byte_size, grouped
+from archcalc.report.numbers import byte_size
 from archcalc.shape import Shape, format_shape
 from archcalc.source import ArchError, error, near_miss
 
@@ -84,7 +85,9 @@ def run_and_print(
         ) from None
     if output is not None:
         write_arrays(run.outputs, output)
-    _print_run(network, run, batch, dtype, fast)
+    how = f"batch {batch}, {dtype}{', by the fast path' if fast else ''}"
+    profile = analyze(network, batch=batch, heads=True)
+    out.write(report_run.render(run, profile, how, out.width(), out.colour()), None)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -190,42 +193,6 @@ def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def _print_run(network: Network, run: Run, batch: int, dtype: str, fast: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    profile = analyze(network, heads=True)
-    console = Console(width=out.width(), no_color=not out.colour(), highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("Layer", no_wrap=True, overflow="ellipsis")
-    for heading in ("Predicted", "Actual", "ms", "GFLOP/s", "Bytes"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    columns: list[list[str]] = [[] for _ in range(6)]
-    macs = 0
-    for step in run.steps:
-        flops = 2 * profile.entries[step.node.index].macs * batch
-        macs += flops // 2
-        rate = f"{flops / step.seconds / 1e9:.1f}" if flops and step.seconds else ""
-        cells = (
-            step.node.name, format_shape(step.node.shape), format_shape(step.shape),
-            f"{step.seconds * 1e3:.2f}", rate, grouped(step.bytes),
-        )  # fmt: skip
-        for column, cell in zip(columns, cells, strict=True):
-            column.append(cell)
-    table.add_row(*("\n".join(column) for column in columns))
-    console.print(table)
-    seconds = sum(step.seconds for step in run.steps)
-    total = sum(step.bytes for step in run.steps)
-    speed = 2 * macs / max(seconds, 1e-9) / 1e9
-    console.print(
-        f"\n{network.name}: {len(run.steps)} nodes, every shape as predicted; batch {batch}, {dtype}"
-        f"{', by the fast path' if fast else ''}\n"
-        f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s in multiply-adds\n"
-        f"activations  {grouped(total)} bytes put out, at most {grouped(run.peak_bytes)} alive at once\n"
-        f"weights      {grouped(run.weight_bytes)} bytes"
-    )
-
-
 def _bar(steps: int, title: str) -> Any:
     """A context that gives a function to advance a progress bar, if a person watches."""
     from contextlib import contextmanager
@@ -248,15 +215,6 @@ def _bar(steps: int, title: str) -> Any:
 # --- verify -------------------------------------------------------------------------------------------
 
 
-class Outcome(Struct):
-    """What came of one network: its proof at an input size, or why there is none."""
-
-    name: str
-    inputs: str
-    proof: Proof | None = None
-    problem: str = ""
-
-
 def verify_and_print(
     nets: Sequence[str], all_: bool, full: bool, seed: int, jobs: int, as_json: bool
 ) -> bool:
@@ -274,7 +232,7 @@ def verify_and_print(
     if as_json:
         out.write(json_text(networks=outcomes), None)
     else:
-        _print_verdicts(outcomes)
+        out.write(report_proof.render(outcomes, out.width(), out.colour()), None)
     return all(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
 
 
@@ -322,44 +280,3 @@ def _scaled_down(name: str, network: Network) -> Network:
             break
         network = candidate
     return network
-
-
-def _print_verdicts(outcomes: Sequence[Outcome]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(width=out.width(), no_color=not out.colour(), highlight=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("Network", no_wrap=True)
-    table.add_column("Input", justify="right", no_wrap=True)
-    for heading in ("Shapes", "Params", "MACs", "Fields", "Bytes"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
-    table.add_column("not with padding", justify="right", no_wrap=True)
-    for outcome in outcomes:
-        if outcome.proof is None:
-            table.add_row(outcome.name, outcome.inputs, "failed")
-            continue
-        cells = [_verdict(verdict) for verdict in outcome.proof.verdicts]
-        macs = next(v.measured for v in outcome.proof.verdicts if v.figure == "macs")
-        table.add_row(
-            outcome.name, outcome.inputs, *cells, grouped(macs), grouped(outcome.proof.without_padding)
-        )
-    console.print(table)
-    held = 0
-    for outcome in outcomes:
-        if outcome.proof is None:
-            console.print(f"\n{outcome.name}: {outcome.problem}")
-            continue
-        held += outcome.proof.held
-        for verdict in outcome.proof.verdicts:
-            if not verdict.held:
-                figures = f"predicted {grouped(verdict.predicted)}, measured {grouped(verdict.measured)}"
-                console.print(f"\n{outcome.name}, {verdict.figure}: {figures}. {verdict.remark}")
-    console.print(f"\n{held} of {len(outcomes)} networks hold in every figure.")
-
-
-def _verdict(verdict: Verdict) -> str:
-    if not verdict.held:
-        return "NO"
-    return "ok" if verdict.measured else "-"

@@ -5,7 +5,7 @@
 - multiply-adds: a slow path that performs each multiplication tap by tap, counts them, and must come to
   the same result as the kernel;
 - receptive field: NaNs in the input mark what sees them;
-- memory: the bytes of the tensors.
+- memory: the bytes of the tensors, and the most of them alive at once.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from itertools import product
 import numpy as np
 from msgspec import Struct
 
+from archcalc.analyses.lifetimes import peak_activations
 from archcalc.analyses.receptive_field import Field
 from archcalc.network import Network, Node
 from archcalc.profile import Profile, analyze
 from archcalc.reference.counting import COUNTED, count_multiplications
-from archcalc.reference.execute import Step, execute, given_inputs
+from archcalc.reference.execute import Run, Step, execute, given_inputs
 from archcalc.reference.kernel import Array, Call
 from archcalc.reference.weights import Weights, random_weights
 
@@ -54,6 +55,15 @@ class Proof(Struct):
         return all(verdict.held for verdict in self.verdicts)
 
 
+class Outcome(Struct):
+    """What came of one network: its proof at an input size, or why there is none."""
+
+    name: str
+    inputs: str
+    proof: Proof | None = None
+    problem: str = ""
+
+
 def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None = None) -> Proof:
     """Prove the figures of a network by running it."""
     profile = analyze(network)
@@ -79,8 +89,17 @@ def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None 
         _macs(profile, counted),
         _fields(profile, weights, seed, watch),
         memory,
+        _peak(profile, run),
     ]
     return Proof(network.name, proof, sum(c[1] for c in counted.values()), run.peak_bytes)
+
+
+def _peak(profile: Profile, run: Run) -> Verdict:
+    """The most bytes alive at once; what the run reads besides the tensors of the graph is none of it."""
+    if any(node.kind == "maxunpool" for node in profile.network.nodes):
+        return Verdict("peak", 0, 0, True, "unpooling reads its pool's input too")
+    predicted = peak_activations(profile.network) * np.dtype(np.float32).itemsize
+    return Verdict("peak", predicted, run.peak_bytes, predicted == run.peak_bytes)
 
 
 def _params(profile: Profile, weights: Weights) -> Verdict:
