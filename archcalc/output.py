@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -42,17 +43,25 @@ def write(text: str, path: Path | None) -> None:
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write: it takes its place when all is written, or leaves no trace. Raises `ArchError`."""
+    target = Path(os.path.realpath(path))  # a link stays, and what it points to is written
     temporary = None
     try:
-        if path.is_dir():
+        if target.is_dir():
             raise error(f"`{path}` is a folder", help="name a file in it")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        if target.is_symlink():
+            raise error(f"`{path}` is a link that leads back to itself", help="name a file")
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe cannot be put in place
+            with target.open("wb") as stream:
+                yield stream
+            return
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         with os.fdopen(handle, "wb") as stream:
             yield stream
         umask = os.umask(0)
         os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        Path(temporary).chmod(0o666 & ~umask if mode is None else stat.S_IMODE(mode))
+        Path(temporary).replace(target)
         temporary = None
     except OSError as problem:
         raise error(f"`{path}` cannot be written: {problem.strerror or problem}") from None

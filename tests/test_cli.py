@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import stat
 import subprocess
 import sys
 from importlib.resources import files
@@ -300,3 +301,51 @@ def test_a_closed_pipe_is_no_error(tmp_path):
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.startswith("resnet152")
     assert done.stderr == ""
+
+
+# --- Where output goes ------------------------------------------------------------------------------
+
+
+def test_a_link_stays_and_its_file_is_written(run):
+    Path("kept").mkdir()
+    Path("kept/real.txt").write_text("old")
+    Path("kept/real.txt").chmod(0o640)
+    Path("link.txt").symlink_to("kept/real.txt")
+    Path("dangling.txt").symlink_to("kept/new.txt")
+    Path("loop.txt").symlink_to("loop.txt")
+    for name in ("link", "dangling"):
+        assert run("report", "lenet5", "-o", f"{name}.txt").status == 0
+        assert Path(f"{name}.txt").is_symlink()
+    assert Path("kept/real.txt").read_text() == Path("kept/new.txt").read_text()
+    assert Path("kept/real.txt").read_text().startswith("lenet5\n")
+    assert Path("kept/real.txt").stat().st_mode & 0o777 == 0o640
+    refused = run("report", "lenet5", "-o", "loop.txt")
+    assert (refused.status, refused.err.splitlines()[0]) == (
+        2,
+        "error: `loop.txt` is a link that leads back to itself",
+    )
+    assert Path("loop.txt").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_written_into(run):
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    assert run("report", "lenet5", "--format", "csv", "-o", "pipe").status == 0
+    assert os.read(reader, 5) == b"layer"
+    os.close(reader)
+    assert stat.S_ISFIFO(os.stat("pipe").st_mode)  # noqa: PTH116
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="the system has no device that is full")
+@pytest.mark.parametrize("command", ["report lenet5", "list", "--help", "check lenet5 --format json"])
+def test_an_output_that_cannot_be_written(command):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [sys.executable, "-m", "archcalc", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -85,11 +86,36 @@ def main() -> None:
     import gc
 
     gc.disable()  # a short life: nothing a collection would find is worth its time
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app(prog_name="archcalc")
+        try:
+            app(prog_name="archcalc")
+        finally:
+            sys.stdout.flush()
     except ArchError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(2)
+        _end(str(problem))
+    except BrokenPipeError:  # whoever reads has seen enough
+        _silence(sys.stdout)
+    except OSError as problem:
+        _silence(sys.stdout)
+        what = f"`{problem.filename}` cannot be used" if problem.filename else "the output cannot be written"
+        _end(f"error: {what}: {problem.strerror or problem}")
+
+
+def _end(message: str) -> NoReturn:
+    try:
+        print(message, file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+    sys.exit(2)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what is left in a stream go nowhere: Python would try again at the end, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
