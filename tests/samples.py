@@ -82,7 +82,13 @@ SAMPLES = [
     case(make("softmax"), MAP, MAP, SAME, flops=2 * 90 + 270 + 8 * 270 + 2 * 90 + 270),
     case(make("softmax"), (7,), (7,), SAME, flops=6 + 7 + 8 * 7 + 6 + 7),
     # 27 rows of 10
-    case(make("softmax", "width"), MAP, MAP, WHOLE, flops=9 * 27 + 270 + 8 * 270 + 9 * 27 + 270),
+    case(
+        make("softmax", "width"),
+        MAP,
+        MAP,
+        ((1, 1, 0, 0, 1), (19, 1, 9, 9, 1)),  # 9 back and 9 ahead
+        flops=9 * 27 + 270 + 8 * 270 + 9 * 27 + 270,
+    ),
     case(make("dropout"), MAP, MAP, SAME),
     case(make("dropout", Fraction(2, 5)), (7,), (7,), SAME),
     case(make("drop_path", Fraction(1, 10)), MAP, MAP, SAME),

@@ -487,7 +487,6 @@ def test_by_hand() -> None:
         [("global_avgpool", ())],
         [("adaptive_avgpool", (1,))],
         [("flatten", ()), ("fc", (3,))],
-        [("softmax", ("height",))],
         [("group_norm", (2,))],
         [("flatten", ()), ("reshape", ((4, 64, 64),)), ("conv", (4, 3))],
         [("upsample", ((1009, 1013),)), ("conv", (4, 3))],  # too long a turn to be followed
@@ -498,6 +497,12 @@ def test_global(layers: list[tuple[str, tuple[Any, ...]]]) -> None:
     field = field_after(*layers)
     assert field.is_global
     assert field == Field()
+
+
+def test_a_softmax_along_an_axis_sees_the_row_only() -> None:
+    field = field_after(("conv", (3, (3, 5))), ("softmax", ("height",)))
+    assert not field.is_global
+    assert field.size[1] == 5
 
 
 def test_rearranged_places_keep_their_size_only() -> None:

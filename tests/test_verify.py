@@ -282,6 +282,32 @@ def test_holes_fill_up_behind_a_second_layer() -> None:
         assert seen == taps
 
 
+HULLS = {
+    "narrow": "input(1x1x128)\n conv(8, [1, 9], [1, 2], padding=[0, 4]) -> relu -> global_avgpool",
+    "one place": "input(4x1x1)\n layer_norm",
+    "two places": "input(3x2x2)\n group_norm(1)",
+    "gate": "input(4x1x64)\n mul(identity, global_avgpool -> conv(4, 1) -> sigmoid)",
+    "atrous": "input(3x33x31)\n conv(8, 3, padding=18, dilation=18, bias=false) -> bn -> relu",
+    "cropped": "input(3x32x31)\n crop(8) -> global_avgpool",
+    "cropped and padded": "input(3x20x21)\n crop(10x9) -> conv(4, 3, padding=1) -> conv(4, 3, padding=1)",
+    "left over": "input(1x3x5)\n conv(1, 2, stride=3) -> conv(1, 3, padding=1)",
+    "left over more": "input(1x9x9)\n conv(1, 3, stride=7) -> conv(1, 3, padding=1)",
+    "padding alone": "input(2x3x7)\n maxpool(2, stride=3) -> conv(3, 1, padding=4) -> maxpool(3)",
+    "nothing to pool": "input(4x1x9)\n maxpool(2, 3, padding=1, dilation=2) -> conv(2, 1)",
+    "turned": "input(3x16x20)\n conv(4, [1, 5]) -> permute([0, 2, 1]) -> conv(4, [3, 1])",
+    "row": 'input(3x12x8)\n softmax("height") -> conv(2, 3)',
+    "on a value": 'input(6x7x12)\n upsample(scale_factor=1/3, mode="bilinear")',
+    "spread": "input(4x4x12)\n conv_transpose(2, 3, [2, 2], padding=[2, 0], output_padding=1, dilation=3)",
+}
+
+
+@pytest.mark.parametrize("name", HULLS)
+def test_fields_that_see_less_than_their_hull(name: str) -> None:
+    """At the edges, behind cuts and between taps a place may see less than the field's hull says."""
+    proof = verify(net(HULLS[name]))
+    assert proof.held, proof.verdicts
+
+
 # --- Lifetimes --------------------------------------------------------------------------------------
 
 

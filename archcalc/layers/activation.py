@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from archcalc.layers.arguments import Count, Dim, LayerError, Probability, Real, choice, dim_index
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import Operations, Reach, Weight, Windows, per_value, term, values_of
-from archcalc.shape import Shape
+from archcalc.shape import Shape, Window
 
 
 class Elementwise(Layer, frozen=True):
@@ -157,7 +157,14 @@ class Softmax(Elementwise, frozen=True):
         )
 
     def windows(self, *inputs: Shape) -> Windows:
-        return Reach.SAME if dim_index(self.dim, inputs[0], self.kind) == 0 else Reach.WHOLE
+        axis = dim_index(self.dim, inputs[0], self.kind)
+        if axis == 0:
+            return Reach.SAME
+        # each place sees its whole row, as far back and ahead as that is long
+        return tuple(
+            Window(2 * n - 1, 1, n - 1, n - 1) if i == axis else Window(1, 1, 0, 0)
+            for i, n in enumerate(inputs[0][1:], start=1)
+        )
 
 
 @layer("dropout")

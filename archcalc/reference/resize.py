@@ -41,7 +41,8 @@ def upsample(layer: Upsample, call: Call) -> Array:
 def _linear(x: Array, axis: int, places: list[Fraction]) -> Array:
     n = x.shape[axis]
     low = [min(int(place), n - 1) for place in places]
-    high = [min(place + 1, n - 1) for place in low]
+    # exactly at a value, the next one has no part: not even if it is no number
+    high = [min(at + (place > at), n - 1) for at, place in zip(low, places, strict=True)]
     share = np.array([float(place - int(place)) for place in places], x.dtype)
     share = share.reshape([-1 if i == axis else 1 for i in range(x.ndim)])
     out: Array = np.take(x, low, axis=axis) * (1 - share) + np.take(x, high, axis=axis) * share

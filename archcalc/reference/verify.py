@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from archcalc.analyses.lifetimes import peak_activations
 from archcalc.analyses.receptive_field import Field
+from archcalc.layers.terms import Reach, Windows
 from archcalc.network import Network, Node
 from archcalc.profile import Profile, analyze
 from archcalc.reference.counting import COUNTED, count_multiplications
@@ -69,11 +70,14 @@ def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None 
     profile = analyze(network)
     weights = random_weights(network, seed)
     counted: dict[int, tuple[int, int, str]] = {}
+    unmarked: set[int] = set()
 
     def look(step: Step, reads: list[Array], arrays: Mapping[str, Array], out: Array) -> None:
         node = step.node
         if type(node.layer) in COUNTED:
             counted[node.index] = _count(node, Call(reads, arrays), out)
+        if np.isnan(out).any():  # behind a maximum over padding alone
+            unmarked.add(node.index)
         if watch is not None:
             watch()
 
@@ -87,7 +91,7 @@ def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None 
         shapes,
         _params(profile, weights),
         _macs(profile, counted),
-        _fields(profile, weights, seed, watch),
+        _fields(profile, weights, seed, unmarked, watch),
         memory,
         _peak(profile, run),
     ]
@@ -122,8 +126,11 @@ def _params(profile: Profile, weights: Weights) -> Verdict:
 
 def _count(node: Node, call: Call, out: Array) -> tuple[int, int, str]:
     nominal, inside, result = count_multiplications(node.layer, call)
-    scale = float(np.abs(out).max()) or 1.0
-    error = float(np.abs(result - out).max()) / scale
+    finite = np.isfinite(out)  # a maximum over padding alone is none
+    scale = float(np.abs(out[finite]).max(initial=0)) or 1.0
+    error = float(np.abs(result[finite] - out[finite]).max(initial=0)) / scale
+    if (np.isfinite(result) != finite).any():
+        error = np.inf
     remark = "" if error < 1e-3 else f"{node.name}: the slow path's result differs by {error:.1e}"
     return nominal, inside, remark
 
@@ -143,12 +150,14 @@ def _macs(profile: Profile, counted: dict[int, tuple[int, int, str]]) -> Verdict
 # --- Receptive fields ---------------------------------------------------------------------------------
 
 
-def _fields(profile: Profile, weights: Weights, seed: int, watch: Callable[[], None] | None) -> Verdict:
+def _fields(
+    profile: Profile, weights: Weights, seed: int, unmarked: set[int], watch: Callable[[], None] | None
+) -> Verdict:
     """NaNs in the input before or behind a place `j`, along each axis in turn.
 
     Of each node the outputs that stay numbers are those whose field does not reach over `j`. The
     prediction says which. A field that moves by several places shows its ends at some `j` only, so as
-    many neighbouring ones are tried as are cheap.
+    many neighbouring ones are tried as are cheap. Nodes that have NaNs anyway, `unmarked`, are left out.
     """
     network = profile.network
     if len(network.inputs) != 1:
@@ -157,6 +166,8 @@ def _fields(profile: Profile, weights: Weights, seed: int, watch: Callable[[], N
     if len(source.shape) < 2:
         return Verdict("fields", 0, 0, True, "no spatial axes")
     clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
+    moved = _behind(network, lambda windows: windows is Reach.MOVED)
+    holed = _behind(network, _has_holes)
     found: dict[int, bool] = {}
     remark = ""
     cheap = max(1, min(MOST_CUTS, CHEAP // max(1, profile.totals.macs)))
@@ -165,25 +176,38 @@ def _fields(profile: Profile, weights: Weights, seed: int, watch: Callable[[], N
         blind: dict[int, Array] | None = None
         cuts = range(n // 3, min(n // 2 + 1, n // 3 + cheap))  # far from the ends, where fields are cut off
         for j, before in product(cuts, (True, False)):
-            spoiled = clean_input.copy()
             places = slice(0, j) if before else slice(j + 1, n)
+            if not range(n)[places]:
+                continue
+            spoiled = clean_input.copy()
             spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan
             numbers = _clean_places(network, weights, {name: spoiled}, axis, watch)
             for node in network.nodes:
-                if node.training or node.index not in numbers:
+                if node.training or node.index not in numbers or node.index in unmarked:
                     continue
                 clean = numbers[node.index]
                 field = profile.entries[node.index].field
-                problem = _disagrees(node, field, axis, n, j, before, clean)
+                says = clean
+                if node.index in moved:
+                    pass  # only sizes are known
+                elif field.is_global and all(source.index in numbers for source in node.inputs):
+                    spared = all(numbers[source.index].all() for source in node.inputs)
+                    says = np.full(len(clean), spared)
+                elif field.stride:
+                    says = _says(field, axis, n, j, before, len(clean))
+                    if node.index in holed:
+                        says |= clean
+                    else:
+                        says |= clean & _over_the_edge(field, axis, n, before, len(clean))
+                problem = _disagrees(node, says, axis, j, before, clean)
                 if problem:
                     # a place of padding alone sees nothing at all, wherever its window lies
                     if blind is None:
                         everything = {name: np.full_like(clean_input, np.nan)}
                         blind = _clean_places(network, weights, everything, axis, watch)
                     if clean[blind[node.index]].all():
-                        says = _says(field, axis, n, j, before, len(clean))
                         seeing = np.where(blind[node.index], says, clean)
-                        problem = _disagrees(node, field, axis, n, j, before, seeing)
+                        problem = _disagrees(node, says, axis, j, before, seeing)
                 found[node.index] = found.get(node.index, True) and not problem
                 remark = remark or problem
     held = sum(found.values())
@@ -213,22 +237,42 @@ def _clean_places(
     return places
 
 
+def _behind(network: Network, has: Callable[[Windows], bool]) -> set[int]:
+    """The nodes with such windows, and all that read them."""
+    found: set[int] = set()
+    for node in network.nodes:
+        if has(node.facts.windows) or any(source.index in found for source in node.inputs):
+            found.add(node.index)
+    return found
+
+
+def _has_holes(windows: Windows) -> bool:
+    """May the field be less than its hull? Where the map is cut, padding lies within the input; and the
+    taps of a dilated transposed window are apart."""
+    if isinstance(windows, Reach):
+        return False
+    return any(w.before < 0 or w.after < 0 or (w.transposed and w.dilation > 1) for w in windows)
+
+
 def _says(field: Field, axis: int, n: int, j: int, before: bool, places: int) -> Array:
     """The prediction: which places along an axis have no NaN in their fields."""
-    if field.is_global:
-        return np.zeros(places, bool)
     turn = field.along()[axis]
-    # a field that reaches into the padding meets no NaN there
     if before:
         return np.array([max(turn.first(place), 0) >= j for place in range(places)])
     return np.array([min(turn.last(place), n - 1) <= j for place in range(places)])
 
 
-def _disagrees(node: Node, field: Field, axis: int, n: int, j: int, before: bool, clean: Array) -> str:
+def _over_the_edge(field: Field, axis: int, n: int, before: bool, places: int) -> Array:
+    """Which places have a field that reaches over the edge of the input: some layer reads padding there,
+    and what is left may see less than the field's hull."""
+    turn = field.along()[axis]
+    if before:
+        return np.array([turn.first(place) < 0 for place in range(places)])
+    return np.array([turn.last(place) >= n for place in range(places)])
+
+
+def _disagrees(node: Node, says: Array, axis: int, j: int, before: bool, clean: Array) -> str:
     """How a node's clean places differ from the prediction, if they do."""
-    if not field.is_global and not field.stride:
-        return ""
-    says = _says(field, axis, n, j, before, len(clean))
     if (says == clean).all():
         return ""
     place = int(np.argmax(says != clean))
