@@ -112,6 +112,9 @@ class NetworkBuilder:
 
         Raises `LayerError` if the shapes do not fit or the name is taken.
         """
+        for node in inputs:
+            if node.index >= len(self.nodes) or self.nodes[node.index] is not node:
+                raise BuildProblem(f"`{node.name}` belongs to another network")
         found = facts(layer, tuple([node.facts.output for node in inputs]))
         scope = self.scope
         counted = scope.count(layer.kind)

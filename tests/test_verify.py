@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec import structs
+from msgspec.structs import astuple
 
 import archcalc
 from archcalc.analyses.lifetimes import peak_activations
+from archcalc.analyses.receptive_field import Field
 from archcalc.layers import KINDS
 from archcalc.layers.base import facts
 from archcalc.layers.terms import term
@@ -223,24 +225,26 @@ def test_wrong_params(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.parametrize("axis", [0, 1])
-def test_wrong_windows(wrong: Any, change: Any, remark: str, axis: int) -> None:
+@pytest.mark.parametrize("before", ["relu", "pad(-1) -> pad(1)", "crop(18x19) -> pad([[1, 0], [0, 1]])"])
+def test_wrong_windows(wrong: Any, change: Any, remark: str, axis: int, before: str) -> None:
     def make(right: tuple[Window, ...]) -> tuple[Window, ...]:
         return tuple(change(w) if i == axis else w for i, w in enumerate(right))
 
     # a pool's shape does not ask its windows again once they are changed behind its back
-    sound = net("input(2x19x20)\n relu -> maxpool(5, 2, 1) -> abs")
+    text = f"input(2x19x20)\n {before} -> maxpool(5, 2, 1) -> abs"
+    sound = net(text)
     assert verify(sound).held
     shape = sound["maxpool1"].shape
     wrong("maxpool", "windows", make)
     wrong("maxpool", "output_shape", lambda right: shape)
-    proof = verify(net("input(2x19x20)\n relu -> maxpool(5, 2, 1) -> abs"))
+    proof = verify(net(text))
     problems = failed(proof)
     assert list(problems) == ["fields"]
     assert problems["fields"].startswith(f"maxpool1, axis {axis}: ")
     assert remark in problems["fields"]
     verdict = next(v for v in proof.verdicts if v.figure == "fields")
-    assert verdict.predicted == 4
-    assert verdict.measured == 2  # the pool and what stands behind it are wrong
+    assert verdict.predicted == len(sound.nodes)
+    assert verdict.measured == len(sound.nodes) - 2  # the pool and what stands behind it are wrong
 
 
 def test_a_kernel_that_computes_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,6 +301,8 @@ HULLS = {
     "turned": "input(3x16x20)\n conv(4, [1, 5]) -> permute([0, 2, 1]) -> conv(4, [3, 1])",
     "row": 'input(3x12x8)\n softmax("height") -> conv(2, 3)',
     "on a value": 'input(6x7x12)\n upsample(scale_factor=1/3, mode="bilinear")',
+    "stretched": "input(2x12x12)\n a = adaptive_avgpool(1x12)\n mul(identity, a) -> conv(2, 3, stride=2)",
+    "not followed": "input(1x1009)\n upsample(size=1013)",
     "spread": "input(4x4x12)\n conv_transpose(2, 3, [2, 2], padding=[2, 0], output_padding=1, dilation=3)",
 }
 
@@ -306,6 +312,21 @@ def test_fields_that_see_less_than_their_hull(name: str) -> None:
     """At the edges, behind cuts and between taps a place may see less than the field's hull says."""
     proof = verify(net(HULLS[name]))
     assert proof.held, proof.verdicts
+
+
+def test_a_wrong_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field that archcalc reports is held against what places see, though its windows are right."""
+    import archcalc.profile as module
+
+    right = module.through
+
+    def wrong(field: Field, windows: Any) -> Field:
+        found = right(field, windows)
+        return found if found.is_global else Field(tuple(n + 1 for n in found.size), *astuple(found)[1:])
+
+    monkeypatch.setattr(module, "through", wrong)
+    remark = failed(verify(net("input(2x19x20)\n relu -> crop(15x16) -> conv(4, 3)")))["fields"]
+    assert remark == "relu1, axis 0: place 0 sees 0 to 0, and its field is 0 to 1"
 
 
 # --- Lifetimes --------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ assert FLOPS.keys() == OPERATIONS.keys()
 
 MACS_CONVENTION = "multiply-adds of conv and fc; bias, norm, activation, pooling not counted"
 FLOPS_CONVENTION = (
-    "2 per multiply-add; 1 per add, multiply, divide, compare; 4 per root; 8 per exp, log, tanh; every layer"
+    "2 per multiply-add; 1 per add, multiply, divide, compare; 4 per root; "
+    "8 per exp, log, power, tanh, erf; every layer"
 )
 
 

@@ -78,6 +78,11 @@ class Budget(Struct, eq=False):
                 ) from None
 
 
+PER_AXIS = frozenset(
+    ("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "size")
+)
+"""The arguments that, given as one number, hold for every axis."""
+
 COUNTED = {"MACs": "macs", "FLOPs": "flops", "parameters": "params", "bytes": "activation_bytes"}
 """The quantity that a convention counts in its own way, by the convention's unit."""
 
@@ -200,7 +205,8 @@ def _argument(layer: LayerProfile, expect: Expect) -> Value | None:
         raise error(message, expect.quantity_span)
     figure = expect.figure.value
     if isinstance(figure, tuple):
-        return numbers * len(figure) if len(numbers) == 1 else numbers
+        axes = len(layer.node.inputs[0].shape) - 1
+        return numbers * axes if len(numbers) == 1 and name in PER_AXIS else numbers
     result: Value = numbers[0] if len(set(numbers)) == 1 else numbers
     return result
 

@@ -48,10 +48,13 @@ def audit(
     from archcalc.audit.run import audit as run
     from archcalc.audit.run import find
     from archcalc.report import audit as report
+    from archcalc.source import error
 
     if explain is not None:
         from archcalc.report.audit_explain import explain as account
 
+        if format is not Format.table or decks or verdicts:
+            raise error("`--explain` tells of one claim in words", help="leave the other options out")
         out.write(account(find(explain, claims or []), out.width()), output)
         return
     audited = run(claims or [], decks or [], progress)

@@ -52,7 +52,7 @@ def compare(
 
     `archcalc compare resnet50 resnet50_v1_5`
 
-    `archcalc compare mobilenet_v1 "mobilenet_v1?width=0.5&image=3x160x160"`
+    `archcalc compare mobilenet_v1 "mobilenet_v1?width=0.5&resolution=160"`
 
     `archcalc compare alexnet googlenet vgg16 resnet50 --human`
 

@@ -132,6 +132,8 @@ def input_shapes(inputs: list[str]) -> dict[str, tuple[int, ...]]:
     for text in inputs:
         name, equals, value = text.rpartition("=")
         name = name if equals else "input"
+        if name in shapes:
+            raise error(f"`--input` gives `{name}` twice")
         try:
             shapes[name] = read_shape(constant(value, "--input"))
         except LayerError as problem:

@@ -31,5 +31,8 @@ def plots(
     from archcalc import output as out
     from archcalc.plots import find
     from archcalc.report.plots import listing
+    from archcalc.source import error
 
+    if not name and output is not None:
+        raise error("`--output` needs the NAME of a plot", help="`archcalc plots` lists them")
     out.write(find(name).svg() if name else listing(out.width()), output)

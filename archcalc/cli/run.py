@@ -57,7 +57,7 @@ def run(
 
     `archcalc run vgg16`
 
-    `archcalc run resnet50 --input cat.png --weights resnet50.npz --keep stage4 -o out.npz`
+    `archcalc run resnet50 --input cat.png --weights resnet50.npz --keep conv4_x -o out.npz`
 
     `archcalc run mobilenet_v1 --set width=0.5 --batch 4 --seed 7`
     """

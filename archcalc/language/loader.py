@@ -79,7 +79,7 @@ class _Loader:
             way = f" by way of {', '.join(between)}" if between else ""
             help = "move what both need into a third file" if between else "remove the import"
             raise error(f"`{self.loading[key]}` imports itself{way}", asked, help=help)
-        if len(self.modules) + len(self.loading) >= MAX_FILES:
+        if len(self.modules) + len(self.loading) > MAX_FILES:  # the first is imported by none
             raise error(f"more than {MAX_FILES} files are imported", asked)
         data = _read(path, shown, asked, self.bytes_left)
         self.bytes_left -= len(data)

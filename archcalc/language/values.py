@@ -97,7 +97,7 @@ def weight(value: Any, _depth: int = 0) -> int:
     """The values of a list, those of nested lists included; 0 if it is no list."""
     if type(value) is not tuple:
         return 0
-    if _depth > MAX_DEPTH:
+    if _depth >= MAX_DEPTH:
         raise ValueProblem(f"lists are nested more than {MAX_DEPTH} deep")
     total = len(value)
     for item in value:

@@ -1,7 +1,7 @@
 """The reference executor: networks run on real tensors, in NumPy alone.
 
-The kernels never call the shape rules. What comes out of each is compared with what was predicted, so
-that a run proves the shapes; `verify` proves the other figures.
+The kernels never call the shape rules (an unpooling reads the windows of its pool). What comes out of
+each is compared with what was predicted, so that a run proves the shapes; `verify` proves the other figures.
 """
 
 from archcalc.reference import activation, conv, linear, merge, norm, pool, reshape, resize

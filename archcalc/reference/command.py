@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -161,7 +162,7 @@ def _read_array(path: Path, name: str) -> Array:
 
 
 def _read_image(path: Path, shape: Shape) -> Array:
-    """A picture, resized to the input: values from 0 to 1, then to zero mean and unit variance."""
+    """A picture, resized to the input and brought to zero mean and unit variance."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
@@ -171,14 +172,17 @@ def _read_image(path: Path, shape: Shape) -> Array:
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise error(f"a picture has 1 or 3 channels, the input is {format_shape(shape, cross='x')}")
     try:
-        with Image.open(path) as picture:
-            converted = picture.convert("L" if shape[0] == 1 else "RGB")
+        with warnings.catch_warnings(), Image.open(path) as picture:
+            warnings.simplefilter("ignore")  # of pictures that are large, or whose remarks are damaged
+            wide = picture.mode[0] in "IF"  # more than 8 bits a value, and one channel
+            converted = picture.convert("F" if wide else "L" if shape[0] == 1 else "RGB")
             resized = converted.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
     except FileNotFoundError:
         raise error(f"there is no file `{path}`") from None
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as problem:
         raise error(f"`{path}` is not a picture that can be read: {problem}") from None
-    values = np.asarray(resized, np.float64).reshape(shape[1], shape[2], shape[0]) / 255
+    values = np.asarray(resized, np.float64).reshape(shape[1], shape[2], -1)
+    values = np.broadcast_to(values, (shape[1], shape[2], shape[0]))
     spread = values.std() if np.ptp(values) else 1  # of one colour, the deviation is rounding alone
     normal: Array = ((values - values.mean()) / spread).astype(np.float32)
     return np.moveaxis(normal, -1, 0)

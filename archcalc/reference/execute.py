@@ -24,8 +24,7 @@ from archcalc.source import ArchError, Diagnostic, error
 class Step(Struct):
     """What happened at one node: the shape that came out, the time it took, and the bytes alive after it.
 
-    `alive` are the activations that something still needs, this node's output among them; `peak` the
-    most at any time, with the inputs of the node that is running.
+    `alive` are the activations that something still needs, this node's output among them.
     """
 
     node: Node
@@ -39,7 +38,10 @@ Inspect = Callable[[Step, list[Array], Mapping[str, Array], Array], None]
 
 
 class Run(Struct):
-    """A finished run: the named arrays that were kept, channels first, and a step for each node."""
+    """A finished run: the named arrays that were kept, channels first, and a step for each node.
+
+    `peak_bytes` are the most activations alive at any time, with the inputs of the node that is running.
+    """
 
     outputs: dict[str, Array]
     steps: list[Step]
@@ -103,7 +105,8 @@ def execute(
     values that are not numbers. `fast` can be what `fast_path` prepared for these weights, for several runs,
     and `memory` that of earlier runs.
     """
-    dtype = np.dtype(dtype)
+    dtype = _checked_options(batch, seed, dtype)
+    keep = [keep] if isinstance(keep, str) else keep
     tensors = given_inputs(network, inputs, batch, seed, dtype, finite)
     drawn = weights is None
     if weights is None:
@@ -126,6 +129,7 @@ def execute(
     uses = Counter(source.index for node in nodes for source in _reads(node)) if fast else Counter[int]()
     folded: set[int | None] = set()
     random = np.random.default_rng(seed + 1)
+    given = list(tensors.values()) if inputs is not None else []
     alive: dict[int, Array] = {}
     held = peak = 0
     steps = []
@@ -178,9 +182,27 @@ def execute(
             if inspect is not None:
                 inspect(step, reads, arrays, out)
             del reads, out  # what nothing needs any more is freed before the next layer runs
-    named = {name: channels_first(alive[node.index]) for name, node in results.items()}
+    named = {}
+    for name, node in results.items():
+        array = alive[node.index]
+        if any(np.may_share_memory(array, other) for other in given):  # the caller's, passed on
+            array = array.copy()
+        named[name] = channels_first(array)
     total = sum(a.nbytes for arrays in weights.values() for a in arrays.values())
     return Run(named, steps, peak, total)
+
+
+def _checked_options(batch: Any, seed: Any, dtype: Any) -> np.dtype[Any]:
+    for name, value, least in (("batch", batch, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise error(f"`{name}` is a whole number of at least {least}, not {value!r}")
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise error(f"there is no dtype {dtype!r}") from None
+    if found not in (np.float32, np.float64):
+        raise error(f"a run computes in float32 or float64, not in {found}")
+    return found
 
 
 def given_inputs(

@@ -75,7 +75,7 @@ which are long enough, and takes twice the time."""
 @contextmanager
 def computing() -> Iterator[None]:
     """Settings for running kernels: infinities and NaNs are results like others."""
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         before = np.setbufsize(BUFFER)
         try:
             yield

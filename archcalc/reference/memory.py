@@ -26,7 +26,7 @@ WASTE = 4
 class Memory:
     """Buffers that arrays live in. One is free once no tensor that is still needed lies in it.
 
-    It can be given to several runs, one after the other; it then holds what the largest of them needed.
+    It can be given to several runs, one after the other, and holds on to what they needed.
     """
 
     def __init__(self) -> None:

@@ -106,7 +106,8 @@ def avgpool(layer: AvgPool, call: Call) -> Array:
 
 @kernel(LPPool)
 def lppool(layer: LPPool, call: Call) -> Array:
-    """`(sum |x|^p)^(1/p)`; for an odd `p` PyTorch takes `x^p` without the absolute value, as here."""
+    """`(sum |x|^p)^(1/p)`; for an odd `p` PyTorch takes `x^p` without the absolute value, as
+    here; its root of a negative sum is no number, here it keeps the sign."""
     p = layer.norm_type
     total = Taps(call.x**p, layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, 0.0).sum()
     if p == 1:

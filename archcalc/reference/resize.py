@@ -17,6 +17,7 @@ def upsample(layer: Upsample, call: Call) -> Array:
     """Value `o` of `m` is taken at `(o + 1/2) n/m - 1/2`: the nearest value before, or the two around it.
 
     As `torch.nn.Upsample` without aligned corners: with a `scale_factor`, that factor is the step.
+    On maps PyTorch takes the factor for 1 or 2 where a broken one leaves or doubles the size; this does not.
     """
     x = call.x
     rank = x.ndim - 2

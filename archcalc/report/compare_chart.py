@@ -27,15 +27,16 @@ def to_svg(view: CompareView) -> str:
             width_ratios=[*(1 for _ in QUANTITIES), 2],
         )  # fmt: skip
         for pane, (quantity, words) in zip(panes, QUANTITIES.items(), strict=False):
-            values = [found.value for found in totals[quantity].figures]
-            for place, value in enumerate(values):
+            values = [found.value for found in totals[quantity].figures]  # exact, of any length
+            lengths = list(map(float, values))
+            for place, (value, length) in enumerate(zip(values, lengths, strict=True)):
                 bar = pane.barh(
-                    place, value, color=COLOURS[place % 8], hatch=HATCHES[place % 8], edgecolor="w"
+                    place, length, color=COLOURS[place % 8], hatch=HATCHES[place % 8], edgecolor="w"
                 )
                 pane.bar_label(bar, [human(value)], padding=3)
             pane.set_title(words)
             pane.set_yticks(range(len(names)), names if pane is panes[0] else [""] * len(names))
-            pane.set_xlim(0, max(1, *values) * 1.35)
+            pane.set_xlim(0, max(1, *lengths) * 1.35)
             pane.set_xticks([])
             pane.invert_yaxis()
             pane.spines[["top", "right", "bottom"]].set_visible(False)

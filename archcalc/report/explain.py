@@ -172,7 +172,10 @@ def _size_formula(n: int, w: Window, result: int, ceil: bool) -> str:
         return f"{text}{f' + {extra}' if extra else ''} = {result}"
     word = "ceil" if ceil else "floor"
     padding = f"{n} + {w.before} + {w.after}".replace("+ -", "- ")
-    return f"{word}(({padding} - {w.dilation}·({w.kernel_size}-1) - 1) / {w.stride}) + 1 = {result}"
+    text = f"{word}(({padding} - {w.dilation}·({w.kernel_size}-1) - 1) / {w.stride}) + 1"
+    if ceil and -((w.extent - n - w.before - w.after) // w.stride) + 1 > result:
+        return f"{text} - 1 = {result}   (the last window would start behind the input)"
+    return f"{text} = {result}"
 
 
 def _field(profile: Profile, layer: LayerProfile, name: str) -> list[str]:

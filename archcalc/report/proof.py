@@ -9,7 +9,8 @@ from archcalc.report.numbers import grouped
 from archcalc.report.terminal import open_console, printed, ruled
 
 if TYPE_CHECKING:
-    from archcalc.reference.verify import Outcome, Proof, Verdict
+    from archcalc.reference.fields import Verdict
+    from archcalc.reference.verify import Outcome, Proof
 
 MEANINGS = {
     "shapes": "nodes whose tensor has this shape",

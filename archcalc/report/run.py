@@ -35,7 +35,7 @@ def render(run: Run, profile: Profile, how: str, width: int, colour: bool) -> st
     table.add_row(*("\n".join(column) for column in columns))  # one row: rich takes long for thousands
     console.print(table)
     seconds = sum(step.seconds for step in run.steps)
-    total = sum(step.bytes for step in run.steps)
+    total = sum(step.bytes for step in run.steps if not step.node.is_input)
     speed = 2 * macs / max(seconds, 1e-9) / 1e9
     console.print(
         f"\n{profile.network.name}: {len(run.steps)} nodes, every shape as predicted; {how}\n"
