@@ -209,7 +209,7 @@ def _choose(module: Module, shown: str, name: str) -> Net | Variant:
 
 
 def load(
-    net: str,
+    net: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
     *,
     inputs: Mapping[str, tuple[int, ...]] | None = None,
@@ -223,7 +223,7 @@ def load(
     >>> load("mobilenet_v1", {"width": 0.5}).name
     'mobilenet_v1'
     """
-    return open_network(net, overrides, inputs)[1]
+    return open_network(os.fspath(net), overrides, inputs)[1]
 
 
 def loads(

@@ -471,3 +471,15 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
     assert len(commands) == 8
     for command in commands:
         assert run(*shlex.split(os.path.expandvars(command), comments=True)).status == 0, command
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("kernel_size == 3x3", True), ("kernel_size == 3x3x3", False), ("stride == 1x1x1", False),
+        ("out_channels == 4x4", False), ("out_channels == 4", True), ("padding == 0x0", True),
+    ],
+)  # fmt: skip
+def test_a_size_has_an_entry_for_each_axis(text, held):
+    profile = analyze(loads("net n { input(3x8x9)\n conv(4, 3) }"))
+    assert parse_budget(text).check(Evaluator(profile)).held == held

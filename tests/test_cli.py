@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -349,3 +351,48 @@ def test_an_output_that_cannot_be_written(command):
         )
     assert done.returncode == 2
     assert done.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+# --- Options that say too much, or nothing ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("report vgg16 --input 3x224x224 --input 3x225x225", "`--input` gives `input` twice"),
+        ("plots -o list.svg", "`--output` needs the NAME of a plot"),
+        ("audit --explain S4-079 --format json", "`--explain` tells of one claim in words"),
+    ],
+)
+def test_options_are_not_dropped(run, command, message):
+    result = run(*command.split())
+    assert (result.status, result.out) == (2, "")
+    assert message in result.err
+    assert not Path("list.svg").exists()
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+@pytest.mark.parametrize("options", ["--only conv", "--columns layer,inputs,output,params,macs,flops,source"])
+def test_no_figure_is_cut(run, width, options):
+    out = run("report", "vgg16", "--depth", "1", *options.split(), width=width).out
+    table = out[: out.index("parameters  ")]
+    assert "138,357,544" in table
+    assert "15,470,264,320" in table
+    assert "…" not in re.sub(r"^…", "", table, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("size", "arguments", "text"),
+    [
+        ("3x5x7", "2, 2, padding=1", "H_out = ceil((5 + 1 + 1 - 1·(2-1) - 1) / 2) + 1 - 1 = 3 "),
+        ("3x5x7", "3, 2", "H_out = ceil((5 + 0 + 0 - 1·(3-1) - 1) / 2) + 1 = 2\n"),
+        ("3x9x9", "3, 4", "W_out = ceil((9 + 0 + 0 - 1·(3-1) - 1) / 4) + 1 = 3\n"),
+        ("3x9x8", "1, 4", "W_out = ceil((8 + 0 + 0 - 1·(1-1) - 1) / 4) + 1 - 1 = 2 "),
+    ],
+)
+def test_explained_ceil_mode_is_true(run, size, arguments, text):
+    Path("c.arch").write_text(f"net c {{ input({size})\n maxpool({arguments}, ceil_mode=true) }}")
+    out = run("explain", "c.arch", "maxpool1", "shape").out
+    assert text in out + "\n"
+    for formula, result in re.findall(r"_out = (.*) = (\d+)", out):
+        assert eval(formula.replace("·", "*"), {"ceil": math.ceil}) == int(result)

@@ -36,3 +36,14 @@ def test_without_matplotlib_the_error_says_what_to_install(view, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ArchError, match=r"pip install 'archcalc\[plots\]'"):
         to_svg(view)
+
+
+def test_figures_longer_than_a_machine_word(tmp_path) -> None:
+    path = tmp_path / "large.arch"
+    path.write_text(
+        "net small { input(3x4x4)\n relu }\n"
+        "net large { input(1000000000x1000000x1000000)\n"
+        " conv(1000000000, 1) -> conv(1000000000, [1000000, 3]) }\n"
+    )
+    view = CompareView(compare(open_subjects([f"{path}:small", f"{path}:large"])), human=False)
+    ElementTree.fromstring(to_svg(view))

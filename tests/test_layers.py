@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import oracle
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from samples import SAMPLES, Sample
 
+from archcalc import NetworkBuilder, load
 from archcalc.analyses.cost import count_flops, count_macs
 from archcalc.analyses.memory import count_activations
 from archcalc.analyses.params import count_parameters
@@ -485,3 +487,18 @@ def test_torch(case: tuple[str, Shape, dict[str, Any], Callable[[Any], Any]]) ->
     params, buffers, _ = count_parameters(found)
     assert params == sum(p.numel() for p in module.parameters())
     assert buffers == sum(b.numel() for name, b in module.named_buffers() if name != "num_batches_tracked")
+
+
+def test_tensors_of_two_networks_do_not_mix() -> None:
+    one, other = NetworkBuilder("one"), NetworkBuilder("other")
+    x, y = one.input((4, 5, 6)), other.input((4, 5, 6))
+    z = other.add(KINDS["relu"](), y)
+    for tensor in (y, z):
+        with pytest.raises(LayerError, match=f"`{tensor.name}` belongs to another network"):
+            one.add(KINDS["add"](), x, tensor)
+
+
+def test_a_network_is_loaded_from_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.arch"
+    path.write_text("net a { input(3x8x9)\n conv(4, 3) }")
+    assert load(path)["conv1"].shape == load(str(path))["conv1"].shape == (4, 6, 7)

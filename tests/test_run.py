@@ -839,3 +839,26 @@ def test_loaded_weights_are_checked_before_a_run(tmp_path: Path) -> None:
     np.savez(path, **flat(random_weights(net())))
     loaded = load_weights(net(), path, np.float64)
     assert {array.dtype for arrays in loaded.values() for array in arrays.values()} == {np.dtype(np.float64)}
+
+
+def test_a_picture_of_16_bits(cli: Any) -> None:
+    """Brought to zero mean and unit variance, a ramp is the same ramp, whatever its depth."""
+    image = pytest.importorskip("PIL.Image")
+    Path("nets.arch").write_text("net gray { input(1x4x16)\n relu }\nnet colour { input(3x4x16)\n relu }\n")
+    ramp = np.linspace(0, 65535, 64).reshape(4, 16)
+    image.fromarray(ramp.astype(np.uint16)).save("deep.png")
+    image.fromarray((ramp / 257).astype(np.uint8)).save("plain.png")
+    for net in ("gray", "colour"):
+        found = []
+        for name in ("deep", "plain"):
+            result = cli(f"nets.arch:{net}", "--input", f"{name}.png", "--keep", "input", "-o", f"{name}.npz")
+            assert (result.status, result.err) == (0, "")
+            found.append(outputs(f"{name}.npz")["input"])
+        np.testing.assert_allclose(*found, atol=0.02)
+        assert found[0].std() == pytest.approx(1, abs=1e-3)
+
+
+def test_run_counts_what_layers_put_out(cli: Any) -> None:
+    """As the report's activations do, without the input."""
+    Path("nets.arch").write_text("net n { input(1x4x5)\n conv(2, 1) -> relu }\n")
+    assert "\nactivations  320 bytes put out, " in cli("nets.arch").out

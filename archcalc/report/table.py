@@ -26,20 +26,22 @@ def render(
     from rich.table import Table
     from rich.text import Text
 
-    console = open_console(width, colour)
     if columns:
         cells = _cells(rows, view, columns)
     else:
         columns, cells = _fitting(rows, view, width)
+    cells = _shortened(cells, columns, view, width)
+    widths = [_width(column, lines, view) for column, lines in zip(columns, cells, strict=True)]
+    # rather lines that are too long than figures that are cut
+    console = open_console(max(width, sum(widths) + GAP * (len(widths) - 1)), colour)
     for number, line in enumerate(heading):
         console.print(Text(line, style="bold" if number == 0 else "dim"), overflow="fold")
     whole = sum(len(row.layers) for row in rows) == len(view.profile.layers)
     table = ruled(show_footer=True)
-    cells = _shortened(cells, columns, view, width)
     for column in columns:
         footer = ""
         if column.name == "layer":
-            footer = "Total" if whole else "Total of all layers"
+            footer = "Total" if whole else PART
         elif column.total is not None:
             footer = view.count(column.total(view))
         table.add_column(
@@ -68,8 +70,14 @@ def _cells(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> list[l
     return [[column.cell(row, view) for row in rows] for column in columns]
 
 
+PART = "All layers"
+"""Before the totals, where only some layers are shown."""
+
+
 def _width(column: Column, cells: Sequence[str], view: View) -> int:
-    footer = view.count(column.total(view)) if column.total is not None else ""
+    footer = PART if column.name == "layer" else ""
+    if column.total is not None:
+        footer = view.count(column.total(view))
     return max(map(len, (column.heading, footer, *cells)))
 
 
