@@ -12,13 +12,17 @@ import stat
 import subprocess
 import sys
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
+import networkx
 import pytest
 
-from archcalc import __version__
+from archcalc import __version__, analyze, load
+from archcalc.checks import measure
 from archcalc.cli import app
+from archcalc.report.explain import explain
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = """\
@@ -396,3 +400,24 @@ def test_explained_ceil_mode_is_true(run, size, arguments, text):
     assert text in out + "\n"
     for formula, result in re.findall(r"_out = (.*) = (\d+)", out):
         assert eval(formula.replace("·", "*"), {"ceil": math.ceil}) == int(result)
+
+
+@pytest.mark.parametrize("net", ["lenet5", "googlenet", "resnet18", "unet", "densenet121"])
+def test_every_total_is_explained(net):
+    """What is added up, or multiplied, comes to the figure; of the depth, the layers follow one another."""
+    profile = analyze(load(net))
+    blocks = [group.name for group in profile.network.groups if group.depth == 0]
+    for path in ("", *blocks[:3]):
+        for quantity in ("activations_in_place", "activations_conv", "weighted_layers", "depth"):
+            lines = explain(profile, path, quantity).splitlines()
+            figures = [int(line.split()[-1].replace(",", "")) for line in lines[1:]]
+            assert sum(figures[:-1]) == figures[-1] == measure(profile, quantity, path)
+        for quantity in ("activation_bytes", "param_bytes"):
+            _, line, _ = explain(profile, path, quantity).splitlines()
+            factors, result = line.replace(",", "").strip(" =").split(" = ")
+            assert (
+                math.prod(map(int, factors.split(" × "))) == int(result) == measure(profile, quantity, path)
+            )
+    deepest = [line.split()[0] for line in explain(profile, "", "depth").splitlines()[1:-1]]
+    graph = profile.network.graph()
+    assert all(networkx.has_path(graph, a, b) for a, b in pairwise(deepest))

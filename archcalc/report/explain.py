@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archcalc.analyses.cost import FLOPS
+from archcalc.analyses.memory import accounted
 from archcalc.checks import measure
 from archcalc.layers.terms import OPERATIONS, Term, values_of
 from archcalc.network import Group
@@ -20,6 +21,14 @@ OF_A_LAYER = ("shape", "params", "buffers", "macs", "flops", "activations", "rec
 
 OF_A_PART = ("params", "macs")
 """The same of a block or a network."""
+
+LISTED = {
+    "activations_in_place": "the values of the input and the outputs of conv, pool and fc",
+    "activations_conv": "the values that convolutions put out",
+    "weighted_layers": "the layers with multiply-adds",
+    "depth": "the layers with multiply-adds on the longest path",
+}
+"""What quantities of a part count some of its layers for, in words."""
 
 SUMMED = ("params", "buffers", "weights", "macs", "flops", "activations", "count")
 
@@ -216,6 +225,10 @@ def _of_part(profile: Profile, group: Group | None, quantity: str) -> str:
         rows = [row for row in rows if row.name.startswith(group.name + "/")]
     if quantity in ("receptive_field", "effective_stride", "effective_padding"):
         return "\n".join(_fields(profile, name, rows))
+    if quantity in ("activation_bytes", "param_bytes"):
+        return "\n".join(_bytes(profile, name, group, quantity))
+    if quantity in LISTED:
+        return "\n".join(_listed(profile, name, group, quantity))
     if quantity and quantity not in SUMMED:
         value = measure(profile, quantity, group.name if group is not None else "")
         shown = axes(value) if isinstance(value, tuple) else grouped(value)
@@ -230,6 +243,55 @@ def _of_part(profile: Profile, group: Group | None, quantity: str) -> str:
                 rows = [*(Row(entry.name, [entry], entry.node) for entry in entries), *rows]
         lines += [*_parts(name, wanted, rows), ""]
     return "\n".join(lines[:-1])
+
+
+def _bytes(profile: Profile, name: str, group: Group | None, quantity: str) -> list[str]:
+    path = group.name if group is not None else ""
+    of, times = {"activation_bytes": ("activations", profile.batch), "param_bytes": ("params", 1)}[quantity]
+    count, total = measure(profile, of, path), measure(profile, quantity, path)
+    words, batch = (" × batch", f" × {times}") if of == "activations" else ("", "")
+    return [
+        f"{quantity} of {name} = {of} × bytes of a value{words}",
+        f"  = {grouped(count)} × {profile.bytes_per_value}{batch} = {grouped(total)}",
+        f"  = {byte_size(total)}",
+    ]
+
+
+def _listed(profile: Profile, name: str, group: Group | None, quantity: str) -> list[str]:
+    """The layers that a quantity counts, each with its part."""
+    layers = profile.within(group) if group is not None else profile.layers
+    parts: list[tuple[str, int]] = []
+    if quantity == "activations_in_place" and group is None:
+        inputs = profile.network.inputs.values()
+        parts += [(node.name, values_of(node.shape).value) for node in inputs]
+    if quantity == "depth":
+        parts += [(layer.name, 1) for layer in _longest_path(layers)]
+    for layer in layers:
+        in_place, conv = accounted(layer.node.layer.family)
+        if quantity == "weighted_layers" and layer.macs:
+            parts.append((layer.name, 1))
+        elif (quantity == "activations_in_place" and in_place) or (quantity == "activations_conv" and conv):
+            parts.append((layer.name, layer.activations))
+    return _summed(f"{quantity} of {name} = {LISTED[quantity]}", parts)
+
+
+def _longest_path(layers: Sequence[LayerProfile]) -> list[LayerProfile]:
+    """The layers with multiply-adds on the longest path; of several, one."""
+    paths: dict[int, tuple[int, LayerProfile | None, int]] = {}
+    best: tuple[int, int] = (0, -1)
+    for layer in layers:
+        depth, source = max(
+            ((paths[s.index][0], s.index) for s in layer.node.inputs if s.index in paths), default=(0, -1)
+        )
+        depth += bool(layer.macs)
+        paths[layer.node.index] = (depth, layer if layer.macs else None, source)
+        best = max(best, (depth, -layer.node.index))
+    found: list[LayerProfile] = []
+    at = -best[1] if best[0] else -1
+    while at in paths:
+        _, counted, at = paths[at]
+        found += [counted] if counted is not None else []
+    return found[::-1]
 
 
 def _fields(profile: Profile, name: str, rows: Sequence[Row]) -> list[str]:
@@ -275,10 +337,14 @@ def _composition(profile: Profile, name: str, layers: Sequence[LayerProfile], wh
 def _parts(name: str, quantity: str, rows: Sequence[Row]) -> list[str]:
     parts = [(row.name, int(getattr(row, quantity))) for row in rows]
     parts = [(part, value) for part, value in parts if value]
-    total = sum(value for _, value in parts)
-    lines = [f"{quantity} of {name} = the sum over its parts"]
     if not parts:
         return [f"{quantity} of {name} = 0"]
+    return _summed(f"{quantity} of {name} = the sum over its parts", parts)
+
+
+def _summed(title: str, parts: Sequence[tuple[str, int]]) -> list[str]:
+    total = sum(value for _, value in parts)
+    lines = [title]
     left = max(len("sum"), *(len(part) for part, _ in parts))
     right = len(grouped(total))
     lines += [f"  {part:<{left}}   {grouped(value):>{right}}" for part, value in parts]
