@@ -289,7 +289,7 @@ def main() -> int:
             "-" if fast_against is None else f"{fast_against:.2f}",
         )
     used = process_memory()
-    console = Console()
+    console = Console(width=max(Console().width, 90))  # no name is cut in a pipe
     console.print(table)
     console.print()
     console.print(fast_table)
