@@ -160,6 +160,8 @@ def main() -> int:
         row("chain of 100,000, written out", wall, None, "s")
         row("  its memory", memory, None, "MiB")
     console.print(table)
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        console.print("PYTHONDONTWRITEBYTECODE is set: what has not been compiled before is, at every start")
     return 1 if failed else 0
 
 
