@@ -30,6 +30,10 @@ MOST_CUTS = 4
 """Places along an axis at which receptive fields are cut, at most."""
 
 
+MOST_TAPS = 2_000_000
+"""Where the windows of a node have more taps along an axis, they are not followed."""
+
+
 class Verdict(Struct):
     """One figure of one network: what was predicted, what was measured, and where they first differ."""
 
@@ -87,10 +91,10 @@ def fields(
             spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan
             numbers = _clean_places(network, weights, {name: spoiled}, axis, watch)
             for node in network.nodes:
-                if node.index not in numbers or node.index in unmarked:
+                if node.index not in numbers or node.index not in sight or node.index in unmarked:
                     continue
                 problem = ""
-                if node.index in sight and not (node.index in blind and numbers[node.index].all()):
+                if not (node.index in blind and numbers[node.index].all()):
                     problem = _disagrees(node, sight[node.index], axis, j, before, numbers[node.index])
                 found[node.index] = found.get(node.index, True) and not problem
                 remark = remark or problem
@@ -162,6 +166,8 @@ def _through(node: Node, reads: list[Seen], axis: int) -> Seen | None:
     nothing = np.iinfo(np.int64)
     first, last = np.full(places, nothing.max), np.full(places, nothing.min)
     size = len(read.first)
+    if places * window.extent > MOST_TAPS:
+        return None
     for place in range(places):
         taps = [tap for tap in _taps(window, place) if 0 <= tap < size]
         if taps:
