@@ -9,13 +9,13 @@ import re
 import shlex
 from collections import Counter
 from fractions import Fraction
-from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_schemas import schema
 
 from archcalc import ArchError, __version__
 from archcalc.audit import papers
@@ -636,13 +636,12 @@ def test_a_stored_verdict_that_differs_is_status_1(run, tmp_path):
 
 
 def test_the_json_follows_its_schema(run):
-    schema = json.loads(files("archcalc.report").joinpath("schemas/audit.json").read_text())
     mine = json.loads(run("--claims mine.toml --format json").out)
-    jsonschema.validate(mine, schema)
+    jsonschema.validate(mine, schema("audit"))
     assert [claim["verdict"] for claim in mine["claims"]] == list(VERDICTS)
     for command in ("--format json", "--deck papers --format json"):
         document = json.loads(run(command).out)
-        jsonschema.validate(document, schema)
+        jsonschema.validate(document, schema("audit"))
         counted = Counter((claim["deck"], claim["verdict"]) for claim in document["claims"])
         listed = [deck for deck in document["summary"] if any(deck == name for name, _ in counted)]
         assert counted == Counter({(d, v): n for d in listed for v, n in document["summary"][d].items() if n})

@@ -11,13 +11,13 @@ import re
 import stat
 import subprocess
 import sys
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
 import networkx
 import pytest
+from json_schemas import schema
 
 from archcalc import __version__, analyze, load
 from archcalc.checks import measure
@@ -82,10 +82,9 @@ def test_golden(name, run, overwrite):
 
 
 def test_the_json_of_a_report_follows_its_schema(run):
-    schema = json.loads(files("archcalc.report").joinpath("schemas/report.json").read_text())
     for command in ("vgg16", "googlenet --heads", "resnet50 --depth 2", "lenet5_1998", "tiny.arch"):
         document = json.loads(run("report", *command.split(), "--format", "json").out)
-        jsonschema.validate(document, schema)
+        jsonschema.validate(document, schema("report"))
         for key in ("params", "buffers", "weights", "macs", "flops", "activations", "activation_bytes"):
             assert sum(layer[key] for layer in document["layers"]) == document["totals"][key]
 

@@ -6,7 +6,6 @@ import json
 import time
 from fractions import Fraction
 from functools import partial
-from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from json_schemas import schema
 
 from archcalc import analyze, load, loads
 from archcalc.comparison import Amounts, Figure, Subject, compare, open_subjects
@@ -629,14 +629,13 @@ def test_it_fits_and_no_number_is_cut_off(run, nets, width):
 
 
 def test_the_json_follows_its_schema(run):
-    schema = json.loads(files("archcalc.report").joinpath("schemas/compare.json").read_text())
     for command in (
         "vgg16 mobilenet_v1", "vgg16 vgg16", "alexnet googlenet vgg16 resnet50", "googlenet resnet50 --heads",
         "resnet50 se_resnet50 --batch 3", "vgg16 vgg16_bn",
         "resnet50 resnet50_v1_5 --convention paper-conv",
     ):  # fmt: skip
         document = json.loads(run(*command.split(), "--format", "json").out)
-        jsonschema.validate(document, schema)
+        jsonschema.validate(document, schema("compare"))
         totals = {total["quantity"]: total for total in document["totals"]}
         if document["account"] is not None:
             for name in document["account"][0]["difference"] if document["account"] else ():

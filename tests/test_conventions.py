@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from json_schemas import schema
 
 from archcalc import load, loads
 from archcalc.catalog import shipped_files
@@ -221,9 +221,8 @@ def test_an_input_that_counts_is_part_of_what_is_explained(run):
 
 
 def test_report_json(run):
-    schema = json.loads(files("archcalc.report").joinpath("schemas/report.json").read_text())
     document = json.loads(run("report", "resnet50_v1_5", "--convention", "fvcore", "--format", "json")[1])
-    jsonschema.validate(document, schema)
+    jsonschema.validate(document, schema("report"))
     # Facebook's fvcore on torchvision's resnet50, and timm's tables
     assert document["convention"] == "fvcore"
     assert (document["totals"]["count"], document["totals"]["unit"]) == (4_111_512_576, "MACs")

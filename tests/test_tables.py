@@ -7,13 +7,13 @@ import io
 import json
 import re
 from collections import Counter
-from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from json_schemas import schema
 
 from archcalc import ArchError, __version__
 from archcalc.audit.claims import VERDICTS, read_decks
@@ -252,10 +252,9 @@ def test_csv_has_printed_computed_and_verdict(every):
 
 
 def test_json_keeps_to_its_schema(run, every):
-    schema = json.loads(files("archcalc.report").joinpath("schemas/tables.json").read_text())
     document = json.loads(to_json(list(every.values())))
-    jsonschema.validate(document, schema)
-    jsonschema.validate(json.loads(run("tables", "--format", "json")[1]), schema)
+    jsonschema.validate(document, schema("tables"))
+    jsonschema.validate(json.loads(run("tables", "--format", "json")[1]), schema("tables"))
     assert document["archcalc"] == __version__
     (table,) = [table for table in document["tables"] if table["number"] == "T12.6"]
     row = table["parts"][0]["rows"][1]

@@ -106,17 +106,17 @@ def _refuse_too_large(network: Network, batch: int, dtype: str, heads: bool) -> 
     size = np.dtype(dtype).itemsize
     widest = max(_values(node.shape) + sum(_values(s.shape) for s in node.inputs) for node in network.nodes)
     needed = totals.param_bytes + totals.buffers * size + widest * size * batch
-    most = _memory()
+    most = min(MAX_BYTES, _memory())
     if needed > most:
         raise error(
             f"a run of `{network.name}` with a batch of {batch:,} needs at least {byte_size(needed)}, "
-            f"and there are {byte_size(most)}",
+            f"over the limit of {byte_size(most)}",
             help="use a smaller batch or a smaller input",
         )
 
 
 def _memory() -> int:
-    """Bytes of memory that can be had here; where the system does not say, a few gigabytes."""
+    """Bytes of memory that can be had here, as far as the system says."""
     with suppress(OSError, ValueError, IndexError):  # Linux
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

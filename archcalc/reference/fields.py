@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from msgspec import Struct
 
-from archcalc.analyses.receptive_field import Field
+from archcalc.analyses.receptive_field import Field, Misalignment
 from archcalc.layers.terms import Reach
 from archcalc.network import Network, Node
 from archcalc.profile import Profile
@@ -28,7 +28,6 @@ CHEAP = 200_000_000
 
 MOST_CUTS = 4
 """Places along an axis at which receptive fields are cut, at most."""
-
 
 MOST_TAPS = 2_000_000
 """Where the windows of a node have more taps along an axis, they are not followed."""
@@ -68,7 +67,9 @@ def fields(
     if len(source.shape) < 2:
         return Verdict("fields", 0, 0, True, "no spatial axes")
     clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
-    unaligned = _behind(network, {found.node.index for found in profile.misalignments})
+    # where branches drift apart, the hull that is reported is that of the first place
+    drifting = {found.node.index for found in profile.misalignments if _drifts(profile, found)}
+    left_out = unmarked | _behind(network, drifting)
     found: dict[int, bool] = {}
     remark = ""
     cheap = max(1, min(MOST_CUTS, CHEAP // max(1, profile.totals.macs)))
@@ -78,7 +79,7 @@ def fields(
     for axis, sight in enumerate(sights):
         n = source.shape[axis + 1]
         for node in network.nodes:
-            if node.index in sight and node.index not in unmarked | unaligned:
+            if node.index in sight and node.index not in left_out:
                 problem = _strays(node, profile.entries[node.index].field, axis, n, sight[node.index])
                 found[node.index] = found.get(node.index, True) and not problem
                 remark = remark or problem
@@ -227,6 +228,11 @@ def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
             sees = f"place {place} sees {first} to {last}, and its field is {start} to {end}"
             return f"{node.name}, axis {axis}: {sees}"
     return ""
+
+
+def _drifts(profile: Profile, found: Misalignment) -> bool:
+    first, other = (profile.entries[branch.index].field.stride for branch in found.branches)
+    return first != other
 
 
 def _behind(network: Network, nodes: set[int]) -> set[int]:
