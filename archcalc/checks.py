@@ -98,20 +98,27 @@ def check(profile: Profile) -> list[Check]:
 
 
 class Evaluator:
-    """Evaluates expectations on one network, with its training heads for those that ask for them."""
+    """Evaluates expectations on one network, with its training heads for those that ask for them.
+
+    An expectation says itself whether it includes the heads; whether the profile does is its reader's choice.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.with_heads = profile if profile.heads else None
+        self.profiles = {profile.heads: profile}
 
     def source(self, training: bool) -> Profile:
-        """The figures that an expectation speaks of."""
-        if not training:
-            return self.profile
-        if self.with_heads is None:
-            convention = self.profile.convention_name
-            self.with_heads = analyze(self.profile.network, heads=True, convention=convention)
-        return self.with_heads
+        """The figures that an expectation refers to."""
+        if training not in self.profiles:
+            profile = self.profile
+            self.profiles[training] = analyze(
+                profile.network,
+                batch=profile.batch,
+                dtype=profile.dtype,
+                heads=training,
+                convention=profile.convention_name,
+            )
+        return self.profiles[training]
 
     def __call__(self, expect: Expect) -> Check:
         """Evaluate one; raises `ArchError`, pointing at its path, if that names nothing."""

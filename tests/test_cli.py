@@ -140,6 +140,12 @@ def test_csv_columns_are_plain_integers(run):
     assert [row["layer"] for row in rows][:3] == ["stage1/conv1", "stage1/relu1", "stage1/conv2"]
 
 
+def test_heads_change_no_expectation(run):
+    """An expectation says itself whether it includes training heads: 71 of 71 hold either way."""
+    for more in ([], ["--heads"]):
+        assert "expectations: 71 of 71 hold" in run("report", "googlenet", *more).out
+
+
 def test_heads_are_counted_only_when_asked(run):
     totals = [
         json.loads(run("report", "googlenet", "--format", "json", *more).out)["totals"]["params"]

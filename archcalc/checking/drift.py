@@ -13,7 +13,7 @@ from archcalc.checking.tolerance import Tolerance
 from archcalc.checks import format_value
 from archcalc.network import Network
 from archcalc.progress import Progress
-from archcalc.source import ArchError, error
+from archcalc.source import ArchError
 
 
 def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress: Progress) -> Outcome:
@@ -58,10 +58,8 @@ class _Moves:
         self.tolerances = tolerances
 
     def of_totals(self, now: NetFigures) -> Iterator[Finding]:
-        for name, value in now.totals.items():
-            was = self.before.totals.get(name)
-            if was is None:
-                raise error(f"the lock of `{now.name}` lacks `{name}`", help=lock.REWRITE)
+        for name, was in self.before.totals.items():
+            value = now.totals[name]
             if was != value:
                 yield self.move(name, "", was, value)
 

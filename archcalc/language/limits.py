@@ -9,7 +9,7 @@ MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_FILES = 100
 """Files that one spec may import, all told."""
 
-MAX_TOKENS = 1_200_000
+MAX_TOKENS = 800_000
 """Words, numbers and symbols of one file."""
 
 MAX_DEFINITIONS = 10_000
