@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from archcalc.builder import NetworkBuilder as NetworkBuilder
     from archcalc.catalog import load as load
     from archcalc.catalog import loads as loads
+    from archcalc.diagnostics import ArchError as ArchError
     from archcalc.layers.arguments import LayerError as LayerError
     from archcalc.network import Network as Network
     from archcalc.network import Node as Node
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from archcalc.profile import Profile as Profile
     from archcalc.profile import Totals as Totals
     from archcalc.profile import analyze as analyze
-    from archcalc.source import ArchError as ArchError
 
 _HOMES = {
-    "ArchError": "archcalc.source",
+    "ArchError": "archcalc.diagnostics",
     "LayerError": "archcalc.layers.arguments",
     "LayerProfile": "archcalc.profile",
     "Network": "archcalc.network",

@@ -13,14 +13,14 @@ from typing import Any
 
 from msgspec import Struct
 
+from archcalc.diagnostics import error, near_miss
 from archcalc.language.elaborate import elaborate
 from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
 from archcalc.language.loader import Module, load_file, load_text
 from archcalc.language.syntax import Net, Variant
 from archcalc.network import Network
-from archcalc.output import write
-from archcalc.source import error, near_miss
+from archcalc.render.output import write
 
 _NET = re.compile(r"^net[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 _IMPORT = re.compile(r'^from[ \t]+"([^"]+)"', re.MULTILINE)
@@ -239,7 +239,7 @@ def loads(
     >>> loads("net tiny { input(3x8x8) conv(4, 3) }")["conv1"].shape
     Traceback (most recent call last):
         ...
-    archcalc.source.ArchError: error: expected the end of the line, found `conv`
+    archcalc.diagnostics.ArchError: error: expected the end of the line, found `conv`
     ...
     """
     return elaborate(_choose(load_text(text), "<text>", net), _exact(overrides), inputs)

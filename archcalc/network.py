@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from archcalc.diagnostics import CallSite, Source, Span, error, near_miss
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts
 from archcalc.shape import Shape
-from archcalc.source import CallSite, Source, Span, error, near_miss
 
 if TYPE_CHECKING:
     import networkx

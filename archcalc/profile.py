@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from archcalc.analyses.cost import count_flops, count_macs
-from archcalc.analyses.memory import DTYPES, accounted, count_activations
-from archcalc.analyses.params import count_parameters
-from archcalc.analyses.receptive_field import Field, Misalignment, input_field, merged, through
+from archcalc.diagnostics import error, near_miss
 from archcalc.layers.base import FAMILIES
 from archcalc.layers.terms import Facts
 from archcalc.network import Group, Network, Node
+from archcalc.quantities.activations import DTYPES, accounted, count_activations
+from archcalc.quantities.operations import count_flops, count_macs
+from archcalc.quantities.parameters import count_parameters
+from archcalc.quantities.receptive_field import Field, Misalignment, input_field, merged, through
 from archcalc.shape import Shape
-from archcalc.source import error, near_miss
 
 if TYPE_CHECKING:
     from archcalc.conventions import Convention, Counter

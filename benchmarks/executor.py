@@ -35,11 +35,11 @@ from rich.console import Console
 from rich.table import Table
 
 import archcalc
+from archcalc.executor.execute import execute
+from archcalc.executor.fast import fast_path
+from archcalc.executor.memory import Memory
+from archcalc.executor.weights import Weights, random_weights
 from archcalc.network import Network
-from archcalc.reference.execute import execute
-from archcalc.reference.fast import fast_path
-from archcalc.reference.memory import Memory
-from archcalc.reference.weights import Weights, random_weights
 
 SHARES = {"vgg16": 75, "resnet50": 65, "mobilenet_v1": 40, "alexnet": 42}
 """Least per cent of the speed of `a @ b`."""
@@ -223,7 +223,7 @@ def process_memory() -> float:
     """MiB of a whole process that runs VGG-16, beyond its parameters."""
     code = (  # ru_maxrss would be inherited from this process, VmHWM is the new one's own
         "import re, archcalc\n"
-        "from archcalc.reference.execute import execute\n"
+        "from archcalc.executor.execute import execute\n"
         "run = execute(archcalc.load('vgg16'))\n"
         "peak = int(re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]) * 1024\n"
         "print((peak - run.weight_bytes) / 2**20)"

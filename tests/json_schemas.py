@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-SCHEMAS = {Path(str(file)).stem: file for file in files("archcalc.report").joinpath("schemas").iterdir()}
+SCHEMAS = {Path(str(file)).stem: file for file in files("archcalc").joinpath("schemas").iterdir()}
 
 
 def open_schema(name: str) -> Any:

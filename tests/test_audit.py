@@ -27,9 +27,9 @@ from archcalc.audit.run import audit
 from archcalc.audit.statement import state
 from archcalc.audit.toml import Text
 from archcalc.catalog import specs_folder
+from archcalc.diagnostics import Source, Span
 from archcalc.quantities import QUANTITIES
-from archcalc.report.numbers import decimal
-from archcalc.source import Source, Span
+from archcalc.render.numbers import decimal
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -658,7 +658,7 @@ def test_the_csv_has_a_row_for_each_claim(run, tmp_path):
 
 
 def test_colour_is_for_terminals(run, monkeypatch):
-    monkeypatch.setattr("archcalc.output.colour", lambda: True)
+    monkeypatch.setattr("archcalc.render.output.colour", lambda: True)
     plain = re.sub(r"\x1b\[[\d;]*m", "", run("--claims mine.toml").out)
     assert plain.count("discrepant") == 2
     assert "\x1b" in run("--claims mine.toml").out

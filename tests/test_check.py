@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from archcalc import ArchError, analyze, load, loads
 from archcalc.checking.budget import parse_budget
-from archcalc.checks import Evaluator
-from archcalc.report.check import off_by
-from archcalc.report.check_ci import _escaped
+from archcalc.checking.ci import _escaped
+from archcalc.checking.evaluate import Evaluator
+from archcalc.checking.view import off_by
 
 GOLDEN = Path(__file__).parent / "golden"
 

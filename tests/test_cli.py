@@ -20,7 +20,7 @@ import pytest
 from json_schemas import schema
 
 from archcalc import __version__, analyze, load
-from archcalc.checks import measure
+from archcalc.checking.evaluate import measure
 from archcalc.cli import app
 from archcalc.report.explain import explain
 

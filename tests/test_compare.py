@@ -20,8 +20,8 @@ from archcalc.comparison import Amounts, Figure, Subject, compare, open_subjects
 from archcalc.comparison.account import MAX_LINES
 from archcalc.comparison.matching import match
 from archcalc.comparison.parts import AMOUNTS, by_kind, by_stage
+from archcalc.comparison.words import NOUNS, phrase, sign, times
 from archcalc.profile import Totals
-from archcalc.report.compare_words import NOUNS, phrase, sign, times
 
 GOLDEN = Path(__file__).parent / "golden"
 

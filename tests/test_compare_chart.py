@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from archcalc.comparison import compare, open_subjects
-from archcalc.report.compare_chart import to_svg
-from archcalc.report.compare_tables import CompareView
-from archcalc.source import ArchError
+from archcalc.comparison.chart import to_svg
+from archcalc.comparison.tables import CompareView
+from archcalc.diagnostics import ArchError
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from archcalc import load, loads
 from archcalc.catalog import shipped_files
 from archcalc.conventions import UNITS, Convention, conventions, find
 from archcalc.conventions.measures import BIAS, INPUTS, MACS, NOTHING, OUTPUTS, each
+from archcalc.diagnostics import ArchError
 from archcalc.layers.base import KINDS
 from archcalc.profile import analyze
-from archcalc.source import ArchError
 
 NAMES = sorted(conventions())
 DOCS = Path(__file__).parent.parent / "docs" / "conventions.md"

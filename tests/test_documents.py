@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from archcalc.report.documents import escaped, markdown_table
+from archcalc.render.documents import escaped, markdown_table
 
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from samples import make
 
 import archcalc
+from archcalc.executor import winograd
+from archcalc.executor.conv import conv
+from archcalc.executor.execute import Step, execute, run
+from archcalc.executor.fast import fast_path, tile_size
+from archcalc.executor.kernel import Call, pads
+from archcalc.executor.weights import Weights, random_weights
 from archcalc.network import Network
-from archcalc.reference import winograd
-from archcalc.reference.conv import conv
-from archcalc.reference.execute import Step, execute, run
-from archcalc.reference.fast import fast_path, tile_size
-from archcalc.reference.kernel import Call, pads
-from archcalc.reference.weights import Weights, random_weights
 
 Array = np.ndarray
 

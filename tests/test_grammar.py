@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from archcalc.catalog import missing_values, specs_folder
-from archcalc.checks import check
+from archcalc.checking.evaluate import check
+from archcalc.diagnostics import ArchError, Source
 from archcalc.language import limits
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_text
@@ -31,7 +32,6 @@ from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
 from archcalc.layers import KINDS
 from archcalc.layers.arguments import format_argument
 from archcalc.profile import analyze
-from archcalc.source import ArchError, Source
 
 PAGE = Path(__file__).parent.parent / "docs" / "language.md"
 SPECS = sorted(specs_folder().glob("*.arch"))

@@ -22,10 +22,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from archcalc.catalog import loads, missing_values, specs_folder
+from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_TOKENS
 from archcalc.language.loader import load_file, load_text
-from archcalc.source import ArchError, Diagnostic
 
 SECONDS = 2
 BYTES = 500 * 10**6
@@ -36,7 +36,7 @@ from pathlib import Path
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_file
 from archcalc.catalog import missing_values
-from archcalc.source import ArchError
+from archcalc.diagnostics import ArchError
 
 try:
     module = load_file(Path(sys.argv[1]), "hostile.arch")

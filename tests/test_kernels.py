@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from samples import MAP, SAMPLES, Sample, make
 from test_layers import one_or_each, shape_of, sliding
 
+from archcalc.executor import conv as conv_kernels
+from archcalc.executor.kernel import KERNELS, Call
 from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.base import facts
 from archcalc.layers.pool import Pooled
-from archcalc.reference import conv as conv_kernels
-from archcalc.reference.kernel import KERNELS, Call
 
 Array = np.ndarray
 Shape = tuple[int, ...]
@@ -423,7 +423,7 @@ def test_padding_never_wins_a_maximum() -> None:
 
 
 def test_erf_in_single_precision() -> None:
-    from archcalc.reference.activation import erf
+    from archcalc.executor.activation import erf
 
     x = np.linspace(-5, 5, 20_001)
     exact = np.array([math.erf(v) for v in x])
@@ -483,7 +483,7 @@ def test_chance_without_a_source_is_seeded() -> None:
 
 
 def test_a_kind_without_a_kernel_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from archcalc.reference.kernel import check_complete, kernel
+    from archcalc.executor.kernel import check_complete, kernel
 
     monkeypatch.delitem(KERNELS, KINDS["lrn"])
     with pytest.raises(TypeError, match="layer kinds without a kernel: lrn"):

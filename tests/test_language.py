@@ -7,13 +7,13 @@ from fractions import Fraction
 import pytest
 
 from archcalc.catalog import loads, missing_values
-from archcalc.checks import check, evaluate, holds, measure
+from archcalc.checking.evaluate import check, evaluate, holds, measure
+from archcalc.diagnostics import ArchError, Source
 from archcalc.language.evaluate import constant
 from archcalc.language.loader import load_file, load_text
 from archcalc.language.parser import parse_expectation
 from archcalc.network import Network
 from archcalc.profile import analyze
-from archcalc.source import ArchError, Source
 
 
 def network(body: str, above: str = "", **overrides: object) -> Network:

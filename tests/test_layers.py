@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from samples import SAMPLES, Sample
 
 from archcalc import NetworkBuilder, load
-from archcalc.analyses.cost import count_flops, count_macs
-from archcalc.analyses.memory import count_activations
-from archcalc.analyses.params import count_parameters
 from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.base import facts, layer
 from archcalc.layers.pool import Pooled
 from archcalc.layers.terms import OPERATIONS, Facts, Reach
+from archcalc.quantities.activations import count_activations
+from archcalc.quantities.operations import count_flops, count_macs
+from archcalc.quantities.parameters import count_parameters
 
 Shape = tuple[int, ...]
 

@@ -333,7 +333,7 @@ def test_two_writers_and_a_reader_do_not_corrupt_each_other(run, folder):
     run("lock", "nets/small.arch")
     loop = (
         "from pathlib import Path; from archcalc.checking.lock import lock_networks; "
-        "from archcalc.output import write\n"
+        "from archcalc.render.output import write\n"
         "path = Path('archcalc.lock')\n"
         "for _ in range(150): write(lock_networks({!r}, path, lambda items, title: items), path)"
     )
@@ -357,7 +357,7 @@ def test_two_summaries_do_not_mix(folder):
         SMALL.replace("classes)\n}", "classes)\n  expect params < 5\n}")
     )
     loop = (
-        "from pathlib import Path; from archcalc.output import append\n"
+        "from pathlib import Path; from archcalc.render.output import append\n"
         "for n in range(300): append(f'{}{{n}}' * 40 + chr(10), Path('summary.md'))"
     )
     writers = [subprocess.Popen([sys.executable, "-c", loop.format(who)], cwd=folder) for who in "ab"]

@@ -11,12 +11,12 @@ import pytest
 from samples import make
 
 import archcalc
+from archcalc.executor.execute import run
+from archcalc.executor.kernel import KERNELS, Call
+from archcalc.executor.weights import Weights, random_weights
 from archcalc.layers import Layer
 from archcalc.layers.base import facts
 from archcalc.network import Network
-from archcalc.reference.execute import run
-from archcalc.reference.kernel import KERNELS, Call
-from archcalc.reference.weights import Weights, random_weights
 
 Array = np.ndarray
 Shape = tuple[int, ...]

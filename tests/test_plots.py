@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import archcalc.plots as package
 from archcalc.catalog import shipped_files
+from archcalc.diagnostics import ArchError
 from archcalc.plots import MODULES, Plot, find, is_current, plots
 from archcalc.plots.cited import cited
-from archcalc.plots.labels import Label, overlap, place
-from archcalc.plots.style import svg
-from archcalc.source import ArchError
+from archcalc.render.chart_labels import Label, overlap, place
+from archcalc.render.charts import svg
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -253,7 +253,7 @@ def test_a_picture_that_was_cut_or_edited_is_not_current():
 
 def test_what_another_matplotlib_draws_is_current_as_well(monkeypatch):
     plot = find("kinds")
-    monkeypatch.setattr("archcalc.plots.style.svg", lambda draw, title: '<?xml version="1.0"?>\n<svg/>\n')
+    monkeypatch.setattr("archcalc.render.charts.svg", lambda draw, title: '<?xml version="1.0"?>\n<svg/>\n')
     other = plot.svg()
     monkeypatch.undo()
     assert other != plot.svg()

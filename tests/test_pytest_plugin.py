@@ -41,7 +41,7 @@ def run(pytester, *args):
 
 def test_the_plugin_is_installed_as_one():
     (point,) = entry_points(group="pytest11", name="archcalc")
-    assert point.value == "archcalc.pytest_plugin"
+    assert point.value == "archcalc.checking.pytest_plugin"
 
 
 def test_each_expectation_is_a_test(pytester):
@@ -164,10 +164,10 @@ def test_the_fixture(pytester):
 def test_nothing_is_loaded_before_it_is_needed():
     code = (
         "import sys, pytest; known = set(sys.modules)\n"
-        "import archcalc.pytest_plugin; print(*sorted(set(sys.modules) - known))"
+        "import archcalc.checking.pytest_plugin; print(*sorted(set(sys.modules) - known))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["archcalc", "archcalc.pytest_plugin"]
+    assert done.stdout.split() == ["archcalc", "archcalc.checking", "archcalc.checking.pytest_plugin"]
 
 
 def test_a_run_without_specs_loads_nothing_heavy(pytester):
@@ -179,8 +179,8 @@ def test_a_run_without_specs_loads_nothing_heavy(pytester):
         def test_modules():
             loaded = {name.partition(".")[0] for name in sys.modules}
             assert not loaded & {"msgspec", "networkx", "numpy", "rich", "typer"}
-            assert "archcalc.pytest_plugin" in sys.modules
-            assert "archcalc.source" not in sys.modules
+            assert "archcalc.checking.pytest_plugin" in sys.modules
+            assert "archcalc.diagnostics" not in sys.modules
         """
     )
     run(pytester, "-p", "no:hypothesispytest").assert_outcomes(passed=1)

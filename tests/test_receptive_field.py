@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from archcalc import NetworkBuilder, load
-from archcalc.analyses.receptive_field import Field
 from archcalc.layers import KINDS
 from archcalc.network import Node
 from archcalc.profile import Profile, analyze
+from archcalc.quantities.receptive_field import Field
 
 
 class Cell(NamedTuple):

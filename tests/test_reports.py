@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import archcalc.reports
+import archcalc.pages
 from archcalc.audit.run import audit
 from archcalc.catalog import shipped
+from archcalc.diagnostics import ArchError
+from archcalc.pages.folder import MARK, stale, write
+from archcalc.pages.papers_page import by_paper
 from archcalc.plots import Plot, find
-from archcalc.reports.folder import MARK, stale, write
-from archcalc.reports.papers_page import by_paper
-from archcalc.source import ArchError
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
@@ -32,7 +32,7 @@ def calm(items, title):
 
 @pytest.fixture(scope="module")
 def files():
-    return archcalc.reports.contents()
+    return archcalc.pages.contents()
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_the_overview_has_every_network_with_its_totals(pages):
 
 def test_texts_are_the_same_in_another_process(files):
     code = (
-        "import hashlib, archcalc.reports; files = archcalc.reports.contents()\n"
+        "import hashlib, archcalc.pages; files = archcalc.pages.contents()\n"
         "texts = '\\0'.join(f'{p}{t}' for p, t in files.items() if isinstance(t, str))\n"
         "print(hashlib.sha256(texts.encode()).hexdigest())"
     )
@@ -238,7 +238,7 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch):
     folder = tmp_path / "reports"
     write(folder, SMALL, calm)
     before = tree(tmp_path)
-    from archcalc.reports import folder as module
+    from archcalc.pages import folder as module
 
     put = module._put
     written = []
@@ -309,7 +309,7 @@ def test_a_current_picture_stays_as_it_is_and_needs_no_matplotlib(tmp_path, monk
 
 @pytest.fixture
 def run(run, monkeypatch):
-    monkeypatch.setattr(archcalc.reports, "contents", lambda progress: SMALL)
+    monkeypatch.setattr(archcalc.pages, "contents", lambda progress: SMALL)
     return partial(run, "reports")
 
 

@@ -17,12 +17,12 @@ import pytest
 
 import archcalc
 from archcalc.catalog import find
+from archcalc.diagnostics import ArchError
+from archcalc.executor import memory
+from archcalc.executor.execute import Step, execute, run
+from archcalc.executor.memory import Memory
+from archcalc.executor.weights import load_weights, owners, random_weights
 from archcalc.network import Network
-from archcalc.reference import memory
-from archcalc.reference.execute import Step, execute, run
-from archcalc.reference.memory import Memory
-from archcalc.reference.weights import load_weights, owners, random_weights
-from archcalc.source import ArchError
 
 SPEC = """\
 net tiny(c=4, image=3x9x10) {
@@ -794,7 +794,7 @@ def test_wrong_weight_files(cli: Any) -> None:
 
 def test_too_large_a_batch(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused before anything is allocated, with the figure."""
-    import archcalc.reference.command as command
+    import archcalc.executor.command as command
 
     monkeypatch.setattr(command, "execute", lambda *args, **named: pytest.fail("it ran"))
     result = cli("nets.arch:large", "--batch", "1000", "-o", "out.npz")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archcalc.catalog import find, shipped
-from archcalc.checks import check
+from archcalc.checking.evaluate import check
 from archcalc.language.elaborate import elaborate
 from archcalc.profile import analyze
 

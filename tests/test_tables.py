@@ -18,13 +18,13 @@ from json_schemas import schema
 from archcalc import ArchError, __version__
 from archcalc.audit.claims import VERDICTS, read_decks
 from archcalc.audit.claims import shipped_files as claim_files
-from archcalc.report.tables import render
-from archcalc.report.tables_documents import to_csv, to_json, to_markdown
-from archcalc.report.tables_grid import GAP, Block, lay_out
-from archcalc.report.tables_words import SIGNS, sized
+from archcalc.audit.tables.documents import to_csv, to_json, to_markdown
+from archcalc.audit.tables.layout import FIGURE, HEAD, PART, layouts, read_layouts
+from archcalc.audit.tables.table import all_tables, evaluate, tables
+from archcalc.audit.tables.view import render
+from archcalc.audit.tables.words import SIGNS, sized
+from archcalc.render.grid import GAP, Block, lay_out
 from archcalc.report.torchsummary import lines
-from archcalc.tables.layout import FIGURE, HEAD, PART, layouts, read_layouts
-from archcalc.tables.table import all_tables, evaluate, tables
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"

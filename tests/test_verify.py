@@ -14,16 +14,16 @@ from msgspec import structs
 from msgspec.structs import astuple
 
 import archcalc
-from archcalc.analyses.lifetimes import peak_activations
-from archcalc.analyses.receptive_field import Field
+from archcalc.executor.execute import execute
+from archcalc.executor.kernel import KERNELS, Call
 from archcalc.layers import KINDS
 from archcalc.layers.base import facts
 from archcalc.layers.terms import term
-from archcalc.reference.counting import COUNTED, count_multiplications
-from archcalc.reference.execute import execute
-from archcalc.reference.kernel import KERNELS, Call
-from archcalc.reference.verify import Proof, Verdict, verify
+from archcalc.quantities.peak import peak_activations
+from archcalc.quantities.receptive_field import Field
 from archcalc.shape import Window
+from archcalc.verify.counting import COUNTED, count_multiplications
+from archcalc.verify.prove import Proof, Verdict, verify
 
 
 def net(body: str) -> archcalc.Network:
@@ -402,7 +402,7 @@ def test_cli_one_network_in_full(cli: Any, width: int) -> None:
 
 
 def test_cli_says_where_figures_differ(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import archcalc.reference.verify as module
+    import archcalc.verify.prove as module
 
     monkeypatch.setattr(module, "peak_activations", lambda network: 41)
     status, out, _ = cli("nets.arch:two", width=80)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import archcalc
-from archcalc.analyses.cost import count_macs
-from archcalc.reference.execute import run
+from archcalc.executor.execute import run
+from archcalc.quantities.operations import count_macs
 
 Array = np.ndarray
 
@@ -33,7 +33,7 @@ def through(body: str, image: Array, *weights: Array, keep: Any = ()) -> dict[st
 
 def seen_from(body: str, shape: tuple[int, int], place: tuple[int, int], node: str = "output") -> Array:
     """Which values of the input one output sees: those that spoil it when they are no number."""
-    from archcalc.reference.execute import execute
+    from archcalc.executor.execute import execute
 
     network = archcalc.loads(f"net example {{ input(1x{shape[0]}x{shape[1]})\n {body}\n}}")
     seen = np.zeros(shape, bool)

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from archcalc.audit.toml import Table, Text, read
 from archcalc.catalog import specs_folder
-from archcalc.source import ArchError, Diagnostic, Note, Source, Span, near_miss
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span, near_miss
 
 VERDICTS = {
     "exact": "the printed figure is the value",

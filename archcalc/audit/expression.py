@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from archcalc.audit.networks import Networks
 from archcalc.catalog import shipped_files
-from archcalc.checks import compare
+from archcalc.checking.evaluate import compare
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Span, near_miss
 from archcalc.language.evaluate import Env, Evaluator, Failed
 from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Ref
 from archcalc.language.values import BUILTINS, is_number, type_name
 from archcalc.network import Network
 from archcalc.profile import LayerProfile, Profile
-from archcalc.source import ArchError, Diagnostic, Note, Span, near_miss
 
 
 class Asked(Struct, frozen=True, eq=False):

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from archcalc.audit.claims import HOLDS
 from archcalc.audit.statement import Outcome
-from archcalc.source import Span
+from archcalc.diagnostics import Span
 
 
 class Finding(Struct, frozen=True, eq=False):

@@ -7,14 +7,14 @@ from typing import Any
 
 import archcalc.layers  # noqa: F401 - registers every kind
 from archcalc.audit.expression import Asked, FigureEvaluator, Function
-from archcalc.checks import argument, measure, select
+from archcalc.checking.evaluate import argument, measure, select
+from archcalc.diagnostics import ArchError, near_miss
 from archcalc.language.syntax import Expr, Ref
 from archcalc.language.values import type_name
 from archcalc.layers.base import FAMILIES, KINDS
 from archcalc.network import is_pattern
 from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES
-from archcalc.source import ArchError, near_miss
 
 Given = dict[str, Expr]
 

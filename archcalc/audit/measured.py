@@ -7,7 +7,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.audit.claims import MEASURED, read_decks, shipped_files
-from archcalc.source import error, near_miss
+from archcalc.diagnostics import error, near_miss
 
 
 class Measurement(Struct, frozen=True):

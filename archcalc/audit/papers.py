@@ -10,7 +10,7 @@ from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.statement import Outcome
 from archcalc.catalog import Spec, shipped
-from archcalc.checks import Check, Evaluator, check
+from archcalc.checking.evaluate import Check, Evaluator, check
 from archcalc.language.syntax import Expect, Variant
 
 PAPERS, PROGRAMS = DECKS = ("papers", "programs")

@@ -7,8 +7,8 @@ from msgspec import Struct
 from archcalc.audit.finding import Finding
 from archcalc.audit.statement import Outcome
 from archcalc.catalog import shipped_files
+from archcalc.diagnostics import ArchError
 from archcalc.reconcile import Answer, reconcile
-from archcalc.source import ArchError
 
 COUNTED = {
     "params": "params",

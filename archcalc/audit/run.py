@@ -12,8 +12,8 @@ from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
 from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.verdict import judge
-from archcalc.progress import Progress, unseen
-from archcalc.source import ArchError, Diagnostic, error, near_miss
+from archcalc.diagnostics import ArchError, Diagnostic, error, near_miss
+from archcalc.render.progress import Progress, unseen
 
 
 class Audit(Struct, frozen=True, eq=False):

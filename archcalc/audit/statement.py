@@ -11,10 +11,10 @@ from archcalc.audit.expression import Asked, FigureEvaluator
 from archcalc.audit.functions import FUNCTIONS, SIZES
 from archcalc.audit.networks import Networks
 from archcalc.audit.toml import Text
-from archcalc.checks import Number
+from archcalc.checking.evaluate import Number
+from archcalc.diagnostics import ArchError, Source
 from archcalc.language.parser import parse_expression, parse_statement
 from archcalc.language.syntax import Expr, Figure, ListExpr, Literal, Ref
-from archcalc.source import ArchError, Source
 
 Found = TypeVar("Found")
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span, error
 from archcalc.language.loader import read_source
-from archcalc.source import ArchError, Diagnostic, Note, Source, Span, error
 
 _HEADER = re.compile(r"""^[ \t]*\[[ \t]*("[^"\n]+"|'[^'\n]+'|[\w-]+)[ \t]*\]""", re.MULTILINE)
 _KEY = re.compile(r"""^[ \t]*("[^"\n]+"|'[^'\n]+'|[\w-]+)[ \t]*=""", re.MULTILINE)

@@ -10,7 +10,7 @@ from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.statement import Outcome, answer, known, state
 from archcalc.audit.toml import Text
-from archcalc.source import ArchError, Diagnostic
+from archcalc.diagnostics import ArchError, Diagnostic
 
 
 def judge(claim: Claim, networks: Networks) -> Finding:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from archcalc.builder import NetworkBuilder
+from archcalc.diagnostics import error
+from archcalc.executor.execute import run
+from archcalc.executor.kernel import Array
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv
 from archcalc.layers.pool import MaxPool
-from archcalc.reference.execute import run
-from archcalc.reference.kernel import Array
-from archcalc.source import error
 
 LARGEST = 2**53
 """Up to here, whole numbers are exact in double precision."""

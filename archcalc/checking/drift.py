@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from archcalc.checking import lock
+from archcalc.checking.evaluate import format_value
 from archcalc.checking.find import Finder, Subject
 from archcalc.checking.lock import FIGURES, NetFigures
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.checking.tolerance import Tolerance
-from archcalc.checks import format_value
+from archcalc.diagnostics import ArchError
 from archcalc.network import Network
-from archcalc.progress import Progress
-from archcalc.source import ArchError
+from archcalc.render.progress import Progress
 
 
 def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress: Progress) -> Outcome:

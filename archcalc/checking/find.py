@@ -9,11 +9,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from archcalc.catalog import find, missing_values, shipped_files, split_overrides
+from archcalc.diagnostics import ArchError, Diagnostic, Span, error
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import Module, load_file
 from archcalc.language.syntax import Net, Variant
 from archcalc.network import Network
-from archcalc.source import ArchError, Diagnostic, Span, error
 
 SUFFIX = ".arch"
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from archcalc.checking.find import Finder, each_once, lock_name
+from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, error
 from archcalc.network import Network
 from archcalc.profile import Totals, analyze
-from archcalc.progress import Progress
+from archcalc.render.progress import Progress
 from archcalc.shape import Shape
-from archcalc.source import ArchError, Diagnostic, Source, Span, error
 
 DEFAULT = "archcalc.lock"
 """The lock file where none is named."""

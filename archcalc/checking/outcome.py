@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from archcalc.checks import Value
-from archcalc.source import Diagnostic, Span
+from archcalc.checking.evaluate import Value
+from archcalc.diagnostics import Diagnostic, Span
 
 Figure = int | Fraction | tuple[int | Fraction, ...]
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from archcalc.checking.budget import Budget
+from archcalc.checking.evaluate import Check, Evaluator, statement
 from archcalc.checking.find import Finder, Subject, each_once
 from archcalc.checking.outcome import Finding, Outcome, Result
-from archcalc.checks import Check, Evaluator, statement
+from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.profile import analyze
-from archcalc.progress import Progress
-from archcalc.source import ArchError, Diagnostic
+from archcalc.render.progress import Progress
 
 
 def check_networks(

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+from archcalc.diagnostics import Source, Span, error, near_miss
 from archcalc.language.tokens import UNITS
 from archcalc.profile import Totals
-from archcalc.source import Source, Span, error, near_miss
 
 QUANTITIES = (*Totals.__struct_fields__, "shape")
 

@@ -24,7 +24,7 @@ from archcalc.cli.run import run
 from archcalc.cli.spec import spec
 from archcalc.cli.tables import tables
 from archcalc.cli.verify import verify
-from archcalc.source import ArchError
+from archcalc.diagnostics import ArchError
 
 app = typer.Typer(
     name="archcalc",

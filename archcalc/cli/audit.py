@@ -44,14 +44,14 @@ def audit(
     """
     import sys
 
-    from archcalc import output as out
+    from archcalc.audit import view as report
     from archcalc.audit.run import audit as run
     from archcalc.audit.run import find
-    from archcalc.report import audit as report
-    from archcalc.source import error
+    from archcalc.diagnostics import error
+    from archcalc.render import output as out
 
     if explain is not None:
-        from archcalc.report.audit_explain import explain as account
+        from archcalc.audit.explain import explain as account
 
         if format is not Format.table or decks or verdicts:
             raise error("`--explain` tells of one claim in words", help="leave the other options out")

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from archcalc.cli.options import ConventionName, TableOrJson, TableOrJsonOption, complete_net, progress
-from archcalc.source import ArchError, error
+from archcalc.diagnostics import ArchError, error
 
 
 def check(
@@ -69,8 +69,8 @@ def check(
 
     `archcalc check --locked --allow "macs +1%" --allow "params 0.1%"`
     """
-    from archcalc import output
-    from archcalc.report import check as report
+    from archcalc.checking import view as report
+    from archcalc.render import output
 
     if github and format is TableOrJson.json:
         raise error(
@@ -100,7 +100,7 @@ def check(
     else:
         output.write(report.render(outcome, output.width(), verbose, output.colour()), None)
     if junit is not None or github or summary is not None:
-        from archcalc.report import check_ci
+        from archcalc.checking import ci as check_ci
 
         if github:
             output.write(check_ci.to_annotations(outcome), None)

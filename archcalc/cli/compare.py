@@ -61,11 +61,11 @@ def compare(
     `archcalc compare vgg16 mobilenet_v1 --format svg -o chart.svg`
     """
     from archcalc import comparison
-    from archcalc import output as out
-    from archcalc.report import compare as report
-    from archcalc.report.compare_chart import to_svg
-    from archcalc.report.compare_json import to_json
-    from archcalc.report.compare_tables import CompareView
+    from archcalc.comparison import view as report
+    from archcalc.comparison.chart import to_svg
+    from archcalc.comparison.document import to_json
+    from archcalc.comparison.tables import CompareView
+    from archcalc.render import output as out
 
     subjects = comparison.open_subjects(
         nets,

@@ -29,8 +29,8 @@ def conventions(
     `archcalc report resnet50_v1_5 --convention fvcore`
     """
     from archcalc import conventions as known
-    from archcalc import output
-    from archcalc.report import conventions as report
+    from archcalc.conventions import view as report
+    from archcalc.render import output
 
     chosen = [known.find(name)] if name else list(known.conventions().values())
     if format is TableOrJson.json:

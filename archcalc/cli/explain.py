@@ -35,8 +35,8 @@ def explain(
 
     `archcalc explain resnet50_v1_5 --convention fvcore`
     """
-    from archcalc import output
     from archcalc.quantities import QUANTITIES
+    from archcalc.render import output
     from archcalc.report.explain import explain as account
 
     _, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)

@@ -24,8 +24,8 @@ def list_networks(
 
     `archcalc list --format json`
     """
-    from archcalc import output
     from archcalc.catalog import shipped
+    from archcalc.render import output
     from archcalc.report import listing
 
     specs = shipped(family, search)

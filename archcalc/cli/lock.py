@@ -31,7 +31,7 @@ def lock(
 
     `archcalc lock models/ -o models/archcalc.lock`
     """
-    from archcalc import output as out
     from archcalc.checking.lock import lock_networks
+    from archcalc.render import output as out
 
     out.write(lock_networks(nets, output, progress), output)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
 
 import typer
 
-from archcalc.source import error
+from archcalc.diagnostics import error
 
 if TYPE_CHECKING:
     from archcalc.catalog import Spec

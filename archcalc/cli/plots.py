@@ -28,10 +28,10 @@ def plots(
 
     `archcalc plots accuracy -o accuracy.svg`
     """
-    from archcalc import output as out
+    from archcalc.diagnostics import error
     from archcalc.plots import find
-    from archcalc.report.plots import listing
-    from archcalc.source import error
+    from archcalc.plots.view import listing
+    from archcalc.render import output as out
 
     if not name and output is not None:
         raise error("`--output` needs the NAME of a plot", help="`archcalc plots` lists them")

@@ -39,9 +39,9 @@ def reconcile(
 
     `archcalc reconcile vgg16 15.3G 96MB`
     """
-    from archcalc import output
     from archcalc.reconcile import reconcile as find
-    from archcalc.report import reconcile as report
+    from archcalc.reconcile import view as report
+    from archcalc.render import output
 
     answers = find(net, figures, input_shapes(input_ or []) or None, thorough=all_)
     if format is TableOrJson.json:

@@ -20,7 +20,7 @@ from archcalc.cli.options import (
     load_profile,
     words,
 )
-from archcalc.source import error
+from archcalc.diagnostics import error
 
 
 class ReportFormat(str, Enum):
@@ -73,7 +73,7 @@ def report(
 
     `archcalc report resnet50_v1_5 --format torchsummary`
     """
-    from archcalc import output as out
+    from archcalc.render import output as out
     from archcalc.report import formats, table
     from archcalc.report.columns import View, choose
     from archcalc.report.rows import select_rows

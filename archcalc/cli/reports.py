@@ -24,8 +24,8 @@ def reports(
 
     `archcalc reports --check`
     """
-    from archcalc.reports import contents
-    from archcalc.reports.folder import stale, write
+    from archcalc.pages import contents
+    from archcalc.pages.folder import stale, write
 
     files = contents(progress)
     if check:

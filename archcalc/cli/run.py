@@ -61,7 +61,7 @@ def run(
 
     `archcalc run mobilenet_v1 --set width=0.5 --batch 4 --seed 7`
     """
-    from archcalc.reference.command import run_and_print
+    from archcalc.executor.command import run_and_print
 
     run_and_print(
         lambda inputs: load_network(net, set_, inputs)[1],

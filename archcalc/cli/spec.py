@@ -23,8 +23,8 @@ def spec(
 
     `archcalc spec resnet50 --copy .`
     """
-    from archcalc import output
     from archcalc.catalog import copy_spec, find
+    from archcalc.render import output
 
     found = find(net)
     if copy is None:

@@ -10,7 +10,7 @@ from archcalc.cli.options import Format, Output, progress
 
 
 def complete_table(incomplete: str) -> list[str]:
-    from archcalc.tables.layout import layouts
+    from archcalc.audit.tables.layout import layouts
 
     return [layout.name for layout in layouts() if layout.name.startswith(incomplete)]
 
@@ -38,10 +38,10 @@ def tables(
 
     `archcalc tables T10 --format csv -o mobilenet.csv`
     """
-    from archcalc import output as out
-    from archcalc.report import tables_documents as documents
-    from archcalc.tables.layout import layouts
-    from archcalc.tables.table import tables as evaluated
+    from archcalc.audit.tables import documents
+    from archcalc.audit.tables.layout import layouts
+    from archcalc.audit.tables.table import tables as evaluated
+    from archcalc.render import output as out
 
     found = evaluated(name, progress) if name else []
     known = layouts() if not name else []
@@ -52,7 +52,7 @@ def tables(
     elif format is Format.markdown:
         out.write("\n".join(map(documents.to_markdown, found)) or documents.list_to_markdown(known), output)
     else:
-        from archcalc.report import tables as report
+        from archcalc.audit.tables import view as report
 
         width, colour = out.width(), output is None and out.colour()
         text = report.render(found, width, colour) if name else report.render_list(known, width, colour)

@@ -14,8 +14,8 @@ from archcalc.comparison.account import Line, account
 from archcalc.comparison.matching import Matching, match
 from archcalc.comparison.parts import Amounts, Part, by_kind, by_stage
 from archcalc.comparison.subjects import Subject, open_subjects
+from archcalc.diagnostics import error
 from archcalc.profile import Profile, Totals
-from archcalc.source import error
 
 __all__ = [
     "Amounts",

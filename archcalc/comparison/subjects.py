@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from archcalc.catalog import open_network
+from archcalc.diagnostics import ArchError, Diagnostic, shorten
 from archcalc.profile import Profile, analyze
-from archcalc.source import ArchError, Diagnostic, shorten
 
 
 class Subject(Struct, frozen=True, eq=False):

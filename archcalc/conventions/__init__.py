@@ -14,9 +14,10 @@ from importlib import import_module
 from msgspec import Struct
 
 import archcalc.layers  # noqa: F401 - rules name kinds
+from archcalc.conventions import tools
 from archcalc.conventions.measures import Rule
+from archcalc.diagnostics import error, near_miss, shorten
 from archcalc.network import Network, Node
-from archcalc.source import error, near_miss, shorten
 
 UNITS = {
     "MACs": "multiply-accumulates",
@@ -191,9 +192,9 @@ def conventions() -> dict[str, Convention]:
     'MACs'
     """
     found: dict[str, Convention] = {}
-    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    names = [module.name for module in pkgutil.iter_modules(tools.__path__)]
     for name in sorted(names, key=lambda name: (name != "own", name)):
-        for convention in getattr(import_module(f"{__name__}.{name}"), "CONVENTIONS", ()):
+        for convention in import_module(f"{tools.__name__}.{name}").CONVENTIONS:
             assert convention.name not in found, convention.name
             assert convention.unit in UNITS, convention.unit
             found[convention.name] = convention

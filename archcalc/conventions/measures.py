@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 
 from msgspec import Struct
 
-from archcalc.analyses.cost import count_flops, count_macs
-from archcalc.analyses.params import count_parameters
 from archcalc.layers.base import FAMILIES, KINDS
 from archcalc.network import Node
+from archcalc.quantities.operations import count_flops, count_macs
+from archcalc.quantities.parameters import count_parameters
 
 
 class Rule(Struct, frozen=True):

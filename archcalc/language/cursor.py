@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
+from archcalc.diagnostics import Diagnostic, Note, Source, Span, shorten
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_MISTAKES, MAX_NESTING
 from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
-from archcalc.source import Diagnostic, Note, Source, Span, shorten
 
 SHOWN = {"NEWLINE": "the end of the line", "END": "the end"}
 DEFINES = frozenset(("net", "block", "shared", "fn", "from"))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder, OpenGroup
+from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span, error, near_miss
 from archcalc.language.evaluate import FAILED, Env, Evaluator, Failed
 from archcalc.language.limits import MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
 from archcalc.language.meanings import InputCall, LayerCall, Reading
@@ -44,7 +45,6 @@ from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Layer
 from archcalc.network import Network, Node
 from archcalc.shape import Shape
-from archcalc.source import ArchError, CallSite, Diagnostic, Note, Span, error, near_miss
 
 
 def elaborate(

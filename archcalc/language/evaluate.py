@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 from archcalc.language.limits import MAX_CALLS, MAX_STEPS, VALUES_A_STEP
 from archcalc.language.meanings import Local
 from archcalc.language.parser import parse_value
@@ -32,7 +33,6 @@ from archcalc.language.values import (
     weight,
 )
 from archcalc.network import Node
-from archcalc.source import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 
 Env = dict[str, Any]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeVar
 
+from archcalc.diagnostics import Diagnostic, Source, Span
 from archcalc.language.cursor import CLOSING, OPENING, Cursor, Mistake
 from archcalc.language.limits import MAX_DIGITS
 from archcalc.language.syntax import (
@@ -26,7 +27,6 @@ from archcalc.language.syntax import (
     Unary,
 )
 from archcalc.language.tokens import RESERVED, UNITS, Token
-from archcalc.source import Diagnostic, Source, Span
 
 T = TypeVar("T")
 

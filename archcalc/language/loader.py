@@ -7,11 +7,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from archcalc.diagnostics import MAX_REPORTED, ArchError, Diagnostic, Note, Source, Span, error, near_miss
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.parser import parse
 from archcalc.language.resolve import Resolver
 from archcalc.language.syntax import Definition, Import, Net, Variant
-from archcalc.source import MAX_REPORTED, ArchError, Diagnostic, Note, Source, Span, error, near_miss
 
 
 class Module(Struct, eq=False):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NoReturn, TypeVar
 
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span
 from archcalc.language.cursor import DEFINES, Mistake, Unclosed
 from archcalc.language.expressions import SUM, Expressions, read_number
 from archcalc.language.limits import MAX_DEFINITIONS, MAX_PARAMETERS, TOKENS_A_STEP
@@ -36,7 +37,6 @@ from archcalc.language.syntax import (
     Variant,
 )
 from archcalc.language.tokens import RESERVED, UNITS, Token
-from archcalc.source import ArchError, Diagnostic, Note, Source, Span
 
 T = TypeVar("T")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from archcalc.language.scopes import ANY, LIST, VALUE
-from archcalc.language.sorts import Sorts, count
 from archcalc.language.syntax import (
     Block,
     Body,
@@ -26,6 +25,7 @@ from archcalc.language.syntax import (
     Statement,
     Variant,
 )
+from archcalc.language.typecheck import Sorts, count
 from archcalc.quantities import check_expectation
 
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
+from archcalc.diagnostics import MAX_REPORTED, Diagnostic, Note, Span, near_miss
 from archcalc.language.meanings import RESERVED_MEANINGS
 from archcalc.language.syntax import Definition, Variant
 from archcalc.layers.base import KINDS
-from archcalc.source import MAX_REPORTED, Diagnostic, Note, Span, near_miss
 
 TENSOR, VALUE, LIST, ANY = "tensor", "value", "list", "any"
 """What is known of an expression: a tensor, a value but no list, a value, or nothing."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.source import Diagnostic, Source, Span
+from archcalc.diagnostics import Diagnostic, Source, Span
 
 Number = int | Fraction
 

@@ -6,8 +6,8 @@ import re
 
 from msgspec import Struct
 
+from archcalc.diagnostics import Diagnostic, Source, Span, error, shorten
 from archcalc.language.limits import MAX_NAME, MAX_STRING, MAX_TOKENS
-from archcalc.source import Diagnostic, Source, Span, error, shorten
 
 RESERVED = frozenset(
     (

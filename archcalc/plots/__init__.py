@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from archcalc.source import error, near_miss
+from archcalc import render
+from archcalc.diagnostics import error, near_miss
 
 MODULES = (
     "years", "depth", "accuracy", "density", "densenet", "efficientnet", "mobilenet", "vgg16", "kinds",
@@ -39,12 +40,13 @@ class Plot(Struct, frozen=True):
     def inputs(self) -> str:
         """A digest of what the picture comes from: its data, its words, and the code that draws it."""
         data = msgspec.json.encode([self.title, self.gather()], enc_hook=str)
-        files = [Path(__file__).with_name(f"{name}.py") for name in (self.name, "style", "labels")]
+        shared = [Path(render.__file__).with_name(f"{name}.py") for name in ("charts", "chart_labels")]
+        files = [Path(__file__).with_name(f"{self.name}.py"), *shared]
         return _digest(data, *(path.read_bytes() for path in files))
 
     def svg(self) -> str:
         """The picture. Raises `ArchError` without matplotlib."""
-        from archcalc.plots.style import svg
+        from archcalc.render.charts import svg
 
         drawn = svg(lambda: self.draw(self.gather()), self.title)
         stamp = f"<!-- archcalc plot: {self.inputs()} of {_digest(drawn.encode())} -->\n"

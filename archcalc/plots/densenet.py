@@ -9,8 +9,8 @@ from msgspec import Struct
 from archcalc.plots import Plot
 from archcalc.plots.cited import cited
 from archcalc.plots.figures import totals
-from archcalc.plots.labels import LOWER_LEFT, UPPER_RIGHT, Label, place
-from archcalc.plots.style import BLUE, VERMILION, Series, Sheet, along, point, sheet, ticks
+from archcalc.render.chart_labels import LOWER_LEFT, UPPER_RIGHT, Label, place
+from archcalc.render.charts import BLUE, VERMILION, Series, Sheet, along, point, sheet, ticks
 
 RESNET, DENSENET = Series("ResNet", BLUE, "s"), Series("DenseNet", VERMILION, "o")
 FAMILIES = {"resnet_in_torch": RESNET, "densenet_in_torch": DENSENET}

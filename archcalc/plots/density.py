@@ -7,8 +7,8 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.plots import Plot, accuracy
-from archcalc.plots.style import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
-from archcalc.report.numbers import human
+from archcalc.render.charts import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
+from archcalc.render.numbers import human
 
 LEFT_OUT = ("vgg11", "vgg13", "densenet169", "densenet201", *(f"efficientnet_b{n}" for n in (1, 2, 3, 5, 6)))
 

@@ -11,9 +11,9 @@ from msgspec import Struct
 from archcalc.plots import Plot
 from archcalc.plots.cited import cited
 from archcalc.plots.figures import totals, year
-from archcalc.plots.labels import ABOVE, Label, place
-from archcalc.plots.style import BLUE, ORANGE, PALE, SMALL, Series, Sheet, plain_bars, point, sheet, ticks
-from archcalc.report.numbers import human
+from archcalc.render.chart_labels import ABOVE, Label, place
+from archcalc.render.charts import BLUE, ORANGE, PALE, SMALL, Series, Sheet, plain_bars, point, sheet, ticks
+from archcalc.render.numbers import human
 
 NETS = {
     "lenet5": "LeNet-5",

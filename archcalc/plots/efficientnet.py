@@ -11,8 +11,9 @@ from archcalc.catalog import load
 from archcalc.plots import Plot
 from archcalc.plots.cited import cited
 from archcalc.plots.figures import totals
-from archcalc.plots.labels import LOWER_RIGHT, Label, place
-from archcalc.plots.style import (
+from archcalc.profile import analyze
+from archcalc.render.chart_labels import LOWER_RIGHT, Label, place
+from archcalc.render.charts import (
     BLUE,
     GREEN,
     PINK,
@@ -25,7 +26,6 @@ from archcalc.plots.style import (
     sheet,
     ticks,
 )
-from archcalc.profile import analyze
 
 BASE: dict[str, Any] = {"width": 1, "depth": 1, "resolution": 224, "dropout_rate": Fraction(1, 5)}
 FACTORS = tuple(Fraction(n, 4) for n in (4, 5, 6, 7, 8, 10, 12))

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from archcalc.plots import Plot
 from archcalc.plots.figures import profile
-from archcalc.plots.labels import Label, place
-from archcalc.plots.style import (
+from archcalc.render.chart_labels import Label, place
+from archcalc.render.charts import (
     BLUE,
     GREEN,
     ORANGE,

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from archcalc.plots import Plot
 from archcalc.plots.figures import profile
-from archcalc.plots.style import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
+from archcalc.render.charts import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
 
 NETS = {
     "lenet5": "LeNet-5",

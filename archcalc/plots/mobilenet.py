@@ -10,8 +10,8 @@ from msgspec import Struct
 from archcalc.plots import Plot
 from archcalc.plots.cited import cited
 from archcalc.plots.figures import profile, totals
-from archcalc.plots.labels import LOWER_RIGHT, Label, place
-from archcalc.plots.style import (
+from archcalc.render.chart_labels import LOWER_RIGHT, Label, place
+from archcalc.render.charts import (
     BLUE,
     INK,
     ORANGE,
@@ -26,7 +26,7 @@ from archcalc.plots.style import (
     sheet,
     ticks,
 )
-from archcalc.report.numbers import human
+from archcalc.render.numbers import human
 
 WIDTHS = {
     Fraction(1): Series("width 1", BLUE, "o"),

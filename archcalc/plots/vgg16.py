@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from archcalc.plots import Plot
 from archcalc.plots.figures import profile
-from archcalc.plots.style import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
-from archcalc.report.numbers import axes, human
+from archcalc.render.charts import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
+from archcalc.render.numbers import axes, human
 
 SHOWN = ("input", "conv", "pool", "linear")
 """The families of layers that keep values of their own, activations in place."""

@@ -9,8 +9,20 @@ from msgspec import Struct
 
 from archcalc.plots import Plot
 from archcalc.plots.figures import totals, year
-from archcalc.plots.labels import Label, place
-from archcalc.plots.style import BLUE, GREEN, ORANGE, PALE, VERMILION, Series, Sheet, key, point, sheet, ticks
+from archcalc.render.chart_labels import Label, place
+from archcalc.render.charts import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PALE,
+    VERMILION,
+    Series,
+    Sheet,
+    key,
+    point,
+    sheet,
+    ticks,
+)
 
 GROUPS = {
     "digits": Series("for digits", VERMILION, "D"),

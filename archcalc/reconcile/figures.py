@@ -9,7 +9,7 @@ from fractions import Fraction
 from msgspec import Struct
 from msgspec.structs import replace
 
-from archcalc.source import error
+from archcalc.diagnostics import error
 
 SORTS = {
     "operations": ("MACs", "FLOPs"),

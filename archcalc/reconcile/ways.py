@@ -8,13 +8,13 @@ from fractions import Fraction
 from msgspec import Struct
 from msgspec.structs import replace
 
-from archcalc.analyses.memory import DTYPES
 from archcalc.catalog import find, missing_values, open_network, shipped_files
 from archcalc.comparison.parts import scales
 from archcalc.conventions import Convention, Part, alike_nodes, conventions
+from archcalc.diagnostics import ArchError
 from archcalc.network import Network, Node
+from archcalc.quantities.activations import DTYPES
 from archcalc.reconcile.figures import IN_BYTES, SORTS
-from archcalc.source import ArchError
 
 PLAIN = {"macs", "flops", "params", "activations"}
 """archcalc's own conventions: no departure."""

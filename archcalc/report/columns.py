@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from archcalc.diagnostics import error, near_miss
 from archcalc.profile import Profile
-from archcalc.report.numbers import axes, bar, field_size, grouped, human, percent
+from archcalc.render.numbers import axes, bar, field_size, grouped, human, percent
 from archcalc.report.rows import Row
 from archcalc.shape import format_shape
-from archcalc.source import error, near_miss
 
 
 class View(Struct, frozen=True):

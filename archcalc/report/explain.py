@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archcalc.analyses.cost import FLOPS
-from archcalc.analyses.memory import accounted
-from archcalc.checks import measure
+from archcalc.checking.evaluate import measure
+from archcalc.diagnostics import error, near_miss
 from archcalc.layers.terms import OPERATIONS, Term, values_of
 from archcalc.network import Group
 from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES
-from archcalc.report.numbers import axes, byte_size, field_size, grouped
+from archcalc.quantities.activations import accounted
+from archcalc.quantities.operations import FLOPS
+from archcalc.render.numbers import axes, byte_size, field_size, grouped
 from archcalc.report.rows import Row, select_rows
 from archcalc.shape import SYMBOLS, Window, format_shape
-from archcalc.source import error, near_miss
 
 OF_A_LAYER = ("shape", "params", "buffers", "macs", "flops", "activations", "receptive_field")
 """What is explained of a layer if no quantity is named, as far as it is not zero."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from archcalc.checks import check
+from archcalc.checking.evaluate import check
 from archcalc.profile import Profile
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
 from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
-from archcalc.report.documents import csv_text, escaped, json_text, markdown_table
 from archcalc.report.rows import Row
 from archcalc.report.table import remarks, totals_in_words
 

@@ -11,9 +11,9 @@ from msgspec import Struct
 from archcalc.catalog import Spec
 from archcalc.language.elaborate import elaborate
 from archcalc.profile import analyze
-from archcalc.report.documents import json_text
-from archcalc.report.numbers import grouped
-from archcalc.report.terminal import open_console, printed
+from archcalc.render.documents import json_text
+from archcalc.render.numbers import grouped
+from archcalc.render.terminal import open_console, printed
 from archcalc.shape import format_shape
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from archcalc.diagnostics import error, near_miss
 from archcalc.layers.base import FAMILIES, KINDS
 from archcalc.network import Group, Node
 from archcalc.profile import LayerProfile, Profile
-from archcalc.source import error, near_miss
 
 
 class Row(Struct, eq=False):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archcalc.analyses.cost import FLOPS_CONVENTION, MACS_CONVENTION
-from archcalc.analyses.memory import ACCOUNTINGS
-from archcalc.checks import check
+from archcalc.checking.evaluate import check
+from archcalc.quantities.activations import ACCOUNTINGS
+from archcalc.quantities.operations import FLOPS_CONVENTION, MACS_CONVENTION
+from archcalc.render.numbers import axes, byte_size
+from archcalc.render.terminal import open_console, printed, ruled
 from archcalc.report.columns import COLUMNS, Column, View, by_importance, default
-from archcalc.report.numbers import axes, byte_size
 from archcalc.report.rows import Row
-from archcalc.report.terminal import open_console, printed, ruled
 from archcalc.shape import format_shape
 
 

@@ -1,0 +1,103 @@
+"""How the verdict on a claim comes about: its statements, each figure in them, and what was printed."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from archcalc.audit.claims import VERDICTS
+from archcalc.audit.expression import Asked
+from archcalc.audit.finding import Finding
+from archcalc.audit.functions import SIZES
+from archcalc.audit.proposals import propose
+from archcalc.audit.statement import Outcome
+from archcalc.audit.words import outcome_text, reason, value_text
+from archcalc.checking.evaluate import measure, rounding, select
+from archcalc.network import is_pattern
+from archcalc.render.numbers import decimal, grouped
+from archcalc.report.explain import explain as account
+
+
+def explain(finding: Finding, width: int) -> str:
+    """The account of one finding, for people."""
+    lines = [
+        f"{finding.id}: {finding.says}",
+        f"  {finding.deck}, {finding.place}; {finding.span}",
+        f"  printed: {finding.claimed}",
+    ]
+    for title, outcomes in (
+        ("What that states", finding.claims),
+        (f"Under another convention: {finding.variant}", finding.under),
+        ("Before the text was damaged", finding.restored),
+    ):
+        lines += ["", title] if outcomes else []
+        for outcome in outcomes:
+            lines += [f"  {line}" for line in _statement(outcome)]
+    shown = finding.shown
+    if shown is not None and not any(shown is outcome for outcome in finding.outcomes):
+        lines += ["", "The value:", f"  {shown.text}", f"    = {outcome_text(shown)}"]
+    asked = [one for outcome in (*finding.outcomes, *filter(None, [shown])) for one in outcome.asked]
+    for one in {each.text: each for each in asked}.values():
+        lines += [
+            "",
+            f"{one.text} = {value_text(one.value, one.quantity in SIZES)}",
+            *(f"  {line}" for line in _account(one)),
+        ]
+    words = VERDICTS[finding.verdict]
+    lines += ["", f"Verdict: {finding.verdict}. {words[0].upper()}{words[1:]}."]
+    if not finding.agrees:
+        lines.append(f"  stored is `{finding.stored}`")
+    if reason(finding):
+        lines += textwrap.wrap(reason(finding), width, initial_indent="  ", subsequent_indent="  ")
+    lines += _proposals(finding, width)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _proposals(finding: Finding, width: int) -> list[str]:
+    """What a figure that does not hold may have been printed from."""
+    if finding.verdict not in ("discrepant", "convention"):
+        return []
+    proposal = propose(finding)
+    if proposal is None:
+        return []
+    lines = ["", f"What does print as it (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
+    matches = proposal.answer.plausible[:PROPOSED]
+    for match in matches:
+        departures = ", ".join(match.departures) or "as it is"
+        text = f"{grouped(match.value)} {match.unit}: {departures}; counted by {', '.join(match.conventions)}"
+        lines += textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
+    return lines if matches else [*lines, "  nothing plausible"]
+
+
+PROPOSED = 3
+"""So many ways to count are proposed."""
+
+
+def _statement(outcome: Outcome) -> list[str]:
+    lines = [outcome.text, f"  {'holds' if outcome.held else 'does not hold'}: {outcome_text(outcome)}"]
+    figure = outcome.figure
+    if figure is not None and not isinstance(figure.value, tuple):
+        low, high = rounding(figure.value, figure.step)
+        lines.append(
+            f"  {figure.text} is precise to {decimal(figure.step)}: "
+            f"it stands for {decimal(low)} up to, not including, {decimal(high)}"
+        )
+    if outcome.relation == "within" and not isinstance(outcome.right, tuple):
+        room = abs(outcome.right) * outcome.percent / 100
+        lines.append(f"  that is from {decimal(outcome.right - room)} to {decimal(outcome.right + room)}")
+    if not isinstance(outcome.left, int | str | tuple) and outcome.left is not None:
+        lines.append(f"  exactly {grouped(outcome.left)}")
+    return lines
+
+
+def _account(one: Asked) -> Sequence[str]:
+    """The formula with its numbers; of what matches a pattern, or is no quantity, a line for each layer."""
+    if one.profile is not None and not is_pattern(one.path):
+        return account(one.profile, one.path, one.quantity).splitlines()
+    rows = [(layer.name, str(layer.node.layer)) for layer in one.layers]
+    if one.profile is not None:
+        names = [layer.name for layer in select(one.profile, one.path)]
+        values = [(name, measure(one.profile, one.quantity, name)) for name in names]
+        rows = [(name, value_text(value, is_size=True)) for name, value in values if value]
+    left = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:<{left}}   {text}" for name, text in rows]

@@ -1,0 +1,155 @@
+"""Tables evaluated: each printed figure with its value and its verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.audit.claims import EXPLAINED, VERDICTS, Claim
+from archcalc.audit.finding import Finding
+from archcalc.audit.networks import Networks
+from archcalc.audit.tables.layout import Cell, Layout, Part, chosen, layouts
+from archcalc.audit.verdict import judge
+from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.profile import Profile
+from archcalc.render.progress import Progress, unseen
+
+
+class Entry(Struct, frozen=True, eq=False):
+    """A cell: what is printed, and what the audit says of it if it is a figure."""
+
+    text: str
+    finding: Finding | None = None
+    value: Any = None
+    """archcalc's figure: the finding's, or an item of it."""
+
+
+class Section(Struct, frozen=True, eq=False):
+    """One grid of a table, evaluated.
+
+    `sums` has the sums of columns by their names. `listed` is the network that is listed, if any.
+    """
+
+    part: Part
+    rows: tuple[tuple[Entry, ...], ...]
+    sums: dict[str, int]
+    below: tuple[Finding, ...]
+    listed: Profile | None = None
+
+    @property
+    def findings(self) -> Iterator[Finding]:
+        """What is printed, row by row and then below; not what archcalc adds there."""
+        for row in self.rows:
+            yield from (entry.finding for entry in row if entry.finding is not None)
+        yield from (finding for finding in self.below if finding.claimed)
+
+
+class Table(Struct, frozen=True, eq=False):
+    """A published table, evaluated."""
+
+    layout: Layout
+    sections: tuple[Section, ...]
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [finding for section in self.sections for finding in section.findings]
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """How many figures have each verdict; of those verdicts only that there are."""
+        counts = Counter(finding.verdict for finding in self.findings)
+        return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def all_tables(progress: Progress = unseen) -> list[Table]:
+    """Every table that comes along, evaluated. Raises `ArchError` with every mistake in their data."""
+    return evaluate(layouts(), progress)
+
+
+def tables(name: str, progress: Progress = unseen) -> list[Table]:
+    """The tables of a name or a number. Raises `ArchError` if there are none.
+
+    >>> [table.layout.number for table in tables("vgg16-memory")]
+    ['T4']
+    """
+    return evaluate(chosen(name, layouts()), progress)
+
+
+def evaluate(found: Sequence[Layout], progress: Progress = unseen) -> list[Table]:
+    """Evaluate tables. Raises `ArchError` with every mistake in their statements."""
+    evaluator = _Evaluator()
+    evaluated = [evaluator.table(layout) for layout in progress(found, "Tables")]
+    if evaluator.problems:
+        raise ArchError(evaluator.problems)
+    return evaluated
+
+
+class _Evaluator:
+    def __init__(self) -> None:
+        self.networks = Networks()
+        self.problems: list[Diagnostic] = []
+        self._judged: dict[int, Finding | None] = {}
+
+    def table(self, layout: Layout) -> Table:
+        return Table(layout, tuple(map(self.section, layout.parts)))
+
+    def section(self, part: Part) -> Section:
+        rows = tuple(tuple(map(self.entry, row)) for row in part.rows)
+        below = tuple(found for claim in part.below if (found := self.finding(claim)) is not None)
+        sums = {name: self.sum(part, rows, name) for name in part.sums}
+        return Section(part, rows, sums, below, self.listed(part))
+
+    def entry(self, cell: Cell) -> Entry:
+        finding = self.finding(cell.claim) if cell.claim is not None else None
+        if finding is None:
+            return Entry(cell.text)
+        value = finding.value
+        if cell.item is None:
+            return Entry(cell.text, finding, value)
+        if not isinstance(value, tuple) or cell.item >= len(value):
+            message = f"the value of `{finding.id}` has no item {cell.item}"
+            self.problems.append(Diagnostic(message, cell.span, help="items are counted from 0"))
+            return Entry(cell.text, finding)
+        return Entry(cell.text, finding, value[cell.item])
+
+    def finding(self, claim: Claim) -> Finding | None:
+        """What the audit says of a claim; a claim that several cells make is judged once."""
+        if id(claim) not in self._judged:
+            self._judged[id(claim)] = self._judge(claim)
+        return self._judged[id(claim)]
+
+    def _judge(self, claim: Claim) -> Finding | None:
+        try:
+            found = judge(claim, self.networks)
+        except ArchError as mistakes:
+            self.problems += mistakes.diagnostics
+            return None
+        if found.verdict in EXPLAINED - {"open"} and not found.explanation:
+            message = f'the verdict `{found.verdict}` needs `because = "..."`'
+            self.problems.append(Diagnostic(message, claim.span))
+        return found
+
+    def sum(self, part: Part, rows: Sequence[Sequence[Entry]], name: str) -> int:
+        """The sum of a column's figures. A row that prints the total itself stands below, as a claim."""
+        column = part.columns.index(name)
+        values = [row[column].value for row in rows if column < len(row) and row[column].finding is not None]
+        if not all(type(value) is int for value in values):
+            message = f"the column `{name}` has figures that cannot be added up"
+            self.problems.append(Diagnostic(message, next(iter(part.claims)).span))
+            return 0
+        return sum(values)
+
+    def listed(self, part: Part) -> Profile | None:
+        if part.listing is None:
+            return None
+        try:
+            return self.networks.profile(self.networks.opened(part.listing.text))
+        except ArchError as mistakes:
+            self.problems += [
+                Diagnostic(problem.message, part.listing.span, help=problem.help)
+                for problem in mistakes.diagnostics
+            ]
+            return None

@@ -1,0 +1,131 @@
+"""What a table says of its cells: signs, values in the table's own manner, and reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.audit.claims import EXPLAINED, VERDICTS
+from archcalc.audit.finding import Finding
+from archcalc.audit.tables.table import Entry, Section, Table
+from archcalc.audit.words import outcome_text, reason, value_text
+from archcalc.render.numbers import axes
+
+SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
+"""What stands behind a printed figure that is not simply right, and before archcalc's own."""
+
+UNSIGNED = "a figure without a sign holds, at the digits printed"
+
+TOTAL = "rows added up"
+
+COMPUTED = "="
+"""What stands before a sum that the slide does not print."""
+
+
+ORDER = ("discrepant", "damaged", "convention", "open", "outside")
+"""In which order reasons are given: what is wrong comes first."""
+
+
+class Reason(Struct, frozen=True):
+    """Why some cells have their verdict."""
+
+    verdict: str
+    cells: tuple[str, ...]
+    text: str
+
+
+def sized(value: Any, order: str, cross: str = "×") -> str:
+    """The lengths of a map, channels first as archcalc has them, in the order of a table.
+
+    >>> sized((96, 55, 55), "hwc"), sized((64, 56, 56), "nchw"), sized((1, 32, 32), "chw")
+    ('55×55×96', '-1,64,56,56', '1×32×32')
+    """
+    if order == "nchw":
+        return ",".join(map(str, (-1, *value)))
+    if order == "hwc" and len(value) == 3:
+        value = (*value[1:], value[0])
+    return axes(value, cross)
+
+
+def value(entry: Entry, order: str = "chw") -> str:
+    """archcalc's figure; a map of numbers as its rows."""
+    shown = entry.finding.shown if entry.finding is not None else None
+    if shown is None:
+        return ""
+    if entry.value is not shown.left:
+        return value_text(entry.value)
+    left = shown.left
+    if shown.is_size and is_size(left):
+        return sized(left, order)
+    if isinstance(left, tuple) and left and all(isinstance(row, tuple) for row in left):
+        if shown.is_size:
+            return ", ".join(sized(size, order) for size in left)
+        return " / ".join(",".join(value_text(number) for number in row) for row in left)
+    return outcome_text(shown)
+
+
+def is_size(value: Any) -> bool:
+    """Is it lengths along axes, or a single one?"""
+    return isinstance(value, tuple) and all(isinstance(length, int) for length in value)
+
+
+def printed(entry: Entry) -> str:
+    """What a cell prints; nothing where the figure is a question or was lost."""
+    if entry.finding is not None and entry.finding.verdict == "open" and entry.text == entry.finding.claimed:
+        return ""
+    return entry.text
+
+
+def mark(entry: Entry, order: str = "chw") -> str:
+    """What stands behind a printed figure: nothing if it is right, else a sign and archcalc's figure."""
+    finding = entry.finding
+    if finding is None or finding.verdict not in SIGNS:
+        return ""
+    return f"{SIGNS[finding.verdict]} {value(entry, order).removeprefix('≈')}".rstrip()
+
+
+def below(finding: Finding, order: str = "chw") -> str:
+    """A claim about the whole table, and archcalc's figure."""
+    figure = value(Entry(finding.claimed, finding, finding.value), order)
+    if finding.verdict in SIGNS and finding.claimed:
+        figure = f"{finding.claimed} {SIGNS[finding.verdict]} {figure}".rstrip()
+    return f"{finding.says}: {figure}"
+
+
+def legend(table: Table) -> list[tuple[str, str]]:
+    """The signs that occur, by verdict, and what they mean."""
+    signed = [verdict for verdict in table.verdicts if verdict in SIGNS]
+    return [(verdict, f"{SIGNS[verdict]} {verdict}: {VERDICTS[verdict]}") for verdict in signed]
+
+
+def summary(table: Table) -> str:
+    """How many figures there are, and of which verdicts."""
+    counts = table.verdicts
+    total = sum(counts.values())
+    listed = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
+    return f"{total:,} figure{'' if total == 1 else 's'}: {listed}"
+
+
+def reasons(table: Table) -> list[Reason]:
+    """Why figures are not simply right: the wrong ones first, one reason for all cells that share it."""
+    cells: dict[tuple[str, str], dict[str, None]] = {}
+    for section in table.sections:
+        for label, finding in _labelled(section):
+            if finding.verdict in EXPLAINED and reason(finding):
+                key = (finding.verdict, reason(finding))
+                cells.setdefault(key, {})[finding.id or label] = None
+    found = [Reason(verdict, tuple(labels), text) for (verdict, text), labels in cells.items()]
+    return sorted(found, key=lambda one: ORDER.index(one.verdict))
+
+
+def _labelled(section: Section) -> Iterable[tuple[str, Finding]]:
+    """Each finding, and what to call it if its claim has no id."""
+    place = f"{section.part.title}: " if section.part.title else ""
+    for number, row in enumerate(section.rows, 1):
+        for column, entry in zip(section.part.columns, row, strict=False):
+            if entry.finding is not None:
+                yield f"{place}{column}, row {number}", entry.finding
+    for finding in section.below:
+        yield finding.says, finding

@@ -1,0 +1,77 @@
+"""Values and verdicts of the audit in words and numbers."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import Any
+
+from archcalc.audit.finding import Finding
+from archcalc.audit.statement import Outcome
+from archcalc.language.values import is_number
+from archcalc.render.numbers import axes, decimal, grouped
+
+
+def value_text(value: Any, is_size: bool = False) -> str:
+    """A value for people: numbers grouped in threes, fractions as decimals, sizes with crosses.
+
+    Where a comma groups the digits of an item, a semicolon parts the items.
+
+    >>> value_text((96, 55, 55), is_size=True), value_text((64, 128)), value_text(Fraction(49, 27))
+    ('96×55×55', '[64, 128]', '≈1.81481')
+    >>> value_text((8, 62_357_608)), value_text(((1024, 7, 7), (1024, 1, 1)), is_size=True)
+    ('[8; 62,357,608]', '[1024×7×7, 1024×1×1]')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return grouped(value)
+    if isinstance(value, Fraction):
+        return decimal(value)
+    if isinstance(value, str):
+        return value
+    if is_size and value and not any(isinstance(item, tuple | str) for item in value):
+        return axes(value)
+    items = [value_text(item, is_size) for item in value]
+    is_grouped = any("," in text for text, item in zip(items, value, strict=True) if is_number(item))
+    return f"[{('; ' if is_grouped else ', ').join(items)}]"
+
+
+def shown_value(finding: Finding) -> str:
+    """What archcalc computes in place of a printed figure; of a comparison, both sides."""
+    return outcome_text(finding.shown) if finding.shown is not None else ""
+
+
+def outcome_text(outcome: Outcome) -> str:
+    text = value_text(outcome.left, outcome.is_size)
+    if outcome.is_computed and not outcome.equal:
+        text += f" against {value_text(outcome.right, outcome.is_size)}"
+    return text
+
+
+def reason(finding: Finding) -> str:
+    """Why it has its verdict; a convention is named first."""
+    variant = f"{finding.variant}: " if finding.verdict == "convention" and finding.variant else ""
+    return f"{variant}{finding.explanation}"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: fractions become the nearest number."""
+    if isinstance(value, Fraction):
+        return float(value)
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def cell(value: Any, is_size: bool = False) -> str:
+    """A value as CSV has it: a number without commas, a size with `x`, a list as JSON.
+
+    >>> cell(138_357_544), cell((96, 55, 55), is_size=True), cell(("conv", "relu"))
+    ('138357544', '96x55x55', '["conv", "relu"]')
+    """
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, tuple) and is_size and all(isinstance(item, int) for item in value):
+        return axes(value, "x")
+    return json.dumps(plain(value))

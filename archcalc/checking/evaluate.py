@@ -1,0 +1,294 @@
+"""Expectations, evaluated on a profile."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.diagnostics import ArchError, Diagnostic, error
+from archcalc.language.syntax import Expect
+from archcalc.network import is_pattern
+from archcalc.profile import LayerProfile, Profile, analyze
+from archcalc.quantities import QUANTITIES
+
+Number = int | Fraction
+Value = Number | tuple[Number, ...] | str
+
+FEW = 3
+"""As many layers are named in a sentence."""
+
+
+class Check(Struct, frozen=True):
+    """An expectation and how it turned out.
+
+    `value` is what archcalc computes; `held` whether the expectation holds, `not` included; `cut` says
+    of a `~` that does not hold whether the figure is the value cut off instead of rounded.
+
+    A bound on every layer of a selection has been held against `layers` of them; `misses` are those that
+    are not within it, and `value` is that of the first of these.
+    """
+
+    expect: Expect
+    value: Value
+    held: bool
+    cut: bool = False
+    layers: int = 0
+    misses: tuple[tuple[str, Value], ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why it does not hold, with both figures; empty if it does."""
+        if self.held:
+            return ""
+        expect = self.expect
+        what = describe(expect)
+        if self.layers:
+            return f"{what} is {self._of_layers()}"
+        if expect.negated:
+            claim = f"{_relation(expect)}{expect.figure.text}"
+            return f"{what} is {format_value(self.value)}, so `{claim}` holds after all"
+        text = f"{what} is {format_value(self.value)}, not {_relation(expect)}{expect.figure.text}"
+        return f"{text} (it holds when cut off)" if self.cut else text
+
+    def _of_layers(self) -> str:
+        expect = self.expect
+        bound = f"{_relation(expect)}{expect.figure.text}"
+        if expect.negated:
+            return f"{bound} in all of {self.layers} layers after all"
+        named = [f"{format_value(value)} in `{name}`" for name, value in self.misses[:FEW]]
+        if len(self.misses) > FEW:
+            named.append(f"{len(self.misses) - FEW} more")
+        listed = ", ".join(named[:-1]) + " and " + named[-1] if len(named) > 1 else named[0]
+        return f"not {bound} in {len(self.misses)} of {self.layers} layers: {listed}"
+
+    @property
+    def difference(self) -> Number | None:
+        """How far the value lies above the figure; `None` where that is no one number."""
+        figure = self.expect.figure.value
+        if isinstance(self.value, int | Fraction) and not isinstance(figure, tuple) and not self.layers:
+            difference = Fraction(self.value - figure)
+            return difference.numerator if difference.denominator == 1 else difference
+        return None
+
+
+def check(profile: Profile) -> list[Check]:
+    """Every expectation of a network, evaluated, in the order they stand in.
+
+    Overrides leave expectations unchecked, since those speak of the net's own defaults: the list is
+    empty then. Raises `ArchError` if one names a path that does not exist.
+    """
+    network = profile.network
+    if network.overridden:
+        return []
+    evaluator = Evaluator(profile)
+    results = []
+    problems: list[Diagnostic] = []
+    for expect in network.expectations:
+        try:
+            results.append(evaluator(expect))
+        except ArchError as found:
+            problems += found.diagnostics
+    if problems:
+        raise ArchError(problems)
+    return results
+
+
+class Evaluator:
+    """Evaluates expectations on one network, with its training heads for those that ask for them.
+
+    An expectation says itself whether it includes the heads; whether the profile does is its reader's choice.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.profiles = {profile.heads: profile}
+
+    def source(self, training: bool) -> Profile:
+        """The figures that an expectation refers to."""
+        if training not in self.profiles:
+            profile = self.profile
+            self.profiles[training] = analyze(
+                profile.network,
+                batch=profile.batch,
+                dtype=profile.dtype,
+                heads=training,
+                convention=profile.convention_name,
+            )
+        return self.profiles[training]
+
+    def __call__(self, expect: Expect) -> Check:
+        """Evaluate one; raises `ArchError`, pointing at its path, if that names nothing."""
+        try:
+            return evaluate(expect, self.source(expect.training))
+        except ArchError as found:
+            span = expect.path_span or expect.quantity_span
+            raise ArchError(
+                Diagnostic(problem.message, span, help=problem.help) for problem in found.diagnostics
+            ) from None
+
+
+def evaluate(expect: Expect, profile: Profile) -> Check:
+    """One expectation on a profile."""
+    if is_pattern(expect.path) and QUANTITIES[expect.quantity].sort in ("shape", "axes"):
+        names = [layer.name for layer in select(profile, expect.path)]
+        return of_every_layer(expect, [(name, measure(profile, expect.quantity, name)) for name in names])
+    value = measure(profile, expect.quantity, expect.path)
+    held = holds(value, expect)
+    cut = False
+    if not held and expect.relation == "~" and isinstance(value, int | Fraction):
+        figure = expect.figure.value
+        assert not isinstance(figure, tuple)
+        cut = figure <= value < figure + expect.figure.step
+    return Check(expect, value, held != expect.negated, cut)
+
+
+def of_every_layer(expect: Expect, values: Sequence[tuple[str, Value]]) -> Check:
+    """An expectation as a bound on a value of each layer; there is at least one."""
+    misses = tuple((name, value) for name, value in values if not holds(value, expect))
+    value = misses[0][1] if misses else values[0][1]
+    return Check(expect, value, bool(misses) == expect.negated, layers=len(values), misses=misses)
+
+
+def measure(profile: Profile, quantity: str, path: str = "") -> Any:
+    """A quantity of a network, or of what a path names in it: an exact number, or a tuple of them.
+
+    A receptive field that is the whole input is the string `"global"`. Raises `ArchError` if the path
+    names nothing.
+    """
+    network = profile.network
+    if QUANTITIES[quantity].sort in ("shape", "axes"):
+        node = network[path] if path else network.outputs["output"]
+        if quantity == "shape":
+            return node.shape
+        field = profile.entries[node.index].field
+        if field.is_global:
+            return "global"
+        return {
+            "receptive_field": field.size,
+            "effective_stride": field.stride,
+            "effective_padding": field.padding,
+        }[quantity]
+    if quantity == "count":
+        if profile.convention is None:
+            raise error("`count` is what a convention counts", help="add `--convention NAME`")
+        return profile.count_of(select(profile, path)) if path else profile.count
+    if not path:
+        return getattr(profile.totals, quantity)
+    return getattr(profile.total(select(profile, path)), quantity)
+
+
+def select(profile: Profile, path: str) -> list[LayerProfile]:
+    """The layers that a path names; of a training head by a pattern only if the profile counts heads.
+
+    Raises `ArchError` if there is none.
+    """
+    layers = profile.select(path)
+    if profile.heads or not is_pattern(path):
+        return layers
+    counted = [layer for layer in layers if not layer.node.training]
+    if not counted:
+        message = f"all that `{path}` names in `{profile.network.name}` is in training heads"
+        raise error(message, help="add `training=true`")
+    return counted
+
+
+def argument(layer: LayerProfile, name: str) -> Any:
+    """An argument of a layer as it was given, `None` if the layer has none of that name.
+
+    What `padding="same"` and a stride left out come to is given along each axis.
+    """
+    if name not in (parameter.name for parameter in layer.node.layer.parameters):
+        return None
+    value = getattr(layer.node.layer, name)
+    windows = layer.node.facts.windows
+    if isinstance(windows, tuple) and (value is None or isinstance(value, str)):
+        if name == "padding":
+            return tuple((window.before, window.after) for window in windows)
+        if name == "stride":
+            return tuple(window.stride for window in windows)
+    return value
+
+
+def holds(value: Value, expect: Expect) -> bool:
+    """Does a value stand in the stated relation to the figure? (`not` aside)"""
+    figure = expect.figure
+    if isinstance(value, str):
+        return False
+    if isinstance(value, tuple):
+        if isinstance(figure.value, tuple):
+            return value == figure.value
+        if expect.quantity == "shape":
+            return value == (figure.value,)
+        return all(_compare(item, expect) for item in value)
+    return _compare(value, expect)
+
+
+_RELATIONS: dict[str, Callable[[Number, Number], bool]] = {
+    "==": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def _compare(value: Number, expect: Expect) -> bool:
+    figure = expect.figure
+    assert not isinstance(figure.value, tuple)
+    return compare(value, expect.relation, figure.value, figure.step, expect.percent)
+
+
+def compare(value: Number, relation: str, figure: Number, step: Number = 0, percent: Number = 0) -> bool:
+    """Does a number stand in a relation to a figure whose last digit counts `step`?
+
+    >>> compare(138_357_544, "~", 138_000_000, step=10**6), compare(98, "within", 100, percent=2)
+    (True, True)
+    """
+    if relation == "~":
+        low, high = rounding(figure, step)
+        return low <= value < high
+    if relation == "within":
+        distance: Number = abs(Fraction(value) - figure)
+        return distance * 100 <= abs(Fraction(figure)) * percent
+    return _RELATIONS[relation](value, figure)
+
+
+def rounding(figure: Number, step: Number) -> tuple[Number, Number]:
+    """What rounds to a figure whose last digit counts `step`: from the first number, below the second."""
+    half = Fraction(step) / 2
+    return figure - half, figure + half
+
+
+def describe(expect: Expect) -> str:
+    """What an expectation speaks of: `params of stage1`."""
+    text = expect.quantity
+    if expect.path:
+        text += f" of `{expect.path}`"
+    if expect.training:
+        text += " in training"
+    return text
+
+
+def statement(expect: Expect) -> str:
+    """An expectation as it is written, without its citation and reason: `params("stage1") ~ 38.7K`."""
+    text = expect.span.source.text[expect.span.start : expect.figure.span.end]
+    return " ".join(text.removeprefix("expect").split())
+
+
+def _relation(expect: Expect) -> str:
+    if expect.relation == "within":
+        percent = expect.percent
+        shown = percent if isinstance(percent, int) else float(percent)
+        return f"within {shown}% of "
+    return "" if expect.relation == "==" else f"{expect.relation} "
+
+
+def format_value(value: Value) -> str:
+    """A computed value, exact and grouped in threes."""
+    if isinstance(value, tuple):
+        return "x".join(str(item) for item in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

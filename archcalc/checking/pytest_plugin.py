@@ -1,0 +1,182 @@
+"""The pytest plugin: `.arch` files as tests, and a fixture for figures of networks in Python.
+
+Every `expect` of every net in an `.arch` file that pytest finds is a test of its own, named by its line:
+`models/small.arch::small::9[params < 200K]`. `-p no:archcalc` turns the plugin off, and a `conftest.py`
+with `collect_ignore_glob = ["*.arch"]` keeps the files of its folder out.
+
+In Python, the fixture `archcalc` opens a network:
+
+    def test_small(archcalc):
+        small = archcalc("models/small.arch", width=2)
+        assert small.params < 200_000
+        small.check("macs <= 0.5 * vgg16")
+
+Nothing of archcalc is loaded until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from archcalc.checking.evaluate import Evaluator
+    from archcalc.checking.find import Subject
+    from archcalc.language.syntax import Expect
+    from archcalc.network import Network
+    from archcalc.profile import Profile
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path.suffix == ".arch":
+        return ArchFile.from_parent(parent, path=file_path)
+    return None
+
+
+class ArchFile(pytest.File):
+    """An `.arch` file; its nets that can be reported are collected."""
+
+    def collect(self) -> Iterator[ArchNet]:
+        from archcalc.checking.find import Finder
+        from archcalc.diagnostics import ArchError
+
+        finder = Finder()
+        shown = Path(self.nodeid)  # relative to the root, as pytest shows it
+        subjects = finder.of_file(self.path, str(shown))
+        if finder.problems:
+            raise self.CollectError(str(ArchError(finder.problems)))
+        for subject in subjects:
+            yield ArchNet.from_parent(self, name=subject.net.name, subject=subject)
+
+
+class ArchNet(pytest.Collector):
+    """A net; its expectations are collected."""
+
+    def __init__(self, subject: Subject, **more: Any) -> None:
+        super().__init__(**more)
+        self.subject = subject
+
+    def collect(self) -> Iterator[ArchExpectation]:
+        from archcalc.checking.evaluate import Evaluator, statement
+        from archcalc.diagnostics import ArchError
+        from archcalc.profile import analyze
+
+        try:
+            network = self.subject.network()
+            evaluator = Evaluator(analyze(network))
+        except ArchError as problem:
+            raise self.CollectError(str(problem)) from None
+        for expect in network.expectations:
+            line, _ = expect.span.source.position(expect.span.start)
+            name = f"{line}[{statement(expect)}]"
+            yield ArchExpectation.from_parent(self, name=name, expect=expect, evaluator=evaluator)
+
+
+class Broken(Exception):
+    """An expectation does not hold, or cannot be evaluated: the text says all that there is to say."""
+
+
+class ArchExpectation(pytest.Item):
+    """An expectation, as a test."""
+
+    def __init__(self, expect: Expect, evaluator: Evaluator, **more: Any) -> None:
+        super().__init__(**more)
+        self.expect, self.evaluator = expect, evaluator
+
+    def runtest(self) -> None:
+        from archcalc.diagnostics import ArchError, Diagnostic
+
+        try:
+            check = self.evaluator(self.expect)
+        except ArchError as problem:
+            raise Broken(str(problem)) from None
+        if not check.held:
+            raise Broken(Diagnostic(check.reason, self.expect.span).render())
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, Broken):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        line, _ = self.expect.span.source.position(self.expect.span.start)
+        return self.path, line - 1, f"{self.parent.name if self.parent else ''}::{self.name}"
+
+
+class Measured:
+    """A network and its figures: every total is an attribute, such as `params`, `macs` or `depth`.
+
+    `network` and `profile` are the network and all its quantities.
+    """
+
+    def __init__(self, network: Network, profile: Profile) -> None:
+        self.network = network
+        self.profile = profile
+
+    def __getattr__(self, name: str) -> int:
+        __tracebackhide__ = True
+        from archcalc.profile import Totals
+
+        if name not in Totals.__struct_fields__:
+            known = ", ".join(Totals.__struct_fields__)
+            raise AttributeError(f"a network has no total `{name}`; it has {known}")
+        return int(getattr(self.profile.totals, name))
+
+    def __repr__(self) -> str:
+        return f"<{self.network.name}>"
+
+    def check(self, *expectations: str) -> None:
+        """Fail the test if any expectation does not hold; they are written as for `archcalc check --expect`.
+
+        Raises `ArchError` for text that is none.
+        """
+        __tracebackhide__ = True
+        from archcalc.checking.budget import parse_budgets
+        from archcalc.checking.evaluate import Evaluator
+        from archcalc.diagnostics import ArchError
+
+        evaluator = Evaluator(self.profile)
+        try:
+            checks = [budget.check(evaluator) for budget in parse_budgets(expectations)]
+        except ArchError as problem:
+            raise ArchError(problem.diagnostics) from None
+        reasons = [f"{self.network.name}: {check.reason}" for check in checks if not check.held]
+        if reasons:
+            pytest.fail("\n".join(reasons), pytrace=False)
+
+
+class Opener:
+    """What the fixture is: opens networks."""
+
+    def __repr__(self) -> str:
+        return "archcalc"
+
+    def __call__(
+        self, net: str, *, inputs: Mapping[str, tuple[int, ...]] | None = None, **overrides: Any
+    ) -> Measured:
+        """The network that a `NET` means, with values for its parameters, and shapes for its inputs.
+
+        Raises `ArchError`.
+        """
+        __tracebackhide__ = True
+        from archcalc.catalog import load
+        from archcalc.diagnostics import ArchError
+        from archcalc.profile import analyze
+
+        try:
+            network = load(net, overrides, inputs=inputs)
+        except ArchError as problem:
+            raise ArchError(problem.diagnostics) from None
+        return Measured(network, analyze(network))
+
+
+@pytest.fixture(scope="session")
+def archcalc() -> Opener:
+    """Open a network: `archcalc("vgg16").macs`, `archcalc("small.arch", width=2).check("params < 1M")`.
+
+    The first argument is a shipped network, a file, or `file:net`; others are values for its parameters.
+    """
+    return Opener()

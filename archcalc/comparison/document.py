@@ -1,0 +1,85 @@
+"""A comparison for programs; `schemas/compare.json` describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archcalc.comparison import Amounts, Comparison, Line, Part
+from archcalc.comparison.matching import Matching, Pair
+from archcalc.comparison.parts import AMOUNTS
+from archcalc.comparison.words import phrase
+from archcalc.network import Node
+from archcalc.render.documents import json_text
+
+
+def to_json(comparison: Comparison) -> str:
+    """The comparison as one JSON object."""
+    profile = comparison.subjects[0].profile
+    matching = comparison.matching
+    convention = profile.convention
+    counts = convention is not None
+    return json_text(
+        batch=profile.batch,
+        dtype=profile.dtype,
+        heads=profile.heads,
+        **({"convention": convention.name, "unit": convention.unit} if convention is not None else {}),
+        networks=[
+            {
+                "name": subject.name,
+                "architecture": subject.profile.network.name,
+                "inputs": {n: list(node.shape) for n, node in subject.profile.network.inputs.items()},
+            }
+            for subject in comparison.subjects
+        ],
+        identical=comparison.identical,
+        totals=[
+            {
+                "quantity": total.quantity,
+                "values": [figure.value for figure in total.figures],
+                "differences": [figure.difference for figure in total.figures],
+                "ratios": [float(f.ratio) if f.ratio is not None else None for f in total.figures],
+                "words": [phrase(figure, total.quantity) for figure in total.figures],
+            }
+            for total in comparison.totals
+        ],
+        stages=_parts(comparison.stages, counts),
+        kinds=_parts(comparison.kinds, counts),
+        structure=_structure(matching) if matching is not None else None,
+        account=[_line(line, counts) for line in comparison.account] if matching is not None else None,
+    )
+
+
+def _amounts(amounts: Amounts, counts: bool) -> dict[str, int]:
+    return {name: getattr(amounts, name) for name in AMOUNTS if counts or name != "count"}
+
+
+def _parts(parts: Sequence[Part], counts: bool) -> list[dict[str, Any]]:
+    return [{"name": part.name, "networks": [_amounts(a, counts) for a in part.amounts]} for part in parts]
+
+
+def _structure(matching: Matching) -> dict[str, Any]:
+    return {
+        "alike": matching.alike,
+        "added": list(map(_layer, matching.added)),
+        "removed": list(map(_layer, matching.removed)),
+        "changed": list(map(_changed, matching.changed)),
+        "moved": [
+            {"before": p.before.name, "after": p.after.name} for p in matching.moved if p.before and p.after
+        ],
+    }
+
+
+def _layer(node: Node) -> dict[str, str]:
+    return {"name": node.name, "layer": str(node.layer)}
+
+
+def _changed(pair: Pair) -> dict[str, Any]:
+    changes = [{"argument": c.argument, "before": c.before, "after": c.after} for c in pair.changes]
+    before = pair.before.name if pair.before is not None else ""
+    return {"name": pair.name, "before": before, "changes": changes}
+
+
+def _line(line: Line, counts_too: bool) -> dict[str, Any]:
+    counts = {name: getattr(line, name) for name in ("added", "removed", "changed", "affected", "lines")}
+    return {"name": line.name or None, **counts, "difference": _amounts(line.difference, counts_too)}

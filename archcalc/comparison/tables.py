@@ -1,0 +1,260 @@
+"""The tables of a comparison, as columns of text; how they are set is decided by who prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from archcalc.comparison import Amounts, Comparison, Line, Part
+from archcalc.comparison.words import noun_of, phrase, sign, signed
+from archcalc.render.numbers import bar, grouped, human
+
+SHOWN = {
+    "macs": "MACs",
+    "count": "Count",
+    "params": "Params",
+    "activations": "Activations",
+    "layers": "Layers",
+}
+"""The figures of parts, the most important first."""
+
+BAR_WIDTH = 8
+
+
+class CompareView(Struct, frozen=True):
+    """What is shown, and how it writes numbers."""
+
+    comparison: Comparison
+    human: bool = False
+
+    def count(self, value: int) -> str:
+        return human(value) if self.human else grouped(value)
+
+    def difference(self, value: int) -> str:
+        return signed(self.count(abs(value)), value)
+
+    @property
+    def operations(self) -> str:
+        """The figure that stands first: multiply-adds, or what a named convention counts."""
+        return "macs" if self.comparison.subjects[0].profile.convention is None else "count"
+
+    @property
+    def figures(self) -> list[str]:
+        return [name for name in SHOWN if name not in ("macs", "count") or name == self.operations]
+
+    @property
+    def names(self) -> list[str]:
+        return [subject.name for subject in self.comparison.subjects]
+
+
+class Cells(Struct, frozen=True):
+    """A column: heading, text of every row, and the same below a line if it has a total."""
+
+    heading: str
+    cells: list[str]
+    right: bool = True
+    is_bar: bool = False
+    total: str = ""
+    wraps: bool = False
+
+    @property
+    def width(self) -> int:
+        lines = [*self.heading.split("\n"), *self.cells, self.total]
+        return max(map(len, lines))
+
+
+Columns = list[Cells]
+
+
+class Section(Struct, frozen=True):
+    """A table: what it is, and its arrangements, the one that says most in one row first."""
+
+    title: str
+    note: str
+    arrangements: list[Columns]
+
+
+def tables(view: CompareView) -> list[Section]:
+    """The tables of totals, of stages and of kinds."""
+    comparison = view.comparison
+    return [
+        _totals(view),
+        _parts(
+            view,
+            "By stage",
+            "Stage",
+            "a layer's resolution over the input's; head: no map is left",
+            comparison.stages,
+        ),
+        _parts(view, "By kind of layer", "Kind", "", comparison.kinds),
+    ]
+
+
+def heading(name: str) -> str:
+    """A network's name above a column: overrides below it."""
+    return name.replace("?", "\n?", 1)
+
+
+# --- Totals -----------------------------------------------------------------------------------------
+
+
+def _totals(view: CompareView) -> Section:
+    totals = view.comparison.totals
+    labels = [noun_of(total, view.comparison) for total in totals]
+    in_words, in_signs = [[Cells("Total", labels, right=False)] for _ in range(2)]
+    for index, name in enumerate(view.names):
+        figures = [total.figures[index] for total in totals]
+        columns = [Cells(heading(name), [view.count(figure.value) for figure in figures])]
+        if index:
+            columns.append(Cells("Difference", [view.difference(figure.difference) for figure in figures]))
+        in_words += columns
+        in_signs += columns
+        if index:
+            words = [phrase(total.figures[index], total.quantity) for total in totals]
+            in_words.append(Cells("", words, right=False))
+            in_signs.append(Cells("Factor", list(map(sign, figures))))
+    listed = _listed_totals(view, labels)
+    return Section("Totals", "the largest factor first", [in_words, in_signs, *listed])
+
+
+def _listed_totals(view: CompareView, labels: Sequence[str]) -> list[Columns]:
+    """A line a network below each quantity, where they do not fit side by side."""
+    lines: list[tuple[str, ...]] = []
+    for noun, total in zip(labels, view.comparison.totals, strict=True):
+        lines.append((noun, "", "", "", "", ""))
+        most = max(figure.value for figure in total.figures)
+        for index, (name, figure) in enumerate(zip(view.names, total.figures, strict=True)):
+            compared = ("", "", "")
+            if index:
+                words = phrase(figure, total.quantity)
+                compared = (words, sign(figure), view.difference(figure.difference))
+            drawn = bar(figure.value, most, BAR_WIDTH)
+            lines.append((f"  {name}", view.count(figure.value), drawn, *compared))
+    names, values, bars, phrases, signs, differences = map(list, zip(*lines, strict=True))
+    label, value = Cells("Total", names, right=False), Cells("", values)
+    picture, word = Cells("", bars, right=False, is_bar=True), Cells("", phrases, right=False)
+    factor, difference = Cells("Factor", signs), Cells("Difference", differences)
+    return [
+        [label, value, picture, difference, word],
+        [label, value, picture, difference, factor],
+        [label, value, difference, factor],
+        [label, value, factor],
+    ]
+
+
+# --- Parts ------------------------------------------------------------------------------------------
+
+
+def _parts(view: CompareView, title: str, first: str, note: str, parts: Sequence[Part]) -> Section:
+    wide = _side_by_side(view, first, parts)
+    return Section(title, note, [*wide, *_listed_parts(view, first, parts)])
+
+
+def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
+    """A column for each figure of each network, with fewer and fewer figures."""
+    drawn = view.operations
+    most = max((getattr(amounts, drawn) for part in parts for amounts in part.amounts), default=0)
+
+    def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
+        shown = _with(names, parts)
+        columns = [Cells(first, [part.name for part in shown], right=False)]
+        for name in names:
+            for index, network in enumerate(view.names):
+                column = [part.amounts[index] for part in shown]
+                columns.append(Cells(f"{SHOWN[name]}\n{heading(network)}", _counts(view, column, name)))
+                if name == drawn and with_bars:
+                    bars = [bar(getattr(amounts, drawn), most, BAR_WIDTH) for amounts in column]
+                    columns.append(Cells("", bars, right=False, is_bar=True))
+        return columns
+
+    figures = view.figures
+    return [arranged(figures), arranged(figures[:3]), arranged(figures[:2]), arranged(figures[:2], False)]
+
+
+def _counts(view: CompareView, column: Sequence[Amounts], name: str) -> list[str]:
+    """The cells of a figure: nothing where there are no layers."""
+    return [view.count(getattr(amounts, name)) if amounts.layers else "" for amounts in column]
+
+
+def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
+    """A line a network below each part, of those that have layers in it; with fewer and fewer figures."""
+    drawn = view.operations
+    most = max((getattr(amounts, drawn) for part in parts for amounts in part.amounts), default=0)
+
+    def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
+        lines: list[tuple[str, Amounts | None]] = []
+        for part in _with(names, parts):
+            lines.append((part.name, None))
+            members = zip(view.names, part.amounts, strict=True)
+            lines += [(f"  {name}", amounts) for name, amounts in members if amounts.layers]
+        columns = [Cells(first, [name for name, _ in lines], right=False)]
+        for name in names:
+            cells = ["" if a is None else view.count(getattr(a, name)) for _, a in lines]
+            columns.append(Cells(SHOWN[name], cells))
+            if name == drawn and with_bars:
+                bars = ["" if a is None else bar(getattr(a, drawn), most, BAR_WIDTH) for _, a in lines]
+                columns.append(Cells("", bars, right=False, is_bar=True))
+        return columns
+
+    figures = view.figures
+    return [arranged(figures), arranged(figures[:3]), arranged(figures[:2]), arranged(figures[:2], False)]
+
+
+def _with(names: Sequence[str], parts: Sequence[Part]) -> list[Part]:
+    """The parts of which there is something to show."""
+    return [part for part in parts if any(getattr(a, name) for a in part.amounts for name in names)]
+
+
+# --- The account ------------------------------------------------------------------------------------
+
+
+def account_table(view: CompareView) -> Section:
+    """Where the difference comes from, with the sum below."""
+    comparison = view.comparison
+    lines = comparison.account
+    figures = (view.operations, "params", "activations")
+    drawn = next((name for name in figures if any(_of(line, name) for line in lines)), figures[0])
+    most = max((abs(_of(line, drawn)) for line in lines), default=0)
+    differences = {total.quantity: total.figures[-1].difference for total in comparison.totals}
+
+    def figure(name: str) -> Cells:
+        texts = [view.difference(_of(line, name)) for line in lines]
+        return Cells(SHOWN[name], texts, total=view.difference(differences[name]))
+
+    is_staged = comparison.matching is not None and not comparison.matching.alike
+    names = Cells("Stage" if is_staged else "Part", list(map(_name, lines)), right=False, total="Difference")
+    what = Cells("Layers", [view.difference(_of(line, "layers")) for line in lines])
+    if not is_staged:
+        what = Cells("Layers", list(map(_what, lines)), right=False)
+    bars = Cells("", [bar(abs(_of(line, drawn)), most, BAR_WIDTH) for line in lines], False, True)
+    count, params, activations = map(figure, figures)
+    columns = [count, params, activations]
+    columns.insert(figures.index(drawn) + 1, bars)
+    note = "affected: the same layer on another shape" if any(line.affected for line in lines) else ""
+    if is_staged:
+        note = "by stage: too few layers have a counterpart"
+    return Section(
+        "Where the difference comes from",
+        note,
+        [
+            [names, *columns, what],
+            [names, *columns],
+            [names, count, params, activations],
+            [names, count, params],
+        ],
+    )
+
+
+def _of(line: Line, name: str) -> int:
+    return int(getattr(line.difference, name))
+
+
+def _name(line: Line) -> str:
+    return line.name or f"{line.lines:,} other parts"
+
+
+def _what(line: Line) -> str:
+    counts = ("added", line.added), ("removed", line.removed), ("changed", line.changed)
+    parts = [f"{count:,} {word}" for word, count in (*counts, ("affected", line.affected)) if count]
+    return ", ".join(parts)

@@ -1,0 +1,169 @@
+"""A comparison for people: as tables in the terminal, as Markdown for a pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archcalc.comparison.structure import structure_table
+from archcalc.comparison.tables import Columns, CompareView, Section, account_table, tables
+from archcalc.comparison.words import sentence
+from archcalc.render.documents import escaped, markdown_table
+from archcalc.render.terminal import open_console, printed, ruled
+from archcalc.shape import format_shape
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+GAP = 2
+"""Blanks between two columns."""
+
+
+def _sections(view: CompareView) -> list[Section]:
+    """What is shown, in order: of two versions of a network first where they differ."""
+    comparison = view.comparison
+    if comparison.identical:
+        return []
+    totals, *parts = tables(view)
+    account = [account_table(view)] if comparison.account else []
+    if comparison.matching is None or not comparison.matching.alike:
+        return [totals, *parts, *account]
+    structure = structure_table(comparison.matching, *(s.profile.network for s in comparison.subjects))
+    return [totals, structure, *account, *parts]
+
+
+def title(view: CompareView) -> str:
+    """`vgg16 against mobilenet_v1`, the first network last, since it is what the others are held to."""
+    first, *others = view.names
+    return f"{', '.join(others)} against {first}"
+
+
+def about(view: CompareView) -> list[str]:
+    """Each network's publication and input, and what holds for all."""
+    named: dict[str, list[str]] = {}
+    for subject in view.comparison.subjects:
+        inputs = ", ".join(format_shape(node.shape) for node in subject.profile.network.inputs.values())
+        reference = f"{subject.reference}; " if subject.reference else ""
+        names = named.setdefault(f"{reference}input {inputs}", [])
+        if subject.name not in names:
+            names.append(subject.name)
+    profile = view.comparison.subjects[0].profile
+    words = f"batch {profile.batch:,}, {profile.dtype}"
+    lines = [f"{', '.join(names)}: {text}" for text, names in named.items()]
+    if profile.heads:
+        words += ", training heads counted"
+    if profile.convention is not None:
+        words += f", counted as by {profile.convention.title}"
+    return [*lines, words]
+
+
+def verdict(view: CompareView) -> list[str]:
+    """What each network has against the first, in a sentence."""
+    comparison = view.comparison
+    if comparison.identical:
+        totals = comparison.subjects[0].profile.totals
+        figures = f"{view.count(totals.params)} parameters, {view.count(totals.macs)} multiply-adds"
+        return [f"No difference: {totals.layers:,} layers, {figures}."]
+    return [sentence(comparison, index) for index in range(1, len(comparison.subjects))]
+
+
+# --- The terminal -----------------------------------------------------------------------------------
+
+
+def render(view: CompareView, width: int, colour: bool) -> str:
+    """Write a comparison, each table in the arrangement that says most in the given width."""
+    from rich.text import Text
+
+    console = open_console(width, colour)
+    console.print(Text(title(view), style="bold"), overflow="fold")
+    for line in about(view):
+        console.print(Text(line, style="dim"), overflow="fold")
+    console.print()
+    for line in verdict(view):
+        console.print(Text(line), overflow="fold")
+    for section in _fitting(view, width):
+        _print(console, section, width)
+    return printed(console)
+
+
+def _fitting(view: CompareView, width: int) -> list[Section]:
+    """The tables; with short numbers where exact ones do not fit, since a number cut off is wrong."""
+    exact = _sections(view)
+    if all(_width(section.arrangements[-1]) <= width for section in exact):
+        return exact
+    short = _sections(CompareView(view.comparison, human=True))
+    return [
+        section if _width(section.arrangements[-1]) <= width else shorter
+        for section, shorter in zip(exact, short, strict=True)
+    ]
+
+
+def _print(console: Console, section: Section, width: int) -> None:
+    from rich.text import Text
+
+    columns = next((c for c in section.arrangements if _width(c) <= width), section.arrangements[-1])
+    note = f" ({section.note})" if section.note else ""
+    console.print()
+    console.print(Text.assemble((section.title, "bold"), (note, "dim")), overflow="fold")
+    if not columns[0].cells:
+        return
+    table = ruled(show_footer=any(column.total for column in columns))
+    for column, size in zip(columns, _sizes(columns, width), strict=True):
+        table.add_column(
+            column.heading,
+            column.total,
+            justify="right" if column.right else "left",
+            no_wrap=not column.wraps,
+            width=size,
+            overflow="fold" if column.wraps else "ellipsis",
+            style="cyan" if column.is_bar else "",
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _width(columns: Columns) -> int:
+    if any(column.wraps for column in columns):
+        return 0
+    return sum(column.width + GAP for column in columns) - GAP
+
+
+def _sizes(columns: Columns, width: int) -> list[int]:
+    """The width of each column: those that wrap share what the others leave, the narrow ones first."""
+    sizes = [column.width for column in columns]
+    room = width - sum(size + GAP for size in sizes) + GAP
+    wrapping = sorted((i for i, column in enumerate(columns) if column.wraps), key=lambda i: sizes[i])
+    if room >= 0 or not wrapping:
+        return sizes
+    room += sum(sizes[i] for i in wrapping)
+    for left, i in zip(range(len(wrapping), 0, -1), wrapping, strict=True):
+        sizes[i] = max(1, min(sizes[i], room // left))
+        room -= sizes[i]
+    return sizes
+
+
+# --- Markdown ---------------------------------------------------------------------------------------
+
+
+def to_markdown(view: CompareView) -> str:
+    """The same for a pull request: every table in full, without bars."""
+    lines = [f"## {escaped(title(view))}", ""]
+    lines += [f"- {escaped(line)}" for line in about(view)]
+    lines += ["", *(f"**{escaped(line)}**  " for line in verdict(view))]
+    for section in _sections(view):
+        lines += ["", f"### {section.title}", ""]
+        if section.note:
+            lines += [f"{escaped(section.note[0].upper() + section.note[1:])}.", ""]
+        if section.arrangements[0][0].cells:
+            lines += _markdown_table(section.arrangements[0])
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(columns: Columns) -> list[str]:
+    columns = [column for column in columns if not column.is_bar]
+    headings = [column.heading.replace("\n?", "?").replace("\n", " ") for column in columns]
+    rows = [list(map(escaped, row)) for row in zip(*(column.cells for column in columns), strict=True)]
+    if any(column.total for column in columns):
+        rows.append([f"**{escaped(column.total)}**" if column.total else "" for column in columns])
+    right = [number for number, column in enumerate(columns) if column.right]
+    return markdown_table(list(map(escaped, headings)), rows, right)

@@ -1,0 +1,133 @@
+"""A comparison in words and numbers: `32.7 times fewer parameters`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from archcalc.comparison import Comparison, Figure, Total
+from archcalc.render.numbers import grouped
+
+NOUNS = {
+    "params": "parameters",
+    "buffers": "buffers",
+    "weights": "weights",
+    "macs": "multiply-adds",
+    "flops": "FLOPs",
+    "activations": "activations",
+    "activations_in_place": "activations in place",
+    "activations_conv": "conv activations",
+    "activation_bytes": "activation bytes",
+    "param_bytes": "parameter bytes",
+    "layers": "layers",
+    "weighted_layers": "conv and fc layers",
+    "depth": "depth",
+}
+"""What each of the totals counts."""
+
+HEADLINE = ("params", "macs", "count", "flops", "activations", "layers", "depth")
+"""The totals of the sentence above all tables; the tables have every one."""
+
+IN_PERCENT = Fraction(11, 10)
+"""Smaller factors are said in percent."""
+
+
+def noun_of(total: Total, comparison: Comparison) -> str:
+    """What a total counts: of a named convention `fvcore MACs`."""
+    convention = comparison.subjects[0].profile.convention
+    if total.quantity == "count" and convention is not None:
+        return f"{convention.name} {convention.unit}"
+    return NOUNS[total.quantity]
+
+
+def times(factor: Fraction) -> str:
+    """A factor to three digits, rounded half up; a whole one is exact.
+
+    >>> times(Fraction(3269, 100)), times(Fraction(2)), times(Fraction(200_001, 100_000))
+    ('32.7', '2', '2.00')
+    """
+    if factor.denominator == 1:
+        return f"{factor.numerator:,}"
+    decimals = 2
+    scaled = (factor * 100 + Fraction(1, 2)) // 1
+    while decimals and scaled >= 1000:
+        decimals -= 1
+        scaled = (factor * 10**decimals + Fraction(1, 2)) // 1
+    whole, rest = divmod(scaled, 10**decimals)
+    return f"{whole:,}.{rest:0{decimals}d}" if decimals else f"{whole:,}"
+
+
+def phrase(figure: Figure, quantity: str = "") -> str:
+    """How a value stands to the first network's.
+
+    >>> phrase(Figure(4_231_976, 138_357_544)), phrase(Figure(106, 100)), phrase(Figure(28, 16), "depth")
+    ('32.7 times fewer', '6.0% more', '1.75 times as deep')
+    """
+    same, more, less = ("as deep", "deeper", "shallower") if quantity == "depth" else _MANY
+    if not figure.difference:
+        return same
+    if not figure.base:
+        return "against none"
+    if not figure.value:
+        return "none"
+    is_more = figure.difference > 0
+    if figure.factor < IN_PERCENT:
+        return f"{_percent(figure)} {more if is_more else less}"
+    return f"{times(figure.factor)} times {same if is_more else less}"
+
+
+_MANY = ("as many", "more", "fewer")
+
+
+def sign(figure: Figure) -> str:
+    """The same in a few characters.
+
+    >>> sign(Figure(4_231_976, 138_357_544)), sign(Figure(106, 100)), sign(Figure(28, 16))
+    ('÷32.7', '+6.0%', '×1.75')
+    """
+    if not figure.difference or not figure.value or not figure.base:
+        return "=" if not figure.difference else ""
+    is_more = figure.difference > 0
+    if figure.factor < IN_PERCENT:
+        return f"{'+' if is_more else '-'}{_percent(figure)}".replace("+<", "<+").replace("-<", "<-")
+    return f"{'×' if is_more else '÷'}{times(figure.factor)}"
+
+
+def _percent(figure: Figure) -> str:
+    tenths = (abs(figure.difference) * 2000 + figure.base) // (figure.base * 2)
+    return f"{tenths // 10}.{tenths % 10}%" if tenths else "<0.1%"
+
+
+def sentence(comparison: Comparison, index: int) -> str:
+    """What one network has, against the first, the largest factor first.
+
+    `mobilenet_v1 has 32.7 times fewer parameters, 1.90 times fewer activations; it is 1.75 times as deep.`
+    """
+    ranked = sorted(
+        (Total(t.quantity, (t.figures[index],)) for t in comparison.totals if t.quantity in HEADLINE),
+        key=lambda total: total.rank,
+    )
+    parts, same, deep = [], [], ""
+    for total in ranked:
+        (figure,) = total.figures
+        noun = noun_of(total, comparison)
+        words = phrase(figure, total.quantity)
+        if total.quantity == "depth":
+            deep = f"; it is {words}" if figure.value and figure.base else ""
+        elif not figure.difference:
+            same.append(noun)
+        elif not figure.base:
+            parts.append(f"{grouped(figure.value)} {noun} against none")
+        else:
+            parts.append(f"{'no' if words == 'none' else words} {noun}")
+    if same:
+        parts.append(f"as many {_listed(same)}")
+    return f"{comparison.subjects[index].name} has {', '.join(parts)}{deep}."
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def signed(text: str, value: int) -> str:
+    """A difference with its sign; `text` is its size as it is written."""
+    return f"{'+' if value > 0 else '-' if value < 0 else ''}{text}"

@@ -1,0 +1,1 @@
+"""How tools and papers count, one file each; found by itself."""

@@ -1,0 +1,12 @@
+"""The reference executor: networks run on real tensors, in NumPy alone.
+
+The kernels never call the shape rules (an unpooling reads the windows of its pool). What comes out of
+each is compared with what was predicted, so that a run proves the shapes; `verify` proves the other figures.
+"""
+
+from archcalc.executor import activation, conv, linear, merge, norm, pool, reshape, resize
+from archcalc.executor.kernel import check_complete
+
+check_complete()
+
+__all__ = ["activation", "conv", "linear", "merge", "norm", "pool", "reshape", "resize"]

@@ -1,0 +1,165 @@
+"""Kernels of the activation functions and of dropout."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from archcalc.executor.kernel import Array, Call, along_row, kernel
+from archcalc.layers import activation as kinds
+from archcalc.shape import AXES
+
+
+def _clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
+    clipped: Array = np.maximum(x, along_row(x, low), out=out)
+    if high < math.inf:
+        np.minimum(clipped, along_row(x, high), out=clipped)
+    return clipped
+
+
+@kernel(kinds.ReLU)
+def relu(layer: kinds.ReLU, call: Call) -> Array:
+    return _clipped(call.x, 0, math.inf, call.spare)
+
+
+@kernel(kinds.ReLU6)
+def relu6(layer: kinds.ReLU6, call: Call) -> Array:
+    return _clipped(call.x, 0, 6, call.spare)
+
+
+@kernel(kinds.LeakyReLU)
+def leaky_relu(layer: kinds.LeakyReLU, call: Call) -> Array:
+    x = call.x
+    return np.where(x > 0, x, x * x.dtype.type(float(layer.negative_slope)))
+
+
+@kernel(kinds.PReLU)
+def prelu(layer: kinds.PReLU, call: Call) -> Array:
+    return np.where(call.x > 0, call.x, call.x * call.weights["weight"])
+
+
+def _elu(x: Array, alpha: float) -> Array:
+    return np.where(x > 0, x, x.dtype.type(alpha) * np.expm1(np.minimum(x, 0)))
+
+
+@kernel(kinds.ELU)
+def elu(layer: kinds.ELU, call: Call) -> Array:
+    return _elu(call.x, float(layer.alpha))
+
+
+@kernel(kinds.SELU)
+def selu(layer: kinds.SELU, call: Call) -> Array:
+    """The constants of Klambauer et al. 2017, Equation 14."""
+    out: Array = call.x.dtype.type(1.0507009873554805) * _elu(call.x, 1.6732632423543772)
+    return out
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def erf(x: Array) -> Array:
+    """The error function: NumPy has none. Exact, value by value, or in single precision by
+    Abramowitz & Stegun 1964, 7.1.26, whose error is below 1.5e-7."""
+    if x.dtype == np.float64:
+        exact: Array = _erf(x)
+        return exact
+    a = np.abs(x)
+    t = 1 / (1 + x.dtype.type(0.3275911) * a)
+    series = np.zeros_like(t)
+    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        series = (series + x.dtype.type(coefficient)) * t
+    result: Array = np.sign(x) * (1 - series * np.exp(-a * a))
+    return result
+
+
+@kernel(kinds.GELU)
+def gelu(layer: kinds.GELU, call: Call) -> Array:
+    x = call.x
+    if layer.approximate == "tanh":
+        inner = x.dtype.type(math.sqrt(2 / math.pi)) * (x + x.dtype.type(0.044715) * x * x * x)
+        gate: Array = 1 + np.tanh(inner)
+    else:
+        gate = 1 + erf(x * x.dtype.type(math.sqrt(0.5)))
+    out: Array = x.dtype.type(0.5) * x * gate
+    return out
+
+
+def _sigmoid(x: Array) -> Array:
+    """`1 / (1 + exp(-x))`, without an overflow for large negative values."""
+    small = np.exp(-np.abs(x))
+    out: Array = np.where(x >= 0, 1, small) / (1 + small)
+    return out
+
+
+@kernel(kinds.SiLU)
+def silu(layer: kinds.SiLU, call: Call) -> Array:
+    out: Array = call.x * _sigmoid(call.x)
+    return out
+
+
+@kernel(kinds.Sigmoid)
+def sigmoid(layer: kinds.Sigmoid, call: Call) -> Array:
+    return _sigmoid(call.x)
+
+
+def _hardsigmoid(x: Array) -> Array:
+    out = x + 3
+    _clipped(out, 0, 6, out)
+    out /= 6
+    return out
+
+
+@kernel(kinds.HardSigmoid)
+def hardsigmoid(layer: kinds.HardSigmoid, call: Call) -> Array:
+    return _hardsigmoid(call.x)
+
+
+@kernel(kinds.HardSwish)
+def hardswish(layer: kinds.HardSwish, call: Call) -> Array:
+    out: Array = call.x * _hardsigmoid(call.x)
+    return out
+
+
+@kernel(kinds.Tanh)
+def tanh(layer: kinds.Tanh, call: Call) -> Array:
+    out: Array = np.tanh(call.x)
+    return out
+
+
+@kernel(kinds.Abs)
+def abs_(layer: kinds.Abs, call: Call) -> Array:
+    out: Array = np.abs(call.x)
+    return out
+
+
+@kernel(kinds.Softmax)
+def softmax(layer: kinds.Softmax, call: Call) -> Array:
+    axis = call.x.ndim - 1
+    if layer.dim != "channels":
+        axis = 1 + AXES[call.x.ndim - 2].index(layer.dim)
+    out: Array = np.exp(call.x - call.x.max(axis=axis, keepdims=True))
+    out /= out.sum(axis=axis, keepdims=True)
+    return out
+
+
+def _dropped(x: Array, p: float, shape: tuple[int, ...], call: Call) -> Array:
+    """Zero with probability `p`, and scale what stays, so that the mean stays."""
+    if not call.train or p == 0:
+        return x
+    if p == 1:
+        return np.zeros_like(x)
+    random = call.random if call.random is not None else np.random.default_rng(0)
+    out: Array = np.where(random.random(shape) < p, 0, x / x.dtype.type(1 - p))
+    return out
+
+
+@kernel(kinds.Dropout)
+def dropout(layer: kinds.Dropout, call: Call) -> Array:
+    return _dropped(call.x, float(layer.p), call.x.shape, call)
+
+
+@kernel(kinds.DropPath)
+def drop_path(layer: kinds.DropPath, call: Call) -> Array:
+    """Whole samples are dropped (Huang et al. 2016)."""
+    return _dropped(call.x, float(layer.p), (call.x.shape[0],) + (1,) * (call.x.ndim - 1), call)

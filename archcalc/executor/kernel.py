@@ -1,0 +1,169 @@
+"""What a kernel is, and the register of all of them.
+
+Arrays are channels-last: a map of C×H×W is an array of `(batch, H, W, C)`, a vector one of `(batch, N)`.
+That is the layout in which a convolution is one matrix product per block of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from archcalc.executor.memory import empty
+from archcalc.layers.base import KINDS, Layer
+
+Array = NDArray[Any]
+
+
+class Call(Struct):
+    """One application of a layer: what it reads, its arrays, and how the network is run.
+
+    `train` takes batch statistics and drops values, with `random` as the source of chance. `spare` is
+    the first input if nothing reads it any more: a kernel may write its result there.
+    """
+
+    inputs: Sequence[Array]
+    weights: Mapping[str, Array]
+    train: bool = False
+    random: np.random.Generator | None = None
+    spare: Array | None = None
+
+    @property
+    def x(self) -> Array:
+        return self.inputs[0]
+
+
+Kernel = Callable[[Any, Call], Array]
+K = TypeVar("K", bound=Kernel)
+
+KERNELS: dict[type[Layer], Kernel] = {}
+"""The kernel of each layer kind."""
+
+
+def kernel(*kinds: type[Layer]) -> Callable[[K], K]:
+    """Register a function as the kernel of layer kinds."""
+
+    def register(function: K) -> K:
+        for kind in kinds:
+            if kind in KERNELS:
+                raise TypeError(f"layer kind `{kind.kind}` has two kernels")
+            KERNELS[kind] = function
+        return function
+
+    return register
+
+
+def check_complete() -> None:
+    """Refuse to run at all while a layer kind has no kernel."""
+    missing = [name for name, kind in KINDS.items() if kind not in KERNELS]
+    if missing:
+        raise TypeError(f"layer kinds without a kernel: {', '.join(missing)}")
+
+
+# --- How NumPy is put to work ------------------------------------------------------------------------
+
+BUFFER = 4096
+"""Values that NumPy may copy together to make loops longer; with its own 8,192 it copies rows of a map,
+which are long enough, and takes twice the time."""
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Settings for running kernels: infinities and NaNs are results like others."""
+    with np.errstate(all="ignore"):
+        before = np.setbufsize(BUFFER)
+        try:
+            yield
+        finally:
+            np.setbufsize(before)
+
+
+def along_row(x: Array, values: Array | float) -> Array:
+    """A value for each channel, or for all, repeated for a row of the map `x`.
+
+    NumPy then works on long stretches of memory, and never on single numbers, which it compares with
+    one by one.
+    """
+    return np.full(x.shape[-2:], values, x.dtype)
+
+
+# --- Windows, by their definition and without the shape rules ----------------------------------------
+
+
+def each_axis(value: Any, rank: int) -> tuple[Any, ...]:
+    """One entry for each spatial axis."""
+    return value if isinstance(value, tuple) else (value,) * rank
+
+
+def pads(
+    padding: Any,
+    sizes: Sequence[int],
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> list[tuple[int, int]]:
+    """Zeros before and after each axis. For `same`: as few as give every `stride`-th place a window,
+    the odd one at the end."""
+    if padding == "valid":
+        return [(0, 0)] * len(sizes)
+    if padding != "same":
+        return [p if isinstance(p, tuple) else (p, p) for p in each_axis(padding, len(sizes))]
+    found = []
+    for n, k, s, d in zip(sizes, kernel_size, stride, dilation, strict=True):
+        last_start = (n - 1) // s * s
+        needed = max(0, last_start + (k - 1) * d + 1 - n)
+        found.append((needed // 2, needed - needed // 2))
+    return found
+
+
+def starts(n: int, k: int, s: int, d: int, before: int, after: int, ceil_mode: bool = False) -> int:
+    """The number of windows: one starts at every `s`-th place as long as it fits into the padded axis.
+
+    In ceil mode the axis may run on for less than a stride, so that what is left over gets a window too,
+    unless that would start in the padding behind.
+    """
+    room = n + before + after - (d * (k - 1) + 1) + (s - 1 if ceil_mode else 0)
+    count = len(range(0, room + 1, s))
+    if ceil_mode and count and (count - 1) * s >= n + before:
+        count -= 1
+    return count
+
+
+def padded(x: Array, ends: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
+    """An array with `value` around its spatial axes; the array itself if there is nothing to add."""
+    if not any(before or after for before, after in ends):
+        return x
+    shape = (x.shape[0], *(n + b + a for n, (b, a) in zip(x.shape[1:-1], ends, strict=True)), x.shape[-1])
+    out = empty(shape, x.dtype)
+    for axis, (before, after) in enumerate(ends, start=1):
+        whole = (slice(None),) * axis
+        out[(*whole, slice(0, before))] = value
+        out[(*whole, slice(shape[axis] - after, None))] = value
+    inner = tuple(slice(b, b + n) for n, (b, _) in zip(x.shape[1:-1], ends, strict=True))
+    out[(slice(None), *inner)] = x
+    return out
+
+
+def windows_of(
+    x: Array,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    counts: Sequence[int],
+) -> Array:
+    """A view of `(batch, *places, *kernel, channels)`: every window of an array that is padded already."""
+    rank = len(kernel_size)
+    spatial = x.strides[1 : 1 + rank]
+    shape = (x.shape[0], *counts, *kernel_size, x.shape[-1])
+    strides = (
+        x.strides[0],
+        *(s * step for s, step in zip(spatial, stride, strict=True)),
+        *(s * step for s, step in zip(spatial, dilation, strict=True)),
+        x.strides[-1],
+    )
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)

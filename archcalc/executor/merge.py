@@ -1,0 +1,38 @@
+"""Kernels of the joins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from archcalc.executor.kernel import Array, Call, kernel
+from archcalc.layers.merge import Add, Concat, Mul, Sub
+from archcalc.shape import AXES
+
+
+@kernel(Concat)
+def concat(layer: Concat, call: Call) -> Array:
+    rank = call.x.ndim - 2
+    axis = call.x.ndim - 1 if layer.dim == "channels" else 1 + AXES[rank].index(layer.dim)
+    return np.concatenate(call.inputs, axis=axis)
+
+
+@kernel(Add)
+def add(layer: Add, call: Call) -> Array:
+    out: Array = np.add(call.inputs[0], call.inputs[1], out=call.spare)
+    for other in call.inputs[2:]:
+        out += other
+    return out
+
+
+@kernel(Mul)
+def mul(layer: Mul, call: Call) -> Array:
+    out = call.inputs[0]
+    for other in call.inputs[1:]:
+        out = out * other
+    return out
+
+
+@kernel(Sub)
+def sub(layer: Sub, call: Call) -> Array:
+    out: Array = call.inputs[0] - call.inputs[1]
+    return out

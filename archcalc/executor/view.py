@@ -1,0 +1,46 @@
+"""A run on tensors, layer by layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archcalc.profile import Profile
+from archcalc.render.numbers import grouped
+from archcalc.render.terminal import open_console, printed, ruled
+from archcalc.shape import format_shape
+
+if TYPE_CHECKING:
+    from archcalc.executor.execute import Run
+
+
+def render(run: Run, profile: Profile, how: str, width: int, colour: bool) -> str:
+    """Write a line a layer: both shapes, time, speed, bytes; then the totals, and `how` it ran."""
+    console = open_console(width, colour)
+    table = ruled()
+    table.add_column("Layer", no_wrap=True, overflow="ellipsis")
+    for heading in ("Predicted", "Actual", "ms", "GFLOP/s", "Bytes"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    columns: list[list[str]] = [[] for _ in range(6)]
+    macs = 0
+    for step in run.steps:
+        flops = 2 * profile.entries[step.node.index].macs * profile.batch
+        macs += flops // 2
+        rate = f"{flops / step.seconds / 1e9:.1f}" if flops and step.seconds else ""
+        cells = (
+            step.node.name, format_shape(step.node.shape), format_shape(step.shape),
+            f"{step.seconds * 1e3:.2f}", rate, grouped(step.bytes),
+        )  # fmt: skip
+        for column, cell in zip(columns, cells, strict=True):
+            column.append(cell)
+    table.add_row(*("\n".join(column) for column in columns))  # one row: rich takes long for thousands
+    console.print(table)
+    seconds = sum(step.seconds for step in run.steps)
+    total = sum(step.bytes for step in run.steps if not step.node.is_input)
+    speed = 2 * macs / max(seconds, 1e-9) / 1e9
+    console.print(
+        f"\n{profile.network.name}: {len(run.steps)} nodes, every shape as predicted; {how}\n"
+        f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s in multiply-adds\n"
+        f"activations  {grouped(total)} bytes put out, at most {grouped(run.peak_bytes)} alive at once\n"
+        f"weights      {grouped(run.weight_bytes)} bytes"
+    )
+    return printed(console)

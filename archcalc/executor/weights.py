@@ -1,0 +1,213 @@
+"""The arrays of a network: made at random, or read from a file; one for each parameter, shared ones once.
+
+Arrays have the shapes of the layer's `Weight` facts: a convolution's are `(*kernel, C_in/groups, C_out)`,
+a fully connected layer's `(N_in, N_out)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archcalc.diagnostics import ArchError, error, near_miss
+from archcalc.executor.kernel import Array
+from archcalc.layers.terms import Weight
+from archcalc.network import Network, Node
+
+Weights = dict[str, dict[str, Array]]
+"""Arrays by the path of the node that owns them, and by their name in the layer."""
+
+
+MAX_BYTES = 8 * 2**30
+"""An archive that unpacks to more is not read."""
+
+
+def owners(network: Network, heads: bool = False) -> list[Node]:
+    """The nodes with arrays of their own, in order."""
+    found: dict[int, Node] = {}
+    for node in network.nodes:
+        if node.facts.weights and (heads or not node.training):
+            owner = node.shares or node
+            found.setdefault(owner.index, owner)
+    return list(found.values())
+
+
+def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, heads: bool = False) -> Weights:
+    """Seeded arrays with which a deep network neither explodes nor vanishes.
+
+    Weights have variance 2 / fan-in (He et al. 2015, Equation 10) and are uniform, which is drawn
+    fastest; biases are small, scales of normalisations below one. Running statistics are those of a
+    standard normal input, until the first run sets them to those of the tensors it meets (`calibrate`).
+    """
+    random = np.random.default_rng(seed)
+    weights: Weights = {}
+    for node in owners(network, heads):
+        weights[node.name] = {
+            weight.name: _draw(node, weight, random).astype(dtype, copy=False)
+            for weight in node.facts.weights
+        }
+    return weights
+
+
+def calibrate(arrays: Mapping[str, Array], x: Array) -> None:
+    """Set running statistics to the mean and variance of a tensor, as training would have left them."""
+    axes = tuple(range(x.ndim - 1))
+    arrays["running_mean"][...] = x.mean(axis=axes)
+    arrays["running_var"][...] = x.var(axis=axes) + x.dtype.type(1e-3)
+
+
+def _draw(node: Node, weight: Weight, random: np.random.Generator) -> Array:
+    shape = weight.shape
+    if weight.role == "weight":
+        drawn = random.random(shape, np.float32)
+        drawn -= np.float32(0.5)
+        drawn *= np.float32(math.sqrt(12 * 2 / _fan_in(weight)))  # uniform over 1 has variance 1/12
+        return drawn
+    if weight.name == "running_var":
+        return random.uniform(0.9, 1.1, shape).astype(np.float32)
+    if weight.role == "norm" and weight.name == "weight":
+        return random.uniform(0.5, 0.7, shape).astype(np.float32)
+    return random.standard_normal(shape, np.float32) * np.float32(0.01)
+
+
+def _fan_in(weight: Weight) -> int:
+    """What one output value sums over: the sizes of the kernel and of the input channels."""
+    sums = 1
+    for symbol, size in weight.factors:
+        if symbol.startswith("k_") or symbol in ("C_in", "C_in/groups", "N_in"):
+            sums *= size
+    return sums
+
+
+def load_weights(network: Network, path: Path, dtype: Any = np.float32, heads: bool = False) -> Weights:
+    """Arrays from an `.npz` or `.safetensors` file, whose names are `path/of/node.weight`.
+
+    Raises `ArchError` for a file that is none, and for a missing, superfluous or wrong array.
+    """
+    arrays = read_arrays(path)
+    weights: Weights = {}
+    expected = {
+        f"{node.name}.{weight.name}": (node, weight)
+        for node in owners(network, heads)
+        for weight in node.facts.weights
+    }
+    for name in arrays:
+        if name not in expected:
+            raise error(
+                f"`{path}` has an array `{name}`, and `{network.name}` has no such parameter",
+                help=near_miss(name, expected),
+            )
+    for name, (node, weight) in expected.items():
+        if name not in arrays:
+            raise error(
+                f"`{path}` has no array `{name}`",
+                node.span,
+                help=f"add one of shape {'x'.join(map(str, weight.shape))}",
+            )
+        weights.setdefault(node.name, {})[weight.name] = checked(
+            arrays[name], weight.shape, dtype, f"`{name}` of `{path}`"
+        )
+    return weights
+
+
+def given_weights(
+    network: Network, weights: Mapping[str, Mapping[str, Array]], dtype: Any, heads: bool = False
+) -> Weights:
+    """Arrays given by node and name, as a dtype. Raises `ArchError` for a missing or a wrong one."""
+    known = {node.name: node for node in owners(network, heads=True)}
+    for path in weights:
+        if path not in known:
+            help = near_miss(path, known)
+            raise error(f"there are weights for `{path}`, and `{network.name}` has no such layer", help=help)
+    found: Weights = {}
+    for node in owners(network, heads):
+        arrays = weights.get(node.name, {})
+        found[node.name] = {}
+        for weight in node.facts.weights:
+            name = f"{node.name}.{weight.name}"
+            if weight.name not in arrays:
+                raise error(f"there is no array `{name}` among the weights", node.span)
+            found[node.name][weight.name] = checked(
+                np.asarray(arrays[weight.name]), weight.shape, dtype, f"`{name}`", finite=False
+            )
+        extra = sorted(set(arrays) - set(found[node.name]))
+        if extra:
+            raise error(f"`{node.name}` has no array `{extra[0]}`", node.span)
+    return found
+
+
+def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite: bool = True) -> Array:
+    """An array of (finite) numbers of a shape, as a dtype. Raises `ArchError`."""
+    if array.dtype.kind not in "fiub":
+        raise error(f"{what} holds {array.dtype}, not numbers")
+    if array.shape != shape:
+        have, want = ("x".join(map(str, s)) or "a single number" for s in (array.shape, shape))
+        raise error(f"{what} is {have}, but {want} is needed")
+    if array.dtype != dtype:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            array = array.astype(dtype)
+    if finite and not np.isfinite(array).all():
+        raise error(f"{what} has values that are not finite numbers")
+    return array
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """The arrays of an `.npz` or `.safetensors` file. Nothing is ever unpickled. Raises `ArchError`."""
+    if path.suffix == ".safetensors":
+        return _safetensors(path)
+    with _reading(path):
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise error(f"`{path}` holds one array, not named arrays", help="save an `.npz` archive")
+        with archive:
+            size = sum(member.file_size for member in archive.zip.infolist())
+            if size > MAX_BYTES:
+                raise error(f"`{path}` unpacks to {size:,} bytes, over the limit of {MAX_BYTES:,}")
+            arrays = {name: archive[name] for name in archive.files}
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise error(f"`{path}` is not a readable array file: `{name}` in it is no array")
+    return arrays
+
+
+def read_array(path: Path) -> Array:
+    """The array of an `.npy` file. Nothing is ever unpickled. Raises `ArchError`."""
+    with _reading(path):
+        array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise error(f"`{path}` is an archive of several arrays", help="name it `.npz`")
+    return array
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """A damaged file makes NumPy raise what its parts raise: of zip, of zlib, of Python's tokens."""
+    try:
+        yield
+    except ArchError:
+        raise
+    except FileNotFoundError:
+        raise error(f"there is no file `{path}`") from None
+    except MemoryError:
+        raise error(f"`{path}` is not a readable array file: it is said to be larger than memory") from None
+    except Exception as problem:
+        reason = next(iter(str(problem).splitlines()), "") or type(problem).__name__
+        raise error(f"`{path}` is not a readable array file: {reason[:200]}") from None
+
+
+def _safetensors(path: Path) -> dict[str, Array]:
+    try:
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise error(
+            "reading `.safetensors` needs the package safetensors", help="pip install 'archcalc[weights]'"
+        ) from None
+    with _reading(path):
+        loaded: dict[str, Array] = load_file(path)
+    return loaded

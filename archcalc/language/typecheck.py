@@ -1,0 +1,437 @@
+"""What is known of every expression before shapes are: is it a tensor, a value, a list?
+
+The arguments of every call are held against what is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from archcalc.diagnostics import MAX_REPORTED, Note, Span
+from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
+from archcalc.language.mismatch import help_for_join
+from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes
+from archcalc.language.syntax import (
+    Arg,
+    Binary,
+    Block,
+    Body,
+    Chain,
+    Choice,
+    Definition,
+    Expr,
+    Function,
+    Index,
+    ListExpr,
+    Literal,
+    Net,
+    Param,
+    Ref,
+    Unary,
+    Variant,
+)
+from archcalc.language.values import BUILTINS, Builtin
+from archcalc.layers.arguments import LayerError, Parameter, format_argument
+from archcalc.layers.base import KINDS, Layer
+
+_INFERRED = ("in_channels", "in_features", "num_features", "input_shape")
+
+
+class Sorts(Scopes):
+    """Goes through expressions; each method returns what the value is known to be, `ANY` after a mistake."""
+
+    def __init__(self, imported: Mapping[str, tuple[Definition, Span]], lost: Collection[str] = ()) -> None:
+        super().__init__(imported, lost)
+        self.only_values = ""
+        """Why no layers can stand here, if none can."""
+        self.parameter: Parameter | None = None
+        """What a bare name is given to, while it is resolved."""
+        self.tensor_flows = True
+
+    def nested(self, body: Body) -> None:
+        """A body, with a scope of its own."""
+        raise NotImplementedError
+
+    def value(self, expr: Expr, why: str) -> None:
+        """An expression that must not be a tensor."""
+        if self.expr(expr) == TENSOR:
+            self.error(f"{why}, not a tensor", expr.span)
+
+    def step(self, expr: Expr) -> str:
+        """An expression where a layer, a block or a tensor is expected."""
+        return self.ref(expr, "layer or block") if isinstance(expr, Ref) else self.expr(expr)
+
+    def expr(self, expr: Expr) -> str:
+        if isinstance(expr, Ref):
+            return self.ref(expr)
+        if isinstance(expr, Literal):
+            return VALUE
+        if isinstance(expr, Chain | Body) and self.only_values:
+            self.error(f"layers stand here, but {self.only_values}", expr.span)
+            outer, self.only_values = self.only_values, ""
+            self.expr(expr)
+            self.only_values = outer
+            return ANY
+        if isinstance(expr, Chain):
+            for step in expr.steps:
+                if self.step(step) in (VALUE, LIST):
+                    self.error("a step is a layer, a block or a tensor, not a value", step.span)
+            return TENSOR
+        if isinstance(expr, ListExpr):
+            for item in expr.items:
+                self.expr(item)
+            return LIST
+        if isinstance(expr, Binary):
+            return self.binary(expr)
+        if isinstance(expr, Unary):
+            self.value(expr.operand, f"`{expr.op}` takes a value")
+            return VALUE
+        if isinstance(expr, Index):
+            self.value(expr.base, "an index is taken of a list")
+            for index in expr.indices:
+                self.value(index, "an index is a number")
+            return ANY
+        if isinstance(expr, Choice):
+            return self.choice(expr)
+        assert isinstance(expr, Body)
+        self.nested(expr)
+        return TENSOR
+
+    def choice(self, expr: Choice) -> str:
+        self.value(expr.condition, "a condition is a truth value")
+        sorts = [self.expr(expr.if_true), self.expr(expr.if_false)]
+        if TENSOR in sorts:
+            condition = expr.condition.span.text
+            self.error(
+                "`a if c else b` chooses between values, not layers or tensors",
+                expr.span,
+                help=f"choose with a statement: `if {condition} {{ ... }} else {{ ... }}`",
+            )
+            return ANY
+        if sorts == [ANY, ANY]:
+            return ANY
+        return VALUE if sorts == [VALUE, VALUE] else LIST
+
+    def binary(self, expr: Binary) -> str:
+        sorts = [self.expr(expr.first), *(self.expr(operand) for _, operand in expr.rest)]
+        op = expr.rest[0][0]
+        if TENSOR not in sorts:
+            if op in ("+", "-", "*") and {*sorts} == {ANY}:
+                return ANY
+            return LIST if op == "+" and VALUE not in sorts else VALUE
+        join = {"+": "add", "*": "mul", "-": "sub"}.get(op)
+        operands = [expr.first.span.text, *(operand.span.text for _, operand in expr.rest)]
+        help = ""
+        if join and len({op, *(op for op, _ in expr.rest)}) == 1 and len("".join(operands)) < 60:
+            help = f"write `{join}({', '.join(operands)})`"
+        elif op in ("==", "!=", "<", "<=", ">", ">="):
+            help = "compare what `channels(...)`, `size(...)` or `shape(...)` says of it"
+        self.error(f"`{op}` computes with values, not tensors", expr.span, help=help)
+        return ANY
+
+    def ref(self, ref: Ref, what: str = "") -> str:
+        """A name or a call; `what` is what is expected there, if anything."""
+        binding = self.lookup(ref.name)
+        if binding is not None:
+            binding.read = True
+            ref.meaning = LOCAL
+            if ref.args is not None:
+                self.not_callable(ref, binding)
+                return ANY
+            return binding.sort
+        definition = self.visible.get(ref.name)
+        if definition is not None:
+            self.used.add(ref.name)
+            return self.definition_ref(ref, definition)
+        if ref.name in KINDS:
+            return self.layer_ref(ref)
+        builtin = BUILTINS.get(ref.name)
+        if builtin is not None:
+            return self.builtin_ref(ref, builtin)
+        if ref.name in READINGS:
+            return self.reading_ref(ref)
+        if ref.name == "input":
+            return self.input_ref(ref)
+        for arg in ref.args or ():
+            self.expr(arg.value)
+        if self.parameter is not None and self.unquoted(ref, self.parameter):
+            return ANY
+        if not what:
+            what = "name" if ref.args is None else "layer, block or function"
+        self.miss(ref.name, ref.name_span, what)
+        return ANY
+
+    def not_callable(self, ref: Ref, binding: Binding) -> None:
+        for arg in ref.args or ():
+            self.expr(arg.value)
+        help = ""
+        if binding.sort == TENSOR:
+            help = f"write `{ref.name} -> ...` to go on from it"
+        elif binding.sort in (VALUE, LIST):
+            help = f"write `{ref.name} * ...` to multiply, `{ref.name}[...]` for a value of a list"
+        what = {TENSOR: "a tensor, and a tensor", ANY: "no layer or block, so it"}
+        self.error(
+            f"`{ref.name}` is {what.get(binding.sort, 'a value, and a value')} cannot be called",
+            ref.name_span,
+            notes=[Note(f"`{ref.name}` {BOUND[binding.by]} here", binding.span)],
+            help=help,
+        )
+
+    def definition_ref(self, ref: Ref, definition: Definition) -> str:
+        if isinstance(definition, Net | Variant):
+            for arg in ref.args or ():
+                self.expr(arg.value)
+            notes = [Note(f"`{ref.name}` is defined here", definition.name_span)]
+            help = "move what both need into a `block`"
+            self.error(f"`{ref.name}` is a net, and a net cannot be called", ref.name_span, help, notes=notes)
+            return ANY
+        ref.meaning = definition
+        self.arguments(ref, definition.params, definition)
+        if isinstance(definition, Function):
+            for arg in ref.args or ():
+                self.value(arg.value, "a function takes values")
+            return LIST
+        for arg in ref.args or ():
+            self.expr(arg.value)
+        return TENSOR if self.layers_allowed(ref) else ANY
+
+    def layers_allowed(self, ref: Ref) -> bool:
+        """May layers stand here? Notes the mistake if not."""
+        if self.only_values:
+            self.error(f"`{ref.name}` adds layers, but {self.only_values}", ref.name_span)
+        return not self.only_values
+
+    def layer_ref(self, ref: Ref) -> str:
+        layer = KINDS[ref.name]
+        args = ref.args or ()
+        placed = self.arguments(ref, layer.parameters, layer)
+        constant = True
+        joined: list[str] = []
+        for index, arg in enumerate(args):
+            slot = placed.get(index)
+            parameter = layer.parameters[slot] if slot is not None and slot >= 0 else None
+            self.parameter = parameter if isinstance(arg.value, Ref) and arg.value.args is None else None
+            sort = self.expr(arg.value)
+            self.parameter = None
+            constant = constant and isinstance(arg.value, Literal)
+            if slot is None:
+                continue
+            if parameter is None:
+                joined.append(sort)
+                if sort == VALUE:
+                    self.error(f"`{ref.name}` joins tensors, not values", arg.span)
+            elif sort == TENSOR and not parameter.takes_tensor:
+                self.tensor_argument(ref, parameter.name, arg)
+        ref.meaning = LayerCall(layer, constant and not layer.is_join)
+        if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
+            self.count_joined(ref, joined)
+        return TENSOR if self.layers_allowed(ref) else ANY
+
+    def unquoted(self, ref: Ref, parameter: Parameter) -> bool:
+        """Is an unknown name a word that only lacks its quotes? Notes the mistake if so."""
+        try:
+            parameter.read(ref.name)
+        except LayerError:
+            return False
+        self.error(f"unknown name `{ref.name}`", ref.span, help=f'write `"{ref.name}"`')
+        return True
+
+    def tensor_argument(self, ref: Ref, parameter: str, arg: Arg) -> None:
+        text = arg.value.span.text
+        if self.adds_layers(arg.value):
+            before = text if len(text) < 30 and "\n" not in text else "..."
+            help = f"chain layers with `->`: `{before} -> {ref.name}(...)`"
+            self.error(f"a layer stands inside an argument of `{ref.name}`", arg.span, help=help)
+        else:
+            help = f"`channels({text})` is its number of channels" if isinstance(arg.value, Ref) else ""
+            self.error(f"`{parameter}` of `{ref.name}` takes a value, not a tensor", arg.span, help=help)
+
+    def count_joined(self, ref: Ref, sorts: list[str]) -> None:
+        """A join of less than two tensors, as far as one can tell here."""
+        if len(sorts) >= 2 or (len(sorts) == 1 and sorts[0] in (LIST, ANY)):
+            return
+        args = [arg for arg in ref.args or () if not arg.name]
+        self.error(
+            f"`{ref.name}` needs two tensors or more", ref.name_span, help=help_for_join(ref.name, args)
+        )
+
+    def adds_layers(self, expr: Expr) -> bool:
+        """Does the value of an expression come straight out of a layer or block?"""
+        if isinstance(expr, Chain):
+            return any(map(self.adds_layers, expr.steps))
+        if isinstance(expr, Body):
+            return True
+        if not isinstance(expr, Ref) or self.lookup(expr.name) is not None:
+            return False
+        return expr.name in KINDS or isinstance(self.visible.get(expr.name), Block)
+
+    def builtin_ref(self, ref: Ref, builtin: Builtin) -> str:
+        ref.meaning = builtin
+        args = ref.args or ()
+        for arg in args:
+            if arg.name:
+                self.error(f"`{ref.name}` takes its arguments by position", arg.span)
+            self.value(arg.value, f"`{ref.name}` takes values")
+        if not builtin.fewest <= len(args) <= builtin.most:
+            wanted = str(builtin.fewest)
+            if builtin.most != builtin.fewest:
+                wanted = (
+                    f"{builtin.fewest} or more"
+                    if builtin.most > 10
+                    else f"{builtin.fewest} to {builtin.most}"
+                )
+            plural = "" if wanted == "1" else "s"
+            self.error(f"`{ref.name}` takes {wanted} argument{plural}, got {len(args)}", ref.name_span)
+        ref.slots = tuple((0, arg.value) for arg in args)
+        return LIST if ref.name in ("range", "enumerate", "zip") else VALUE
+
+    def reading_ref(self, ref: Ref) -> str:
+        ref.meaning = READINGS[ref.name]
+        args = ref.args or ()
+        if ref.name == "identity":
+            if self.only_values:
+                self.error(f"`identity` is a tensor, but {self.only_values}", ref.span)
+                return ANY
+            if args:
+                self.error("`identity` takes no arguments", ref.span)
+            return TENSOR
+        if not self.tensor_flows and not args:
+            where = "a function" if isinstance(self.current, Function) else "a value here"
+            message = f"`{ref.name}` reads the current tensor, and {where} sees none"
+            self.error(message, ref.span, help="pass it as a parameter" if self.current else "")
+        if len(args) > 1 or any(arg.name for arg in args):
+            self.error(f"`{ref.name}` takes one tensor, or none for the current one", ref.span)
+        for arg in args:
+            if self.expr(arg.value) in (VALUE, LIST):
+                self.error(f"`{ref.name}` reads a tensor, not a value", arg.span)
+        ref.slots = tuple((0, arg.value) for arg in args[:1])
+        return LIST if ref.name != "channels" else VALUE
+
+    def input_ref(self, ref: Ref) -> str:
+        ref.meaning = INPUT
+        if self.only_values:
+            self.error(f"`input` is a tensor, but {self.only_values}", ref.name_span)
+        elif not isinstance(self.current, Net):
+            help = "a block starts with the tensor that flows in"
+            self.error("`input` stands in nets only", ref.name_span, help=help)
+        self.arguments(ref, INPUT_PARAMETERS, None)
+        for arg in ref.args or ():
+            self.value(arg.value, "`input` takes a shape")
+        return ANY if self.only_values else TENSOR
+
+    def arguments(
+        self,
+        ref: Ref,
+        params: Sequence[Param | Parameter],
+        callee: Definition | type[Layer] | None,
+    ) -> dict[int, int]:
+        """Match the arguments of a call to the parameters it has, and fill in `ref.slots`.
+
+        For a join, what is not named is a tensor, in slot -1. Returns the slot of each argument that
+        fits, by its place among the arguments.
+        """
+        slots: list[tuple[int, Expr]] = []
+        placed: dict[int, int] = {}
+        given: dict[int, Arg] = {}
+        named = False
+        args = ref.args or ()
+        is_join = isinstance(callee, type) and callee.is_join
+        for index, arg in enumerate(args):
+            slot = -2
+            if arg.name:
+                named = True
+                for at, param in enumerate(params):
+                    if param.name == arg.name:
+                        slot = at
+            elif named:
+                message = "an argument by position stands behind one by name"
+                self.error(message, arg.span, help="put it before the named ones, or name it")
+                continue
+            elif is_join:
+                slot = -1
+            elif index < len(params):
+                slot = index
+            if slot == -2:
+                self.no_such_argument(ref, arg, [param.name for param in params], callee)
+                continue
+            if slot in given:
+                name = params[slot].name
+                notes = [Note(f"`{name}` is given here", given[slot].span)]
+                message = f"the argument `{name}` of `{ref.name}` is given twice"
+                self.error(message, arg.span, notes=notes, help="remove one of them")
+                continue
+            if slot >= 0:
+                given[slot] = arg
+            placed[index] = slot
+            slots.append((slot, arg.value))
+        if len(given) < len(params) and len(placed) == len(args):
+            missing = [
+                param.name for at, param in enumerate(params) if at not in given and _is_required(param)
+            ]
+            if missing:
+                listed = " and ".join(f"`{name}`" for name in missing)
+                texts = [arg.span.text for arg in args] + [f"{name}=..." for name in missing]
+                help = "" if len("".join(texts)) > 80 else f"write `{ref.name}({', '.join(texts)})`"
+                self.error(
+                    f"`{ref.name}` needs {listed}", ref.name_span, notes=self.signature(callee), help=help
+                )
+        ref.slots = tuple(slots)
+        return placed
+
+    def signature(self, callee: Definition | type[Layer] | None) -> list[Note]:
+        """How something is called, and where it is defined; only for diagnostics that will be seen."""
+        if len(self.problems) >= MAX_REPORTED:
+            return []
+        if callee is None:
+            return [Note("it is called as in `input(3x224x224)`")]
+        if isinstance(callee, Definition):
+            arguments = [f"{p.name}={_short(p.default)}" if p.default else p.name for p in callee.params]
+            return [Note(f"`{_call(callee.name, arguments)}` is defined here", callee.name_span)]
+        arguments = ["..."] if callee.is_join else []
+        for parameter in callee.parameters:
+            default = "..." if parameter.default is None else format_argument(parameter.default)
+            arguments.append(parameter.name if parameter.required else f"{parameter.name}={default}")
+        return [Note(f"its arguments are `{_call(callee.kind, arguments)}`")]
+
+    def no_such_argument(
+        self, ref: Ref, arg: Arg, names: list[str], callee: Definition | type[Layer] | None
+    ) -> None:
+        notes = self.signature(callee) if names else []
+        if isinstance(callee, type) and self.adds_layers(arg.value):
+            text = arg.value.span.text
+            other = text if len(text) < 30 and "\n" not in text else "..."
+            call = f"{ref.name}(...)" if names else ref.name
+            help = f"`{call} -> {other}`" if arg.name else f"`{other} -> {call}`"
+            message = f"a layer stands inside an argument of `{ref.name}`"
+            self.error(message, arg.span, help=f"chain layers with `->`: {help}")
+        elif not arg.name:
+            takes = (
+                f"takes {count(len(names), 'argument')}, and this is one more"
+                if names
+                else "takes no arguments"
+            )
+            help = "" if names else f"write `{ref.name}`"
+            self.error(f"`{ref.name}` {takes}", arg.span, notes=notes, help=help)
+        else:
+            help = self.near_miss(arg.name, names)
+            if isinstance(callee, type) and arg.name in _INFERRED:
+                help = "leave it out: what comes in is known"
+            self.error(f"`{ref.name}` has no argument `{arg.name}`", arg.span, notes=notes, help=help)
+
+
+def _is_required(param: Param | Parameter) -> bool:
+    return param.required if isinstance(param, Parameter) else param.default is None
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _call(name: str, arguments: list[str]) -> str:
+    text = f"{name}({', '.join(arguments)})" if arguments else name
+    return text if len(text) <= 120 else f"{name}({', '.join(arguments[:6])}, ...)"
+
+
+def _short(expr: Expr) -> str:
+    text = expr.span.text
+    return text if len(text) <= 20 and "\n" not in text else "..."

@@ -1,0 +1,117 @@
+"""The reports: the audit, the tables, the plots and the networks as pages that link to one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from archcalc.audit.claims import MEASURED
+from archcalc.audit.finding import Finding
+from archcalc.audit.measured import measurements
+from archcalc.audit.run import Audit, audit
+from archcalc.audit.tables.documents import to_csv, to_markdown
+from archcalc.audit.tables.table import Table, all_tables
+from archcalc.catalog import shipped
+from archcalc.pages.audit_page import audit_page, counts, in_words
+from archcalc.pages.folder import Contents
+from archcalc.pages.markdown import page, table
+from archcalc.pages.network_pages import by_network, network_page, overview
+from archcalc.pages.papers_page import papers_page
+from archcalc.plots import plots
+from archcalc.render.documents import escaped
+from archcalc.render.numbers import grouped
+from archcalc.render.progress import Progress, unseen
+
+
+def contents(progress: Progress = unseen) -> Contents:
+    """Every file of the folder, by its path. Raises `ArchError` with every mistake in the claims."""
+    found = audit(progress=progress)
+    tables = all_tables(progress)
+    specs = shipped()
+    files: dict[str, Any] = {}
+    places: dict[str, list[tuple[str, str]]] = {}
+    for each in tables:
+        path = f"tables/{each.layout.name}.md"
+        files[path] = _table_page(each)
+        files[f"tables/{each.layout.name}.csv"] = to_csv(each)
+        for id in dict.fromkeys(finding.id for finding in each.findings):
+            places.setdefault(id, []).append((each.layout.number, path))
+    lectures = by_network([finding for finding in found.findings if finding.deck not in found.on_request])
+    published = _published(found)
+    entries = []
+    for spec in progress(specs, "Networks"):
+        text, entry = network_page(spec, published.get(spec.name, []), lectures.get(spec.name, []))
+        files[f"networks/{spec.name}.md"] = text
+        entries.append(entry)
+    files["networks.md"] = overview(entries)
+    files["audit.md"] = audit_page(found, places)
+    for deck in found.on_request:
+        files[f"{deck}.md"] = papers_page(deck, found.findings, specs)
+    files |= {f"plots/{plot.name}.svg": plot for plot in plots().values()}
+    files["README.md"] = _index(found, tables, len(entries))
+    return dict(sorted(files.items()))
+
+
+def _published(found: Audit) -> dict[str, list[Finding]]:
+    """What papers and programs say of each network: the one it is named after, or those it asks for."""
+    nets = {one.id: one.net for quantity in MEASURED for one in measurements(quantity)}
+    known = {spec.name for spec in shipped()}
+    by_net: dict[str, list[Finding]] = {}
+    for finding in found.findings:
+        if finding.deck in found.on_request:
+            net = nets.get(finding.id, finding.id.partition("/")[0])
+            for name in [net] if net in known else by_network([finding]):
+                by_net.setdefault(name, []).append(finding)
+    return by_net
+
+
+def _table_page(each: Table) -> str:
+    layout = each.layout
+    trail = [("Reports", "../README.md"), ("Audit", "../audit.md"), ("CSV", f"{layout.name}.csv")]
+    _, _, body = to_markdown(each, 1).partition("\n\n")
+    return page(f"{layout.number}: {layout.title}", trail, body.splitlines())
+
+
+def _index(found: Audit, tables: Sequence[Table], networks: int) -> str:
+    lectures = [finding for finding in found.findings if finding.deck not in found.on_request]
+    groups = [("[Lectures](audit.md)", lectures)]
+    for deck, words in (("papers", "Papers"), ("programs", "Other programs")):
+        groups.append((f"[{words}]({deck}.md)", [each for each in found.findings if each.deck == deck]))
+    lines = [
+        "What lectures, papers and programs say of convolutional networks, held to what archcalc computes; "
+        "and what it computes of the networks that come with it. `archcalc reports` writes this folder.",
+        "",
+        "## The audit",
+        "",
+        *table(
+            ["Of", "Figures", "Of these"],
+            [[name, grouped(len(members)), in_words(counts(members))] for name, members in groups],
+            right=[1],
+        ),
+        "## Tables",
+        "",
+        "The tables of the lectures in their own layout, with the computed figure where it differs.",
+        "",
+        *table(
+            ["Table", "What it is", "Lectures", "Figures"],
+            [
+                [
+                    f"[{each.layout.number}](tables/{each.layout.name}.md)",
+                    escaped(each.layout.title),
+                    " ".join(each.layout.decks),
+                    in_words(counts(each.findings)),
+                ]
+                for each in tables
+            ],
+        ),
+        "## Networks",
+        "",
+        f"[{networks} networks](networks.md), each on a page with its layers, its totals, what is published "
+        "of it, and what the lectures say of it.",
+        "",
+        "## Plots",
+        "",
+    ]
+    for plot in plots().values():
+        lines += [f"![{escaped(plot.title)}](plots/{plot.name}.svg)", ""]
+    return page("Reports", [], lines)

@@ -1,0 +1,147 @@
+"""The audit of the lecture decks as a page: how many figures hold, then deck by deck what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from archcalc.audit.claims import VERDICTS
+from archcalc.audit.finding import Finding
+from archcalc.audit.run import Audit
+from archcalc.audit.words import shown_value
+from archcalc.pages.markdown import code, folded, item, page, table
+from archcalc.render.documents import escaped
+from archcalc.render.numbers import grouped
+
+ORDER = ("discrepant", "damaged", "convention", "open", "outside")
+"""What needs a word, in the order in which it is told."""
+
+HEADINGS = {
+    "discrepant": "What does not hold",
+    "damaged": "What the extraction of the text broke",
+    "convention": "What holds under a convention, or for a variant",
+    "open": "What is asked, or was lost",
+    "outside": "What cannot be computed",
+}
+
+Tables = Mapping[str, Sequence[tuple[str, str]]]
+"""The tables a claim stands in, by its id: number and path of each."""
+
+
+def audit_page(audit: Audit, tables: Tables) -> str:
+    """The page of the decks; papers and programs have their own."""
+    decks = [deck for deck in audit.titles if deck not in audit.on_request]
+    findings = [finding for finding in audit.findings if finding.deck in decks]
+    lines = [
+        f"{grouped(len(findings))} figures of {len(decks)} lecture decks, each held to what it states: "
+        f"{in_words(counts(findings))}.",
+        "",
+        *summary({deck: audit.summary[deck] for deck in decks}, "Deck", {deck: f"#{deck}" for deck in decks}),
+        *verdicts_explained(),
+        "Every figure here is computed, that of a formula for one case: `archcalc audit --explain S4-079` "
+        "shows how one comes about. What "
+        "papers print is on [a page of its own](papers.md), and so is what "
+        "[other programs count](programs.md).",
+        "",
+    ]
+    lines += _at_a_glance(findings)
+    for deck in decks:
+        members = [finding for finding in findings if finding.deck == deck]
+        lines += [f'<a id="{deck}"></a>', "", f"## {deck}: {escaped(audit.titles[deck])}", ""]
+        lines += [f"{grouped(len(members))} figures: {in_words(counts(members))}.", ""]
+        lines += _deck(members, tables)
+    return page("The audit", [("Reports", "README.md")], lines)
+
+
+def counts(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many findings there are of each verdict."""
+    found = dict.fromkeys(VERDICTS, 0)
+    for finding in findings:
+        found[finding.verdict] += 1
+    return found
+
+
+_WORDS = {
+    "holds": ("holds as printed", "hold as printed"),
+    "convention": ("under a convention or for a variant",) * 2,
+    "discrepant": ("does not hold", "do not hold"),
+    "damaged": ("was damaged with the text", "were damaged with the text"),
+    "open": ("is an open question", "are open questions"),
+    "outside": ("is not static", "are not static"),
+}
+
+
+def in_words(found: Mapping[str, int]) -> str:
+    """Verdicts and their numbers in a sentence.
+
+    >>> in_words({"exact": 3, "rounds": 1, "discrepant": 1, "open": 0, "outside": 2})
+    '4 hold as printed, 1 does not hold, 2 are not static'
+    """
+    numbers = {"holds": found["exact"] + found["rounds"], **found}
+    parts = [
+        f"{grouped(numbers[name])} {words[numbers[name] != 1]}"
+        for name, words in _WORDS.items()
+        if numbers.get(name)
+    ]
+    return ", ".join(parts)
+
+
+def summary(by_group: Mapping[str, Mapping[str, int]], heading: str, links: Mapping[str, str]) -> list[str]:
+    """A table of how many figures of each group have each verdict, with a last row for all."""
+    rows = [[f"[{escaped(name)}]({links[name]})", *_figures(found, "")] for name, found in by_group.items()]
+    total = {verdict: sum(found[verdict] for found in by_group.values()) for verdict in VERDICTS}
+    if len(rows) > 1:
+        rows.append(["**all**", *_figures(total, "**")])
+    return table([heading, *VERDICTS, "all"], rows, right=range(1, len(VERDICTS) + 2))
+
+
+def _figures(found: Mapping[str, int], emphasis: str) -> list[str]:
+    numbers = [*found.values(), sum(found.values())]
+    return [f"{emphasis}{grouped(number)}{emphasis}" if number else "" for number in numbers]
+
+
+def verdicts_explained() -> list[str]:
+    return [*(f"- **{verdict}**: {words}" for verdict, words in VERDICTS.items()), ""]
+
+
+def _at_a_glance(findings: Sequence[Finding]) -> list[str]:
+    """What does not hold, in one table that leads to the reasons."""
+    wrong = [finding for finding in findings if finding.verdict == "discrepant"]
+    rows = [
+        [f"[{one.id}](#{one.id})", one.deck, escaped(one.says), code(one.claimed), code(shown_value(one))]
+        for one in wrong
+    ]
+    headings = ["Claim", "Deck", "What it says", "Printed", "Computed"]
+    return ["## What does not hold, at a glance", "", *table(headings, rows, right=[3, 4])] if rows else []
+
+
+def _deck(members: Sequence[Finding], tables: Tables) -> list[str]:
+    lines: list[str] = []
+    for verdict in ORDER:
+        chosen = [finding for finding in members if finding.verdict == verdict]
+        if chosen:
+            lines += [f"### {HEADINGS[verdict]} ({len(chosen)})", ""]
+            for finding in chosen:
+                lines += item(finding, _where(finding, tables))
+            lines.append("")
+    held = [finding for finding in members if finding.holds]
+    return lines + held_table(held, [_where(finding, tables) for finding in held], "Where")
+
+
+def held_table(held: Sequence[Finding], places: Sequence[str], heading: str) -> list[str]:
+    """The figures that hold as printed, folded away."""
+    if not held:
+        return []
+    rows = [
+        [place, escaped(finding.says), code(finding.claimed), code(shown_value(finding)), finding.verdict]
+        for finding, place in zip(held, places, strict=True)
+    ]
+    number = len(held)
+    words = f"{grouped(number)} figure{'s hold' if number > 1 else ' holds'} as printed"
+    return folded(
+        words, table([heading, "What it says", "Printed", "Computed", "Verdict"], rows, right=[2, 3])
+    )
+
+
+def _where(finding: Finding, tables: Tables) -> str:
+    links = [f"[{number}]({path})" for number, path in tables.get(finding.id, ())]
+    return ", ".join([finding.id, escaped(finding.place), *links])

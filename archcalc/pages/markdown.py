@@ -1,0 +1,43 @@
+"""Markdown in small pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from archcalc.audit.finding import Finding
+from archcalc.audit.words import reason, shown_value
+from archcalc.pages.folder import MARK
+from archcalc.render.documents import escaped, markdown_table
+
+
+def page(title: str, trail: Sequence[tuple[str, str]], lines: Iterable[str]) -> str:
+    """A page with the mark, links to the pages above it, and its title."""
+    links = [" · ".join(f"[{name}]({path})" for name, path in trail), ""] if trail else []
+    return "\n".join([MARK, "", *links, f"# {escaped(title)}", "", *lines]).rstrip() + "\n"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """A table, and the blank line behind it that Markdown asks for."""
+    return [*markdown_table(headings, rows, right), ""]
+
+
+def folded(summary: str, lines: Iterable[str]) -> list[str]:
+    """Lines behind a summary that opens on a click."""
+    return ["<details>", f"<summary>{summary}</summary>", "", *lines, "</details>", ""]
+
+
+def code(text: str) -> str:
+    """Text as it stands, in a fixed width; nothing of nothing."""
+    return f"`{text}`".replace("|", "\\|") if text else ""
+
+
+def item(finding: Finding, where: str) -> list[str]:
+    """A figure with its reason, as an item of a list that a link can name."""
+    value = shown_value(finding)
+    computed = f", computed {code(value)}" if value else ""
+    lines = [
+        f'- <a id="{finding.id}"></a>**{escaped(finding.says)}**',
+        f"  printed {code(finding.claimed)}{computed} · {where}",
+        *([f"  {escaped(reason(finding))}"] if reason(finding) else []),
+    ]
+    return [*(f"{line}<br>" for line in lines[:-1]), lines[-1]]

@@ -1,0 +1,110 @@
+"""What papers print and what other programs count, by paper: the figures that do not hold first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from msgspec import Struct
+
+from archcalc.audit.finding import Finding
+from archcalc.catalog import Spec
+from archcalc.pages.audit_page import counts, held_table, in_words, summary, verdicts_explained
+from archcalc.pages.markdown import code, folded, item, page, table
+from archcalc.render.documents import escaped
+from archcalc.render.numbers import grouped
+
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+_YEAR = re.compile(r"(?<!arXiv:)\b(?:19|20)\d\d\b")
+_AUTHOR = re.compile(r"\b([A-Z][\w-]+)(?: et al\.?| & [A-Z][\w-]+)? ((?:19|20)\d\d)\b")
+
+TITLES = {"papers": "What papers print", "programs": "What other programs count"}
+WORDS = {
+    "papers": "figures that papers and their authors publish",
+    "programs": "figures of networks as other programs build them",
+}
+
+
+class Paper(Struct):
+    """A publication, and the figures of it."""
+
+    title: str
+    findings: list[Finding]
+
+    @property
+    def year(self) -> str:
+        found = _YEAR.findall(self.title)
+        return found[-1] if found else "without"
+
+
+def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec]) -> str:
+    """The page of `papers` or of `programs`."""
+    members = [finding for finding in findings if finding.deck == deck]
+    papers = by_paper(members, specs)
+    nets = {spec.name for spec in specs}
+    links = {paper.title: f"#p{number}" for number, paper in enumerate(papers, 1)}
+    lines = [f"{grouped(len(members))} {WORDS[deck]}: {in_words(counts(members))}.", ""]
+    lines += summary({paper.title: counts(paper.findings) for paper in papers}, "Paper", links)
+    lines += verdicts_explained()
+    for number, paper in enumerate(papers, 1):
+        lines += [f'<a id="p{number}"></a>', "", f"## {escaped(paper.title)}", ""]
+        lines += [f"{grouped(len(paper.findings))} figures: {in_words(counts(paper.findings))}.", ""]
+        lines += _figures(paper.findings, nets)
+    return page(TITLES[deck], [("Reports", "README.md"), ("Audit", "audit.md")], lines)
+
+
+def _id(finding: Finding, nets: Collection[str]) -> str:
+    """A figure's id, a link to the page of its network if it is one's."""
+    net = finding.id.partition("/")[0]
+    return f"[{escaped(finding.id)}](networks/{net}.md)" if net in nets else escaped(finding.id)
+
+
+def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
+    lines: list[str] = []
+    told = [each for each in findings if not each.holds and each.verdict != "outside"]
+    for finding in sorted(told, key=lambda each: each.verdict != "discrepant"):
+        verdict = "" if finding.verdict == "discrepant" else f" · {finding.verdict}"
+        lines += item(finding, f"{escaped(finding.place)} · {_id(finding, nets)}{verdict}")
+    lines += [""] if told else []
+    held = [each for each in findings if each.holds]
+    lines += held_table(held, [escaped(each.place) for each in held], "Where")
+    measured = [each for each in findings if each.verdict == "outside"]
+    if measured:
+        rows = [[escaped(each.place), escaped(each.says), code(each.claimed)] for each in measured]
+        words = f"{grouped(len(measured))} figures are not static, such as what training finds"
+        lines += folded(words, table(["Where", "What it says", "Printed"], rows, right=[2]))
+    return lines
+
+
+def by_paper(findings: Sequence[Finding], specs: Sequence[Spec]) -> list[Paper]:
+    """The figures of each paper, the oldest first.
+
+    A figure is of the paper that its place names, else of the network's own.
+    """
+    titles: dict[str, str] = {}
+    own: dict[str, str] = {}
+    known: dict[tuple[str, ...], str] = {}
+    for spec in specs:
+        name = own[spec.name] = spec.reference.partition(", ")[0]
+        title = _title(spec.reference)
+        if "arXiv" in title or name not in titles:
+            titles[name] = title
+        for key in _keys(spec.reference):
+            known.setdefault(key, name)
+    papers: dict[str, Paper] = {}
+    for finding in findings:
+        named = next((known[key] for key in _keys(finding.place) if key in known), "")
+        name = named or own.get(finding.id.partition("/")[0]) or _title(finding.place)
+        papers.setdefault(name, Paper(titles.get(name, name), [])).findings.append(finding)
+    return sorted(papers.values(), key=lambda paper: (paper.year, paper.title))
+
+
+def _keys(text: str) -> Sequence[tuple[str, ...]]:
+    """What a reference is known by: its number, then its first author and year."""
+    return [*((number,) for number in _ARXIV.findall(text)), *_AUTHOR.findall(text)]
+
+
+def _title(reference: str) -> str:
+    """A reference without the place in the paper: up to its number, else up to its year."""
+    end = _ARXIV.search(reference) or _YEAR.search(reference)
+    return reference[: end.end()] if end is not None else reference

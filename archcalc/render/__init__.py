@@ -1,0 +1,1 @@
+"""What every view is written with: numbers, tables, documents, charts, and where a text goes."""

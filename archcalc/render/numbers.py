@@ -1,0 +1,94 @@
+"""Numbers as text: exact and grouped in threes, or short for people in a hurry."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from archcalc.quantities.receptive_field import Field
+
+
+def grouped(value: int | Fraction) -> str:
+    """`138,357,544`."""
+    return f"{value:,}" if isinstance(value, int) else f"{value.numerator:,}/{value.denominator:,}"
+
+
+def human(value: int | Fraction) -> str:
+    """`138.4M`: four significant digits at most, powers of 1000, rounded half up.
+
+    >>> human(138_357_544), human(999_960), human(812)
+    ('138.4M', '1M', '812')
+    """
+    number = Fraction(value)
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("K", 10**3)):
+        # 999,950 rounds to a thousand of the unit below: take the unit above
+        if abs(number) * 10000 >= size * 9999 + size * Fraction(1, 2):
+            return _short(number / size) + unit
+    return grouped(value)
+
+
+def _short(number: Fraction) -> str:
+    decimals = 1 if abs(number) >= 100 else 2 if abs(number) >= 10 else 3
+    scaled = (number * 10**decimals + Fraction(1, 2)) // 1
+    whole, rest = divmod(scaled, 10**decimals)
+    fraction = f"{rest:0{decimals}d}".rstrip("0")
+    return f"{whole:,}.{fraction}" if fraction else f"{whole:,}"
+
+
+def percent(part: int, whole: int) -> str:
+    """`12.3`, of a whole; empty if there is no whole or no part, `<0.1` for less than that."""
+    if not whole or not part:
+        return ""
+    tenths = (part * 2000 + whole) // (whole * 2)
+    return "<0.1" if tenths == 0 else f"{tenths // 10}.{tenths % 10}"
+
+
+def bar(part: int, whole: int, width: int = 8) -> str:
+    """A share as a bar of blocks, to an eighth of a block."""
+    eighths = (part * width * 16 + whole) // (whole * 2) if whole else 0
+    full, rest = divmod(eighths, 8)
+    return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
+
+
+def byte_size(count: int) -> str:
+    """Bytes in both units, never confused: `553.4 MB, 527.8 MiB`; small counts as they are."""
+    if count < 10**5:
+        return f"{count:,} bytes"
+    return f"{_tenths(count, 10**6)} MB, {_tenths(count, 2**20)} MiB"
+
+
+def _tenths(count: int, unit: int) -> str:
+    tenths = (count * 20 + unit) // (unit * 2)
+    return f"{tenths // 10:,}.{tenths % 10}"
+
+
+def axes(lengths: tuple[int | Fraction, ...], cross: str = "×") -> str:
+    """Lengths along the axes, `212×212`."""
+    return cross.join(str(length) for length in lengths)
+
+
+def field_size(field: Field) -> str:
+    """A receptive field in a table: its size, or `global`."""
+    return "global" if field.is_global else axes(field.size)
+
+
+def decimal(value: int | Fraction, digits: int = 6) -> str:
+    """A number as a decimal: exact if it ends within `digits` places, else to as many digits, with a `≈`.
+
+    >>> decimal(Fraction(7, 2)), decimal(Fraction(62_378_344, 6_998_552)), decimal(Fraction(1, 3000))
+    ('3.5', '≈8.91304', '≈0.000333333')
+    """
+    number = Fraction(value)
+    if number < 0:
+        return f"-{decimal(-number, digits)}".replace("-≈", "≈-")
+    places = digits
+    if (number * 10**digits).denominator != 1:
+        while places > 1 and number * 10**places >= 10**digits:
+            places -= 1
+        while number * 10**places < 10 ** (digits - 1):
+            places += 1
+    scaled = (number * 10**places + Fraction(1, 2)) // 1
+    whole, rest = divmod(scaled, 10**places)
+    is_exact = Fraction(scaled, 10**places) == number
+    fraction = f"{rest:0{places}d}".rstrip("0" if is_exact else "")
+    text = f"{whole:,}.{fraction}" if fraction else f"{whole:,}"
+    return text if is_exact else f"≈{text}"

@@ -1,0 +1,82 @@
+"""Where output goes: the terminal as it is, a pipe as plain text, a file written whole or not at all.
+
+What is no UTF-8, as the name of a file may be, is written as question marks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from archcalc.diagnostics import error
+
+PIPE_WIDTH = 100
+"""Columns of a table where no terminal says how wide it is."""
+
+
+def width() -> int:
+    """Columns to write for: those of the terminal, or `COLUMNS`, or `PIPE_WIDTH` in a pipe."""
+    return max(40, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
+
+
+def colour() -> bool:
+    """Is colour welcome? Not in a pipe, and not where `NO_COLOR` is set (no-color.org)."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def write(text: str, path: Path | None) -> None:
+    """Write to a file, whole or not at all, or to the standard output. Raises `ArchError`."""
+    if path is None:
+        sys.stdout.write(text)
+        return
+    with whole(path) as stream:
+        stream.write(text.encode(errors="replace"))
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write: it takes its place when all is written, or leaves no trace. Raises `ArchError`."""
+    target = Path(os.path.realpath(path))  # a link stays, and what it points to is written
+    temporary = None
+    try:
+        if target.is_dir():
+            raise error(f"`{path}` is a folder", help="name a file in it")
+        if target.is_symlink():
+            raise error(f"`{path}` is a link that leads back to itself", help="name a file")
+        mode = target.stat().st_mode if target.exists() else None
+        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe cannot be put in place
+            with target.open("wb") as stream:
+                yield stream
+            return
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask if mode is None else stat.S_IMODE(mode))
+        Path(temporary).replace(target)
+        temporary = None
+    except OSError as problem:
+        raise error(f"`{path}` cannot be written: {problem.strerror or problem}") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def append(text: str, path: Path) -> None:
+    """Add to the end of a file, in one piece whoever else adds to it. Raises `ArchError`."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        with os.fdopen(handle, "wb", buffering=0) as stream:
+            data = text.encode(errors="replace")
+            while data:
+                data = data[stream.write(data) or 0 :]
+    except OSError as problem:
+        raise error(f"`{path}` cannot be written: {problem.strerror or problem}") from None

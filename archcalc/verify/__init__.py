@@ -1,0 +1,1 @@
+"""`archcalc verify`: every static figure beside what happens on real tensors."""

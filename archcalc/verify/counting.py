@@ -1,0 +1,183 @@
+"""The slow path: convolutions tap by tap, with every multiplication counted.
+
+Shares nothing with the kernels or with the shape rules: each tap of a window is laid over the map, the
+places where it falls inside are multiplied, those where it falls on padding are counted as nominal
+multiplications with zero and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from archcalc.executor.kernel import Array, Call, each_axis, pads
+from archcalc.layers.base import Layer
+from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
+from archcalc.layers.linear import FullyConnected
+
+Counted = tuple[int, int, Array]
+"""Nominal multiplications, those not made with padding (a sample each), and the result."""
+
+
+class Axis:
+    """A window along one axis: for each tap, the places where it falls inside, and what it meets there."""
+
+    def __init__(self, n: int, k: int, s: int, d: int, before: int, after: int) -> None:
+        self.places = [p for p in range(0, n + before + after, s) if p + d * (k - 1) < n + before + after]
+        self.taps: list[tuple[slice, slice]] = []
+        for tap in range(k):
+            inside = [i for i, p in enumerate(self.places) if 0 <= p + tap * d - before < n]
+            if inside:
+                first = self.places[inside[0]] + tap * d - before
+                out = slice(inside[0], inside[-1] + 1)
+                self.taps.append((out, slice(first, first + (len(inside) - 1) * s + 1, s)))
+            else:
+                self.taps.append((slice(0, 0), slice(0, 0)))
+
+
+def _axes(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[Axis]:
+    rank = x.ndim - 2
+    k, s, d = (each_axis(value, rank) for value in (kernel_size, stride, dilation))
+    ends = pads(padding, x.shape[1:-1], k, s, d)
+    return [
+        Axis(n, k_, s_, d_, before, after)
+        for n, k_, s_, d_, (before, after) in zip(x.shape[1:-1], k, s, d, ends, strict=True)
+    ]
+
+
+Multiply = Callable[[Array, tuple[int, ...]], tuple[Array, int]]
+
+
+def _slide(x: Array, axes: list[Axis], out_channels: int, multiply: Multiply) -> Counted:
+    """Sum over the taps what `multiply` makes of the part of the map under each."""
+    places = tuple(len(axis.places) for axis in axes)
+    out = np.zeros((x.shape[0], *places, out_channels), x.dtype)
+    nominal = inside = 0
+    for tap in product(*(range(len(axis.taps)) for axis in axes)):
+        to, at = zip(*(axis.taps[t] for axis, t in zip(axes, tap, strict=True)), strict=True)
+        part = x[(slice(None), *at)]
+        result, each = multiply(part, tap)
+        out[(slice(None), *to)] += result
+        nominal += int(np.prod(places)) * each
+        inside += int(np.prod(part.shape[1:-1])) * each
+    return nominal, inside, out
+
+
+def _dense(x: Array, weight: Array, axes: list[Axis]) -> Counted:
+    def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:
+        return part @ weight[tap], weight[tap].size
+
+    return _slide(x, axes, weight.shape[-1], multiply)
+
+
+def _conv(layer: Conv, call: Call) -> Counted:
+    x, weight = call.x, call.weights["weight"]
+    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    parts: list[tuple[Array, Array]] = []
+    if layer.connections is not None:
+        at = 0
+        for row in layer.connections:
+            parts.append((x[..., list(row)], weight[..., at : at + len(row), None]))
+            at += len(row)
+    else:
+        size_in, size_out = weight.shape[-2], weight.shape[-1] // layer.groups
+        for g in range(layer.groups):
+            columns = weight[..., g * size_out : (g + 1) * size_out]
+            parts.append((x[..., g * size_in : (g + 1) * size_in], columns))
+    counts = [_dense(part, columns, axes) for part, columns in parts]
+    return _joined(counts, call, layer.bias)
+
+
+def _pointwise(layer: Pointwise, call: Call) -> Counted:
+    return _joined([_dense(call.x, call.weights["weight"], _axes(call.x, 1, 1, 0, 1))], call, layer.bias)
+
+
+def _depthwise(layer: Depthwise, call: Call) -> Counted:
+    x, weight = np.repeat(call.x, layer.multiplier, axis=-1), call.weights["weight"]
+
+    def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:
+        return part * weight[tap], weight[tap].size
+
+    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    return _joined([_slide(x, axes, x.shape[-1], multiply)], call, layer.bias)
+
+
+def _local(layer: Local, call: Call) -> Counted:
+    x = call.x
+    rank = x.ndim - 2
+    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, 1)
+    weight = np.moveaxis(call.weights["weight"], (rank, rank + 1), (-2, -1))
+
+    def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:
+        to = tuple(axis.taps[t][0] for axis, t in zip(axes, tap, strict=True))
+        there = weight[tap][to]
+        return np.einsum("b...i,...io->b...o", part, there), there.shape[-1] * there.shape[-2]
+
+    nominal, inside, out = _slide(x, axes, layer.out_channels, multiply)
+    if layer.bias:
+        out = out + np.moveaxis(call.weights["bias"], 0, -1)
+    return nominal, inside, out
+
+
+def _fc(layer: FullyConnected, call: Call) -> Counted:
+    weight = call.weights["weight"]
+    return _joined([(weight.size, weight.size, np.einsum("bi,io->bo", call.x, weight))], call, layer.bias)
+
+
+def _conv_transpose(layer: ConvTranspose, call: Call) -> Counted:
+    """Each output gathers from the inputs that reach it: the transpose of how the kernel scatters."""
+    x, weight = call.x, call.weights["weight"]
+    rank = x.ndim - 2
+    k, s, d, p, extra = (
+        each_axis(v, rank)
+        for v in (layer.kernel_size, layer.stride, layer.dilation, layer.padding, layer.output_padding)
+    )
+    sizes = [
+        (n - 1) * s_ + d_ * (k_ - 1) + 1 - 2 * p_ + e
+        for n, s_, d_, k_, p_, e in zip(x.shape[1:-1], s, d, k, p, extra, strict=True)
+    ]
+    out = np.zeros((x.shape[0], *sizes, layer.out_channels), x.dtype)
+    groups = layer.groups
+    size_in, size_out = x.shape[-1] // groups, layer.out_channels // groups
+    nominal = inside = 0
+    for tap in product(*(range(k_) for k_ in k)):
+        to, at = [], []
+        for t, n, m, s_, d_, p_ in zip(tap, x.shape[1:-1], sizes, s, d, p, strict=True):
+            sources = [i for i in range(n) if 0 <= i * s_ + t * d_ - p_ < m]
+            at.append(slice(sources[0], sources[-1] + 1) if sources else slice(0, 0))
+            first = sources[0] * s_ + t * d_ - p_ if sources else 0
+            to.append(slice(first, first + (len(sources) - 1) * s_ + 1, s_) if sources else slice(0, 0))
+        part = x[(slice(None), *at)]
+        nominal += int(np.prod(x.shape[1:-1])) * weight[tap].size
+        inside += int(np.prod(part.shape[1:-1])) * weight[tap].size
+        for g in range(groups):
+            rows = slice(g * size_in, (g + 1) * size_in)
+            columns = slice(g * size_out, (g + 1) * size_out)
+            out[(slice(None), *to, columns)] += part[..., rows] @ weight[tap][rows]
+    return _joined([(nominal, inside, out)], call, layer.bias)
+
+
+def _joined(parts: list[Counted], call: Call, bias: bool) -> Counted:
+    out = np.concatenate([part[2] for part in parts], axis=-1)
+    if bias:
+        out = out + call.weights["bias"]
+    return sum(part[0] for part in parts), sum(part[1] for part in parts), out
+
+
+COUNTED: dict[type[Layer], Callable[[Any, Call], Counted]] = {
+    Conv: _conv,
+    Pointwise: _pointwise,
+    Depthwise: _depthwise,
+    Local: _local,
+    FullyConnected: _fc,
+    ConvTranspose: _conv_transpose,
+}
+"""The kinds that multiply by weights, with their slow paths."""
+
+
+def count_multiplications(layer: Layer, call: Call) -> Counted:
+    """The multiplications of a layer for one sample: nominal, and without those with padding; the result."""
+    return COUNTED[type(layer)](layer, call)

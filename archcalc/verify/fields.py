@@ -1,0 +1,244 @@
+"""Receptive fields, proved by NaNs: what each place sees of the input, predicted, measured and compared.
+
+Of an input with NaNs before or behind a place, the outputs that stay numbers are those that see none of
+them. The windows of the layers say which inputs each place reads, padding left out (`visible`); this is held
+against the NaNs, and the fields that archcalc reports, which are hulls and know no edges, against this.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc.executor.execute import Step, execute, given_inputs
+from archcalc.executor.kernel import Array
+from archcalc.executor.weights import Weights
+from archcalc.layers.terms import Reach
+from archcalc.network import Network, Node
+from archcalc.profile import Profile
+from archcalc.quantities.receptive_field import Field, Misalignment
+from archcalc.shape import Window
+
+CHEAP = 200_000_000
+"""Multiply-adds up to which receptive fields are cut at several places."""
+
+MOST_CUTS = 4
+"""Places along an axis at which receptive fields are cut, at most."""
+
+MOST_TAPS = 2_000_000
+"""Where the windows of a node have more taps along an axis, they are not followed."""
+
+
+class Verdict(Struct):
+    """One figure of one network: what was predicted, what was measured, and where they first differ."""
+
+    figure: str
+    predicted: int
+    measured: int
+    held: bool
+    remark: str = ""
+
+
+class Seen(Struct, frozen=True):
+    """The first and the last input that each place along an axis sees; the last lies before the first where
+    it sees none. `exact` are hulls too, away from the edges: nothing has been cut or left over on the way."""
+
+    first: Array
+    last: Array
+    exact: bool = True
+
+
+def fields(
+    profile: Profile, weights: Weights, seed: int, unmarked: set[int], watch: Callable[[], None] | None
+) -> Verdict:
+    """Cut the input at places `j` along each axis in turn.
+
+    A field that moves by several places shows its ends at some `j` only, so as many neighbouring ones are
+    tried as are cheap. Nodes that have NaNs anyway, `unmarked`, are left out.
+    """
+    network = profile.network
+    if len(network.inputs) != 1:
+        return Verdict("fields", 0, 0, True, "several inputs: not measured")
+    ((name, source),) = network.inputs.items()
+    if len(source.shape) < 2:
+        return Verdict("fields", 0, 0, True, "no spatial axes")
+    clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
+    # where branches drift apart, the hull that is reported is that of the first place
+    drifting = {found.node.index for found in profile.misalignments if _drifts(profile, found)}
+    left_out = unmarked | _behind(network, drifting)
+    found: dict[int, bool] = {}
+    remark = ""
+    cheap = max(1, min(MOST_CUTS, CHEAP // max(1, profile.totals.macs)))
+    sights = [visible(network, axis) for axis in range(len(source.shape) - 1)]
+    # what sees padding alone along one axis sees nothing along the others either
+    blind = {index for sight in sights for index, seen in sight.items() if (seen.last < seen.first).all()}
+    for axis, sight in enumerate(sights):
+        n = source.shape[axis + 1]
+        for node in network.nodes:
+            if node.index in sight and node.index not in left_out:
+                problem = _strays(node, profile.entries[node.index].field, axis, n, sight[node.index])
+                found[node.index] = found.get(node.index, True) and not problem
+                remark = remark or problem
+        cuts = range(n // 3, min(n // 2 + 1, n // 3 + cheap))  # far from the ends, where fields are cut off
+        for j, before in product(cuts, (True, False)):
+            places = slice(0, j) if before else slice(j + 1, n)
+            if not range(n)[places]:
+                continue
+            spoiled = clean_input.copy()
+            spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan
+            numbers = _clean_places(network, weights, {name: spoiled}, axis, watch)
+            for node in network.nodes:
+                if node.index not in numbers or node.index not in sight or node.index in unmarked:
+                    continue
+                problem = ""
+                if not (node.index in blind and numbers[node.index].all()):
+                    problem = _disagrees(node, sight[node.index], axis, j, before, numbers[node.index])
+                found[node.index] = found.get(node.index, True) and not problem
+                remark = remark or problem
+    held = sum(found.values())
+    return Verdict("fields", len(found), held, held == len(found), remark)
+
+
+# --- Measured -----------------------------------------------------------------------------------------
+
+
+def _clean_places(
+    network: Network, weights: Weights, inputs: dict[str, Array], axis: int, watch: Callable[[], None] | None
+) -> dict[int, Array]:
+    """For each node that still is a map, which places along an axis have numbers only."""
+    places: dict[int, Array] = {}
+    spoiled: set[int] = set()
+
+    def look(step: Step, reads: list[Array], arrays: Mapping[str, Array], out: Array) -> None:
+        node = step.node
+        # what an unpooling puts out depends on values, not on places
+        if any(s.index in spoiled for s in node.inputs) or node.kind == "maxunpool":
+            spoiled.add(node.index)
+        elif out.ndim > axis + 2:
+            others = tuple(i for i in range(out.ndim) if i != axis + 1)
+            places[node.index] = np.logical_not(np.isnan(out).any(axis=others))
+        if watch is not None:
+            watch()
+
+    channels_first = {name: np.moveaxis(array, -1, 1) for name, array in inputs.items()}
+    execute(network, channels_first, weights, inspect=look, finite=False)
+    return places
+
+
+# --- Predicted ----------------------------------------------------------------------------------------
+
+
+def visible(network: Network, axis: int) -> dict[int, Seen]:
+    """What each place of each node sees along an axis, as far as places keep their order."""
+    seen: dict[int, Seen] = {}
+    for node in network.nodes:
+        if node.training or len(node.shape) <= axis + 1:
+            continue
+        if node.is_input:
+            every = np.arange(node.shape[axis + 1])
+            seen[node.index] = Seen(every, every)
+        elif all(source.index in seen for source in node.inputs):
+            found = _through(node, [seen[source.index] for source in node.inputs], axis)
+            if found is not None:
+                seen[node.index] = found
+    return seen
+
+
+def _through(node: Node, reads: list[Seen], axis: int) -> Seen | None:
+    windows = node.facts.windows
+    places = node.shape[axis + 1]
+    exact = all(read.exact for read in reads)
+    if windows is Reach.MOVED or node.kind == "maxunpool":
+        return None
+    if windows is Reach.SAME:
+        first, last = reads[0].first, reads[0].last
+        for read in reads[1:]:
+            first, last = np.minimum(first, read.first), np.maximum(last, read.last)
+        return Seen(np.broadcast_to(first, places), np.broadcast_to(last, places), exact)
+    if windows is Reach.WHOLE:
+        first, last = (np.full(places, end) for end in (reads[0].first.min(), reads[0].last.max()))
+        return Seen(first, last, exact)
+    assert isinstance(windows, tuple)
+    window, (read, *_) = windows[axis], reads
+    nothing = np.iinfo(np.int64)
+    first, last = np.full(places, nothing.max), np.full(places, nothing.min)
+    size = len(read.first)
+    if places * window.extent > MOST_TAPS:
+        return None
+    for place in range(places):
+        taps = [tap for tap in _taps(window, place) if 0 <= tap < size]
+        if taps:
+            first[place], last[place] = read.first[taps].min(), read.last[taps].max()
+    return Seen(first, last, exact and not _cuts(window, size, places))
+
+
+def _taps(window: Window, place: int) -> Iterator[int]:
+    """The inputs that a place reads along an axis, padding among them."""
+    s, k, d, before = window.stride, window.kernel_size, window.dilation, window.before
+    whole = all(isinstance(number, int) for number in (s, k, before))
+    if whole and window.transposed:
+        for tap in range(int(k)):
+            source, rest = divmod(place + before - tap * d, s)
+            if not rest:
+                yield int(source)
+    elif whole:
+        yield from range(int(place * s - before), int(place * s - before + k * d), d)
+    elif window.transposed:  # all inputs `i` with `0 <= place + before - i·s < extent`
+        yield from range(int((place + before - window.extent) // s) + 1, int((place + before) // s) + 1)
+    else:  # all that it touches
+        start = place * s - before
+        yield from range(math.floor(start), math.ceil(start + window.extent))
+
+
+def _cuts(window: Window, size: int, places: int) -> bool:
+    """May places away from the edges see less than their hull? Where the places before the first and behind
+    the last would see the input, and not its edge, the next layer's padding lies within the input; and the
+    taps of a transposed window may be apart."""
+    if window.transposed and (window.dilation > 1 or window.extent < window.stride):
+        return True
+    before, behind = list(_taps(window, -1)), list(_taps(window, places))
+    return not before or not behind or min(before) >= 0 or max(behind) < size
+
+
+def _disagrees(node: Node, seen: Seen, axis: int, j: int, before: bool, clean: Array) -> str:
+    """How a node's clean places differ from what they see, if they do."""
+    says = seen.first >= j if before else seen.last <= j
+    if (says == clean).all():
+        return ""
+    place = int(np.argmax(says != clean))
+    sees = "sees nothing" if says[place] else "sees something"
+    side = "before" if before else "behind"
+    return f"{node.name}, axis {axis}: place {place} should be one that {sees} {side} {j}"
+
+
+def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
+    """How the field that archcalc reports differs from what the places see, if it does."""
+    if field.is_global or not field.stride:
+        return ""
+    turn = field.along()[axis]
+    for place, (first, last) in enumerate(zip(seen.first, seen.last, strict=True)):
+        start, end = turn.first(place), turn.last(place)
+        inside = seen.exact and start >= 0 and end < n
+        wrong = (first, last) != (start, end) if inside else not start <= first <= last <= end
+        if wrong and first <= last:
+            sees = f"place {place} sees {first} to {last}, and its field is {start} to {end}"
+            return f"{node.name}, axis {axis}: {sees}"
+    return ""
+
+
+def _drifts(profile: Profile, found: Misalignment) -> bool:
+    first, other = (profile.entries[branch.index].field.stride for branch in found.branches)
+    return first != other
+
+
+def _behind(network: Network, nodes: set[int]) -> set[int]:
+    """These nodes, and all that read them."""
+    found = set(nodes)
+    for node in network.nodes:
+        if any(source.index in found for source in node.inputs):
+            found.add(node.index)
+    return found

@@ -1,0 +1,129 @@
+"""The proof: each static figure of a network beside what really happens on tensors.
+
+- shapes: what every kernel puts out;
+- parameters: the values of the arrays that were allocated;
+- multiply-adds: a slow path that performs each multiplication tap by tap, counts them, and must come to
+  the same result as the kernel;
+- receptive field: NaNs in the input mark what sees them;
+- memory: the bytes of the tensors, and the most of them alive at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc.executor.execute import Run, Step, execute
+from archcalc.executor.kernel import Array, Call
+from archcalc.executor.weights import Weights, random_weights
+from archcalc.network import Network, Node
+from archcalc.profile import Profile, analyze
+from archcalc.quantities.peak import peak_activations
+from archcalc.verify.counting import COUNTED, count_multiplications
+from archcalc.verify.fields import Verdict, fields
+
+
+class Proof(Struct):
+    """All verdicts of a network; `without_padding` are the multiplications not made with padding."""
+
+    network: str
+    verdicts: list[Verdict]
+    without_padding: int
+    peak_bytes: int
+
+    @property
+    def held(self) -> bool:
+        return all(verdict.held for verdict in self.verdicts)
+
+
+class Outcome(Struct):
+    """What came of one network: its proof at an input size, or why there is none."""
+
+    name: str
+    inputs: str
+    proof: Proof | None = None
+    problem: str = ""
+
+
+def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None = None) -> Proof:
+    """Prove the figures of a network by running it."""
+    profile = analyze(network)
+    weights = random_weights(network, seed)
+    counted: dict[int, tuple[int, int, str]] = {}
+    unmarked: set[int] = set()
+
+    def look(step: Step, reads: list[Array], arrays: Mapping[str, Array], out: Array) -> None:
+        node = step.node
+        if type(node.layer) in COUNTED:
+            counted[node.index] = _count(node, Call(reads, arrays), out)
+        if np.isnan(out).any():  # behind a maximum over padding alone
+            unmarked.add(node.index)
+        if watch is not None:
+            watch()
+
+    run = execute(network, weights=weights, seed=seed, inspect=look)  # a wrong shape raises
+    nodes = len(run.steps)
+    shapes = Verdict("shapes", nodes, nodes, True)
+    measured_bytes = sum(step.bytes for step in run.steps if not step.node.is_input)
+    predicted_bytes = profile.totals.activation_bytes
+    memory = Verdict("bytes", predicted_bytes, measured_bytes, measured_bytes == predicted_bytes)
+    proof = [
+        shapes,
+        _params(profile, weights),
+        _macs(profile, counted),
+        fields(profile, weights, seed, unmarked, watch),
+        memory,
+        _peak(profile, run),
+    ]
+    return Proof(network.name, proof, sum(c[1] for c in counted.values()), run.peak_bytes)
+
+
+def _peak(profile: Profile, run: Run) -> Verdict:
+    """The most bytes alive at once; what the run reads besides the tensors of the graph is none of it."""
+    if any(node.kind == "maxunpool" for node in profile.network.nodes):
+        return Verdict("peak", 0, 0, True, "unpooling reads its pool's input too")
+    predicted = peak_activations(profile.network) * np.dtype(np.float32).itemsize
+    return Verdict("peak", predicted, run.peak_bytes, predicted == run.peak_bytes)
+
+
+def _params(profile: Profile, weights: Weights) -> Verdict:
+    """Trainable values in the arrays that were allocated."""
+    buffers = {
+        (node.name, weight.name)
+        for node in profile.network.nodes
+        for weight in node.facts.weights
+        if weight.role == "buffer"
+    }
+    allocated = sum(
+        array.size
+        for path, arrays in weights.items()
+        for name, array in arrays.items()
+        if (path, name) not in buffers
+    )
+    predicted = profile.totals.params
+    return Verdict("params", predicted, allocated, predicted == allocated)
+
+
+def _count(node: Node, call: Call, out: Array) -> tuple[int, int, str]:
+    nominal, inside, result = count_multiplications(node.layer, call)
+    finite = np.isfinite(out)  # a maximum over padding alone is none
+    scale = float(np.abs(out[finite]).max(initial=0)) or 1.0
+    error = float(np.abs(result[finite] - out[finite]).max(initial=0)) / scale
+    if (np.isfinite(result) != finite).any():
+        error = np.inf
+    remark = "" if error < 1e-3 else f"{node.name}: the slow path's result differs by {error:.1e}"
+    return nominal, inside, remark
+
+
+def _macs(profile: Profile, counted: dict[int, tuple[int, int, str]]) -> Verdict:
+    remark = ""
+    for layer in profile.layers:
+        nominal, _, problem = counted.get(layer.node.index, (0, 0, ""))
+        if not remark and nominal != layer.macs:
+            remark = f"{layer.name}: predicted {layer.macs:,}, counted {nominal:,}"
+        remark = remark or problem
+    measured = sum(c[0] for c in counted.values())
+    held = measured == profile.totals.macs and not remark
+    return Verdict("macs", profile.totals.macs, measured, held, remark)

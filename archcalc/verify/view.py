@@ -1,0 +1,105 @@
+"""What a proof on tensors came to: of one network every figure, of several a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from archcalc.render.numbers import grouped
+from archcalc.render.terminal import open_console, printed, ruled
+
+if TYPE_CHECKING:
+    from archcalc.verify.fields import Verdict
+    from archcalc.verify.prove import Outcome, Proof
+
+MEANINGS = {
+    "shapes": "nodes whose tensor has this shape",
+    "params": "trainable values in the arrays",
+    "macs": "multiplications, counted one by one",
+    "fields": "nodes whose field NaNs mark",
+    "bytes": "of all tensors put out",
+    "peak": "most of these alive at once",
+}
+"""The figures that are proved, and what is measured of each."""
+
+WIDE = 112
+"""Columns from which on every verdict has a column."""
+
+
+def render(outcomes: Sequence[Outcome], width: int, colour: bool) -> str:
+    """Write the verdicts, what the network comes to without padding, and where figures differ."""
+    from rich.text import Text
+
+    console = open_console(width, colour)
+    if len(outcomes) == 1 and outcomes[0].proof is not None:
+        console.print(Text(f"{outcomes[0].name} at {outcomes[0].inputs}", style="bold"))
+        console.print(_in_full(outcomes[0].proof))
+    else:
+        console.print(_in_lines(outcomes, width))
+    for outcome in outcomes:
+        if outcome.proof is None:
+            console.print(Text(f"\n{outcome.name}: {outcome.problem}"))
+            continue
+        for verdict in outcome.proof.verdicts:
+            if not verdict.held:
+                figures = f"predicted {grouped(verdict.predicted)}, measured {grouped(verdict.measured)}"
+                console.print(Text(f"\n{outcome.name}, {verdict.figure}: {figures}. {verdict.remark}"))
+    held = sum(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
+    network = "network holds" if len(outcomes) == 1 else "networks hold"
+    console.print(f"\n{held} of {len(outcomes)} {network} in every figure.")
+    return printed(console)
+
+
+def _in_full(proof: Proof) -> object:
+    from rich.text import Text
+
+    table = ruled()
+    table.add_column("Figure", no_wrap=True)
+    table.add_column("Predicted", justify="right", no_wrap=True)
+    table.add_column("Measured", justify="right", no_wrap=True)
+    table.add_column("")
+    table.add_column("")
+    for verdict in proof.verdicts:
+        compared = bool(verdict.measured or verdict.predicted)
+        figures = [grouped(n) if compared else "" for n in (verdict.predicted, verdict.measured)]
+        words = MEANINGS[verdict.figure] if compared else verdict.remark
+        table.add_row(verdict.figure, *figures, _mark(verdict), Text(words, style="dim"))
+    macs, fewer = _macs(proof), proof.without_padding
+    if macs:
+        words = f"not with padding: {100 * (macs - fewer) / macs:.1f} % fewer"
+        table.add_row("", "", grouped(fewer), "", Text(words, style="dim"))
+    return table
+
+
+def _in_lines(outcomes: Sequence[Outcome], width: int) -> object:
+    table = ruled()
+    table.add_column("Network", no_wrap=True)
+    table.add_column("Input", justify="right", no_wrap=True)
+    wide = width >= WIDE
+    for heading in MEANINGS if wide else ("verdicts",):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("MACs", justify="right", no_wrap=True)
+    table.add_column("not with padding" if wide else "not padding", justify="right", no_wrap=True)
+    for outcome in outcomes:
+        proof = outcome.proof
+        if proof is None:
+            table.add_row(outcome.name, outcome.inputs, "failed")
+            continue
+        marks = [_mark(verdict) for verdict in proof.verdicts]
+        if not wide:
+            missed = [verdict.figure for verdict in proof.verdicts if not verdict.held]
+            marks = [f"NO: {', '.join(missed)}" if missed else "all hold"]
+        table.add_row(
+            outcome.name, outcome.inputs, *marks, grouped(_macs(proof)), grouped(proof.without_padding)
+        )
+    return table
+
+
+def _macs(proof: Proof) -> int:
+    return next(verdict.measured for verdict in proof.verdicts if verdict.figure == "macs")
+
+
+def _mark(verdict: Verdict) -> str:
+    if not verdict.held:
+        return "NO"
+    return "ok" if verdict.measured else "-"
