@@ -44,15 +44,14 @@ def open_net(net: str, read: Read = read_file) -> tuple[Opened, dict[str, Any]]:
     plain, overrides = split_overrides(net)
     if plain in shipped_files():
         return open_shipped(plain), overrides
-    place, _, name = plain.rpartition(":") if ":" in plain else (plain, "", "")
-    return open_in_file(place, name, read), overrides
+    return open_in_file(plain, read), overrides
 
 
-def open_in_file(place: str, name: str = "", read: Read = read_file) -> Opened:
-    """The network that `place:name` or `place` means. Raises `ArchError`."""
+def open_in_file(net: str, read: Read = read_file) -> Opened:
+    """The network that a path or `path:net` means. Raises `ArchError`."""
+    place, _, name = net.rpartition(":") if ":" in net else (net, "", "")
     suffix = _suffix(place, name)
     if not suffix:
-        net = f"{place}:{name}" if name else place
         known = _listed(suffixes())
         help = f"`archcalc list` shows the shipped networks; a file ends in {known}"
         raise error(f"there is no network `{net}`", help=near_miss(net, shipped_files()) or help)

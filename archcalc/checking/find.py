@@ -87,7 +87,7 @@ class Finder:
         if ":" not in plain:
             return self._named(name)
         file, _, net = plain.rpartition(":")
-        opened = open_in_file(os.path.normpath(folder / file), net, self._read)
+        opened = open_in_file(f"{os.path.normpath(folder / file)}:{net}", self._read)
         return CheckedNetwork(opened, overrides, split_overrides(name)[1])
 
     def _of(self, argument: str) -> Iterable[CheckedNetwork]:
