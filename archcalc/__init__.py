@@ -11,12 +11,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from archcalc.builder import NetworkBuilder as NetworkBuilder
-    from archcalc.catalog import load as load
-    from archcalc.catalog import loads as loads
     from archcalc.diagnostics import ArchError as ArchError
     from archcalc.layers.arguments import LayerError as LayerError
     from archcalc.network import Network as Network
     from archcalc.network import Node as Node
+    from archcalc.opening import load as load
+    from archcalc.opening import loads as loads
     from archcalc.profile import LayerProfile as LayerProfile
     from archcalc.profile import Profile as Profile
     from archcalc.profile import analyze as analyze
@@ -31,8 +31,8 @@ _HOMES = {
     "NetworkBuilder": "archcalc.builder",
     "Node": "archcalc.network",
     "Profile": "archcalc.profile",
-    "load": "archcalc.catalog",
-    "loads": "archcalc.catalog",
+    "load": "archcalc.opening",
+    "loads": "archcalc.opening",
     "analyze": "archcalc.profile",
 }
 

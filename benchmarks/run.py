@@ -74,9 +74,8 @@ def all_specs() -> float:
     code = (
         "import time; s = time.perf_counter()\n"
         "from archcalc.catalog import shipped\n"
-        "from archcalc.language.elaborate import elaborate\n"
         "from archcalc.profile import analyze\n"
-        "n = [analyze(elaborate(spec.net)).totals for spec in shipped()]\n"
+        "n = [analyze(opened.network()).totals for opened in shipped()]\n"
         "print(time.perf_counter() - s)"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -93,9 +92,9 @@ def chain(layers: int, written_out: bool, folder: Path) -> tuple[float, float, f
     path.write_text(f"net chain {{\n  input(8x32x32)\n{body}\n}}\n")
     code = (
         "import gc, sys, time; gc.disable()\n"
-        "import archcalc, archcalc.catalog, archcalc.profile\n"
+        "import archcalc, archcalc.opening, archcalc.profile\n"
         "s = time.perf_counter()\n"
-        f"t = archcalc.profile.analyze(archcalc.catalog.load({str(path)!r})).totals\n"
+        f"t = archcalc.profile.analyze(archcalc.opening.load({str(path)!r})).totals\n"
         f"assert t.depth == {layers} and t.params == {layers} * 584\n"
         "print(time.perf_counter() - s)"
     )

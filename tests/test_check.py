@@ -433,8 +433,8 @@ def test_how_far_off(difference, figure, text):
 
 def test_checking_shipped_specs_takes_no_second_elaboration(run, monkeypatch):
     """One network costs what reporting it costs: it is elaborated and analyzed once."""
-    from archcalc.checking import find
     from archcalc.checking import run as running
+    from archcalc.language.elaborate import Elaborator
 
     counts = {"elaborate": 0, "analyze": 0}
 
@@ -445,7 +445,7 @@ def test_checking_shipped_specs_takes_no_second_elaboration(run, monkeypatch):
 
         return call
 
-    monkeypatch.setattr(find, "elaborate", counted("elaborate", find.elaborate))
+    monkeypatch.setattr(Elaborator, "run", counted("elaborate", Elaborator.run))
     monkeypatch.setattr(running, "analyze", counted("analyze", running.analyze))
     assert run("check", "resnet50").status == 0
     assert counts == {"elaborate": 1, "analyze": 1}

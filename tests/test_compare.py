@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from json_schemas import schema
 
 from archcalc import analyze, load, loads
-from archcalc.comparison import Compared, Subject, compare, open_subjects
+from archcalc.comparison import Compared, ComparedNetwork, compare, open_subjects
 from archcalc.comparison.account import MAX_LINES
 from archcalc.comparison.matching import match
 from archcalc.comparison.parts import NOTHING, by_kind, by_stage
@@ -32,7 +32,7 @@ def compared(*nets: str, heads: bool = False, convention: str = ""):
 
 def texts(*sources: str):
     """A comparison of networks written here."""
-    return compare([Subject(f"net{i}", analyze(loads(text))) for i, text in enumerate(sources)])
+    return compare([ComparedNetwork(f"net{i}", analyze(loads(text))) for i, text in enumerate(sources)])
 
 
 def difference(comparison, quantity: str) -> int:

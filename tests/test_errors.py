@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from archcalc.catalog import missing_values
 from archcalc.checking.evaluate import check
 from archcalc.diagnostics import ArchError
 from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.loader import load_file, load_text
 from archcalc.profile import analyze
+from archcalc.readers.arch import missing_values
 
 ERRORS = Path(__file__).parent / "errors"
 CASES = sorted(path.stem for path in ERRORS.glob("*.arch"))

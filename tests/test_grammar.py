@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from archcalc.catalog import missing_values, specs_folder
+from archcalc.catalog import specs_folder
 from archcalc.checking.evaluate import check
 from archcalc.diagnostics import ArchError, Source
 from archcalc.language import limits
@@ -32,6 +32,7 @@ from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
 from archcalc.layers import KINDS
 from archcalc.layers.arguments import format_argument
 from archcalc.profile import analyze
+from archcalc.readers.arch import missing_values
 
 PAGE = Path(__file__).parent.parent / "docs" / "language.md"
 SPECS = sorted(specs_folder().glob("*.arch"))

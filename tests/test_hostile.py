@@ -21,11 +21,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from archcalc.catalog import loads, missing_values, specs_folder
+from archcalc.catalog import specs_folder
 from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_TOKENS
 from archcalc.language.loader import load_file, load_text
+from archcalc.opening import loads
+from archcalc.readers.arch import missing_values
 
 SECONDS = 2
 BYTES = 500 * 10**6
@@ -35,7 +37,7 @@ import sys
 from pathlib import Path
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_file
-from archcalc.catalog import missing_values
+from archcalc.readers.arch import missing_values
 from archcalc.diagnostics import ArchError
 
 try:

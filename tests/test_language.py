@@ -6,14 +6,15 @@ from fractions import Fraction
 
 import pytest
 
-from archcalc.catalog import loads, missing_values
 from archcalc.checking.evaluate import check, evaluate, holds, measure
 from archcalc.diagnostics import ArchError, Source
 from archcalc.language.evaluate import constant
 from archcalc.language.loader import load_file, load_text
 from archcalc.language.parser import parse_expectation
 from archcalc.network import Network
+from archcalc.opening import loads
 from archcalc.profile import analyze
+from archcalc.readers.arch import missing_values, read_text
 
 
 def network(body: str, above: str = "", **overrides: object) -> Network:
@@ -683,10 +684,11 @@ def test_variants_refuse():
 
 
 def test_which_nets_can_be_reported():
-    nets = load_text(BASE + "net a = base\nnet b = base(3)\nnet c = a(c=3)\nnet d = base(n=2)").nets
-    assert {name: missing_values(net) for name, net in nets.items()} == {
-        "base": ["c"], "a": ["c"], "b": [], "c": [], "d": ["c"],
+    nets = read_text(BASE + "net a = base\nnet b = base(3)\nnet c = a(c=3)\nnet d = base(n=2)")
+    assert {net.name: net.missing for net in nets} == {
+        "base": ("c",), "a": ("c",), "b": (), "c": (), "d": ("c",),
     }  # fmt: skip
+    assert all(net.siblings == ("b", "c") for net in nets)
     with pytest.raises(ArchError, match="the parameter `c` of `a` has no value"):
         loads(BASE + "net a = base", "a")
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcalc.catalog import load
 from archcalc.conventions import conventions
 from archcalc.diagnostics import ArchError
+from archcalc.opening import load
 from archcalc.profile import analyze
 from archcalc.reconcile import Match, Way, _matching, _readings, parse_figures, reconcile
 from archcalc.reconcile.ways import variants

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import archcalc
-from archcalc.catalog import find
+from archcalc.catalog import open_shipped
 from archcalc.diagnostics import ArchError
 from archcalc.executor import memory
 from archcalc.executor.execute import Step, execute, run
@@ -155,9 +155,7 @@ def test_unpooling() -> None:
     ["resnet1202_cifar", "resnet152", "mobilenet_v2", "googlenet"],
 )
 def test_deep_networks_neither_explode_nor_vanish(name: str) -> None:
-    from archcalc.language.elaborate import elaborate
-
-    network = elaborate(find(name).net)
+    network = open_shipped(name).network()
     spread = []
 
     def look(step: Step, reads: Any, arrays: Any, out: np.ndarray) -> None:
@@ -303,9 +301,7 @@ def test_tensors_are_freed_after_their_last_use() -> None:
 
 
 def test_peak_is_below_the_sum() -> None:
-    from archcalc.language.elaborate import elaborate
-
-    done = execute(elaborate(find("resnet20_cifar").net), batch=2)
+    done = execute(open_shipped("resnet20_cifar").network(), batch=2)
     assert done.peak_bytes < sum(step.bytes for step in done.steps) / 5
     assert max(step.alive for step in done.steps) <= done.peak_bytes
     last = done.steps[-1]

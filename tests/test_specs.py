@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archcalc.catalog import find, shipped
+from archcalc.catalog import open_shipped, shipped
 from archcalc.checking.evaluate import check
-from archcalc.language.elaborate import elaborate
 from archcalc.profile import analyze
 
 SPECS = {spec.name: spec for spec in shipped()}
@@ -37,7 +36,7 @@ def test_the_network_is_there(name):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_every_expectation_holds(name):
-    checks = check(analyze(elaborate(SPECS[name].net)))
+    checks = check(analyze(SPECS[name].network()))
     assert [c.reason for c in checks if not c.held] == []
     assert checks
 
@@ -45,7 +44,7 @@ def test_every_expectation_holds(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_are_cited(name):
     """Somebody else says so: at least one expectation with a source."""
-    network = elaborate(SPECS[name].net)
+    network = SPECS[name].network()
     assert any(expect.citation for expect in network.expectations)
 
 
@@ -84,7 +83,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_totals(name):
-    totals = analyze(elaborate(SPECS[name].net)).totals
+    totals = analyze(SPECS[name].network()).totals
     params, macs = PUBLISHED[name]
     assert params in (None, totals.params)
     assert macs in (None, totals.macs)
@@ -100,17 +99,17 @@ FIELDS = {
 
 @pytest.mark.parametrize(("name", "path"), FIELDS)
 def test_published_receptive_fields(name, path):
-    profile = analyze(elaborate(SPECS[name].net))
+    profile = analyze(SPECS[name].network())
     field = FIELDS[name, path]
     assert profile[path].field.size == (field, field)
 
 
 def test_mobilenet_sees_315_pixels_before_the_global_pool():
-    profile = analyze(elaborate(SPECS["mobilenet_v1"].net))
+    profile = analyze(SPECS["mobilenet_v1"].network())
     before = next(layer for layer in profile if layer.kind == "global_avgpool").node.inputs[0]
     assert profile[before.name].field.size == (315, 315)
 
 
 def test_families_have_one_file_each_and_names_are_unique():
     assert len(SPECS) == len(shipped())
-    assert all(find(name).family == spec.family for name, spec in SPECS.items())
+    assert all(open_shipped(name).family == spec.family for name, spec in SPECS.items())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.catalog import find, open_network, shipped_files
-from archcalc.language.elaborate import elaborate
-from archcalc.language.syntax import Variant
+from archcalc.catalog import open_shipped, shipped_files
 from archcalc.network import Network
+from archcalc.opening import open_network
 from archcalc.profile import Profile, analyze
 from archcalc.shape import Shape
 
@@ -27,16 +26,14 @@ class Networks:
         """
         key = f"{name} {sorted(given.items())!r}"
         if key not in self._networks:
-            net = find(name).net
-            origin = net.origin if isinstance(net, Variant) else net
-            params = {param.name for param in origin.params}
+            opened = open_shipped(name)
             inputs: dict[str, Shape] = {}
-            others = [other for other in given if other not in params]
+            others = [other for other in given if other not in opened.parameters]
             if others:
                 known = {"input", *self.shipped(name, {}).inputs}
                 inputs = {other: _shape(given[other]) for other in others if other in known}
             values = {other: value for other, value in given.items() if other not in inputs}
-            self._networks[key] = elaborate(net, values, inputs)
+            self._networks[key] = opened.network(values, inputs)
         return self._networks[key]
 
     def opened(self, net: str) -> Network:

@@ -9,9 +9,10 @@ from archcalc.audit.expression import Asked
 from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.statement import Outcome
-from archcalc.catalog import Spec, shipped
+from archcalc.catalog import shipped
 from archcalc.checking.evaluate import Check, Evaluator, check
-from archcalc.language.syntax import Expect, Variant
+from archcalc.language.syntax import Expect
+from archcalc.opened import Opened
 
 PAPERS, PROGRAMS = DECKS = ("papers", "programs")
 """The decks of these expectations."""
@@ -34,12 +35,12 @@ def deck_of(citation: str) -> str:
     return PROGRAMS if _PROGRAM.search(citation) and not _PRINTED.search(citation) else PAPERS
 
 
-def specs() -> list[Spec]:
+def specs() -> list[Opened]:
     """The shipped networks that have an expectation with a citation."""
-    return [spec for spec in shipped() if any(expect.citation for expect in _expectations(spec))]
+    return [spec for spec in shipped() if any(expect.citation for expect in spec.expectations)]
 
 
-def findings(spec: Spec, networks: Networks) -> Iterator[Finding]:
+def findings(spec: Opened, networks: Networks) -> Iterator[Finding]:
     """The cited expectations of a network, evaluated as `archcalc check` does it. Raises `ArchError`.
 
     An id is the network, the quantity, and the path it speaks of: `googlenet/macs(inception3a)`; of
@@ -115,8 +116,3 @@ def _words(net: str, expect: Expect) -> str:
     if expect.training:
         text += " with training heads"
     return f"{text} of {expect.path} in {net}" if expect.path else f"{text} of {net}"
-
-
-def _expectations(spec: Spec) -> list[Expect]:
-    statements = spec.net.expects if isinstance(spec.net, Variant) else spec.net.body.statements
-    return [statement for statement in statements if isinstance(statement, Expect)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from archcalc.checking import lock
 from archcalc.checking.evaluate import format_value
-from archcalc.checking.find import Finder, Subject
+from archcalc.checking.find import CheckedNetwork, Finder
 from archcalc.checking.lock import FIGURES, NetFigures
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.checking.tolerance import Tolerance
@@ -32,21 +32,20 @@ def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress
             continue
         for before in progress(locked, f"Checking {path}"):
             try:
-                subject = finder.open(before.name, path.parent)
-                if subject is not None:
-                    results.append(_result(before, subject, tolerances))
+                checked = finder.open(before.name, path.parent)
+                results.append(_result(before, checked, tolerances))
             except ArchError as mistake:
                 problems += mistake.diagnostics
     return Outcome(results, problems, locked=True)
 
 
-def _result(before: NetFigures, subject: Subject, tolerances: Sequence[Tolerance]) -> Result:
-    network = subject.network()
+def _result(before: NetFigures, checked: CheckedNetwork, tolerances: Sequence[Tolerance]) -> Result:
+    network = checked.network()
     now = lock.figures_of(before.name, network)
     moves = _Moves(before, network, tolerances)
     findings = [*moves.of_totals(now), *moves.of_layers(now)]
     layers = len(before.layers.keys() | now.layers.keys())
-    return Result(subject.name, len(before.totals) + layers * (1 + len(FIGURES)), findings, subject.span)
+    return Result(checked.name, len(before.totals) + layers * (1 + len(FIGURES)), findings, checked.span)
 
 
 class _Moves:

@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
-from archcalc.catalog import find, missing_values, shipped_files, split_overrides
-from archcalc.diagnostics import ArchError, Diagnostic, Span, error
-from archcalc.language.elaborate import elaborate
-from archcalc.language.loader import Module, load_file
-from archcalc.language.syntax import Net, Variant
+from archcalc.catalog import shipped_files
+from archcalc.diagnostics import ArchError, Diagnostic, Span
 from archcalc.network import Network
+from archcalc.opened import Opened
+from archcalc.opening import open_in_file, open_net, read_file, split_overrides
+from archcalc.readers import holds_expectations, suffix_of
 
-SUFFIX = ".arch"
 
+class CheckedNetwork(Struct, frozen=True, eq=False):
+    """A network that is to be checked: one that has been opened, and values for its parameters.
 
-class Subject(Struct, frozen=True, eq=False):
-    """A network that is to be checked.
-
-    `name` is the `NET` that opens it again. `path` is its file, and `overrides` the text behind the `?`
-    of its name; a network that comes along has no `path`, since its name is enough.
+    `overrides` is the text behind the `?` of its name, and `values` what it says.
     """
 
-    name: str
-    net: Net | Variant
-    path: Path | None
+    opened: Opened
     overrides: str = ""
-
-    def network(self) -> Network:
-        """Elaborate it. Raises `ArchError`."""
-        return elaborate(self.net, split_overrides(self.name)[1] if self.overrides else {})
+    values: Mapping[str, Any] = {}
 
     @property
-    def span(self) -> Span:
+    def name(self) -> str:
+        """The `NET` that opens it again."""
+        return self.opened.net + (f"?{self.overrides}" if self.overrides else "")
+
+    @property
+    def span(self) -> Span | None:
         """Where it is declared."""
-        return self.net.name_span
+        return self.opened.span
+
+    def network(self) -> Network:
+        """Make it. Raises `ArchError`."""
+        return self.opened.network(self.values)
 
 
 class Finder:
@@ -49,89 +51,91 @@ class Finder:
     def __init__(self) -> None:
         self.problems: list[Diagnostic] = []
         self.unread: set[str] = set()
-        self.modules: dict[Path, Module | None] = {}
-        """By path; `None` for a file whose mistakes are among the `problems`."""
         self.missed = False
-        """Has such a file been asked for?"""
+        """Has something been asked for that could not be read?"""
+        self._files: dict[str, Sequence[Opened] | None] = {}
+        """By path, as it is shown; `None` for a file whose mistakes are known."""
 
-    def find(self, arguments: Sequence[str]) -> dict[str, list[Subject]]:
+    def find(self, arguments: Sequence[str]) -> dict[str, list[CheckedNetwork]]:
         """The networks that `NET`s, files and folders mean; without any, those of the current folder.
 
-        A file or folder means every net in it whose parameters have values. What could be read is found,
-        the rest is in `problems`. A network that several arguments mean is one and the same `Subject`.
+        A file or folder means every network in it whose parameters have values. What could be read is
+        found, the rest is in `problems`. A network that several arguments mean is one and the same.
         """
-        known: dict[tuple[str, str, str], Subject] = {}
-        found: dict[str, list[Subject]] = {}
+        known: dict[tuple[str, str, str], CheckedNetwork] = {}
+        found: dict[str, list[CheckedNetwork]] = {}
         for argument in arguments or ["."]:
-            subjects = found.setdefault(argument, [])
+            networks = found.setdefault(argument, [])
             self.missed = False
             try:
-                for subject in self._of(argument):
-                    file = os.path.realpath(subject.span.source.path or subject.span.source.name)
-                    subjects.append(known.setdefault((file, subject.net.name, subject.overrides), subject))
+                for network in self._of(argument):
+                    opened = network.opened
+                    file = os.path.realpath(opened.path or opened.net)
+                    networks.append(known.setdefault((file, opened.name, network.overrides), network))
             except ArchError as mistake:
-                self.problems += mistake.diagnostics
-                self.missed = True
+                self._note(mistake)
             if self.missed:
                 self.unread.add(argument)
         return found
 
-    def open(self, name: str, folder: Path) -> Subject | None:
-        """The network that a lock file in `folder` names; `None` if its file's mistakes are known."""
-        plain, question, overrides = name.partition("?")
+    def open(self, name: str, folder: Path) -> CheckedNetwork:
+        """The network that a lock file in `folder` names.
+
+        Raises `ArchError`; for a file whose mistakes are known, with nothing to say.
+        """
+        plain, _, overrides = name.partition("?")
         if ":" not in plain:
-            spec = find(plain)
-            return Subject(name, spec.net, None, overrides)
+            return self._named(name)
         file, _, net = plain.rpartition(":")
-        path = Path(os.path.normpath(folder / file))
-        module = self._module(path)
-        if module is None:
-            return None
-        if net not in module.nets:
-            raise error(f"`{path}` has no net `{net}`")
-        return Subject(f"{path}:{net}{question}{overrides}", module.nets[net], path, overrides)
+        opened = open_in_file(f"{os.path.normpath(folder / file)}:{net}", self._read)
+        return CheckedNetwork(opened, overrides, split_overrides(name)[1])
 
-    def _of(self, argument: str) -> Iterable[Subject]:
-        path = Path(argument)
+    def _of(self, argument: str) -> Iterable[CheckedNetwork]:
         if argument not in shipped_files():
+            path = Path(argument)
             if os.path.isdir(path):  # noqa: PTH112 - `Path.is_dir` raises for a name that is too long
-                return [s for file in self._files(path) for s in self.of_file(file)]
-            if argument.endswith(SUFFIX):
-                return self.of_file(path)
-        plain, _, overrides = argument.partition("?")
-        spec = find(plain)
-        split_overrides(argument)
-        own = None if plain in shipped_files() else spec.module.source.path
-        name = argument if own is None or ":" in plain else f"{plain}:{spec.name}{argument[len(plain) :]}"
-        return [Subject(name, spec.net, own, overrides)]
+                return [network for file in self._files_in(path) for network in self._of_file(file)]
+            if suffix_of(argument):
+                return self._of_file(path)
+        return [self._named(argument)]
 
-    def of_file(self, path: Path, shown: str = "") -> list[Subject]:
-        """The nets in a file whose parameters have values; `shown` is the file's name in diagnostics."""
-        module = self._module(path, shown)
-        if module is None:
+    def _named(self, net: str) -> CheckedNetwork:
+        opened, values = open_net(net, self._read)
+        return CheckedNetwork(opened, net.partition("?")[2], values)
+
+    def _of_file(self, path: Path) -> list[CheckedNetwork]:
+        """The networks in a file whose parameters have values; none if it cannot be read."""
+        try:
+            networks = self._read(suffix_of(path.name), path, str(path))
+        except ArchError as mistake:
+            self._note(mistake)
             return []
-        nets = module.nets.items()
-        return [Subject(f"{path}:{name}", net, path) for name, net in nets if not missing_values(net)]
+        return [CheckedNetwork(opened) for opened in networks if not opened.missing]
 
-    def _module(self, path: Path, shown: str = "") -> Module | None:
-        if path not in self.modules:
-            self.modules[path] = None
-            try:
-                self.modules[path] = load_file(path, shown)
-            except ArchError as found:
-                self.problems += found.diagnostics
-        self.missed = self.missed or self.modules[path] is None
-        return self.modules[path]
+    def _read(self, suffix: str, path: Path, shown: str) -> Sequence[Opened]:
+        """The networks in a file; the error for its mistakes has them the first time only."""
+        if shown not in self._files:
+            self._files[shown] = None
+            self._files[shown] = read_file(suffix, path, shown)
+        networks = self._files[shown]
+        if networks is None:
+            raise ArchError([])
+        return networks
 
-    def _files(self, folder: Path) -> list[Path]:
-        """The `.arch` files in a folder and below it, but for hidden folders and virtual environments."""
+    def _note(self, mistake: ArchError) -> None:
+        self.missed = True
+        self.problems += mistake.diagnostics
+
+    def _files_in(self, folder: Path) -> list[Path]:
+        """The files with expectations in a folder and below it, but for hidden folders and virtual
+        environments."""
         files: list[Path] = []
         for here, folders, names in os.walk(folder, onerror=self._unreadable):
             if "pyvenv.cfg" in names and Path(here) != folder:
                 folders.clear()
                 continue
             folders[:] = sorted(name for name in folders if not name.startswith("."))
-            files += [Path(here, name) for name in sorted(names) if name.endswith(SUFFIX)]
+            files += [Path(here, name) for name in sorted(names) if holds_expectations(name)]
         return files
 
     def _unreadable(self, problem: OSError) -> None:
@@ -139,14 +143,15 @@ class Finder:
         self.problems.append(Diagnostic(f"`{problem.filename}` cannot be read: {problem.strerror}"))
 
 
-def each_once(found: dict[str, list[Subject]]) -> list[Subject]:
+def each_once(found: dict[str, list[CheckedNetwork]]) -> list[CheckedNetwork]:
     """The networks of all arguments, in order."""
-    return list(dict.fromkeys(subject for subjects in found.values() for subject in subjects))
+    return list(dict.fromkeys(network for networks in found.values() for network in networks))
 
 
-def lock_name(subject: Subject, folder: Path) -> str:
+def lock_name(checked: CheckedNetwork, folder: Path) -> str:
     """How a lock file in `folder` names a network: so that it is found from wherever it is checked."""
-    if subject.path is None:
-        return subject.name
-    path = Path(os.path.relpath(subject.path, folder)).as_posix()
-    return f"{path}:{subject.net.name}" + (f"?{subject.overrides}" if subject.overrides else "")
+    opened = checked.opened
+    if opened.built_in or opened.path is None:
+        return checked.name
+    path = Path(os.path.relpath(opened.path, folder)).as_posix()
+    return f"{path}:{opened.name}" + (f"?{checked.overrides}" if checked.overrides else "")

@@ -112,12 +112,12 @@ def lock_networks(arguments: Sequence[str], path: Path, progress: Progress) -> s
     found = finder.find(arguments)
     problems = finder.problems
     nets: dict[str, NetFigures] = {}
-    for subject in progress(each_once(found), "Locking"):
-        name = lock_name(subject, path.parent)
+    for checked in progress(each_once(found), "Locking"):
+        name = lock_name(checked, path.parent)
         try:
             if not name.isprintable():
-                raise error(f"`{subject.name}` cannot stand in a line of a lock file")
-            nets[name] = figures_of(name, subject.network())
+                raise error(f"`{checked.name}` cannot stand in a line of a lock file")
+            nets[name] = figures_of(name, checked.network())
         except ArchError as mistake:
             problems += mistake.diagnostics
     for argument, group in found.items():

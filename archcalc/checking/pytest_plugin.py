@@ -11,7 +11,7 @@ In Python, the fixture `archcalc` opens a network:
         assert small.params < 200_000
         small.check("macs <= 0.5 * vgg16")
 
-Nothing of archcalc is loaded until then.
+Until then only `archcalc.readers` is loaded, which tells files by their suffix.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ import pytest
 
 if TYPE_CHECKING:
     from archcalc.checking.evaluate import Evaluator
-    from archcalc.checking.find import Subject
     from archcalc.language.syntax import Expect
     from archcalc.network import Network
+    from archcalc.opened import Opened
     from archcalc.profile import Profile
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path.suffix == ".arch":
+    from archcalc.readers import holds_expectations
+
+    if holds_expectations(file_path.name):
         return ArchFile.from_parent(parent, path=file_path)
     return None
 
@@ -40,24 +42,26 @@ class ArchFile(pytest.File):
     """An `.arch` file; its nets that can be reported are collected."""
 
     def collect(self) -> Iterator[ArchNet]:
-        from archcalc.checking.find import Finder
         from archcalc.diagnostics import ArchError
+        from archcalc.opening import read_file
+        from archcalc.readers import suffix_of
 
-        finder = Finder()
         shown = Path(self.nodeid)  # relative to the root, as pytest shows it
-        subjects = finder.of_file(self.path, str(shown))
-        if finder.problems:
-            raise self.CollectError(str(ArchError(finder.problems)))
-        for subject in subjects:
-            yield ArchNet.from_parent(self, name=subject.net.name, subject=subject)
+        try:
+            networks = read_file(suffix_of(self.path.name), self.path, str(shown))
+        except ArchError as problem:
+            raise self.CollectError(str(problem)) from None
+        for opened in networks:
+            if not opened.missing:
+                yield ArchNet.from_parent(self, name=opened.name, opened=opened)
 
 
 class ArchNet(pytest.Collector):
     """A net; its expectations are collected."""
 
-    def __init__(self, subject: Subject, **more: Any) -> None:
+    def __init__(self, opened: Opened, **more: Any) -> None:
         super().__init__(**more)
-        self.subject = subject
+        self.opened = opened
 
     def collect(self) -> Iterator[ArchExpectation]:
         from archcalc.checking.evaluate import Evaluator, statement
@@ -65,7 +69,7 @@ class ArchNet(pytest.Collector):
         from archcalc.profile import analyze
 
         try:
-            network = self.subject.network()
+            network = self.opened.network()
             evaluator = Evaluator(analyze(network))
         except ArchError as problem:
             raise self.CollectError(str(problem)) from None
@@ -160,8 +164,8 @@ class Opener:
         Raises `ArchError`.
         """
         __tracebackhide__ = True
-        from archcalc.catalog import load
         from archcalc.diagnostics import ArchError
+        from archcalc.opening import load
         from archcalc.profile import analyze
 
         try:

@@ -7,7 +7,7 @@ from functools import partial
 
 from archcalc.checking.budget import Budget
 from archcalc.checking.evaluate import Check, Evaluator, statement
-from archcalc.checking.find import Finder, Subject, each_once
+from archcalc.checking.find import CheckedNetwork, Finder, each_once
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.profile import analyze
@@ -25,27 +25,27 @@ def check_networks(
     """
     finder = Finder()
     found = finder.find(arguments)
-    results: dict[Subject, Result] = {}
-    broken: set[Subject] = set()
-    for subject in progress(each_once(found), "Checking"):
+    results: dict[CheckedNetwork, Result] = {}
+    broken: set[CheckedNetwork] = set()
+    for checked in progress(each_once(found), "Checking"):
         known = len(finder.problems)
         try:
-            results[subject] = _check(subject, budgets, finder.problems, convention)
+            results[checked] = _check(checked, budgets, finder.problems, convention)
         except ArchError as mistake:
             finder.problems += mistake.diagnostics
         if len(finder.problems) > known:
-            broken.add(subject)
+            broken.add(checked)
     for argument, group in found.items():
-        empty = not any(subject in broken or results[subject].checked for subject in group)
+        empty = not any(checked in broken or results[checked].checked for checked in group)
         if empty and argument not in finder.unread:
             finder.problems.append(_nothing(argument, group, arguments))
     return Outcome(list(results.values()), finder.problems)
 
 
 def _check(
-    subject: Subject, budgets: Sequence[Budget], problems: list[Diagnostic], convention: str
+    checked: CheckedNetwork, budgets: Sequence[Budget], problems: list[Diagnostic], convention: str
 ) -> Result:
-    network = subject.network()
+    network = checked.network()
     evaluator = Evaluator(analyze(network, convention=convention))
     expectations = () if network.overridden else network.expectations
     checks = [partial(evaluator, expect) for expect in expectations]
@@ -56,7 +56,7 @@ def _check(
             findings.append(to_finding(evaluate()))
         except ArchError as mistake:
             problems += mistake.diagnostics
-    return Result(subject.name, len(findings), findings, subject.span)
+    return Result(checked.name, len(findings), findings, checked.span)
 
 
 def to_finding(check: Check) -> Finding:
@@ -79,11 +79,11 @@ def to_finding(check: Check) -> Finding:
     )
 
 
-def _nothing(argument: str, group: Sequence[Subject], arguments: Sequence[str]) -> Diagnostic:
+def _nothing(argument: str, group: Sequence[CheckedNetwork], arguments: Sequence[str]) -> Diagnostic:
     where = f"`{argument}`" if arguments else "the current folder"
     if not group:
         return Diagnostic(f"nothing to check: {where} has no network", help="name a network, file or folder")
-    if any(subject.overrides for subject in group):
+    if any(checked.overrides for checked in group):
         message = f"nothing to check: overrides leave the expectations of {where} unchecked"
     else:
         message = f"nothing to check: {where} has no expectation"

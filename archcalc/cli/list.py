@@ -28,8 +28,8 @@ def list_networks(
     from archcalc.render import output
     from archcalc.report import listing
 
-    specs = shipped(family, search)
-    entries = [listing.entry(spec) for spec in progress(specs, "Reading specs")]
+    networks = shipped(family, search)
+    entries = [listing.entry(network) for network in progress(networks, "Reading specs")]
     if format is TableOrJson.json:
         output.write(listing.to_json(entries), None)
     else:

@@ -13,8 +13,8 @@ import typer
 from archcalc.diagnostics import error
 
 if TYPE_CHECKING:
-    from archcalc.catalog import Spec
     from archcalc.network import Network
+    from archcalc.opened import Opened
     from archcalc.profile import Profile
 
 T = TypeVar("T")
@@ -87,9 +87,9 @@ ConventionName = Annotated[
 ]
 
 
-def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> tuple[Spec, Network]:
-    """The network that a `NET` argument, `--set` and `--input` mean."""
-    from archcalc.catalog import open_network
+def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> tuple[Opened, Network]:
+    """What a `NET` argument means, and its network with `--set` and `--input`. Raises `ArchError`."""
+    from archcalc.opening import open_network
 
     return open_network(net, overrides(sets or []), input_shapes(inputs or []))
 
@@ -102,12 +102,12 @@ def load_profile(
     dtype: str,
     heads: bool,
     convention: str = "",
-) -> tuple[Spec, Profile]:
+) -> tuple[Opened, Profile]:
     """The same, with all quantities."""
     from archcalc.profile import analyze
 
-    spec, network = load_network(net, sets, inputs)
-    return spec, analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
+    opened, network = load_network(net, sets, inputs)
+    return opened, analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
 
 
 def overrides(sets: list[str]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def report(
     from archcalc.report.columns import View, choose
     from archcalc.report.rows import select_rows
 
-    spec, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
+    opened, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
     if format is ReportFormat.torchsummary:
         from archcalc.report.torchsummary import torchsummary
 
@@ -101,7 +101,7 @@ def report(
     chosen = choose(words(columns), profile.convention is not None)
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
     view = View(profile, layout.value, human)
-    heading = table.heading(view, spec.reference)
+    heading = table.heading(view, opened.reference)
     if format is ReportFormat.json:
         out.write(formats.to_json(rows, profile), output)
     elif format is ReportFormat.csv:

@@ -23,12 +23,17 @@ def spec(
 
     `archcalc spec resnet50 --copy .`
     """
-    from archcalc.catalog import copy_spec, find
+    from archcalc.catalog import copy_texts
+    from archcalc.diagnostics import error
+    from archcalc.opening import open_net
     from archcalc.render import output
 
-    found = find(net)
+    opened, _ = open_net(net)
+    texts = opened.texts()
+    if not texts:
+        raise error(f"no text declares `{net}`", help="`archcalc report` shows its layers")
     if copy is None:
-        output.write(found.module.source.text, None)
+        output.write(next(iter(texts.values())), None)
         return
-    for path in copy_spec(found, copy):
+    for path in copy_texts(texts, copy):
         print(path)

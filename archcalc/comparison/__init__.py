@@ -13,17 +13,17 @@ from msgspec import Struct
 from archcalc.comparison.account import Line, account
 from archcalc.comparison.matching import Matching, match
 from archcalc.comparison.parts import Part, by_kind, by_stage
-from archcalc.comparison.subjects import Subject, open_subjects
+from archcalc.comparison.subjects import ComparedNetwork, open_subjects
 from archcalc.diagnostics import error
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES
 
 __all__ = [
     "Compared",
+    "ComparedNetwork",
     "Comparison",
     "Line",
     "Part",
-    "Subject",
     "Total",
     "compare",
     "open_subjects",
@@ -76,7 +76,7 @@ class Comparison(Struct, frozen=True, eq=False):
     The lines of the account add up to the difference of the totals, exactly, whatever the networks are.
     """
 
-    subjects: tuple[Subject, ...]
+    subjects: tuple[ComparedNetwork, ...]
     totals: tuple[Total, ...]
     stages: tuple[Part, ...]
     kinds: tuple[Part, ...]
@@ -95,7 +95,7 @@ class Comparison(Struct, frozen=True, eq=False):
         return alike and results[0] == results[1]
 
 
-def compare(subjects: Sequence[Subject]) -> Comparison:
+def compare(subjects: Sequence[ComparedNetwork]) -> Comparison:
     """Compare networks, each against the first. Raises `ArchError` for fewer than two.
 
     >>> comparison = compare(open_subjects(["vgg16", "resnet50"]))

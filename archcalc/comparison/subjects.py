@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from archcalc.catalog import open_network
 from archcalc.diagnostics import ArchError, Diagnostic, shorten
+from archcalc.opening import open_network
 from archcalc.profile import Profile, analyze
 
 
-class Subject(Struct, frozen=True, eq=False):
+class ComparedNetwork(Struct, frozen=True, eq=False):
     """A network that is compared: the name it is shown under, and its figures."""
 
     name: str
@@ -27,7 +27,7 @@ def open_subjects(
     dtype: str = "float32",
     heads: bool = False,
     convention: str = "",
-) -> list[Subject]:
+) -> list[ComparedNetwork]:
     """The networks of several `NET`s, named as short as tells them apart.
 
     Raises `ArchError` with the mistakes of all of them.
@@ -39,19 +39,19 @@ def open_subjects(
     problems: list[Diagnostic] = []
     for net in nets:
         try:
-            spec, network = open_network(net, inputs=inputs)
+            opened, network = open_network(net, inputs=inputs)
             profile = analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
         except ArchError as problem:
             problems += [d for d in problem.diagnostics if d not in problems]
             continue
         _, question, overrides = net.partition("?")
-        found.append((net, network.name + question + overrides, profile, spec.reference))
+        found.append((net, network.name + question + overrides, profile, opened.reference))
     if problems:
         raise ArchError(problems)
     meant: dict[str, set[str]] = {}
     for net, short, _, _ in found:
         meant.setdefault(short, set()).add(net)
     return [
-        Subject(shorten(short if len(meant[short]) == 1 else net), profile, reference)
+        ComparedNetwork(shorten(short if len(meant[short]) == 1 else net), profile, reference)
         for net, short, profile, reference in found
     ]

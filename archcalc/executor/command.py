@@ -17,13 +17,14 @@ os.environ.setdefault(
 
 import numpy as np
 
-from archcalc.catalog import find, open_network, shipped, split_overrides
+from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError, error, near_miss
 from archcalc.executor import view as report_run
 from archcalc.executor.execute import execute
 from archcalc.executor.kernel import Array
 from archcalc.executor.weights import MAX_BYTES, load_weights, read_array, read_arrays
 from archcalc.network import Network
+from archcalc.opening import open_net, open_network
 from archcalc.profile import analyze
 from archcalc.render import output as out
 from archcalc.render.documents import json_text
@@ -225,9 +226,9 @@ def verify_and_print(
     """Prove networks and print the verdicts; whether all of them held."""
     if all_ == bool(nets):
         raise error("name networks, or say `--all`", help="`archcalc verify vgg16`")
-    names = [spec.name for spec in shipped()] if all_ else list(nets)
+    names = [network.name for network in shipped()] if all_ else list(nets)
     for name in names:
-        find(split_overrides(name)[0])
+        open_net(name)
     outcomes = []
     with _bar(len(names), "Verifying") as advance:
         for outcome in _map(names, full, seed, jobs):

@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from archcalc.audit.finding import Finding
 from archcalc.audit.words import reason, shown_value
-from archcalc.catalog import Spec
-from archcalc.language.elaborate import elaborate
+from archcalc.opened import Opened
 from archcalc.pages.markdown import code, page, table
 from archcalc.profile import Profile, analyze
 from archcalc.quantities import Selection
@@ -41,9 +40,11 @@ class Entry(Struct, frozen=True):
     held: int
 
 
-def network_page(spec: Spec, published: Sequence[Finding], lectures: Sequence[Finding]) -> tuple[str, Entry]:
+def network_page(
+    spec: Opened, published: Sequence[Finding], lectures: Sequence[Finding]
+) -> tuple[str, Entry]:
     """The page of a network, and its line in the overview."""
-    profile = analyze(elaborate(spec.net))
+    profile = analyze(spec.network())
     view = View(profile)
     rows, depth = _rows(profile)
     lines = [escaped(spec.reference), ""] if spec.reference else []

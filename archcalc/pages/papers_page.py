@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from archcalc.audit.finding import Finding
-from archcalc.catalog import Spec
+from archcalc.opened import Opened
 from archcalc.pages.audit_page import counts, held_table, in_words, summary, verdicts_explained
 from archcalc.pages.markdown import code, folded, item, page, table
 from archcalc.render.documents import escaped
@@ -37,7 +37,7 @@ class Paper(Struct):
         return found[-1] if found else "without"
 
 
-def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec]) -> str:
+def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened]) -> str:
     """The page of `papers` or of `programs`."""
     members = [finding for finding in findings if finding.deck == deck]
     papers = by_paper(members, specs)
@@ -76,7 +76,7 @@ def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
     return lines
 
 
-def by_paper(findings: Sequence[Finding], specs: Sequence[Spec]) -> list[Paper]:
+def by_paper(findings: Sequence[Finding], specs: Sequence[Opened]) -> list[Paper]:
     """The figures of each paper, the oldest first.
 
     A figure is of the paper that its place names, else of the network's own.

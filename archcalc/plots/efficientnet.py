@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.catalog import load
+from archcalc.opening import load
 from archcalc.plots import Plot
 from archcalc.plots.cited import cited
 from archcalc.plots.figures import totals

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from archcalc.catalog import find, open_network
+from archcalc.opening import open_net, open_network
 from archcalc.profile import Profile, analyze
 from archcalc.quantities import Figures
 
@@ -21,6 +21,6 @@ def totals(net: str) -> Figures:
 
 def year(net: str) -> int:
     """The year of the publication."""
-    found = find(net).year
+    found = open_net(net)[0].year
     assert found is not None
     return found

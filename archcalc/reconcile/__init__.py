@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from archcalc.conventions import Part
 from archcalc.reconcile.figures import Claimed, parse_figures
-from archcalc.reconcile.ways import Way, further_subjects, subjects, ways
+from archcalc.reconcile.ways import Way, candidates, further_candidates, ways
 
 CUT_OFF = Fraction(1)
 """How implausible it is that a figure was cut off instead of rounded."""
@@ -76,9 +76,10 @@ def reconcile(
     """
     claimed = parse_figures(figures)
     sorts = sorted({sort for figure in claimed for sort in figure.sorts})
-    found = [way for subject in subjects(net, inputs) for way in ways(subject, sorts)]
+    found = [way for candidate in candidates(net, inputs) for way in ways(candidate, sorts)]
     if thorough:
-        found += [way for subject in further_subjects(net, inputs) for way in ways(subject, sorts)]
+        further = further_candidates(net, inputs)
+        found += [way for candidate in further for way in ways(candidate, sorts)]
     return [_answer(figure, found) for figure in claimed]
 
 

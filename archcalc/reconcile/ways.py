@@ -8,11 +8,12 @@ from fractions import Fraction
 from msgspec import Struct
 from msgspec.structs import replace
 
-from archcalc.catalog import find, missing_values, open_network, shipped_files
 from archcalc.comparison.parts import scales
 from archcalc.conventions import Convention, Part, alike_nodes, conventions
 from archcalc.diagnostics import ArchError
 from archcalc.network import Network, Node
+from archcalc.opened import Opened
+from archcalc.opening import open_net
 from archcalc.quantities.activations import DTYPES
 from archcalc.reconcile.figures import IN_BYTES, SORTS
 
@@ -32,19 +33,22 @@ RESOLUTION = Fraction(5, 2)
 DOUBLED = Fraction(1, 2)
 
 
-class Subject(Struct, frozen=True, eq=False):
+class Candidate(Struct, frozen=True, eq=False, kw_only=True):
     """A network as it may have been meant: a variant, at a resolution, with its training heads or without."""
 
     net: str
     """What it is opened by: a name or a path."""
+    opened: Opened
     network: Network
     heads: bool = False
+    resized: bool = False
+    """Is it at another resolution than its own?"""
     departures: tuple[str, ...] = ()
     cost: Fraction = Fraction(0)
 
 
 class Way(Struct, frozen=True):
-    """A count of a subject by conventions that come to the same."""
+    """A count of a candidate by conventions that come to the same."""
 
     value: int
     sort: str
@@ -54,21 +58,19 @@ class Way(Struct, frozen=True):
     departures: tuple[str, ...]
     parts: tuple[Part, ...]
     cost: Fraction
+    resized: bool = False
+    """Is the network at another resolution than its own?"""
     undoubled: tuple[str, ...] = ()
     """Where a count is taken twice: the conventions that come to it by themselves."""
 
-    @property
-    def resized(self) -> bool:
-        return any(words.startswith("input ") for words in self.departures)
 
-
-def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
+def candidates(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Candidate]:
     """The network, with heads and without, at other resolutions; and its variants at their own.
 
     Raises `ArchError` for an unknown network.
     """
-    _, network = open_network(net, inputs=inputs)
-    plain = Subject(net, network)
+    opened, overrides = open_net(net)
+    plain = Candidate(net=net, opened=opened, network=opened.network(overrides, inputs))
     yield from _with_heads(plain)
     if not _is_fixed(net, inputs):
         yield from _resized(plain)
@@ -76,7 +78,7 @@ def subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator
         yield from _with_heads(variant)
 
 
-def further_subjects(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
+def further_candidates(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Candidate]:
     """The variants at other resolutions than their own."""
     for variant in _variants(net, inputs):
         yield from _resized(variant)
@@ -86,10 +88,17 @@ def _is_fixed(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> bool:
     return "?" in net or bool(inputs)
 
 
-def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Subject]:
+def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Candidate]:
     if not _is_fixed(net, inputs):
         for other in variants(net):
-            yield Subject(other, open_network(other)[1], False, (f"the variant {other}",), VARIANT)
+            opened, _ = open_net(other)
+            yield Candidate(
+                net=other,
+                opened=opened,
+                network=opened.network(),
+                departures=(f"the variant {other}",),
+                cost=VARIANT,
+            )
 
 
 def variants(net: str) -> list[str]:
@@ -98,23 +107,23 @@ def variants(net: str) -> list[str]:
     >>> variants("resnet50_v1_5")
     ['resnet50', 'resnet50_keras']
     """
-    spec = find(net)
-    path = "" if net in shipped_files() else net.removesuffix(f":{spec.name}") + ":"
-    names = [name for name, other in spec.module.nets.items() if not missing_values(other)]
-    base = next((name for name in names if spec.name.startswith(name + "_")), spec.name)
-    return [path + name for name in names if name != spec.name and f"{name}_".startswith(base + "_")]
+    opened, _ = open_net(net)
+    own, names = opened.name, opened.siblings
+    base = next((name for name in names if own.startswith(name + "_")), own)
+    others = [name for name in names if name != own and f"{name}_".startswith(base + "_")]
+    return [opened.net.removesuffix(own) + name for name in others]
 
 
-def _with_heads(subject: Subject) -> Iterator[Subject]:
-    yield subject
-    if subject.network.heads:
-        departures = (*subject.departures, "with its training heads")
-        yield Subject(subject.net, subject.network, True, departures, subject.cost + HEADS)
+def _with_heads(candidate: Candidate) -> Iterator[Candidate]:
+    yield candidate
+    if candidate.network.heads:
+        departures = (*candidate.departures, "with its training heads")
+        yield replace(candidate, heads=True, departures=departures, cost=candidate.cost + HEADS)
 
 
-def _resized(subject: Subject) -> Iterator[Subject]:
+def _resized(candidate: Candidate) -> Iterator[Candidate]:
     """A network at other resolutions, if it has one square input of a size that publications use."""
-    inputs = subject.network.inputs
+    inputs = candidate.network.inputs
     shapes = [node.shape for node in inputs.values()]
     if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][1] < 160 or shapes[0][1] != shapes[0][2]:
         return
@@ -124,19 +133,18 @@ def _resized(subject: Subject) -> Iterator[Subject]:
             continue
         try:
             shape = {next(iter(inputs)): (channels, resolution, resolution)}
-            resized = open_network(subject.net, inputs=shape)[1]
+            network = candidate.opened.network(inputs=shape)
         except ArchError:
             continue
-        words = f"input {channels}×{resolution}×{resolution}"
-        departures = (*subject.departures, words)
-        yield Subject(subject.net, resized, False, departures, subject.cost + RESOLUTION)
+        departures = (*candidate.departures, f"input {channels}×{resolution}×{resolution}")
+        cost = candidate.cost + RESOLUTION
+        yield replace(candidate, network=network, resized=True, departures=departures, cost=cost)
 
 
-class Scope(Struct, frozen=True, eq=False):
-    """The nodes that are counted; of those that count alike the first, with their number."""
+class CountedNodes(Struct, frozen=True, eq=False):
+    """The nodes of a candidate that are counted; of those that count alike the first, with their number."""
 
-    net: str
-    network: Network
+    candidate: Candidate
     nodes: list[Node]
     alike: dict[int, int]
     owners: list[Node]
@@ -145,55 +153,60 @@ class Scope(Struct, frozen=True, eq=False):
     cost: Fraction
 
 
-def _scopes(subject: Subject) -> Iterator[Scope]:
-    """All of a subject, and what is left without its fully connected head."""
-    network = subject.network
-    nodes = [node for node in network.nodes if subject.heads or not node.training]
-    yield _scope(subject, nodes, subject.departures, subject.cost)
+def _selections(candidate: Candidate) -> Iterator[CountedNodes]:
+    """All of a candidate, and what is left without its fully connected head."""
+    network = candidate.network
+    nodes = [node for node in network.nodes if candidate.heads or not node.training]
+    yield _counted(candidate, nodes, candidate.departures, candidate.cost)
     places = scales(network)
     body = [node for node in nodes if node.layer.family != "linear" or places[node.index] is not None]
     if len(body) < len(nodes):
-        departures = (*subject.departures, "without its fully connected head")
-        yield _scope(subject, body, departures, subject.cost + NO_CLASSIFIER)
+        departures = (*candidate.departures, "without its fully connected head")
+        yield _counted(candidate, body, departures, candidate.cost + NO_CLASSIFIER)
 
 
-def _scope(subject: Subject, nodes: Sequence[Node], departures: tuple[str, ...], cost: Fraction) -> Scope:
-    found = alike_nodes(subject.network, nodes)
+def _counted(
+    candidate: Candidate, nodes: Sequence[Node], departures: tuple[str, ...], cost: Fraction
+) -> CountedNodes:
+    found = alike_nodes(candidate.network, nodes)
     firsts = [node for node, _ in found.values()]
     owners = {(node.shares or node).index: node for node in nodes if node.facts.weights}
     alike = {index: number for index, (_, number) in found.items()}
-    return Scope(subject.net, subject.network, firsts, alike, list(owners.values()), departures, cost)
+    return CountedNodes(candidate, firsts, alike, list(owners.values()), departures, cost)
 
 
-def ways(subject: Subject, sorts: Iterable[str]) -> Iterator[Way]:
-    """Every way to count a subject, those that come to the same as one."""
-    for scope in _scopes(subject):
+def ways(candidate: Candidate, sorts: Iterable[str]) -> Iterator[Way]:
+    """Every way to count a candidate, those that come to the same as one."""
+    for counted in _selections(candidate):
         for sort in sorts:
-            yield from _merged(list(_counts(scope, sort)))
+            yield from _merged(list(_counts(counted, sort)))
 
 
-def _counts(scope: Scope, sort: str) -> Iterator[Way]:
+def _counts(counted: CountedNodes, sort: str) -> Iterator[Way]:
+    candidate = counted.candidate
     for convention in conventions().values():
         if convention.unit not in SORTS[sort]:
             continue
-        counter = convention.counter(scope.network)
+        counter = convention.counter(candidate.network)
         if convention.unit == "parameters":
-            parts = tuple(counter.parts(scope.owners))
+            parts = tuple(counter.parts(counted.owners))
         else:
-            parts = tuple(counter.parts(scope.nodes, scope.alike))
+            parts = tuple(counter.parts(counted.nodes, counted.alike))
         factor = (convention.value_bytes or DTYPES["float32"]) if sort in IN_BYTES else 1
         value = sum(part.value for part in parts) * factor
         unit = "values" if sort == "values" else convention.unit
         if sort in IN_BYTES and unit == "parameters":
             unit = "bytes of parameters"
-        departures = scope.departures
-        cost = scope.cost + _strangeness(convention)
+        departures = counted.departures
+        cost = counted.cost + _strangeness(convention)
         names = (convention.name,)
-        yield Way(value, sort, unit, scope.net, names, departures, parts, cost)
+        way = Way(value, sort, unit, candidate.net, names, departures, parts, cost, candidate.resized)
+        yield way
         twice = _twice(unit, parts)
         if twice:
             unit = "FLOPs" if unit == "MACs" else unit
-            yield Way(2 * value, sort, unit, scope.net, names, (*departures, twice), parts, cost + DOUBLED)
+            departures = (*departures, twice)
+            yield replace(way, value=2 * value, unit=unit, departures=departures, cost=cost + DOUBLED)
 
 
 def _twice(unit: str, parts: Sequence[Part]) -> str:

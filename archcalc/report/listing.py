@@ -8,8 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from archcalc.catalog import Spec
-from archcalc.language.elaborate import elaborate
+from archcalc.opened import Opened
 from archcalc.profile import analyze
 from archcalc.render.documents import json_text
 from archcalc.render.numbers import grouped
@@ -17,7 +16,7 @@ from archcalc.render.terminal import open_console, printed
 from archcalc.shape import format_shape
 
 
-class Entry(Struct, frozen=True):
+class ListedNetwork(Struct, frozen=True):
     """A line of the list."""
 
     name: str
@@ -29,20 +28,22 @@ class Entry(Struct, frozen=True):
     macs: int
 
 
-def entry(spec: Spec) -> Entry:
-    """Elaborate a net and take its totals."""
-    network = elaborate(spec.net)
+def entry(opened: Opened) -> ListedNetwork:
+    """Make a network and take its totals. Raises `ArchError`."""
+    network = opened.network()
     totals = analyze(network).totals
     inputs = {name: node.shape for name, node in network.inputs.items()}
-    return Entry(spec.name, spec.family, spec.year, spec.reference, inputs, totals.params, totals.macs)
+    return ListedNetwork(
+        opened.name, opened.family, opened.year, opened.reference, inputs, totals.params, totals.macs
+    )
 
 
-def to_json(entries: Sequence[Entry]) -> str:
+def to_json(entries: Sequence[ListedNetwork]) -> str:
     """The list as a JSON object with `networks`."""
     return json_text(networks=entries)
 
 
-def render(entries: Iterable[Entry], width: int, colour: bool) -> str:
+def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
     """The list by family, each network below its reference."""
     from rich.padding import Padding
     from rich.table import Table
@@ -67,6 +68,6 @@ def render(entries: Iterable[Entry], width: int, colour: bool) -> str:
     return printed(console)
 
 
-def _cells(item: Entry) -> tuple[str, ...]:
+def _cells(item: ListedNetwork) -> tuple[str, ...]:
     inputs = ", ".join(format_shape(shape) for shape in item.inputs.values())
     return item.name, str(item.year or ""), inputs, grouped(item.params), grouped(item.macs)

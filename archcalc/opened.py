@@ -1,0 +1,61 @@
+"""What a reader makes of a file: networks that have been found, and are made when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from archcalc.network import Network
+
+if TYPE_CHECKING:
+    from archcalc.diagnostics import Span
+    from archcalc.language.syntax import Expect
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of inputs by their names, channels first and without the batch."""
+
+
+class Opened(Struct, frozen=True, eq=False, kw_only=True):
+    """A network in a file, whatever the format of the file.
+
+    `net` is the `NET` that opens it again. `siblings` are the names of all networks in its file that can
+    be made as they are, itself among them. `make` takes values for parameters and shapes for inputs.
+    """
+
+    name: str
+    net: str
+    make: Callable[[Mapping[str, Any], Shapes], Network]
+    path: Path | None = None
+    """Its file, if it has one."""
+    family: str = ""
+    """The name of its file, without the suffix."""
+    reference: str = ""
+    """The publication, in one line."""
+    year: int | None = None
+    """The year of the publication."""
+    span: Span | None = None
+    """Where it is declared, if it is declared in a text."""
+    parameters: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    """The parameters that have no value yet."""
+    siblings: tuple[str, ...] = ()
+    expectations: tuple[Expect, ...] = ()
+    """What its file expects of its figures."""
+    texts: Callable[[], Mapping[str, str]] = dict
+    """Reads the texts that declare it, by the names of their files, its own first; none if no text does."""
+
+    @property
+    def built_in(self) -> bool:
+        """Is it one of archcalc's own, which its name alone opens?"""
+        return self.net == self.name
+
+    def network(self, overrides: Mapping[str, Any] | None = None, inputs: Shapes | None = None) -> Network:
+        """Make the network.
+
+        `overrides` are values for its parameters, in the language's types (see `opening.exact`);
+        `inputs` replaces the shapes of inputs, by their names. Raises `ArchError` with every mistake found.
+        """
+        return self.make(overrides or {}, inputs or {})

@@ -1,0 +1,193 @@
+"""From the text that names a network to the network: what a `NET` means."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from archcalc.catalog import open_shipped, shipped_files
+from archcalc.diagnostics import error, near_miss
+from archcalc.language.evaluate import constant
+from archcalc.language.limits import MAX_DEPTH
+from archcalc.network import Network
+from archcalc.opened import Opened, Shapes
+from archcalc.readers import reader, suffix_of, suffixes
+
+Read = Callable[[str, Path, str], Sequence[Opened]]
+"""Reads a file by the reader of a suffix; the text is how the user wrote its path."""
+
+FEW = 6
+"""As many nets of a file are named where one must be chosen."""
+
+LANGUAGE, PYTHON = ".arch", ".py"
+
+
+def read_file(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
+    """The networks in a file. Raises `ArchError` if it cannot be read."""
+    return reader(suffix).read(path, shown)
+
+
+def open_net(net: str, read: Read = read_file) -> tuple[Opened, dict[str, Any]]:
+    """What a `NET` means, and the overrides behind its `?`.
+
+    A `NET` is a shipped name, a path, or `path:net`. A file with several networks means the one that can
+    be made as it is, unless it is named. `read` reads the file. Raises `ArchError`.
+
+    >>> opened, overrides = open_net("mobilenet_v1?resolution=160")
+    >>> opened.year, overrides
+    (2017, {'resolution': 160})
+    """
+    plain, overrides = split_overrides(net)
+    if plain in shipped_files():
+        return open_shipped(plain), overrides
+    return open_in_file(plain, read), overrides
+
+
+def open_in_file(net: str, read: Read = read_file) -> Opened:
+    """The network that a path or `path:net` means. Raises `ArchError`."""
+    place, _, name = net.rpartition(":") if ":" in net else (net, "", "")
+    suffix = _suffix(place, name)
+    if not suffix:
+        known = _listed(suffixes())
+        help = f"`archcalc list` shows the shipped networks; a file ends in {known}"
+        raise error(f"there is no network `{net}`", help=near_miss(net, shipped_files()) or help)
+    return choose(read(suffix, Path(place), place), place, name)
+
+
+def _suffix(place: str, name: str) -> str:
+    """The suffix of the reader for what stands before a `:`; empty if that is neither file nor module."""
+    if suffix := suffix_of(place):
+        return suffix
+    # `Path.is_file` and `Path.exists` raise for a name that is too long
+    if os.path.isfile(place):  # noqa: PTH113
+        help = f"archcalc reads {_listed(suffixes())} files"
+        raise error(f"`{place}` is in no format that archcalc reads", help=help)
+    if place and ("/" in place or os.path.exists(place)):  # noqa: PTH110
+        return LANGUAGE  # a folder, a pipe, or nothing at all: its reader says which
+    is_module = name and all(part.isidentifier() for part in place.split("."))
+    return PYTHON if is_module and PYTHON in suffixes() else ""
+
+
+def _listed(suffixes: Sequence[str]) -> str:
+    *others, last = (f"`{suffix}`" for suffix in suffixes)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def choose(networks: Sequence[Opened], shown: str, name: str = "") -> Opened:
+    """The network of a file that has this name; without a name, the one that can be made as it is.
+
+    Raises `ArchError` if there is none, or if there are several and no name.
+    """
+    by_name = {network.name: network for network in networks}
+    if name:
+        if name not in by_name:
+            listed = ", ".join(f"`{each}`" for each in by_name) or "none"
+            help = near_miss(name, by_name) or f"it defines {listed}"
+            raise error(f"`{shown}` has no net `{name}`", help=help)
+        return by_name[name]
+    if not networks:
+        raise error(f"`{shown}` has no net", help="declare one: `net small { ... }`")
+    complete = [network for network in networks if not network.missing]
+    if len(complete) > 1:
+        names = ", ".join(f"`{shown}:{network.name}`" for network in complete[:FEW])
+        more = f", ... ({len(complete)} in all)" if len(complete) > FEW else ""
+        raise error(f"`{shown}` has several nets", help=f"name one: {names}{more}")
+    return complete[0] if complete else networks[0]
+
+
+def split_overrides(net: str) -> tuple[str, dict[str, Any]]:
+    """A `NET` with overrides of its own, `mobilenet_v1?width=0.5&resolution=160`, taken apart.
+
+    Raises `ArchError` for what is no `name=value`.
+
+    >>> split_overrides("mobilenet_v1?resolution=160")
+    ('mobilenet_v1', {'resolution': 160})
+    """
+    name, question, rest = net.partition("?")
+    overrides: dict[str, Any] = {}
+    for text in rest.split("&") if question else []:
+        parameter, equals, value = text.partition("=")
+        if not equals or not parameter:
+            raise error(f"`{net}`: `{text}` sets nothing", help=f"write `{name}?width=0.5&classes=10`")
+        if parameter in overrides:
+            raise error(f"`{net}` sets `{parameter}` twice")
+        overrides[parameter] = constant(value, f"{name}?{parameter}")
+    return name, overrides
+
+
+def open_network(
+    net: str, overrides: Mapping[str, Any] | None = None, inputs: Shapes | None = None
+) -> tuple[Opened, Network]:
+    """What a `NET` means, and its network, with further overrides and with other shapes of inputs.
+
+    Raises `ArchError`, also for an override that is given in both places.
+    """
+    opened, own = open_net(net)
+    twice = own.keys() & (overrides or {}).keys()
+    if twice:
+        raise error(f"`{min(twice)}` is set twice")
+    return opened, opened.network({**own, **_exact(overrides)}, inputs)
+
+
+def load(
+    net: str | os.PathLike[str],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    inputs: Shapes | None = None,
+) -> Network:
+    """Load a network by its shipped name, from a file, as `path:net`, each also with `?name=value`.
+
+    `overrides` are values for its parameters: numbers (a float counts as the decimal it prints as),
+    booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names. Raises `ArchError`.
+
+    >>> from archcalc import load
+    >>> load("mobilenet_v1", {"width": 0.5}).name
+    'mobilenet_v1'
+    """
+    return open_network(os.fspath(net), overrides, inputs)[1]
+
+
+def loads(
+    text: str,
+    net: str = "",
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    inputs: Shapes | None = None,
+) -> Network:
+    """Load a network from a text; `net` names it if the text declares several. Raises `ArchError`.
+
+    >>> from archcalc import loads
+    >>> loads("net tiny { input(3x8x8) conv(4, 3) }")["conv1"].shape
+    Traceback (most recent call last):
+        ...
+    archcalc.diagnostics.ArchError: error: expected the end of the line, found `conv`
+    ...
+    """
+    from archcalc.readers import arch
+
+    return choose(arch.read_text(text), "<text>", net).network(_exact(overrides), inputs)
+
+
+def _exact(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: exact(value) for name, value in (values or {}).items()}
+
+
+def exact(value: Any, _depth: int = 0) -> Any:
+    """A Python value as a value of the language. Raises `ArchError` for what is none."""
+    if _depth > MAX_DEPTH:
+        raise error(f"lists are nested more than {MAX_DEPTH} deep")
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise error(f"a parameter cannot be {value}")
+        value = Fraction(repr(value))
+    if isinstance(value, Fraction):
+        return value.numerator if value.denominator == 1 else value
+    if isinstance(value, list | tuple):
+        return tuple(exact(item, _depth + 1) for item in value)
+    if isinstance(value, bool | int | str):
+        return value
+    raise error(f"a parameter cannot be a {type(value).__name__}")
