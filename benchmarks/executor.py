@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 import archcalc
-from archcalc.executor.execute import execute
+from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.fast import fast_path
 from archcalc.executor.memory import Memory
 from archcalc.executor.weights import Weights, random_weights
@@ -254,8 +254,8 @@ def main() -> int:
         x = np.random.default_rng(0).standard_normal((1, *source.shape)).astype(np.float32)
         shortcuts = fast_path(network.nodes, weights)
         memory = Memory()
-        ours = lambda: execute(network, x, weights, memory=memory)  # noqa: B023, E731
-        fast = lambda: execute(network, x, weights, fast=shortcuts, memory=memory)  # noqa: B023, E731
+        ours = lambda: execute(network, x, weights, RunOptions(memory=memory))  # noqa: B023, E731
+        fast = lambda: execute(network, x, weights, RunOptions(fast=shortcuts, memory=memory))  # noqa: B023, E731
         rival = torch_program(network, weights)
         reference = None if options.no_onnx else onnx_program(network, weights)
         product, seconds, fast_seconds, *others = measured(

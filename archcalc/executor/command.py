@@ -20,7 +20,7 @@ import numpy as np
 from archcalc.catalog import find, open_network, shipped, split_overrides
 from archcalc.diagnostics import ArchError, error, near_miss
 from archcalc.executor import view as report_run
-from archcalc.executor.execute import execute
+from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.kernel import Array
 from archcalc.executor.weights import MAX_BYTES, load_weights, read_array, read_arrays
 from archcalc.network import Network
@@ -75,10 +75,11 @@ def run_and_print(
     layers = [node for node in network.nodes if heads or not node.training]
     try:
         with _bar(len(layers), f"Running {network.name}") as advance:
-            run = execute(
-                network, arrays or None, loaded, keep=keep, batch=batch, seed=seed, dtype=dtype,
-                train=train, heads=heads, fast=fast, watch=lambda step: advance(),
+            options = RunOptions(
+                keep=keep, batch=batch, seed=seed, dtype=dtype, train=train, heads=heads, fast=fast,
+                watch=lambda step: advance(),
             )  # fmt: skip
+            run = execute(network, arrays or None, loaded, options)
     except MemoryError:
         raise error(
             f"a run of `{network.name}` with a batch of {batch:,} does not fit in memory",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -83,6 +83,48 @@ def ordinary() -> Iterator[None]:
         yield
     finally:
         _used.reset(token)
+
+
+class LiveTensors:
+    """The tensors that something still needs, by the index of the node that outputs them.
+
+    `bytes` is their size and `peak_bytes` the most so far; an array under two indices counts once.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.bytes = self.peak_bytes = 0
+        self._memory = memory
+        self._arrays: dict[int, Array] = {}
+
+    def __getitem__(self, index: int) -> Array:
+        return self._arrays[index]
+
+    def add(self, index: int, array: Array) -> None:
+        if not self._holds(array):
+            self.bytes += array.nbytes
+        self._arrays[index] = array
+        self.peak_bytes = max(self.peak_bytes, self.bytes)
+
+    def remove(self, indices: Iterable[int]) -> None:
+        """Forget tensors that nothing needs any more, and let their memory be used again."""
+        for index in indices:
+            array = self._arrays.pop(index)
+            if not self._holds(array):
+                self.bytes -= array.nbytes
+        self._memory.reclaim(self._arrays.values())
+
+    def spare(self, reads: Sequence[Array]) -> Array | None:
+        """The first array, if its memory is its own: no view of another's, and not held under two indices."""
+        array = reads[0]
+        holder = owner(array)
+        if not (holder is array or self._memory.owns(array)) or not array.flags.writeable:
+            return None
+        if any(other is array for other in reads[1:]):
+            return None
+        return array if sum(owner(other) is holder for other in self._arrays.values()) == 1 else None
+
+    def _holds(self, array: Array) -> bool:
+        return any(array is other for other in self._arrays.values())
 
 
 def _aligned(size: int) -> Array:
