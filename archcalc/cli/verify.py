@@ -34,7 +34,7 @@ def verify(
 
     `archcalc verify --all`
     """
-    from archcalc.executor.command import verify_and_print
+    from archcalc.verify.command import verify_and_print
 
     if not verify_and_print(nets or [], all_, full, seed, jobs, format is TableOrJson.json):
         raise typer.Exit(1)

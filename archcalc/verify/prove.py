@@ -38,7 +38,7 @@ class Proof(Struct):
         return all(verdict.held for verdict in self.verdicts)
 
 
-class Outcome(Struct):
+class Verified(Struct):
     """What came of one network: its proof at an input size, or why there is none."""
 
     name: str
