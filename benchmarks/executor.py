@@ -1,12 +1,14 @@
 """Measure the reference executor: `python benchmarks/executor.py`.
 
-One thread, batch 1, float32, inputs and weights given. For each network its share of the same process's
-matrix-multiply speed, and, where they are installed, its time against PyTorch (the same operations, eager)
-and against onnx's ReferenceEvaluator. Then the same of the fast path, prepared before: its share counts the
-multiply-adds of the definition, of which Winograd's convolutions need less than half, so that more than
-100 % is possible. All ratios are of the best times of one run, in turn. The limits speak of PyTorch as it is;
-`--avx2` keeps NumPy and PyTorch to one instruction set, to tell kernels from processors. Exit status 1 if a
-limit is missed.
+One thread, batch 1, float32, inputs and weights given. Each network's time is compared with the speed of a
+matrix product in the same process, and with PyTorch (the same operations, eager) and onnx's
+ReferenceEvaluator if they are installed. The second table measures the fast path, prepared beforehand. Its
+share of the matrix product's speed can exceed 100 %, since Winograd's convolutions need fewer than half of
+the multiply-adds that are counted. All figures come from best times, measured in turn.
+
+Variables that keep NumPy's OpenBLAS to an older processor are removed first, since a comparison with PyTorch,
+which does not read them, would mean nothing. `--avx2` keeps both to AVX2; it shows how good the kernels are,
+whatever the processor, and checks no limit against PyTorch. Exit status 1 if a limit is missed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from typing import Any
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before NumPy is imported
+OLDER_PROCESSOR = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+REMOVED = [name for name in OLDER_PROCESSOR if os.environ.pop(name, None) is not None]
 SAME_INSTRUCTIONS = "--avx2" in sys.argv
 if SAME_INSTRUCTIONS:  # the libraries read these when they are imported
     os.environ |= {
@@ -35,17 +39,18 @@ from rich.console import Console
 from rich.table import Table
 
 import archcalc
-from archcalc.executor.execute import execute
+from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.fast import fast_path
 from archcalc.executor.memory import Memory
 from archcalc.executor.weights import Weights, random_weights
 from archcalc.network import Network
 
-SHARES = {"vgg16": 75, "resnet50": 65, "mobilenet_v1": 40, "alexnet": 42}
-"""Least per cent of the speed of `a @ b`."""
+NETWORKS = ("vgg16", "resnet50", "mobilenet_v1", "alexnet")
+SHARES = {"vgg16": 75, "resnet50": 65}
+"""Least per cent of the speed of `a @ b`. Memory bounds the other networks, so their share says little."""
 PRODUCT = 1024**3
 """Multiply-adds of the matrix product that they are measured against."""
-AGAINST_TORCH = {"vgg16": 1.15, "resnet50": 1.0, "mobilenet_v1": 1.0, "alexnet": 1.2}
+AGAINST_TORCH = {"vgg16": 1.0, "resnet50": 0.8, "mobilenet_v1": 0.85, "alexnet": 0.85}
 """At most this many times PyTorch's time."""
 AGAINST_ONNX = {"vgg16": 10, "resnet50": 8, "mobilenet_v1": 8, "alexnet": 8}
 """At least this many times faster than onnx's ReferenceEvaluator."""
@@ -247,15 +252,15 @@ def main() -> int:
     for heading in ("Network", "ms", "of a @ b", "x PyTorch"):
         fast_table.add_column(heading, justify="right" if heading != "Network" else "left")
     good = True
-    for name, least in SHARES.items():
+    for name in NETWORKS:
         network = archcalc.load(name)
         weights = random_weights(network)
         ((_, source),) = network.inputs.items()
         x = np.random.default_rng(0).standard_normal((1, *source.shape)).astype(np.float32)
         shortcuts = fast_path(network.nodes, weights)
         memory = Memory()
-        ours = lambda: execute(network, x, weights, memory=memory)  # noqa: B023, E731
-        fast = lambda: execute(network, x, weights, fast=shortcuts, memory=memory)  # noqa: B023, E731
+        ours = lambda: execute(network, x, weights, RunOptions(memory=memory))  # noqa: B023, E731
+        fast = lambda: execute(network, x, weights, RunOptions(fast=shortcuts, memory=memory))  # noqa: B023, E731
         rival = torch_program(network, weights)
         reference = None if options.no_onnx else onnx_program(network, weights)
         product, seconds, fast_seconds, *others = measured(
@@ -265,9 +270,11 @@ def main() -> int:
         share, fast_share = whole / seconds, whole / fast_seconds
         against, fast_against = (seconds / others[0], fast_seconds / others[0]) if others else (None, None)
         slower = None if reference is None else best(reference, 2) / seconds
+        least = SHARES.get(name, 0)
+        most = None if SAME_INSTRUCTIONS else AGAINST_TORCH[name]
         held = (
             share >= least
-            and (against is None or against <= AGAINST_TORCH[name])
+            and (against is None or most is None or against <= most)
             and (slower is None or slower >= AGAINST_ONNX[name])
         )
         good = good and held
@@ -275,9 +282,9 @@ def main() -> int:
             name,
             f"{seconds * 1e3:.1f}",
             f"{share:.0f} %",
-            f">= {least} %",
+            f">= {least} %" if least else "-",
             "-" if against is None else f"{against:.2f}",
-            f"<= {AGAINST_TORCH[name]:.2f}",
+            "-" if most is None else f"<= {most:.2f}",
             "-" if slower is None else f"{slower:.1f}",
             f">= {AGAINST_ONNX[name]}",
             "" if held else "MISSED",
@@ -290,11 +297,14 @@ def main() -> int:
         )
     used = process_memory()
     console = Console(width=max(Console().width, 90))  # no name is cut in a pipe
+    if REMOVED:
+        names = " and ".join(REMOVED)
+        console.print(f"Measured without {names}, which keeps NumPy to an older processor.\n")
     console.print(table)
     console.print()
     console.print(fast_table)
     if SAME_INSTRUCTIONS:
-        console.print("\nNumPy and PyTorch are kept to AVX2")
+        console.print("\nNumPy and PyTorch are kept to AVX2; there is no limit against PyTorch.")
     console.print(f"\nVGG-16, memory of the process beyond its parameters: {used:.0f} MiB (at most {MEMORY})")
     return 0 if good and used <= MEMORY else 1
 

@@ -13,7 +13,7 @@ from samples import make
 import archcalc
 from archcalc.executor import winograd
 from archcalc.executor.conv import conv
-from archcalc.executor.execute import Step, execute, run
+from archcalc.executor.execute import RunOptions, Step, execute, run
 from archcalc.executor.fast import fast_path, tile_size
 from archcalc.executor.kernel import Call, pads
 from archcalc.executor.weights import Weights, random_weights
@@ -223,7 +223,7 @@ def test_training_and_inspection_see_the_batch_norm() -> None:
         def look(step: Step, reads: list[Array], weights: Any, out: Array, to: list[Array] = arrays) -> None:
             to.append(out.copy())
 
-        execute(network, None, weights, dtype=np.float64, fast=fast_, inspect=look)
+        execute(network, None, weights, RunOptions(dtype=np.float64, fast=fast_, inspect=look))
     for mine, theirs in zip(*seen, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-12 * max(1, np.abs(theirs).max()))
 

@@ -19,7 +19,7 @@ import archcalc
 from archcalc.catalog import open_shipped
 from archcalc.diagnostics import ArchError
 from archcalc.executor import memory
-from archcalc.executor.execute import Step, execute, run
+from archcalc.executor.execute import RunOptions, Step, execute, run
 from archcalc.executor.memory import Memory
 from archcalc.executor.weights import load_weights, owners, random_weights
 from archcalc.network import Network
@@ -163,7 +163,7 @@ def test_deep_networks_neither_explode_nor_vanish(name: str) -> None:
         if not step.node.is_input and step.node.kind != "softmax":
             spread.append(float(out.std()))
 
-    execute(network, inspect=look, seed=3)
+    execute(network, options=RunOptions(inspect=look, seed=3))
     assert max(spread) < 1e3
     assert min(spread[:-1]) > 1e-3
 
@@ -213,7 +213,7 @@ def test_results_in_place_change_nothing(body: str, lend: bool, monkeypatch: pyt
         before = given.copy()
         kept = {node.name for node in network.nodes}
         found = [
-            execute(network, given, weights, batch=2, dtype=np.float64, **how).outputs["output"]
+            execute(network, given, weights, RunOptions(batch=2, dtype=np.float64, **how)).outputs["output"]
             for how in ({}, {"inspect": lambda *_: None}, {"keep": kept})
         ]
         np.testing.assert_array_equal(found[0], found[1])
@@ -226,7 +226,8 @@ def test_who_looks_may_hold_on() -> None:
         "net n { input(8x64x64)\n conv(8, 3, padding=1) -> relu -> bn -> tanh -> conv(8, 1) }"
     )
     held: list[tuple[np.ndarray, np.ndarray]] = []
-    execute(network, inspect=lambda step, reads, arrays, out: held.append((out, out.copy())))
+    options = RunOptions(inspect=lambda step, reads, arrays, out: held.append((out, out.copy())))
+    execute(network, options=options)
     for out, then in held:
         np.testing.assert_array_equal(out, then)
 
@@ -284,7 +285,7 @@ def test_tensors_are_freed_after_their_last_use() -> None:
         seen.append({name for name, ref in alive.items() if ref() is not None})
         alive[step.node.name] = weakref.ref(out)
 
-    done = execute(chain, inspect=look)
+    done = execute(chain, options=RunOptions(inspect=look))
     assert seen == [
         set(),
         {"input"},
@@ -301,7 +302,7 @@ def test_tensors_are_freed_after_their_last_use() -> None:
 
 
 def test_peak_is_below_the_sum() -> None:
-    done = execute(open_shipped("resnet20_cifar").network(), batch=2)
+    done = execute(open_shipped("resnet20_cifar").network(), options=RunOptions(batch=2))
     assert done.peak_bytes < sum(step.bytes for step in done.steps) / 5
     assert max(step.alive for step in done.steps) <= done.peak_bytes
     last = done.steps[-1]
@@ -309,7 +310,7 @@ def test_peak_is_below_the_sum() -> None:
 
 
 def test_batch_counts_in_every_byte() -> None:
-    one, three = (execute(net(), batch=batch) for batch in (1, 3))
+    one, three = (execute(net(), options=RunOptions(batch=batch)) for batch in (1, 3))
     assert three.peak_bytes == 3 * one.peak_bytes
     assert three.weight_bytes == one.weight_bytes
 
@@ -408,9 +409,10 @@ def test_memory_is_used_again_and_results_keep_theirs() -> None:
             ) -> None:
                 to[step.node.name] = np.moveaxis(out, -1, 1).copy()
 
-            execute(network, x, weights, batch=2, inspect=look)
+            execute(network, x, weights, RunOptions(batch=2, inspect=look))
             expected.append(seen)
-        found = [execute(network, x, weights, batch=2, keep=keep, memory=memory).outputs for x in inputs]
+        options = RunOptions(batch=2, keep=keep, memory=memory)
+        found = [execute(network, x, weights, options).outputs for x in inputs]
         for mine, theirs in zip(found, expected, strict=True):
             np.testing.assert_array_equal(mine.pop("output"), theirs[network.outputs["output"].name])
             assert set(mine) == set(keep)

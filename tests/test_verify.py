@@ -14,7 +14,7 @@ from msgspec import structs
 from msgspec.structs import astuple
 
 import archcalc
-from archcalc.executor.execute import execute
+from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.kernel import KERNELS, Call
 from archcalc.layers import KINDS
 from archcalc.layers.base import facts
@@ -264,7 +264,7 @@ def test_a_single_column_shows_the_holes_of_dilation() -> None:
     for column in range(15):
         x = np.zeros((1, 1, 9, 15), np.float32)
         x[..., column] = np.nan
-        out = execute(network, x, finite=False).outputs["output"][0, 0]
+        out = execute(network, x, options=RunOptions(finite=False)).outputs["output"][0, 0]
         assert out.shape == (5, 9)
         spoiled = np.isnan(out)
         assert (spoiled == spoiled[0]).all()
@@ -281,7 +281,7 @@ def test_holes_fill_up_behind_a_second_layer() -> None:
         for column in range(15):
             x = np.zeros((1, 1, 15), np.float32)
             x[..., column] = np.nan
-            if np.isnan(execute(network, x, finite=False).outputs["output"][0, 0, 0]):
+            if np.isnan(execute(network, x, options=RunOptions(finite=False)).outputs["output"][0, 0, 0]):
                 seen.add(column)
         assert seen == taps
 

@@ -33,14 +33,15 @@ def through(body: str, image: Array, *weights: Array, keep: Any = ()) -> dict[st
 
 def seen_from(body: str, shape: tuple[int, int], place: tuple[int, int], node: str = "output") -> Array:
     """Which values of the input one output sees: those that spoil it when they are no number."""
-    from archcalc.executor.execute import execute
+    from archcalc.executor.execute import RunOptions, execute
 
     network = archcalc.loads(f"net example {{ input(1x{shape[0]}x{shape[1]})\n {body}\n}}")
     seen = np.zeros(shape, bool)
     for at in np.ndindex(shape):
         image = np.zeros((1, 1, *shape), np.float32)
         image[(0, 0, *at)] = np.nan
-        found = execute(network, image, keep=[] if node == "output" else [node], finite=False).outputs[node]
+        options = RunOptions(keep=[] if node == "output" else [node], finite=False)
+        found = execute(network, image, options=options).outputs[node]
         seen[at] = np.isnan(found[(0, 0, *place)])
     return seen
 

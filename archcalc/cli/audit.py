@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Format, Output, progress
+from archcalc.cli.options import Format, Output
 
 
 def audit(
@@ -49,6 +49,7 @@ def audit(
     from archcalc.audit.run import find
     from archcalc.diagnostics import error
     from archcalc.render import output as out
+    from archcalc.render.progress import progress
 
     if explain is not None:
         from archcalc.audit.explain import explain as account

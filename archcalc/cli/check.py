@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import ConventionName, TableOrJson, TableOrJsonOption, complete_net, progress
+from archcalc.cli.options import ConventionName, TableOrJson, TableOrJsonOption, complete_net
 from archcalc.diagnostics import ArchError, error
 
 
@@ -71,6 +71,7 @@ def check(
     """
     from archcalc.checking import view as report
     from archcalc.render import output
+    from archcalc.render.progress import progress
 
     if github and format is TableOrJson.json:
         raise error(

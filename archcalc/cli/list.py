@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import TableOrJson, TableOrJsonOption, progress
+from archcalc.cli.options import TableOrJson, TableOrJsonOption
 
 
 def list_networks(
@@ -26,6 +26,7 @@ def list_networks(
     """
     from archcalc.catalog import shipped
     from archcalc.render import output
+    from archcalc.render.progress import progress
     from archcalc.report import listing
 
     networks = shipped(family, search)

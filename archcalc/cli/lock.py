@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import complete_net, progress
+from archcalc.cli.options import complete_net
 
 
 def lock(
@@ -33,5 +33,6 @@ def lock(
     """
     from archcalc.checking.lock import lock_networks
     from archcalc.render import output as out
+    from archcalc.render.progress import progress
 
     out.write(lock_networks(nets, output, progress), output)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from archcalc.network import Network
     from archcalc.opened import Opened
     from archcalc.profile import Profile
-
-T = TypeVar("T")
 
 
 class Format(str, Enum):
@@ -143,13 +139,3 @@ def input_shapes(inputs: list[str]) -> dict[str, tuple[int, ...]]:
 
 def words(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
-
-
-def progress(items: Sequence[T], title: str) -> Iterable[T]:
-    """The items, with a progress bar on the error output if a person watches."""
-    if not sys.stderr.isatty():
-        return items
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(items, title, console=Console(stderr=True), transient=True)

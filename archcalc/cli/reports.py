@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import progress
-
 
 def reports(
     folder: Annotated[
@@ -26,6 +24,7 @@ def reports(
     """
     from archcalc.pages import contents
     from archcalc.pages.folder import stale, write
+    from archcalc.render.progress import progress
 
     files = contents(progress)
     if check:

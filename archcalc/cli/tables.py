@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Format, Output, progress
+from archcalc.cli.options import Format, Output
 
 
 def complete_table(incomplete: str) -> list[str]:
@@ -42,6 +42,7 @@ def tables(
     from archcalc.audit.tables.layout import layouts
     from archcalc.audit.tables.table import tables as evaluated
     from archcalc.render import output as out
+    from archcalc.render.progress import progress
 
     found = evaluated(name, progress) if name else []
     known = layouts() if not name else []

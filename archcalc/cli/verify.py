@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Optional
 
 import typer
@@ -34,7 +35,9 @@ def verify(
 
     `archcalc verify --all`
     """
-    from archcalc.executor.command import verify_and_print
+    # before NumPy is imported: each of several processes would start as many threads as there are cores
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from archcalc.verify.command import verify_and_print
 
     if not verify_and_print(nets or [], all_, full, seed, jobs, format is TableOrJson.json):
         raise typer.Exit(1)

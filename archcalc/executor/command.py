@@ -1,46 +1,25 @@
-"""What `archcalc run` and `archcalc verify` do: files in, tables out."""
+"""What `archcalc run` does: files in, a table out."""
 
 from __future__ import annotations
 
-import os
-import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # before NumPy is imported: threads of two processes collide
 
 import numpy as np
 
-from archcalc.catalog import shipped
-from archcalc.diagnostics import ArchError, error, near_miss
-from archcalc.executor import view as report_run
-from archcalc.executor.execute import execute
+from archcalc.diagnostics import error, near_miss
+from archcalc.executor import view
+from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.kernel import Array
-from archcalc.executor.weights import MAX_BYTES, load_weights, read_array, read_arrays
+from archcalc.executor.limits import refuse_too_large
+from archcalc.executor.weights import load_weights, read_array, read_arrays
 from archcalc.network import Network
-from archcalc.opening import open_net, open_network
 from archcalc.profile import analyze
 from archcalc.render import output as out
-from archcalc.render.documents import json_text
-from archcalc.render.numbers import byte_size
+from archcalc.render.progress import progress_bar
 from archcalc.shape import Shape, format_shape
-from archcalc.verify import view as report_proof
-from archcalc.verify.prove import Outcome, verify
-
-SMALL = 1_000_000_000
-"""Multiply-adds up to which a network is proved at its declared input size."""
-
-SMALLEST = 16
-"""An axis of the input is not made shorter than this."""
-
-
-# --- run ----------------------------------------------------------------------------------------------
 
 
 def run_and_print(
@@ -67,7 +46,7 @@ def run_and_print(
         raise error(f"`{output}` does not end in `.npz`", help="tensors are written as an `.npz` archive")
     if output is not None and not output.parent.is_dir():
         raise error(f"`{output}` cannot be written: there is no folder `{output.parent}`")
-    _refuse_too_large(network, batch, dtype, heads)
+    refuse_too_large(network, batch, dtype, heads)
     arrays = {name: _read_input(network, name, Path(file), batch) for name, file in files.items()}
     if arrays and len(arrays) < len(network.inputs):
         missing = next(name for name in network.inputs if name not in arrays)
@@ -75,11 +54,12 @@ def run_and_print(
     loaded = load_weights(network, weights, dtype, heads) if weights is not None else None
     layers = [node for node in network.nodes if heads or not node.training]
     try:
-        with _bar(len(layers), f"Running {network.name}") as advance:
-            run = execute(
-                network, arrays or None, loaded, keep=keep, batch=batch, seed=seed, dtype=dtype,
-                train=train, heads=heads, fast=fast, watch=lambda step: advance(),
+        with progress_bar(len(layers), f"Running {network.name}") as advance:
+            options = RunOptions(
+                keep=keep, batch=batch, seed=seed, dtype=dtype, train=train, heads=heads, fast=fast,
+                watch=lambda step: advance(),
             )  # fmt: skip
+            run = execute(network, arrays or None, loaded, options)
     except MemoryError:
         raise error(
             f"a run of `{network.name}` with a batch of {batch:,} does not fit in memory",
@@ -89,7 +69,7 @@ def run_and_print(
         write_arrays(run.outputs, output)
     how = f"batch {batch}, {dtype}{', by the fast path' if fast else ''}"
     profile = analyze(network, batch=batch, heads=True)
-    out.write(report_run.render(run, profile, how, out.width(), out.colour()), None)
+    out.write(view.render(run, profile, how, out.width(), out.colour()), None)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -99,39 +79,6 @@ def _named(text: str) -> tuple[str, str]:
 
 def _is_file(value: str) -> bool:
     return not value.replace("x", "").isdigit()
-
-
-def _refuse_too_large(network: Network, batch: int, dtype: str, heads: bool) -> None:
-    """Predict the memory of a run, before it is allocated."""
-    totals = analyze(network, dtype=dtype, heads=heads).totals
-    size = np.dtype(dtype).itemsize
-    widest = max(_values(node.shape) + sum(_values(s.shape) for s in node.inputs) for node in network.nodes)
-    needed = totals.param_bytes + totals.buffers * size + widest * size * batch
-    most = min(MAX_BYTES, _memory())
-    if needed > most:
-        raise error(
-            f"a run of `{network.name}` with a batch of {batch:,} needs at least {byte_size(needed)}, "
-            f"over the limit of {byte_size(most)}",
-            help="use a smaller batch or a smaller input",
-        )
-
-
-def _memory() -> int:
-    """Bytes of memory that can be had here, as far as the system says."""
-    with suppress(OSError, ValueError, IndexError):  # Linux
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    with suppress(AttributeError, OSError, ValueError):  # other Unixes
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return MAX_BYTES
-
-
-def _values(shape: Shape) -> int:
-    count = 1
-    for n in shape:
-        count *= n
-    return count
 
 
 def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
@@ -196,92 +143,3 @@ def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-
-
-def _bar(steps: int, title: str) -> Any:
-    """A context that gives a function to advance a progress bar, if a person watches."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def shown() -> Any:
-        if not sys.stderr.isatty():
-            yield lambda: None
-            return
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(title, total=steps)
-            yield lambda: progress.advance(task)
-
-    return shown()
-
-
-# --- verify -------------------------------------------------------------------------------------------
-
-
-def verify_and_print(
-    nets: Sequence[str], all_: bool, full: bool, seed: int, jobs: int, as_json: bool
-) -> bool:
-    """Prove networks and print the verdicts; whether all of them held."""
-    if all_ == bool(nets):
-        raise error("name networks, or say `--all`", help="`archcalc verify vgg16`")
-    names = [network.name for network in shipped()] if all_ else list(nets)
-    for name in names:
-        open_net(name)
-    outcomes = []
-    with _bar(len(names), "Verifying") as advance:
-        for outcome in _map(names, full, seed, jobs):
-            outcomes.append(outcome)
-            advance()
-    if as_json:
-        out.write(json_text(networks=outcomes), None)
-    else:
-        out.write(report_proof.render(outcomes, out.width(), out.colour()), None)
-    return all(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
-
-
-def _map(names: Sequence[str], full: bool, seed: int, jobs: int) -> Any:
-    workers = min(jobs or os.cpu_count() or 1, len(names))
-    tasks = [(name, full, seed) for name in names]
-    if workers <= 1:
-        yield from map(prove, tasks)
-        return
-    from concurrent.futures import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(prove, tasks)
-
-
-def prove(task: tuple[str, bool, int]) -> Outcome:
-    """Prove one network, at a smaller input if it is large and that is possible."""
-    name, full, seed = task
-    _, network = open_network(name)
-    if not full:
-        network = _scaled_down(name, network)
-    inputs = ", ".join(format_shape(node.shape) for node in network.inputs.values())
-    try:
-        _refuse_too_large(network, 1, "float32", False)
-        return Outcome(name, inputs, verify(network, seed=seed))
-    except ArchError as problem:
-        return Outcome(name, inputs, problem=str(problem))
-    except MemoryError:
-        return Outcome(name, inputs, problem="a run of it does not fit in memory")
-
-
-def _scaled_down(name: str, network: Network) -> Network:
-    """The network with its maps shrunk by halves until it is small, as far as it still can be made."""
-    while analyze(network).totals.macs > SMALL:
-        shapes = {name: node.shape for name, node in network.inputs.items()}
-        smaller = {
-            source: (shape[0], *(max(min(n, SMALLEST), n * 3 // 4) for n in shape[1:]))
-            for source, shape in shapes.items()
-        }
-        try:
-            _, candidate = open_network(name, None, smaller)
-        except ArchError:
-            break
-        if smaller == shapes or analyze(candidate).totals.macs == analyze(network).totals.macs:
-            break
-        network = candidate
-    return network

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.diagnostics import ArchError, Diagnostic, error
 from archcalc.executor.fast import FastPath, fast_path
-from archcalc.executor.kernel import KERNELS, Array, Call, computing
-from archcalc.executor.memory import Memory, ordinary, owner
-from archcalc.executor.reshape import channels_first, channels_last
-from archcalc.executor.weights import Weights, calibrate, checked, given_weights, random_weights
-from archcalc.layers.pool import MaxUnpool
+from archcalc.executor.inputs import given_inputs
+from archcalc.executor.kernel import Array, Call, computing
+from archcalc.executor.memory import LiveTensors, Memory, ordinary
+from archcalc.executor.plan import Plan, make_plan
+from archcalc.executor.reshape import channels_first
+from archcalc.executor.weights import Weights, calibrate, given_weights, random_weights
 from archcalc.network import Network, Node
 from archcalc.shape import Shape, format_shape
 
@@ -35,6 +36,46 @@ class Step(Struct):
 
 
 Inspect = Callable[[Step, list[Array], Mapping[str, Array], Array], None]
+
+
+class RunOptions(Struct, frozen=True):
+    """How a network is run.
+
+    - `keep`: names of nodes whose outputs are returned too.
+    - `batch`, `seed`, `dtype`: samples in a batch, the seed of everything random, float32 or float64.
+    - `train`: normalize with the statistics of the batch, and drop values.
+    - `heads`: also run the heads that are used in training only.
+    - `fast`: use the fast path, or the one that `fast_path` prepared for these weights.
+    - `watch`: called after each step.
+    - `inspect`: called after each step with what its kernel read and output. It may keep these arrays.
+    - `finite`: refuse inputs with values that are not finite numbers.
+    - `memory`: memory that earlier runs used.
+    """
+
+    keep: Collection[str] = ()
+    batch: int = 1
+    seed: int = 0
+    dtype: Any = np.float32
+    train: bool = False
+    heads: bool = False
+    fast: bool | FastPath = False
+    watch: Callable[[Step], None] | None = None
+    inspect: Inspect | None = None
+    finite: bool = True
+    memory: Memory | None = None
+
+    def checked(self) -> RunOptions:
+        """The same options with `dtype` as a NumPy dtype. Raises `ArchError` for values out of range."""
+        for name, value, least in (("batch", self.batch, 1), ("seed", self.seed, 0)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise error(f"`{name}` is a whole number of at least {least}, not {value!r}")
+        try:
+            dtype: np.dtype[Any] = np.dtype(self.dtype)
+        except TypeError:
+            raise error(f"there is no dtype {self.dtype!r}") from None
+        if dtype not in (np.float32, np.float64):
+            raise error(f"a run computes in float32 or float64, not in {dtype}")
+        return replace(self, dtype=dtype, keep=[self.keep] if isinstance(self.keep, str) else self.keep)
 
 
 class Run(Struct):
@@ -76,203 +117,98 @@ def run(
     >>> run(net, batch=2)["output"].shape
     (2, 10)
     """
-    return execute(
-        network, inputs, weights, keep=keep, batch=batch, seed=seed, dtype=dtype,
-        train=train, heads=heads, fast=fast, watch=watch,
-    ).outputs  # fmt: skip
+    options = RunOptions(
+        keep=keep, batch=batch, seed=seed, dtype=dtype, train=train, heads=heads, fast=fast, watch=watch
+    )
+    return execute(network, inputs, weights, options).outputs
 
 
 def execute(
     network: Network,
     inputs: Mapping[str, Array] | Array | None = None,
     weights: Weights | None = None,
-    *,
-    keep: Collection[str] = (),
-    batch: int = 1,
-    seed: int = 0,
-    dtype: Any = np.float32,
-    train: bool = False,
-    heads: bool = False,
-    fast: bool | FastPath = False,
-    watch: Callable[[Step], None] | None = None,
-    inspect: Inspect | None = None,
-    finite: bool = True,
-    memory: Memory | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Run:
-    """As `run`, with the time, the shape and the bytes of every step.
-
-    `inspect` sees each step with what its kernel read and put out. `finite=False` lets inputs hold
-    values that are not numbers. `fast` can be what `fast_path` prepared for these weights, for several runs,
-    and `memory` that of earlier runs.
-    """
-    dtype = _checked_options(batch, seed, dtype)
-    keep = [keep] if isinstance(keep, str) else keep
-    tensors = given_inputs(network, inputs, batch, seed, dtype, finite)
+    """As `run`, with the time, the shape and the bytes of every step."""
+    options = options.checked()
+    tensors = given_inputs(network, inputs, options.batch, options.seed, options.dtype, options.finite)
     drawn = weights is None
     if weights is None:
-        weights = random_weights(network, seed, dtype, heads)
+        weights = random_weights(network, options.seed, options.dtype, options.heads)
     else:
-        weights = given_weights(network, weights, dtype, heads)
-    nodes = [node for node in network.nodes if heads or not node.training]
-    results = {name: network[name] for name in keep}
+        weights = given_weights(network, weights, options.dtype, options.heads)
+    plan = _plan(network, weights, options, drawn)
+    callers = list(tensors.values()) if inputs is not None else []
+    memory = options.memory or Memory()
+    live = LiveTensors(memory)
+    # arrays that `inspect` keeps must not be written again
+    with memory.used() if options.inspect is None else ordinary(), computing():
+        steps = _run_steps(plan, tensors, live, options)
+    outputs = {name: _returned(live[node.index], callers) for name, node in plan.results.items()}
+    weight_bytes = sum(array.nbytes for arrays in weights.values() for array in arrays.values())
+    return Run(outputs, steps, live.peak_bytes, weight_bytes)
+
+
+def _plan(network: Network, weights: Weights, options: RunOptions, drawn: bool) -> Plan:
+    nodes = [node for node in network.nodes if options.heads or not node.training]
+    results = _results(network, options)
+    fast = options.fast
+    if isinstance(fast, bool):
+        # statistics of random weights are set during the run, so they cannot be folded before it
+        fast = fast_path(nodes, weights, fold=not drawn) if fast else {}
+    if options.inspect is not None or options.train:
+        fast = {index: shortcut for index, shortcut in fast.items() if shortcut.folds is None}
+    return make_plan(nodes, weights, results, fast, overwrite=options.inspect is None, calibrate=drawn)
+
+
+def _results(network: Network, options: RunOptions) -> dict[str, Node]:
+    """The nodes whose outputs a run returns, by name."""
+    results = {name: network[name] for name in options.keep}
     for name, node in results.items():
-        if node.training and not heads:
+        if node.training and not options.heads:
             raise error(f"`{name}` belongs to a head for training", help="run with the heads")
     results |= network.outputs
-    if heads:
+    if options.heads:
         results |= network.heads
-    needed = {node.index for node in results.values()}
-    if isinstance(fast, bool):
-        fast = fast_path(nodes, weights, fold=not drawn) if fast else {}  # statistics drawn are not final
-    if inspect is not None or train:
-        fast = {index: shortcut for index, shortcut in fast.items() if shortcut.folds is None}
-    uses = Counter(source.index for node in nodes for source in _reads(node)) if fast else Counter[int]()
-    folded: set[int | None] = set()
-    random = np.random.default_rng(seed + 1)
-    given = list(tensors.values()) if inputs is not None else []
-    alive: dict[int, Array] = {}
-    held = peak = 0
+    return results
+
+
+def _run_steps(plan: Plan, tensors: dict[str, Array], live: LiveTensors, options: RunOptions) -> list[Step]:
+    """Run every step of a plan. Takes the inputs out of `tensors`; leaves the results in `live`."""
+    random = np.random.default_rng(options.seed + 1)
     steps = []
-    memory = memory or Memory()
-    # whoever inspects may hold on to what it sees
-    with memory.used() if inspect is None else ordinary(), computing():
-        for node, gone in zip(nodes, _last_uses(nodes, needed), strict=True):
-            arrays: Mapping[str, Array] = {}
-            if node.facts.weights:
-                arrays = weights[(node.shares or node).name]
-            reads = [alive[source.index] for source in _reads(node)]
-            if drawn and "running_mean" in arrays:
-                calibrate(arrays, reads[0])
-            kernel = KERNELS.get(type(node.layer))
-            if fast:
-                shortcut = fast.get(node.index)
-                if shortcut is not None and (
-                    shortcut.folds is None or (uses[node.index] == 1 and node.index not in needed)
-                ):
-                    kernel, arrays = shortcut.kernel, shortcut.weights
-                    folded.add(shortcut.folds)
-            start = time.perf_counter()
-            if kernel is None:
-                out = tensors.pop(node.name)
-            elif node.index in folded:
-                out = reads[0]
-            else:
-                spare = None
-                if inspect is None and node.inputs[0].index in gone and not node.inputs[0].is_input:
-                    spare = _unshared(reads, alive, memory)
-                out = kernel(node.layer, Call(reads, arrays, train, random, spare))
-            seconds = time.perf_counter() - start
-            shape = _shape(out)
-            if shape != node.shape or out.shape[0] != batch:
-                raise ArchError(_mismatch(node, shape))
-            if not any(out is other for other in alive.values()):
-                held += out.nbytes
-            alive[node.index] = out
-            peak = max(peak, held)
-            for index in gone:
-                array = alive.pop(index)
-                if not any(array is other for other in alive.values()):
-                    held -= array.nbytes
-                del array
-            memory.reclaim(alive.values())
-            step = Step(node, shape, seconds, out.nbytes, held)
-            steps.append(step)
-            if watch is not None:
-                watch(step)
-            if inspect is not None:
-                inspect(step, reads, arrays, out)
-            del reads, out  # what nothing needs any more is freed before the next layer runs
-    named = {}
-    for name, node in results.items():
-        array = alive[node.index]
-        if any(np.may_share_memory(array, other) for other in given):  # the caller's, passed on
-            array = array.copy()
-        named[name] = channels_first(array)
-    total = sum(a.nbytes for arrays in weights.values() for a in arrays.values())
-    return Run(named, steps, peak, total)
-
-
-def _checked_options(batch: Any, seed: Any, dtype: Any) -> np.dtype[Any]:
-    for name, value, least in (("batch", batch, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise error(f"`{name}` is a whole number of at least {least}, not {value!r}")
-    try:
-        found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
-        raise error(f"there is no dtype {dtype!r}") from None
-    if found not in (np.float32, np.float64):
-        raise error(f"a run computes in float32 or float64, not in {found}")
-    return found
-
-
-def given_inputs(
-    network: Network,
-    inputs: Mapping[str, Array] | Array | None,
-    batch: int,
-    seed: int,
-    dtype: Any,
-    finite: bool = True,
-) -> dict[str, Array]:
-    """The inputs as arrays, channels last; drawn at random if none are given. Raises `ArchError`."""
-    declared = network.inputs
-    if inputs is not None and not isinstance(inputs, Mapping):
-        if len(declared) != 1:
-            names = ", ".join(f"`{name}`" for name in declared)
-            raise error(f"`{network.name}` has several inputs", help=f"give arrays by name: {names}")
-        inputs = {next(iter(declared)): inputs}
-    if inputs is not None:
-        unknown = [name for name in inputs if name not in declared]
-        missing = [name for name in declared if name not in inputs]
-        if unknown or missing:
-            listed = ", ".join(f"`{name}`" for name in declared)
-            wrong = f"no input `{unknown[0]}`" if unknown else f"an input `{missing[0]}`, which is not given"
-            raise error(f"`{network.name}` has {wrong}", help=f"its inputs are {listed}")
-    random = np.random.default_rng(seed)
-    arrays = {}
-    for name, node in declared.items():
-        if inputs is None:
-            array = random.standard_normal((batch, *node.shape)).astype(dtype)
+    for planned in plan.steps:
+        node, kernel = planned.node, planned.kernel
+        reads = [live[index] for index in planned.reads]
+        if planned.calibrates:
+            calibrate(planned.weights, reads[0])
+        start = time.perf_counter()
+        if kernel is None:
+            out = tensors.pop(node.name)
         else:
-            given, want = np.asarray(inputs[name]), (batch, *node.shape)
-            array = checked(given, want, dtype, f"the input `{name}`", finite)
-        arrays[name] = channels_last(array)
-    return arrays
+            spare = live.spare(reads) if planned.may_overwrite else None
+            out = kernel(node.layer, Call(reads, planned.weights, options.train, random, spare))
+        seconds = time.perf_counter() - start
+        shape = (out.shape[-1], *out.shape[1:-1])
+        if shape != node.shape or out.shape[0] != options.batch:
+            raise ArchError(_mismatch(node, shape))
+        live.add(node.index, out)
+        live.remove(planned.frees)
+        step = Step(node, shape, seconds, out.nbytes, live.bytes)
+        steps.append(step)
+        if options.watch is not None:
+            options.watch(step)
+        if options.inspect is not None:
+            options.inspect(step, reads, planned.weights, out)
+        del reads, out  # frees the memory of tensors that nothing needs before the next kernel runs
+    return steps
 
 
-def _unshared(reads: Sequence[Array], alive: Mapping[int, Array], memory: Memory) -> Array | None:
-    """The first array, if its memory is its own: no view of another's, and not held under two names."""
-    array = reads[0]
-    holder = owner(array)
-    if not (holder is array or memory.owns(array)) or not array.flags.writeable:
-        return None
-    if any(other is array for other in reads[1:]):
-        return None
-    return array if sum(owner(other) is holder for other in alive.values()) == 1 else None
-
-
-def _reads(node: Node) -> tuple[Node, ...]:
-    """The tensors a kernel reads: the inputs, and for an unpooling also what its pool read."""
-    if isinstance(node.layer, MaxUnpool):
-        return (*node.inputs, node.inputs[1].inputs[0])
-    return node.inputs
-
-
-def _last_uses(nodes: Sequence[Node], needed: Collection[int]) -> list[list[int]]:
-    """For each node the tensors that nothing needs once it has run; those that are needed stay."""
-    last: dict[int, int] = {}
-    for place, node in enumerate(nodes):
-        last[node.index] = place
-        for source in _reads(node):
-            last[source.index] = place
-    gone: list[list[int]] = [[] for _ in nodes]
-    for index, place in last.items():
-        if index not in needed:
-            gone[place].append(index)
-    return gone
-
-
-def _shape(out: Array) -> Shape:
-    return (out.shape[-1], *out.shape[1:-1])
+def _returned(out: Array, callers: Sequence[Array]) -> Array:
+    """A result, channels first; a copy if it lies in an array of the caller."""
+    if any(np.may_share_memory(out, other) for other in callers):
+        out = out.copy()
+    return channels_first(out)
 
 
 def _mismatch(node: Node, actual: Shape) -> Diagnostic:

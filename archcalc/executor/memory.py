@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -14,13 +14,18 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 SMALL = 1 << 16
-"""Bytes below which an array is not worth keeping: the allocator has them at hand."""
+"""Bytes below which an array is not kept for later use."""
+# To look for a free buffer takes about 4 microseconds longer than `np.empty`, and 64 KiB are filled in 1
+# microsecond. The time of ResNet-50 does not depend on this number between 4 KiB and 1 MiB.
 
 LINE = 64
-"""Bytes that a buffer begins at a multiple of: a vector register's, which no two cache lines share then."""
+"""Buffers begin at a multiple of this many bytes: an AVX-512 register and a cache line of most processors."""
+# A load of a whole register from such a buffer never crosses two cache lines.
 
 WASTE = 4
-"""An array does not take memory more than so many times its size."""
+"""An array takes a free buffer of at most this many times its size."""
+# For VGG-16 the buffers come to 94 MB with 1 (only exact fits), 60 MB with 2, 48 MB with 4, 44 MB without a
+# limit; for Inception v3 to 67, 26, 21 and 22 MB. A larger limit lets small arrays hold large buffers.
 
 
 class Memory:
@@ -83,6 +88,48 @@ def ordinary() -> Iterator[None]:
         yield
     finally:
         _used.reset(token)
+
+
+class LiveTensors:
+    """The tensors that something still needs, by the index of the node that outputs them.
+
+    `bytes` is their size and `peak_bytes` the most so far; an array under two indices counts once.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.bytes = self.peak_bytes = 0
+        self._memory = memory
+        self._arrays: dict[int, Array] = {}
+
+    def __getitem__(self, index: int) -> Array:
+        return self._arrays[index]
+
+    def add(self, index: int, array: Array) -> None:
+        if not self._holds(array):
+            self.bytes += array.nbytes
+        self._arrays[index] = array
+        self.peak_bytes = max(self.peak_bytes, self.bytes)
+
+    def remove(self, indices: Iterable[int]) -> None:
+        """Forget tensors that nothing needs any more, and let their memory be used again."""
+        for index in indices:
+            array = self._arrays.pop(index)
+            if not self._holds(array):
+                self.bytes -= array.nbytes
+        self._memory.reclaim(self._arrays.values())
+
+    def spare(self, reads: Sequence[Array]) -> Array | None:
+        """The first array, if its memory is its own: no view of another's, and not held under two indices."""
+        array = reads[0]
+        holder = owner(array)
+        if not (holder is array or self._memory.owns(array)) or not array.flags.writeable:
+            return None
+        if any(other is array for other in reads[1:]):
+            return None
+        return array if sum(owner(other) is holder for other in self._arrays.values()) == 1 else None
+
+    def _holds(self, array: Array) -> bool:
+        return any(array is other for other in self._arrays.values())
 
 
 def _aligned(size: int) -> Array:

@@ -22,10 +22,14 @@ from archcalc.executor.kernel import Array, padded
 from archcalc.executor.memory import empty
 
 BLOCK_BYTES = 1 << 20
-"""Bytes of transformed tiles at a time: what stays in the second-level cache."""
+"""Bytes of transformed tiles at a time: they stay in the second-level cache."""
+# On Zen 4 (L2 1 MiB) the time of VGG-16 and ResNet-50 is the same within 3 per cent for 256 KiB, 1 MiB, 2 MiB
+# and 4 MiB.
 
 LEAST_TILES = 96
-"""Rows that a matrix product needs to be worth the reading of its weights."""
+"""Rows that a matrix product has at least, if the map has as many: each product reads all weights again."""
+# VGG-16 takes 225 ms and ResNet-50 96 ms with 16, 202 ms and 89 ms with 96 on one thread of Zen 4. Between 48
+# and 384 the differences are within the noise of the measurement.
 
 KERNELS = {
     2: np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),

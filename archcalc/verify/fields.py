@@ -14,7 +14,8 @@ from itertools import product
 import numpy as np
 from msgspec import Struct
 
-from archcalc.executor.execute import Step, execute, given_inputs
+from archcalc.executor.execute import RunOptions, Step, execute
+from archcalc.executor.inputs import given_inputs
 from archcalc.executor.kernel import Array
 from archcalc.executor.weights import Weights
 from archcalc.layers.terms import Reach
@@ -125,7 +126,7 @@ def _clean_places(
             watch()
 
     channels_first = {name: np.moveaxis(array, -1, 1) for name, array in inputs.items()}
-    execute(network, channels_first, weights, inspect=look, finite=False)
+    execute(network, channels_first, weights, RunOptions(inspect=look, finite=False))
     return places
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from msgspec import Struct
 
-from archcalc.executor.execute import Run, Step, execute
+from archcalc.executor.execute import Run, RunOptions, Step, execute
 from archcalc.executor.kernel import Array, Call
 from archcalc.executor.weights import Weights, random_weights
 from archcalc.network import Network, Node
@@ -37,7 +37,7 @@ class Proof(Struct):
         return all(verdict.held for verdict in self.verdicts)
 
 
-class Outcome(Struct):
+class Verified(Struct):
     """What came of one network: its proof at an input size, or why there is none."""
 
     name: str
@@ -62,7 +62,7 @@ def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None 
         if watch is not None:
             watch()
 
-    run = execute(network, weights=weights, seed=seed, inspect=look)  # a wrong shape raises
+    run = execute(network, None, weights, RunOptions(seed=seed, inspect=look))  # a wrong shape raises
     nodes = len(run.steps)
     shapes = Verdict("shapes", nodes, nodes, True)
     measured_bytes = sum(step.bytes for step in run.steps if not step.node.is_input)

@@ -10,7 +10,7 @@ from archcalc.render.terminal import open_console, printed, ruled
 
 if TYPE_CHECKING:
     from archcalc.verify.fields import Verdict
-    from archcalc.verify.prove import Outcome, Proof
+    from archcalc.verify.prove import Proof, Verified
 
 MEANINGS = {
     "shapes": "nodes whose tensor has this shape",
@@ -26,7 +26,7 @@ WIDE = 112
 """Columns from which on every verdict has a column."""
 
 
-def render(outcomes: Sequence[Outcome], width: int, colour: bool) -> str:
+def render(outcomes: Sequence[Verified], width: int, colour: bool) -> str:
     """Write the verdicts, what the network comes to without padding, and where figures differ."""
     from rich.text import Text
 
@@ -71,7 +71,7 @@ def _in_full(proof: Proof) -> object:
     return table
 
 
-def _in_lines(outcomes: Sequence[Outcome], width: int) -> object:
+def _in_lines(outcomes: Sequence[Verified], width: int) -> object:
     table = ruled()
     table.add_column("Network", no_wrap=True)
     table.add_column("Input", justify="right", no_wrap=True)

@@ -1,0 +1,92 @@
+"""What `archcalc verify` does: networks in, verdicts out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from archcalc.catalog import shipped
+from archcalc.diagnostics import ArchError, error
+from archcalc.executor.limits import refuse_too_large
+from archcalc.network import Network
+from archcalc.opening import open_net, open_network
+from archcalc.profile import analyze
+from archcalc.render import output as out
+from archcalc.render.documents import json_text
+from archcalc.render.progress import progress_bar
+from archcalc.shape import format_shape
+from archcalc.verify import view
+from archcalc.verify.prove import Verified, verify
+
+SMALL = 1_000_000_000
+"""Multiply-adds up to which a network is proved at its declared input size."""
+
+SMALLEST = 16
+"""An axis of the input is not made shorter than this."""
+
+
+def verify_and_print(
+    nets: Sequence[str], all_: bool, full: bool, seed: int, jobs: int, as_json: bool
+) -> bool:
+    """Prove networks and print the verdicts; whether all of them held."""
+    if all_ == bool(nets):
+        raise error("name networks, or say `--all`", help="`archcalc verify vgg16`")
+    names = [spec.name for spec in shipped()] if all_ else list(nets)
+    for name in names:
+        open_net(name)
+    outcomes = []
+    with progress_bar(len(names), "Verifying") as advance:
+        for outcome in _map(names, full, seed, jobs):
+            outcomes.append(outcome)
+            advance()
+    if as_json:
+        out.write(json_text(networks=outcomes), None)
+    else:
+        out.write(view.render(outcomes, out.width(), out.colour()), None)
+    return all(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
+
+
+def _map(names: Sequence[str], full: bool, seed: int, jobs: int) -> Iterator[Verified]:
+    workers = min(jobs or os.cpu_count() or 1, len(names))
+    tasks = [(name, full, seed) for name in names]
+    if workers <= 1:
+        yield from map(prove, tasks)
+        return
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(workers) as pool:
+        yield from pool.map(prove, tasks)
+
+
+def prove(task: tuple[str, bool, int]) -> Verified:
+    """Prove one network, at a smaller input if it is large and that is possible."""
+    name, full, seed = task
+    _, network = open_network(name)
+    if not full:
+        network = _scaled_down(name, network)
+    inputs = ", ".join(format_shape(node.shape) for node in network.inputs.values())
+    try:
+        refuse_too_large(network, 1, "float32", False)
+        return Verified(name, inputs, verify(network, seed=seed))
+    except ArchError as problem:
+        return Verified(name, inputs, problem=str(problem))
+    except MemoryError:
+        return Verified(name, inputs, problem="a run of it does not fit in memory")
+
+
+def _scaled_down(name: str, network: Network) -> Network:
+    """The network with its maps shrunk by a quarter at a time, until it is small or cannot shrink further."""
+    while analyze(network).totals.macs > SMALL:
+        shapes = {name: node.shape for name, node in network.inputs.items()}
+        smaller = {
+            source: (shape[0], *(max(min(n, SMALLEST), n * 3 // 4) for n in shape[1:]))
+            for source, shape in shapes.items()
+        }
+        try:
+            _, candidate = open_network(name, None, smaller)
+        except ArchError:
+            break
+        if smaller == shapes or analyze(candidate).totals.macs == analyze(network).totals.macs:
+            break
+        network = candidate
+    return network
