@@ -24,11 +24,12 @@ from hypothesis import strategies as st
 from archcalc.catalog import missing_values, specs_folder
 from archcalc.checking.evaluate import check
 from archcalc.diagnostics import ArchError, Source
+from archcalc.expect import UNITS
 from archcalc.language import limits
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_text
 from archcalc.language.parser import Parser, parse
-from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
+from archcalc.language.tokens import RESERVED, Token, tokenize
 from archcalc.layers import KINDS
 from archcalc.layers.arguments import format_argument
 from archcalc.profile import analyze

@@ -11,7 +11,7 @@ from archcalc.audit.networks import Networks
 from archcalc.audit.statement import Outcome
 from archcalc.catalog import Spec, shipped
 from archcalc.checking.evaluate import Check, Evaluator, check
-from archcalc.language.syntax import Expect, Variant
+from archcalc.expect import Expect
 
 PAPERS, PROGRAMS = DECKS = ("papers", "programs")
 """The decks of these expectations."""
@@ -36,7 +36,7 @@ def deck_of(citation: str) -> str:
 
 def specs() -> list[Spec]:
     """The shipped networks that have an expectation with a citation."""
-    return [spec for spec in shipped() if any(expect.citation for expect in _expectations(spec))]
+    return [spec for spec in shipped() if any(expect.citation for expect in spec.net.expectations)]
 
 
 def findings(spec: Spec, networks: Networks) -> Iterator[Finding]:
@@ -115,8 +115,3 @@ def _words(net: str, expect: Expect) -> str:
     if expect.training:
         text += " with training heads"
     return f"{text} of {expect.path} in {net}" if expect.path else f"{text} of {net}"
-
-
-def _expectations(spec: Spec) -> list[Expect]:
-    statements = spec.net.expects if isinstance(spec.net, Variant) else spec.net.body.statements
-    return [statement for statement in statements if isinstance(statement, Expect)]

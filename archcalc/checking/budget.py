@@ -20,11 +20,11 @@ import archcalc.layers  # noqa: F401 - registers every kind
 from archcalc.catalog import load
 from archcalc.checking.evaluate import Check, Evaluator, Value, argument, evaluate, of_every_layer, select
 from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, error, near_miss
+from archcalc.expect import Expect, check_expectation
 from archcalc.language.parser import parse_expectation
-from archcalc.language.syntax import Expect
 from archcalc.layers.base import KINDS
 from archcalc.profile import LayerProfile, Profile, analyze
-from archcalc.quantities import QUANTITIES, check_expectation
+from archcalc.quantities import QUANTITIES
 
 ARGUMENTS = sorted({p.name for kind in KINDS.values() for p in kind.parameters if not p.takes_tensor})
 

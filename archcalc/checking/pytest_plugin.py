@@ -25,7 +25,7 @@ import pytest
 if TYPE_CHECKING:
     from archcalc.checking.evaluate import Evaluator
     from archcalc.checking.find import Subject
-    from archcalc.language.syntax import Expect
+    from archcalc.expect import Expect
     from archcalc.network import Network
     from archcalc.profile import Profile
 

@@ -6,8 +6,9 @@ import re
 from typing import NoReturn
 
 from archcalc.diagnostics import Diagnostic, Note, Source, Span, shorten
+from archcalc.expect import UNITS
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_MISTAKES, MAX_NESTING
-from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
+from archcalc.language.tokens import RESERVED, Token, tokenize
 
 SHOWN = {"NEWLINE": "the end of the line", "END": "the end"}
 DEFINES = frozenset(("net", "block", "shared", "fn", "from"))

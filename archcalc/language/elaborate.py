@@ -21,7 +21,7 @@ from archcalc.language.syntax import (
     Block,
     Body,
     Chain,
-    Expect,
+    ExpectLine,
     Expr,
     Flow,
     For,
@@ -85,7 +85,7 @@ class Elaborator(Evaluator):
             If: self.if_,
             For: self.for_,
             Repeat: self.repeat,
-            Expect: self.expect,
+            ExpectLine: self.expect,
         }
 
     # -- the net as a whole
@@ -122,13 +122,12 @@ class Elaborator(Evaluator):
         if not any(not node.is_input for node in self.build.nodes):
             help = "put layers below its `input`"
             raise error(f"the net `{origin.name}` has no layers", origin.name_span, help=help)
-        expects = self.net.expects if isinstance(self.net, Variant) else origin.body.statements
         return self.build.finish(
             result if isinstance(result, Node) else None,
             outputs=self.outputs,
             heads=self.heads,
             parameters={name: env[name] for name in names},
-            expectations=tuple(statement for statement in expects if isinstance(statement, Expect)),
+            expectations=self.net.expectations,
             overridden=bool(self.overrides or self.input_shapes),
             source=origin.name_span.source,
         )
@@ -308,7 +307,7 @@ class Elaborator(Evaluator):
             current = self.body(body, env, current)
         return current
 
-    def expect(self, statement: Expect, env: Env, current: Any) -> Any:
+    def expect(self, statement: ExpectLine, env: Env, current: Any) -> Any:
         return current
 
     # -- expressions

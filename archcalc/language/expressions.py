@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from archcalc.diagnostics import Diagnostic, Source, Span
+from archcalc.expect import UNITS
 from archcalc.language.cursor import CLOSING, OPENING, Cursor, Mistake
 from archcalc.language.limits import MAX_DIGITS
 from archcalc.language.syntax import (
@@ -26,7 +27,7 @@ from archcalc.language.syntax import (
     Ref,
     Unary,
 )
-from archcalc.language.tokens import RESERVED, UNITS, Token
+from archcalc.language.tokens import RESERVED, Token
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import NoReturn, TypeVar
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span
+from archcalc.expect import UNITS, Expect, Figure
 from archcalc.language.cursor import DEFINES, Mistake, Unclosed
 from archcalc.language.expressions import SUM, Expressions, read_number
 from archcalc.language.limits import MAX_DEFINITIONS, MAX_PARAMETERS, TOKENS_A_STEP
@@ -19,9 +20,8 @@ from archcalc.language.syntax import (
     Block,
     Body,
     Definition,
-    Expect,
+    ExpectLine,
     Expr,
-    Figure,
     File,
     Flow,
     For,
@@ -36,7 +36,7 @@ from archcalc.language.syntax import (
     Statement,
     Variant,
 )
-from archcalc.language.tokens import RESERVED, UNITS, Token
+from archcalc.language.tokens import RESERVED, Token
 
 T = TypeVar("T")
 
@@ -340,7 +340,8 @@ class Parser(Expressions):
             return Repeat(self.span(start), cost, count, body, frozenset(self.bound[mark:]))
         elif kind == "expect":
             self.advance()
-            return self.expectation(start)
+            expect = self.expectation(start)
+            return ExpectLine(expect.span, 1, expect)
         elif kind in RESERVED and self.next_kind() in (":", "="):
             self._fail_at_word()
         elif kind in ("output", "aux"):
@@ -433,7 +434,7 @@ class Parser(Expressions):
                 )
             )
         return Expect(
-            span, 1, negated, quantity, quantity_span, path, path_span, training,
+            span, negated, quantity, quantity_span, path, path_span, training,
             relation, percent, figure, citation, reason,
         )  # fmt: skip
 
@@ -477,7 +478,7 @@ class Parser(Expressions):
         right = Literal(figure.span, figure.value) if figure is not None else self.operation(SUM)
         return Assertion(self.span(start), left, relation, percent, right, figure)
 
-    def help_for_line_end(self, statement: Statement) -> str:
+    def help_for_line_end(self, statement: Statement | Expect) -> str:
         before = self.tokens[self.at - 1]
         word, last = self.text(self.token), self.text(before)
         if last in _ELSEWHERE or word in _ELSEWHERE:
@@ -496,7 +497,7 @@ class Parser(Expressions):
             return "an `else` follows the `}` of an `if`"
         if before.kind == "NUMBER" and word in UNITS:
             return f"write the unit without a space: `{last}{word}`"
-        if isinstance(statement, Expect):
+        if isinstance(statement, Expect | ExpectLine):
             return "behind its figure, an `expect` has a citation in quotes, and `because` with a reason"
         if self.kind in ("NAME", "STRING", "NUMBER", "SIZE", "{"):
             return "chain layers with `->`, or put each statement on a line of its own"

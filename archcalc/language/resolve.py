@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from archcalc.expect import Expect, check_expectation
 from archcalc.language.scopes import ANY, LIST, VALUE
 from archcalc.language.syntax import (
     Block,
     Body,
     Chain,
     Definition,
-    Expect,
+    ExpectLine,
     Flow,
     For,
     Function,
@@ -26,7 +27,6 @@ from archcalc.language.syntax import (
     Variant,
 )
 from archcalc.language.typecheck import Sorts, count
-from archcalc.quantities import check_expectation
 
 
 class Resolver(Sorts):
@@ -70,7 +70,7 @@ class Resolver(Sorts):
     def net(self, net: Net) -> None:
         if not net.body.statements and net.body.whole:
             self.error(f"the net `{net.name}` is empty", net.name_span, help="start with `input(3x224x224)`")
-        expects = [statement for statement in net.body.statements if isinstance(statement, Expect)]
+        expects = [statement for statement in net.body.statements if isinstance(statement, ExpectLine)]
         missing = [param.name for param in net.params if param.default is None]
         if expects and missing:
             self.error(
@@ -134,14 +134,14 @@ class Resolver(Sorts):
                 given.add(name)
                 variant.defaults[name] = arg.value
         for statement in variant.expects:
-            if not isinstance(statement, Expect):
+            if not isinstance(statement, ExpectLine):
                 self.error(
                     "a variant's body holds `expect` lines only",
                     statement.span,
                     help=f"make what differs a parameter of `{origin.name}`",
                 )
                 continue
-            self.expectation(statement)
+            self.expectation(statement.expect)
         missing = [p.name for p in origin.params if p.default is None and p.name not in variant.defaults]
         if variant.expects and missing:
             self.error(
@@ -188,7 +188,7 @@ class Resolver(Sorts):
             self.loops += 1
             self.nested(statement.body)
             self.loops -= 1
-        elif isinstance(statement, Expect):
+        elif isinstance(statement, ExpectLine):
             if not isinstance(self.current, Net):
                 self.error("`expect` stands in nets only", statement.span, help="move it to the net")
             elif len(self.scopes) > 1:
@@ -198,7 +198,7 @@ class Resolver(Sorts):
                     help="move it out of the inner `{ }`",
                 )
             else:
-                self.expectation(statement)
+                self.expectation(statement.expect)
 
     def rebound(self, names: Collection[str]) -> None:
         """In a loop that binds a name again, nothing is known of it from the first line on."""
@@ -207,8 +207,8 @@ class Resolver(Sorts):
             if binding is not None:
                 binding.sort = ANY
 
-    def expectation(self, statement: Expect) -> None:
-        problem = check_expectation(statement)
+    def expectation(self, expect: Expect) -> None:
+        problem = check_expectation(expect)
         if problem is not None:
             self.problems.append(problem)
 

@@ -5,15 +5,7 @@ Reports, expectations and the JSON contract use these names.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from msgspec import Struct
-
-from archcalc.diagnostics import Diagnostic, near_miss
-from archcalc.language.tokens import UNITS
-
-if TYPE_CHECKING:
-    from archcalc.language.syntax import Expect
 
 
 class Quantity(Struct, frozen=True):
@@ -47,30 +39,3 @@ QUANTITIES = {
         Quantity("effective_padding", "axes", "how far the first field begins before the input"),
     )
 }
-
-
-def check_expectation(expect: Expect) -> Diagnostic | None:
-    """What is wrong with an expectation before any network is known, if anything."""
-    quantity = QUANTITIES.get(expect.quantity)
-    if quantity is None:
-        help = near_miss(expect.quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
-        return Diagnostic(f"unknown quantity `{expect.quantity}`", expect.quantity_span, help=help)
-    figure = expect.figure
-    is_size = isinstance(figure.value, tuple)
-    if quantity.sort == "shape" and (figure.unit or expect.relation != "=="):
-        message = f"`{quantity.name}` is compared with a size, by `==`"
-        return Diagnostic(message, figure.span, help="write `512x7x7`, or `4096` of a vector")
-    if quantity.sort in ("count", "bytes") and is_size:
-        return Diagnostic(f"`{quantity.name}` is a number, this is a size", figure.span)
-    if is_size and expect.relation not in ("==",):
-        return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
-    if figure.unit.endswith("B") and quantity.sort != "bytes":
-        return Diagnostic(
-            f"`{figure.unit}` is a unit of bytes, and `{quantity.name}` is no quantity of bytes",
-            figure.span,
-            help=f"write `{figure.unit[0]}`, a power of 1000",
-        )
-    if figure.unit and quantity.sort == "axes":
-        return Diagnostic(f"`{quantity.name}` has no unit", figure.span)
-    assert not figure.unit or figure.unit in UNITS
-    return None
