@@ -31,10 +31,22 @@ class Figure(Struct, frozen=True):
     span: Span
 
 
+class Ratio(Struct, frozen=True):
+    """`0.5 * vgg16`: the same quantity of the whole of another network, times a factor.
+
+    `net` is what the command line takes as a NET; `span` is its place.
+    """
+
+    factor: int | Fraction
+    net: str
+    span: Span
+
+
 class Expect(Struct, eq=False):
     """`params("stage1") ~ 38.7K "Table 1"`.
 
-    `path` is empty for the whole network; `percent` belongs to the relation `within`.
+    `path` is empty for the whole network; `percent` belongs to the relation `within`. With a `ratio`,
+    `figure` is its factor, and its text and place are those of the whole ratio.
     """
 
     span: Span
@@ -49,6 +61,7 @@ class Expect(Struct, eq=False):
     figure: Figure
     citation: str
     reason: str
+    ratio: Ratio | None = None
 
 
 def check_expectation(expect: Expect) -> Diagnostic | None:

@@ -61,6 +61,11 @@ class Cursor:
             self.kind = self.tokens[self.at].kind
         return token
 
+    def skip_to_end(self) -> None:
+        """Leave out what is left of the text."""
+        self.at = len(self.tokens) - 1
+        self.kind = self.tokens[self.at].kind
+
     def take(self, kind: str) -> bool:
         if self.kind == kind:
             self.advance()

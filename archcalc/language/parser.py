@@ -6,12 +6,13 @@ first mistake of a statement, notes it, and goes on at the next line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import NoReturn, TypeVar
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span
-from archcalc.expect import UNITS, Expect, Figure
+from archcalc.expect import UNITS, Expect, Figure, Ratio
 from archcalc.language.cursor import DEFINES, Mistake, Unclosed
 from archcalc.language.expressions import SUM, Expressions, read_number
 from archcalc.language.limits import MAX_DEFINITIONS, MAX_PARAMETERS, TOKENS_A_STEP
@@ -42,6 +43,8 @@ T = TypeVar("T")
 
 RELATIONS = ("==", "<", "<=", ">", ">=", "~")
 
+_NET = re.compile(r'([A-Za-z_./][^\s"]*)\s*')
+
 _ELSEWHERE = {
     "elif": "write `else if`",
     "while": "a loop is written `repeat n { ... }` or `for x in list { ... }`",
@@ -69,9 +72,13 @@ def parse_value(source: Source) -> Expr:
     return parser.alone(parser.chain)
 
 
-def parse_expectation(source: Source) -> Expect:
-    """An expectation without a file, as `macs <= 600M`."""
+def parse_expectation(source: Source, *, ratios: bool = False) -> Expect:
+    """An expectation without a file, as `macs <= 600M`. Raises `ArchError`.
+
+    With `ratios`, its right side may also be another network, as in `macs <= 0.5 * vgg16`.
+    """
     parser = Parser(source)
+    parser.ratios = ratios
     return parser.alone(lambda: parser.expectation(0), parser.help_for_line_end)
 
 
@@ -94,6 +101,9 @@ def parse_expression(source: Source) -> Expr:
 
 class Parser(Expressions):
     """The grammar: what may stand at each place."""
+
+    ratios = False
+    """May the right side of an expectation be another network? On the command line only."""
 
     def alone(self, read: Callable[[], T], help: Callable[[T], str] | None = None) -> T:
         """What a text consists of, from its beginning to its end. Raises `ArchError`."""
@@ -410,7 +420,7 @@ class Parser(Expressions):
                         )
                     )
         relation, percent = self.relation()
-        figure = self.figure()
+        figure, ratio = self.right_side()
         citation = self._string(self.advance()) if self.kind == "STRING" else ""
         reason = ""
         if self.kind == "NAME" and self.text(self.token) == "because":
@@ -435,7 +445,7 @@ class Parser(Expressions):
             )
         return Expect(
             span, negated, quantity, quantity_span, path, path_span, training,
-            relation, percent, figure, citation, reason,
+            relation, percent, figure, citation, reason, ratio,
         )  # fmt: skip
 
     def relation(self) -> tuple[str, Number]:
@@ -450,6 +460,32 @@ class Parser(Expressions):
             self.fail("`of`, as in `within 2% of`")
         self.advance()
         return "within", read_number(self.source, token.start, token.end)
+
+    def right_side(self) -> tuple[Figure, Ratio | None]:
+        """The right side of an expectation: a figure, or another network with or without a factor."""
+        start = self.token.start
+        factor = Figure("1", 1, "", 1, self._span(self.token))
+        net = self._net(start)
+        if net is None:
+            factor = self.figure()
+            if self.kind != "*" or isinstance(factor.value, tuple):
+                return factor, None
+            net = self._net(self.tokens[self.at + 1].start)
+            if net is None:
+                return factor, None
+        assert not isinstance(factor.value, tuple)
+        self.skip_to_end()
+        whole = Span(self.source, start, net.end)
+        figure = Figure(whole.text, factor.value, factor.unit, factor.step, whole)
+        return figure, Ratio(factor.value, net.text, net)
+
+    def _net(self, start: int) -> Span | None:
+        """The NET that the text from `start` on is, if one may stand here.
+
+        It is read from the text, not from the tokens: it may be a path, `file.arch:net`, or `net?width=0.5`.
+        """
+        found = _NET.fullmatch(self.source.text, start) if self.ratios else None
+        return Span(self.source, *found.span(1)) if found else None
 
     def figure(self) -> Figure:
         """figure = NUMBER [ UNIT ] | SIZE ."""
