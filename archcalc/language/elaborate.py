@@ -15,7 +15,7 @@ from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span, er
 from archcalc.language.evaluate import FAILED, Env, Evaluator, Failed
 from archcalc.language.limits import MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
 from archcalc.language.meanings import InputCall, LayerCall, Reading
-from archcalc.language.mismatch import at_odds, called_in, gives, help_for_join, help_for_shapes, quote
+from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes, quote
 from archcalc.language.resolve import value_in_place
 from archcalc.language.syntax import (
     Block,
@@ -482,7 +482,8 @@ class Elaborator(Evaluator):
             called = called_in(ref, tensors)
             if len(tensors) < 2:
                 help = help_for_join(ref.name, [arg for arg in ref.args or () if not arg.name])
-            tensors = at_odds(tensors, problem.label)
+            if problem.at_odds:
+                tensors = tuple(tensors[index] for index in problem.at_odds)
             help = help or help_for_shapes(ref.name, tensors)
         notes = [
             Note(gives(node, called.get(node.index, "")), node.span) for node in dict.fromkeys(tensors[:4])

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import Struct
 
-from archcalc.diagnostics import MAX_REPORTED, Diagnostic, Note, Span, near_miss
+from archcalc.diagnostics import MAX_REPORTED, Diagnostic, Note, Span, did_you_mean, near_miss, near_misses
 from archcalc.language.meanings import RESERVED_MEANINGS
 from archcalc.language.syntax import Definition, Variant
 from archcalc.layers.base import KINDS
@@ -82,6 +82,18 @@ class Binding(Struct, eq=False):
     holds_layer: bool = False
 
 
+class Missed(Struct, frozen=True):
+    """A name without a meaning: where it stands first, what it should be, and what it may have meant.
+
+    `suggests` are the names that `help` offers.
+    """
+
+    span: Span
+    what: str
+    help: str = ""
+    suggests: tuple[str, ...] = ()
+
+
 class Scopes:
     """The names that are known at a place of one file; `problems` collects what is wrong."""
 
@@ -100,8 +112,8 @@ class Scopes:
         self.scopes: list[dict[str, Binding]] = [{}]
         self.ended: list[Binding] = []
         """The bindings of the current definition whose scopes are closed."""
-        self.missed: dict[str, tuple[Span, str, str]] = {}
-        """Names of the current definition without a meaning: where first, as what, and a help."""
+        self.missed: dict[str, Missed] = {}
+        """The names of the current definition without a meaning."""
         self.current: Definition | None = None
         self.below: dict[str, Span] = {}
 
@@ -162,14 +174,14 @@ class Scopes:
         """Close what is left of a definition, and report names without a use or a meaning."""
         while self.scopes:
             self.close_scope()
-        meant = " ".join(help for _, _, help in self.missed.values())
+        meant = {name for missed in self.missed.values() for name in missed.suggests}
         for binding in self.ended:
-            known = binding.read or f"`{binding.name}`" in meant
+            known = binding.read or binding.name in meant
             unknown = binding.name in self.missed or binding.name in self.lost or self.has_many_problems()
             if not (known or unknown):
                 self.unused(binding)
-        for name, (span, what, help) in self.missed.items():
-            self.unknown(name, span, what, help)
+        for name, missed in self.missed.items():
+            self.unknown(name, missed)
         self.ended.clear()
         self.missed.clear()
 
@@ -195,21 +207,24 @@ class Scopes:
         if name in self.missed or name in self.lost:
             return
         if len(self.missed) + len(self.problems) >= MAX_REPORTED:
-            self.missed[name] = (span, what, "")
+            self.missed[name] = Missed(span, what)
             return
         plain = name.lower().replace("_", "").removesuffix("layer")
         if plain[-2:] in ("1d", "2d", "3d"):
             plain = plain[:-2]
         known = _ELSEWHERE.get(plain) or next((kind for kind in KINDS if kind.replace("_", "") == plain), "")
         help = f"write `{known}`" if known else _LITERALS.get(name, "")
+        suggests: tuple[str, ...] = ()
         if not help:
-            help = self.near_miss(name, self.all_names() if candidates is None else candidates)
+            suggests = near_misses(name, self.all_names() if candidates is None else candidates)
+            help = did_you_mean(suggests)
         if not help and what == "layer or block":
             help = f"define it above, as a `block {name}`"
-        self.missed[name] = (span, what, help)
+        self.missed[name] = Missed(span, what, help, suggests)
 
-    def unknown(self, name: str, span: Span, what: str, help: str) -> None:
+    def unknown(self, name: str, missed: Missed) -> None:
         """Report a name without a meaning."""
+        span = missed.span
         if self.current is not None and name == self.current.name:
             message = f"`{name}` stands in its own definition"
             help = "nothing recurses: write a loop, or split the definition in two"
@@ -234,7 +249,7 @@ class Scopes:
                 help = f"bind it before that body, too: `{name} = ...`"
                 self.error(f"`{name}` is not known here", span, notes=notes, help=help)
             return
-        self.error(f"unknown {what} `{name}`", span, help=help)
+        self.error(f"unknown {missed.what} `{name}`", span, help=missed.help)
 
     def all_names(self) -> list[str]:
         local = [name for scope in self.scopes for name in scope]
