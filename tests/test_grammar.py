@@ -27,6 +27,8 @@ from archcalc.diagnostics import ArchError, Source
 from archcalc.expect import UNITS
 from archcalc.language import limits
 from archcalc.language.elaborate import elaborate
+from archcalc.language.expectation import ExpectationParser
+from archcalc.language.expressions import ExpressionParser
 from archcalc.language.loader import load_text
 from archcalc.language.parser import Parser, parse
 from archcalc.language.tokens import RESERVED, Token, tokenize
@@ -101,8 +103,12 @@ def rules_of_the_page() -> dict[str, Form]:
 
 
 def rules_of_the_parser() -> dict[str, Form]:
-    """What the docstrings of the parser's methods say that they parse."""
-    docs = [inspect.getdoc(method) or "" for _, method in inspect.getmembers(Parser, inspect.isfunction)]
+    """What the docstrings of the parsers' methods say that they parse."""
+    docs = [
+        inspect.getdoc(method) or ""
+        for parser in (Parser, ExpressionParser, ExpectationParser)
+        for _, method in inspect.getmembers(parser, inspect.isfunction)
+    ]
     return read_rules("\n".join(doc for doc in docs if re.match(r"[a-z]+ = ", doc)))
 
 

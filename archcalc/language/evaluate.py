@@ -9,7 +9,7 @@ from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, 
 from archcalc.language.limits import MAX_CALLS, MAX_STEPS, VALUES_A_STEP
 from archcalc.language.meanings import Local
 from archcalc.language.parser import parse_value
-from archcalc.language.resolve import Resolver
+from archcalc.language.resolve import resolve_value
 from archcalc.language.syntax import (
     Binary,
     Choice,
@@ -277,15 +277,12 @@ def constant(text: str, shown: str) -> Any:
     """
     source = Source(shown, text)
     expr = parse_value(source)
-    resolver = Resolver({})
-    resolver.tensor_flows, resolver.only_values = False, "a value is needed"
-    resolver.value(expr, "a value is needed")
-    resolver.finish()
-    if isinstance(expr, Ref) and expr.args is None and resolver.problems:
+    problems = resolve_value(expr)
+    if isinstance(expr, Ref) and expr.args is None and problems:
         help = f'write `"{expr.name}"` if a string is meant'
-        raise error(resolver.problems[0].message, expr.span, help=help)
-    if resolver.problems:
-        raise ArchError(resolver.problems)
+        raise error(problems[0].message, expr.span, help=help)
+    if problems:
+        raise ArchError(problems)
     evaluator = Evaluator(shown)
     try:
         return evaluator.eval(expr, {}, None)

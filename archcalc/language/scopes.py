@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
 
 from msgspec import Struct
 
@@ -11,8 +12,18 @@ from archcalc.language.meanings import RESERVED_MEANINGS
 from archcalc.language.syntax import Definition, Variant
 from archcalc.layers.base import KINDS
 
-TENSOR, VALUE, LIST, ANY = "tensor", "value", "list", "any"
-"""What is known of an expression: a tensor, a value but no list, a value, or nothing."""
+
+class ValueType(Enum):
+    """What is known of the value of an expression before shapes are."""
+
+    TENSOR = "a tensor"
+    VALUE = "a value, and no list"
+    LIST = "a value, which may be a list"
+    ANY = "anything"
+
+
+# Every expression is compared with these, and in Python 3.11 each look-up in an enum calls a function.
+TENSOR, VALUE, LIST, ANY = ValueType
 
 MANY_PROBLEMS = 1_000
 """After as many, the rest of a file is not looked at."""
@@ -72,12 +83,12 @@ _LITERALS = {
 
 
 class Binding(Struct, eq=False):
-    """A name bound within a definition; `sort` is what the value is known to be."""
+    """A name bound within a definition; `type` is what its value is known to be."""
 
     name: str
     span: Span
     by: str
-    sort: str
+    type: ValueType
     read: bool = False
     holds_layer: bool = False
 
@@ -109,13 +120,15 @@ class Scopes:
                 self.places[name] = span
         self.lost = lost
         """Names that may have a meaning in text that could not be read: nobody knows."""
-        self.scopes: list[dict[str, Binding]] = [{}]
+        self.open: list[dict[str, Binding]] = [{}]
+        """The bindings of the scopes around the current place, outermost first."""
         self.ended: list[Binding] = []
         """The bindings of the current definition whose scopes are closed."""
         self.missed: dict[str, Missed] = {}
         """The names of the current definition without a meaning."""
         self.current: Definition | None = None
         self.below: dict[str, Span] = {}
+        """The definitions further down."""
 
     def error(
         self, message: str, span: Span, help: str = "", label: str = "", notes: Sequence[Note] = ()
@@ -133,22 +146,43 @@ class Scopes:
             return False
         return True
 
+    def begin(self, definition: Definition) -> None:
+        """Go on to the next definition, in a scope of its own."""
+        self.current = definition
+        self.open = [{}]
+
+    def open_scope(self) -> None:
+        self.open.append({})
+
+    def define(self, definition: Definition) -> None:
+        """Make a definition visible to those below it."""
+        if self.free(definition.name, definition.name_span):
+            self.visible[definition.name] = definition
+            self.places[definition.name] = definition.name_span
+            self.below.pop(definition.name, None)
+
+    def check_imports(self) -> None:
+        """Report the imports that nothing has used."""
+        for name, (_, span) in self.imported.items():
+            if not (name in self.used or name in self.lost or self.has_many_problems()):
+                self.error(f"the import `{name}` is never used", span, help="remove it")
+
     def close_scope(self) -> None:
-        self.ended.extend(self.scopes.pop().values())
+        self.ended.extend(self.open.pop().values())
 
     def lookup(self, name: str) -> Binding | None:
-        for scope in reversed(self.scopes):
+        for scope in reversed(self.open):
             if name in scope:
                 return scope[name]
         return None
 
-    def bind(self, name: str, span: Span, by: str, sort: str, holds_layer: bool = False) -> None:
+    def bind(self, name: str, span: Span, by: str, type: ValueType, holds_layer: bool = False) -> None:
         """Bind a name in the innermost scope; `=` may bind again what `=` bound."""
         known = self.lookup(name)
         if known is not None:
             if by == "let" and known.by == "let":
-                if known.sort != sort:
-                    known.sort = ANY
+                if known.type is not type:
+                    known.type = ANY
                 return
             known.read = True
             note = Note(f"`{name}` {BOUND[known.by]} here", known.span)
@@ -168,11 +202,11 @@ class Scopes:
             self.error(f"`{name}` is taken", span, notes=[note], help="choose another name")
         else:
             taken = False
-        self.scopes[-1][name] = Binding(name, span, by, sort, read=taken, holds_layer=holds_layer)
+        self.open[-1][name] = Binding(name, span, by, type, read=taken, holds_layer=holds_layer)
 
     def finish(self) -> None:
         """Close what is left of a definition, and report names without a use or a meaning."""
-        while self.scopes:
+        while self.open:
             self.close_scope()
         meant = {name for missed in self.missed.values() for name in missed.suggests}
         for binding in self.ended:
@@ -252,7 +286,7 @@ class Scopes:
         self.error(f"unknown {missed.what} `{name}`", span, help=missed.help)
 
     def all_names(self) -> list[str]:
-        local = [name for scope in self.scopes for name in scope]
+        local = [name for scope in self.open for name in scope]
         return [*local, *self.visible, *KINDS, *RESERVED_MEANINGS]
 
     def has_many_problems(self) -> bool:
