@@ -19,6 +19,9 @@ format: ## Format the code
 golden: ## Write the golden files anew; read the diff before you commit it
 	$(PYTHON) -m pytest -q --overwrite tests
 
+docs-tables: ## Bring docs/language.md up to date; read the diff before you commit it
+	$(PYTHON) docs/generate.py
+
 reports: ## Bring reports/ up to date; read the diff before you commit it
 	$(PYTHON) -m archcalc reports
 
@@ -28,4 +31,4 @@ bench: ## Measure against the limits
 ci: ## All that a change must pass
 	.ci/run
 
-.PHONY: help setup test lint format golden reports bench ci
+.PHONY: help setup test lint format golden docs-tables reports bench ci

@@ -13,7 +13,7 @@ from archcalc.layers.base import Input, Layer, facts
 from archcalc.network import Group, Network, Node
 
 if TYPE_CHECKING:
-    from archcalc.language.syntax import Expect
+    from archcalc.expect import Expect
 
 
 class Scope:

@@ -158,10 +158,24 @@ def error(
 
 def near_miss(name: str, known: Iterable[str]) -> str:
     """A help text with the known names that `name` may have meant, or the empty string."""
+    return did_you_mean(near_misses(name, known))
+
+
+def did_you_mean(names: Sequence[str]) -> str:
+    """The help text that suggests some names; empty if there are none."""
+    if not names:
+        return ""
+    quoted = [f"`{name}`" for name in names]
+    listed = " or ".join(quoted[-2:])
+    return f"did you mean {', '.join([*quoted[:-2], listed])}?"
+
+
+def near_misses(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The known names that are most like `name`, at most three; none if no name is much like it."""
     from difflib import SequenceMatcher
 
     if len(name) > MAX_MATCHED:
-        return ""
+        return ()
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(name.lower())
     rated = []
@@ -171,10 +185,8 @@ def near_miss(name: str, known: Iterable[str]) -> str:
             rated.append((matcher.ratio(), candidate))
     best = max(rated, default=(0.0, ""))[0]
     if best < 0.7:
-        return ""
-    close = [f"`{candidate}`" for ratio, candidate in rated if ratio >= best - 0.02][:3]
-    listed = " or ".join(close[-2:])
-    return f"did you mean {', '.join([*close[:-2], listed])}?"
+        return ()
+    return tuple(candidate for ratio, candidate in rated if ratio >= best - 0.02)[:3]
 
 
 def shorten(text: str, limit: int = 60) -> str:

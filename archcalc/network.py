@@ -16,7 +16,7 @@ from archcalc.shape import Shape
 if TYPE_CHECKING:
     import networkx
 
-    from archcalc.language.syntax import Expect
+    from archcalc.expect import Expect
 
 
 def is_pattern(path: str) -> bool:

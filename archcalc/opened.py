@@ -12,7 +12,7 @@ from archcalc.network import Network
 
 if TYPE_CHECKING:
     from archcalc.diagnostics import Span
-    from archcalc.language.syntax import Expect
+    from archcalc.expect import Expect
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of inputs by their names, channels first and without the batch."""

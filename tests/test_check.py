@@ -257,6 +257,7 @@ MALFORMED = {
     "kernel_size < 3x3": ("a size is compared with `==`", 15),
     "kernel_size < 3KB": ("has no unit of bytes", 15),
     "macs <= 0.5 * 3 * vgg16": ("expected the end", 13),
+    "macs <= 3x3 * vgg16": ("expected the end", 13),
     "not macs <= 5": ("needs a reason", 1),
     "macs <= 5;": ("`;` means nothing here", 10),
 }

@@ -1,15 +1,15 @@
 """The page of the language, `docs/language.md`, against the parser, the classes and the loader.
 
 The grammar on the page is read by this file, turned into a grammar for lark's Earley parser, and must
-accept what the parser accepts, and nothing else. `python tests/test_grammar.py` writes the parts of the
-page that are taken from the code.
+accept what the parser accepts, and nothing else. `docs/generate.py` writes the parts of the page that are
+taken from the code.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-import sys
+import runpy
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -23,14 +23,15 @@ from hypothesis import strategies as st
 
 from archcalc.catalog import specs_folder
 from archcalc.checking.evaluate import check
-from archcalc.diagnostics import ArchError, Source
+from archcalc.diagnostics import Source
+from archcalc.expect import UNITS
 from archcalc.language import limits
 from archcalc.language.elaborate import elaborate
+from archcalc.language.expectation import ExpectationParser
+from archcalc.language.expressions import ExpressionParser
 from archcalc.language.loader import load_text
 from archcalc.language.parser import Parser, parse
-from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
-from archcalc.layers import KINDS
-from archcalc.layers.arguments import format_argument
+from archcalc.language.tokens import RESERVED, Token, tokenize
 from archcalc.profile import analyze
 from archcalc.readers.arch import missing_values
 
@@ -101,8 +102,12 @@ def rules_of_the_page() -> dict[str, Form]:
 
 
 def rules_of_the_parser() -> dict[str, Form]:
-    """What the docstrings of the parser's methods say that they parse."""
-    docs = [inspect.getdoc(method) or "" for _, method in inspect.getmembers(Parser, inspect.isfunction)]
+    """What the docstrings of the parsers' methods say that they parse."""
+    docs = [
+        inspect.getdoc(method) or ""
+        for parser in (Parser, ExpressionParser, ExpectationParser)
+        for _, method in inspect.getmembers(parser, inspect.isfunction)
+    ]
     return read_rules("\n".join(doc for doc in docs if re.match(r"[a-z]+ = ", doc)))
 
 
@@ -517,65 +522,12 @@ def test_what_the_notation_cannot_say(good: str, bad: str) -> None:
 # --- The rest of the page ---------------------------------------------------------------------------
 
 
-def layer_lines() -> list[str]:
-    """A line for every layer kind: how it is called, and the first sentence of its class."""
-    lines = []
-    family = ""
-    for kind, layer in KINDS.items():
-        if layer.family != family:
-            family = layer.family
-            lines += ["", f"**{HEADINGS[family]}**", ""]
-        arguments = ["..."] if layer.is_join else []
-        for parameter in layer.parameters:
-            if parameter.required:
-                arguments.append(parameter.name)
-            elif parameter.default is None:
-                arguments.append(f"[{parameter.name}]")
-            else:
-                arguments.append(f"{parameter.name}={format_argument(parameter.default)}")
-        words = " ".join((inspect.getdoc(layer) or "").split("\n\n")[0].split())
-        signature = f"{kind}({', '.join(arguments)})" if arguments else kind
-        lines.append(f"- `{signature}`: {words}")
-    return [*lines, ""]
-
-
-HEADINGS = {
-    "activation": "Activations and dropout",
-    "conv": "Convolutions",
-    "linear": "On vectors",
-    "merge": "Joins",
-    "norm": "Normalisation",
-    "pool": "Pooling",
-    "reshape": "Rearrangement",
-    "resize": "Resizing",
-}
-LAYERS = re.compile(
-    r"(?<=<!-- layers: written by `python tests/test_grammar.py` -->\n).*(?=<!-- end of layers)", re.DOTALL
-)
-ERROR = re.compile(r"(```arch-error\n(.*?)```\n\n```text\n)(.*?)(?=```)", re.DOTALL)
-
-
-def message(text: str) -> str:
-    """What a faulty example is answered with."""
-    try:
-        for net in load_text(text, "broken.arch").nets.values():
-            elaborate(net)
-    except ArchError as found:
-        return str(found)
-    raise AssertionError("nothing is wrong with it")
-
-
-def rewritten(text: str) -> str:
-    """The page with what is taken from the code."""
-    text = LAYERS.sub(lambda found: "\n".join(layer_lines()) + "\n", text)
-    return ERROR.sub(lambda found: found[1] + message(found[2]) + "\n", text)
-
-
 def test_the_page_is_up_to_date() -> None:
-    """Layer kinds and error messages; if not, `python tests/test_grammar.py` writes them."""
-    assert page() == rewritten(page())
-    assert LAYERS.search(page())
-    assert len(ERROR.findall(page())) == len(blocks("arch-error")) > 0
+    """Layer kinds and error messages are those of the code."""
+    generate = runpy.run_path(str(PAGE.parent / "generate.py"))
+    assert page() == generate["rewritten"](page()), "docs/language.md is out of date: run `make docs-tables`"
+    assert generate["LAYERS"].search(page())
+    assert len(generate["ERROR"].findall(page())) == len(blocks("arch-error")) > 0
 
 
 @pytest.mark.parametrize("text", blocks("arch"), ids=lambda text: re.findall(r"^net (\w+)", text, re.M)[0])
@@ -594,8 +546,3 @@ def test_every_limit_is_on_the_page() -> None:
     rows = re.findall(r"^\| .* \| ([\d,]+) \|$", page().partition("## Limits")[2], re.MULTILINE)
     values = [value for name, value in vars(limits).items() if name.startswith("MAX_")]
     assert rows == [f"{value:,}" for value in values]
-
-
-if __name__ == "__main__":
-    PAGE.write_text(rewritten(page()), encoding="utf-8")
-    sys.exit(0)

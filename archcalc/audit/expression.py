@@ -15,7 +15,8 @@ from archcalc.audit.networks import Networks
 from archcalc.catalog import shipped_files
 from archcalc.checking.evaluate import compare
 from archcalc.diagnostics import ArchError, Diagnostic, Note, Span, near_miss
-from archcalc.language.evaluate import Env, Evaluator, Failed
+from archcalc.language.evaluate import Env, ValueEvaluator
+from archcalc.language.run_state import Failed, RunState
 from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Ref
 from archcalc.language.values import BUILTINS, is_number, type_name
 from archcalc.network import Network
@@ -46,12 +47,14 @@ class Function(Struct, frozen=True):
     call: Callable[[FigureEvaluator, Ref, dict[str, Expr]], Any]
 
 
-class FigureEvaluator(Evaluator):
+class FigureEvaluator:
     """Evaluates one text. Names mean networks and figures of networks; no layers can stand in it."""
 
     def __init__(self, networks: Networks, functions: Mapping[str, Function]) -> None:
-        super().__init__("the statement")
-        self._evaluate |= {Chain: self.layers, Body: self.layers}
+        run = RunState("the statement")
+        self.values = ValueEvaluator(run)
+        self.values.forms |= {Ref: self.ref, Chain: self.layers, Body: self.layers}
+        self.eval, self.fail, self.note, self.problems = self.values.eval, run.fail, run.note, run.problems
         self.networks = networks
         self.functions = functions
         self.asked: list[Asked] = []
@@ -92,7 +95,7 @@ class FigureEvaluator(Evaluator):
         if not builtin.fewest <= len(args) <= builtin.most:
             self.fail(f"`{ref.name}` does not take {len(args)} arguments", ref.span)
         ref.slots = tuple((0, arg.value) for arg in args)
-        return super().builtin(ref, {}, None, "")
+        return self.values.builtin(ref, {}, None, "")
 
     def layers(self, expr: Chain | Body, env: Env, current: Any) -> NoReturn:
         self.fail("a statement computes values, and has no layers", expr.span)

@@ -11,7 +11,7 @@ from archcalc.audit.networks import Networks
 from archcalc.audit.statement import Outcome
 from archcalc.catalog import shipped
 from archcalc.checking.evaluate import Check, Evaluator, check
-from archcalc.language.syntax import Expect
+from archcalc.expect import Expect
 from archcalc.opened import Opened
 
 PAPERS, PROGRAMS = DECKS = ("papers", "programs")

@@ -13,8 +13,9 @@ from archcalc.audit.networks import Networks
 from archcalc.audit.toml import Text
 from archcalc.checking.evaluate import Number
 from archcalc.diagnostics import ArchError, Source
+from archcalc.expect import Figure
 from archcalc.language.parser import parse_expression, parse_statement
-from archcalc.language.syntax import Expr, Figure, ListExpr, Literal, Ref
+from archcalc.language.syntax import Expr, ListExpr, Literal, Ref
 
 Found = TypeVar("Found")
 

@@ -8,7 +8,6 @@ All that an `expect` line of a spec may say, and besides
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -18,33 +17,22 @@ from msgspec.structs import replace
 
 import archcalc.layers  # noqa: F401 - registers every kind
 from archcalc.checking.evaluate import Check, Evaluator, Value, argument, evaluate, of_every_layer, select
-from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, error, near_miss
+from archcalc.diagnostics import ArchError, Diagnostic, Source, error, near_miss
+from archcalc.expect import Expect, Ratio, check_expectation
 from archcalc.language.parser import parse_expectation
-from archcalc.language.syntax import Expect
 from archcalc.layers.base import KINDS
 from archcalc.opening import load
 from archcalc.profile import LayerProfile, Profile, analyze
-from archcalc.quantities import QUANTITIES, check_expectation
+from archcalc.quantities import QUANTITIES
 
 ARGUMENTS = sorted({p.name for kind in KINDS.values() for p in kind.parameters if not p.takes_tensor})
 
-_RATIO = re.compile(
-    r"""
-    (?P<left> [^"<>=~(]* (?: \( (?: [^"()] | "[^"]*" )* \) )? \s*
-        (?: <=? | >=? | == | ~ | within\s+[\d._]+\s*%\s*of \b ) \s* )
-    (?: (?P<factor> \d [\w.]* (?: (?<=[eE]) [+-] \d+ )? ) \s* (?P<times> \* ) \s* )?
-    (?P<net> [A-Za-z_./] [^\s"]* ) \s*
-    """,
-    re.VERBOSE,
-)
-
 
 class Budget(Struct, eq=False):
-    """An expectation that speaks of any network; `other` is the one that a ratio is to."""
+    """An expectation that speaks of any network; `other` is the one that a ratio is to, once it is open."""
 
     text: str
     expect: Expect
-    net: Span | None = None
     other: Profile | None = None
     convention: str = ""
 
@@ -53,29 +41,27 @@ class Budget(Struct, eq=False):
         expect = self.expect
         if expect.quantity not in QUANTITIES:
             return of_every_layer(expect, _arguments(expect, evaluator.source(expect.training)))
-        if self.net is not None:
-            self._open(self.net)
-            assert self.other is not None
-            theirs = evaluate(replace(expect, path=""), Evaluator(self.other).source(expect.training)).value
-            factor = expect.figure.value
+        if expect.ratio is not None:
+            other = self.open(expect.ratio)
+            theirs = evaluate(replace(expect, path=""), Evaluator(other).source(expect.training)).value
             assert isinstance(theirs, int)
-            assert not isinstance(factor, tuple)
-            product = Fraction(factor * theirs)
+            product = Fraction(expect.ratio.factor * theirs)
             limit = product.numerator if product.denominator == 1 else product
             text = f"{expect.figure.text} ({_shown(limit)})"
             expect = replace(expect, figure=replace(expect.figure, value=limit, text=text))
         return evaluator(expect)
 
-    def _open(self, net: Span) -> None:
-        """Load the other network, once."""
+    def open(self, ratio: Ratio) -> Profile:
+        """The other network, which is loaded once. Raises `ArchError` if there is none."""
         if self.other is None:
             try:
-                self.other = analyze(load(net.text), convention=self.convention)
+                self.other = analyze(load(ratio.net), convention=self.convention)
             except ArchError as found:
                 raise ArchError(
-                    problem if problem.span is not None else replace(problem, span=net)
+                    problem if problem.span is not None else replace(problem, span=ratio.span)
                     for problem in found.diagnostics
                 ) from None
+        return self.other
 
 
 PER_AXIS = frozenset(
@@ -94,35 +80,18 @@ def parse_budget(text: str, convention: str = "") -> Budget:
     memory `activation_bytes`.
 
     >>> budget = parse_budget("macs <= 0.5 * vgg16")
-    >>> budget.expect.quantity, budget.expect.figure.value, budget.net.text
+    >>> budget.expect.quantity, budget.expect.ratio.factor, budget.expect.ratio.net
     ('macs', Fraction(1, 2), 'vgg16')
     """
-    source = Source("--expect", text)
-    found = _RATIO.fullmatch(text)
-    if found is None:
-        expect = parse_expectation(source)
-        net = None
-    else:
-        # The parser gets a plain figure, of the same length, so that it points at the right characters.
-        start, end = found.span("net")
-        figure = found["factor"] or "1"
-        at = found.start("factor") if found["factor"] else start
-        source.text = (text[:at] + figure).ljust(len(text))
-        try:
-            expect = parse_expectation(source)
-        finally:
-            source.text = text
-        net = Span(source, start, end)
-        whole = Span(source, at, end)
-        expect = replace(expect, figure=replace(expect.figure, text=whole.text, span=whole))
-    problem = _problem(expect, net)
+    expect = parse_expectation(Source("--expect", text), ratios=True)
+    problem = _problem(expect)
     if problem is not None:
         raise ArchError(problem)
     if convention and expect.quantity == _counted_by(convention):
         expect = replace(expect, quantity="count")
-    budget = Budget(text, expect, net, convention=convention)
-    if net is not None:
-        budget._open(net)
+    budget = Budget(text, expect, convention=convention)
+    if expect.ratio is not None:
+        budget.open(expect.ratio)
     return budget
 
 
@@ -146,14 +115,15 @@ def parse_budgets(texts: Iterable[str], convention: str = "") -> list[Budget]:
     return budgets
 
 
-def _problem(expect: Expect, net: Span | None) -> Diagnostic | None:
+def _problem(expect: Expect) -> Diagnostic | None:
     """What is wrong with an expectation before any network is known, if anything."""
     quantity, figure = expect.quantity, expect.figure
     if quantity not in QUANTITIES and quantity not in ARGUMENTS:
         help = near_miss(quantity, [*QUANTITIES, *ARGUMENTS])
         help = help or "quantities: " + ", ".join(QUANTITIES) + "; or an argument, such as `kernel_size`"
         return Diagnostic(f"unknown quantity `{quantity}`", expect.quantity_span, help=help)
-    if net is not None:
+    if expect.ratio is not None:
+        net = expect.ratio.span
         if quantity not in QUANTITIES or not QUANTITIES[quantity].is_number:
             message = f"`{quantity}` is no number of a whole network"
             return Diagnostic(message, net, help="a ratio is of counts or bytes: `macs <= 0.5 * vgg16`")

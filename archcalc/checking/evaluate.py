@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, Diagnostic
-from archcalc.language.syntax import Expect
+from archcalc.expect import Expect
 from archcalc.network import is_pattern
 from archcalc.profile import LayerProfile, Profile, analyze
 from archcalc.quantities import QUANTITIES, Scope

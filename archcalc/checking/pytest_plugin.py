@@ -24,7 +24,7 @@ import pytest
 
 if TYPE_CHECKING:
     from archcalc.checking.evaluate import Evaluator
-    from archcalc.language.syntax import Expect
+    from archcalc.expect import Expect
     from archcalc.network import Network
     from archcalc.opened import Opened
     from archcalc.profile import Profile

@@ -9,7 +9,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.diagnostics import Source, Span, error, near_miss
-from archcalc.language.tokens import UNITS
+from archcalc.expect import UNITS
 from archcalc.quantities import TOTALS
 
 QUANTITIES = (*(quantity.name for quantity in TOTALS), "shape")

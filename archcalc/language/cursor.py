@@ -6,8 +6,9 @@ import re
 from typing import NoReturn
 
 from archcalc.diagnostics import Diagnostic, Note, Source, Span, shorten
+from archcalc.expect import UNITS
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_MISTAKES, MAX_NESTING
-from archcalc.language.tokens import RESERVED, UNITS, Token, tokenize
+from archcalc.language.tokens import RESERVED, Token, tokenize
 
 SHOWN = {"NEWLINE": "the end of the line", "END": "the end"}
 DEFINES = frozenset(("net", "block", "shared", "fn", "from"))
@@ -36,14 +37,10 @@ class Cursor:
         self.at = 0
         self.kind = self.tokens[0].kind
         self.nesting = 0
-        self.bound: list[str] = []
-        """What `=` has bound so far."""
         self.lost: set[str] = set()
         """The names in what has been skipped."""
         self.misnamed: set[str] = set()
         """Words of the language that have been used as names."""
-        self.misclosed: tuple[Token, Token] | None = None
-        """The first `{` of the definition that ends in a `}` indented like that of another one."""
         self.reread = 0
         self.whole = True
 
@@ -60,6 +57,11 @@ class Cursor:
             self.kind = self.tokens[self.at].kind
         return token
 
+    def skip_to_end(self) -> None:
+        """Leave out what is left of the text."""
+        self.at = len(self.tokens) - 1
+        self.kind = self.tokens[self.at].kind
+
     def take(self, kind: str) -> bool:
         if self.kind == kind:
             self.advance()
@@ -70,6 +72,13 @@ class Cursor:
         if self.kind != kind:
             self.fail(what or f"`{kind}`", help, opening)
         return self.advance()
+
+    def name(self, what: str) -> tuple[str, Span]:
+        """The name that stands here, and its place; `what` says what it should name."""
+        if self.kind != "NAME":
+            self.fail(what)
+        token = self.advance()
+        return self.text(token), Span(self.source, token.start, token.end)
 
     def glued(self) -> bool:
         """Does the token follow the one before it without a space?"""
@@ -97,7 +106,7 @@ class Cursor:
             self._fail_at_unit()
         notes: tuple[Note, ...] = ()
         if opening is not None:
-            notes = (Note(f"`{self.text(opening)}` is opened here", self._span(opening)),)
+            notes = (Note(f"`{self.text(opening)}` is opened here", self.place(opening)),)
         shown = SHOWN.get(token.kind) or f"`{shorten(self.text(token), 40)}`"
         if not help and token.kind == "=":
             help = "compare with `==`"
@@ -122,7 +131,7 @@ class Cursor:
             )
         )
 
-    def _span(self, token: Token) -> Span:
+    def place(self, token: Token) -> Span:
         return Span(self.source, token.start, token.end)
 
     def at_margin(self) -> bool:
@@ -204,7 +213,7 @@ class Cursor:
 
     def _next_line(self, first: int) -> int:
         """The token behind the line with the mistake, and behind the bodies that it opens."""
-        line_of = self._line_of
+        line_of = self.line_of
         line, begun = line_of(self.at), line_of(first)
         if begun <= line_of(max(self.at - 1, 0)) < line and self.kind not in OPENING:
             line -= 1  # the token at fault begins a line: that line may be a statement of its own
@@ -224,7 +233,7 @@ class Cursor:
                 return at
             at += 1
 
-    def _line_of(self, at: int) -> int:
+    def line_of(self, at: int) -> int:
         return self.source.position(self.tokens[at].start)[0]
 
     def _begins_definition(self, at: int) -> bool:

@@ -6,12 +6,12 @@ The docstring of each method is what it parses, as the grammar page writes it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import TypeVar
 
-from archcalc.diagnostics import Diagnostic, Source, Span
+from archcalc.diagnostics import Diagnostic, Span
+from archcalc.expect import UNITS
 from archcalc.language.cursor import CLOSING, OPENING, Cursor, Mistake
-from archcalc.language.limits import MAX_DIGITS
+from archcalc.language.literals import read_number, read_size, read_string
 from archcalc.language.syntax import (
     Arg,
     Binary,
@@ -22,11 +22,10 @@ from archcalc.language.syntax import (
     Index,
     ListExpr,
     Literal,
-    Number,
     Ref,
     Unary,
 )
-from archcalc.language.tokens import RESERVED, UNITS, Token
+from archcalc.language.tokens import RESERVED, Token
 
 T = TypeVar("T")
 
@@ -42,62 +41,48 @@ _LEVELS = {
 }
 
 
-def read_number(source: Source, start: int, end: int) -> Number:
-    """The exact value of a NUMBER token."""
-    span = Span(source, start, end)
-    text = span.text.replace("_", "")
-    mantissa, _, exponent = text.lower().partition("e")
-    whole, _, decimals = mantissa.partition(".")
-    power = int(exponent) if len(exponent) <= 4 and exponent else (10**4 if exponent else 0)
-    if len(whole) + len(decimals) > MAX_DIGITS or abs(power) > MAX_DIGITS:
-        problem = Diagnostic(f"a number has more than {MAX_DIGITS} digits", span)
-        raise Mistake(problem)
-    value = int(whole + decimals)
-    shift = power - len(decimals)
-    if shift >= 0:
-        whole_number: int = value * 10**shift
-        return whole_number
-    exact = Fraction(value, 10**-shift)
-    return exact.numerator if exact.denominator == 1 else exact
+class ExpressionParser:
+    """The grammar of what has a value or puts out a tensor, but for bodies, which hold statements.
 
+    `body` parses those.
+    """
 
-class Expressions(Cursor):
-    """The grammar of what has a value or puts out a tensor, but for bodies, which hold statements."""
-
-    units_anywhere = False
-    """May a number have a unit outside the figure of an expectation? In claims only."""
-
-    def body(self) -> Body:
-        raise NotImplementedError
+    def __init__(self, cursor: Cursor, body: Callable[[], Body], units_anywhere: bool = False) -> None:
+        self.cursor = cursor
+        self.body = body
+        self.units_anywhere = units_anywhere
+        """May a number have a unit outside the figure of an expectation? In claims only."""
 
     def chain(self) -> Expr:
         """chain = expr { "->" expr } ."""
+        cursor = self.cursor
         first = self.expr()
-        if self.kind != "->":
+        if cursor.kind != "->":
             return first
         steps = [first]
-        while self.kind == "->":
-            arrow = self.advance()
-            if self.kind in ("}", ")", "]", ",", "->", "NEWLINE", "END"):
+        while cursor.kind == "->":
+            arrow = cursor.advance()
+            if cursor.kind in ("}", ")", "]", ",", "->", "NEWLINE", "END"):
                 problem = Diagnostic(
-                    "nothing follows a `->`", self._span(arrow), help="write the next step, or remove it"
+                    "nothing follows a `->`", cursor.place(arrow), help="write the next step, or remove it"
                 )
                 raise Mistake(problem)
             steps.append(self.expr())
-        return Chain(self.span(first.span.start), tuple(steps))
+        return Chain(cursor.span(first.span.start), tuple(steps))
 
     def expr(self) -> Expr:
         """expr = or [ "if" or "else" expr ] ."""
+        cursor = self.cursor
         value = self.operation(OR)
-        if self.kind != "if":
+        if cursor.kind != "if":
             return value
-        self.advance()
-        self.deeper()
+        cursor.advance()
+        cursor.deeper()
         condition = self.operation(OR)
-        self.expect("else", "`else`, as in `a if condition else b`")
+        cursor.expect("else", "`else`, as in `a if condition else b`")
         otherwise = self.expr()
-        self.nesting -= 1
-        return Choice(self.span(value.span.start), value, condition, otherwise)
+        cursor.nesting -= 1
+        return Choice(cursor.span(value.span.start), value, condition, otherwise)
 
     def operation(self, loosest: int) -> Expr:
         """or = and { "or" and } .
@@ -106,93 +91,96 @@ class Expressions(Cursor):
         compare = sum [ ( "==" | "!=" | "<" | "<=" | ">" | ">=" ) sum ] .
         sum = term { ( "+" | "-" ) term } .
         term = factor { ( "*" | "/" | "//" | "%" ) factor } ."""
-        start = self.token.start
-        if self.kind == "not" and loosest <= NOT:
-            self.advance()
-            self.deeper()
+        cursor = self.cursor
+        start = cursor.token.start
+        if cursor.kind == "not" and loosest <= NOT:
+            cursor.advance()
+            cursor.deeper()
             operand = self.operation(NOT)
-            self.nesting -= 1
-            left: Expr = Unary(self.span(start), "not", operand)
+            cursor.nesting -= 1
+            left: Expr = Unary(cursor.span(start), "not", operand)
         else:
             left = self.factor()
         while True:
-            op = self.kind
+            op = cursor.kind
             level = _LEVELS.get(op, -1)
             if level < loosest:
                 return left
             rest: list[tuple[str, Expr]] = []
-            while self.kind in _LEVELS and _LEVELS[self.kind] == level:
+            while cursor.kind in _LEVELS and _LEVELS[cursor.kind] == level:
                 if rest and level == COMPARE:
-                    self.fail("one comparison", help="write `a < b and b < c`")
-                op = self.advance().kind
-                self.deeper()
+                    cursor.fail("one comparison", help="write `a < b and b < c`")
+                op = cursor.advance().kind
+                cursor.deeper()
                 rest.append((op, self.operation(level + 1)))
-                self.nesting -= 1
-            left = Binary(self.span(start), left, tuple(rest))
+                cursor.nesting -= 1
+            left = Binary(cursor.span(start), left, tuple(rest))
 
     def factor(self) -> Expr:
         """factor = "-" factor | item { "[" expr "]" } [ "**" factor ] ."""
-        if self.kind == "-":
-            start = self.advance().start
-            self.deeper()
+        cursor = self.cursor
+        if cursor.kind == "-":
+            start = cursor.advance().start
+            cursor.deeper()
             operand = self.factor()
-            self.nesting -= 1
-            return Unary(self.span(start), "-", operand)
+            cursor.nesting -= 1
+            return Unary(cursor.span(start), "-", operand)
         base = self.item()
-        if self.kind == "[" and self.glued():
+        if cursor.kind == "[" and cursor.glued():
             indices = []
-            while self.kind == "[" and self.glued():
-                opening = self.advance()
-                self.deeper()
+            while cursor.kind == "[" and cursor.glued():
+                opening = cursor.advance()
+                cursor.deeper()
                 indices.append(self.expr())
-                self.expect("]", help=self._help_for_index(base), opening=opening)
-                self.nesting -= 1
-            base = Index(self.span(base.span.start), base, tuple(indices))
-        if self.kind == "**":
-            self.advance()
-            self.deeper()
+                cursor.expect("]", help=self._help_for_index(base), opening=opening)
+                cursor.nesting -= 1
+            base = Index(cursor.span(base.span.start), base, tuple(indices))
+        if cursor.kind == "**":
+            cursor.advance()
+            cursor.deeper()
             power = self.factor()
-            self.nesting -= 1
-            base = Binary(self.span(base.span.start), base, (("**", power),))
+            cursor.nesting -= 1
+            base = Binary(cursor.span(base.span.start), base, (("**", power),))
         return base
 
     def item(self) -> Expr:
         """item = NUMBER | SIZE | STRING | "true" | "false" | NAME [ args ]
         | "[" [ chain { "," chain } [ "," ] ] "]" | "(" chain ")" | body ."""
-        token = self.token
+        cursor = self.cursor
+        token = cursor.token
         kind = token.kind
         if kind == "NAME":
-            self.advance()
-            name_span = Span(self.source, token.start, token.end)
-            name = self.text(token)
-            if self.kind == "(" and self.glued():
+            cursor.advance()
+            name_span = Span(cursor.source, token.start, token.end)
+            name = cursor.text(token)
+            if cursor.kind == "(" and cursor.glued():
                 args = self.args()
-                return Ref(self.span(token.start), name, name_span, args)
+                return Ref(cursor.span(token.start), name, name_span, args)
             return Ref(name_span, name, name_span, None)
         if kind == "NUMBER":
-            self.advance()
-            value = read_number(self.source, token.start, token.end)
-            if self.kind == "UNIT" and self.units_anywhere:
-                value *= UNITS[self.text(self.advance())]
-            return Literal(self.span(token.start), value)
+            cursor.advance()
+            value = read_number(cursor.source, token)
+            if cursor.kind == "UNIT" and self.units_anywhere:
+                value *= UNITS[cursor.text(cursor.advance())]
+            return Literal(cursor.span(token.start), value)
         if kind == "SIZE":
-            self.advance()
-            return Literal(self.span(token.start), self._size(token))
+            cursor.advance()
+            return Literal(cursor.span(token.start), read_size(cursor.source, token))
         if kind == "STRING":
-            self.advance()
-            return Literal(self.span(token.start), self._string(token))
+            cursor.advance()
+            return Literal(cursor.span(token.start), read_string(cursor.source, token))
         if kind in ("true", "false"):
-            self.advance()
-            return Literal(self.span(token.start), kind == "true")
+            cursor.advance()
+            return Literal(cursor.span(token.start), kind == "true")
         if kind == "[":
-            items = self._listed("[", "]", self.chain)
-            return ListExpr(self.span(token.start), items)
+            items = self.listed("[", "]", self.chain)
+            return ListExpr(cursor.span(token.start), items)
         if kind == "(":
-            self.advance()
-            self.deeper()
+            cursor.advance()
+            cursor.deeper()
             inner = self.chain()
-            self.expect(")", help=self._help_for_bracket(token, 1), opening=token)
-            self.nesting -= 1
+            cursor.expect(")", help=self._help_for_bracket(token, 1), opening=token)
+            cursor.nesting -= 1
             return inner
         if kind != "{":
             helps = {
@@ -201,86 +189,74 @@ class Expressions(Cursor):
                 "else": "an `else` follows the `}` of an `if`",
                 "for": "a loop is a statement of its own",
             }
-            self.fail("a layer, a name or a value", help=helps.get(kind, ""))
+            cursor.fail("a layer, a name or a value", help=helps.get(kind, ""))
         return self.body()
 
     def args(self) -> tuple[Arg, ...]:
         """args = "(" [ arg { "," arg } [ "," ] ] ")" ."""
-        return self._listed("(", ")", self.arg)
+        return self.listed("(", ")", self.arg)
 
     def arg(self) -> Arg:
         """arg = [ NAME "=" ] chain ."""
-        token = self.token
-        if self.kind in ("NAME", *RESERVED) and self.next_kind() == "=":
-            name, _ = self.name("an argument's name")
-            self.advance()
+        cursor = self.cursor
+        token = cursor.token
+        if cursor.next_kind() == "=" and (token.kind == "NAME" or token.kind in RESERVED):
+            name, _ = cursor.name("an argument's name")
+            cursor.advance()
             value = self.chain()
-            return Arg(name, self.span(token.start), value)
+            return Arg(name, cursor.span(token.start), value)
         value = self.chain()
         return Arg("", value.span, value)
 
     # -- pieces
 
-    def name(self, what: str) -> tuple[str, Span]:
-        if self.kind != "NAME":
-            self.fail(what)
-        token = self.advance()
-        return self.text(token), Span(self.source, token.start, token.end)
-
-    def _listed(self, open_: str, close: str, item: Callable[[], T]) -> tuple[T, ...]:
+    def listed(self, open_: str, close: str, item: Callable[[], T]) -> tuple[T, ...]:
         """Items between brackets, separated by commas, one of which may stand behind the last."""
-        opening = self.expect(open_)
-        self.deeper()
+        cursor = self.cursor
+        opening = cursor.expect(open_)
+        cursor.deeper()
         items: list[T] = []
-        while self.kind != close:
+        while cursor.kind != close:
             items.append(item())
-            if not self.take(",") and self.kind != close:
+            if not cursor.take(",") and cursor.kind != close:
                 help = self._help_for_bracket(opening, len(items))
-                self.fail(f"`,` or `{close}`", help=help, opening=opening)
-        self.advance()
-        self.nesting -= 1
+                cursor.fail(f"`,` or `{close}`", help=help, opening=opening)
+        cursor.advance()
+        cursor.nesting -= 1
         return tuple(items)
-
-    def _size(self, token: Token) -> tuple[int, ...]:
-        parts = self.text(token).split("x")
-        if len(parts) > 8 or max(map(len, parts)) > MAX_DIGITS:
-            raise Mistake(
-                Diagnostic(
-                    "a size has more than 8 axes, or too many digits",
-                    Span(self.source, token.start, token.end),
-                )
-            )
-        return tuple(map(int, parts))
-
-    def _string(self, token: Token) -> str:
-        return self.text(token)[1:-1].replace('\\"', '"').replace("\\\\", "\\")
 
     def _help_for_bracket(self, opening: Token, items: int) -> str:
         """For what follows an item between brackets where a comma or the end is expected."""
-        before = self.tokens[self.at - 1]
+        cursor = self.cursor
+        before = cursor.tokens[cursor.at - 1]
         closing = CLOSING[opening.kind]
-        if self.kind in OPENING or self.kind in ("END", "NEWLINE", "{"):
+        if cursor.kind in OPENING or cursor.kind in ("END", "NEWLINE", "{"):
             return f"close it with `{closing}`"
-        if self._line_of(self.at - 1) < self._line_of(self.at) and self.kind != "[":
-            one_line = self.source.position(opening.start)[0] == self._line_of(self.at - 1)
+        if cursor.line_of(cursor.at - 1) < cursor.line_of(cursor.at) and cursor.kind != "[":
+            one_line = cursor.source.position(opening.start)[0] == cursor.line_of(cursor.at - 1)
             return f"close it with `{closing}`" if one_line else "put a comma between them"
-        if self.kind == "(":
+        if cursor.kind == "(":
             return "the `(` of a call follows the name without a space"
-        if self.kind == "[" and opening.kind == "[":
+        if cursor.kind == "[" and opening.kind == "[":
             return "put a comma between the rows"
-        if self.kind == "NAME" and before.kind in ("NUMBER", "SIZE") and self.text(self.token)[0] == "x":
+        if (
+            cursor.kind == "NAME"
+            and before.kind in ("NUMBER", "SIZE")
+            and cursor.text(cursor.token)[0] == "x"
+        ):
             return "write a size without spaces: `3x224x224`"
-        if self.kind == ":":
+        if cursor.kind == ":":
             return "write `=` between an argument's name and its value"
-        if self.kind in ("NAME", "NUMBER", "STRING", "SIZE", "[", "true", "false"):
+        if cursor.kind in ("NAME", "NUMBER", "STRING", "SIZE", "[", "true", "false"):
             return "put a comma between them, or chain layers with `->`"
         return ""
 
     def _help_for_index(self, base: Expr) -> str:
-        if self.kind == "," and isinstance(base, ListExpr):
+        cursor = self.cursor
+        if cursor.kind == "," and isinstance(base, ListExpr):
             return "put a comma between the rows of the list"
-        if self.kind == ",":
+        if cursor.kind == ",":
             return "one index follows another: `rows[i][j]`"
-        if self.kind == ":":
+        if cursor.kind == ":":
             return "there are no slices of lists; take the values one by one"
         return ""

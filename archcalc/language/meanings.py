@@ -11,7 +11,7 @@ from archcalc.layers.arguments import Parameter, read_shape
 from archcalc.layers.base import Layer
 
 
-class Local(Struct, frozen=True):
+class LocalName(Struct, frozen=True):
     """The meaning of a parameter, a label, or a name that `=` or a loop bound."""
 
 
@@ -33,7 +33,7 @@ class InputCall(Struct, frozen=True):
     """The meaning of `input`."""
 
 
-LOCAL = Local()
+LOCAL = LocalName()
 INPUT = InputCall()
 INPUT_PARAMETERS = (Parameter("shape", read_shape, True, None),)
 READINGS = {name: Reading(name) for name in ("channels", "size", "shape", "identity")}

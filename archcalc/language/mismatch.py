@@ -38,14 +38,6 @@ def gives(node: Node, name: str) -> str:
     return f"{known} gives {format_shape(node.shape, cross='x')}"
 
 
-def at_odds(tensors: tuple[Node, ...], label: str) -> tuple[Node, ...]:
-    """Of the tensors of a join, the two whose shapes its complaint names."""
-    shapes = label.split(" and ")
-    first = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[0]][:1]
-    other = [node for node in tensors if format_shape(node.shape, cross="x") == shapes[-1]][:1]
-    return (*first, *other) or tensors
-
-
 def help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
     """How two tensors that differ can be brought to one shape."""
     if len(tensors) < 2 or len(tensors[0].shape) != len(tensors[1].shape):

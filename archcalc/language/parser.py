@@ -7,40 +7,37 @@ first mistake of a statement, notes it, and goes on at the next line.
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from typing import NoReturn, TypeVar
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span
-from archcalc.language.cursor import DEFINES, Mistake, Unclosed
-from archcalc.language.expressions import SUM, Expressions, read_number
+from archcalc.expect import UNITS, Expect
+from archcalc.language.cursor import DEFINES, Cursor, Mistake, Unclosed
+from archcalc.language.expectation import ExpectationParser
+from archcalc.language.expressions import SUM, ExpressionParser
 from archcalc.language.limits import MAX_DEFINITIONS, MAX_PARAMETERS, TOKENS_A_STEP
+from archcalc.language.literals import read_string
 from archcalc.language.syntax import (
     Assertion,
     Block,
     Body,
     Definition,
-    Expect,
+    ExpectLine,
     Expr,
-    Figure,
     File,
     Flow,
     For,
     Function,
     If,
     Import,
-    Literal,
     Net,
-    Number,
     Param,
     Repeat,
     Statement,
     Variant,
 )
-from archcalc.language.tokens import RESERVED, UNITS, Token
+from archcalc.language.tokens import RESERVED, Token
 
 T = TypeVar("T")
-
-RELATIONS = ("==", "<", "<=", ">", ">=", "~")
 
 _ELSEWHERE = {
     "elif": "write `else if`",
@@ -66,13 +63,16 @@ def parse(source: Source) -> File:
 def parse_value(source: Source) -> Expr:
     """The one expression that a text consists of, such as the value of an option."""
     parser = Parser(source)
-    return parser.alone(parser.chain)
+    return parser.alone(parser.expressions.chain)
 
 
-def parse_expectation(source: Source) -> Expect:
-    """An expectation without a file, as `macs <= 600M`."""
-    parser = Parser(source)
-    return parser.alone(lambda: parser.expectation(0), parser.help_for_line_end)
+def parse_expectation(source: Source, *, ratios: bool = False) -> Expect:
+    """An expectation without a file, as `macs <= 600M`. Raises `ArchError`.
+
+    With `ratios`, its right side may also be another network, as in `macs <= 0.5 * vgg16`.
+    """
+    parser = Parser(source, ratios=ratios)
+    return parser.alone(lambda: parser.expectations.expectation(0), parser.help_for_line_end)
 
 
 def parse_statement(source: Source) -> Assertion:
@@ -80,31 +80,42 @@ def parse_statement(source: Source) -> Assertion:
 
     Numbers may have units anywhere, as in `floor(params(alexnet) / 1M) == 60`. Raises `ArchError`.
     """
-    parser = Parser(source)
-    parser.units_anywhere = True
-    return parser.alone(parser.assertion)
+    parser = Parser(source, units_anywhere=True)
+    return parser.alone(parser.expectations.assertion)
 
 
 def parse_expression(source: Source) -> Expr:
     """The left side of a statement alone. Raises `ArchError`."""
-    parser = Parser(source)
-    parser.units_anywhere = True
-    return parser.alone(lambda: parser.operation(SUM))
+    parser = Parser(source, units_anywhere=True)
+    return parser.alone(lambda: parser.expressions.operation(SUM))
 
 
-class Parser(Expressions):
-    """The grammar: what may stand at each place."""
+class Parser:
+    """The grammar of files, definitions and statements.
+
+    Expressions and expectations have parsers of their own, which move the same cursor.
+    """
+
+    def __init__(self, source: Source, *, ratios: bool = False, units_anywhere: bool = False) -> None:
+        self.cursor = Cursor(source)
+        self.expressions = ExpressionParser(self.cursor, self.body, units_anywhere)
+        self.expectations = ExpectationParser(self.cursor, self.expressions, ratios)
+        self.bound: list[str] = []
+        """What `=` has bound so far."""
+        self.misclosed: tuple[Token, Token] | None = None
+        """The first `{` of the definition that ends in a `}` indented like that of another one."""
 
     def alone(self, read: Callable[[], T], help: Callable[[T], str] | None = None) -> T:
         """What a text consists of, from its beginning to its end. Raises `ArchError`."""
+        cursor = self.cursor
         try:
-            while self.take("NEWLINE"):
+            while cursor.take("NEWLINE"):
                 pass
             value = read()
-            while self.take("NEWLINE"):
+            while cursor.take("NEWLINE"):
                 pass
-            if self.kind != "END":
-                self.fail("the end", help=help(value) if help is not None else "")
+            if cursor.kind != "END":
+                cursor.fail("the end", help=help(value) if help is not None else "")
         except Mistake as mistake:
             raise ArchError(mistake.problem or ()) from None
         return value
@@ -113,94 +124,104 @@ class Parser(Expressions):
 
     def file(self) -> File:
         """file = { import | define } ."""
+        cursor = self.cursor
         items: list[Import | Definition] = []
         while True:
-            while self.take("NEWLINE"):
+            while cursor.take("NEWLINE"):
                 pass
-            if self.kind == "END":
+            if cursor.kind == "END":
                 break
-            first = self.at
+            first = cursor.at
             self.misclosed = None
             if len(items) >= MAX_DEFINITIONS:
                 message = f"a file has more than {MAX_DEFINITIONS:,} definitions"
-                self.problems.append(Diagnostic(message, self._span(self.token)))
-                self.whole = False
+                cursor.problems.append(Diagnostic(message, cursor.place(cursor.token)))
+                cursor.whole = False
                 break
             try:
-                item = self.import_() if self.kind == "from" else self.define(items)
-                if self.kind not in ("NEWLINE", "END"):
+                item = self.import_() if cursor.kind == "from" else self.define(items)
+                if cursor.kind not in ("NEWLINE", "END"):
                     self._fail_behind(item)
                 items.append(item)
             except Mistake as mistake:
-                self.recover_definition(mistake, first)
-        if not items and not self.problems:
-            span = Span(self.source, 0, 0)
+                cursor.recover_definition(mistake, first)
+        if not items and not cursor.problems:
+            span = Span(cursor.source, 0, 0)
             problem = Diagnostic("the file defines nothing", span, help="declare a net: `net small { ... }`")
-            self.problems.append(problem)
-        problems, lost = tuple(self.problems), frozenset(self.lost)
-        return File(self.source, self._leading_comment(), tuple(items), problems, lost, self.whole)
+            cursor.problems.append(problem)
+        problems, lost = tuple(cursor.problems), frozenset(cursor.lost)
+        cursor.tokens.clear()  # the parsers hold one another, and would hold the tokens, until a collection
+        return File(
+            cursor.source, _leading_comment(cursor.source), tuple(items), problems, lost, cursor.whole
+        )
 
     def _fail_behind(self, item: Import | Definition) -> NoReturn:
-        if self.kind == "->" and isinstance(item, Function):
-            self.fail("the end of the line", help="a function computes values; for layers, write a `block`")
-        if self.kind == "}":
-            raise Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
-        self.fail("the end of the line", help="put each definition on a line of its own")
+        cursor = self.cursor
+        if cursor.kind == "->" and isinstance(item, Function):
+            cursor.fail("the end of the line", help="a function computes values; for layers, write a `block`")
+        if cursor.kind == "}":
+            raise Mistake(Diagnostic("a `}` closes nothing", cursor.place(cursor.token), help="remove it"))
+        cursor.fail("the end of the line", help="put each definition on a line of its own")
 
     def import_(self) -> Import:
         """import = "from" STRING "import" NAME { "," NAME } ."""
-        self.expect("from")
-        path = self.expect("STRING", "a file's name in quotes", help='write `from "common.arch" import ...`')
-        self.expect("import")
-        if self.kind == "*":
-            self.fail("a definition's name", help="name what is imported")
-        names = [self.name("a definition's name")]
-        while self.take(","):
-            names.append(self.name("a definition's name"))
-        span = Span(self.source, path.start, path.end)
-        return Import(self._string(path), span, tuple(names))
+        cursor = self.cursor
+        cursor.expect("from")
+        path = cursor.expect(
+            "STRING", "a file's name in quotes", help='write `from "common.arch" import ...`'
+        )
+        cursor.expect("import")
+        if cursor.kind == "*":
+            cursor.fail("a definition's name", help="name what is imported")
+        names = [cursor.name("a definition's name")]
+        while cursor.take(","):
+            names.append(cursor.name("a definition's name"))
+        span = Span(cursor.source, path.start, path.end)
+        return Import(read_string(cursor.source, path), span, tuple(names))
 
     def define(self, above: list[Import | Definition]) -> Definition:
         """define = "fn" NAME params "=" expr
         | [ "shared" ] "block" NAME [ params ] body
         | "net" NAME [ params ] body
         | "net" NAME "=" NAME [ args ] [ body ] ."""
-        doc = self._comment_above(self.token.start)
-        first = self.at
-        if self.take("fn"):
-            name, span = self.name("the function's name")
+        cursor = self.cursor
+        doc = _comment_above(cursor.source, cursor.token.start)
+        first = cursor.at
+        if cursor.take("fn"):
+            name, span = cursor.name("the function's name")
             params = self.params()
-            self.expect("=")
-            value = self.expr()
+            cursor.expect("=")
+            value = self.expressions.expr()
             return Function(name, span, doc, params, self.cost(first), value)
-        shared = self.take("shared")
-        if self.kind == "block":
-            self.advance()
-            name, span = self.name("the block's name")
-            params = self.params() if self.kind == "(" else ()
+        shared = cursor.take("shared")
+        if cursor.kind == "block":
+            cursor.advance()
+            name, span = cursor.name("the block's name")
+            params = self.params() if cursor.kind == "(" else ()
             return Block(name, span, doc, params, self.cost(first), self.body(), shared)
         if shared:
-            self.fail("`block`")
-        if self.kind != "net":
+            cursor.fail("`block`")
+        if cursor.kind != "net":
             self._fail_at_definition(above)
-        self.advance()
-        name, span = self.name("the net's name")
-        if self.take("="):
-            base, base_span = self.name("a net's name")
-            args = self.args() if self.kind == "(" else ()
-            expects = self.body().statements if self.kind == "{" else ()
+        cursor.advance()
+        name, span = cursor.name("the net's name")
+        if cursor.take("="):
+            base, base_span = cursor.name("a net's name")
+            args = self.expressions.args() if cursor.kind == "(" else ()
+            expects = self.body().statements if cursor.kind == "{" else ()
             return Variant(name, span, doc, (), 1, base, base_span, args, expects)
-        params = self.params() if self.kind == "(" else ()
+        params = self.params() if cursor.kind == "(" else ()
         return Net(name, span, doc, params, 1, self.body())
 
     def _fail_at_definition(self, above: list[Import | Definition]) -> NoReturn:
-        if self.kind == "}":
-            raise Mistake(Diagnostic("a `}` closes nothing", self._span(self.token), help="remove it"))
+        cursor = self.cursor
+        if cursor.kind == "}":
+            raise Mistake(Diagnostic("a `}` closes nothing", cursor.place(cursor.token), help="remove it"))
         expected = "`net`, `block`, `fn` or `from`"
-        if self.text(self.token) in _ELSEWHERE:
-            self.fail(expected, help=_ELSEWHERE[self.text(self.token)])
+        if cursor.text(cursor.token) in _ELSEWHERE:
+            cursor.fail(expected, help=_ELSEWHERE[cursor.text(cursor.token)])
         last = above[-1] if above else None
-        if not isinstance(last, Net | Block) or self.kind not in (
+        if not isinstance(last, Net | Block) or cursor.kind not in (
             "NAME",
             "for",
             "if",
@@ -208,78 +229,83 @@ class Parser(Expressions):
             "expect",
             "->",
         ):
-            self.fail(expected, help="layers stand in a `net` or a `block`: `net small { ... }`")
-        token = self.token
+            cursor.fail(expected, help="layers stand in a `net` or a `block`: `net small { ... }`")
+        token = cursor.token
         end = last.body.span.end
         raise Mistake(
             Diagnostic(
-                f"`{self.text(token)}` stands outside a body",
-                self._span(token),
-                notes=(Note(f"the body of `{last.name}` ends here", Span(self.source, end - 1, end)),),
+                f"`{cursor.text(token)}` stands outside a body",
+                cursor.place(token),
+                notes=(Note(f"the body of `{last.name}` ends here", Span(cursor.source, end - 1, end)),),
                 help="move that `}` behind it, or remove one too many",
             )
         )
 
     def cost(self, first: int) -> int:
         """The steps of what stands from token `first` to here."""
-        return 1 + (self.at - first) // TOKENS_A_STEP
+        return 1 + (self.cursor.at - first) // TOKENS_A_STEP
 
     def params(self) -> tuple[Param, ...]:
         """params = "(" [ param { "," param } [ "," ] ] ")" ."""
-        opening = self.token
-        params: tuple[Param, ...] = self._listed("(", ")", self.param)
+        cursor = self.cursor
+        opening = cursor.token
+        params: tuple[Param, ...] = self.expressions.listed("(", ")", self.param)
         if len(params) > MAX_PARAMETERS:
-            raise Mistake(Diagnostic(f"more than {MAX_PARAMETERS} parameters", self._span(opening)))
+            raise Mistake(Diagnostic(f"more than {MAX_PARAMETERS} parameters", cursor.place(opening)))
         return params
 
     def param(self) -> Param:
         """param = NAME [ "=" expr ] ."""
-        name, span = self.name("a parameter's name")
-        return Param(name, span, self.expr() if self.take("=") else None)
+        cursor = self.cursor
+        name, span = cursor.name("a parameter's name")
+        return Param(name, span, self.expressions.expr() if cursor.take("=") else None)
 
     # -- statements
 
     def body(self) -> Body:
         """body = "{" { statement } "}" ."""
-        opening = self.expect("{", help=self._help_for_body())
-        self.deeper()
-        nesting = self.nesting
+        cursor = self.cursor
+        opening = cursor.expect("{", help=self._help_for_body())
+        cursor.deeper()
+        nesting = cursor.nesting
         statements: list[Statement] = []
         whole = True
         while True:
-            while self.take("NEWLINE"):
+            while cursor.take("NEWLINE"):
                 pass
-            if self.kind == "}":
+            if cursor.kind == "}":
                 break
-            if self.kind == "END" or (self.kind in DEFINES and self.at_margin()):
+            if cursor.kind == "END" or (cursor.kind in DEFINES and cursor.at_margin()):
                 self._fail_unclosed(opening)
-            first = self.at
+            first = cursor.at
             try:
                 statement = self.statement()
-                if self.kind not in ("NEWLINE", "}", "END"):
-                    self.fail("the end of the line", help=self.help_for_line_end(statement))
+                if cursor.kind not in ("NEWLINE", "}", "END"):
+                    cursor.fail("the end of the line", help=self.help_for_line_end(statement))
                 statements.append(statement)
             except Unclosed:
                 raise
             except Mistake as mistake:
-                self.recover(mistake, first, nesting)
+                cursor.recover(mistake, first, nesting)
                 whole = False
-        closing = self.advance()
+        closing = cursor.advance()
         if self.misclosed is None and not self._is_aligned(opening, closing):
             self.misclosed = opening, closing
-        self.nesting -= 1
-        return Body(self.span(opening.start), tuple(statements), whole)
+        cursor.nesting -= 1
+        return Body(cursor.span(opening.start), tuple(statements), whole)
 
     def _help_for_body(self) -> str:
-        if self.kind == "NEWLINE":
-            return "put the `{` on this line" if self.next_kind() == "{" else "a body follows: `{ ... }`"
-        if self.kind == "->":
+        cursor = self.cursor
+        if cursor.kind == "NEWLINE":
+            return "put the `{` on this line" if cursor.next_kind() == "{" else "a body follows: `{ ... }`"
+        if cursor.kind == "->":
             return "a value stands here; layers stand in the body: `{ ... }`"
         return ""
 
     def _is_aligned(self, opening: Token, closing: Token) -> bool:
         """Does a `}` that begins a line have the indentation of the line with its `{`?"""
-        position, text = self.source.position, self.source.text
+        cursor = self.cursor
+        position, text = cursor.source.position, cursor.source.text
         if position(opening.start)[0] == position(closing.start)[0]:
             return True
         before = text[text.rfind("\n", 0, closing.start) + 1 : closing.start]
@@ -287,16 +313,19 @@ class Parser(Expressions):
         return bool(before.strip()) or len(before) == len(line) - len(line.lstrip())
 
     def _fail_unclosed(self, opening: Token) -> NoReturn:
+        cursor = self.cursor
         notes = []
         if self.misclosed is not None:
             opening, closing = self.misclosed
             notes.append(
-                Note("the `}` that closes it is indented like that of another one", self._span(closing))
+                Note("the `}` that closes it is indented like that of another one", cursor.place(closing))
             )
-        elif self.kind != "END":
-            notes.append(Note(f"`{self.kind}` begins a definition here", self._span(self.token)))
-        problem = Diagnostic("a `{` is not closed", self._span(opening), notes=tuple(notes), help="add a `}`")
-        raise Unclosed(problem if self.whole else None)
+        elif cursor.kind != "END":
+            notes.append(Note(f"`{cursor.kind}` begins a definition here", cursor.place(cursor.token)))
+        problem = Diagnostic(
+            "a `{` is not closed", cursor.place(opening), notes=tuple(notes), help="add a `}`"
+        )
+        raise Unclosed(problem if cursor.whole else None)
 
     def statement(self) -> Statement:
         """statement = [ NAME ":" | NAME "=" | ( "output" | "aux" ) NAME "=" ] chain
@@ -304,221 +333,141 @@ class Parser(Expressions):
         | "for" NAME { "," NAME } "in" expr body
         | "repeat" expr body
         | "expect" [ "not" ] NAME [ args ] relation figure [ STRING ] [ "because" STRING ] ."""
-        start = self.token.start
-        first = self.at
-        kind = self.kind
+        cursor = self.cursor
+        start = cursor.token.start
+        first = cursor.at
+        kind = cursor.kind
         if kind == "NAME":
-            following = self.next_kind()
+            following = cursor.next_kind()
             if following == ":":
-                name, span = self.name("")
-                self.advance()
-                chain = self.chain()
-                return Flow(self.span(start), self.cost(first), chain, "label", name, span)
+                name, span = cursor.name("")
+                cursor.advance()
+                chain = self.expressions.chain()
+                return Flow(cursor.span(start), self.cost(first), chain, "label", name, span)
             if following == "=":
-                name, span = self.name("")
-                self.advance()
-                chain = self.chain()
+                name, span = cursor.name("")
+                cursor.advance()
+                chain = self.expressions.chain()
                 self.bound.append(name)
-                return Flow(self.span(start), self.cost(first), chain, "let", name, span)
+                return Flow(cursor.span(start), self.cost(first), chain, "let", name, span)
         elif kind == "if":
             return self.if_()
         elif kind == "for":
-            self.advance()
-            names = [self.name("a loop's name")]
-            while self.take(","):
-                names.append(self.name("a loop's name"))
-            self.expect("in", help="a loop is written `for x in list { ... }`")
-            rows = self.expr()
+            cursor.advance()
+            names = [cursor.name("a loop's name")]
+            while cursor.take(","):
+                names.append(cursor.name("a loop's name"))
+            cursor.expect("in", help="a loop is written `for x in list { ... }`")
+            rows = self.expressions.expr()
             cost, mark = self.cost(first), len(self.bound)
             body = self.body()
-            return For(self.span(start), cost, tuple(names), rows, body, frozenset(self.bound[mark:]))
+            return For(cursor.span(start), cost, tuple(names), rows, body, frozenset(self.bound[mark:]))
         elif kind == "repeat":
-            self.advance()
-            count = self.expr()
+            cursor.advance()
+            count = self.expressions.expr()
             cost, mark = self.cost(first), len(self.bound)
             body = self.body()
-            return Repeat(self.span(start), cost, count, body, frozenset(self.bound[mark:]))
+            return Repeat(cursor.span(start), cost, count, body, frozenset(self.bound[mark:]))
         elif kind == "expect":
-            self.advance()
-            return self.expectation(start)
-        elif kind in RESERVED and self.next_kind() in (":", "="):
+            cursor.advance()
+            expect = self.expectations.expectation(start)
+            return ExpectLine(expect.span, 1, expect)
+        elif kind in RESERVED and cursor.next_kind() in (":", "="):
             self._fail_at_word()
         elif kind in ("output", "aux"):
-            self.advance()
-            name, span = self.name("a result's name")
-            self.expect("=")
-            chain = self.chain()
-            return Flow(self.span(start), self.cost(first), chain, kind, name, span)
+            cursor.advance()
+            name, span = cursor.name("a result's name")
+            cursor.expect("=")
+            chain = self.expressions.chain()
+            return Flow(cursor.span(start), self.cost(first), chain, kind, name, span)
         elif kind in DEFINES:
-            self.fail("a statement", help="definitions and imports stand at the top of a file, outside `{ }`")
+            cursor.fail(
+                "a statement", help="definitions and imports stand at the top of a file, outside `{ }`"
+            )
         elif kind in (")", "]"):
-            problem = Diagnostic(f"a `{kind}` closes nothing", self._span(self.token), help="remove it")
+            problem = Diagnostic(f"a `{kind}` closes nothing", cursor.place(cursor.token), help="remove it")
             raise Mistake(problem)
-        chain = self.chain()
+        chain = self.expressions.chain()
         return Flow(chain.span, self.cost(first), chain)
 
     def _fail_at_word(self) -> NoReturn:
         """A word of the language where a name is bound."""
-        word = self.kind
-        if word in ("output", "aux") and self.next_kind() == "=":
-            self.advance()
-            self.fail("a result's name", help=f"write `{word} name = ...`")
-        if word in self.misnamed:
+        cursor = self.cursor
+        word = cursor.kind
+        if word in ("output", "aux") and cursor.next_kind() == "=":
+            cursor.advance()
+            cursor.fail("a result's name", help=f"write `{word} name = ...`")
+        if word in cursor.misnamed:
             raise Mistake(None)
-        self.misnamed.add(word)
+        cursor.misnamed.add(word)
         message = f"`{word}` is a word of the language, not a name"
-        raise Mistake(Diagnostic(message, self._span(self.token), help="choose another name"))
+        raise Mistake(Diagnostic(message, cursor.place(cursor.token), help="choose another name"))
 
     def if_(self) -> If:
         """if = "if" expr body [ "else" ( body | if ) ] ."""
-        start = self.token.start
+        cursor = self.cursor
+        start = cursor.token.start
         branches: list[tuple[Expr, Body]] = []
         otherwise = None
         tokens = 0
         while True:
-            first = self.at
-            self.expect("if")
-            condition = self.expr()
-            tokens += self.at - first
+            first = cursor.at
+            cursor.expect("if")
+            condition = self.expressions.expr()
+            tokens += cursor.at - first
             branches.append((condition, self.body()))
-            if not self.take("else"):
+            if not cursor.take("else"):
                 break
-            if self.kind != "if":
+            if cursor.kind != "if":
                 otherwise = self.body()
                 break
-        return If(self.span(start), 1 + tokens // TOKENS_A_STEP, tuple(branches), otherwise)
+        return If(cursor.span(start), 1 + tokens // TOKENS_A_STEP, tuple(branches), otherwise)
 
-    def expectation(self, start: int) -> Expect:
-        """relation = "==" | "<" | "<=" | ">" | ">=" | "~" | "within" NUMBER "%" "of" ."""
-        negated = self.take("not")
-        quantity, quantity_span = self.name("a quantity, such as `params` or `macs`")
-        path, path_span, training = "", None, False
-        if self.kind == "(":
-            for arg in self.args():
-                literal = arg.value.value if isinstance(arg.value, Literal) else None
-                if arg.name == "" and isinstance(literal, str):
-                    path, path_span = literal, arg.span
-                elif arg.name == "training" and isinstance(literal, bool):
-                    training = literal
-                else:
-                    raise Mistake(
-                        Diagnostic(
-                            f"`{quantity}` takes a path in quotes and `training=true`",
-                            arg.span,
-                            help=f'write `{quantity}("stage1/conv2")`',
-                        )
-                    )
-        relation, percent = self.relation()
-        figure = self.figure()
-        citation = self._string(self.advance()) if self.kind == "STRING" else ""
-        reason = ""
-        if self.kind == "NAME" and self.text(self.token) == "because":
-            self.advance()
-            reason = self._string(self.expect("STRING", "the reason in quotes"))
-        span = self.span(start)
-        if negated and not reason:
-            raise Mistake(
-                Diagnostic(
-                    "`expect not` needs a reason",
-                    span,
-                    help='add `because "..."` and say what the true figure is',
-                )
-            )
-        if reason and not negated:
-            raise Mistake(
-                Diagnostic(
-                    "`because` goes with `expect not`",
-                    span,
-                    help="write the reason as a comment, or add `not`",
-                )
-            )
-        return Expect(
-            span, 1, negated, quantity, quantity_span, path, path_span, training,
-            relation, percent, figure, citation, reason,
-        )  # fmt: skip
-
-    def relation(self) -> tuple[str, Number]:
-        if self.kind in RELATIONS:
-            return self.text(self.advance()), 0
-        if not (self.kind == "NAME" and self.text(self.token) == "within"):
-            self.fail("`==`, `~`, `<`, `<=`, `>`, `>=` or `within 2% of`")
-        self.advance()
-        token = self.expect("NUMBER", "a percentage")
-        self.expect("%", "`%`, as in `within 2% of`")
-        if not (self.kind == "NAME" and self.text(self.token) == "of"):
-            self.fail("`of`, as in `within 2% of`")
-        self.advance()
-        return "within", read_number(self.source, token.start, token.end)
-
-    def figure(self) -> Figure:
-        """figure = NUMBER [ UNIT ] | SIZE ."""
-        token = self.token
-        if self.kind == "SIZE":
-            self.advance()
-            span = Span(self.source, token.start, token.end)
-            return Figure(span.text, self._size(token), "", 1, span)
-        if self.kind != "NUMBER":
-            self.fail("a figure, such as `138_357_544`, `15.5G` or `512x7x7`")
-        self.advance()
-        value = read_number(self.source, token.start, token.end)
-        unit = self.text(self.advance()) if self.kind == "UNIT" else ""
-        mantissa, _, exponent = self.text(token).replace("_", "").lower().partition("e")
-        step = Fraction(10) ** (int(exponent or 0) - len(mantissa.partition(".")[2])) * UNITS.get(unit, 1)
-        span = self.span(token.start)
-        return Figure(span.text, value * UNITS.get(unit, 1), unit, step, span)
-
-    def assertion(self) -> Assertion:
-        start = self.token.start
-        left = self.operation(SUM)
-        relation, percent = self.relation()
-        figure = self.figure() if relation == "~" else None
-        if figure is not None and isinstance(figure.value, tuple):
-            raise Mistake(Diagnostic("`~` needs a number, and this is a size", figure.span))
-        right = Literal(figure.span, figure.value) if figure is not None else self.operation(SUM)
-        return Assertion(self.span(start), left, relation, percent, right, figure)
-
-    def help_for_line_end(self, statement: Statement) -> str:
-        before = self.tokens[self.at - 1]
-        word, last = self.text(self.token), self.text(before)
+    def help_for_line_end(self, statement: Statement | Expect) -> str:
+        cursor = self.cursor
+        before = cursor.tokens[cursor.at - 1]
+        word, last = cursor.text(cursor.token), cursor.text(before)
         if last in _ELSEWHERE or word in _ELSEWHERE:
             return _ELSEWHERE.get(last) or _ELSEWHERE[word]
-        if self.kind in (")", "]"):
-            return f"remove the `{self.kind}`, or open it"
-        if self.kind == "(":
+        if cursor.kind in (")", "]"):
+            return f"remove the `{cursor.kind}`, or open it"
+        if cursor.kind == "(":
             return "the `(` of a call follows the name without a space"
-        if self.kind == "[":
+        if cursor.kind == "[":
             return "the `[` of an index follows without a space; rows of a list are separated by commas"
-        if self.kind == ":":
+        if cursor.kind == ":":
             return "a label is one name, at the start of the line"
-        if self.kind == "=":
+        if cursor.kind == "=":
             return "compare with `==`; a name is bound at the start of the line"
-        if self.kind == "else":
+        if cursor.kind == "else":
             return "an `else` follows the `}` of an `if`"
         if before.kind == "NUMBER" and word in UNITS:
             return f"write the unit without a space: `{last}{word}`"
-        if isinstance(statement, Expect):
+        if isinstance(statement, Expect | ExpectLine):
             return "behind its figure, an `expect` has a citation in quotes, and `because` with a reason"
-        if self.kind in ("NAME", "STRING", "NUMBER", "SIZE", "{"):
+        if cursor.kind in ("NAME", "STRING", "NUMBER", "SIZE", "{"):
             return "chain layers with `->`, or put each statement on a line of its own"
         return ""
 
-    def _leading_comment(self) -> str:
-        lines = []
-        for line in self.source.text.splitlines():
-            if line.startswith("#"):
-                lines.append(line.lstrip("#").strip())
-            elif line.strip() or lines:
-                break
-        return "\n".join(lines)
 
-    def _comment_above(self, offset: int) -> str:
-        """The comment lines right above the line of an offset."""
-        number, _ = self.source.position(offset)
-        lines: list[str] = []
-        while number > 1:
-            number -= 1
-            line = self.source.line(number).strip()
-            if not line.startswith("#"):
-                break
+def _leading_comment(source: Source) -> str:
+    lines = []
+    for line in source.text.splitlines():
+        if line.startswith("#"):
             lines.append(line.lstrip("#").strip())
-        return "\n".join(reversed(lines))
+        elif line.strip() or lines:
+            break
+    return "\n".join(lines)
+
+
+def _comment_above(source: Source, offset: int) -> str:
+    """The comment lines right above the line of an offset."""
+    number, _ = source.position(offset)
+    lines: list[str] = []
+    while number > 1:
+        number -= 1
+        line = source.line(number).strip()
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("#").strip())
+    return "\n".join(reversed(lines))

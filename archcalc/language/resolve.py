@@ -6,15 +6,18 @@ tensors belong (and the other way round). It runs over blocks that are never cal
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from archcalc.language.scopes import ANY, LIST, VALUE
+from archcalc.diagnostics import Diagnostic, Span
+from archcalc.expect import Expect, check_expectation
+from archcalc.language.scopes import ANY, LIST, VALUE, Scopes
 from archcalc.language.syntax import (
     Block,
     Body,
     Chain,
     Definition,
-    Expect,
+    ExpectLine,
+    Expr,
     Flow,
     For,
     Function,
@@ -25,55 +28,63 @@ from archcalc.language.syntax import (
     Statement,
     Variant,
 )
-from archcalc.language.typecheck import Sorts, count
-from archcalc.quantities import check_expectation
+from archcalc.language.typecheck import TypeChecker, count
 
 
-class Resolver(Sorts):
+def resolve_value(expr: Expr) -> list[Diagnostic]:
+    """Resolve an expression without names, such as the value of an option; what is wrong with it."""
+    resolver = Resolver({})
+    resolver.types.tensor_flows, resolver.types.only_values = False, "a value is needed"
+    resolver.types.value(expr, "a value is needed")
+    resolver.scopes.finish()
+    return resolver.problems
+
+
+class Resolver:
     """Resolves the definitions of one file, in order; `problems` collects what is wrong."""
 
-    loops = 0
-    """How many loops are around a statement, within its label."""
+    def __init__(self, imported: Mapping[str, tuple[Definition, Span]], lost: Collection[str] = ()) -> None:
+        self.scopes = Scopes(imported, lost)
+        self.types = TypeChecker(self.scopes, self.nested)
+        self.problems = self.scopes.problems
+        self.loops = 0
+        """How many loops are around a statement, within its label."""
 
     # -- definitions
 
     def file(self, definitions: Sequence[Definition]) -> None:
-        self.below = {definition.name: definition.name_span for definition in definitions}
+        self.scopes.below = {definition.name: definition.name_span for definition in definitions}
         for definition in definitions:
             self.definition(definition)
-            if self.free(definition.name, definition.name_span):
-                self.visible[definition.name] = definition
-                self.places[definition.name] = definition.name_span
-                self.below.pop(definition.name, None)
-        for name, (_, span) in self.imported.items():
-            if name not in self.used and name not in self.lost and not self.has_many_problems():
-                self.error(f"the import `{name}` is never used", span, help="remove it")
+            self.scopes.define(definition)
+        self.scopes.check_imports()
 
     def definition(self, definition: Definition) -> None:
-        self.current = definition
-        self.scopes = [{}]
+        self.scopes.begin(definition)
         self.loops = 0
-        self.only_values = "a function computes values" if isinstance(definition, Function) else ""
-        self.tensor_flows = not isinstance(definition, Function)
+        self.types.only_values = "a function computes values" if isinstance(definition, Function) else ""
+        self.types.tensor_flows = not isinstance(definition, Function)
         if isinstance(definition, Variant):
             self.variant(definition)
         else:
             self.params(definition.params)
         if isinstance(definition, Function):
-            self.value(definition.value, "a function computes values")
+            self.types.value(definition.value, "a function computes values")
         elif isinstance(definition, Block | Net):
             self.statements(definition.body.statements)
             if isinstance(definition, Net):
                 self.net(definition)
-        self.finish()
+        self.scopes.finish()
 
     def net(self, net: Net) -> None:
         if not net.body.statements and net.body.whole:
-            self.error(f"the net `{net.name}` is empty", net.name_span, help="start with `input(3x224x224)`")
-        expects = [statement for statement in net.body.statements if isinstance(statement, Expect)]
+            self.scopes.error(
+                f"the net `{net.name}` is empty", net.name_span, help="start with `input(3x224x224)`"
+            )
+        expects = [statement for statement in net.body.statements if isinstance(statement, ExpectLine)]
         missing = [param.name for param in net.params if param.default is None]
         if expects and missing:
-            self.error(
+            self.scopes.error(
                 f"`expect` in a net without a default for `{missing[0]}`",
                 expects[0].span,
                 help=f"give `{missing[0]}` a default, or move the `expect` to a variant of `{net.name}`",
@@ -83,34 +94,36 @@ class Resolver(Sorts):
         """Bind parameters; a default sees those before it."""
         for param in params:
             if param.default is not None:
-                outer, self.only_values = self.only_values, "a default is a value"
-                self.value(param.default, "a default is a value")
-                self.only_values = outer
-            self.bind(param.name, param.span, "param", ANY)
+                outer, self.types.only_values = self.types.only_values, "a default is a value"
+                self.types.value(param.default, "a default is a value")
+                self.types.only_values = outer
+            self.scopes.bind(param.name, param.span, "param", ANY)
 
     def variant(self, variant: Variant) -> None:
-        base = self.visible.get(variant.base)
-        self.used.add(variant.base)
+        base = self.scopes.visible.get(variant.base)
+        self.scopes.used.add(variant.base)
         if not isinstance(base, Net | Variant):
             if base is not None:
-                self.error(f"`{variant.base}` is not a net", variant.base_span)
+                self.scopes.error(f"`{variant.base}` is not a net", variant.base_span)
             else:
-                nets = [name for name, known in self.visible.items() if isinstance(known, Net | Variant)]
-                self.miss(variant.base, variant.base_span, "net", nets)
+                nets = [
+                    name for name, known in self.scopes.visible.items() if isinstance(known, Net | Variant)
+                ]
+                self.scopes.miss(variant.base, variant.base_span, "net", nets)
             return
         origin = base if isinstance(base, Net) else base.origin
         if origin is None:
             return
         variant.origin = origin
         variant.defaults = {} if isinstance(base, Net) else dict(base.defaults)
-        self.tensor_flows, self.only_values = False, "a net's parameter is a value"
+        self.types.tensor_flows, self.types.only_values = False, "a net's parameter is a value"
         names = [param.name for param in origin.params]
         given: set[str] = set()
         for index, arg in enumerate(variant.args):
-            self.value(arg.value, "a net's parameter is a value")
+            self.types.value(arg.value, "a net's parameter is a value")
             name = arg.name
             if not name and isinstance(base, Variant):
-                self.error(
+                self.scopes.error(
                     f"`{variant.base}` is a variant: its parameters are given by name",
                     arg.span,
                     help=f"write `{names[min(index, len(names) - 1)]}=...`" if names else "",
@@ -118,33 +131,35 @@ class Resolver(Sorts):
                 continue
             if not name:
                 if index >= len(names):
-                    notes = self.signature(origin)
-                    self.error(
+                    notes = self.types.signature(origin)
+                    self.scopes.error(
                         f"`{variant.base}` has {count(len(names), 'parameter')}", arg.span, notes=notes
                     )
                     continue
                 name = names[index]
             if name not in names:
-                notes = self.signature(origin)
-                help = self.near_miss(name, names)
-                self.error(f"`{variant.base}` has no parameter `{name}`", arg.span, notes=notes, help=help)
+                notes = self.types.signature(origin)
+                help = self.scopes.near_miss(name, names)
+                self.scopes.error(
+                    f"`{variant.base}` has no parameter `{name}`", arg.span, notes=notes, help=help
+                )
             elif name in given:
-                self.error(f"the parameter `{name}` is given twice", arg.span)
+                self.scopes.error(f"the parameter `{name}` is given twice", arg.span)
             else:
                 given.add(name)
                 variant.defaults[name] = arg.value
         for statement in variant.expects:
-            if not isinstance(statement, Expect):
-                self.error(
+            if not isinstance(statement, ExpectLine):
+                self.scopes.error(
                     "a variant's body holds `expect` lines only",
                     statement.span,
                     help=f"make what differs a parameter of `{origin.name}`",
                 )
                 continue
-            self.expectation(statement)
+            self.expectation(statement.expect)
         missing = [p.name for p in origin.params if p.default is None and p.name not in variant.defaults]
         if variant.expects and missing:
-            self.error(
+            self.scopes.error(
                 f"`expect` in a variant without a value for `{missing[0]}`",
                 variant.expects[0].span,
                 help=f"give `{missing[0]}` to `{variant.base}(...)`",
@@ -154,84 +169,86 @@ class Resolver(Sorts):
 
     def statements(self, statements: tuple[Statement, ...]) -> None:
         for statement in statements:
-            if self.has_many_problems():
+            if self.scopes.has_many_problems():
                 break
             self.statement(statement)
 
     def nested(self, body: Body) -> None:
-        self.scopes.append({})
+        self.scopes.open_scope()
         self.statements(body.statements)
-        self.close_scope()
+        self.scopes.close_scope()
 
     def statement(self, statement: Statement) -> None:
         if isinstance(statement, Flow):
             self.flow(statement)
         elif isinstance(statement, If):
             for condition, body in statement.branches:
-                self.value(condition, "a condition is a truth value")
+                self.types.value(condition, "a condition is a truth value")
                 self.nested(body)
             if statement.otherwise is not None:
                 self.nested(statement.otherwise)
         elif isinstance(statement, For):
-            self.value(statement.rows, "a loop runs over a list")
+            self.types.value(statement.rows, "a loop runs over a list")
             self.rebound(statement.rebinds)
             self.loops += 1
-            self.scopes.append({})
+            self.scopes.open_scope()
             for name, span in statement.names:
-                self.bind(name, span, "loop", ANY)
+                self.scopes.bind(name, span, "loop", ANY)
             self.statements(statement.body.statements)
-            self.close_scope()
+            self.scopes.close_scope()
             self.loops -= 1
         elif isinstance(statement, Repeat):
-            self.value(statement.count, "`repeat` takes a number")
+            self.types.value(statement.count, "`repeat` takes a number")
             self.rebound(statement.rebinds)
             self.loops += 1
             self.nested(statement.body)
             self.loops -= 1
-        elif isinstance(statement, Expect):
-            if not isinstance(self.current, Net):
-                self.error("`expect` stands in nets only", statement.span, help="move it to the net")
-            elif len(self.scopes) > 1:
-                self.error(
+        elif isinstance(statement, ExpectLine):
+            if not isinstance(self.scopes.current, Net):
+                self.scopes.error("`expect` stands in nets only", statement.span, help="move it to the net")
+            elif len(self.scopes.open) > 1:
+                self.scopes.error(
                     "`expect` stands directly in the body of a net",
                     statement.span,
                     help="move it out of the inner `{ }`",
                 )
             else:
-                self.expectation(statement)
+                self.expectation(statement.expect)
 
     def rebound(self, names: Collection[str]) -> None:
         """In a loop that binds a name again, nothing is known of it from the first line on."""
         for name in names:
-            binding = self.lookup(name)
+            binding = self.scopes.lookup(name)
             if binding is not None:
-                binding.sort = ANY
+                binding.type = ANY
 
-    def expectation(self, statement: Expect) -> None:
-        problem = check_expectation(statement)
+    def expectation(self, expect: Expect) -> None:
+        problem = check_expectation(expect)
         if problem is not None:
             self.problems.append(problem)
 
     def flow(self, flow: Flow) -> None:
-        if flow.binds in ("output", "aux") and not isinstance(self.current, Net):
-            self.error(f"`{flow.binds}` stands in nets only", flow.span, help="let the net mark its results")
+        if flow.binds in ("output", "aux") and not isinstance(self.scopes.current, Net):
+            self.scopes.error(
+                f"`{flow.binds}` stands in nets only", flow.span, help="let the net mark its results"
+            )
         if flow.binds == "label":
             flow.in_loop = self.loops > 0
         if flow.binds == "label" and isinstance(flow.chain, Chain | Body):
             loops, self.loops = self.loops, 0
-            sort = self.expr(flow.chain)
+            type = self.types.expr(flow.chain)
             self.loops = loops
         elif flow.binds == "let":
-            sort = self.expr(flow.chain)
+            type = self.types.expr(flow.chain)
         else:
-            sort = self.step(flow.chain)
-        if sort in (VALUE, LIST) and flow.binds != "let":
+            type = self.types.step(flow.chain)
+        if type in (VALUE, LIST) and flow.binds != "let":
             message, help = value_in_place(flow)
-            self.error(message, flow.chain.span, help=help)
+            self.scopes.error(message, flow.chain.span, help=help)
         if flow.binds:
             assert flow.name_span is not None
-            holds_layer = flow.binds == "let" and self.adds_layers(flow.chain)
-            self.bind(flow.name, flow.name_span, flow.binds, sort, holds_layer)
+            holds_layer = flow.binds == "let" and self.types.adds_layers(flow.chain)
+            self.scopes.bind(flow.name, flow.name_span, flow.binds, type, holds_layer)
 
 
 def value_in_place(flow: Flow) -> tuple[str, str]:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
 
 from msgspec import Struct
 
-from archcalc.diagnostics import MAX_REPORTED, Diagnostic, Note, Span, near_miss
+from archcalc.diagnostics import MAX_REPORTED, Diagnostic, Note, Span, did_you_mean, near_miss, near_misses
 from archcalc.language.meanings import RESERVED_MEANINGS
 from archcalc.language.syntax import Definition, Variant
 from archcalc.layers.base import KINDS
 
-TENSOR, VALUE, LIST, ANY = "tensor", "value", "list", "any"
-"""What is known of an expression: a tensor, a value but no list, a value, or nothing."""
+
+class ValueType(Enum):
+    """What is known of the value of an expression before shapes are."""
+
+    TENSOR = "a tensor"
+    VALUE = "a value, and no list"
+    LIST = "a value, which may be a list"
+    ANY = "anything"
+
+
+# Every expression is compared with these, and in Python 3.11 each look-up in an enum calls a function.
+TENSOR, VALUE, LIST, ANY = ValueType
 
 MANY_PROBLEMS = 1_000
 """After as many, the rest of a file is not looked at."""
@@ -72,14 +83,26 @@ _LITERALS = {
 
 
 class Binding(Struct, eq=False):
-    """A name bound within a definition; `sort` is what the value is known to be."""
+    """A name bound within a definition; `type` is what its value is known to be."""
 
     name: str
     span: Span
     by: str
-    sort: str
+    type: ValueType
     read: bool = False
     holds_layer: bool = False
+
+
+class Missed(Struct, frozen=True):
+    """A name without a meaning: where it stands first, what it should be, and what it may have meant.
+
+    `suggests` are the names that `help` offers.
+    """
+
+    span: Span
+    what: str
+    help: str = ""
+    suggests: tuple[str, ...] = ()
 
 
 class Scopes:
@@ -97,13 +120,15 @@ class Scopes:
                 self.places[name] = span
         self.lost = lost
         """Names that may have a meaning in text that could not be read: nobody knows."""
-        self.scopes: list[dict[str, Binding]] = [{}]
+        self.open: list[dict[str, Binding]] = [{}]
+        """The bindings of the scopes around the current place, outermost first."""
         self.ended: list[Binding] = []
         """The bindings of the current definition whose scopes are closed."""
-        self.missed: dict[str, tuple[Span, str, str]] = {}
-        """Names of the current definition without a meaning: where first, as what, and a help."""
+        self.missed: dict[str, Missed] = {}
+        """The names of the current definition without a meaning."""
         self.current: Definition | None = None
         self.below: dict[str, Span] = {}
+        """The definitions further down."""
 
     def error(
         self, message: str, span: Span, help: str = "", label: str = "", notes: Sequence[Note] = ()
@@ -121,22 +146,43 @@ class Scopes:
             return False
         return True
 
+    def begin(self, definition: Definition) -> None:
+        """Go on to the next definition, in a scope of its own."""
+        self.current = definition
+        self.open = [{}]
+
+    def open_scope(self) -> None:
+        self.open.append({})
+
+    def define(self, definition: Definition) -> None:
+        """Make a definition visible to those below it."""
+        if self.free(definition.name, definition.name_span):
+            self.visible[definition.name] = definition
+            self.places[definition.name] = definition.name_span
+            self.below.pop(definition.name, None)
+
+    def check_imports(self) -> None:
+        """Report the imports that nothing has used."""
+        for name, (_, span) in self.imported.items():
+            if not (name in self.used or name in self.lost or self.has_many_problems()):
+                self.error(f"the import `{name}` is never used", span, help="remove it")
+
     def close_scope(self) -> None:
-        self.ended.extend(self.scopes.pop().values())
+        self.ended.extend(self.open.pop().values())
 
     def lookup(self, name: str) -> Binding | None:
-        for scope in reversed(self.scopes):
+        for scope in reversed(self.open):
             if name in scope:
                 return scope[name]
         return None
 
-    def bind(self, name: str, span: Span, by: str, sort: str, holds_layer: bool = False) -> None:
+    def bind(self, name: str, span: Span, by: str, type: ValueType, holds_layer: bool = False) -> None:
         """Bind a name in the innermost scope; `=` may bind again what `=` bound."""
         known = self.lookup(name)
         if known is not None:
             if by == "let" and known.by == "let":
-                if known.sort != sort:
-                    known.sort = ANY
+                if known.type is not type:
+                    known.type = ANY
                 return
             known.read = True
             note = Note(f"`{name}` {BOUND[known.by]} here", known.span)
@@ -156,20 +202,20 @@ class Scopes:
             self.error(f"`{name}` is taken", span, notes=[note], help="choose another name")
         else:
             taken = False
-        self.scopes[-1][name] = Binding(name, span, by, sort, read=taken, holds_layer=holds_layer)
+        self.open[-1][name] = Binding(name, span, by, type, read=taken, holds_layer=holds_layer)
 
     def finish(self) -> None:
         """Close what is left of a definition, and report names without a use or a meaning."""
-        while self.scopes:
+        while self.open:
             self.close_scope()
-        meant = " ".join(help for _, _, help in self.missed.values())
+        meant = {name for missed in self.missed.values() for name in missed.suggests}
         for binding in self.ended:
-            known = binding.read or f"`{binding.name}`" in meant
+            known = binding.read or binding.name in meant
             unknown = binding.name in self.missed or binding.name in self.lost or self.has_many_problems()
             if not (known or unknown):
                 self.unused(binding)
-        for name, (span, what, help) in self.missed.items():
-            self.unknown(name, span, what, help)
+        for name, missed in self.missed.items():
+            self.unknown(name, missed)
         self.ended.clear()
         self.missed.clear()
 
@@ -195,21 +241,24 @@ class Scopes:
         if name in self.missed or name in self.lost:
             return
         if len(self.missed) + len(self.problems) >= MAX_REPORTED:
-            self.missed[name] = (span, what, "")
+            self.missed[name] = Missed(span, what)
             return
         plain = name.lower().replace("_", "").removesuffix("layer")
         if plain[-2:] in ("1d", "2d", "3d"):
             plain = plain[:-2]
         known = _ELSEWHERE.get(plain) or next((kind for kind in KINDS if kind.replace("_", "") == plain), "")
         help = f"write `{known}`" if known else _LITERALS.get(name, "")
+        suggests: tuple[str, ...] = ()
         if not help:
-            help = self.near_miss(name, self.all_names() if candidates is None else candidates)
+            suggests = near_misses(name, self.all_names() if candidates is None else candidates)
+            help = did_you_mean(suggests)
         if not help and what == "layer or block":
             help = f"define it above, as a `block {name}`"
-        self.missed[name] = (span, what, help)
+        self.missed[name] = Missed(span, what, help, suggests)
 
-    def unknown(self, name: str, span: Span, what: str, help: str) -> None:
+    def unknown(self, name: str, missed: Missed) -> None:
         """Report a name without a meaning."""
+        span = missed.span
         if self.current is not None and name == self.current.name:
             message = f"`{name}` stands in its own definition"
             help = "nothing recurses: write a loop, or split the definition in two"
@@ -234,10 +283,10 @@ class Scopes:
                 help = f"bind it before that body, too: `{name} = ...`"
                 self.error(f"`{name}` is not known here", span, notes=notes, help=help)
             return
-        self.error(f"unknown {what} `{name}`", span, help=help)
+        self.error(f"unknown {missed.what} `{name}`", span, help=missed.help)
 
     def all_names(self) -> list[str]:
-        local = [name for scope in self.scopes for name in scope]
+        local = [name for scope in self.open for name in scope]
         return [*local, *self.visible, *KINDS, *RESERVED_MEANINGS]
 
     def has_many_problems(self) -> bool:

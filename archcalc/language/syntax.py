@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.diagnostics import Diagnostic, Source, Span
+from archcalc.expect import Expect, Figure
 
 Number = int | Fraction
 
@@ -135,30 +136,10 @@ class Repeat(Statement, gc=False, eq=False):
     rebinds: frozenset[str]
 
 
-class Figure(Struct, frozen=True):
-    """A figure as an expectation states it: its value, its unit, and the step of its last digit."""
-
-    text: str
-    value: Number | tuple[int, ...]
-    unit: str
-    step: Number
-    span: Span
-
-
-class Expect(Statement, eq=False):
+class ExpectLine(Statement, eq=False):
     """`expect params("stage1") ~ 38.7K "Table 1"`."""
 
-    negated: bool
-    quantity: str
-    quantity_span: Span
-    path: str
-    path_span: Span | None
-    training: bool
-    relation: str
-    percent: Number
-    figure: Figure
-    citation: str
-    reason: str
+    expect: Expect
 
 
 class Assertion(Struct, gc=False, eq=False):
@@ -203,6 +184,11 @@ class Block(Definition, eq=False):
 class Net(Definition, eq=False):
     body: Body
 
+    @property
+    def expectations(self) -> tuple[Expect, ...]:
+        """What its own `expect` lines state, in order."""
+        return _expectations(self.body.statements)
+
 
 class Variant(Definition, eq=False):
     """`net b = a(...)`: `a` with other defaults. `params` is empty; they are those of `a`."""
@@ -214,6 +200,15 @@ class Variant(Definition, eq=False):
     # resolved
     origin: Any = None
     defaults: dict[str, Expr] = {}
+
+    @property
+    def expectations(self) -> tuple[Expect, ...]:
+        """What its own `expect` lines state, in order; those of its base are not among them."""
+        return _expectations(self.expects)
+
+
+def _expectations(statements: tuple[Statement, ...]) -> tuple[Expect, ...]:
+    return tuple(statement.expect for statement in statements if isinstance(statement, ExpectLine))
 
 
 class Import(Struct, eq=False):

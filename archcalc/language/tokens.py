@@ -7,6 +7,7 @@ import re
 from msgspec import Struct
 
 from archcalc.diagnostics import Diagnostic, Source, Span, error, shorten
+from archcalc.expect import UNITS
 from archcalc.language.limits import MAX_NAME, MAX_STRING, MAX_TOKENS
 
 RESERVED = frozenset(
@@ -16,13 +17,6 @@ RESERVED = frozenset(
     )
 )  # fmt: skip
 """Words of the grammar that cannot name anything. (`within`, `of` and `because` can.)"""
-
-UNITS = {
-    "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
-    "KB": 10**3, "MB": 10**6, "GB": 10**9,
-    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
-}  # fmt: skip
-"""What stands behind the number of a figure: powers of 1000, and sizes."""
 
 
 class Token(Struct, frozen=True, gc=False):

@@ -5,12 +5,12 @@ The arguments of every call are held against what is called.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from archcalc.diagnostics import MAX_REPORTED, Note, Span
+from archcalc.diagnostics import MAX_REPORTED, Note
 from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
 from archcalc.language.mismatch import help_for_join
-from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes
+from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType
 from archcalc.language.syntax import (
     Arg,
     Binary,
@@ -37,37 +37,37 @@ from archcalc.layers.base import KINDS, Layer
 _INFERRED = ("in_channels", "in_features", "num_features", "input_shape")
 
 
-class Sorts(Scopes):
-    """Goes through expressions; each method returns what the value is known to be, `ANY` after a mistake."""
+class TypeChecker:
+    """Goes through expressions; each method returns what the value is known to be, `ANY` after a mistake.
 
-    def __init__(self, imported: Mapping[str, tuple[Definition, Span]], lost: Collection[str] = ()) -> None:
-        super().__init__(imported, lost)
+    `nested` goes through the statements of a body, in a scope of its own.
+    """
+
+    def __init__(self, scopes: Scopes, nested: Callable[[Body], None]) -> None:
+        self.scopes = scopes
+        self.nested = nested
         self.only_values = ""
         """Why no layers can stand here, if none can."""
         self.parameter: Parameter | None = None
         """What a bare name is given to, while it is resolved."""
         self.tensor_flows = True
 
-    def nested(self, body: Body) -> None:
-        """A body, with a scope of its own."""
-        raise NotImplementedError
-
     def value(self, expr: Expr, why: str) -> None:
         """An expression that must not be a tensor."""
-        if self.expr(expr) == TENSOR:
-            self.error(f"{why}, not a tensor", expr.span)
+        if self.expr(expr) is TENSOR:
+            self.scopes.error(f"{why}, not a tensor", expr.span)
 
-    def step(self, expr: Expr) -> str:
+    def step(self, expr: Expr) -> ValueType:
         """An expression where a layer, a block or a tensor is expected."""
         return self.ref(expr, "layer or block") if isinstance(expr, Ref) else self.expr(expr)
 
-    def expr(self, expr: Expr) -> str:
+    def expr(self, expr: Expr) -> ValueType:
         if isinstance(expr, Ref):
             return self.ref(expr)
         if isinstance(expr, Literal):
             return VALUE
         if isinstance(expr, Chain | Body) and self.only_values:
-            self.error(f"layers stand here, but {self.only_values}", expr.span)
+            self.scopes.error(f"layers stand here, but {self.only_values}", expr.span)
             outer, self.only_values = self.only_values, ""
             self.expr(expr)
             self.only_values = outer
@@ -75,7 +75,7 @@ class Sorts(Scopes):
         if isinstance(expr, Chain):
             for step in expr.steps:
                 if self.step(step) in (VALUE, LIST):
-                    self.error("a step is a layer, a block or a tensor, not a value", step.span)
+                    self.scopes.error("a step is a layer, a block or a tensor, not a value", step.span)
             return TENSOR
         if isinstance(expr, ListExpr):
             for item in expr.items:
@@ -97,28 +97,28 @@ class Sorts(Scopes):
         self.nested(expr)
         return TENSOR
 
-    def choice(self, expr: Choice) -> str:
+    def choice(self, expr: Choice) -> ValueType:
         self.value(expr.condition, "a condition is a truth value")
-        sorts = [self.expr(expr.if_true), self.expr(expr.if_false)]
-        if TENSOR in sorts:
+        types = [self.expr(expr.if_true), self.expr(expr.if_false)]
+        if TENSOR in types:
             condition = expr.condition.span.text
-            self.error(
+            self.scopes.error(
                 "`a if c else b` chooses between values, not layers or tensors",
                 expr.span,
                 help=f"choose with a statement: `if {condition} {{ ... }} else {{ ... }}`",
             )
             return ANY
-        if sorts == [ANY, ANY]:
+        if types == [ANY, ANY]:
             return ANY
-        return VALUE if sorts == [VALUE, VALUE] else LIST
+        return VALUE if types == [VALUE, VALUE] else LIST
 
-    def binary(self, expr: Binary) -> str:
-        sorts = [self.expr(expr.first), *(self.expr(operand) for _, operand in expr.rest)]
+    def binary(self, expr: Binary) -> ValueType:
+        types = [self.expr(expr.first), *(self.expr(operand) for _, operand in expr.rest)]
         op = expr.rest[0][0]
-        if TENSOR not in sorts:
-            if op in ("+", "-", "*") and {*sorts} == {ANY}:
+        if TENSOR not in types:
+            if op in ("+", "-", "*") and all(type is ANY for type in types):
                 return ANY
-            return LIST if op == "+" and VALUE not in sorts else VALUE
+            return LIST if op == "+" and VALUE not in types else VALUE
         join = {"+": "add", "*": "mul", "-": "sub"}.get(op)
         operands = [expr.first.span.text, *(operand.span.text for _, operand in expr.rest)]
         help = ""
@@ -126,22 +126,22 @@ class Sorts(Scopes):
             help = f"write `{join}({', '.join(operands)})`"
         elif op in ("==", "!=", "<", "<=", ">", ">="):
             help = "compare what `channels(...)`, `size(...)` or `shape(...)` says of it"
-        self.error(f"`{op}` computes with values, not tensors", expr.span, help=help)
+        self.scopes.error(f"`{op}` computes with values, not tensors", expr.span, help=help)
         return ANY
 
-    def ref(self, ref: Ref, what: str = "") -> str:
+    def ref(self, ref: Ref, what: str = "") -> ValueType:
         """A name or a call; `what` is what is expected there, if anything."""
-        binding = self.lookup(ref.name)
+        binding = self.scopes.lookup(ref.name)
         if binding is not None:
             binding.read = True
             ref.meaning = LOCAL
             if ref.args is not None:
                 self.not_callable(ref, binding)
                 return ANY
-            return binding.sort
-        definition = self.visible.get(ref.name)
+            return binding.type
+        definition = self.scopes.visible.get(ref.name)
         if definition is not None:
-            self.used.add(ref.name)
+            self.scopes.used.add(ref.name)
             return self.definition_ref(ref, definition)
         if ref.name in KINDS:
             return self.layer_ref(ref)
@@ -158,32 +158,34 @@ class Sorts(Scopes):
             return ANY
         if not what:
             what = "name" if ref.args is None else "layer, block or function"
-        self.miss(ref.name, ref.name_span, what)
+        self.scopes.miss(ref.name, ref.name_span, what)
         return ANY
 
     def not_callable(self, ref: Ref, binding: Binding) -> None:
         for arg in ref.args or ():
             self.expr(arg.value)
         help = ""
-        if binding.sort == TENSOR:
+        if binding.type is TENSOR:
             help = f"write `{ref.name} -> ...` to go on from it"
-        elif binding.sort in (VALUE, LIST):
+        elif binding.type in (VALUE, LIST):
             help = f"write `{ref.name} * ...` to multiply, `{ref.name}[...]` for a value of a list"
         what = {TENSOR: "a tensor, and a tensor", ANY: "no layer or block, so it"}
-        self.error(
-            f"`{ref.name}` is {what.get(binding.sort, 'a value, and a value')} cannot be called",
+        self.scopes.error(
+            f"`{ref.name}` is {what.get(binding.type, 'a value, and a value')} cannot be called",
             ref.name_span,
             notes=[Note(f"`{ref.name}` {BOUND[binding.by]} here", binding.span)],
             help=help,
         )
 
-    def definition_ref(self, ref: Ref, definition: Definition) -> str:
+    def definition_ref(self, ref: Ref, definition: Definition) -> ValueType:
         if isinstance(definition, Net | Variant):
             for arg in ref.args or ():
                 self.expr(arg.value)
             notes = [Note(f"`{ref.name}` is defined here", definition.name_span)]
             help = "move what both need into a `block`"
-            self.error(f"`{ref.name}` is a net, and a net cannot be called", ref.name_span, help, notes=notes)
+            self.scopes.error(
+                f"`{ref.name}` is a net, and a net cannot be called", ref.name_span, help, notes=notes
+            )
             return ANY
         ref.meaning = definition
         self.arguments(ref, definition.params, definition)
@@ -198,29 +200,29 @@ class Sorts(Scopes):
     def layers_allowed(self, ref: Ref) -> bool:
         """May layers stand here? Notes the mistake if not."""
         if self.only_values:
-            self.error(f"`{ref.name}` adds layers, but {self.only_values}", ref.name_span)
+            self.scopes.error(f"`{ref.name}` adds layers, but {self.only_values}", ref.name_span)
         return not self.only_values
 
-    def layer_ref(self, ref: Ref) -> str:
+    def layer_ref(self, ref: Ref) -> ValueType:
         layer = KINDS[ref.name]
         args = ref.args or ()
         placed = self.arguments(ref, layer.parameters, layer)
         constant = True
-        joined: list[str] = []
+        joined: list[ValueType] = []
         for index, arg in enumerate(args):
             slot = placed.get(index)
             parameter = layer.parameters[slot] if slot is not None and slot >= 0 else None
             self.parameter = parameter if isinstance(arg.value, Ref) and arg.value.args is None else None
-            sort = self.expr(arg.value)
+            type = self.expr(arg.value)
             self.parameter = None
             constant = constant and isinstance(arg.value, Literal)
             if slot is None:
                 continue
             if parameter is None:
-                joined.append(sort)
-                if sort == VALUE:
-                    self.error(f"`{ref.name}` joins tensors, not values", arg.span)
-            elif sort == TENSOR and not parameter.takes_tensor:
+                joined.append(type)
+                if type is VALUE:
+                    self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span)
+            elif type is TENSOR and not parameter.takes_tensor:
                 self.tensor_argument(ref, parameter.name, arg)
         ref.meaning = LayerCall(layer, constant and not layer.is_join)
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
@@ -233,7 +235,7 @@ class Sorts(Scopes):
             parameter.read(ref.name)
         except LayerError:
             return False
-        self.error(f"unknown name `{ref.name}`", ref.span, help=f'write `"{ref.name}"`')
+        self.scopes.error(f"unknown name `{ref.name}`", ref.span, help=f'write `"{ref.name}"`')
         return True
 
     def tensor_argument(self, ref: Ref, parameter: str, arg: Arg) -> None:
@@ -241,17 +243,19 @@ class Sorts(Scopes):
         if self.adds_layers(arg.value):
             before = text if len(text) < 30 and "\n" not in text else "..."
             help = f"chain layers with `->`: `{before} -> {ref.name}(...)`"
-            self.error(f"a layer stands inside an argument of `{ref.name}`", arg.span, help=help)
+            self.scopes.error(f"a layer stands inside an argument of `{ref.name}`", arg.span, help=help)
         else:
             help = f"`channels({text})` is its number of channels" if isinstance(arg.value, Ref) else ""
-            self.error(f"`{parameter}` of `{ref.name}` takes a value, not a tensor", arg.span, help=help)
+            self.scopes.error(
+                f"`{parameter}` of `{ref.name}` takes a value, not a tensor", arg.span, help=help
+            )
 
-    def count_joined(self, ref: Ref, sorts: list[str]) -> None:
+    def count_joined(self, ref: Ref, types: list[ValueType]) -> None:
         """A join of less than two tensors, as far as one can tell here."""
-        if len(sorts) >= 2 or (len(sorts) == 1 and sorts[0] in (LIST, ANY)):
+        if len(types) >= 2 or (len(types) == 1 and types[0] in (LIST, ANY)):
             return
         args = [arg for arg in ref.args or () if not arg.name]
-        self.error(
+        self.scopes.error(
             f"`{ref.name}` needs two tensors or more", ref.name_span, help=help_for_join(ref.name, args)
         )
 
@@ -261,16 +265,16 @@ class Sorts(Scopes):
             return any(map(self.adds_layers, expr.steps))
         if isinstance(expr, Body):
             return True
-        if not isinstance(expr, Ref) or self.lookup(expr.name) is not None:
+        if not isinstance(expr, Ref) or self.scopes.lookup(expr.name) is not None:
             return False
-        return expr.name in KINDS or isinstance(self.visible.get(expr.name), Block)
+        return expr.name in KINDS or isinstance(self.scopes.visible.get(expr.name), Block)
 
-    def builtin_ref(self, ref: Ref, builtin: Builtin) -> str:
+    def builtin_ref(self, ref: Ref, builtin: Builtin) -> ValueType:
         ref.meaning = builtin
         args = ref.args or ()
         for arg in args:
             if arg.name:
-                self.error(f"`{ref.name}` takes its arguments by position", arg.span)
+                self.scopes.error(f"`{ref.name}` takes its arguments by position", arg.span)
             self.value(arg.value, f"`{ref.name}` takes values")
         if not builtin.fewest <= len(args) <= builtin.most:
             wanted = str(builtin.fewest)
@@ -281,39 +285,39 @@ class Sorts(Scopes):
                     else f"{builtin.fewest} to {builtin.most}"
                 )
             plural = "" if wanted == "1" else "s"
-            self.error(f"`{ref.name}` takes {wanted} argument{plural}, got {len(args)}", ref.name_span)
+            self.scopes.error(f"`{ref.name}` takes {wanted} argument{plural}, got {len(args)}", ref.name_span)
         ref.slots = tuple((0, arg.value) for arg in args)
         return LIST if ref.name in ("range", "enumerate", "zip") else VALUE
 
-    def reading_ref(self, ref: Ref) -> str:
+    def reading_ref(self, ref: Ref) -> ValueType:
         ref.meaning = READINGS[ref.name]
         args = ref.args or ()
         if ref.name == "identity":
             if self.only_values:
-                self.error(f"`identity` is a tensor, but {self.only_values}", ref.span)
+                self.scopes.error(f"`identity` is a tensor, but {self.only_values}", ref.span)
                 return ANY
             if args:
-                self.error("`identity` takes no arguments", ref.span)
+                self.scopes.error("`identity` takes no arguments", ref.span)
             return TENSOR
         if not self.tensor_flows and not args:
-            where = "a function" if isinstance(self.current, Function) else "a value here"
+            where = "a function" if isinstance(self.scopes.current, Function) else "a value here"
             message = f"`{ref.name}` reads the current tensor, and {where} sees none"
-            self.error(message, ref.span, help="pass it as a parameter" if self.current else "")
+            self.scopes.error(message, ref.span, help="pass it as a parameter" if self.scopes.current else "")
         if len(args) > 1 or any(arg.name for arg in args):
-            self.error(f"`{ref.name}` takes one tensor, or none for the current one", ref.span)
+            self.scopes.error(f"`{ref.name}` takes one tensor, or none for the current one", ref.span)
         for arg in args:
             if self.expr(arg.value) in (VALUE, LIST):
-                self.error(f"`{ref.name}` reads a tensor, not a value", arg.span)
+                self.scopes.error(f"`{ref.name}` reads a tensor, not a value", arg.span)
         ref.slots = tuple((0, arg.value) for arg in args[:1])
         return LIST if ref.name != "channels" else VALUE
 
-    def input_ref(self, ref: Ref) -> str:
+    def input_ref(self, ref: Ref) -> ValueType:
         ref.meaning = INPUT
         if self.only_values:
-            self.error(f"`input` is a tensor, but {self.only_values}", ref.name_span)
-        elif not isinstance(self.current, Net):
+            self.scopes.error(f"`input` is a tensor, but {self.only_values}", ref.name_span)
+        elif not isinstance(self.scopes.current, Net):
             help = "a block starts with the tensor that flows in"
-            self.error("`input` stands in nets only", ref.name_span, help=help)
+            self.scopes.error("`input` stands in nets only", ref.name_span, help=help)
         self.arguments(ref, INPUT_PARAMETERS, None)
         for arg in ref.args or ():
             self.value(arg.value, "`input` takes a shape")
@@ -345,7 +349,7 @@ class Sorts(Scopes):
                         slot = at
             elif named:
                 message = "an argument by position stands behind one by name"
-                self.error(message, arg.span, help="put it before the named ones, or name it")
+                self.scopes.error(message, arg.span, help="put it before the named ones, or name it")
                 continue
             elif is_join:
                 slot = -1
@@ -358,7 +362,7 @@ class Sorts(Scopes):
                 name = params[slot].name
                 notes = [Note(f"`{name}` is given here", given[slot].span)]
                 message = f"the argument `{name}` of `{ref.name}` is given twice"
-                self.error(message, arg.span, notes=notes, help="remove one of them")
+                self.scopes.error(message, arg.span, notes=notes, help="remove one of them")
                 continue
             if slot >= 0:
                 given[slot] = arg
@@ -372,7 +376,7 @@ class Sorts(Scopes):
                 listed = " and ".join(f"`{name}`" for name in missing)
                 texts = [arg.span.text for arg in args] + [f"{name}=..." for name in missing]
                 help = "" if len("".join(texts)) > 80 else f"write `{ref.name}({', '.join(texts)})`"
-                self.error(
+                self.scopes.error(
                     f"`{ref.name}` needs {listed}", ref.name_span, notes=self.signature(callee), help=help
                 )
         ref.slots = tuple(slots)
@@ -380,7 +384,7 @@ class Sorts(Scopes):
 
     def signature(self, callee: Definition | type[Layer] | None) -> list[Note]:
         """How something is called, and where it is defined; only for diagnostics that will be seen."""
-        if len(self.problems) >= MAX_REPORTED:
+        if len(self.scopes.problems) >= MAX_REPORTED:
             return []
         if callee is None:
             return [Note("it is called as in `input(3x224x224)`")]
@@ -403,7 +407,7 @@ class Sorts(Scopes):
             call = f"{ref.name}(...)" if names else ref.name
             help = f"`{call} -> {other}`" if arg.name else f"`{other} -> {call}`"
             message = f"a layer stands inside an argument of `{ref.name}`"
-            self.error(message, arg.span, help=f"chain layers with `->`: {help}")
+            self.scopes.error(message, arg.span, help=f"chain layers with `->`: {help}")
         elif not arg.name:
             takes = (
                 f"takes {count(len(names), 'argument')}, and this is one more"
@@ -411,12 +415,12 @@ class Sorts(Scopes):
                 else "takes no arguments"
             )
             help = "" if names else f"write `{ref.name}`"
-            self.error(f"`{ref.name}` {takes}", arg.span, notes=notes, help=help)
+            self.scopes.error(f"`{ref.name}` {takes}", arg.span, notes=notes, help=help)
         else:
-            help = self.near_miss(arg.name, names)
+            help = self.scopes.near_miss(arg.name, names)
             if isinstance(callee, type) and arg.name in _INFERRED:
                 help = "leave it out: what comes in is known"
-            self.error(f"`{ref.name}` has no argument `{arg.name}`", arg.span, notes=notes, help=help)
+            self.scopes.error(f"`{ref.name}` has no argument `{arg.name}`", arg.span, notes=notes, help=help)
 
 
 def _is_required(param: Param | Parameter) -> bool:

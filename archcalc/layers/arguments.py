@@ -21,15 +21,25 @@ class LayerError(ValueError):
     """An argument or an input that a layer cannot take.
 
     Knows nothing of files: `argument` names the argument at fault (empty: the layer as a whole), so
-    that whoever holds the source can point at it. `label` is the short text for the caret.
+    that whoever holds the source can point at it. `label` is the short text for the caret. `at_odds` are
+    the positions of the inputs that do not go together, where some are at fault and not all of them.
     """
 
-    def __init__(self, message: str, *, argument: str = "", label: str = "", help: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        argument: str = "",
+        label: str = "",
+        help: str = "",
+        at_odds: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.argument = argument
         self.label = label
         self.help = help
+        self.at_odds = at_odds
 
 
 Reader = Callable[[Any], Any]

@@ -28,16 +28,21 @@ class Join(Layer, frozen=True):
 
     def _equal(self, inputs: tuple[Shape, ...]) -> Shape:
         self._several(inputs)
-        for shape in inputs[1:]:
+        for index, shape in enumerate(inputs[1:], 1):
             if shape != inputs[0]:
-                label = f"{format_shape(inputs[0], cross='x')} and {format_shape(shape, cross='x')}"
-                raise LayerError(f"`{self.kind}` needs equal shapes", label=label)
+                raise _differ(f"`{self.kind}` needs equal shapes", inputs, index)
         return inputs[0]
 
     def _between(self, inputs: tuple[Shape, ...], output: Shape, category: str) -> Operations:
         count = len(inputs) - 1
         values = values_of(output)
         return ((category, values if count == 1 else term(("(tensors-1)", count)) * values),)
+
+
+def _differ(message: str, inputs: tuple[Shape, ...], index: int) -> LayerError:
+    """The input at `index` does not go with the first one."""
+    label = f"{format_shape(inputs[0], cross='x')} and {format_shape(inputs[index], cross='x')}"
+    return LayerError(message, label=label, at_odds=(0, index))
 
 
 @layer("concat")
@@ -54,10 +59,10 @@ class Concat(Join, frozen=True):
         self._several(inputs)
         axis = dim_index(self.dim, inputs[0], self.kind)
         first = inputs[0]
-        for shape in inputs[1:]:
+        for index, shape in enumerate(inputs[1:], 1):
             if shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
-                label = f"{format_shape(first, cross='x')} and {format_shape(shape, cross='x')}"
-                raise LayerError(f"`concat` needs tensors that differ only in their {self.dim}", label=label)
+                message = f"`concat` needs tensors that differ only in their {self.dim}"
+                raise _differ(message, inputs, index)
         return (*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
@@ -93,12 +98,11 @@ class Mul(Join, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         self._several(inputs)
         output = inputs[0]
-        for shape in inputs[1:]:
+        for index, shape in enumerate(inputs[1:], 1):
             if len(shape) != len(output) or any(
                 a != b and 1 not in (a, b) for a, b in zip(shape, output, strict=True)
             ):
-                label = f"{format_shape(inputs[0], cross='x')} and {format_shape(shape, cross='x')}"
-                raise LayerError("`mul` needs equal shapes, or axes of size 1", label=label)
+                raise _differ("`mul` needs equal shapes, or axes of size 1", inputs, index)
             output = tuple(map(max, shape, output))
         return output
 

@@ -6,10 +6,7 @@ family of quantities; adding one to a family touches nothing else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from archcalc.diagnostics import Diagnostic, Span, error, near_miss
-from archcalc.language.tokens import UNITS
+from archcalc.diagnostics import Span, error, near_miss
 from archcalc.quantities import (
     activations,
     counted,
@@ -20,9 +17,6 @@ from archcalc.quantities import (
     structure,
 )
 from archcalc.quantities.quantity import Figures, Quantity, Scope, Selection, Unit
-
-if TYPE_CHECKING:
-    from archcalc.language.syntax import Expect
 
 FAMILIES = (parameters, operations, counted, activations, peak, structure, fields)
 """In the order in which quantities are listed everywhere."""
@@ -44,36 +38,6 @@ def find(name: str, span: Span | None = None) -> Quantity:
         help = near_miss(name, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
         raise error(f"unknown quantity `{name}`", span, help=help)
     return QUANTITIES[name]
-
-
-def check_expectation(expect: Expect) -> Diagnostic | None:
-    """What is wrong with an expectation before any network is known, if anything."""
-    quantity = QUANTITIES.get(expect.quantity)
-    if quantity is None:
-        help = near_miss(expect.quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
-        return Diagnostic(f"unknown quantity `{expect.quantity}`", expect.quantity_span, help=help)
-    if quantity.scope is Scope.NETWORK and expect.path:
-        message = f"`{quantity.name}` is a figure of a whole network, and `{expect.path}` is a part of one"
-        return Diagnostic(message, expect.path_span, help="leave out the path")
-    figure = expect.figure
-    is_size = isinstance(figure.value, tuple)
-    if quantity.unit is Unit.SHAPE and (figure.unit or expect.relation != "=="):
-        message = f"`{quantity.name}` is compared with a size, by `==`"
-        return Diagnostic(message, figure.span, help="write `512x7x7`, or `4096` of a vector")
-    if quantity.is_number and is_size:
-        return Diagnostic(f"`{quantity.name}` is a number, this is a size", figure.span)
-    if is_size and expect.relation not in ("==",):
-        return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
-    if figure.unit.endswith("B") and quantity.unit is not Unit.BYTES:
-        return Diagnostic(
-            f"`{figure.unit}` is a unit of bytes, and `{quantity.name}` is no quantity of bytes",
-            figure.span,
-            help=f"write `{figure.unit[0]}`, a power of 1000",
-        )
-    if figure.unit and quantity.unit is Unit.LENGTHS:
-        return Diagnostic(f"`{quantity.name}` has no unit", figure.span)
-    assert not figure.unit or figure.unit in UNITS
-    return None
 
 
 __all__ = ["OF_LAYERS", "QUANTITIES", "TOTALS", "Figures", "Quantity", "Scope", "Selection", "Unit", "find"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import Module, load_file, load_text
-from archcalc.language.syntax import Expect, Net, Variant
+from archcalc.language.syntax import Net, Variant
 from archcalc.opened import Opened
 
 EXPECTATIONS = True
@@ -41,7 +41,6 @@ def _networks(module: Module, shown: str) -> list[Opened]:
     found = []
     for net in nets:
         reference, year = _reference(net, module)
-        statements = net.expects if isinstance(net, Variant) else net.body.statements
         found.append(
             Opened(
                 name=net.name,
@@ -55,7 +54,7 @@ def _networks(module: Module, shown: str) -> list[Opened]:
                 parameters=tuple(param.name for param in _origin(net).params),
                 missing=missing[net.name],
                 siblings=siblings,
-                expectations=tuple(each for each in statements if isinstance(each, Expect)),
+                expectations=net.expectations,
                 texts=partial(_texts, module),
             )
         )

@@ -1,0 +1,94 @@
+"""Expectations: what a network is expected to cost, as data of the network.
+
+A net states them in `expect` lines, and the command line with `--expect`. Whether they hold is for
+`archcalc.checking` to say.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from msgspec import Struct
+
+from archcalc.diagnostics import Diagnostic, Span, near_miss
+from archcalc.quantities import QUANTITIES, Scope, Unit
+
+UNITS = {
+    "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9,
+    "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+}  # fmt: skip
+"""What stands behind the number of a figure: powers of 1000, and sizes."""
+
+
+class Figure(Struct, frozen=True):
+    """A figure as an expectation states it: its value, its unit, and the step of its last digit."""
+
+    text: str
+    value: int | Fraction | tuple[int, ...]
+    unit: str
+    step: int | Fraction
+    span: Span
+
+
+class Ratio(Struct, frozen=True):
+    """`0.5 * vgg16`: the same quantity of the whole of another network, times a factor.
+
+    `net` is what the command line takes as a NET; `span` is its place.
+    """
+
+    factor: int | Fraction
+    net: str
+    span: Span
+
+
+class Expect(Struct, eq=False):
+    """`params("stage1") ~ 38.7K "Table 1"`.
+
+    `path` is empty for the whole network; `percent` belongs to the relation `within`. With a `ratio`,
+    `figure` is its factor, and its text and place are those of the whole ratio.
+    """
+
+    span: Span
+    negated: bool
+    quantity: str
+    quantity_span: Span
+    path: str
+    path_span: Span | None
+    training: bool
+    relation: str
+    percent: int | Fraction
+    figure: Figure
+    citation: str
+    reason: str
+    ratio: Ratio | None = None
+
+
+def check_expectation(expect: Expect) -> Diagnostic | None:
+    """What is wrong with an expectation before any network is known, if anything."""
+    quantity = QUANTITIES.get(expect.quantity)
+    if quantity is None:
+        help = near_miss(expect.quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
+        return Diagnostic(f"unknown quantity `{expect.quantity}`", expect.quantity_span, help=help)
+    if quantity.scope is Scope.NETWORK and expect.path:
+        message = f"`{quantity.name}` is a figure of a whole network, and `{expect.path}` is a part of one"
+        return Diagnostic(message, expect.path_span, help="leave out the path")
+    figure = expect.figure
+    is_size = isinstance(figure.value, tuple)
+    if quantity.unit is Unit.SHAPE and (figure.unit or expect.relation != "=="):
+        message = f"`{quantity.name}` is compared with a size, by `==`"
+        return Diagnostic(message, figure.span, help="write `512x7x7`, or `4096` of a vector")
+    if quantity.is_number and is_size:
+        return Diagnostic(f"`{quantity.name}` is a number, this is a size", figure.span)
+    if is_size and expect.relation not in ("==",):
+        return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
+    if figure.unit.endswith("B") and quantity.unit is not Unit.BYTES:
+        return Diagnostic(
+            f"`{figure.unit}` is a unit of bytes, and `{quantity.name}` is no quantity of bytes",
+            figure.span,
+            help=f"write `{figure.unit[0]}`, a power of 1000",
+        )
+    if figure.unit and quantity.unit is Unit.LENGTHS:
+        return Diagnostic(f"`{quantity.name}` has no unit", figure.span)
+    assert not figure.unit or figure.unit in UNITS
+    return None

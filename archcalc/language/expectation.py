@@ -1,0 +1,150 @@
+"""Tokens to expectations, and to the statements of claims, which compare as they do."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from archcalc.diagnostics import Diagnostic, Span
+from archcalc.expect import UNITS, Expect, Figure, Ratio
+from archcalc.language.cursor import Cursor, Mistake
+from archcalc.language.expressions import SUM, ExpressionParser
+from archcalc.language.literals import read_number, read_size, read_string
+from archcalc.language.syntax import Assertion, Literal, Number
+
+RELATIONS = ("==", "<", "<=", ">", ">=", "~")
+
+_NET = re.compile(r'([A-Za-z_./][^\s"]*)\s*')
+
+
+class ExpectationParser:
+    """The grammar of an expectation and of its parts."""
+
+    def __init__(self, cursor: Cursor, expressions: ExpressionParser, ratios: bool = False) -> None:
+        self.cursor = cursor
+        self.expressions = expressions
+        self.ratios = ratios
+        """May the right side of an expectation be another network? On the command line only."""
+
+    def expectation(self, start: int) -> Expect:
+        """What stands behind the word `expect`; `start` is where the statement begins."""
+        cursor = self.cursor
+        negated = cursor.take("not")
+        quantity, quantity_span = cursor.name("a quantity, such as `params` or `macs`")
+        path, path_span, training = "", None, False
+        if cursor.kind == "(":
+            for arg in self.expressions.args():
+                literal = arg.value.value if isinstance(arg.value, Literal) else None
+                if arg.name == "" and isinstance(literal, str):
+                    path, path_span = literal, arg.span
+                elif arg.name == "training" and isinstance(literal, bool):
+                    training = literal
+                else:
+                    raise Mistake(
+                        Diagnostic(
+                            f"`{quantity}` takes a path in quotes and `training=true`",
+                            arg.span,
+                            help=f'write `{quantity}("stage1/conv2")`',
+                        )
+                    )
+        relation, percent = self.relation()
+        figure, ratio = self.right_side()
+        citation = read_string(cursor.source, cursor.advance()) if cursor.kind == "STRING" else ""
+        reason = ""
+        if cursor.kind == "NAME" and cursor.text(cursor.token) == "because":
+            cursor.advance()
+            reason = read_string(cursor.source, cursor.expect("STRING", "the reason in quotes"))
+        span = cursor.span(start)
+        if negated and not reason:
+            raise Mistake(
+                Diagnostic(
+                    "`expect not` needs a reason",
+                    span,
+                    help='add `because "..."` and say what the true figure is',
+                )
+            )
+        if reason and not negated:
+            raise Mistake(
+                Diagnostic(
+                    "`because` goes with `expect not`",
+                    span,
+                    help="write the reason as a comment, or add `not`",
+                )
+            )
+        return Expect(
+            span, negated, quantity, quantity_span, path, path_span, training,
+            relation, percent, figure, citation, reason, ratio,
+        )  # fmt: skip
+
+    def relation(self) -> tuple[str, Number]:
+        """relation = "==" | "<" | "<=" | ">" | ">=" | "~" | "within" NUMBER "%" "of" ."""
+        cursor = self.cursor
+        if cursor.kind in RELATIONS:
+            return cursor.text(cursor.advance()), 0
+        if not (cursor.kind == "NAME" and cursor.text(cursor.token) == "within"):
+            cursor.fail("`==`, `~`, `<`, `<=`, `>`, `>=` or `within 2% of`")
+        cursor.advance()
+        token = cursor.expect("NUMBER", "a percentage")
+        cursor.expect("%", "`%`, as in `within 2% of`")
+        if not (cursor.kind == "NAME" and cursor.text(cursor.token) == "of"):
+            cursor.fail("`of`, as in `within 2% of`")
+        cursor.advance()
+        return "within", read_number(cursor.source, token)
+
+    def right_side(self) -> tuple[Figure, Ratio | None]:
+        """The right side of an expectation: a figure, or another network with or without a factor."""
+        cursor = self.cursor
+        start = cursor.token.start
+        factor = Figure("1", 1, "", 1, cursor.place(cursor.token))
+        net = self._net(start)
+        if net is None:
+            factor = self.figure()
+            if cursor.kind != "*" or isinstance(factor.value, tuple):
+                return factor, None
+            net = self._net(cursor.tokens[cursor.at + 1].start)
+            if net is None:
+                return factor, None
+        assert not isinstance(factor.value, tuple)
+        cursor.skip_to_end()
+        whole = Span(cursor.source, start, net.end)
+        figure = Figure(whole.text, factor.value, factor.unit, factor.step, whole)
+        return figure, Ratio(factor.value, net.text, net)
+
+    def _net(self, start: int) -> Span | None:
+        """The NET that the text from `start` on is, if one may stand here.
+
+        It is read from the text, not from the tokens: it may be a path, `file.arch:net`, or `net?width=0.5`.
+        """
+        cursor = self.cursor
+        found = _NET.fullmatch(cursor.source.text, start) if self.ratios else None
+        return Span(cursor.source, *found.span(1)) if found else None
+
+    def figure(self) -> Figure:
+        """figure = NUMBER [ UNIT ] | SIZE ."""
+        cursor = self.cursor
+        token = cursor.token
+        if cursor.kind == "SIZE":
+            cursor.advance()
+            span = Span(cursor.source, token.start, token.end)
+            return Figure(span.text, read_size(cursor.source, token), "", 1, span)
+        if cursor.kind != "NUMBER":
+            cursor.fail("a figure, such as `138_357_544`, `15.5G` or `512x7x7`")
+        cursor.advance()
+        value = read_number(cursor.source, token)
+        unit = cursor.text(cursor.advance()) if cursor.kind == "UNIT" else ""
+        mantissa, _, exponent = cursor.text(token).replace("_", "").lower().partition("e")
+        step = Fraction(10) ** (int(exponent or 0) - len(mantissa.partition(".")[2])) * UNITS.get(unit, 1)
+        span = cursor.span(token.start)
+        return Figure(span.text, value * UNITS.get(unit, 1), unit, step, span)
+
+    def assertion(self) -> Assertion:
+        """The statement of a claim."""
+        cursor = self.cursor
+        start = cursor.token.start
+        left = self.expressions.operation(SUM)
+        relation, percent = self.relation()
+        figure = self.figure() if relation == "~" else None
+        if figure is not None and isinstance(figure.value, tuple):
+            raise Mistake(Diagnostic("`~` needs a number, and this is a size", figure.span))
+        right = Literal(figure.span, figure.value) if figure is not None else self.expressions.operation(SUM)
+        return Assertion(cursor.span(start), left, relation, percent, right, figure)

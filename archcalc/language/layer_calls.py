@@ -1,0 +1,190 @@
+"""Names and calls that mean tensors: layers, inputs, and what is read off the current tensor.
+
+Shapes are inferred as each layer is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from archcalc.builder import BuildProblem, NetworkBuilder
+from archcalc.diagnostics import Note, Span
+from archcalc.language.evaluate import Env, ValueEvaluator
+from archcalc.language.limits import VALUES_A_STEP
+from archcalc.language.meanings import LayerCall
+from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes, quote
+from archcalc.language.run_state import FAILED, Failed, RunState
+from archcalc.language.syntax import Expr, Ref
+from archcalc.language.values import is_number, type_name, weight
+from archcalc.layers.arguments import LayerError
+from archcalc.layers.base import Layer
+from archcalc.network import Node
+from archcalc.shape import Shape
+
+
+class LayerCalls:
+    """Adds the layers that are called to a network; `input_shapes` replace those of its inputs."""
+
+    def __init__(
+        self,
+        run: RunState,
+        values: ValueEvaluator,
+        build: NetworkBuilder,
+        input_shapes: Mapping[str, Shape],
+    ) -> None:
+        self.run = run
+        self.values = values
+        self.build = build
+        self.input_shapes = input_shapes
+        self.made: dict[tuple[Any, ...], Layer] = {}
+        """The layers so far, by kind and arguments: those that are equal are one."""
+
+    def tensor(self, value: Any, span: Span) -> Node:
+        """A current tensor that must be there."""
+        if type(value) is Node:
+            return value
+        if value is not FAILED:
+            self.run.fail("no tensor flows here yet", span, help="start the net with `input(3x224x224)`")
+        raise Failed
+
+    def reading(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
+        name = ref.meaning.name
+        if ref.slots:
+            tensor = self.values.eval(ref.slots[0][1], env, current)
+            if type(tensor) is not Node:
+                self.run.fail(f"`{name}` reads a tensor, not {type_name(tensor)}", ref.slots[0][1].span)
+        else:
+            tensor = self.tensor(current, ref.span)
+        if name == "identity":
+            return tensor
+        shape = tensor.facts.output
+        if name == "channels":
+            return shape[0]
+        if name == "shape":
+            return shape
+        if len(shape) == 1:
+            self.run.fail(
+                f"`size` needs a map, this tensor is a vector of {shape[0]}",
+                ref.span,
+                help="`channels` is the length of a vector",
+            )
+        return shape[1:]
+
+    def input(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
+        expr = ref.slots[0][1]
+        shape = self.values.eval(expr, env, current)
+        name = label or "input"
+        path = self.build.scope.prefix + name
+        given = self.input_shapes.get(path)
+        if given is not None:
+            shape = tuple(given)
+        if not (type(shape) is tuple or is_number(shape)):
+            help = "write it without quotes" if isinstance(shape, str) else ""
+            self.run.fail(
+                f"`input` needs a shape such as 3x224x224, not {type_name(shape)}", expr.span, help=help
+            )
+        try:
+            return self.build.input(shape if type(shape) is tuple else (shape,), name, ref.span)
+        except BuildProblem as problem:
+            help = "give the inputs labels: `left: input(...)`" if not label else problem.help
+            message = f"there is an input `{path}` already" if not label else problem.message
+            self.run.fail(message, ref.name_span, notes=problem.notes, help=help)
+        except LayerError as problem:
+            if given is not None:
+                self.run.fail(
+                    f"the input `{path}` cannot have the given shape: {problem.message}", ref.name_span
+                )
+            self.run.fail(problem.message, expr.span, help=problem.help)
+
+    def layer(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
+        call: LayerCall = ref.meaning
+        layer: Layer | None = call.ready
+        tensors: tuple[Node, ...]
+        if layer is not None:
+            tensors = (current,) if type(current) is Node else (self.tensor(current, ref.name_span),)
+        else:
+            layer, tensors = self.make_layer(ref, call, env, current)
+        try:
+            return self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls)
+        except LayerError as problem:
+            self.layer_problem(ref, call, tensors, problem)
+
+    def make_layer(self, ref: Ref, call: LayerCall, env: Env, current: Any) -> tuple[Layer, tuple[Node, ...]]:
+        """The layer of a call, with its arguments evaluated, and the tensors it applies to."""
+        cls = call.layer
+        parameters = cls.parameters
+        values = [parameter.default for parameter in parameters]
+        tensors: list[Node] = []
+        if not cls.is_join:
+            tensors.append(self.tensor(current, ref.name_span))
+        kind_of: Callable[[Any], Any] = type
+        evaluate = self.values.forms
+        for slot, expr in ref.slots:
+            value = evaluate[type(expr)](expr, env, current)
+            if slot < 0:
+                if type(value) is Node:
+                    tensors.append(value)
+                else:
+                    tensors += self.joined(ref, expr, value)
+                continue
+            if type(value) is Node:
+                if not parameters[slot].takes_tensor:
+                    message = f"`{parameters[slot].name}` of `{cls.kind}` takes a value, not a tensor"
+                    number = f"`channels({expr.span.text})` is its number of channels"
+                    self.run.fail(message, expr.span, help=number if isinstance(expr, Ref) else "")
+                tensors.append(value)
+            elif type(value) is tuple:
+                self.run.charge(weight(value) // VALUES_A_STEP, expr.span)
+                kind_of = _kind
+            values[slot] = value
+        key = (cls, *values, *map(kind_of, values))
+        layer: Layer | None = self.made.get(key)
+        if layer is None:
+            try:
+                layer = cls(*values)
+            except LayerError as problem:
+                self.layer_problem(ref, call, (), problem)
+            self.made[key] = layer
+        if call.constant:
+            call.ready = layer
+        return layer, tuple(tensors)
+
+    def joined(self, ref: Ref, expr: Expr, value: Any) -> list[Node]:
+        """The tensors of a list that a join takes."""
+        items = value if type(value) is tuple else (value,)
+        self.run.charge(len(items) // VALUES_A_STEP, expr.span)
+        for item in items:
+            if type(item) is not Node:
+                self.run.fail(f"`{ref.name}` joins tensors, not {type_name(item)}", expr.span)
+        return list(items)
+
+    def layer_problem(
+        self, ref: Ref, call: LayerCall, tensors: tuple[Node, ...], problem: LayerError
+    ) -> NoReturn:
+        """A layer refuses its arguments or inputs: point at the argument, and at what comes in."""
+        span, help = ref.name_span, problem.help
+        if isinstance(problem, BuildProblem):
+            self.run.fail(problem.message, span, label=problem.label, notes=problem.notes, help=help)
+        parameters = call.layer.parameters
+        for slot, expr in ref.slots:
+            if slot >= 0 and parameters[slot].name == problem.argument:
+                span = expr.span
+                help = help or quote(expr, parameters[slot])
+        called: dict[int, str] = {}
+        if call.layer.is_join and tensors:
+            called = called_in(ref, tensors)
+            if len(tensors) < 2:
+                help = help_for_join(ref.name, [arg for arg in ref.args or () if not arg.name])
+            if problem.at_odds:
+                tensors = tuple(tensors[index] for index in problem.at_odds)
+            help = help or help_for_shapes(ref.name, tensors)
+        notes = [
+            Note(gives(node, called.get(node.index, "")), node.span) for node in dict.fromkeys(tensors[:4])
+        ]
+        self.run.fail(problem.message, span, label=problem.label, notes=notes, help=help)
+
+
+def _kind(value: Any) -> Any:
+    """What tells apart values that are equal: `true` is no 1."""
+    return tuple(map(_kind, value)) if type(value) is tuple else type(value)

@@ -1,0 +1,90 @@
+"""What an evaluation has come to: the mistakes noted, the calls that are open, the steps taken.
+
+A mistake is noted where it happens; what depends on it stays silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span
+from archcalc.language.limits import MAX_CALLS, MAX_STEPS, VALUES_A_STEP
+from archcalc.language.syntax import Ref
+from archcalc.language.values import weight
+
+
+class _Unknown:
+    """What is known of a value after a mistake: nothing."""
+
+
+FAILED: Any = _Unknown()
+
+
+class Failed(Exception):
+    """A mistake that has been noted; what depends on it is given up silently."""
+
+
+class RunState:
+    """The state of one evaluation; `name` says of what, where a limit is exceeded."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.problems: list[Diagnostic] = []
+        self.reported: set[tuple[Span | None, Span | None]] = set()
+        self.calls: CallSite | None = None
+        """The innermost open call."""
+        self.depth = 0
+        self.steps = 0
+
+    # -- mistakes
+
+    def note(self, problem: Diagnostic) -> None:
+        """Note a mistake, unless it has been noted for this place and this outermost call."""
+        calls = self.calls.chain() if self.calls is not None else []
+        key = (problem.span, calls[-1].span if calls else None)
+        if key in self.reported:
+            return
+        self.reported.add(key)
+        notes = problem.notes + _call_notes(calls)
+        self.problems.append(Diagnostic(problem.message, problem.span, problem.label, notes, problem.help))
+
+    def fail(
+        self, message: str, span: Span | None, *, label: str = "", notes: Iterable[Note] = (), help: str = ""
+    ) -> NoReturn:
+        self.note(Diagnostic(message, span, label, tuple(notes), help))
+        raise Failed
+
+    def give_up(self, message: str, span: Span) -> NoReturn:
+        """A limit is exceeded: end the run, whatever else might be found."""
+        notes = _call_notes(self.calls.chain() if self.calls is not None else [])
+        raise ArchError([*self.problems, Diagnostic(message, span, notes=notes)])
+
+    # -- limits
+
+    def deeper(self, ref: Ref, cost: int) -> None:
+        self.depth += 1
+        if self.depth > MAX_CALLS:
+            self.give_up(f"calls are nested more than {MAX_CALLS} deep", ref.name_span)
+        self.charge(cost, ref.name_span)
+
+    def charge(self, steps: int, span: Span) -> None:
+        self.steps += steps
+        if self.steps > MAX_STEPS:
+            self.give_up(f"`{self.name}` takes more than {MAX_STEPS:,} steps", span)
+
+    def charge_lists(self, values: Iterable[Any], span: Span) -> None:
+        """Work on long lists takes time too."""
+        for value in values:
+            if type(value) is tuple:
+                self.charge(weight(value) // VALUES_A_STEP, span)
+
+
+def _call_notes(calls: list[CallSite]) -> tuple[Note, ...]:
+    """The calls around a mistake, innermost first; of many, the first two and the last."""
+    shown = calls if len(calls) <= 4 else calls[:2]
+    notes = [Note(f"in a call of `{call.block}`", call.span) for call in shown]
+    if len(calls) > 4:
+        notes.append(Note(f"in {len(calls) - 3} more calls"))
+        notes.append(Note(f"in a call of `{calls[-1].block}`", calls[-1].span))
+    return tuple(notes)

@@ -1,0 +1,78 @@
+"""Write the parts of `docs/language.md` that are taken from the code: the list of layers, and what each
+faulty example is answered with.
+
+    python docs/generate.py
+
+`tests/test_grammar.py` holds the page to what this writes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from archcalc.diagnostics import ArchError
+from archcalc.language.elaborate import elaborate
+from archcalc.language.loader import load_text
+from archcalc.layers import KINDS
+from archcalc.layers.arguments import format_argument
+
+PAGE = Path(__file__).parent / "language.md"
+
+HEADINGS = {
+    "activation": "Activations and dropout",
+    "conv": "Convolutions",
+    "linear": "On vectors",
+    "merge": "Joins",
+    "norm": "Normalisation",
+    "pool": "Pooling",
+    "reshape": "Rearrangement",
+    "resize": "Resizing",
+}
+LAYERS = re.compile(
+    r"(?<=<!-- layers: written by `make docs-tables` -->\n).*(?=<!-- end of layers)", re.DOTALL
+)
+ERROR = re.compile(r"(```arch-error\n(.*?)```\n\n```text\n)(.*?)(?=```)", re.DOTALL)
+
+
+def layer_lines() -> list[str]:
+    """A line for every layer kind: how it is called, and the first sentence of its class."""
+    lines = []
+    family = ""
+    for kind, layer in KINDS.items():
+        if layer.family != family:
+            family = layer.family
+            lines += ["", f"**{HEADINGS[family]}**", ""]
+        arguments = ["..."] if layer.is_join else []
+        for parameter in layer.parameters:
+            if parameter.required:
+                arguments.append(parameter.name)
+            elif parameter.default is None:
+                arguments.append(f"[{parameter.name}]")
+            else:
+                arguments.append(f"{parameter.name}={format_argument(parameter.default)}")
+        words = " ".join((inspect.getdoc(layer) or "").split("\n\n")[0].split())
+        signature = f"{kind}({', '.join(arguments)})" if arguments else kind
+        lines.append(f"- `{signature}`: {words}")
+    return [*lines, ""]
+
+
+def message(text: str) -> str:
+    """What a faulty example is answered with."""
+    try:
+        for net in load_text(text, "broken.arch").nets.values():
+            elaborate(net)
+    except ArchError as found:
+        return str(found)
+    raise AssertionError("nothing is wrong with it")
+
+
+def rewritten(text: str) -> str:
+    """The page with what is taken from the code."""
+    text = LAYERS.sub(lambda found: "\n".join(layer_lines()) + "\n", text)
+    return ERROR.sub(lambda found: found[1] + message(found[2]) + "\n", text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
