@@ -1,4 +1,4 @@
-"""The reports: the audit, the tables, the plots and the networks as pages that link to one another."""
+"""The reports: the audit, tables, plots and networks as pages that link to one another."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ from archcalc.audit.run import Audit, audit
 from archcalc.audit.tables.documents import to_csv, to_markdown
 from archcalc.audit.tables.table import Table, all_tables
 from archcalc.catalog import shipped
+from archcalc.language.elaborate import elaborate
 from archcalc.pages.audit_page import audit_page, counts, in_words
 from archcalc.pages.folder import Contents
 from archcalc.pages.markdown import page, table
-from archcalc.pages.network_pages import by_network, network_page, overview
+from archcalc.pages.network_pages import by_network, network_page, overview, overview_row
 from archcalc.pages.papers_page import papers_page
 from archcalc.plots import plots
+from archcalc.profile import analyze
 from archcalc.render.documents import escaped
 from archcalc.render.numbers import grouped
 from archcalc.render.progress import Progress, unseen
 
 
-def contents(progress: Progress = unseen) -> Contents:
-    """Every file of the folder, by its path. Raises `ArchError` with every mistake in the claims."""
+def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
+    """Every file of the folder, by its path; with `networks`, a page for each network as well.
+
+    Raises `ArchError` with every mistake in the claims.
+    """
     found = audit(progress=progress)
     tables = all_tables(progress)
     specs = shipped()
@@ -38,17 +43,20 @@ def contents(progress: Progress = unseen) -> Contents:
             places.setdefault(id, []).append((each.layout.number, path))
     lectures = by_network([finding for finding in found.findings if finding.deck not in found.on_request])
     published = _published(found)
-    entries = []
+    rows = []
     for spec in progress(specs, "Networks"):
-        text, entry = network_page(spec, published.get(spec.name, []), lectures.get(spec.name, []))
-        files[f"networks/{spec.name}.md"] = text
-        entries.append(entry)
-    files["networks.md"] = overview(entries)
+        profile = analyze(elaborate(spec.net))
+        figures = published.get(spec.name, [])
+        rows.append(overview_row(spec, profile, figures))
+        if networks:
+            text = network_page(spec, profile, figures, lectures.get(spec.name, []))
+            files[f"networks/{spec.name}.md"] = text
+    files["networks.md"] = overview(rows, linked=networks)
     files["audit.md"] = audit_page(found, places)
     for deck in found.on_request:
-        files[f"{deck}.md"] = papers_page(deck, found.findings, specs)
+        files[f"{deck}.md"] = papers_page(deck, found.findings, specs, linked=networks)
     files |= {f"plots/{plot.name}.svg": plot for plot in plots().values()}
-    files["README.md"] = _index(found, tables, len(entries))
+    files["README.md"] = _index(found, tables, len(specs))
     return dict(sorted(files.items()))
 
 
@@ -106,8 +114,8 @@ def _index(found: Audit, tables: Sequence[Table], networks: int) -> str:
         ),
         "## Networks",
         "",
-        f"[{networks} networks](networks.md), each on a page with its layers, its totals, what is published "
-        "of it, and what the lectures say of it.",
+        f"[{networks} networks](networks.md) with their publications and totals, and how many of the figures "
+        "published for each hold.",
         "",
         "## Plots",
         "",

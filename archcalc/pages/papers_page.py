@@ -37,11 +37,11 @@ class Paper(Struct):
         return found[-1] if found else "without"
 
 
-def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec]) -> str:
-    """The page of `papers` or of `programs`."""
+def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec], linked: bool) -> str:
+    """The page of `papers` or of `programs`; figures link to the pages of their networks if `linked`."""
     members = [finding for finding in findings if finding.deck == deck]
     papers = by_paper(members, specs)
-    nets = {spec.name for spec in specs}
+    nets = {spec.name for spec in specs} if linked else set()
     links = {paper.title: f"#p{number}" for number, paper in enumerate(papers, 1)}
     lines = [f"{grouped(len(members))} {WORDS[deck]}: {in_words(counts(members))}.", ""]
     lines += summary({paper.title: counts(paper.findings) for paper in papers}, "Paper", links)
@@ -54,7 +54,7 @@ def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec]) -
 
 
 def _id(finding: Finding, nets: Collection[str]) -> str:
-    """A figure's id, a link to the page of its network if it is one's."""
+    """A figure's id; a link if it belongs to one of `nets`, the networks that have a page."""
     net = finding.id.partition("/")[0]
     return f"[{escaped(finding.id)}](networks/{net}.md)" if net in nets else escaped(finding.id)
 
