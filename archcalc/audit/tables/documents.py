@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archcalc.audit.tables import words
-from archcalc.audit.tables.layout import Layout
+from archcalc.audit.tables.layout import TableLayout
 from archcalc.audit.tables.listing import beside
 from archcalc.audit.tables.table import Entry, Section, Table
 from archcalc.audit.words import cell, plain, reason
@@ -60,7 +60,7 @@ def _markdown_reason(one: words.Reason) -> str:
     return f"- {words.SIGNS[one.verdict]} {cells}: {escaped(one.text)}"
 
 
-def list_to_markdown(layouts: Sequence[Layout]) -> str:
+def list_to_markdown(layouts: Sequence[TableLayout]) -> str:
     """The list of tables."""
     rows = [[la.number, la.name, escaped(la.title), escaped(" ".join(la.decks))] for la in layouts]
     return "\n".join(markdown_table(["Table", "Name", "What it is", "Decks"], rows)) + "\n"
@@ -108,7 +108,7 @@ def _on_one_line(text: str) -> str:
     return text.replace("\n", "; ")
 
 
-def list_to_csv(layouts: Sequence[Layout]) -> str:
+def list_to_csv(layouts: Sequence[TableLayout]) -> str:
     """The list of tables."""
     rows = [(la.number, la.name, la.title, " ".join(la.decks), "; ".join(la.places)) for la in layouts]
     return csv_text(("number", "name", "title", "decks", "places"), rows)
@@ -122,7 +122,7 @@ def to_json(tables: Sequence[Table]) -> str:
     return _document([{**_head(table.layout), **_body(table)} for table in tables])
 
 
-def list_to_json(layouts: Sequence[Layout]) -> str:
+def list_to_json(layouts: Sequence[TableLayout]) -> str:
     """The list of tables, as `to_json` without what is computed."""
     return _document(list(map(_head, layouts)))
 
@@ -132,7 +132,7 @@ def _document(tables: list[dict[str, Any]]) -> str:
     return json_text(tables=tables)
 
 
-def _head(layout: Layout) -> dict[str, Any]:
+def _head(layout: TableLayout) -> dict[str, Any]:
     return {
         "name": layout.name,
         "number": layout.number,
