@@ -38,7 +38,7 @@ def reports(
         if lines:
             print(*lines, sep="\n")
             print(f"{len(lines):,} of {len(files):,} files of `{folder}` are not up to date")
-            if not networks and any(line.startswith("networks/") for line in lines):
+            if not networks and (folder / "networks").is_dir():
                 print("pages of networks are written and checked with `--networks`")
             raise typer.Exit(1)
         print(f"`{folder}` is up to date: {len(files):,} files")

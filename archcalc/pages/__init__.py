@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archcalc.audit.claims import MEASURED
 from archcalc.audit.finding import Finding
-from archcalc.audit.measured import measurements
 from archcalc.audit.run import Audit, audit
-from archcalc.audit.tables.documents import to_csv, to_markdown
+from archcalc.audit.tables.documents import markdown_body, to_csv
 from archcalc.audit.tables.table import Table, all_tables
 from archcalc.catalog import shipped
 from archcalc.language.elaborate import elaborate
@@ -62,13 +60,11 @@ def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
 
 def _published(found: Audit) -> dict[str, list[Finding]]:
     """What papers and programs say of each network: the one it is named after, or those it asks for."""
-    nets = {one.id: one.net for quantity in MEASURED for one in measurements(quantity)}
     known = {spec.name for spec in shipped()}
     by_net: dict[str, list[Finding]] = {}
     for finding in found.findings:
         if finding.deck in found.on_request:
-            net = nets.get(finding.id, finding.id.partition("/")[0])
-            for name in [net] if net in known else by_network([finding]):
+            for name in [finding.net] if finding.net in known else by_network([finding]):
                 by_net.setdefault(name, []).append(finding)
     return by_net
 
@@ -76,8 +72,7 @@ def _published(found: Audit) -> dict[str, list[Finding]]:
 def _table_page(each: Table) -> str:
     layout = each.layout
     trail = [("Reports", "../README.md"), ("Audit", "../audit.md"), ("CSV", f"{layout.name}.csv")]
-    _, _, body = to_markdown(each, 1).partition("\n\n")
-    return page(f"{layout.number}: {layout.title}", trail, body.splitlines())
+    return page(f"{layout.number}: {layout.title}", trail, markdown_body(each))
 
 
 def _index(found: Audit, tables: Sequence[Table], networks: int) -> str:

@@ -55,8 +55,8 @@ def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Spec], l
 
 def _id(finding: Finding, nets: Collection[str]) -> str:
     """A figure's id; a link if it belongs to one of `nets`, the networks that have a page."""
-    net = finding.id.partition("/")[0]
-    return f"[{escaped(finding.id)}](networks/{net}.md)" if net in nets else escaped(finding.id)
+    id = escaped(finding.id)
+    return f"[{id}](networks/{finding.net}.md)" if finding.net in nets else id
 
 
 def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
@@ -94,7 +94,9 @@ def by_paper(findings: Sequence[Finding], specs: Sequence[Spec]) -> list[Paper]:
     papers: dict[str, Paper] = {}
     for finding in findings:
         named = next((known[key] for key in _keys(finding.place) if key in known), "")
-        name = named or own.get(finding.id.partition("/")[0]) or _title(finding.place)
+        # the place of a measured figure names what prints it; others may name only a table of the paper
+        stated = own.get(finding.net, "") if finding.verdict != "outside" else ""
+        name = named or stated or _title(finding.place)
         papers.setdefault(name, Paper(titles.get(name, name), [])).findings.append(finding)
     return sorted(papers.values(), key=lambda paper: (paper.year, paper.title))
 

@@ -19,7 +19,13 @@ from archcalc.render.numbers import grouped
 def to_markdown(table: Table, level: int = 2) -> str:
     """A table with a heading of some level; what differs stands in bold behind what is printed."""
     layout = table.layout
-    lines = [f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}", ""]
+    heading = f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}"
+    return "\n".join([heading, "", *markdown_body(table)]).rstrip() + "\n"
+
+
+def markdown_body(table: Table) -> list[str]:
+    """The lines of a table without its heading."""
+    lines: list[str] = []
     for section in table.sections:
         part = section.part
         lines += [escaped(f"{part.title} ({part.place})" if part.title else part.place), ""]
@@ -29,8 +35,7 @@ def to_markdown(table: Table, level: int = 2) -> str:
         lines += [escaped(part.note), ""] if part.note else []
     about = [f"{words.summary(table)}; {words.UNSIGNED}", *(text for _, text in words.legend(table))]
     lines += ["  \n".join(map(escaped, about)), ""]
-    lines += [_markdown_reason(one) for one in words.reasons(table)]
-    return "\n".join(lines).rstrip() + "\n"
+    return lines + [_markdown_reason(one) for one in words.reasons(table)]
 
 
 def _markdown_grid(section: Section) -> list[str]:
