@@ -7,7 +7,7 @@ command line, an expectation) reports its mistakes through these types.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -187,6 +187,32 @@ def near_misses(name: str, known: Iterable[str]) -> tuple[str, ...]:
     if best < 0.7:
         return ()
     return tuple(candidate for ratio, candidate in rated if ratio >= best - 0.02)[:3]
+
+
+def unknown(
+    what: str,
+    name: str,
+    known: Collection[str],
+    span: Span | None = None,
+    *,
+    listing: str = "",
+    help: str = "",
+) -> ArchError:
+    """An `ArchError` for a name that is not among the known ones, ready to be raised.
+
+    The message is `what`, then the name in backquotes. The help is a near miss if there is one. Otherwise
+    it is `help`; without that, `listing`, a colon, and all known names; without either, there is none.
+
+    >>> print(unknown("there is no plot", "dpth", ["depth", "years"], listing="plots"))
+    error: there is no plot `dpth`
+    help: did you mean `depth`?
+    >>> print(unknown("there is no plot", "kinds", ["depth", "years"], listing="plots"))
+    error: there is no plot `kinds`
+    help: plots: depth, years
+    """
+    if listing and known:
+        help = help or f"{listing}: {', '.join(known)}"
+    return error(f"{what} `{name}`", span, help=near_miss(name, known) or help)
 
 
 def shorten(text: str, limit: int = 60) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from archcalc.checking.evaluate import check
-from archcalc.diagnostics import ArchError
+from archcalc.diagnostics import ArchError, Source, Span, unknown
 from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.loader import load_file, load_text
@@ -392,3 +392,19 @@ def test_shapes_for_inputs():
     assert str(found.value).startswith(
         "error: the input `a` cannot have the given shape: `input` needs a whole number of at least 1"
     )
+
+
+def test_an_unknown_name_has_a_near_one_or_a_list_of_them():
+    def help(name: str, known: list[str], **options: str) -> str:
+        (problem,) = unknown("there is no pet", name, known, **options).diagnostics
+        assert problem.message == f"there is no pet `{name}`"
+        return problem.help
+
+    pets = ["cat", "dog", "canary"]
+    assert help("canry", pets, listing="pets", help="get one") == "did you mean `canary`?"
+    assert help("eel", pets, listing="pets") == "pets: cat, dog, canary"
+    assert help("eel", pets, help="get one") == "get one"
+    assert help("eel", pets) == ""
+    assert help("eel", [], listing="pets") == ""
+    span = Span(Source("<test>", "eel"), 0, 3)
+    assert unknown("there is no pet", "eel", pets, span).diagnostics[0].span is span

@@ -21,6 +21,7 @@ from archcalc.diagnostics import ArchError
 from archcalc.pages.folder import MARK, stale, write
 from archcalc.pages.papers_page import by_paper
 from archcalc.plots import Plot, find
+from archcalc.render.documents import escaped
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
@@ -31,11 +32,21 @@ def calm(items, title):
 
 
 @pytest.fixture(scope="module")
-def files():
-    return archcalc.pages.contents()
+def with_networks():
+    return archcalc.pages.contents(networks=True)
 
 
 @pytest.fixture(scope="module")
+def without_networks():
+    return archcalc.pages.contents()
+
+
+@pytest.fixture(params=["with_networks", "without_networks"])
+def files(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
 def pages(files):
     return {path: text for path, text in files.items() if path.endswith(".md")}
 
@@ -55,9 +66,18 @@ def test_every_link_leads_somewhere(files, pages):
     assert broken == []
 
 
-def test_a_papers_claim_stands_on_the_pages_of_its_networks(pages):
+def test_pages_of_networks_are_written_on_request_only(with_networks, without_networks):
+    more = {f"networks/{spec.name}.md" for spec in shipped()}
+    assert {*with_networks} == {*without_networks} | more
+    assert not more & {*without_networks}
+    # these link to the pages of networks where there are some
+    changed = {path for path, text in without_networks.items() if with_networks[path] != text}
+    assert changed == {"networks.md", "papers.md", "programs.md"}
+
+
+def test_a_papers_claim_stands_on_the_pages_of_its_networks(with_networks):
     for net, printed in (("shufflenet_v1_g2", "140M"), ("nasnet_a_large", "88.9M"), ("senet154", "42.3B")):
-        published = pages[f"networks/{net}.md"].partition("## What is published")[2]
+        published = with_networks[f"networks/{net}.md"].partition("## What is published")[2]
         assert f"`{printed}`" in published, net
 
 
@@ -130,8 +150,8 @@ def test_figures_stand_with_the_paper_that_prints_them(pages):
     assert "arXiv:1704.04861" in homes["mobilenet-v1/table-6/mobilenet-0.5-top1"]
 
 
-def test_a_page_of_a_network_has_its_figures_and_what_others_say(pages):
-    text = pages["networks/vgg16.md"]
+def test_a_page_of_a_network_has_its_figures_and_what_others_say(with_networks):
+    text = with_networks["networks/vgg16.md"]
     assert "**138,357,544**" in text
     assert "| stage1/conv2 | conv(64, 3, padding=1) | 64×224×224 | 5×5 | 36,928 | 1,849,688,064 |" in text
     # Simonyan & Zisserman 2014, Table 2
@@ -140,21 +160,29 @@ def test_a_page_of_a_network_has_its_figures_and_what_others_say(pages):
     assert "| S0-009 |" in text
 
 
-def test_large_networks_are_rolled_up(pages):
-    text = pages["networks/resnet1202_cifar.md"]
+def test_large_networks_are_rolled_up(with_networks):
+    text = with_networks["networks/resnet1202_cifar.md"]
     assert "lists all 4,211 layers" in text
     assert text.count("\n| size") == 3
-    assert max(len(text.encode()) for path, text in pages.items() if path.startswith("networks/")) < 25_000
+    sizes = [len(text.encode()) for path, text in with_networks.items() if path.startswith("networks/")]
+    assert max(sizes) < 25_000
 
 
-def test_the_overview_has_every_network_with_its_totals(pages):
-    text = pages["networks.md"]
-    rows = re.findall(r"^\| \[", text, re.MULTILINE)
+@pytest.mark.parametrize(
+    ("mode", "vgg16"), [("with_networks", "[vgg16](networks/vgg16.md)"), ("without_networks", "vgg16")]
+)
+def test_the_overview_has_every_network_with_its_totals(mode, vgg16, request):
+    text = request.getfixturevalue(mode)["networks.md"]
+    rows = re.findall(r"^\| (?!Network|---)", text, re.MULTILINE)
     assert len(rows) == len(shipped())
-    assert "| [vgg16](networks/vgg16.md) | 2014 | 3×224×224 | 138,357,544 | 15,470,264,320 | 16 |" in text
+    # Simonyan & Zisserman 2014, Table 2: 138M; 15.47 G multiply-adds in torchvision's metadata
+    assert f"| {vgg16} | 2014 | 3×224×224 | 138,357,544 | 15,470,264,320 | 16 |" in text
+    assert all(escaped(spec.reference) in text for spec in shipped())
+    assert "`archcalc report vgg16`" in text
 
 
-def test_texts_are_the_same_in_another_process(files):
+def test_texts_are_the_same_in_another_process(without_networks):
+    files = without_networks
     code = (
         "import hashlib, archcalc.pages; files = archcalc.pages.contents()\n"
         "texts = '\\0'.join(f'{p}{t}' for p, t in files.items() if isinstance(t, str))\n"
@@ -309,7 +337,10 @@ def test_a_current_picture_stays_as_it_is_and_needs_no_matplotlib(tmp_path, monk
 
 @pytest.fixture
 def run(run, monkeypatch):
-    monkeypatch.setattr(archcalc.pages, "contents", lambda progress: SMALL)
+    def contents(progress, networks):
+        return SMALL | {"networks/n.md": f"{MARK}\n"} if networks else SMALL
+
+    monkeypatch.setattr(archcalc.pages, "contents", contents)
     return partial(run, "reports")
 
 
@@ -323,6 +354,21 @@ def test_write_then_check(run, tmp_path):
     status, out, _ = run("--check")
     assert (status, out.splitlines()[0]) == (1, "README.md: out of date")
     assert run("reports")[:2] == (0, "`reports`: 1 written, 2 up to date, 0 removed\n")
+
+
+def test_pages_of_networks_are_written_checked_and_removed(run, tmp_path):
+    page = tmp_path / "reports" / "networks" / "n.md"
+    assert run("--networks").out == "`reports`: 4 written, 0 up to date, 0 removed\n"
+    assert page.exists()
+    assert run("--check", "--networks")[:2] == (0, "`reports` is up to date: 4 files\n")
+    status, out, _ = run("--check")
+    assert status == 1
+    assert out.splitlines()[0] == "networks/n.md: no longer made"
+    assert out.splitlines()[-1] == "pages of networks are written and checked with `--networks`"
+    assert run().out == "`reports`: 0 written, 3 up to date, 1 removed\n"
+    assert not page.parent.exists()
+    assert run("--check")[:2] == (0, "`reports` is up to date: 3 files\n")
+    assert run("--check", "--networks").out.splitlines()[0] == "networks/n.md: missing"
 
 
 def test_a_file_is_no_folder(run, tmp_path):

@@ -14,7 +14,7 @@ from msgspec import Struct
 from archcalc.audit.networks import Networks
 from archcalc.catalog import shipped_files
 from archcalc.checking.evaluate import compare
-from archcalc.diagnostics import ArchError, Diagnostic, Note, Span, near_miss
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Span, unknown
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.run_state import Failed, RunState
 from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Ref
@@ -84,7 +84,7 @@ class FigureEvaluator:
             )
         known = [*self.functions, *BUILTINS, *shipped_files()]
         what = "name" if ref.args is None else "quantity or function"
-        return self.fail(f"unknown {what} `{ref.name}`", ref.name_span, help=near_miss(ref.name, known))
+        return self.fail_with(unknown(f"unknown {what}", ref.name, known, ref.name_span))
 
     def builtin_call(self, ref: Ref) -> Any:
         builtin = ref.meaning = BUILTINS[ref.name]
@@ -110,8 +110,8 @@ class FigureEvaluator:
             if not name:
                 self.fail(f"`{ref.name}` takes at most {len(names)} arguments", arg.span)
             if name not in names:
-                help = near_miss(name, names) or "its arguments: " + ", ".join(names)
-                self.fail(f"`{ref.name}` has no argument `{name}`", arg.span, help=help)
+                what = f"`{ref.name}` has no argument"
+                self.fail_with(unknown(what, name, names, arg.span, listing="its arguments"))
             if name in given:
                 self.fail(f"the argument `{name}` of `{ref.name}` is given twice", arg.span)
             given[name] = arg.value
@@ -128,8 +128,9 @@ class FigureEvaluator:
             if not isinstance(expr, Ref):
                 self.fail("a network stands here", expr.span, help="write its name: `params(vgg16)`")
             if expr.name not in shipped_files():
-                help = near_miss(expr.name, shipped_files()) or "`archcalc list` shows the shipped networks"
-                self.fail(f"there is no network `{expr.name}`", expr.name_span, help=help)
+                help = "`archcalc list` shows the shipped networks"
+                known = shipped_files()
+                self.fail_with(unknown("there is no network", expr.name, known, expr.name_span, help=help))
             given: dict[str, Any] = {}
             for arg in expr.args or ():
                 if not arg.name or arg.name in given:
@@ -152,6 +153,12 @@ class FigureEvaluator:
         if not isinstance(value, bool):
             self.fail(f"`{name}` is `true` or `false`, not {type_name(value)}", given[name].span)
         return value
+
+    def fail_with(self, found: ArchError) -> NoReturn:
+        """Fail with what is wrong at a place of this text."""
+        for problem in found.diagnostics:
+            self.note(problem)
+        raise Failed
 
     def fail_at(self, span: Span, found: ArchError) -> NoReturn:
         """Fail with what is wrong elsewhere, at a place of this text."""

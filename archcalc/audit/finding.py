@@ -17,6 +17,7 @@ class Finding(Struct, frozen=True, eq=False):
     `verdict` is computed, `stored` the one expected. `shown` is the outcome whose left side is
     archcalc's own figure; `None` if nothing can be computed. `claims`, `under` and `restored` are the
     outcomes of the statements: as printed, under the named `variant`, and before the text was damaged.
+    `net` is the network that the figure is about, if it is about a single one by its name.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Finding(Struct, frozen=True, eq=False):
     claims: tuple[Outcome, ...] = ()
     under: tuple[Outcome, ...] = ()
     restored: tuple[Outcome, ...] = ()
+    net: str = ""
 
     @property
     def agrees(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import archcalc.layers  # noqa: F401 - registers every kind
 from archcalc.audit.expression import Asked, FigureEvaluator, Function
 from archcalc.checking.evaluate import argument, measure, select
-from archcalc.diagnostics import ArchError, near_miss
+from archcalc.diagnostics import ArchError, unknown
 from archcalc.language.syntax import Expr, Ref
 from archcalc.language.values import type_name
 from archcalc.layers.base import FAMILIES, KINDS
@@ -53,9 +53,9 @@ def argument_of(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     found = [(layer, _single(value)) for layer in layers if (value := argument(layer, name)) is not None]
     path = evaluator.text(given, "path")
     if not found:
-        known = {p.name for layer in layers for p in layer.node.layer.parameters}
-        help = near_miss(name, known) or ("arguments: " + ", ".join(sorted(known)) if known else "")
-        evaluator.fail(f"no layer of `{path}` has an argument `{name}`", given["name"].span, help=help)
+        known = sorted({p.name for layer in layers for p in layer.node.layer.parameters})
+        what, span = f"no layer of `{path}` has an argument", given["name"].span
+        evaluator.fail_with(unknown(what, name, known, span, listing="arguments"))
     values = tuple(value for _, value in found)
     value = values[0] if len(values) == 1 and not is_pattern(path) else values
     return _answered(evaluator, ref, value, [layer for layer, _ in found])
@@ -81,8 +81,8 @@ def number(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     wanted = evaluator.text(given, "kind")
     families = sorted(FAMILIES - {"input"})
     if wanted not in (*KINDS, *families):
-        help = near_miss(wanted, [*KINDS, *families]) or "families: " + ", ".join(families)
-        evaluator.fail(f"there is no layer kind or family `{wanted}`", given["kind"].span, help=help)
+        what, span, known = "there is no layer kind or family", given["kind"].span, [*KINDS, *families]
+        evaluator.fail_with(unknown(what, wanted, known, span, help="families: " + ", ".join(families)))
     layers = [la for la in _layers(evaluator, given) if wanted in (la.kind, la.node.layer.family)]
     return _answered(evaluator, ref, len(layers), layers)
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.audit.claims import MEASURED, read_decks, shipped_files
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import unknown
 
 
 class Measurement(Struct, frozen=True):
@@ -29,8 +29,7 @@ def measurements(quantity: str) -> list[Measurement]:
     [71.5]
     """
     if quantity not in MEASURED:
-        help = near_miss(quantity, MEASURED) or "measured: " + ", ".join(MEASURED)
-        raise error(f"nobody measures `{quantity}`", help=help)
+        raise unknown("nobody measures", quantity, MEASURED, listing="measured")
     return [
         Measurement(claim.id, claim.net.text, quantity, claim.measured, claim.place)
         for deck in read_decks(shipped_files())

@@ -96,6 +96,7 @@ def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Find
         variant="cut off instead of rounded" if checked.cut else "",
         shown=outcome,
         claims=(outcome,),
+        net=net,
     )
 
 

@@ -12,7 +12,7 @@ from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
 from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.verdict import judge
-from archcalc.diagnostics import ArchError, Diagnostic, error, near_miss
+from archcalc.diagnostics import ArchError, Diagnostic, unknown
 from archcalc.render.progress import Progress, unseen
 
 
@@ -44,8 +44,7 @@ class Audit(Struct, frozen=True, eq=False):
         """
         for verdict in verdicts:
             if verdict not in VERDICTS:
-                help = near_miss(verdict, VERDICTS) or "verdicts: " + ", ".join(VERDICTS)
-                raise error(f"there is no verdict `{verdict}`", help=help)
+                raise unknown("there is no verdict", verdict, VERDICTS, listing="verdicts")
         chosen = [finding for finding in self.findings if decks or finding.deck not in self.on_request]
         return [finding for finding in chosen if not verdicts or finding.verdict in verdicts]
 
@@ -63,9 +62,7 @@ def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progr
     known = titles if files else {**titles, **papers.TITLES}
     for deck in decks:
         if deck not in known:
-            raise error(
-                f"there is no deck `{deck}`", help=near_miss(deck, known) or "decks: " + ", ".join(known)
-            )
+            raise unknown("there is no deck", deck, known, listing="decks")
     wanted = {name: title for name, title in known.items() if not decks or name in decks}
     claims = [claim for deck in found if deck.name in wanted for claim in deck.claims]
     networks = Networks()
@@ -88,8 +85,8 @@ def find(id: str, files: Sequence[Path] = ()) -> Finding:
     if id not in cited:
         known = [*claims, *cited]
         alike = [each for each in known if each.partition("/")[0] == id.partition("/")[0]]
-        help = near_miss(id, alike or known) or "`archcalc audit` lists them; `--deck papers` those of papers"
-        raise error(f"there is no claim `{id}`", help=help)
+        help = "`archcalc audit` lists them; `--deck papers` those of papers"
+        raise unknown("there is no claim", id, alike or known, help=help)
     return cited[id]
 
 

@@ -1,4 +1,4 @@
-"""TOML tables whose strings know where they stand, so that a mistake in one can be pointed at.
+"""TOML tables whose strings know where they stand, decoded into Structs that describe what they may have.
 
 `tomllib` gives values without places. They are found again by what the text says: the header of a table,
 the key below it, and the string behind the key.
@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct, ValidationError, convert, structs
 
-from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span, error
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span, error, unknown
 from archcalc.language.loader import read_source
+
+Found = TypeVar("Found")
+Record = TypeVar("Record", bound=Struct)
 
 _HEADER = re.compile(r"""^[ \t]*\[[ \t]*("[^"\n]+"|'[^'\n]+'|[\w-]+)[ \t]*\]""", re.MULTILINE)
 _KEY = re.compile(r"""^[ \t]*("[^"\n]+"|'[^'\n]+'|[\w-]+)[ \t]*=""", re.MULTILINE)
@@ -47,8 +51,11 @@ class Text(Struct, frozen=True):
         return Diagnostic(problem.message, span, problem.label, notes, problem.help)
 
 
-class Table(Struct, frozen=True):
-    """The part of a file below a header, or before the first one, and its values by key."""
+class TomlTable(Struct, frozen=True):
+    """The part of a file below a header, or before the first one.
+
+    `values` are by key; each string in them that is not blank is a `Text`.
+    """
 
     name: str
     values: dict[str, Any]
@@ -56,68 +63,182 @@ class Table(Struct, frozen=True):
     span: Span
     """The header's name."""
     keys: dict[str, Span]
-    end: int
 
     def span_of(self, key: str) -> Span:
         return self.keys.get(key, self.span)
 
-    def text(self, key: str, value: str, after: int = 0) -> Text:
-        """A string that stands behind a key, at or behind the offset `after`."""
-        start = max(self.span_of(key).end, after)
-        at = self.source.text.find(value, start, self.end) if value and key in self.keys else -1
-        if at < 0:
-            return Text(value, self.span_of(key), False)
-        return Text(value, Span(self.source, at, at + len(value)), True)
 
-
-def read(path: Path, shown: str) -> tuple[Table, list[Table]]:
+def read(path: Path, shown: str) -> tuple[TomlTable, list[TomlTable]]:
     """The keys at the head of a file and its tables, in order. Raises `ArchError`."""
     if path.is_dir():
         raise error(f"`{shown}` is a folder", help="name a `.toml` file in it")
     source = read_source(path, shown)
-    headers: dict[str, list[re.Match[str]]] = {}
-    for header in _HEADER.finditer(source.text):
-        headers.setdefault(_plain(header[1]), []).append(header)
+    names = [
+        (_unquoted(header[1]), Span(source, *header.span(1))) for header in _HEADER.finditer(source.text)
+    ]
     try:
         document = tomllib.loads(source.text)
     except ValueError as problem:  # also for a number with too many digits
-        raise ArchError(_twice(source, headers) or [_syntax(source, str(problem))]) from None
+        again = repeated(names, "`{}` is declared twice", "give one of them another name")
+        raise ArchError(again or [_syntax(source, str(problem))]) from None
     except RecursionError:
         raise error(f"`{shown}` is nested too deep") from None
-    starts = sorted(header.start() for found in headers.values() for header in found)
-    first = starts[0] if starts else len(source.text)
-    head = {key: value for key, value in document.items() if not isinstance(value, dict)}
+    ends = [*(source.text.rindex("[", 0, span.start) for _, span in names), len(source.text)]
+    values = {key: value for key, value in document.items() if not isinstance(value, dict)}
+    head = _table("", values, Span(source, 0, 0), ends[0])
+    places = dict(reversed(names))  # of a name that is also a line of a string, the first counts
     tables = []
     for name, values in document.items():
         if isinstance(values, dict):
-            start, end = headers[name][0].span(1) if name in headers else (0, 0)
-            stop = next((at for at in starts if at > end), len(source.text)) if end else len(source.text)
-            span = Span(source, start, end)
-            tables.append(Table(name, values, source, span, _keys(source, end, stop) if end else {}, stop))
-    return Table("", head, source, Span(source, 0, 0), _keys(source, 0, first), first), tables
+            span = places.get(name, Span(source, 0, 0))
+            stop = next(end for end in ends if end > span.end) if span.end else 0
+            tables.append(_table(name, values, span, stop))
+    return head, tables
 
 
-def _plain(name: str) -> str:
-    return name.strip("\"'")
+def read_every(
+    files: Iterable[tuple[Path, str]], read_one: Callable[[Path, str], Found]
+) -> tuple[list[Found], list[Diagnostic]]:
+    """What some files have, and every mistake in them."""
+    found = []
+    problems: list[Diagnostic] = []
+    for path, shown in files:
+        try:
+            found.append(read_one(path, shown))
+        except ArchError as mistakes:
+            problems += mistakes.diagnostics
+    return found, problems
 
 
-def _keys(source: Source, start: int, stop: int) -> dict[str, Span]:
-    found = [*_KEY.finditer(source.text, start, stop)]
-    return {_plain(key[1]): Span(source, *key.span(1)) for key in reversed(found)}
+def repeated(names: Iterable[tuple[str, Span]], message: str, help: str = "") -> list[Diagnostic]:
+    """A mistake for each name that was there before; `message` has a `{}` for it."""
+    first: dict[str, Span] = {}
+    problems = []
+    for name, span in names:
+        if name in first:
+            note = Note("the first time is here", first[name])
+            problems.append(Diagnostic(message.format(name), span, notes=(note,), help=help))
+        first.setdefault(name, span)
+    return problems
 
 
-def _twice(source: Source, headers: dict[str, list[re.Match[str]]]) -> list[Diagnostic]:
-    """The tables that a file has twice."""
-    return [
-        Diagnostic(
-            f"`{name}` is declared twice",
-            Span(source, *again.span(1)),
-            notes=(Note("the first time is here", Span(source, *first.span(1))),),
-            help="give one of them another name",
-        )
-        for name, (first, *others) in headers.items()
-        for again in others
+# --- Records ----------------------------------------------------------------------------------------
+
+_STRING = Meta(pattern=r"\S", description="a string", examples=['"..."'])
+Word = Annotated[str, _STRING]
+"""A string that is not blank."""
+Words = Annotated[tuple[str, ...], Meta(min_length=1, description="a list of strings", examples=['["..."]'])]
+Statements = Annotated[
+    tuple[Text, ...],
+    Meta(
+        min_length=1,
+        description="a statement or a list of statements",
+        examples=["'params(vgg16) ~ 138M'"],
+    ),
+]
+
+
+def decode(
+    values: Mapping[str, Any],
+    kind: type[Record],
+    span_of: Callable[[str], Span],
+    owner: str = "",
+    given: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+) -> tuple[Record | None, list[Diagnostic]]:
+    """A record from values by key, and every mistake in them; no record if a field is wrong or missing.
+
+    The fields of `kind` are the keys, but for those that are `given`; their types say which values they
+    take, and a `Meta` describes these in words. `defaults` has values for required keys that are left out
+    here. `owner` is what needs a key that is missing.
+    """
+    given = given or {}
+    found = {**(defaults or {}), **given}
+    fields = {field.encode_name: field for field in structs.fields(kind) if field.name not in given}
+    strange = [
+        problem
+        for key in values
+        if key not in fields
+        for problem in unknown("unknown key", key, fields, span_of(key), listing="keys").diagnostics
     ]
+    wrong = []
+    for key, field in fields.items():
+        meta = next(iter(getattr(field.type, "__metadata__", ())), _STRING)
+        example = f"`{key} = {(meta.examples or [''])[0]}`"
+        message = ""
+        if key in values:
+            try:
+                found[field.name] = _converted(values[key], field.type)
+            except ValidationError:
+                got = f", not {_type_name(values[key])}" if meta is _STRING else ""
+                message = f"`{key}` is {meta.description}{got}"
+        elif field.required and field.name not in found:
+            message = f"{owner} needs {example}" if owner else f"`{key}` is missing"
+        if message:
+            wrong.append(Diagnostic(message, span_of(key), help=f"write {example}"))
+    return None if wrong else kind(**found), strange + wrong
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    """A value as a field of some type has it: only what is evaluated keeps its place."""
+    if kind == Statements and isinstance(value, Text):
+        value = [value]
+    return convert(value if kind in (Statements, Text | None) else _plain(value), kind)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    return value.text if isinstance(value, Text) else value
+
+
+def _type_name(value: Any) -> str:
+    names = {
+        str: "an empty string", bool: "a truth value", int: "a number", float: "a number", list: "a list",
+        dict: "a table",
+    }  # fmt: skip
+    return names.get(type(value), "a date or time")
+
+
+# --- Places -----------------------------------------------------------------------------------------
+
+
+def _table(name: str, values: Mapping[str, Any], span: Span, stop: int) -> TomlTable:
+    """A table whose header is at `span`, and which ends at `stop`."""
+    source = span.source
+    found = [*_KEY.finditer(source.text, span.end, stop)]
+    keys = {_unquoted(key[1]): Span(source, *key.span(1)) for key in reversed(found)}
+    texts = {key: _Finder(keys.get(key, span), stop).placed(value) for key, value in values.items()}
+    return TomlTable(name, texts, source, span, keys)
+
+
+class _Finder:
+    """Finds the strings of a value, one after the other behind its key."""
+
+    def __init__(self, key: Span, stop: int) -> None:
+        self.key = key
+        self.at = key.end
+        self.stop = stop
+
+    def placed(self, value: Any) -> Any:
+        """The value with a text in place of each string."""
+        if isinstance(value, list):
+            return list(map(self.placed, value))
+        if isinstance(value, dict):
+            return {key: self.placed(item) for key, item in value.items()}
+        return self.text(value) if isinstance(value, str) and value.strip() else value
+
+    def text(self, value: str) -> Text:
+        source = self.key.source
+        at = source.text.find(value, self.at, self.stop)
+        if at < 0:
+            return Text(value, self.key, False)
+        self.at = at + len(value)
+        return Text(value, Span(source, at, self.at), True)
+
+
+def _unquoted(name: str) -> str:
+    return name.strip("\"'")
 
 
 def _syntax(source: Source, text: str) -> Diagnostic:

@@ -53,6 +53,7 @@ def judge(claim: Claim, networks: Networks) -> Finding:
         claims,
         under,
         restored,
+        claim.net.text if claim.net is not None else "",
     )
 
 

@@ -15,10 +15,15 @@ def reports(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; name the files that are not up to date.")
     ] = False,
+    networks: Annotated[
+        bool, typer.Option("--networks", help="Also a page for each network, in the folder `networks`.")
+    ] = False,
 ) -> None:
-    """Write the reports: the audit, the tables, the plots, and a page for each network.
+    """Write the reports: the audit, the tables, the plots, and an overview of the networks.
 
     `archcalc reports`
+
+    `archcalc reports pages --networks`
 
     `archcalc reports --check`
     """
@@ -26,12 +31,14 @@ def reports(
     from archcalc.pages.folder import stale, write
     from archcalc.render.progress import progress
 
-    files = contents(progress)
+    files = contents(progress, networks)
     if check:
         lines = stale(folder, files)
         if lines:
             print(*lines, sep="\n")
             print(f"{len(lines):,} of {len(files):,} files of `{folder}` are not up to date")
+            if not networks and (folder / "networks").is_dir():
+                print("pages of networks are written and checked with `--networks`")
             raise typer.Exit(1)
         print(f"`{folder}` is up to date: {len(files):,} files")
         return

@@ -1,30 +1,33 @@
-"""The reports: the audit, the tables, the plots and the networks as pages that link to one another."""
+"""The reports: the audit, tables, plots and networks as pages that link to one another."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from archcalc.audit.claims import MEASURED
 from archcalc.audit.finding import Finding
-from archcalc.audit.measured import measurements
 from archcalc.audit.run import Audit, audit
-from archcalc.audit.tables.documents import to_csv, to_markdown
+from archcalc.audit.tables.documents import markdown_body, to_csv
 from archcalc.audit.tables.table import Table, all_tables
 from archcalc.catalog import shipped
+from archcalc.language.elaborate import elaborate
 from archcalc.pages.audit_page import audit_page, counts, in_words
 from archcalc.pages.folder import Contents
 from archcalc.pages.markdown import page, table
-from archcalc.pages.network_pages import by_network, network_page, overview
+from archcalc.pages.network_pages import by_network, network_page, overview, overview_row
 from archcalc.pages.papers_page import papers_page
 from archcalc.plots import plots
+from archcalc.profile import analyze
 from archcalc.render.documents import escaped
 from archcalc.render.numbers import grouped
 from archcalc.render.progress import Progress, unseen
 
 
-def contents(progress: Progress = unseen) -> Contents:
-    """Every file of the folder, by its path. Raises `ArchError` with every mistake in the claims."""
+def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
+    """Every file of the folder, by its path; with `networks`, a page for each network as well.
+
+    Raises `ArchError` with every mistake in the claims.
+    """
     found = audit(progress=progress)
     tables = all_tables(progress)
     specs = shipped()
@@ -38,29 +41,30 @@ def contents(progress: Progress = unseen) -> Contents:
             places.setdefault(id, []).append((each.layout.number, path))
     lectures = by_network([finding for finding in found.findings if finding.deck not in found.on_request])
     published = _published(found)
-    entries = []
+    rows = []
     for spec in progress(specs, "Networks"):
-        text, entry = network_page(spec, published.get(spec.name, []), lectures.get(spec.name, []))
-        files[f"networks/{spec.name}.md"] = text
-        entries.append(entry)
-    files["networks.md"] = overview(entries)
+        profile = analyze(spec.network())
+        figures = published.get(spec.name, [])
+        rows.append(overview_row(spec, profile, figures))
+        if networks:
+            text = network_page(spec, profile, figures, lectures.get(spec.name, []))
+            files[f"networks/{spec.name}.md"] = text
+    files["networks.md"] = overview(rows, linked=networks)
     files["audit.md"] = audit_page(found, places)
     for deck in found.on_request:
-        files[f"{deck}.md"] = papers_page(deck, found.findings, specs)
+        files[f"{deck}.md"] = papers_page(deck, found.findings, specs, linked=networks)
     files |= {f"plots/{plot.name}.svg": plot for plot in plots().values()}
-    files["README.md"] = _index(found, tables, len(entries))
+    files["README.md"] = _index(found, tables, len(specs))
     return dict(sorted(files.items()))
 
 
 def _published(found: Audit) -> dict[str, list[Finding]]:
     """What papers and programs say of each network: the one it is named after, or those it asks for."""
-    nets = {one.id: one.net for quantity in MEASURED for one in measurements(quantity)}
     known = {spec.name for spec in shipped()}
     by_net: dict[str, list[Finding]] = {}
     for finding in found.findings:
         if finding.deck in found.on_request:
-            net = nets.get(finding.id, finding.id.partition("/")[0])
-            for name in [net] if net in known else by_network([finding]):
+            for name in [finding.net] if finding.net in known else by_network([finding]):
                 by_net.setdefault(name, []).append(finding)
     return by_net
 
@@ -68,8 +72,7 @@ def _published(found: Audit) -> dict[str, list[Finding]]:
 def _table_page(each: Table) -> str:
     layout = each.layout
     trail = [("Reports", "../README.md"), ("Audit", "../audit.md"), ("CSV", f"{layout.name}.csv")]
-    _, _, body = to_markdown(each, 1).partition("\n\n")
-    return page(f"{layout.number}: {layout.title}", trail, body.splitlines())
+    return page(f"{layout.number}: {layout.title}", trail, markdown_body(each))
 
 
 def _index(found: Audit, tables: Sequence[Table], networks: int) -> str:
@@ -106,8 +109,8 @@ def _index(found: Audit, tables: Sequence[Table], networks: int) -> str:
         ),
         "## Networks",
         "",
-        f"[{networks} networks](networks.md), each on a page with its layers, its totals, what is published "
-        "of it, and what the lectures say of it.",
+        f"[{networks} networks](networks.md) with their publications and totals, and how many of the figures "
+        "published for each hold.",
         "",
         "## Plots",
         "",

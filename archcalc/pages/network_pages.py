@@ -1,8 +1,8 @@
-"""A page for each shipped network, and one that lists them all."""
+"""The overview of the shipped networks, and on request a page for each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from msgspec import Struct
@@ -11,7 +11,7 @@ from archcalc.audit.finding import Finding
 from archcalc.audit.words import reason, shown_value
 from archcalc.opened import Opened
 from archcalc.pages.markdown import code, page, table
-from archcalc.profile import Profile, analyze
+from archcalc.profile import Profile
 from archcalc.quantities import Selection
 from archcalc.render.documents import escaped
 from archcalc.render.numbers import grouped
@@ -26,11 +26,12 @@ MAX_ROWS = 120
 """Of a network with more layers, blocks are rolled up until as many rows remain, or its stages do."""
 
 
-class Entry(Struct, frozen=True):
-    """A network as the overview lists it; `held` of its published figures hold as printed."""
+class OverviewRow(Struct, frozen=True):
+    """A network as the overview lists it; `held` of its `published` figures hold as printed."""
 
     name: str
     family: str
+    reference: str
     year: int | None
     inputs: str
     params: int
@@ -40,11 +41,27 @@ class Entry(Struct, frozen=True):
     held: int
 
 
+def overview_row(spec: Opened, profile: Profile, published: Sequence[Finding]) -> OverviewRow:
+    """The totals of a network, and how many of the figures published for it hold."""
+    totals = profile.totals
+    return OverviewRow(
+        spec.name,
+        spec.family,
+        spec.reference,
+        spec.year,
+        ", ".join(format_shape(node.shape) for node in profile.network.inputs.values()),
+        totals.params,
+        totals.macs,
+        totals.depth,
+        len(published),
+        sum(finding.holds for finding in published),
+    )
+
+
 def network_page(
-    spec: Opened, published: Sequence[Finding], lectures: Sequence[Finding]
-) -> tuple[str, Entry]:
-    """The page of a network, and its line in the overview."""
-    profile = analyze(spec.network())
+    spec: Opened, profile: Profile, published: Sequence[Finding], lectures: Sequence[Finding]
+) -> str:
+    """The page of a network: its layers, and what papers and lectures say about it."""
     view = View(profile)
     rows, depth = _rows(profile)
     lines = [escaped(spec.reference), ""] if spec.reference else []
@@ -60,22 +77,8 @@ def network_page(
     ]
     lines += _published(published)
     lines += _lectures(lectures)
-    inputs = ", ".join(format_shape(node.shape) for node in profile.network.inputs.values())
-    totals = profile.totals
-    held = sum(finding.holds for finding in published)
-    entry = Entry(
-        spec.name,
-        spec.family,
-        spec.year,
-        inputs,
-        totals.params,
-        totals.macs,
-        totals.depth,
-        len(published),
-        held,
-    )
     trail = [("Reports", "../README.md"), ("Networks", "../networks.md")]
-    return page(spec.name, trail, lines), entry
+    return page(spec.name, trail, lines)
 
 
 def _rows(profile: Profile) -> tuple[list[Selection], int | None]:
@@ -131,29 +134,38 @@ def _claim(finding: Finding) -> str:
     return finding.id if finding.holds else f"[{finding.id}](../audit.md#{finding.id})"
 
 
-def overview(entries: Sequence[Entry]) -> str:
-    """All networks by family."""
+def overview(rows: Sequence[OverviewRow], linked: bool) -> str:
+    """All networks by family and publication; their names link to their pages if `linked`."""
     lines = [
-        f"{len(entries)} networks come with archcalc, in `specs/`. *Published* is how many of the figures "
-        "that are published of a network hold as printed; its page says which do not, and why.",
+        f"{len(rows)} networks are built in; their specs are in `specs/`. `archcalc report vgg16` prints "
+        "a network layer by layer.",
+        "",
+        "*Published* says how many of the figures published for a network hold as printed. "
+        "[Papers](papers.md) and [other programs](programs.md) list these figures.",
         "",
     ]
-    for family, members in groupby(entries, key=lambda entry: entry.family):
-        rows = [
-            [
-                f"[{escaped(entry.name)}](networks/{entry.name}.md)",
-                str(entry.year or ""),
-                entry.inputs,
-                grouped(entry.params),
-                grouped(entry.macs),
-                grouped(entry.depth),
-                f"{entry.held} of {entry.published}" if entry.published else "",
-            ]
-            for entry in members
-        ]
-        headings = ["Network", "Year", "Input", "Parameters", "Multiply-adds", "Depth", "Published"]
-        lines += [f"## {escaped(family)}", "", *table(headings, rows, right=range(1, len(headings)))]
+    for family, of_family in groupby(rows, key=lambda row: row.family):
+        lines += [f"## {escaped(family)}", ""]
+        for reference, members in groupby(of_family, key=lambda row: row.reference):
+            lines += [escaped(reference), "", *_overview_table(members, linked)]
     return page("Networks", [("Reports", "README.md")], lines)
+
+
+def _overview_table(rows: Iterable[OverviewRow], linked: bool) -> list[str]:
+    cells = [
+        [
+            f"[{escaped(row.name)}](networks/{row.name}.md)" if linked else escaped(row.name),
+            str(row.year or ""),
+            row.inputs,
+            grouped(row.params),
+            grouped(row.macs),
+            grouped(row.depth),
+            f"{row.held} of {row.published}" if row.published else "",
+        ]
+        for row in rows
+    ]
+    headings = ["Network", "Year", "Input", "Parameters", "MACs", "Depth", "Published"]
+    return table(headings, cells, right=range(1, len(headings)))
 
 
 def by_network(findings: Sequence[Finding]) -> dict[str, list[Finding]]:

@@ -37,11 +37,11 @@ class Paper(Struct):
         return found[-1] if found else "without"
 
 
-def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened]) -> str:
-    """The page of `papers` or of `programs`."""
+def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened], linked: bool) -> str:
+    """The page of `papers` or of `programs`; figures link to the pages of their networks if `linked`."""
     members = [finding for finding in findings if finding.deck == deck]
     papers = by_paper(members, specs)
-    nets = {spec.name for spec in specs}
+    nets = {spec.name for spec in specs} if linked else set()
     links = {paper.title: f"#p{number}" for number, paper in enumerate(papers, 1)}
     lines = [f"{grouped(len(members))} {WORDS[deck]}: {in_words(counts(members))}.", ""]
     lines += summary({paper.title: counts(paper.findings) for paper in papers}, "Paper", links)
@@ -54,9 +54,9 @@ def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened])
 
 
 def _id(finding: Finding, nets: Collection[str]) -> str:
-    """A figure's id, a link to the page of its network if it is one's."""
-    net = finding.id.partition("/")[0]
-    return f"[{escaped(finding.id)}](networks/{net}.md)" if net in nets else escaped(finding.id)
+    """A figure's id; a link if it belongs to one of `nets`, the networks that have a page."""
+    id = escaped(finding.id)
+    return f"[{id}](networks/{finding.net}.md)" if finding.net in nets else id
 
 
 def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
@@ -94,7 +94,9 @@ def by_paper(findings: Sequence[Finding], specs: Sequence[Opened]) -> list[Paper
     papers: dict[str, Paper] = {}
     for finding in findings:
         named = next((known[key] for key in _keys(finding.place) if key in known), "")
-        name = named or own.get(finding.id.partition("/")[0]) or _title(finding.place)
+        # the place of a measured figure names what prints it; others may name only a table of the paper
+        stated = own.get(finding.net, "") if finding.verdict != "outside" else ""
+        name = named or stated or _title(finding.place)
         papers.setdefault(name, Paper(titles.get(name, name), [])).findings.append(finding)
     return sorted(papers.values(), key=lambda paper: (paper.year, paper.title))
 

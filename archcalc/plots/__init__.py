@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from archcalc import render
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import unknown
 
 MODULES = (
     "years", "depth", "accuracy", "density", "densenet", "efficientnet", "mobilenet", "vgg16", "kinds",
@@ -90,7 +90,5 @@ def find(name: str) -> Plot:
     'VGG-16 keeps its values in the first layers and its parameters in the last'
     """
     if name not in plots():
-        raise error(
-            f"there is no plot `{name}`", help=near_miss(name, plots()) or "plots: " + ", ".join(plots())
-        )
+        raise unknown("there is no plot", name, plots(), listing="plots")
     return plots()[name]

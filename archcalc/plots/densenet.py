@@ -7,6 +7,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.plots import Plot
+from archcalc.plots.accuracy import NAMES
 from archcalc.plots.cited import cited
 from archcalc.plots.figures import totals
 from archcalc.render.chart_labels import LOWER_LEFT, UPPER_RIGHT, Label, place
@@ -26,15 +27,10 @@ class Entry(Struct, frozen=True):
 
 def gather() -> list[Entry]:
     return [
-        Entry(_name(net), family, error, totals(net).params, totals(net).macs)
+        Entry(NAMES[net], family, error, totals(net).params, totals(net).macs)
         for family in FAMILIES
         for net, error in cited()[family].figures.items()
     ]
-
-
-def _name(net: str) -> str:
-    kind, depth = ("DenseNet", net[8:]) if net.startswith("densenet") else ("ResNet", net[6:])
-    return f"{kind}-{depth.removesuffix('_v1_5')}"
 
 
 def draw(data: list[Entry]) -> Sheet:

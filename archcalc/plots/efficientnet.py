@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from archcalc.opening import load
 from archcalc.plots import Plot
+from archcalc.plots.accuracy import NAMES
 from archcalc.plots.cited import cited
 from archcalc.plots.figures import totals
 from archcalc.profile import analyze
@@ -35,6 +36,7 @@ SINGLE = {
     "resolution": Series("only larger images", PINK, "^"),
 }
 EFFICIENTNET, RESNET = Series("EfficientNet", GREEN, "D"), Series("ResNet", BLUE, "o")
+EFFICIENTNETS = {f"efficientnet_b{n}": f"B{n}" for n in range(8)}
 RESNETS = ("resnet18", "resnet34", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5")
 
 
@@ -62,11 +64,10 @@ def gather() -> Data:
     scaled = [Scaled(name, factor, _macs(name, factor)) for name in SINGLE for factor in FACTORS]
     entries = []
     for family, source, nets in (
-        ("EfficientNet", "efficientnet", tuple(cited()["efficientnet"].figures)),
-        ("ResNet", "torchvision", RESNETS),
+        ("EfficientNet", "efficientnet", EFFICIENTNETS),
+        ("ResNet", "torchvision", {net: NAMES[net] for net in RESNETS}),
     ):
-        for net in nets:
-            name = net[-2:].upper() if family == "EfficientNet" else f"ResNet-{net[6:].removesuffix('_v1_5')}"
+        for net, name in nets.items():
             found = totals(net)
             entries.append(Entry(name, family, cited()[source].accuracies[net], found.macs, found.params))
     return Data(_macs("depth", Fraction(1)), scaled, entries)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archcalc.audit.tables import words
-from archcalc.audit.tables.layout import Layout
+from archcalc.audit.tables.layout import TableLayout
 from archcalc.audit.tables.listing import beside
 from archcalc.audit.tables.table import Entry, Section, Table
 from archcalc.audit.words import cell, plain, reason
@@ -19,7 +19,13 @@ from archcalc.render.numbers import grouped
 def to_markdown(table: Table, level: int = 2) -> str:
     """A table with a heading of some level; what differs stands in bold behind what is printed."""
     layout = table.layout
-    lines = [f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}", ""]
+    heading = f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}"
+    return "\n".join([heading, "", *markdown_body(table)]).rstrip() + "\n"
+
+
+def markdown_body(table: Table) -> list[str]:
+    """The lines of a table without its heading."""
+    lines: list[str] = []
     for section in table.sections:
         part = section.part
         lines += [escaped(f"{part.title} ({part.place})" if part.title else part.place), ""]
@@ -29,8 +35,7 @@ def to_markdown(table: Table, level: int = 2) -> str:
         lines += [escaped(part.note), ""] if part.note else []
     about = [f"{words.summary(table)}; {words.UNSIGNED}", *(text for _, text in words.legend(table))]
     lines += ["  \n".join(map(escaped, about)), ""]
-    lines += [_markdown_reason(one) for one in words.reasons(table)]
-    return "\n".join(lines).rstrip() + "\n"
+    return lines + [_markdown_reason(one) for one in words.reasons(table)]
 
 
 def _markdown_grid(section: Section) -> list[str]:
@@ -60,7 +65,7 @@ def _markdown_reason(one: words.Reason) -> str:
     return f"- {words.SIGNS[one.verdict]} {cells}: {escaped(one.text)}"
 
 
-def list_to_markdown(layouts: Sequence[Layout]) -> str:
+def list_to_markdown(layouts: Sequence[TableLayout]) -> str:
     """The list of tables."""
     rows = [[la.number, la.name, escaped(la.title), escaped(" ".join(la.decks))] for la in layouts]
     return "\n".join(markdown_table(["Table", "Name", "What it is", "Decks"], rows)) + "\n"
@@ -108,7 +113,7 @@ def _on_one_line(text: str) -> str:
     return text.replace("\n", "; ")
 
 
-def list_to_csv(layouts: Sequence[Layout]) -> str:
+def list_to_csv(layouts: Sequence[TableLayout]) -> str:
     """The list of tables."""
     rows = [(la.number, la.name, la.title, " ".join(la.decks), "; ".join(la.places)) for la in layouts]
     return csv_text(("number", "name", "title", "decks", "places"), rows)
@@ -122,7 +127,7 @@ def to_json(tables: Sequence[Table]) -> str:
     return _document([{**_head(table.layout), **_body(table)} for table in tables])
 
 
-def list_to_json(layouts: Sequence[Layout]) -> str:
+def list_to_json(layouts: Sequence[TableLayout]) -> str:
     """The list of tables, as `to_json` without what is computed."""
     return _document(list(map(_head, layouts)))
 
@@ -132,7 +137,7 @@ def _document(tables: list[dict[str, Any]]) -> str:
     return json_text(tables=tables)
 
 
-def _head(layout: Layout) -> dict[str, Any]:
+def _head(layout: TableLayout) -> dict[str, Any]:
     return {
         "name": layout.name,
         "number": layout.number,

@@ -8,26 +8,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from archcalc.audit.claims import Claim, read_decks
 from archcalc.audit.claims import shipped_files as claim_files
-from archcalc.audit.toml import Table as Block
-from archcalc.audit.toml import Text, read
+from archcalc.audit.toml import Text, TomlTable, Word, Words, decode, read, read_every, repeated
 from archcalc.catalog import specs_folder
-from archcalc.diagnostics import ArchError, Diagnostic, Note, Span, error, near_miss
+from archcalc.diagnostics import ArchError, Diagnostic, Span, near_miss, unknown
 
-HEAD = ("name", "number", "title", "decks")
-PART = ("title", "place", "columns", "rows", "axes", "sums", "below", "listing", "note")
 AXES = ("chw", "hwc", "nchw")
-STATEMENTS = ("claim", "under", "restored")
-EXPRESSIONS = ("answer", "correct")
-WORDS = ("printed", "says", "because", "variant", "evidence")
-FIGURE = (*WORDS, *STATEMENTS, *EXPRESSIONS)
+_GIVEN = {"id": "", "deck": "", "place": "", "verdict": "", "quantity": "", "net": None, "outside": False}
+"""What a claim in a cell does not say; it is evaluated only for the cell."""
+CELL = tuple(key for key in Claim.__struct_fields__ if key not in (*_GIVEN, "span"))
+"""The keys that a cell may have."""
 
-_NUMBER = re.compile(r"T\d+(\.\d+)?")
+_Number = Annotated[
+    str, Meta(pattern=r"^T\d+(\.\d+)?\Z", description="written `T4` or `T12.1`", examples=['"T4"'])
+]
 _REFERENCE = re.compile(r"(?:(?P<text>.*\S)\s+)?@(?P<id>[\w./-]+)(?:\[(?P<item>\d+)\])?", re.DOTALL)
 
 
@@ -43,8 +42,18 @@ class Cell(Struct, frozen=True, eq=False):
     span: Span | None = None
 
 
-class Part(Struct, frozen=True, eq=False):
-    """One grid of a table.
+_Rows = Annotated[
+    tuple[Annotated[tuple[Cell, ...], Meta(min_length=1)], ...],
+    Meta(
+        min_length=1,
+        description="a list of rows, each a list of cells",
+        examples=['[["a name", "@S4-079"]]'],
+    ),
+]
+
+
+class TablePart(Struct, frozen=True, eq=False, kw_only=True):
+    """One grid of a table. The fields from `title` on are the keys of a file.
 
     The last cell of a row that is shorter than the others spans the columns left. `sums` are the columns
     whose computed figures are added up, `below` claims about the whole. `axes` is the order in which it
@@ -53,15 +62,15 @@ class Part(Struct, frozen=True, eq=False):
     """
 
     name: str
-    title: str
-    place: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    axes: str = "chw"
-    sums: tuple[str, ...] = ()
+    title: Word = ""
+    place: Word
+    columns: Words
+    rows: _Rows
+    axes: Word = "chw"
+    sums: Words = ()
     below: tuple[Claim, ...] = ()
     listing: Text | None = None
-    note: str = ""
+    note: Word = ""
 
     @property
     def claims(self) -> Iterable[Claim]:
@@ -70,14 +79,14 @@ class Part(Struct, frozen=True, eq=False):
         yield from self.below
 
 
-class Layout(Struct, frozen=True, eq=False):
+class TableLayout(Struct, frozen=True, eq=False):
     """A table as it is printed, before anything is computed."""
 
-    name: str
-    number: str
-    title: str
-    decks: tuple[str, ...]
-    parts: tuple[Part, ...]
+    name: Word
+    number: _Number
+    title: Word
+    decks: Words
+    parts: tuple[TablePart, ...]
     span: Span
 
     @property
@@ -92,7 +101,7 @@ def shipped_files() -> list[tuple[Path, str]]:
     return [(path, f"specs/tables/{path.name}") for path in sorted(folder.glob("*.toml"))]
 
 
-def layouts() -> list[Layout]:
+def layouts() -> list[TableLayout]:
     """Every table that comes along, in order.
 
     >>> layouts()[0].name
@@ -101,29 +110,18 @@ def layouts() -> list[Layout]:
     return read_layouts(shipped_files())
 
 
-def read_layouts(files: Iterable[tuple[Path, str]]) -> list[Layout]:
+def read_layouts(files: Iterable[tuple[Path, str]]) -> list[TableLayout]:
     """The tables of some files. Raises `ArchError` with every mistake in them; names are unique."""
     claims = {claim.id: claim for deck in read_decks(claim_files()) for claim in deck.claims}
-    found: list[Layout] = []
-    problems: list[Diagnostic] = []
-    for path, shown in files:
-        try:
-            found.append(_Reader(path, shown, claims).layout())
-        except ArchError as mistakes:
-            problems += mistakes.diagnostics
-    seen: dict[str, Span] = {}
-    for layout in found:
-        for name in (layout.name, layout.number):
-            if name in seen:
-                note = Note("the first one is here", seen[name])
-                problems.append(Diagnostic(f"there are two tables `{name}`", layout.span, notes=(note,)))
-            seen.setdefault(name, layout.span)
+    found, problems = read_every(files, lambda path, shown: _Reader(path, shown, claims).layout())
+    names = [(name, layout.span) for layout in found for name in (layout.name, layout.number)]
+    problems += repeated(names, "there are two tables `{}`")
     if problems:
         raise ArchError(problems)
     return found
 
 
-def chosen(name: str, known: Iterable[Layout]) -> list[Layout]:
+def chosen(name: str, known: Iterable[TableLayout]) -> list[TableLayout]:
     """The tables that a name means: one, or all of a number, `T12` those from `T12.1` on.
 
     Raises `ArchError` for a name that there is not.
@@ -136,9 +134,7 @@ def chosen(name: str, known: Iterable[Layout]) -> list[Layout]:
     group = [layout for layout in every if layout.number.casefold().startswith(wanted + ".")]
     if not group:
         names = [layout.name for layout in every] + [layout.number for layout in every]
-        raise error(
-            f"there is no table `{name}`", help=near_miss(name, names) or "`archcalc tables` lists them"
-        )
+        raise unknown("there is no table", name, names, help="`archcalc tables` lists them")
     return group
 
 
@@ -146,153 +142,104 @@ class _Reader:
     """Reads one file, and gathers what is wrong in it."""
 
     def __init__(self, path: Path, shown: str, claims: Mapping[str, Claim]) -> None:
-        self.head, self.blocks = read(path, shown)
+        self.head, self.tables = read(path, shown)
         self.claims = claims
         self.problems: list[Diagnostic] = []
 
-    def layout(self) -> Layout:
+    def layout(self) -> TableLayout:
         head = self.head
-        self.keys(head, HEAD)
-        texts = {key: self.text(head, key) for key in ("name", "number", "title")}
-        decks = self.texts(head, "decks")
-        if texts["number"] and not _NUMBER.fullmatch(texts["number"]):
-            self.wrong("`number` is written `T4` or `T12.1`", head.span_of("number"))
-        if not self.blocks:
-            self.wrong(
-                f"`{head.source.name}` has no parts", None, "add one: `[rows]`, and its `columns`, ..."
-            )
-        parts = tuple(map(self.part, self.blocks))
-        if self.problems:
+        parts = tuple(part for table in self.tables if (part := self.part(table)) is not None)
+        given = {"parts": parts, "span": head.span_of("name")}
+        layout, mistakes = decode(head.values, TableLayout, head.span_of, given=given)
+        self.problems[:0] = mistakes
+        if not self.tables:
+            help = "add one: `[rows]`, and its `columns`, ..."
+            self.wrong(f"`{head.source.name}` has no parts", None, help)
+        if self.problems or layout is None:
             raise ArchError(self.problems)
-        span = head.span_of("name")
-        return Layout(texts["name"], texts["number"], texts["title"], decks, parts, span)
+        return layout
 
-    def part(self, block: Block) -> Part:
-        self.keys(block, PART)
-        columns = self.texts(block, "columns")
-        rows = block.values.get("rows")
-        if not isinstance(rows, list) or not rows or not all(isinstance(row, list) and row for row in rows):
-            help = 'write `rows = [["a name", "@S4-079"]]`'
-            self.wrong("`rows` is a list of rows, each a list of cells", block.span_of("rows"), help)
-            rows = []
-        after = 0
-        grid = []
-        for number, row in enumerate(rows, 1):
-            if len(row) > len(columns):
-                message = f"row {number} has {len(row)} cells, and there are {len(columns)} columns"
-                self.wrong(message, block.span_of("rows"))
-            cells = []
-            for value in row:
-                cell, after = self.cell(block, "rows", value, after)
-                cells.append(cell)
-            grid.append(tuple(cells))
-        below, after = [], 0
-        values = block.values.get("below", [])
-        for value in values if isinstance(values, list) else [values]:
-            cell, after = self.cell(block, "below", value, after)
-            if cell.claim is None:
-                self.wrong("`below` has claims only", block.span_of("below"), 'write `"@S4-079"`')
-            else:
-                below.append(cell.claim)
-        sums = self.texts(block, "sums") if "sums" in block.values else ()
-        for name in sums:
-            if name not in columns[1:]:
-                help = near_miss(name, columns[1:]) or "the first column is for what the sums are called"
-                self.wrong(f"no column `{name}` to add up", block.span_of("sums"), help)
-        axes = self.text(block, "axes") if "axes" in block.values else "chw"
-        if axes and axes not in AXES:
-            self.wrong(
-                f"there is no order of axes `{axes}`", block.span_of("axes"), "orders: " + ", ".join(AXES)
-            )
-        listing = self.text(block, "listing") if "listing" in block.values else ""
-        return Part(
-            block.name,
-            self.text(block, "title") if "title" in block.values else "",
-            self.text(block, "place"),
-            columns,
-            tuple(grid),
-            axes,
-            sums,
-            tuple(below),
-            block.text("listing", listing) if listing else None,
-            self.text(block, "note") if "note" in block.values else "",
-        )
+    def part(self, table: TomlTable) -> TablePart | None:
+        values = dict(table.values)
+        if "rows" in values:
+            values["rows"] = self.cells(values["rows"], table.span_of("rows"))
+        if "below" in values:
+            values["below"] = self.below(values["below"], table.span_of("below"))
+        part, mistakes = decode(values, TablePart, table.span_of, given={"name": table.name})
+        self.problems += mistakes
+        if part is None:
+            return None
+        for number, row in enumerate(part.rows, 1):
+            if len(row) > len(part.columns):
+                message = f"row {number} has {len(row)} cells, and there are {len(part.columns)} columns"
+                self.wrong(message, table.span_of("rows"))
+        for name in part.sums:
+            if name not in part.columns[1:]:
+                help = near_miss(name, part.columns[1:])
+                help = help or "the first column is for what the sums are called"
+                self.wrong(f"no column `{name}` to add up", table.span_of("sums"), help)
+        if part.axes not in AXES:
+            message = f"there is no order of axes `{part.axes}`"
+            self.wrong(message, table.span_of("axes"), "orders: " + ", ".join(AXES))
+        return part
 
     # -- cells
 
-    def cell(self, block: Block, key: str, value: Any, after: int) -> tuple[Cell, int]:
-        """A cell, and where the text goes on behind it."""
-        if isinstance(value, str):
-            text = block.text(key, value, after)
-            after = text.span.end if text.is_verbatim else after
-            reference = _REFERENCE.fullmatch(value)
-            if reference is None:
-                return Cell(value), after
-            claim = self.claims.get(reference["id"])
-            if claim is None:
-                help = near_miss(reference["id"], self.claims)
-                self.wrong(f"there is no claim `{reference['id']}`", text.span, help)
-                return Cell(value), after
-            item = int(reference["item"]) if reference["item"] else None
-            return Cell(reference["text"] or claim.printed, claim, item, text.span), after
+    def cells(self, value: Any, place: Span) -> Any:
+        """The cells of a row, the rows of a grid, or a single cell."""
+        if isinstance(value, list):
+            return [self.cells(item, place) for item in value]
+        return self.cell(value, place)
+
+    def below(self, value: Any, place: Span) -> list[Claim]:
+        cells = [self.cell(item, place) for item in (value if isinstance(value, list) else [value])]
+        if not all(cell.claim for cell in cells):
+            self.wrong("`below` has claims only", place, 'write `"@S4-079"`')
+        return [cell.claim for cell in cells if cell.claim is not None]
+
+    def cell(self, value: Any, place: Span) -> Cell:
+        """A cell; `place` is where it stands if it does not know that itself."""
         if isinstance(value, dict):
-            return self.figure(block, key, value, after)
-        self.wrong("a cell is a string, or a table `{printed = ..., claim = ...}`", block.span_of(key))
-        return Cell(""), after
+            return self.figure(value, place)
+        if isinstance(value, str):  # a blank one, which is no text
+            return Cell(value)
+        if not isinstance(value, Text):
+            self.wrong("a cell is a string, or a table `{printed = ..., claim = ...}`", place)
+            return Cell("")
+        reference = _REFERENCE.fullmatch(value.text)
+        if reference is None:
+            return Cell(value.text)
+        claim = self.claims.get(reference["id"])
+        if claim is None:
+            self.problems += unknown(
+                "there is no claim", reference["id"], self.claims, value.span
+            ).diagnostics
+            return Cell(value.text)
+        item = int(reference["item"]) if reference["item"] else None
+        return Cell(reference["text"] or claim.printed, claim, item, value.span)
 
-    def figure(self, block: Block, key: str, value: dict[str, Any], after: int) -> tuple[Cell, int]:
+    def figure(self, values: dict[str, Any], place: Span) -> Cell:
         """A cell that makes a claim of its own."""
-        place = block.span_of(key)
-        fields: dict[str, Any] = {}
-        for name, item in value.items():
-            if name not in FIGURE:
-                self.wrong(f"unknown key `{name}` of a cell", place, near_miss(name, FIGURE))
-                continue
-            items = item if isinstance(item, list) and name in STATEMENTS else [item]
-            texts = []
-            for one in items:
-                if not isinstance(one, str) or not one.strip():
-                    self.wrong(f"`{name}` of a cell is a string", place)
-                    continue
-                texts.append(block.text(key, one, after))
-                after = texts[-1].span.end if texts[-1].is_verbatim else after
-                place = texts[0].span
-            if name in STATEMENTS:
-                fields[name] = tuple(texts)
-            elif texts:
-                fields[name] = texts[0] if name in EXPRESSIONS else texts[0].text
-        if not fields.keys() & {"claim", "answer", "restored"}:
+        items = {key: value if isinstance(value, list) else [value] for key, value in values.items()}
+        for first, *_ in filter(None, items.values()):
+            place = first.span if isinstance(first, Text) else place
+        known = {key: value for key, value in values.items() if key in CELL}
+        for key, texts in items.items():
+            if key not in CELL:
+                self.wrong(f"unknown key `{key}` of a cell", place, near_miss(key, CELL))
+            elif not all(isinstance(text, Text) for text in texts):
+                self.wrong(f"`{key}` of a cell is a string", place)
+                del known[key]
+        given = {**_GIVEN, "span": place}
+        defaults = {"says": "", "printed": ""}
+        claim, mistakes = decode(known, Claim, lambda key: place, "", given, defaults)
+        self.problems += mistakes
+        if not known.keys() & {"claim", "answer", "restored"}:
             self.wrong("a cell needs `claim`, `restored` or `answer`", place, "or write its text alone")
-        for name, other in (("under", "variant"), ("restored", "evidence")):
-            if name in fields and other not in fields:
-                self.wrong(f"`{name}` of a cell needs `{other}`", place)
-        for name in ("place", "says", "printed", "verdict"):
-            fields.setdefault(name, "")
-        return Cell(fields["printed"], Claim("", "", place, **fields)), after
-
-    # -- values
-
-    def keys(self, block: Block, known: tuple[str, ...]) -> None:
-        for key in block.values:
-            if key not in known:
-                help = near_miss(key, known) or "keys: " + ", ".join(known)
-                self.wrong(f"unknown key `{key}`", block.span_of(key), help)
-
-    def text(self, block: Block, key: str) -> str:
-        value = block.values.get(key)
-        if isinstance(value, str) and value.strip():
-            return value
-        message = f"`{key}` is a string" if key in block.values else f"`{key}` is missing"
-        self.wrong(message, block.span_of(key), f'write `{key} = "..."`')
-        return ""
-
-    def texts(self, block: Block, key: str) -> tuple[str, ...]:
-        value = block.values.get(key)
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        message = f"`{key}` is a list of strings" if key in block.values else f"`{key}` is missing"
-        self.wrong(message, block.span_of(key), f'write `{key} = ["..."]`')
-        return ()
+        for key, other in (("under", "variant"), ("restored", "evidence")):
+            if key in known and other not in known:
+                self.wrong(f"`{key}` of a cell needs `{other}`", place)
+        return Cell(claim.printed if claim is not None else "", claim)
 
     def wrong(self, message: str, span: Span | None, help: str = "") -> None:
         self.problems.append(Diagnostic(message, span, help=help))

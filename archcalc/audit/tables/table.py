@@ -11,7 +11,7 @@ from msgspec import Struct
 from archcalc.audit.claims import EXPLAINED, VERDICTS, Claim
 from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
-from archcalc.audit.tables.layout import Cell, Layout, Part, chosen, layouts
+from archcalc.audit.tables.layout import Cell, TableLayout, TablePart, chosen, layouts
 from archcalc.audit.verdict import judge
 from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.profile import Profile
@@ -33,7 +33,7 @@ class Section(Struct, frozen=True, eq=False):
     `sums` has the sums of columns by their names. `listed` is the network that is listed, if any.
     """
 
-    part: Part
+    part: TablePart
     rows: tuple[tuple[Entry, ...], ...]
     sums: dict[str, int]
     below: tuple[Finding, ...]
@@ -50,7 +50,7 @@ class Section(Struct, frozen=True, eq=False):
 class Table(Struct, frozen=True, eq=False):
     """A published table, evaluated."""
 
-    layout: Layout
+    layout: TableLayout
     sections: tuple[Section, ...]
 
     @property
@@ -78,7 +78,7 @@ def tables(name: str, progress: Progress = unseen) -> list[Table]:
     return evaluate(chosen(name, layouts()), progress)
 
 
-def evaluate(found: Sequence[Layout], progress: Progress = unseen) -> list[Table]:
+def evaluate(found: Sequence[TableLayout], progress: Progress = unseen) -> list[Table]:
     """Evaluate tables. Raises `ArchError` with every mistake in their statements."""
     evaluator = _Evaluator()
     evaluated = [evaluator.table(layout) for layout in progress(found, "Tables")]
@@ -93,10 +93,10 @@ class _Evaluator:
         self.problems: list[Diagnostic] = []
         self._judged: dict[int, Finding | None] = {}
 
-    def table(self, layout: Layout) -> Table:
+    def table(self, layout: TableLayout) -> Table:
         return Table(layout, tuple(map(self.section, layout.parts)))
 
-    def section(self, part: Part) -> Section:
+    def section(self, part: TablePart) -> Section:
         rows = tuple(tuple(map(self.entry, row)) for row in part.rows)
         below = tuple(found for claim in part.below if (found := self.finding(claim)) is not None)
         sums = {name: self.sum(part, rows, name) for name in part.sums}
@@ -132,7 +132,7 @@ class _Evaluator:
             self.problems.append(Diagnostic(message, claim.span))
         return found
 
-    def sum(self, part: Part, rows: Sequence[Sequence[Entry]], name: str) -> int:
+    def sum(self, part: TablePart, rows: Sequence[Sequence[Entry]], name: str) -> int:
         """The sum of a column's figures. A row that prints the total itself stands below, as a claim."""
         column = part.columns.index(name)
         values = [row[column].value for row in rows if column < len(row) and row[column].finding is not None]
@@ -142,7 +142,7 @@ class _Evaluator:
             return 0
         return sum(values)
 
-    def listed(self, part: Part) -> Profile | None:
+    def listed(self, part: TablePart) -> Profile | None:
         if part.listing is None:
             return None
         try:

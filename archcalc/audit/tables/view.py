@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from archcalc.audit.tables import words
-from archcalc.audit.tables.layout import Layout
+from archcalc.audit.tables.layout import TableLayout
 from archcalc.audit.tables.listing import beside
 from archcalc.audit.tables.table import Entry, Section, Table
 from archcalc.audit.view import STYLES
@@ -30,7 +30,7 @@ def render(tables: Sequence[Table], width: int, colour: bool) -> str:
     return printed(console)
 
 
-def render_list(layouts: Sequence[Layout], width: int, colour: bool) -> str:
+def render_list(layouts: Sequence[TableLayout], width: int, colour: bool) -> str:
     """Write the list of tables."""
 
     console = open_console(width, colour)
