@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archcalc import ArchError, analyze, load, loads
-from archcalc.checking.budget import parse_budget
+from archcalc.checking.bounds import parse_bound
 from archcalc.checking.ci import _escaped
 from archcalc.checking.evaluate import Evaluator
 from archcalc.checking.view import off_by
@@ -213,7 +213,7 @@ HELD = {
 @pytest.mark.parametrize("text", HELD)
 def test_expectations_of_the_command_line(text, folder):
     evaluator = Evaluator(analyze(load("tiny.arch:tiny")))
-    check = parse_budget(text).check(evaluator)
+    check = parse_bound(text).check(evaluator)
     assert check.held is HELD[text]
     assert bool(check.reason) is not check.held
 
@@ -266,7 +266,7 @@ MALFORMED = {
 @pytest.mark.parametrize("text", MALFORMED)
 def test_malformed_expectations_point_at_the_character(text, folder):
     with pytest.raises(ArchError) as caught:
-        parse_budget(text)
+        parse_bound(text)
     (problem,) = caught.value.diagnostics
     message, column = MALFORMED[text]
     assert message in problem.message
@@ -297,10 +297,10 @@ def test_expectations_that_do_not_fit_a_network_are_wrong_input(text, run):
 def test_no_text_is_more_than_a_mistake(text):
     """And what parses keeps the text that it came from."""
     try:
-        budget = parse_budget(text)
+        bound = parse_bound(text)
     except ArchError:
         return
-    assert budget.expect.span.source.text == text
+    assert bound.expect.span.source.text == text
 
 
 @given(
@@ -313,10 +313,10 @@ def test_bounds_on_arguments_are_those_of_python(channels, height, width, relati
     compare = {"<": int.__lt__, "<=": int.__le__, "==": int.__eq__, ">=": int.__ge__, ">": int.__gt__}[
         relation
     ]
-    held = parse_budget(f"kernel_size {relation} {bound}").check(evaluator).held
+    held = parse_bound(f"kernel_size {relation} {bound}").check(evaluator).held
     assert held is (compare(height, bound) and compare(width, bound))
     params = channels * (3 * height * width + 1)
-    assert parse_budget(f"params {relation} {bound}").check(evaluator).held is compare(params, bound)
+    assert parse_bound(f"params {relation} {bound}").check(evaluator).held is compare(params, bound)
 
 
 @given(st.fractions(0, 3, max_denominator=1000).filter(lambda f: 1000 % f.denominator == 0))
@@ -325,7 +325,7 @@ def test_ratios_are_exact(factor):
     text = f"{float(factor):.3f}"
     other = analyze(load("vgg16")).totals.macs
     mine = analyze(load("vgg11")).totals.macs
-    assert parse_budget(f"macs <= {text} * vgg16").check(evaluator).held is (mine <= factor * other)
+    assert parse_bound(f"macs <= {text} * vgg16").check(evaluator).held is (mine <= factor * other)
 
 
 # --- What is written --------------------------------------------------------------------------------
@@ -428,13 +428,13 @@ def test_files_that_cannot_be_written_end_in_a_message(run):
     ],
 )
 def test_how_far_off(difference, figure, text):
-    finding = SimpleNamespace(difference=difference, figure=figure, relation="==")
+    finding = SimpleNamespace(difference=difference, figure=figure, negated=False)
     assert off_by(finding) == text
 
 
 def test_checking_shipped_specs_takes_no_second_elaboration(run, monkeypatch):
     """One network costs what reporting it costs: it is elaborated and analyzed once."""
-    from archcalc.checking import run as running
+    from archcalc import settings
     from archcalc.language.elaborate import Elaborator
 
     counts = {"elaborate": 0, "analyze": 0}
@@ -447,9 +447,55 @@ def test_checking_shipped_specs_takes_no_second_elaboration(run, monkeypatch):
         return call
 
     monkeypatch.setattr(Elaborator, "network", counted("elaborate", Elaborator.network))
-    monkeypatch.setattr(running, "analyze", counted("analyze", running.analyze))
+    monkeypatch.setattr(settings, "analyze", counted("analyze", settings.analyze))
     assert run("check", "resnet50").status == 0
     assert counts == {"elaborate": 1, "analyze": 1}
+
+
+# --- Options that say how a network is made and measured --------------------------------------------
+
+
+def test_a_bound_in_bytes_is_of_the_batch_and_dtype(run):
+    """VGG-16's first convolution and its activation are alive together: 2 x 64 x 224 x 224 values."""
+    peak = 2 * 64 * 224 * 224
+    for options, limit in ((["--batch", "32", "--dtype", "float16"], peak * 64), ([], peak * 4)):
+        assert run("check", "vgg16", *options, "--expect", f"peak_bytes <= {limit}").status == 0
+        result = run("check", "vgg16", *options, "--expect", f"peak_bytes < {limit}")
+        assert result.status == 1
+        assert "at stage1/relu1" in result.out
+
+
+def test_expectations_of_a_file_refer_to_one_sample_in_float32(run):
+    """SqueezeNet's paper states the bytes of its parameters; a batch or dtype for a bound changes no paper."""
+    assert run("check", "squeezenet1_0", "--dtype", "float16", "--expect", "params < 2M").status == 0
+    shown = run("report", "squeezenet1_0", "--dtype", "float16").out
+    assert re.search(r"expectations: (\d+) of \1 hold", shown)
+
+
+def test_values_and_shapes_are_for_every_network(run):
+    status, nets, _ = outcome(run, "tiny.arch", "--set", "c=6", "--expect", 'shape("stem") == 6x8x4')
+    held = {name: net["held"] for name, net in nets.items()}
+    assert (status, held) == (0, {"tiny.arch:tiny?c=6": 1, "tiny.arch:tiny_wide?c=6": 1})
+    status, nets, _ = outcome(
+        run, "tiny.arch:tiny", "--input", "3x9x20", "--expect", 'shape("stem") == 4x8x9'
+    )
+    assert (status, nets["tiny.arch:tiny"]["held"]) == (0, 1)
+    status, nets, _ = outcome(run, "tiny.arch:tiny", "--heads", "--expect", "params == 1_696")
+    assert (status, nets["tiny.arch:tiny"]["held"]) == (0, 4)
+
+
+def test_a_ratio_is_taken_under_the_same_conditions(run):
+    # the peaks of one network are equal, whatever the batch
+    options = ["--batch", "7", "--dtype", "float16"]
+    assert run("check", "vgg16", *options, "--expect", "peak_bytes == 1 * vgg16").status == 0
+
+
+@pytest.mark.parametrize("text", ['peak_bytes("stem") < 5M', 'peak_activations("a") < 5M'])
+def test_a_quantity_of_whole_networks_has_no_path(text, run):
+    result = run("check", "tiny.arch:tiny", "--expect", text)
+    assert result.status == 2
+    assert "is a figure of a whole network" in result.err
+    assert "leave out the path" in result.err
 
 
 # --- The page ---------------------------------------------------------------------------------------
@@ -459,7 +505,7 @@ PAGE = (Path(__file__).parent.parent / "docs" / "checking.md").read_text()
 
 @pytest.mark.parametrize("text", re.findall(r"(?m)^\| `([^`]+)` \| ", PAGE))
 def test_the_expectations_of_the_page_parse(text):
-    assert parse_budget(text).text == text
+    assert parse_bound(text).text == text
 
 
 def test_the_commands_of_the_page_run(run, folder, monkeypatch):
@@ -483,4 +529,4 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
 )  # fmt: skip
 def test_a_size_has_an_entry_for_each_axis(text, held):
     profile = analyze(loads("net n { input(3x8x9)\n conv(4, 3) }"))
-    assert parse_budget(text).check(Evaluator(profile)).held == held
+    assert parse_bound(text).check(Evaluator(profile)).held == held

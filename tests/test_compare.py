@@ -22,12 +22,13 @@ from archcalc.comparison.matching import match
 from archcalc.comparison.parts import NOTHING, by_kind, by_stage
 from archcalc.comparison.words import phrase, sign, times
 from archcalc.quantities import TOTALS, Figures
+from archcalc.settings import Settings
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
 def compared(*nets: str, heads: bool = False, convention: str = ""):
-    return compare(open_subjects(nets, heads=heads, convention=convention))
+    return compare(open_subjects(nets, Settings(heads=heads, convention=convention)))
 
 
 def texts(*sources: str):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from archcalc import ArchError, load
 from archcalc.checking import lock
-from archcalc.checking.lock import LayerFigures, NetFigures, figures_of
+from archcalc.checking.lock import LayerFigures, LockedNetwork, figures_of
 from archcalc.checking.tolerance import parse_tolerances
 from archcalc.quantities import TOTALS, Figures
 
@@ -101,7 +101,7 @@ LAYERS = st.builds(
     st.booleans(),
 )
 NETS = st.builds(
-    NetFigures,
+    LockedNetwork,
     st.from_regex(r"[a-z.]{1,9}:[a-z]{1,5}(\?c=[0-9]&d=\[1, 2\])?", fullmatch=True),
     st.fixed_dictionaries({quantity.name: COUNTS for quantity in TOTALS}).map(Figures),
     st.dictionaries(NAMES, LAYERS, max_size=4),
@@ -240,6 +240,94 @@ def test_a_total_that_an_older_lock_does_not_have_is_not_locked(run, folder):
     assert "depth" not in result.out
 
 
+# --- What a lock says -------------------------------------------------------------------------------
+
+
+def test_a_lock_says_under_which_conditions_its_figures_were_taken(run, folder):
+    options = ["--batch", "3", "--dtype", "float16", "--input", "3x9x20", "--heads", "--set", "c=5"]
+    assert run("lock", "nets/small.arch", *options).status == 0
+    text = (folder / "archcalc.lock").read_text()
+    assert "net nets/small.arch:small?c=5\n" in text
+    assert "with batch=3 dtype=float16 heads input:input=3x9x20\n" in text
+    # conv: 3*4*5*5 + 5; early: 5*2 + 2; fc: 5*8*9 * 10 + 10
+    assert f"total params {305 + 12 + 3610:,}\n" in text
+    # the convolution and its activation: 2 x 5*8*9 values, 3 samples, 2 bytes; the input is 3*9*20
+    assert f"total peak_bytes {(540 + 360) * 6:,} at conv1\n" in text
+    assert run("check", "--locked").status == 0
+    for option in (["--batch", "3"], ["--set", "c=5"], ["--heads"], ["--input", "3x9x20"]):
+        result = run("check", "--locked", *option)
+        assert result.status == 2
+        assert "a lock file says itself" in result.err
+
+
+def test_a_lock_of_version_1_is_read(run, folder):
+    """The lines of a lock as version 1 wrote them."""
+    run("lock", "nets/small.arch", "-o", "nets/x.lock")
+    path = folder / "nets" / "x.lock"
+    lines = path.read_text().replace("archcalc lock 2", "archcalc lock 1").splitlines(keepends=True)
+    path.write_text(rewritten("".join(line for line in lines if " peak_" not in line)))
+    assert run("check", "--locked", "nets/x.lock").status == 0
+    edit(folder, "classes=10", "classes=11")
+    assert 'params("fc2") == 1,290' in run("check", "--locked", "nets/x.lock").out
+
+
+COMPACT = """\
+net deep() {
+  input(3x9x10)
+  repeat 6 { unit: { conv(4, 3, padding=1) -> relu } }
+  flatten -> fc(7)
+}
+"""
+
+
+def moved_in_compact(run, folder, before, after):
+    """What a compact lock says moved of layers, in words."""
+    (folder / "deep.arch").write_text(COMPACT)
+    assert run("lock", "deep.arch", "--compact").status == 0
+    assert run("check", "--locked").status == 0
+    (folder / "deep.arch").write_text(COMPACT.replace(before, after))
+    document = json.loads(run("check", "--locked", "--format", "json").out)
+    return [f["reason"] for f in document["networks"][0]["findings"] if "as locked" in f["text"]]
+
+
+def test_a_compact_lock_is_one_line_of_layers_and_still_names_those_that_moved(run, folder):
+    moved = moved_in_compact(run, folder, "fc(7)", "fc(8)")
+    assert moved == ["layer `fc1` is now 8 params 2,888 macs 2,880 flops 5,768"]  # 4*9*10*8 + 8
+    text = (folder / "archcalc.lock").read_text()
+    assert sum(line.startswith("layer") for line in text.splitlines()) == 1
+    assert "layers 15 " in text  # the input, 6 x (conv, relu), flatten, fc
+    assert moved_in_compact(run, folder, "fc(7)", "fc(7) -> softmax") == ["layer `softmax1` is new"]
+    assert moved_in_compact(run, folder, " -> fc(7)", "") == ["a layer is gone after `flatten1`"]
+    assert (
+        moved_in_compact(run, folder, "input(3x9x10)\n", "input(3x9x10)\n  bn\n")[0] == "layer `bn1` is new"
+    )
+    assert (
+        moved_in_compact(run, folder, "repeat 6", "repeat 4")
+        == [
+            "4 layers are gone after `unit4/relu1`",
+            "layer `fc1` is now 7 params 2,527 macs 2,520 flops 5,047",
+        ]
+        or "4 layers are gone after `unit4/relu1`"
+    )
+
+
+def test_in_a_compact_lock_the_totals_decide_what_is_allowed(run, folder):
+    assert moved_in_compact(run, folder, "fc(7)", "fc(8)")
+    totals = "params weights param_bytes macs flops activations activations_in_place activation_bytes"
+    allow = [word for name in totals.split() for word in ("--allow", f"{name} +20%")]
+    assert run("check", "--locked", *allow).status == 0
+    assert run("check", "--locked", *allow[:-2]).status == 1
+
+
+def test_a_layer_whose_mark_is_the_same_by_chance_is_missed_by_name_only(run, folder, monkeypatch):
+    from archcalc.checking import digest
+
+    monkeypatch.setattr(digest, "_mark", lambda layer: "same")
+    assert moved_in_compact(run, folder, "fc(7)", "fc(8)") == [
+        "a layer moved, whose mark is the same by chance"
+    ]
+
+
 # --- What is refused --------------------------------------------------------------------------------
 
 
@@ -250,7 +338,7 @@ def rewritten(text: str) -> str:
 
 
 REFUSED = {
-    "another version": (lambda t: t.replace("lock 1", "lock 2"), "is of version 2 of the lock file"),
+    "another version": (lambda t: t.replace("lock 2", "lock 3"), "is of version 3 of the lock file"),
     "a figure edited": (lambda t: t.replace("params 244", "params 245"), "edited by hand"),
     "a line deleted": (lambda t: t.replace("total params 1,534\n", ""), "edited by hand"),
     "a blank added": (lambda t: t.replace("\n\nnet", "\n\n\nnet"), "edited by hand"),

@@ -158,7 +158,7 @@ def test_the_fixture(pytester):
         ]
     )
     result.stdout.no_fnmatch_line("*library.py*")
-    result.stdout.no_fnmatch_line("*budget.py*")
+    result.stdout.no_fnmatch_line("*bound.py*")
 
 
 def test_nothing_is_loaded_before_it_is_needed():

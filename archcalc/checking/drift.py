@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from archcalc.checking import lock
+from archcalc.checking.digest import Digest, Move
 from archcalc.checking.evaluate import format_value
 from archcalc.checking.find import CheckedNetwork, Finder
-from archcalc.checking.lock import FIGURES, NetFigures
+from archcalc.checking.lock import FIGURES, LayerFigures, LockedNetwork
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.checking.tolerance import Tolerance
 from archcalc.diagnostics import ArchError
@@ -39,30 +42,82 @@ def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress
     return Outcome(results, problems, locked=True)
 
 
-def _result(before: NetFigures, checked: CheckedNetwork, tolerances: Sequence[Tolerance]) -> Result:
-    network = checked.network()
-    now = lock.figures_of(before.name, network)
+def _result(before: LockedNetwork, checked: CheckedNetwork, tolerances: Sequence[Tolerance]) -> Result:
+    network = replace(checked, inputs=before.settings.inputs).network()
+    now = lock.figures_of(before.name, network, before.settings)
     moves = _Moves(before, network, tolerances)
-    findings = [*moves.of_totals(now), *moves.of_layers(now)]
-    layers = len(before.layers.keys() | now.layers.keys())
-    return Result(checked.name, len(before.totals) + layers * (1 + len(FIGURES)), findings, checked.span)
+    findings = list(moves.of_totals(now))
+    if before.digest is None:
+        findings += moves.of_layers(now)
+        figures = len(before.layers.keys() | now.layers.keys()) * (1 + len(FIGURES))
+    else:
+        findings += moves.of_digest(now, before.digest, findings)
+        figures = max(len(before.digest.marks), len(now.layers))
+    return Result(checked.name, len(before.totals) + figures, findings, checked.span)
 
 
 class _Moves:
     """The figures of one network that are not what they were."""
 
-    def __init__(self, before: NetFigures, network: Network, tolerances: Sequence[Tolerance]) -> None:
+    def __init__(self, before: LockedNetwork, network: Network, tolerances: Sequence[Tolerance]) -> None:
         self.before = before
         self.spans = {node.name: node.span for node in network.nodes}
         self.tolerances = tolerances
 
-    def of_totals(self, now: NetFigures) -> Iterator[Finding]:
+    def of_totals(self, now: LockedNetwork) -> Iterator[Finding]:
         for name, was in self.before.totals.items():
             value = now.totals[name]
             if was != value:
-                yield self.move(name, "", was, value)
+                finding = self.move(name, "", was, value)
+                yield replace(finding, reached_at=now.reached_at.get(name, ""))
 
-    def of_layers(self, now: NetFigures) -> Iterator[Finding]:
+    def of_digest(
+        self, now: LockedNetwork, digest: Digest, of_totals: Sequence[Finding]
+    ) -> Iterator[Finding]:
+        """The layers that moved, by their marks; by how much, the totals say.
+
+        A layer that moved is allowed if every total that moved is.
+        """
+        allowed = bool(of_totals) and all(finding.held for finding in of_totals)
+        current = Digest.of(now.lines_of_layers())
+        if digest.whole == current.whole:
+            return
+        paths = list(now.layers)
+        found = [self.of_mark(move, paths, now.layers, allowed) for move in digest.moves(current)]
+        if not found:  # one layer in 16 million has its old mark by chance
+            found = [self.layer("", "a layer moved, whose mark is the same by chance", allowed)]
+        yield from found
+
+    def of_mark(
+        self, move: Move, paths: Sequence[str], layers: Mapping[str, LayerFigures], allowed: bool
+    ) -> Finding:
+        if move.gone:
+            where = f"after `{paths[move.place - 1]}`" if move.place else "at the beginning"
+            number = f"{move.gone} layers are" if move.gone > 1 else "a layer is"
+            return self.layer("", f"{number} gone {where}", allowed)
+        path = paths[move.place]
+        if move.new:
+            return self.layer(path, f"layer `{path}` is new", allowed)
+        line = layers[path].line(path).split(" ", 2)[2]
+        return self.layer(path, f"layer `{path}` is now {line}", allowed)
+
+    def layer(self, path: str, reason: str, allowed: bool) -> Finding:
+        """A layer that is not as its network was locked."""
+        return Finding(
+            text=f'layers("{path}") as locked' if path else "layers as locked",
+            quantity="layers",
+            path=path,
+            relation="==",
+            figure=None,
+            value=None,
+            held=allowed,
+            reason="" if allowed else reason,
+            is_layer=True,
+            note="allowed, as its totals are" if allowed else "",
+            span=self.spans.get(path),
+        )
+
+    def of_layers(self, now: LockedNetwork) -> Iterator[Finding]:
         """Of each layer in turn: that it is new or gone, its shape, its figures."""
         old = self.before.layers
         for path, layer in now.layers.items():
@@ -92,7 +147,8 @@ class _Moves:
         at = f'("{path}")' if path else ""
         what = f"{quantity} of `{path}`" if path else quantity
         reason = f"{what} was {format_value(was)} and is {format_value(value)}"
-        if quantity == "layers" and path:
+        is_layer = quantity == "layers" and bool(path)
+        if is_layer:
             reason = f"layer `{path}` is {'new' if value else 'gone'}"
         return Finding(
             text=f"{quantity}{at} == {format_value(was)}",
@@ -104,6 +160,7 @@ class _Moves:
             difference=difference,
             held=allowed is not None,
             reason="" if allowed is not None else reason,
+            is_layer=is_layer,
             note=f"allowed by `{allowed.text}`" if allowed is not None else "",
             span=self.spans.get(path),
         )

@@ -28,6 +28,8 @@ class Check(Struct, frozen=True):
     `value` is what archcalc computes; `held` whether the expectation holds, `not` included; `cut` says
     of a `~` that does not hold whether the figure is the value cut off instead of rounded.
 
+    `reached_at` is the layer where a maximum is reached.
+
     A bound on every layer of a selection has been held against `layers` of them; `misses` are those that
     are not within it, and `value` is that of the first of these.
     """
@@ -38,6 +40,7 @@ class Check(Struct, frozen=True):
     cut: bool = False
     layers: int = 0
     misses: tuple[tuple[str, Value], ...] = ()
+    reached_at: str = ""
 
     @property
     def reason(self) -> str:
@@ -51,7 +54,8 @@ class Check(Struct, frozen=True):
         if expect.negated:
             claim = f"{_relation(expect)}{expect.figure.text}"
             return f"{what} is {format_value(self.value)}, so `{claim}` holds after all"
-        text = f"{what} is {format_value(self.value)}, not {_relation(expect)}{expect.figure.text}"
+        at = f" at `{self.reached_at}`" if self.reached_at else ""
+        text = f"{what} is {format_value(self.value)}{at}, not {_relation(expect)}{expect.figure.text}"
         return f"{text} (it holds when cut off)" if self.cut else text
 
     def _of_layers(self) -> str:
@@ -76,15 +80,15 @@ class Check(Struct, frozen=True):
 
 
 def check(profile: Profile) -> list[Check]:
-    """Every expectation of a network, evaluated, in the order they stand in.
+    """Every expectation of a network, evaluated, in the order in which they are declared.
 
-    Overrides leave expectations unchecked, since those speak of the net's own defaults: the list is
-    empty then. Raises `ArchError` if one names a path that does not exist.
+    Expectations refer to the net's own defaults, one sample in float32. Overrides therefore leave them
+    unchecked: the list is empty then. Raises `ArchError` if one names a path that does not exist.
     """
     network = profile.network
     if network.overridden:
         return []
-    evaluator = Evaluator(profile)
+    evaluator = Evaluator(as_declared(profile))
     results = []
     problems: list[Diagnostic] = []
     for expect in network.expectations:
@@ -97,28 +101,37 @@ def check(profile: Profile) -> list[Check]:
     return results
 
 
+def as_declared(profile: Profile) -> Profile:
+    """The profile of the same network that its own expectations refer to: one sample, in float32."""
+    if (profile.batch, profile.dtype) == (1, "float32"):
+        return profile
+    return analyze(profile.network, heads=profile.heads, convention=profile.convention_name)
+
+
 class Evaluator:
     """Evaluates expectations on one network, with its training heads for those that ask for them.
 
-    An expectation says itself whether it includes the heads; whether the profile does is its reader's choice.
+    An expectation says itself whether it includes the heads. With `heads`, every one does.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, heads: bool = False) -> None:
         self.profile = profile
+        self.heads = heads
         self.profiles = {profile.heads: profile}
 
     def source(self, training: bool) -> Profile:
         """The figures that an expectation refers to."""
-        if training not in self.profiles:
+        heads = training or self.heads
+        if heads not in self.profiles:
             profile = self.profile
-            self.profiles[training] = analyze(
+            self.profiles[heads] = analyze(
                 profile.network,
                 batch=profile.batch,
                 dtype=profile.dtype,
-                heads=training,
+                heads=heads,
                 convention=profile.convention_name,
             )
-        return self.profiles[training]
+        return self.profiles[heads]
 
     def __call__(self, expect: Expect) -> Check:
         """Evaluate one; raises `ArchError`, pointing at its path, if that names nothing."""
@@ -143,7 +156,8 @@ def evaluate(expect: Expect, profile: Profile) -> Check:
         figure = expect.figure.value
         assert not isinstance(figure, tuple)
         cut = figure <= value < figure + expect.figure.step
-    return Check(expect, value, held != expect.negated, cut)
+    at = QUANTITIES[expect.quantity].at
+    return Check(expect, value, held != expect.negated, cut, reached_at=at(profile) if at is not None else "")
 
 
 def of_every_layer(expect: Expect, values: Sequence[tuple[str, Value]]) -> Check:

@@ -12,20 +12,23 @@ from msgspec import Struct
 from archcalc.catalog import shipped_files
 from archcalc.diagnostics import ArchError, Diagnostic, Span
 from archcalc.network import Network
-from archcalc.opened import Opened
+from archcalc.opened import Opened, Shapes
 from archcalc.opening import open_in_file, open_net, read_file, split_overrides
 from archcalc.readers import holds_expectations, suffix_of
+from archcalc.settings import DEFAULT, Settings
 
 
 class CheckedNetwork(Struct, frozen=True, eq=False):
     """A network that is to be checked: one that has been opened, and values for its parameters.
 
-    `overrides` is the text behind the `?` of its name, and `values` what it says.
+    `overrides` is the text behind the `?` of its name, and `values` what it says; `inputs` are shapes that
+    replace those of its inputs.
     """
 
     opened: Opened
     overrides: str = ""
     values: Mapping[str, Any] = {}
+    inputs: Shapes = {}
 
     @property
     def name(self) -> str:
@@ -39,16 +42,18 @@ class CheckedNetwork(Struct, frozen=True, eq=False):
 
     def network(self) -> Network:
         """Make it. Raises `ArchError`."""
-        return self.opened.network(self.values)
+        return self.opened.network(self.values, self.inputs)
 
 
 class Finder:
     """Finds networks; a file is read once, however many of its networks are asked for.
 
-    `problems` are the mistakes in what could not be read, `unread` the arguments that mean some of it.
+    Every network is made with the values and shapes of `settings`. `problems` are the mistakes in what
+    could not be read, `unread` the arguments that mean some of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = DEFAULT) -> None:
+        self.settings = settings
         self.problems: list[Diagnostic] = []
         self.unread: set[str] = set()
         self.missed = False
@@ -88,7 +93,7 @@ class Finder:
             return self._named(name)
         file, _, net = plain.rpartition(":")
         opened = open_in_file(f"{os.path.normpath(folder / file)}:{net}", self._read)
-        return CheckedNetwork(opened, overrides, split_overrides(name)[1])
+        return CheckedNetwork(opened, overrides, split_overrides(name)[1], self.settings.inputs)
 
     def _of(self, argument: str) -> Iterable[CheckedNetwork]:
         if argument not in shipped_files():
@@ -100,8 +105,10 @@ class Finder:
         return [self._named(argument)]
 
     def _named(self, net: str) -> CheckedNetwork:
-        opened, values = open_net(net, self._read)
-        return CheckedNetwork(opened, net.partition("?")[2], values)
+        opened, values = open_net(self.settings.applied_to(net), self._read)
+        return CheckedNetwork(
+            opened, self.settings.applied_to(net).partition("?")[2], values, self.settings.inputs
+        )
 
     def _of_file(self, path: Path) -> list[CheckedNetwork]:
         """The networks in a file whose parameters have values; none if it cannot be read."""
@@ -110,7 +117,12 @@ class Finder:
         except ArchError as mistake:
             self._note(mistake)
             return []
-        return [CheckedNetwork(opened) for opened in networks if not opened.missing]
+        settings = self.settings
+        return [
+            CheckedNetwork(opened, settings.set_text, settings.overrides, settings.inputs)
+            for opened in networks
+            if not opened.missing
+        ]
 
     def _read(self, suffix: str, path: Path, shown: str) -> Sequence[Opened]:
         """The networks in a file; the error for its mistakes has them the first time only."""

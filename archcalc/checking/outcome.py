@@ -19,13 +19,16 @@ class Finding(Struct, frozen=True, kw_only=True):
     `text` is what is claimed, `params("stage1") == 38720`; `value` what archcalc computes, `difference`
     how far that lies above the figure, where both are one number. `reason` says in a sentence why it does
     not hold, and is empty if it does. `misses` are the layers that break a bound on each of `layers`.
-    `note` is the citation, the reason of an `expect not`, or the tolerance that has been allowed.
+    `reached_at` is the layer where a maximum is reached. `is_layer` marks a layer that is new, gone or
+    changed; `reason` says which. `note` is the citation, the reason of an `expect not`, or the tolerance
+    that has been allowed.
     """
 
     text: str
     quantity: str
     path: str = ""
     relation: str
+    negated: bool = False
     figure: Figure | None
     value: Value | None
     difference: int | Fraction | None = None
@@ -33,6 +36,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     reason: str = ""
     layers: int = 0
     misses: tuple[tuple[str, Value], ...] = ()
+    reached_at: str = ""
+    is_layer: bool = False
     note: str = ""
     span: Span | None = None
 

@@ -136,13 +136,13 @@ class Measured:
         Raises `ArchError` for text that is none.
         """
         __tracebackhide__ = True
-        from archcalc.checking.budget import parse_budgets
+        from archcalc.checking.bounds import parse_bounds
         from archcalc.checking.evaluate import Evaluator
         from archcalc.diagnostics import ArchError
 
         evaluator = Evaluator(self.profile)
         try:
-            checks = [budget.check(evaluator) for budget in parse_budgets(expectations)]
+            checks = [bound.check(evaluator) for bound in parse_bounds(expectations)]
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
         reasons = [f"{self.network.name}: {check.reason}" for check in checks if not check.held]

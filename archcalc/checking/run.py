@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from archcalc.checking.budget import Budget
-from archcalc.checking.evaluate import Check, Evaluator, statement
+from archcalc.checking.bounds import Bound
+from archcalc.checking.evaluate import Check, Evaluator, as_declared, statement
 from archcalc.checking.find import CheckedNetwork, Finder, each_once
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.diagnostics import ArchError, Diagnostic
-from archcalc.profile import analyze
 from archcalc.render.progress import Progress
+from archcalc.settings import DEFAULT, Settings
 
 
 def check_networks(
-    arguments: Sequence[str], budgets: Sequence[Budget], progress: Progress, convention: str = ""
+    arguments: Sequence[str],
+    bounds: Sequence[Bound],
+    progress: Progress,
+    settings: Settings = DEFAULT,
 ) -> Outcome:
     """Check what `arguments` mean (see `Finder.find`): every expectation, whether others fail or not.
 
-    A network with overrides is held to the `budgets` only, since its expectations speak of its own
-    defaults. `convention` is what `count` is counted by. What cannot be checked, or has nothing to check,
+    A network with overrides is held to the `bounds` only, since its expectations speak of its own
+    defaults; `settings` are the conditions of the `bounds`. What cannot be checked, or has nothing to check,
     is among the problems of the outcome.
     """
-    finder = Finder()
+    finder = Finder(settings)
     found = finder.find(arguments)
     results: dict[CheckedNetwork, Result] = {}
     broken: set[CheckedNetwork] = set()
     for checked in progress(each_once(found), "Checking"):
         known = len(finder.problems)
         try:
-            results[checked] = _check(checked, budgets, finder.problems, convention)
+            results[checked] = _check(checked, bounds, finder.problems, settings)
         except ArchError as mistake:
             finder.problems += mistake.diagnostics
         if len(finder.problems) > known:
@@ -43,13 +46,16 @@ def check_networks(
 
 
 def _check(
-    checked: CheckedNetwork, budgets: Sequence[Budget], problems: list[Diagnostic], convention: str
+    checked: CheckedNetwork, bounds: Sequence[Bound], problems: list[Diagnostic], settings: Settings
 ) -> Result:
     network = checked.network()
-    evaluator = Evaluator(analyze(network, convention=convention))
-    expectations = () if network.overridden else network.expectations
-    checks = [partial(evaluator, expect) for expect in expectations]
-    checks += [partial(budget.check, evaluator) for budget in budgets]
+    profile = settings.profile(network)
+    checks: list[Callable[[], Check]] = []
+    if not network.overridden and network.expectations:
+        declared = Evaluator(as_declared(profile))
+        checks += [partial(declared, expect) for expect in network.expectations]
+    asked = Evaluator(profile, settings.heads)
+    checks += [partial(bound.check, asked) for bound in bounds]
     findings = []
     for evaluate in checks:
         try:
@@ -66,7 +72,8 @@ def to_finding(check: Check) -> Finding:
         text=statement(expect),
         quantity=expect.quantity,
         path=expect.path,
-        relation=("not " if expect.negated else "") + expect.relation,
+        relation=expect.relation,
+        negated=expect.negated,
         figure=expect.figure.value,
         value=check.value,
         difference=check.difference,
@@ -74,6 +81,7 @@ def to_finding(check: Check) -> Finding:
         reason=check.reason,
         layers=check.layers,
         misses=() if check.held else check.misses,
+        reached_at=check.reached_at,
         note=" because ".join(filter(None, (expect.citation, expect.reason))),
         span=expect.span,
     )

@@ -26,7 +26,7 @@ def place(span: Span | None) -> str:
 def off_by(finding: Finding) -> str:
     """How far a value lies from its figure: `-1,234 (-0.5%)`; empty where that is no one number."""
     difference, figure = finding.difference, finding.figure
-    if not difference or isinstance(figure, tuple) or finding.relation.startswith("not"):
+    if not difference or isinstance(figure, tuple) or finding.negated:
         return ""
     whole = isinstance(difference, int)
     text = f"{difference:+,}" if whole else f"{float(difference):+,.1f}"
@@ -114,7 +114,9 @@ def _details(finding: Finding) -> list[str]:
     lines = [f"{format_value(value)} in {name}" for name, value in finding.misses[:MAX_LAYERS]]
     if len(finding.misses) > MAX_LAYERS:
         lines.append(f"and {len(finding.misses) - MAX_LAYERS:,} more")
-    if "layer `" in finding.reason and finding.quantity == "layers":
+    if finding.reached_at:
+        lines.append(f"at {finding.reached_at}")
+    if finding.is_layer and finding.reason:
         lines.append(finding.reason)
     if finding.note:
         lines.append(finding.note)
@@ -151,7 +153,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "held": finding.held,
         "quantity": finding.quantity,
         "path": finding.path,
-        "relation": finding.relation,
+        "relation": f"not {finding.relation}" if finding.negated else finding.relation,
         "figure": _plain(finding.figure),
         "value": _plain(finding.value),
         "difference": _plain(finding.difference),
@@ -159,6 +161,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "note": finding.note,
         "source": place(finding.span),
     }
+    if finding.reached_at:
+        item["reached_at"] = finding.reached_at
     if finding.layers:
         item["layers"] = finding.layers
         item["misses"] = [{"layer": name, "value": _plain(value)} for name, value in finding.misses]

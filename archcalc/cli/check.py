@@ -8,7 +8,18 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import ConventionName, TableOrJson, TableOrJsonOption, complete_net
+from archcalc.cli.options import (
+    Batch,
+    ConventionName,
+    Dtype,
+    Heads,
+    Inputs,
+    Sets,
+    TableOrJson,
+    TableOrJsonOption,
+    complete_net,
+    settings,
+)
 from archcalc.diagnostics import ArchError, error
 
 
@@ -30,6 +41,11 @@ def check(
             help="Hold every network to this as well: `macs <= 600M`; repeatable.",
         ),
     ] = None,
+    set_: Sets = None,
+    input_: Inputs = None,
+    batch: Batch = 1,
+    dtype: Dtype = "float32",
+    heads: Heads = False,
     convention: ConventionName = "",
     locked: Annotated[bool, typer.Option("--locked", help="Hold networks to lock files instead.")] = False,
     allow: Annotated[
@@ -67,6 +83,8 @@ def check(
 
     `archcalc check resnet50_v1_5 --convention fvcore --expect "macs <= 4.2G"`, counted as a tool counts
 
+    `archcalc check vgg16 --batch 32 --dtype float16 --expect "peak_bytes <= 420MB"`, memory of a batch
+
     `archcalc check --locked --allow "macs +1%" --allow "params 0.1%"`
     """
     from archcalc.checking import view as report
@@ -81,6 +99,11 @@ def check(
         raise error("a lock file has no expectations besides", help="run `--expect` without `--locked`")
     if locked and convention:
         raise error("locked figures are archcalc's own", help="leave out `--convention`")
+    if locked and (set_ or input_ or batch != 1 or dtype != "float32" or heads):
+        raise error(
+            "a lock file says itself under which options its figures were taken",
+            help="give `--set`, `--input`, `--batch`, `--dtype` and `--heads` to `archcalc lock`",
+        )
     if allow and not locked:
         raise error("`--allow` is for locked figures", help="add `--locked`")
     if locked:
@@ -91,11 +114,11 @@ def check(
         paths = [Path(target) for target in targets or [DEFAULT]]
         outcome = check_locks(paths, parse_tolerances(allow or []), progress)
     else:
-        from archcalc.checking.budget import parse_budgets
+        from archcalc.checking.bounds import parse_bounds
         from archcalc.checking.run import check_networks
 
-        budgets = parse_budgets(expect or [], convention)
-        outcome = check_networks(targets or [], budgets, progress, convention)
+        chosen = settings(set_, input_, batch, dtype, heads, convention)
+        outcome = check_networks(targets or [], parse_bounds(expect or [], chosen), progress, chosen)
     if format is TableOrJson.json:
         output.write(report.to_json(outcome), None)
     else:

@@ -14,8 +14,9 @@ from archcalc.cli.options import (
     Heads,
     Inputs,
     Output,
+    Sets,
     complete_net,
-    input_shapes,
+    settings,
 )
 
 
@@ -35,6 +36,7 @@ def compare(
             autocompletion=complete_net,
         ),
     ],
+    set_: Sets = None,
     input_: Inputs = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
@@ -67,14 +69,7 @@ def compare(
     from archcalc.comparison.tables import CompareView
     from archcalc.render import output as out
 
-    subjects = comparison.open_subjects(
-        nets,
-        input_shapes(input_ or []),
-        batch=batch,
-        dtype=dtype,
-        heads=heads,
-        convention=convention,
-    )
+    subjects = comparison.open_subjects(nets, settings(set_, input_, batch, dtype, heads, convention))
     view = CompareView(comparison.compare(subjects), human)
     if format is CompareFormat.json:
         out.write(to_json(view.comparison), output)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Batch, ConventionName, Dtype, Heads, Inputs, Net, Sets, load_profile
+from archcalc.cli.options import Batch, ConventionName, Dtype, Heads, Inputs, Net, Sets, settings
 
 
 def explain(
@@ -39,7 +39,7 @@ def explain(
     from archcalc.render import output
     from archcalc.report.explain import explain as account
 
-    _, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
+    _, profile = settings(set_, input_, batch, dtype, heads, convention).open(net)
     if layer in QUANTITIES and not quantity:
         layer, quantity = "", layer
     if convention and not quantity:

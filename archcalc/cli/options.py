@@ -11,9 +11,7 @@ import typer
 from archcalc.diagnostics import error
 
 if TYPE_CHECKING:
-    from archcalc.network import Network
-    from archcalc.opened import Opened
-    from archcalc.profile import Profile
+    from archcalc.settings import Settings
 
 
 class Format(str, Enum):
@@ -83,27 +81,26 @@ ConventionName = Annotated[
 ]
 
 
-def load_network(net: str, sets: list[str] | None, inputs: list[str] | None) -> tuple[Opened, Network]:
-    """What a `NET` argument means, and its network with `--set` and `--input`. Raises `ArchError`."""
-    from archcalc.opening import open_network
-
-    return open_network(net, overrides(sets or []), input_shapes(inputs or []))
-
-
-def load_profile(
-    net: str,
-    sets: list[str] | None,
-    inputs: list[str] | None,
-    batch: int,
-    dtype: str,
-    heads: bool,
+def settings(
+    sets: list[str] | None = None,
+    inputs: list[str] | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    heads: bool = False,
     convention: str = "",
-) -> tuple[Opened, Profile]:
-    """The same, with all quantities."""
-    from archcalc.profile import analyze
+) -> Settings:
+    """What `--set`, `--input`, `--batch`, `--dtype`, `--heads` and `--convention` say."""
+    from archcalc.settings import Settings
 
-    opened, network = load_network(net, sets, inputs)
-    return opened, analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
+    return Settings(
+        overrides(sets or []),
+        "&".join(sets or []),
+        input_shapes(inputs or []),
+        batch,
+        dtype,
+        heads,
+        convention,
+    )
 
 
 def overrides(sets: list[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from archcalc.cli.options import (
     Net,
     Output,
     Sets,
-    load_profile,
+    settings,
     words,
 )
 from archcalc.diagnostics import error
@@ -78,7 +78,7 @@ def report(
     from archcalc.report.columns import View, choose
     from archcalc.report.rows import select_rows
 
-    opened, profile = load_profile(net, set_, input_, batch, dtype, heads, convention)
+    opened, profile = settings(set_, input_, batch, dtype, heads, convention).open(net)
     if format is ReportFormat.torchsummary:
         from archcalc.report.torchsummary import torchsummary
 

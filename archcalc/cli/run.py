@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Heads, Net, Sets, load_network, words
+from archcalc.cli.options import Heads, Net, Sets, settings, words
 
 
 class Precision(str, Enum):
@@ -64,7 +64,7 @@ def run(
     from archcalc.executor.command import run_and_print
 
     run_and_print(
-        lambda inputs: load_network(net, set_, inputs)[1],
+        lambda inputs: settings(set_, inputs).network(net),
         input_ or [],
         batch=batch,
         dtype=dtype.value,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, Diagnostic, shorten
-from archcalc.opening import open_network
-from archcalc.profile import Profile, analyze
+from archcalc.profile import Profile
+from archcalc.settings import DEFAULT, Settings
 
 
 class ComparedNetwork(Struct, frozen=True, eq=False):
@@ -19,15 +19,7 @@ class ComparedNetwork(Struct, frozen=True, eq=False):
     reference: str = ""
 
 
-def open_subjects(
-    nets: Sequence[str],
-    inputs: Mapping[str, tuple[int, ...]] | None = None,
-    *,
-    batch: int = 1,
-    dtype: str = "float32",
-    heads: bool = False,
-    convention: str = "",
-) -> list[ComparedNetwork]:
+def open_subjects(nets: Sequence[str], settings: Settings = DEFAULT) -> list[ComparedNetwork]:
     """The networks of several `NET`s, named as short as tells them apart.
 
     Raises `ArchError` with the mistakes of all of them.
@@ -39,13 +31,12 @@ def open_subjects(
     problems: list[Diagnostic] = []
     for net in nets:
         try:
-            opened, network = open_network(net, inputs=inputs)
-            profile = analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
+            opened, profile = settings.open(net)
         except ArchError as problem:
             problems += [d for d in problem.diagnostics if d not in problems]
             continue
-        _, question, overrides = net.partition("?")
-        found.append((net, network.name + question + overrides, profile, opened.reference))
+        _, question, overrides = settings.applied_to(net).partition("?")
+        found.append((net, profile.network.name + question + overrides, profile, opened.reference))
     if problems:
         raise ArchError(problems)
     meant: dict[str, set[str]] = {}

@@ -10,7 +10,6 @@ from archcalc.audit.run import Audit, audit
 from archcalc.audit.tables.documents import markdown_body, to_csv
 from archcalc.audit.tables.table import Table, all_tables
 from archcalc.catalog import shipped
-from archcalc.language.elaborate import elaborate
 from archcalc.pages.audit_page import audit_page, counts, in_words
 from archcalc.pages.folder import Contents
 from archcalc.pages.markdown import page, table

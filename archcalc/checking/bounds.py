@@ -22,19 +22,20 @@ from archcalc.expect import Expect, Ratio, check_expectation
 from archcalc.language.parser import parse_expectation
 from archcalc.layers.base import KINDS
 from archcalc.opening import load
-from archcalc.profile import LayerProfile, Profile, analyze
+from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES
+from archcalc.settings import DEFAULT, Settings
 
 ARGUMENTS = sorted({p.name for kind in KINDS.values() for p in kind.parameters if not p.takes_tensor})
 
 
-class Budget(Struct, eq=False):
+class Bound(Struct, eq=False):
     """An expectation that speaks of any network; `other` is the one that a ratio is to, once it is open."""
 
     text: str
     expect: Expect
     other: Profile | None = None
-    convention: str = ""
+    settings: Settings = DEFAULT
 
     def check(self, evaluator: Evaluator) -> Check:
         """Evaluate it on a network. Raises `ArchError` where it names nothing in it."""
@@ -43,7 +44,8 @@ class Budget(Struct, eq=False):
             return of_every_layer(expect, _arguments(expect, evaluator.source(expect.training)))
         if expect.ratio is not None:
             other = self.open(expect.ratio)
-            theirs = evaluate(replace(expect, path=""), Evaluator(other).source(expect.training)).value
+            source = Evaluator(other, self.settings.heads).source(expect.training)
+            theirs = evaluate(replace(expect, path=""), source).value
             assert isinstance(theirs, int)
             product = Fraction(expect.ratio.factor * theirs)
             limit = product.numerator if product.denominator == 1 else product
@@ -55,7 +57,7 @@ class Budget(Struct, eq=False):
         """The other network, which is loaded once. Raises `ArchError` if there is none."""
         if self.other is None:
             try:
-                self.other = analyze(load(ratio.net), convention=self.convention)
+                self.other = self.settings.profile(load(ratio.net))
             except ArchError as found:
                 raise ArchError(
                     problem if problem.span is not None else replace(problem, span=ratio.span)
@@ -73,26 +75,26 @@ COUNTED = {"MACs": "macs", "FLOPs": "flops", "parameters": "params", "bytes": "a
 """The quantity that a convention counts in its own way, by the convention's unit."""
 
 
-def parse_budget(text: str, convention: str = "") -> Budget:
+def parse_bound(text: str, settings: Settings = DEFAULT) -> Bound:
     """An expectation from the command line. Raises `ArchError`, pointing at the character.
 
     Under a convention, the quantity that it counts is counted its way: of fvcore `macs`, of torchinfo's
     memory `activation_bytes`.
 
-    >>> budget = parse_budget("macs <= 0.5 * vgg16")
-    >>> budget.expect.quantity, budget.expect.ratio.factor, budget.expect.ratio.net
+    >>> bound = parse_bound("macs <= 0.5 * vgg16")
+    >>> bound.expect.quantity, bound.expect.ratio.factor, bound.expect.ratio.net
     ('macs', Fraction(1, 2), 'vgg16')
     """
     expect = parse_expectation(Source("--expect", text), ratios=True)
     problem = _problem(expect)
     if problem is not None:
         raise ArchError(problem)
-    if convention and expect.quantity == _counted_by(convention):
+    if settings.convention and expect.quantity == _counted_by(settings.convention):
         expect = replace(expect, quantity="count")
-    budget = Budget(text, expect, convention=convention)
+    bound = Bound(text, expect, settings=settings)
     if expect.ratio is not None:
-        budget.open(expect.ratio)
-    return budget
+        bound.open(expect.ratio)
+    return bound
 
 
 def _counted_by(convention: str) -> str:
@@ -101,18 +103,18 @@ def _counted_by(convention: str) -> str:
     return COUNTED[find(convention).unit]
 
 
-def parse_budgets(texts: Iterable[str], convention: str = "") -> list[Budget]:
+def parse_bounds(texts: Iterable[str], settings: Settings = DEFAULT) -> list[Bound]:
     """Several of them. Raises `ArchError` with the mistakes in all."""
-    budgets = []
+    bounds = []
     problems: list[Diagnostic] = []
     for text in texts:
         try:
-            budgets.append(parse_budget(text, convention))
+            bounds.append(parse_bound(text, settings))
         except ArchError as found:
             problems += found.diagnostics
     if problems:
         raise ArchError(problems)
-    return budgets
+    return bounds
 
 
 def _problem(expect: Expect) -> Diagnostic | None:

@@ -1,0 +1,52 @@
+"""What options say of every network that a command works on: how it is made, and what is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.network import Network
+from archcalc.opened import Opened, Shapes
+from archcalc.opening import open_network
+from archcalc.profile import Profile, analyze
+
+
+class Settings(Struct, frozen=True):
+    """Values for parameters, shapes for inputs, and the conditions under which figures are taken.
+
+    `set_text` is how the values were written, `width=0.5&classes=10`, as they are behind the `?` of a NET.
+    """
+
+    overrides: Mapping[str, Any] = {}
+    set_text: str = ""
+    inputs: Shapes = {}
+    batch: int = 1
+    dtype: str = "float32"
+    heads: bool = False
+    convention: str = ""
+
+    def profile(self, network: Network) -> Profile:
+        """All quantities of a network under these conditions. Raises `ArchError`."""
+        return analyze(
+            network, batch=self.batch, dtype=self.dtype, heads=self.heads, convention=self.convention
+        )
+
+    def network(self, net: str) -> Network:
+        """The network that a NET means, made with these values and shapes. Raises `ArchError`."""
+        return open_network(net, self.overrides, self.inputs)[1]
+
+    def open(self, net: str) -> tuple[Opened, Profile]:
+        """What a NET means, made with these values and shapes, and its quantities. Raises `ArchError`."""
+        opened, network = open_network(net, self.overrides, self.inputs)
+        return opened, self.profile(network)
+
+    def applied_to(self, net: str) -> str:
+        """A NET with the values behind its `?`, so that its name says what it was made with."""
+        if not self.set_text:
+            return net
+        return f"{net}{'&' if '?' in net else '?'}{self.set_text}"
+
+
+DEFAULT = Settings()
