@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from archcalc.network import Node as Node
     from archcalc.profile import LayerProfile as LayerProfile
     from archcalc.profile import Profile as Profile
-    from archcalc.profile import Totals as Totals
     from archcalc.profile import analyze as analyze
+    from archcalc.quantities import Figures as Figures
 
 _HOMES = {
     "ArchError": "archcalc.diagnostics",
+    "Figures": "archcalc.quantities",
     "LayerError": "archcalc.layers.arguments",
     "LayerProfile": "archcalc.profile",
     "Network": "archcalc.network",
     "NetworkBuilder": "archcalc.builder",
     "Node": "archcalc.network",
     "Profile": "archcalc.profile",
-    "Totals": "archcalc.profile",
     "load": "archcalc.catalog",
     "loads": "archcalc.catalog",
     "analyze": "archcalc.profile",

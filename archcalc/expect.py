@@ -11,7 +11,7 @@ from fractions import Fraction
 from msgspec import Struct
 
 from archcalc.diagnostics import Diagnostic, Span, near_miss
-from archcalc.quantities import QUANTITIES
+from archcalc.quantities import QUANTITIES, Scope, Unit
 
 UNITS = {
     "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
@@ -70,22 +70,25 @@ def check_expectation(expect: Expect) -> Diagnostic | None:
     if quantity is None:
         help = near_miss(expect.quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
         return Diagnostic(f"unknown quantity `{expect.quantity}`", expect.quantity_span, help=help)
+    if quantity.scope is Scope.NETWORK and expect.path:
+        message = f"`{quantity.name}` is a figure of a whole network, and `{expect.path}` is a part of one"
+        return Diagnostic(message, expect.path_span, help="leave out the path")
     figure = expect.figure
     is_size = isinstance(figure.value, tuple)
-    if quantity.sort == "shape" and (figure.unit or expect.relation != "=="):
+    if quantity.unit is Unit.SHAPE and (figure.unit or expect.relation != "=="):
         message = f"`{quantity.name}` is compared with a size, by `==`"
         return Diagnostic(message, figure.span, help="write `512x7x7`, or `4096` of a vector")
-    if quantity.sort in ("count", "bytes") and is_size:
+    if quantity.is_number and is_size:
         return Diagnostic(f"`{quantity.name}` is a number, this is a size", figure.span)
     if is_size and expect.relation not in ("==",):
         return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
-    if figure.unit.endswith("B") and quantity.sort != "bytes":
+    if figure.unit.endswith("B") and quantity.unit is not Unit.BYTES:
         return Diagnostic(
             f"`{figure.unit}` is a unit of bytes, and `{quantity.name}` is no quantity of bytes",
             figure.span,
             help=f"write `{figure.unit[0]}`, a power of 1000",
         )
-    if figure.unit and quantity.sort == "axes":
+    if figure.unit and quantity.unit is Unit.LENGTHS:
         return Diagnostic(f"`{quantity.name}` has no unit", figure.span)
     assert not figure.unit or figure.unit in UNITS
     return None

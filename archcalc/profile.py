@@ -7,15 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from archcalc.diagnostics import error, near_miss
-from archcalc.layers.base import FAMILIES
 from archcalc.layers.terms import Facts
-from archcalc.network import Group, Network, Node
-from archcalc.quantities.activations import DTYPES, accounted, count_activations
-from archcalc.quantities.operations import count_flops, count_macs
-from archcalc.quantities.parameters import count_parameters
+from archcalc.network import Group, Network, Node, is_pattern
+from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Selection
+from archcalc.quantities.activations import DTYPES
+from archcalc.quantities.peak import Peak, find_peak
 from archcalc.quantities.receptive_field import Field, Misalignment, input_field, merged, through
 from archcalc.shape import Shape
 
@@ -23,31 +21,17 @@ if TYPE_CHECKING:
     from archcalc.conventions import Convention, Counter
 
 
-class Counts(Struct, frozen=True, gc=False):
-    """What a layer counts, for one sample; equal layers on equal shapes share one of these.
-
-    `count` is what a named convention counts, if one was asked for.
-    """
-
-    params: int
-    buffers: int
-    weights: int
-    macs: int
-    flops: int
-    activations: int
-    count: int = 0
-
-
 class LayerProfile(Struct, eq=False, gc=False):
-    """The quantities of one node.
+    """The quantities of one node, for one sample.
 
-    `params`, `buffers` and `weights` are zero where an earlier node has counted the same arrays, so
-    that columns add up; `counts` has them in any case.
+    `counts` has what the layer counts; layers that are equal, on equal shapes, share one of these. `own` is
+    what it adds to the totals: arrays that an earlier node has counted are zero there, so that columns
+    add up. Every figure of `own` is an attribute too: `layer.macs`.
     """
 
     node: Node
-    counts: Counts
-    own: Counts
+    counts: Figures
+    own: Figures
     field: Field
 
     @property
@@ -62,51 +46,11 @@ class LayerProfile(Struct, eq=False, gc=False):
     def shape(self) -> Shape:
         return self.node.facts.output
 
-    @property
-    def params(self) -> int:
-        return self.own.params
-
-    @property
-    def buffers(self) -> int:
-        return self.own.buffers
-
-    @property
-    def weights(self) -> int:
-        return self.own.weights
-
-    @property
-    def macs(self) -> int:
-        return self.counts.macs
-
-    @property
-    def flops(self) -> int:
-        return self.counts.flops
-
-    @property
-    def activations(self) -> int:
-        return self.counts.activations
-
-    @property
-    def count(self) -> int:
-        return self.own.count
-
-
-class Totals(Struct, frozen=True):
-    """Sums over the nodes of a network or of a part of it; see `quantities` for what each is."""
-
-    params: int
-    buffers: int
-    weights: int
-    macs: int
-    flops: int
-    activations: int
-    activations_in_place: int
-    activations_conv: int
-    activation_bytes: int
-    param_bytes: int
-    layers: int
-    weighted_layers: int
-    depth: int
+    def __getattr__(self, name: str) -> int:
+        try:
+            return self.own[name]
+        except KeyError:
+            raise AttributeError(f"a layer has no figure `{name}`") from None
 
 
 class Profile:
@@ -132,7 +76,7 @@ class Profile:
         self._fill()
 
     def _fill(self) -> None:
-        counted: dict[Facts, Counts] = {}
+        counted: dict[Facts, Figures] = {}
         shares = any(node.shares is not None for node in self.network.nodes)
         owners: set[int] = set()
         entries = self.entries
@@ -141,9 +85,9 @@ class Profile:
             facts = node.facts
             counts = counted.get(facts)
             if counts is None:
-                counts = counted[facts] = count(facts)
+                counts = counted[facts] = figures_of(facts)
             if self.counter is not None:
-                counts = replace(counts, count=self.counter(node) * self.per_count)
+                counts = Figures(counts, count=self.counter(node) * self.per_count)
             if len(inputs) == 1:
                 before = entries[inputs[0].index]
                 field = through(before.field, facts.windows)
@@ -156,10 +100,15 @@ class Profile:
             if shares and (self.heads or not node.training):
                 owner = (node.shares or node).index
                 if owner in owners:
-                    repeated = 0 if self.counts_parameters else counts.count
-                    own = Counts(0, 0, 0, counts.macs, counts.flops, counts.activations, repeated)
+                    own = Figures(counts, **self.repeated)
                 owners.add(owner)
             entries[node.index] = LayerProfile(node, counts, own, field)
+
+    @cached_property
+    def repeated(self) -> dict[str, int]:
+        """What arrays add that have been counted before: nothing, to all that counts arrays."""
+        names = [quantity.name for quantity in OF_LAYERS if quantity.shared]
+        return dict.fromkeys([*names, *(["count"] if self.counts_parameters else [])], 0)
 
     def _joined(self, node: Node, branches: list[LayerProfile]) -> Field:
         windows = node.facts.windows
@@ -198,8 +147,27 @@ class Profile:
         ]
 
     @cached_property
-    def totals(self) -> Totals:
-        return self.total(self.layers, with_inputs=True)
+    def totals(self) -> Figures:
+        """Every quantity of the network that is a number; `count` only under a convention."""
+        whole = self.whole
+        quantities = TOTALS if self.convention is None else (*TOTALS, QUANTITIES["count"])
+        return Figures({quantity.name: int(quantity.measure(whole)) for quantity in quantities})
+
+    @property
+    def count(self) -> int:
+        """What the convention counts in all. Raises `ArchError` if none was named."""
+        return int(QUANTITIES["count"].measure(self.whole))
+
+    @cached_property
+    def whole(self) -> Selection:
+        """The network as a selection of layers."""
+        output = self.network.outputs["output"]
+        return Selection(self, self.network.name, self.layers, output, whole=True)
+
+    @cached_property
+    def peak(self) -> Peak:
+        """The most activations alive at once, for one sample."""
+        return find_peak(self.network, self.heads)
 
     def __getitem__(self, path: str) -> LayerProfile:
         """The profile of a node; raises `ArchError` if the path names none."""
@@ -212,83 +180,50 @@ class Profile:
         """The profiles of the nodes that a path or a pattern names."""
         return [self.entries[node.index] for node in self.network.select(path)]
 
-    def within(self, group: Group) -> list[LayerProfile]:
-        """The profiles of a group's nodes, as far as they are in these figures."""
-        found = (self.entries[index] for index in range(group.start, group.stop))
-        return [entry for entry in found if entry.node.inputs and (self.heads or not entry.node.training)]
+    def part(self, path: str = "") -> Selection:
+        """What a path or a pattern names, or the whole network, to ask quantities of.
 
-    def total(self, layers: Iterable[LayerProfile], with_inputs: bool = False) -> Totals:
-        """Sums over some nodes; parameters that several of them share count once.
-
-        The depth is that of the longest path within them.
+        Layers in training heads belong to what a pattern names only if the profile counts heads. Raises
+        `ArchError` if the path names nothing.
         """
-        params = buffers = weights = macs = flops = activations = in_place = conv = number = weighted = 0
-        depths: dict[int, int] = {}
-        owners: set[int] = set()
-        deepest = 0
-        families = {family: accounted(family) for family in FAMILIES}
-        for entry in layers:
-            node, counts = entry.node, entry.counts
-            number += 1
-            owner = (node.shares or node).index
-            if owner not in owners:
-                owners.add(owner)
-                params += counts.params
-                buffers += counts.buffers
-                weights += counts.weights
-            macs += counts.macs
-            flops += counts.flops
-            activations += counts.activations
-            is_in_place, is_conv = families[node.layer.family]
-            if is_in_place:
-                in_place += counts.activations
-            if is_conv:
-                conv += counts.activations
-            depth = 0
-            for source in node.inputs:
-                depth = max(depth, depths.get(source.index, 0))
-            if counts.macs:
-                weighted += 1
-                depth += 1
-            depths[node.index] = depth
-            deepest = max(deepest, depth)
-        if with_inputs:
-            in_place += sum(count_activations(node.facts) for node in self.network.inputs.values())
-        size = self.bytes_per_value
-        return Totals(
-            params,
-            buffers,
-            weights,
-            macs,
-            flops,
-            activations,
-            in_place,
-            conv,
-            activations * size * self.batch,
-            params * size,
-            number,
-            weighted,
-            deepest,
-        )
+        if not path:
+            return self.whole
+        layers = self.select(path)
+        if is_pattern(path):
+            if not self.heads:
+                layers = [layer for layer in layers if not layer.node.training]
+            if not layers:
+                message = f"all that `{path}` names in `{self.network.name}` is in training heads"
+                raise error(message, help="add `training=true`")
+            return Selection(self, path, layers, layers[-1].node)
+        group = next((group for group in self.network.groups if group.name == path), None)
+        return Selection(self, path, layers, self.network[path], group)
 
-    @cached_property
-    def count(self) -> int:
-        """What the convention counts in all, inputs included where it counts those."""
-        inputs = (self.entries[node.index] for node in self.network.inputs.values())
-        return self.count_of([*inputs, *self.layers])
+    def within(self, group: Group) -> Selection:
+        """A group's layers, where they are in these figures."""
+        found = (self.entries[index] for index in range(group.start, group.stop))
+        layers = [entry for entry in found if entry.node.inputs and (self.heads or not entry.node.training)]
+        return Selection(self, group.name, layers, group.output, group)
 
-    def count_of(self, layers: Iterable[LayerProfile]) -> int:
-        """What the convention counts of some nodes; parameters that several of them share count once."""
-        if not self.counts_parameters:
-            return sum(layer.counts.count for layer in layers)
-        owners = {(layer.node.shares or layer.node).index: layer.counts.count for layer in layers}
-        return sum(owners.values())
+    def rolled_up(self, layers: Iterable[LayerProfile], depth: int | None) -> list[Selection]:
+        """Layers as selections: one each, or one for those whose paths begin with the same `depth` names."""
+        if depth is None:
+            return [Selection(self, layer.node.name, [layer], layer.node) for layer in layers]
+        groups = {group.name: group for group in self.network.groups}
+        gathered: dict[str, list[LayerProfile]] = {}
+        for layer in layers:
+            name = "/".join(layer.node.name.split("/", depth)[:depth])
+            gathered.setdefault(name, []).append(layer)
+        rows = []
+        for name, members in gathered.items():
+            group = groups.get(name)
+            rows.append(Selection(self, name, members, group.output if group else members[-1].node, group))
+        return rows
 
 
-def count(facts: Facts) -> Counts:
+def figures_of(facts: Facts) -> Figures:
     """What a layer counts, for one sample."""
-    params, buffers, weights = count_parameters(facts)
-    return Counts(params, buffers, weights, count_macs(facts), count_flops(facts), count_activations(facts))
+    return Figures({quantity.name: quantity.of_layer(facts) for quantity in OF_LAYERS})
 
 
 def analyze(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from fractions import Fraction
-from functools import partial
+from functools import partial, reduce
 from itertools import combinations
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from json_schemas import schema
 
 from archcalc import analyze, load, loads
-from archcalc.comparison import Amounts, Figure, Subject, compare, open_subjects
+from archcalc.comparison import Compared, Subject, compare, open_subjects
 from archcalc.comparison.account import MAX_LINES
 from archcalc.comparison.matching import match
-from archcalc.comparison.parts import AMOUNTS, by_kind, by_stage
-from archcalc.comparison.words import NOUNS, phrase, sign, times
-from archcalc.profile import Totals
+from archcalc.comparison.parts import NOTHING, by_kind, by_stage
+from archcalc.comparison.words import phrase, sign, times
+from archcalc.quantities import TOTALS, Figures
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -35,19 +35,13 @@ def texts(*sources: str):
     return compare([Subject(f"net{i}", analyze(loads(text))) for i, text in enumerate(sources)])
 
 
-def quantity_of(profile, name: str) -> int:
-    return profile.count if name == "count" else getattr(profile.totals, name)
-
-
 def difference(comparison, quantity: str) -> int:
-    if quantity == "count" and comparison.subjects[0].profile.convention is None:
-        return 0
     (total,) = [total for total in comparison.totals if total.quantity == quantity]
     return total.figures[-1].difference
 
 
-def accounted(comparison) -> Amounts:
-    return sum((line.difference for line in comparison.account), Amounts())
+def accounted(comparison) -> Figures:
+    return reduce(Figures.plus, (line.difference for line in comparison.account), NOTHING)
 
 
 def changes(comparison) -> list[tuple[str, str, str, str]]:
@@ -60,12 +54,14 @@ def changes(comparison) -> list[tuple[str, str, str, str]]:
 
 def assert_it_adds_up(comparison) -> None:
     """Account, stages and kinds each come to the totals, exactly."""
-    expected = Amounts(*(difference(comparison, name) for name in AMOUNTS))
-    assert accounted(comparison) == expected
+    found = accounted(comparison)
+    assert found == {name: difference(comparison, name) for name in found}
+    assert found.keys() >= NOTHING.keys()
     for parts in (comparison.stages, comparison.kinds):
         for index, subject in enumerate(comparison.subjects):
-            total = sum((part.amounts[index] for part in parts), Amounts())
-            assert total == Amounts(*(quantity_of(subject.profile, name) for name in AMOUNTS))
+            total = reduce(Figures.plus, (part.amounts[index] for part in parts), NOTHING)
+            assert total == {name: subject.profile.totals[name] for name in total}
+            assert total.keys() >= NOTHING.keys()
 
 
 def assert_every_layer_once(comparison) -> None:
@@ -101,9 +97,15 @@ def test_another_input_counts_where_a_convention_counts_inputs():
     assert line.difference.count == 4 * 3 * (192 * 160 - 224 * 224)
 
 
-def test_every_total_is_compared_and_has_a_word():
+def test_every_total_is_compared_and_the_peak_has_a_place():
     comparison = compared("vgg16", "mobilenet_v1")
-    assert {total.quantity for total in comparison.totals} == set(Totals.__struct_fields__) == set(NOUNS)
+    totals = {total.quantity: total for total in comparison.totals}
+    assert totals.keys() == {quantity.name for quantity in TOTALS}
+    # Howard et al. 2017, Table 1: 112x112x32 in and 112x112x64 out of the first pointwise convolution;
+    # the norm and the activation behind it take and give 112x112x64
+    assert totals["peak_activations"].figures[1].value == 2 * 112 * 112 * 64
+    assert totals["peak_activations"].reached_at == ("stage1/relu1", "separable1/bn2")
+    assert totals["params"].reached_at == ()
 
 
 def test_vgg16_and_mobilenet():
@@ -130,19 +132,19 @@ def test_the_largest_factor_comes_first_and_what_is_alike_last():
 @pytest.mark.parametrize(
     ("figure", "words", "short"),
     [
-        (Figure(4_231_976, 138_357_544), "32.7 times fewer", "÷32.7"),
-        (Figure(85, 40), "2.13 times as many", "×2.13"),  # 2.125, half up
-        (Figure(40, 20), "2 times as many", "×2"),
-        (Figure(20_001, 10_000), "2.00 times as many", "×2.00"),
-        (Figure(999_600, 100_000), "10.0 times as many", "×10.0"),  # 9.996
-        (Figure(106, 100), "6.0% more", "+6.0%"),
-        (Figure(110, 100), "1.10 times as many", "×1.10"),
-        (Figure(94, 100), "6.0% fewer", "-6.0%"),
-        (Figure(100_001, 100_000), "<0.1% more", "<+0.1%"),
-        (Figure(7, 7), "as many", "="),
-        (Figure(0, 0), "as many", "="),
-        (Figure(5, 0), "against none", ""),
-        (Figure(0, 5), "none", ""),
+        (Compared(4_231_976, 138_357_544), "32.7 times fewer", "÷32.7"),
+        (Compared(85, 40), "2.13 times as many", "×2.13"),  # 2.125, half up
+        (Compared(40, 20), "2 times as many", "×2"),
+        (Compared(20_001, 10_000), "2.00 times as many", "×2.00"),
+        (Compared(999_600, 100_000), "10.0 times as many", "×10.0"),  # 9.996
+        (Compared(106, 100), "6.0% more", "+6.0%"),
+        (Compared(110, 100), "1.10 times as many", "×1.10"),
+        (Compared(94, 100), "6.0% fewer", "-6.0%"),
+        (Compared(100_001, 100_000), "<0.1% more", "<+0.1%"),
+        (Compared(7, 7), "as many", "="),
+        (Compared(0, 0), "as many", "="),
+        (Compared(5, 0), "against none", ""),
+        (Compared(0, 5), "none", ""),
     ],
 )
 def test_factors_in_words(figure, words, short):
@@ -151,8 +153,8 @@ def test_factors_in_words(figure, words, short):
 
 
 def test_nothing_has_no_ratio():
-    assert Figure(3, 0).ratio is None
-    assert Figure(0, 3).ratio == 0
+    assert Compared(3, 0).ratio is None
+    assert Compared(0, 3).ratio == 0
 
 
 @given(st.integers(1, 10**25), st.integers(1, 10**25))
@@ -171,7 +173,7 @@ def test_a_factor_is_within_half_a_unit_of_its_third_digit(a, b):
 # --- Stages and kinds -------------------------------------------------------------------------------
 
 
-def stages(text: str) -> dict[str, Amounts]:
+def stages(text: str) -> dict[str, Figures]:
     profile = analyze(loads(text))
     return {part.name: part.amounts[0] for part in by_stage([profile])}
 
@@ -529,7 +531,7 @@ def test_the_account_adds_up_for_any_two_networks(one, other):
     assert_every_layer_once(comparison)
     assert comparison.identical == (one == other)
     back = texts(written(other), written(one))
-    assert Amounts() - accounted(back) == accounted(comparison)
+    assert NOTHING.minus(accounted(back)) == accounted(comparison)
 
 
 @settings(max_examples=100, deadline=None)

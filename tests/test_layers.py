@@ -20,14 +20,18 @@ from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.base import facts, layer
 from archcalc.layers.pool import Pooled
 from archcalc.layers.terms import OPERATIONS, Facts, Reach
-from archcalc.quantities.activations import count_activations
-from archcalc.quantities.operations import count_flops, count_macs
-from archcalc.quantities.parameters import count_parameters
+from archcalc.profile import figures_of
 
 Shape = tuple[int, ...]
 
 
 # --- Against the samples ----------------------------------------------------------------------------
+
+
+def arrays_of(found: Facts) -> tuple[int, int, int]:
+    """Parameters, buffers and weights of a layer."""
+    figures = figures_of(found)
+    return figures.params, figures.buffers, figures.weights
 
 
 def test_every_kind_has_a_sample() -> None:
@@ -38,11 +42,11 @@ def test_every_kind_has_a_sample() -> None:
 class TestSample:
     def test_output_shape(self, sample: Sample) -> None:
         assert sample.layer.output_shape(*sample.inputs) == sample.output
-        assert count_activations(facts(sample.layer, sample.inputs)) == math.prod(sample.output)
+        assert figures_of(facts(sample.layer, sample.inputs)).activations == math.prod(sample.output)
 
     def test_weights(self, sample: Sample) -> None:
         found = facts(sample.layer, sample.inputs)
-        assert count_parameters(found) == (sample.params, sample.buffers, sample.weights)
+        assert arrays_of(found) == (sample.params, sample.buffers, sample.weights)
         assert sum(math.prod(weight.shape) for weight in found.weights) == sample.params + sample.buffers
         names = [weight.name for weight in found.weights]
         assert len(set(names)) == len(names)
@@ -50,8 +54,8 @@ class TestSample:
     def test_operations(self, sample: Sample) -> None:
         found = facts(sample.layer, sample.inputs)
         assert {category for category, _ in found.operations} <= set(OPERATIONS)
-        assert count_macs(found) == sample.macs
-        assert count_flops(found) == sample.flops
+        assert figures_of(found).macs == sample.macs
+        assert figures_of(found).flops == sample.flops
 
     def test_windows(self, sample: Sample) -> None:
         windows = sample.layer.windows(*sample.inputs)
@@ -157,8 +161,8 @@ def test_convolution(case: tuple[Shape, dict[str, Any]], out_channels: int, bias
     found = agree(lambda: KINDS["conv"](out_channels, bias=bias, **window), shape, slowly)
     if found is not None:
         assert expected is not None
-        assert count_macs(found) == expected.multiplications
-        assert count_parameters(found) == (expected.weights + bias * out_channels, 0, expected.weights)
+        assert figures_of(found).macs == expected.multiplications
+        assert arrays_of(found) == (expected.weights + bias * out_channels, 0, expected.weights)
 
 
 @SLOW
@@ -190,8 +194,8 @@ def test_convolution_of_part_of_the_maps(data: st.DataObject) -> None:
 
     found = agree(make, shape, slowly)
     if found is not None:
-        assert count_macs(found) == results[0].multiplications
-        assert count_parameters(found) == (results[0].weights + out_channels, 0, results[0].weights)
+        assert figures_of(found).macs == results[0].multiplications
+        assert arrays_of(found) == (results[0].weights + out_channels, 0, results[0].weights)
 
 
 @SLOW
@@ -206,9 +210,9 @@ def test_local(case: tuple[Shape, dict[str, Any]], out_channels: int, bias: bool
 
     found = agree(lambda: KINDS["local"](out_channels, bias=bias, **window), shape, slowly)
     if found is not None:
-        assert count_macs(found) == results[0].multiplications == results[0].weights
+        assert figures_of(found).macs == results[0].multiplications == results[0].weights
         biases = math.prod(found.output) if bias else 0
-        assert count_parameters(found) == (results[0].weights + biases, 0, results[0].weights)
+        assert arrays_of(found) == (results[0].weights + biases, 0, results[0].weights)
 
 
 @SLOW
@@ -237,8 +241,8 @@ def test_transposed_convolution(data: st.DataObject) -> None:
 
     found = agree(lambda: KINDS["conv_transpose"](out_channels, **arguments), shape, slowly)
     if found is not None:
-        assert count_macs(found) == results[0].multiplications
-        assert count_parameters(found) == (results[0].weights + out_channels, 0, results[0].weights)
+        assert figures_of(found).macs == results[0].multiplications
+        assert arrays_of(found) == (results[0].weights + out_channels, 0, results[0].weights)
 
 
 @SLOW
@@ -484,7 +488,7 @@ def test_torch(case: tuple[str, Shape, dict[str, Any], Callable[[Any], Any]]) ->
         inputs = (pooled, pooled)
     found = facts(KINDS[kind](**given), inputs)
     assert found.output == output
-    params, buffers, _ = count_parameters(found)
+    params, buffers, _ = arrays_of(found)
     assert params == sum(p.numel() for p in module.parameters())
     assert buffers == sum(b.numel() for name, b in module.named_buffers() if name != "num_batches_tracked")
 

@@ -16,7 +16,7 @@ from archcalc import ArchError, load
 from archcalc.checking import lock
 from archcalc.checking.lock import LayerFigures, NetFigures, figures_of
 from archcalc.checking.tolerance import parse_tolerances
-from archcalc.profile import Totals
+from archcalc.quantities import TOTALS, Figures
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -103,7 +103,7 @@ LAYERS = st.builds(
 NETS = st.builds(
     NetFigures,
     st.from_regex(r"[a-z.]{1,9}:[a-z]{1,5}(\?c=[0-9]&d=\[1, 2\])?", fullmatch=True),
-    st.fixed_dictionaries(dict.fromkeys(Totals.__struct_fields__, COUNTS)),
+    st.fixed_dictionaries({quantity.name: COUNTS for quantity in TOTALS}).map(Figures),
     st.dictionaries(NAMES, LAYERS, max_size=4),
 )
 

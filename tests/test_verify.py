@@ -19,7 +19,8 @@ from archcalc.executor.kernel import KERNELS, Call
 from archcalc.layers import KINDS
 from archcalc.layers.base import facts
 from archcalc.layers.terms import term
-from archcalc.quantities.peak import peak_activations
+from archcalc.quantities import Figures
+from archcalc.quantities.peak import find_peak
 from archcalc.quantities.receptive_field import Field
 from archcalc.shape import Window
 from archcalc.verify.counting import COUNTED, count_multiplications
@@ -201,13 +202,12 @@ def test_macs_that_cancel_out(wrong: Any) -> None:
 
 def test_wrong_params(monkeypatch: pytest.MonkeyPatch) -> None:
     """A prediction of 5 values more than the arrays have."""
-    right = archcalc.Profile.total
+    right = archcalc.Profile.totals.func
 
-    def wrong_total(self: archcalc.Profile, *args: Any, **named: Any) -> Any:
-        totals = right(self, *args, **named)
-        return structs.replace(totals, params=totals.params + 5)
+    def wrong(self: archcalc.Profile) -> Figures:
+        return right(self).plus(Figures(params=5))
 
-    monkeypatch.setattr(archcalc.Profile, "total", wrong_total)
+    monkeypatch.setattr(archcalc.Profile, "totals", property(wrong))
     proof = verify(net("input(3x9x10)\n conv(4, 3) -> prelu"))
     assert set(failed(proof)) == {"params"}
     verdict = next(v for v in proof.verdicts if v.figure == "params")
@@ -348,7 +348,7 @@ def test_a_wrong_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_peak_by_hand(body: str, peak: int) -> None:
     """Values alive at once, by hand: the layer's input and output, and what a later layer still reads."""
     network = net(body)
-    assert peak_activations(network) == peak
+    assert find_peak(network).values == peak
     assert verify(network).verdicts[-1] == Verdict("peak", 4 * peak, 4 * peak, True)
 
 
@@ -402,9 +402,10 @@ def test_cli_one_network_in_full(cli: Any, width: int) -> None:
 
 
 def test_cli_says_where_figures_differ(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import archcalc.verify.prove as module
+    import archcalc.profile as module
 
-    monkeypatch.setattr(module, "peak_activations", lambda network: 41)
+    peak = find_peak(archcalc.load("lenet5"))
+    monkeypatch.setattr(module, "find_peak", lambda network, heads: structs.replace(peak, values=41))
     status, out, _ = cli("nets.arch:two", width=80)
     assert status == 1
     assert "nets.arch:two, peak: predicted 164, measured 160." in out

@@ -12,7 +12,7 @@ import pytest
 
 import archcalc
 from archcalc.executor.execute import run
-from archcalc.quantities.operations import count_macs
+from archcalc.profile import figures_of
 
 Array = np.ndarray
 
@@ -145,7 +145,7 @@ def test_deck_2_dense_local_and_shared() -> None:
         network = archcalc.loads(f"net example {{ input(1x7)\n {body}\n}}")
         done = archcalc.analyze(network)
         counts[kind] = done.totals.params
-        assert sum(count_macs(node.facts) for node in network.nodes) == (21 if kind == "dense" else 9)
+        assert sum(figures_of(node.facts).macs for node in network.nodes) == (21 if kind == "dense" else 9)
         assert run(network)["output"].size == 3
     assert counts == {"dense": 21, "local": 9, "shared": 3}
     assert round(21 / counts["local"], 1) == 2.3

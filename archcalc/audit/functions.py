@@ -19,7 +19,7 @@ from archcalc.quantities import QUANTITIES
 Given = dict[str, Expr]
 
 
-SIZES = frozenset(name for name, known in QUANTITIES.items() if known.sort in ("shape", "axes"))
+SIZES = frozenset(name for name, known in QUANTITIES.items() if not known.is_number)
 """The quantities whose values are lengths along axes."""
 
 

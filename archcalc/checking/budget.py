@@ -8,7 +8,7 @@ All that an `expect` line of a spec may say, and besides
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -124,7 +124,7 @@ def _problem(expect: Expect) -> Diagnostic | None:
         return Diagnostic(f"unknown quantity `{quantity}`", expect.quantity_span, help=help)
     if expect.ratio is not None:
         net = expect.ratio.span
-        if quantity not in QUANTITIES or QUANTITIES[quantity].sort not in ("count", "bytes"):
+        if quantity not in QUANTITIES or not QUANTITIES[quantity].is_number:
             message = f"`{quantity}` is no number of a whole network"
             return Diagnostic(message, net, help="a ratio is of counts or bytes: `macs <= 0.5 * vgg16`")
         if expect.relation == "~":
@@ -143,7 +143,7 @@ def _problem(expect: Expect) -> Diagnostic | None:
 
 def _arguments(expect: Expect, profile: Profile) -> list[tuple[str, Value]]:
     """The argument in question of every layer that has it, among those that the path names."""
-    layers = profile.layers
+    layers: Sequence[LayerProfile] = profile.layers
     if expect.path:
         try:
             layers = select(profile, expect.path)

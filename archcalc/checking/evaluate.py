@@ -9,11 +9,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import ArchError, Diagnostic, error
+from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.expect import Expect
 from archcalc.network import is_pattern
 from archcalc.profile import LayerProfile, Profile, analyze
-from archcalc.quantities import QUANTITIES
+from archcalc.quantities import QUANTITIES, Scope
 
 Number = int | Fraction
 Value = Number | tuple[Number, ...] | str
@@ -133,7 +133,7 @@ class Evaluator:
 
 def evaluate(expect: Expect, profile: Profile) -> Check:
     """One expectation on a profile."""
-    if is_pattern(expect.path) and QUANTITIES[expect.quantity].sort in ("shape", "axes"):
+    if is_pattern(expect.path) and QUANTITIES[expect.quantity].scope is Scope.OUTPUT:
         names = [layer.name for layer in select(profile, expect.path)]
         return of_every_layer(expect, [(name, measure(profile, expect.quantity, name)) for name in names])
     value = measure(profile, expect.quantity, expect.path)
@@ -157,43 +157,17 @@ def measure(profile: Profile, quantity: str, path: str = "") -> Any:
     """A quantity of a network, or of what a path names in it: an exact number, or a tuple of them.
 
     A receptive field that is the whole input is the string `"global"`. Raises `ArchError` if the path
-    names nothing.
+    names nothing, or if only whole networks have the quantity.
     """
-    network = profile.network
-    if QUANTITIES[quantity].sort in ("shape", "axes"):
-        node = network[path] if path else network.outputs["output"]
-        if quantity == "shape":
-            return node.shape
-        field = profile.entries[node.index].field
-        if field.is_global:
-            return "global"
-        return {
-            "receptive_field": field.size,
-            "effective_stride": field.stride,
-            "effective_padding": field.padding,
-        }[quantity]
-    if quantity == "count":
-        if profile.convention is None:
-            raise error("`count` is what a convention counts", help="add `--convention NAME`")
-        return profile.count_of(select(profile, path)) if path else profile.count
-    if not path:
-        return getattr(profile.totals, quantity)
-    return getattr(profile.total(select(profile, path)), quantity)
+    return QUANTITIES[quantity].measure(profile.part(path))
 
 
-def select(profile: Profile, path: str) -> list[LayerProfile]:
+def select(profile: Profile, path: str) -> Sequence[LayerProfile]:
     """The layers that a path names; of a training head by a pattern only if the profile counts heads.
 
     Raises `ArchError` if there is none.
     """
-    layers = profile.select(path)
-    if profile.heads or not is_pattern(path):
-        return layers
-    counted = [layer for layer in layers if not layer.node.training]
-    if not counted:
-        message = f"all that `{path}` names in `{profile.network.name}` is in training heads"
-        raise error(message, help="add `training=true`")
-    return counted
+    return profile.part(path).layers
 
 
 def argument(layer: LayerProfile, name: str) -> Any:

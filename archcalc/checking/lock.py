@@ -26,7 +26,8 @@ from msgspec import Struct
 from archcalc.checking.find import Finder, each_once, lock_name
 from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, error
 from archcalc.network import Network
-from archcalc.profile import Totals, analyze
+from archcalc.profile import analyze
+from archcalc.quantities import TOTALS, Figures
 from archcalc.render.progress import Progress
 from archcalc.shape import Shape
 
@@ -40,6 +41,9 @@ archcalc lock {VERSION}
 """
 FIGURES = ("params", "macs", "flops")
 """What is locked of a layer besides its shape."""
+
+LOCKED = frozenset(quantity.name for quantity in TOTALS)
+"""What is locked of a network; a lock written before a quantity existed does not have it."""
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -58,7 +62,7 @@ class NetFigures(Struct, frozen=True):
     """What is locked of a network, by the `NET` that opens it from the folder of the lock file."""
 
     name: str
-    totals: dict[str, int]
+    totals: Figures
     layers: dict[str, LayerFigures]
 
 
@@ -68,11 +72,11 @@ def figures_of(name: str, network: Network) -> NetFigures:
     totals = analyze(network).totals if network.heads else profile.totals
     layers = {
         entry.name: LayerFigures(
-            entry.shape, tuple(getattr(entry, figure) for figure in FIGURES), entry.node.training
+            entry.shape, tuple(entry.own[figure] for figure in FIGURES), entry.node.training
         )
         for entry in profile.entries.values()
     }
-    return NetFigures(name, {total: getattr(totals, total) for total in Totals.__struct_fields__}, layers)
+    return NetFigures(name, totals, layers)
 
 
 # --- Writing ----------------------------------------------------------------------------------------
@@ -190,11 +194,11 @@ def _parse(source: Source, body: str) -> list[NetFigures]:
         known = True
         if found := _NET.fullmatch(line):
             known = found[1] not in nets
-            net = nets[found[1]] = NetFigures(found[1], {}, {})
+            net = nets[found[1]] = NetFigures(found[1], Figures(), {})
         elif net is None:
             known = False
         elif found := _TOTAL.fullmatch(line):
-            known = found[1] in Totals.__struct_fields__ and found[1] not in net.totals
+            known = found[1] in LOCKED and found[1] not in net.totals
             net.totals[found[1]] = _number(found[2])
         elif found := _LAYER.fullmatch(line):
             known = found[2] not in net.layers

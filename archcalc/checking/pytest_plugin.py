@@ -118,12 +118,10 @@ class Measured:
 
     def __getattr__(self, name: str) -> int:
         __tracebackhide__ = True
-        from archcalc.profile import Totals
-
-        if name not in Totals.__struct_fields__:
-            known = ", ".join(Totals.__struct_fields__)
-            raise AttributeError(f"a network has no total `{name}`; it has {known}")
-        return int(getattr(self.profile.totals, name))
+        totals = self.profile.totals
+        if name not in totals:
+            raise AttributeError(f"a network has no total `{name}`; it has {', '.join(totals)}")
+        return totals[name]
 
     def __repr__(self) -> str:
         return f"<{self.network.name}>"

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from archcalc.diagnostics import Source, Span, error, near_miss
 from archcalc.expect import UNITS
-from archcalc.profile import Totals
+from archcalc.quantities import TOTALS
 
-QUANTITIES = (*Totals.__struct_fields__, "shape")
+QUANTITIES = (*(quantity.name for quantity in TOTALS), "shape")
 
 _QUANTITY = re.compile(r"\s*(\w*)\s*")
 _AMOUNT = re.compile(

@@ -12,15 +12,15 @@ from msgspec import Struct
 
 from archcalc.comparison.account import Line, account
 from archcalc.comparison.matching import Matching, match
-from archcalc.comparison.parts import Amounts, Part, by_kind, by_stage
+from archcalc.comparison.parts import Part, by_kind, by_stage
 from archcalc.comparison.subjects import Subject, open_subjects
 from archcalc.diagnostics import error
-from archcalc.profile import Profile, Totals
+from archcalc.profile import Profile
+from archcalc.quantities import QUANTITIES
 
 __all__ = [
-    "Amounts",
+    "Compared",
     "Comparison",
-    "Figure",
     "Line",
     "Part",
     "Subject",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 
-class Figure(Struct, frozen=True):
+class Compared(Struct, frozen=True):
     """A value against that of the first network, `base`."""
 
     value: int
@@ -54,10 +54,14 @@ class Figure(Struct, frozen=True):
 
 
 class Total(Struct, frozen=True):
-    """A quantity of whole networks, the first one's against itself."""
+    """A quantity of whole networks, the first one's against itself.
+
+    For a maximum, `reached_at` names the layer of each network where it is reached.
+    """
 
     quantity: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Compared, ...]
+    reached_at: tuple[str, ...] = ()
 
     @property
     def rank(self) -> tuple[bool, Fraction]:
@@ -112,14 +116,12 @@ def compare(subjects: Sequence[Subject]) -> Comparison:
 
 
 def _totals(profiles: Sequence[Profile]) -> tuple[Total, ...]:
-    totals = []
-    for name in Totals.__struct_fields__:
-        values = [int(getattr(profile.totals, name)) for profile in profiles]
-        totals.append(_total(name, values))
-    if profiles[0].convention is not None:
-        totals.append(_total("count", [profile.count for profile in profiles]))
+    totals = [_total(name, profiles) for name in profiles[0].totals]
     return tuple(sorted(totals, key=lambda total: total.rank))
 
 
-def _total(name: str, values: Sequence[int]) -> Total:
-    return Total(name, tuple(Figure(value, values[0]) for value in values))
+def _total(name: str, profiles: Sequence[Profile]) -> Total:
+    values = [profile.totals[name] for profile in profiles]
+    at = QUANTITIES[name].at
+    reached_at = tuple(at(profile) for profile in profiles) if at is not None else ()
+    return Total(name, tuple(Compared(value, values[0]) for value in values), reached_at)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import reduce
 from itertools import groupby
 
 from msgspec import Struct
 
 from archcalc.comparison.matching import Matching, Pair
-from archcalc.comparison.parts import Amounts, Part, amounts
+from archcalc.comparison.parts import NOTHING, Part, amounts
 from archcalc.network import Node
 from archcalc.profile import Profile
+from archcalc.quantities import Figures
 
 MAX_LINES = 20
 """Of more lines, those that matter least are summed in one."""
@@ -28,7 +30,7 @@ class Line(Struct, frozen=True):
     """
 
     name: str
-    difference: Amounts
+    difference: Figures
     added: int = 0
     removed: int = 0
     changed: int = 0
@@ -45,15 +47,15 @@ def account(before: Profile, after: Profile, matching: Matching, stages: Sequenc
         lines = []
         for stage in stages:
             old, new = stage.amounts
-            lines.append(Line(stage.name, new - old, added=new.layers, removed=old.layers))
-        return [line for line in lines if line.difference]
+            lines.append(Line(stage.name, new.minus(old), added=new.layers, removed=old.layers))
+        return [line for line in lines if any(line.difference.values())]
     leaves = [leaf for pair in matching.pairs if (leaf := _leaf(pair, before, after)) is not None]
     return _shortened(_rolled_up(leaves, 0))
 
 
 def _leaf(pair: Pair, before: Profile, after: Profile) -> Line | None:
-    difference = _amounts(pair.after, after) - _amounts(pair.before, before)
-    if not difference:
+    difference = _amounts(pair.after, after).minus(_amounts(pair.before, before))
+    if not any(difference.values()):
         return None
     if pair.before is None:
         return Line(pair.name, difference, added=1)
@@ -63,16 +65,16 @@ def _leaf(pair: Pair, before: Profile, after: Profile) -> Line | None:
     return Line(pair.name, difference, changed=changed, affected=1 - changed)
 
 
-def _amounts(node: Node | None, profile: Profile) -> Amounts:
+def _amounts(node: Node | None, profile: Profile) -> Figures:
     if node is None:
-        return Amounts()
+        return NOTHING
     return amounts([profile.entries[node.index]])
 
 
 def _sum(name: str, lines: Sequence[Line], count: int = 1) -> Line:
     return Line(
         name,
-        sum((line.difference for line in lines), Amounts()),
+        reduce(Figures.plus, (line.difference for line in lines), NOTHING),
         sum(line.added for line in lines),
         sum(line.removed for line in lines),
         sum(line.changed for line in lines),
@@ -121,7 +123,7 @@ def _common(names: Sequence[Sequence[str]]) -> list[str]:
 
 def _agree(lines: Sequence[Line]) -> bool:
     for name in SIGNED:
-        values = [getattr(line.difference, name) for line in lines]
+        values = [line.difference[name] for line in lines]
         if min(values) < 0 < max(values):
             return False
     return True
@@ -130,11 +132,11 @@ def _agree(lines: Sequence[Line]) -> bool:
 def _shortened(lines: list[Line]) -> list[Line]:
     if len(lines) <= MAX_LINES:
         return lines
-    sizes = {n: sum(abs(getattr(line.difference, n)) for line in lines) for n in SIGNED}
+    sizes = {n: sum(abs(line.difference[n]) for line in lines) for n in SIGNED}
 
     def weight(index: int) -> Fraction:
         difference = lines[index].difference
-        return max(Fraction(abs(getattr(difference, n)), sizes[n] or 1) for n in SIGNED)
+        return max(Fraction(abs(difference[n]), sizes[n] or 1) for n in SIGNED)
 
     ranked = sorted(range(len(lines)), key=weight, reverse=True)
     kept, rest = sorted(ranked[: MAX_LINES - 1]), ranked[MAX_LINES - 1 :]

@@ -6,10 +6,12 @@ import io
 from typing import Any
 
 from archcalc.comparison.tables import CompareView
+from archcalc.quantities import QUANTITIES
 from archcalc.render.charts import COLOURS, HATCHES, matplotlib
 from archcalc.render.numbers import human
 
-QUANTITIES = {"params": "parameters", "macs": "multiply-adds", "activations": "activations", "depth": "depth"}
+DRAWN = ("params", "macs", "activations", "depth")
+"""The quantities that have a pane."""
 
 
 def to_svg(view: CompareView) -> str:
@@ -23,10 +25,10 @@ def to_svg(view: CompareView) -> str:
     totals = {total.quantity: total for total in comparison.totals}
     with mpl.rc_context({"svg.hashsalt": "archcalc", "svg.fonttype": "none", "font.size": 9}):
         figure, panes = plt.subplots(
-            1, len(QUANTITIES) + 1, figsize=(13, 1.6 + 0.45 * len(names)), layout="constrained",
-            width_ratios=[*(1 for _ in QUANTITIES), 2],
+            1, len(DRAWN) + 1, figsize=(13, 1.6 + 0.45 * len(names)), layout="constrained",
+            width_ratios=[*(1 for _ in DRAWN), 2],
         )  # fmt: skip
-        for pane, (quantity, words) in zip(panes, QUANTITIES.items(), strict=False):
+        for pane, quantity in zip(panes, DRAWN, strict=False):
             values = [found.value for found in totals[quantity].figures]  # exact, of any length
             lengths = list(map(float, values))
             for place, (value, length) in enumerate(zip(values, lengths, strict=True)):
@@ -34,7 +36,7 @@ def to_svg(view: CompareView) -> str:
                     place, length, color=COLOURS[place % 8], hatch=HATCHES[place % 8], edgecolor="w"
                 )
                 pane.bar_label(bar, [human(value)], padding=3)
-            pane.set_title(words)
+            pane.set_title(QUANTITIES[quantity].noun)
             pane.set_yticks(range(len(names)), names if pane is panes[0] else [""] * len(names))
             pane.set_xlim(0, max(1, *lengths) * 1.35)
             pane.set_xticks([])

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archcalc.comparison import Amounts, Comparison, Line, Part
+from archcalc.comparison import Comparison, Line, Part
 from archcalc.comparison.matching import Matching, Pair
-from archcalc.comparison.parts import AMOUNTS
 from archcalc.comparison.words import phrase
 from archcalc.network import Node
 from archcalc.render.documents import json_text
@@ -18,7 +17,6 @@ def to_json(comparison: Comparison) -> str:
     profile = comparison.subjects[0].profile
     matching = comparison.matching
     convention = profile.convention
-    counts = convention is not None
     return json_text(
         batch=profile.batch,
         dtype=profile.dtype,
@@ -40,22 +38,19 @@ def to_json(comparison: Comparison) -> str:
                 "differences": [figure.difference for figure in total.figures],
                 "ratios": [float(f.ratio) if f.ratio is not None else None for f in total.figures],
                 "words": [phrase(figure, total.quantity) for figure in total.figures],
+                **({"reached_at": list(total.reached_at)} if total.reached_at else {}),
             }
             for total in comparison.totals
         ],
-        stages=_parts(comparison.stages, counts),
-        kinds=_parts(comparison.kinds, counts),
+        stages=_parts(comparison.stages),
+        kinds=_parts(comparison.kinds),
         structure=_structure(matching) if matching is not None else None,
-        account=[_line(line, counts) for line in comparison.account] if matching is not None else None,
+        account=[_line(line) for line in comparison.account] if matching is not None else None,
     )
 
 
-def _amounts(amounts: Amounts, counts: bool) -> dict[str, int]:
-    return {name: getattr(amounts, name) for name in AMOUNTS if counts or name != "count"}
-
-
-def _parts(parts: Sequence[Part], counts: bool) -> list[dict[str, Any]]:
-    return [{"name": part.name, "networks": [_amounts(a, counts) for a in part.amounts]} for part in parts]
+def _parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    return [{"name": part.name, "networks": part.amounts} for part in parts]
 
 
 def _structure(matching: Matching) -> dict[str, Any]:
@@ -80,6 +75,6 @@ def _changed(pair: Pair) -> dict[str, Any]:
     return {"name": pair.name, "before": before, "changes": changes}
 
 
-def _line(line: Line, counts_too: bool) -> dict[str, Any]:
+def _line(line: Line) -> dict[str, Any]:
     counts = {name: getattr(line, name) for name in ("added", "removed", "changed", "affected", "lines")}
-    return {"name": line.name or None, **counts, "difference": _amounts(line.difference, counts_too)}
+    return {"name": line.name or None, **counts, "difference": line.difference}

@@ -10,6 +10,7 @@ from msgspec import Struct
 from archcalc.layers.terms import Reach
 from archcalc.network import Network, Node
 from archcalc.profile import LayerProfile, Profile
+from archcalc.quantities import OF_LAYERS, QUANTITIES, Figures
 
 HEAD = "head"
 """The stage behind global pooling or `flatten`, where nothing has a place any more."""
@@ -18,57 +19,32 @@ Scale = tuple[Fraction, ...]
 """The step between neighbours along each axis, in values of the input."""
 
 
-class Amounts(Struct, frozen=True):
-    """What some layers come to; or, where some are taken from others, what they differ by."""
-
-    layers: int = 0
-    params: int = 0
-    buffers: int = 0
-    weights: int = 0
-    macs: int = 0
-    flops: int = 0
-    activations: int = 0
-    count: int = 0
-
-    def __add__(self, other: Amounts) -> Amounts:
-        return Amounts(*(getattr(self, name) + getattr(other, name) for name in AMOUNTS))
-
-    def __sub__(self, other: Amounts) -> Amounts:
-        return Amounts(*(getattr(self, name) - getattr(other, name) for name in AMOUNTS))
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in AMOUNTS)
+NOTHING = Figures(dict.fromkeys((quantity.name for quantity in OF_LAYERS), 0))
+"""What no layers come to."""
 
 
-AMOUNTS = Amounts.__struct_fields__
-
-
-def amounts(layers: Iterable[LayerProfile]) -> Amounts:
+def amounts(layers: Iterable[LayerProfile]) -> Figures:
     """The sums of some layers; shared parameters count where they came first, so that parts add up.
 
-    An input is no layer, but some conventions count it.
+    An input is not a layer, but some conventions count it.
     """
-    number = params = buffers = weights = macs = flops = activations = count = 0
+    total = dict(NOTHING)
     for layer in layers:
-        own = layer.own
-        count += own.count
-        if layer.node.is_input:
-            continue
-        number += 1
-        params += own.params
-        buffers += own.buffers
-        weights += own.weights
-        macs += own.macs
-        flops += own.flops
-        activations += own.activations
-    return Amounts(number, params, buffers, weights, macs, flops, activations, count)
+        figures = _of_convention(layer) if layer.node.is_input else layer.own
+        for name, value in figures.items():
+            total[name] = total.get(name, 0) + value
+    return Figures(total)
+
+
+def _of_convention(layer: LayerProfile) -> dict[str, int]:
+    return {name: value for name, value in layer.own.items() if QUANTITIES[name].of_convention}
 
 
 class Part(Struct, frozen=True):
     """A stage or a kind: what it comes to in each of the networks."""
 
     name: str
-    amounts: tuple[Amounts, ...]
+    amounts: tuple[Figures, ...]
 
 
 def by_stage(profiles: Sequence[Profile]) -> list[Part]:
@@ -106,7 +82,7 @@ def _parts(profiles: Sequence[Profile], place: Callable[[Profile], Callable[[Nod
     for index, profile in enumerate(profiles):
         name = place(profile)
         inputs = [profile.entries[node.index] for node in profile.network.inputs.values()]
-        for layer in [*(entry for entry in inputs if entry.count), *profile.layers]:
+        for layer in [*(entry for entry in inputs if entry.own.get("count")), *profile.layers]:
             layers = gathered.setdefault(name(layer.node), [[] for _ in profiles])
             layers[index].append(layer)
     return [Part(name, tuple(map(amounts, layers))) for name, layers in gathered.items()]

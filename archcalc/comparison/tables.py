@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from archcalc.comparison import Amounts, Comparison, Line, Part
+from archcalc.comparison import Comparison, Line, Part
 from archcalc.comparison.words import noun_of, phrase, sign, signed
+from archcalc.quantities import QUANTITIES, Figures
 from archcalc.render.numbers import bar, grouped, human
 
-SHOWN = {
-    "macs": "MACs",
-    "count": "Count",
-    "params": "Params",
-    "activations": "Activations",
-    "layers": "Layers",
-}
+SHOWN = ("macs", "count", "params", "activations", "layers")
 """The figures of parts, the most important first."""
+
+
+def title_of(name: str) -> str:
+    """The heading of a column of figures."""
+    return QUANTITIES[name].heading or QUANTITIES[name].noun.capitalize()
+
 
 BAR_WIDTH = 8
 
@@ -154,7 +155,7 @@ def _parts(view: CompareView, title: str, first: str, note: str, parts: Sequence
 def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
     """A column for each figure of each network, with fewer and fewer figures."""
     drawn = view.operations
-    most = max((getattr(amounts, drawn) for part in parts for amounts in part.amounts), default=0)
+    most = max((amounts.get(drawn, 0) for part in parts for amounts in part.amounts), default=0)
 
     def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
         shown = _with(names, parts)
@@ -162,9 +163,9 @@ def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[
         for name in names:
             for index, network in enumerate(view.names):
                 column = [part.amounts[index] for part in shown]
-                columns.append(Cells(f"{SHOWN[name]}\n{heading(network)}", _counts(view, column, name)))
+                columns.append(Cells(f"{title_of(name)}\n{heading(network)}", _counts(view, column, name)))
                 if name == drawn and with_bars:
-                    bars = [bar(getattr(amounts, drawn), most, BAR_WIDTH) for amounts in column]
+                    bars = [bar(amounts.get(drawn, 0), most, BAR_WIDTH) for amounts in column]
                     columns.append(Cells("", bars, right=False, is_bar=True))
         return columns
 
@@ -172,28 +173,28 @@ def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[
     return [arranged(figures), arranged(figures[:3]), arranged(figures[:2]), arranged(figures[:2], False)]
 
 
-def _counts(view: CompareView, column: Sequence[Amounts], name: str) -> list[str]:
+def _counts(view: CompareView, column: Sequence[Figures], name: str) -> list[str]:
     """The cells of a figure: nothing where there are no layers."""
-    return [view.count(getattr(amounts, name)) if amounts.layers else "" for amounts in column]
+    return [view.count(amounts.get(name, 0)) if amounts.layers else "" for amounts in column]
 
 
 def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
     """A line a network below each part, of those that have layers in it; with fewer and fewer figures."""
     drawn = view.operations
-    most = max((getattr(amounts, drawn) for part in parts for amounts in part.amounts), default=0)
+    most = max((amounts.get(drawn, 0) for part in parts for amounts in part.amounts), default=0)
 
     def arranged(names: Sequence[str], with_bars: bool = True) -> Columns:
-        lines: list[tuple[str, Amounts | None]] = []
+        lines: list[tuple[str, Figures | None]] = []
         for part in _with(names, parts):
             lines.append((part.name, None))
             members = zip(view.names, part.amounts, strict=True)
             lines += [(f"  {name}", amounts) for name, amounts in members if amounts.layers]
         columns = [Cells(first, [name for name, _ in lines], right=False)]
         for name in names:
-            cells = ["" if a is None else view.count(getattr(a, name)) for _, a in lines]
-            columns.append(Cells(SHOWN[name], cells))
+            cells = ["" if a is None else view.count(a.get(name, 0)) for _, a in lines]
+            columns.append(Cells(title_of(name), cells))
             if name == drawn and with_bars:
-                bars = ["" if a is None else bar(getattr(a, drawn), most, BAR_WIDTH) for _, a in lines]
+                bars = ["" if a is None else bar(a.get(drawn, 0), most, BAR_WIDTH) for _, a in lines]
                 columns.append(Cells("", bars, right=False, is_bar=True))
         return columns
 
@@ -203,7 +204,7 @@ def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[
 
 def _with(names: Sequence[str], parts: Sequence[Part]) -> list[Part]:
     """The parts of which there is something to show."""
-    return [part for part in parts if any(getattr(a, name) for a in part.amounts for name in names)]
+    return [part for part in parts if any(a.get(name, 0) for a in part.amounts for name in names)]
 
 
 # --- The account ------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ def account_table(view: CompareView) -> Section:
 
     def figure(name: str) -> Cells:
         texts = [view.difference(_of(line, name)) for line in lines]
-        return Cells(SHOWN[name], texts, total=view.difference(differences[name]))
+        return Cells(title_of(name), texts, total=view.difference(differences[name]))
 
     is_staged = comparison.matching is not None and not comparison.matching.alike
     names = Cells("Stage" if is_staged else "Part", list(map(_name, lines)), right=False, total="Difference")
@@ -247,7 +248,7 @@ def account_table(view: CompareView) -> Section:
 
 
 def _of(line: Line, name: str) -> int:
-    return int(getattr(line.difference, name))
+    return line.difference.get(name, 0)
 
 
 def _name(line: Line) -> str:

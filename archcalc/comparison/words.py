@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from archcalc.comparison import Comparison, Figure, Total
+from archcalc.comparison import Compared, Comparison, Total
+from archcalc.quantities import QUANTITIES
 from archcalc.render.numbers import grouped
-
-NOUNS = {
-    "params": "parameters",
-    "buffers": "buffers",
-    "weights": "weights",
-    "macs": "multiply-adds",
-    "flops": "FLOPs",
-    "activations": "activations",
-    "activations_in_place": "activations in place",
-    "activations_conv": "conv activations",
-    "activation_bytes": "activation bytes",
-    "param_bytes": "parameter bytes",
-    "layers": "layers",
-    "weighted_layers": "conv and fc layers",
-    "depth": "depth",
-}
-"""What each of the totals counts."""
-
-HEADLINE = ("params", "macs", "count", "flops", "activations", "layers", "depth")
-"""The totals of the sentence above all tables; the tables have every one."""
 
 IN_PERCENT = Fraction(11, 10)
 """Smaller factors are said in percent."""
@@ -36,7 +17,7 @@ def noun_of(total: Total, comparison: Comparison) -> str:
     convention = comparison.subjects[0].profile.convention
     if total.quantity == "count" and convention is not None:
         return f"{convention.name} {convention.unit}"
-    return NOUNS[total.quantity]
+    return QUANTITIES[total.quantity].noun
 
 
 def times(factor: Fraction) -> str:
@@ -56,13 +37,15 @@ def times(factor: Fraction) -> str:
     return f"{whole:,}.{rest:0{decimals}d}" if decimals else f"{whole:,}"
 
 
-def phrase(figure: Figure, quantity: str = "") -> str:
+def phrase(figure: Compared, quantity: str = "") -> str:
     """How a value stands to the first network's.
 
-    >>> phrase(Figure(4_231_976, 138_357_544)), phrase(Figure(106, 100)), phrase(Figure(28, 16), "depth")
-    ('32.7 times fewer', '6.0% more', '1.75 times as deep')
+    >>> phrase(Compared(4_231_976, 138_357_544)), phrase(Compared(106, 100))
+    ('32.7 times fewer', '6.0% more')
+    >>> phrase(Compared(28, 16), "depth")
+    '1.75 times as deep'
     """
-    same, more, less = ("as deep", "deeper", "shallower") if quantity == "depth" else _MANY
+    same, more, less = QUANTITIES[quantity].comparatives if quantity else MANY
     if not figure.difference:
         return same
     if not figure.base:
@@ -75,25 +58,32 @@ def phrase(figure: Figure, quantity: str = "") -> str:
     return f"{times(figure.factor)} times {same if is_more else less}"
 
 
-_MANY = ("as many", "more", "fewer")
+MANY = ("as many", "more", "fewer")
 
 
-def sign(figure: Figure) -> str:
+def sign(figure: Compared) -> str:
     """The same in a few characters.
 
-    >>> sign(Figure(4_231_976, 138_357_544)), sign(Figure(106, 100)), sign(Figure(28, 16))
+    >>> sign(Compared(4_231_976, 138_357_544)), sign(Compared(106, 100)), sign(Compared(28, 16))
     ('÷32.7', '+6.0%', '×1.75')
     """
     if not figure.difference or not figure.value or not figure.base:
         return "=" if not figure.difference else ""
     is_more = figure.difference > 0
     if figure.factor < IN_PERCENT:
-        return f"{'+' if is_more else '-'}{_percent(figure)}".replace("+<", "<+").replace("-<", "<-")
+        mark = "+" if is_more else "-"
+        tenths = _tenths(figure)
+        return f"{mark}{tenths // 10}.{tenths % 10}%" if tenths else f"<{mark}0.1%"
     return f"{'×' if is_more else '÷'}{times(figure.factor)}"
 
 
-def _percent(figure: Figure) -> str:
-    tenths = (abs(figure.difference) * 2000 + figure.base) // (figure.base * 2)
+def _tenths(figure: Compared) -> int:
+    """The difference in tenths of a percent, rounded half up."""
+    return (abs(figure.difference) * 2000 + figure.base) // (figure.base * 2)
+
+
+def _percent(figure: Compared) -> str:
+    tenths = _tenths(figure)
     return f"{tenths // 10}.{tenths % 10}%" if tenths else "<0.1%"
 
 
@@ -103,7 +93,11 @@ def sentence(comparison: Comparison, index: int) -> str:
     `mobilenet_v1 has 32.7 times fewer parameters, 1.90 times fewer activations; it is 1.75 times as deep.`
     """
     ranked = sorted(
-        (Total(t.quantity, (t.figures[index],)) for t in comparison.totals if t.quantity in HEADLINE),
+        (
+            Total(t.quantity, (t.figures[index],))
+            for t in comparison.totals
+            if QUANTITIES[t.quantity].headline
+        ),
         key=lambda total: total.rank,
     )
     parts, same, deep = [], [], ""
@@ -111,7 +105,7 @@ def sentence(comparison: Comparison, index: int) -> str:
         (figure,) = total.figures
         noun = noun_of(total, comparison)
         words = phrase(figure, total.quantity)
-        if total.quantity == "depth":
+        if QUANTITIES[total.quantity].comparatives != MANY:
             deep = f"; it is {words}" if figure.value and figure.base else ""
         elif not figure.difference:
             same.append(noun)

@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from archcalc.layers.base import FAMILIES, KINDS
 from archcalc.network import Node
-from archcalc.quantities.operations import count_flops, count_macs
-from archcalc.quantities.parameters import count_parameters
+from archcalc.quantities import QUANTITIES
 
 
 class Rule(Struct, frozen=True):
@@ -64,8 +63,8 @@ NOTHING = Rule(())
 
 # --- Figures of a layer -----------------------------------------------------------------------------
 
-MACS = Measure("MACs", lambda node: count_macs(node.facts))
-FLOPS = Measure("FLOPs", lambda node: count_flops(node.facts))
+MACS = Measure("MACs", lambda node: QUANTITIES["macs"].of_layer(node.facts))
+FLOPS = Measure("FLOPs", lambda node: QUANTITIES["flops"].of_layer(node.facts))
 BIAS = Measure("bias", lambda node: operations(node, "bias"))
 """One addition for each output value of a layer with a bias."""
 INPUTS = Measure("inputs", lambda node: math.prod(node.facts.inputs[0]))
@@ -80,9 +79,9 @@ PADDED_INPUTS = Measure("inputs", lambda node: padded_inputs(node))
 """As PyTorch's pools see them: padding that is not the same at both ends is put around the map before."""
 ADDITIONS = Measure("additions", lambda node: MACS.of(node) - OUTPUTS.of(node) + BIAS.of(node))
 """Those of dot products: one fewer than multiplications, and one more with a bias."""
-PARAMS = Measure("params", lambda node: count_parameters(node.facts)[0])
-BUFFERS = Measure("buffers", lambda node: count_parameters(node.facts)[1])
-WEIGHTS = Measure("weights", lambda node: count_parameters(node.facts)[2])
+PARAMS = Measure("params", lambda node: QUANTITIES["params"].of_layer(node.facts))
+BUFFERS = Measure("buffers", lambda node: QUANTITIES["buffers"].of_layer(node.facts))
+WEIGHTS = Measure("weights", lambda node: QUANTITIES["weights"].of_layer(node.facts))
 
 
 def operations(node: Node, category: str) -> int:

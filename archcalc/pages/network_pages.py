@@ -13,11 +13,12 @@ from archcalc.catalog import Spec
 from archcalc.language.elaborate import elaborate
 from archcalc.pages.markdown import code, page, table
 from archcalc.profile import Profile, analyze
+from archcalc.quantities import Selection
 from archcalc.render.documents import escaped
 from archcalc.render.numbers import grouped
 from archcalc.report.columns import View, choose
 from archcalc.report.formats import to_markdown
-from archcalc.report.rows import Row, select_rows
+from archcalc.report.rows import select_rows
 from archcalc.report.table import heading
 from archcalc.shape import format_shape
 
@@ -76,7 +77,7 @@ def network_page(spec: Spec, published: Sequence[Finding], lectures: Sequence[Fi
     return page(spec.name, trail, lines), entry
 
 
-def _rows(profile: Profile) -> tuple[list[Row], int | None]:
+def _rows(profile: Profile) -> tuple[list[Selection], int | None]:
     """The rows to show, and the depth they are rolled up to, if they are."""
     if len(profile.layers) <= MAX_ROWS:
         return select_rows(profile), None

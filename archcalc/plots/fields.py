@@ -53,7 +53,7 @@ def _steps(net: str) -> list[Step]:
     for entry in profile(net).layers:
         node = entry.node
         depth = max((depths.get(source.index, 0) for source in node.inputs), default=0)
-        depth += 1 if entry.counts.macs else 0
+        depth += 1 if entry.counts["macs"] else 0
         depths[node.index] = depth
         if not entry.field.is_global and entry.field.size:
             widest[depth] = max(widest.get(depth, 0), int(max(entry.field.size)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from archcalc.catalog import find, open_network
-from archcalc.profile import Profile, Totals, analyze
+from archcalc.profile import Profile, analyze
+from archcalc.quantities import Figures
 
 
 @cache
@@ -14,7 +15,7 @@ def profile(net: str) -> Profile:
     return analyze(open_network(net)[1])
 
 
-def totals(net: str) -> Totals:
+def totals(net: str) -> Figures:
     return profile(net).totals
 
 

@@ -1,41 +1,43 @@
-"""Every quantity archcalc computes: its name, what it is, and where it can be asked for.
+"""What is counted: every quantity by its name, each with its definition, formula and explanation.
 
-Reports, expectations and the JSON contract use these names.
+Reports, expectations, locks, comparisons, JSON and the documentation read `QUANTITIES`. A file holds a
+family of quantities; adding one to a family touches nothing else.
 """
 
 from __future__ import annotations
 
-from msgspec import Struct
+from archcalc.diagnostics import Span, error, near_miss
+from archcalc.quantities import (
+    activations,
+    counted,
+    fields,
+    operations,
+    parameters,
+    peak,
+    structure,
+)
+from archcalc.quantities.quantity import Figures, Quantity, Scope, Selection, Unit
+
+FAMILIES = (parameters, operations, counted, activations, peak, structure, fields)
+"""In the order in which quantities are listed everywhere."""
+
+QUANTITIES: dict[str, Quantity] = {}
+for _family in FAMILIES:
+    QUANTITIES |= {quantity.name: quantity for quantity in _family.QUANTITIES}
+
+OF_LAYERS = tuple(q for q in QUANTITIES.values() if q.scope is Scope.LAYER and not q.of_convention)
+"""What every layer counts."""
+
+TOTALS = tuple(q for q in QUANTITIES.values() if q.is_number and not q.of_convention)
+"""What every network has a total of."""
 
 
-class Quantity(Struct, frozen=True):
-    """`sort` is `count`, `bytes`, `shape`, or `axes` (one length per spatial axis of the input)."""
+def find(name: str, span: Span | None = None) -> Quantity:
+    """The quantity of a name. Raises `ArchError` with a near miss, or with the names of all."""
+    if name not in QUANTITIES:
+        help = near_miss(name, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
+        raise error(f"unknown quantity `{name}`", span, help=help)
+    return QUANTITIES[name]
 
-    name: str
-    sort: str
-    words: str
 
-
-QUANTITIES = {
-    quantity.name: quantity
-    for quantity in (
-        Quantity("params", "count", "trainable parameters; shared ones once"),
-        Quantity("buffers", "count", "fixed state: running statistics, fixed prototypes"),
-        Quantity("weights", "count", "parameters without biases and norms"),
-        Quantity("macs", "count", "multiply-accumulates of convolutions and fully connected layers"),
-        Quantity("flops", "count", "floating-point operations of every layer"),
-        Quantity("activations", "count", "values that layers put out, per sample"),
-        Quantity("activations_in_place", "count", "the same without norms and activations, with the input"),
-        Quantity("activations_conv", "count", "the same of convolutions only"),
-        Quantity("activation_bytes", "bytes", "bytes of the activations, for the whole batch"),
-        Quantity("param_bytes", "bytes", "bytes of the parameters"),
-        Quantity("count", "count", "what a named convention counts"),
-        Quantity("layers", "count", "nodes that are not inputs"),
-        Quantity("weighted_layers", "count", "convolutions and fully connected layers"),
-        Quantity("depth", "count", "convolutions and fully connected layers on the longest path"),
-        Quantity("shape", "shape", "the shape that comes out, per sample"),
-        Quantity("receptive_field", "axes", "what one value sees of the input"),
-        Quantity("effective_stride", "axes", "the step in the input between neighbours"),
-        Quantity("effective_padding", "axes", "how far the first field begins before the input"),
-    )
-}
+__all__ = ["OF_LAYERS", "QUANTITIES", "TOTALS", "Figures", "Quantity", "Scope", "Selection", "Unit", "find"]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from archcalc.layers.terms import OPERATIONS, Facts
+from typing import TYPE_CHECKING
 
-FLOPS = {
+from archcalc.layers.terms import OPERATIONS, Facts
+from archcalc.quantities.quantity import Number, Quantity, Scope, Summand
+
+if TYPE_CHECKING:
+    from archcalc.profile import Profile
+
+FLOPS_OF = {
     "macs": 2,
     "bias": 1,
     "add": 1,
@@ -20,7 +26,7 @@ A multiply-accumulate is a multiplication and an addition. A root counts 4 and a
 power, tanh or erf 8, the weights that McMahon (1986) gave them for the Livermore loops.
 """
 
-assert FLOPS.keys() == OPERATIONS.keys()
+assert FLOPS_OF.keys() == OPERATIONS.keys()
 
 MACS_CONVENTION = "multiply-adds of conv and fc; bias, norm, activation, pooling not counted"
 FLOPS_CONVENTION = (
@@ -29,14 +35,45 @@ FLOPS_CONVENTION = (
 )
 
 
-def count_macs(facts: Facts) -> int:
-    """Multiply-accumulates of one layer for one sample: one per multiplied weight.
-
-    The "mult-adds" of the papers: convolutions and fully connected layers only.
-    """
-    return sum(term.value for category, term in facts.operations if category == "macs")
+def _macs(facts: Facts) -> list[Summand]:
+    return [(1, term, OPERATIONS[category]) for category, term in facts.operations if category == "macs"]
 
 
-def count_flops(facts: Facts) -> int:
-    """Floating-point operations of one layer for one sample at inference, as `FLOPS` weighs them."""
-    return sum(FLOPS[category] * term.value for category, term in facts.operations)
+def _flops(facts: Facts) -> list[Summand]:
+    return [(FLOPS_OF[category], term, OPERATIONS[category]) for category, term in facts.operations]
+
+
+def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str]:
+    return "multiply-adds", number(profile.totals.macs), MACS_CONVENTION
+
+
+def _total_flops(profile: Profile, number: Number) -> tuple[str, str, str]:
+    return "FLOPs", number(profile.totals.flops), FLOPS_CONVENTION
+
+
+MACS = Quantity(
+    name="macs",
+    noun="multiply-adds",
+    definition="one multiply-accumulate per multiplied weight of convolutions and fully connected layers, "
+    "per sample; nothing else",
+    scope=Scope.LAYER,
+    terms=_macs,
+    total=_total_macs,
+    heading="MACs",
+    drawn=("share", "bar"),
+    headline=True,
+)
+FLOPS = Quantity(
+    name="flops",
+    noun="FLOPs",
+    definition="floating-point operations of every layer at inference, per sample: 2 per multiply-add, "
+    "1 per addition, multiplication, division or comparison, 4 per root, 8 per exponential, logarithm, "
+    "power, tanh or erf",
+    scope=Scope.LAYER,
+    terms=_flops,
+    total=_total_flops,
+    heading="FLOPs",
+    drawn=("share",),
+    headline=True,
+)
+QUANTITIES = (MACS, FLOPS)

@@ -1,24 +1,85 @@
-"""Parameters: trainable scalars, buffers, and weights alone."""
+"""Parameters: trainable scalars, buffers, weights alone, and the bytes they take."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
 from archcalc.layers.terms import Facts
+from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Summand, Unit
+from archcalc.render.numbers import byte_size, grouped
+
+if TYPE_CHECKING:
+    from archcalc.profile import Profile
 
 
-def count_parameters(facts: Facts) -> tuple[int, int, int]:
-    """Parameters, buffers and weights of one layer.
+def _arrays(*roles: str) -> Callable[[Facts], Iterable[Summand]]:
+    """The arrays of a layer that have one of these roles."""
 
-    Parameters are what training changes: weights, biases, the scale and shift of normalisations.
-    Buffers are fixed state, such as running statistics. Weights are parameters without biases and
-    norms, as lecture slides count them.
-    """
-    params = buffers = weights = 0
-    for weight in facts.weights:
-        size = weight.term.value
-        if weight.role == "buffer":
-            buffers += size
-        else:
-            params += size
-            if weight.role == "weight":
-                weights += size
-    return params, buffers, weights
+    def terms(facts: Facts) -> list[Summand]:
+        return [(1, weight.term, weight.name) for weight in facts.weights if weight.role in roles]
+
+    return terms
+
+
+def _total(profile: Profile, number: Number) -> tuple[str, str, str]:
+    totals = profile.totals
+    words = f"{byte_size(totals.param_bytes)}: {number(totals.weights)} weights, the rest biases and norms"
+    if totals.buffers:
+        words += f"; {number(totals.buffers)} buffers besides"
+    return "parameters", number(totals.params), words
+
+
+def _bytes(selection: Selection) -> int:
+    return int(PARAMS.measure(selection)) * selection.profile.bytes_per_value
+
+
+def _explain_bytes(selection: Selection) -> list[str]:
+    of = "" if selection.is_layer else f" of {selection.name}"
+    count, size = PARAMS.measure(selection), selection.profile.bytes_per_value
+    return [
+        f"param_bytes{of} = params × bytes of a value",
+        f"  = {grouped(count)} × {size} = {grouped(count * size)}",
+        f"  = {byte_size(count * size)}",
+    ]
+
+
+PARAMS = Quantity(
+    name="params",
+    noun="parameters",
+    definition="trainable scalars; an array that several layers share counts once",
+    scope=Scope.LAYER,
+    terms=_arrays("weight", "bias", "norm"),
+    shared=True,
+    total=_total,
+    heading="Params",
+    drawn=("share", "bar"),
+    headline=True,
+)
+BUFFERS = Quantity(
+    name="buffers",
+    noun="buffers",
+    definition="fixed state: running statistics, fixed prototypes",
+    scope=Scope.LAYER,
+    terms=_arrays("buffer"),
+    shared=True,
+    heading="Buffers",
+)
+WEIGHTS = Quantity(
+    name="weights",
+    noun="weights",
+    definition="parameters without biases and norms, as lecture slides count them",
+    scope=Scope.LAYER,
+    terms=_arrays("weight"),
+    shared=True,
+    heading="Weights",
+)
+PARAM_BYTES = Quantity(
+    name="param_bytes",
+    noun="parameter bytes",
+    definition="bytes of the parameters",
+    unit=Unit.BYTES,
+    of=_bytes,
+    explain=_explain_bytes,
+)
+QUANTITIES = (PARAMS, BUFFERS, WEIGHTS, PARAM_BYTES)

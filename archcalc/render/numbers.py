@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from archcalc.quantities.receptive_field import Field
+if TYPE_CHECKING:
+    from archcalc.quantities.receptive_field import Field
 
 
 def grouped(value: int | Fraction) -> str:
@@ -77,9 +79,7 @@ def decimal(value: int | Fraction, digits: int = 6) -> str:
     >>> decimal(Fraction(7, 2)), decimal(Fraction(62_378_344, 6_998_552)), decimal(Fraction(1, 3000))
     ('3.5', '≈8.91304', '≈0.000333333')
     """
-    number = Fraction(value)
-    if number < 0:
-        return f"-{decimal(-number, digits)}".replace("-≈", "≈-")
+    sign, number = "-" if value < 0 else "", abs(Fraction(value))
     places = digits
     if (number * 10**digits).denominator != 1:
         while places > 1 and number * 10**places >= 10**digits:
@@ -90,5 +90,5 @@ def decimal(value: int | Fraction, digits: int = 6) -> str:
     whole, rest = divmod(scaled, 10**places)
     is_exact = Fraction(scaled, 10**places) == number
     fraction = f"{rest:0{places}d}".rstrip("0" if is_exact else "")
-    text = f"{whole:,}.{fraction}" if fraction else f"{whole:,}"
+    text = f"{sign}{whole:,}.{fraction}" if fraction else f"{sign}{whole:,}"
     return text if is_exact else f"≈{text}"

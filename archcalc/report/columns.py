@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from archcalc.diagnostics import error, near_miss
 from archcalc.profile import Profile
-from archcalc.render.numbers import axes, bar, field_size, grouped, human, percent
-from archcalc.report.rows import Row
+from archcalc.quantities import QUANTITIES, Quantity, Selection
+from archcalc.render.numbers import axes, bar, grouped, human, percent
 from archcalc.shape import format_shape
 
 
@@ -26,51 +26,86 @@ class View(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True):
-    """`raw` is the value for programs, `text` for people (by default the value itself)."""
+    """`raw` is the value for programs, `text` for people (by default the value itself).
+
+    `total` is the figure of the whole network. A `bar` is drawn, and is nothing for programs.
+    """
 
     name: str
     heading: str
-    raw: Callable[[Row, View], Any]
-    text: Callable[[Row, View], str] | None = None
+    raw: Callable[[Selection, View], Any]
+    text: Callable[[Selection, View], str] | None = None
     right: bool = True
     total: Callable[[View], int] | None = None
+    bar: bool = False
+    of_convention: bool = False
 
-    def cell(self, row: Row, view: View) -> str:
+    def cell(self, row: Selection, view: View) -> str:
         return self.text(row, view) if self.text is not None else str(self.raw(row, view))
 
 
-def _total(view: View, name: str) -> int:
-    return view.profile.count if name == "count" else int(getattr(view.profile.totals, name))
+def columns_of(quantity: Quantity) -> list[Column]:
+    """The columns of a quantity: its figures, and what is drawn of them."""
+    if not quantity.heading:
+        return []
+    if not quantity.is_number:
+        return [_lengths(quantity)]
+    columns = {"share": _share, "bar": _bar}
+    return [_number(quantity), *(columns[kind](quantity) for kind in quantity.drawn)]
 
 
-def _count(name: str, heading: str) -> Column:
+def _number(quantity: Quantity) -> Column:
+    name = quantity.name
+
+    def text(row: Selection, view: View) -> str:
+        return view.count(row.adds(name))
+
     return Column(
         name,
-        heading,
-        lambda row, view: getattr(row, name),
-        lambda row, view: view.count(getattr(row, name)) if getattr(row, name) else "0",
-        total=lambda view: _total(view, name),
+        quantity.heading,
+        lambda row, view: row.adds(name),
+        text,
+        total=lambda view: view.profile.totals[name],
+        of_convention=quantity.of_convention,
     )
 
 
-def _share(name: str, heading: str, draw: Callable[[int, int], str]) -> Column:
-    def text(row: Row, view: View) -> str:
-        return draw(getattr(row, name), _total(view, name))
+def _share(quantity: Quantity) -> Column:
+    name = quantity.name
 
-    def raw(row: Row, view: View) -> float:
-        total = _total(view, name)
-        return round(getattr(row, name) / total, 6) if total else 0.0
+    def raw(row: Selection, view: View) -> float:
+        total = view.profile.totals[name]
+        return round(row.adds(name) / total, 6) if total else 0.0
 
-    return Column(f"{name}_{'bar' if draw is bar else 'share'}", heading, raw, text, right=draw is not bar)
+    def text(row: Selection, view: View) -> str:
+        return percent(row.adds(name), view.profile.totals[name])
 
-
-def _field(view: View, row: Row) -> Any:
-    return view.profile.entries[row.output.index].field
+    return Column(f"{name}_share", "%", raw, text, of_convention=quantity.of_convention)
 
 
-def _bytes(row: Row, view: View) -> int:
-    return row.activations * view.profile.bytes_per_value * view.profile.batch
+def _bar(quantity: Quantity) -> Column:
+    name = quantity.name
 
+    def text(row: Selection, view: View) -> str:
+        return bar(row.adds(name), view.profile.totals[name])
+
+    return Column(f"{name}_bar", "", text, text, right=False, bar=True, of_convention=quantity.of_convention)
+
+
+def _lengths(quantity: Quantity) -> Column:
+    name = quantity.name
+
+    def text(row: Selection, cross: str) -> str:
+        value = row.value(name)
+        if value == "global":
+            return "global" if name == "receptive_field" else ""
+        return axes(value, cross)
+
+    return Column(name, quantity.heading, lambda row, view: text(row, "x"), lambda row, view: text(row, "×"))
+
+
+IN_ORDER = sorted(QUANTITIES.values(), key=lambda quantity: quantity.is_number)
+"""What is not a number comes first, beside the output."""
 
 COLUMNS = {
     column.name: column
@@ -85,49 +120,11 @@ COLUMNS = {
             lambda row, view: format_shape(row.output.shape, view.layout, "x"),
             lambda row, view: format_shape(row.output.shape, view.layout),
         ),
-        Column(
-            "receptive_field",
-            "Field",
-            lambda row, view: field_size(_field(view, row)).replace("×", "x"),
-            lambda row, view: field_size(_field(view, row)),
-        ),
-        Column(
-            "effective_stride",
-            "Stride",
-            lambda row, view: axes(_field(view, row).stride, "x"),
-            lambda row, view: axes(_field(view, row).stride),
-        ),
-        Column(
-            "effective_padding",
-            "Padding",
-            lambda row, view: axes(_field(view, row).padding, "x"),
-            lambda row, view: axes(_field(view, row).padding),
-        ),
-        _count("params", "Params"),
-        _share("params", "%", percent),
-        _share("params", "", bar),
-        _count("buffers", "Buffers"),
-        _count("weights", "Weights"),
-        _count("macs", "MACs"),
-        _share("macs", "%", percent),
-        _share("macs", "", bar),
-        _count("count", "Count"),
-        _share("count", "%", percent),
-        _share("count", "", bar),
-        _count("flops", "FLOPs"),
-        _share("flops", "%", percent),
-        _count("activations", "Activations"),
-        Column(
-            "activation_bytes",
-            "Bytes",
-            _bytes,
-            lambda row, view: view.count(_bytes(row, view)),
-            total=lambda view: view.profile.totals.activation_bytes,
-        ),
+        *(column for quantity in IN_ORDER for column in columns_of(quantity)),
         Column("source", "Source", lambda row, view: _place(row), right=False),
     )
 }
-"""Every column, in the order in which they stand."""
+"""Every column, in the order in which they are shown."""
 
 DEFAULT = ("layer", "output", "params", "macs", "macs_share")
 """What every report shows, however narrow."""
@@ -142,10 +139,10 @@ BY_IMPORTANCE = (
     "activation_bytes",
     "effective_stride",
 )
-"""What a wider report adds, the most important first, as far as there is room."""
+"""What a wider report adds, the most important first, where there is room."""
 
-UNDER_A_CONVENTION = ("count", "count_share", "count_bar")
-"""What only a named convention fills."""
+INSTEAD = {"macs": "count", "macs_share": "count_share", "macs_bar": "count_bar"}
+"""The columns of what a convention counts, which take the place of multiply-adds."""
 
 
 def default(view: View) -> tuple[str, ...]:
@@ -157,17 +154,16 @@ def by_importance(view: View) -> tuple[str, ...]:
 
 
 def _counted(names: Sequence[str]) -> tuple[str, ...]:
-    """What a convention counts in the place of multiply-adds."""
-    return tuple(name.replace("macs", "count") for name in names)
+    return tuple(INSTEAD.get(name, name) for name in names)
 
 
 def for_programs(view: View) -> list[str]:
-    """Every column that says something, but for bars."""
-    hidden = UNDER_A_CONVENTION if view.profile.convention is None else ()
-    return [name for name in COLUMNS if not name.endswith("_bar") and name not in hidden]
+    """Every column that says something, without bars."""
+    has_convention = view.profile.convention is not None
+    return [c.name for c in COLUMNS.values() if not c.bar and (has_convention or not c.of_convention)]
 
 
-def _place(row: Row) -> str:
+def _place(row: Selection) -> str:
     span = row.group.span if row.group is not None else row.output.span
     return str(span) if span is not None else ""
 
@@ -178,9 +174,9 @@ def choose(names: Sequence[str], convention: bool = True) -> list[Column]:
     Raises `ArchError` for an unknown one, and for one that only a named convention fills.
     """
     for name in names:
-        if name in UNDER_A_CONVENTION and not convention:
-            raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
         if name not in COLUMNS:
             help = near_miss(name, COLUMNS) or "columns: " + ", ".join(COLUMNS)
             raise error(f"there is no column `{name}`", help=help)
+        if COLUMNS[name].of_convention and not convention:
+            raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
     return [COLUMNS[name] for name in names]

@@ -8,20 +8,20 @@ from typing import Any
 
 from archcalc.checking.evaluate import check
 from archcalc.profile import Profile
+from archcalc.quantities import QUANTITIES, TOTALS, Quantity, Selection
 from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
 from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
-from archcalc.report.rows import Row
-from archcalc.report.table import remarks, totals_in_words
+from archcalc.report.table import remarks, total_cell, totals_in_words
 
 
-def to_json(rows: Sequence[Row], profile: Profile) -> str:
+def to_json(rows: Sequence[Selection], profile: Profile) -> str:
     """The report as one JSON object; `schemas/report.json` describes it."""
 
     network = profile.network
-    totals = {name: getattr(profile.totals, name) for name in profile.totals.__struct_fields__}
+    totals: dict[str, Any] = dict(profile.totals)
     convention = profile.convention
     if convention is not None:
-        totals |= {"count": profile.count, "unit": convention.unit}
+        totals["unit"] = convention.unit
     checks = check(profile)
     document = {
         "architecture": network.name,
@@ -32,6 +32,7 @@ def to_json(rows: Sequence[Row], profile: Profile) -> str:
         "inputs": {name: list(node.shape) for name, node in network.inputs.items()},
         "parameters": {name: _plain(value) for name, value in network.parameters.items()},
         "totals": totals,
+        "reached_at": {q.name: q.at(profile) for q in TOTALS if q.at is not None},
         "expectations": {
             "declared": len(network.expectations),
             "checked": len(checks),
@@ -60,29 +61,21 @@ def counted(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _layer(row: Row, profile: Profile) -> dict[str, Any]:
+def _layer(row: Selection, profile: Profile) -> dict[str, Any]:
     node = row.output
-    field = profile.entries[node.index].field
     span = row.group.span if row.group is not None else node.span
+    known = [q for q in QUANTITIES.values() if q.heading and (profile.convention or not q.of_convention)]
     layer: dict[str, Any] = {
         "name": row.name,
         "kind": row.kind,
         "inputs": [source.name for source in node.inputs] if row.group is None else row.inputs,
         "output_shape": list(node.shape),
-        "params": row.params,
-        "buffers": row.buffers,
-        "weights": row.weights,
-        "macs": row.macs,
-        "flops": row.flops,
-        "activations": row.activations,
-        "activation_bytes": row.activations * profile.bytes_per_value * profile.batch,
-        "receptive_field": _axes(field.size) if not field.is_global else "global",
-        "effective_stride": _axes(field.stride),
-        "effective_padding": _axes(field.padding),
+        **{q.name: row.adds(q.name) for q in known if q.is_number},
+        **{q.name: _lengths(q, row) for q in known if not q.is_number},
         "source": str(span) if span is not None else "",
     }
     if profile.convention is not None:
-        layer["count"], layer["unit"] = row.count, profile.convention.unit
+        layer["unit"] = profile.convention.unit
     if row.group is not None:
         layer["layers"] = len(row.layers)
     elif node.shares is not None:
@@ -90,9 +83,12 @@ def _layer(row: Row, profile: Profile) -> dict[str, Any]:
     return layer
 
 
-def _axes(lengths: tuple[int | Fraction, ...]) -> list[int | float] | None:
-    """Lengths along the axes; none are known where the field is global or places were rearranged."""
-    return [n if isinstance(n, int) else float(n) for n in lengths] or None
+def _lengths(quantity: Quantity, row: Selection) -> Any:
+    """Lengths along the axes: where the field is global, `"global"` for its size, and no other is known."""
+    value = quantity.measure(row)
+    if value == "global":
+        return "global" if quantity.name == "receptive_field" else None
+    return [n if isinstance(n, int) else float(n) for n in value] or None
 
 
 def _plain(value: Any) -> Any:
@@ -103,7 +99,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def to_csv(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> str:
+def to_csv(rows: Sequence[Selection], view: View, columns: Sequence[Column]) -> str:
     """The rows as CSV with plain integers, all columns unless some are chosen."""
     columns = columns or choose(for_programs(view))
     return csv_text(
@@ -111,16 +107,15 @@ def to_csv(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> str:
     )
 
 
-def to_markdown(rows: Sequence[Row], view: View, columns: Sequence[Column], heading: Sequence[str]) -> str:
+def to_markdown(
+    rows: Sequence[Selection], view: View, columns: Sequence[Column], heading: Sequence[str]
+) -> str:
     """The rows as a Markdown table, with the heading above and the totals below."""
     names = default(view)
     columns = columns or [COLUMNS[name] for name in (*names[:2], "operation", *names[2:])]
     lines = [f"## {heading[0]}", "", *(f"{line}  " for line in heading[1:]), ""] if heading else []
     cells = [[escaped(column.cell(row, view)) for column in columns] for row in rows]
-    footer = []
-    for column in columns:
-        text = "Total" if column.name == "layer" else ""
-        footer.append(f"**{view.count(column.total(view)) if column.total else text}**".replace("****", ""))
+    footer = [f"**{text}**" if text else "" for text in (total_cell(column, view) for column in columns)]
     headings = [column.heading or column.name for column in columns]
     right = [number for number, column in enumerate(columns) if column.right]
     lines += [*markdown_table(headings, [*cells, footer], right), ""]

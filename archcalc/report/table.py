@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archcalc.checking.evaluate import check
-from archcalc.quantities.activations import ACCOUNTINGS
-from archcalc.quantities.operations import FLOPS_CONVENTION, MACS_CONVENTION
-from archcalc.render.numbers import axes, byte_size
+from archcalc.quantities import QUANTITIES, Selection
 from archcalc.render.terminal import open_console, printed, ruled
 from archcalc.report.columns import COLUMNS, Column, View, by_importance, default
-from archcalc.report.rows import Row
 from archcalc.shape import format_shape
 
 
 def render(
-    rows: Sequence[Row],
+    rows: Sequence[Selection],
     view: View,
     columns: Sequence[Column],
     width: int,
@@ -39,18 +36,13 @@ def render(
     whole = sum(len(row.layers) for row in rows) == len(view.profile.layers)
     table = ruled(show_footer=True)
     for column in columns:
-        footer = ""
-        if column.name == "layer":
-            footer = "Total" if whole else PART
-        elif column.total is not None:
-            footer = view.count(column.total(view))
         table.add_column(
             column.heading,
-            footer,
+            total_cell(column, view, "Total" if whole else PART),
             justify="right" if column.right else "left",
             no_wrap=True,
             overflow="ellipsis",
-            style="cyan" if column.name.endswith("_bar") else "",
+            style="cyan" if column.bar else "",
         )
     # One row of tall cells prints the same as a row a layer, and takes a quarter of the time.
     table.add_row(*(Text("\n".join(lines)) for lines in cells))
@@ -66,7 +58,7 @@ def render(
     return printed(console)
 
 
-def _cells(rows: Sequence[Row], view: View, columns: Sequence[Column]) -> list[list[str]]:
+def _cells(rows: Sequence[Selection], view: View, columns: Sequence[Column]) -> list[list[str]]:
     return [[column.cell(row, view) for row in rows] for column in columns]
 
 
@@ -74,11 +66,15 @@ PART = "All layers"
 """Before the totals, where only some layers are shown."""
 
 
+def total_cell(column: Column, view: View, title: str = "Total") -> str:
+    """What a column has below its rows: the total, or in front of all totals their title."""
+    if column.name == "layer":
+        return title
+    return view.count(column.total(view)) if column.total is not None else ""
+
+
 def _width(column: Column, cells: Sequence[str], view: View) -> int:
-    footer = PART if column.name == "layer" else ""
-    if column.total is not None:
-        footer = view.count(column.total(view))
-    return max(map(len, (column.heading, footer, *cells)))
+    return max(map(len, (column.heading, total_cell(column, view, PART), *cells)))
 
 
 def _shortened(cells: list[list[str]], columns: Sequence[Column], view: View, width: int) -> list[list[str]]:
@@ -96,7 +92,7 @@ GAP = 2
 """Blanks between two columns."""
 
 
-def _fitting(rows: Sequence[Row], view: View, width: int) -> tuple[list[Column], list[list[str]]]:
+def _fitting(rows: Sequence[Selection], view: View, width: int) -> tuple[list[Column], list[list[str]]]:
     """The default columns, and of the others what fits into the width; and their cells."""
     chosen: dict[str, list[str]] = {}
     room = width + GAP
@@ -132,65 +128,10 @@ def heading(view: View, reference: str) -> list[str]:
 
 
 def totals_in_words(view: View) -> list[tuple[str, str, str]]:
-    """The totals: name, value, and the convention in words."""
-    profile = view.profile
-    totals = profile.totals
-    count = view.count
-    stored = byte_size(totals.activation_bytes)
-    if profile.batch > 1:
-        stored += f" for a batch of {profile.batch:,}"
-    in_place = totals.activations_in_place * profile.bytes_per_value * profile.batch
-    lines = [
-        *_counted(view),
-        ("parameters", count(totals.params), _parameters(view)),
-        ("multiply-adds", count(totals.macs), MACS_CONVENTION),
-        ("FLOPs", count(totals.flops), FLOPS_CONVENTION),
-        ("activations", count(totals.activations), f"{stored}: {ACCOUNTINGS['activations']}"),
-        (
-            "  in place",
-            count(totals.activations_in_place),
-            f"{byte_size(in_place)}: {ACCOUNTINGS['activations_in_place']}",
-        ),
-        (
-            "depth",
-            f"{totals.depth:,}",
-            f"conv and fc layers on the longest path; {totals.weighted_layers:,} in all, "
-            f"{totals.layers:,} layers of any kind",
-        ),
-    ]
-    field = _widest_field(view)
-    return [*lines, field] if field is not None else lines
-
-
-def _counted(view: View) -> list[tuple[str, str, str]]:
-    """What the named convention counts, first what it is made of."""
-    profile = view.profile
-    convention, counter = profile.convention, profile.counter
-    if convention is None or counter is None:
-        return []
-    nodes = [*profile.network.inputs.values(), *(layer.node for layer in profile.layers)]
-    parts = [f"{view.count(part.value * profile.per_count)} ({part.text})" for part in counter.parts(nodes)]
-    what = byte_size(profile.count) if convention.unit == "bytes" else convention.what
-    return [(convention.name, view.count(profile.count), f"{what}: {' + '.join(parts) or 'nothing'}")]
-
-
-def _parameters(view: View) -> str:
-    totals = view.profile.totals
-    size, weights = byte_size(totals.param_bytes), view.count(totals.weights)
-    words = [f"{size}: {weights} weights, the rest biases and norms"]
-    if totals.buffers:
-        words.append(f"{view.count(totals.buffers)} buffers besides")
-    return "; ".join(words)
-
-
-def _widest_field(view: View) -> tuple[str, str, str] | None:
-    """The last field that is not yet the whole input."""
-    for layer in reversed(view.profile.layers):
-        field = layer.field
-        if not field.is_global and field.stride:
-            words = f"effective stride {axes(field.stride)}, padding {axes(field.padding)}"
-            return "field", axes(field.size), f"seen by `{layer.name}`: {words}"
-    return None
+    """The totals: name, value, and what it counts, in words. What a convention counts comes first."""
+    known = sorted(QUANTITIES.values(), key=lambda quantity: not quantity.of_convention)
+    lines = (quantity.total(view.profile, view.count) for quantity in known if quantity.total is not None)
+    return [line for line in lines if line is not None]
 
 
 def remarks(view: View) -> list[str]:

@@ -20,7 +20,6 @@ from archcalc.executor.kernel import Array, Call
 from archcalc.executor.weights import Weights, random_weights
 from archcalc.network import Network, Node
 from archcalc.profile import Profile, analyze
-from archcalc.quantities.peak import peak_activations
 from archcalc.verify.counting import COUNTED, count_multiplications
 from archcalc.verify.fields import Verdict, fields
 
@@ -84,7 +83,7 @@ def _peak(profile: Profile, run: Run) -> Verdict:
     """The most bytes alive at once; what the run reads besides the tensors of the graph is none of it."""
     if any(node.kind == "maxunpool" for node in profile.network.nodes):
         return Verdict("peak", 0, 0, True, "unpooling reads its pool's input too")
-    predicted = peak_activations(profile.network) * np.dtype(np.float32).itemsize
+    predicted = profile.totals.peak_bytes
     return Verdict("peak", predicted, run.peak_bytes, predicted == run.peak_bytes)
 
 

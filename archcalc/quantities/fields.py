@@ -1,0 +1,123 @@
+"""What one value of a tensor sees of the input, as quantities: size, effective stride and padding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Unit
+from archcalc.render.numbers import axes, field_size
+from archcalc.shape import SYMBOLS
+
+if TYPE_CHECKING:
+    from archcalc.profile import Profile
+    from archcalc.quantities.receptive_field import Field
+
+
+def field_of(selection: Selection) -> Field:
+    """The field of a selection's output."""
+    return selection.profile.entries[selection.output.index].field
+
+
+def _size(selection: Selection) -> Any:
+    field = field_of(selection)
+    return "global" if field.is_global else field.size
+
+
+def _stride(selection: Selection) -> Any:
+    field = field_of(selection)
+    return "global" if field.is_global else field.stride
+
+
+def _padding(selection: Selection) -> Any:
+    field = field_of(selection)
+    return "global" if field.is_global else field.padding
+
+
+def _explain(selection: Selection) -> list[str]:
+    return _of_layer(selection) if selection.is_layer else _of_parts(selection)
+
+
+def _of_layer(selection: Selection) -> list[str]:
+    """The field, and along each axis how the layer's window enlarges that of its input."""
+    node, field = selection.output, field_of(selection)
+    windows = node.facts.windows
+    title = f"receptive_field = {field_size(field)}"
+    if field.is_global:
+        return [f"{title}   (the whole input)"]
+    if not field.stride:
+        return [title]
+    lines = [f"{title}   effective stride {axes(field.stride)}, padding {axes(field.padding)}"]
+    if not isinstance(windows, tuple) or len(node.inputs) != 1:
+        return lines
+    before = selection.profile.entries[node.inputs[0].index].field
+    if before.turns or field.turns:  # sizes take turns there, and no one line adds up to the largest
+        return lines
+    for axis, (letter, window) in enumerate(zip(SYMBOLS[len(windows)], windows, strict=True)):
+        if window.transposed or not before.stride:
+            continue
+        r, j = before.size[axis], before.stride[axis]
+        k, s, d = window.kernel_size, window.stride, window.dilation
+        lines.append(
+            f"  {letter}: r + d·(k-1)·j = {r} + {d}·({k}-1)·{j} = {field.size[axis]}"
+            f",  j·s = {j}·{s} = {field.stride[axis]}"
+        )
+    return lines
+
+
+def _of_parts(selection: Selection) -> list[str]:
+    """The field after each part."""
+    parts = selection.parts()
+    left = max((len(part.name) for part in parts), default=0)
+    lines = [f"receptive_field of {selection.name}, after each of its parts"]
+    for part in parts:
+        field = field_of(part)
+        text = f"  {part.name:<{left}}   {field_size(field):>9}"
+        if field.stride:
+            text += f"   effective stride {axes(field.stride)}, padding {axes(field.padding)}"
+        lines.append(text)
+    return lines
+
+
+def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
+    """The last field that is not yet the whole input."""
+    for layer in reversed(profile.layers):
+        field = layer.field
+        if not field.is_global and field.stride:
+            words = f"effective stride {axes(field.stride)}, padding {axes(field.padding)}"
+            return "field", axes(field.size), f"seen by `{layer.name}`: {words}"
+    return None
+
+
+RECEPTIVE_FIELD = Quantity(
+    name="receptive_field",
+    noun="receptive field",
+    definition="what one value sees of the input, along each axis (Araujo, Norris & Sim 2019); branches "
+    "of a join that are not aligned are reported",
+    unit=Unit.LENGTHS,
+    scope=Scope.OUTPUT,
+    of=_size,
+    explain=_explain,
+    total=_total,
+    heading="Field",
+)
+EFFECTIVE_STRIDE = Quantity(
+    name="effective_stride",
+    noun="effective stride",
+    definition="the step in the input between the fields of neighbors",
+    unit=Unit.LENGTHS,
+    scope=Scope.OUTPUT,
+    of=_stride,
+    explain=_explain,
+    heading="Stride",
+)
+EFFECTIVE_PADDING = Quantity(
+    name="effective_padding",
+    noun="effective padding",
+    definition="how far the first field begins before the input",
+    unit=Unit.LENGTHS,
+    scope=Scope.OUTPUT,
+    of=_padding,
+    explain=_explain,
+    heading="Padding",
+)
+QUANTITIES = (RECEPTIVE_FIELD, EFFECTIVE_STRIDE, EFFECTIVE_PADDING)

@@ -1,0 +1,193 @@
+"""What a quantity is: one record that every view, check and explanation reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from archcalc.layers.terms import Facts, Term
+
+if TYPE_CHECKING:
+    from archcalc.network import Group, Node
+    from archcalc.profile import LayerProfile, Profile
+
+Summand = tuple[int, Term, str]
+"""A factor, what it multiplies, and what that is, in words."""
+
+Number = Callable[[int], str]
+"""How a view writes a number: exact, or short."""
+
+
+class Unit(Enum):
+    """What the value of a quantity is."""
+
+    COUNT = "a number"
+    BYTES = "a number of bytes"
+    SHAPE = "the lengths of a tensor's axes"
+    LENGTHS = "a length along each axis of the input, or `global`"
+
+
+class Scope(Enum):
+    """What a quantity can be asked of."""
+
+    LAYER = "layers, whose figures add up"
+    PART = "any selection of layers"
+    OUTPUT = "the output of a layer, a block or the network"
+    NETWORK = "a whole network"
+
+
+class Figures(dict[str, int]):
+    """Exact figures by the names of their quantities, which are attributes too.
+
+    >>> Figures(params=1792).params
+    1792
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> int:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no figure `{name}`") from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def plus(self, other: Figures) -> Figures:
+        """The sums; a figure that one of the two lacks counts as 0 there."""
+        return Figures({name: self.get(name, 0) + other.get(name, 0) for name in {**self, **other}})
+
+    def minus(self, other: Figures) -> Figures:
+        """The differences, likewise."""
+        return Figures({name: self.get(name, 0) - other.get(name, 0) for name in {**self, **other}})
+
+
+class Selection(Struct, frozen=True, eq=False):
+    """Some layers of a network and the node whose tensor is their output: what a quantity is asked of.
+
+    `name` is the path that selects them, or the name of the network. `whole` is true for the network.
+    """
+
+    profile: Profile
+    name: str
+    layers: Sequence[LayerProfile]
+    output: Node
+    group: Group | None = None
+    whole: bool = False
+
+    def value(self, name: str) -> Any:
+        """A quantity of the selection; an array that several of its layers share counts once."""
+        from archcalc.quantities import QUANTITIES
+
+        return QUANTITIES[name].measure(self)
+
+    def adds(self, name: str) -> int:
+        """What the selection adds to the network's total: arrays counted before it add nothing."""
+        from archcalc.quantities import QUANTITIES
+
+        quantity = QUANTITIES[name]
+        if quantity.scope is Scope.LAYER:
+            return sum(layer.own.get(name, 0) for layer in self.layers)
+        return int(quantity.measure(self))
+
+    def parts(self) -> list[Selection]:
+        """The layers and blocks that it is made of, one level below it."""
+        depth = 1 if self.group is None else self.group.depth + 1
+        return self.profile.rolled_up(self.layers, depth)
+
+    @property
+    def is_layer(self) -> bool:
+        """Is it a single node, named by its path?"""
+        return not self.whole and self.group is None and self.output.name == self.name
+
+    @property
+    def kind(self) -> str:
+        return self.group.kind if self.group is not None else self.output.kind
+
+    @property
+    def operation(self) -> str:
+        if self.group is None:
+            return str(self.output.layer)
+        count = self.group.stop - self.group.start
+        return f"{self.group.kind}: {count} layer{'' if count == 1 else 's'}"
+
+    @property
+    def inputs(self) -> list[str]:
+        """The nodes outside the selection that it reads."""
+        inside = {layer.node.index for layer in self.layers}
+        names = [s.name for layer in self.layers for s in layer.node.inputs if s.index not in inside]
+        return list(dict.fromkeys(names))
+
+
+class Quantity(Struct, frozen=True, eq=False, kw_only=True):
+    """A quantity: what it is called and means, how it is computed, explained and shown.
+
+    `noun` counts it in a sentence ("4.2 times fewer parameters"), `definition` is a phrase for the
+    documentation.
+
+    A quantity of `Scope.LAYER` has `terms`: what a layer counts, as weighted products whose sum is the
+    figure and whose factors are its explanation; or, where there is no formula to show, `count`. With
+    `shared`, what several layers share counts once. All others have `of`, from a selection to the value.
+
+    `explain` writes the lines that explain a selection (of a layer, of a part), where the default
+    (the terms of a layer, the sum over a part) does not do. `total` writes the line below a report: a
+    label, the value, and the words beside it. `at` names the layer where a maximum is reached.
+
+    `heading` and `drawn` are for columns: a `share` is a percentage of the total, a `bar` draws it.
+    A `headline` is in the sentence that opens a comparison; `comparatives` are its words: as many, more,
+    fewer. `of_convention` marks what only a named convention fills.
+    """
+
+    name: str
+    noun: str
+    definition: str
+    unit: Unit = Unit.COUNT
+    scope: Scope = Scope.PART
+    terms: Callable[[Facts], Iterable[Summand]] | None = None
+    count: Callable[[Facts], int] | None = None
+    of: Callable[[Selection], Any] | None = None
+    shared: bool = False
+    of_convention: bool = False
+    explain: Callable[[Selection], list[str]] | None = None
+    total: Callable[[Profile, Number], tuple[str, str, str] | None] | None = None
+    at: Callable[[Profile], str] | None = None
+    heading: str = ""
+    drawn: tuple[str, ...] = ()
+    headline: bool = False
+    comparatives: tuple[str, str, str] = ("as many", "more", "fewer")
+
+    @property
+    def is_number(self) -> bool:
+        """Is the value one number, so that it has totals, differences and ratios?"""
+        return self.unit in (Unit.COUNT, Unit.BYTES)
+
+    def of_layer(self, facts: Facts) -> int:
+        """What one layer counts, for one sample; for quantities of `Scope.LAYER`."""
+        if self.count is not None:
+            return self.count(facts)
+        assert self.terms is not None, self.name
+        return sum(factor * term.value for factor, term, _ in self.terms(facts))
+
+    def measure(self, selection: Selection) -> Any:
+        """The value for a selection: a number, or a tuple of lengths.
+
+        Raises `ArchError` for a part of a network, if the quantity is one of whole networks.
+        """
+        if self.scope is Scope.NETWORK and not selection.whole:
+            from archcalc.diagnostics import error
+
+            raise error(
+                f"`{self.name}` is a figure of a whole network, and `{selection.name}` is a part of one",
+                help="leave out the path",
+            )
+        if self.of is not None:
+            return self.of(selection)
+        name = self.name
+        if not self.shared:
+            return sum(layer.counts[name] for layer in selection.layers)
+        owners = {(layer.node.shares or layer.node).index: layer for layer in selection.layers}
+        return sum(layer.counts[name] for layer in owners.values())
