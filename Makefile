@@ -19,7 +19,7 @@ format: ## Format the code
 golden: ## Write the golden files anew; read the diff before you commit it
 	$(PYTHON) -m pytest -q --overwrite tests
 
-docs-tables: ## Bring docs/language.md up to date; read the diff before you commit it
+docs-tables: ## Update the generated parts of docs/language.md; read the diff before you commit it
 	$(PYTHON) docs/generate.py
 
 reports: ## Bring reports/ up to date; read the diff before you commit it

@@ -162,7 +162,7 @@ def near_miss(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(names: Sequence[str]) -> str:
-    """The help text that suggests some names; empty if there are none."""
+    """The help text that suggests these names; empty if there are none."""
     if not names:
         return ""
     quoted = [f"`{name}`" for name in names]
@@ -171,7 +171,7 @@ def did_you_mean(names: Sequence[str]) -> str:
 
 
 def near_misses(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The known names that are most like `name`, at most three; none if no name is much like it."""
+    """The known names that are most similar to `name`: at most three, and none if all differ too much."""
     from difflib import SequenceMatcher
 
     if len(name) > MAX_MATCHED:

@@ -1,7 +1,6 @@
-"""Expectations: what a network is expected to cost, as data of the network.
+"""Expectations: the figures that a network is expected to have.
 
-A net states them in `expect` lines, and the command line with `--expect`. Whether they hold is for
-`archcalc.checking` to say.
+They come from the `expect` lines of a net and from `--expect`. `archcalc.checking` evaluates them.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ UNITS = {
     "KB": 10**3, "MB": 10**6, "GB": 10**9,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
 }  # fmt: skip
-"""What stands behind the number of a figure: powers of 1000, and sizes."""
+"""The units of a figure and their factors: powers of 1000 for counts, and units of bytes."""
 
 
 class Figure(Struct, frozen=True):
-    """A figure as an expectation states it: its value, its unit, and the step of its last digit."""
+    """A figure in an expectation: its value (unit applied), its unit, and the step of its last digit."""
 
     text: str
     value: int | Fraction | tuple[int, ...]
@@ -32,9 +31,9 @@ class Figure(Struct, frozen=True):
 
 
 class Ratio(Struct, frozen=True):
-    """`0.5 * vgg16`: the same quantity of the whole of another network, times a factor.
+    """`0.5 * vgg16`: a factor times the same quantity of another network.
 
-    `net` is what the command line takes as a NET; `span` is its place.
+    `net` is a NET argument of the command line; `span` is where it is written.
     """
 
     factor: int | Fraction
@@ -45,8 +44,8 @@ class Ratio(Struct, frozen=True):
 class Expect(Struct, eq=False):
     """`params("stage1") ~ 38.7K "Table 1"`.
 
-    `path` is empty for the whole network; `percent` belongs to the relation `within`. With a `ratio`,
-    `figure` is its factor, and its text and place are those of the whole ratio.
+    `path` is empty for the whole network; `percent` is used by the relation `within`. If there is a
+    `ratio`, the value of `figure` is its factor, and the text and span of `figure` cover the whole ratio.
     """
 
     span: Span

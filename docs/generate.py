@@ -1,9 +1,8 @@
-"""Write the parts of `docs/language.md` that are taken from the code: the list of layers, and what each
-faulty example is answered with.
+"""Generate parts of `docs/language.md`: the list of layers, and the error messages of the examples.
 
-    python docs/generate.py
+    make docs-tables
 
-`tests/test_grammar.py` holds the page to what this writes.
+`tests/test_grammar.py` checks that the page is up to date.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ ERROR = re.compile(r"(```arch-error\n(.*?)```\n\n```text\n)(.*?)(?=```)", re.DOT
 
 
 def layer_lines() -> list[str]:
-    """A line for every layer kind: how it is called, and the first sentence of its class."""
+    """The list of layers: for each kind, its signature and the summary of its docstring."""
     lines = []
     family = ""
     for kind, layer in KINDS.items():
@@ -59,7 +58,7 @@ def layer_lines() -> list[str]:
 
 
 def message(text: str) -> str:
-    """What a faulty example is answered with."""
+    """The error message of a faulty example."""
     try:
         for net in load_text(text, "broken.arch").nets.values():
             elaborate(net)
@@ -69,7 +68,7 @@ def message(text: str) -> str:
 
 
 def rewritten(text: str) -> str:
-    """The page with what is taken from the code."""
+    """The text of the page with its generated parts replaced."""
     text = LAYERS.sub(lambda found: "\n".join(layer_lines()) + "\n", text)
     return ERROR.sub(lambda found: found[1] + message(found[2]) + "\n", text)
 

@@ -1,8 +1,7 @@
 """The page of the language, `docs/language.md`, against the parser, the classes and the loader.
 
 The grammar on the page is read by this file, turned into a grammar for lark's Earley parser, and must
-accept what the parser accepts, and nothing else. `docs/generate.py` writes the parts of the page that are
-taken from the code.
+accept what the parser accepts, and nothing else. `docs/generate.py` writes the generated parts.
 """
 
 from __future__ import annotations

@@ -301,14 +301,7 @@ def test_a_compact_lock_is_one_line_of_layers_and_still_names_those_that_moved(r
     assert (
         moved_in_compact(run, folder, "input(3x9x10)\n", "input(3x9x10)\n  bn\n")[0] == "layer `bn1` is new"
     )
-    assert (
-        moved_in_compact(run, folder, "repeat 6", "repeat 4")
-        == [
-            "4 layers are gone after `unit4/relu1`",
-            "layer `fc1` is now 7 params 2,527 macs 2,520 flops 5,047",
-        ]
-        or "4 layers are gone after `unit4/relu1`"
-    )
+    assert moved_in_compact(run, folder, "repeat 6", "repeat 4") == ["4 layers are gone after `unit4/relu1`"]
 
 
 def test_in_a_compact_lock_the_totals_decide_what_is_allowed(run, folder):

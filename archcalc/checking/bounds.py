@@ -30,7 +30,7 @@ ARGUMENTS = sorted({p.name for kind in KINDS.values() for p in kind.parameters i
 
 
 class Bound(Struct, eq=False):
-    """An expectation that speaks of any network; `other` is the one that a ratio is to, once it is open."""
+    """An expectation for any network. `other` is the network of its ratio, once it is loaded."""
 
     text: str
     expect: Expect
@@ -54,7 +54,7 @@ class Bound(Struct, eq=False):
         return evaluator(expect)
 
     def open(self, ratio: Ratio) -> Profile:
-        """The other network, which is loaded once. Raises `ArchError` if there is none."""
+        """The network of a ratio, loaded once. Raises `ArchError` if it cannot be loaded."""
         if self.other is None:
             try:
                 self.other = self.settings.profile(load(ratio.net))

@@ -58,7 +58,7 @@ class Cursor:
         return token
 
     def skip_to_end(self) -> None:
-        """Leave out what is left of the text."""
+        """Move to the end of the text."""
         self.at = len(self.tokens) - 1
         self.kind = self.tokens[self.at].kind
 
@@ -74,7 +74,7 @@ class Cursor:
         return self.advance()
 
     def name(self, what: str) -> tuple[str, Span]:
-        """The name that stands here, and its place; `what` says what it should name."""
+        """Take a name; returns its text and its span. `what` describes it in the error if there is none."""
         if self.kind != "NAME":
             self.fail(what)
         token = self.advance()

@@ -58,7 +58,7 @@ def elaborate(
 
 
 class Elaborator:
-    """One elaboration: runs statements and expands blocks. Values and layers are left to others."""
+    """One elaboration: runs statements and expands blocks."""
 
     def __init__(self, net: Net | Variant, overrides: Mapping[str, Any], inputs: Mapping[str, Shape]) -> None:
         self.net = net

@@ -38,10 +38,10 @@ Env = dict[str, Any]
 
 
 class ValueEvaluator:
-    """Evaluates what has a value.
+    """Evaluates expressions.
 
-    A form of expression has one function of `forms`, and a name or call one of `meanings`, by the class of
-    what it means. Whoever knows more of either adds to them, or replaces what stands here.
+    `forms` has a function for each class of expression, and `meanings` one for each class of what a name or
+    a call can mean. The elaborator and the evaluator of claims add their own.
     """
 
     def __init__(self, run: RunState) -> None:

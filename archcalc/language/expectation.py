@@ -1,4 +1,4 @@
-"""Tokens to expectations, and to the statements of claims, which compare as they do."""
+"""Tokens to expectations, and to the statements of claims, which use the same relations."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _NET = re.compile(r'([A-Za-z_./][^\s"]*)\s*')
 
 
 class ExpectationParser:
-    """The grammar of an expectation and of its parts."""
+    """Parses an expectation, or the statement of a claim."""
 
     def __init__(self, cursor: Cursor, expressions: ExpressionParser, ratios: bool = False) -> None:
         self.cursor = cursor
         self.expressions = expressions
         self.ratios = ratios
-        """May the right side of an expectation be another network? On the command line only."""
+        """Can the right side be a ratio to another network? Only on the command line."""
 
     def expectation(self, start: int) -> Expect:
-        """What stands behind the word `expect`; `start` is where the statement begins."""
+        """An expectation without the word `expect`; `start` is the offset of its statement."""
         cursor = self.cursor
         negated = cursor.take("not")
         quantity, quantity_span = cursor.name("a quantity, such as `params` or `macs`")
@@ -92,7 +92,7 @@ class ExpectationParser:
         return "within", read_number(cursor.source, token)
 
     def right_side(self) -> tuple[Figure, Ratio | None]:
-        """The right side of an expectation: a figure, or another network with or without a factor."""
+        """The right side: a figure, or a ratio such as `0.5 * vgg16` or `vgg16`."""
         cursor = self.cursor
         start = cursor.token.start
         factor = Figure("1", 1, "", 1, cursor.place(cursor.token))
@@ -111,9 +111,9 @@ class ExpectationParser:
         return figure, Ratio(factor.value, net.text, net)
 
     def _net(self, start: int) -> Span | None:
-        """The NET that the text from `start` on is, if one may stand here.
+        """The NET from `start` to the end of the text, if ratios are allowed and there is one.
 
-        It is read from the text, not from the tokens: it may be a path, `file.arch:net`, or `net?width=0.5`.
+        It is matched in the text, because it can be a path or `net?width=0.5`, which are not tokens.
         """
         cursor = self.cursor
         found = _NET.fullmatch(cursor.source.text, start) if self.ratios else None

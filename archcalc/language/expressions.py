@@ -42,16 +42,13 @@ _LEVELS = {
 
 
 class ExpressionParser:
-    """The grammar of what has a value or puts out a tensor, but for bodies, which hold statements.
-
-    `body` parses those.
-    """
+    """Parses expressions: values, calls and chains. `body` parses a `{ ... }` inside one."""
 
     def __init__(self, cursor: Cursor, body: Callable[[], Body], units_anywhere: bool = False) -> None:
         self.cursor = cursor
         self.body = body
         self.units_anywhere = units_anywhere
-        """May a number have a unit outside the figure of an expectation? In claims only."""
+        """Can every number have a unit? Only in claims; elsewhere only figures of expectations have one."""
 
     def chain(self) -> Expr:
         """chain = expr { "->" expr } ."""

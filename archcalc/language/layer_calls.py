@@ -1,6 +1,6 @@
-"""Names and calls that mean tensors: layers, inputs, and what is read off the current tensor.
+"""Calls of layers and of `input`, and the functions that read a tensor: `channels`, `size`, `shape`.
 
-Shapes are inferred as each layer is added.
+The shape of each layer is inferred when it is added.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from archcalc.shape import Shape
 
 
 class LayerCalls:
-    """Adds the layers that are called to a network; `input_shapes` replace those of its inputs."""
+    """Evaluates calls and adds their layers to a network. `input_shapes` override the shapes of inputs."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class LayerCalls:
         self.build = build
         self.input_shapes = input_shapes
         self.made: dict[tuple[Any, ...], Layer] = {}
-        """The layers so far, by kind and arguments: those that are equal are one."""
+        """The layers so far, by kind and arguments. Equal layers are created once."""
 
     def tensor(self, value: Any, span: Span) -> Node:
         """A current tensor that must be there."""

@@ -31,7 +31,7 @@ def read_number(source: Source, token: Token) -> Number:
 
 
 def read_size(source: Source, token: Token) -> tuple[int, ...]:
-    """The lengths that a SIZE token gives, one for each axis."""
+    """The lengths in a SIZE token, one per axis."""
     span = Span(source, token.start, token.end)
     parts = span.text.split("x")
     if len(parts) > 8 or max(map(len, parts)) > MAX_DIGITS:
@@ -40,5 +40,5 @@ def read_size(source: Source, token: Token) -> tuple[int, ...]:
 
 
 def read_string(source: Source, token: Token) -> str:
-    """What a STRING token says, without its quotes."""
+    """The text of a STRING token, without its quotes and escapes."""
     return source.text[token.start + 1 : token.end - 1].replace('\\"', '"').replace("\\\\", "\\")

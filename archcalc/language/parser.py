@@ -69,7 +69,7 @@ def parse_value(source: Source) -> Expr:
 def parse_expectation(source: Source, *, ratios: bool = False) -> Expect:
     """An expectation without a file, as `macs <= 600M`. Raises `ArchError`.
 
-    With `ratios`, its right side may also be another network, as in `macs <= 0.5 * vgg16`.
+    If `ratios` is set, the right side may also be another network, as in `macs <= 0.5 * vgg16`.
     """
     parser = Parser(source, ratios=ratios)
     return parser.alone(lambda: parser.expectations.expectation(0), parser.help_for_line_end)
@@ -93,7 +93,7 @@ def parse_expression(source: Source) -> Expr:
 class Parser:
     """The grammar of files, definitions and statements.
 
-    Expressions and expectations have parsers of their own, which move the same cursor.
+    Expressions and expectations have their own parsers, which share its cursor.
     """
 
     def __init__(self, source: Source, *, ratios: bool = False, units_anywhere: bool = False) -> None:
@@ -101,7 +101,7 @@ class Parser:
         self.expressions = ExpressionParser(self.cursor, self.body, units_anywhere)
         self.expectations = ExpectationParser(self.cursor, self.expressions, ratios)
         self.bound: list[str] = []
-        """What `=` has bound so far."""
+        """The names bound with `=` so far."""
         self.misclosed: tuple[Token, Token] | None = None
         """The first `{` of the definition that ends in a `}` indented like that of another one."""
 
@@ -150,7 +150,8 @@ class Parser:
             problem = Diagnostic("the file defines nothing", span, help="declare a net: `net small { ... }`")
             cursor.problems.append(problem)
         problems, lost = tuple(cursor.problems), frozenset(cursor.lost)
-        cursor.tokens.clear()  # the parsers hold one another, and would hold the tokens, until a collection
+        # The parsers refer to one another, so only the garbage collector would free the tokens.
+        cursor.tokens.clear()
         return File(
             cursor.source, _leading_comment(cursor.source), tuple(items), problems, lost, cursor.whole
         )

@@ -32,7 +32,7 @@ from archcalc.language.typecheck import TypeChecker, count
 
 
 def resolve_value(expr: Expr) -> list[Diagnostic]:
-    """Resolve an expression without names, such as the value of an option; what is wrong with it."""
+    """Resolve an expression without names, such as the value of an option. Returns its mistakes."""
     resolver = Resolver({})
     resolver.types.tensor_flows, resolver.types.only_values = False, "a value is needed"
     resolver.types.value(expr, "a value is needed")

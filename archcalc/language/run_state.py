@@ -1,6 +1,6 @@
-"""What an evaluation has come to: the mistakes noted, the calls that are open, the steps taken.
+"""The state of an evaluation: its mistakes, its open calls, and the steps it has taken.
 
-A mistake is noted where it happens; what depends on it stays silent.
+A mistake is reported where it happens, and not again by the code that depends on it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Failed(Exception):
 
 
 class RunState:
-    """The state of one evaluation; `name` says of what, where a limit is exceeded."""
+    """The state of one evaluation. `name` is used in errors about exceeded limits."""
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -14,7 +14,7 @@ from archcalc.layers.base import KINDS
 
 
 class ValueType(Enum):
-    """What is known of the value of an expression before shapes are."""
+    """The type of an expression, as far as it is known before shapes are inferred."""
 
     TENSOR = "a tensor"
     VALUE = "a value, and no list"
@@ -22,7 +22,7 @@ class ValueType(Enum):
     ANY = "anything"
 
 
-# Every expression is compared with these, and in Python 3.11 each look-up in an enum calls a function.
+# Module names, because looking up an enum member calls a function in Python 3.11, and this is a hot path.
 TENSOR, VALUE, LIST, ANY = ValueType
 
 MANY_PROBLEMS = 1_000
@@ -83,7 +83,7 @@ _LITERALS = {
 
 
 class Binding(Struct, eq=False):
-    """A name bound within a definition; `type` is what its value is known to be."""
+    """A name bound within a definition, with the type of its value."""
 
     name: str
     span: Span
@@ -94,9 +94,9 @@ class Binding(Struct, eq=False):
 
 
 class Missed(Struct, frozen=True):
-    """A name without a meaning: where it stands first, what it should be, and what it may have meant.
+    """An unknown name: where it is first used, what is expected there, and the help to show.
 
-    `suggests` are the names that `help` offers.
+    `suggests` are the names that the help suggests instead.
     """
 
     span: Span
@@ -121,11 +121,11 @@ class Scopes:
         self.lost = lost
         """Names that may have a meaning in text that could not be read: nobody knows."""
         self.open: list[dict[str, Binding]] = [{}]
-        """The bindings of the scopes around the current place, outermost first."""
+        """The bindings of the open scopes, outermost first."""
         self.ended: list[Binding] = []
         """The bindings of the current definition whose scopes are closed."""
         self.missed: dict[str, Missed] = {}
-        """The names of the current definition without a meaning."""
+        """The unknown names of the current definition."""
         self.current: Definition | None = None
         self.below: dict[str, Span] = {}
         """The definitions further down."""
@@ -147,7 +147,7 @@ class Scopes:
         return True
 
     def begin(self, definition: Definition) -> None:
-        """Go on to the next definition, in a scope of its own."""
+        """Start a definition, with an empty scope."""
         self.current = definition
         self.open = [{}]
 
@@ -155,14 +155,14 @@ class Scopes:
         self.open.append({})
 
     def define(self, definition: Definition) -> None:
-        """Make a definition visible to those below it."""
+        """Make a definition visible to the definitions below it."""
         if self.free(definition.name, definition.name_span):
             self.visible[definition.name] = definition
             self.places[definition.name] = definition.name_span
             self.below.pop(definition.name, None)
 
     def check_imports(self) -> None:
-        """Report the imports that nothing has used."""
+        """Report unused imports."""
         for name, (_, span) in self.imported.items():
             if not (name in self.used or name in self.lost or self.has_many_problems()):
                 self.error(f"the import `{name}` is never used", span, help="remove it")

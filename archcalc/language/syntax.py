@@ -186,7 +186,7 @@ class Net(Definition, eq=False):
 
     @property
     def expectations(self) -> tuple[Expect, ...]:
-        """What its own `expect` lines state, in order."""
+        """The expectations of its own `expect` lines, in order."""
         return _expectations(self.body.statements)
 
 
@@ -203,7 +203,7 @@ class Variant(Definition, eq=False):
 
     @property
     def expectations(self) -> tuple[Expect, ...]:
-        """What its own `expect` lines state, in order; those of its base are not among them."""
+        """The expectations of its own `expect` lines, in order, without those of its base."""
         return _expectations(self.expects)
 
 

@@ -38,9 +38,9 @@ _INFERRED = ("in_channels", "in_features", "num_features", "input_shape")
 
 
 class TypeChecker:
-    """Goes through expressions; each method returns what the value is known to be, `ANY` after a mistake.
+    """Checks expressions. Each method returns the type of the value, and `ANY` after a mistake.
 
-    `nested` goes through the statements of a body, in a scope of its own.
+    `nested` checks the statements of a body in a new scope.
     """
 
     def __init__(self, scopes: Scopes, nested: Callable[[Body], None]) -> None:

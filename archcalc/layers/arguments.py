@@ -21,8 +21,8 @@ class LayerError(ValueError):
     """An argument or an input that a layer cannot take.
 
     Knows nothing of files: `argument` names the argument at fault (empty: the layer as a whole), so
-    that whoever holds the source can point at it. `label` is the short text for the caret. `at_odds` are
-    the positions of the inputs that do not go together, where some are at fault and not all of them.
+    that whoever holds the source can point at it. `label` is the short text for the caret. `at_odds`
+    has the positions of the two inputs that do not match, if that is the problem.
     """
 
     def __init__(

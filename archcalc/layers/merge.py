@@ -40,7 +40,7 @@ class Join(Layer, frozen=True):
 
 
 def _differ(message: str, inputs: tuple[Shape, ...], index: int) -> LayerError:
-    """The input at `index` does not go with the first one."""
+    """The error for an input at `index` that does not match the first one."""
     label = f"{format_shape(inputs[0], cross='x')} and {format_shape(inputs[index], cross='x')}"
     return LayerError(message, label=label, at_odds=(0, index))
 
