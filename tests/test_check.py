@@ -466,7 +466,7 @@ def test_a_bound_in_bytes_is_of_the_batch_and_dtype(run):
 
 
 def test_expectations_of_a_file_refer_to_one_sample_in_float32(run):
-    """SqueezeNet's paper states the bytes of its parameters; a batch or dtype for a bound changes no paper."""
+    """SqueezeNet's paper states the bytes of its parameters, which no option changes."""
     assert run("check", "squeezenet1_0", "--dtype", "float16", "--expect", "params < 2M").status == 0
     shown = run("report", "squeezenet1_0", "--dtype", "float16").out
     assert re.search(r"expectations: (\d+) of \1 hold", shown)
