@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
-from archcalc.language.limits import MAX_NODES, MAX_PATH
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Input, Layer, facts
-from archcalc.network import Group, Network, Node
+from archcalc.network import MAX_NODES, MAX_PATH, Group, Network, Node
 
 if TYPE_CHECKING:
     from archcalc.expect import Expect

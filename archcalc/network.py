@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from archcalc.expect import Expect
 
 
+MAX_NODES = 150_000
+"""Nodes of a network. So many take some hundred megabytes, which is what a text may ask for."""
+
+MAX_PATH = 500
+"""Characters of a node's path."""
+
+
 def is_pattern(path: str) -> bool:
     """Does a path stand for all nodes that match it?"""
     return any(c in path for c in "*?[")

@@ -36,11 +36,6 @@ MAX_NESTING = 50
 MAX_CALLS = 60
 """Block and function calls inside one another."""
 
-MAX_NODES = 150_000
-
-MAX_PATH = 500
-"""Characters of a node's path."""
-
 MAX_STEPS = 300_000
 """Statements and calls that one net may run; mistakes, long expressions and lists count as several."""
 
