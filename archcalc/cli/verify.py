@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import TableOrJson, TableOrJsonOption, complete_net
+from archcalc.cli.options import Inputs, Sets, TableOrJson, TableOrJsonOption, complete_net, settings
 
 
 def verify(
@@ -16,6 +16,8 @@ def verify(
         typer.Argument(metavar="NET", help="Networks to prove.", autocompletion=complete_net),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every network that comes along.")] = False,
+    set_: Sets = None,
+    input_: Inputs = None,
     full: Annotated[
         bool, typer.Option("--full", help="At the declared input size, however long it takes.")
     ] = False,
@@ -33,11 +35,15 @@ def verify(
 
     `archcalc verify vgg16 resnet50`
 
+    `archcalc verify resnet50 --set classes=10 --input 3x64x96`
+
     `archcalc verify --all`
     """
     # before NumPy is imported: each of several processes would start as many threads as there are cores
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from archcalc.verify.command import verify_and_print
 
-    if not verify_and_print(nets or [], all_, full, seed, jobs, format is TableOrJson.json):
+    if not verify_and_print(
+        nets or [], all_, settings(set_, input_), full, seed, jobs, format is TableOrJson.json
+    ):
         raise typer.Exit(1)
