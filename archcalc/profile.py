@@ -70,6 +70,8 @@ class Profile:
         self.heads = heads
         self.convention = convention
         self.counter: Counter | None = convention.counter(network) if convention is not None else None
+        self.shares = any(node.shares is not None for node in network.nodes)
+        """Do any layers share arrays?"""
         self.misalignments: list[Misalignment] = []
         self.entries: dict[int, LayerProfile] = {}
         """By the index of the node, inputs and heads included."""
@@ -77,7 +79,7 @@ class Profile:
 
     def _fill(self) -> None:
         counted: dict[Facts, Figures] = {}
-        shares = any(node.shares is not None for node in self.network.nodes)
+        shares = self.shares
         owners: set[int] = set()
         entries = self.entries
         for node in self.network.nodes:

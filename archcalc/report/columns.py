@@ -58,12 +58,12 @@ def _number(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, view: View) -> str:
-        return view.count(row.adds(name))
+        return view.count(quantity.adds(row))
 
     return Column(
         name,
         quantity.heading,
-        lambda row, view: row.adds(name),
+        lambda row, view: quantity.adds(row),
         text,
         total=lambda view: view.profile.totals[name],
         of_convention=quantity.of_convention,
@@ -75,10 +75,10 @@ def _share(quantity: Quantity) -> Column:
 
     def raw(row: Selection, view: View) -> float:
         total = view.profile.totals[name]
-        return round(row.adds(name) / total, 6) if total else 0.0
+        return round(quantity.adds(row) / total, 6) if total else 0.0
 
     def text(row: Selection, view: View) -> str:
-        return percent(row.adds(name), view.profile.totals[name])
+        return percent(quantity.adds(row), view.profile.totals[name])
 
     return Column(f"{name}_share", "%", raw, text, of_convention=quantity.of_convention)
 
@@ -87,7 +87,7 @@ def _bar(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, view: View) -> str:
-        return bar(row.adds(name), view.profile.totals[name])
+        return bar(quantity.adds(row), view.profile.totals[name])
 
     return Column(f"{name}_bar", "", text, text, right=False, bar=True, of_convention=quantity.of_convention)
 
@@ -96,7 +96,7 @@ def _lengths(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, cross: str) -> str:
-        value = row.value(name)
+        value = quantity.measure(row)
         if value == "global":
             return "global" if name == "receptive_field" else ""
         return axes(value, cross)

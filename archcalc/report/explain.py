@@ -43,7 +43,7 @@ def account(quantity: Quantity, selection: Selection) -> list[str]:
         return quantity.explain(selection)
     node = selection.output
     if not selection.is_layer:
-        return of_selection(quantity.name, selection)
+        return of_selection(quantity, selection)
     if quantity.terms is None:
         return [f"{quantity.name} = {grouped(value)}"]
     lines = of_terms(quantity.name, list(quantity.terms(node.facts)), value)

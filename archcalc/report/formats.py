@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from msgspec import Struct
+
 from archcalc.checking.evaluate import check
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, TOTALS, Quantity, Selection
@@ -23,6 +25,7 @@ def to_json(rows: Sequence[Selection], profile: Profile) -> str:
     if convention is not None:
         totals["unit"] = convention.unit
     checks = check(profile)
+    known = RowQuantities.of(profile)
     document = {
         "architecture": network.name,
         "batch": profile.batch,
@@ -42,7 +45,7 @@ def to_json(rows: Sequence[Selection], profile: Profile) -> str:
             {"name": m.node.name, "branches": [branch.name for branch in m.branches], "reason": m.reason}
             for m in profile.misalignments
         ],
-        "layers": [_layer(row, profile) for row in rows],
+        "layers": [_layer(row, profile, known) for row in rows],
     }
     if convention is not None:
         document["counted"] = counted(profile)
@@ -61,17 +64,28 @@ def counted(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _layer(row: Selection, profile: Profile) -> dict[str, Any]:
+class RowQuantities(Struct, frozen=True):
+    """The quantities that a row has, told apart once: there are thousands of rows."""
+
+    numbers: list[Quantity]
+    lengths: list[Quantity]
+
+    @classmethod
+    def of(cls, profile: Profile) -> RowQuantities:
+        known = [q for q in QUANTITIES.values() if q.heading and (profile.convention or not q.of_convention)]
+        return cls([q for q in known if q.is_number], [q for q in known if not q.is_number])
+
+
+def _layer(row: Selection, profile: Profile, known: RowQuantities) -> dict[str, Any]:
     node = row.output
     span = row.group.span if row.group is not None else node.span
-    known = [q for q in QUANTITIES.values() if q.heading and (profile.convention or not q.of_convention)]
     layer: dict[str, Any] = {
         "name": row.name,
         "kind": row.kind,
         "inputs": [source.name for source in node.inputs] if row.group is None else row.inputs,
         "output_shape": list(node.shape),
-        **{q.name: row.adds(q.name) for q in known if q.is_number},
-        **{q.name: _lengths(q, row) for q in known if not q.is_number},
+        **{q.name: q.adds(row) for q in known.numbers},
+        **{q.name: _lengths(q, row) for q in known.lengths},
         "source": str(span) if span is not None else "",
     }
     if profile.convention is not None:

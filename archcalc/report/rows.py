@@ -33,7 +33,7 @@ def select_rows(
         if sort not in known:
             help = near_miss(sort, known) or "sort by " + ", ".join(known)
             raise error(f"rows cannot be sorted by `{sort}`", help=help)
-        rows.sort(key=lambda row: -row.adds(sort))
+        rows.sort(key=lambda row: -QUANTITIES[sort].adds(row))
     return rows if top is None else rows[:top]
 
 
