@@ -21,7 +21,7 @@ from json_schemas import schema
 
 from archcalc import __version__, analyze, load
 from archcalc.checking.evaluate import measure
-from archcalc.cli import app
+from archcalc.cli import COMMANDS
 from archcalc.report.explain import explain
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -228,15 +228,32 @@ def test_near_misses_are_suggested(run):
     assert "`stage1/conv1`" in run("explain", "vgg16", "stage1/conv9").err
 
 
-COMMANDS = [command.name for command in app.registered_commands]
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_by_example(command, run):
     result = run(command, "--help", width=120)
     assert "[[" not in result.out
     assert result.status == 0
     assert result.out.count(f"archcalc {command} ") >= 2
+
+
+def test_a_mistyped_command_has_a_near_miss(run):
+    result = run("reprot", "vgg16")
+    assert result.status == 2
+    assert "No such command 'reprot'. Did you mean 'report'" in result.err
+
+
+def test_a_start_imports_one_command():
+    """What the others import is not paid for."""
+    code = (
+        "import sys; sys.argv = ['archcalc', 'report', 'lenet5', '-o', sys.argv[1]]\n"
+        "from archcalc.cli import main\n"
+        "try: main()\n"
+        "finally: print(*(name for name in sys.modules if name.startswith('archcalc.cli.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, os.devnull], capture_output=True, text=True, check=True
+    )
+    assert sorted(done.stdout.split()) == ["archcalc.cli.options", "archcalc.cli.report"]
 
 
 def test_the_first_help_names_every_command(run):

@@ -9,7 +9,7 @@ import typer
 from archcalc.cli.options import TableOrJson, TableOrJsonOption
 
 
-def list_networks(
+def list(
     search: Annotated[str, typer.Argument(metavar="SEARCH", help="Only names that contain this.")] = "",
     family: Annotated[str, typer.Option(metavar="NAME", help="Only this family.")] = "",
     format: TableOrJsonOption = TableOrJson.table,
