@@ -37,7 +37,7 @@ class Asked(Struct, frozen=True, eq=False):
     layers: tuple[LayerProfile, ...] = ()
 
 
-class Function(Struct, frozen=True):
+class StatementFunction(Struct, frozen=True):
     """What a call means: how it is written, its parameters, and how many of them must be given."""
 
     usage: str
@@ -49,7 +49,7 @@ class Function(Struct, frozen=True):
 class FigureEvaluator(Evaluator):
     """Evaluates one text. Names mean networks and figures of networks; no layers can stand in it."""
 
-    def __init__(self, networks: Networks, functions: Mapping[str, Function]) -> None:
+    def __init__(self, networks: Networks, functions: Mapping[str, StatementFunction]) -> None:
         super().__init__("the statement")
         self._evaluate |= {Chain: self.layers, Body: self.layers}
         self.networks = networks
