@@ -38,7 +38,7 @@ class Asked(Struct, frozen=True, eq=False):
     layers: tuple[LayerProfile, ...] = ()
 
 
-class Function(Struct, frozen=True):
+class StatementFunction(Struct, frozen=True):
     """What a call means: how it is written, its parameters, and how many of them must be given."""
 
     usage: str
@@ -50,7 +50,7 @@ class Function(Struct, frozen=True):
 class FigureEvaluator:
     """Evaluates one text. Names mean networks and figures of networks; no layers can stand in it."""
 
-    def __init__(self, networks: Networks, functions: Mapping[str, Function]) -> None:
+    def __init__(self, networks: Networks, functions: Mapping[str, StatementFunction]) -> None:
         run = RunState("the statement")
         self.values = ValueEvaluator(run)
         self.values.forms |= {Ref: self.ref, Chain: self.layers, Body: self.layers}

@@ -165,17 +165,19 @@ def decode(
     for key, field in fields.items():
         meta = next(iter(getattr(field.type, "__metadata__", ())), _STRING)
         example = f"`{key} = {(meta.examples or [''])[0]}`"
-        message = ""
+        message, help = "", f"write {example}"
         if key in values:
             try:
                 found[field.name] = _converted(values[key], field.type)
             except ValidationError:
                 got = f", not {_type_name(values[key])}" if meta is _STRING else ""
                 message = f"`{key}` is {meta.description}{got}"
+        elif field.required and field.name not in found and owner:
+            message, help = f"{owner} needs {example}", ""
         elif field.required and field.name not in found:
-            message = f"{owner} needs {example}" if owner else f"`{key}` is missing"
+            message = f"`{key}` is missing"
         if message:
-            wrong.append(Diagnostic(message, span_of(key), help=f"write {example}"))
+            wrong.append(Diagnostic(message, span_of(key), help=help))
     return None if wrong else kind(**found), strange + wrong
 
 

@@ -6,8 +6,8 @@ import json
 from fractions import Fraction
 from typing import Any
 
-from archcalc.audit.finding import Finding
-from archcalc.audit.statement import Outcome
+from archcalc.audit.finding import AuditFinding
+from archcalc.audit.statement import StatementOutcome
 from archcalc.language.values import is_number
 from archcalc.render.numbers import axes, decimal, grouped
 
@@ -39,19 +39,19 @@ def value_text(value: Any, is_size: bool = False) -> str:
     return f"[{('; ' if is_grouped else ', ').join(items)}]"
 
 
-def shown_value(finding: Finding) -> str:
+def shown_value(finding: AuditFinding) -> str:
     """What archcalc computes in place of a printed figure; of a comparison, both sides."""
     return outcome_text(finding.shown) if finding.shown is not None else ""
 
 
-def outcome_text(outcome: Outcome) -> str:
+def outcome_text(outcome: StatementOutcome) -> str:
     text = value_text(outcome.left, outcome.is_size)
     if outcome.is_computed and not outcome.equal:
         text += f" against {value_text(outcome.right, outcome.is_size)}"
     return text
 
 
-def reason(finding: Finding) -> str:
+def reason(finding: AuditFinding) -> str:
     """Why it has its verdict; a convention is named first."""
     variant = f"{finding.variant}: " if finding.verdict == "convention" and finding.variant else ""
     return f"{variant}{finding.explanation}"

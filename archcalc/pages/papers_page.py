@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.opened import Opened
 from archcalc.pages.audit_page import counts, held_table, in_words, summary, verdicts_explained
 from archcalc.pages.markdown import code, folded, item, page, table
@@ -29,7 +29,7 @@ class Paper(Struct):
     """A publication, and the figures of it."""
 
     title: str
-    findings: list[Finding]
+    findings: list[AuditFinding]
 
     @property
     def year(self) -> str:
@@ -37,7 +37,7 @@ class Paper(Struct):
         return found[-1] if found else "without"
 
 
-def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened], linked: bool) -> str:
+def papers_page(deck: str, findings: Sequence[AuditFinding], specs: Sequence[Opened], linked: bool) -> str:
     """The page of `papers` or of `programs`; figures link to the pages of their networks if `linked`."""
     members = [finding for finding in findings if finding.deck == deck]
     papers = by_paper(members, specs)
@@ -53,13 +53,13 @@ def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened],
     return page(TITLES[deck], [("Reports", "README.md"), ("Audit", "audit.md")], lines)
 
 
-def _id(finding: Finding, nets: Collection[str]) -> str:
+def _id(finding: AuditFinding, nets: Collection[str]) -> str:
     """A figure's id; a link if it belongs to one of `nets`, the networks that have a page."""
     id = escaped(finding.id)
     return f"[{id}](networks/{finding.net}.md)" if finding.net in nets else id
 
 
-def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
+def _figures(findings: Sequence[AuditFinding], nets: Collection[str]) -> list[str]:
     lines: list[str] = []
     told = [each for each in findings if not each.holds and each.verdict != "outside"]
     for finding in sorted(told, key=lambda each: each.verdict != "discrepant"):
@@ -76,7 +76,7 @@ def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
     return lines
 
 
-def by_paper(findings: Sequence[Finding], specs: Sequence[Opened]) -> list[Paper]:
+def by_paper(findings: Sequence[AuditFinding], specs: Sequence[Opened]) -> list[Paper]:
     """The figures of each paper, the oldest first.
 
     A figure is of the paper that its place names, else of the network's own.

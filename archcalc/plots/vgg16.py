@@ -17,23 +17,23 @@ GAP = 2.05
 """Inches between the panels, for the names."""
 
 
-class Entry(Struct, frozen=True):
+class Vgg16Row(Struct, frozen=True):
     name: str
     shape: tuple[int, ...]
     activations: int
     params: int
 
 
-def gather() -> list[Entry]:
+def gather() -> list[Vgg16Row]:
     found = profile("vgg16")
     return [
-        Entry(entry.name, entry.shape, entry.activations, entry.params)
+        Vgg16Row(entry.name, entry.shape, entry.activations, entry.params)
         for entry in found.entries.values()
         if entry.node.layer.family in SHOWN
     ]
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[Vgg16Row]) -> Sheet:
     values, params = sum(entry.activations for entry in data), sum(entry.params for entry in data)
     page = sheet(
         PLOT.title,
