@@ -155,7 +155,10 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
         if self.count is not None:
             return self.count(facts)
         assert self.terms is not None, self.name
-        return sum(factor * term.value for factor, term, _ in self.terms(facts))
+        total = 0  # a plain loop: this runs for every layer, and a generator takes twice as long
+        for factor, term, _ in self.terms(facts):
+            total += factor * term.value
+        return total
 
     def measure(self, selection: Selection) -> Any:
         """The value for a selection: a number, or a tuple of lengths.
