@@ -113,7 +113,11 @@ class NetworkBuilder:
 
         Raises `LayerError` if the shapes do not fit or the name is taken.
         """
+        if not inputs and not isinstance(layer, Input):
+            raise BuildProblem(f"`{layer.kind}` reads a tensor, and none is given: `add(layer, tensor)`")
         for node in inputs:
+            if not isinstance(node, Node):
+                raise BuildProblem(f"a tensor is what `input` or `add` returns, not a {type(node).__name__}")
             if node.index >= len(self.nodes) or self.nodes[node.index] is not node:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
         found = facts(layer, tuple([node.facts.output for node in inputs]))

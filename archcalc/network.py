@@ -11,12 +11,10 @@ from msgspec import Struct
 from archcalc.diagnostics import CallSite, Source, Span, error, near_miss
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts
-from archcalc.shape import Shape
+from archcalc.shape import Shape, format_shape
 
 if TYPE_CHECKING:
     import networkx
-
-    from archcalc.expect import Expect
 
 
 MAX_NODES = 150_000
@@ -96,7 +94,8 @@ class Network(Struct, eq=False):
     outputs: Mapping[str, Node]
     heads: Mapping[str, Node]
     parameters: Mapping[str, Any] = {}
-    expectations: tuple[Expect, ...] = ()
+    expectations: tuple[Any, ...] = ()
+    """Each an `archcalc.expect.Expect`."""
     overridden: bool = False
     source: Source | None = None
 
@@ -157,12 +156,25 @@ class Network(Struct, eq=False):
         paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
         return error(f"`{self.name}` has no node or block `{path}`", help=near_miss(path, paths))
 
-    def graph(self) -> networkx.DiGraph[str]:
-        """The network as a networkx graph of paths; each node has its `Node` as the attribute `node`."""
+    def graph(self, *, nodes: bool = True) -> networkx.DiGraph[str]:
+        """The network as a networkx graph of paths.
+
+        Each node has the plain attributes `kind`, `layer` (as the language writes it) and `output_shape`
+        ("64x224x224"), and its `Node` as the attribute `node`. Formats such as GraphML and GEXF write plain
+        attributes only: `nodes=False` leaves the `Node`s out.
+
+        >>> import archcalc, networkx
+        >>> graph = archcalc.load("lenet5").graph(nodes=False)
+        >>> graph.nodes["C1/conv1"]["layer"], len("".join(networkx.generate_graphml(graph))) > 0
+        ('conv(6, 5)', True)
+        """
         import networkx
 
         graph: networkx.DiGraph[str] = networkx.DiGraph()
         for node in self.nodes:
-            graph.add_node(node.name, node=node)
+            shape = format_shape(node.shape, cross="x")
+            graph.add_node(node.name, kind=node.kind, layer=str(node.layer), output_shape=shape)
+            if nodes:
+                graph.nodes[node.name]["node"] = node
             graph.add_edges_from((source.name, node.name) for source in node.inputs)
         return graph

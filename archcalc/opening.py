@@ -137,18 +137,19 @@ def load(
     net: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
     *,
-    inputs: Shapes | None = None,
+    inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
     """Load a network by its shipped name, from a file, as `path:net`, each also with `?name=value`.
 
     `overrides` are values for its parameters: numbers (a float counts as the decimal it prints as),
-    booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names. Raises `ArchError`.
+    booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names, or that of the
+    only input: `(3, 160, 160)`. Shapes are channels first, without the batch. Raises `ArchError`.
 
     >>> from archcalc import load
-    >>> load("mobilenet_v1", {"width": 0.5}).name
+    >>> load("mobilenet_v1", {"width": 0.5}, inputs=(3, 160, 160)).name
     'mobilenet_v1'
     """
-    return open_network(os.fspath(net), overrides, inputs)[1]
+    return open_network(os.fspath(net), overrides, by_name(inputs))[1]
 
 
 def loads(
@@ -156,7 +157,7 @@ def loads(
     net: str = "",
     overrides: Mapping[str, Any] | None = None,
     *,
-    inputs: Shapes | None = None,
+    inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
     """Load a network from a text; `net` names it if the text declares several. Raises `ArchError`.
 
@@ -169,7 +170,18 @@ def loads(
     """
     from archcalc.readers import arch
 
-    return choose(arch.read_text(text), "<text>", net).network(_exact(overrides), inputs)
+    return choose(arch.read_text(text), "<text>", net).network(_exact(overrides), by_name(inputs))
+
+
+def by_name(inputs: Shapes | Sequence[int] | None) -> Shapes:
+    """Shapes of inputs by their names; one shape alone is that of `input`. Raises `ArchError`."""
+    if inputs is None or isinstance(inputs, Mapping):
+        return inputs or {}
+    if isinstance(inputs, str) or not all(isinstance(n, int) for n in inputs):
+        raise error(
+            f"`inputs` is no shape: {inputs!r}", help="write `inputs=(3, 224, 224)`, or a dictionary by name"
+        )
+    return {"input": tuple(inputs)}
 
 
 def _exact(values: Mapping[str, Any] | None) -> dict[str, Any]:

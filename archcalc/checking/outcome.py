@@ -58,6 +58,18 @@ class Result(Struct, frozen=True):
         return [finding for finding in self.findings if not finding.held]
 
     @property
+    def ok(self) -> bool:
+        """Does everything hold?"""
+        return not self.failures
+
+    def __str__(self) -> str:
+        """The table that `archcalc check --verbose` prints."""
+        from archcalc.checking.view import render
+        from archcalc.render import output
+
+        return render(Outcome([self], []), output.width(), True, False).removesuffix("\n")
+
+    @property
     def held(self) -> int:
         return self.checked - len(self.failures)
 

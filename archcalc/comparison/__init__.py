@@ -83,6 +83,19 @@ class Comparison(Struct, frozen=True, eq=False):
     matching: Matching | None = None
     account: tuple[Line, ...] = ()
 
+    def __getitem__(self, quantity: str) -> Total:
+        """The totals of a quantity. Raises `KeyError` for one that has none."""
+        by_name = {total.quantity: total for total in self.totals}
+        return by_name[quantity]
+
+    def __str__(self) -> str:
+        """The text that `archcalc compare` prints."""
+        from archcalc.comparison.tables import CompareView
+        from archcalc.comparison.view import render
+        from archcalc.render import output
+
+        return render(CompareView(self), output.width(), False).removesuffix("\n")
+
     @property
     def identical(self) -> bool:
         """Two networks without any difference, in layers, connections, results or figures."""

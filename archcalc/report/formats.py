@@ -18,7 +18,11 @@ from archcalc.report.table import remarks, total_cell, totals_in_words
 
 def to_json(rows: Sequence[Selection], profile: Profile) -> str:
     """The report as one JSON object; `schemas/report.json` describes it."""
+    return json_text(**document(rows, profile))
 
+
+def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
+    """What the JSON object has, but for the versions."""
     network = profile.network
     totals: dict[str, Any] = dict(profile.totals)
     convention = profile.convention
@@ -26,7 +30,7 @@ def to_json(rows: Sequence[Selection], profile: Profile) -> str:
         totals["unit"] = convention.unit
     checks = check(profile)
     known = RowQuantities.of(profile)
-    document = {
+    fields: dict[str, Any] = {
         "architecture": network.name,
         "batch": profile.batch,
         "dtype": profile.dtype,
@@ -48,8 +52,8 @@ def to_json(rows: Sequence[Selection], profile: Profile) -> str:
         "layers": [_layer(row, profile, known) for row in rows],
     }
     if convention is not None:
-        document["counted"] = counted(profile)
-    return json_text(**document)
+        fields["counted"] = counted(profile)
+    return fields
 
 
 def counted(profile: Profile) -> dict[str, Any]:
