@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder, OpenGroup
-from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span, error, near_miss
+from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span, error, unknown
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.layer_calls import LayerCalls
 from archcalc.language.limits import MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
@@ -136,8 +136,8 @@ class Elaborator:
         for name, value in self.overrides.items():
             if name not in params:
                 listed = ", ".join(f"`{n}`" for n in names)
-                help = near_miss(str(name), names) or (f"it has {listed}" if names else "it has none")
-                raise error(f"`{self.net.name}` has no parameter `{name}`", help=help)
+                help = f"it has {listed}" if names else "it has none"
+                raise unknown(f"`{self.net.name}` has no parameter", str(name), names, help=help)
             try:
                 check_value(value)
             except ValueProblem as problem:

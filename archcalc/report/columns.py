@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection
 from archcalc.render.numbers import axes, bar, grouped, human, percent
@@ -175,8 +175,7 @@ def choose(names: Sequence[str], convention: bool = True) -> list[Column]:
     """
     for name in names:
         if name not in COLUMNS:
-            help = near_miss(name, COLUMNS) or "columns: " + ", ".join(COLUMNS)
-            raise error(f"there is no column `{name}`", help=help)
+            raise unknown("there is no column", name, COLUMNS, listing="columns")
         if COLUMNS[name].of_convention and not convention:
             raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
     return [COLUMNS[name] for name in names]
