@@ -11,8 +11,8 @@ from archcalc.audit.claims import VERDICTS
 from archcalc.audit.finding import Finding
 from archcalc.audit.run import Audit
 from archcalc.audit.statement import Outcome
-from archcalc.audit.words import cell, plain, reason, shown_value
-from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
+from archcalc.audit.words import cell, reason, shown_value
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
 from archcalc.render.terminal import open_console, printed, ruled
 
 if TYPE_CHECKING:

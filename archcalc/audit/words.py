@@ -9,6 +9,7 @@ from typing import Any
 from archcalc.audit.finding import Finding
 from archcalc.audit.statement import Outcome
 from archcalc.language.values import is_number
+from archcalc.render.documents import plain
 from archcalc.render.numbers import axes, decimal, grouped
 
 
@@ -55,13 +56,6 @@ def reason(finding: Finding) -> str:
     """Why it has its verdict; a convention is named first."""
     variant = f"{finding.variant}: " if finding.verdict == "convention" and finding.variant else ""
     return f"{variant}{finding.explanation}"
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: fractions become the nearest number."""
-    if isinstance(value, Fraction):
-        return float(value)
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def cell(value: Any, is_size: bool = False) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from archcalc.checking.evaluate import format_value
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.diagnostics import Diagnostic, Span
-from archcalc.render.documents import json_text
+from archcalc.render.documents import json_text, plain
 from archcalc.render.terminal import open_console, printed, ruled
 
 MAX_LAYERS = 8
@@ -154,9 +153,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "quantity": finding.quantity,
         "path": finding.path,
         "relation": f"not {finding.relation}" if finding.negated else finding.relation,
-        "figure": _plain(finding.figure),
-        "value": _plain(finding.value),
-        "difference": _plain(finding.difference),
+        "figure": plain(finding.figure),
+        "value": plain(finding.value),
+        "difference": plain(finding.difference),
         "reason": finding.reason,
         "note": finding.note,
         "source": place(finding.span),
@@ -165,18 +164,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
         item["reached_at"] = finding.reached_at
     if finding.layers:
         item["layers"] = finding.layers
-        item["misses"] = [{"layer": name, "value": _plain(value)} for name, value in finding.misses]
+        item["misses"] = [{"layer": name, "value": plain(value)} for name, value in finding.misses]
     return item
 
 
 def _problem(problem: Diagnostic) -> dict[str, Any]:
     return {"message": problem.message, "help": problem.help, "source": place(problem.span)}
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: exact fractions become the nearest number."""
-    if isinstance(value, Fraction):
-        return float(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value
