@@ -11,7 +11,7 @@ from msgspec import Struct
 from archcalc.diagnostics import ArchError, CallSite, Source, Span, unknown
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts
-from archcalc.shape import Shape
+from archcalc.shape import Shape, format_shape
 
 if TYPE_CHECKING:
     import networkx
@@ -56,7 +56,7 @@ class Node(Struct, eq=False, gc=False):
         return isinstance(self.layer, Input)
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.layer} -> {'x'.join(map(str, self.shape))}>"
+        return f"<{self.name}: {self.layer} -> {format_shape(self.shape, cross='x')}>"
 
 
 class Group(Struct, eq=False, gc=False):

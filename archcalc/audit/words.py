@@ -10,7 +10,8 @@ from archcalc.audit.finding import Finding
 from archcalc.audit.statement import Outcome
 from archcalc.language.values import is_number
 from archcalc.render.documents import plain
-from archcalc.render.numbers import axes, decimal, grouped
+from archcalc.render.numbers import decimal, grouped
+from archcalc.shape import format_shape
 
 
 def value_text(value: Any, is_size: bool = False) -> str:
@@ -34,7 +35,7 @@ def value_text(value: Any, is_size: bool = False) -> str:
     if isinstance(value, str):
         return value
     if is_size and value and not any(isinstance(item, tuple | str) for item in value):
-        return axes(value)
+        return format_shape(value)
     items = [value_text(item, is_size) for item in value]
     is_grouped = any("," in text for text, item in zip(items, value, strict=True) if is_number(item))
     return f"[{('; ' if is_grouped else ', ').join(items)}]"
@@ -67,5 +68,5 @@ def cell(value: Any, is_size: bool = False) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, tuple) and is_size and all(isinstance(item, int) for item in value):
-        return axes(value, "x")
+        return format_shape(value, cross="x")
     return json.dumps(plain(value))

@@ -14,6 +14,7 @@ from archcalc.expect import Expect
 from archcalc.network import is_pattern
 from archcalc.profile import LayerProfile, Profile, analyze
 from archcalc.quantities import QUANTITIES, Scope
+from archcalc.shape import format_shape
 
 Number = int | Fraction
 Value = Number | tuple[Number, ...] | str
@@ -278,5 +279,5 @@ def _relation(expect: Expect) -> str:
 def format_value(value: Value) -> str:
     """A computed value, exact and grouped in threes."""
     if isinstance(value, tuple):
-        return "x".join(str(item) for item in value)
+        return format_shape(value, cross="x")
     return f"{value:,}" if isinstance(value, int) else str(value)

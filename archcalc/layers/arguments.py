@@ -233,7 +233,7 @@ def format_argument(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, tuple):
         if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
-            return "x".join(map(str, value))
+            return format_shape(value, cross="x")
         if len(value) > 8:
             return f"[... {len(value)} rows]"
         return "[" + ", ".join(format_argument(item) for item in value) + "]"

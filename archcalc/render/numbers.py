@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from archcalc.shape import format_shape
+
 if TYPE_CHECKING:
     from archcalc.quantities.receptive_field import Field
 
@@ -63,14 +65,9 @@ def _tenths(count: int, unit: int) -> str:
     return f"{tenths // 10:,}.{tenths % 10}"
 
 
-def axes(lengths: tuple[int | Fraction, ...], cross: str = "×") -> str:
-    """Lengths along the axes, `212×212`."""
-    return cross.join(str(length) for length in lengths)
-
-
 def field_size(field: Field) -> str:
     """A receptive field in a table: its size, or `global`."""
-    return "global" if field.is_global else axes(field.size)
+    return "global" if field.is_global else format_shape(field.size)
 
 
 def decimal(value: int | Fraction, digits: int = 6) -> str:

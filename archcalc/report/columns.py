@@ -10,7 +10,7 @@ from msgspec import Struct
 from archcalc.diagnostics import error, unknown
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection
-from archcalc.render.numbers import axes, bar, grouped, human, percent
+from archcalc.render.numbers import bar, grouped, human, percent
 from archcalc.shape import format_shape
 
 
@@ -99,7 +99,7 @@ def _lengths(quantity: Quantity) -> Column:
         value = row.value(name)
         if value == "global":
             return "global" if name == "receptive_field" else ""
-        return axes(value, cross)
+        return format_shape(value, cross=cross)
 
     return Column(name, quantity.heading, lambda row, view: text(row, "x"), lambda row, view: text(row, "×"))
 

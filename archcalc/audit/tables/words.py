@@ -11,7 +11,7 @@ from archcalc.audit.claims import EXPLAINED, VERDICTS
 from archcalc.audit.finding import Finding
 from archcalc.audit.tables.table import Entry, Section, Table
 from archcalc.audit.words import outcome_text, reason, value_text
-from archcalc.render.numbers import axes
+from archcalc.shape import format_shape
 
 SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
 """What stands behind a printed figure that is not simply right, and before archcalc's own."""
@@ -46,7 +46,7 @@ def sized(value: Any, order: str, cross: str = "×") -> str:
         return ",".join(map(str, (-1, *value)))
     if order == "hwc" and len(value) == 3:
         value = (*value[1:], value[0])
-    return axes(value, cross)
+    return format_shape(value, cross=cross)
 
 
 def value(entry: Entry, order: str = "chw") -> str:
