@@ -9,6 +9,7 @@ from archcalc.checking.evaluate import format_value
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.diagnostics import Diagnostic, Span
 from archcalc.render.documents import json_text, plain
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 
 MAX_LAYERS = 8
@@ -40,15 +41,15 @@ def value_of(finding: Finding) -> str:
     """What has been found, in a cell."""
     if finding.layers:
         broken = f"{len(finding.misses)} of " if finding.misses else ""
-        return broken + _plural(finding.layers, "layer")
+        return broken + plural(finding.layers, "layer")
     return "" if finding.value is None else format_value(finding.value)
 
 
 def summary(outcome: Outcome) -> str:
     """The run in a sentence."""
     failures, problems = len(outcome.failures), len(outcome.problems)
-    checked = _plural(outcome.checked, "locked figure" if outcome.locked else "expectation")
-    text = f"{checked} of {_plural(len(outcome.results), 'network')}: "
+    checked = plural(outcome.checked, "locked figure" if outcome.locked else "expectation")
+    text = f"{checked} of {plural(len(outcome.results), 'network')}: "
     if not outcome.checked:
         text = "nothing checked"
     elif outcome.locked:
@@ -56,12 +57,8 @@ def summary(outcome: Outcome) -> str:
     else:
         text += f"{failures:,} do{'es' if failures == 1 else ''} not hold" if failures else "all hold"
     if problems:
-        text += f"; {_plural(problems, 'mistake')} in what could not be checked"
+        text += f"; {plural(problems, 'mistake')} in what could not be checked"
     return text
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 # --- For people -------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from archcalc.language.values import (
     type_name,
 )
 from archcalc.network import Network, Node
+from archcalc.render.numbers import plural
 from archcalc.shape import Shape
 
 
@@ -282,7 +283,7 @@ class Elaborator:
         which = "a row" if isinstance(rows, ListExpr) else f"the row at index {index}"
         names = len(statement.names)
         if type(row) is tuple:
-            values = f"{len(row)} value{'' if len(row) == 1 else 's'}"
+            values = plural(len(row), "value", str)
             self.run.fail(f"{which} has {values}, but the loop has {names} names", span)
         self.run.fail(f"{which} is {type_name(row)}, not a list of {names} values", span)
 

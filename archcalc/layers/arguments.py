@@ -263,8 +263,9 @@ def per_axis(value: Any, rank: int, argument: str, kind: str) -> tuple[Any, ...]
     if not isinstance(value, tuple):
         return (value,) * rank
     if len(value) != rank:
+        entries = "1 entry" if len(value) == 1 else f"{len(value)} entries"
         raise LayerError(
-            f"`{argument}` of `{kind}` has {len(value)} entries, but the input has {rank} spatial "
+            f"`{argument}` of `{kind}` has {entries}, but the input has {rank} spatial "
             f"{'axis' if rank == 1 else 'axes'}",
             argument=argument,
         )

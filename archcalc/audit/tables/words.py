@@ -11,6 +11,7 @@ from archcalc.audit.claims import EXPLAINED, VERDICTS
 from archcalc.audit.finding import Finding
 from archcalc.audit.tables.table import Entry, Section, Table
 from archcalc.audit.words import outcome_text, reason, value_text
+from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
 
 SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
@@ -105,7 +106,7 @@ def summary(table: Table) -> str:
     counts = table.verdicts
     total = sum(counts.values())
     listed = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
-    return f"{total:,} figure{'' if total == 1 else 's'}: {listed}"
+    return f"{plural(total, 'figure')}: {listed}"
 
 
 def reasons(table: Table) -> list[Reason]:
