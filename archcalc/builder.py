@@ -10,6 +10,7 @@ from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, 
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Input, Layer, facts
 from archcalc.network import MAX_NODES, MAX_PATH, Group, Network, Node
+from archcalc.shape import format_shape
 
 if TYPE_CHECKING:
     from archcalc.expect import Expect
@@ -146,7 +147,8 @@ class NetworkBuilder:
         theirs = [(weight.name, weight.shape) for weight in owner.facts.weights]
         if mine != theirs:
             shapes = " and ".join(
-                ", ".join("x".join(map(str, shape)) for _, shape in weights) for weights in (theirs, mine)
+                ", ".join(format_shape(shape, cross="x") for _, shape in weights)
+                for weights in (theirs, mine)
             )
             call = owner.calls
             while call is not None and call.outer is not None:

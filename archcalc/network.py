@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import CallSite, Source, Span, error, near_miss
+from archcalc.diagnostics import ArchError, CallSite, Source, Span, unknown
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts
 from archcalc.shape import Shape, format_shape
@@ -61,7 +61,7 @@ class Node(Struct, eq=False, gc=False):
         return isinstance(self.layer, Input)
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.layer} -> {'x'.join(map(str, self.shape))}>"
+        return f"<{self.name}: {self.layer} -> {format_shape(self.shape, cross='x')}>"
 
 
 class Group(Struct, eq=False, gc=False):
@@ -152,9 +152,9 @@ class Network(Struct, eq=False):
         members = self.nodes[group.start : group.stop]
         return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
 
-    def _unknown(self, path: str) -> Exception:
+    def _unknown(self, path: str) -> ArchError:
         paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
-        return error(f"`{self.name}` has no node or block `{path}`", help=near_miss(path, paths))
+        return unknown(f"`{self.name}` has no node or block", path, paths)
 
     def graph(self, *, nodes: bool = True) -> networkx.DiGraph[str]:
         """The network as a networkx graph of paths.

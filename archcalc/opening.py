@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archcalc.catalog import open_shipped, shipped_files
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
 from archcalc.network import Network
@@ -54,7 +54,7 @@ def open_in_file(net: str, read: Read = read_file) -> Opened:
     if not suffix:
         known = _listed(suffixes())
         help = f"`archcalc list` shows the shipped networks; a file ends in {known}"
-        raise error(f"there is no network `{net}`", help=near_miss(net, shipped_files()) or help)
+        raise unknown("there is no network", net, shipped_files(), help=help)
     return choose(read(suffix, Path(place), place), place, name)
 
 
@@ -86,8 +86,7 @@ def choose(networks: Sequence[Opened], shown: str, name: str = "") -> Opened:
     if name:
         if name not in by_name:
             listed = ", ".join(f"`{each}`" for each in by_name) or "none"
-            help = near_miss(name, by_name) or f"it defines {listed}"
-            raise error(f"`{shown}` has no net `{name}`", help=help)
+            raise unknown(f"`{shown}` has no net", name, by_name, help=f"it defines {listed}")
         return by_name[name]
     if not networks:
         raise error(f"`{shown}` has no net", help="declare one: `net small { ... }`")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from msgspec import Struct
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.layers.terms import Facts
 from archcalc.network import Group, Network, Node, is_pattern
 from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Scope, Selection
@@ -313,8 +313,7 @@ def analyze(
     as `archcalc conventions` lists them. Raises `ArchError` for an unknown dtype or convention.
     """
     if dtype not in DTYPES:
-        help = near_miss(dtype, DTYPES) or "dtypes: " + ", ".join(DTYPES)
-        raise error(f"unknown dtype `{dtype}`", help=help)
+        raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
     if type(batch) is not int or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
     named = None

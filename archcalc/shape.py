@@ -87,8 +87,11 @@ def same_padding(n: int, kernel_size: int, stride: int, dilation: int) -> tuple[
     return total // 2, total - total // 2
 
 
-def format_shape(shape: Shape, layout: str = "chw", cross: str = "×") -> str:
-    """A shape as people write it: `64×56×56`, or `56×56×64` in the layout `hwc`."""
+def format_shape(shape: tuple[int | Fraction, ...], layout: str = "chw", cross: str = "×") -> str:
+    """A shape as people write it: `64×56×56`, or `56×56×64` in the layout `hwc`.
+
+    Also other lengths along the axes, such as a stride.
+    """
     if layout == "hwc":
         shape = shape[1:] + shape[:1]
     return cross.join(str(n) for n in shape)

@@ -228,6 +228,32 @@ def test_near_misses_are_suggested(run):
     assert "`stage1/conv1`" in run("explain", "vgg16", "stage1/conv9").err
 
 
+ONE = """\
+# One weight, Nobody 2001
+net one {
+  input(1x4x4)
+  aux early = relu
+  conv(1, 1, bias=false)
+}
+"""
+ONE_OF_EACH = {
+    "report one.arch": "training heads: early (1 layer) not counted",
+    "report one.arch --dtype int8": "1 byte: 1 weight, the rest",
+    "compare one.arch one.arch": "1 layer, 1 parameter, 16 multiply-adds",
+    "list resnet50_v1_5": "1 network:",
+    "check one.arch --expect kernel_size>3 --format json": "in 1 of 1 layer: 1 in `conv1`",
+    "check one.arch --expect kernel_size==1 --verbose": "1 layer  ",
+}
+
+
+@pytest.mark.parametrize("command", ONE_OF_EACH)
+def test_one_is_no_plural(command, run, tmp_path):
+    (tmp_path / "one.arch").write_text(ONE)
+    out = run(*command.split()).out
+    assert ONE_OF_EACH[command] in out
+    assert not re.search(r"(?<![\w.,])1 (layers|networks|parameters|weights|bytes)\b", out)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_by_example(command, run):
     result = run(command, "--help", width=120)

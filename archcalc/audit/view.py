@@ -11,8 +11,9 @@ from archcalc.audit.claims import VERDICTS
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.run import Audit
 from archcalc.audit.statement import StatementOutcome
-from archcalc.audit.words import cell, plain, reason, shown_value
-from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
+from archcalc.audit.words import cell, reason, shown_value
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def disagreements(audit: Audit) -> str:
             f"{finding.id} ({finding.span}): stored `{finding.stored}`, computed `{finding.verdict}`: "
             f"{value}; printed: {finding.claimed}"
         )
-    count = len(lines)
-    return "\n".join([*lines, f"{count:,} stored verdict{'' if count == 1 else 's'} not as computed"])
+    return "\n".join([*lines, f"{plural(len(lines), 'stored verdict')} not as computed"])
 
 
 # --- The terminal -----------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ from typing import Any
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.statement import StatementOutcome
 from archcalc.language.values import is_number
-from archcalc.render.numbers import axes, decimal, grouped
+from archcalc.render.documents import plain
+from archcalc.render.numbers import decimal, grouped
+from archcalc.shape import format_shape
 
 
 def value_text(value: Any, is_size: bool = False) -> str:
@@ -33,7 +35,7 @@ def value_text(value: Any, is_size: bool = False) -> str:
     if isinstance(value, str):
         return value
     if is_size and value and not any(isinstance(item, tuple | str) for item in value):
-        return axes(value)
+        return format_shape(value)
     items = [value_text(item, is_size) for item in value]
     is_grouped = any("," in text for text, item in zip(items, value, strict=True) if is_number(item))
     return f"[{('; ' if is_grouped else ', ').join(items)}]"
@@ -57,13 +59,6 @@ def reason(finding: AuditFinding) -> str:
     return f"{variant}{finding.explanation}"
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON has it: fractions become the nearest number."""
-    if isinstance(value, Fraction):
-        return float(value)
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
-
-
 def cell(value: Any, is_size: bool = False) -> str:
     """A value as CSV has it: a number without commas, a size with `x`, a list as JSON.
 
@@ -73,5 +68,5 @@ def cell(value: Any, is_size: bool = False) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, tuple) and is_size and all(isinstance(item, int) for item in value):
-        return axes(value, "x")
+        return format_shape(value, cross="x")
     return json.dumps(plain(value))

@@ -10,6 +10,7 @@ from archcalc.checking.outcome import Outcome
 from archcalc.checking.view import off_by, place, summary, value_of
 from archcalc.diagnostics import Diagnostic, Span
 from archcalc.render.documents import escaped, markdown_table
+from archcalc.render.numbers import plural
 
 MAX_ROWS = 200
 """Rows of the Markdown table: a summary on GitHub has at most a MiB."""
@@ -37,7 +38,12 @@ def to_junit(outcome: Outcome) -> str:
                 failure.text = _xml(f"{place(finding.span)}: {finding.reason}")
         rest = result.checked - len(result.findings)
         if rest:
-            _case(suite, result.name, f"{rest} locked figures have not moved", result.span)
+            _case(
+                suite,
+                result.name,
+                f"{plural(rest, 'locked figure', str)} {'has' if rest == 1 else 'have'} not moved",
+                result.span,
+            )
     if outcome.problems:
         suite = SubElement(root, "testsuite", name="problems")
         for problem in outcome.problems:

@@ -43,7 +43,7 @@ from archcalc.quantities.activations import DTYPES
 from archcalc.render.progress import Progress
 from archcalc.settings import DEFAULT as PLAIN
 from archcalc.settings import Settings
-from archcalc.shape import Shape
+from archcalc.shape import Shape, format_shape
 
 DEFAULT = "archcalc.lock"
 """The lock file where none is named."""
@@ -74,7 +74,7 @@ class LayerFigures(Struct, frozen=True):
 
     def line(self, path: str) -> str:
         """The layer's line in a lock file."""
-        words = ["aux" if self.training else "layer", path, "x".join(map(str, self.shape))]
+        words = ["aux" if self.training else "layer", path, format_shape(self.shape, cross="x")]
         for name, value in zip(FIGURES, self.figures, strict=True):
             if value:
                 words += [name, f"{value:,}"]
@@ -143,7 +143,7 @@ def _conditions(settings: Settings) -> list[str]:
         words.append(f"dtype={settings.dtype}")
     if settings.heads:
         words.append("heads")
-    words += [f"input:{name}={'x'.join(map(str, shape))}" for name, shape in settings.inputs.items()]
+    words += [f"input:{name}={format_shape(shape, cross='x')}" for name, shape in settings.inputs.items()]
     return [f"with {' '.join(words)}"] if words else []
 
 

@@ -9,7 +9,7 @@ from archcalc.comparison import Comparison, Line, Part
 from archcalc.comparison.matching import Matching, Pair
 from archcalc.comparison.words import phrase
 from archcalc.network import Node
-from archcalc.render.documents import json_text
+from archcalc.render.documents import json_text, plain
 
 
 def to_json(comparison: Comparison) -> str:
@@ -36,7 +36,7 @@ def to_json(comparison: Comparison) -> str:
                 "quantity": total.quantity,
                 "values": [figure.value for figure in total.figures],
                 "differences": [figure.difference for figure in total.figures],
-                "ratios": [float(f.ratio) if f.ratio is not None else None for f in total.figures],
+                "ratios": [plain(figure.ratio) for figure in total.figures],
                 "words": [phrase(figure, total.quantity) for figure in total.figures],
                 **({"reached_at": list(total.reached_at)} if total.reached_at else {}),
             }

@@ -8,6 +8,7 @@ from archcalc.comparison.structure import structure_table
 from archcalc.comparison.tables import Columns, CompareView, Section, account_table, tables
 from archcalc.comparison.words import sentence
 from archcalc.render.documents import escaped, markdown_table
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 from archcalc.shape import format_shape
 
@@ -61,8 +62,9 @@ def verdict(view: CompareView) -> list[str]:
     comparison = view.comparison
     if comparison.identical:
         totals = comparison.subjects[0].profile.totals
-        figures = f"{view.count(totals.params)} parameters, {view.count(totals.macs)} multiply-adds"
-        return [f"No difference: {totals.layers:,} layers, {figures}."]
+        params = plural(totals.params, "parameter", view.count)
+        macs = plural(totals.macs, "multiply-add", view.count)
+        return [f"No difference: {plural(totals.layers, 'layer')}, {params}, {macs}."]
     return [sentence(comparison, index) for index in range(1, len(comparison.subjects))]
 
 

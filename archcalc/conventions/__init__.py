@@ -16,7 +16,7 @@ from msgspec import Struct
 import archcalc.layers  # noqa: F401 - rules name kinds
 from archcalc.conventions import tools
 from archcalc.conventions.measures import Rule
-from archcalc.diagnostics import error, near_miss, shorten
+from archcalc.diagnostics import shorten, unknown
 from archcalc.network import Network, Node
 
 UNITS = {
@@ -211,8 +211,8 @@ def find(name: str) -> Convention:
     known |= conventions()
     found = known.get(name.lower().replace("_", "-"))
     if found is None:
-        help = near_miss(name, known) or "`archcalc conventions` lists them"
-        raise error(f"there is no convention `{shorten(name)}`", help=help)
+        help = "`archcalc conventions` lists them"
+        raise unknown("there is no convention", shorten(name), known, help=help)
     return found
 
 

@@ -18,6 +18,7 @@ from archcalc.diagnostics import ArchError, error, near_miss
 from archcalc.executor.kernel import Array
 from archcalc.layers.terms import Weight
 from archcalc.network import Network, Node
+from archcalc.shape import format_shape
 
 Weights = dict[str, dict[str, Array]]
 """Arrays by the path of the node that owns them, and by their name in the layer."""
@@ -107,7 +108,7 @@ def load_weights(network: Network, path: Path, dtype: Any = np.float32, heads: b
             raise error(
                 f"`{path}` has no array `{name}`",
                 node.span,
-                help=f"add one of shape {'x'.join(map(str, weight.shape))}",
+                help=f"add one of shape {format_shape(weight.shape, cross='x')}",
             )
         weights.setdefault(node.name, {})[weight.name] = checked(
             arrays[name], weight.shape, dtype, f"`{name}` of `{path}`"
@@ -146,7 +147,7 @@ def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite:
     if array.dtype.kind not in "fiub":
         raise error(f"{what} holds {array.dtype}, not numbers")
     if array.shape != shape:
-        have, want = ("x".join(map(str, s)) or "a single number" for s in (array.shape, shape))
+        have, want = (format_shape(s, cross="x") or "a single number" for s in (array.shape, shape))
         raise error(f"{what} is {have}, but {want} is needed")
     if array.dtype != dtype:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused

@@ -33,6 +33,7 @@ from archcalc.language.syntax import (
 from archcalc.language.values import BUILTINS, Builtin
 from archcalc.layers.arguments import LayerError, Parameter, format_argument
 from archcalc.layers.base import KINDS, Layer
+from archcalc.render.numbers import plural
 
 _INFERRED = ("in_channels", "in_features", "num_features", "input_shape")
 
@@ -428,7 +429,7 @@ def _is_required(param: Param | Parameter) -> bool:
 
 
 def count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    return plural(number, noun, str) if number else f"no {noun}s"
 
 
 def _call(name: str, arguments: list[str]) -> str:

@@ -233,7 +233,7 @@ def format_argument(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, tuple):
         if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
-            return "x".join(map(str, value))
+            return format_shape(value, cross="x")
         if len(value) > 8:
             return f"[... {len(value)} rows]"
         return "[" + ", ".join(format_argument(item) for item in value) + "]"
@@ -263,8 +263,9 @@ def per_axis(value: Any, rank: int, argument: str, kind: str) -> tuple[Any, ...]
     if not isinstance(value, tuple):
         return (value,) * rank
     if len(value) != rank:
+        entries = "1 entry" if len(value) == 1 else f"{len(value)} entries"
         raise LayerError(
-            f"`{argument}` of `{kind}` has {len(value)} entries, but the input has {rank} spatial "
+            f"`{argument}` of `{kind}` has {entries}, but the input has {rank} spatial "
             f"{'axis' if rank == 1 else 'axes'}",
             argument=argument,
         )

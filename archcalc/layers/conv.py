@@ -18,6 +18,7 @@ from archcalc.layers.arguments import (
 )
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import Operations, Weight, places_of, values_of
+from archcalc.render.numbers import plural
 from archcalc.shape import Shape, Window, format_shape, output_size, transposed_size
 
 
@@ -156,11 +157,9 @@ class Conv(SlidingKernel, frozen=True):
             if self.groups != 1:
                 raise LayerError("`conv` takes `groups` or `connections`, not both", argument="connections")
             if len(self.connections) != self.out_channels:
-                raise LayerError(
-                    f"`connections` of `conv` has {len(self.connections)} rows for {self.out_channels} "
-                    "output maps",
-                    argument="connections",
-                )
+                rows = plural(len(self.connections), "row", str)
+                maps = plural(self.out_channels, "output map", str)
+                raise LayerError(f"`connections` of `conv` has {rows} for {maps}", argument="connections")
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         check_groups(self.kind, self.groups, shape[0])

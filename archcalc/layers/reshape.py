@@ -75,7 +75,8 @@ class Permute(Rearrangement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(self.dims) != len(inputs[0]):
-            raise LayerError(f"`permute` names {len(self.dims)} axes of {len(inputs[0])}", argument="dims")
+            named = "1 axis" if len(self.dims) == 1 else f"{len(self.dims)} axes"
+            raise LayerError(f"`permute` names {named} of {len(inputs[0])}", argument="dims")
         return tuple(inputs[0][axis] for axis in self.dims)
 
 

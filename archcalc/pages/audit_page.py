@@ -10,7 +10,7 @@ from archcalc.audit.run import Audit
 from archcalc.audit.words import shown_value
 from archcalc.pages.markdown import code, folded, item, page, table
 from archcalc.render.documents import escaped
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 
 ORDER = ("discrepant", "damaged", "convention", "open", "outside")
 """What needs a word, in the order in which it is told."""
@@ -47,7 +47,7 @@ def audit_page(audit: Audit, tables: Tables) -> str:
     for deck in decks:
         members = [finding for finding in findings if finding.deck == deck]
         lines += [f'<a id="{deck}"></a>', "", f"## {deck}: {escaped(audit.titles[deck])}", ""]
-        lines += [f"{grouped(len(members))} figures: {in_words(counts(members))}.", ""]
+        lines += [f"{plural(len(members), 'figure')}: {in_words(counts(members))}.", ""]
         lines += _deck(members, tables)
     return page("The audit", [("Reports", "README.md")], lines)
 

@@ -12,7 +12,7 @@ from archcalc.opened import Opened
 from archcalc.pages.audit_page import counts, held_table, in_words, summary, verdicts_explained
 from archcalc.pages.markdown import code, folded, item, page, table
 from archcalc.render.documents import escaped
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _YEAR = re.compile(r"(?<!arXiv:)\b(?:19|20)\d\d\b")
@@ -48,7 +48,7 @@ def papers_page(deck: str, findings: Sequence[AuditFinding], specs: Sequence[Ope
     lines += verdicts_explained()
     for number, paper in enumerate(papers, 1):
         lines += [f'<a id="p{number}"></a>', "", f"## {escaped(paper.title)}", ""]
-        lines += [f"{grouped(len(paper.findings))} figures: {in_words(counts(paper.findings))}.", ""]
+        lines += [f"{plural(len(paper.findings), 'figure')}: {in_words(counts(paper.findings))}.", ""]
         lines += _figures(paper.findings, nets)
     return page(TITLES[deck], [("Reports", "README.md"), ("Audit", "audit.md")], lines)
 
@@ -71,7 +71,8 @@ def _figures(findings: Sequence[AuditFinding], nets: Collection[str]) -> list[st
     measured = [each for each in findings if each.verdict == "outside"]
     if measured:
         rows = [[escaped(each.place), escaped(each.says), code(each.claimed)] for each in measured]
-        words = f"{grouped(len(measured))} figures are not static, such as what training finds"
+        are = "is" if len(measured) == 1 else "are"
+        words = f"{plural(len(measured), 'figure')} {are} not static, such as what training finds"
         lines += folded(words, table(["Where", "What it says", "Printed"], rows, right=[2]))
     return lines
 

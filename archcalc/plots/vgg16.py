@@ -7,7 +7,8 @@ from msgspec import Struct
 from archcalc.plots import Plot
 from archcalc.plots.figures import profile
 from archcalc.render.charts import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
-from archcalc.render.numbers import axes, human
+from archcalc.render.numbers import human
+from archcalc.shape import format_shape
 
 SHOWN = ("input", "conv", "pool", "linear")
 """The families of layers that keep values of their own, activations in place."""
@@ -65,7 +66,9 @@ def draw(data: list[Vgg16Row]) -> Sheet:
     left.set_yticks([])
     left.spines["left"].set_visible(False)
     left.spines["right"].set_visible(True)
-    right.set_yticks(rows, [f"{entry.name}  {axes(entry.shape)}" for entry in data], ha="center", size=8)
+    right.set_yticks(
+        rows, [f"{entry.name}  {format_shape(entry.shape)}" for entry in data], ha="center", size=8
+    )
     right.tick_params(axis="y", pad=GAP * 36)
     return page
 

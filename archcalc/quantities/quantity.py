@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from archcalc.layers.terms import Facts, Term
+from archcalc.render.numbers import plural
 
 if TYPE_CHECKING:
     from archcalc.network import Group, Node
@@ -97,8 +98,7 @@ class Selection(Struct, frozen=True, eq=False):
     def operation(self) -> str:
         if self.group is None:
             return str(self.output.layer)
-        count = self.group.stop - self.group.start
-        return f"{self.group.kind}: {count} layer{'' if count == 1 else 's'}"
+        return f"{self.group.kind}: {plural(self.group.stop - self.group.start, 'layer', str)}"
 
     @property
     def inputs(self) -> list[str]:

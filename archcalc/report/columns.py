@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection
-from archcalc.render.numbers import axes, bar, grouped, human, percent
+from archcalc.render.numbers import bar, grouped, human, percent
 from archcalc.shape import format_shape
 
 
@@ -99,7 +99,7 @@ def _lengths(quantity: Quantity) -> Column:
         value = quantity.measure(row)
         if value == "global":
             return "global" if name == "receptive_field" else ""
-        return axes(value, cross)
+        return format_shape(value, cross=cross)
 
     return Column(name, quantity.heading, lambda row, view: text(row, "x"), lambda row, view: text(row, "×"))
 
@@ -175,8 +175,7 @@ def choose(names: Sequence[str], convention: bool = True) -> list[Column]:
     """
     for name in names:
         if name not in COLUMNS:
-            help = near_miss(name, COLUMNS) or "columns: " + ", ".join(COLUMNS)
-            raise error(f"there is no column `{name}`", help=help)
+            raise unknown("there is no column", name, COLUMNS, listing="columns")
         if COLUMNS[name].of_convention and not convention:
             raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
     return [COLUMNS[name] for name in names]

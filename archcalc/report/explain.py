@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import unknown
 from archcalc.network import Node
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection, find
@@ -30,8 +30,8 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
     is_node = any(node.name == path for node in network.nodes)
     if path and not is_node and group is None:
         known = [node.name for node in network.nodes] + [g.name for g in network.groups]
-        help = near_miss(path, known if quantity else [*known, *QUANTITIES])
-        raise error(f"`{network.name}` has no layer or block `{path}`", help=help)
+        known += [] if quantity else QUANTITIES
+        raise unknown(f"`{network.name}` has no layer or block", path, known)
     selection = profile.within(group) if group is not None else profile.part(path)
     return "\n".join(_of_layer(selection, quantity) if is_node else _of_part(selection, quantity))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
@@ -11,7 +10,7 @@ from msgspec import Struct
 from archcalc.checking.evaluate import check
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, TOTALS, Quantity, Selection
-from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
 from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
 from archcalc.report.table import remarks, total_cell, totals_in_words
 
@@ -37,7 +36,7 @@ def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
         "heads": profile.heads,
         **({"convention": convention.name} if convention is not None else {}),
         "inputs": {name: list(node.shape) for name, node in network.inputs.items()},
-        "parameters": {name: _plain(value) for name, value in network.parameters.items()},
+        "parameters": {name: plain(value) for name, value in network.parameters.items()},
         "totals": totals,
         "reached_at": {q.name: q.at(profile) for q in TOTALS if q.at is not None},
         "expectations": {
@@ -106,15 +105,7 @@ def _lengths(quantity: Quantity, row: Selection) -> Any:
     value = quantity.measure(row)
     if value == "global":
         return "global" if quantity.name == "receptive_field" else None
-    return [n if isinstance(n, int) else float(n) for n in value] or None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return float(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+    return plain(value) or None
 
 
 def to_csv(rows: Sequence[Selection], view: View, columns: Sequence[Column]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from archcalc.checking.evaluate import check
 from archcalc.quantities import QUANTITIES, Selection
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 from archcalc.report.columns import COLUMNS, Column, View, by_importance, default
 from archcalc.shape import format_shape
@@ -157,7 +158,9 @@ def remarks(view: View) -> list[str]:
     if network.heads and not profile.heads:
         count = sum(node.training for node in network.nodes)
         names = ", ".join(network.heads)
-        lines.append(f"training heads: {names} ({count} layers) not counted; `--heads` counts them")
+        lines.append(
+            f"training heads: {names} ({plural(count, 'layer', str)}) not counted; `--heads` counts them"
+        )
     if profile.misalignments:
         lines.append(f"unaligned branches: {len(profile.misalignments)}; the fields given there are hulls")
         lines += [f"  {m}" for m in profile.misalignments[:3]]

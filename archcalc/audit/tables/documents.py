@@ -9,8 +9,8 @@ from archcalc.audit.tables import words
 from archcalc.audit.tables.layout import TableLayout
 from archcalc.audit.tables.listing import beside
 from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
-from archcalc.audit.words import cell, plain, reason
-from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
+from archcalc.audit.words import cell, reason
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
 from archcalc.render.numbers import grouped
 
 # --- Markdown ---------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from archcalc.audit.claims import shipped_files as claim_files
 from archcalc.audit.toml import Text, TomlTable, Word, Words, decode, read, read_every, repeated
 from archcalc.catalog import specs_folder
 from archcalc.diagnostics import ArchError, Diagnostic, Span, near_miss, unknown
+from archcalc.render.numbers import plural
 
 AXES = ("chw", "hwc", "nchw")
 _GIVEN = {"id": "", "deck": "", "place": "", "verdict": "", "quantity": "", "net": None, "outside": False}
@@ -171,7 +172,9 @@ class _Reader:
             return None
         for number, row in enumerate(part.rows, 1):
             if len(row) > len(part.columns):
-                message = f"row {number} has {len(row)} cells, and there are {len(part.columns)} columns"
+                are = "is" if len(part.columns) == 1 else "are"
+                columns = plural(len(part.columns), "column")
+                message = f"row {number} has {len(row)} cells, and there {are} {columns}"
                 self.wrong(message, table.span_of("rows"))
         for name in part.sums:
             if name not in part.columns[1:]:

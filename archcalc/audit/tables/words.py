@@ -11,7 +11,8 @@ from archcalc.audit.claims import EXPLAINED, VERDICTS
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
 from archcalc.audit.words import outcome_text, reason, value_text
-from archcalc.render.numbers import axes
+from archcalc.render.numbers import plural
+from archcalc.shape import format_shape
 
 SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
 """What stands behind a printed figure that is not simply right, and before archcalc's own."""
@@ -46,7 +47,7 @@ def sized(value: Any, order: str, cross: str = "×") -> str:
         return ",".join(map(str, (-1, *value)))
     if order == "hwc" and len(value) == 3:
         value = (*value[1:], value[0])
-    return axes(value, cross)
+    return format_shape(value, cross=cross)
 
 
 def value(entry: TableEntry, order: str = "chw") -> str:
@@ -105,7 +106,7 @@ def summary(table: PublishedTable) -> str:
     counts = table.verdicts
     total = sum(counts.values())
     listed = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
-    return f"{total:,} figure{'' if total == 1 else 's'}: {listed}"
+    return f"{plural(total, 'figure')}: {listed}"
 
 
 def reasons(table: PublishedTable) -> list[Reason]:
