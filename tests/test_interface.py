@@ -17,10 +17,11 @@ from archcalc.quantities import QUANTITIES, Scope
 
 def test_help_lists_everything() -> None:
     text = pydoc.plain(pydoc.render_doc(archcalc))
-    for name in set(archcalc.__all__) - {"__version__"}:
+    names = set(archcalc.__all__) - {"__version__"}
+    for name in names:
         assert name in text, name
     assert "\n    __getattr__(" not in text  # that of the package
-    for name in archcalc.__all__:
+    for name in names:
         assert pydoc.render_doc(getattr(archcalc, name))
     assert dir(archcalc) == sorted(archcalc.__all__)
 
