@@ -469,3 +469,22 @@ def test_every_total_is_explained(net):
     deepest = [line.split()[0] for line in explain(profile, "", "depth").splitlines()[1:-1]]
     graph = profile.network.graph()
     assert all(networkx.has_path(graph, a, b) for a, b in pairwise(deepest))
+
+
+def test_kernels_are_shown_where_operations_do_not_fit(run, tmp_path):
+    """Kernel, stride, dilation and groups in a few characters; what there was no room for is named."""
+    lines = ["conv(12, 4x5, stride=1x2, padding=2, dilation=2, groups=3)", "bn", "depthwise(3)", "maxpool(2)"]
+    (tmp_path / "x.arch").write_text("net x {\n input(6x40x44)\n" + "\n".join(lines) + "\n}\n")
+    wide = run("report", "x.arch", width=200).out
+    assert "conv(12, 4x5, stride=1x2, padding=2, dilation=2, groups=3)" in wide
+    assert "Kernel" not in wide
+    assert "no room" not in wide
+    narrow = run("report", "x.arch", width=100).out
+    rows = {line.split("  ")[0]: line for line in narrow.splitlines() if line}
+    assert "Kernel" in rows["Layer"]
+    assert " 4×5 s1×2 d2 g3 " in rows["conv1"]
+    assert " 3×3 g12 " in rows["depthwise1"]
+    assert " 2×2 s2 " in rows["maxpool1"]
+    assert "×" not in rows["bn1"].split("12×")[0]
+    assert re.search(r"no room for .*flops.*: `--columns` chooses", " ".join(narrow.split()))
+    assert "Kernel" in run("report", "x.arch", "--columns", "layer,kernel").out

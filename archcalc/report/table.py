@@ -8,7 +8,7 @@ from archcalc.checking.evaluate import check
 from archcalc.quantities import QUANTITIES, Selection
 from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
-from archcalc.report.columns import COLUMNS, Column, View, by_importance, default
+from archcalc.report.columns import COLUMNS, SHORT, Column, View, by_importance, default
 from archcalc.shape import format_shape
 
 
@@ -24,10 +24,12 @@ def render(
     from rich.table import Table
     from rich.text import Text
 
+    left_out = ""
     if columns:
         cells = _cells(rows, view, columns)
     else:
         columns, cells = _fitting(rows, view, width)
+        left_out = _left_out(columns, view)
     cells = _shortened(cells, columns, view, width)
     widths = [_width(column, lines, view) for column, lines in zip(columns, cells, strict=True)]
     # rather lines that are too long than figures that are cut
@@ -56,6 +58,8 @@ def render(
     console.print("", table, "", totals, sep="\n")
     for line in remarks(view):
         console.print(Text(line), overflow="fold")
+    if left_out:
+        console.print(Text(left_out, style="dim"), overflow="fold")
     return printed(console)
 
 
@@ -101,13 +105,27 @@ def _fitting(rows: Sequence[Selection], view: View, width: int) -> tuple[list[Co
     for name in (*always, *by_importance(view)):
         column = COLUMNS[name]
         (cells,) = _cells(rows, view, [column])
+        if not any(cells) and column.total is None:
+            continue
         needed = _width(column, cells, view) + GAP
-        if name not in always and needed > room:
-            break
+        if name not in always and (
+            needed > room or (name == SHORT.get("operation") and "operation" in chosen)
+        ):
+            continue
         chosen[name] = cells
         room -= needed
     names = [name for name in COLUMNS if name in chosen]
     return [COLUMNS[name] for name in names], [chosen[name] for name in names]
+
+
+def _left_out(columns: Sequence[Column], view: View) -> str:
+    """Which columns there was no room for, in a sentence; empty if there was room for all."""
+    shown = {column.name for column in columns}
+    shown |= {long for long, short in SHORT.items() if short in shown}
+    shown |= {short for long, short in SHORT.items() if long in shown}
+    missing = [COLUMNS[name] for name in by_importance(view) if name not in shown]
+    names = [column.name for column in missing if not column.bar and not column.name.endswith("_share")]
+    return f"no room for {', '.join(names)}: `--columns` chooses" if names else ""
 
 
 def heading(view: View, reference: str) -> list[str]:
