@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from archcalc.audit.claims import Claim
 from archcalc.audit.finding import Finding
 from archcalc.audit.networks import Networks
 from archcalc.audit.statement import Outcome, answer, known, state
 from archcalc.audit.toml import Text
-from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.diagnostics import Problems
 
 
 def judge(claim: Claim, networks: Networks) -> Finding:
     """Evaluate a claim. Raises `ArchError` with every mistake in its statements."""
-    problems: list[Diagnostic] = []
+    problems = Problems()
 
     def every(texts: Sequence[Text]) -> tuple[Outcome, ...]:
         return tuple(outcome for text in texts if (outcome := one(text, state)) is not None)
 
-    def one(text: Text, evaluate: Any) -> Outcome | None:
-        try:
-            found: Outcome | None = evaluate(text, networks)
-        except ArchError as mistake:
-            problems.extend(mistake.diagnostics)
-            return None
-        return found
+    def one(text: Text, evaluate: Callable[[Text, Networks], Outcome | None]) -> Outcome | None:
+        with problems.collect():
+            return evaluate(text, networks)
+        return None
 
     claims, under, restored = every(claim.claim), every(claim.under), every(claim.restored)
     shown = one(claim.correct, answer) if claim.correct is not None else None
@@ -34,8 +30,7 @@ def judge(claim: Claim, networks: Networks) -> Finding:
         shown = one(claim.answer, answer)
     if claim.net is not None:
         one(claim.net, known)
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     verdict = _verdict(claim, claims, under, restored)
     shown = shown or _shown(restored if verdict == "damaged" else claims)
     return Finding(
