@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from archcalc.expect import Expect
 
 
-class Scope:
+class NameScope:
     """The names within one block call, group or network: counters by kind, and what is taken."""
 
     __slots__ = ("counters", "labels", "prefix", "taken")
@@ -63,7 +63,9 @@ class OpenGroup:
 
     __slots__ = ("kind", "name", "outer", "slot", "span", "start")
 
-    def __init__(self, name: str, kind: str, span: Span | None, outer: Scope, slot: int, start: int) -> None:
+    def __init__(
+        self, name: str, kind: str, span: Span | None, outer: NameScope, slot: int, start: int
+    ) -> None:
         self.name = name
         self.kind = kind
         self.span = span
@@ -92,7 +94,7 @@ class NetworkBuilder:
         self.name = name
         self.nodes: list[Node] = []
         self.groups: list[Group | None] = []
-        self.scope = Scope("")
+        self.scope = NameScope("")
         self.sharing: tuple[object, int] | None = None
         """While a shared block is built: what identifies it, and how long the path of this call is."""
         self._owners: dict[tuple[object, str], Node] = {}
@@ -176,7 +178,7 @@ class NetworkBuilder:
                 f"a path has more than {MAX_PATH} characters", help="use shorter names, or fewer calls"
             )
         outer.taken[name] = span
-        self.scope = Scope(path + "/")
+        self.scope = NameScope(path + "/")
         self.groups.append(None)
         return OpenGroup(path, block or "group", span, outer, len(self.groups) - 1, len(self.nodes))
 

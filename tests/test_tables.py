@@ -23,7 +23,7 @@ from archcalc.audit.tables.layout import CELL, TableLayout, TablePart, layouts, 
 from archcalc.audit.tables.table import all_tables, evaluate, tables
 from archcalc.audit.tables.view import render
 from archcalc.audit.tables.words import SIGNS, sized
-from archcalc.render.grid import GAP, Block, lay_out
+from archcalc.render.grid import GAP, GridCell, lay_out
 from archcalc.report.torchsummary import lines
 
 ROOT = Path(__file__).parent.parent
@@ -292,7 +292,7 @@ def test_sizes_in_the_order_of_a_table():
 
 WORD = st.text("abc7,x", min_size=1, max_size=9)
 BLOCK = st.builds(
-    Block,
+    GridCell,
     st.lists(WORD, max_size=4).map(" ".join),
     st.one_of(st.just(""), st.integers(0, 10**9).map("≠ {:,}".format)),
 )
@@ -301,7 +301,7 @@ BLOCK = st.builds(
 @st.composite
 def grids(draw):
     columns = draw(st.integers(2, 6))
-    heading = [Block(draw(WORD)) for _ in range(columns)]
+    heading = [GridCell(draw(WORD)) for _ in range(columns)]
     rows = st.lists(BLOCK, min_size=columns, max_size=columns)
     return [heading, *draw(st.lists(rows, min_size=1, max_size=4))]
 
@@ -331,9 +331,9 @@ def test_a_grid_keeps_every_word_whole_and_to_the_width(rows, width):
 
 def test_a_short_row_is_spanned_by_its_last_cell():
     rows = [
-        [Block("a"), Block("bb"), Block("cc")],
-        [Block("1"), Block("two words more")],
-        [Block("1"), Block("x"), Block("y")],
+        [GridCell("a"), GridCell("bb"), GridCell("cc")],
+        [GridCell("1"), GridCell("two words more")],
+        [GridCell("1"), GridCell("x"), GridCell("y")],
     ]
     (panel,) = lay_out(rows, 20)
     text = ["".join(piece for piece, _ in line).rstrip() for line in panel]
