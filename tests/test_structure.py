@@ -1,8 +1,9 @@
-"""How the code is laid out: imports run one way, from commands down to shapes."""
+"""How the code is laid out: imports run one way, and names of classes mean one thing."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +70,13 @@ def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
     )
     (tmp_path / "x.py").write_text(text)
     assert sorted(imports(tmp_path / "x.py")) == ["cli", "plots", "report"]
+
+
+def test_no_two_classes_share_a_name() -> None:
+    names = Counter(
+        node.name
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, number in names.items() if number > 1] == []

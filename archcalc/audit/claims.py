@@ -121,8 +121,7 @@ def read_decks(files: Iterable[tuple[Path, str]]) -> list[Deck]:
     ids = [(claim.id, claim.span) for deck in decks for claim in deck.claims]
     problems += repeated(names, "there are two decks `{}`")
     problems += repeated(ids, "the claim `{}` is declared twice", "give one of them another name")
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return decks
 
 

@@ -12,7 +12,7 @@ from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.networks import Networks
 from archcalc.audit.verdict import judge
-from archcalc.diagnostics import ArchError, Diagnostic, unknown
+from archcalc.diagnostics import Problems, unknown
 from archcalc.render.progress import Progress, unseen
 
 
@@ -96,12 +96,9 @@ def _files(files: Sequence[Path]) -> list[tuple[Path, str]]:
 
 def _judged(claims: Sequence[Claim], networks: Networks, progress: Progress) -> list[AuditFinding]:
     findings = []
-    problems: list[Diagnostic] = []
+    problems = Problems()
     for claim in progress(claims, "Claims"):
-        try:
+        with problems.collect():
             findings.append(judge(claim, networks))
-        except ArchError as found:
-            problems += found.diagnostics
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return findings

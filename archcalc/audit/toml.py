@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert, structs
 
-from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span, error, unknown
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Problems, Source, Span, error, unknown
 from archcalc.language.loader import read_source
 
 Found = TypeVar("Found")
@@ -98,15 +98,13 @@ def read(path: Path, shown: str) -> tuple[TomlTable, list[TomlTable]]:
 
 def read_every(
     files: Iterable[tuple[Path, str]], read_one: Callable[[Path, str], Found]
-) -> tuple[list[Found], list[Diagnostic]]:
+) -> tuple[list[Found], Problems]:
     """What some files have, and every mistake in them."""
     found = []
-    problems: list[Diagnostic] = []
+    problems = Problems()
     for path, shown in files:
-        try:
+        with problems.collect():
             found.append(read_one(path, shown))
-        except ArchError as mistakes:
-            problems += mistakes.diagnostics
     return found, problems
 
 

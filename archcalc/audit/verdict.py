@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from archcalc.audit.claims import Claim
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.networks import Networks
 from archcalc.audit.statement import StatementOutcome, answer, known, state
 from archcalc.audit.toml import Text
-from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.diagnostics import Problems
 
 
 def judge(claim: Claim, networks: Networks) -> AuditFinding:
     """Evaluate a claim. Raises `ArchError` with every mistake in its statements."""
-    problems: list[Diagnostic] = []
+    problems = Problems()
 
     def every(texts: Sequence[Text]) -> tuple[StatementOutcome, ...]:
         return tuple(outcome for text in texts if (outcome := one(text, state)) is not None)
 
-    def one(text: Text, evaluate: Any) -> StatementOutcome | None:
-        try:
-            found: StatementOutcome | None = evaluate(text, networks)
-        except ArchError as mistake:
-            problems.extend(mistake.diagnostics)
-            return None
-        return found
+    def one(
+        text: Text, evaluate: Callable[[Text, Networks], StatementOutcome | None]
+    ) -> StatementOutcome | None:
+        with problems.collect():
+            return evaluate(text, networks)
+        return None
 
     claims, under, restored = every(claim.claim), every(claim.under), every(claim.restored)
     shown = one(claim.correct, answer) if claim.correct is not None else None
@@ -34,8 +32,7 @@ def judge(claim: Claim, networks: Networks) -> AuditFinding:
         shown = one(claim.answer, answer)
     if claim.net is not None:
         one(claim.net, known)
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     verdict = _verdict(claim, claims, under, restored)
     shown = shown or _shown(restored if verdict == "damaged" else claims)
     return AuditFinding(

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.diagnostics import ArchError, Diagnostic, Problems
 from archcalc.expect import Expect
 from archcalc.network import is_pattern
 from archcalc.profile import LayerProfile, Profile, analyze
@@ -93,14 +93,11 @@ def check(profile: Profile) -> list[Check]:
         return []
     evaluator = Evaluator(as_declared(profile))
     results = []
-    problems: list[Diagnostic] = []
+    problems = Problems()
     for expect in network.expectations:
-        try:
+        with problems.collect():
             results.append(evaluator(expect))
-        except ArchError as found:
-            problems += found.diagnostics
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return results
 
 

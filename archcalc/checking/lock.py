@@ -35,7 +35,7 @@ from msgspec.structs import replace
 
 from archcalc.checking.digest import MARK, Digest
 from archcalc.checking.find import Finder, each_once, lock_name
-from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, error
+from archcalc.diagnostics import Diagnostic, Source, Span, error
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.quantities import TOTALS, Figures
@@ -168,17 +168,14 @@ def lock_networks(
     nets: dict[str, LockedNetwork] = {}
     for checked in progress(each_once(found), "Locking"):
         name = lock_name(checked, path.parent)
-        try:
+        with problems.collect():
             if not name.isprintable():
                 raise error(f"`{checked.name}` cannot stand in a line of a lock file")
             nets[name] = figures_of(name, checked.network(), settings)
-        except ArchError as mistake:
-            problems += mistake.diagnostics
     for argument, group in found.items():
         if not group and argument not in finder.unread:
             problems.append(Diagnostic(f"nothing to lock: `{argument}` has no network"))
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return to_text(list(nets.values()), compact)
 
 

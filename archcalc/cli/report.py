@@ -12,6 +12,7 @@ from archcalc.cli.options import (
     ConventionName,
     Dtype,
     Heads,
+    Human,
     Inputs,
     Layout,
     Net,
@@ -53,7 +54,7 @@ def report(
     top: Annotated[Optional[int], typer.Option(min=1, help="Show the first rows only.")] = None,
     heads: Heads = False,
     convention: ConventionName = "",
-    human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
+    human: Human = False,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.table,
     output: Output = None,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Inputs, Sets, TableOrJson, TableOrJsonOption, complete_net, settings
+from archcalc.cli.options import Inputs, Seed, Sets, TableOrJson, TableOrJsonOption, complete_net, settings
 
 
 def verify(
@@ -21,7 +21,7 @@ def verify(
     full: Annotated[
         bool, typer.Option("--full", help="At the declared input size, however long it takes.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="For random inputs and weights.")] = 0,
+    seed: Seed = 0,
     jobs: Annotated[
         int, typer.Option(min=0, help="Processes that share the work; 0 takes one per core.")
     ] = 0,

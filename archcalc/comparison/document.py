@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archcalc.comparison import Comparison, Line, Part
+from archcalc.comparison import AccountLine, ComparedPart, Comparison
 from archcalc.comparison.matching import Matching, Pair
 from archcalc.comparison.words import phrase
 from archcalc.network import Node
@@ -49,7 +49,7 @@ def to_json(comparison: Comparison) -> str:
     )
 
 
-def _parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
+def _parts(parts: Sequence[ComparedPart]) -> list[dict[str, Any]]:
     return [{"name": part.name, "networks": part.amounts} for part in parts]
 
 
@@ -75,6 +75,6 @@ def _changed(pair: Pair) -> dict[str, Any]:
     return {"name": pair.name, "before": before, "changes": changes}
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: AccountLine) -> dict[str, Any]:
     counts = {name: getattr(line, name) for name in ("added", "removed", "changed", "affected", "lines")}
     return {"name": line.name or None, **counts, "difference": line.difference}

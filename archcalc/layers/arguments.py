@@ -258,6 +258,15 @@ def spatial_rank(kind: str, shape: Shape) -> int:
     return rank
 
 
+def check_groups(kind: str, groups: int, channels: int, argument: str = "groups") -> None:
+    """Raises `LayerError`, pointing at `argument`, unless the groups divide the channels."""
+    if channels % groups:
+        raise LayerError(
+            f"`{argument}` of `{kind}` must divide the channels, but {groups} does not divide {channels}",
+            argument=argument,
+        )
+
+
 def per_axis(value: Any, rank: int, argument: str, kind: str) -> tuple[Any, ...]:
     """One entry for each spatial axis."""
     if not isinstance(value, tuple):

@@ -9,6 +9,7 @@ from archcalc.layers.arguments import (
     NaturalPerAxis,
     Padding,
     PerAxis,
+    check_groups,
     kernel_letters,
     optional,
     padding_per_axis,
@@ -120,14 +121,6 @@ class SlidingKernel(Layer, frozen=True):
         if not self._has_bias():
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
-
-
-def check_groups(kind: str, groups: int, channels: int, argument: str = "groups") -> None:
-    if channels % groups:
-        raise LayerError(
-            f"`groups` of `{kind}` must divide the channels, but {groups} does not divide {channels}",
-            argument=argument,
-        )
 
 
 @layer("conv")

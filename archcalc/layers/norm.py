@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, choice
+from archcalc.layers.arguments import Count, Eps, Flag, Real, check_groups, choice
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, per_value, term, values_of
 from archcalc.shape import Shape
@@ -134,12 +134,7 @@ class GroupNorm(Normalisation, frozen=True):
     affine: Flag = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        if inputs[0][0] % self.num_groups:
-            raise LayerError(
-                f"`num_groups` of `group_norm` must divide the channels, but {self.num_groups} does not "
-                f"divide {inputs[0][0]}",
-                argument="num_groups",
-            )
+        check_groups(self.kind, self.num_groups, inputs[0][0], "num_groups")
         return inputs[0]
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:

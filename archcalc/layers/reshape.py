@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, Extent, LayerError, read_natural
+from archcalc.layers.arguments import Count, Extent, LayerError, check_groups, read_natural
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, values_of
 from archcalc.shape import Shape, format_shape
@@ -91,12 +91,7 @@ class ChannelShuffle(Rearrangement, frozen=True):
     groups: Count
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        if inputs[0][0] % self.groups:
-            raise LayerError(
-                f"`groups` of `channel_shuffle` must divide the channels, but {self.groups} does not "
-                f"divide {inputs[0][0]}",
-                argument="groups",
-            )
+        check_groups(self.kind, self.groups, inputs[0][0])
         return inputs[0]
 
     def windows(self, *inputs: Shape) -> Windows:

@@ -117,8 +117,7 @@ def read_layouts(files: Iterable[tuple[Path, str]]) -> list[TableLayout]:
     found, problems = read_every(files, lambda path, shown: _Reader(path, shown, claims).layout())
     names = [(name, layout.span) for layout in found for name in (layout.name, layout.number)]
     problems += repeated(names, "there are two tables `{}`")
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return found
 
 
