@@ -83,7 +83,7 @@ def chained(pattern: str, first: str, count: int) -> str:
 MANY = 10_000
 ELSE_IF = "  if n == 0 { relu }" + " else if n == 2 { relu }" * MANY
 SUM = " + ".join(["n"] * MANY)
-STEPS = "`small` takes more than 300,000 steps"
+STEPS = "`small` takes more than 200,000 steps"
 NESTED = "an expression is nested more than 50 deep"
 DIGITS = "a number has more than 60 digits"
 VALUES = "a list has more than 100,000 values"

@@ -36,7 +36,7 @@ MAX_NESTING = 50
 MAX_CALLS = 60
 """Block and function calls inside one another."""
 
-MAX_STEPS = 300_000
+MAX_STEPS = 200_000
 """Statements and calls that one net may run; mistakes, long expressions and lists count as several."""
 
 STEPS_A_MISTAKE = 5
