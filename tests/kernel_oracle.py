@@ -175,9 +175,12 @@ def avgpool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 
 def lppool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    area = math.prod(oracle.each(layer.kernel_size, xs[0].ndim - 1))
+
     def norm(inside: list[float], padded: int) -> float:
-        total = sum(value**layer.norm_type for value in inside)
-        return math.copysign(abs(total) ** (1 / layer.norm_type), total)
+        """What PyTorch computes: the mean times the size of the kernel, and no root of what is negative."""
+        total = sum(value**layer.norm_type for value in inside) / len(inside) * area
+        return total if layer.norm_type == 1 else math.nan if total < 0 else total ** (1 / layer.norm_type)
 
     return _pool(xs[0], layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, norm)
 

@@ -258,6 +258,8 @@ def test_pooling(data: st.DataObject) -> None:
         del window["dilation"]
     if kind == "lppool":
         del window["padding"]
+    if kind == "avgpool":
+        window["count_include_pad"] = data.draw(st.booleans())
     results = []
 
     def slowly() -> oracle.Result:

@@ -27,7 +27,7 @@ SINGLE = 1e-4
 
 def assert_close(actual: Array, expected: Array, relative: float) -> None:
     assert actual.shape == expected.shape
-    scale = float(np.abs(expected).max())
+    scale = float(np.nanmax(np.abs(expected)))
     np.testing.assert_allclose(actual, expected, rtol=relative, atol=relative * scale)
 
 
@@ -138,6 +138,13 @@ LIKE_TORCH: list[tuple[Layer, Shape, Torch]] = [
     (make("lppool", 2, (3, 2), 2), MAP, _plain("lp_pool2d", 2, (3, 2), 2)),
     (make("lppool", 4, 2), MAP, _plain("lp_pool2d", 4, 2)),
     (make("lppool", 1, 2), MAP, _plain("lp_pool2d", 1, 2)),
+    (make("lppool", 1, 2, ceil_mode=True), MAP, _plain("lp_pool2d", 1, 2, ceil_mode=True)),
+    (make("lppool", 2, (2, 3), (3, 4), ceil_mode=True), MAP,
+     _plain("lp_pool2d", 2, (2, 3), (3, 4), ceil_mode=True)),
+    (make("lppool", 3, 2, ceil_mode=True), MAP, _plain("lp_pool2d", 3, 2, ceil_mode=True)),
+    (make("lppool", 3, 2, ceil_mode=True), (3, 7), _plain("lp_pool1d", 3, 2, ceil_mode=True)),
+    (make("lppool", 5, 2, 3, ceil_mode=True), (2, 4, 5, 6),
+     _plain("lp_pool3d", 5, 2, 3, ceil_mode=True)),
     (make("global_avgpool"), MAP, _plain("adaptive_avg_pool2d", 1)),
     (make("global_maxpool"), MAP, _plain("adaptive_max_pool2d", 1)),
     (make("adaptive_avgpool", (4, 3)), MAP, _plain("adaptive_avg_pool2d", (4, 3))),
