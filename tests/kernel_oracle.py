@@ -359,8 +359,9 @@ def layer_scale(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 
 def upsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    """Nearest: the value at `floor(o·step)`. Bilinear: values weigh `1 - distance`, and the map goes on
-    behind its edges with the values at its edges."""
+    """Nearest: the value at `floor(o·step)`, in the single precision of PyTorch's source (`nearest_idx`).
+    Bilinear: values weigh `1 - distance`, and the map goes on behind its edges with the values at its
+    edges."""
     (x,) = xs
     rank = x.ndim - 1
     steps, sizes = [], []
@@ -369,14 +370,17 @@ def upsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
             sizes.append(oracle.each(layer.size, rank)[axis])
             steps.append(Fraction(n, sizes[-1]))
         else:
-            steps.append(1 / Fraction(oracle.each(layer.scale_factor, rank)[axis]))
-            sizes.append(math.floor(n / steps[-1]))
+            factor = oracle.each(layer.scale_factor, rank)[axis]
+            sizes.append(math.floor(n * (factor.numerator / factor.denominator)))
+            as_if = sizes[-1] == n and layer.mode == "bilinear"
+            as_if |= sizes[-1] in (n, 2 * n) and layer.mode == "nearest" and rank == 2
+            steps.append(Fraction(n, sizes[-1]) if as_if else 1 / Fraction(factor))
     out = np.zeros((x.shape[0], *sizes))
     for c, *place in np.ndindex(out.shape):
         parts: list[list[tuple[int, float]]] = []
         for o, step, n in zip(place, steps, x.shape[1:], strict=True):
             if layer.mode == "nearest":
-                parts.append([(min(math.floor(o * step), n - 1), 1.0)])
+                parts.append([(min(math.floor(np.float32(o) * np.float32(step)), n - 1), 1.0)])
                 continue
             at = (o + Fraction(1, 2)) * step - Fraction(1, 2)
             near = range(math.floor(at) - 1, math.floor(at) + 3)

@@ -425,7 +425,7 @@ def torch_case(draw: Any) -> tuple[str, Shape, dict[str, Any], Callable[[Any], A
         if flag:
             given = {"size": number(1, 9)}
         else:
-            factor = st.integers(1, 12).map(lambda n: Fraction(n, 4))
+            factor = st.builds(Fraction, st.integers(1, 60), st.integers(1, 20))
             given = {"scale_factor": draw(factor | st.tuples(*[factor] * rank))}
         as_torch = {
             name: tuple(map(float, value)) if isinstance(value, tuple) else float(value)
