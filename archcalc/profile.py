@@ -284,7 +284,7 @@ class Profile:
         groups = {group.name: group for group in self.network.groups}
         gathered: dict[str, list[LayerProfile]] = {}
         for layer in layers:
-            name = "/".join(layer.node.name.split("/", depth)[:depth])
+            name = "/".join(layer.node.name.split("/")[:depth])
             gathered.setdefault(name, []).append(layer)
         rows = []
         for name, members in gathered.items():

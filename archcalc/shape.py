@@ -25,7 +25,8 @@ class Window(Struct, frozen=True, gc=False):
     A sliding window reads `kernel_size` inputs, `dilation` apart, and moves by `stride`; `before` and
     `after` are the padding at the two ends (negative: cropped). A window of a fractional size reads
     every input that it touches. With `transposed`, the stride is that of the output: each input spreads
-    over `kernel_size` outputs.
+    over `kernel_size` outputs. With `clamped`, there is no padding: what lies beyond an end is the value
+    at that end.
     """
 
     kernel_size: int | Fraction
@@ -34,6 +35,7 @@ class Window(Struct, frozen=True, gc=False):
     after: int | Fraction = 0
     dilation: int = 1
     transposed: bool = False
+    clamped: bool = False
 
     @property
     def extent(self) -> int | Fraction:

@@ -175,9 +175,12 @@ def avgpool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 
 def lppool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    area = math.prod(oracle.each(layer.kernel_size, xs[0].ndim - 1))
+
     def norm(inside: list[float], padded: int) -> float:
-        total = sum(value**layer.norm_type for value in inside)
-        return math.copysign(abs(total) ** (1 / layer.norm_type), total)
+        """What PyTorch computes: the mean times the size of the kernel, and no root of what is negative."""
+        total = sum(value**layer.norm_type for value in inside) / len(inside) * area
+        return total if layer.norm_type == 1 else math.nan if total < 0 else total ** (1 / layer.norm_type)
 
     return _pool(xs[0], layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, norm)
 
@@ -356,8 +359,9 @@ def layer_scale(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 
 def upsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    """Nearest: the value at `floor(o·step)`. Bilinear: values weigh `1 - distance`, and the map goes on
-    behind its edges with the values at its edges."""
+    """Nearest: the value at `floor(o·step)`, in the single precision of PyTorch's source (`nearest_idx`).
+    Bilinear: values weigh `1 - distance`, and the map goes on behind its edges with the values at its
+    edges."""
     (x,) = xs
     rank = x.ndim - 1
     steps, sizes = [], []
@@ -366,14 +370,17 @@ def upsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
             sizes.append(oracle.each(layer.size, rank)[axis])
             steps.append(Fraction(n, sizes[-1]))
         else:
-            steps.append(1 / Fraction(oracle.each(layer.scale_factor, rank)[axis]))
-            sizes.append(math.floor(n / steps[-1]))
+            factor = oracle.each(layer.scale_factor, rank)[axis]
+            sizes.append(math.floor(n * (factor.numerator / factor.denominator)))
+            as_if = sizes[-1] == n and layer.mode == "bilinear"
+            as_if |= sizes[-1] in (n, 2 * n) and layer.mode == "nearest" and rank == 2
+            steps.append(Fraction(n, sizes[-1]) if as_if else 1 / Fraction(factor))
     out = np.zeros((x.shape[0], *sizes))
     for c, *place in np.ndindex(out.shape):
         parts: list[list[tuple[int, float]]] = []
         for o, step, n in zip(place, steps, x.shape[1:], strict=True):
             if layer.mode == "nearest":
-                parts.append([(min(math.floor(o * step), n - 1), 1.0)])
+                parts.append([(min(math.floor(np.float32(o) * np.float32(step)), n - 1), 1.0)])
                 continue
             at = (o + Fraction(1, 2)) * step - Fraction(1, 2)
             near = range(math.floor(at) - 1, math.floor(at) + 3)

@@ -167,14 +167,17 @@ def pooling(
     padding: Any = 0,
     dilation: Any = 1,
     ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Result:
     """A pool over windows. `multiplications` counts its values that are combined with others: all of a
-    window but its first."""
+    window but its first. What lies behind the padding is none of them, nor is the padding where it does
+    not count."""
     rank = len(shape) - 1
     kernel = each(kernel_size, rank)
     steps = kernel if stride is None else each(stride, rank)
     around = paddings(padding, shape[1:], kernel, steps, dilation)
     rows = []
+    held = []
     for n, (before, after), k, s, d in zip(
         shape[1:], around, kernel, steps, each(dilation, rank), strict=True
     ):
@@ -182,6 +185,8 @@ def pooling(
             rows.append(ceil_starts(before, n, after, k, s, d))
         else:
             rows.append(starts(before + n + after, k, s, d))
+        cells = range(before + n + after) if count_include_pad else range(before, before + n)
+        held.append([[start + tap * d for tap in range(k) if start + tap * d in cells] for start in rows[-1]])
     if not all(rows):
         raise DoesNotFit
     combined = 0
@@ -189,7 +194,7 @@ def pooling(
     for channel in range(shape[0]):
         for place in itertools.product(*(range(len(row)) for row in rows)):
             outputs.add((channel, *place))
-            taps = list(itertools.product(*map(range, kernel)))
+            taps = list(itertools.product(*(row[at] for row, at in zip(held, place, strict=True))))
             combined += len(taps[1:])
     return Result(_extent(outputs), combined, 0)
 

@@ -355,7 +355,9 @@ SAMPLES = [
     # -- normalisation
     case(make("bn"), MAP, MAP, SAME, params=6, buffers=6, flops=2 * 270),
     case(make("bn", affine=False), (7,), (7,), SAME, buffers=14, flops=14),
-    case(make("bn", track_running_stats=False), MAP, MAP, WHOLE, params=6, flops=2 * 270),
+    # as an instance norm: (3+2) a value for the statistics, 2+1 and a root for each channel, scale and shift
+    case(make("bn", track_running_stats=False), MAP, MAP, WHOLE, params=6, flops=(5 + 2) * 270 + 7 * 3),
+    case(make("bn", affine=False, track_running_stats=False), MAP, MAP, WHOLE, flops=5 * 270 + 7 * 3),
     case(make("lrn", 5), MAP, MAP, SAME, flops=(1 + 4 + 1 + 1 + 8 + 1) * 270),
     # per value 3 additions and 2 multiplications, per group 2 divisions, an addition and a root (4);
     # scale and shift are one operation each per value
@@ -386,12 +388,12 @@ SAMPLES = [
         ((3, 2, 1, 1, 1), (3, 2, 1, 1, 1)),
         flops=8 * 3 * 25,
     ),
-    case(  # ceil mode: rows 0 2 4 6 of 9 are full; a fifth window would start at 8, still inside
+    case(  # ceil mode: rows 0 2 4 6 of 9 are full; a fifth window starts at 8 and holds one row
         make("maxpool", 2, 2, ceil_mode=True),
         MAP,
         (3, 5, 5),
         ((2, 2, 0, 0, 1), (2, 2, 0, 0, 1)),
-        flops=3 * 3 * 25,
+        flops=3 * (9 * 10 - 25),
     ),
     case(  # ceil mode: a window that would start in the padding at the end is dropped: row 9, column 12
         make("maxpool", 2, 3, padding=((0, 1), (1, 1)), ceil_mode=True),
@@ -434,8 +436,25 @@ SAMPLES = [
         MAP,
         (3, 3, 3),
         ((3, 4, 1, 0, 1), (3, 4, 1, 1, 1)),
-        flops=9 * 27,
+        flops=3 * (2 + 3 + 2) * (2 + 3 + 3),  # rows and columns of the map in them
     ),
+    # windows 0..2 and 2..3: two additions, one, and two divisions
+    case(
+        make("avgpool", 3, 2, ceil_mode=True, count_include_pad=False),
+        (1, 4),
+        (1, 2),
+        ((3, 2, 0, 0, 1),),
+        flops=2 + 1 + 2,
+    ),
+    # windows from -3, 0, 3 and 6 hold 4, 7, 6 and 3 values; with the padding 7, 7, 7 and 6
+    case(
+        make("avgpool", 7, 3, 3, ceil_mode=True, count_include_pad=False),
+        (2, 9),
+        (2, 4),
+        ((7, 3, 3, 3, 1),),
+        flops=2 * (4 + 7 + 6 + 3),
+    ),
+    case(make("avgpool", 7, 3, 3, ceil_mode=True), (2, 9), (2, 4), ((7, 3, 3, 3, 1),), flops=2 * (7 * 3 + 6)),
     case(make("avgpool", 2, 2, "same"), MAP, (3, 5, 5), ((2, 2, 0, 1, 1), (2, 2, 0, 0, 1)), flops=4 * 75),
     # |x|^p of each value, their sum, its p-th root
     case(make("lppool", 1, 2), MAP, (3, 4, 5), ((2, 2, 0, 0, 1),) * 2, flops=3 * 60),
@@ -446,12 +465,13 @@ SAMPLES = [
         ((3, 2, 0, 0, 1), (2, 3, 0, 0, 1)),
         flops=(6 + 5 + 4) * 36,
     ),
+    # the last windows hold one row: 90 values in 25 windows, of which 5 are scaled up
     case(
         make("lppool", 3, 2, ceil_mode=True),
         MAP,
         (3, 5, 5),
         ((2, 2, 0, 0, 1),) * 2,
-        flops=(8 * 4 + 3 + 8) * 75,
+        flops=(8 * 90 + (90 - 25) + 5 + 8 * 25) * 3,
     ),
     case(  # a coefficient and a bias for each map
         make("subsample", (2, 3)),

@@ -23,6 +23,7 @@ from tiny import tiny
 from archcalc import __version__, analyze, load
 from archcalc.checking.evaluate import measure
 from archcalc.cli import COMMANDS
+from archcalc.diagnostics import ArchError
 from archcalc.report.explain import explain
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -170,6 +171,45 @@ def test_output_goes_to_a_file_whole(run, tmp_path):
     assert (tmp_path / "tiny.csv").read_text() == run("report", "tiny.arch", "--format", "csv").out
     assert run("report", "tiny.arch", "-o", "no/such/folder/x").status == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.arch", "tiny.csv"]
+
+
+KILLED = (
+    "import os, signal; from pathlib import Path; from archcalc.render.output import whole\n"
+    "with whole(Path('tiny.csv')) as stream:\n"
+    "    stream.write(b'half'); stream.flush(); print('writing', flush=True); input()\n"
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_what_a_killed_writer_leaves_is_removed(run, tmp_path):
+    def write():
+        writer = subprocess.Popen(
+            [sys.executable, "-c", KILLED], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert writer.stdout.readline() == b"writing\n"
+        return writer
+
+    killed, alive = write(), write()
+    killed.kill()
+    killed.wait()
+    assert len(list(tmp_path.glob(".tiny.csv.*"))) == 2
+    assert run("report", "tiny.arch", "--format", "csv", "-o", "tiny.csv").status == 0
+    assert len(list(tmp_path.glob(".tiny.csv.*"))) == 1  # of the one that is still at it
+    alive.communicate(b"\n")
+    assert alive.returncode == 0
+    assert (tmp_path / "tiny.csv").read_bytes() == b"half"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.arch", "tiny.csv"]
+
+
+def test_a_depth_beyond_all_numbers_of_a_machine(run):
+    assert run("report", "lenet5", "--depth", "9" * 20).out == run("report", "lenet5").out
+
+
+@pytest.mark.parametrize("name", ["a\0.arch", "a\0", "a\0.arch:b", "folder\0/a.arch:b", "vgg16\0"])
+def test_a_name_with_a_nul(name):
+    with pytest.raises(ArchError) as caught:
+        load(name)
+    assert "NUL" in str(caught.value) or "there is no network" in str(caught.value)
 
 
 WRONG = {

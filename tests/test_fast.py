@@ -196,6 +196,16 @@ def test_folded_batch_norms(dtype: Any, relative: float) -> None:
             np.testing.assert_array_equal(array, before[name][key])
 
 
+@pytest.mark.parametrize("rows", ["[[0, 2], [1], [0, 1, 2], [2]]", "[[0], [1], [2], [0]]"])
+def test_a_batch_norm_behind_a_connection_table(rows: str) -> None:
+    """Its scale goes to the weights of all maps that an output map reads."""
+    network = archcalc.loads(f"net n {{ input(3x9x8)\n conv(4, 3, connections={rows}) -> bn -> relu }}")
+    weights = settled(network, np.float64)
+    plain = run(network, weights=weights, dtype=np.float64)["output"]
+    fast = run(network, weights=weights, dtype=np.float64, fast=True)["output"]
+    np.testing.assert_allclose(fast, plain, rtol=1e-12, atol=1e-12)
+
+
 def test_kept_tensors_are_those_of_the_layers() -> None:
     network = archcalc.loads(RESIDUAL)
     weights = settled(network, np.float64)

@@ -17,7 +17,7 @@ from samples import MAP, SAMPLES, Sample, make
 from test_layers import one_or_each, shape_of, sliding
 
 from archcalc.executor import conv as conv_kernels
-from archcalc.executor.kernel import KERNELS, Call
+from archcalc.executor.kernel import KERNELS, Call, computing
 from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.base import facts
 from archcalc.layers.pool import Pooled
@@ -72,7 +72,8 @@ def compute(layer: Layer, inputs: Sequence[Array], weights: dict[str, Array], **
     """What the kernel puts out, channels first. It must leave its inputs and arrays as they are."""
     last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in inputs]
     before = [array.copy() for array in (*last, *weights.values())]
-    out = KERNELS[type(layer)](layer, Call(last, weights, **how))
+    with computing():
+        out = KERNELS[type(layer)](layer, Call(last, weights, **how))
     for array, kept in zip((*last, *weights.values()), before, strict=True):
         np.testing.assert_array_equal(array, kept)
     return np.moveaxis(out, -1, 1)
@@ -503,3 +504,35 @@ def test_shape_of_is_asymmetric() -> None:
 
     look()
     assert ranks == {1, 2, 3}
+
+
+NORMS = [
+    make("bn", track_running_stats=False),
+    make("instance_norm", affine=True),
+    make("group_norm", 2),
+    make("layer_norm"),
+    make("layer_norm", "channels"),
+]
+
+
+@pytest.mark.parametrize("layer", NORMS, ids=str)
+def test_a_variance_too_large_for_single_precision(layer: Layer) -> None:
+    """The square of 1e30 is no number of single precision, but the mean and the deviation are: the
+    definition in double precision says what comes out, and it is not the bias alone."""
+    shape = (4, 3, 5)
+    (x,), weights = tensors(layer, (shape,)), drawn(layer, (shape,))
+    x[0, 1, 0, 0] = 1e30
+    single = {name: array.astype(np.float32) for name, array in weights.items()}
+    actual = compute(layer, [x.astype(np.float32)], single)
+    assert_close(actual, by_hand(layer, [x], weights), 1e-5)
+    assert not np.allclose(actual[0, 1, 0, 0], weights["bias"].reshape(-1)[1])
+
+
+@pytest.mark.parametrize("layer", NORMS, ids=str)
+def test_what_is_normalized_with_an_infinity_is_no_number(layer: Layer) -> None:
+    """As in PyTorch: the mean is infinite, and infinity less infinity is no number."""
+    (x,), weights = tensors(layer, ((4, 3, 5),)), drawn(layer, ((4, 3, 5),))
+    x[0, 1, 0, 0] = np.inf
+    actual = compute(layer, [x], weights)
+    assert np.isnan(actual[0, 1, 0, 0])
+    assert np.isfinite(actual[1]).all() or layer.kind == "bn"  # the other sample, unless a batch is one

@@ -401,6 +401,19 @@ def test_broken_networks_are_reported_after_the_rest(run, folder):
     assert 'params("fc2") == 1,290' in result.out
 
 
+def test_a_name_with_a_nul(run, folder):
+    """A file whose checksum fits may say anything, also what is the name of no file."""
+    path = folder / "archcalc.lock"
+    for name in ("nets/sm\0all.arch:small", "len\0et5", "\0/a.arch"):
+        run("lock", "nets")
+        text = path.read_text()
+        path.write_text(rewritten(text.replace("net nets/small.arch:small", f"net {name}")))
+        result = run("check", "--locked")
+        assert result.status == 2
+        assert "Traceback" not in result.err
+        assert "NUL character" in result.err or "there is no network" in result.err
+
+
 # --- Two at once ------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ SINGLE = 1e-4
 
 def assert_close(actual: Array, expected: Array, relative: float) -> None:
     assert actual.shape == expected.shape
-    scale = float(np.abs(expected).max())
+    scale = float(np.nanmax(np.abs(expected)))
     np.testing.assert_allclose(actual, expected, rtol=relative, atol=relative * scale)
 
 
@@ -138,6 +138,13 @@ LIKE_TORCH: list[tuple[Layer, Shape, Torch]] = [
     (make("lppool", 2, (3, 2), 2), MAP, _plain("lp_pool2d", 2, (3, 2), 2)),
     (make("lppool", 4, 2), MAP, _plain("lp_pool2d", 4, 2)),
     (make("lppool", 1, 2), MAP, _plain("lp_pool2d", 1, 2)),
+    (make("lppool", 1, 2, ceil_mode=True), MAP, _plain("lp_pool2d", 1, 2, ceil_mode=True)),
+    (make("lppool", 2, (2, 3), (3, 4), ceil_mode=True), MAP,
+     _plain("lp_pool2d", 2, (2, 3), (3, 4), ceil_mode=True)),
+    (make("lppool", 3, 2, ceil_mode=True), MAP, _plain("lp_pool2d", 3, 2, ceil_mode=True)),
+    (make("lppool", 3, 2, ceil_mode=True), (3, 7), _plain("lp_pool1d", 3, 2, ceil_mode=True)),
+    (make("lppool", 5, 2, 3, ceil_mode=True), (2, 4, 5, 6),
+     _plain("lp_pool3d", 5, 2, 3, ceil_mode=True)),
     (make("global_avgpool"), MAP, _plain("adaptive_avg_pool2d", 1)),
     (make("global_maxpool"), MAP, _plain("adaptive_max_pool2d", 1)),
     (make("adaptive_avgpool", (4, 3)), MAP, _plain("adaptive_avg_pool2d", (4, 3))),
@@ -172,6 +179,17 @@ LIKE_TORCH: list[tuple[Layer, Shape, Torch]] = [
     (make("channel_shuffle", 2), MAP, _plain("channel_shuffle", 2)),
     (make("upsample", (13, 7)), MAP, _plain("interpolate", (13, 7))),
     (make("upsample", scale_factor=2), MAP, _plain("interpolate", scale_factor=2.0)),
+    (make("upsample", scale_factor=Fraction(120, 88)), (1, 88, 8),
+     _plain("interpolate", scale_factor=120 / 88)),
+    (make("upsample", scale_factor=Fraction(23, 20)), (1, 3, 100), _plain("interpolate", scale_factor=1.15)),
+    (make("upsample", scale_factor=Fraction(5, 4)), (2, 3, 3), _plain("interpolate", scale_factor=1.25)),
+    (make("upsample", scale_factor=Fraction(5, 2)), (2, 1, 4), _plain("interpolate", scale_factor=2.5)),
+    (make("upsample", scale_factor=Fraction(36, 35)), (2, 34), _plain("interpolate", scale_factor=36 / 35)),
+    (make("upsample", scale_factor=Fraction(5, 4)), (2, 3, 3, 3), _plain("interpolate", scale_factor=1.25)),
+    (make("upsample", scale_factor=Fraction(5, 4), mode="bilinear"), (2, 3, 3),
+     _plain("interpolate", scale_factor=1.25, mode="bilinear")),
+    (make("upsample", scale_factor=Fraction(5, 4), mode="bilinear"), (2, 3),
+     _plain("interpolate", scale_factor=1.25, mode="linear")),
     (make("upsample", (13, 7), mode="bilinear"), MAP, _plain("interpolate", (13, 7), mode="bilinear")),
     (make("upsample", scale_factor=(2, Fraction(5, 2)), mode="bilinear"), MAP,
      _plain("interpolate", scale_factor=(2.0, 2.5), mode="bilinear")),

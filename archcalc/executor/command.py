@@ -6,15 +6,17 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from archcalc.diagnostics import error, unknown
+from archcalc.diagnostics import ArchError, error, unknown
 from archcalc.executor import view
+from archcalc.executor.arrays import check_kind, open_arrays, read_array
 from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.kernel import Array
 from archcalc.executor.limits import refuse_too_large
-from archcalc.executor.weights import load_weights, read_array, read_arrays
+from archcalc.executor.weights import load_weights
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.render import output as out
@@ -87,7 +89,7 @@ def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
         raise unknown(f"`{network.name}` has no input", name, network.inputs, listing="its inputs")
     shape = network.inputs[name].shape
     if path.suffix in (".npy", ".npz"):
-        array = _read_array(path, name)
+        array = _read_array(path, name, shape, batch)
     else:
         array = _read_image(path, shape)
     if array.shape == shape:
@@ -97,21 +99,32 @@ def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
     return array
 
 
-def _read_array(path: Path, name: str) -> Array:
-    if path.suffix == ".npz":
-        arrays = read_arrays(path)
-        if name in arrays:
-            return arrays[name]
-        if len(arrays) == 1:
-            return next(iter(arrays.values()))
-        raise error(f"`{path}` has no array `{name}`", help=f"it has {', '.join(sorted(arrays)[:8])}")
-    return read_array(path)
+def _read_array(path: Path, name: str, shape: Shape, batch: int) -> Array:
+    """The array of a file: a batch, or one sample with or without the axis of the batch."""
+
+    def check(found: Shape, dtype: Any) -> None:
+        want = found if found in (shape, (1, *shape)) else (batch, *shape)
+        check_kind(found, dtype, want, f"the input `{name}`")
+
+    if path.suffix == ".npy":
+        return read_array(path, check)
+    with open_arrays(path) as stored:
+        key = next(iter(stored.kinds)) if len(stored.kinds) == 1 else name
+        if key not in stored.kinds:
+            listed = ", ".join(sorted(stored.kinds)[:8])
+            raise error(f"`{path}` has no array `{name}`", help=f"it has {listed}")
+        check(*stored.kinds[key])
+        return stored.read(key)
+
+
+MAX_PIXELS = 50_000_000
+"""A larger picture is not read: unpacked it takes up to eight bytes a pixel, several times over."""
 
 
 def _read_image(path: Path, shape: Shape) -> Array:
     """A picture, resized to the input and brought to zero mean and unit variance."""
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError:
         raise error(
             "reading a picture needs the package Pillow", help="pip install 'archcalc[images]'"
@@ -119,14 +132,21 @@ def _read_image(path: Path, shape: Shape) -> Array:
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise error(f"a picture has 1 or 3 channels, the input is {format_shape(shape, cross='x')}")
     try:
-        with warnings.catch_warnings(), Image.open(path) as picture:
-            warnings.simplefilter("ignore")  # of pictures that are large, or whose remarks are damaged
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+            # warnings are of pictures that are large, or whose remarks are damaged
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise error(
+                    f"`{path}` is a picture of {width:,}x{height:,}, over the limit of {MAX_PIXELS:,} pixels"
+                )
             wide = picture.mode[0] in "IF"  # more than 8 bits a value, and one channel
             converted = picture.convert("F" if wide else "L" if shape[0] == 1 else "RGB")
             resized = converted.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
     except FileNotFoundError:
         raise error(f"there is no file `{path}`") from None
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as problem:
+    except (ArchError, MemoryError):
+        raise
+    except Exception as problem:  # a damaged picture makes Pillow raise what its parts raise
         raise error(f"`{path}` is not a picture that can be read: {problem}") from None
     values = np.asarray(resized, np.float64).reshape(shape[1], shape[2], -1)
     values = np.broadcast_to(values, (shape[1], shape[2], shape[0]))

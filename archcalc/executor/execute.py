@@ -75,7 +75,12 @@ class RunOptions(Struct, frozen=True):
             raise error(f"there is no dtype {self.dtype!r}") from None
         if dtype not in (np.float32, np.float64):
             raise error(f"a run computes in float32 or float64, not in {dtype}")
-        return replace(self, dtype=dtype, keep=[self.keep] if isinstance(self.keep, str) else self.keep)
+        keep = [self.keep] if isinstance(self.keep, str) else self.keep
+        if not isinstance(keep, Collection) or not all(isinstance(name, str) for name in keep):
+            raise error(f"`keep` is a list of names of layers, not {self.keep!r}")
+        if not isinstance(self.fast, bool | dict):
+            raise error(f"`fast` is true, false, or what `fast_path` gives, not {self.fast!r}")
+        return replace(self, dtype=dtype, keep=keep)
 
 
 class Run(Struct):
@@ -130,6 +135,8 @@ def execute(
     options: RunOptions = RunOptions(),
 ) -> Run:
     """As `run`, with the time, the shape and the bytes of every step."""
+    if not isinstance(network, Network):
+        raise error(f"a run takes a network, not {network!r}", help="`archcalc.load(...)` makes one")
     options = options.checked()
     tensors = given_inputs(network, inputs, options.batch, options.seed, options.dtype, options.finite)
     drawn = weights is None

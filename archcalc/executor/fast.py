@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 from msgspec import Struct
 
 from archcalc.executor.kernel import KERNELS, Array, Call, Kernel, each_axis, pads
@@ -86,10 +87,17 @@ def fast_path(
                 filters[owner, m] = transformed(arrays["weight"], m)
             kernel = _winograd(filters[owner, m].scaled(scale))
         elif folds is not None:
-            arrays["weight"] = arrays["weight"] * scale
+            arrays["weight"] = arrays["weight"] * _per_weight(node.layer, scale)
         if m or folds is not None:
             found[node.index] = Shortcut(kernel, arrays, folds)
     return found
+
+
+def _per_weight(layer: Conv | Depthwise | Pointwise, scale: Array | float) -> Array | float:
+    """A factor for each output map, as the last axis of the weights needs it."""
+    if isinstance(layer, Conv) and layer.connections is not None:
+        return np.repeat(scale, [len(row) for row in layer.connections])  # a weight for each connected pair
+    return scale
 
 
 def tile_size(node: Node) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from archcalc.diagnostics import error
 from archcalc.executor.kernel import Array
 from archcalc.executor.reshape import channels_last
-from archcalc.executor.weights import checked
+from archcalc.executor.weights import as_array, checked
 from archcalc.network import Network
 
 
@@ -42,7 +42,7 @@ def given_inputs(
         if inputs is None:
             array = random.standard_normal((batch, *node.shape)).astype(dtype)
         else:
-            given, want = np.asarray(inputs[name]), (batch, *node.shape)
-            array = checked(given, want, dtype, f"the input `{name}`", finite)
+            what, want = f"the input `{name}`", (batch, *node.shape)
+            array = checked(as_array(inputs[name], what), want, dtype, what, finite)
         arrays[name] = channels_last(array)
     return arrays

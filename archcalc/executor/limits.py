@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from archcalc.diagnostics import error
-from archcalc.executor.weights import MAX_BYTES
+from archcalc.executor.arrays import MAX_BYTES
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.render.numbers import byte_size

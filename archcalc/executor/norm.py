@@ -23,8 +23,25 @@ def _normalised(x: Array, axes: tuple[int, ...], eps: float) -> Array:
     mean = x.mean(axis=axes, keepdims=True)
     centred = x - mean
     variance = (centred * centred).mean(axis=axes, keepdims=True)
+    if not np.isfinite(variance).all():
+        return _normalised_in_units(x, axes, eps, variance)
     centred /= np.sqrt(variance + x.dtype.type(eps))
     out: Array = centred
+    return out
+
+
+def _normalised_in_units(x: Array, axes: tuple[int, ...], eps: float, variance: Array) -> Array:
+    """The same for values whose squares are too large for the dtype, in units of the largest of them.
+
+    Divided by an infinite variance they would all become zero, and the bias alone would come out. Where
+    a value itself is infinite or no number, all that it is normalized with is no number.
+    """
+    largest = np.abs(x).max(axis=axes, keepdims=True)
+    unit = np.where(np.isfinite(variance), x.dtype.type(1), largest)
+    scaled = x / unit
+    scaled -= scaled.mean(axis=axes, keepdims=True)
+    variance = (scaled * scaled).mean(axis=axes, keepdims=True)
+    out: Array = scaled / np.sqrt(variance + x.dtype.type(eps) / unit / unit)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -84,35 +85,43 @@ def maxpool(layer: MaxPool, call: Call) -> Array:
     return out
 
 
-@kernel(AvgPool)
-def avgpool(layer: AvgPool, call: Call) -> Array:
-    """The divisor is the window, padding included if it counts, but nothing behind the padding."""
-    x = call.x
-    taps = Taps(x, layer.kernel_size, layer.stride, layer.padding, 1, layer.ceil_mode, 0.0)
-    total = taps.sum()
-    divisor = np.ones((1,) * (x.ndim - 2))
+def _held(taps: Taps, x: Array, padding: bool) -> Array:
+    """The number of values in each window: nothing behind the padding, and not the padding if `padding`
+    is false."""
+    held = np.ones((1,) * (x.ndim - 2))
     for axis, (n, k, s, (before, after), count) in enumerate(
         zip(x.shape[1:-1], taps.kernel_size, taps.stride, taps.ends, taps.counts, strict=True)
     ):
         first = np.arange(count) * s - before
-        low, high = (-before, n + after) if layer.count_include_pad else (0, n)
+        low, high = (-before, n + after) if padding else (0, n)
         lengths = np.minimum(first + k, high) - np.maximum(first, low)
         shape = [1] * (x.ndim - 2)
         shape[axis] = count
-        divisor = divisor * lengths.reshape(shape)
-    total /= divisor[..., None].astype(x.dtype)
+        held = held * lengths.reshape(shape)
+    return held[..., None].astype(x.dtype)
+
+
+@kernel(AvgPool)
+def avgpool(layer: AvgPool, call: Call) -> Array:
+    """The divisor is the window, padding included if it counts, but nothing behind the padding."""
+    taps = Taps(call.x, layer.kernel_size, layer.stride, layer.padding, 1, layer.ceil_mode, 0.0)
+    total = taps.sum()
+    total /= _held(taps, call.x, layer.count_include_pad)
     return total
 
 
 @kernel(LPPool)
 def lppool(layer: LPPool, call: Call) -> Array:
-    """`(sum |x|^p)^(1/p)`; for an odd `p` PyTorch takes `x^p` without the absolute value, as
-    here; its root of a negative sum is no number, here it keeps the sign."""
+    """`(sum x^p)^(1/p)`, as PyTorch computes it: without the absolute value, so that the root of a negative
+    sum is no number; and a window that is cut off in ceil mode counts as its mean times the kernel's size."""
     p = layer.norm_type
-    total = Taps(call.x**p, layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, 0.0).sum()
+    taps = Taps(call.x**p, layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, 0.0)
+    total = taps.sum()
+    if layer.ceil_mode:
+        total *= math.prod(taps.kernel_size) / _held(taps, call.x, padding=True)
     if p == 1:
         return total
-    out: Array = np.sign(total) * np.abs(total) ** (1.0 / p)
+    out: Array = total ** (1.0 / p)
     return out.astype(call.x.dtype, copy=False)
 
 

@@ -17,26 +17,35 @@ def upsample(layer: Upsample, call: Call) -> Array:
     """Value `o` of `m` is taken at `(o + 1/2) n/m - 1/2`: the nearest value before, or the two around it.
 
     As `torch.nn.Upsample` without aligned corners: with a `scale_factor`, that factor is the step.
-    On maps PyTorch takes the factor for 1 or 2 where a broken one leaves or doubles the size; this does not.
     """
     x = call.x
     rank = x.ndim - 2
     for axis in range(rank):
         n = x.shape[axis + 1]
         if layer.size is not None:
-            m = each_axis(layer.size, rank)[axis]
-            step = Fraction(n, m)
+            m, factor = each_axis(layer.size, rank)[axis], None
         else:
             factor = Fraction(each_axis(layer.scale_factor, rank)[axis])
-            m = int(n * factor)
-            step = 1 / factor
+            m = int(n * float(factor))
         if layer.mode == "nearest":
-            places = [min(int(o * step), n - 1) for o in range(m)]
-            x = np.take(x, places, axis=axis + 1)
+            x = np.take(x, nearest_places(n, m, factor, rank), axis=axis + 1)
         else:
             half = Fraction(1, 2)
+            step = Fraction(n, m) if factor is None or n == m else 1 / factor
             x = _linear(x, axis + 1, [max(Fraction(0), (o + half) * step - half) for o in range(m)])
     return x
+
+
+def nearest_places(n: int, m: int, factor: Fraction | None, rank: int) -> Array:
+    """The place of `n` that each of `m` copies along one of `rank` axes, in PyTorch's single precision.
+
+    Rounding may put a copy one place off. On two axes, a factor that leaves or doubles the size is 1 or 2.
+    """
+    if rank == 2 and m in (n, 2 * n):
+        return np.arange(m) * n // m
+    step = np.float32(n) / np.float32(m) if factor is None else np.float32(1 / float(factor))
+    places: Array = np.floor(np.arange(m, dtype=np.float32) * step).astype(np.int64)
+    return np.minimum(places, n - 1)
 
 
 def _linear(x: Array, axis: int, places: list[Fraction]) -> Array:

@@ -7,14 +7,14 @@ a fully connected layer's `(N_in, N_out)`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from archcalc.diagnostics import ArchError, error, near_miss
+from archcalc.diagnostics import error, near_miss
+from archcalc.executor.arrays import Stored, check_kind, open_arrays
 from archcalc.executor.kernel import Array
 from archcalc.layers.terms import Weight
 from archcalc.network import Network, Node
@@ -22,10 +22,6 @@ from archcalc.shape import format_shape
 
 Weights = dict[str, dict[str, Array]]
 """Arrays by the path of the node that owns them, and by their name in the layer."""
-
-
-MAX_BYTES = 8 * 2**30
-"""An archive that unpacks to more is not read."""
 
 
 def owners(network: Network, heads: bool = False) -> list[Node]:
@@ -90,30 +86,38 @@ def load_weights(network: Network, path: Path, dtype: Any = np.float32, heads: b
 
     Raises `ArchError` for a file that is none, and for a missing, superfluous or wrong array.
     """
-    arrays = read_arrays(path)
     weights: Weights = {}
     expected = {
         f"{node.name}.{weight.name}": (node, weight)
         for node in owners(network, heads)
         for weight in node.facts.weights
     }
-    for name in arrays:
+    with open_arrays(path) as stored:
+        _check_names(network, stored, path, expected)
+        for name, (node, weight) in expected.items():
+            check_kind(*stored.kinds[name], weight.shape, f"`{name}` of `{path}`")
+            weights.setdefault(node.name, {})[weight.name] = checked(
+                stored.read(name), weight.shape, dtype, f"`{name}` of `{path}`"
+            )
+    return weights
+
+
+def _check_names(
+    network: Network, stored: Stored, path: Path, expected: Mapping[str, tuple[Node, Weight]]
+) -> None:
+    for name in stored.kinds:
         if name not in expected:
             raise error(
                 f"`{path}` has an array `{name}`, and `{network.name}` has no such parameter",
                 help=near_miss(name, expected),
             )
     for name, (node, weight) in expected.items():
-        if name not in arrays:
+        if name not in stored.kinds:
             raise error(
                 f"`{path}` has no array `{name}`",
                 node.span,
                 help=f"add one of shape {format_shape(weight.shape, cross='x')}",
             )
-        weights.setdefault(node.name, {})[weight.name] = checked(
-            arrays[name], weight.shape, dtype, f"`{name}` of `{path}`"
-        )
-    return weights
 
 
 def given_weights(
@@ -121,7 +125,11 @@ def given_weights(
 ) -> Weights:
     """Arrays given by node and name, as a dtype. Raises `ArchError` for a missing or a wrong one."""
     known = {node.name: node for node in owners(network, heads=True)}
-    for path in weights:
+    if not isinstance(weights, Mapping) or not all(isinstance(w, Mapping) for w in weights.values()):
+        raise error(
+            "the weights are arrays by layer and name", help='write `{"conv1": {"weight": w, "bias": b}}`'
+        )
+    for path in map(str, weights):
         if path not in known:
             help = near_miss(path, known)
             raise error(f"there are weights for `{path}`, and `{network.name}` has no such layer", help=help)
@@ -134,81 +142,28 @@ def given_weights(
             if weight.name not in arrays:
                 raise error(f"there is no array `{name}` among the weights", node.span)
             found[node.name][weight.name] = checked(
-                np.asarray(arrays[weight.name]), weight.shape, dtype, f"`{name}`", finite=False
+                as_array(arrays[weight.name], f"`{name}`"), weight.shape, dtype, f"`{name}`", finite=False
             )
-        extra = sorted(set(arrays) - set(found[node.name]))
+        extra = sorted(map(str, set(arrays) - set(found[node.name])))
         if extra:
             raise error(f"`{node.name}` has no array `{extra[0]}`", node.span)
     return found
 
 
+def as_array(value: object, what: str) -> Array:
+    """What the caller gave as an array. Raises `ArchError`."""
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of several lengths
+        raise error(f"{what} is no array of numbers") from None
+
+
 def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite: bool = True) -> Array:
     """An array of (finite) numbers of a shape, as a dtype. Raises `ArchError`."""
-    if array.dtype.kind not in "fiub":
-        raise error(f"{what} holds {array.dtype}, not numbers")
-    if array.shape != shape:
-        have, want = (format_shape(s, cross="x") or "a single number" for s in (array.shape, shape))
-        raise error(f"{what} is {have}, but {want} is needed")
+    check_kind(array.shape, array.dtype, shape, what)
     if array.dtype != dtype:
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
             array = array.astype(dtype)
     if finite and not np.isfinite(array).all():
         raise error(f"{what} has values that are not finite numbers")
     return array
-
-
-def read_arrays(path: Path) -> dict[str, Array]:
-    """The arrays of an `.npz` or `.safetensors` file. Nothing is ever unpickled. Raises `ArchError`."""
-    if path.suffix == ".safetensors":
-        return _safetensors(path)
-    with _reading(path):
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise error(f"`{path}` holds one array, not named arrays", help="save an `.npz` archive")
-        with archive:
-            size = sum(member.file_size for member in archive.zip.infolist())
-            if size > MAX_BYTES:
-                raise error(f"`{path}` unpacks to {size:,} bytes, over the limit of {MAX_BYTES:,}")
-            arrays = {name: archive[name] for name in archive.files}
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise error(f"`{path}` is not a readable array file: `{name}` in it is no array")
-    return arrays
-
-
-def read_array(path: Path) -> Array:
-    """The array of an `.npy` file. Nothing is ever unpickled. Raises `ArchError`."""
-    with _reading(path):
-        array = np.load(path, allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise error(f"`{path}` is an archive of several arrays", help="name it `.npz`")
-    return array
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """A damaged file makes NumPy raise what its parts raise: of zip, of zlib, of Python's tokens."""
-    try:
-        yield
-    except ArchError:
-        raise
-    except FileNotFoundError:
-        raise error(f"there is no file `{path}`") from None
-    except MemoryError:
-        raise error(f"`{path}` is not a readable array file: it is said to be larger than memory") from None
-    except Exception as problem:
-        reason = next(iter(str(problem).splitlines()), "") or type(problem).__name__
-        raise error(f"`{path}` is not a readable array file: {reason[:200]}") from None
-
-
-def _safetensors(path: Path) -> dict[str, Array]:
-    try:
-        from safetensors.numpy import load_file
-    except ImportError:
-        raise error(
-            "reading `.safetensors` needs the package safetensors", help="pip install 'archcalc[weights]'"
-        ) from None
-    with _reading(path):
-        loaded: dict[str, Array] = load_file(path)
-    return loaded

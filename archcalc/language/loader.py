@@ -70,6 +70,8 @@ class _Loader:
 
     def load(self, path: Path, shown: str, asked: Span | None) -> Module | None:
         """The module of a file; `None` if what is wrong with it has been reported."""
+        if "\0" in str(path):
+            raise error(f"`{shown}` is not a file's name: it holds a NUL character", asked)
         key = os.path.realpath(path)
         if key in self.modules:
             return self.modules[key]

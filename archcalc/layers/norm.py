@@ -34,12 +34,19 @@ def _statistics(values: Term, groups: Term) -> Operations:
     )
 
 
+def _per_channel(shape: Shape, affine: bool) -> Operations:
+    """Statistics of each channel, and with `affine` a scale and a shift per value."""
+    scaled = per_value(shape, mul=1, add=1) if affine else ()
+    return *_statistics(values_of(shape), term(("C", shape[0]))), *scaled
+
+
 @layer("bn")
 class BatchNorm(Normalisation, frozen=True):
     """Batch normalisation, as `torch.nn.BatchNorm2d` (Ioffe & Szegedy 2015, Algorithm 1).
 
     Gamma and beta are parameters, the running mean and variance buffers. At inference it is one
-    multiplication and one addition per value.
+    multiplication and one addition per value. Without running statistics it computes those of its input,
+    which for one sample is an instance normalisation.
 
     >>> [(w.role, w.term.value) for w in BatchNorm().weights((64, 56, 56))]
     [('norm', 64), ('norm', 64), ('buffer', 64), ('buffer', 64)]
@@ -62,7 +69,9 @@ class BatchNorm(Normalisation, frozen=True):
         )
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return per_value(output, mul=1, add=1)
+        if self.track_running_stats:
+            return per_value(output, mul=1, add=1)
+        return _per_channel(output, self.affine)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.track_running_stats else Reach.WHOLE
@@ -73,7 +82,8 @@ class LocalResponseNorm(Normalisation, frozen=True):
     """Local response normalisation across channels, as `torch.nn.LocalResponseNorm`.
 
     Krizhevsky et al. 2012, Section 3.3: per value a square, `size - 1` additions, a scaling, an
-    addition of `k`, a power, a division.
+    addition of `k`, a power, a division. Beyond the first and the last channel there are zeros, as in
+    PyTorch and Caffe; they are added like values.
     """
 
     size: Count
@@ -159,8 +169,7 @@ class InstanceNorm(Normalisation, frozen=True):
         return _scale_and_shift(inputs[0]) if self.affine else ()
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        affine = per_value(output, mul=1, add=1) if self.affine else ()
-        return *_statistics(values_of(output), term(("C", output[0]))), *affine
+        return _per_channel(output, self.affine)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE

@@ -27,7 +27,11 @@ OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis
 
 
 class WindowPool(Layer, frozen=True):
-    """What the pools with a sliding window share."""
+    """What the pools with a sliding window share.
+
+    An operation is counted for each value that a window holds. Padding is one of them, as for
+    convolutions; what lies behind the padding, where the last windows in ceil mode may reach, is not.
+    """
 
     def _window_arguments(self) -> tuple[Any, Any, Any, Any, bool]:
         """Kernel size, stride, padding, dilation, ceil mode."""
@@ -75,14 +79,77 @@ class WindowPool(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
-    def _others(self, shape: Shape, output: Shape) -> Term:
-        """One operation for each value of a window but the first: what a maximum or a sum takes."""
+    def _holds_padding(self) -> bool:
+        """Is padding among the values that a window works on?"""
+        return True
+
+    def _taps(self, shape: Shape, output: Shape) -> int:
+        """The values of all windows of a channel together."""
+        taps = 1
+        for n, places, window in zip(shape[1:], output[1:], self.windows(shape), strict=True):
+            taps *= held_values(n, places, window, self._holds_padding())
+        return taps
+
+    def _full_windows(self, shape: Shape) -> Term:
+        """The values of a window, where each window holds as many: the size of the kernel."""
         windows = self.windows(shape)
-        area = 1
-        for window in windows:
-            area *= int(window.kernel_size)
-        symbol = "·".join(kernel_letters(len(windows)))
-        return term((f"({symbol}-1)", area - 1)) * values_of(output, "_out")
+        letters = kernel_letters(len(windows))
+        return term(*((k, int(w.kernel_size)) for k, w in zip(letters, windows, strict=True)))
+
+    def _values(self, shape: Shape, output: Shape) -> Term:
+        """One operation for each value of every window."""
+        full, taps = self._full_windows(shape), self._taps(shape, output)
+        if taps == full.value * places_of(output).value:
+            return full * values_of(output, "_out")
+        return term(("taps", taps), ("C", shape[0]))
+
+    def _others(self, shape: Shape, output: Shape) -> Term:
+        """One operation for each value of every window but its first: what a maximum or a sum takes."""
+        full, taps, places = self._full_windows(shape), self._taps(shape, output), places_of(output).value
+        if taps == full.value * places:
+            return term((f"({full.formula}-1)", full.value - 1)) * values_of(output, "_out")
+        # a window over padding alone holds nothing, and takes no operation
+        return term(("(taps-places)", max(taps - places, 0)), ("C", shape[0]))
+
+
+def held_values(n: int, places: int, window: Window, padding: bool) -> int:
+    """The values along one axis that all windows of a pool over `n` values hold together.
+
+    >>> held_values(4, 2, Window(3, 2), padding=True)  # 0 to 2, and 2 and 3
+    5
+    """
+    k, s, d = int(window.kernel_size), int(window.stride), window.dilation
+    low, high = (-int(window.before), n + int(window.after)) if padding else (0, n)
+
+    def below(bound: int) -> int:
+        """How many taps of all places lie before `bound`: tap `t` of place `o` is at `o*s + t*d - before`."""
+        room = bound + int(window.before) - 1
+        all_of = min(max((room - (k - 1) * d) // s + 1, 0), places)  # places of which all taps do
+        some_of = min(max(room // s + 1, 0), places)
+        partly = some_of - all_of
+        return all_of * k + partly + _floor_sum(partly, d, s, room - (some_of - 1) * s)
+
+    return below(high) - below(low)
+
+
+def _floor_sum(count: int, m: int, a: int, b: int) -> int:
+    """The sum of `(a*i + b) // m` over `i` from 0 to `count`, without it; no number is negative.
+
+    A loop would take as long as a kernel is wide, which may be a thousand million.
+
+    >>> _floor_sum(5, 3, 4, 7) == sum((4 * i + 7) // 3 for i in range(5))
+    True
+    """
+    total = 0
+    while count > 0:
+        total += count * (count - 1) // 2 * (a // m) + count * (b // m)
+        a, b = a % m, b % m
+        last = a * count + b
+        if last < m:
+            break
+        count, b = divmod(last, m)
+        m, a = a, m
+    return total
 
 
 @layer("maxpool")
@@ -110,6 +177,9 @@ class MaxPool(WindowPool, frozen=True):
 class AvgPool(WindowPool, frozen=True):
     """Mean over a window, as `torch.nn.AvgPool2d`; the stride is the kernel's size unless given.
 
+    Added and divided by are the values that a window holds: with `count_include_pad` the zeros of the
+    padding among them, otherwise those of the input alone.
+
     >>> AvgPool(5, stride=3).output_shape((512, 14, 14))
     (512, 4, 4)
     """
@@ -123,6 +193,9 @@ class AvgPool(WindowPool, frozen=True):
     def _window_arguments(self) -> tuple[Any, Any, Any, Any, bool]:
         return self.kernel_size, self.stride, self.padding, 1, self.ceil_mode
 
+    def _holds_padding(self) -> bool:
+        return self.count_include_pad
+
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return ("add", self._others(inputs[0], output)), ("div", values_of(output, "_out"))
 
@@ -131,7 +204,9 @@ class AvgPool(WindowPool, frozen=True):
 class LPPool(WindowPool, frozen=True):
     """The p-norm of a window, as `torch.nn.LPPool2d`; the stride is the kernel's size unless given.
 
-    `norm_type=2` is L2 pooling.
+    `norm_type=2` is L2 pooling. For an odd `norm_type`, PyTorch raises the values themselves to that
+    power, not their absolute values: where their sum is negative, its root is no number. Where ceil mode
+    cuts a window off, PyTorch takes its mean times the size of the kernel: one more multiplication.
 
     >>> LPPool(2, 2).output_shape((16, 8, 6))
     (16, 4, 3)
@@ -146,16 +221,22 @@ class LPPool(WindowPool, frozen=True):
         return self.kernel_size, self.stride, 0, 1, self.ceil_mode
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        outputs = values_of(output, "_out")
-        sums = ("add", self._others(inputs[0], output))
+        outputs, sums = values_of(output, "_out"), ("add", self._others(inputs[0], output))
+        scaled = self._scaled(inputs[0], output)
         if self.norm_type == 1:
-            return (sums,)
-        windows = self.windows(inputs[0])
-        letters = kernel_letters(len(windows))
-        taps = term(*((k, int(w.kernel_size)) for k, w in zip(letters, windows, strict=True))) * outputs
+            return sums, *scaled
+        taps = self._values(inputs[0], output)
         if self.norm_type == 2:
-            return ("mul", taps), sums, ("sqrt", outputs)
-        return ("special", taps), sums, ("special", outputs)
+            return ("mul", taps), sums, *scaled, ("sqrt", outputs)
+        return ("special", taps), sums, *scaled, ("special", outputs)
+
+    def _scaled(self, shape: Shape, output: Shape) -> Operations:
+        """A multiplication for each window that is cut off: in all, less those that lie within the map."""
+        whole = 1
+        for n, places, window in zip(shape[1:], output[1:], self.windows(shape), strict=True):
+            whole *= min(places, (n - int(window.extent)) // int(window.stride) + 1)
+        cut = places_of(output).value - whole
+        return (("mul", term(("cut", cut), ("C", shape[0]))),) if cut else ()
 
 
 @layer("subsample")

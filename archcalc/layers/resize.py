@@ -31,6 +31,10 @@ class Upsample(Layer, frozen=True):
     `nearest` copies; `bilinear` weighs the two nearest values along each axis (without aligned
     corners): with `r` axes, `2^r` multiplications and one addition less per value.
 
+    The size is the input's times the factor in floating point, rounded down: 120/88 times 88 is 119.999...,
+    and gives 119. Where a factor leaves the size as it is, PyTorch takes it for 1, and on maps of two axes
+    `nearest` takes one that doubles the size for 2; on one or three axes it does neither.
+
     >>> Upsample(scale_factor=2).output_shape((256, 13, 26))
     (256, 26, 52)
     """
@@ -52,7 +56,7 @@ class Upsample(Layer, frozen=True):
         if self.size is not None:
             return (shape[0], *per_axis(self.size, rank, "size", self.kind))
         factors = per_axis(self.scale_factor, rank, "scale_factor", self.kind)
-        sizes = tuple(int(n * factor // 1) for n, factor in zip(shape[1:], factors, strict=True))
+        sizes = tuple(int(n * float(factor)) for n, factor in zip(shape[1:], factors, strict=True))
         if min(sizes) < 1:
             raise LayerError("`upsample` leaves nothing of its input", argument="scale_factor")
         return (shape[0], *sizes)
@@ -67,15 +71,23 @@ class Upsample(Layer, frozen=True):
         return per_value(output, mul=taps, add=taps - 1)
 
     def windows(self, *inputs: Shape) -> Windows:
-        (shape,) = inputs
-        sizes = self.output_shape(shape)[1:]
-        if self.size is not None:
-            scales = tuple(Fraction(m, n) for n, m in zip(shape[1:], sizes, strict=True))
-        else:
-            scales = tuple(map(Fraction, per_axis(self.scale_factor, len(sizes), "scale_factor", self.kind)))
+        scales = self._scales(inputs[0])
         if self.mode == "nearest":
-            return tuple(Window(scale, scale, transposed=True) for scale in scales)
+            return tuple(Window(scale, scale, transposed=True, clamped=True) for scale in scales)
         return tuple(map(_interpolated, scales))
+
+    def _scales(self, shape: Shape) -> list[Fraction]:
+        """The steps of the input that one step of the output goes, upside down, along each axis."""
+        sizes = self.output_shape(shape)[1:]
+        ratios = [Fraction(m, n) for n, m in zip(shape[1:], sizes, strict=True)]
+        if self.size is not None:
+            return ratios
+        factors = per_axis(self.scale_factor, len(sizes), "scale_factor", self.kind)
+        whole = (1,) if self.mode == "bilinear" else (1, 2) if len(sizes) == 2 else ()
+        return [
+            ratio if ratio in whole else Fraction(factor)
+            for ratio, factor in zip(ratios, factors, strict=True)
+        ]
 
 
 def _interpolated(scale: Fraction) -> Window:
@@ -85,7 +97,8 @@ def _interpolated(scale: Fraction) -> Window:
     half of `1/denominator`, so that moving the window by that much leaves out those at its ends.
     """
     half = Fraction(1, 2 * scale.denominator)
-    return Window(2 * scale - half, scale, (scale + 1) / 2 - half, (scale - 1) / 2, transposed=True)
+    before, after = (scale + 1) / 2 - half, (scale - 1) / 2
+    return Window(2 * scale - half, scale, before, after, transposed=True, clamped=True)
 
 
 class Placement(Layer, frozen=True):

@@ -11,7 +11,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,9 @@ from archcalc.diagnostics import error
 
 PIPE_WIDTH = 100
 """Columns of a table where no terminal says how wide it is."""
+
+UNFINISHED = ".archcalc-unfinished"
+"""How the name of a file ends while it is written. What a killed writer leaves, the next one removes."""
 
 
 def width() -> int:
@@ -44,7 +47,7 @@ def write(text: str, path: Path | None) -> None:
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write: it takes its place when all is written, or leaves no trace. Raises `ArchError`."""
     target = Path(os.path.realpath(path))  # a link stays, and what it points to is written
-    temporary = None
+    temporary = lock = None
     try:
         if target.is_dir():
             raise error(f"`{path}` is a folder", help="name a file in it")
@@ -55,7 +58,8 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
             with target.open("wb") as stream:
                 yield stream
             return
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        _remove_leftovers(target)
+        handle, temporary, lock = _make_temporary(target)
         with os.fdopen(handle, "wb") as stream:
             yield stream
         umask = os.umask(0)
@@ -68,6 +72,46 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _make_temporary(target: Path) -> tuple[int, str, int | None]:
+    """A new file beside the target: its handle, its path, and what locks it until it is in place."""
+    while True:
+        handle, path = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=UNFINISHED)
+        lock = _lock(handle)
+        if os.fstat(handle).st_nlink:
+            return handle, path, lock
+        os.close(handle)  # another process took it for a leftover before it was locked
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed writers of the target have left: the unfinished files that nobody has locked."""
+    with suppress(OSError):
+        for path in target.parent.iterdir():
+            if path.name.startswith(f".{target.name}.") and path.name.endswith(UNFINISHED):
+                with path.open("r+b") as stream:
+                    lock = _lock(stream.fileno())
+                    if lock is not None:
+                        path.unlink()
+                        os.close(lock)
+
+
+def _lock(handle: int) -> int | None:
+    """Lock a file for as long as the handle that comes back is open; `None` if that is not possible.
+
+    It is not if another process has locked it, and not on Windows or a file system without locks.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return None
+    return os.dup(handle)  # the lock is of all handles of an opened file, and ends with the last of them
 
 
 def append(text: str, path: Path) -> None:
