@@ -10,7 +10,7 @@ from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, 
 from archcalc.language.limits import MAX_NODES, MAX_PATH
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Input, Layer, facts
-from archcalc.network import Group, Network, Node
+from archcalc.network import Doubt, Group, Network, Node
 
 if TYPE_CHECKING:
     from archcalc.expect import Expect
@@ -195,6 +195,7 @@ class NetworkBuilder:
         expectations: tuple[Expect, ...] = (),
         overridden: bool = False,
         source: Source | None = None,
+        notes: Sequence[Doubt] = (),
     ) -> Network:
         """The network. Raises `ArchError` if a node reaches neither a result nor a head."""
         results = dict(outputs or {})
@@ -223,6 +224,7 @@ class NetworkBuilder:
             expectations,
             overridden,
             source,
+            tuple(notes),
         )
 
     def _reaching(self, results: Iterable[Node]) -> list[bool]:

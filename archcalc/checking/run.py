@@ -62,7 +62,7 @@ def _check(
             findings.append(to_finding(evaluate()))
         except ArchError as mistake:
             problems += mistake.diagnostics
-    return Result(checked.name, len(findings), findings, checked.span)
+    return Result(checked.name, len(findings), findings, checked.span, network.notes)
 
 
 def to_finding(check: Check) -> Finding:
