@@ -286,3 +286,41 @@ def test_no_shipped_network_looks_like_a_habit():
     networks = shipped()
     assert len(networks) >= 224
     assert [opened.name for opened in networks if opened.network().notes] == []
+
+
+# --- Transposed convolutions and paddings as Keras and ONNX have them --------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "body", "output", "figures"),
+    [
+        # onnxruntime, auto_pad SAME_UPPER: 1x10x10
+        ("1x5x5", 'conv_transpose(1, 3, stride=2, padding="same")', (1, 10, 10), {"macs": 225}),
+        # Keras' Conv2DTranspose(256, 4, strides=2, padding="same", use_bias=False) and a norm
+        (
+            "3x512x512",
+            'conv_transpose(256, 4, 2, padding="same", bias=false) -> bn',
+            (256, 1024, 1024),
+            {"params": 12_800},
+        ),
+        ("1x5x7", 'conv_transpose(1, 2, stride=3, padding="same")', (1, 15, 21), {}),
+        # ONNX's SAME_LOWER
+        ("1x8x8", 'conv(1, 3, stride=2, padding="same_lower")', (1, 4, 4), {}),
+    ],
+)
+def test_paddings_by_name(shape, body, output, figures):
+    profile = analyze(loads(net(shape, body)))
+    assert profile.network.outputs["output"].shape == output
+    assert {name: profile.totals[name] for name in figures} == figures
+
+
+def test_same_lower_pads_in_front():
+    windows = loads(net("1x8x8", 'conv(1, 3, stride=2, padding="same_lower")'))["conv1"].facts.windows
+    assert [(window.before, window.after) for window in windows] == [(1, 0), (1, 0)]
+
+
+def test_four_paddings_in_a_row():
+    help = refused("1x8x8", "conv(4, 3, padding=[1, 1, 1, 0])").help
+    assert "[[top, bottom], [left, right]]" in help
+    # ONNX: 1 above, 1 left, 1 below, 0 right
+    assert loads(net("1x8x8", "conv(4, 3, padding=[[1, 1], [1, 0]])"))["conv1"].shape == (4, 8, 7)

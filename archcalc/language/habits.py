@@ -88,13 +88,12 @@ def doubt_of(layer: Layer, ref: Ref, by_position: int, shape: Shape) -> str:
 
 
 def _doubt_of_transposed(values: list[Any], kernel: int, stride: int, axes: int) -> str:
-    if 1 < kernel < stride or (kernel > LARGE[2] and kernel > OVERLAP * stride):
-        return "wrong"
-    twice = len(values) > 3 and stride > 1 and values[3] == stride  # kernel 2, stride 2, as in U-Net
-    if twice and kernel > 2 * stride:
-        return "wrong"
+    large = kernel > LARGE[2] and kernel > OVERLAP * stride
     if len(values) < 3:
-        return ""
+        return "in_channels" if large else ""
+    twice = len(values) > 3 and stride > 1 and values[3] == stride  # kernel 2, stride 2, as in U-Net
+    if large or 1 < kernel < stride or (twice and kernel > 2 * stride):
+        return "wrong"
     unusual = kernel >= EVEN and kernel > (2 if axes > 1 else OVERLAP) * stride
     return "in_channels" if unusual or (_odd(stride) and kernel % stride) else ""
 
