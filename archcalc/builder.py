@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Input, Layer, facts
-from archcalc.network import MAX_NODES, MAX_PATH, Group, Network, Node
+from archcalc.network import MAX_NODES, MAX_PATH, Doubt, Group, Network, Node
 from archcalc.shape import format_shape
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class NetworkBuilder:
         expectations: tuple[Expect, ...] = (),
         overridden: bool = False,
         source: Source | None = None,
+        notes: Sequence[Doubt] = (),
     ) -> Network:
         """The network. Raises `ArchError` if a node reaches neither a result nor a head."""
         results = dict(outputs or {})
@@ -230,6 +231,7 @@ class NetworkBuilder:
             expectations,
             overridden,
             source,
+            tuple(notes),
         )
 
     def _reaching(self, results: Iterable[Node]) -> list[bool]:

@@ -79,13 +79,27 @@ class Group(Struct, eq=False, gc=False):
         return self.name.count("/") + 1
 
 
+class Doubt(Struct, frozen=True, eq=False):
+    """Something legal in a text that its author may have meant otherwise.
+
+    `kind` is a key of `notes.WORDS`, which has the words. `node` is what the text makes here, `meant`
+    what to write if something else is meant, and `named` how to say that nothing else is.
+    """
+
+    kind: str
+    node: Node
+    meant: str
+    named: str
+
+
 class Network(Struct, eq=False):
     """An architecture with all its choices made. Immutable by convention; every analysis reads it.
 
     `nodes` are in topological order, inputs included. `groups` are the block calls and labelled
     groups, outer ones before inner ones. `outputs` are the results by name (`output` is the last
     tensor of the net), `heads` those used in training only. `parameters` are the values the net was
-    made with; `overridden` says whether any differs from its own default.
+    made with; `overridden` says whether any differs from its own default. `notes` are the doubts about
+    its text.
     """
 
     name: str
@@ -98,6 +112,7 @@ class Network(Struct, eq=False):
     """Each an `archcalc.expect.Expect`."""
     overridden: bool = False
     source: Source | None = None
+    notes: tuple[Doubt, ...] = ()
 
     @property
     def inputs(self) -> dict[str, Node]:

@@ -223,7 +223,7 @@ WRONG = {
     "report tiny.arch --set c=1/0": "division by zero",
     "report tiny.arch --set c=1.5": "needs a whole number of at least 1, got 1.5",
     "report tiny.arch --set c=1 --set c=2": "`--set` gives `c` twice",
-    "report tiny.arch --input 3x9": "`kernel_size` of `conv` has 2 entries",
+    "report tiny.arch --input 3x9": "the input has 3 axes, 3x9x10, but 3x9 has 2",
     "report tiny.arch --input 3x0x9": "needs a whole number of at least 1",
     "report tiny.arch --input other=3x9x9": "`tiny` has no input `other`",
     "report tiny.arch --input x": "unknown name `x`",

@@ -12,7 +12,7 @@ import archcalc
 ROOT = Path(archcalc.__file__).parent
 
 ORDER = """
-shape diagnostics render layers network quantities expect builder language opened readers conventions
+shape diagnostics render layers network notes quantities expect builder language opened readers conventions
 profile catalog opening settings executor checking comparison report reconcile verify audit plots pages
 interface cli __main__
 """.split()

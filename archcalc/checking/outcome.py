@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from archcalc.checking.evaluate import Value
 from archcalc.diagnostics import Diagnostic, Span
+from archcalc.network import Doubt
 
 Figure = int | Fraction | tuple[int | Fraction, ...]
 
@@ -46,12 +47,14 @@ class Result(Struct, frozen=True):
     """A network: how many figures have been `checked`, and the `findings`.
 
     Against a lock file, these are the figures that moved; otherwise there is one for every expectation.
+    `notes` are those on the network's text.
     """
 
     name: str
     checked: int
     findings: Sequence[Finding]
     span: Span | None = None
+    notes: Sequence[Doubt] = ()
 
     @property
     def failures(self) -> list[Finding]:

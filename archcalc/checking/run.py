@@ -58,7 +58,7 @@ def _check(
     for evaluate in checks:
         with problems.collect():
             findings.append(to_finding(evaluate()))
-    return Result(checked.name, len(findings), findings, checked.span)
+    return Result(checked.name, len(findings), findings, checked.span, network.notes)
 
 
 def to_finding(check: Check) -> Finding:

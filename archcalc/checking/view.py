@@ -8,6 +8,7 @@ from typing import Any
 from archcalc.checking.evaluate import format_value
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.diagnostics import Diagnostic, Span
+from archcalc.notes import note_lines, note_objects
 from archcalc.render.documents import json_text, plain
 from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
@@ -97,6 +98,11 @@ def render(outcome: Outcome, width: int, verbose: bool, colour: bool) -> str:
             table.add_row(cell, value, off, *([where] if beside else []))
     if outcome.results:
         console.print(table, "", sep="\n")
+    for result in outcome.results:
+        for line in note_lines(result.notes):
+            console.print(Text(line, "yellow"), overflow="fold")
+    if any(result.notes for result in outcome.results):
+        console.print()
     console.print(Text(summary(outcome), "bold"), overflow="fold")
     return printed(console)
 
@@ -139,6 +145,7 @@ def _network(result: Result) -> dict[str, Any]:
         "source": place(result.span),
         "checked": result.checked,
         "held": result.held,
+        "notes": note_objects(result.notes),
         "findings": [_finding(finding) for finding in result.findings],
     }
 

@@ -74,6 +74,7 @@ def report(
 
     `archcalc report resnet50_v1_5 --format torchsummary`
     """
+    from archcalc.notes import note_lines
     from archcalc.render import output as out
     from archcalc.report import formats, table
     from archcalc.report.columns import View, choose
@@ -98,6 +99,7 @@ def report(
             if is_given:
                 raise error(f"`--format torchsummary` and `{option}` exclude one another")
         out.write(torchsummary(profile), output)
+        out.warn(note_lines(profile.network.notes))
         return
     chosen = choose(words(columns), profile.convention is not None)
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
@@ -107,6 +109,7 @@ def report(
         out.write(formats.to_json(rows, profile), output)
     elif format is ReportFormat.csv:
         out.write(formats.to_csv(rows, view, chosen), output)
+        out.warn(note_lines(profile.network.notes))
     elif format is ReportFormat.markdown:
         out.write(formats.to_markdown(rows, view, chosen, heading), output)
     else:

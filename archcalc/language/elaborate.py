@@ -106,7 +106,7 @@ class Elaborator:
                 Diagnostic(f"calls and bodies in `{origin.name}` are nested too deep", origin.name_span)
             )
         if self.run.problems:
-            raise ArchError(self.run.problems)
+            raise ArchError(self.with_doubts(self.run.problems))
         unused = set(self.input_shapes) - {node.name for node in self.build.nodes if node.is_input}
         if unused:
             known = [node.name for node in self.build.nodes if node.is_input]
@@ -129,7 +129,17 @@ class Elaborator:
             expectations=self.net.expectations,
             overridden=bool(self.overrides or self.input_shapes),
             source=origin.name_span.source,
+            notes=self.layers.doubts,
         )
+
+    def with_doubts(self, problems: list[Diagnostic]) -> list[Diagnostic]:
+        """Mistakes, with the doubts about inputs at the first: a shape that is misread may be its cause."""
+        from archcalc.notes import note_of
+
+        doubts = [doubt for doubt in self.layers.doubts if doubt.node.is_input]
+        first = problems[0]
+        notes = (*first.notes, *(Note("; ".join(note_of(doubt)), doubt.node.span) for doubt in doubts))
+        return [Diagnostic(first.message, first.span, first.label, notes, first.help), *problems[1:]]
 
     def check_overrides(self, names: list[str]) -> None:
         """Values from outside are held to the limits of the language."""

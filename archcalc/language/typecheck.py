@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from archcalc.diagnostics import MAX_REPORTED, Note
+from archcalc.language.habits import KERNEL_AT, can_be_doubted, without_input_channels
 from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
 from archcalc.language.mismatch import help_for_join
 from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType
@@ -225,7 +226,11 @@ class TypeChecker:
                     self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span)
             elif type is TENSOR and not parameter.takes_tensor:
                 self.tensor_argument(ref, parameter.name, arg)
-        ref.meaning = LayerCall(layer, constant and not layer.is_join)
+        by_position = sum(not arg.name for arg in args)
+        doubtful = can_be_doubted(layer.kind, by_position)
+        ref.meaning = LayerCall(
+            layer, constant and not layer.is_join, by_position=by_position if doubtful else 0
+        )
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
             self.count_joined(ref, joined)
         return TENSOR if self.layers_allowed(ref) else ANY
@@ -363,7 +368,10 @@ class TypeChecker:
                 name = params[slot].name
                 notes = [Note(f"`{name}` is given here", given[slot].span)]
                 message = f"the argument `{name}` of `{ref.name}` is given twice"
-                self.scopes.error(message, arg.span, notes=notes, help="remove one of them")
+                help = "remove one of them"
+                if ref.name in KERNEL_AT and name == "kernel_size" and not args[0].name:
+                    help += f"; without input channels, write `{without_input_channels(ref)}`"
+                self.scopes.error(message, arg.span, notes=notes, help=help)
                 continue
             if slot >= 0:
                 given[slot] = arg

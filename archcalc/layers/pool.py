@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import Struct
 
 from archcalc.layers.arguments import (
+    SAME,
     Count,
     Flag,
     LayerError,
@@ -56,7 +57,7 @@ class WindowPool(Layer, frozen=True):
         for window in windows:
             if (
                 max(window.before, window.after) > window.extent // 2
-                and self._window_arguments()[2] != "same"
+                and self._window_arguments()[2] not in SAME
             ):
                 raise LayerError(
                     f"`padding` of `{self.kind}` may be at most half the kernel, got "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from archcalc.diagnostics import unknown
 from archcalc.network import Node
+from archcalc.notes import note_lines
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection, find
 from archcalc.quantities.formulas import of_selection, of_terms
@@ -33,7 +34,9 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
         known += [] if quantity else QUANTITIES
         raise unknown(f"`{network.name}` has no layer or block", path, known)
     selection = profile.within(group) if group is not None else profile.part(path)
-    return "\n".join(_of_layer(selection, quantity) if is_node else _of_part(selection, quantity))
+    lines = _of_layer(selection, quantity) if is_node else _of_part(selection, quantity)
+    notes = note_lines(network.notes)
+    return "\n".join([*notes, "", *lines] if notes else lines)
 
 
 def account(quantity: Quantity, selection: Selection) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.checking.evaluate import check
+from archcalc.notes import note_lines, note_objects
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, TOTALS, Quantity, Selection
 from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
@@ -48,6 +49,7 @@ def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
             {"name": m.node.name, "branches": [branch.name for branch in m.branches], "reason": m.reason}
             for m in profile.misalignments
         ],
+        "notes": note_objects(network.notes),
         "layers": [_layer(row, profile, known) for row in rows],
     }
     if convention is not None:
@@ -123,6 +125,8 @@ def to_markdown(
     names = default(view)
     columns = columns or [COLUMNS[name] for name in (*names[:2], "operation", *names[2:])]
     lines = [f"## {heading[0]}", "", *(f"{line}  " for line in heading[1:]), ""] if heading else []
+    lines += [f"> {line}  " for line in note_lines(view.profile.network.notes)]
+    lines += [""] if view.profile.network.notes else []
     cells = [[escaped(column.cell(row, view)) for column in columns] for row in rows]
     footer = [f"**{text}**" if text else "" for text in (total_cell(column, view) for column in columns)]
     headings = [column.heading or column.name for column in columns]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archcalc.checking.evaluate import check
+from archcalc.notes import note_lines
 from archcalc.quantities import QUANTITIES, Selection
 from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 from archcalc.report.columns import COLUMNS, SHORT, Column, View, by_importance, default
-from archcalc.shape import format_shape
+from archcalc.shape import Shape, format_shape
 
 
 def render(
@@ -36,6 +37,8 @@ def render(
     console = open_console(max(width, sum(widths) + GAP * (len(widths) - 1)), colour)
     for number, line in enumerate(heading):
         console.print(Text(line, style="bold" if number == 0 else "dim"), overflow="fold")
+    for line in note_lines(view.profile.network.notes):
+        console.print(Text(line, style="yellow"), overflow="fold")
     whole = sum(len(row.layers) for row in rows) == len(view.profile.layers)
     table = ruled(show_footer=True)
     for column in columns:
@@ -131,12 +134,7 @@ def _left_out(columns: Sequence[Column], view: View) -> str:
 def heading(view: View, reference: str) -> list[str]:
     """What the table speaks of."""
     network = view.profile.network
-    inputs = [
-        f"input {format_shape(node.shape, view.layout)}"
-        if name == "input"
-        else f"input {name} {format_shape(node.shape, view.layout)}"
-        for name, node in network.inputs.items()
-    ]
+    inputs = [_input(name, node.shape, view) for name, node in network.inputs.items()]
     about = [*inputs, f"batch {view.profile.batch}", view.profile.dtype]
     if view.profile.heads and network.heads:
         about.append("training heads counted")
@@ -144,6 +142,13 @@ def heading(view: View, reference: str) -> list[str]:
     if reference:
         lines.insert(1, reference)
     return lines
+
+
+def _input(name: str, shape: Shape, view: View) -> str:
+    """An input in the heading; that it is a volume is said, since four axes may be meant as a batch."""
+    named = "input" if name == "input" else f"input {name}"
+    volume = " (3-D)" if len(shape) == 4 else ""
+    return f"{named} {format_shape(shape, view.layout)}{volume}"
 
 
 def totals_in_words(view: View) -> list[tuple[str, str, str]]:
