@@ -91,6 +91,18 @@ class LocalResponseNorm(Normalisation, frozen=True):
         return Reach.SAME
 
 
+def read_normalised(value: object) -> str:
+    if value in ("all", "channels"):
+        return str(value)
+    if isinstance(value, int | tuple | list):
+        raise LayerError(
+            'needs "all" or "channels", not a shape',
+            help="what comes in is known: write `layer_norm`, "
+            'or `layer_norm("channels")` for each place alone',
+        )
+    return choice("all", "channels")(value)  # type: ignore[no-any-return]
+
+
 @layer("layer_norm")
 class LayerNorm(Normalisation, frozen=True):
     """Layer normalisation (Ba et al. 2016, Section 3).
@@ -100,7 +112,7 @@ class LayerNorm(Normalisation, frozen=True):
     in ConvNeXt (Liu et al. 2022).
     """
 
-    dim: Annotated[str, choice("all", "channels")] = "all"
+    dim: Annotated[str, read_normalised] = "all"
     eps: Eps = Fraction(1, 100_000)
     elementwise_affine: Flag = True
     bias: Flag = True
