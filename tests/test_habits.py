@@ -348,8 +348,8 @@ def test_the_words_of_other_tools_lead_to_what_is_there():
         ("conv3d", "conv"), ("DepthwiseConv2D", "depthwise"), ("MaxPooling2D", "maxpool"), ("Linear", "fc"),
         ("GlobalAveragePooling2D", "global_avgpool"), ("BatchNorm2d", "bn"), ("LayerNorm", "layer_norm"),
         ("LeakyReLU", "leaky_relu"), ("AdaptiveAvgPool2d", "adaptive_avgpool"), ("Dense", "fc"),
-        ("InnerProduct", "fc"), ("ZeroPadding2D", "pad"), ("UpSampling2D", "upsample"), ("Concatenate", "concat"),
-        ("BatchNormalization", "bn"), ("LRN", "lrn"), ("Hardswish", "hardswish"), ("PReLU", "prelu"),
+        ("InnerProduct", "fc"), ("ZeroPadding2D", "pad"), ("UpSampling2D", "upsample"),
+        ("Concatenate", "concat"), ("BatchNormalization", "bn"), ("LRN", "lrn"), ("Hardswish", "hardswish"), ("PReLU", "prelu"),
     ],
 )  # fmt: skip
 def test_layers_by_the_names_of_other_tools(name, kind):
