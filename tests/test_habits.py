@@ -11,6 +11,9 @@ import pytest
 
 from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.language import foreign
+from archcalc.language.values import BUILTINS
+from archcalc.layers import KINDS
 from archcalc.network import Network
 from archcalc.notes import WORDS, note_of
 from archcalc.opening import load, loads
@@ -324,3 +327,45 @@ def test_four_paddings_in_a_row():
     assert "[[top, bottom], [left, right]]" in help
     # ONNX: 1 above, 1 left, 1 below, 0 right
     assert loads(net("1x8x8", "conv(4, 3, padding=[[1, 1], [1, 0]])"))["conv1"].shape == (4, 8, 7)
+
+
+# --- Words of other tools ----------------------------------------------------------------------------
+
+
+def test_the_words_of_other_tools_lead_to_what_is_there():
+    arguments = {parameter.name for kind in KINDS.values() for parameter in kind.parameters}
+    for names in foreign._ARGUMENTS.values():
+        assert arguments >= set(names)
+    for name, kind in foreign._LAYERS.items():
+        assert kind in KINDS or kind in BUILTINS
+        assert foreign.layer_named(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Conv2d", "conv"), ("Conv2DTranspose", "conv_transpose"), ("ConvTranspose1d", "conv_transpose"),
+        ("conv3d", "conv"), ("DepthwiseConv2D", "depthwise"), ("MaxPooling2D", "maxpool"), ("Linear", "fc"),
+        ("GlobalAveragePooling2D", "global_avgpool"), ("BatchNorm2d", "bn"), ("LayerNorm", "layer_norm"),
+        ("LeakyReLU", "leaky_relu"), ("AdaptiveAvgPool2d", "adaptive_avgpool"), ("Dense", "fc"),
+        ("InnerProduct", "fc"), ("ZeroPadding2D", "pad"), ("UpSampling2D", "upsample"),
+        ("Concatenate", "concat"), ("BatchNormalization", "bn"), ("LRN", "lrn"), ("Hardswish", "hardswish"),
+        ("PReLU", "prelu"),
+    ],
+)  # fmt: skip
+def test_layers_by_the_names_of_other_tools(name, kind):
+    assert refused("3x8x8", f"{name}(2)").help == f"write `{kind}`"
+
+
+def test_linear_interpolation_has_other_names_on_other_axes():
+    for mode, shape in (("linear", "2x8"), ("bilinear", "2x8x8"), ("trilinear", "2x8x8x8")):
+        network = loads(net(shape, f'upsample(scale_factor=2, mode="{mode}")'))
+        assert str(network["upsample1"].layer) == 'upsample(scale_factor=2, mode="bilinear")'
+
+
+def test_vectors_of_a_sequence_each_for_themselves():
+    """Two layers of `torch.nn.Linear` on 197 vectors of 768, by torch's counter."""
+    body = "permute([1, 0]) -> pointwise(3072) -> gelu -> pointwise(768) -> permute([1, 0])"
+    totals = analyze(loads(net("197x768", body))).totals
+    assert (totals.params, totals.macs) == (4_722_432, 929_562_624)
+    assert "permute([1, 0]) -> pointwise(...)" in refused("197x768", "fc(3072)").help

@@ -57,12 +57,14 @@ def doubt_of(layer: Layer, ref: Ref, by_position: int, shape: Shape) -> str:
     """
     if isinstance(layer, Upsample):  # Keras' `UpSampling2D(2)` doubles the map
         return "shrinks" if by_position and _one(layer.size or MAX_SIZE) < min(shape[1:]) else ""
-    values = [getattr(layer, parameter.name) for parameter in layer.parameters[:by_position]]
+    kernel: Any = getattr(layer, "kernel_size", 0)
     at = KERNEL_AT[layer.kind]
-    kernel = values[at]
-    sizes = shape[1:]
-    if type(kernel) is not int or len(sizes) not in LARGE:
+    first = getattr(layer, "out_channels", 0) if at else kernel
+    # nearly all layers end here, at every node of a network
+    if type(kernel) is not int or (first != shape[0] and kernel <= LARGE[2]) or len(shape) - 1 not in LARGE:
         return ""
+    values = [getattr(layer, parameter.name) for parameter in layer.parameters[:by_position]]
+    sizes = shape[1:]
     large = kernel > LARGE[len(sizes)] and kernel not in sizes
     stride = _one(values[at + 1]) if len(values) > at + 1 else 0
     if values[0] != shape[0]:

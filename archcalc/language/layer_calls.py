@@ -149,12 +149,15 @@ class LayerCalls:
         channels = tensor.facts.output[0]
         as_read = habits.as_read(layer, call.by_position)
         kernel, named = habits.kernel_of(layer), habits.named_kernel(ref, layer)
+        written = f"write `{habits.instead(ref, layer)}`"
+        if self.run.calls is not None:
+            written += f" here, or give `{self.run.calls.block}` none"
         notes = [Note(gives(tensor, ""), tensor.span), Note(f"as written, this is {as_read}")]
         self.run.fail(
             f"`{ref.name}` takes no input channels, but its first argument is their number, {channels}",
             (ref.args or ())[0].span,
             notes=notes,
-            help=f"write `{habits.instead(ref, layer)}`: input channels follow from what comes in; "
+            help=f"{written}: input channels follow from what comes in; "
             f"if a kernel of {kernel} is meant, name it: `{named}`",
         )
 

@@ -30,6 +30,9 @@ MAX_STRING = 500
 MAX_DIGITS = 60
 """Digits of a number as written, and of every number computed."""
 
+MAX_AXES = 8
+"""Numbers of a size, as `3x224x224`."""
+
 MAX_NESTING = 50
 """Brackets, bodies and operators inside one another, as written."""
 

@@ -41,9 +41,13 @@ def gives(node: Node, name: str) -> str:
 
 def help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
     """How two tensors that differ can be brought to one shape."""
-    if len(tensors) < 2 or len(tensors[0].shape) != len(tensors[1].shape):
+    if len(tensors) < 2:
         return ""
     first, second = tensors[:2]
+    if join == "mul" and 1 in (len(first.shape), len(second.shape)) and first.shape != second.shape:
+        return _help_for_factors(first, second) if len(first.shape) != len(second.shape) else ""
+    if len(first.shape) != len(second.shape):
+        return ""
     if len(first.shape) == 1:
         features = plural(first.shape[0], "feature", str)
         return f"bring `{second.name}` to {features}, for instance with `fc({first.shape[0]})`"
@@ -67,6 +71,20 @@ def help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
 def _help_for_channels(node: Node, channels: int) -> str:
     many = plural(channels, "channel", str)
     return f"bring `{node.name}` to {many}, for instance with `conv({channels}, 1)`"
+
+
+def _help_for_factors(first: Node, second: Node) -> str:
+    """How a vector can multiply the channels of a map."""
+    vector, map_ = (first, second) if len(first.shape) == 1 else (second, first)
+    channels = map_.shape[0]
+    ones = ", 1" * (len(map_.shape) - 1)
+    step = f"`reshape([{channels}{ones}])`"
+    if vector.shape[0] == channels:
+        return f"put {step} behind `{vector.name}`"
+    return (
+        f"bring `{vector.name}` to {channels} features, and put {step} behind it: in a chain, `channels` is "
+        "the number at that place; `c = channels` in front of the line keeps that of the map"
+    )
 
 
 def help_for_join(name: str, args: Sequence[Arg]) -> str:

@@ -206,13 +206,26 @@ def read_shape(value: object) -> Shape:
         return tuple(read_count(item) for item in value)
     if type(value) is int:
         return (read_count(value),)
-    raise LayerError(f"needs a shape such as 3x224x224, got {_got(value)}")
+    help = "a shape has up to 4 axes, channels first, without the batch"
+    raise LayerError(
+        f"needs a shape such as 3x224x224, got {_got(value)}",
+        help=help if isinstance(value, tuple | list) and len(value) > 4 else "",
+    )
 
 
 def read_dim(value: object) -> str:
     if value in ("channels", "length", "depth", "height", "width"):
         return str(value)
-    raise LayerError(f'needs "channels", "height", "width", "depth" or "length", got {_got(value)}')
+    help = ""
+    if type(value) is int:
+        help = 'axes have names: where PyTorch has 1, 2 and 3, a map has "channels", "height" and "width"'
+        if value == 1:
+            help = 'write `dim="channels"`: axes have names'
+        if value == -1:
+            help = 'axes have names: the last one of a map is "width", the only one of a vector "channels"'
+    raise LayerError(
+        f'needs "channels", "height", "width", "depth" or "length", got {_got(value)}', help=help
+    )
 
 
 def choice(*allowed: str) -> Reader:

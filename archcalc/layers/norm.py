@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, Eps, Flag, Real, check_groups, choice
+from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, check_groups, choice
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, per_value, term, values_of
 from archcalc.shape import Shape
@@ -101,6 +101,18 @@ class LocalResponseNorm(Normalisation, frozen=True):
         return Reach.SAME
 
 
+def read_normalised(value: object) -> str:
+    if value in ("all", "channels"):
+        return str(value)
+    if isinstance(value, int | tuple | list):
+        raise LayerError(
+            'needs "all" or "channels", not a shape',
+            help="what comes in is known: write `layer_norm`, "
+            'or `layer_norm("channels")` for each place alone',
+        )
+    return choice("all", "channels")(value)  # type: ignore[no-any-return]
+
+
 @layer("layer_norm")
 class LayerNorm(Normalisation, frozen=True):
     """Layer normalisation (Ba et al. 2016, Section 3).
@@ -110,7 +122,7 @@ class LayerNorm(Normalisation, frozen=True):
     in ConvNeXt (Liu et al. 2022).
     """
 
-    dim: Annotated[str, choice("all", "channels")] = "all"
+    dim: Annotated[str, read_normalised] = "all"
     eps: Eps = Fraction(1, 100_000)
     elementwise_affine: Flag = True
     bias: Flag = True
