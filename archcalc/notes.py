@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from archcalc.network import Doubt
+from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
 
 
@@ -35,7 +36,8 @@ def _batch(doubt: Doubt) -> tuple[str, str]:
     shape = doubt.node.shape
     volume = format_shape(shape[1:], cross="x")
     return (
-        f"`{doubt.node.name}` is 3-D, {shape[0]} channels of a volume of {volume}: shapes have no batch",
+        f"`{doubt.node.name}` is 3-D, {plural(shape[0], 'channel')} of a volume of {volume}: "
+        "shapes have no batch",
         f"for images, write {doubt.meant}; if a volume is meant, `{doubt.named}` says so",
     )
 
@@ -44,7 +46,7 @@ def _channels_last(doubt: Doubt) -> tuple[str, str]:
     shape = doubt.node.shape
     maps = format_shape(shape[1:], cross="x")
     return (
-        f"`{doubt.node.name}` has {shape[0]} channels of {maps}: shapes have the channels first",
+        f"`{doubt.node.name}` has {plural(shape[0], 'channel')} of {maps}: shapes have the channels first",
         f"if the channels are {shape[-1]}, write {doubt.meant}; if not, `{doubt.named}` says so",
     )
 
@@ -52,7 +54,8 @@ def _channels_last(doubt: Doubt) -> tuple[str, str]:
 def _no_channels(doubt: Doubt) -> tuple[str, str]:
     channels, length = doubt.node.shape
     return (
-        f"`{doubt.node.name}` is 1-D, {channels} channels of length {length}: shapes have the channels first",
+        f"`{doubt.node.name}` is 1-D, {plural(channels, 'channel')} of length {length}: "
+        "shapes have the channels first",
         f"for grey images, write {doubt.meant}; if not, `{doubt.named}` says so",
     )
 
