@@ -349,8 +349,8 @@ def test_the_words_of_other_tools_lead_to_what_is_there():
         ("GlobalAveragePooling2D", "global_avgpool"), ("BatchNorm2d", "bn"), ("LayerNorm", "layer_norm"),
         ("LeakyReLU", "leaky_relu"), ("AdaptiveAvgPool2d", "adaptive_avgpool"), ("Dense", "fc"),
         ("InnerProduct", "fc"), ("ZeroPadding2D", "pad"), ("UpSampling2D", "upsample"),
-        ("Concatenate", "concat"), ("BatchNormalization", "bn"), ("LRN", "lrn"), ("Hardswish", "hardswish"),
-        ("PReLU", "prelu"),
+        ("Concatenate", "concat"), ("BatchNormalization", "bn"), ("LRN", "lrn"),
+        ("Hardswish", "hardswish"), ("PReLU", "prelu"),
     ],
 )  # fmt: skip
 def test_layers_by_the_names_of_other_tools(name, kind):

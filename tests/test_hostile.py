@@ -102,7 +102,7 @@ TEXTS = {
     "rows of nothing": (net("  x = range(99999)\n  for a in x { for b in x { for d in x { } } }"), STEPS),
     "no layers": (net("  x = range(99999)\n  for a in x { for b in x { if false { } } }"), STEPS),
     "nodes": (net("  repeat 200000 { relu }"), "a network has more than 150,000 nodes"),
-    "mistakes": (net("  repeat 290000 {\n    x = conv(c, 99)\n    x -> relu\n  }"), "the kernel of `conv`"),
+    "mistakes": (net("  repeat 190000 {\n    x = conv(c, 99)\n    x -> relu\n  }"), "the kernel of `conv`"),
     # nesting
     "parentheses": (net(f"  c = {'(' * MANY}1{')' * MANY}"), NESTED),
     "brackets": (net(f"  c = {'[' * MANY}1{']' * MANY}"), NESTED),
