@@ -308,7 +308,7 @@ def analyze(
 ) -> Profile:
     """Compute every quantity of a network.
 
-    `batch` and `dtype` bear on bytes only: shapes, counts of operations and activations are per sample.
+    `batch` and `dtype` affect bytes only: shapes, counts of operations and activations are per sample.
     `heads` counts the heads that are used in training only. `convention` names how `count` is counted,
     as `archcalc conventions` lists them. Raises `ArchError` for an unknown dtype or convention.
     """

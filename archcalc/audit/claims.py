@@ -109,7 +109,7 @@ class Deck(Struct, frozen=True, eq=False):
 
 
 def shipped_files() -> list[tuple[Path, str]]:
-    """The files of claims that come along, and the names diagnostics show."""
+    """The files of built-in claims, and the names diagnostics show."""
     folder = specs_folder() / "claims"
     return [(path, f"specs/claims/{path.name}") for path in sorted(folder.glob("*.toml"))]
 

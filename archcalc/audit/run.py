@@ -50,7 +50,7 @@ class Audit(Struct, frozen=True, eq=False):
 
 
 def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progress = unseen) -> Audit:
-    """Audit the claims that come along, or those of `files`; of some decks only, if they are named.
+    """Audit the built-in claims, or those of `files`; of some decks only, if they are named.
 
     Raises `ArchError` with every mistake in the claims, and for a deck that does not exist.
 

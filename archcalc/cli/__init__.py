@@ -74,7 +74,7 @@ def archcalc(
     Shapes, parameters, multiply-adds, FLOPs, memory and receptive field of an architecture, from a
     text: no framework, no forward pass.
 
-    `archcalc list` shows the networks that come along.
+    `archcalc list` shows the built-in networks.
 
     `archcalc report vgg16` lists a network layer by layer.
 

@@ -14,7 +14,7 @@ def list(
     family: Annotated[str, typer.Option(metavar="NAME", help="Only this family.")] = "",
     format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
-    """List the networks that come along, by family.
+    """List the built-in networks, by family.
 
     `archcalc list`
 

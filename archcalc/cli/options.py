@@ -57,7 +57,7 @@ Inputs = Annotated[
         help="Replace the input's shape, `3x192x192`; of several inputs one by name, `left=1x105x105`.",
     ),
 ]
-Batch = Annotated[int, typer.Option(help="Samples in a batch; bears on bytes only.")]
+Batch = Annotated[int, typer.Option(help="Batch size; affects only byte counts.")]
 Dtype = Annotated[str, typer.Option(help="float64, float32, float16, bfloat16, float8 or int8; for bytes.")]
 Output = Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")]
 FormatOption = Annotated[Format, typer.Option(help="How to write it.")]

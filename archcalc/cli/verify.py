@@ -15,7 +15,7 @@ def verify(
         Optional[list[str]],
         typer.Argument(metavar="NET", help="Networks to prove.", autocompletion=complete_net),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every network that comes along.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every built-in network.")] = False,
     set_: Sets = None,
     input_: Inputs = None,
     full: Annotated[

@@ -80,10 +80,10 @@ def _help_for_factors(first: Node, second: Node) -> str:
     ones = ", 1" * (len(map_.shape) - 1)
     step = f"`reshape([{channels}{ones}])`"
     if vector.shape[0] == channels:
-        return f"put {step} behind `{vector.name}`"
+        return f"put {step} after `{vector.name}`"
     return (
-        f"bring `{vector.name}` to {channels} features, and put {step} behind it: in a chain, `channels` is "
-        "the number at that place; `c = channels` in front of the line keeps that of the map"
+        f"bring `{vector.name}` to {channels} features, and put {step} after it: in a chain, `channels` is "
+        "the number at that place; `c = channels` before the line keeps that of the map"
     )
 
 

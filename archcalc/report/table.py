@@ -75,7 +75,7 @@ PART = "All layers"
 
 
 def total_cell(column: Column, view: View, title: str = "Total") -> str:
-    """What a column has below its rows: the total, or in front of all totals their title."""
+    """What a column has below its rows: the total, or the title of the totals."""
     if column.name == "layer":
         return title
     return view.count(column.total(view)) if column.total is not None else ""

@@ -97,13 +97,13 @@ class TableLayout(Struct, frozen=True, eq=False):
 
 
 def shipped_files() -> list[tuple[Path, str]]:
-    """The files of tables that come along, and the names diagnostics show."""
+    """The files of built-in tables, and the names diagnostics show."""
     folder = specs_folder() / "tables"
     return [(path, f"specs/tables/{path.name}") for path in sorted(folder.glob("*.toml"))]
 
 
 def layouts() -> list[TableLayout]:
-    """Every table that comes along, in order.
+    """Every built-in table, in order.
 
     >>> layouts()[0].name
     'lenet5-layers'

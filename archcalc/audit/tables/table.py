@@ -65,7 +65,7 @@ class PublishedTable(Struct, frozen=True, eq=False):
 
 
 def all_tables(progress: Progress = unseen) -> list[PublishedTable]:
-    """Every table that comes along, evaluated. Raises `ArchError` with every mistake in their data."""
+    """Every built-in table, evaluated. Raises `ArchError` with every mistake in their data."""
     return evaluate(layouts(), progress)
 
 
