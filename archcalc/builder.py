@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +109,15 @@ class NetworkBuilder:
         name: str = "",
         span: Span | None = None,
         calls: CallSite | None = None,
+        origin: str = "",
+        fixed: Collection[str] = (),
+        tied: Mapping[str, tuple[Node, str]] | None = None,
     ) -> Node:
         """A layer applied to tensors; without a name it gets its kind and a counter.
 
-        Raises `LayerError` if the shapes do not fit or the name is taken.
+        `fixed` names arrays that are not trained: they are buffers. `tied` has the arrays that are those of
+        earlier nodes: for each name, the node that has it and its name there. Raises `LayerError` if the
+        shapes do not fit or the name is taken.
         """
         if not inputs and not isinstance(layer, Input):
             raise BuildProblem(f"`{layer.kind}` reads a tensor, and none is given: `add(layer, tensor)`")
@@ -122,6 +127,8 @@ class NetworkBuilder:
             if node.index >= len(self.nodes) or self.nodes[node.index] is not node:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
         found = facts(layer, tuple([node.facts.output for node in inputs]))
+        if fixed:
+            found = found.with_buffers(fixed)
         scope = self.scope
         counted = scope.count(layer.kind)
         local = name or counted
@@ -130,8 +137,10 @@ class NetworkBuilder:
         scope.taken[local] = span
         if len(self.nodes) >= MAX_NODES:
             raise error(f"a network has more than {MAX_NODES:,} nodes", span)
-        node = Node(len(self.nodes), scope.prefix + local, layer, inputs, found, span, calls)
-        if self.sharing is not None and found.weights:
+        node = Node(len(self.nodes), scope.prefix + local, layer, inputs, found, span, calls, origin=origin)
+        if tied:
+            _tie(node, tied)
+        elif self.sharing is not None and found.weights:
             self._share(node)
         self.nodes.append(node)
         return node
@@ -244,6 +253,28 @@ class NetworkBuilder:
                 for source in node.inputs:
                     reaching[source.index] = True
         return reaching
+
+
+def _first(owner: Node, array: str) -> tuple[Node, str]:
+    """The node whose own array this is, and its name there."""
+    owner = owner.shares or owner
+    return owner.tied.get(array, (owner, array))
+
+
+def _tie(node: Node, tied: Mapping[str, tuple[Node, str]]) -> None:
+    """Let a node use arrays of earlier nodes. Raises `LayerError` if they do not have as many values."""
+    tied = {name: _first(*place) for name, place in tied.items()}
+    sizes = {weight.name: weight.term.value for weight in node.facts.weights}
+    for name, (owner, array) in tied.items():
+        theirs = {weight.name: weight.term.value for weight in owner.facts.weights}
+        if name not in sizes or theirs.get(array) != sizes[name]:
+            raise BuildProblem(f"`{name}` of `{node.name}` is not `{array}` of `{owner.name}`")
+    owners = {owner.index: owner for owner, _ in tied.values()}
+    whole = sizes.keys() == tied.keys() and all(name == array for name, (_, array) in tied.items())
+    if whole and len(owners) == 1:
+        (node.shares,) = owners.values()
+    else:
+        node.tied = dict(tied)
 
 
 def _unused(dead: list[Node]) -> list[Diagnostic]:

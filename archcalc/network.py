@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, CallSite, Source, Span, unknown
 from archcalc.layers.base import Input, Layer
-from archcalc.layers.terms import Facts
+from archcalc.layers.terms import Facts, Weight
 from archcalc.shape import Shape, format_shape
 
 if TYPE_CHECKING:
@@ -32,9 +32,11 @@ def is_pattern(path: str) -> bool:
 class Node(Struct, eq=False, gc=False):
     """A layer at its place in a network, or an input of it.
 
-    `name` is its path (`stage1/conv2`). `span` and `calls` say where it comes from: its place, and the
-    block calls that led there. `shares` is the node whose parameters this one uses, if it has none of
-    its own; `training` marks the nodes of heads that are used in training only.
+    `name` is its path (`stage1/conv2`). `span` and `calls` say where it comes from in a text: its place, and
+    the block calls that led there; `origin` says it for a model that was imported: `resnet.py:143`.
+    `shares` is the node whose arrays this one uses, if it has none of its own. `tied` has those of its arrays
+    that are others': for each, the node that has it and its name there. `training` marks the nodes of heads
+    that are used in training only.
     """
 
     index: int
@@ -46,6 +48,8 @@ class Node(Struct, eq=False, gc=False):
     calls: CallSite | None = None
     shares: Node | None = None
     training: bool = False
+    tied: Mapping[str, tuple[Node, str]] = {}
+    origin: str = ""
 
     @property
     def kind(self) -> str:
@@ -60,8 +64,41 @@ class Node(Struct, eq=False, gc=False):
     def is_input(self) -> bool:
         return isinstance(self.layer, Input)
 
+    @property
+    def own_weights(self) -> tuple[Weight, ...]:
+        """The arrays that are its own: not those of another node."""
+        if self.shares is not None:
+            return ()
+        return tuple(weight for weight in self.facts.weights if weight.name not in self.tied)
+
+    @property
+    def place(self) -> str:
+        """Where it comes from, in a text or in a model; empty if nobody said."""
+        return str(self.span) if self.span is not None else self.origin
+
     def __repr__(self) -> str:
         return f"<{self.name}: {self.layer} -> {format_shape(self.shape, cross='x')}>"
+
+
+class ArraysSeen:
+    """Which arrays were counted, so that one that several layers use counts once, where it comes first."""
+
+    def __init__(self) -> None:
+        self._owners: set[int] = set()
+        self._tied: set[tuple[int, str]] = set()
+
+    def repeated(self, node: Node) -> Facts:
+        """Count the arrays of a node: its facts, with those of its arrays alone that were counted before."""
+        owner = node.shares or node
+        if owner.index in self._owners:
+            return node.facts
+        self._owners.add(owner.index)
+        again = set()
+        for name, (first, array) in owner.tied.items():
+            if first.index in self._owners or (first.index, array) in self._tied:
+                again.add(name)
+            self._tied.add((first.index, array))
+        return node.facts.with_weights(weight for weight in node.facts.weights if weight.name in again)
 
 
 class Group(Struct, eq=False, gc=False):

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from archcalc.diagnostics import error, unknown
 from archcalc.layers.terms import Facts
-from archcalc.network import Group, Network, Node, is_pattern
+from archcalc.network import ArraysSeen, Group, Network, Node, is_pattern
 from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Scope, Selection
 from archcalc.quantities.activations import DTYPES
 from archcalc.quantities.peak import Peak, find_peak
@@ -98,7 +98,7 @@ class Profile:
         self.heads = heads
         self.convention = convention
         self.counter: Counter | None = convention.counter(network) if convention is not None else None
-        self.shares = any(node.shares is not None for node in network.nodes)
+        self.shares = any(node.shares is not None or node.tied for node in network.nodes)
         """Do any layers share arrays?"""
         self.misalignments: list[Misalignment] = []
         self.entries: dict[int, LayerProfile] = {}
@@ -108,7 +108,7 @@ class Profile:
     def _fill(self) -> None:
         counted: dict[Facts, Figures] = {}
         shares = self.shares
-        owners: set[int] = set()
+        seen = ArraysSeen()
         entries = self.entries
         for node in self.network.nodes:
             inputs = node.inputs
@@ -128,17 +128,17 @@ class Profile:
                 field = self._joined(node, branches)
             own = counts
             if shares and (self.heads or not node.training):
-                owner = (node.shares or node).index
-                if owner in owners:
-                    own = Figures(counts, **self.repeated)
-                owners.add(owner)
+                own = self._without(seen.repeated(node), counts)
             entries[node.index] = LayerProfile(node, counts, own, field, self)
 
-    @cached_property
-    def repeated(self) -> dict[str, int]:
-        """What arrays add that have been counted before: nothing, to all that counts arrays."""
-        names = [quantity.name for quantity in OF_LAYERS if quantity.shared]
-        return dict.fromkeys([*names, *(["count"] if self.counts_parameters else [])], 0)
+    def _without(self, repeated: Facts, counts: Figures) -> Figures:
+        """What a node adds: its counts without those of arrays that were counted before."""
+        if not repeated.weights:
+            return counts
+        own = {q.name: counts[q.name] - q.of_layer(repeated) for q in OF_LAYERS if q.shared}
+        if self.counts_parameters and own["params"] == 0:
+            own["count"] = 0
+        return Figures(counts, **own)
 
     def _joined(self, node: Node, branches: list[LayerProfile]) -> Field:
         windows = node.facts.windows

@@ -27,6 +27,7 @@ HEADINGS = {
     "linear": "On vectors",
     "merge": "Joins",
     "norm": "Normalisation",
+    "opaque": "Unknown operations",
     "pool": "Pooling",
     "reshape": "Rearrangement",
     "resize": "Resizing",

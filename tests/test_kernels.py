@@ -103,7 +103,7 @@ def agree(layer: Layer, shapes: tuple[Shape, ...], batch: int = BATCH, seed: int
 
 
 def test_every_kind_has_an_oracle() -> None:
-    assert set(kernel_oracle.BY_KIND) == set(KINDS)
+    assert set(kernel_oracle.BY_KIND) == KINDS.keys() - {"opaque"}  # what it computes is unknown
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
@@ -292,7 +292,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
 MANY = {"conv": 600, "depthwise": 200, "local": 200, "conv_transpose": 250, "maxpool": 200, "avgpool": 200}
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(kernel_oracle.BY_KIND))
 def test_any_arguments(kind: str) -> None:
     @settings(
         deadline=None,

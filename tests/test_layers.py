@@ -35,7 +35,7 @@ def arrays_of(found: Facts) -> tuple[int, int, int]:
 
 
 def test_every_kind_has_a_sample() -> None:
-    assert {sample.kind for sample in SAMPLES} == set(KINDS)
+    assert {sample.kind for sample in SAMPLES} == KINDS.keys() - {"opaque"}  # what it computes is unknown
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)

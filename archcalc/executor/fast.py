@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from archcalc.executor.kernel import KERNELS, Array, Call, Kernel, each_axis, pads
 from archcalc.executor.norm import scale_and_shift
+from archcalc.executor.weights import arrays_of
 from archcalc.executor.winograd import Filter, convolved, transformed
 from archcalc.layers.conv import Conv, Depthwise, Pointwise
 from archcalc.layers.norm import BatchNorm
@@ -72,14 +73,14 @@ def fast_path(
         if not isinstance(node.layer, Conv | Depthwise | Pointwise):
             continue
         owner = (node.shares or node).name
-        arrays = dict(weights[owner])
+        arrays = dict(arrays_of(node, weights))
         kernel = KERNELS[type(node.layer)]
         folds = None
         scale: Array | float = 1.0
         bn = behind.get(node.index) if fold else None
         if bn is not None and isinstance(bn.layer, BatchNorm) and bn.layer.track_running_stats:
             folds = bn.index
-            scale, shift = scale_and_shift(bn.layer, weights[(bn.shares or bn).name])
+            scale, shift = scale_and_shift(bn.layer, arrays_of(bn, weights))
             arrays["bias"] = shift + arrays.get("bias", 0) * scale
         m = tile_size(node)
         if m:

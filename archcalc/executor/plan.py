@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from archcalc.executor.fast import FastPath
 from archcalc.executor.kernel import KERNELS, Array, Call, Kernel
-from archcalc.executor.weights import Weights
+from archcalc.executor.weights import Weights, arrays_of
 from archcalc.layers.base import Layer
 from archcalc.layers.pool import MaxUnpool
 from archcalc.network import Node
@@ -63,7 +63,7 @@ def make_plan(
     steps = []
     for node, frees in zip(nodes, _last_uses(nodes, kept), strict=True):
         kernel = KERNELS.get(type(node.layer))
-        arrays: Mapping[str, Array] = weights[(node.shares or node).name] if node.facts.weights else {}
+        arrays = arrays_of(node, weights)
         if node.index in shortcuts:
             kernel, arrays = shortcuts[node.index].kernel, shortcuts[node.index].weights
         elif node.index in folded:

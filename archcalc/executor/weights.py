@@ -29,9 +29,30 @@ def owners(network: Network, heads: bool = False) -> list[Node]:
     found: dict[int, Node] = {}
     for node in network.nodes:
         if node.facts.weights and (heads or not node.training):
-            owner = node.shares or node
-            found.setdefault(owner.index, owner)
+            for owner in (node.shares or node, *(first for first, _ in node.tied.values())):
+                if owner.own_weights:
+                    found.setdefault(owner.index, owner)
     return list(found.values())
+
+
+def arrays_of(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping[str, Array]:
+    """The arrays a node computes with, its own and those of others, in the shapes that it needs."""
+    if not node.facts.weights:
+        return {}
+    node = node.shares or node
+    if not node.tied:
+        return weights[node.name]
+    shapes = {weight.name: weight.shape for weight in node.facts.weights}
+    others = {
+        name: _in_shape(weights[owner.name][array], shapes[name])
+        for name, (owner, array) in node.tied.items()
+    }
+    return {**weights.get(node.name, {}), **others}
+
+
+def _in_shape(array: Array, shape: tuple[int, ...]) -> Array:
+    """A tied array as another layer needs it: with the axes turned around if only that fits."""
+    return array.T if array.shape != shape and array.T.shape == shape else array.reshape(shape)
 
 
 def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, heads: bool = False) -> Weights:
@@ -45,8 +66,7 @@ def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, hea
     weights: Weights = {}
     for node in owners(network, heads):
         weights[node.name] = {
-            weight.name: _draw(node, weight, random).astype(dtype, copy=False)
-            for weight in node.facts.weights
+            weight.name: _draw(node, weight, random).astype(dtype, copy=False) for weight in node.own_weights
         }
     return weights
 
@@ -90,7 +110,7 @@ def load_weights(network: Network, path: Path, dtype: Any = np.float32, heads: b
     expected = {
         f"{node.name}.{weight.name}": (node, weight)
         for node in owners(network, heads)
-        for weight in node.facts.weights
+        for weight in node.own_weights
     }
     with open_arrays(path) as stored:
         _check_names(network, stored, path, expected)
@@ -137,7 +157,7 @@ def given_weights(
     for node in owners(network, heads):
         arrays = weights.get(node.name, {})
         found[node.name] = {}
-        for weight in node.facts.weights:
+        for weight in node.own_weights:
             name = f"{node.name}.{weight.name}"
             if weight.name not in arrays:
                 raise error(f"there is no array `{name}` among the weights", node.span)

@@ -241,7 +241,7 @@ class TypeChecker:
             layer, constant and not layer.is_join, by_position=by_position if doubtful else 0
         )
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
-            self.count_joined(ref, joined)
+            self.count_joined(ref, joined, layer.least_tensors)
         return TENSOR if self.layers_allowed(ref) else ANY
 
     def unquoted(self, ref: Ref, parameter: Parameter) -> bool:
@@ -269,13 +269,14 @@ class TypeChecker:
                 f"`{parameter}` of `{ref.name}` takes a value, not a tensor", arg.span, help=help
             )
 
-    def count_joined(self, ref: Ref, types: list[ValueType]) -> None:
-        """A join of less than two tensors, as far as one can tell here."""
-        if len(types) >= 2 or (len(types) == 1 and types[0] in (LIST, ANY)):
+    def count_joined(self, ref: Ref, types: list[ValueType], least: int) -> None:
+        """A join of fewer tensors than it needs, if one can tell here."""
+        if len(types) >= least or (len(types) == 1 and types[0] in (LIST, ANY)):
             return
         args = [arg for arg in ref.args or () if not arg.name]
+        needed = "two tensors" if least > 1 else "a tensor"
         self.scopes.error(
-            f"`{ref.name}` needs two tensors or more", ref.name_span, help=help_for_join(ref.name, args)
+            f"`{ref.name}` needs {needed} or more", ref.name_span, help=help_for_join(ref.name, args)
         )
 
     def adds_layers(self, expr: Expr) -> bool:

@@ -31,6 +31,8 @@ class Layer(Struct, frozen=True, cache_hash=True):
     parameters: ClassVar[tuple[Parameter, ...]]
     is_join: ClassVar[bool] = False
     """A join takes the tensors it is given; any other layer takes the current one."""
+    least_tensors: ClassVar[int] = 2
+    """How many tensors a join needs."""
 
     def __post_init__(self) -> None:
         for parameter in self.parameters:

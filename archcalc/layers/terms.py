@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from enum import Enum
 
 from msgspec import Struct
@@ -123,3 +124,14 @@ class Facts(Struct, frozen=True, eq=False):
     weights: tuple[Weight, ...]
     operations: Operations
     windows: Windows
+
+    def with_weights(self, weights: Iterable[Weight]) -> Facts:
+        """The same facts with other arrays."""
+        return Facts(self.inputs, self.output, tuple(weights), self.operations, self.windows)
+
+    def with_buffers(self, names: Collection[str]) -> Facts:
+        """The same facts with the arrays of these names not trained."""
+        return self.with_weights(
+            Weight(weight.name, weight.factors, "buffer") if weight.name in names else weight
+            for weight in self.weights
+        )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from archcalc.layers.terms import Facts, Term
+from archcalc.network import ArraysSeen
 from archcalc.render.numbers import plural
 
 if TYPE_CHECKING:
@@ -175,10 +176,12 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
         if self.of is not None:
             return self.of(selection)
         layers = selection.layers
-        if self.shared and selection.profile.shares:
-            layers = list({(layer.node.shares or layer.node).index: layer for layer in layers}.values())
         name = self.name
-        return sum([layer.counts[name] for layer in layers])
+        total = sum([layer.counts[name] for layer in layers])
+        if self.shared and selection.profile.shares:
+            seen = ArraysSeen()
+            total -= sum(self.of_layer(seen.repeated(layer.node)) for layer in layers)
+        return total
 
     def adds(self, selection: Selection) -> int:
         """What a selection adds to the network's total: arrays that were counted before add nothing."""

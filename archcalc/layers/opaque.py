@@ -1,0 +1,62 @@
+"""An operation that archcalc does not know: its output is declared, and its cost is not counted."""
+
+from typing import Annotated, ClassVar
+
+from archcalc.layers.arguments import LayerError, read_shape
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows
+from archcalc.shape import Shape
+
+MAX_OP = 200
+"""The longest name of an operation, since names come from files."""
+
+
+def read_op(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise LayerError("needs the name of the operation")
+    if len(value) > MAX_OP or not value.isprintable():
+        raise LayerError(f"needs a name of at most {MAX_OP} printable characters")
+    return value
+
+
+def read_arrays(value: object) -> tuple[Shape, ...]:
+    if not isinstance(value, tuple | list):
+        raise LayerError("needs a list of shapes, such as [64x3x3, 64]")
+    return tuple(read_shape(shape) for shape in value)
+
+
+@layer("opaque")
+class Opaque(Layer, frozen=True):
+    """An operation that archcalc does not know, with the output shape that is declared for it.
+
+    Its arrays are counted: `params` are trained, `buffers` are not. Its operations are *not* counted, and
+    its receptive field is taken to be the whole input, so a network with one is incomplete: reports name
+    it, and `check` refuses limits on what is not counted. `archcalc run` cannot run it.
+
+    >>> Opaque("grid_sample", (64, 7, 9)).output_shape((64, 14, 18), (2, 7, 9))
+    (64, 7, 9)
+    """
+
+    is_join: ClassVar[bool] = True
+    least_tensors: ClassVar[int] = 1
+
+    op: Annotated[str, read_op]
+    shape: Annotated[Shape, read_shape]
+    params: Annotated[tuple[Shape, ...], read_arrays] = ()
+    buffers: Annotated[tuple[Shape, ...], read_arrays] = ()
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return tuple(
+            Weight(f"{role}{number}", tuple((f"n{i}", size) for i, size in enumerate(shape, 1)), role)
+            for role, shapes in (("weight", self.params), ("buffer", self.buffers))
+            for number, shape in enumerate(shapes, 1)
+        )
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE
