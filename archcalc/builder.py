@@ -29,14 +29,14 @@ class NameScope:
 
     def count(self, kind: str) -> str:
         """The next name of a kind: `conv2`; after a digit the counter is set off, `relu6_1`."""
-        return _next(self.counters, kind)
+        return next_name(self.counters, kind)
 
     def count_label(self, label: str) -> str:
         """The next name of a label that stands in a loop: `stage2`."""
-        return _next(self.labels, label)
+        return next_name(self.labels, label)
 
 
-def _next(counters: dict[str, int], name: str) -> str:
+def next_name(counters: dict[str, int], name: str) -> str:
     count = counters.get(name, 0) + 1
     counters[name] = count
     return f"{name}_{count}" if name[-1].isdigit() else f"{name}{count}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -150,6 +150,8 @@ class Network(Struct, eq=False):
     overridden: bool = False
     source: Source | None = None
     notes: tuple[Doubt, ...] = ()
+    trained: Callable[[], dict[str, dict[str, Any]]] | None = None
+    """Reads the arrays of an imported model, by node and by their names there, as the executor takes them."""
 
     @property
     def inputs(self) -> dict[str, Node]:

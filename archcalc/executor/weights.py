@@ -30,8 +30,7 @@ def owners(network: Network, heads: bool = False) -> list[Node]:
     for node in network.nodes:
         if node.facts.weights and (heads or not node.training):
             for owner in (node.shares or node, *(first for first, _ in node.tied.values())):
-                if owner.own_weights:
-                    found.setdefault(owner.index, owner)
+                found.setdefault(owner.index, owner)
     return list(found.values())
 
 
@@ -43,11 +42,13 @@ def arrays_of(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping
     if not node.tied:
         return weights[node.name]
     shapes = {weight.name: weight.shape for weight in node.facts.weights}
+    own = weights.get(node.name, {})
     others = {
         name: _in_shape(weights[owner.name][array], shapes[name])
         for name, (owner, array) in node.tied.items()
+        if name not in own  # an imported model gives each layer its arrays
     }
-    return {**weights.get(node.name, {}), **others}
+    return {**others, **own}
 
 
 def _in_shape(array: Array, shape: tuple[int, ...]) -> Array:
@@ -157,9 +158,11 @@ def given_weights(
     for node in owners(network, heads):
         arrays = weights.get(node.name, {})
         found[node.name] = {}
-        for weight in node.own_weights:
+        for weight in node.facts.weights:
             name = f"{node.name}.{weight.name}"
             if weight.name not in arrays:
+                if weight.name in node.tied:
+                    continue
                 raise error(f"there is no array `{name}` among the weights", node.span)
             found[node.name][weight.name] = checked(
                 as_array(arrays[weight.name], f"`{name}`"), weight.shape, dtype, f"`{name}`", finite=False

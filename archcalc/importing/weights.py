@@ -1,0 +1,43 @@
+"""The arrays of an imported model, as the executor takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from archcalc.diagnostics import error
+from archcalc.importing.tensors import ModelArray
+from archcalc.network import Network
+from archcalc.shape import format_shape
+
+if TYPE_CHECKING:
+    from archcalc.executor.kernel import Array
+
+ReadArrays = Callable[[Collection[str]], Mapping[str, Any]]
+"""Reads arrays of a model by their names, all at once: NumPy arrays with the axes of the model."""
+
+
+def trained_weights(
+    network: Network, places: Mapping[str, Mapping[str, ModelArray]], read: ReadArrays
+) -> dict[str, dict[str, Array]]:
+    """The arrays of a model by node and by their names there, with the axes of the executor.
+
+    Raises `ArchError` for an array that is missing, or has another shape than its layer needs.
+    """
+    arrays = read({stored.name for stored_of in places.values() for stored in stored_of.values()})
+    weights: dict[str, dict[str, Array]] = {}
+    for node in network.nodes:
+        for weight in node.facts.weights if node.shares is None else ():
+            stored = places.get(node.name, {}).get(weight.name)
+            if stored is None or stored.name not in arrays:
+                raise error(f"the model has no array for `{weight.name}` of `{node.name}`")
+            array = arrays[stored.name]
+            if stored.axes:
+                array = array.transpose(stored.axes)
+            if array.size != weight.term.value:
+                shapes = (
+                    f"{format_shape(array.shape, cross='x')}, not {format_shape(weight.shape, cross='x')}"
+                )
+                raise error(f"`{stored.name}` of the model is {shapes}")
+            weights.setdefault(node.name, {})[weight.name] = array.reshape(weight.shape)
+    return weights
