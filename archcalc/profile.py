@@ -14,7 +14,7 @@ from archcalc.network import Group, Network, Node, is_pattern
 from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Selection
 from archcalc.quantities.activations import DTYPES
 from archcalc.quantities.peak import Peak, find_peak
-from archcalc.quantities.receptive_field import Field, Misalignment, input_field, merged, through
+from archcalc.quantities.receptive_field import Field, FieldFold, Misalignment, input_field
 from archcalc.shape import Shape
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Profile:
         self.heads = heads
         self.convention = convention
         self.counter: Counter | None = convention.counter(network) if convention is not None else None
-        self.misalignments: list[Misalignment] = []
+        self._fields = FieldFold(self.network)
+        self.misalignments: list[Misalignment] = self._fields.misalignments
         self.entries: dict[int, LayerProfile] = {}
         """By the index of the node, inputs and heads included."""
         self._fill()
@@ -88,14 +89,10 @@ class Profile:
                 counts = counted[facts] = figures_of(facts)
             if self.counter is not None:
                 counts = Figures(counts, count=self.counter(node) * self.per_count)
-            if len(inputs) == 1:
-                before = entries[inputs[0].index]
-                field = through(before.field, facts.windows)
-            elif not inputs:
-                field = input_field(len(facts.output) - 1)
+            if inputs:
+                field = self._fields.of(node, [entries[source.index].field for source in inputs])
             else:
-                branches = [entries[source.index] for source in inputs]
-                field = self._joined(node, branches)
+                field = input_field(len(facts.output) - 1)
             own = counts
             if shares and (self.heads or not node.training):
                 owner = (node.shares or node).index
@@ -109,15 +106,6 @@ class Profile:
         """What arrays add that have been counted before: nothing, to all that counts arrays."""
         names = [quantity.name for quantity in OF_LAYERS if quantity.shared]
         return dict.fromkeys([*names, *(["count"] if self.counts_parameters else [])], 0)
-
-    def _joined(self, node: Node, branches: list[LayerProfile]) -> Field:
-        windows = node.facts.windows
-        if not isinstance(windows, tuple):
-            field, misalignment = merged(node, [branch.field for branch in branches])
-            if misalignment is not None:
-                self.misalignments.append(misalignment)
-            return through(field, windows)
-        return through(branches[0].field, windows)
 
     @property
     def bytes_per_value(self) -> int:

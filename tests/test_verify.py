@@ -316,12 +316,12 @@ def test_fields_that_see_less_than_their_hull(name: str) -> None:
 
 def test_a_wrong_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A field that archcalc reports is held against what places see, though its windows are right."""
-    import archcalc.profile as module
+    import archcalc.quantities.receptive_field as module
 
     right = module.through
 
-    def wrong(field: Field, windows: Any) -> Field:
-        found = right(field, windows)
+    def wrong(field: Field, facts: Any) -> Field:
+        found = right(field, facts)
         return found if found.is_global else Field(tuple(n + 1 for n in found.size), *astuple(found)[1:])
 
     monkeypatch.setattr(module, "through", wrong)

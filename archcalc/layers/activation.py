@@ -4,12 +4,14 @@ Operations per value, as written in each class: `compare` for a maximum, a minim
 `special` for an exponential, a tanh or an erf.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, ClassVar
 
 from archcalc.layers.arguments import Count, Dim, LayerError, Probability, Real, choice, dim_index
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import Operations, Reach, Weight, Windows, per_value, term, values_of
+from archcalc.layers.channels import Channels, mixed
+from archcalc.layers.terms import Facts, Operations, Reach, Weight, Windows, per_value, term, values_of
 from archcalc.shape import Shape, Window
 
 
@@ -29,6 +31,9 @@ class Elementwise(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return inputs[0]
 
 
 @layer("relu")
@@ -162,9 +167,12 @@ class Softmax(Elementwise, frozen=True):
             return Reach.SAME
         # each place sees its whole row, as far back and ahead as that is long
         return tuple(
-            Window(2 * n - 1, 1, n - 1, n - 1) if i == axis else Window(1, 1, 0, 0)
+            Window(2 * n - 1, 1, n - 1, n - 1, clamped=True) if i == axis else Window(1, 1, 0, 0)
             for i, n in enumerate(inputs[0][1:], start=1)
         )
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return mixed(inputs, facts.output[0]) if self.dim == "channels" else inputs[0]
 
 
 @layer("dropout")

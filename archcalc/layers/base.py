@@ -8,7 +8,7 @@ registered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, TypeVar, get_origin
 
@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from archcalc.layers.arguments import MAX_SIZE, LayerError, Parameter, format_argument, read_shape
+from archcalc.layers.channels import Channels, mixed
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape, format_shape
 
@@ -65,8 +66,19 @@ class Layer(Struct, frozen=True, cache_hash=True):
         raise NotImplementedError
 
     def windows(self, *inputs: Shape) -> Windows:
-        """What an output value sees: a `Window` per spatial axis, or a `Reach`."""
+        """What an output value sees: a `Window` per spatial axis, a `Reach`, or how places are moved."""
         raise NotImplementedError
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        """Which channels of the inputs each output channel reads: all of them, unless a kind says otherwise.
+
+        `None` if that takes too long to say.
+        """
+        return mixed(inputs, facts.output[0])
+
+    def leaves_out_channels(self) -> bool:
+        """May some input channels be read by no output channel?"""
+        return False
 
     def __str__(self) -> str:
         """The layer as one writes it in the language, defaults left out: `conv(64, 3, padding=1)`."""

@@ -1,5 +1,6 @@
 """Convolutions: dense, grouped, depthwise, pointwise, with a connection table, local, transposed."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from archcalc.layers.arguments import (
@@ -17,7 +18,8 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import Operations, Weight, places_of, values_of
+from archcalc.layers.channels import Channels, grouped, picked, repeated
+from archcalc.layers.terms import Facts, Operations, Weight, places_of, values_of
 from archcalc.shape import Shape, Window, format_shape, output_size, transposed_size
 
 
@@ -120,6 +122,10 @@ class SlidingKernel(Layer, frozen=True):
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
 
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        out_channels, _, groups = self._channels(facts.inputs[0])
+        return grouped(inputs[0], groups, out_channels)
+
 
 def check_groups(kind: str, groups: int, channels: int, argument: str = "groups") -> None:
     if channels % groups:
@@ -189,6 +195,14 @@ class Conv(SlidingKernel, frozen=True):
         pairs = sum(map(len, self.connections))
         return Weight("weight", (*self._kernel_factors(shape), ("connections", pairs)))
 
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        if self.connections is None:
+            return super().channels(inputs, facts)
+        return picked(inputs[0], self.connections)
+
+    def leaves_out_channels(self) -> bool:
+        return self.connections is not None
+
 
 @layer("depthwise")
 class Depthwise(SlidingKernel, frozen=True):
@@ -221,6 +235,9 @@ class Depthwise(SlidingKernel, frozen=True):
 
     def _weight(self, shape: Shape) -> Weight:
         return Weight("weight", (*self._kernel_factors(shape), ("C_out", shape[0] * self.multiplier)))
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return repeated(inputs[0], self.multiplier)
 
 
 @layer("pointwise")
@@ -353,3 +370,6 @@ class ConvTranspose(Layer, frozen=True):
         if not self.bias:
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return grouped(inputs[0], self.groups, self.out_channels)

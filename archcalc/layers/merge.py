@@ -1,10 +1,22 @@
 """Joins: several tensors in, one out. A join takes the current tensor only if it is written."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.layers.arguments import Dim, LayerError, dim_index
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, term, values_of
+from archcalc.layers.channels import Channels, joined, overlaid
+from archcalc.layers.terms import (
+    NO_OPERATIONS,
+    Facts,
+    Operations,
+    Reach,
+    Stacked,
+    Weight,
+    Windows,
+    term,
+    values_of,
+)
 from archcalc.shape import Shape, format_shape
 
 
@@ -18,6 +30,9 @@ class Join(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return overlaid(inputs, facts.output[0])
 
     def _several(self, inputs: tuple[Shape, ...]) -> None:
         if len(inputs) < 2:
@@ -69,7 +84,11 @@ class Concat(Join, frozen=True):
         return NO_OPERATIONS
 
     def windows(self, *inputs: Shape) -> Windows:
-        return Reach.SAME if self.dim == "channels" else Reach.MOVED
+        axis = dim_index(self.dim, inputs[0], self.kind)
+        return Reach.SAME if axis == 0 else Stacked(axis - 1)
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return joined(inputs) if self.dim == "channels" else overlaid(inputs, facts.output[0])
 
 
 @layer("add")

@@ -1,11 +1,23 @@
 """Normalisations, and the per-channel scale of ConvNeXt."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated
 
 from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, choice
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, per_value, term, values_of
+from archcalc.layers.channels import Channels, grouped, mixed, neighbours
+from archcalc.layers.terms import (
+    Facts,
+    Operations,
+    Reach,
+    Term,
+    Weight,
+    Windows,
+    per_value,
+    term,
+    values_of,
+)
 from archcalc.shape import Shape
 
 
@@ -13,6 +25,9 @@ class Normalisation(Layer, frozen=True):
     """What the normalisations share: the shape stays."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
         return inputs[0]
 
 
@@ -97,6 +112,9 @@ class LocalResponseNorm(Normalisation, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return per_value(output, mul=2, add=self.size, special=1, div=1)
 
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return neighbours(inputs[0], self.size // 2, (self.size - 1) // 2)
+
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
 
@@ -134,6 +152,9 @@ class LayerNorm(Normalisation, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.dim == "channels" else Reach.WHOLE
 
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return mixed(inputs, facts.output[0])
+
 
 @layer("group_norm")
 class GroupNorm(Normalisation, frozen=True):
@@ -161,6 +182,9 @@ class GroupNorm(Normalisation, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return grouped(inputs[0], self.num_groups, facts.output[0])
 
 
 @layer("instance_norm")
@@ -204,6 +228,9 @@ class GlobalResponseNorm(Normalisation, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return mixed(inputs, facts.output[0])
 
 
 @layer("layer_scale")

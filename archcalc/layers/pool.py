@@ -1,6 +1,7 @@
 """Pooling: over windows, over the whole map, to a given size, trainable, and undone."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -20,7 +21,18 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, places_of, term, values_of
+from archcalc.layers.channels import Channels
+from archcalc.layers.terms import (
+    Facts,
+    Operations,
+    Reach,
+    Term,
+    Weight,
+    Windows,
+    places_of,
+    term,
+    values_of,
+)
 from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size
 
 OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis)]
@@ -78,6 +90,9 @@ class WindowPool(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return inputs[0]
 
     def _holds_padding(self) -> bool:
         """Is padding among the values that a window works on?"""
@@ -273,6 +288,9 @@ class GlobalPool(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return inputs[0]
+
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
 
@@ -323,6 +341,9 @@ class AdaptivePool(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return inputs[0]
 
     def windows(self, *inputs: Shape) -> Windows:
         (shape,) = inputs
@@ -432,6 +453,9 @@ class MaxUnpool(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return inputs[0]
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return ()

@@ -1,10 +1,12 @@
 """Layers that only rearrange values: nothing is computed, and no value is lost."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from archcalc.layers.arguments import Count, Extent, LayerError, read_natural
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, values_of
+from archcalc.layers.channels import Channels, grouped, mixed, repeated, shuffled
+from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Swapped, Weight, Windows, values_of
 from archcalc.shape import Shape, format_shape
 
 
@@ -18,7 +20,7 @@ class Rearrangement(Layer, frozen=True):
         return NO_OPERATIONS
 
     def windows(self, *inputs: Shape) -> Windows:
-        return Reach.MOVED
+        return Reach.FOLDED
 
 
 @layer("flatten")
@@ -31,6 +33,12 @@ class Flatten(Rearrangement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return (values_of(inputs[0]).value,)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.FOLDED if len(inputs[0]) > 1 else Reach.SAME
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return repeated(inputs[0], facts.output[0] // facts.inputs[0][0])
 
 
 @layer("reshape")
@@ -52,6 +60,17 @@ class Reshape(Rearrangement, frozen=True):
                 argument="shape",
             )
         return self.shape
+
+    def windows(self, *inputs: Shape) -> Windows:
+        if self.shape == inputs[0]:
+            return Reach.SAME
+        return Reach.MOVED if self.shape[0] == inputs[0][0] else Reach.FOLDED
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        """The values in order, then the channels that they make up."""
+        total = values_of(facts.output).value
+        values = repeated(inputs[0], total // facts.inputs[0][0])
+        return grouped(values, facts.output[0], facts.output[0])
 
 
 def read_dims(value: object) -> tuple[int, ...]:
@@ -78,6 +97,14 @@ class Permute(Rearrangement, frozen=True):
             raise LayerError(f"`permute` names {len(self.dims)} axes of {len(inputs[0])}", argument="dims")
         return tuple(inputs[0][axis] for axis in self.dims)
 
+    def windows(self, *inputs: Shape) -> Windows:
+        if self.dims[0] != 0:
+            return Reach.FOLDED
+        return Swapped(tuple(axis - 1 for axis in self.dims[1:])) if len(self.dims) > 1 else Reach.SAME
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return inputs[0] if self.dims[0] == 0 else mixed(inputs, facts.output[0])
+
 
 @layer("channel_shuffle")
 class ChannelShuffle(Rearrangement, frozen=True):
@@ -100,3 +127,6 @@ class ChannelShuffle(Rearrangement, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return shuffled(inputs[0], self.groups)

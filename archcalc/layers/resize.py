@@ -1,5 +1,6 @@
 """Layers that change a map's size without weights: upsampling, padding, cropping, slicing."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -20,7 +21,8 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, per_value
+from archcalc.layers.channels import Channels, ended
+from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows, per_value
 from archcalc.shape import Shape, Window, format_shape
 
 
@@ -63,6 +65,9 @@ class Upsample(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return inputs[0]
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         if self.mode == "nearest":
@@ -128,6 +133,12 @@ class Placement(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return tuple(Window(1, 1, before, after) for before, after in self._ends(inputs[0])[1:]) or Reach.SAME
+
+    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+        return ended(inputs[0], *self._ends(facts.inputs[0])[0])
+
+    def leaves_out_channels(self) -> bool:
+        return getattr(self, "dim", None) == "channels"
 
 
 @layer("pad")

@@ -9,7 +9,7 @@ from archcalc.render.numbers import axes, field_size
 from archcalc.shape import SYMBOLS
 
 if TYPE_CHECKING:
-    from archcalc.profile import Profile
+    from archcalc.profile import LayerProfile, Profile
     from archcalc.quantities.receptive_field import Field
 
 
@@ -41,7 +41,7 @@ def _of_layer(selection: Selection) -> list[str]:
     """The field, and along each axis how the layer's window enlarges that of its input."""
     node, field = selection.output, field_of(selection)
     windows = node.facts.windows
-    title = f"receptive_field = {field_size(field)}"
+    title = f"receptive_field = {'at most ' if field.bound else ''}{field_size(field)}"
     if field.is_global:
         return [f"{title}   (the whole input)"]
     if not field.stride:
@@ -52,6 +52,7 @@ def _of_layer(selection: Selection) -> list[str]:
     before = selection.profile.entries[node.inputs[0].index].field
     if before.turns or field.turns:  # sizes take turns there, and no one line adds up to the largest
         return lines
+    windows = tuple(windows[at] for at in before.in_order(range(len(windows))))
     for axis, (letter, window) in enumerate(zip(SYMBOLS[len(windows)], windows, strict=True)):
         if window.transposed or not before.stride:
             continue
@@ -79,13 +80,32 @@ def _of_parts(selection: Selection) -> list[str]:
 
 
 def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
-    """The last field that is not yet the whole input."""
+    """The last field that is not yet the whole input; or from which layer on maps see all of it."""
+    start = _global_from(profile)
     for layer in reversed(profile.layers):
         field = layer.field
-        if not field.is_global and field.stride:
-            words = f"effective stride {axes(field.stride)}, padding {axes(field.padding)}"
-            return "field", axes(field.size), f"seen by `{layer.name}`: {words}"
-    return None
+        if field.is_global or not field.stride or (start is not None and layer.node.index > start.node.index):
+            continue
+        if start is not None:
+            return (
+                "field",
+                "global",
+                f"from `{start.name}` on; before it {axes(field.size)}, of `{layer.name}`",
+            )
+        words = f"effective stride {axes(field.stride)}, padding {axes(field.padding)}"
+        return "field", axes(field.size), f"seen by `{layer.name}`: {words}"
+    return None if start is None else ("field", "global", f"from `{start.name}` on")
+
+
+def _global_from(profile: Profile) -> LayerProfile | None:
+    """The first of the layers at the end whose maps have several places that all see the whole input."""
+    found = None
+    for layer in reversed(profile.layers):
+        if len(layer.shape) > 1 and max(layer.shape[1:]) > 1:
+            if not layer.field.is_global:
+                break
+            found = layer
+    return found
 
 
 RECEPTIVE_FIELD = Quantity(

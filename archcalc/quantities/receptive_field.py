@@ -2,79 +2,77 @@
 
 Araujo, Norris & Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", Sections 2, 3.
 Behind a layer that enlarges the map, neighbours see fields of different sizes, in turns: the stride is
-a fraction there, and the fields of one turn are followed one by one, so that the size stays exact.
+a fraction there, and the fields of one turn are followed one by one, so that the size stays exact
+(`archcalc.quantities.turns`). Where channels have come from different branches, each has a field of its own.
 """
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
+from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from archcalc.layers.terms import Reach, Windows
-from archcalc.network import Node
-from archcalc.shape import Window
+from archcalc.layers.channels import MAX_RUNS, NOTHING, Channels, Labels
+from archcalc.layers.terms import Facts, Reach, Stacked, Swapped
+from archcalc.network import Network, Node
+from archcalc.quantities.turns import Length, Turn, behind, hull, plain, stacked, unaligned
+from archcalc.shape import Shape, Window
 
-Length = int | Fraction
+MOST_STORED = 2_000_000
+"""Fields of turns that are kept one by one in a network: about 150 MB. Further ones are the whole input."""
 
-MAX_TURN = 1000
-"""The longest turn that is followed; where it is longer, the field is given as the whole input."""
-
-
-class Turn(Struct, frozen=True, gc=False):
-    """The fields along one axis, where they repeat: `firsts[o]` to `lasts[o]` is what place `o` sees.
-
-    After `len(firsts)` places they come again, `step` inputs further on.
-    """
-
-    firsts: tuple[int, ...]
-    lasts: tuple[int, ...]
-    step: int
-
-    @property
-    def stride(self) -> Length:
-        return _whole(Fraction(self.step, len(self.firsts)))
-
-    @property
-    def centre(self) -> Fraction:
-        """The centre of the first field; with several, where it would be if all were evenly spaced."""
-        n = len(self.firsts)
-        return Fraction(sum(self.firsts) + sum(self.lasts) - self.step * (n - 1), 2 * n)
-
-    def first(self, place: int) -> int:
-        turns, at = divmod(place, len(self.firsts))
-        return self.firsts[at] + turns * self.step
-
-    def last(self, place: int) -> int:
-        turns, at = divmod(place, len(self.lasts))
-        return self.lasts[at] + turns * self.step
+PER_PART = 10
+"""What a run of channels with a field of its own counts for: it takes as long to find as ten of a turn."""
 
 
 class Field(Struct, frozen=True, gc=False):
-    """What one value of a tensor sees of the input, along each axis.
+    """What one value of a tensor sees of the input, along each axis of the input.
 
     `size` is the extent (with dilation its hull; the largest, where fields of several sizes take
     turns), `stride` the step in the input between neighbours, `padding` how far the first value's field
     begins before the input. A global field, the whole input, has no sizes; where places have been
-    rearranged, only the sizes are known. `turns` is empty unless a stride is a fraction.
+    rearranged, only the sizes are known. `turns` is empty where one stride and one size say it all.
+
+    `order` has the axis of the input that each axis of the map lies along; it is empty if they are the same.
+    `parts` are how many channels in a row have which field, where they differ (`None`: they see nothing).
+    With `bound`, no value sees more, and some or all may see less. With `folded`, channels hold places.
     """
 
     size: tuple[int, ...] = ()
     stride: tuple[Length, ...] = ()
     padding: tuple[int, ...] = ()
     turns: tuple[Turn, ...] = ()
+    order: tuple[int, ...] = ()
+    parts: tuple[tuple[int, Field | None], ...] = ()
+    bound: bool = False
+    folded: bool = False
 
     @property
     def is_global(self) -> bool:
         return not self.size
+
+    @property
+    def keeps_places(self) -> bool:
+        """Is it known which place sees what?"""
+        return bool(self.stride or self.turns)
 
     def along(self) -> tuple[Turn, ...]:
         """The fields along each axis."""
         if self.turns:
             return self.turns
         axes = zip(self.size, self.stride, self.padding, strict=True)
-        return tuple(Turn((-padding,), (size - padding - 1,), int(stride)) for size, stride, padding in axes)
+        return tuple(plain(-padding, size - padding - 1, int(stride)) for size, stride, padding in axes)
+
+    def by_input_axis(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """The sizes of a map, as `(C, H, W)`, in the order of the axes of the input."""
+        return self.in_order(sizes[1:])
+
+    def in_order(self, per_axis: Sequence[int]) -> tuple[int, ...]:
+        """What each axis of the map has, in the order of the axes of the input."""
+        if not self.order:
+            return tuple(per_axis)
+        return tuple(per_axis[self.order.index(axis)] for axis in range(len(per_axis)))
 
 
 GLOBAL = Field()
@@ -93,27 +91,78 @@ class Misalignment(Struct, frozen=True):
         return f"`{self.node.name}` joins `{first.name}` and `{second.name}`: {self.reason}"
 
 
+Branch = tuple[Shape, Field]
+"""The shape and the field of an input of a layer."""
+
+
 def input_field(rank: int) -> Field:
     """The field of an input itself."""
     return Field((1,) * rank, (1,) * rank, (0,) * rank)
 
 
-def through(field: Field, windows: Windows) -> Field:
-    """The field of a layer's output, given that of its input."""
+class FieldFold:
+    """The fields of the nodes of a network, found one after the other, and the joins that are not aligned."""
+
+    def __init__(self, network: Network) -> None:
+        self.misalignments: list[Misalignment] = []
+        self._room = MOST_STORED
+        self._apart = _told_apart(network)
+
+    def of(self, node: Node, fields: Sequence[Field]) -> Field:
+        """The field of a node, given those of its inputs."""
+        facts = node.facts
+        if isinstance(facts.windows, tuple):
+            fields = fields[:1]  # an unpooling reads its pool only to find places
+        first = fields[0]
+        if self._room < 0 and any(field.turns for field in fields):
+            return GLOBAL
+        aligned = _aligned(node, fields) if len(fields) > 1 else None
+        if aligned is not None:
+            field = aligned
+        elif len(fields) == 1 and not first.parts and not first.folded:
+            field = through(first, facts)
+        else:
+            misalignment = _misaligned(node, fields) if len(fields) > 1 else None
+            if misalignment is not None:
+                self.misalignments.append(misalignment)
+            field = _combined(facts, list(zip(facts.inputs, fields, strict=False)))
+            if any(each.folded for each in fields) and _mixes(node, len(fields)):
+                field = GLOBAL
+        if node.index in self._apart:
+            field = _by_channels(node, fields, field) if self._room >= 0 else replace(field, bound=True)
+        return self._kept(field, fields) if field.turns or field.parts else field
+
+    def _kept(self, field: Field, inputs: Sequence[Field]) -> Field:
+        """The field, without what there is no room for."""
+        if self._room < 0:
+            return GLOBAL if field.turns else replace(field, parts=(), bound=True)
+        known = {id(turn.cycle) for each in inputs for turn in each.turns}
+        self._room -= PER_PART * len(field.parts)
+        for each in (field, *(part for _, part in field.parts if part is not None)):
+            self._room -= sum(len(turn.cycle.firsts) for turn in each.turns if id(turn.cycle) not in known)
+        return field
+
+
+# --- All channels alike -------------------------------------------------------------------------------
+
+
+def through(field: Field, facts: Facts) -> Field:
+    """The field of a layer's output, given that of its only input, all channels of which are alike."""
+    windows = facts.windows
     if windows is Reach.SAME:
         return field
     if windows is Reach.WHOLE or not field.size:
         return GLOBAL
-    if windows is Reach.MOVED:
-        return Field(field.size)
-    assert not isinstance(windows, Reach)
-    if len(field.stride) != len(windows):
-        if all(w.kernel_size == 1 and not w.transposed for w in windows):
-            return Field(field.size)
-        return GLOBAL
-    if field.turns or not all(map(_keeps_order, windows)):
-        turns = [_through(turn, window) for turn, window in zip(field.along(), windows, strict=True)]
-        return _field(turns)
+    if windows is Reach.MOVED or windows is Reach.FOLDED:
+        return Field(field.size, bound=field.bound, folded=field.folded or windows is Reach.FOLDED)
+    if isinstance(windows, Swapped):
+        return _swapped(field, windows.axes)
+    assert isinstance(windows, tuple)
+    if not field.keeps_places or len(field.size) != len(windows):
+        alone = all(w.kernel_size == 1 and not w.transposed for w in windows)
+        return Field(field.size, bound=field.bound, folded=field.folded) if alone else GLOBAL
+    if field.turns or field.order or not all(map(_keeps_order, windows)):
+        return _behind_windows(field, windows, facts)
     if all(map(_is_trivial, windows)):
         return field
     sizes: list[int] = []
@@ -124,7 +173,7 @@ def through(field: Field, windows: Windows) -> Field:
         sizes.append(size + int(window.extent - 1) * step)
         strides.append(step * int(window.stride))
         paddings.append(padding + int(window.before) * step)
-    return Field(tuple(sizes), tuple(strides), tuple(paddings))
+    return Field(tuple(sizes), tuple(strides), tuple(paddings), bound=field.bound)
 
 
 def _is_trivial(window: Window) -> bool:
@@ -134,76 +183,103 @@ def _is_trivial(window: Window) -> bool:
 
 def _keeps_order(window: Window) -> bool:
     """Do neighbours see fields of one size, a whole stride apart?"""
-    return not window.transposed and type(window.stride) is int
+    return not window.transposed and not window.clamped and type(window.stride) is int
 
 
-def _through(turn: Turn | None, window: Window) -> Turn | None:
-    """The fields behind a window along one axis; `None` if the turn is too long to follow.
-
-    Output `o` of a sliding window reads what `o*s - before` to `o*s - before + extent` touches; of a
-    transposed one, the inputs `i` with `0 <= o + before - i*s < extent`, holes included.
-    """
-    if turn is None:
-        return None
-    s, before, extent = window.stride, window.before, window.extent
-    ratio = (1 / Fraction(s) if window.transposed else Fraction(s)) / len(turn.firsts)
-    if ratio.denominator > MAX_TURN:
-        return None
-    firsts, lasts = [], []
-    for o in range(ratio.denominator):
-        if window.transposed:
-            first, last = (o + before - extent) // s + 1, (o + before) // s
-        else:
-            first, last = (o * s - before) // 1, math.ceil(o * s - before + extent) - 1
-        firsts.append(turn.first(int(first)))
-        lasts.append(turn.last(int(last)))
-    return Turn(tuple(firsts), tuple(lasts), turn.step * ratio.numerator)
+def _swapped(field: Field, axes: tuple[int, ...]) -> Field:
+    if not field.keeps_places or len(field.size) != len(axes):
+        return Field(field.size, bound=field.bound, folded=field.folded)
+    before = field.order or tuple(range(len(axes)))
+    order = tuple(before[axis] for axis in axes)
+    return replace(field, order=() if order == tuple(range(len(axes))) else order)
 
 
-def _field(turns: list[Turn | None]) -> Field:
+def _behind_windows(field: Field, windows: tuple[Window, ...], facts: Facts) -> Field:
+    before, after = field.by_input_axis(facts.inputs[0]), field.by_input_axis(facts.output)
+    by_axis = [windows[at] for at in field.in_order(range(len(windows)))]
+    turns = [behind(*axis) for axis in zip(field.along(), by_axis, before, after, strict=True)]
+    return _of_turns(turns, field.order, field.bound)
+
+
+def _of_turns(turns: Sequence[Turn | None], order: tuple[int, ...], bound: bool) -> Field:
     known = [turn for turn in turns if turn is not None]
     if len(known) < len(turns):
         return GLOBAL
-    return Field(
-        tuple(1 + max(last - first for first, last in zip(t.firsts, t.lasts, strict=True)) for t in known),
-        tuple(turn.stride for turn in known),
-        tuple(-turn.firsts[0] for turn in known),
-        tuple(known) if any(len(turn.firsts) > 1 for turn in known) else (),
-    )
+    size = tuple(turn.size for turn in known)
+    if not all(turn.in_order for turn in known):
+        bound = bound or any(not turn.in_order and not turn.listed for turn in known)
+        return Field(size, turns=tuple(known), order=order, bound=bound)
+    stride = tuple(turn.stride for turn in known)
+    padding = tuple(-turn.start for turn in known)
+    uneven = any(len(turn.cycle.firsts) > 1 or turn.low is not None for turn in known)
+    return Field(size, stride, padding, tuple(known) if uneven else (), order, bound=bound)
 
 
-def merged(node: Node, fields: list[Field]) -> tuple[Field, Misalignment | None]:
-    """The field of a join: the hull of its branches', which is the widest if they are aligned.
+# --- Branches -----------------------------------------------------------------------------------------
 
-    Branches are aligned if their effective strides and the centres of their fields are equal. A branch
-    that is stretched over an axis is seen from everywhere.
+
+def _aligned(node: Node, fields: Sequence[Field]) -> Field | None:
+    """The field of a join whose branches lie over one another, which most do."""
+    if node.facts.windows is not Reach.SAME:
+        return None
+    if any(f.is_global or f.order or f.parts or f.bound or f.folded or not f.stride for f in fields):
+        return None
+    places = node.shape[1:]
+    if any(shape[1:] != places for shape in node.facts.inputs):
+        return None
+    return _widest(fields)
+
+
+def _combined(facts: Facts, branches: Sequence[Branch]) -> Field:
+    """The field of a layer that reads these: all branches of a join, or some channels of them.
+
+    It is the hull of the branches' fields, which is the widest if they are aligned.
     """
-    if any(field.is_global for field in fields):
-        return GLOBAL, None
-    if node.facts.windows is Reach.SAME and any(shape[1:] != node.shape[1:] for shape in node.facts.inputs):
-        return GLOBAL, None
+    windows = facts.windows
+    if isinstance(windows, Stacked):
+        return _stacked(branches, facts.output, windows.axis)
+    read = facts.output if windows is Reach.SAME else branches[0][0]
+    return through(_joined(branches, read), facts)
+
+
+def _joined(branches: Sequence[Branch], out: Shape) -> Field:
+    """What is seen through any of several branches, place by place of a map of shape `out`."""
+    fields = [field for _, field in branches]
     first = fields[0]
-    if all(field == first for field in fields[1:]):
-        return first, None
-    if any(len(field.stride) != len(first.stride) for field in fields) or not first.stride:
-        if all(len(field.size) == len(first.size) for field in fields):
-            return Field(tuple(map(max, zip(*(field.size for field in fields), strict=True)))), None
-        return GLOBAL, None
-    widest = _widest(fields)
-    if widest is not None:
-        return widest, None
-    branches = [field.along() for field in fields]
-    misalignment = None
-    for branch, source in zip(branches[1:], node.inputs[1:], strict=True):
-        reason = _unaligned(branches[0], branch)
-        if reason is not None:
-            axis, text = reason
-            misalignment = Misalignment(node, (node.inputs[0], source), axis, text)
-            break
-    return _field([_hull(turns) for turns in zip(*branches, strict=True)]), misalignment
+    if any(field.is_global for field in fields):
+        return GLOBAL
+    stretched = any(shape[1:] != out[1:] for shape, _ in branches)
+    if not stretched and all(field == first for field in fields[1:]):
+        return replace(first, parts=()) if first.parts else first
+    return _of_axes(branches, out, None, stretched)
 
 
-def _widest(fields: list[Field]) -> Field | None:
+def _of_axes(branches: Sequence[Branch], out: Shape, stack: int | None, stretched: bool) -> Field:
+    """The hull of branches along each axis; along the axis `stack` of the map they follow one another."""
+    fields = [field for _, field in branches]
+    first = fields[0]
+    bound, folded = any(field.bound for field in fields), any(field.folded for field in fields)
+    if any(len(field.size) != len(first.size) for field in fields):
+        return GLOBAL
+    if not all(field.keeps_places for field in fields):
+        if stretched:
+            return GLOBAL
+        size = tuple(map(max, zip(*(field.size for field in fields), strict=True)))
+        return Field(size, bound=bound, folded=folded)
+    if any(field.order != first.order for field in fields):
+        return GLOBAL
+    if stack is None and not stretched:
+        widest = _widest(fields)
+        if widest is not None:
+            return replace(widest, parts=(), bound=bound)
+    turns = zip(*(field.along() for field in fields), strict=True)
+    places = zip(*(first.by_input_axis(shape) for shape, _ in branches), strict=True)
+    axes = zip(first.in_order(range(len(first.size))), turns, places, first.by_input_axis(out), strict=True)
+    found = [stacked(each, n) if axis == stack else hull(each, n, total) for axis, each, n, total in axes]
+    return _of_turns(found, first.order, bound)
+
+
+def _widest(fields: Sequence[Field]) -> Field | None:
     """The field that holds all others, if they are aligned and one of them does."""
     first = fields[0]
     if any(field.turns or field.stride != first.stride for field in fields):
@@ -217,33 +293,92 @@ def _widest(fields: list[Field]) -> Field | None:
     return widest
 
 
-def _hull(turns: tuple[Turn, ...]) -> Turn | None:
-    """What several branches see together. Unequal strides drift apart: their hull is that of place 0."""
-    widest = max(turns, key=lambda turn: turn.lasts[0] - turn.firsts[0])
-    if any(turn.stride != widest.stride for turn in turns):
-        earlier = widest.firsts[0] - min(turn.firsts[0] for turn in turns)
-        later = max(turn.lasts[0] for turn in turns) - widest.lasts[0]
-        firsts = tuple(first - earlier for first in widest.firsts)
-        return Turn(firsts, tuple(last + later for last in widest.lasts), widest.step)
-    length = math.lcm(*(len(turn.firsts) for turn in turns))
-    if length > MAX_TURN:
+def _stacked(branches: Sequence[Branch], out: Shape, axis: int) -> Field:
+    """Maps one behind the other along one of their axes."""
+    if any(field.is_global for _, field in branches):
+        return GLOBAL
+    return _of_axes(branches, out, axis, False)
+
+
+def _misaligned(node: Node, fields: Sequence[Field]) -> Misalignment | None:
+    """Are effective strides or the centres of fields unequal?
+
+    Neither is of a branch that is stretched over an axis, nor where places are out of order.
+    """
+    first = fields[0]
+    windows = node.facts.windows
+    others = [(field, source) for field, source in zip(fields, node.inputs, strict=False) if field != first]
+    if not others or any(not f.keeps_places or f.order != first.order or f.size == () for f in fields):
         return None
-    return Turn(
-        tuple(min(turn.first(o) for turn in turns) for o in range(length)),
-        tuple(max(turn.last(o) for turn in turns) for o in range(length)),
-        widest.step * (length // len(widest.firsts)),
-    )
-
-
-def _unaligned(first: tuple[Turn, ...], second: tuple[Turn, ...]) -> tuple[int, str] | None:
-    for axis, (a, b) in enumerate(zip(first, second, strict=True)):
-        if a.stride != b.stride:
-            return axis, f"effective strides {a.stride} and {b.stride}"
-    for axis, (a, b) in enumerate(zip(first, second, strict=True)):
-        if a.centre != b.centre:
-            return axis, f"centres {abs(a.centre - b.centre)} pixels apart"
+    if any(len(field.size) != len(first.size) for field in fields):
+        return None
+    if windows is Reach.SAME and any(shape[1:] != node.shape[1:] for shape in node.facts.inputs):
+        return None
+    if _widest(fields) is not None:
+        return None
+    left_out = windows.axis if isinstance(windows, Stacked) else None
+    for field, source in others:
+        for axis, reason in unaligned(first.along(), field.along()):
+            if left_out is None or first.in_order(range(len(first.size)))[axis] != left_out:
+                return Misalignment(node, (node.inputs[0], source), axis, reason)
     return None
 
 
-def _whole(value: Fraction) -> Length:
-    return value.numerator if value.denominator == 1 else value
+# --- Channels that differ -----------------------------------------------------------------------------
+
+
+def _by_channels(node: Node, fields: Sequence[Field], together: Field) -> Field:
+    """The field of a layer whose channels do not all see the same. `together` is their hull, if all count."""
+    facts = node.facts
+    sources: list[tuple[int, Field]] = []
+    inputs: list[Channels] = []
+    for index, field in enumerate(fields):
+        known: dict[int, Labels] = {id(None): NOTHING}
+        runs = []
+        for count, part in field.parts or ((facts.inputs[index][0], field),):
+            if part is not None and id(part) not in known:
+                known[id(part)] = frozenset({len(sources)})
+                sources.append((index, part))
+            runs.append((count, known[id(part)]))
+        inputs.append(tuple(runs))
+    found = node.layer.channels(inputs, facts)
+    if found is None:
+        return replace(together, parts=(), bound=True) if together.size else together
+    by_labels: dict[Labels, Field | None] = {NOTHING: None}
+    for _, labels in found:
+        if labels not in by_labels:
+            at = sorted(labels)
+            by_labels[labels] = _combined(
+                facts, [(facts.inputs[i], f) for i, f in map(sources.__getitem__, at)]
+            )
+    if not any(labels for _, labels in found):
+        return replace(together, parts=(), bound=True)  # padding alone, which sees nothing
+    different = [part for part in by_labels.values() if part is not None]
+    if len(NOTHING.union(*by_labels)) < len(sources):  # some channels have been left out
+        together = _joined([(facts.output, part) for part in different], facts.output)
+    if len(by_labels) == 2 and len(different) == len(found):  # all channels are alike
+        return replace(together, parts=()) if together.parts else together
+    return replace(together, parts=tuple((count, by_labels[labels]) for count, labels in found))
+
+
+def _told_apart(network: Network) -> set[int]:
+    """The nodes whose channels have to be told apart: what leaves channels out, and all that leads there."""
+    found: set[int] = set()
+    for node in reversed(network.nodes):
+        if node.index in found or node.layer.leaves_out_channels():
+            found.add(node.index)
+            found.update(source.index for source in node.inputs)
+    return found
+
+
+def _mixes(node: Node, count: int) -> bool:
+    """Does any output channel read several channels of its input?"""
+    each: list[Channels] = []
+    for shape in node.facts.inputs[:count]:
+        channels = shape[0]
+        if channels <= MAX_RUNS:
+            each.append(tuple((1, frozenset({channel})) for channel in range(channels)))
+        else:  # what mixes channels mixes the last one
+            each.append(((channels - 1, frozenset({0})), (1, frozenset({1}))))
+    found = node.layer.channels(each, node.facts)
+    return found is None or any(len(labels) > 1 for _, labels in found)

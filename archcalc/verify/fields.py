@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -16,12 +17,15 @@ from msgspec import Struct
 
 from archcalc.executor.execute import RunOptions, Step, execute
 from archcalc.executor.inputs import given_inputs
-from archcalc.executor.kernel import Array
+from archcalc.executor.kernel import Array, each_axis
+from archcalc.executor.resize import nearest_places
 from archcalc.executor.weights import Weights
-from archcalc.layers.terms import Reach
+from archcalc.layers.channels import Channels, Labels
+from archcalc.layers.resize import Upsample
+from archcalc.layers.terms import Reach, Stacked, Swapped
 from archcalc.network import Network, Node
 from archcalc.profile import Profile
-from archcalc.quantities.receptive_field import Field, Misalignment
+from archcalc.quantities.receptive_field import Field
 from archcalc.shape import Window
 
 CHEAP = 200_000_000
@@ -44,13 +48,35 @@ class Verdict(Struct):
     remark: str = ""
 
 
-class Seen(Struct, frozen=True):
+class Ends(Struct, frozen=True):
     """The first and the last input that each place along an axis sees; the last lies before the first where
-    it sees none. `exact` are hulls too, away from the edges: nothing has been cut or left over on the way."""
+    it sees none."""
 
     first: Array
     last: Array
+
+
+class Seen(Struct, frozen=True):
+    """What the places of a map see along one axis of the input, which lies along the axis `axis` of the map.
+
+    `parts` are how many channels in a row see what. `exact` are hulls too, away from the edges: nothing has
+    been cut or left over on the way. `rounded` are places that PyTorch's single precision has moved.
+    """
+
+    axis: int
+    parts: tuple[tuple[int, Ends], ...]
     exact: bool = True
+    rounded: bool = False
+
+    @property
+    def first(self) -> Array:
+        first: Array = np.min([ends.first for _, ends in self.parts], axis=0)
+        return first
+
+    @property
+    def last(self) -> Array:
+        last: Array = np.max([ends.last for _, ends in self.parts], axis=0)
+        return last
 
 
 def fields(
@@ -69,7 +95,7 @@ def fields(
         return Verdict("fields", 0, 0, True, "no spatial axes")
     clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
     # where branches drift apart, the hull that is reported is that of the first place
-    drifting = {found.node.index for found in profile.misalignments if _drifts(profile, found)}
+    drifting = {node.index for node in network.nodes if len(node.inputs) > 1 and _drifts(profile, node)}
     left_out = unmarked | _behind(network, drifting)
     found: dict[int, bool] = {}
     remark = ""
@@ -91,7 +117,7 @@ def fields(
                 continue
             spoiled = clean_input.copy()
             spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan
-            numbers = _clean_places(network, weights, {name: spoiled}, axis, watch)
+            numbers = _clean_places(network, weights, {name: spoiled}, sight, watch)
             for node in network.nodes:
                 if node.index not in numbers or node.index not in sight or node.index in unmarked:
                     continue
@@ -108,9 +134,13 @@ def fields(
 
 
 def _clean_places(
-    network: Network, weights: Weights, inputs: dict[str, Array], axis: int, watch: Callable[[], None] | None
+    network: Network,
+    weights: Weights,
+    inputs: dict[str, Array],
+    sight: Mapping[int, Seen],
+    watch: Callable[[], None] | None,
 ) -> dict[int, Array]:
-    """For each node that still is a map, which places along an axis have numbers only."""
+    """For each node that is followed, which places along an axis of the input have numbers only."""
     places: dict[int, Array] = {}
     spoiled: set[int] = set()
 
@@ -119,8 +149,8 @@ def _clean_places(
         # what an unpooling puts out depends on values, not on places
         if any(s.index in spoiled for s in node.inputs) or node.kind == "maxunpool":
             spoiled.add(node.index)
-        elif out.ndim > axis + 2:
-            others = tuple(i for i in range(out.ndim) if i != axis + 1)
+        elif node.index in sight:
+            others = tuple(i for i in range(out.ndim) if i != sight[node.index].axis + 1)
             places[node.index] = np.logical_not(np.isnan(out).any(axis=others))
         if watch is not None:
             watch()
@@ -134,47 +164,110 @@ def _clean_places(
 
 
 def visible(network: Network, axis: int) -> dict[int, Seen]:
-    """What each place of each node sees along an axis, as far as places keep their order."""
+    """What each place of each node sees along an axis of the input, as far as places can be followed."""
     seen: dict[int, Seen] = {}
     for node in network.nodes:
-        if node.training or len(node.shape) <= axis + 1:
+        if node.training:
             continue
         if node.is_input:
-            every = np.arange(node.shape[axis + 1])
-            seen[node.index] = Seen(every, every)
+            if len(node.shape) > axis + 1:
+                every = np.arange(node.shape[axis + 1])
+                seen[node.index] = Seen(axis, ((node.shape[0], Ends(every, every)),))
         elif all(source.index in seen for source in node.inputs):
-            found = _through(node, [seen[source.index] for source in node.inputs], axis)
+            found = _through(node, [seen[source.index] for source in node.inputs])
             if found is not None:
                 seen[node.index] = found
     return seen
 
 
-def _through(node: Node, reads: list[Seen], axis: int) -> Seen | None:
+def _through(node: Node, reads: list[Seen]) -> Seen | None:
+    """What a node sees, given what its inputs see; `None` where places are not kept apart."""
     windows = node.facts.windows
+    axis = reads[0].axis
+    if windows in (Reach.MOVED, Reach.FOLDED) or node.kind == "maxunpool" or len(node.shape) < 2:
+        return None
+    if any(read.axis != axis for read in reads):
+        return None
+    if isinstance(windows, Swapped):
+        axis = windows.axes.index(axis)
     places = node.shape[axis + 1]
-    exact = all(read.exact for read in reads)
-    if windows is Reach.MOVED or node.kind == "maxunpool":
+    exact, rounded = all(read.exact for read in reads), any(read.rounded for read in reads)
+    taps: list[list[int]] | None = None
+    if isinstance(windows, tuple):
+        window, size = windows[axis], len(reads[0].first)
+        if places * window.extent > MOST_TAPS:
+            return None
+        taps = [[tap for tap in _taps(window, place) if 0 <= tap < size] for place in range(places)]
+        exact = exact and not _cuts(window, size, places)
+        if isinstance(node.layer, Upsample) and node.layer.mode == "nearest":
+            copied = [[int(place)] for place in _copied(node.layer, axis, size, places, len(windows))]
+            rounded = rounded or copied != taps
+            taps = copied
+    elif windows is Reach.SAME and any(len(read.first) != places for read in reads):
+        exact = False  # stretched
+    elif isinstance(windows, Stacked):
+        exact = False
+    sources: list[tuple[int, Ends]] = []
+    inputs: list[Channels] = []
+    for index, read in enumerate(reads):
+        inputs.append(tuple((n, frozenset({len(sources) + at})) for at, (n, _) in enumerate(read.parts)))
+        sources += [(index, ends) for _, ends in read.parts]
+    channels = node.layer.channels(inputs, node.facts)
+    if channels is None:
         return None
-    if windows is Reach.SAME:
-        first, last = reads[0].first, reads[0].last
-        for read in reads[1:]:
-            first, last = np.minimum(first, read.first), np.maximum(last, read.last)
-        return Seen(np.broadcast_to(first, places), np.broadcast_to(last, places), exact)
+    known: dict[Labels, Ends] = {}
+    for _, labels in channels:
+        if labels not in known:
+            known[labels] = _together(node, [sources[at] for at in labels], axis, places, taps)
+    return Seen(axis, tuple((count, known[labels]) for count, labels in channels), exact, rounded)
+
+
+def _together(
+    node: Node, sources: list[tuple[int, Ends]], axis: int, places: int, taps: list[list[int]] | None
+) -> Ends:
+    """What channels see that read these: each the number of an input, and what it sees."""
+    windows = node.facts.windows
+    along = isinstance(windows, Stacked) and windows.axis == axis
+    by_input = []
+    for index, source in enumerate(node.inputs):
+        of_input = [ends for at, ends in sources if at == index]
+        size = source.shape[1 + axis] if along else 0
+        if of_input:
+            by_input.append(_hull(of_input))
+        elif along:
+            by_input.append(_nothing(size))
+    if not by_input:
+        return _nothing(places)
+    if along:
+        firsts, lasts = [ends.first for ends in by_input], [ends.last for ends in by_input]
+        return Ends(np.concatenate(firsts), np.concatenate(lasts))
     if windows is Reach.WHOLE:
-        first, last = (np.full(places, end) for end in (reads[0].first.min(), reads[0].last.max()))
-        return Seen(first, last, exact)
-    assert isinstance(windows, tuple)
-    window, (read, *_) = windows[axis], reads
-    nothing = np.iinfo(np.int64)
-    first, last = np.full(places, nothing.max), np.full(places, nothing.min)
-    size = len(read.first)
-    if places * window.extent > MOST_TAPS:
-        return None
-    for place in range(places):
-        taps = [tap for tap in _taps(window, place) if 0 <= tap < size]
-        if taps:
-            first[place], last[place] = read.first[taps].min(), read.last[taps].max()
-    return Seen(first, last, exact and not _cuts(window, size, places))
+        first, last = min(ends.first.min() for ends in by_input), max(ends.last.max() for ends in by_input)
+        return Ends(np.full(places, first), np.full(places, last))
+    if taps is None:
+        widened = [Ends(*(np.broadcast_to(end, places) for end in (e.first, e.last))) for e in by_input]
+        return _hull(widened)
+    read, found = by_input[0], _nothing(places)
+    for place, at in enumerate(taps):
+        if at:
+            found.first[place], found.last[place] = read.first[at].min(), read.last[at].max()
+    return found
+
+
+def _hull(several: list[Ends]) -> Ends:
+    first, last = [ends.first for ends in several], [ends.last for ends in several]
+    return Ends(np.min(first, axis=0), np.max(last, axis=0))
+
+
+def _nothing(places: int) -> Ends:
+    limits = np.iinfo(np.int64)
+    return Ends(np.full(places, limits.max), np.full(places, limits.min))
+
+
+def _copied(layer: Upsample, axis: int, size: int, places: int, rank: int) -> Array:
+    """The places that an upsampling to the nearest copies, in PyTorch's single precision."""
+    factor = None if layer.size is not None else Fraction(each_axis(layer.scale_factor, rank)[axis])
+    return nearest_places(size, places, factor, rank)
 
 
 def _taps(window: Window, place: int) -> Iterator[int]:
@@ -218,12 +311,13 @@ def _disagrees(node: Node, seen: Seen, axis: int, j: int, before: bool, clean: A
 
 def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
     """How the field that archcalc reports differs from what the places see, if it does."""
-    if field.is_global or not field.stride:
+    if field.is_global or not field.keeps_places or seen.rounded:
         return ""
     turn = field.along()[axis]
+    exact = seen.exact and turn.in_order and not field.bound
     for place, (first, last) in enumerate(zip(seen.first, seen.last, strict=True)):
         start, end = turn.first(place), turn.last(place)
-        inside = seen.exact and start >= 0 and end < n
+        inside = exact and start >= 0 and end < n
         wrong = (first, last) != (start, end) if inside else not start <= first <= last <= end
         if wrong and first <= last:
             sees = f"place {place} sees {first} to {last}, and its field is {start} to {end}"
@@ -231,9 +325,11 @@ def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
     return ""
 
 
-def _drifts(profile: Profile, found: Misalignment) -> bool:
-    first, other = (profile.entries[branch.index].field.stride for branch in found.branches)
-    return first != other
+def _drifts(profile: Profile, node: Node) -> bool:
+    """Do branches of a join have unequal strides? The hull that is reported is that of the first place."""
+    fields = [profile.entries[source.index].field for source in node.inputs]
+    parts = [part for field in fields for _, part in field.parts if part is not None]
+    return len({field.stride for field in (*fields, *parts) if field.stride}) > 1
 
 
 def _behind(network: Network, nodes: set[int]) -> set[int]:
