@@ -19,8 +19,11 @@ format: ## Format the code
 golden: ## Write the golden files anew; read the diff before you commit it
 	$(PYTHON) -m pytest -q --overwrite tests
 
-docs-tables: ## Update the generated parts of docs/language.md; read the diff before you commit it
+docs-tables: ## Update the generated parts of README.md and docs/language.md; read the diff before you commit it
 	$(PYTHON) docs/generate.py
+
+lock: ## Lock the figures of the shipped networks; read the diff before you commit it
+	$(PYTHON) -m archcalc lock specs/ --compact -o tests/shipped.lock
 
 reports: ## Bring reports/ up to date; read the diff before you commit it
 	$(PYTHON) -m archcalc reports
@@ -31,4 +34,4 @@ bench: ## Measure against the limits
 ci: ## All that a change must pass
 	.ci/run
 
-.PHONY: help setup test lint format golden docs-tables reports bench ci
+.PHONY: help setup test lint format golden docs-tables lock reports bench ci

@@ -1,6 +1,18 @@
 """archcalc: what a convolutional network costs, exactly, and why.
 
-The names below are the public interface; they load what they need when they are first used.
+    import archcalc
+
+    profile = archcalc.analyze("resnet50")          # a built-in network, or "net.arch", or "net.arch:name"
+    print(profile)                                  # the table of `archcalc report`
+    profile.totals.macs, profile["conv1/conv1"].receptive_field
+    archcalc.compare("resnet50", "resnet50_v1_5")
+    archcalc.check("resnet50", "macs <= 4G").ok
+
+Networks: `load`, `loads` and `NetworkBuilder` make a `Network` of `Node`s; `archcalc.layers` has the layers.
+Figures: `analyze` gives a `Profile` of `LayerProfile`s, whose totals are `Figures`.
+Questions: `compare` and `check`. Errors: `ArchError`, and `LayerError` for an impossible layer.
+
+The names load what they need when they are first used.
 """
 
 from __future__ import annotations
@@ -12,14 +24,16 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from archcalc.builder import NetworkBuilder as NetworkBuilder
     from archcalc.diagnostics import ArchError as ArchError
+    from archcalc.interface import analyze as analyze
+    from archcalc.interface import check as check
+    from archcalc.interface import compare as compare
+    from archcalc.interface import load as load
+    from archcalc.interface import loads as loads
     from archcalc.layers.arguments import LayerError as LayerError
     from archcalc.network import Network as Network
     from archcalc.network import Node as Node
-    from archcalc.opening import load as load
-    from archcalc.opening import loads as loads
     from archcalc.profile import LayerProfile as LayerProfile
     from archcalc.profile import Profile as Profile
-    from archcalc.profile import analyze as analyze
     from archcalc.quantities import Figures as Figures
 
 _HOMES = {
@@ -31,9 +45,11 @@ _HOMES = {
     "NetworkBuilder": "archcalc.builder",
     "Node": "archcalc.network",
     "Profile": "archcalc.profile",
-    "load": "archcalc.opening",
-    "loads": "archcalc.opening",
-    "analyze": "archcalc.profile",
+    "analyze": "archcalc.interface",
+    "check": "archcalc.interface",
+    "compare": "archcalc.interface",
+    "load": "archcalc.interface",
+    "loads": "archcalc.interface",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])
@@ -45,3 +61,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

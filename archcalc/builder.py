@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
-from archcalc.language.limits import MAX_NODES, MAX_PATH
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Input, Layer, facts
-from archcalc.network import Group, Network, Node
+from archcalc.network import MAX_NODES, MAX_PATH, Doubt, Group, Network, Node
+from archcalc.shape import format_shape
 
 if TYPE_CHECKING:
     from archcalc.expect import Expect
 
 
-class Scope:
+class NameScope:
     """The names within one block call, group or network: counters by kind, and what is taken."""
 
     __slots__ = ("counters", "labels", "prefix", "taken")
@@ -62,7 +62,9 @@ class OpenGroup:
 
     __slots__ = ("kind", "name", "outer", "slot", "span", "start")
 
-    def __init__(self, name: str, kind: str, span: Span | None, outer: Scope, slot: int, start: int) -> None:
+    def __init__(
+        self, name: str, kind: str, span: Span | None, outer: NameScope, slot: int, start: int
+    ) -> None:
         self.name = name
         self.kind = kind
         self.span = span
@@ -91,7 +93,7 @@ class NetworkBuilder:
         self.name = name
         self.nodes: list[Node] = []
         self.groups: list[Group | None] = []
-        self.scope = Scope("")
+        self.scope = NameScope("")
         self.sharing: tuple[object, int] | None = None
         """While a shared block is built: what identifies it, and how long the path of this call is."""
         self._owners: dict[tuple[object, str], Node] = {}
@@ -112,7 +114,11 @@ class NetworkBuilder:
 
         Raises `LayerError` if the shapes do not fit or the name is taken.
         """
+        if not inputs and not isinstance(layer, Input):
+            raise BuildProblem(f"`{layer.kind}` reads a tensor, and none is given: `add(layer, tensor)`")
         for node in inputs:
+            if not isinstance(node, Node):
+                raise BuildProblem(f"a tensor is what `input` or `add` returns, not a {type(node).__name__}")
             if node.index >= len(self.nodes) or self.nodes[node.index] is not node:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
         found = facts(layer, tuple([node.facts.output for node in inputs]))
@@ -141,7 +147,8 @@ class NetworkBuilder:
         theirs = [(weight.name, weight.shape) for weight in owner.facts.weights]
         if mine != theirs:
             shapes = " and ".join(
-                ", ".join("x".join(map(str, shape)) for _, shape in weights) for weights in (theirs, mine)
+                ", ".join(format_shape(shape, cross="x") for _, shape in weights)
+                for weights in (theirs, mine)
             )
             call = owner.calls
             while call is not None and call.outer is not None:
@@ -174,7 +181,7 @@ class NetworkBuilder:
                 f"a path has more than {MAX_PATH} characters", help="use shorter names, or fewer calls"
             )
         outer.taken[name] = span
-        self.scope = Scope(path + "/")
+        self.scope = NameScope(path + "/")
         self.groups.append(None)
         return OpenGroup(path, block or "group", span, outer, len(self.groups) - 1, len(self.nodes))
 
@@ -195,6 +202,7 @@ class NetworkBuilder:
         expectations: tuple[Expect, ...] = (),
         overridden: bool = False,
         source: Source | None = None,
+        notes: Sequence[Doubt] = (),
     ) -> Network:
         """The network. Raises `ArchError` if a node reaches neither a result nor a head."""
         results = dict(outputs or {})
@@ -223,6 +231,7 @@ class NetworkBuilder:
             expectations,
             overridden,
             source,
+            tuple(notes),
         )
 
     def _reaching(self, results: Iterable[Node]) -> list[bool]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.opened import Opened
 from archcalc.readers import reader
 from archcalc.render.output import write
@@ -55,14 +55,12 @@ def shipped(family: str = "", search: str = "") -> list[Opened]:
     paths = list(dict.fromkeys(shipped_files().values()))
     families = [path.stem for path in paths]
     if family and family not in families:
-        help = near_miss(family, families) or "families: " + ", ".join(families)
-        raise error(f"there is no family `{family}`", help=help)
+        raise unknown("there is no family", family, families, listing="families")
     chosen = [path for path in paths if family in ("", path.stem)]
     networks = [each for path in chosen for each in _networks(path).values() if not each.missing]
     found = [each for each in networks if search.lower() in each.name]
     if not found:
-        names = [each.name for each in networks]
-        raise error(f"no network's name contains `{search}`", help=near_miss(search, names))
+        raise unknown("no network's name contains", search, [each.name for each in networks])
     return found
 
 

@@ -7,7 +7,8 @@ command line, an expectation) reports its mistakes through these types.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -142,6 +143,31 @@ class ArchError(Exception):
         if hidden:
             shown.append(f"... and {hidden} more")
         return "\n\n".join(shown)
+
+
+class Problems(list[Diagnostic]):
+    """The mistakes in several things, where each is tried even if others fail.
+
+    >>> problems = Problems()
+    >>> for name in ["a", "b"]:
+    ...     with problems.collect():
+    ...         raise error(f"there is no `{name}`")
+    >>> [problem.message for problem in problems]
+    ['there is no `a`', 'there is no `b`']
+    """
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Add the diagnostics of an `ArchError` that is raised inside, and go on behind it."""
+        try:
+            yield
+        except ArchError as found:
+            self.extend(found.diagnostics)
+
+    def raise_any(self) -> None:
+        """Raise an `ArchError` with all of them, if there are any."""
+        if self:
+            raise ArchError(self)
 
 
 def error(

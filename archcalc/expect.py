@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from archcalc.diagnostics import Diagnostic, Span, near_miss
+from archcalc.diagnostics import Diagnostic, Span, unknown
 from archcalc.quantities import QUANTITIES, Scope, Unit
 
 UNITS = {
@@ -67,8 +67,8 @@ def check_expectation(expect: Expect) -> Diagnostic | None:
     """What is wrong with an expectation before any network is known, if anything."""
     quantity = QUANTITIES.get(expect.quantity)
     if quantity is None:
-        help = near_miss(expect.quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
-        return Diagnostic(f"unknown quantity `{expect.quantity}`", expect.quantity_span, help=help)
+        name, span = expect.quantity, expect.quantity_span
+        return unknown("unknown quantity", name, QUANTITIES, span, listing="quantities").diagnostics[0]
     if quantity.scope is Scope.NETWORK and expect.path:
         message = f"`{quantity.name}` is a figure of a whole network, and `{expect.path}` is a part of one"
         return Diagnostic(message, expect.path_span, help="leave out the path")

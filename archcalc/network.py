@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import CallSite, Source, Span, error, near_miss
+from archcalc.diagnostics import ArchError, CallSite, Source, Span, unknown
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts
-from archcalc.shape import Shape
+from archcalc.shape import Shape, format_shape
 
 if TYPE_CHECKING:
     import networkx
 
-    from archcalc.expect import Expect
+
+MAX_NODES = 150_000
+"""Nodes of a network. So many take some hundred megabytes, which is what a text may ask for."""
+
+MAX_PATH = 500
+"""Characters of a node's path."""
 
 
 def is_pattern(path: str) -> bool:
@@ -56,7 +61,7 @@ class Node(Struct, eq=False, gc=False):
         return isinstance(self.layer, Input)
 
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.layer} -> {'x'.join(map(str, self.shape))}>"
+        return f"<{self.name}: {self.layer} -> {format_shape(self.shape, cross='x')}>"
 
 
 class Group(Struct, eq=False, gc=False):
@@ -74,13 +79,27 @@ class Group(Struct, eq=False, gc=False):
         return self.name.count("/") + 1
 
 
+class Doubt(Struct, frozen=True, eq=False):
+    """Something legal in a text that its author may have meant otherwise.
+
+    `kind` is a key of `notes.WORDS`, which has the words. `node` is what the text makes here, `meant`
+    what to write if something else is meant, and `named` how to say that nothing else is.
+    """
+
+    kind: str
+    node: Node
+    meant: str
+    named: str
+
+
 class Network(Struct, eq=False):
     """An architecture with all its choices made. Immutable by convention; every analysis reads it.
 
     `nodes` are in topological order, inputs included. `groups` are the block calls and labelled
     groups, outer ones before inner ones. `outputs` are the results by name (`output` is the last
     tensor of the net), `heads` those used in training only. `parameters` are the values the net was
-    made with; `overridden` says whether any differs from its own default.
+    made with; `overridden` says whether any differs from its own default. `notes` are the doubts about
+    its text.
     """
 
     name: str
@@ -89,9 +108,11 @@ class Network(Struct, eq=False):
     outputs: Mapping[str, Node]
     heads: Mapping[str, Node]
     parameters: Mapping[str, Any] = {}
-    expectations: tuple[Expect, ...] = ()
+    expectations: tuple[Any, ...] = ()
+    """Each an `archcalc.expect.Expect`."""
     overridden: bool = False
     source: Source | None = None
+    notes: tuple[Doubt, ...] = ()
 
     @property
     def inputs(self) -> dict[str, Node]:
@@ -146,16 +167,29 @@ class Network(Struct, eq=False):
         members = self.nodes[group.start : group.stop]
         return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
 
-    def _unknown(self, path: str) -> Exception:
+    def _unknown(self, path: str) -> ArchError:
         paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
-        return error(f"`{self.name}` has no node or block `{path}`", help=near_miss(path, paths))
+        return unknown(f"`{self.name}` has no node or block", path, paths)
 
-    def graph(self) -> networkx.DiGraph[str]:
-        """The network as a networkx graph of paths; each node has its `Node` as the attribute `node`."""
+    def graph(self, *, nodes: bool = True) -> networkx.DiGraph[str]:
+        """The network as a networkx graph of paths.
+
+        Each node has the plain attributes `kind`, `layer` (as the language writes it) and `output_shape`
+        ("64x224x224"), and its `Node` as the attribute `node`. Formats such as GraphML and GEXF write plain
+        attributes only: `nodes=False` leaves the `Node`s out.
+
+        >>> import archcalc, networkx
+        >>> graph = archcalc.load("lenet5").graph(nodes=False)
+        >>> graph.nodes["C1/conv1"]["layer"], len("".join(networkx.generate_graphml(graph))) > 0
+        ('conv(6, 5)', True)
+        """
         import networkx
 
         graph: networkx.DiGraph[str] = networkx.DiGraph()
         for node in self.nodes:
-            graph.add_node(node.name, node=node)
+            shape = format_shape(node.shape, cross="x")
+            graph.add_node(node.name, kind=node.kind, layer=str(node.layer), output_shape=shape)
+            if nodes:
+                graph.nodes[node.name]["node"] = node
             graph.add_edges_from((source.name, node.name) for source in node.inputs)
         return graph

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archcalc.catalog import open_shipped, shipped_files
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
 from archcalc.network import Network
@@ -24,6 +24,19 @@ FEW = 6
 """As many nets of a file are named where one must be chosen."""
 
 LANGUAGE, PYTHON = ".arch", ".py"
+
+INSTEAD = "write the network as an `.arch` file; `archcalc spec resnet50` shows one to start from"
+_WEIGHTS = "holds weights, not the layers and shapes that archcalc counts"
+FOREIGN = {
+    **dict.fromkeys((".pth", ".pt", ".ckpt", ".safetensors", ".caffemodel", ".npz"), _WEIGHTS),
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "is a Keras model, which archcalc does not read"),
+    ".onnx": "is an ONNX model, which archcalc does not read",
+    ".prototxt": "is a Caffe network, which archcalc does not read",
+    ".pb": "is a TensorFlow graph, which archcalc does not read",
+    ".tflite": "is a TensorFlow Lite model, which archcalc does not read",
+    ".py": "is a Python program, which archcalc does not run",
+}
+"""What files of other tools are, by suffix, for those without a reader."""
 
 
 def read_file(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
@@ -54,7 +67,7 @@ def open_in_file(net: str, read: Read = read_file) -> Opened:
     if not suffix:
         known = _listed(suffixes())
         help = f"`archcalc list` shows the shipped networks; a file ends in {known}"
-        raise error(f"there is no network `{net}`", help=near_miss(net, shipped_files()) or help)
+        raise unknown("there is no network", net, shipped_files(), help=help)
     return choose(read(suffix, Path(place), place), place, name)
 
 
@@ -64,6 +77,8 @@ def _suffix(place: str, name: str) -> str:
         return suffix
     # `Path.is_file` and `Path.exists` raise for a name that is too long
     if os.path.isfile(place):  # noqa: PTH113
+        if known := FOREIGN.get(Path(place).suffix.lower()):
+            raise error(f"`{place}` {known}", help=INSTEAD)
         help = f"archcalc reads {_listed(suffixes())} files"
         raise error(f"`{place}` is in no format that archcalc reads", help=help)
     if place and ("/" in place or os.path.exists(place)):  # noqa: PTH110
@@ -86,8 +101,7 @@ def choose(networks: Sequence[Opened], shown: str, name: str = "") -> Opened:
     if name:
         if name not in by_name:
             listed = ", ".join(f"`{each}`" for each in by_name) or "none"
-            help = near_miss(name, by_name) or f"it defines {listed}"
-            raise error(f"`{shown}` has no net `{name}`", help=help)
+            raise unknown(f"`{shown}` has no net", name, by_name, help=f"it defines {listed}")
         return by_name[name]
     if not networks:
         raise error(f"`{shown}` has no net", help="declare one: `net small { ... }`")
@@ -137,18 +151,19 @@ def load(
     net: str | os.PathLike[str],
     overrides: Mapping[str, Any] | None = None,
     *,
-    inputs: Shapes | None = None,
+    inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
     """Load a network by its shipped name, from a file, as `path:net`, each also with `?name=value`.
 
     `overrides` are values for its parameters: numbers (a float counts as the decimal it prints as),
-    booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names. Raises `ArchError`.
+    booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names, or that of the
+    only input: `(3, 160, 160)`. Shapes are channels first, without the batch. Raises `ArchError`.
 
     >>> from archcalc import load
-    >>> load("mobilenet_v1", {"width": 0.5}).name
+    >>> load("mobilenet_v1", {"width": 0.5}, inputs=(3, 160, 160)).name
     'mobilenet_v1'
     """
-    return open_network(os.fspath(net), overrides, inputs)[1]
+    return open_network(os.fspath(net), overrides, by_name(inputs))[1]
 
 
 def loads(
@@ -156,7 +171,7 @@ def loads(
     net: str = "",
     overrides: Mapping[str, Any] | None = None,
     *,
-    inputs: Shapes | None = None,
+    inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
     """Load a network from a text; `net` names it if the text declares several. Raises `ArchError`.
 
@@ -169,7 +184,18 @@ def loads(
     """
     from archcalc.readers import arch
 
-    return choose(arch.read_text(text), "<text>", net).network(_exact(overrides), inputs)
+    return choose(arch.read_text(text), "<text>", net).network(_exact(overrides), by_name(inputs))
+
+
+def by_name(inputs: Shapes | Sequence[int] | None) -> Shapes:
+    """Shapes of inputs by their names; one shape alone is that of `input`. Raises `ArchError`."""
+    if inputs is None or isinstance(inputs, Mapping):
+        return inputs or {}
+    if isinstance(inputs, str) or not all(isinstance(n, int) for n in inputs):
+        raise error(
+            f"`inputs` is no shape: {inputs!r}", help="write `inputs=(3, 224, 224)`, or a dictionary by name"
+        )
+    return {"input": tuple(inputs)}
 
 
 def _exact(values: Mapping[str, Any] | None) -> dict[str, Any]:

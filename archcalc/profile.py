@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 from msgspec import Struct
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.layers.terms import Facts
 from archcalc.network import Group, Network, Node, is_pattern
-from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Selection
+from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Scope, Selection
 from archcalc.quantities.activations import DTYPES
 from archcalc.quantities.peak import Peak, find_peak
 from archcalc.quantities.receptive_field import Field, FieldFold, Misalignment, input_field
@@ -21,18 +21,27 @@ if TYPE_CHECKING:
     from archcalc.conventions import Convention, Counter
 
 
-class LayerProfile(Struct, eq=False, gc=False):
+class LayerProfile(Struct, eq=False):
     """The quantities of one node, for one sample.
 
+    Every quantity is an attribute, under the name that JSON and expectations have for it: `layer.macs`,
+    `layer.receptive_field`, `layer.activation_bytes`.
+
     `counts` has what the layer counts; layers that are equal, on equal shapes, share one of these. `own` is
-    what it adds to the totals: arrays that an earlier node has counted are zero there, so that columns
-    add up. Every figure of `own` is an attribute too: `layer.macs`.
+    what it adds to the totals, and what the attributes give: arrays that an earlier node has counted are
+    zero there, so that columns add up.
+
+    >>> import archcalc
+    >>> layer = archcalc.analyze("vgg16")["stage1/conv2"]
+    >>> layer.output_shape, layer.params, layer.receptive_field
+    ((64, 224, 224), 36928, (5, 5))
     """
 
     node: Node
     counts: Figures
     own: Figures
     field: Field
+    profile: Profile
 
     @property
     def name(self) -> str:
@@ -46,11 +55,30 @@ class LayerProfile(Struct, eq=False, gc=False):
     def shape(self) -> Shape:
         return self.node.facts.output
 
-    def __getattr__(self, name: str) -> int:
-        try:
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of the output, per sample, as JSON calls it."""
+        return self.node.facts.output
+
+    @property
+    def inputs(self) -> list[str]:
+        """The paths of the nodes whose tensors it reads."""
+        return [source.name for source in self.node.inputs]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self.own:  # the common ones, without a detour
             return self.own[name]
-        except KeyError:
-            raise AttributeError(f"a layer has no figure `{name}`") from None
+        quantity = QUANTITIES.get(name)
+        if quantity is None or quantity.of_convention or quantity.scope is Scope.NETWORK:
+            known = ", ".join(q.name for q in QUANTITIES.values() if q.scope is not Scope.NETWORK)
+            raise AttributeError(f"a layer has no figure `{name}`; it has {known}")
+        return quantity.measure(self.profile.part(self.name))
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.own]
+
+    def __repr__(self) -> str:
+        return repr(self.node)
 
 
 class Profile:
@@ -70,6 +98,8 @@ class Profile:
         self.heads = heads
         self.convention = convention
         self.counter: Counter | None = convention.counter(network) if convention is not None else None
+        self.shares = any(node.shares is not None for node in network.nodes)
+        """Do any layers share arrays?"""
         self._fields = FieldFold(self.network)
         self.misalignments: list[Misalignment] = self._fields.misalignments
         self.entries: dict[int, LayerProfile] = {}
@@ -78,7 +108,7 @@ class Profile:
 
     def _fill(self) -> None:
         counted: dict[Facts, Figures] = {}
-        shares = any(node.shares is not None for node in self.network.nodes)
+        shares = self.shares
         owners: set[int] = set()
         entries = self.entries
         for node in self.network.nodes:
@@ -99,7 +129,7 @@ class Profile:
                 if owner in owners:
                     own = Figures(counts, **self.repeated)
                 owners.add(owner)
-            entries[node.index] = LayerProfile(node, counts, own, field)
+            entries[node.index] = LayerProfile(node, counts, own, field, self)
 
     @cached_property
     def repeated(self) -> dict[str, int]:
@@ -157,12 +187,54 @@ class Profile:
         """The most activations alive at once, for one sample."""
         return find_peak(self.network, self.heads)
 
-    def __getitem__(self, path: str) -> LayerProfile:
-        """The profile of a node; raises `ArchError` if the path names none."""
-        return self.entries[self.network[path].index]
+    @overload
+    def __getitem__(self, key: str | int) -> LayerProfile: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[LayerProfile]: ...
+    def __getitem__(self, key: str | int | slice) -> LayerProfile | list[LayerProfile]:
+        """A layer by its path or its position, or several by a slice.
+
+        Raises `ArchError` if a path names nothing, and `IndexError` for a position that does not exist.
+        """
+        if isinstance(key, str):
+            return self.entries[self.network[key].index]
+        return self.layers[key]
+
+    def __len__(self) -> int:
+        return len(self.layers)
 
     def __iter__(self) -> Iterator[LayerProfile]:
         return iter(self.layers)
+
+    def __repr__(self) -> str:
+        return f"<profile of {self.network.name}: {len(self.layers)} layers>"
+
+    def __str__(self) -> str:
+        """The table that `archcalc report` prints."""
+        from archcalc.report.shown import table_of
+
+        return table_of(self)
+
+    def _repr_html_(self) -> str:
+        """The table for a notebook."""
+        from archcalc.report.shown import html_of
+
+        return html_of(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `archcalc report --format json` prints, as a dictionary."""
+        from archcalc.report.shown import dict_of
+
+        return dict_of(self)
+
+    def to_pandas(self) -> Any:
+        """The layers as a pandas `DataFrame`, one row each, with the columns of the CSV format.
+
+        Raises `ArchError` without pandas.
+        """
+        from archcalc.report.shown import frame_of
+
+        return frame_of(self)
 
     def select(self, path: str) -> list[LayerProfile]:
         """The profiles of the nodes that a path or a pattern names."""
@@ -224,13 +296,12 @@ def analyze(
 ) -> Profile:
     """Compute every quantity of a network.
 
-    `batch` and `dtype` bear on bytes only: shapes, counts of operations and activations are per sample.
+    `batch` and `dtype` affect bytes only: shapes, counts of operations and activations are per sample.
     `heads` counts the heads that are used in training only. `convention` names how `count` is counted,
     as `archcalc conventions` lists them. Raises `ArchError` for an unknown dtype or convention.
     """
     if dtype not in DTYPES:
-        help = near_miss(dtype, DTYPES) or "dtypes: " + ", ".join(DTYPES)
-        raise error(f"unknown dtype `{dtype}`", help=help)
+        raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
     if type(batch) is not int or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
     named = None

@@ -16,7 +16,7 @@ from archcalc.profile import Profile, analyze
 class Settings(Struct, frozen=True):
     """Values for parameters, shapes for inputs, and the conditions under which figures are taken.
 
-    `set_text` is how the values were written, `width=0.5&classes=10`, as they are behind the `?` of a NET.
+    `set_text` is how the values were written, `width=0.5&classes=10`, as they follow the `?` of a NET.
     """
 
     overrides: Mapping[str, Any] = {}
@@ -43,7 +43,7 @@ class Settings(Struct, frozen=True):
         return opened, self.profile(network)
 
     def applied_to(self, net: str) -> str:
-        """A NET with the values behind its `?`, so that its name says what it was made with."""
+        """A NET with the values after its `?`, so that its name says what it was made with."""
         if not self.set_text:
             return net
         return f"{net}{'&' if '?' in net else '?'}{self.set_text}"

@@ -89,8 +89,25 @@ def same_padding(n: int, kernel_size: int, stride: int, dilation: int) -> tuple[
     return total // 2, total - total // 2
 
 
-def format_shape(shape: Shape, layout: str = "chw", cross: str = "×") -> str:
-    """A shape as people write it: `64×56×56`, or `56×56×64` in the layout `hwc`."""
+def cut_to_stride(kernel_size: int, stride: int, dilation: int) -> tuple[int, int]:
+    """What a transposed convolution with SAME padding cuts off before and after `n * stride` places.
+
+    It undoes a convolution with SAME padding, whose total on a map of that size is the extent less the
+    stride. A kernel smaller than the stride leaves zeros at the end: that much less than nothing is cut.
+
+    >>> cut_to_stride(4, 2, 1), cut_to_stride(3, 2, 1), cut_to_stride(2, 3, 1)
+    ((1, 1), (0, 1), (0, -1))
+    """
+    total = dilation * (kernel_size - 1) + 1 - stride
+    before = max(total, 0) // 2
+    return before, total - before
+
+
+def format_shape(shape: tuple[int | Fraction, ...], layout: str = "chw", cross: str = "×") -> str:
+    """A shape as people write it: `64×56×56`, or `56×56×64` in the layout `hwc`.
+
+    Also other lengths along the axes, such as a stride.
+    """
     if layout == "hwc":
         shape = shape[1:] + shape[:1]
     return cross.join(str(n) for n in shape)

@@ -1,8 +1,8 @@
-"""Generate parts of `docs/language.md`: the list of layers, and the error messages of the examples.
+"""Generate parts of the documents: layers and error messages of the language, the table of quantities.
 
     make docs-tables
 
-`tests/test_grammar.py` checks that the page is up to date.
+`tests/test_grammar.py` and `tests/test_documents.py` check that the documents are up to date.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_text
 from archcalc.layers import KINDS
 from archcalc.layers.arguments import format_argument
+from archcalc.quantities import QUANTITIES
 
 PAGE = Path(__file__).parent / "language.md"
+README = Path(__file__).parent.parent / "README.md"
 
 HEADINGS = {
     "activation": "Activations and dropout",
@@ -31,6 +33,9 @@ HEADINGS = {
 }
 LAYERS = re.compile(
     r"(?<=<!-- layers: written by `make docs-tables` -->\n).*(?=<!-- end of layers)", re.DOTALL
+)
+QUANTITY_TABLE = re.compile(
+    r"(?<=<!-- quantities: written by `make docs-tables` -->\n).*(?=<!-- end of quantities)", re.DOTALL
 )
 ERROR = re.compile(r"(```arch-error\n(.*?)```\n\n```text\n)(.*?)(?=```)", re.DOTALL)
 
@@ -57,6 +62,12 @@ def layer_lines() -> list[str]:
     return [*lines, ""]
 
 
+def quantity_lines() -> list[str]:
+    """The table of quantities: names, as expectations and JSON have them, and definitions."""
+    rows = [f"| `{name}` | {quantity.definition} |" for name, quantity in QUANTITIES.items()]
+    return ["| Quantity | Definition |", "| --- | --- |", *rows]
+
+
 def message(text: str) -> str:
     """The error message of a faulty example."""
     try:
@@ -73,5 +84,11 @@ def rewritten(text: str) -> str:
     return ERROR.sub(lambda found: found[1] + message(found[2]) + "\n", text)
 
 
+def with_quantities(text: str) -> str:
+    """The text of the README with its table of quantities replaced."""
+    return QUANTITY_TABLE.sub(lambda found: "\n".join(quantity_lines()) + "\n", text)
+
+
 if __name__ == "__main__":
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(with_quantities(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -90,9 +90,9 @@ def conv_transpose(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
     """Every value of the input, times a kernel, is added to the output around its place."""
     (x,), weight = xs, weights["weight"]
     rank = x.ndim - 1
-    k, s, d, p, e = (
+    k, s, d, e = (
         oracle.each(value, rank)
-        for value in (layer.kernel_size, layer.stride, layer.dilation, layer.padding, layer.output_padding)
+        for value in (layer.kernel_size, layer.stride, layer.dilation, layer.output_padding)
     )
     size_in, size_out = x.shape[0] // layer.groups, layer.out_channels // layer.groups
     sums: dict[tuple[int, ...], float] = {}
@@ -103,7 +103,13 @@ def conv_transpose(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
                 to = (source // size_in * size_out + o, *at)
                 sums[to] = sums.get(to, 0.0) + float(x[(source, *place)] * weight[(*tap, source, o)])
     last = [max(at[1 + axis] for at in sums) for axis in range(rank)]
-    out = np.zeros((layer.out_channels, *(m + 1 + e_ - 2 * p_ for m, e_, p_ in zip(last, e, p, strict=True))))
+    if layer.padding == "same":  # what a convolution with this padding would read to give the input's places
+        sizes = [n * s_ for n, s_ in zip(x.shape[1:], s, strict=True)]
+        p = [oracle.same_padding(*axis)[0] for axis in zip(sizes, k, s, d, strict=True)]
+    else:
+        p = oracle.each(layer.padding, rank)
+        sizes = [m + 1 + e_ - 2 * p_ for m, e_, p_ in zip(last, e, p, strict=True)]
+    out = np.zeros((layer.out_channels, *sizes))
     for (o, *at), value in sums.items():
         where = (o, *(a - p_ for a, p_ in zip(at, p, strict=True)))
         if all(0 <= a < n for a, n in zip(where, out.shape, strict=True)):

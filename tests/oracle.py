@@ -65,9 +65,10 @@ def paddings(
     rank = len(sizes)
     if padding == "valid":
         return [(0, 0)] * rank
-    if padding == "same":
+    if padding in ("same", "same_lower"):
         axes = zip(sizes, each(kernel_size, rank), each(stride, rank), each(dilation, rank), strict=True)
-        return [same_padding(*axis) for axis in axes]
+        ends = [same_padding(*axis) for axis in axes]
+        return ends if padding == "same" else [(after, before) for before, after in ends]
     entries = [padding] * rank if isinstance(padding, int) else list(padding)
     return [(entry, entry) if isinstance(entry, int) else entry for entry in entries]
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from json_schemas import schema
+from tiny import tiny
 
 from archcalc import ArchError, __version__
 from archcalc.audit import papers
@@ -33,17 +34,6 @@ from archcalc.render.numbers import decimal
 
 GOLDEN = Path(__file__).parent / "golden"
 
-# stem: 3*4*4*5 + 4 = 244; a: 4*4*3*3 + 2*4 = 152; fc: 128*10 + 10 = 1290; 1686 in all.
-# macs: 240 on 8x4 places, 144 on 8x4, 1280: 7680 + 4608 + 1280 = 13568. early: 4*2 + 2 = 10.
-TINY = """\
-net tiny(c=4, image=3x9x10) {
-  input(image)
-  stem: conv(c, 4x5, stride=1x2, padding=1) -> relu
-  aux early = global_avgpool -> flatten -> fc(2)
-  a: { conv(c, 3, padding="same", bias=false) -> bn }
-  add(identity, a -> relu) -> flatten -> fc(10)
-}
-"""
 HEAD = 'deck = "mine"\ntitle = "A deck of mine"\n'
 CLAIMS = f"""\
 {HEAD}
@@ -109,7 +99,7 @@ verdict = "outside"
 @pytest.fixture
 def run(run, tmp_path):
     """Run `archcalc audit` beside a network and claims on it."""
-    (tmp_path / "tiny.arch").write_text(TINY)
+    (tmp_path / "tiny.arch").write_text(tiny())
     (tmp_path / "mine.toml").write_text(CLAIMS)
     return lambda command, width=80: run("audit", *shlex.split(command), width=width)
 
@@ -191,7 +181,7 @@ FALSE = [
 
 @pytest.fixture
 def tiny_folder(monkeypatch, tmp_path):
-    (tmp_path / "tiny.arch").write_text(TINY)
+    (tmp_path / "tiny.arch").write_text(tiny())
     monkeypatch.chdir(tmp_path)
 
 

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import tiny
 
 from archcalc import ArchError, analyze, load, loads
 from archcalc.checking.bounds import parse_bound
@@ -23,23 +24,12 @@ from archcalc.checking.view import off_by
 
 GOLDEN = Path(__file__).parent / "golden"
 
-# stem: 3*4*4*5 + 4 = 244; a: 4*4*3*3 + 2*4 = 152; fc: 128*10 + 10 = 1290; 1686 in all.
-# macs: 240 on 8x4 places, 144 on 8x4, 1280: 7680 + 4608 + 1280 = 13568. early: 4*2 + 2 = 10.
-TINY = """\
-# A tiny network, Nobody 2001
-net tiny(c=4, image=3x9x10) {
-  input(image)
-  stem: conv(c, 4x5, stride=1x2, padding=1) -> relu
-  aux early = global_avgpool -> flatten -> fc(2)
-  a: { conv(c, 3, padding="same", bias=false) -> bn }
-  add(identity, a -> relu)
-  flatten -> fc(10)
-
+EXPECTATIONS = """
   expect params == 1_686         "Table 1"
   expect shape("a") == 4x8x4
   expect params(training=true) == 1696
-}
-
+"""
+WIDE = """
 net tiny_wide = tiny(8) {
   expect params < 3K
   expect macs ~ 1.0K
@@ -48,16 +38,11 @@ net tiny_wide = tiny(8) {
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.arch").write_text(TINY)
+    (tmp_path / "tiny.arch").write_text(tiny(EXPECTATIONS) + WIDE)
     return tmp_path
-
-
-@pytest.fixture
-def run(run, folder):
-    return run
 
 
 def outcome(run, *args):
@@ -110,7 +95,7 @@ def test_files_folders_names_and_overrides(run, folder):
 
 
 def test_nets_without_values_are_left_out(run, folder):
-    (folder / "tiny.arch").write_text(TINY.replace("tiny(c=4", "tiny(c").partition("\n  expect")[0] + "\n}\n")
+    (folder / "tiny.arch").write_text(tiny().replace("tiny(c=4", "tiny(c"))
     assert run("check").status == 2
     text = (folder / "tiny.arch").read_text()
     (folder / "tiny.arch").write_text(text + "net tiny_4 = tiny(4) { expect params == 1686 }\n")
@@ -515,7 +500,7 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
     assert run("lock", "models", "-o", "models/archcalc.lock").status == 0
     commands = re.findall(r"(?m)^archcalc (.*)$", PAGE)
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         assert run(*shlex.split(os.path.expandvars(command), comments=True)).status == 0, command
 

@@ -679,28 +679,6 @@ def test_output_goes_to_a_file_whole(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.md"]
 
 
-WRONG = {
-    "vgg16": "a comparison needs two networks or more",
-    "": "NET",
-    "vgg16 vgg17": "there is no network `vgg17`",
-    "vgg16 vgg16?x": "`x` sets nothing",
-    "vgg16 vgg16?x=1": "`vgg16` has no parameter `x`",
-    "vgg16 no.arch": "there is no file `no.arch`",
-    "vgg16 resnet50 --dtype float31": "unknown dtype `float31`",
-    "vgg16 resnet50 --batch 0": "the batch must be",
-    "vgg16 resnet50 --input 3xx": "3xx",
-    "vgg16 resnet50 --format csv": "csv",
-}
-
-
-@pytest.mark.parametrize("command", WRONG)
-def test_wrong_input_ends_in_a_message_and_status_2(command, run):
-    result = run(*command.split())
-    assert result.status == 2
-    assert WRONG[command] in result.err + result.out
-    assert "Traceback" not in result.err
-
-
 def test_every_mistake_is_reported_once(run):
     error = run("vgg17", "resnet5", "vgg17").err
     assert error.count("error:") == 2

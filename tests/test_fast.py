@@ -40,7 +40,7 @@ B = {
 }
 """Lavin & Gray 2016, Sections 4.1 and 4.2: their transposed matrices."""
 
-PADDINGS = (0, 1, 2, "same", "valid", (0, 2), ((1, 0), (0, 3)))
+PADDINGS = (0, 1, 2, "same", "same_lower", "valid", (0, 2), ((1, 0), (0, 3)))
 
 
 @pytest.mark.parametrize("m", [2, 4])

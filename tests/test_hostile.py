@@ -83,7 +83,7 @@ def chained(pattern: str, first: str, count: int) -> str:
 MANY = 10_000
 ELSE_IF = "  if n == 0 { relu }" + " else if n == 2 { relu }" * MANY
 SUM = " + ".join(["n"] * MANY)
-STEPS = "`small` takes more than 300,000 steps"
+STEPS = "`small` takes more than 200,000 steps"
 NESTED = "an expression is nested more than 50 deep"
 DIGITS = "a number has more than 60 digits"
 VALUES = "a list has more than 100,000 values"
@@ -102,7 +102,7 @@ TEXTS = {
     "rows of nothing": (net("  x = range(99999)\n  for a in x { for b in x { for d in x { } } }"), STEPS),
     "no layers": (net("  x = range(99999)\n  for a in x { for b in x { if false { } } }"), STEPS),
     "nodes": (net("  repeat 200000 { relu }"), "a network has more than 150,000 nodes"),
-    "mistakes": (net("  repeat 290000 {\n    x = conv(c, 99)\n    x -> relu\n  }"), "the kernel of `conv`"),
+    "mistakes": (net("  repeat 190000 {\n    x = conv(c, 99)\n    x -> relu\n  }"), "the kernel of `conv`"),
     # nesting
     "parentheses": (net(f"  c = {'(' * MANY}1{')' * MANY}"), NESTED),
     "brackets": (net(f"  c = {'[' * MANY}1{']' * MANY}"), NESTED),

@@ -171,6 +171,8 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         most = {"kernel_size": (1, 4), "stride": (1, 4), "padding": (0, 2), "dilation": (1, 3)}
         given = {name: one_or_each(draw, rank, st.integers(*ends)) for name, ends in most.items()}
         given["output_padding"] = one_or_each(draw, rank, st.integers(0, 2))
+        if draw(st.booleans()):
+            given |= {"padding": "same", "output_padding": 0}
         given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
     elif kind in ("maxpool", "avgpool", "lppool", "subsample", "maxunpool"):
         shape, given = draw(sliding(st.integers(1, 2)))

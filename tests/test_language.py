@@ -1040,3 +1040,11 @@ def test_readings():
     assert layers("reshape([1, shape[0] * shape[1], shape[2]])") == ["reshape(1x24x8)"]
     assert wrong("flatten\nconv(size[0], 1)") == ["`size` needs a map, this tensor is a vector of 192"]
     assert wrong("conv(channels(3), 1)") == ["`channels` reads a tensor, not a value"]
+
+
+def test_mistakes_of_one_are_no_plurals():
+    assert wrong("permute([0])") == ["`permute` names 1 axis of 3"]
+    assert wrong("conv(2, [3])") == ["`kernel_size` of `conv` has 1 entry, but the input has 2 spatial axes"]
+    assert wrong("conv(2, 1, connections=[[0]])") == ["`connections` of `conv` has 1 row for 2 output maps"]
+    with pytest.raises(ArchError, match=r"bring `conv2` to 1 channel, for"):
+        network("a = conv(1, 1)\nconv(2, 1)\nadd(a, identity)")

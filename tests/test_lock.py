@@ -31,17 +31,12 @@ net small(c=4, classes=10) {
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "small.arch").write_text(SMALL)
     return tmp_path
-
-
-@pytest.fixture
-def run(run, folder):
-    return run
 
 
 def moves(run, *allowed):

@@ -116,7 +116,7 @@ def test_a_reader_of_python_code_is_asked_for_modules(formats, run):
     assert "there is no network `some module:wide`" in run("report", "some module:wide").err
 
 
-@pytest.mark.parametrize("name", ["net.onnx", "net.pth", "net", "net.arch.bak"])
+@pytest.mark.parametrize("name", ["net.mat", "net", "net.arch.bak"])
 def test_a_file_in_an_unknown_format_is_refused(name, run, tmp_path):
     (tmp_path / name).write_bytes(b"\x08\x07\xf6\x12")
     message = f"`{name}` is in no format that archcalc reads\nhelp: archcalc reads `.arch` files"
@@ -126,6 +126,27 @@ def test_a_file_in_an_unknown_format_is_refused(name, run, tmp_path):
         assert message in result.err
     with pytest.raises(ArchError, match="in no format that archcalc reads"):
         load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("net.onnx", "is an ONNX model"),
+        ("net.pth", "holds weights, not the layers and shapes"),
+        ("net.PT", "holds weights, not the layers and shapes"),
+        ("net.safetensors", "holds weights, not the layers and shapes"),
+        ("net.h5", "is a Keras model"),
+        ("net.prototxt", "is a Caffe network"),
+        ("net.py", "is a Python program"),
+    ],
+)
+def test_a_file_of_another_tool_is_named(name, what, run, tmp_path):
+    (tmp_path / name).write_bytes(b"\x08\x07\xf6\x12")
+    for command in ("report", "check"):
+        result = run(command, name)
+        assert result.status == 2
+        assert f"error: `{name}` {what}" in result.err
+        assert "help: write the network as an `.arch` file" in result.err
 
 
 def test_what_is_no_file_is_still_called_by_its_name(run, tmp_path):

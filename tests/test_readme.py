@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
@@ -62,3 +63,10 @@ def test_programs_run(capsys):
 
 def test_there_are_two_set_up_commands():
     assert len([line for line in README.read_text().splitlines() if line.startswith("python3 -m venv ")]) == 2
+
+
+def test_the_table_of_quantities_is_that_of_the_registry():
+    generate = runpy.run_path(str(README.parent / "docs" / "generate.py"))
+    text = README.read_text(encoding="utf-8")
+    assert generate["QUANTITY_TABLE"].search(text)
+    assert text == generate["with_quantities"](text), "README.md is out of date: run `make docs-tables`"

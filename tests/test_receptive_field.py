@@ -177,7 +177,7 @@ def add_window(draw: Any, built: Built, most: int = 3) -> None:
     k, s = pair(draw, KERNEL), pair(draw, st.integers(1, most))
     d = (1, 1) if kind == "avgpool" else pair(draw, st.integers(1, 3))
     spans = [dil * (kernel - 1) + 1 for kernel, dil in zip(k, d, strict=True)]
-    how = draw(st.sampled_from(["numbers", "pairs", "same", "valid"]))
+    how = draw(st.sampled_from(["numbers", "pairs", "same", "same_lower", "valid"]))
     padding: Any = how
     if how == "numbers":
         padding = tuple(draw(st.integers(0, span // 2)) for span in spans)

@@ -23,7 +23,7 @@ from archcalc.audit.tables.layout import CELL, TableLayout, TablePart, layouts, 
 from archcalc.audit.tables.table import all_tables, evaluate, tables
 from archcalc.audit.tables.view import render
 from archcalc.audit.tables.words import SIGNS, sized
-from archcalc.render.grid import GAP, Block, lay_out
+from archcalc.render.grid import GAP, GridCell, lay_out
 from archcalc.report.torchsummary import lines
 
 ROOT = Path(__file__).parent.parent
@@ -291,25 +291,22 @@ def test_sizes_in_the_order_of_a_table():
 # --- Laying out -------------------------------------------------------------------------------------
 
 WORD = st.text("abc7,x", min_size=1, max_size=9)
-BLOCK = st.builds(
-    Block,
-    st.lists(WORD, max_size=4).map(" ".join),
-    st.one_of(st.just(""), st.integers(0, 10**9).map("≠ {:,}".format)),
-)
+MARK = st.one_of(st.just(("", "")), st.integers(0, 10**9).map(lambda number: ("≠", f"{number:,}")))
+CELLS = st.builds(lambda text, mark: GridCell(text, *mark), st.lists(WORD, max_size=4).map(" ".join), MARK)
 
 
 @st.composite
 def grids(draw):
     columns = draw(st.integers(2, 6))
-    heading = [Block(draw(WORD)) for _ in range(columns)]
-    rows = st.lists(BLOCK, min_size=columns, max_size=columns)
+    heading = [GridCell(draw(WORD)) for _ in range(columns)]
+    rows = st.lists(CELLS, min_size=columns, max_size=columns)
     return [heading, *draw(st.lists(rows, min_size=1, max_size=4))]
 
 
 @given(grids(), st.integers(1, 90))
 def test_a_grid_keeps_every_word_whole_and_to_the_width(rows, width):
-    def words(blocks):
-        return Counter(word for block in blocks for word in f"{block.text} {block.mark}".split())
+    def words(cells):
+        return Counter(word for cell in cells for word in f"{cell.text} {cell.mark}".split())
 
     panels = lay_out(rows, width)
     found = Counter()
@@ -318,22 +315,22 @@ def test_a_grid_keeps_every_word_whole_and_to_the_width(rows, width):
             if set(line.strip()) != {"─"}:
                 found += Counter(line.split())
             longest = [
-                max(len(w) for block in column for w in [*block.text.split(), block.mark, ""])
+                max(len(w) for cell in column for w in [*cell.text.split(), cell.mark, ""])
                 for column in zip(*rows, strict=True)
             ]
             least = longest[0] + GAP + max(longest[1:])
             assert len(line) <= max(width, least), number
     first = words(row[0] for row in rows)
-    others = words(block for row in rows for block in row[1:])
+    others = words(cell for row in rows for cell in row[1:])
     repeated = Counter({word: count * len(panels) for word, count in first.items()})
     assert found == repeated + others
 
 
 def test_a_short_row_is_spanned_by_its_last_cell():
     rows = [
-        [Block("a"), Block("bb"), Block("cc")],
-        [Block("1"), Block("two words more")],
-        [Block("1"), Block("x"), Block("y")],
+        [GridCell("a"), GridCell("bb"), GridCell("cc")],
+        [GridCell("1"), GridCell("two words more")],
+        [GridCell("1"), GridCell("x"), GridCell("y")],
     ]
     (panel,) = lay_out(rows, 20)
     text = ["".join(piece for piece, _ in line).rstrip() for line in panel]

@@ -97,6 +97,8 @@ SMALL = {
     "fc": "input(3x5x6)\n flatten -> fc(7) -> dropout -> fc(2, bias=false) -> softmax",
     "pools": "input(2x17x18)\n maxpool(3, 2, 1)\n avgpool(2, ceil_mode=true) -> lppool(2, 2) -> subsample(2)",
     "adaptive": "input(2x17x18)\n adaptive_avgpool(5x4) -> conv(3, 2)",
+    "same_lower": "input(2x9x10)\n conv(3, 4x5, 1x2, \"same_lower\") -> maxpool(2, 2, \"same_lower\")",
+    "transposed same": "input(2x5x6)\n conv_transpose(3, 4x2, 2x3, padding=\"same\") -> conv(2, 3)",
     "same": "input(2x9x10)\n conv(3, 4x5, 1x2, \"same\") -> maxpool(2, 2, \"same\")",
     "a row": "input(4x31)\n conv(3, 4, 2, 1, 2) -> maxpool(2) -> conv_transpose(2, 3, 2)",
     "planes": "input(2x5x6x7)\n conv(3, 2x3x1, 1x2x1, 1) -> avgpool(1x2x3)",

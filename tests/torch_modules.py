@@ -141,12 +141,15 @@ def _conv(node: Node) -> Step:
 
 def _conv_transpose(node: Node) -> Step:
     layer: Any = node.layer
+    windows: Any = node.facts.windows
+    if any(w.before != w.after for w in windows):
+        raise NotImplementedError(f"{node.layer}: PyTorch cuts both ends of an axis alike")
     module = _ranked("ConvTranspose", _rank(node))(
         node.facts.inputs[0][0],
         layer.out_channels,
         layer.kernel_size,
         layer.stride,
-        layer.padding,
+        tuple(w.before for w in windows),
         layer.output_padding,
         layer.groups,
         layer.bias,

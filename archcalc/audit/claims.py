@@ -109,7 +109,7 @@ class Deck(Struct, frozen=True, eq=False):
 
 
 def shipped_files() -> list[tuple[Path, str]]:
-    """The files of claims that come along, and the names diagnostics show."""
+    """The files of built-in claims, and the names diagnostics show."""
     folder = specs_folder() / "claims"
     return [(path, f"specs/claims/{path.name}") for path in sorted(folder.glob("*.toml"))]
 
@@ -121,8 +121,7 @@ def read_decks(files: Iterable[tuple[Path, str]]) -> list[Deck]:
     ids = [(claim.id, claim.span) for deck in decks for claim in deck.claims]
     problems += repeated(names, "there are two decks `{}`")
     problems += repeated(ids, "the claim `{}` is declared twice", "give one of them another name")
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return decks
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from archcalc.audit.claims import VERDICTS
 from archcalc.audit.expression import Asked
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.functions import SIZES
 from archcalc.audit.proposals import propose
-from archcalc.audit.statement import Outcome
+from archcalc.audit.statement import StatementOutcome
 from archcalc.audit.words import outcome_text, reason, value_text
 from archcalc.checking.evaluate import measure, rounding, select
 from archcalc.network import is_pattern
@@ -18,7 +18,7 @@ from archcalc.render.numbers import decimal, grouped
 from archcalc.report.explain import explain as account
 
 
-def explain(finding: Finding, width: int) -> str:
+def explain(finding: AuditFinding, width: int) -> str:
     """The account of one finding, for people."""
     lines = [
         f"{finding.id}: {finding.says}",
@@ -53,7 +53,7 @@ def explain(finding: Finding, width: int) -> str:
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _proposals(finding: Finding, width: int) -> list[str]:
+def _proposals(finding: AuditFinding, width: int) -> list[str]:
     """What a figure that does not hold may have been printed from."""
     if finding.verdict not in ("discrepant", "convention"):
         return []
@@ -73,7 +73,7 @@ PROPOSED = 3
 """So many ways to count are proposed."""
 
 
-def _statement(outcome: Outcome) -> list[str]:
+def _statement(outcome: StatementOutcome) -> list[str]:
     lines = [outcome.text, f"  {'holds' if outcome.held else 'does not hold'}: {outcome_text(outcome)}"]
     figure = outcome.figure
     if figure is not None and not isinstance(figure.value, tuple):

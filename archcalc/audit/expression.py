@@ -21,6 +21,7 @@ from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Ref
 from archcalc.language.values import BUILTINS, is_number, type_name
 from archcalc.network import Network
 from archcalc.profile import LayerProfile, Profile
+from archcalc.render.numbers import plural
 
 
 class Asked(Struct, frozen=True, eq=False):
@@ -38,7 +39,7 @@ class Asked(Struct, frozen=True, eq=False):
     layers: tuple[LayerProfile, ...] = ()
 
 
-class Function(Struct, frozen=True):
+class StatementFunction(Struct, frozen=True):
     """What a call means: how it is written, its parameters, and how many of them must be given."""
 
     usage: str
@@ -50,7 +51,7 @@ class Function(Struct, frozen=True):
 class FigureEvaluator:
     """Evaluates one text. Names mean networks and figures of networks; no layers can stand in it."""
 
-    def __init__(self, networks: Networks, functions: Mapping[str, Function]) -> None:
+    def __init__(self, networks: Networks, functions: Mapping[str, StatementFunction]) -> None:
         run = RunState("the statement")
         self.values = ValueEvaluator(run)
         self.values.forms |= {Ref: self.ref, Chain: self.layers, Body: self.layers}
@@ -93,7 +94,7 @@ class FigureEvaluator:
             if arg.name:
                 self.fail(f"`{ref.name}` takes its arguments by position", arg.span)
         if not builtin.fewest <= len(args) <= builtin.most:
-            self.fail(f"`{ref.name}` does not take {len(args)} arguments", ref.span)
+            self.fail(f"`{ref.name}` does not take {plural(len(args), 'argument')}", ref.span)
         ref.slots = tuple((0, arg.value) for arg in args)
         return self.values.builtin(ref, {}, None, "")
 
@@ -108,7 +109,7 @@ class FigureEvaluator:
         for index, arg in enumerate(ref.args or ()):
             name = arg.name or (names[index] if index < len(names) else "")
             if not name:
-                self.fail(f"`{ref.name}` takes at most {len(names)} arguments", arg.span)
+                self.fail(f"`{ref.name}` takes at most {plural(len(names), 'argument')}", arg.span)
             if name not in names:
                 what = f"`{ref.name}` has no argument"
                 self.fail_with(unknown(what, name, names, arg.span, listing="its arguments"))

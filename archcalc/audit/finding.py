@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.audit.claims import HOLDS
-from archcalc.audit.statement import Outcome
+from archcalc.audit.statement import StatementOutcome
 from archcalc.diagnostics import Span
 
 
-class Finding(Struct, frozen=True, eq=False):
+class AuditFinding(Struct, frozen=True, eq=False):
     """A printed figure, what it comes to, and its verdict.
 
     `verdict` is computed, `stored` the one expected. `shown` is the outcome whose left side is
@@ -30,10 +30,10 @@ class Finding(Struct, frozen=True, eq=False):
     explanation: str
     span: Span
     variant: str = ""
-    shown: Outcome | None = None
-    claims: tuple[Outcome, ...] = ()
-    under: tuple[Outcome, ...] = ()
-    restored: tuple[Outcome, ...] = ()
+    shown: StatementOutcome | None = None
+    claims: tuple[StatementOutcome, ...] = ()
+    under: tuple[StatementOutcome, ...] = ()
+    restored: tuple[StatementOutcome, ...] = ()
     net: str = ""
 
     @property
@@ -57,6 +57,6 @@ class Finding(Struct, frozen=True, eq=False):
         return [outcome.text for outcome in self.claims or shown]
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[StatementOutcome, ...]:
         """Every statement of the claim."""
         return (*self.claims, *self.under, *self.restored)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import archcalc.layers  # noqa: F401 - registers every kind
-from archcalc.audit.expression import Asked, FigureEvaluator, Function
+from archcalc.audit.expression import Asked, FigureEvaluator, StatementFunction
 from archcalc.checking.evaluate import argument, measure, select
 from archcalc.diagnostics import ArchError, unknown
 from archcalc.language.syntax import Expr, Ref
@@ -128,21 +128,26 @@ def worked(name: str) -> Callable[[FigureEvaluator, Ref, Given], Any]:
 
 
 FUNCTIONS = {
-    **{name: Function(f"{name}(vgg16)", ("net", "path", "heads"), 1, quantity) for name in QUANTITIES},
-    "count": Function(
+    **{
+        name: StatementFunction(f"{name}(vgg16)", ("net", "path", "heads"), 1, quantity)
+        for name in QUANTITIES
+    },
+    "count": StatementFunction(
         'count(vgg16, convention="fvcore")', ("net", "path", "heads", "convention"), 1, quantity
     ),
-    "argument": Function('argument(vgg16, "fc1", "out_features")', ("net", "path", "name"), 3, argument_of),
-    "kinds": Function("kinds(lenet5)", ("net", "path"), 1, kinds),
-    "number": Function('number(vgg16, "conv")', ("net", "path", "kind"), 2, number),
-    "distinct": Function("distinct([1, 2, 1])", ("list",), 1, distinct),
-    "correlation": Function(
+    "argument": StatementFunction(
+        'argument(vgg16, "fc1", "out_features")', ("net", "path", "name"), 3, argument_of
+    ),
+    "kinds": StatementFunction("kinds(lenet5)", ("net", "path"), 1, kinds),
+    "number": StatementFunction('number(vgg16, "conv")', ("net", "path", "kind"), 2, number),
+    "distinct": StatementFunction("distinct([1, 2, 1])", ("list",), 1, distinct),
+    "correlation": StatementFunction(
         "correlation(image, kernel)", ("image", "kernel", "stride", "padding"), 2, worked("correlation")
     ),
-    "convolution": Function(
+    "convolution": StatementFunction(
         "convolution(image, kernel)", ("image", "kernel", "stride", "padding"), 2, worked("convolution")
     ),
-    "max_pool": Function(
+    "max_pool": StatementFunction(
         "max_pool(image, kernel_size)", ("image", "kernel_size", "stride"), 2, worked("max_pool")
     ),
 }

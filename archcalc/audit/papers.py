@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from archcalc.audit.expression import Asked
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.networks import Networks
-from archcalc.audit.statement import Outcome
+from archcalc.audit.statement import StatementOutcome
 from archcalc.catalog import shipped
 from archcalc.checking.evaluate import Check, Evaluator, check
 from archcalc.expect import Expect
@@ -40,7 +40,7 @@ def specs() -> list[Opened]:
     return [spec for spec in shipped() if any(expect.citation for expect in spec.expectations)]
 
 
-def findings(spec: Opened, networks: Networks) -> Iterator[Finding]:
+def findings(spec: Opened, networks: Networks) -> Iterator[AuditFinding]:
     """The cited expectations of a network, evaluated as `archcalc check` does it. Raises `ArchError`.
 
     An id is the network, the quantity, and the path it speaks of: `googlenet/macs(inception3a)`; of
@@ -63,12 +63,12 @@ def findings(spec: Opened, networks: Networks) -> Iterator[Finding]:
         yield _finding(id, spec.name, checked, call, asked)
 
 
-def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Finding:
+def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> AuditFinding:
     expect = checked.expect
     figure = expect.figure
     holds = checked.held != expect.negated
     relation = f"within {float(expect.percent):g}% of" if expect.relation == "within" else expect.relation
-    outcome = Outcome(
+    outcome = StatementOutcome(
         f"{call} {relation} {figure.text}",
         checked.value,
         expect.relation,
@@ -83,7 +83,7 @@ def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Find
     would = "exact" if expect.relation not in ("~", "within") or outcome.equal else "rounds"
     fails = "convention" if checked.cut else "discrepant"
     bound = "" if expect.relation in ("==", "~") else f"{relation} "
-    return Finding(
+    return AuditFinding(
         id,
         deck_of(expect.citation),
         expect.citation,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from archcalc.audit.finding import Finding
-from archcalc.audit.statement import Outcome
+from archcalc.audit.finding import AuditFinding
+from archcalc.audit.statement import StatementOutcome
 from archcalc.catalog import shipped_files
 from archcalc.diagnostics import ArchError
 from archcalc.reconcile import Answer, reconcile
@@ -30,7 +30,7 @@ class Proposal(Struct, frozen=True):
     answer: Answer
 
 
-def propose(finding: Finding) -> Proposal | None:
+def propose(finding: AuditFinding) -> Proposal | None:
     """What prints as a figure that does not hold; `None` if it is not one total of a shipped network."""
     for outcome in finding.claims:
         found = _propose(outcome)
@@ -39,7 +39,7 @@ def propose(finding: Finding) -> Proposal | None:
     return None
 
 
-def _propose(outcome: Outcome) -> Proposal | None:
+def _propose(outcome: StatementOutcome) -> Proposal | None:
     if outcome.held or outcome.figure is None or len(outcome.asked) != 1:
         return None
     (asked,) = outcome.asked

@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from archcalc.audit import papers
 from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.networks import Networks
 from archcalc.audit.verdict import judge
-from archcalc.diagnostics import ArchError, Diagnostic, unknown
+from archcalc.diagnostics import Problems, unknown
 from archcalc.render.progress import Progress, unseen
 
 
@@ -20,12 +20,12 @@ class Audit(Struct, frozen=True, eq=False):
     """The findings of some decks, and the decks' titles by name, both in order."""
 
     titles: dict[str, str]
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     on_request: tuple[str, ...] = ()
     """The decks that are not listed unless they are asked for."""
 
     @property
-    def disagreements(self) -> list[Finding]:
+    def disagreements(self) -> list[AuditFinding]:
         """The findings whose verdict is not the one expected."""
         return [finding for finding in self.findings if not finding.agrees]
 
@@ -37,7 +37,7 @@ class Audit(Struct, frozen=True, eq=False):
             counts[finding.deck][finding.verdict] += 1
         return counts
 
-    def rows(self, decks: Sequence[str] = (), verdicts: Sequence[str] = ()) -> list[Finding]:
+    def rows(self, decks: Sequence[str] = (), verdicts: Sequence[str] = ()) -> list[AuditFinding]:
         """The findings to list, of all decks or of some; some decks are listed only if they are named.
 
         Raises `ArchError` for a verdict that does not exist.
@@ -50,7 +50,7 @@ class Audit(Struct, frozen=True, eq=False):
 
 
 def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progress = unseen) -> Audit:
-    """Audit the claims that come along, or those of `files`; of some decks only, if they are named.
+    """Audit the built-in claims, or those of `files`; of some decks only, if they are named.
 
     Raises `ArchError` with every mistake in the claims, and for a deck that does not exist.
 
@@ -74,7 +74,7 @@ def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progr
     return Audit(wanted, tuple(ordered), () if files else papers.DECKS)
 
 
-def find(id: str, files: Sequence[Path] = ()) -> Finding:
+def find(id: str, files: Sequence[Path] = ()) -> AuditFinding:
     """The finding of one claim. Raises `ArchError` for an id that does not exist."""
     claims = {claim.id: claim for deck in read_decks(_files(files)) for claim in deck.claims}
     networks = Networks()
@@ -94,14 +94,11 @@ def _files(files: Sequence[Path]) -> list[tuple[Path, str]]:
     return [(path, str(path)) for path in files] or shipped_files()
 
 
-def _judged(claims: Sequence[Claim], networks: Networks, progress: Progress) -> list[Finding]:
+def _judged(claims: Sequence[Claim], networks: Networks, progress: Progress) -> list[AuditFinding]:
     findings = []
-    problems: list[Diagnostic] = []
+    problems = Problems()
     for claim in progress(claims, "Claims"):
-        try:
+        with problems.collect():
             findings.append(judge(claim, networks))
-        except ArchError as found:
-            problems += found.diagnostics
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return findings

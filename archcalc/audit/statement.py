@@ -20,7 +20,7 @@ from archcalc.language.syntax import Expr, ListExpr, Literal, Ref
 Found = TypeVar("Found")
 
 
-class Outcome(Struct, frozen=True, eq=False):
+class StatementOutcome(Struct, frozen=True, eq=False):
     """A statement and how it turned out.
 
     `equal` says whether the two sides are the same value; `figure` is the right side of a `~`. An
@@ -41,17 +41,17 @@ class Outcome(Struct, frozen=True, eq=False):
     asked: tuple[Asked, ...] = ()
 
 
-def state(text: Text, networks: Networks) -> Outcome:
+def state(text: Text, networks: Networks) -> StatementOutcome:
     """Evaluate a statement. Raises `ArchError`, pointing into the file that has it."""
 
-    def run(source: Source) -> Outcome:
+    def run(source: Source) -> StatementOutcome:
         stated = parse_statement(source)
         evaluator = FigureEvaluator(networks, FUNCTIONS)
         left = evaluator.evaluate(stated.left)
         asked = len(evaluator.asked)
         right = evaluator.evaluate(stated.right)
         held = evaluator.judge(stated, left, right)
-        return Outcome(
+        return StatementOutcome(
             text.text,
             left,
             stated.relation,
@@ -68,14 +68,14 @@ def state(text: Text, networks: Networks) -> Outcome:
     return _placed(text, run)
 
 
-def answer(text: Text, networks: Networks) -> Outcome:
+def answer(text: Text, networks: Networks) -> StatementOutcome:
     """Evaluate an expression. Raises `ArchError`, pointing into the file that has it."""
 
-    def run(source: Source) -> Outcome:
+    def run(source: Source) -> StatementOutcome:
         expr = parse_expression(source)
         evaluator = FigureEvaluator(networks, FUNCTIONS)
         value = evaluator.evaluate(expr)
-        return Outcome(text.text, value, is_size=_is_size(expr), asked=tuple(evaluator.asked))
+        return StatementOutcome(text.text, value, is_size=_is_size(expr), asked=tuple(evaluator.asked))
 
     return _placed(text, run)
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct, ValidationError, convert, structs
 
-from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span, error, unknown
+from archcalc.diagnostics import ArchError, Diagnostic, Note, Problems, Source, Span, error, unknown
 from archcalc.language.loader import read_source
 
 Found = TypeVar("Found")
@@ -98,15 +98,13 @@ def read(path: Path, shown: str) -> tuple[TomlTable, list[TomlTable]]:
 
 def read_every(
     files: Iterable[tuple[Path, str]], read_one: Callable[[Path, str], Found]
-) -> tuple[list[Found], list[Diagnostic]]:
+) -> tuple[list[Found], Problems]:
     """What some files have, and every mistake in them."""
     found = []
-    problems: list[Diagnostic] = []
+    problems = Problems()
     for path, shown in files:
-        try:
+        with problems.collect():
             found.append(read_one(path, shown))
-        except ArchError as mistakes:
-            problems += mistakes.diagnostics
     return found, problems
 
 
@@ -165,17 +163,19 @@ def decode(
     for key, field in fields.items():
         meta = next(iter(getattr(field.type, "__metadata__", ())), _STRING)
         example = f"`{key} = {(meta.examples or [''])[0]}`"
-        message = ""
+        message, help = "", f"write {example}"
         if key in values:
             try:
                 found[field.name] = _converted(values[key], field.type)
             except ValidationError:
                 got = f", not {_type_name(values[key])}" if meta is _STRING else ""
                 message = f"`{key}` is {meta.description}{got}"
+        elif field.required and field.name not in found and owner:
+            message, help = f"{owner} needs {example}", ""
         elif field.required and field.name not in found:
-            message = f"{owner} needs {example}" if owner else f"`{key}` is missing"
+            message = f"`{key}` is missing"
         if message:
-            wrong.append(Diagnostic(message, span_of(key), help=f"write {example}"))
+            wrong.append(Diagnostic(message, span_of(key), help=help))
     return None if wrong else kind(**found), strange + wrong
 
 

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from archcalc.audit.claims import Claim
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.networks import Networks
-from archcalc.audit.statement import Outcome, answer, known, state
+from archcalc.audit.statement import StatementOutcome, answer, known, state
 from archcalc.audit.toml import Text
-from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.diagnostics import Problems
 
 
-def judge(claim: Claim, networks: Networks) -> Finding:
+def judge(claim: Claim, networks: Networks) -> AuditFinding:
     """Evaluate a claim. Raises `ArchError` with every mistake in its statements."""
-    problems: list[Diagnostic] = []
+    problems = Problems()
 
-    def every(texts: Sequence[Text]) -> tuple[Outcome, ...]:
+    def every(texts: Sequence[Text]) -> tuple[StatementOutcome, ...]:
         return tuple(outcome for text in texts if (outcome := one(text, state)) is not None)
 
-    def one(text: Text, evaluate: Any) -> Outcome | None:
-        try:
-            found: Outcome | None = evaluate(text, networks)
-        except ArchError as mistake:
-            problems.extend(mistake.diagnostics)
-            return None
-        return found
+    def one(
+        text: Text, evaluate: Callable[[Text, Networks], StatementOutcome | None]
+    ) -> StatementOutcome | None:
+        with problems.collect():
+            return evaluate(text, networks)
+        return None
 
     claims, under, restored = every(claim.claim), every(claim.under), every(claim.restored)
     shown = one(claim.correct, answer) if claim.correct is not None else None
@@ -34,11 +32,10 @@ def judge(claim: Claim, networks: Networks) -> Finding:
         shown = one(claim.answer, answer)
     if claim.net is not None:
         one(claim.net, known)
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     verdict = _verdict(claim, claims, under, restored)
     shown = shown or _shown(restored if verdict == "damaged" else claims)
-    return Finding(
+    return AuditFinding(
         claim.id,
         claim.deck,
         claim.place,
@@ -58,7 +55,10 @@ def judge(claim: Claim, networks: Networks) -> Finding:
 
 
 def _verdict(
-    claim: Claim, claims: Sequence[Outcome], under: Sequence[Outcome], restored: Sequence[Outcome]
+    claim: Claim,
+    claims: Sequence[StatementOutcome],
+    under: Sequence[StatementOutcome],
+    restored: Sequence[StatementOutcome],
 ) -> str:
     """The rules, in their order."""
     if claim.outside or claim.quantity:
@@ -75,12 +75,12 @@ def _verdict(
     return "discrepant"
 
 
-def _is_exact(outcome: Outcome) -> bool:
+def _is_exact(outcome: StatementOutcome) -> bool:
     """Does a statement hold to the last digit?"""
     return outcome.equal or outcome.relation not in ("~", "within")
 
 
-def _shown(outcomes: Sequence[Outcome]) -> Outcome | None:
+def _shown(outcomes: Sequence[StatementOutcome]) -> StatementOutcome | None:
     """Of several statements, the one that tells most: one that does not hold, or not to the last digit."""
     failed = [outcome for outcome in outcomes if not outcome.held]
     rounded = [outcome for outcome in outcomes if not _is_exact(outcome)]

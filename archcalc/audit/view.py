@@ -8,11 +8,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from archcalc.audit.claims import VERDICTS
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.run import Audit
-from archcalc.audit.statement import Outcome
-from archcalc.audit.words import cell, plain, reason, shown_value
-from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
+from archcalc.audit.statement import StatementOutcome
+from archcalc.audit.words import cell, reason, shown_value
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 
 if TYPE_CHECKING:
@@ -45,14 +46,13 @@ def disagreements(audit: Audit) -> str:
             f"{finding.id} ({finding.span}): stored `{finding.stored}`, computed `{finding.verdict}`: "
             f"{value}; printed: {finding.claimed}"
         )
-    count = len(lines)
-    return "\n".join([*lines, f"{count:,} stored verdict{'' if count == 1 else 's'} not as computed"])
+    return "\n".join([*lines, f"{plural(len(lines), 'stored verdict')} not as computed"])
 
 
 # --- The terminal -----------------------------------------------------------------------------------
 
 
-def render(audit: Audit, rows: Sequence[Finding], width: int, colour: bool) -> str:
+def render(audit: Audit, rows: Sequence[AuditFinding], width: int, colour: bool) -> str:
     """Write the findings by deck, each with its reason below it, and how many there are of each verdict."""
     from rich.text import Text
 
@@ -74,7 +74,7 @@ def render(audit: Audit, rows: Sequence[Finding], width: int, colour: bool) -> s
     return printed(console)
 
 
-def _cells(row: Finding) -> list[str]:
+def _cells(row: AuditFinding) -> list[str]:
     return [row.id, row.says, row.claimed, shown_value(row), row.verdict]
 
 
@@ -106,7 +106,7 @@ def _line(columns: Sequence[Sequence[str]], sizes: Sequence[int]) -> list[str]:
 
 
 def _print_row(
-    console: Console, row: Finding, texts: Sequence[str], sizes: Sequence[int], width: int
+    console: Console, row: AuditFinding, texts: Sequence[str], sizes: Sequence[int], width: int
 ) -> None:
     from rich.text import Text
 
@@ -143,7 +143,7 @@ def _print_summary(console: Console, audit: Audit) -> None:
 # --- Documents --------------------------------------------------------------------------------------
 
 
-def to_markdown(audit: Audit, rows: Sequence[Finding]) -> str:
+def to_markdown(audit: Audit, rows: Sequence[AuditFinding]) -> str:
     """The findings as a table for each deck, and the summary."""
     lines: list[str] = []
     for deck, members in groupby(rows, key=lambda row: row.deck):
@@ -164,7 +164,7 @@ def to_markdown(audit: Audit, rows: Sequence[Finding]) -> str:
 # --- Programs ---------------------------------------------------------------------------------------
 
 
-def to_csv(rows: Sequence[Finding]) -> str:
+def to_csv(rows: Sequence[AuditFinding]) -> str:
     """The findings as rows with a header."""
     items = []
     for row in rows:
@@ -175,7 +175,7 @@ def to_csv(rows: Sequence[Finding]) -> str:
     return csv_text(COLUMNS, ([item[name] for name in COLUMNS] for item in items))
 
 
-def to_json(audit: Audit, rows: Sequence[Finding]) -> str:
+def to_json(audit: Audit, rows: Sequence[AuditFinding]) -> str:
     """The audit as one JSON object; `schemas/audit.json` describes it."""
     return json_text(
         summary=audit.summary,
@@ -183,7 +183,7 @@ def to_json(audit: Audit, rows: Sequence[Finding]) -> str:
     )
 
 
-def _claim(row: Finding) -> dict[str, Any]:
+def _claim(row: AuditFinding) -> dict[str, Any]:
     return {
         "id": row.id,
         "deck": row.deck,
@@ -206,7 +206,7 @@ def _claim(row: Finding) -> dict[str, Any]:
     }
 
 
-def _outcome(role: str, outcome: Outcome) -> dict[str, Any]:
+def _outcome(role: str, outcome: StatementOutcome) -> dict[str, Any]:
     return {
         "role": role,
         "statement": outcome.text,

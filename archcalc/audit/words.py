@@ -6,10 +6,12 @@ import json
 from fractions import Fraction
 from typing import Any
 
-from archcalc.audit.finding import Finding
-from archcalc.audit.statement import Outcome
+from archcalc.audit.finding import AuditFinding
+from archcalc.audit.statement import StatementOutcome
 from archcalc.language.values import is_number
-from archcalc.render.numbers import axes, decimal, grouped
+from archcalc.render.documents import plain
+from archcalc.render.numbers import decimal, grouped
+from archcalc.shape import format_shape
 
 
 def value_text(value: Any, is_size: bool = False) -> str:
@@ -33,35 +35,28 @@ def value_text(value: Any, is_size: bool = False) -> str:
     if isinstance(value, str):
         return value
     if is_size and value and not any(isinstance(item, tuple | str) for item in value):
-        return axes(value)
+        return format_shape(value)
     items = [value_text(item, is_size) for item in value]
     is_grouped = any("," in text for text, item in zip(items, value, strict=True) if is_number(item))
     return f"[{('; ' if is_grouped else ', ').join(items)}]"
 
 
-def shown_value(finding: Finding) -> str:
+def shown_value(finding: AuditFinding) -> str:
     """What archcalc computes in place of a printed figure; of a comparison, both sides."""
     return outcome_text(finding.shown) if finding.shown is not None else ""
 
 
-def outcome_text(outcome: Outcome) -> str:
+def outcome_text(outcome: StatementOutcome) -> str:
     text = value_text(outcome.left, outcome.is_size)
     if outcome.is_computed and not outcome.equal:
         text += f" against {value_text(outcome.right, outcome.is_size)}"
     return text
 
 
-def reason(finding: Finding) -> str:
+def reason(finding: AuditFinding) -> str:
     """Why it has its verdict; a convention is named first."""
     variant = f"{finding.variant}: " if finding.verdict == "convention" and finding.variant else ""
     return f"{variant}{finding.explanation}"
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON has it: fractions become the nearest number."""
-    if isinstance(value, Fraction):
-        return float(value)
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def cell(value: Any, is_size: bool = False) -> str:
@@ -73,5 +68,5 @@ def cell(value: Any, is_size: bool = False) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, tuple) and is_size and all(isinstance(item, int) for item in value):
-        return axes(value, "x")
+        return format_shape(value, cross="x")
     return json.dumps(plain(value))

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 import archcalc.layers  # noqa: F401 - registers every kind
 from archcalc.checking.evaluate import Check, Evaluator, Value, argument, evaluate, of_every_layer, select
-from archcalc.diagnostics import ArchError, Diagnostic, Source, error, near_miss
+from archcalc.diagnostics import ArchError, Diagnostic, Problems, Source, error, unknown
 from archcalc.expect import Expect, Ratio, check_expectation
 from archcalc.language.parser import parse_expectation
 from archcalc.layers.base import KINDS
@@ -106,14 +106,11 @@ def _counted_by(convention: str) -> str:
 def parse_bounds(texts: Iterable[str], settings: Settings = DEFAULT) -> list[Bound]:
     """Several of them. Raises `ArchError` with the mistakes in all."""
     bounds = []
-    problems: list[Diagnostic] = []
+    problems = Problems()
     for text in texts:
-        try:
+        with problems.collect():
             bounds.append(parse_bound(text, settings))
-        except ArchError as found:
-            problems += found.diagnostics
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return bounds
 
 
@@ -121,9 +118,9 @@ def _problem(expect: Expect) -> Diagnostic | None:
     """What is wrong with an expectation before any network is known, if anything."""
     quantity, figure = expect.quantity, expect.figure
     if quantity not in QUANTITIES and quantity not in ARGUMENTS:
-        help = near_miss(quantity, [*QUANTITIES, *ARGUMENTS])
-        help = help or "quantities: " + ", ".join(QUANTITIES) + "; or an argument, such as `kernel_size`"
-        return Diagnostic(f"unknown quantity `{quantity}`", expect.quantity_span, help=help)
+        help = "quantities: " + ", ".join(QUANTITIES) + "; or an argument, such as `kernel_size`"
+        known, span = [*QUANTITIES, *ARGUMENTS], expect.quantity_span
+        return unknown("unknown quantity", quantity, known, span, help=help).diagnostics[0]
     if expect.ratio is not None:
         net = expect.ratio.span
         if quantity not in QUANTITIES or not QUANTITIES[quantity].is_number:

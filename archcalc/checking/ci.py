@@ -9,7 +9,9 @@ from typing import Any
 from archcalc.checking.outcome import Outcome
 from archcalc.checking.view import off_by, place, summary, value_of
 from archcalc.diagnostics import Diagnostic, Span
+from archcalc.notes import note_of
 from archcalc.render.documents import escaped, markdown_table
+from archcalc.render.numbers import plural
 
 MAX_ROWS = 200
 """Rows of the Markdown table: a summary on GitHub has at most a MiB."""
@@ -37,7 +39,12 @@ def to_junit(outcome: Outcome) -> str:
                 failure.text = _xml(f"{place(finding.span)}: {finding.reason}")
         rest = result.checked - len(result.findings)
         if rest:
-            _case(suite, result.name, f"{rest} locked figures have not moved", result.span)
+            _case(
+                suite,
+                result.name,
+                f"{plural(rest, 'locked figure', str)} {'has' if rest == 1 else 'have'} not moved",
+                result.span,
+            )
     if outcome.problems:
         suite = SubElement(root, "testsuite", name="problems")
         for problem in outcome.problems:
@@ -74,7 +81,7 @@ def _xml(text: str) -> str:
 
 
 def to_annotations(outcome: Outcome) -> str:
-    """A workflow command for each failure and each problem, at its place in its file."""
+    """A workflow command for each failure, problem and note, at its place in its file."""
     lines = [
         _annotation(result.name, finding.reason, _in_a_file(finding.span, result.span))
         for result in outcome.results
@@ -83,6 +90,10 @@ def to_annotations(outcome: Outcome) -> str:
     lines += [
         _annotation("archcalc", _words(problem), _in_a_file(problem.span)) for problem in outcome.problems
     ]
+    for result in outcome.results:
+        for doubt in result.notes:
+            words = "\n".join(note_of(doubt))
+            lines.append(_annotation(result.name, words, _in_a_file(doubt.node.span), "warning"))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -95,14 +106,14 @@ def _words(problem: Diagnostic) -> str:
     return f"{problem.message}\nhelp: {problem.help}" if problem.help else problem.message
 
 
-def _annotation(title: str, message: str, span: Span | None) -> str:
+def _annotation(title: str, message: str, span: Span | None, level: str = "error") -> str:
     properties = {}
     if span is not None:
         line, column = span.source.position(span.start)
         properties = {"file": span.source.name, "line": str(line), "col": str(column)}
     properties["title"] = title
     listed = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
-    return f"::error {listed}::{_escaped(message)}"
+    return f"::{level} {listed}::{_escaped(message)}"
 
 
 def _escaped(text: str, more: str = "") -> str:

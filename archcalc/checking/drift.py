@@ -14,7 +14,6 @@ from archcalc.checking.find import CheckedNetwork, Finder
 from archcalc.checking.lock import FIGURES, LayerFigures, LockedNetwork
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.checking.tolerance import Tolerance
-from archcalc.diagnostics import ArchError
 from archcalc.network import Network
 from archcalc.render.progress import Progress
 
@@ -28,17 +27,11 @@ def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress
     results: list[Result] = []
     problems = finder.problems
     for path in paths:
-        try:
-            locked = lock.read(path)
-        except ArchError as mistake:
-            problems += mistake.diagnostics
-            continue
-        for before in progress(locked, f"Checking {path}"):
-            try:
-                checked = finder.open(before.name, path.parent)
-                results.append(_result(before, checked, tolerances))
-            except ArchError as mistake:
-                problems += mistake.diagnostics
+        with problems.collect():
+            for before in progress(lock.read(path), f"Checking {path}"):
+                with problems.collect():
+                    checked = finder.open(before.name, path.parent)
+                    results.append(_result(before, checked, tolerances))
     return Outcome(results, problems, locked=True)
 
 

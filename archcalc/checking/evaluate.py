@@ -9,11 +9,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.diagnostics import ArchError, Diagnostic, Problems
 from archcalc.expect import Expect
 from archcalc.network import is_pattern
 from archcalc.profile import LayerProfile, Profile, analyze
 from archcalc.quantities import QUANTITIES, Scope
+from archcalc.render.numbers import plural
+from archcalc.shape import format_shape
 
 Number = int | Fraction
 Value = Number | tuple[Number, ...] | str
@@ -62,12 +64,13 @@ class Check(Struct, frozen=True):
         expect = self.expect
         bound = f"{_relation(expect)}{expect.figure.text}"
         if expect.negated:
-            return f"{bound} in all of {self.layers} layers after all"
+            every = "all of " if self.layers > 1 else ""
+            return f"{bound} in {every}{plural(self.layers, 'layer', str)} after all"
         named = [f"{format_value(value)} in `{name}`" for name, value in self.misses[:FEW]]
         if len(self.misses) > FEW:
             named.append(f"{len(self.misses) - FEW} more")
         listed = ", ".join(named[:-1]) + " and " + named[-1] if len(named) > 1 else named[0]
-        return f"not {bound} in {len(self.misses)} of {self.layers} layers: {listed}"
+        return f"not {bound} in {len(self.misses)} of {plural(self.layers, 'layer', str)}: {listed}"
 
     @property
     def difference(self) -> Number | None:
@@ -90,14 +93,11 @@ def check(profile: Profile) -> list[Check]:
         return []
     evaluator = Evaluator(as_declared(profile))
     results = []
-    problems: list[Diagnostic] = []
+    problems = Problems()
     for expect in network.expectations:
-        try:
+        with problems.collect():
             results.append(evaluator(expect))
-        except ArchError as found:
-            problems += found.diagnostics
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return results
 
 
@@ -278,5 +278,5 @@ def _relation(expect: Expect) -> str:
 def format_value(value: Value) -> str:
     """A computed value, exact and grouped in threes."""
     if isinstance(value, tuple):
-        return "x".join(str(item) for item in value)
+        return format_shape(value, cross="x")
     return f"{value:,}" if isinstance(value, int) else str(value)

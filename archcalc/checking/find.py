@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.catalog import shipped_files
-from archcalc.diagnostics import ArchError, Diagnostic, Span
+from archcalc.diagnostics import ArchError, Diagnostic, Problems, Span
 from archcalc.network import Network
 from archcalc.opened import Opened, Shapes
 from archcalc.opening import open_in_file, open_net, read_file, split_overrides
@@ -54,7 +54,7 @@ class Finder:
 
     def __init__(self, settings: Settings = DEFAULT) -> None:
         self.settings = settings
-        self.problems: list[Diagnostic] = []
+        self.problems = Problems()
         self.unread: set[str] = set()
         self.missed = False
         """Has something been asked for that could not be read?"""

@@ -35,7 +35,7 @@ from msgspec.structs import replace
 
 from archcalc.checking.digest import MARK, Digest
 from archcalc.checking.find import Finder, each_once, lock_name
-from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, error
+from archcalc.diagnostics import Diagnostic, Source, Span, error
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.quantities import TOTALS, Figures
@@ -43,7 +43,7 @@ from archcalc.quantities.activations import DTYPES
 from archcalc.render.progress import Progress
 from archcalc.settings import DEFAULT as PLAIN
 from archcalc.settings import Settings
-from archcalc.shape import Shape
+from archcalc.shape import Shape, format_shape
 
 DEFAULT = "archcalc.lock"
 """The lock file where none is named."""
@@ -74,7 +74,7 @@ class LayerFigures(Struct, frozen=True):
 
     def line(self, path: str) -> str:
         """The layer's line in a lock file."""
-        words = ["aux" if self.training else "layer", path, "x".join(map(str, self.shape))]
+        words = ["aux" if self.training else "layer", path, format_shape(self.shape, cross="x")]
         for name, value in zip(FIGURES, self.figures, strict=True):
             if value:
                 words += [name, f"{value:,}"]
@@ -143,7 +143,7 @@ def _conditions(settings: Settings) -> list[str]:
         words.append(f"dtype={settings.dtype}")
     if settings.heads:
         words.append("heads")
-    words += [f"input:{name}={'x'.join(map(str, shape))}" for name, shape in settings.inputs.items()]
+    words += [f"input:{name}={format_shape(shape, cross='x')}" for name, shape in settings.inputs.items()]
     return [f"with {' '.join(words)}"] if words else []
 
 
@@ -168,17 +168,14 @@ def lock_networks(
     nets: dict[str, LockedNetwork] = {}
     for checked in progress(each_once(found), "Locking"):
         name = lock_name(checked, path.parent)
-        try:
+        with problems.collect():
             if not name.isprintable():
                 raise error(f"`{checked.name}` cannot stand in a line of a lock file")
             nets[name] = figures_of(name, checked.network(), settings)
-        except ArchError as mistake:
-            problems += mistake.diagnostics
     for argument, group in found.items():
         if not group and argument not in finder.unread:
             problems.append(Diagnostic(f"nothing to lock: `{argument}` has no network"))
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return to_text(list(nets.values()), compact)
 
 

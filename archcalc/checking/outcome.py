@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from archcalc.checking.evaluate import Value
 from archcalc.diagnostics import Diagnostic, Span
+from archcalc.network import Doubt
 
 Figure = int | Fraction | tuple[int | Fraction, ...]
 
@@ -46,16 +47,30 @@ class Result(Struct, frozen=True):
     """A network: how many figures have been `checked`, and the `findings`.
 
     Against a lock file, these are the figures that moved; otherwise there is one for every expectation.
+    `notes` are those on the network's text.
     """
 
     name: str
     checked: int
     findings: Sequence[Finding]
     span: Span | None = None
+    notes: Sequence[Doubt] = ()
 
     @property
     def failures(self) -> list[Finding]:
         return [finding for finding in self.findings if not finding.held]
+
+    @property
+    def ok(self) -> bool:
+        """Does everything hold?"""
+        return not self.failures
+
+    def __str__(self) -> str:
+        """The table that `archcalc check --verbose` prints."""
+        from archcalc.checking.view import render
+        from archcalc.render import output
+
+        return render(Outcome([self], []), output.width(), True, False).removesuffix("\n")
 
     @property
     def held(self) -> int:

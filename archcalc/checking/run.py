@@ -9,7 +9,7 @@ from archcalc.checking.bounds import Bound
 from archcalc.checking.evaluate import Check, Evaluator, as_declared, statement
 from archcalc.checking.find import CheckedNetwork, Finder, each_once
 from archcalc.checking.outcome import Finding, Outcome, Result
-from archcalc.diagnostics import ArchError, Diagnostic
+from archcalc.diagnostics import Diagnostic, Problems
 from archcalc.render.progress import Progress
 from archcalc.settings import DEFAULT, Settings
 
@@ -32,10 +32,8 @@ def check_networks(
     broken: set[CheckedNetwork] = set()
     for checked in progress(each_once(found), "Checking"):
         known = len(finder.problems)
-        try:
+        with finder.problems.collect():
             results[checked] = _check(checked, bounds, finder.problems, settings)
-        except ArchError as mistake:
-            finder.problems += mistake.diagnostics
         if len(finder.problems) > known:
             broken.add(checked)
     for argument, group in found.items():
@@ -46,7 +44,7 @@ def check_networks(
 
 
 def _check(
-    checked: CheckedNetwork, bounds: Sequence[Bound], problems: list[Diagnostic], settings: Settings
+    checked: CheckedNetwork, bounds: Sequence[Bound], problems: Problems, settings: Settings
 ) -> Result:
     network = checked.network()
     profile = settings.profile(network)
@@ -58,11 +56,9 @@ def _check(
     checks += [partial(bound.check, asked) for bound in bounds]
     findings = []
     for evaluate in checks:
-        try:
+        with problems.collect():
             findings.append(to_finding(evaluate()))
-        except ArchError as mistake:
-            problems += mistake.diagnostics
-    return Result(checked.name, len(findings), findings, checked.span)
+    return Result(checked.name, len(findings), findings, checked.span, network.notes)
 
 
 def to_finding(check: Check) -> Finding:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from archcalc.diagnostics import Source, Span, error, near_miss
+from archcalc.diagnostics import Source, Span, error, unknown
 from archcalc.expect import UNITS
 from archcalc.quantities import TOTALS
 
@@ -58,10 +58,9 @@ def _parse(text: str) -> Tolerance:
     quantity = word[1]
     if quantity not in QUANTITIES:
         span = Span(source, word.start(1), max(word.end(1), word.start(1) + 1))
-        help = near_miss(quantity, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
-        raise error(
-            f"unknown quantity `{quantity}`" if quantity else "a quantity is missing", span, help=help
-        )
+        if not quantity:
+            raise error("a quantity is missing", span, help="quantities: " + ", ".join(QUANTITIES))
+        raise unknown("unknown quantity", quantity, QUANTITIES, span, listing="quantities")
     found = _AMOUNT.match(text, word.end())
     assert found is not None
     if quantity == "shape":

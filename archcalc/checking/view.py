@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from archcalc.checking.evaluate import format_value
 from archcalc.checking.outcome import Finding, Outcome, Result
 from archcalc.diagnostics import Diagnostic, Span
-from archcalc.render.documents import json_text
+from archcalc.notes import note_lines, note_objects
+from archcalc.render.documents import json_text, plain
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 
 MAX_LAYERS = 8
@@ -41,15 +42,15 @@ def value_of(finding: Finding) -> str:
     """What has been found, in a cell."""
     if finding.layers:
         broken = f"{len(finding.misses)} of " if finding.misses else ""
-        return broken + _plural(finding.layers, "layer")
+        return broken + plural(finding.layers, "layer")
     return "" if finding.value is None else format_value(finding.value)
 
 
 def summary(outcome: Outcome) -> str:
     """The run in a sentence."""
     failures, problems = len(outcome.failures), len(outcome.problems)
-    checked = _plural(outcome.checked, "locked figure" if outcome.locked else "expectation")
-    text = f"{checked} of {_plural(len(outcome.results), 'network')}: "
+    checked = plural(outcome.checked, "locked figure" if outcome.locked else "expectation")
+    text = f"{checked} of {plural(len(outcome.results), 'network')}: "
     if not outcome.checked:
         text = "nothing checked"
     elif outcome.locked:
@@ -57,12 +58,8 @@ def summary(outcome: Outcome) -> str:
     else:
         text += f"{failures:,} do{'es' if failures == 1 else ''} not hold" if failures else "all hold"
     if problems:
-        text += f"; {_plural(problems, 'mistake')} in what could not be checked"
+        text += f"; {plural(problems, 'mistake')} in what could not be checked"
     return text
-
-
-def _plural(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 # --- For people -------------------------------------------------------------------------------------
@@ -101,6 +98,11 @@ def render(outcome: Outcome, width: int, verbose: bool, colour: bool) -> str:
             table.add_row(cell, value, off, *([where] if beside else []))
     if outcome.results:
         console.print(table, "", sep="\n")
+    for result in outcome.results:
+        for line in note_lines(result.notes):
+            console.print(Text(line, "yellow"), overflow="fold")
+    if any(result.notes for result in outcome.results):
+        console.print()
     console.print(Text(summary(outcome), "bold"), overflow="fold")
     return printed(console)
 
@@ -143,6 +145,7 @@ def _network(result: Result) -> dict[str, Any]:
         "source": place(result.span),
         "checked": result.checked,
         "held": result.held,
+        "notes": note_objects(result.notes),
         "findings": [_finding(finding) for finding in result.findings],
     }
 
@@ -154,9 +157,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "quantity": finding.quantity,
         "path": finding.path,
         "relation": f"not {finding.relation}" if finding.negated else finding.relation,
-        "figure": _plain(finding.figure),
-        "value": _plain(finding.value),
-        "difference": _plain(finding.difference),
+        "figure": plain(finding.figure),
+        "value": plain(finding.value),
+        "difference": plain(finding.difference),
         "reason": finding.reason,
         "note": finding.note,
         "source": place(finding.span),
@@ -165,18 +168,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
         item["reached_at"] = finding.reached_at
     if finding.layers:
         item["layers"] = finding.layers
-        item["misses"] = [{"layer": name, "value": _plain(value)} for name, value in finding.misses]
+        item["misses"] = [{"layer": name, "value": plain(value)} for name, value in finding.misses]
     return item
 
 
 def _problem(problem: Diagnostic) -> dict[str, Any]:
     return {"message": problem.message, "help": problem.help, "source": place(problem.span)}
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it: exact fractions become the nearest number."""
-    if isinstance(value, Fraction):
-        return float(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return value

@@ -4,52 +4,57 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, NoReturn, TextIO
+from importlib import import_module
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
+from typer.core import TyperGroup
 
 from archcalc import __version__
-from archcalc.cli.audit import audit
-from archcalc.cli.check import check
-from archcalc.cli.compare import compare
-from archcalc.cli.conventions import conventions
-from archcalc.cli.explain import explain
-from archcalc.cli.list import list_networks
-from archcalc.cli.lock import lock
-from archcalc.cli.plots import plots
-from archcalc.cli.reconcile import reconcile
-from archcalc.cli.report import report
-from archcalc.cli.reports import reports
-from archcalc.cli.run import run
-from archcalc.cli.spec import spec
-from archcalc.cli.tables import tables
-from archcalc.cli.verify import verify
 from archcalc.diagnostics import ArchError
+
+NETWORKS, FIGURES, CHECKS = "Networks", "Published figures", "Checks and proofs"
+COMMANDS = {
+    "list": NETWORKS, "spec": NETWORKS, "report": NETWORKS, "explain": NETWORKS, "compare": NETWORKS,
+    "conventions": FIGURES, "reconcile": FIGURES, "audit": FIGURES, "tables": FIGURES, "plots": FIGURES,
+    "reports": FIGURES,
+    "check": CHECKS, "lock": CHECKS, "run": CHECKS, "verify": CHECKS,
+}  # fmt: skip
+"""Every command and its panel in the help, in order. Each is a function in the file of its name."""
+
+
+class Commands(TyperGroup):
+    """The commands, each imported and built when it is asked for: a start pays for one, not for all."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*COMMANDS]  # the name `list` is that of a module here
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:  # the error looks for near misses among those that are built
+            for name in COMMANDS:
+                self.get_command(ctx, name)
+        elif cmd_name not in self.commands:
+            self.commands[cmd_name] = _built(cmd_name)
+        return self.commands.get(cmd_name)
+
+
+def _built(name: str) -> Any:
+    """A command with its options, from the function of its name."""
+    function = getattr(import_module(f"archcalc.cli.{name}"), name)
+    single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+    single.command(name, rich_help_panel=COMMANDS[name])(function)
+    return typer.main.get_command(single)
+
 
 app = typer.Typer(
     name="archcalc",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit status: 0 good, 1 an assertion failed, 2 the input is wrong.",
 )
-NETWORKS, FIGURES, CHECKS = "Networks", "Published figures", "Checks and proofs"
-app.command("list", rich_help_panel=NETWORKS)(list_networks)
-app.command("spec", rich_help_panel=NETWORKS)(spec)
-app.command("report", rich_help_panel=NETWORKS)(report)
-app.command("explain", rich_help_panel=NETWORKS)(explain)
-app.command("compare", rich_help_panel=NETWORKS)(compare)
-app.command("conventions", rich_help_panel=FIGURES)(conventions)
-app.command("reconcile", rich_help_panel=FIGURES)(reconcile)
-app.command("audit", rich_help_panel=FIGURES)(audit)
-app.command("tables", rich_help_panel=FIGURES)(tables)
-app.command("plots", rich_help_panel=FIGURES)(plots)
-app.command("reports", rich_help_panel=FIGURES)(reports)
-app.command("check", rich_help_panel=CHECKS)(check)
-app.command("lock", rich_help_panel=CHECKS)(lock)
-app.command("run", rich_help_panel=CHECKS)(run)
-app.command("verify", rich_help_panel=CHECKS)(verify)
 
 
 def _version(wanted: bool) -> None:
@@ -69,7 +74,7 @@ def archcalc(
     Shapes, parameters, multiply-adds, FLOPs, memory and receptive field of an architecture, from a
     text: no framework, no forward pass.
 
-    `archcalc list` shows the networks that come along.
+    `archcalc list` shows the built-in networks.
 
     `archcalc report vgg16` lists a network layer by layer.
 

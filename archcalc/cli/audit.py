@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Format, Output
+from archcalc.cli.options import Format, FormatOption, Output
 
 
 def audit(
@@ -27,7 +27,7 @@ def audit(
         Optional[list[Path]],
         typer.Option("--claims", metavar="FILE", help="Audit a claims file of your own; repeatable."),
     ] = None,
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    format: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
     """Hold published figures to what they state: exact, rounded, under a convention, or wrong.

@@ -12,6 +12,7 @@ from archcalc.cli.options import (
     ConventionName,
     Dtype,
     Heads,
+    Human,
     Inputs,
     Output,
     Sets,
@@ -42,7 +43,7 @@ def compare(
     dtype: Dtype = "float32",
     heads: Heads = False,
     convention: ConventionName = "",
-    human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
+    human: Human = False,
     format: Annotated[
         CompareFormat, typer.Option(help="For people, for a pull request, for programs, as a chart.")
     ] = CompareFormat.table,

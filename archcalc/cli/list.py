@@ -9,12 +9,12 @@ import typer
 from archcalc.cli.options import TableOrJson, TableOrJsonOption
 
 
-def list_networks(
+def list(
     search: Annotated[str, typer.Argument(metavar="SEARCH", help="Only names that contain this.")] = "",
     family: Annotated[str, typer.Option(metavar="NAME", help="Only this family.")] = "",
     format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
-    """List the networks that come along, by family.
+    """List the built-in networks, by family.
 
     `archcalc list`
 

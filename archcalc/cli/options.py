@@ -57,11 +57,14 @@ Inputs = Annotated[
         help="Replace the input's shape, `3x192x192`; of several inputs one by name, `left=1x105x105`.",
     ),
 ]
-Batch = Annotated[int, typer.Option(help="Samples in a batch; bears on bytes only.")]
+Batch = Annotated[int, typer.Option(help="Batch size; affects only byte counts.")]
 Dtype = Annotated[str, typer.Option(help="float64, float32, float16, bfloat16, float8 or int8; for bytes.")]
 Output = Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")]
+FormatOption = Annotated[Format, typer.Option(help="How to write it.")]
 TableOrJsonOption = Annotated[TableOrJson, typer.Option(help="For people or for programs.")]
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
+Human = Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")]
+Seed = Annotated[int, typer.Option(min=0, help="For random inputs and weights.")]
 
 
 def complete_convention(incomplete: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Inputs, Net, TableOrJson, input_shapes
+from archcalc.cli.options import Inputs, Net, Sets, TableOrJson, settings
 
 MOST = 5
 """So many ways are shown, unless all are asked for."""
@@ -18,6 +18,7 @@ def reconcile(
         list[str],
         typer.Argument(metavar="FIGURE", help="As printed: `4.12G`, `25.6M params`, `96 MB`; several too."),
     ],
+    set_: Sets = None,
     input_: Inputs = None,
     all_: Annotated[
         bool,
@@ -43,7 +44,9 @@ def reconcile(
     from archcalc.reconcile import view as report
     from archcalc.render import output
 
-    answers = find(net, figures, input_shapes(input_ or []) or None, thorough=all_)
+    chosen = settings(set_, input_)
+    net = chosen.applied_to(net)
+    answers = find(net, figures, chosen.inputs or None, thorough=all_)
     if format is TableOrJson.json:
         output.write(report.to_json(net, answers), None)
     else:

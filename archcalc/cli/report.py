@@ -12,6 +12,7 @@ from archcalc.cli.options import (
     ConventionName,
     Dtype,
     Heads,
+    Human,
     Inputs,
     Layout,
     Net,
@@ -53,7 +54,7 @@ def report(
     top: Annotated[Optional[int], typer.Option(min=1, help="Show the first rows only.")] = None,
     heads: Heads = False,
     convention: ConventionName = "",
-    human: Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")] = False,
+    human: Human = False,
     format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.table,
     output: Output = None,
 ) -> None:
@@ -73,6 +74,7 @@ def report(
 
     `archcalc report resnet50_v1_5 --format torchsummary`
     """
+    from archcalc.notes import note_lines
     from archcalc.render import output as out
     from archcalc.report import formats, table
     from archcalc.report.columns import View, choose
@@ -97,6 +99,7 @@ def report(
             if is_given:
                 raise error(f"`--format torchsummary` and `{option}` exclude one another")
         out.write(torchsummary(profile), output)
+        out.warn(note_lines(profile.network.notes))
         return
     chosen = choose(words(columns), profile.convention is not None)
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
@@ -106,6 +109,7 @@ def report(
         out.write(formats.to_json(rows, profile), output)
     elif format is ReportFormat.csv:
         out.write(formats.to_csv(rows, view, chosen), output)
+        out.warn(note_lines(profile.network.notes))
     elif format is ReportFormat.markdown:
         out.write(formats.to_markdown(rows, view, chosen, heading), output)
     else:

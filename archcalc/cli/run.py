@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Heads, Net, Sets, settings, words
+from archcalc.cli.options import Heads, Net, Seed, Sets, settings, words
 
 
 class Precision(str, Enum):
@@ -30,7 +30,7 @@ def run(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 1,
     dtype: Annotated[Precision, typer.Option(help="The precision of every tensor.")] = Precision.float32,
-    seed: Annotated[int, typer.Option(min=0, help="For random inputs and weights.")] = 0,
+    seed: Seed = 0,
     weights: Annotated[
         Optional[Path],
         typer.Option(metavar="FILE", help="Weights by `path.name`, `.npz` or `.safetensors`; else random."),

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Format, Output
+from archcalc.cli.options import Format, FormatOption, Output
 
 
 def complete_table(incomplete: str) -> list[str]:
@@ -25,7 +25,7 @@ def tables(
             autocompletion=complete_table,
         ),
     ] = "",
-    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.table,
+    format: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
     """List the tables of the lecture decks, or show one with archcalc's figures where they differ.

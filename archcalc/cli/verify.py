@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import TableOrJson, TableOrJsonOption, complete_net
+from archcalc.cli.options import Inputs, Seed, Sets, TableOrJson, TableOrJsonOption, complete_net, settings
 
 
 def verify(
@@ -15,11 +15,13 @@ def verify(
         Optional[list[str]],
         typer.Argument(metavar="NET", help="Networks to prove.", autocompletion=complete_net),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every network that comes along.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Every built-in network.")] = False,
+    set_: Sets = None,
+    input_: Inputs = None,
     full: Annotated[
         bool, typer.Option("--full", help="At the declared input size, however long it takes.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="For random inputs and weights.")] = 0,
+    seed: Seed = 0,
     jobs: Annotated[
         int, typer.Option(min=0, help="Processes that share the work; 0 takes one per core.")
     ] = 0,
@@ -33,11 +35,15 @@ def verify(
 
     `archcalc verify vgg16 resnet50`
 
+    `archcalc verify resnet50 --set classes=10 --input 3x64x96`
+
     `archcalc verify --all`
     """
     # before NumPy is imported: each of several processes would start as many threads as there are cores
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from archcalc.verify.command import verify_and_print
 
-    if not verify_and_print(nets or [], all_, full, seed, jobs, format is TableOrJson.json):
+    if not verify_and_print(
+        nets or [], all_, settings(set_, input_), full, seed, jobs, format is TableOrJson.json
+    ):
         raise typer.Exit(1)

@@ -10,20 +10,20 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from archcalc.comparison.account import Line, account
+from archcalc.comparison.account import AccountLine, account
 from archcalc.comparison.matching import Matching, match
-from archcalc.comparison.parts import Part, by_kind, by_stage
+from archcalc.comparison.parts import ComparedPart, by_kind, by_stage
 from archcalc.comparison.subjects import ComparedNetwork, open_subjects
 from archcalc.diagnostics import error
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES
 
 __all__ = [
+    "AccountLine",
     "Compared",
     "ComparedNetwork",
+    "ComparedPart",
     "Comparison",
-    "Line",
-    "Part",
     "Total",
     "compare",
     "open_subjects",
@@ -78,10 +78,23 @@ class Comparison(Struct, frozen=True, eq=False):
 
     subjects: tuple[ComparedNetwork, ...]
     totals: tuple[Total, ...]
-    stages: tuple[Part, ...]
-    kinds: tuple[Part, ...]
+    stages: tuple[ComparedPart, ...]
+    kinds: tuple[ComparedPart, ...]
     matching: Matching | None = None
-    account: tuple[Line, ...] = ()
+    account: tuple[AccountLine, ...] = ()
+
+    def __getitem__(self, quantity: str) -> Total:
+        """The totals of a quantity. Raises `KeyError` for one that has none."""
+        by_name = {total.quantity: total for total in self.totals}
+        return by_name[quantity]
+
+    def __str__(self) -> str:
+        """The text that `archcalc compare` prints."""
+        from archcalc.comparison.tables import CompareView
+        from archcalc.comparison.view import render
+        from archcalc.render import output
+
+        return render(CompareView(self), output.width(), False).removesuffix("\n")
 
     @property
     def identical(self) -> bool:
@@ -107,7 +120,7 @@ def compare(subjects: Sequence[ComparedNetwork]) -> Comparison:
     profiles = [subject.profile for subject in subjects]
     stages, kinds = by_stage(profiles), by_kind(profiles)
     matching = None
-    lines: list[Line] = []
+    lines: list[AccountLine] = []
     if len(profiles) == 2:
         before, after = profiles
         matching = match(before, after)

@@ -10,7 +10,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from archcalc.comparison.matching import Matching, Pair
-from archcalc.comparison.parts import NOTHING, Part, amounts
+from archcalc.comparison.parts import NOTHING, ComparedPart, amounts
 from archcalc.network import Node
 from archcalc.profile import Profile
 from archcalc.quantities import Figures
@@ -22,7 +22,7 @@ SIGNED = ("params", "macs", "activations")
 """A block is one line if none of these grows in one of its layers and shrinks in another."""
 
 
-class Line(Struct, frozen=True):
+class AccountLine(Struct, frozen=True):
     """A layer, a block or a stage, and what it adds to the difference.
 
     `added`, `removed` and `changed` count its layers; `affected` those that are the same, but work on
@@ -38,7 +38,9 @@ class Line(Struct, frozen=True):
     lines: int = 1
 
 
-def account(before: Profile, after: Profile, matching: Matching, stages: Sequence[Part]) -> list[Line]:
+def account(
+    before: Profile, after: Profile, matching: Matching, stages: Sequence[ComparedPart]
+) -> list[AccountLine]:
     """The account of a difference: by block where the layers have counterparts, else by stage.
 
     Blocks stand in the order of the network. What makes no difference has no line.
@@ -47,22 +49,22 @@ def account(before: Profile, after: Profile, matching: Matching, stages: Sequenc
         lines = []
         for stage in stages:
             old, new = stage.amounts
-            lines.append(Line(stage.name, new.minus(old), added=new.layers, removed=old.layers))
+            lines.append(AccountLine(stage.name, new.minus(old), added=new.layers, removed=old.layers))
         return [line for line in lines if any(line.difference.values())]
     leaves = [leaf for pair in matching.pairs if (leaf := _leaf(pair, before, after)) is not None]
     return _shortened(_rolled_up(leaves, 0))
 
 
-def _leaf(pair: Pair, before: Profile, after: Profile) -> Line | None:
+def _leaf(pair: Pair, before: Profile, after: Profile) -> AccountLine | None:
     difference = _amounts(pair.after, after).minus(_amounts(pair.before, before))
     if not any(difference.values()):
         return None
     if pair.before is None:
-        return Line(pair.name, difference, added=1)
+        return AccountLine(pair.name, difference, added=1)
     if pair.after is None:
-        return Line(pair.name, difference, removed=1)
+        return AccountLine(pair.name, difference, removed=1)
     changed = int(bool(pair.changes))
-    return Line(pair.name, difference, changed=changed, affected=1 - changed)
+    return AccountLine(pair.name, difference, changed=changed, affected=1 - changed)
 
 
 def _amounts(node: Node | None, profile: Profile) -> Figures:
@@ -71,8 +73,8 @@ def _amounts(node: Node | None, profile: Profile) -> Figures:
     return amounts([profile.entries[node.index]])
 
 
-def _sum(name: str, lines: Sequence[Line], count: int = 1) -> Line:
-    return Line(
+def _sum(name: str, lines: Sequence[AccountLine], count: int = 1) -> AccountLine:
+    return AccountLine(
         name,
         reduce(Figures.plus, (line.difference for line in lines), NOTHING),
         sum(line.added for line in lines),
@@ -83,9 +85,9 @@ def _sum(name: str, lines: Sequence[Line], count: int = 1) -> Line:
     )
 
 
-def _rolled_up(leaves: Sequence[Line], depth: int) -> list[Line]:
+def _rolled_up(leaves: Sequence[AccountLine], depth: int) -> list[AccountLine]:
     """One line for each block at this depth whose layers agree, and for each part of the others."""
-    lines: list[Line] = []
+    lines: list[AccountLine] = []
     for _, members in groupby(_gathered(leaves, depth), key=_prefix(depth)):
         block = list(members)
         names = [line.name.split("/") for line in block]
@@ -99,11 +101,11 @@ def _rolled_up(leaves: Sequence[Line], depth: int) -> list[Line]:
     return lines
 
 
-def _prefix(depth: int) -> Callable[[Line], tuple[str, ...]]:
+def _prefix(depth: int) -> Callable[[AccountLine], tuple[str, ...]]:
     return lambda line: tuple(line.name.split("/", depth + 1)[: depth + 1])
 
 
-def _gathered(leaves: Sequence[Line], depth: int) -> list[Line]:
+def _gathered(leaves: Sequence[AccountLine], depth: int) -> list[AccountLine]:
     """The leaves with those of one block next to one another, in the order the blocks begin."""
     prefix = _prefix(depth)
     first: dict[tuple[str, ...], int] = {}
@@ -121,7 +123,7 @@ def _common(names: Sequence[Sequence[str]]) -> list[str]:
     return common
 
 
-def _agree(lines: Sequence[Line]) -> bool:
+def _agree(lines: Sequence[AccountLine]) -> bool:
     for name in SIGNED:
         values = [line.difference[name] for line in lines]
         if min(values) < 0 < max(values):
@@ -129,7 +131,7 @@ def _agree(lines: Sequence[Line]) -> bool:
     return True
 
 
-def _shortened(lines: list[Line]) -> list[Line]:
+def _shortened(lines: list[AccountLine]) -> list[AccountLine]:
     if len(lines) <= MAX_LINES:
         return lines
     sizes = {n: sum(abs(line.difference[n]) for line in lines) for n in SIGNED}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archcalc.comparison import Comparison, Line, Part
+from archcalc.comparison import AccountLine, ComparedPart, Comparison
 from archcalc.comparison.matching import Matching, Pair
 from archcalc.comparison.words import phrase
 from archcalc.network import Node
-from archcalc.render.documents import json_text
+from archcalc.render.documents import json_text, plain
 
 
 def to_json(comparison: Comparison) -> str:
@@ -36,7 +36,7 @@ def to_json(comparison: Comparison) -> str:
                 "quantity": total.quantity,
                 "values": [figure.value for figure in total.figures],
                 "differences": [figure.difference for figure in total.figures],
-                "ratios": [float(f.ratio) if f.ratio is not None else None for f in total.figures],
+                "ratios": [plain(figure.ratio) for figure in total.figures],
                 "words": [phrase(figure, total.quantity) for figure in total.figures],
                 **({"reached_at": list(total.reached_at)} if total.reached_at else {}),
             }
@@ -49,7 +49,7 @@ def to_json(comparison: Comparison) -> str:
     )
 
 
-def _parts(parts: Sequence[Part]) -> list[dict[str, Any]]:
+def _parts(parts: Sequence[ComparedPart]) -> list[dict[str, Any]]:
     return [{"name": part.name, "networks": part.amounts} for part in parts]
 
 
@@ -75,6 +75,6 @@ def _changed(pair: Pair) -> dict[str, Any]:
     return {"name": pair.name, "before": before, "changes": changes}
 
 
-def _line(line: Line) -> dict[str, Any]:
+def _line(line: AccountLine) -> dict[str, Any]:
     counts = {name: getattr(line, name) for name in ("added", "removed", "changed", "affected", "lines")}
     return {"name": line.name or None, **counts, "difference": line.difference}

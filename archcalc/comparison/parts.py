@@ -40,14 +40,14 @@ def _of_convention(layer: LayerProfile) -> dict[str, int]:
     return {name: value for name, value in layer.own.items() if QUANTITIES[name].of_convention}
 
 
-class Part(Struct, frozen=True):
+class ComparedPart(Struct, frozen=True):
     """A stage or a kind: what it comes to in each of the networks."""
 
     name: str
     amounts: tuple[Figures, ...]
 
 
-def by_stage(profiles: Sequence[Profile]) -> list[Part]:
+def by_stage(profiles: Sequence[Profile]) -> list[ComparedPart]:
     """The stages of networks, the finest resolution first and the head last.
 
     A stage is named by the resolution of its layers' outputs in terms of the input's: `1/4`.
@@ -69,7 +69,7 @@ def by_stage(profiles: Sequence[Profile]) -> list[Part]:
     return sorted(parts, key=lambda part: steps[part.name])
 
 
-def by_kind(profiles: Sequence[Profile]) -> list[Part]:
+def by_kind(profiles: Sequence[Profile]) -> list[ComparedPart]:
     """The kinds of layers in networks: convolutions by their sort, others by their family."""
     order = ("conv", "grouped conv", "depthwise", "pointwise", "conv_transpose", "local", "fc")
     parts = _parts(profiles, lambda profile: kind_of)
@@ -77,7 +77,9 @@ def by_kind(profiles: Sequence[Profile]) -> list[Part]:
     return sorted(parts, key=lambda part: (rank.get(part.name, len(order)), part.name))
 
 
-def _parts(profiles: Sequence[Profile], place: Callable[[Profile], Callable[[Node], str]]) -> list[Part]:
+def _parts(
+    profiles: Sequence[Profile], place: Callable[[Profile], Callable[[Node], str]]
+) -> list[ComparedPart]:
     gathered: dict[str, list[list[LayerProfile]]] = {}
     for index, profile in enumerate(profiles):
         name = place(profile)
@@ -85,7 +87,7 @@ def _parts(profiles: Sequence[Profile], place: Callable[[Profile], Callable[[Nod
         for layer in [*(entry for entry in inputs if entry.own.get("count")), *profile.layers]:
             layers = gathered.setdefault(name(layer.node), [[] for _ in profiles])
             layers[index].append(layer)
-    return [Part(name, tuple(map(amounts, layers))) for name, layers in gathered.items()]
+    return [ComparedPart(name, tuple(map(amounts, layers))) for name, layers in gathered.items()]
 
 
 def kind_of(node: Node) -> str:

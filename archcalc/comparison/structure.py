@@ -8,7 +8,7 @@ from itertools import groupby
 from msgspec import Struct
 
 from archcalc.comparison.matching import Change, Matching, Pair
-from archcalc.comparison.tables import Cells, Section
+from archcalc.comparison.tables import ArrangedTable, Cells
 from archcalc.network import Network, Node
 
 MAX_ROWS = {"removed": 20, "added": 20, "changed": 20, "moved": 6}
@@ -57,7 +57,7 @@ def summary(matching: Matching) -> str:
     return "; ".join(filter(None, (parts or "no layer differs", same)))
 
 
-def structure_table(matching: Matching, before: Network, after: Network) -> Section:
+def structure_table(matching: Matching, before: Network, after: Network) -> ArrangedTable:
     """The structural difference as a table whose last columns may wrap."""
     rows = structure_rows(matching, before, after)
     columns = [
@@ -65,7 +65,7 @@ def structure_table(matching: Matching, before: Network, after: Network) -> Sect
         Cells("Layer or block", [row.where for row in rows], right=False, wraps=True),
         Cells("What", [row.what for row in rows], right=False, wraps=True),
     ]
-    return Section("Layers", summary(matching), [columns])
+    return ArrangedTable("Layers", summary(matching), [columns])
 
 
 def structure_rows(matching: Matching, before: Network, after: Network) -> list[StructureRow]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from archcalc.comparison import Comparison, Line, Part
+from archcalc.comparison import AccountLine, ComparedPart, Comparison
 from archcalc.comparison.words import noun_of, phrase, sign, signed
 from archcalc.quantities import QUANTITIES, Figures
 from archcalc.render.numbers import bar, grouped, human
@@ -68,7 +68,7 @@ class Cells(Struct, frozen=True):
 Columns = list[Cells]
 
 
-class Section(Struct, frozen=True):
+class ArrangedTable(Struct, frozen=True):
     """A table: what it is, and its arrangements, the one that says most in one row first."""
 
     title: str
@@ -76,7 +76,7 @@ class Section(Struct, frozen=True):
     arrangements: list[Columns]
 
 
-def tables(view: CompareView) -> list[Section]:
+def tables(view: CompareView) -> list[ArrangedTable]:
     """The tables of totals, of stages and of kinds."""
     comparison = view.comparison
     return [
@@ -100,7 +100,7 @@ def heading(name: str) -> str:
 # --- Totals -----------------------------------------------------------------------------------------
 
 
-def _totals(view: CompareView) -> Section:
+def _totals(view: CompareView) -> ArrangedTable:
     totals = view.comparison.totals
     labels = [noun_of(total, view.comparison) for total in totals]
     in_words, in_signs = [[Cells("Total", labels, right=False)] for _ in range(2)]
@@ -116,7 +116,7 @@ def _totals(view: CompareView) -> Section:
             in_words.append(Cells("", words, right=False))
             in_signs.append(Cells("Factor", list(map(sign, figures))))
     listed = _listed_totals(view, labels)
-    return Section("Totals", "the largest factor first", [in_words, in_signs, *listed])
+    return ArrangedTable("Totals", "the largest factor first", [in_words, in_signs, *listed])
 
 
 def _listed_totals(view: CompareView, labels: Sequence[str]) -> list[Columns]:
@@ -147,12 +147,14 @@ def _listed_totals(view: CompareView, labels: Sequence[str]) -> list[Columns]:
 # --- Parts ------------------------------------------------------------------------------------------
 
 
-def _parts(view: CompareView, title: str, first: str, note: str, parts: Sequence[Part]) -> Section:
+def _parts(
+    view: CompareView, title: str, first: str, note: str, parts: Sequence[ComparedPart]
+) -> ArrangedTable:
     wide = _side_by_side(view, first, parts)
-    return Section(title, note, [*wide, *_listed_parts(view, first, parts)])
+    return ArrangedTable(title, note, [*wide, *_listed_parts(view, first, parts)])
 
 
-def _side_by_side(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
+def _side_by_side(view: CompareView, first: str, parts: Sequence[ComparedPart]) -> list[Columns]:
     """A column for each figure of each network, with fewer and fewer figures."""
     drawn = view.operations
     most = max((amounts.get(drawn, 0) for part in parts for amounts in part.amounts), default=0)
@@ -178,7 +180,7 @@ def _counts(view: CompareView, column: Sequence[Figures], name: str) -> list[str
     return [view.count(amounts.get(name, 0)) if amounts.layers else "" for amounts in column]
 
 
-def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[Columns]:
+def _listed_parts(view: CompareView, first: str, parts: Sequence[ComparedPart]) -> list[Columns]:
     """A line a network below each part, of those that have layers in it; with fewer and fewer figures."""
     drawn = view.operations
     most = max((amounts.get(drawn, 0) for part in parts for amounts in part.amounts), default=0)
@@ -202,7 +204,7 @@ def _listed_parts(view: CompareView, first: str, parts: Sequence[Part]) -> list[
     return [arranged(figures), arranged(figures[:3]), arranged(figures[:2]), arranged(figures[:2], False)]
 
 
-def _with(names: Sequence[str], parts: Sequence[Part]) -> list[Part]:
+def _with(names: Sequence[str], parts: Sequence[ComparedPart]) -> list[ComparedPart]:
     """The parts of which there is something to show."""
     return [part for part in parts if any(a.get(name, 0) for a in part.amounts for name in names)]
 
@@ -210,7 +212,7 @@ def _with(names: Sequence[str], parts: Sequence[Part]) -> list[Part]:
 # --- The account ------------------------------------------------------------------------------------
 
 
-def account_table(view: CompareView) -> Section:
+def account_table(view: CompareView) -> ArrangedTable:
     """Where the difference comes from, with the sum below."""
     comparison = view.comparison
     lines = comparison.account
@@ -235,7 +237,7 @@ def account_table(view: CompareView) -> Section:
     note = "affected: the same layer on another shape" if any(line.affected for line in lines) else ""
     if is_staged:
         note = "by stage: too few layers have a counterpart"
-    return Section(
+    return ArrangedTable(
         "Where the difference comes from",
         note,
         [
@@ -247,15 +249,15 @@ def account_table(view: CompareView) -> Section:
     )
 
 
-def _of(line: Line, name: str) -> int:
+def _of(line: AccountLine, name: str) -> int:
     return line.difference.get(name, 0)
 
 
-def _name(line: Line) -> str:
+def _name(line: AccountLine) -> str:
     return line.name or f"{line.lines:,} other parts"
 
 
-def _what(line: Line) -> str:
+def _what(line: AccountLine) -> str:
     counts = ("added", line.added), ("removed", line.removed), ("changed", line.changed)
     parts = [f"{count:,} {word}" for word, count in (*counts, ("affected", line.affected)) if count]
     return ", ".join(parts)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archcalc.comparison.structure import structure_table
-from archcalc.comparison.tables import Columns, CompareView, Section, account_table, tables
+from archcalc.comparison.tables import ArrangedTable, Columns, CompareView, account_table, tables
 from archcalc.comparison.words import sentence
 from archcalc.render.documents import escaped, markdown_table
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
 from archcalc.shape import format_shape
 
@@ -18,7 +19,7 @@ GAP = 2
 """Blanks between two columns."""
 
 
-def _sections(view: CompareView) -> list[Section]:
+def _sections(view: CompareView) -> list[ArrangedTable]:
     """What is shown, in order: of two versions of a network first where they differ."""
     comparison = view.comparison
     if comparison.identical:
@@ -61,8 +62,9 @@ def verdict(view: CompareView) -> list[str]:
     comparison = view.comparison
     if comparison.identical:
         totals = comparison.subjects[0].profile.totals
-        figures = f"{view.count(totals.params)} parameters, {view.count(totals.macs)} multiply-adds"
-        return [f"No difference: {totals.layers:,} layers, {figures}."]
+        params = plural(totals.params, "parameter", view.count)
+        macs = plural(totals.macs, "multiply-add", view.count)
+        return [f"No difference: {plural(totals.layers, 'layer')}, {params}, {macs}."]
     return [sentence(comparison, index) for index in range(1, len(comparison.subjects))]
 
 
@@ -85,7 +87,7 @@ def render(view: CompareView, width: int, colour: bool) -> str:
     return printed(console)
 
 
-def _fitting(view: CompareView, width: int) -> list[Section]:
+def _fitting(view: CompareView, width: int) -> list[ArrangedTable]:
     """The tables; with short numbers where exact ones do not fit, since a number cut off is wrong."""
     exact = _sections(view)
     if all(_width(section.arrangements[-1]) <= width for section in exact):
@@ -97,7 +99,7 @@ def _fitting(view: CompareView, width: int) -> list[Section]:
     ]
 
 
-def _print(console: Console, section: Section, width: int) -> None:
+def _print(console: Console, section: ArrangedTable, width: int) -> None:
     from rich.text import Text
 
     columns = next((c for c in section.arrangements if _width(c) <= width), section.arrangements[-1])

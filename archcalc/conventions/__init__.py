@@ -16,7 +16,7 @@ from msgspec import Struct
 import archcalc.layers  # noqa: F401 - rules name kinds
 from archcalc.conventions import tools
 from archcalc.conventions.measures import Rule
-from archcalc.diagnostics import error, near_miss, shorten
+from archcalc.diagnostics import shorten, unknown
 from archcalc.network import Network, Node
 
 UNITS = {
@@ -84,7 +84,7 @@ class Convention(Struct, frozen=True, eq=False):
         return f"{self.unit} (it says {self.calls_it})" if self.calls_it else self.unit
 
 
-class Part(Struct, frozen=True):
+class CountedPart(Struct, frozen=True):
     """A summand of a total: `times` a figure, of all layers of a sort."""
 
     layers: str
@@ -143,7 +143,7 @@ class Counter:
     def _is_left_out(self, node: Node) -> bool:
         return self.convention.logits and node.index in self._ends and node.layer.kind == "softmax"
 
-    def parts(self, nodes: Iterable[Node], alike: Mapping[int, int] | None = None) -> list[Part]:
+    def parts(self, nodes: Iterable[Node], alike: Mapping[int, int] | None = None) -> list[CountedPart]:
         """What the total of some nodes is made of, the largest summand first.
 
         `alike` says how many nodes one stands for, by its index; see `alike_nodes`.
@@ -154,7 +154,7 @@ class Counter:
             for label, times, measure, value in self._summands(node):
                 key = (label, times, measure)
                 sums[key] = sums.get(key, 0) + number * value
-        parts = [Part(*key, value) for key, value in sums.items() if value]
+        parts = [CountedPart(*key, value) for key, value in sums.items() if value]
         return sorted(parts, key=lambda part: -part.value)
 
     def not_counted(self, nodes: Sequence[Node]) -> dict[str, int]:
@@ -211,9 +211,19 @@ def find(name: str) -> Convention:
     known |= conventions()
     found = known.get(name.lower().replace("_", "-"))
     if found is None:
-        help = near_miss(name, known) or "`archcalc conventions` lists them"
-        raise error(f"there is no convention `{shorten(name)}`", help=help)
+        help = "`archcalc conventions` lists them"
+        raise unknown("there is no convention", shorten(name), known, help=help)
     return found
 
 
-__all__ = ["UNITS", "Bug", "Convention", "Counter", "Part", "Rule", "alike_nodes", "conventions", "find"]
+__all__ = [
+    "UNITS",
+    "Bug",
+    "Convention",
+    "CountedPart",
+    "Counter",
+    "Rule",
+    "alike_nodes",
+    "conventions",
+    "find",
+]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.diagnostics import ArchError, error, near_miss
+from archcalc.diagnostics import ArchError, error, unknown
 from archcalc.executor import view
 from archcalc.executor.arrays import check_kind, open_arrays, read_array
 from archcalc.executor.execute import RunOptions, execute
@@ -86,8 +86,7 @@ def _is_file(value: str) -> bool:
 def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
     """The array of an input file, as `(batch, C, H, W)`; one sample serves for the whole batch."""
     if name not in network.inputs:
-        help = near_miss(name, network.inputs) or f"its inputs: {', '.join(network.inputs)}"
-        raise error(f"`{network.name}` has no input `{name}`", help=help)
+        raise unknown(f"`{network.name}` has no input", name, network.inputs, listing="its inputs")
     shape = network.inputs[name].shape
     if path.suffix in (".npy", ".npz"):
         array = _read_array(path, name, shape, batch)

@@ -297,20 +297,34 @@ def local(layer: Local, call: Call) -> Array:
     return np.ascontiguousarray(out)
 
 
+def kept_of(
+    layer: ConvTranspose, sizes: Sequence[int], spread: Sequence[int], stride: Sequence[int]
+) -> list[tuple[int, int]]:
+    """From where to where along each axis a transposed convolution keeps what the inputs have spread over.
+
+    An end behind it stands for zeros.
+    """
+    if layer.padding == "same":  # `stride` outputs for each input, from the middle
+        starts_at = [max(m - n * s, 0) // 2 for n, m, s in zip(sizes, spread, stride, strict=True)]
+        return [(start, start + n * s) for start, n, s in zip(starts_at, sizes, stride, strict=True)]
+    padding, extra = (each_axis(value, len(sizes)) for value in (layer.padding, layer.output_padding))
+    return [(p, m + e - p) for p, m, e in zip(padding, spread, extra, strict=True)]
+
+
 @kernel(ConvTranspose)
 def conv_transpose(layer: ConvTranspose, call: Call) -> Array:
     """Each input spreads its products over the outputs that its window covers."""
     x, weight = call.x, call.weights["weight"]
     rank = x.ndim - 2
-    kernel_size, stride, dilation, padding, extra = (
-        each_axis(value, rank)
-        for value in (layer.kernel_size, layer.stride, layer.dilation, layer.padding, layer.output_padding)
+    kernel_size, stride, dilation = (
+        each_axis(value, rank) for value in (layer.kernel_size, layer.stride, layer.dilation)
     )
     sizes = x.shape[1:-1]
-    full = tuple(
-        (n - 1) * s + d * (k - 1) + 1 + e
-        for n, s, d, k, e in zip(sizes, stride, dilation, kernel_size, extra, strict=True)
-    )
+    spread = [
+        (n - 1) * s + d * (k - 1) + 1 for n, s, d, k in zip(sizes, stride, dilation, kernel_size, strict=True)
+    ]
+    kept = kept_of(layer, sizes, spread, stride)
+    full = tuple(max(m, end) for m, (_, end) in zip(spread, kept, strict=True))
     groups = layer.groups
     size_in, size_out = x.shape[-1] // groups, layer.out_channels // groups
     out = np.zeros((x.shape[0], *full, layer.out_channels), np.result_type(x, weight))
@@ -324,7 +338,7 @@ def conv_transpose(layer: ConvTranspose, call: Call) -> Array:
             )
             columns = slice(group * size_out, (group + 1) * size_out)
             out[(slice(None), *where, columns)] += product.reshape(x.shape[0], *sizes, size_out)
-    inner = tuple(slice(p, m - p) for p, m in zip(padding, full, strict=True))
+    inner = tuple(slice(start, end) for start, end in kept)
     out = np.ascontiguousarray(out[(slice(None), *inner)])
     if layer.bias:
         out += call.weights["bias"]

@@ -110,16 +110,17 @@ def pads(
     dilation: Sequence[int],
 ) -> list[tuple[int, int]]:
     """Zeros before and after each axis. For `same`: as few as give every `stride`-th place a window,
-    the odd one at the end."""
+    the odd one at the end; for `same_lower` at the beginning."""
     if padding == "valid":
         return [(0, 0)] * len(sizes)
-    if padding != "same":
+    if padding not in ("same", "same_lower"):
         return [p if isinstance(p, tuple) else (p, p) for p in each_axis(padding, len(sizes))]
     found = []
     for n, k, s, d in zip(sizes, kernel_size, stride, dilation, strict=True):
         last_start = (n - 1) // s * s
         needed = max(0, last_start + (k - 1) * d + 1 - n)
-        found.append((needed // 2, needed - needed // 2))
+        half = needed // 2
+        found.append((half, needed - half) if padding == "same" else (needed - half, half))
     return found
 
 

@@ -18,6 +18,7 @@ from archcalc.executor.arrays import Stored, check_kind, open_arrays
 from archcalc.executor.kernel import Array
 from archcalc.layers.terms import Weight
 from archcalc.network import Network, Node
+from archcalc.shape import format_shape
 
 Weights = dict[str, dict[str, Array]]
 """Arrays by the path of the node that owns them, and by their name in the layer."""
@@ -115,7 +116,7 @@ def _check_names(
             raise error(
                 f"`{path}` has no array `{name}`",
                 node.span,
-                help=f"add one of shape {'x'.join(map(str, weight.shape))}",
+                help=f"add one of shape {format_shape(weight.shape, cross='x')}",
             )
 
 

@@ -187,7 +187,8 @@ class Cursor:
             start = tokens[resume].start
             self.reread += len(self.source.text) - start
             tokens[resume:] = tokenize(self.source, start)
-        if self.reread > MAX_FILE_BYTES // 2 or len(self.problems) >= MAX_MISTAKES:
+        # reading a mebibyte again takes half a second: of a large file, the first mistakes must do
+        if self.reread > MAX_FILE_BYTES // 4 or len(self.problems) >= MAX_MISTAKES:
             self.whole = False
             del tokens[resume:]
             tokens.append(Token("END", len(self.source.text), len(self.source.text)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder, OpenGroup
-from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span, error, near_miss
+from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span, error, unknown
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.layer_calls import LayerCalls
 from archcalc.language.limits import MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
@@ -41,6 +41,7 @@ from archcalc.language.values import (
     type_name,
 )
 from archcalc.network import Network, Node
+from archcalc.render.numbers import plural
 from archcalc.shape import Shape
 
 
@@ -105,7 +106,7 @@ class Elaborator:
                 Diagnostic(f"calls and bodies in `{origin.name}` are nested too deep", origin.name_span)
             )
         if self.run.problems:
-            raise ArchError(self.run.problems)
+            raise ArchError(self.with_doubts(self.run.problems))
         unused = set(self.input_shapes) - {node.name for node in self.build.nodes if node.is_input}
         if unused:
             known = [node.name for node in self.build.nodes if node.is_input]
@@ -128,7 +129,17 @@ class Elaborator:
             expectations=self.net.expectations,
             overridden=bool(self.overrides or self.input_shapes),
             source=origin.name_span.source,
+            notes=self.layers.doubts,
         )
+
+    def with_doubts(self, problems: list[Diagnostic]) -> list[Diagnostic]:
+        """Mistakes, with the doubts about inputs at the first: a shape that is misread may be its cause."""
+        from archcalc.notes import note_of
+
+        doubts = [doubt for doubt in self.layers.doubts if doubt.node.is_input]
+        first = problems[0]
+        notes = (*first.notes, *(Note("; ".join(note_of(doubt)), doubt.node.span) for doubt in doubts))
+        return [Diagnostic(first.message, first.span, first.label, notes, first.help), *problems[1:]]
 
     def check_overrides(self, names: list[str]) -> None:
         """Values from outside are held to the limits of the language."""
@@ -136,8 +147,8 @@ class Elaborator:
         for name, value in self.overrides.items():
             if name not in params:
                 listed = ", ".join(f"`{n}`" for n in names)
-                help = near_miss(str(name), names) or (f"it has {listed}" if names else "it has none")
-                raise error(f"`{self.net.name}` has no parameter `{name}`", help=help)
+                help = f"it has {listed}" if names else "it has none"
+                raise unknown(f"`{self.net.name}` has no parameter", str(name), names, help=help)
             try:
                 check_value(value)
             except ValueProblem as problem:
@@ -282,7 +293,7 @@ class Elaborator:
         which = "a row" if isinstance(rows, ListExpr) else f"the row at index {index}"
         names = len(statement.names)
         if type(row) is tuple:
-            values = f"{len(row)} value{'' if len(row) == 1 else 's'}"
+            values = plural(len(row), "value", str)
             self.run.fail(f"{which} has {values}, but the loop has {names} names", span)
         self.run.fail(f"{which} is {type_name(row)}, not a list of {names} values", span)
 

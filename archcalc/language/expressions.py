@@ -6,7 +6,7 @@ The docstring of each method is what it parses, as the grammar page writes it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from archcalc.diagnostics import Diagnostic, Span
 from archcalc.expect import UNITS
@@ -176,6 +176,8 @@ class ExpressionParser:
             cursor.advance()
             cursor.deeper()
             inner = self.chain()
+            if cursor.kind == ",":
+                self._fail_at_tuple(token)
             cursor.expect(")", help=self._help_for_bracket(token, 1), opening=token)
             cursor.nesting -= 1
             return inner
@@ -185,6 +187,8 @@ class ExpressionParser:
                 "->": "a chain starts with a layer, a block or a tensor",
                 "else": "an `else` follows the `}` of an `if`",
                 "for": "a loop is a statement of its own",
+                "//": "a comment starts with `#`",
+                "/": "a comment starts with `#`",
             }
             cursor.fail("a layer, a name or a value", help=helps.get(kind, ""))
         return self.body()
@@ -204,6 +208,21 @@ class ExpressionParser:
             return Arg(name, cursor.span(token.start), value)
         value = self.chain()
         return Arg("", value.span, value)
+
+    def _fail_at_tuple(self, opening: Token) -> NoReturn:
+        """A comma behind the first item in parentheses."""
+        cursor = self.cursor
+        text = cursor.source.text
+        end = text.find(")", opening.start)
+        inner = text[opening.start + 1 : end] if end >= 0 else ""
+        items = [item.strip() for item in inner.split(",") if item.strip()]
+        help = "a list is written `[a, b]`"
+        if items and len(inner) <= 60 and "\n" not in inner and "(" not in inner:
+            help = f"a list is written `[{', '.join(items)}]`"
+            if len(items) > 1 and all(item.isascii() and item.isdigit() for item in items):
+                help += f", or `{'x'.join(items)}`"
+        span = Span(cursor.source, opening.start, end + 1 if end >= 0 else opening.end)
+        raise Mistake(Diagnostic("there are no tuples", span, help=help))
 
     # -- pieces
 

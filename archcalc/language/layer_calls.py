@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder
 from archcalc.diagnostics import Note, Span
+from archcalc.language import habits
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.limits import VALUES_A_STEP
 from archcalc.language.meanings import LayerCall
@@ -19,8 +20,8 @@ from archcalc.language.syntax import Expr, Ref
 from archcalc.language.values import is_number, type_name, weight
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Layer
-from archcalc.network import Node
-from archcalc.shape import Shape
+from archcalc.network import Doubt, Node
+from archcalc.shape import Shape, format_shape
 
 
 class LayerCalls:
@@ -39,6 +40,8 @@ class LayerCalls:
         self.input_shapes = input_shapes
         self.made: dict[tuple[Any, ...], Layer] = {}
         """The layers so far, by kind and arguments. Equal layers are created once."""
+        self.doubts: list[Doubt] = []
+        """What is legal and may be meant otherwise, once for each place in the text."""
 
     def tensor(self, value: Any, span: Span) -> Node:
         """A current tensor that must be there."""
@@ -78,6 +81,7 @@ class LayerCalls:
         path = self.build.scope.prefix + name
         given = self.input_shapes.get(path)
         if given is not None:
+            self.check_given(path, shape, tuple(given))
             shape = tuple(given)
         if not (type(shape) is tuple or is_number(shape)):
             help = "write it without quotes" if isinstance(shape, str) else ""
@@ -85,7 +89,7 @@ class LayerCalls:
                 f"`input` needs a shape such as 3x224x224, not {type_name(shape)}", expr.span, help=help
             )
         try:
-            return self.build.input(shape if type(shape) is tuple else (shape,), name, ref.span)
+            node = self.build.input(shape if type(shape) is tuple else (shape,), name, ref.span)
         except BuildProblem as problem:
             help = "give the inputs labels: `left: input(...)`" if not label else problem.help
             message = f"there is an input `{path}` already" if not label else problem.message
@@ -96,6 +100,26 @@ class LayerCalls:
                     f"the input `{path}` cannot have the given shape: {problem.message}", ref.name_span
                 )
             self.run.fail(problem.message, expr.span, help=problem.help)
+        if not (ref.args or ())[0].name:
+            kind, meant = habits.doubt_of_input(node.shape)
+            if kind:
+                named = f"input(shape={format_shape(node.shape, cross='x')})"
+                self.doubt(kind, node, format_shape(meant, cross="x"), named)
+        return node
+
+    def check_given(self, path: str, declared: Any, given: Shape) -> None:
+        """Hold the shape that is given for an input against the one that is declared."""
+        declared = declared if type(declared) is tuple else (declared,)
+        if not all(type(size) is int for size in declared):
+            return
+        try:
+            habits.check_given_shape(path, declared, given)
+        except LayerError as problem:
+            self.run.fail(problem.message, None, help=problem.help)
+
+    def doubt(self, kind: str, node: Node, meant: str, named: str) -> None:
+        if all(known.node.span is not node.span for known in self.doubts):
+            self.doubts.append(Doubt(kind, node, meant, named))
 
     def layer(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
         call: LayerCall = ref.meaning
@@ -105,10 +129,47 @@ class LayerCalls:
             tensors = (current,) if type(current) is Node else (self.tensor(current, ref.name_span),)
         else:
             layer, tensors = self.make_layer(ref, call, env, current)
+        doubt = ""
+        if call.by_position:
+            doubt = habits.doubt_of(layer, ref, call.by_position, tensors[0].facts.output)
+            if doubt == "wrong":
+                self.input_channels(ref, call, layer, tensors[0])
+            if doubt == "shrinks":
+                self.shrinking(ref, tensors[0])
         try:
-            return self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls)
+            node = self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls)
         except LayerError as problem:
             self.layer_problem(ref, call, tensors, problem)
+        if doubt:
+            self.doubt(doubt, node, habits.instead(ref, layer), habits.named_kernel(ref, layer))
+        return node
+
+    def input_channels(self, ref: Ref, call: LayerCall, layer: Layer, tensor: Node) -> NoReturn:
+        """The first argument of a call is the number of input channels."""
+        channels = tensor.facts.output[0]
+        as_read = habits.as_read(layer, call.by_position)
+        kernel, named = habits.kernel_of(layer), habits.named_kernel(ref, layer)
+        written = f"write `{habits.instead(ref, layer)}`"
+        if self.run.calls is not None:
+            written += f" here, or give `{self.run.calls.block}` none"
+        notes = [Note(gives(tensor, ""), tensor.span), Note(f"as written, this is {as_read}")]
+        self.run.fail(
+            f"`{ref.name}` takes no input channels, but its first argument is their number, {channels}",
+            (ref.args or ())[0].span,
+            notes=notes,
+            help=f"{written}: input channels follow from what comes in; "
+            f"if a kernel of {kernel} is meant, name it: `{named}`",
+        )
+
+    def shrinking(self, ref: Ref, tensor: Node) -> NoReturn:
+        """An upsampling by its size makes the map smaller."""
+        size = (ref.args or ())[0].span.text
+        self.run.fail(
+            f"`{ref.name}` to a size of {size} makes the map smaller",
+            (ref.args or ())[0].span,
+            notes=[Note(gives(tensor, ""), tensor.span)],
+            help=f"write `{ref.name}(scale_factor={size})`; if that size is meant, name it: `size={size}`",
+        )
 
     def make_layer(self, ref: Ref, call: LayerCall, env: Env, current: Any) -> tuple[Layer, tuple[Node, ...]]:
         """The layer of a call, with its arguments evaluated, and the tensors it applies to."""
@@ -144,6 +205,9 @@ class LayerCalls:
             try:
                 layer = cls(*values)
             except LayerError as problem:
+                channels = tensors[0].facts.output[0] if tensors else 0
+                help = habits.help_for_argument(ref, cls, problem, values, channels)
+                problem.help = help or problem.help
                 self.layer_problem(ref, call, (), problem)
             self.made[key] = layer
         if call.constant:

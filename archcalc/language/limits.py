@@ -30,18 +30,16 @@ MAX_STRING = 500
 MAX_DIGITS = 60
 """Digits of a number as written, and of every number computed."""
 
+MAX_AXES = 8
+"""Numbers of a size, as `3x224x224`."""
+
 MAX_NESTING = 50
 """Brackets, bodies and operators inside one another, as written."""
 
 MAX_CALLS = 60
 """Block and function calls inside one another."""
 
-MAX_NODES = 150_000
-
-MAX_PATH = 500
-"""Characters of a node's path."""
-
-MAX_STEPS = 300_000
+MAX_STEPS = 200_000
 """Statements and calls that one net may run; mistakes, long expressions and lists count as several."""
 
 STEPS_A_MISTAKE = 5

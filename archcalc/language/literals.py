@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from archcalc.diagnostics import Diagnostic, Source, Span
 from archcalc.language.cursor import Mistake
-from archcalc.language.limits import MAX_DIGITS
+from archcalc.language.limits import MAX_AXES, MAX_DIGITS
 from archcalc.language.syntax import Number
 from archcalc.language.tokens import Token
 
@@ -34,8 +34,8 @@ def read_size(source: Source, token: Token) -> tuple[int, ...]:
     """The lengths in a SIZE token, one per axis."""
     span = Span(source, token.start, token.end)
     parts = span.text.split("x")
-    if len(parts) > 8 or max(map(len, parts)) > MAX_DIGITS:
-        raise Mistake(Diagnostic("a size has more than 8 axes, or too many digits", span))
+    if len(parts) > MAX_AXES or max(map(len, parts)) > MAX_DIGITS:
+        raise Mistake(Diagnostic(f"a size has more than {MAX_AXES} axes, or too many digits", span))
     return tuple(map(int, parts))
 
 

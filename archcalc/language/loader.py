@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from archcalc.diagnostics import MAX_REPORTED, ArchError, Diagnostic, Note, Source, Span, error, near_miss
+from archcalc.diagnostics import MAX_REPORTED, ArchError, Diagnostic, Note, Source, Span, error, unknown
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.parser import parse
 from archcalc.language.resolve import Resolver
@@ -131,12 +131,12 @@ class _Loader:
         self, module: Module, item: Import, into: dict[str, tuple[Definition, Span]]
     ) -> list[Diagnostic]:
         """Take the named definitions of a module; what is wrong with the names."""
-        problems = []
+        problems: list[Diagnostic] = []
         for name, span in item.names:
             definition = module.definitions.get(name)
             if definition is None:
-                message = f"`{item.path}` does not define `{name}`"
-                problems.append(Diagnostic(message, span, help=near_miss(name, module.definitions)))
+                what = f"`{item.path}` does not define"
+                problems += unknown(what, name, module.definitions, span).diagnostics
             elif name in into:
                 notes = (Note("the first time is here", into[name][1]),)
                 problems.append(

@@ -16,11 +16,15 @@ class LocalName(Struct, frozen=True):
 
 
 class LayerCall(Struct, eq=False):
-    """The meaning of a layer's name: its class, and the layer itself once its arguments are known."""
+    """The meaning of a layer's name: its class, and the layer itself once its arguments are known.
+
+    `by_position` is the number of arguments without names, or 0 where they are beyond doubt (see `habits`).
+    """
 
     layer: type[Layer]
     constant: bool
     ready: Layer | None = None
+    by_position: int = 0
 
 
 class Reading(Struct, frozen=True):

@@ -9,6 +9,7 @@ from archcalc.language.meanings import LOCAL
 from archcalc.language.syntax import Arg, Expr, Ref
 from archcalc.layers.arguments import LayerError, Parameter
 from archcalc.network import Node
+from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
 
 
@@ -40,17 +41,21 @@ def gives(node: Node, name: str) -> str:
 
 def help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
     """How two tensors that differ can be brought to one shape."""
-    if len(tensors) < 2 or len(tensors[0].shape) != len(tensors[1].shape):
+    if len(tensors) < 2:
         return ""
     first, second = tensors[:2]
+    if join == "mul" and 1 in (len(first.shape), len(second.shape)) and first.shape != second.shape:
+        return _help_for_factors(first, second) if len(first.shape) != len(second.shape) else ""
+    if len(first.shape) != len(second.shape):
+        return ""
     if len(first.shape) == 1:
-        return f"bring `{second.name}` to {first.shape[0]} features, for instance with `fc({first.shape[0]})`"
+        features = plural(first.shape[0], "feature", str)
+        return f"bring `{second.name}` to {features}, for instance with `fc({first.shape[0]})`"
     small, large = (first, second) if first.shape[1:] <= second.shape[1:] else (second, first)
     ratios = {Fraction(a, b) for a, b in zip(large.shape[1:], small.shape[1:], strict=True)}
     ratio = ratios.pop()
     if join == "mul" and 1 in (*small.shape[1:], *large.shape[1:]):
-        channels = large.shape[0]
-        return f"bring `{small.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
+        return _help_for_channels(small, large.shape[0])
     if ratios or ratio.denominator != 1:
         size = tuple(map(min, small.shape[1:], large.shape[1:]))
         return f"pad both alike, or cut `{large.name}` to size: `crop({format_shape(size, cross='x')})`"
@@ -58,9 +63,28 @@ def help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
         return f"enlarge `{small.name}`, for instance with `upsample(scale_factor={ratio})`"
     channels = small.shape[0]
     if ratio == 1:
-        return f"bring `{large.name}` to {channels} channels, for instance with `conv({channels}, 1)`"
+        return _help_for_channels(large, channels)
     reduced = f"conv({channels}, 1, stride={ratio})"
     return f"bring `{large.name}` to the other shape, for instance with `{reduced}`"
+
+
+def _help_for_channels(node: Node, channels: int) -> str:
+    many = plural(channels, "channel", str)
+    return f"bring `{node.name}` to {many}, for instance with `conv({channels}, 1)`"
+
+
+def _help_for_factors(first: Node, second: Node) -> str:
+    """How a vector can multiply the channels of a map."""
+    vector, map_ = (first, second) if len(first.shape) == 1 else (second, first)
+    channels = map_.shape[0]
+    ones = ", 1" * (len(map_.shape) - 1)
+    step = f"`reshape([{channels}{ones}])`"
+    if vector.shape[0] == channels:
+        return f"put {step} after `{vector.name}`"
+    return (
+        f"bring `{vector.name}` to {channels} features, and put {step} after it: in a chain, `channels` is "
+        "the number at that place; `c = channels` before the line keeps that of the map"
+    )
 
 
 def help_for_join(name: str, args: Sequence[Arg]) -> str:

@@ -35,7 +35,7 @@ from archcalc.language.syntax import (
     Statement,
     Variant,
 )
-from archcalc.language.tokens import RESERVED, Token
+from archcalc.language.tokens import COUNTED, RESERVED, Token
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ _ELSEWHERE = {
     "return": "the last tensor of a block is its result",
     "let": "a name is bound with `name = ...`",
     "then": "the branches of an `if` stand in `{ }`",
+    "class": "write `net`, or `block` for a part of one",
 }
 """Words of other languages, and what is written here."""
 
@@ -221,6 +222,10 @@ class Parser:
         expected = "`net`, `block`, `fn` or `from`"
         if cursor.text(cursor.token) in _ELSEWHERE:
             cursor.fail(expected, help=_ELSEWHERE[cursor.text(cursor.token)])
+        if cursor.kind in ("//", "/"):
+            cursor.fail(expected, help="a comment starts with `#`")
+        if cursor.kind == "import":
+            cursor.fail(expected, help='write `from "common.arch" import ...`')
         last = above[-1] if above else None
         if not isinstance(last, Net | Block) or cursor.kind not in (
             "NAME",
@@ -301,6 +306,12 @@ class Parser:
             return "put the `{` on this line" if cursor.next_kind() == "{" else "a body follows: `{ ... }`"
         if cursor.kind == "->":
             return "a value stands here; layers stand in the body: `{ ... }`"
+        if cursor.kind == ":":
+            return "a body stands in braces: `{ ... }`"
+        if cursor.kind == "-" and cursor.glued():
+            before = cursor.text(cursor.tokens[cursor.at - 1])
+            after = cursor.text(cursor.tokens[min(cursor.at + 1, len(cursor.tokens) - 1)])
+            return f"a name has letters, digits and `_`: `{before}_{after}`"
         return ""
 
     def _is_aligned(self, opening: Token, closing: Token) -> bool:
@@ -432,6 +443,8 @@ class Parser:
             return _ELSEWHERE.get(last) or _ELSEWHERE[word]
         if cursor.kind in (")", "]"):
             return f"remove the `{cursor.kind}`, or open it"
+        if cursor.kind == "(" and before.kind == ")" and cursor.glued():
+            return "a layer reads the tensor in front of it: `x -> conv(64, 3)`"
         if cursor.kind == "(":
             return "the `(` of a call follows the name without a space"
         if cursor.kind == "[":
@@ -444,6 +457,10 @@ class Parser:
             return "an `else` follows the `}` of an `if`"
         if before.kind == "NUMBER" and word in UNITS:
             return f"write the unit without a space: `{last}{word}`"
+        if before.kind == "NUMBER" and COUNTED.fullmatch(word):
+            return f"write `{last}{word[0].upper()}`: what is counted stands in front, as in `macs < 4G`"
+        if " //" in cursor.source.text[statement.span.start : cursor.token.start]:
+            return "a comment starts with `#`"
         if isinstance(statement, Expect | ExpectLine):
             return "behind its figure, an `expect` has a citation in quotes, and `because` with a reason"
         if cursor.kind in ("NAME", "STRING", "NUMBER", "SIZE", "{"):

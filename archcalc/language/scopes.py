@@ -38,43 +38,6 @@ BOUND = {
     "aux": "is a result",
 }
 
-_ELSEWHERE = {
-    "activation": "relu",
-    "averagepool": "avgpool",
-    "averagepooling": "avgpool",
-    "batchnormalization": "bn",
-    "batchnorm": "bn",
-    "cat": "concat",
-    "concatenate": "concat",
-    "convolution": "conv",
-    "convtranspose": "conv_transpose",
-    "deconv": "conv_transpose",
-    "deconvolution": "conv_transpose",
-    "dense": "fc",
-    "depthwiseconv": "depthwise",
-    "fullyconnected": "fc",
-    "gap": "global_avgpool",
-    "globalaveragepool": "global_avgpool",
-    "globalaveragepooling": "global_avgpool",
-    "globalmaxpooling": "global_maxpool",
-    "hsigmoid": "hardsigmoid",
-    "hswish": "hardswish",
-    "int": "floor",
-    "interpolate": "upsample",
-    "linear": "fc",
-    "localresponsenorm": "lrn",
-    "maxpooling": "maxpool",
-    "multiply": "mul",
-    "pointwiseconv": "pointwise",
-    "resize": "upsample",
-    "subtract": "sub",
-    "swish": "silu",
-    "transpose": "permute",
-    "view": "reshape",
-    "zeropad": "pad",
-}
-"""What other tools call a layer, without `_` and `2d`, and its name here."""
-
 _LITERALS = {
     "True": "write `true`",
     "False": "write `false`",
@@ -243,17 +206,17 @@ class Scopes:
         if len(self.missed) + len(self.problems) >= MAX_REPORTED:
             self.missed[name] = Missed(span, what)
             return
-        plain = name.lower().replace("_", "").removesuffix("layer")
-        if plain[-2:] in ("1d", "2d", "3d"):
-            plain = plain[:-2]
-        known = _ELSEWHERE.get(plain) or next((kind for kind in KINDS if kind.replace("_", "") == plain), "")
-        help = f"write `{known}`" if known else _LITERALS.get(name, "")
+        from archcalc.language.foreign import help_for_layer
+
+        help = help_for_layer(name) or _LITERALS.get(name, "")
         suggests: tuple[str, ...] = ()
         if not help:
             suggests = near_misses(name, self.all_names() if candidates is None else candidates)
             help = did_you_mean(suggests)
         if not help and what == "layer or block":
-            help = f"define it above, as a `block {name}`"
+            help = (
+                f"archcalc has no such layer; if others make it up, define it above: `block {name} {{ ... }}`"
+            )
         self.missed[name] = Missed(span, what, help, suggests)
 
     def unknown(self, name: str, missed: Missed) -> None:

@@ -49,6 +49,9 @@ _SYMBOLS = {symbol: symbol for symbol in "-> ** // == != <= >= - + * / % < > = ~
 _UNIT = re.compile(r"(?:[KMG]i?B|[KMGT])(?![A-Za-z0-9_])")
 _WORD = re.compile(r"[\w.]*", re.ASCII)
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z_]\w*)", re.ASCII)
+COUNTED = re.compile(r"[KMGTkmgt](?:FLOPs?|FLOPS|MACs?|MACS|flops|macs|params?|Params?|Ops|OPs)", re.ASCII)
+"""A unit with what is counted, as in `4 GFLOPs`."""
+_TIMES = ("s", "ms", "us", "ns", "fps", "FPS")
 _AXIS = re.compile(r"\d+|[A-Za-z_]\w*", re.ASCII)
 
 
@@ -144,6 +147,13 @@ def _bad_character(source: Source, at: int) -> Token:
         else:
             help = 'end the string with `"` on its line'
         return Token("ERROR", at, span.end, Diagnostic("a string does not end", span, help=help))
+    if character == ".":
+        from archcalc.language.foreign import help_for_dots
+
+        start, end, help = help_for_dots(text, at)
+        if help:
+            span = Span(source, start, end)
+            return Token("ERROR", at, end, Diagnostic("there are no names with dots", span, help=help))
     span = Span(source, at, at + 1)
     shown = character if character.isprintable() else f"U+{ord(character):04X}"
     help = _HELPS.get(character, "")
@@ -159,7 +169,7 @@ _HELPS = {
     ";": "put each statement on a line of its own",
     "!": "write `not`",
     "&": "write `and`",
-    "|": "write `or`",
+    "|": "write `or` between conditions, `->` between layers",
     "^": "a power is written `**`",
     "×": "write the letter `x`: `3x224x224`",
     "→": "write `->`",
@@ -174,12 +184,20 @@ def _bad_number(source: Source, start: int, stop: int) -> Token:
     text = shorten(span.text, 40)
     axes = text.split("x")
     factor = _FACTOR.fullmatch(text)
-    if len(axes) > 1 and all(map(_AXIS.fullmatch, axes)):
+    if factor is not None and source.text[:start].rstrip(" \t").endswith(("net", "block", "fn")):
+        help = f"a name starts with a letter: `{factor[2]}{factor[1].replace('.', '_')}`"
+    elif len(axes) > 1 and all(map(_AXIS.fullmatch, axes)):
         help = f"sizes hold whole numbers only; with a variable, write a list: `[{', '.join(axes)}]`"
     elif factor is None:
         help = "a number is written `16`, `138_357_544`, `0.75` or `1.8e9`"
     elif factor[2].lower() in ("b", "bn"):
         help = f"write `{factor[1]}G`: `G` is a billion"
+    elif COUNTED.fullmatch(factor[2]):
+        help = (
+            f"write `{factor[1]}{factor[2][0].upper()}`: what is counted stands in front, as in `macs < 4G`"
+        )
+    elif factor[2] in _TIMES:
+        help = "archcalc knows no times: figures are counts and bytes"
     elif factor[2].upper() in UNITS:
         help = f"write `{factor[1]}{factor[2].upper()}`: the units are `K`, `M`, `G` and `T`"
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from archcalc.diagnostics import MAX_REPORTED, Note
+from archcalc.language.habits import KERNEL_AT, can_be_doubted, without_input_channels
 from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
 from archcalc.language.mismatch import help_for_join
 from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType
@@ -33,8 +34,14 @@ from archcalc.language.syntax import (
 from archcalc.language.values import BUILTINS, Builtin
 from archcalc.layers.arguments import LayerError, Parameter, format_argument
 from archcalc.layers.base import KINDS, Layer
+from archcalc.render.numbers import plural
 
-_INFERRED = ("in_channels", "in_features", "num_features", "input_shape")
+LISTS = {
+    **dict.fromkeys(("input", "reshape"), "shape"),
+    **dict.fromkeys(("adaptive_avgpool", "adaptive_maxpool", "crop"), "size"),
+    "permute": "list",
+}
+"""What takes a single list, and in other tools several numbers; and what the list is."""
 
 
 class TypeChecker:
@@ -124,6 +131,8 @@ class TypeChecker:
         help = ""
         if join and len({op, *(op for op, _ in expr.rest)}) == 1 and len("".join(operands)) < 60:
             help = f"write `{join}({', '.join(operands)})`"
+        elif op == "//":
+            help = "a comment starts with `#`"
         elif op in ("==", "!=", "<", "<=", ">", ">="):
             help = "compare what `channels(...)`, `size(...)` or `shape(...)` says of it"
         self.scopes.error(f"`{op}` computes with values, not tensors", expr.span, help=help)
@@ -221,10 +230,16 @@ class TypeChecker:
             if parameter is None:
                 joined.append(type)
                 if type is VALUE:
-                    self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span)
+                    has_dim = layer.parameters and isinstance(arg.value, Literal | Unary)
+                    help = 'an axis is named: `dim="channels"`' if has_dim else ""
+                    self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span, help=help)
             elif type is TENSOR and not parameter.takes_tensor:
                 self.tensor_argument(ref, parameter.name, arg)
-        ref.meaning = LayerCall(layer, constant and not layer.is_join)
+        by_position = sum(not arg.name for arg in args)
+        doubtful = can_be_doubted(layer.kind, by_position)
+        ref.meaning = LayerCall(
+            layer, constant and not layer.is_join, by_position=by_position if doubtful else 0
+        )
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
             self.count_joined(ref, joined)
         return TENSOR if self.layers_allowed(ref) else ANY
@@ -246,6 +261,10 @@ class TypeChecker:
             self.scopes.error(f"a layer stands inside an argument of `{ref.name}`", arg.span, help=help)
         else:
             help = f"`channels({text})` is its number of channels" if isinstance(arg.value, Ref) else ""
+            args = ref.args or ()
+            required = sum(parameter.required for parameter in KINDS[ref.name].parameters)
+            if help and not arg.name and arg is args[0] and len(args) > required:
+                help = f"write `{text} -> {without_input_channels(ref)}`; {help}"
             self.scopes.error(
                 f"`{parameter}` of `{ref.name}` takes a value, not a tensor", arg.span, help=help
             )
@@ -355,6 +374,9 @@ class TypeChecker:
                 slot = -1
             elif index < len(params):
                 slot = index
+            if slot == -2 and not arg.name and len(placed) == len(params) == 1 and ref.name in LISTS:
+                self.not_a_list(ref, args)
+                break
             if slot == -2:
                 self.no_such_argument(ref, arg, [param.name for param in params], callee)
                 continue
@@ -362,7 +384,10 @@ class TypeChecker:
                 name = params[slot].name
                 notes = [Note(f"`{name}` is given here", given[slot].span)]
                 message = f"the argument `{name}` of `{ref.name}` is given twice"
-                self.scopes.error(message, arg.span, notes=notes, help="remove one of them")
+                help = "remove one of them"
+                if ref.name in KERNEL_AT and name == "kernel_size" and not args[0].name:
+                    help += f"; without input channels, write `{without_input_channels(ref)}`"
+                self.scopes.error(message, arg.span, notes=notes, help=help)
                 continue
             if slot >= 0:
                 given[slot] = arg
@@ -397,6 +422,18 @@ class TypeChecker:
             arguments.append(parameter.name if parameter.required else f"{parameter.name}={default}")
         return [Note(f"its arguments are `{_call(callee.kind, arguments)}`")]
 
+    def not_a_list(self, ref: Ref, args: Sequence[Arg]) -> None:
+        """Several numbers where one list is expected."""
+        texts = [arg.span.text for arg in args]
+        if "-1" in texts:
+            help = "`flatten` makes a vector; for another shape, write every size"
+        elif all(text.isascii() and text.isdigit() for text in texts) and ref.name != "permute":
+            help = f"write `{ref.name}({'x'.join(texts)})`"
+        else:
+            help = f"write `{ref.name}([{', '.join(texts)}])`"
+        message = f"`{ref.name}` takes one {LISTS[ref.name]}, got {len(args)} arguments"
+        self.scopes.error(message, args[1].span, help=help)
+
     def no_such_argument(
         self, ref: Ref, arg: Arg, names: list[str], callee: Definition | type[Layer] | None
     ) -> None:
@@ -415,11 +452,18 @@ class TypeChecker:
                 else "takes no arguments"
             )
             help = "" if names else f"write `{ref.name}`"
+            if not names and isinstance(arg.value, Ref) and arg.value.args is None:
+                help = f"write `{arg.value.name} -> {ref.name}`"
             self.scopes.error(f"`{ref.name}` {takes}", arg.span, notes=notes, help=help)
         else:
-            help = self.scopes.near_miss(arg.name, names)
-            if isinstance(callee, type) and arg.name in _INFERRED:
-                help = "leave it out: what comes in is known"
+            help = ""
+            if isinstance(callee, type):
+                from archcalc.language.foreign import help_for_name
+
+                help = help_for_name(arg.name, ref.name, names, arg.value.span.text)
+            help = help or self.scopes.near_miss(arg.name, names)
+            if not names:
+                help = help or f"write `{ref.name}`"
             self.scopes.error(f"`{ref.name}` has no argument `{arg.name}`", arg.span, notes=notes, help=help)
 
 
@@ -428,7 +472,7 @@ def _is_required(param: Param | Parameter) -> bool:
 
 
 def count(number: int, noun: str) -> str:
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    return plural(number, noun, str) if number else f"no {noun}s"
 
 
 def _call(name: str, arguments: list[str]) -> str:

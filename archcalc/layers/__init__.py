@@ -1,13 +1,48 @@
-"""The layer kinds, a family a file. Adding a kind is adding a class to the file of its family."""
+"""The layer kinds, one family per file. Adding a kind is adding a class to the file of its family.
+
+Every class can be imported from here, under its own name and, where PyTorch has one, under PyTorch's:
+`from archcalc.layers import Conv2d, BatchNorm2d, ReLU, MaxPool2d, Linear`. One class serves 1-D, 2-D and
+3-D. Arguments are PyTorch's, without the input channels: `Conv2d(64, 3, padding=1)`.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from archcalc.layers import activation, conv, linear, merge, norm, pool, reshape, resize
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import FACTS, KINDS, Layer, facts
 from archcalc.layers.terms import Facts
 
+PYTORCH = {
+    "conv": ("Conv1d", "Conv2d", "Conv3d"),
+    "conv_transpose": ("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"),
+    "fc": ("Linear",),
+    "bn": ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d"),
+    "instance_norm": ("InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"),
+    "maxpool": ("MaxPool1d", "MaxPool2d", "MaxPool3d"),
+    "avgpool": ("AvgPool1d", "AvgPool2d", "AvgPool3d"),
+    "lppool": ("LPPool1d", "LPPool2d", "LPPool3d"),
+    "maxunpool": ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"),
+    "adaptive_avgpool": ("AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"),
+    "adaptive_maxpool": ("AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"),
+    "hardswish": ("Hardswish",),
+    "hardsigmoid": ("Hardsigmoid",),
+}
+"""The names that PyTorch has for a kind, where they differ from the name of its class."""
+
+CLASSES = {cls.__name__: cls for cls in KINDS.values()}
+CLASSES |= {name: KINDS[kind] for kind, names in PYTORCH.items() for name in names}
+globals().update(CLASSES)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...  # type checkers do not see what is registered
+
+
 __all__ = [
+    "CLASSES",
     "FACTS",
     "KINDS",
+    "PYTORCH",
     "Facts",
     "Layer",
     "LayerError",
@@ -20,4 +55,5 @@ __all__ = [
     "pool",
     "reshape",
     "resize",
+    *CLASSES,
 ]

@@ -11,6 +11,9 @@ from msgspec import Struct
 
 from archcalc.shape import AXES, SYMBOLS, Shape, format_shape, same_padding
 
+SAME = ("same", "same_lower")
+"""Paddings that keep the size at stride 1: the odd one at the end, or at the beginning."""
+
 MAX_SIZE = 10**9
 """The largest size, channel count or position a layer accepts."""
 
@@ -156,6 +159,12 @@ def read_scale(value: object) -> Number | tuple[Number, ...]:
 
 
 def _read_padding(value: object, read: Reader) -> Any:
+    if isinstance(value, tuple | list) and len(value) in (4, 6):
+        raise LayerError(
+            f"needs a number, or one for each of up to 3 axes, got {_got(tuple(value))}",
+            help="for both ends of each axis, write `[[top, bottom], [left, right]]`",
+        )
+
     def entry(item: object) -> Any:
         if isinstance(item, tuple | list):
             if len(item) != 2:
@@ -167,12 +176,25 @@ def _read_padding(value: object, read: Reader) -> Any:
 
 
 def read_padding(value: object) -> Any:
-    """A number, one per axis, `[begin, end]` per axis, `"same"` or `"valid"`."""
+    """A number, one per axis, `[begin, end]` per axis, `"same"`, `"same_lower"` or `"valid"`."""
     if isinstance(value, str):
-        if value in ("same", "valid"):
+        if value in (*SAME, "valid"):
             return value
-        raise LayerError(f'needs numbers, "same" or "valid", got {_got(value)}')
+        raise LayerError(
+            f'needs numbers, "same", "same_lower" or "valid", got {_got(value)}',
+            help='write `padding="same"`' if value.lower().startswith("same") else "",
+        )
     return _read_padding(value, read_natural)
+
+
+def read_transposed_padding(value: object) -> Any:
+    """A number, one per axis, or `"same"`."""
+    if value == "same":
+        return value
+    if isinstance(value, str):
+        help = "leave it out: `padding=0` keeps the whole map" if value == "valid" else ""
+        raise LayerError(f'needs numbers or "same", got {_got(value)}', help=help)
+    return read_natural_per_axis(value)
 
 
 def read_signed_padding(value: object) -> Any:
@@ -184,13 +206,26 @@ def read_shape(value: object) -> Shape:
         return tuple(read_count(item) for item in value)
     if type(value) is int:
         return (read_count(value),)
-    raise LayerError(f"needs a shape such as 3x224x224, got {_got(value)}")
+    help = "a shape has up to 4 axes, channels first, without the batch"
+    raise LayerError(
+        f"needs a shape such as 3x224x224, got {_got(value)}",
+        help=help if isinstance(value, tuple | list) and len(value) > 4 else "",
+    )
 
 
 def read_dim(value: object) -> str:
     if value in ("channels", "length", "depth", "height", "width"):
         return str(value)
-    raise LayerError(f'needs "channels", "height", "width", "depth" or "length", got {_got(value)}')
+    help = ""
+    if type(value) is int:
+        help = 'axes have names: where PyTorch has 1, 2 and 3, a map has "channels", "height" and "width"'
+        if value == 1:
+            help = 'write `dim="channels"`: axes have names'
+        if value == -1:
+            help = 'axes have names: the last one of a map is "width", the only one of a vector "channels"'
+    raise LayerError(
+        f'needs "channels", "height", "width", "depth" or "length", got {_got(value)}', help=help
+    )
 
 
 def choice(*allowed: str) -> Reader:
@@ -220,6 +255,7 @@ Flag = Annotated[bool, read_flag]
 PerAxis = Annotated[int | tuple[int, ...], read_per_axis]
 NaturalPerAxis = Annotated[int | tuple[int, ...], read_natural_per_axis]
 Padding = Annotated[int | str | tuple[int | tuple[int, int], ...], read_padding]
+TransposedPadding = Annotated[int | str | tuple[int, ...], read_transposed_padding]
 SignedPadding = Annotated[int | tuple[int | tuple[int, int], ...], read_signed_padding]
 Extent = Annotated[Shape, read_shape]
 Dim = Annotated[str, read_dim]
@@ -233,7 +269,7 @@ def format_argument(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, tuple):
         if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
-            return "x".join(map(str, value))
+            return format_shape(value, cross="x")
         if len(value) > 8:
             return f"[... {len(value)} rows]"
         return "[" + ", ".join(format_argument(item) for item in value) + "]"
@@ -258,13 +294,23 @@ def spatial_rank(kind: str, shape: Shape) -> int:
     return rank
 
 
+def check_groups(kind: str, groups: int, channels: int, argument: str = "groups") -> None:
+    """Raises `LayerError`, pointing at `argument`, unless the groups divide the channels."""
+    if channels % groups:
+        raise LayerError(
+            f"`{argument}` of `{kind}` must divide the channels, but {groups} does not divide {channels}",
+            argument=argument,
+        )
+
+
 def per_axis(value: Any, rank: int, argument: str, kind: str) -> tuple[Any, ...]:
     """One entry for each spatial axis."""
     if not isinstance(value, tuple):
         return (value,) * rank
     if len(value) != rank:
+        entries = "1 entry" if len(value) == 1 else f"{len(value)} entries"
         raise LayerError(
-            f"`{argument}` of `{kind}` has {len(value)} entries, but the input has {rank} spatial "
+            f"`{argument}` of `{kind}` has {entries}, but the input has {rank} spatial "
             f"{'axis' if rank == 1 else 'axes'}",
             argument=argument,
         )
@@ -282,8 +328,9 @@ def padding_per_axis(
     """`(before, after)` for each spatial axis, whatever way the padding was given."""
     if padding == "valid":
         return [(0, 0)] * len(sizes)
-    if padding == "same":
-        return [same_padding(*axis) for axis in zip(sizes, kernel_size, stride, dilation, strict=True)]
+    if padding in SAME:
+        ends = [same_padding(*axis) for axis in zip(sizes, kernel_size, stride, dilation, strict=True)]
+        return ends if padding == "same" else [(after, before) for before, after in ends]
     entries = per_axis(padding, len(sizes), "padding", kind)
     return [entry if isinstance(entry, tuple) else (entry, entry) for entry in entries]
 

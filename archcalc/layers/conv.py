@@ -10,6 +10,8 @@ from archcalc.layers.arguments import (
     NaturalPerAxis,
     Padding,
     PerAxis,
+    TransposedPadding,
+    check_groups,
     kernel_letters,
     optional,
     padding_per_axis,
@@ -20,7 +22,8 @@ from archcalc.layers.arguments import (
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import Channels, grouped, picked, repeated
 from archcalc.layers.terms import Facts, Operations, Weight, places_of, values_of
-from archcalc.shape import Shape, Window, format_shape, output_size, transposed_size
+from archcalc.render.numbers import plural
+from archcalc.shape import Shape, Window, cut_to_stride, format_shape, output_size, transposed_size
 
 
 def read_connections(value: object) -> tuple[tuple[int, ...], ...]:
@@ -127,14 +130,6 @@ class SlidingKernel(Layer, frozen=True):
         return grouped(inputs[0], groups, out_channels)
 
 
-def check_groups(kind: str, groups: int, channels: int, argument: str = "groups") -> None:
-    if channels % groups:
-        raise LayerError(
-            f"`groups` of `{kind}` must divide the channels, but {groups} does not divide {channels}",
-            argument=argument,
-        )
-
-
 @layer("conv")
 class Conv(SlidingKernel, frozen=True):
     """Convolution over 1, 2 or 3 axes, as `torch.nn.Conv2d`.
@@ -162,11 +157,9 @@ class Conv(SlidingKernel, frozen=True):
             if self.groups != 1:
                 raise LayerError("`conv` takes `groups` or `connections`, not both", argument="connections")
             if len(self.connections) != self.out_channels:
-                raise LayerError(
-                    f"`connections` of `conv` has {len(self.connections)} rows for {self.out_channels} "
-                    "output maps",
-                    argument="connections",
-                )
+                rows = plural(len(self.connections), "row", str)
+                maps = plural(self.out_channels, "output map", str)
+                raise LayerError(f"`connections` of `conv` has {rows} for {maps}", argument="connections")
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         check_groups(self.kind, self.groups, shape[0])
@@ -300,7 +293,8 @@ class Local(SlidingKernel, frozen=True):
 class ConvTranspose(Layer, frozen=True):
     """Transposed convolution, as `torch.nn.ConvTranspose2d` (Dumoulin & Visin 2016, chapter 4).
 
-    Its multiplications are one per weight and *input* place.
+    With `padding="same"` the map has `stride` times the size, as in Keras: what is more is cut off, the
+    larger half at the end. Its multiplications are one per weight and *input* place.
 
     >>> ConvTranspose(32, 4, stride=2, padding=1).output_shape((16, 7, 7))
     (32, 14, 14)
@@ -309,7 +303,7 @@ class ConvTranspose(Layer, frozen=True):
     out_channels: Count
     kernel_size: PerAxis
     stride: PerAxis = 1
-    padding: NaturalPerAxis = 0
+    padding: TransposedPadding = 0
     output_padding: NaturalPerAxis = 0
     groups: Count = 1
     bias: Flag = True
@@ -317,16 +311,25 @@ class ConvTranspose(Layer, frozen=True):
 
     def check(self) -> None:
         check_groups(self.kind, self.groups, self.out_channels)
+        if self.padding == "same" and self.output_padding != 0:
+            raise LayerError(
+                '`conv_transpose` takes `output_padding` or `padding="same"`, not both',
+                argument="output_padding",
+                help="leave one of them out",
+            )
 
     def windows(self, *inputs: Shape) -> tuple[Window, ...]:
         rank = spatial_rank(self.kind, inputs[0])
         kernel_size = per_axis(self.kernel_size, rank, "kernel_size", self.kind)
         stride = per_axis(self.stride, rank, "stride", self.kind)
-        padding = per_axis(self.padding, rank, "padding", self.kind)
         dilation = per_axis(self.dilation, rank, "dilation", self.kind)
+        if self.padding == "same":
+            cut = [cut_to_stride(*axis) for axis in zip(kernel_size, stride, dilation, strict=True)]
+        else:
+            cut = [(p, p) for p in per_axis(self.padding, rank, "padding", self.kind)]
         return tuple(
-            Window(k, s, p, p, d, transposed=True)
-            for k, s, p, d in zip(kernel_size, stride, padding, dilation, strict=True)
+            Window(k, s, before, after, d, transposed=True)
+            for k, s, d, (before, after) in zip(kernel_size, stride, dilation, cut, strict=True)
         )
 
     def output_shape(self, *inputs: Shape) -> Shape:

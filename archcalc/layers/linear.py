@@ -7,6 +7,16 @@ from archcalc.shape import Shape, format_shape
 
 
 def _features(kind: str, shape: Shape) -> int:
+    if len(shape) == 2:
+        rows = f"`permute([1, 0]) -> pointwise(...)` reads each of {shape[0]} vectors of {shape[1]} alone"
+        help = f"`flatten -> {kind}(...)` reads all values as one vector" + (
+            "; " + rows if kind == "fc" else ""
+        )
+        raise LayerError(
+            f"`{kind}` needs a vector, got a map of {format_shape(shape, cross='x')}",
+            label=format_shape(shape, cross="x"),
+            help=help,
+        )
     if len(shape) != 1:
         raise LayerError(
             f"`{kind}` needs a vector, got a map of {format_shape(shape, cross='x')}",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, choice
+from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, check_groups, choice
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import Channels, grouped, mixed, neighbours
 from archcalc.layers.terms import (
@@ -119,6 +119,18 @@ class LocalResponseNorm(Normalisation, frozen=True):
         return Reach.SAME
 
 
+def read_normalised(value: object) -> str:
+    if value in ("all", "channels"):
+        return str(value)
+    if isinstance(value, int | tuple | list):
+        raise LayerError(
+            'needs "all" or "channels", not a shape',
+            help="what comes in is known: write `layer_norm`, "
+            'or `layer_norm("channels")` for each place alone',
+        )
+    return choice("all", "channels")(value)  # type: ignore[no-any-return]
+
+
 @layer("layer_norm")
 class LayerNorm(Normalisation, frozen=True):
     """Layer normalisation (Ba et al. 2016, Section 3).
@@ -128,7 +140,7 @@ class LayerNorm(Normalisation, frozen=True):
     in ConvNeXt (Liu et al. 2022).
     """
 
-    dim: Annotated[str, choice("all", "channels")] = "all"
+    dim: Annotated[str, read_normalised] = "all"
     eps: Eps = Fraction(1, 100_000)
     elementwise_affine: Flag = True
     bias: Flag = True
@@ -165,12 +177,7 @@ class GroupNorm(Normalisation, frozen=True):
     affine: Flag = True
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        if inputs[0][0] % self.num_groups:
-            raise LayerError(
-                f"`num_groups` of `group_norm` must divide the channels, but {self.num_groups} does not "
-                f"divide {inputs[0][0]}",
-                argument="num_groups",
-            )
+        check_groups(self.kind, self.num_groups, inputs[0][0], "num_groups")
         return inputs[0]
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from msgspec import Struct
 
 from archcalc.layers.arguments import (
+    SAME,
     Count,
     Flag,
     LayerError,
@@ -68,11 +69,12 @@ class WindowPool(Layer, frozen=True):
         for window in windows:
             if (
                 max(window.before, window.after) > window.extent // 2
-                and self._window_arguments()[2] != "same"
+                and self._window_arguments()[2] not in SAME
             ):
+                dilated = f", dilated to {window.extent}" if window.dilation > 1 else ""
                 raise LayerError(
                     f"`padding` of `{self.kind}` may be at most half the kernel, got "
-                    f"{max(window.before, window.after)} for a kernel of {window.extent}",
+                    f"{max(window.before, window.after)} for a kernel of {window.kernel_size}{dilated}",
                     argument="padding",
                 )
         ceil_mode = self._window_arguments()[4]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, Extent, LayerError, read_natural
+from archcalc.layers.arguments import Count, LayerError, check_groups, read_natural, read_shape
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import Channels, grouped, mixed, repeated, shuffled
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Swapped, Weight, Windows, values_of
@@ -41,6 +41,19 @@ class Flatten(Rearrangement, frozen=True):
         return repeated(inputs[0], facts.output[0] // facts.inputs[0][0])
 
 
+def read_target(value: object) -> Shape:
+    if value in (-1, (-1,), [-1]):
+        raise LayerError(
+            f"needs every size, got {value if isinstance(value, int) else '[-1]'}", help="write `flatten`"
+        )
+    if isinstance(value, tuple | list) and -1 in value:
+        raise LayerError(
+            "needs every size, and -1 is none",
+            help="write it out, without the batch; `flatten` makes a vector of all values",
+        )
+    return read_shape(value)
+
+
 @layer("reshape")
 class Reshape(Rearrangement, frozen=True):
     """The same values in order, in another shape.
@@ -49,7 +62,7 @@ class Reshape(Rearrangement, frozen=True):
     (128, 7, 7)
     """
 
-    shape: Extent
+    shape: Annotated[Shape, read_target]
 
     def output_shape(self, *inputs: Shape) -> Shape:
         have, want = values_of(inputs[0]).value, values_of(self.shape).value
@@ -94,7 +107,14 @@ class Permute(Rearrangement, frozen=True):
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(self.dims) != len(inputs[0]):
-            raise LayerError(f"`permute` names {len(self.dims)} axes of {len(inputs[0])}", argument="dims")
+            without = [axis - 1 for axis in self.dims if axis]
+            batch = len(self.dims) == len(inputs[0]) + 1 and self.dims[0] == 0
+            named = "1 axis" if len(self.dims) == 1 else f"{len(self.dims)} axes"
+            raise LayerError(
+                f"`permute` names {named} of {len(inputs[0])}",
+                argument="dims",
+                help=f"the batch is not an axis here: write `permute({without})`" if batch else "",
+            )
         return tuple(inputs[0][axis] for axis in self.dims)
 
     def windows(self, *inputs: Shape) -> Windows:
@@ -117,12 +137,7 @@ class ChannelShuffle(Rearrangement, frozen=True):
     groups: Count
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        if inputs[0][0] % self.groups:
-            raise LayerError(
-                f"`groups` of `channel_shuffle` must divide the channels, but {self.groups} does not "
-                f"divide {inputs[0][0]}",
-                argument="groups",
-            )
+        check_groups(self.kind, self.groups, inputs[0][0])
         return inputs[0]
 
     def windows(self, *inputs: Shape) -> Windows:

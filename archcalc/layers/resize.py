@@ -26,12 +26,21 @@ from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weigh
 from archcalc.shape import Shape, Window, format_shape
 
 
+def read_mode(value: object) -> str:
+    """`bilinear` on any number of axes; PyTorch also has `linear` on one and `trilinear` on three."""
+    if value in ("linear", "trilinear"):
+        return "bilinear"
+    mode: str = choice("nearest", "bilinear")(value)
+    return mode
+
+
 @layer("upsample")
 class Upsample(Layer, frozen=True):
     """A larger map, as `torch.nn.Upsample`: to a `size`, or by a `scale_factor`.
 
-    `nearest` copies; `bilinear` weighs the two nearest values along each axis (without aligned
-    corners): with `r` axes, `2^r` multiplications and one addition less per value.
+    `nearest` copies. `bilinear`, in 1-D and 3-D also written `linear` and `trilinear`, weighs the two
+    nearest values along each axis (without aligned corners): with `r` axes, `2^r` multiplications and one
+    addition less per value.
 
     The size is the input's times the factor in floating point, rounded down: 120/88 times 88 is 119.999...,
     and gives 119. Where a factor leaves the size as it is, PyTorch takes it for 1, and on maps of two axes
@@ -43,7 +52,7 @@ class Upsample(Layer, frozen=True):
 
     size: Annotated[int | tuple[int, ...] | None, optional(read_per_axis)] = None
     scale_factor: Annotated[Number | tuple[Number, ...] | None, optional(read_scale)] = None
-    mode: Annotated[str, choice("nearest", "bilinear")] = "nearest"
+    mode: Annotated[str, read_mode] = "nearest"
 
     def check(self) -> None:
         if (self.size is None) == (self.scale_factor is None):

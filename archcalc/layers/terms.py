@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 
 from msgspec import Struct
@@ -20,7 +19,11 @@ class Term(Struct, frozen=True, gc=False):
 
     @property
     def value(self) -> int:
-        return math.prod(value for group in self.groups for _, value in group)
+        product = 1  # a plain loop: every count of every layer comes from here
+        for group in self.groups:
+            for _, value in group:
+                product *= value
+        return product
 
     @property
     def formula(self) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.run import Audit, audit
 from archcalc.audit.tables.documents import markdown_body, to_csv
-from archcalc.audit.tables.table import Table, all_tables
+from archcalc.audit.tables.table import PublishedTable, all_tables
 from archcalc.catalog import shipped
 from archcalc.pages.audit_page import audit_page, counts, in_words
 from archcalc.pages.folder import Contents
@@ -57,10 +57,10 @@ def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
     return dict(sorted(files.items()))
 
 
-def _published(found: Audit) -> dict[str, list[Finding]]:
+def _published(found: Audit) -> dict[str, list[AuditFinding]]:
     """What papers and programs say of each network: the one it is named after, or those it asks for."""
     known = {spec.name for spec in shipped()}
-    by_net: dict[str, list[Finding]] = {}
+    by_net: dict[str, list[AuditFinding]] = {}
     for finding in found.findings:
         if finding.deck in found.on_request:
             for name in [finding.net] if finding.net in known else by_network([finding]):
@@ -68,13 +68,13 @@ def _published(found: Audit) -> dict[str, list[Finding]]:
     return by_net
 
 
-def _table_page(each: Table) -> str:
+def _table_page(each: PublishedTable) -> str:
     layout = each.layout
     trail = [("Reports", "../README.md"), ("Audit", "../audit.md"), ("CSV", f"{layout.name}.csv")]
     return page(f"{layout.number}: {layout.title}", trail, markdown_body(each))
 
 
-def _index(found: Audit, tables: Sequence[Table], networks: int) -> str:
+def _index(found: Audit, tables: Sequence[PublishedTable], networks: int) -> str:
     lectures = [finding for finding in found.findings if finding.deck not in found.on_request]
     groups = [("[Lectures](audit.md)", lectures)]
     for deck, words in (("papers", "Papers"), ("programs", "Other programs")):

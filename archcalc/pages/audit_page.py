@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from archcalc.audit.claims import VERDICTS
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.run import Audit
 from archcalc.audit.words import shown_value
 from archcalc.pages.markdown import code, folded, item, page, table
 from archcalc.render.documents import escaped
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 
 ORDER = ("discrepant", "damaged", "convention", "open", "outside")
 """What needs a word, in the order in which it is told."""
@@ -47,12 +47,12 @@ def audit_page(audit: Audit, tables: Tables) -> str:
     for deck in decks:
         members = [finding for finding in findings if finding.deck == deck]
         lines += [f'<a id="{deck}"></a>', "", f"## {deck}: {escaped(audit.titles[deck])}", ""]
-        lines += [f"{grouped(len(members))} figures: {in_words(counts(members))}.", ""]
+        lines += [f"{plural(len(members), 'figure')}: {in_words(counts(members))}.", ""]
         lines += _deck(members, tables)
     return page("The audit", [("Reports", "README.md")], lines)
 
 
-def counts(findings: Iterable[Finding]) -> dict[str, int]:
+def counts(findings: Iterable[AuditFinding]) -> dict[str, int]:
     """How many findings there are of each verdict."""
     found = dict.fromkeys(VERDICTS, 0)
     for finding in findings:
@@ -103,7 +103,7 @@ def verdicts_explained() -> list[str]:
     return [*(f"- **{verdict}**: {words}" for verdict, words in VERDICTS.items()), ""]
 
 
-def _at_a_glance(findings: Sequence[Finding]) -> list[str]:
+def _at_a_glance(findings: Sequence[AuditFinding]) -> list[str]:
     """What does not hold, in one table that leads to the reasons."""
     wrong = [finding for finding in findings if finding.verdict == "discrepant"]
     rows = [
@@ -114,7 +114,7 @@ def _at_a_glance(findings: Sequence[Finding]) -> list[str]:
     return ["## What does not hold, at a glance", "", *table(headings, rows, right=[3, 4])] if rows else []
 
 
-def _deck(members: Sequence[Finding], tables: Tables) -> list[str]:
+def _deck(members: Sequence[AuditFinding], tables: Tables) -> list[str]:
     lines: list[str] = []
     for verdict in ORDER:
         chosen = [finding for finding in members if finding.verdict == verdict]
@@ -127,7 +127,7 @@ def _deck(members: Sequence[Finding], tables: Tables) -> list[str]:
     return lines + held_table(held, [_where(finding, tables) for finding in held], "Where")
 
 
-def held_table(held: Sequence[Finding], places: Sequence[str], heading: str) -> list[str]:
+def held_table(held: Sequence[AuditFinding], places: Sequence[str], heading: str) -> list[str]:
     """The figures that hold as printed, folded away."""
     if not held:
         return []
@@ -142,6 +142,6 @@ def held_table(held: Sequence[Finding], places: Sequence[str], heading: str) -> 
     )
 
 
-def _where(finding: Finding, tables: Tables) -> str:
+def _where(finding: AuditFinding, tables: Tables) -> str:
     links = [f"[{number}]({path})" for number, path in tables.get(finding.id, ())]
     return ", ".join([finding.id, escaped(finding.place), *links])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.words import reason, shown_value
 from archcalc.pages.folder import MARK
 from archcalc.render.documents import escaped, markdown_table
@@ -31,7 +31,7 @@ def code(text: str) -> str:
     return f"`{text}`".replace("|", "\\|") if text else ""
 
 
-def item(finding: Finding, where: str) -> list[str]:
+def item(finding: AuditFinding, where: str) -> list[str]:
     """A figure with its reason, as an item of a list that a link can name."""
     value = shown_value(finding)
     computed = f", computed {code(value)}" if value else ""

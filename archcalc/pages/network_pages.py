@@ -7,7 +7,7 @@ from itertools import groupby
 
 from msgspec import Struct
 
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.words import reason, shown_value
 from archcalc.opened import Opened
 from archcalc.pages.markdown import code, page, table
@@ -41,7 +41,7 @@ class OverviewRow(Struct, frozen=True):
     held: int
 
 
-def overview_row(spec: Opened, profile: Profile, published: Sequence[Finding]) -> OverviewRow:
+def overview_row(spec: Opened, profile: Profile, published: Sequence[AuditFinding]) -> OverviewRow:
     """The totals of a network, and how many of the figures published for it hold."""
     totals = profile.totals
     return OverviewRow(
@@ -59,7 +59,7 @@ def overview_row(spec: Opened, profile: Profile, published: Sequence[Finding]) -
 
 
 def network_page(
-    spec: Opened, profile: Profile, published: Sequence[Finding], lectures: Sequence[Finding]
+    spec: Opened, profile: Profile, published: Sequence[AuditFinding], lectures: Sequence[AuditFinding]
 ) -> str:
     """The page of a network: its layers, and what papers and lectures say about it."""
     view = View(profile)
@@ -93,7 +93,7 @@ def _rows(profile: Profile) -> tuple[list[Selection], int | None]:
     return select_rows(profile, depth=1), 1
 
 
-def _published(findings: Sequence[Finding]) -> list[str]:
+def _published(findings: Sequence[AuditFinding]) -> list[str]:
     if not findings:
         return []
     ordered = sorted(findings, key=lambda finding: finding.verdict != "discrepant")
@@ -112,7 +112,7 @@ def _published(findings: Sequence[Finding]) -> list[str]:
     return ["## What is published", "", *table(headings, rows, right=[1, 2])]
 
 
-def _lectures(findings: Sequence[Finding]) -> list[str]:
+def _lectures(findings: Sequence[AuditFinding]) -> list[str]:
     if not findings:
         return []
     rows = [
@@ -129,7 +129,7 @@ def _lectures(findings: Sequence[Finding]) -> list[str]:
     return ["## In the lectures", "", *table(headings, rows, right=[2, 3])]
 
 
-def _claim(finding: Finding) -> str:
+def _claim(finding: AuditFinding) -> str:
     """The id of a claim; a link to what the audit says of it, if that is more than that it holds."""
     return finding.id if finding.holds else f"[{finding.id}](../audit.md#{finding.id})"
 
@@ -168,9 +168,9 @@ def _overview_table(rows: Iterable[OverviewRow], linked: bool) -> list[str]:
     return table(headings, cells, right=range(1, len(headings)))
 
 
-def by_network(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
+def by_network(findings: Sequence[AuditFinding]) -> dict[str, list[AuditFinding]]:
     """Figures by the networks that their statements ask for."""
-    found: dict[str, list[Finding]] = {}
+    found: dict[str, list[AuditFinding]] = {}
     for finding in findings:
         asked = [each for outcome in finding.outcomes for each in outcome.asked]
         if finding.shown is not None:

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.opened import Opened
 from archcalc.pages.audit_page import counts, held_table, in_words, summary, verdicts_explained
 from archcalc.pages.markdown import code, folded, item, page, table
 from archcalc.render.documents import escaped
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _YEAR = re.compile(r"(?<!arXiv:)\b(?:19|20)\d\d\b")
@@ -29,7 +29,7 @@ class Paper(Struct):
     """A publication, and the figures of it."""
 
     title: str
-    findings: list[Finding]
+    findings: list[AuditFinding]
 
     @property
     def year(self) -> str:
@@ -37,7 +37,7 @@ class Paper(Struct):
         return found[-1] if found else "without"
 
 
-def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened], linked: bool) -> str:
+def papers_page(deck: str, findings: Sequence[AuditFinding], specs: Sequence[Opened], linked: bool) -> str:
     """The page of `papers` or of `programs`; figures link to the pages of their networks if `linked`."""
     members = [finding for finding in findings if finding.deck == deck]
     papers = by_paper(members, specs)
@@ -48,18 +48,18 @@ def papers_page(deck: str, findings: Sequence[Finding], specs: Sequence[Opened],
     lines += verdicts_explained()
     for number, paper in enumerate(papers, 1):
         lines += [f'<a id="p{number}"></a>', "", f"## {escaped(paper.title)}", ""]
-        lines += [f"{grouped(len(paper.findings))} figures: {in_words(counts(paper.findings))}.", ""]
+        lines += [f"{plural(len(paper.findings), 'figure')}: {in_words(counts(paper.findings))}.", ""]
         lines += _figures(paper.findings, nets)
     return page(TITLES[deck], [("Reports", "README.md"), ("Audit", "audit.md")], lines)
 
 
-def _id(finding: Finding, nets: Collection[str]) -> str:
+def _id(finding: AuditFinding, nets: Collection[str]) -> str:
     """A figure's id; a link if it belongs to one of `nets`, the networks that have a page."""
     id = escaped(finding.id)
     return f"[{id}](networks/{finding.net}.md)" if finding.net in nets else id
 
 
-def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
+def _figures(findings: Sequence[AuditFinding], nets: Collection[str]) -> list[str]:
     lines: list[str] = []
     told = [each for each in findings if not each.holds and each.verdict != "outside"]
     for finding in sorted(told, key=lambda each: each.verdict != "discrepant"):
@@ -71,12 +71,13 @@ def _figures(findings: Sequence[Finding], nets: Collection[str]) -> list[str]:
     measured = [each for each in findings if each.verdict == "outside"]
     if measured:
         rows = [[escaped(each.place), escaped(each.says), code(each.claimed)] for each in measured]
-        words = f"{grouped(len(measured))} figures are not static, such as what training finds"
+        are = "is" if len(measured) == 1 else "are"
+        words = f"{plural(len(measured), 'figure')} {are} not static, such as what training finds"
         lines += folded(words, table(["Where", "What it says", "Printed"], rows, right=[2]))
     return lines
 
 
-def by_paper(findings: Sequence[Finding], specs: Sequence[Opened]) -> list[Paper]:
+def by_paper(findings: Sequence[AuditFinding], specs: Sequence[Opened]) -> list[Paper]:
     """The figures of each paper, the oldest first.
 
     A figure is of the paper that its place names, else of the network's own.

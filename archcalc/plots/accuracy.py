@@ -73,7 +73,7 @@ AREA = 5e-6
 """Square points for a parameter."""
 
 
-class Entry(Struct, frozen=True):
+class AccuracyPoint(Struct, frozen=True):
     net: str
     family: str
     accuracy: Fraction
@@ -81,10 +81,10 @@ class Entry(Struct, frozen=True):
     macs: int
 
 
-def gather() -> list[Entry]:
+def gather() -> list[AccuracyPoint]:
     accuracies = {net: figure for each in reversed(sources()) for net, figure in each.accuracies.items()}
     return [
-        Entry(net, family, accuracies[net], totals(net).params, totals(net).macs)
+        AccuracyPoint(net, family, accuracies[net], totals(net).params, totals(net).macs)
         for family, (_, nets) in FAMILIES.items()
         for net in nets
     ]
@@ -95,7 +95,7 @@ def sources() -> list[Cited]:
     return [cited()[name] for name in SOURCES]
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[AccuracyPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
         "Top-1 accuracy on ImageNet from a single crop against the multiply-adds for it (a logarithmic "
@@ -119,7 +119,7 @@ def draw(data: list[Entry]) -> Sheet:
     return page
 
 
-def _circles(panel: Any, data: list[Entry]) -> None:
+def _circles(panel: Any, data: list[AccuracyPoint]) -> None:
     spots: list[tuple[float, float]] = []
     for family, (colour, _) in FAMILIES.items():
         members = [(entry.macs, float(entry.accuracy)) for entry in data if entry.family == family]

@@ -17,7 +17,7 @@ RESNET, DENSENET = Series("ResNet", BLUE, "s"), Series("DenseNet", VERMILION, "o
 FAMILIES = {"resnet_in_torch": RESNET, "densenet_in_torch": DENSENET}
 
 
-class Entry(Struct, frozen=True):
+class ErrorPoint(Struct, frozen=True):
     name: str
     family: str
     error: Fraction
@@ -25,15 +25,15 @@ class Entry(Struct, frozen=True):
     macs: int
 
 
-def gather() -> list[Entry]:
+def gather() -> list[ErrorPoint]:
     return [
-        Entry(NAMES[net], family, error, totals(net).params, totals(net).macs)
+        ErrorPoint(NAMES[net], family, error, totals(net).params, totals(net).macs)
         for family in FAMILIES
         for net, error in cited()[family].figures.items()
     ]
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[ErrorPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
         "Top-1 error on ImageNet from a single crop, both families trained by the same program, against "

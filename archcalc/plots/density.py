@@ -13,7 +13,7 @@ from archcalc.render.numbers import human
 LEFT_OUT = ("vgg11", "vgg13", "densenet169", "densenet201", *(f"efficientnet_b{n}" for n in (1, 2, 3, 5, 6)))
 
 
-class Entry(Struct, frozen=True):
+class DensityBar(Struct, frozen=True):
     name: str
     accuracy: Fraction
     params: int
@@ -24,14 +24,14 @@ class Entry(Struct, frozen=True):
         return self.accuracy * 10**6 / self.params
 
 
-def gather() -> list[Entry]:
+def gather() -> list[DensityBar]:
     chosen = [entry for entry in accuracy.gather() if entry.net not in LEFT_OUT]
     names = accuracy.NAMES | {"efficientnet_b4": "EfficientNet-B4", "efficientnet_b7": "EfficientNet-B7"}
-    found = [Entry(names[entry.net], entry.accuracy, entry.params) for entry in chosen]
+    found = [DensityBar(names[entry.net], entry.accuracy, entry.params) for entry in chosen]
     return sorted(found, key=lambda entry: (-entry.density, entry.name))
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[DensityBar]) -> Sheet:
     page = sheet(
         PLOT.title,
         "Left: parameters. Right: points of top-1 accuracy on ImageNet for each million of them. Small "

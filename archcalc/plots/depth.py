@@ -30,7 +30,7 @@ AREA = 9e-6
 """Square points for a parameter."""
 
 
-class Entry(Struct, frozen=True):
+class DepthPoint(Struct, frozen=True):
     name: str
     year: int
     depth: int
@@ -38,15 +38,15 @@ class Entry(Struct, frozen=True):
     error: Fraction | None
 
 
-def gather() -> list[Entry]:
+def gather() -> list[DepthPoint]:
     errors = cited()["ilsvrc"].figures
     return [
-        Entry(name, year(net), totals(net).depth, totals(net).params, errors.get(net))
+        DepthPoint(name, year(net), totals(net).depth, totals(net).params, errors.get(net))
         for net, name in NETS.items()
     ]
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[DepthPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
         "Left: convolutions and fully connected layers on the longest path; the area of a circle is the "
@@ -81,7 +81,7 @@ def draw(data: list[Entry]) -> Sheet:
     return page
 
 
-def _errors(panel: Any, data: list[Entry]) -> None:
+def _errors(panel: Any, data: list[DepthPoint]) -> None:
     panel.set_title("top-5 error, per cent")
     values = [float(entry.error or 0) for entry in data]
     bars = panel.barh(range(len(data)), values, height=0.62, color=ORANGE)

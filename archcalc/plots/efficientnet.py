@@ -40,13 +40,13 @@ EFFICIENTNETS = {f"efficientnet_b{n}": f"B{n}" for n in range(8)}
 RESNETS = ("resnet18", "resnet34", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5")
 
 
-class Scaled(Struct, frozen=True):
+class ScaledCost(Struct, frozen=True):
     dimension: str
     factor: Fraction
     macs: int
 
 
-class Entry(Struct, frozen=True):
+class EfficientNetPoint(Struct, frozen=True):
     name: str
     family: str
     accuracy: Fraction
@@ -54,14 +54,14 @@ class Entry(Struct, frozen=True):
     params: int
 
 
-class Data(Struct, frozen=True):
+class ScalingData(Struct, frozen=True):
     base: int
-    scaled: list[Scaled]
-    entries: list[Entry]
+    scaled: list[ScaledCost]
+    entries: list[EfficientNetPoint]
 
 
-def gather() -> Data:
-    scaled = [Scaled(name, factor, _macs(name, factor)) for name in SINGLE for factor in FACTORS]
+def gather() -> ScalingData:
+    scaled = [ScaledCost(name, factor, _macs(name, factor)) for name in SINGLE for factor in FACTORS]
     entries = []
     for family, source, nets in (
         ("EfficientNet", "efficientnet", EFFICIENTNETS),
@@ -69,8 +69,10 @@ def gather() -> Data:
     ):
         for net, name in nets.items():
             found = totals(net)
-            entries.append(Entry(name, family, cited()[source].accuracies[net], found.macs, found.params))
-    return Data(_macs("depth", Fraction(1)), scaled, entries)
+            entries.append(
+                EfficientNetPoint(name, family, cited()[source].accuracies[net], found.macs, found.params)
+            )
+    return ScalingData(_macs("depth", Fraction(1)), scaled, entries)
 
 
 def _macs(dimension: str, factor: Fraction) -> int:
@@ -78,7 +80,7 @@ def _macs(dimension: str, factor: Fraction) -> int:
     return analyze(load("efficientnet", BASE | {dimension: value})).totals.macs
 
 
-def draw(data: Data) -> Sheet:
+def draw(data: ScalingData) -> Sheet:
     page = sheet(
         PLOT.title,
         "Left: multiply-adds of EfficientNet-B0, made deeper, wider or fed with larger images, each by "
@@ -95,7 +97,7 @@ def draw(data: Data) -> Sheet:
     return page
 
 
-def _single(panel: Any, data: Data) -> None:
+def _single(panel: Any, data: ScalingData) -> None:
     panel.set_xlim(0.95, 3.75)
     panel.set_ylim(0, 9.6)
     panel.grid()
@@ -119,7 +121,7 @@ def _single(panel: Any, data: Data) -> None:
         panel.text(3.07, y + shift, series.name, va="center", size=8)
 
 
-def _compound(panel: Any, entries: list[Entry]) -> None:
+def _compound(panel: Any, entries: list[EfficientNetPoint]) -> None:
     panel.set_xscale("log")
     panel.set_xlim(2.6e8, 7e10)
     panel.set_ylim(68.5, 86)

@@ -35,18 +35,18 @@ NETS = {
 }
 
 
-class Step(Struct, frozen=True):
+class FieldStep(Struct, frozen=True):
     """How many convolutions lie on the longest path so far, and what is seen through them, in pixels."""
 
     depth: int
     field: int
 
 
-def gather() -> dict[str, list[Step]]:
+def gather() -> dict[str, list[FieldStep]]:
     return {net: _steps(net) for net in NETS}
 
 
-def _steps(net: str) -> list[Step]:
+def _steps(net: str) -> list[FieldStep]:
     """The widest field at each depth that layers with windows reach."""
     depths: dict[int, int] = {}
     widest: dict[int, int] = {}
@@ -58,10 +58,10 @@ def _steps(net: str) -> list[Step]:
         if not entry.field.is_global and entry.field.size:
             widest[depth] = max(widest.get(depth, 0), int(max(entry.field.size)))
     fields = accumulate((widest[depth] for depth in sorted(widest)), max)
-    return [Step(depth, field) for depth, field in zip(sorted(widest), fields, strict=True)]
+    return [FieldStep(depth, field) for depth, field in zip(sorted(widest), fields, strict=True)]
 
 
-def draw(data: dict[str, list[Step]]) -> Sheet:
+def draw(data: dict[str, list[FieldStep]]) -> Sheet:
     page = sheet(
         PLOT.title,
         "The side of the square of the image that a value can see, after each convolution and the pools "
@@ -85,7 +85,7 @@ def draw(data: dict[str, list[Step]]) -> Sheet:
     return page
 
 
-def _lines(panel: Any, data: dict[str, list[Step]]) -> None:
+def _lines(panel: Any, data: dict[str, list[FieldStep]]) -> None:
     labels, spots = [], []
     for net, series in NETS.items():
         places = [(step.depth, step.field) for step in data[net]]

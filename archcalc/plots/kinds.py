@@ -22,7 +22,7 @@ NETS = {
 QUANTITIES = {"params": "parameters", "macs": "multiply-adds", "activations": "values put out"}
 
 
-class Entry(Struct, frozen=True):
+class KindShare(Struct, frozen=True):
     """What fully connected layers have of a network, and what all its layers have."""
 
     name: str
@@ -31,17 +31,17 @@ class Entry(Struct, frozen=True):
     all: int
 
 
-def gather() -> list[Entry]:
+def gather() -> list[KindShare]:
     found = []
     for net, name in NETS.items():
         layers = profile(net).layers
         for quantity in QUANTITIES:
             linear = sum(getattr(each, quantity) for each in layers if each.node.layer.family == "linear")
-            found.append(Entry(name, quantity, linear, sum(getattr(each, quantity) for each in layers)))
+            found.append(KindShare(name, quantity, linear, sum(getattr(each, quantity) for each in layers)))
     return found
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[KindShare]) -> Sheet:
     page = sheet(
         PLOT.title,
         "Shares of fully connected layers (hatched) and of all others, in per cent. Networks with a global "

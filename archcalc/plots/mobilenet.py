@@ -36,7 +36,7 @@ WIDTHS = {
 }
 
 
-class Entry(Struct, frozen=True):
+class MobileNetPoint(Struct, frozen=True):
     width: Fraction
     resolution: int
     accuracy: Fraction
@@ -44,19 +44,19 @@ class Entry(Struct, frozen=True):
     macs: int
 
 
-def gather() -> list[Entry]:
+def gather() -> list[MobileNetPoint]:
     found = []
     for net, accuracy in cited()["mobilenet_v1"].accuracies.items():
         given = profile(net).network.parameters
         found.append(
-            Entry(
+            MobileNetPoint(
                 Fraction(given["width"]), given["resolution"], accuracy, totals(net).params, totals(net).macs
             )
         )
     return found
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[MobileNetPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
         "MobileNet with fewer channels (width) and for smaller images. Left: top-1 accuracy on ImageNet "
@@ -75,7 +75,7 @@ def draw(data: list[Entry]) -> Sheet:
     return page
 
 
-def _accuracy(panel: Any, data: list[Entry]) -> None:
+def _accuracy(panel: Any, data: list[MobileNetPoint]) -> None:
     panel.set_xscale("log")
     panel.set_xlim(1.1e7, 1e9)
     panel.set_ylim(39, 73)
@@ -96,7 +96,7 @@ def _accuracy(panel: Any, data: list[Entry]) -> None:
     place(panel, labels, size=8, avoid=spots)
 
 
-def _params(panel: Any, data: list[Entry]) -> None:
+def _params(panel: Any, data: list[MobileNetPoint]) -> None:
     values = {entry.width: entry.params for entry in data}
     for row, (width, series) in enumerate(WIDTHS.items()):
         bar = panel.barh(row, values[width], height=0.55, color=series.colour)

@@ -7,7 +7,8 @@ from msgspec import Struct
 from archcalc.plots import Plot
 from archcalc.plots.figures import profile
 from archcalc.render.charts import BLUE, ORANGE, SMALL, Sheet, plain_bars, sheet
-from archcalc.render.numbers import axes, human
+from archcalc.render.numbers import human
+from archcalc.shape import format_shape
 
 SHOWN = ("input", "conv", "pool", "linear")
 """The families of layers that keep values of their own, activations in place."""
@@ -17,23 +18,23 @@ GAP = 2.05
 """Inches between the panels, for the names."""
 
 
-class Entry(Struct, frozen=True):
+class Vgg16Row(Struct, frozen=True):
     name: str
     shape: tuple[int, ...]
     activations: int
     params: int
 
 
-def gather() -> list[Entry]:
+def gather() -> list[Vgg16Row]:
     found = profile("vgg16")
     return [
-        Entry(entry.name, entry.shape, entry.activations, entry.params)
+        Vgg16Row(entry.name, entry.shape, entry.activations, entry.params)
         for entry in found.entries.values()
         if entry.node.layer.family in SHOWN
     ]
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[Vgg16Row]) -> Sheet:
     values, params = sum(entry.activations for entry in data), sum(entry.params for entry in data)
     page = sheet(
         PLOT.title,
@@ -65,7 +66,9 @@ def draw(data: list[Entry]) -> Sheet:
     left.set_yticks([])
     left.spines["left"].set_visible(False)
     left.spines["right"].set_visible(True)
-    right.set_yticks(rows, [f"{entry.name}  {axes(entry.shape)}" for entry in data], ha="center", size=8)
+    right.set_yticks(
+        rows, [f"{entry.name}  {format_shape(entry.shape)}" for entry in data], ha="center", size=8
+    )
     right.tick_params(axis="y", pad=GAP * 36)
     return page
 

@@ -66,7 +66,7 @@ ALIKE = 1.3
 """Two points of a year with less than this factor between them stand side by side."""
 
 
-class Entry(Struct, frozen=True):
+class YearPoint(Struct, frozen=True):
     name: str
     group: str
     year: int
@@ -74,14 +74,14 @@ class Entry(Struct, frozen=True):
     macs: int
 
 
-def gather() -> list[Entry]:
+def gather() -> list[YearPoint]:
     return [
-        Entry(name, group, year(net), totals(net).params, totals(net).macs)
+        YearPoint(name, group, year(net), totals(net).params, totals(net).macs)
         for net, (name, group) in NETS.items()
     ]
 
 
-def draw(data: list[Entry]) -> Sheet:
+def draw(data: list[YearPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
         "Parameters, and multiply-adds for one image, of networks by the year of their paper. Scales are "
@@ -102,7 +102,7 @@ def draw(data: list[Entry]) -> Sheet:
     return page
 
 
-def _panel(panel: Any, data: list[Entry], years: list[int], quantity: str) -> None:
+def _panel(panel: Any, data: list[YearPoint], years: list[int], quantity: str) -> None:
     values = [getattr(entry, quantity) for entry in data]
     panel.set_yscale("log")
     panel.set_ylim(min(values) / 2.2, max(values) * 2.5)

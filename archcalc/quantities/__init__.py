@@ -6,7 +6,7 @@ family of quantities; adding one to a family touches nothing else.
 
 from __future__ import annotations
 
-from archcalc.diagnostics import Span, error, near_miss
+from archcalc.diagnostics import Span, unknown
 from archcalc.quantities import (
     activations,
     counted,
@@ -35,8 +35,7 @@ TOTALS = tuple(q for q in QUANTITIES.values() if q.is_number and not q.of_conven
 def find(name: str, span: Span | None = None) -> Quantity:
     """The quantity of a name. Raises `ArchError` with a near miss, or with the names of all."""
     if name not in QUANTITIES:
-        help = near_miss(name, QUANTITIES) or "quantities: " + ", ".join(QUANTITIES)
-        raise error(f"unknown quantity `{name}`", span, help=help)
+        raise unknown("unknown quantity", name, QUANTITIES, span, listing="quantities")
     return QUANTITIES[name]
 
 

@@ -41,7 +41,7 @@ def _explain(selection: Selection) -> list[str]:
     profile = selection.profile
     inputs = profile.network.inputs.values() if selection.whole else ()
     before = profile.rolled_up((profile.entries[node.index] for node in inputs), None)
-    return [*composition(selection), "", *of_selection("count", selection, before)]
+    return [*composition(selection), "", *of_selection(COUNT, selection, before)]
 
 
 def _of_layer(selection: Selection) -> list[str]:

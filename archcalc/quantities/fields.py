@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Unit
-from archcalc.render.numbers import axes, field_size
-from archcalc.shape import SYMBOLS
+from archcalc.render.numbers import field_size
+from archcalc.shape import SYMBOLS, format_shape
 
 if TYPE_CHECKING:
     from archcalc.profile import LayerProfile, Profile
@@ -46,7 +46,7 @@ def _of_layer(selection: Selection) -> list[str]:
         return [f"{title}   (the whole input)"]
     if not field.stride:
         return [title]
-    lines = [f"{title}   effective stride {axes(field.stride)}, padding {axes(field.padding)}"]
+    lines = [f"{title}   {_steps(field)}"]
     if not isinstance(windows, tuple) or len(node.inputs) != 1:
         return lines
     before = selection.profile.entries[node.inputs[0].index].field
@@ -74,7 +74,7 @@ def _of_parts(selection: Selection) -> list[str]:
         field = field_of(part)
         text = f"  {part.name:<{left}}   {field_size(field):>9}"
         if field.stride:
-            text += f"   effective stride {axes(field.stride)}, padding {axes(field.padding)}"
+            text += f"   {_steps(field)}"
         lines.append(text)
     return lines
 
@@ -90,10 +90,9 @@ def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
             return (
                 "field",
                 "global",
-                f"from `{start.name}` on; before it {axes(field.size)}, of `{layer.name}`",
+                f"from `{start.name}` on; before it {format_shape(field.size)}, of `{layer.name}`",
             )
-        words = f"effective stride {axes(field.stride)}, padding {axes(field.padding)}"
-        return "field", axes(field.size), f"seen by `{layer.name}`: {words}"
+        return "field", format_shape(field.size), f"seen by `{layer.name}`: {_steps(field)}"
     return None if start is None else ("field", "global", f"from `{start.name}` on")
 
 
@@ -106,6 +105,10 @@ def _global_from(profile: Profile) -> LayerProfile | None:
                 break
             found = layer
     return found
+
+
+def _steps(field: Field) -> str:
+    return f"effective stride {format_shape(field.stride)}, padding {format_shape(field.padding)}"
 
 
 RECEPTIVE_FIELD = Quantity(

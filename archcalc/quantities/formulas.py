@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archcalc.quantities.quantity import Selection, Summand
+from archcalc.quantities.quantity import Quantity, Selection, Summand
 from archcalc.render.numbers import grouped
 
 
@@ -38,10 +38,10 @@ def of_parts(title: str, parts: Sequence[tuple[str, int]]) -> list[str]:
     return lines
 
 
-def of_selection(quantity: str, selection: Selection, before: Sequence[Selection] = ()) -> list[str]:
+def of_selection(quantity: Quantity, selection: Selection, before: Sequence[Selection] = ()) -> list[str]:
     """What a quantity comes to in each part of a selection; `before` are parts that stand outside it."""
-    parts = [(part.name, part.adds(quantity)) for part in (*before, *selection.parts())]
+    parts = [(part.name, quantity.adds(part)) for part in (*before, *selection.parts())]
     parts = [(name, value) for name, value in parts if value]
     if not parts:
-        return [f"{quantity} of {selection.name} = 0"]
-    return of_parts(f"{quantity} of {selection.name} = the sum over its parts", parts)
+        return [f"{quantity.name} of {selection.name} = 0"]
+    return of_parts(f"{quantity.name} of {selection.name} = the sum over its parts", parts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from archcalc.layers.terms import Facts
 from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Summand, Unit
-from archcalc.render.numbers import byte_size, grouped
+from archcalc.render.numbers import byte_size, grouped, plural
 
 if TYPE_CHECKING:
     from archcalc.profile import Profile
@@ -24,9 +24,10 @@ def _arrays(*roles: str) -> Callable[[Facts], Iterable[Summand]]:
 
 def _total(profile: Profile, number: Number) -> tuple[str, str, str]:
     totals = profile.totals
-    words = f"{byte_size(totals.param_bytes)}: {number(totals.weights)} weights, the rest biases and norms"
+    weights = plural(totals.weights, "weight", number)
+    words = f"{byte_size(totals.param_bytes)}: {weights}, the rest biases and norms"
     if totals.buffers:
-        words += f"; {number(totals.buffers)} buffers besides"
+        words += f"; {plural(totals.buffers, 'buffer', number)} besides"
     return "parameters", number(totals.params), words
 
 

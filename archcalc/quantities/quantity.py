@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from archcalc.layers.terms import Facts, Term
+from archcalc.render.numbers import plural
 
 if TYPE_CHECKING:
     from archcalc.network import Group, Node
@@ -79,21 +80,6 @@ class Selection(Struct, frozen=True, eq=False):
     group: Group | None = None
     whole: bool = False
 
-    def value(self, name: str) -> Any:
-        """A quantity of the selection; an array that several of its layers share counts once."""
-        from archcalc.quantities import QUANTITIES
-
-        return QUANTITIES[name].measure(self)
-
-    def adds(self, name: str) -> int:
-        """What the selection adds to the network's total: arrays counted before it add nothing."""
-        from archcalc.quantities import QUANTITIES
-
-        quantity = QUANTITIES[name]
-        if quantity.scope is Scope.LAYER:
-            return sum(layer.own.get(name, 0) for layer in self.layers)
-        return int(quantity.measure(self))
-
     def parts(self) -> list[Selection]:
         """The layers and blocks that it is made of, one level below it."""
         depth = 1 if self.group is None else self.group.depth + 1
@@ -112,8 +98,7 @@ class Selection(Struct, frozen=True, eq=False):
     def operation(self) -> str:
         if self.group is None:
             return str(self.output.layer)
-        count = self.group.stop - self.group.start
-        return f"{self.group.kind}: {count} layer{'' if count == 1 else 's'}"
+        return f"{self.group.kind}: {plural(self.group.stop - self.group.start, 'layer', str)}"
 
     @property
     def inputs(self) -> list[str]:
@@ -170,7 +155,10 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
         if self.count is not None:
             return self.count(facts)
         assert self.terms is not None, self.name
-        return sum(factor * term.value for factor, term, _ in self.terms(facts))
+        total = 0  # a plain loop: this runs for every layer, and a generator takes twice as long
+        for factor, term, _ in self.terms(facts):
+            total += factor * term.value
+        return total
 
     def measure(self, selection: Selection) -> Any:
         """The value for a selection: a number, or a tuple of lengths.
@@ -186,8 +174,17 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
             )
         if self.of is not None:
             return self.of(selection)
+        layers = selection.layers
+        if self.shared and selection.profile.shares:
+            layers = list({(layer.node.shares or layer.node).index: layer for layer in layers}.values())
         name = self.name
-        if not self.shared:
-            return sum(layer.counts[name] for layer in selection.layers)
-        owners = {(layer.node.shares or layer.node).index: layer for layer in selection.layers}
-        return sum(layer.counts[name] for layer in owners.values())
+        return sum([layer.counts[name] for layer in layers])
+
+    def adds(self, selection: Selection) -> int:
+        """What a selection adds to the network's total: arrays that were counted before add nothing."""
+        if self.scope is not Scope.LAYER:
+            return int(self.measure(selection))
+        name, layers = self.name, selection.layers
+        if len(layers) == 1:  # a row of a report, as a rule: there are thousands, and columns for each
+            return layers[0].own.get(name, 0)
+        return sum(layer.own.get(name, 0) for layer in layers)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from archcalc.layers.terms import Facts
 from archcalc.quantities.formulas import of_parts
 from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Unit
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 from archcalc.shape import SYMBOLS, Shape, Window, format_shape
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _total_depth(profile: Profile, number: Number) -> tuple[str, str, str]:
     totals = profile.totals
     words = (
         f"conv and fc layers on the longest path; {grouped(totals.weighted_layers)} in all, "
-        f"{grouped(totals.layers)} layers of any kind"
+        f"{plural(totals.layers, 'layer')} of any kind"
     )
     return "depth", grouped(totals.depth), words
 

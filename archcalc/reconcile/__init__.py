@@ -12,7 +12,7 @@ from math import ceil
 
 from msgspec import Struct
 
-from archcalc.conventions import Part
+from archcalc.conventions import CountedPart
 from archcalc.reconcile.figures import Claimed, parse_figures
 from archcalc.reconcile.ways import Way, candidates, further_candidates, ways
 
@@ -38,7 +38,7 @@ class Match(Struct, frozen=True):
     net: str
     conventions: tuple[str, ...]
     departures: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[CountedPart, ...]
     cost: Fraction
     difference: Fraction = Fraction(0)
     undoubled: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 from archcalc.comparison import compare, open_subjects
 from archcalc.reconcile import Answer, Match
 from archcalc.render.documents import json_text
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 from archcalc.render.terminal import open_console, printed
 
 FEW = 3
@@ -126,15 +126,10 @@ def _differences(net: str, variant: str) -> str:
         for pair in matching.changed
         for change in pair.changes
     )
-    parts = [f"{what} in {_layers(number)}" for what, number in changes.most_common(FEW)]
+    parts = [f"{what} in {plural(number, 'layer')}" for what, number in changes.most_common(FEW)]
     if len(changes) > FEW:
-        more = len(changes) - FEW
-        parts.append(f"{more} other change{'' if more == 1 else 's'}")
+        parts.append(plural(len(changes) - FEW, "other change", str))
     for word, nodes in (("more", matching.added), ("fewer", matching.removed)):
         kinds = Counter(node.kind for node in nodes)
         parts += [f"{number:,} {kind} {word}" for kind, number in kinds.most_common(FEW)]
     return f"{variant}: {', '.join(parts)}" if parts else ""
-
-
-def _layers(number: int) -> str:
-    return f"{number:,} layer{'' if number == 1 else 's'}"

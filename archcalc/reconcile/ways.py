@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from archcalc.comparison.parts import scales
-from archcalc.conventions import Convention, Part, alike_nodes, conventions
+from archcalc.conventions import Convention, CountedPart, alike_nodes, conventions
 from archcalc.diagnostics import ArchError
 from archcalc.network import Network, Node
 from archcalc.opened import Opened
@@ -56,7 +56,7 @@ class Way(Struct, frozen=True):
     net: str
     conventions: tuple[str, ...]
     departures: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[CountedPart, ...]
     cost: Fraction
     resized: bool = False
     """Is the network at another resolution than its own?"""
@@ -209,7 +209,7 @@ def _counts(counted: CountedNodes, sort: str) -> Iterator[Way]:
             yield replace(way, value=2 * value, unit=unit, departures=departures, cost=cost + DOUBLED)
 
 
-def _twice(unit: str, parts: Sequence[Part]) -> str:
+def _twice(unit: str, parts: Sequence[CountedPart]) -> str:
     """Why somebody may have taken a count twice; empty if nobody would."""
     if unit == "MACs":
         return "2 FLOPs for each"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Collection, Iterable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import archcalc
@@ -27,6 +28,17 @@ def json_text(**fields: Any) -> str:
         import json
 
         return json.dumps(msgspec.to_builtins(document), indent=2) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: a fraction becomes the nearest float, a tuple a list.
+
+    >>> plain((3, Fraction(1, 2), "same"))
+    [3, 0.5, 'same']
+    """
+    if isinstance(value, Fraction):
+        return float(value)
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

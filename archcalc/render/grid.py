@@ -18,26 +18,30 @@ GAP = 2
 _NUMERIC = re.compile(r"[<>~≈]?-?\d[\d,.]*[KMG%]?|-?")
 
 
-class Block(Struct, frozen=True):
-    """A cell: its printed text, and the mark behind it in a style of its own."""
+class GridCell(Struct, frozen=True):
+    """A printed text, and after it a mark in a style of its own: a sign, with or without a figure."""
 
     text: str
-    mark: str = ""
+    sign: str = ""
+    figure: str = ""
     style: str = ""
 
     @property
+    def mark(self) -> str:
+        return f"{self.sign} {self.figure}".rstrip()
+
+    @property
     def lines(self) -> list[list[Piece]]:
-        """The words of each line. A mark is not parted from the first word of its figure."""
+        """The words of each line. A sign is not parted from the first word of its figure."""
         lines: list[list[Piece]] = [[(word, "") for word in line.split()] for line in self.text.split("\n")]
-        sign, _, rest = self.mark.partition(" ")
-        words = rest.split()
-        if sign:
-            lines[-1].append((" ".join([sign, *words[:1]]), self.style))
+        words = self.figure.split()
+        if self.sign:
+            lines[-1].append((" ".join([self.sign, *words[:1]]), self.style))
         lines[-1] += [(word, self.style) for word in words[1:]]
         return lines
 
 
-def lay_out(rows: Sequence[Sequence[Block]], width: int, spaced: bool = True) -> list[list[list[Piece]]]:
+def lay_out(rows: Sequence[Sequence[GridCell]], width: int, spaced: bool = True) -> list[list[list[Piece]]]:
     """The grid as panels of lines, each line a list of pieces. The first row is the heading.
 
     A row shorter than the heading is spanned by its last cell. `spaced` sets rows apart if any takes
@@ -50,23 +54,23 @@ def lay_out(rows: Sequence[Sequence[Block]], width: int, spaced: bool = True) ->
     return [_panel(rows, columns, chosen, width, spaced) for chosen in _panels(columns, width)]
 
 
-def _spans(row: Sequence[Block], heading: Sequence[Block]) -> bool:
+def _spans(row: Sequence[GridCell], heading: Sequence[GridCell]) -> bool:
     return len(row) < len(heading)
 
 
 class _Column:
     """What a column needs."""
 
-    def __init__(self, blocks: Sequence[Block]) -> None:
-        texts = [block.text for block in blocks[1:]]
+    def __init__(self, cells: Sequence[GridCell]) -> None:
+        texts = [cell.text for cell in cells[1:]]
         self.is_numeric = any(re.search(r"\d", text) for text in texts) and all(
             map(_NUMERIC.fullmatch, texts)
         )
         self.text = max((len(text) for text in texts), default=0)
-        self.mark = max((len(block.mark) for block in blocks), default=0)
-        words = [word for block in blocks for line in block.lines for word, _ in line]
+        self.mark = max((len(cell.mark) for cell in cells), default=0)
+        words = [word for cell in cells for line in cell.lines for word, _ in line]
         self.least = max(map(len, words), default=0)
-        self.most = max(_length(line) for block in blocks for line in block.lines)
+        self.most = max(_length(line) for cell in cells for line in cell.lines)
         if self.is_numeric:
             self.most = max(self.most, self.text + (1 + self.mark if self.mark else 0))
 
@@ -103,7 +107,7 @@ def _sizes(columns: Sequence[_Column], width: int) -> list[int]:
 
 
 def _panel(
-    rows: Sequence[Sequence[Block]],
+    rows: Sequence[Sequence[GridCell]],
     every: Sequence[_Column],
     chosen: Sequence[int],
     width: int,
@@ -117,12 +121,12 @@ def _panel(
         cells = []
         for place, number in enumerate(chosen):
             spanned = _spans(row, rows[0]) and number >= len(row) - 1
-            block = row[min(number, len(row) - 1)]
+            item = row[min(number, len(row) - 1)]
             if spanned:
                 room = sum(sizes[place:]) + GAP * (len(sizes) - place - 1)
-                cells.append(_wrap(block.lines, room))
+                cells.append(_wrap(item.lines, room))
                 break
-            cells.append(_cell(block, columns[place], sizes[place]))
+            cells.append(_cell(item, columns[place], sizes[place]))
         height = max(map(len, cells))
         heights.append(height)
         lines += [
@@ -132,14 +136,14 @@ def _panel(
     return _ruled(lines, heights, sum(sizes) + GAP * (len(sizes) - 1), spaced)
 
 
-def _cell(block: Block, column: _Column, size: int) -> list[list[Piece]]:
+def _cell(cell: GridCell, column: _Column, size: int) -> list[list[Piece]]:
     """The lines of a cell; of a column of numbers, figures and marks each below one another."""
     needed = column.text + (1 + column.mark if column.mark else 0)
-    if column.is_numeric and needed <= size and len(block.text) <= column.text:
-        text, mark = block.text.rjust(column.text), block.mark.ljust(column.mark)
-        line = [(text, ""), (f" {mark}", block.style)] if column.mark else [(text, "")]
+    if column.is_numeric and needed <= size and len(cell.text) <= column.text:
+        text, mark = cell.text.rjust(column.text), cell.mark.ljust(column.mark)
+        line = [(text, ""), (f" {mark}", cell.style)] if column.mark else [(text, "")]
         return [[(" " * (size - needed), ""), *line]] if size > needed else [line]
-    return _wrap(block.lines, size)
+    return _wrap(cell.lines, size)
 
 
 def _wrap(lines: Iterable[Sequence[Piece]], width: int) -> list[list[Piece]]:

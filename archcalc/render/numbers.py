@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
+
+from archcalc.shape import format_shape
 
 if TYPE_CHECKING:
     from archcalc.quantities.receptive_field import Field
@@ -12,6 +15,15 @@ if TYPE_CHECKING:
 def grouped(value: int | Fraction) -> str:
     """`138,357,544`."""
     return f"{value:,}" if isinstance(value, int) else f"{value.numerator:,}/{value.denominator:,}"
+
+
+def plural(count: int, noun: str, number: Callable[[int], str] = grouped) -> str:
+    """A count and what it counts; `number` writes the count.
+
+    >>> plural(1, "layer"), plural(1234, "layer"), plural(1234, "layer", str)
+    ('1 layer', '1,234 layers', '1234 layers')
+    """
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def human(value: int | Fraction) -> str:
@@ -54,7 +66,7 @@ def bar(part: int, whole: int, width: int = 8) -> str:
 def byte_size(count: int) -> str:
     """Bytes in both units, never confused: `553.4 MB, 527.8 MiB`; small counts as they are."""
     if count < 10**5:
-        return f"{count:,} bytes"
+        return plural(count, "byte")
     return f"{_tenths(count, 10**6)} MB, {_tenths(count, 2**20)} MiB"
 
 
@@ -63,14 +75,9 @@ def _tenths(count: int, unit: int) -> str:
     return f"{tenths // 10:,}.{tenths % 10}"
 
 
-def axes(lengths: tuple[int | Fraction, ...], cross: str = "×") -> str:
-    """Lengths along the axes, `212×212`."""
-    return cross.join(str(length) for length in lengths)
-
-
 def field_size(field: Field) -> str:
     """A receptive field in a table: its size, or `global`."""
-    return "global" if field.is_global else axes(field.size)
+    return "global" if field.is_global else format_shape(field.size)
 
 
 def decimal(value: int | Fraction, digits: int = 6) -> str:

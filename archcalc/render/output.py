@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -41,6 +41,12 @@ def write(text: str, path: Path | None) -> None:
         return
     with whole(path) as stream:
         stream.write(text.encode(errors="replace"))
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Write lines that have no place in an output to the standard error."""
+    for line in lines:
+        sys.stderr.write(f"{line}\n")
 
 
 @contextmanager

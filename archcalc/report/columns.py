@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import error, unknown
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection
-from archcalc.render.numbers import axes, bar, grouped, human, percent
+from archcalc.render.numbers import bar, grouped, human, percent
 from archcalc.shape import format_shape
 
 
@@ -28,7 +28,8 @@ class View(Struct, frozen=True):
 class Column(Struct, frozen=True):
     """`raw` is the value for programs, `text` for people (by default the value itself).
 
-    `total` is the figure of the whole network. A `bar` is drawn, and is nothing for programs.
+    `total` is the figure of the whole network. A `bar` is drawn. What is `for_people` alone, programs find in
+    other columns.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Column(Struct, frozen=True):
     right: bool = True
     total: Callable[[View], int] | None = None
     bar: bool = False
+    for_people: bool = False
     of_convention: bool = False
 
     def cell(self, row: Selection, view: View) -> str:
@@ -58,12 +60,12 @@ def _number(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, view: View) -> str:
-        return view.count(row.adds(name))
+        return view.count(quantity.adds(row))
 
     return Column(
         name,
         quantity.heading,
-        lambda row, view: row.adds(name),
+        lambda row, view: quantity.adds(row),
         text,
         total=lambda view: view.profile.totals[name],
         of_convention=quantity.of_convention,
@@ -75,10 +77,10 @@ def _share(quantity: Quantity) -> Column:
 
     def raw(row: Selection, view: View) -> float:
         total = view.profile.totals[name]
-        return round(row.adds(name) / total, 6) if total else 0.0
+        return round(quantity.adds(row) / total, 6) if total else 0.0
 
     def text(row: Selection, view: View) -> str:
-        return percent(row.adds(name), view.profile.totals[name])
+        return percent(quantity.adds(row), view.profile.totals[name])
 
     return Column(f"{name}_share", "%", raw, text, of_convention=quantity.of_convention)
 
@@ -87,19 +89,28 @@ def _bar(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, view: View) -> str:
-        return bar(row.adds(name), view.profile.totals[name])
+        return bar(quantity.adds(row), view.profile.totals[name])
 
-    return Column(f"{name}_bar", "", text, text, right=False, bar=True, of_convention=quantity.of_convention)
+    return Column(
+        f"{name}_bar",
+        "",
+        text,
+        text,
+        right=False,
+        bar=True,
+        for_people=True,
+        of_convention=quantity.of_convention,
+    )
 
 
 def _lengths(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, cross: str) -> str:
-        value = row.value(name)
+        value = quantity.measure(row)
         if value == "global":
             return "global" if name == "receptive_field" else ""
-        return axes(value, cross)
+        return format_shape(value, cross=cross)
 
     return Column(name, quantity.heading, lambda row, view: text(row, "x"), lambda row, view: text(row, "×"))
 
@@ -113,6 +124,7 @@ COLUMNS = {
         Column("layer", "Layer", lambda row, view: row.name, right=False),
         Column("kind", "Kind", lambda row, view: row.kind, right=False),
         Column("operation", "Operation", lambda row, view: row.operation, right=False),
+        Column("kernel", "Kernel", lambda row, view: kernel(row), right=False, for_people=True),
         Column("inputs", "Inputs", lambda row, view: " ".join(row.inputs), right=False),
         Column(
             "output",
@@ -134,12 +146,16 @@ BY_IMPORTANCE = (
     "macs_bar",
     "receptive_field",
     "operation",
+    "kernel",
     "activations",
     "flops",
     "activation_bytes",
     "effective_stride",
 )
 """What a wider report adds, the most important first, where there is room."""
+
+SHORT = {"operation": "kernel"}
+"""What says the most important part of a column in less room. It is shown only where that does not fit."""
 
 INSTEAD = {"macs": "count", "macs_share": "count_share", "macs_bar": "count_bar"}
 """The columns of what a convention counts, which take the place of multiply-adds."""
@@ -158,9 +174,27 @@ def _counted(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def for_programs(view: View) -> list[str]:
-    """Every column that says something, without bars."""
+    """Every column that says something to a program."""
     has_convention = view.profile.convention is not None
-    return [c.name for c in COLUMNS.values() if not c.bar and (has_convention or not c.of_convention)]
+    return [c.name for c in COLUMNS.values() if not c.for_people and (has_convention or not c.of_convention)]
+
+
+def kernel(row: Selection) -> str:
+    """The window of a convolution or a pool in a few characters: `7×7 s2 d2 g32`, strides of 1 left out."""
+    node = row.output
+    windows = node.facts.windows
+    if row.group is not None or node.layer.family not in ("conv", "pool") or not isinstance(windows, tuple):
+        return ""
+    words = [format_shape(tuple(window.kernel_size for window in windows))]
+    for letter, lengths in (
+        ("s", [window.stride for window in windows]),
+        ("d", [window.dilation for window in windows]),
+    ):
+        if any(length != 1 for length in lengths):
+            same = len(set(lengths)) == 1
+            words.append(letter + (str(lengths[0]) if same else format_shape(tuple(lengths))))
+    groups = node.inputs[0].shape[0] if node.kind == "depthwise" else getattr(node.layer, "groups", 1)
+    return " ".join([*words, f"g{groups}"] if groups > 1 else words)
 
 
 def _place(row: Selection) -> str:
@@ -175,8 +209,7 @@ def choose(names: Sequence[str], convention: bool = True) -> list[Column]:
     """
     for name in names:
         if name not in COLUMNS:
-            help = near_miss(name, COLUMNS) or "columns: " + ", ".join(COLUMNS)
-            raise error(f"there is no column `{name}`", help=help)
+            raise unknown("there is no column", name, COLUMNS, listing="columns")
         if COLUMNS[name].of_convention and not convention:
             raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
     return [COLUMNS[name] for name in names]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import unknown
 from archcalc.network import Node
+from archcalc.notes import note_lines
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection, find
 from archcalc.quantities.formulas import of_selection, of_terms
@@ -30,10 +31,12 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
     is_node = any(node.name == path for node in network.nodes)
     if path and not is_node and group is None:
         known = [node.name for node in network.nodes] + [g.name for g in network.groups]
-        help = near_miss(path, known if quantity else [*known, *QUANTITIES])
-        raise error(f"`{network.name}` has no layer or block `{path}`", help=help)
+        known += [] if quantity else QUANTITIES
+        raise unknown(f"`{network.name}` has no layer or block", path, known)
     selection = profile.within(group) if group is not None else profile.part(path)
-    return "\n".join(_of_layer(selection, quantity) if is_node else _of_part(selection, quantity))
+    lines = _of_layer(selection, quantity) if is_node else _of_part(selection, quantity)
+    notes = note_lines(network.notes)
+    return "\n".join([*notes, "", *lines] if notes else lines)
 
 
 def account(quantity: Quantity, selection: Selection) -> list[str]:
@@ -43,7 +46,7 @@ def account(quantity: Quantity, selection: Selection) -> list[str]:
         return quantity.explain(selection)
     node = selection.output
     if not selection.is_layer:
-        return of_selection(quantity.name, selection)
+        return of_selection(quantity, selection)
     if quantity.terms is None:
         return [f"{quantity.name} = {grouped(value)}"]
     lines = of_terms(quantity.name, list(quantity.terms(node.facts)), value)

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
+from msgspec import Struct
+
 from archcalc.checking.evaluate import check
+from archcalc.notes import note_lines, note_objects
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, TOTALS, Quantity, Selection
-from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
 from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
 from archcalc.report.table import remarks, total_cell, totals_in_words
 
 
 def to_json(rows: Sequence[Selection], profile: Profile) -> str:
     """The report as one JSON object; `schemas/report.json` describes it."""
+    return json_text(**document(rows, profile))
 
+
+def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
+    """What the JSON object has, but for the versions."""
     network = profile.network
     totals: dict[str, Any] = dict(profile.totals)
     convention = profile.convention
     if convention is not None:
         totals["unit"] = convention.unit
     checks = check(profile)
-    document = {
+    known = RowQuantities.of(profile)
+    fields: dict[str, Any] = {
         "architecture": network.name,
         "batch": profile.batch,
         "dtype": profile.dtype,
         "heads": profile.heads,
         **({"convention": convention.name} if convention is not None else {}),
         "inputs": {name: list(node.shape) for name, node in network.inputs.items()},
-        "parameters": {name: _plain(value) for name, value in network.parameters.items()},
+        "parameters": {name: plain(value) for name, value in network.parameters.items()},
         "totals": totals,
         "reached_at": {q.name: q.at(profile) for q in TOTALS if q.at is not None},
         "expectations": {
@@ -42,11 +49,12 @@ def to_json(rows: Sequence[Selection], profile: Profile) -> str:
             {"name": m.node.name, "branches": [branch.name for branch in m.branches], "reason": m.reason}
             for m in profile.misalignments
         ],
-        "layers": [_layer(row, profile) for row in rows],
+        "notes": note_objects(network.notes),
+        "layers": [_layer(row, profile, known) for row in rows],
     }
     if convention is not None:
-        document["counted"] = counted(profile)
-    return json_text(**document)
+        fields["counted"] = counted(profile)
+    return fields
 
 
 def counted(profile: Profile) -> dict[str, Any]:
@@ -61,17 +69,28 @@ def counted(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _layer(row: Selection, profile: Profile) -> dict[str, Any]:
+class RowQuantities(Struct, frozen=True):
+    """The quantities that a row has, told apart once: there are thousands of rows."""
+
+    numbers: list[Quantity]
+    lengths: list[Quantity]
+
+    @classmethod
+    def of(cls, profile: Profile) -> RowQuantities:
+        known = [q for q in QUANTITIES.values() if q.heading and (profile.convention or not q.of_convention)]
+        return cls([q for q in known if q.is_number], [q for q in known if not q.is_number])
+
+
+def _layer(row: Selection, profile: Profile, known: RowQuantities) -> dict[str, Any]:
     node = row.output
     span = row.group.span if row.group is not None else node.span
-    known = [q for q in QUANTITIES.values() if q.heading and (profile.convention or not q.of_convention)]
     layer: dict[str, Any] = {
         "name": row.name,
         "kind": row.kind,
         "inputs": [source.name for source in node.inputs] if row.group is None else row.inputs,
         "output_shape": list(node.shape),
-        **{q.name: row.adds(q.name) for q in known if q.is_number},
-        **{q.name: _lengths(q, row) for q in known if not q.is_number},
+        **{q.name: q.adds(row) for q in known.numbers},
+        **{q.name: _lengths(q, row) for q in known.lengths},
         "source": str(span) if span is not None else "",
     }
     if profile.convention is not None:
@@ -88,15 +107,7 @@ def _lengths(quantity: Quantity, row: Selection) -> Any:
     value = quantity.measure(row)
     if value == "global":
         return "global" if quantity.name == "receptive_field" else None
-    return [n if isinstance(n, int) else float(n) for n in value] or None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return float(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
+    return plain(value) or None
 
 
 def to_csv(rows: Sequence[Selection], view: View, columns: Sequence[Column]) -> str:
@@ -114,6 +125,8 @@ def to_markdown(
     names = default(view)
     columns = columns or [COLUMNS[name] for name in (*names[:2], "operation", *names[2:])]
     lines = [f"## {heading[0]}", "", *(f"{line}  " for line in heading[1:]), ""] if heading else []
+    lines += [f"> {line}  " for line in note_lines(view.profile.network.notes)]
+    lines += [""] if view.profile.network.notes else []
     cells = [[escaped(column.cell(row, view)) for column in columns] for row in rows]
     footer = [f"**{text}**" if text else "" for text in (total_cell(column, view) for column in columns)]
     headings = [column.heading or column.name for column in columns]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from archcalc.opened import Opened
 from archcalc.profile import analyze
 from archcalc.render.documents import json_text
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 from archcalc.render.terminal import open_console, printed
 from archcalc.shape import format_shape
 
@@ -64,7 +64,7 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
                 table.add_row(*cells)
             console.print(Padding(table, (0, 0, 0, 4), expand=False))
         console.print()
-    console.print(f"{len(lines)} networks: name, year, input, parameters, multiply-adds")
+    console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, multiply-adds")
     return printed(console)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from archcalc.diagnostics import error, near_miss
+from archcalc.diagnostics import unknown
 from archcalc.layers.base import FAMILIES, KINDS
 from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES, Selection
@@ -31,9 +31,8 @@ def select_rows(
     if sort:
         known = sortable(profile)
         if sort not in known:
-            help = near_miss(sort, known) or "sort by " + ", ".join(known)
-            raise error(f"rows cannot be sorted by `{sort}`", help=help)
-        rows.sort(key=lambda row: -row.adds(sort))
+            raise unknown("rows cannot be sorted by", sort, known, help="sort by " + ", ".join(known))
+        rows.sort(key=lambda row: -QUANTITIES[sort].adds(row))
     return rows if top is None else rows[:top]
 
 
@@ -50,7 +49,7 @@ def _only(layers: Iterable[LayerProfile], names: Sequence[str]) -> list[LayerPro
     known = {*KINDS, *FAMILIES}
     for name in names:
         if name not in known:
-            help = near_miss(name, known) or "families: " + ", ".join(sorted(FAMILIES - {"input"}))
-            raise error(f"there is no layer kind or family `{name}`", help=help)
+            help = "families: " + ", ".join(sorted(FAMILIES - {"input"}))
+            raise unknown("there is no layer kind or family", name, known, help=help)
     wanted = set(names)
     return [la for la in layers if la.node.layer.kind in wanted or la.node.layer.family in wanted]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archcalc.checking.evaluate import check
+from archcalc.notes import note_lines
 from archcalc.quantities import QUANTITIES, Selection
+from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
-from archcalc.report.columns import COLUMNS, Column, View, by_importance, default
-from archcalc.shape import format_shape
+from archcalc.report.columns import COLUMNS, SHORT, Column, View, by_importance, default
+from archcalc.shape import Shape, format_shape
 
 
 def render(
@@ -23,16 +25,20 @@ def render(
     from rich.table import Table
     from rich.text import Text
 
+    left_out = ""
     if columns:
         cells = _cells(rows, view, columns)
     else:
         columns, cells = _fitting(rows, view, width)
+        left_out = _left_out(columns, view)
     cells = _shortened(cells, columns, view, width)
     widths = [_width(column, lines, view) for column, lines in zip(columns, cells, strict=True)]
     # rather lines that are too long than figures that are cut
     console = open_console(max(width, sum(widths) + GAP * (len(widths) - 1)), colour)
     for number, line in enumerate(heading):
         console.print(Text(line, style="bold" if number == 0 else "dim"), overflow="fold")
+    for line in note_lines(view.profile.network.notes):
+        console.print(Text(line, style="yellow"), overflow="fold")
     whole = sum(len(row.layers) for row in rows) == len(view.profile.layers)
     table = ruled(show_footer=True)
     for column in columns:
@@ -55,6 +61,8 @@ def render(
     console.print("", table, "", totals, sep="\n")
     for line in remarks(view):
         console.print(Text(line), overflow="fold")
+    if left_out:
+        console.print(Text(left_out, style="dim"), overflow="fold")
     return printed(console)
 
 
@@ -67,7 +75,7 @@ PART = "All layers"
 
 
 def total_cell(column: Column, view: View, title: str = "Total") -> str:
-    """What a column has below its rows: the total, or in front of all totals their title."""
+    """What a column has below its rows: the total, or the title of the totals."""
     if column.name == "layer":
         return title
     return view.count(column.total(view)) if column.total is not None else ""
@@ -100,24 +108,33 @@ def _fitting(rows: Sequence[Selection], view: View, width: int) -> tuple[list[Co
     for name in (*always, *by_importance(view)):
         column = COLUMNS[name]
         (cells,) = _cells(rows, view, [column])
+        if not any(cells) and column.total is None:
+            continue
         needed = _width(column, cells, view) + GAP
-        if name not in always and needed > room:
-            break
+        if name not in always and (
+            needed > room or (name == SHORT.get("operation") and "operation" in chosen)
+        ):
+            continue
         chosen[name] = cells
         room -= needed
     names = [name for name in COLUMNS if name in chosen]
     return [COLUMNS[name] for name in names], [chosen[name] for name in names]
 
 
+def _left_out(columns: Sequence[Column], view: View) -> str:
+    """Which columns there was no room for, in a sentence; empty if there was room for all."""
+    shown = {column.name for column in columns}
+    shown |= {long for long, short in SHORT.items() if short in shown}
+    shown |= {short for long, short in SHORT.items() if long in shown}
+    missing = [COLUMNS[name] for name in by_importance(view) if name not in shown]
+    names = [column.name for column in missing if not column.bar and not column.name.endswith("_share")]
+    return f"no room for {', '.join(names)}: `--columns` chooses" if names else ""
+
+
 def heading(view: View, reference: str) -> list[str]:
     """What the table speaks of."""
     network = view.profile.network
-    inputs = [
-        f"input {format_shape(node.shape, view.layout)}"
-        if name == "input"
-        else f"input {name} {format_shape(node.shape, view.layout)}"
-        for name, node in network.inputs.items()
-    ]
+    inputs = [_input(name, node.shape, view) for name, node in network.inputs.items()]
     about = [*inputs, f"batch {view.profile.batch}", view.profile.dtype]
     if view.profile.heads and network.heads:
         about.append("training heads counted")
@@ -125,6 +142,13 @@ def heading(view: View, reference: str) -> list[str]:
     if reference:
         lines.insert(1, reference)
     return lines
+
+
+def _input(name: str, shape: Shape, view: View) -> str:
+    """An input in the heading; that it is a volume is said, since four axes may be meant as a batch."""
+    named = "input" if name == "input" else f"input {name}"
+    volume = " (3-D)" if len(shape) == 4 else ""
+    return f"{named} {format_shape(shape, view.layout)}{volume}"
 
 
 def totals_in_words(view: View) -> list[tuple[str, str, str]]:
@@ -157,7 +181,9 @@ def remarks(view: View) -> list[str]:
     if network.heads and not profile.heads:
         count = sum(node.training for node in network.nodes)
         names = ", ".join(network.heads)
-        lines.append(f"training heads: {names} ({count} layers) not counted; `--heads` counts them")
+        lines.append(
+            f"training heads: {names} ({plural(count, 'layer', str)}) not counted; `--heads` counts them"
+        )
     if profile.misalignments:
         lines.append(f"unaligned branches: {len(profile.misalignments)}; the fields given there are hulls")
         lines += [f"  {m}" for m in profile.misalignments[:3]]

@@ -73,7 +73,7 @@ BLOCKS = {"basic": "BasicBlock"}
 """Blocks that torchvision calls something other than their own name without its underscores."""
 
 
-class Line(Struct, frozen=True):
+class SummaryRow(Struct, frozen=True):
     """A row of the listing; `params` is of this call."""
 
     name: str
@@ -89,17 +89,17 @@ def _row(name: str, shape: str, params: str) -> str:
     return f"{name:>20}  {shape:>25} {params:>15}"
 
 
-def lines(profile: Profile) -> list[Line]:
+def lines(profile: Profile) -> list[SummaryRow]:
     """The rows of a network: its layers, and each block that joins branches behind the last of its own."""
     batch = profile.batch if profile.batch > 1 else -1
-    found: list[Line] = []
+    found: list[SummaryRow] = []
     for module, node in _modules(profile):
         params = 0
         if isinstance(module, Node):
             weights = [weight for weight in module.facts.weights if weight.role != "buffer"]
             params = sum(math.prod(weight.shape) for weight in weights)
         name = _class_name(module)
-        found.append(Line(f"{name}-{len(found) + 1}", (batch, *node.shape), params))
+        found.append(SummaryRow(f"{name}-{len(found) + 1}", (batch, *node.shape), params))
     return found
 
 
@@ -138,7 +138,7 @@ def head() -> list[str]:
     return ["-" * WIDTH, _row(*HEADINGS), "=" * WIDTH]
 
 
-def foot(profile: Profile, rows: list[Line]) -> list[str]:
+def foot(profile: Profile, rows: list[SummaryRow]) -> list[str]:
     """The totals below the rows."""
     total = sum(row.params for row in rows)
     inputs = profile.batch * math.prod(math.prod(node.shape) for node in profile.network.inputs.values())

@@ -9,11 +9,13 @@ from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError, error
 from archcalc.executor.limits import refuse_too_large
 from archcalc.network import Network
+from archcalc.opened import Shapes
 from archcalc.opening import open_net, open_network
 from archcalc.profile import analyze
 from archcalc.render import output as out
 from archcalc.render.documents import json_text
 from archcalc.render.progress import progress_bar
+from archcalc.settings import DEFAULT, Settings
 from archcalc.shape import format_shape
 from archcalc.verify import view
 from archcalc.verify.prove import Verified, verify
@@ -26,17 +28,22 @@ SMALLEST = 16
 
 
 def verify_and_print(
-    nets: Sequence[str], all_: bool, full: bool, seed: int, jobs: int, as_json: bool
+    nets: Sequence[str], all_: bool, settings: Settings, full: bool, seed: int, jobs: int, as_json: bool
 ) -> bool:
-    """Prove networks and print the verdicts; whether all of them held."""
+    """Prove networks and print the verdicts; whether all of them held.
+
+    A network is made with the values and shapes of `settings`; at given shapes, it is not scaled down.
+    """
     if all_ == bool(nets):
         raise error("name networks, or say `--all`", help="`archcalc verify vgg16`")
-    names = [spec.name for spec in shipped()] if all_ else list(nets)
+    names = [spec.name for spec in shipped()] if all_ else list(map(settings.applied_to, nets))
+    if all_ and settings != DEFAULT:
+        raise error("`--set` and `--input` do not fit every network", help="name networks instead of `--all`")
     for name in names:
         open_net(name)
     outcomes = []
     with progress_bar(len(names), "Verifying") as advance:
-        for outcome in _map(names, full, seed, jobs):
+        for outcome in _map(names, settings.inputs, full, seed, jobs):
             outcomes.append(outcome)
             advance()
     if as_json:
@@ -46,9 +53,9 @@ def verify_and_print(
     return all(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
 
 
-def _map(names: Sequence[str], full: bool, seed: int, jobs: int) -> Iterator[Verified]:
+def _map(names: Sequence[str], inputs: Shapes, full: bool, seed: int, jobs: int) -> Iterator[Verified]:
     workers = min(jobs or os.cpu_count() or 1, len(names))
-    tasks = [(name, full, seed) for name in names]
+    tasks = [(name, inputs, full or bool(inputs), seed) for name in names]
     if workers <= 1:
         yield from map(prove, tasks)
         return
@@ -58,10 +65,10 @@ def _map(names: Sequence[str], full: bool, seed: int, jobs: int) -> Iterator[Ver
         yield from pool.map(prove, tasks)
 
 
-def prove(task: tuple[str, bool, int]) -> Verified:
+def prove(task: tuple[str, Shapes, bool, int]) -> Verified:
     """Prove one network, at a smaller input if it is large and that is possible."""
-    name, full, seed = task
-    _, network = open_network(name)
+    name, shapes, full, seed = task
+    _, network = open_network(name, None, shapes)
     if not full:
         network = _scaled_down(name, network)
     inputs = ", ".join(format_shape(node.shape) for node in network.inputs.values())

@@ -131,14 +131,14 @@ def _conv_transpose(layer: ConvTranspose, call: Call) -> Counted:
     """Each output gathers from the inputs that reach it: the transpose of how the kernel scatters."""
     x, weight = call.x, call.weights["weight"]
     rank = x.ndim - 2
-    k, s, d, p, extra = (
-        each_axis(v, rank)
-        for v in (layer.kernel_size, layer.stride, layer.dilation, layer.padding, layer.output_padding)
-    )
-    sizes = [
-        (n - 1) * s_ + d_ * (k_ - 1) + 1 - 2 * p_ + e
-        for n, s_, d_, k_, p_, e in zip(x.shape[1:-1], s, d, k, p, extra, strict=True)
-    ]
+    k, s, d = (each_axis(v, rank) for v in (layer.kernel_size, layer.stride, layer.dilation))
+    reached = [(n - 1) * s_ + d_ * (k_ - 1) + 1 for n, s_, d_, k_ in zip(x.shape[1:-1], s, d, k, strict=True)]
+    if layer.padding == "same":
+        sizes = [n * s_ for n, s_ in zip(x.shape[1:-1], s, strict=True)]
+        p = [(m - size) // 2 if m > size else 0 for m, size in zip(reached, sizes, strict=True)]
+    else:
+        p, extra = (list(each_axis(v, rank)) for v in (layer.padding, layer.output_padding))
+        sizes = [m - 2 * p_ + e for m, p_, e in zip(reached, p, extra, strict=True)]
     out = np.zeros((x.shape[0], *sizes, layer.out_channels), x.dtype)
     groups = layer.groups
     size_in, size_out = x.shape[-1] // groups, layer.out_channels // groups

@@ -8,22 +8,22 @@ from typing import Any
 from archcalc.audit.tables import words
 from archcalc.audit.tables.layout import TableLayout
 from archcalc.audit.tables.listing import beside
-from archcalc.audit.tables.table import Entry, Section, Table
-from archcalc.audit.words import cell, plain, reason
-from archcalc.render.documents import csv_text, escaped, json_text, markdown_table
+from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
+from archcalc.audit.words import cell, reason
+from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
 from archcalc.render.numbers import grouped
 
 # --- Markdown ---------------------------------------------------------------------------------------
 
 
-def to_markdown(table: Table, level: int = 2) -> str:
+def to_markdown(table: PublishedTable, level: int = 2) -> str:
     """A table with a heading of some level; what differs stands in bold behind what is printed."""
     layout = table.layout
     heading = f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}"
     return "\n".join([heading, "", *markdown_body(table)]).rstrip() + "\n"
 
 
-def markdown_body(table: Table) -> list[str]:
+def markdown_body(table: PublishedTable) -> list[str]:
     """The lines of a table without its heading."""
     lines: list[str] = []
     for section in table.sections:
@@ -38,7 +38,7 @@ def markdown_body(table: Table) -> list[str]:
     return lines + [_markdown_reason(one) for one in words.reasons(table)]
 
 
-def _markdown_grid(section: Section) -> list[str]:
+def _markdown_grid(section: TableSection) -> list[str]:
     if section.listed is not None:
         listing = ["".join(text for text, _ in line) for line in beside(section)]
         return ["```", *listing, "```"]
@@ -54,9 +54,9 @@ def _markdown_grid(section: Section) -> list[str]:
     return markdown_table(list(map(escaped, columns)), rows)
 
 
-def _markdown_cell(entry: Entry, order: str) -> str:
+def _markdown_cell(entry: TableEntry, order: str) -> str:
     text = "<br>".join(escaped(line) for line in words.printed(entry).split("\n"))
-    mark = words.mark(entry, order)
+    mark = " ".join(words.mark(entry, order)).rstrip()
     return " ".join(filter(None, (text, f"**{escaped(mark)}**" if mark else "")))
 
 
@@ -74,7 +74,7 @@ def list_to_markdown(layouts: Sequence[TableLayout]) -> str:
 # --- CSV --------------------------------------------------------------------------------------------
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: PublishedTable) -> str:
     """The table in its own layout; a column with figures is followed by their values and verdicts.
 
     A table of several parts has them below one another, a blank line between.
@@ -82,7 +82,7 @@ def to_csv(table: Table) -> str:
     return "\n".join(_csv_part(section) for section in table.sections)
 
 
-def _csv_part(section: Section) -> str:
+def _csv_part(section: TableSection) -> str:
     part = section.part
     figures = [
         any(column < len(row) and row[column].finding is not None for row in section.rows)
@@ -100,7 +100,7 @@ def _csv_part(section: Section) -> str:
     return csv_text(header, rows)
 
 
-def _csv_cells(entry: Entry, order: str) -> list[str]:
+def _csv_cells(entry: TableEntry, order: str) -> list[str]:
     finding = entry.finding
     if finding is None:
         return [_on_one_line(entry.text), "", ""]
@@ -122,7 +122,7 @@ def list_to_csv(layouts: Sequence[TableLayout]) -> str:
 # --- JSON -------------------------------------------------------------------------------------------
 
 
-def to_json(tables: Sequence[Table]) -> str:
+def to_json(tables: Sequence[PublishedTable]) -> str:
     """Tables with all there is to say of each cell; `schemas/tables.json` describes it."""
     return _document([{**_head(table.layout), **_body(table)} for table in tables])
 
@@ -147,11 +147,11 @@ def _head(layout: TableLayout) -> dict[str, Any]:
     }
 
 
-def _body(table: Table) -> dict[str, Any]:
+def _body(table: PublishedTable) -> dict[str, Any]:
     return {"verdicts": table.verdicts, "parts": list(map(_part, table.sections))}
 
 
-def _part(section: Section) -> dict[str, Any]:
+def _part(section: TableSection) -> dict[str, Any]:
     part = section.part
     return {
         "title": part.title,
@@ -160,13 +160,13 @@ def _part(section: Section) -> dict[str, Any]:
         "rows": [[_cell(entry, part.axes) for entry in row] for row in section.rows],
         "sums": section.sums,
         "below": [
-            {"says": finding.says, **_cell(Entry(finding.claimed, finding, finding.value), part.axes)}
+            {"says": finding.says, **_cell(TableEntry(finding.claimed, finding, finding.value), part.axes)}
             for finding in section.below
         ],
     }
 
 
-def _cell(entry: Entry, order: str) -> dict[str, Any]:
+def _cell(entry: TableEntry, order: str) -> dict[str, Any]:
     finding = entry.finding
     if finding is None:
         return {"printed": entry.text}

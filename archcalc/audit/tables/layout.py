@@ -17,6 +17,7 @@ from archcalc.audit.claims import shipped_files as claim_files
 from archcalc.audit.toml import Text, TomlTable, Word, Words, decode, read, read_every, repeated
 from archcalc.catalog import specs_folder
 from archcalc.diagnostics import ArchError, Diagnostic, Span, near_miss, unknown
+from archcalc.render.numbers import plural
 
 AXES = ("chw", "hwc", "nchw")
 _GIVEN = {"id": "", "deck": "", "place": "", "verdict": "", "quantity": "", "net": None, "outside": False}
@@ -96,13 +97,13 @@ class TableLayout(Struct, frozen=True, eq=False):
 
 
 def shipped_files() -> list[tuple[Path, str]]:
-    """The files of tables that come along, and the names diagnostics show."""
+    """The files of built-in tables, and the names diagnostics show."""
     folder = specs_folder() / "tables"
     return [(path, f"specs/tables/{path.name}") for path in sorted(folder.glob("*.toml"))]
 
 
 def layouts() -> list[TableLayout]:
-    """Every table that comes along, in order.
+    """Every built-in table, in order.
 
     >>> layouts()[0].name
     'lenet5-layers'
@@ -116,8 +117,7 @@ def read_layouts(files: Iterable[tuple[Path, str]]) -> list[TableLayout]:
     found, problems = read_every(files, lambda path, shown: _Reader(path, shown, claims).layout())
     names = [(name, layout.span) for layout in found for name in (layout.name, layout.number)]
     problems += repeated(names, "there are two tables `{}`")
-    if problems:
-        raise ArchError(problems)
+    problems.raise_any()
     return found
 
 
@@ -171,7 +171,9 @@ class _Reader:
             return None
         for number, row in enumerate(part.rows, 1):
             if len(row) > len(part.columns):
-                message = f"row {number} has {len(row)} cells, and there are {len(part.columns)} columns"
+                are = "is" if len(part.columns) == 1 else "are"
+                columns = plural(len(part.columns), "column")
+                message = f"row {number} has {len(row)} cells, and there {are} {columns}"
                 self.wrong(message, table.span_of("rows"))
         for name in part.sums:
             if name not in part.columns[1:]:

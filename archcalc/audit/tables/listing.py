@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from archcalc.audit.tables import words
-from archcalc.audit.tables.table import Section
+from archcalc.audit.tables.table import TableSection
 from archcalc.audit.view import STYLES
 from archcalc.render.grid import Piece
 from archcalc.report import torchsummary
 
 
-def beside(section: Section, width: int = 0) -> list[list[Piece]]:
+def beside(section: TableSection, width: int = 0) -> list[list[Piece]]:
     """The listing of a table's network, each of the table's rows beside the row of its name.
 
     Of a row stand there the figures that are not simply right, as the slide prints them, with their signs;

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.audit.claims import EXPLAINED, VERDICTS, Claim
-from archcalc.audit.finding import Finding
+from archcalc.audit.finding import AuditFinding
 from archcalc.audit.networks import Networks
 from archcalc.audit.tables.layout import Cell, TableLayout, TablePart, chosen, layouts
 from archcalc.audit.verdict import judge
@@ -18,43 +18,43 @@ from archcalc.profile import Profile
 from archcalc.render.progress import Progress, unseen
 
 
-class Entry(Struct, frozen=True, eq=False):
+class TableEntry(Struct, frozen=True, eq=False):
     """A cell: what is printed, and what the audit says of it if it is a figure."""
 
     text: str
-    finding: Finding | None = None
+    finding: AuditFinding | None = None
     value: Any = None
     """archcalc's figure: the finding's, or an item of it."""
 
 
-class Section(Struct, frozen=True, eq=False):
+class TableSection(Struct, frozen=True, eq=False):
     """One grid of a table, evaluated.
 
     `sums` has the sums of columns by their names. `listed` is the network that is listed, if any.
     """
 
     part: TablePart
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[TableEntry, ...], ...]
     sums: dict[str, int]
-    below: tuple[Finding, ...]
+    below: tuple[AuditFinding, ...]
     listed: Profile | None = None
 
     @property
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[AuditFinding]:
         """What is printed, row by row and then below; not what archcalc adds there."""
         for row in self.rows:
             yield from (entry.finding for entry in row if entry.finding is not None)
         yield from (finding for finding in self.below if finding.claimed)
 
 
-class Table(Struct, frozen=True, eq=False):
+class PublishedTable(Struct, frozen=True, eq=False):
     """A published table, evaluated."""
 
     layout: TableLayout
-    sections: tuple[Section, ...]
+    sections: tuple[TableSection, ...]
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[AuditFinding]:
         return [finding for section in self.sections for finding in section.findings]
 
     @property
@@ -64,12 +64,12 @@ class Table(Struct, frozen=True, eq=False):
         return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
-def all_tables(progress: Progress = unseen) -> list[Table]:
-    """Every table that comes along, evaluated. Raises `ArchError` with every mistake in their data."""
+def all_tables(progress: Progress = unseen) -> list[PublishedTable]:
+    """Every built-in table, evaluated. Raises `ArchError` with every mistake in their data."""
     return evaluate(layouts(), progress)
 
 
-def tables(name: str, progress: Progress = unseen) -> list[Table]:
+def tables(name: str, progress: Progress = unseen) -> list[PublishedTable]:
     """The tables of a name or a number. Raises `ArchError` if there are none.
 
     >>> [table.layout.number for table in tables("vgg16-memory")]
@@ -78,7 +78,7 @@ def tables(name: str, progress: Progress = unseen) -> list[Table]:
     return evaluate(chosen(name, layouts()), progress)
 
 
-def evaluate(found: Sequence[TableLayout], progress: Progress = unseen) -> list[Table]:
+def evaluate(found: Sequence[TableLayout], progress: Progress = unseen) -> list[PublishedTable]:
     """Evaluate tables. Raises `ArchError` with every mistake in their statements."""
     evaluator = _Evaluator()
     evaluated = [evaluator.table(layout) for layout in progress(found, "Tables")]
@@ -91,37 +91,37 @@ class _Evaluator:
     def __init__(self) -> None:
         self.networks = Networks()
         self.problems: list[Diagnostic] = []
-        self._judged: dict[int, Finding | None] = {}
+        self._judged: dict[int, AuditFinding | None] = {}
 
-    def table(self, layout: TableLayout) -> Table:
-        return Table(layout, tuple(map(self.section, layout.parts)))
+    def table(self, layout: TableLayout) -> PublishedTable:
+        return PublishedTable(layout, tuple(map(self.section, layout.parts)))
 
-    def section(self, part: TablePart) -> Section:
+    def section(self, part: TablePart) -> TableSection:
         rows = tuple(tuple(map(self.entry, row)) for row in part.rows)
         below = tuple(found for claim in part.below if (found := self.finding(claim)) is not None)
         sums = {name: self.sum(part, rows, name) for name in part.sums}
-        return Section(part, rows, sums, below, self.listed(part))
+        return TableSection(part, rows, sums, below, self.listed(part))
 
-    def entry(self, cell: Cell) -> Entry:
+    def entry(self, cell: Cell) -> TableEntry:
         finding = self.finding(cell.claim) if cell.claim is not None else None
         if finding is None:
-            return Entry(cell.text)
+            return TableEntry(cell.text)
         value = finding.value
         if cell.item is None:
-            return Entry(cell.text, finding, value)
+            return TableEntry(cell.text, finding, value)
         if not isinstance(value, tuple) or cell.item >= len(value):
             message = f"the value of `{finding.id}` has no item {cell.item}"
             self.problems.append(Diagnostic(message, cell.span, help="items are counted from 0"))
-            return Entry(cell.text, finding)
-        return Entry(cell.text, finding, value[cell.item])
+            return TableEntry(cell.text, finding)
+        return TableEntry(cell.text, finding, value[cell.item])
 
-    def finding(self, claim: Claim) -> Finding | None:
+    def finding(self, claim: Claim) -> AuditFinding | None:
         """What the audit says of a claim; a claim that several cells make is judged once."""
         if id(claim) not in self._judged:
             self._judged[id(claim)] = self._judge(claim)
         return self._judged[id(claim)]
 
-    def _judge(self, claim: Claim) -> Finding | None:
+    def _judge(self, claim: Claim) -> AuditFinding | None:
         try:
             found = judge(claim, self.networks)
         except ArchError as mistakes:
@@ -132,7 +132,7 @@ class _Evaluator:
             self.problems.append(Diagnostic(message, claim.span))
         return found
 
-    def sum(self, part: TablePart, rows: Sequence[Sequence[Entry]], name: str) -> int:
+    def sum(self, part: TablePart, rows: Sequence[Sequence[TableEntry]], name: str) -> int:
         """The sum of a column's figures. A row that prints the total itself stands below, as a claim."""
         column = part.columns.index(name)
         values = [row[column].value for row in rows if column < len(row) and row[column].finding is not None]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from archcalc.audit.tables import words
 from archcalc.audit.tables.layout import TableLayout
 from archcalc.audit.tables.listing import beside
-from archcalc.audit.tables.table import Entry, Section, Table
+from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
 from archcalc.audit.view import STYLES
-from archcalc.render.grid import Block, Piece, lay_out
+from archcalc.render.grid import GridCell, Piece, lay_out
 from archcalc.render.numbers import grouped
 from archcalc.render.terminal import open_console, printed
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def render(tables: Sequence[Table], width: int, colour: bool) -> str:
+def render(tables: Sequence[PublishedTable], width: int, colour: bool) -> str:
     """Write tables one below the other."""
 
     console = open_console(width, colour)
@@ -34,8 +34,10 @@ def render_list(layouts: Sequence[TableLayout], width: int, colour: bool) -> str
     """Write the list of tables."""
 
     console = open_console(width, colour)
-    rows = [[Block(heading) for heading in ("Table", "Name", "What it is", "Decks")]]
-    rows += [[Block(text) for text in (la.number, la.name, la.title, " ".join(la.decks))] for la in layouts]
+    rows = [[GridCell(heading) for heading in ("Table", "Name", "What it is", "Decks")]]
+    rows += [
+        [GridCell(text) for text in (la.number, la.name, la.title, " ".join(la.decks))] for la in layouts
+    ]
     for panel in lay_out(rows, width, spaced=False):
         for line in panel:
             _print(console, line)
@@ -60,7 +62,7 @@ def _wrapped(console: Console, text: str, width: int, style: str = "", indent: s
         _print(console, [(line, style)])
 
 
-def _table(console: Console, table: Table, width: int) -> None:
+def _table(console: Console, table: PublishedTable, width: int) -> None:
     layout = table.layout
     _wrapped(console, f"{layout.number} {layout.name}: {layout.title}", width, "bold")
     for number, section in enumerate(table.sections):
@@ -87,28 +89,28 @@ def _table(console: Console, table: Table, width: int) -> None:
     _reasons(console, table, width)
 
 
-def _grid(section: Section, width: int) -> list[list[list[Piece]]]:
+def _grid(section: TableSection, width: int) -> list[list[list[Piece]]]:
     if section.listed is not None:
         return [beside(section, width)]
     order = section.part.axes
-    rows = [[Block(column) for column in section.part.columns]]
-    rows += [[_block(entry, order) for entry in row] for row in section.rows]
+    rows = [[GridCell(column) for column in section.part.columns]]
+    rows += [[_grid_cell(entry, order) for entry in row] for row in section.rows]
     if section.sums:
         sums = [section.sums.get(column) for column in section.part.columns]
         total = [
-            Block("", f"{words.COMPUTED} {grouped(sum)}", "bold") if sum is not None else Block("")
+            GridCell("", words.COMPUTED, grouped(sum), "bold") if sum is not None else GridCell("")
             for sum in sums
         ]
-        rows.append([Block(words.TOTAL), *total[1:]])
+        rows.append([GridCell(words.TOTAL), *total[1:]])
     return lay_out(rows, width)
 
 
-def _block(entry: Entry, order: str) -> Block:
+def _grid_cell(entry: TableEntry, order: str) -> GridCell:
     style = STYLES[entry.finding.verdict] if entry.finding is not None else ""
-    return Block(words.printed(entry), words.mark(entry, order), style)
+    return GridCell(words.printed(entry), *words.mark(entry, order), style)
 
 
-def _reasons(console: Console, table: Table, width: int) -> None:
+def _reasons(console: Console, table: PublishedTable, width: int) -> None:
     reasons = words.reasons(table)
     if reasons:
         _print(console, [])

@@ -8,10 +8,11 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.audit.claims import EXPLAINED, VERDICTS
-from archcalc.audit.finding import Finding
-from archcalc.audit.tables.table import Entry, Section, Table
+from archcalc.audit.finding import AuditFinding
+from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
 from archcalc.audit.words import outcome_text, reason, value_text
-from archcalc.render.numbers import axes
+from archcalc.render.numbers import plural
+from archcalc.shape import format_shape
 
 SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
 """What stands behind a printed figure that is not simply right, and before archcalc's own."""
@@ -46,10 +47,10 @@ def sized(value: Any, order: str, cross: str = "×") -> str:
         return ",".join(map(str, (-1, *value)))
     if order == "hwc" and len(value) == 3:
         value = (*value[1:], value[0])
-    return axes(value, cross)
+    return format_shape(value, cross=cross)
 
 
-def value(entry: Entry, order: str = "chw") -> str:
+def value(entry: TableEntry, order: str = "chw") -> str:
     """archcalc's figure; a map of numbers as its rows."""
     shown = entry.finding.shown if entry.finding is not None else None
     if shown is None:
@@ -71,44 +72,44 @@ def is_size(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(length, int) for length in value)
 
 
-def printed(entry: Entry) -> str:
+def printed(entry: TableEntry) -> str:
     """What a cell prints; nothing where the figure is a question or was lost."""
     if entry.finding is not None and entry.finding.verdict == "open" and entry.text == entry.finding.claimed:
         return ""
     return entry.text
 
 
-def mark(entry: Entry, order: str = "chw") -> str:
-    """What stands behind a printed figure: nothing if it is right, else a sign and archcalc's figure."""
+def mark(entry: TableEntry, order: str = "chw") -> tuple[str, str]:
+    """A sign and archcalc's figure, to follow a printed figure; both empty if that is right."""
     finding = entry.finding
     if finding is None or finding.verdict not in SIGNS:
-        return ""
-    return f"{SIGNS[finding.verdict]} {value(entry, order).removeprefix('≈')}".rstrip()
+        return "", ""
+    return SIGNS[finding.verdict], value(entry, order).removeprefix("≈")
 
 
-def below(finding: Finding, order: str = "chw") -> str:
+def below(finding: AuditFinding, order: str = "chw") -> str:
     """A claim about the whole table, and archcalc's figure."""
-    figure = value(Entry(finding.claimed, finding, finding.value), order)
+    figure = value(TableEntry(finding.claimed, finding, finding.value), order)
     if finding.verdict in SIGNS and finding.claimed:
         figure = f"{finding.claimed} {SIGNS[finding.verdict]} {figure}".rstrip()
     return f"{finding.says}: {figure}"
 
 
-def legend(table: Table) -> list[tuple[str, str]]:
+def legend(table: PublishedTable) -> list[tuple[str, str]]:
     """The signs that occur, by verdict, and what they mean."""
     signed = [verdict for verdict in table.verdicts if verdict in SIGNS]
     return [(verdict, f"{SIGNS[verdict]} {verdict}: {VERDICTS[verdict]}") for verdict in signed]
 
 
-def summary(table: Table) -> str:
+def summary(table: PublishedTable) -> str:
     """How many figures there are, and of which verdicts."""
     counts = table.verdicts
     total = sum(counts.values())
     listed = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
-    return f"{total:,} figure{'' if total == 1 else 's'}: {listed}"
+    return f"{plural(total, 'figure')}: {listed}"
 
 
-def reasons(table: Table) -> list[Reason]:
+def reasons(table: PublishedTable) -> list[Reason]:
     """Why figures are not simply right: the wrong ones first, one reason for all cells that share it."""
     cells: dict[tuple[str, str], dict[str, None]] = {}
     for section in table.sections:
@@ -120,7 +121,7 @@ def reasons(table: Table) -> list[Reason]:
     return sorted(found, key=lambda one: ORDER.index(one.verdict))
 
 
-def _labelled(section: Section) -> Iterable[tuple[str, Finding]]:
+def _labelled(section: TableSection) -> Iterable[tuple[str, AuditFinding]]:
     """Each finding, and what to call it if its claim has no id."""
     place = f"{section.part.title}: " if section.part.title else ""
     for number, row in enumerate(section.rows, 1):

@@ -1,0 +1,126 @@
+"""The functions of the Python interface; `archcalc.analyze` and its siblings are these."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from archcalc import profile as profiles
+from archcalc.diagnostics import error
+from archcalc.network import Network
+from archcalc.opening import load, loads
+from archcalc.profile import Profile
+
+if TYPE_CHECKING:
+    from archcalc.checking.outcome import Result
+    from archcalc.comparison import Comparison
+    from archcalc.opened import Shapes
+
+Net = str | os.PathLike[str] | Network | Profile
+"""What names a network: what `load` takes, a network, or its profile."""
+
+__all__ = ["analyze", "check", "compare", "load", "loads"]
+
+
+def analyze(
+    net: Net,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    inputs: Shapes | tuple[int, ...] | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    heads: bool = False,
+    convention: str = "",
+) -> Profile:
+    """Compute every quantity of a network.
+
+    `net` is a `Network`, or what `load` takes, with the same `overrides` and `inputs`. `batch` and `dtype`
+    affect bytes only: shapes, operations and activations are per sample. `heads` counts the heads that are
+    used in training only. `convention` names how `count` is counted, as `archcalc conventions` lists them.
+
+    The result is a sequence of layers, whose attributes have the names that JSON and expectations use. Raises
+    `ArchError` for an unknown network, dtype or convention.
+
+    >>> import archcalc
+    >>> profile = archcalc.analyze("mobilenet_v1", {"width": 0.5}, batch=8)
+    >>> profile.totals.macs, profile.totals.peak_bytes
+    (149497088, 25690112)
+    >>> max(profile, key=lambda layer: layer.params).name
+    'fc1'
+    """
+    network = _network(net, overrides, inputs)
+    return profiles.analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
+
+
+def compare(*nets: Net, **settings: Any) -> Comparison:
+    """Compare networks, each against the first: totals, stages, kinds of layers, and what differs.
+
+    Each is what `analyze` takes; a `Profile` is compared as it is, and `settings` are those of `analyze`
+    for the others. `str()` of the result is the text that `archcalc compare` prints. Raises `ArchError`.
+
+    >>> import archcalc
+    >>> comparison = archcalc.compare("vgg16", "mobilenet_v1")
+    >>> comparison["params"].figures[1].ratio < 0.04
+    True
+    """
+    from archcalc.comparison import ComparedNetwork
+    from archcalc.comparison import compare as compared
+
+    networks = []
+    for net in nets:
+        found = net if isinstance(net, Profile) else analyze(net, **settings)
+        name = str(net) if isinstance(net, str | os.PathLike) else found.network.name
+        networks.append(ComparedNetwork(name, found))
+    return compared(networks)
+
+
+def check(net: Net, *expectations: str, **settings: Any) -> Result:
+    """Evaluate expectations on a network: those given, or without any those that it declares itself.
+
+    They are written as for `archcalc check --expect`: `"macs <= 4.2G"`, `"params('stage1/*') < 1M"`.
+    `net` and `settings` are those of `analyze`. The result has `ok`, `findings` and `failures`; `str()` of
+    it is a table. Raises `ArchError` for text that is no expectation.
+
+    >>> import archcalc
+    >>> archcalc.check("vgg16", "macs <= 16G", "peak_bytes <= 30MB").ok
+    True
+    >>> [finding.reason for finding in archcalc.check("vgg16", "depth < 16").failures]
+    ['depth is 16, not < 16']
+    """
+    from archcalc.checking.bounds import parse_bounds
+    from archcalc.checking.evaluate import Evaluator
+    from archcalc.checking.evaluate import check as declared
+    from archcalc.checking.outcome import Result
+    from archcalc.checking.run import to_finding
+    from archcalc.settings import Settings
+
+    found = net if isinstance(net, Profile) else analyze(net, **settings)
+    conditions = Settings(
+        batch=found.batch, dtype=found.dtype, heads=found.heads, convention=found.convention_name
+    )
+    if expectations:
+        evaluator = Evaluator(found, found.heads)
+        checks = [bound.check(evaluator) for bound in parse_bounds(expectations, conditions)]
+    else:
+        checks = declared(found)
+    findings = [to_finding(each) for each in checks]
+    return Result(found.network.name, len(findings), findings)
+
+
+def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Network:
+    if isinstance(net, Profile):
+        net = net.network
+    if isinstance(net, Network):
+        if overrides or inputs:
+            raise error(
+                "a network that is made cannot take other values or shapes",
+                help="give the name or the file instead of the network",
+            )
+        return net
+    if isinstance(net, str | os.PathLike):
+        return load(net, overrides, inputs=inputs)
+    raise error(
+        f"a network is a name, a path, or an `archcalc.Network`, not a {type(net).__name__}",
+        help='write `archcalc.analyze("vgg16")`, or build one with `archcalc.NetworkBuilder`',
+    )

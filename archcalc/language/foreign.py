@@ -1,0 +1,238 @@
+"""Words of other tools, and what is written here: read where a name means nothing, for the help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from archcalc.layers.base import KINDS
+
+_LAYERS = {
+    "activation": "relu",
+    "averagepool": "avgpool",
+    "averagepooling": "avgpool",
+    "batchnormalization": "bn",
+    "batchnorm": "bn",
+    "cat": "concat",
+    "concatenate": "concat",
+    "convolution": "conv",
+    "convtranspose": "conv_transpose",
+    "cropping": "crop",
+    "deconv": "conv_transpose",
+    "deconvolution": "conv_transpose",
+    "dense": "fc",
+    "depthwiseconv": "depthwise",
+    "eltwise": "add",
+    "fullyconnected": "fc",
+    "gap": "global_avgpool",
+    "globalaveragepool": "global_avgpool",
+    "globalaveragepooling": "global_avgpool",
+    "globalmaxpooling": "global_maxpool",
+    "groupnormalization": "group_norm",
+    "hsigmoid": "hardsigmoid",
+    "hswish": "hardswish",
+    "innerproduct": "fc",
+    "instancenormalization": "instance_norm",
+    "int": "floor",
+    "interpolate": "upsample",
+    "layernormalization": "layer_norm",
+    "linear": "fc",
+    "localresponsenorm": "lrn",
+    "locallyconnected": "local",
+    "maxpooling": "maxpool",
+    "multiply": "mul",
+    "pointwiseconv": "pointwise",
+    "resize": "upsample",
+    "stochasticdepth": "drop_path",
+    "subtract": "sub",
+    "swish": "silu",
+    "transpose": "permute",
+    "upsampling": "upsample",
+    "view": "reshape",
+    "zeropad": "pad",
+    "zeropadding": "pad",
+}
+"""What other tools call a layer, without `_` and `2d`, and its name here."""
+
+_RECURRENT = "archcalc has no recurrent layers, and no block can stand in for their weights"
+_ATTENTION = "archcalc has no attention, since it cannot multiply two tensors as matrices"
+_MATRICES = "archcalc cannot multiply tensors as matrices; `mul` multiplies value by value, `fc` by weights"
+_SHUFFLE = "archcalc has no such layer; `reshape([...])` gives its shape, but not its receptive field"
+
+
+def _like(kind: str) -> str:
+    return f"archcalc has no such layer; `{kind}` has the same shape, parameters and multiply-adds"
+
+
+_ABSENT = {
+    **dict.fromkeys(("lstm", "gru", "rnn", "bilstm", "lstmcell", "grucell", "simplernn"), _RECURRENT),
+    **dict.fromkeys(("convlstm", "bidirectional", "timedistributed"), _RECURRENT),
+    **dict.fromkeys(("attention", "selfattention", "multiheadattention", "mha"), _ATTENTION),
+    **dict.fromkeys(("multiheadselfattention", "scaleddotproductattention", "transformer"), _ATTENTION),
+    **dict.fromkeys(("transformerencoder", "transformerencoderlayer", "transformerdecoder"), _ATTENTION),
+    **dict.fromkeys(("matmul", "bmm", "mm", "einsum", "dot"), _MATRICES),
+    **dict.fromkeys(("pixelshuffle", "pixelunshuffle", "depthtospace", "spacetodepth"), _SHUFFLE),
+    "embedding": "archcalc has no embedding: an input is a map or a vector of values, not of indices",
+    "deformconv": "archcalc has no deformable convolution; a `conv` has its weights, without the offsets'",
+    "unfold": "archcalc has no such layer; a `conv` is an unfolding and its product in one",
+    "separableconv": "write `depthwise(kernel_size) -> pointwise(out_channels)`",
+    **dict.fromkeys(("sequential", "modulelist"), "chain layers with `->`, or write one below another"),
+    "pooling": "write `maxpool` or `avgpool`; Caffe rounds sizes up, which is `ceil_mode=true`",
+    "residual": "write `add(identity, ...)`",
+    "logsoftmax": _like("softmax"),
+    "mish": _like("silu"),
+    "softplus": _like("elu"),
+    "celu": _like("elu"),
+    "softsign": _like("tanh"),
+    "logsigmoid": _like("sigmoid"),
+    "hardtanh": _like("relu6"),
+    "mean": "the mean of each map is `global_avgpool`",
+    "parameter": "archcalc has no free parameters: only layers own arrays",
+    "print": "a figure is held to a value with `expect params < 5M`",
+}  # fmt: skip
+"""What other tools have and archcalc has not, and what stands in for it."""
+
+_ARGUMENTS = {
+    "filters": ("out_channels",),
+    "num_filters": ("out_channels",),
+    "out_planes": ("out_channels",),
+    "num_output": ("out_channels", "out_features"),
+    "units": ("out_features",),
+    "kernel": ("kernel_size",),
+    "kernel_shape": ("kernel_size",),
+    "ksize": ("kernel_size",),
+    "pool_size": ("kernel_size",),
+    "strides": ("stride",),
+    "dilation_rate": ("dilation",),
+    "dilations": ("dilation",),
+    "use_bias": ("bias",),
+    "bias_term": ("bias",),
+    "group": ("groups", "num_groups"),
+    "pad": ("padding",),
+    "pads": ("padding",),
+    "border_mode": ("padding",),
+    "auto_pad": ("padding",),
+    "epsilon": ("eps",),
+    "rate": ("p",),
+    "alpha": ("negative_slope",),
+    "axis": ("dim",),
+    "depth_multiplier": ("multiplier",),
+    "target_shape": ("shape",),
+    "perm": ("dims",),
+    "interpolation": ("mode",),
+    "local_size": ("size",),
+}
+"""What other tools call an argument, and its names here."""
+
+_INFERRED = (
+    "in_channels", "in_features", "num_features", "num_channels", "input_shape", "input_dim",
+    "normalized_shape", "inplanes",
+)  # fmt: skip
+
+_NO_FIGURE = (
+    "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "kernel_constraint",
+    "activity_regularizer", "weight_filler", "bias_filler", "depthwise_initializer", "padding_mode",
+    "inplace", "device", "dtype", "return_indices", "divisor_override", "trainable", "gamma_initializer",
+    "beta_initializer", "lr_mult", "decay_mult",
+)  # fmt: skip
+
+
+def plain_name(name: str) -> str:
+    """The name of a layer without what tools write differently: `Conv2DTranspose` as `convtranspose`."""
+    return re.sub("[123]d", "", name.lower().replace("_", "").removesuffix("layer"))
+
+
+def layer_named(name: str) -> str:
+    """The layer kind that another tool calls `name`; empty if none is known."""
+    plain = plain_name(name)
+    return _LAYERS.get(plain) or next((kind for kind in KINDS if kind.replace("_", "") == plain), "")
+
+
+def help_for_layer(name: str) -> str:
+    """What to write for another tool's layer or function, or why that cannot be; empty if it is not known."""
+    known = layer_named(name)
+    if name in ("view", "View"):
+        return "write `flatten`, or `reshape([...])` with every size"
+    return f"write `{known}`" if known else _ABSENT.get(plain_name(name), "")
+
+
+def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> str:
+    """Help for an argument `name` that a layer of this kind, with arguments `names`, does not have.
+
+    `value` is the text of what is given for it.
+    """
+    if name in _INFERRED:
+        return "leave it out: what comes in is known"
+    for known in _ARGUMENTS.get(name, ()):
+        if known in names:
+            return f"write `{known}`"
+    word = value.strip('"')
+    if name == "activation" and value.startswith('"'):
+        return f"an activation is a step of its own: `{kind}(...) -> {layer_named(word) or word}`"
+    if name == "name" and re.fullmatch(r'"[A-Za-z_]\w*"', value, re.ASCII):
+        return f"a label names a layer: `{word}: {kind}(...)`"
+    if name == "data_format":
+        return "leave it out: shapes have the channels first"
+    if name == "axis":
+        return "leave it out: shapes have the channels first"
+    return "leave it out: it changes no figure" if name in _NO_FIGURE else ""
+
+
+# --- Names with dots ---------------------------------------------------------------------------------
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+_CALL = re.compile(r"\(\s*(\d+)\s*,\s*([^()\n]+)\)")
+_IN_CHANNELS = ("conv", "conv_transpose", "fc")
+
+
+def help_for_dots(text: str, at: int) -> tuple[int, int, str]:
+    """What to write for the name with dots around the dot at an offset: its start, its end, the help.
+
+    The help is empty if there is no such name.
+    """
+    start = at
+    while start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_."):
+        start -= 1
+    found = _DOTTED.match(text, start)
+    if found is None:
+        method = re.compile(r"\.([A-Za-z_]\w*)", re.ASCII).match(text, at)
+        if method is None or text[at - 1 : at] not in (")", "]"):
+            return at, at + 1, ""
+        known = layer_named(method[1])
+        return at, method.end(), f"chain layers with `->`: `-> {known or method[1]}`"
+    names = found[0].split(".")
+    rest = text[found.end() :].lstrip(" \t")
+    return start, found.end(), _help_for_dotted(names, rest)
+
+
+def _help_for_dotted(names: list[str], rest: str) -> str:
+    last = names[-1]
+    if names[0] == "self":
+        bound = rest.startswith("=") and not rest.startswith("==")
+        return f"write `{last}: ...`" if bound else f"names have no `self`: write `{last}`"
+    if last in ("shape", "size", "channels") and len(names) == 2:
+        return _help_for_shape(names[0], last, rest)
+    known = help_for_layer(last)
+    layer = layer_named(last)
+    if names[0] in ("nn", "torch") and layer in _IN_CHANNELS and (call := _CALL.match(rest)) is not None:
+        return f"write `{layer}({call[2]})`: layers have no prefix and no input channels"
+    if names[0] in ("nn", "torch", "F", "layers", "keras", "tf", "L", "tfl", "functional", "torchvision"):
+        return f"{known}, without a prefix" if known.startswith("write") else known
+    if not layer or not rest.startswith("("):
+        return known
+    return f"write `{names[0]} -> {'reshape([...])' if layer == 'reshape' else layer}`"
+
+
+def _help_for_shape(name: str, word: str, rest: str) -> str:
+    """What to write for `x.shape[1]` or `x.size(1)`, where PyTorch counts the batch."""
+    axis = re.match(r"[\[(](-?\d)[\])]", rest)
+    known = {
+        "0": "the batch is no part of a shape; `channels(x)` and `size(x)` read the rest",
+        "1": "write `channels(x)`",
+        "2": "write `size(x)[0]`",
+        "3": "write `size(x)[1]`",
+        "-1": "write `size(x)[-1]`",
+        "-2": "write `size(x)[-2]`",
+    }
+    help = known.get(axis[1]) if axis is not None else None
+    return (help or f"write `{word}(x)`").replace("(x)", f"({name})")

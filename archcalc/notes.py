@@ -1,0 +1,96 @@
+"""The notes on a network in words: what in its text may be meant otherwise (see `language.habits`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from archcalc.network import Doubt
+from archcalc.render.numbers import plural
+from archcalc.shape import format_shape
+
+
+def _in_channels(doubt: Doubt) -> tuple[str, str]:
+    node = doubt.node
+    kernel = getattr(node.layer, "kernel_size", "")
+    channels = node.inputs[0].shape[0]
+    if node.kind == "depthwise":
+        message = f"`{node.name}` has a kernel as large as its input has channels, {channels}"
+    else:
+        message = f"`{node.name}` has as many output as input channels, {channels}, and a kernel of {kernel}"
+    return message, (
+        f"if {channels} are meant as input channels, write `{doubt.meant}`; if not, `{doubt.named}` says so"
+    )
+
+
+def _large_kernel(doubt: Doubt) -> tuple[str, str]:
+    kernel = getattr(doubt.node.layer, "kernel_size", "")
+    return (
+        f"`{doubt.node.name}` has a kernel of {kernel}",
+        f"if its first argument is meant as input channels, write `{doubt.meant}`; "
+        f"if not, `{doubt.named}` says so",
+    )
+
+
+def _batch(doubt: Doubt) -> tuple[str, str]:
+    shape = doubt.node.shape
+    volume = format_shape(shape[1:], cross="x")
+    return (
+        f"`{doubt.node.name}` is 3-D, {plural(shape[0], 'channel')} of a volume of {volume}: "
+        "shapes have no batch",
+        f"for images, write {doubt.meant}; if a volume is meant, `{doubt.named}` says so",
+    )
+
+
+def _channels_last(doubt: Doubt) -> tuple[str, str]:
+    shape = doubt.node.shape
+    maps = format_shape(shape[1:], cross="x")
+    return (
+        f"`{doubt.node.name}` has {plural(shape[0], 'channel')} of {maps}: shapes have the channels first",
+        f"if the channels are {shape[-1]}, write {doubt.meant}; if not, `{doubt.named}` says so",
+    )
+
+
+def _no_channels(doubt: Doubt) -> tuple[str, str]:
+    channels, length = doubt.node.shape
+    return (
+        f"`{doubt.node.name}` is 1-D, {plural(channels, 'channel')} of length {length}: "
+        "shapes have the channels first",
+        f"for grey images, write {doubt.meant}; if not, `{doubt.named}` says so",
+    )
+
+
+WORDS: dict[str, Callable[[Doubt], tuple[str, str]]] = {
+    "in_channels": _in_channels,
+    "large_kernel": _large_kernel,
+    "batch": _batch,
+    "channels_last": _channels_last,
+    "no_channels": _no_channels,
+}
+"""For each kind of doubt, how it reads and what to write instead."""
+
+
+def note_of(doubt: Doubt) -> tuple[str, str]:
+    """How a doubt reads, and what to write instead."""
+    return WORDS[doubt.kind](doubt)
+
+
+def note_lines(notes: Iterable[Doubt]) -> list[str]:
+    """Two lines for each note: what it is about and where, and what to write instead."""
+    lines = []
+    for doubt in notes:
+        message, help = note_of(doubt)
+        lines += [f"note: {message} ({doubt.node.span})", f"help: {help}"]
+    return lines
+
+
+def note_objects(notes: Iterable[Doubt]) -> list[dict[str, Any]]:
+    """The notes for JSON."""
+    objects = []
+    for doubt in notes:
+        message, help = note_of(doubt)
+        place = str(doubt.node.span) if doubt.node.span is not None else ""
+        objects.append(
+            {"kind": doubt.kind, "layer": doubt.node.name, "message": message, "help": help, "source": place}
+        )
+    return objects
