@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,8 +13,9 @@ from archcalc.layers.terms import Facts
 from archcalc.network import Group, Network, Node, is_pattern
 from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Scope, Selection
 from archcalc.quantities.activations import DTYPES
+from archcalc.quantities.field_fold import FieldFold
 from archcalc.quantities.peak import Peak, find_peak
-from archcalc.quantities.receptive_field import Field, FieldFold, Misalignment, input_field
+from archcalc.quantities.receptive_field import Field, Misalignment
 from archcalc.shape import Shape
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class LayerProfile(Struct, eq=False):
     node: Node
     counts: Figures
     own: Figures
-    field: Field
     profile: Profile
 
     @property
@@ -59,6 +59,11 @@ class LayerProfile(Struct, eq=False):
     def output_shape(self) -> Shape:
         """The shape of the output, per sample, as JSON calls it."""
         return self.node.facts.output
+
+    @property
+    def field(self) -> Field:
+        """The receptive field."""
+        return self.profile.fields[self.node.index]
 
     @property
     def inputs(self) -> list[str]:
@@ -85,8 +90,7 @@ class Profile:
     """A network with all its quantities.
 
     `layers` has the nodes that are not inputs, in topological order; those of training-only heads only
-    if `heads` was asked for. `misalignments` are the joins whose branches do not lie over one another.
-    `convention` is the one that `count` counts by, if any.
+    if `heads` was asked for. `convention` is the one that `count` counts by, if any.
     """
 
     def __init__(
@@ -100,8 +104,6 @@ class Profile:
         self.counter: Counter | None = convention.counter(network) if convention is not None else None
         self.shares = any(node.shares is not None for node in network.nodes)
         """Do any layers share arrays?"""
-        self._fields = FieldFold(self.network)
-        self.misalignments: list[Misalignment] = self._fields.misalignments
         self.entries: dict[int, LayerProfile] = {}
         """By the index of the node, inputs and heads included."""
         self._fill()
@@ -112,24 +114,34 @@ class Profile:
         owners: set[int] = set()
         entries = self.entries
         for node in self.network.nodes:
-            inputs = node.inputs
             facts = node.facts
             counts = counted.get(facts)
             if counts is None:
                 counts = counted[facts] = figures_of(facts)
             if self.counter is not None:
                 counts = Figures(counts, count=self.counter(node) * self.per_count)
-            if inputs:
-                field = self._fields.of(node, [entries[source.index].field for source in inputs])
-            else:
-                field = input_field(len(facts.output) - 1)
             own = counts
             if shares and (self.heads or not node.training):
                 owner = (node.shares or node).index
                 if owner in owners:
                     own = Figures(counts, **self.repeated)
                 owners.add(owner)
-            entries[node.index] = LayerProfile(node, counts, own, field, self)
+            entries[node.index] = LayerProfile(node, counts, own, self)
+
+    @cached_property
+    def field_fold(self) -> FieldFold:
+        """The receptive fields. They are found when the first is asked for, as most uses need none."""
+        return FieldFold(self.network)
+
+    @property
+    def fields(self) -> Mapping[int, Field]:
+        """The receptive fields, by the index of the node."""
+        return self.field_fold.fields
+
+    @property
+    def misalignments(self) -> list[Misalignment]:
+        """The joins whose branches are not aligned."""
+        return self.field_fold.misalignments
 
     @cached_property
     def repeated(self) -> dict[str, int]:

@@ -24,7 +24,7 @@ from archcalc.diagnostics import ArchError
 from archcalc.layers import KINDS
 from archcalc.network import Node
 from archcalc.profile import Profile, analyze
-from archcalc.quantities import QUANTITIES, receptive_field
+from archcalc.quantities import QUANTITIES, field_fold
 from archcalc.quantities.receptive_field import Field
 from archcalc.report.explain import explain
 from archcalc.verify.prove import verify
@@ -609,14 +609,14 @@ def test_seen_by_hand(body: str) -> None:
     network = loads(f"net n {{\n {body}\n}}")
     field = analyze(network).entries[network.outputs["output"].index].field
     assert field.size == SEEN[body]
-    assert not field.bound
+    assert not field.at_most
     assert verify(network).held
 
 
 def test_what_is_padding_alone_is_a_bound() -> None:
     network = loads('net n { input(1x9x9)\n conv(1, 3) -> pad([2, 0], dim="channels") -> slice(0, 2) }')
     field = analyze(network).entries[network.outputs["output"].index].field
-    assert (field.size, field.bound) == ((3, 3), True)
+    assert (field.size, field.at_most) == ((3, 3), True)
     assert "receptive_field = at most 3×3 " in explain(analyze(network), "slice1", "receptive_field")
     assert verify(network).held
 
@@ -709,7 +709,7 @@ def test_fields_of_long_turns_take_little_memory() -> None:
 
 def test_too_many_turns_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enlargements by turns make new fields all the time; behind too many, the whole input is seen."""
-    monkeypatch.setattr(receptive_field, "MOST_STORED", 50_000)
+    monkeypatch.setattr(field_fold, "MOST_KEPT", 50_000)
     build = NetworkBuilder("many")
     source = node = build.input((1, 40))
     nodes = []

@@ -318,7 +318,7 @@ def test_fields_that_see_less_than_their_hull(name: str) -> None:
 
 def test_a_wrong_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A field that archcalc reports is held against what places see, though its windows are right."""
-    import archcalc.quantities.receptive_field as module
+    import archcalc.quantities.field_fold as module
 
     right = module.through
 

@@ -4,13 +4,12 @@ Operations per value, as written in each class: `compare` for a maximum, a minim
 `special` for an exponential, a tanh or an erf.
 """
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, ClassVar
 
 from archcalc.layers.arguments import Count, Dim, LayerError, Probability, Real, choice, dim_index
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import Channels, mixed
+from archcalc.layers.channels import all_of
 from archcalc.layers.terms import Facts, Operations, Reach, Weight, Windows, per_value, term, values_of
 from archcalc.shape import Shape, Window
 
@@ -32,8 +31,8 @@ class Elementwise(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
 
 @layer("relu")
@@ -171,8 +170,8 @@ class Softmax(Elementwise, frozen=True):
             for i, n in enumerate(inputs[0][1:], start=1)
         )
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return mixed(inputs, facts.output[0]) if self.dim == "channels" else inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return all_of(facts.output[0]) if self.dim == "channels" else channels
 
 
 @layer("dropout")

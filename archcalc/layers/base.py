@@ -8,7 +8,7 @@ registered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, TypeVar, get_origin
 
@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from archcalc.layers.arguments import MAX_SIZE, LayerError, Parameter, format_argument, read_shape
-from archcalc.layers.channels import Channels, mixed
+from archcalc.layers.channels import all_of
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape, format_shape
 
@@ -69,15 +69,15 @@ class Layer(Struct, frozen=True, cache_hash=True):
         """What an output value sees: a `Window` per spatial axis, a `Reach`, or how places are moved."""
         raise NotImplementedError
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        """Which channels of the inputs each output channel reads: all of them, unless a kind says otherwise.
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        """The output channels that read any of these channels of the input number `index`.
 
-        `None` if that takes too long to say.
+        `channels` are bits, as in `archcalc.layers.channels`. All outputs do, unless a kind says otherwise.
         """
-        return mixed(inputs, facts.output[0])
+        return all_of(facts.output[0])
 
-    def leaves_out_channels(self) -> bool:
-        """May some input channels be read by no output channel?"""
+    def leaves_out_channels(self, facts: Facts) -> bool:
+        """Are there input channels that no output channel reads?"""
         return False
 
     def __str__(self) -> str:

@@ -1,6 +1,5 @@
 """Convolutions: dense, grouped, depthwise, pointwise, with a connection table, local, transposed."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from archcalc.layers.arguments import (
@@ -20,7 +19,7 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import Channels, grouped, picked, repeated
+from archcalc.layers.channels import divided, grouped, picked
 from archcalc.layers.terms import Facts, Operations, Weight, places_of, values_of
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, Window, cut_to_stride, format_shape, output_size, transposed_size
@@ -125,9 +124,9 @@ class SlidingKernel(Layer, frozen=True):
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
         out_channels, _, groups = self._channels(facts.inputs[0])
-        return grouped(inputs[0], groups, out_channels)
+        return grouped(channels, facts.inputs[0][0], groups, out_channels)
 
 
 @layer("conv")
@@ -188,12 +187,12 @@ class Conv(SlidingKernel, frozen=True):
         pairs = sum(map(len, self.connections))
         return Weight("weight", (*self._kernel_factors(shape), ("connections", pairs)))
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
         if self.connections is None:
-            return super().channels(inputs, facts)
-        return picked(inputs[0], self.connections)
+            return super().reached(channels, index, facts)
+        return picked(channels, self.connections)
 
-    def leaves_out_channels(self) -> bool:
+    def leaves_out_channels(self, facts: Facts) -> bool:
         return self.connections is not None
 
 
@@ -229,8 +228,8 @@ class Depthwise(SlidingKernel, frozen=True):
     def _weight(self, shape: Shape) -> Weight:
         return Weight("weight", (*self._kernel_factors(shape), ("C_out", shape[0] * self.multiplier)))
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return repeated(inputs[0], self.multiplier)
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
 
 
 @layer("pointwise")
@@ -374,5 +373,5 @@ class ConvTranspose(Layer, frozen=True):
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return grouped(inputs[0], self.groups, self.out_channels)
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return grouped(channels, facts.inputs[0][0], self.groups, self.out_channels)

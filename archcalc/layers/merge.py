@@ -1,11 +1,10 @@
 """Joins: several tensors in, one out. A join takes the current tensor only if it is written."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.layers.arguments import Dim, LayerError, dim_index
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import Channels, joined, overlaid
+from archcalc.layers.channels import all_of, moved
 from archcalc.layers.terms import (
     NO_OPERATIONS,
     Facts,
@@ -31,8 +30,8 @@ class Join(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return overlaid(inputs, facts.output[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels if facts.inputs[index][0] == facts.output[0] else all_of(facts.output[0])
 
     def _several(self, inputs: tuple[Shape, ...]) -> None:
         if len(inputs) < 2:
@@ -87,8 +86,10 @@ class Concat(Join, frozen=True):
         axis = dim_index(self.dim, inputs[0], self.kind)
         return Reach.SAME if axis == 0 else Stacked(axis - 1)
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return joined(inputs) if self.dim == "channels" else overlaid(inputs, facts.output[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        if self.dim != "channels":
+            return channels
+        return moved(channels, sum(shape[0] for shape in facts.inputs[:index]), facts.output[0])
 
 
 @layer("add")

@@ -1,12 +1,11 @@
 """Normalisations, and the per-channel scale of ConvNeXt."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated
 
 from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, check_groups, choice
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import Channels, grouped, mixed, neighbours
+from archcalc.layers.channels import all_of, grouped, widened
 from archcalc.layers.terms import (
     Facts,
     Operations,
@@ -27,8 +26,8 @@ class Normalisation(Layer, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
 
 def _scale_and_shift(shape: Shape, bias: bool = True) -> tuple[Weight, ...]:
@@ -112,8 +111,8 @@ class LocalResponseNorm(Normalisation, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return per_value(output, mul=2, add=self.size, special=1, div=1)
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return neighbours(inputs[0], self.size // 2, (self.size - 1) // 2)
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return widened(channels, facts.output[0], self.size // 2, (self.size - 1) // 2)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
@@ -164,8 +163,8 @@ class LayerNorm(Normalisation, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.dim == "channels" else Reach.WHOLE
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return mixed(inputs, facts.output[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return all_of(facts.output[0])
 
 
 @layer("group_norm")
@@ -190,8 +189,8 @@ class GroupNorm(Normalisation, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return grouped(inputs[0], self.num_groups, facts.output[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return grouped(channels, facts.output[0], self.num_groups, facts.output[0])
 
 
 @layer("instance_norm")
@@ -236,8 +235,8 @@ class GlobalResponseNorm(Normalisation, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return mixed(inputs, facts.output[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return all_of(facts.output[0])
 
 
 @layer("layer_scale")

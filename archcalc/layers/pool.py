@@ -1,7 +1,6 @@
 """Pooling: over windows, over the whole map, to a given size, trainable, and undone."""
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -22,7 +21,6 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import Channels
 from archcalc.layers.terms import (
     Facts,
     Operations,
@@ -93,8 +91,8 @@ class WindowPool(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def _holds_padding(self) -> bool:
         """Is padding among the values that a window works on?"""
@@ -290,8 +288,8 @@ class GlobalPool(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
@@ -344,8 +342,8 @@ class AdaptivePool(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def windows(self, *inputs: Shape) -> Windows:
         (shape,) = inputs
@@ -456,8 +454,8 @@ class MaxUnpool(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return ()

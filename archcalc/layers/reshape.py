@@ -1,11 +1,10 @@
 """Layers that only rearrange values: nothing is computed, and no value is lost."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 from archcalc.layers.arguments import Count, LayerError, check_groups, read_natural, read_shape
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import Channels, grouped, mixed, repeated, shuffled
+from archcalc.layers.channels import all_of, divided, shuffled
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Swapped, Weight, Windows, values_of
 from archcalc.shape import Shape, format_shape
 
@@ -37,8 +36,8 @@ class Flatten(Rearrangement, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.FOLDED if len(inputs[0]) > 1 else Reach.SAME
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return repeated(inputs[0], facts.output[0] // facts.inputs[0][0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
 
 
 def read_target(value: object) -> Shape:
@@ -79,11 +78,8 @@ class Reshape(Rearrangement, frozen=True):
             return Reach.SAME
         return Reach.MOVED if self.shape[0] == inputs[0][0] else Reach.FOLDED
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        """The values in order, then the channels that they make up."""
-        total = values_of(facts.output).value
-        values = repeated(inputs[0], total // facts.inputs[0][0])
-        return grouped(values, facts.output[0], facts.output[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
 
 
 def read_dims(value: object) -> tuple[int, ...]:
@@ -122,8 +118,8 @@ class Permute(Rearrangement, frozen=True):
             return Reach.FOLDED
         return Swapped(tuple(axis - 1 for axis in self.dims[1:])) if len(self.dims) > 1 else Reach.SAME
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0] if self.dims[0] == 0 else mixed(inputs, facts.output[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels if self.dims[0] == 0 else all_of(facts.output[0])
 
 
 @layer("channel_shuffle")
@@ -143,5 +139,5 @@ class ChannelShuffle(Rearrangement, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return shuffled(inputs[0], self.groups)
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return shuffled(channels, facts.output[0], self.groups)

@@ -1,6 +1,5 @@
 """Layers that change a map's size without weights: upsampling, padding, cropping, slicing."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -21,7 +20,7 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import Channels, ended
+from archcalc.layers.channels import moved
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows, per_value
 from archcalc.shape import Shape, Window, format_shape
 
@@ -75,8 +74,8 @@ class Upsample(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return inputs[0]
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         if self.mode == "nearest":
@@ -143,11 +142,12 @@ class Placement(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return tuple(Window(1, 1, before, after) for before, after in self._ends(inputs[0])[1:]) or Reach.SAME
 
-    def channels(self, inputs: Sequence[Channels], facts: Facts) -> Channels | None:
-        return ended(inputs[0], *self._ends(facts.inputs[0])[0])
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        before, _ = self._ends(facts.inputs[0])[0]
+        return moved(channels, before, facts.output[0])
 
-    def leaves_out_channels(self) -> bool:
-        return getattr(self, "dim", None) == "channels"
+    def leaves_out_channels(self, facts: Facts) -> bool:
+        return min(self._ends(facts.inputs[0])[0]) < 0
 
 
 @layer("pad")

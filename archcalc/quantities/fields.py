@@ -41,7 +41,7 @@ def _of_layer(selection: Selection) -> list[str]:
     """The field, and along each axis how the layer's window enlarges that of its input."""
     node, field = selection.output, field_of(selection)
     windows = node.facts.windows
-    title = f"receptive_field = {'at most ' if field.bound else ''}{field_size(field)}"
+    title = f"receptive_field = {'at most ' if field.at_most else ''}{field_size(field)}"
     if field.is_global:
         return [f"{title}   (the whole input)"]
     if not field.stride:
@@ -52,7 +52,7 @@ def _of_layer(selection: Selection) -> list[str]:
     before = selection.profile.entries[node.inputs[0].index].field
     if before.turns or field.turns:  # sizes take turns there, and no one line adds up to the largest
         return lines
-    windows = tuple(windows[at] for at in before.in_order(range(len(windows))))
+    windows = tuple(windows[axis] for axis in before.axes())
     for axis, (letter, window) in enumerate(zip(SYMBOLS[len(windows)], windows, strict=True)):
         if window.transposed or not before.stride:
             continue

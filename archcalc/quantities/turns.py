@@ -1,7 +1,7 @@
 """The fields of the places along one axis: where each begins and ends in the input.
 
-Behind a layer that enlarges the map, neighbours see fields of different sizes, in turns: these are followed
-one by one. Where maps have been put one behind the other, there is no turn, and all places are listed.
+After a layer that enlarges the map, neighbors see fields of different sizes, which repeat after some places:
+a turn. Where maps have been concatenated along an axis, nothing repeats, and all places are listed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ MAX_TURN = 1000
 
 
 class Cycle:
-    """Fields that come again: after `len(firsts)` places, `step` inputs further on.
+    """Fields that repeat after `len(firsts)` places, `step` inputs further on.
 
-    Many turns share one, as a convolution only moves the ends of the fields. Both ends never move back from
-    a place to the next.
+    Neither end moves back from one place to the next. Many turns share a cycle, because a convolution of
+    stride 1 only moves the ends of the fields: each begins where that of an earlier place does, and ends
+    where that of a later place does. This keeps the memory of deep networks small.
     """
 
     __slots__ = ("_widths", "firsts", "lasts", "step", "total")
@@ -57,9 +58,9 @@ class Cycle:
 class Turn(Struct, frozen=True, gc=False):
     """The fields along one axis: place `o` sees `first(o)` to `last(o)`.
 
-    They reach from the beginning of the cycle's field at `o + from_` to the end of that at `o + to`. No place
-    sees anything outside `low` to `high`, where a layer that does not pad has come on the way. With `listed`,
-    the cycle has all places there are, in any order.
+    Its field begins where the cycle's field at `o + from_` begins, and ends where that at `o + to` ends. No
+    place sees anything outside `low` to `high`; these are set after a layer that repeats the values at the
+    ends of a map instead of padding it. With `listed`, the cycle has every place of the map, in any order.
     """
 
     cycle: Cycle
@@ -71,8 +72,13 @@ class Turn(Struct, frozen=True, gc=False):
 
     @property
     def in_order(self) -> bool:
-        """Do neighbours see fields that lie a stride apart?"""
+        """Do neighbors see fields that are a stride apart?"""
         return not self.listed and self.cycle.step != 0
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Is it only known what all places see together?"""
+        return not self.listed and self.cycle.step == 0
 
     @property
     def stride(self) -> Length:
@@ -87,16 +93,16 @@ class Turn(Struct, frozen=True, gc=False):
 
     @property
     def start(self) -> int:
-        """Where the first field begins; if all places together see less than one field, where they do."""
+        """Where the first field begins: at `low`, if `low` to `high` is less than a whole field."""
         first = self.first(0)
         cut = self.low is not None and self.size < self.cycle.width(self.to - self.from_)
         return max(first, self.low) if cut and self.low is not None else first
 
     @property
-    def centre(self) -> Fraction:
-        """The centre of the first field; with several, where it would be if all were evenly spaced."""
+    def center(self) -> Fraction:
+        """The center of the first field; in a longer turn, where it would be if all were evenly spaced."""
         n, step = len(self.cycle.firsts), self.cycle.step
-        # a place further on, the first field of the cycle has become the last, a step later
+        # one place further on, the first field of the cycle becomes the last one, a step later
         ends = self.cycle.total + step * (self.from_ + self.to)
         return Fraction(ends - step * (n - 1), 2 * n)
 
@@ -138,14 +144,14 @@ def _of_list(ends: Sequence[tuple[int, int]]) -> Turn:
     return Turn(Cycle(tuple(first for first, _ in ends), tuple(last for _, last in ends), 0), listed=True)
 
 
-def behind(turn: Turn, window: Window, before: int, after: int) -> Turn | None:
-    """The fields behind a window that makes `after` places of `before`; `None` if the turn is too long.
+def through_window(turn: Turn, window: Window, before: int, after: int) -> Turn | None:
+    """The fields after a window that makes `after` places of `before`; `None` if the turn is too long.
 
     Output `o` of a sliding window reads what `o*s - before` to `o*s - before + extent` touches; of a
     transposed one, the inputs `i` with `0 <= o + before - i*s < extent`, holes included.
     """
     if turn.listed:
-        return _behind_list(turn, window, before, after)
+        return _list_through_window(turn, window, before, after)
     s, ahead = window.stride, -window.before
     if window.transposed or s != 1 or type(ahead) is not int or type(window.extent) is not int:
         moved = _followed(turn, window)
@@ -162,7 +168,7 @@ def behind(turn: Turn, window: Window, before: int, after: int) -> Turn | None:
 
 
 def _padded(turn: Turn, window: Window, before: int, after: int, low: int, high: int) -> tuple[int, int]:
-    """The limits behind a window: closer if it leaves places out, wider behind padding."""
+    """The limits after a window: narrower if it leaves places out, wider if it pads."""
     reads = _reads(window)
     first, last = reads(0)[0], reads(after - 1)[1]
     low = low + turn.first(first) - turn.first(0) if first < 0 else max(low, turn.first(first))
@@ -193,8 +199,8 @@ def _followed(turn: Turn, window: Window) -> Turn | None:
     return Turn(Cycle(firsts, lasts, turn.cycle.step * ratio.numerator))
 
 
-def _behind_list(turn: Turn, window: Window, before: int, after: int) -> Turn:
-    """A window may read from maps that lie far apart in the input: what lies between counts as seen."""
+def _list_through_window(turn: Turn, window: Window, before: int, after: int) -> Turn:
+    """A window may read places that lie far apart in the input: what lies between counts as seen."""
     if after > MAX_TURN:
         return everywhere(*turn.reach(before))
     reads = _reads(window)
@@ -208,7 +214,7 @@ def _behind_list(turn: Turn, window: Window, before: int, after: int) -> Turn:
 
 
 def stacked(turns: Sequence[Turn], places: Sequence[int]) -> Turn:
-    """Maps one behind the other, of so many places each."""
+    """Maps that follow one another, of so many places each."""
     if sum(places) > MAX_TURN:
         reach = [turn.reach(n) for turn, n in zip(turns, places, strict=True)]
         return everywhere(min(low for low, _ in reach), max(high for _, high in reach))
@@ -216,15 +222,15 @@ def stacked(turns: Sequence[Turn], places: Sequence[int]) -> Turn:
 
 
 def hull(turns: Sequence[Turn], places: Sequence[int], out: int) -> Turn | None:
-    """What the `out` places see that read several branches; `None` if the turn is too long.
+    """What each of `out` places sees through any of the branches; `None` if the turn is too long.
 
-    A branch of one place is stretched over them. Unequal strides drift apart: their hull is that of place 0.
+    A branch of one place is stretched over them. With unequal strides, the hull is that of the first place.
     """
     reach = [turn.reach(n) for turn, n in zip(turns, places, strict=True)]
     low, high = min(low for low, _ in reach), max(high for _, high in reach)
     stretched = any(n != out for n in places)
     if stretched or not all(turn.in_order for turn in turns):
-        if out > MAX_TURN or any(turn.cycle.step == 0 and not turn.listed for turn in turns):
+        if out > MAX_TURN or any(turn.is_everywhere for turn in turns):
             return everywhere(low, high)
         each = [turn._ends(n) * (out // n) for turn, n in zip(turns, places, strict=True)]
         ends = zip(*each, strict=True)
@@ -254,7 +260,7 @@ def _hull_in_order(turns: Sequence[Turn]) -> Turn | None:
 
 
 def unaligned(first: Sequence[Turn], second: Sequence[Turn]) -> Iterator[tuple[int, str]]:
-    """Why fields do not lie over one another, by axis. Where places are out of order, that says nothing."""
+    """Why fields are not centered on one another, by axis. Axes with places out of order are left out."""
     axes = [
         (axis, a, b)
         for axis, (a, b) in enumerate(zip(first, second, strict=True))
@@ -264,8 +270,8 @@ def unaligned(first: Sequence[Turn], second: Sequence[Turn]) -> Iterator[tuple[i
         if a.stride != b.stride:
             yield axis, f"effective strides {a.stride} and {b.stride}"
     for axis, a, b in axes:
-        if a.centre != b.centre:
-            yield axis, f"centres {abs(a.centre - b.centre)} pixels apart"
+        if a.center != b.center:
+            yield axis, f"centres {abs(a.center - b.center)} pixels apart"
 
 
 def whole(value: Fraction) -> Length:

@@ -20,7 +20,7 @@ from archcalc.executor.inputs import given_inputs
 from archcalc.executor.kernel import Array, each_axis
 from archcalc.executor.resize import nearest_places
 from archcalc.executor.weights import Weights
-from archcalc.layers.channels import Channels, Labels
+from archcalc.layers.channels import all_of
 from archcalc.layers.resize import Upsample
 from archcalc.layers.terms import Reach, Stacked, Swapped
 from archcalc.network import Network, Node
@@ -59,23 +59,24 @@ class Ends(Struct, frozen=True):
 class Seen(Struct, frozen=True):
     """What the places of a map see along one axis of the input, which lies along the axis `axis` of the map.
 
-    `parts` are how many channels in a row see what. `exact` are hulls too, away from the edges: nothing has
+    `parts` has what channels see, each with these channels as bits. A channel in several parts sees what any
+    of them sees, and a channel in none sees nothing. `exact` are hulls too, away from the edges: nothing has
     been cut or left over on the way. `rounded` are places that PyTorch's single precision has moved.
     """
 
     axis: int
-    parts: tuple[tuple[int, Ends], ...]
+    parts: tuple[tuple[Ends, int], ...]
     exact: bool = True
     rounded: bool = False
 
     @property
     def first(self) -> Array:
-        first: Array = np.min([ends.first for _, ends in self.parts], axis=0)
+        first: Array = np.min([ends.first for ends, _ in self.parts], axis=0)
         return first
 
     @property
     def last(self) -> Array:
-        last: Array = np.max([ends.last for _, ends in self.parts], axis=0)
+        last: Array = np.max([ends.last for ends, _ in self.parts], axis=0)
         return last
 
 
@@ -107,7 +108,7 @@ def fields(
         n = source.shape[axis + 1]
         for node in network.nodes:
             if node.index in sight and node.index not in left_out:
-                problem = _strays(node, profile.entries[node.index].field, axis, n, sight[node.index])
+                problem = _strays(node, profile.fields[node.index], axis, n, sight[node.index])
                 found[node.index] = found.get(node.index, True) and not problem
                 remark = remark or problem
         cuts = range(n // 3, min(n // 2 + 1, n // 3 + cheap))  # far from the ends, where fields are cut off
@@ -172,7 +173,7 @@ def visible(network: Network, axis: int) -> dict[int, Seen]:
         if node.is_input:
             if len(node.shape) > axis + 1:
                 every = np.arange(node.shape[axis + 1])
-                seen[node.index] = Seen(axis, ((node.shape[0], Ends(every, every)),))
+                seen[node.index] = Seen(axis, ((Ends(every, every), all_of(node.shape[0])),))
         elif all(source.index in seen for source in node.inputs):
             found = _through(node, [seen[source.index] for source in node.inputs])
             if found is not None:
@@ -206,51 +207,34 @@ def _through(node: Node, reads: list[Seen]) -> Seen | None:
     elif windows is Reach.SAME and any(len(read.first) != places for read in reads):
         exact = False  # stretched
     elif isinstance(windows, Stacked):
+        if any(len(read.parts) > 1 for read in reads):
+            return None
         exact = False
-    sources: list[tuple[int, Ends]] = []
-    inputs: list[Channels] = []
+        if windows.axis == axis:
+            ends = Ends(
+                *(np.concatenate(end) for end in zip(*((r.first, r.last) for r in reads), strict=True))
+            )
+            return Seen(axis, ((ends, all_of(node.shape[0])),), exact, rounded)
+    reaching: dict[int, list[Ends]] = {}
     for index, read in enumerate(reads):
-        inputs.append(tuple((n, frozenset({len(sources) + at})) for at, (n, _) in enumerate(read.parts)))
-        sources += [(index, ends) for _, ends in read.parts]
-    channels = node.layer.channels(inputs, node.facts)
-    if channels is None:
-        return None
-    known: dict[Labels, Ends] = {}
-    for _, labels in channels:
-        if labels not in known:
-            known[labels] = _together(node, [sources[at] for at in labels], axis, places, taps)
-    return Seen(axis, tuple((count, known[labels]) for count, labels in channels), exact, rounded)
+        for ends, channels in read.parts:
+            reached = node.layer.reached(channels, index, node.facts)
+            reaching.setdefault(reached, []).append(_moved(ends, node, places, taps))
+    reaching.pop(0, None)
+    parts = tuple((_hull(ends), channels) for channels, ends in reaching.items())
+    return Seen(axis, parts or ((_nothing(places), all_of(node.shape[0])),), exact, rounded)
 
 
-def _together(
-    node: Node, sources: list[tuple[int, Ends]], axis: int, places: int, taps: list[list[int]] | None
-) -> Ends:
-    """What channels see that read these: each the number of an input, and what it sees."""
-    windows = node.facts.windows
-    along = isinstance(windows, Stacked) and windows.axis == axis
-    by_input = []
-    for index, source in enumerate(node.inputs):
-        of_input = [ends for at, ends in sources if at == index]
-        size = source.shape[1 + axis] if along else 0
-        if of_input:
-            by_input.append(_hull(of_input))
-        elif along:
-            by_input.append(_nothing(size))
-    if not by_input:
-        return _nothing(places)
-    if along:
-        firsts, lasts = [ends.first for ends in by_input], [ends.last for ends in by_input]
-        return Ends(np.concatenate(firsts), np.concatenate(lasts))
-    if windows is Reach.WHOLE:
-        first, last = min(ends.first.min() for ends in by_input), max(ends.last.max() for ends in by_input)
-        return Ends(np.full(places, first), np.full(places, last))
+def _moved(ends: Ends, node: Node, places: int, taps: list[list[int]] | None) -> Ends:
+    """What the places of a node see that read these ends."""
+    if node.facts.windows is Reach.WHOLE:
+        return Ends(np.full(places, ends.first.min()), np.full(places, ends.last.max()))
     if taps is None:
-        widened = [Ends(*(np.broadcast_to(end, places) for end in (e.first, e.last))) for e in by_input]
-        return _hull(widened)
-    read, found = by_input[0], _nothing(places)
+        return Ends(np.broadcast_to(ends.first, places), np.broadcast_to(ends.last, places))
+    found = _nothing(places)
     for place, at in enumerate(taps):
         if at:
-            found.first[place], found.last[place] = read.first[at].min(), read.last[at].max()
+            found.first[place], found.last[place] = ends.first[at].min(), ends.last[at].max()
     return found
 
 
@@ -314,7 +298,7 @@ def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
     if field.is_global or not field.keeps_places or seen.rounded:
         return ""
     turn = field.along()[axis]
-    exact = seen.exact and turn.in_order and not field.bound
+    exact = seen.exact and turn.in_order and not field.at_most
     for place, (first, last) in enumerate(zip(seen.first, seen.last, strict=True)):
         start, end = turn.first(place), turn.last(place)
         inside = exact and start >= 0 and end < n
@@ -327,8 +311,9 @@ def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
 
 def _drifts(profile: Profile, node: Node) -> bool:
     """Do branches of a join have unequal strides? The hull that is reported is that of the first place."""
-    fields = [profile.entries[source.index].field for source in node.inputs]
-    parts = [part for field in fields for _, part in field.parts if part is not None]
+    read = {source.index for source in node.inputs}
+    fields = [profile.fields[index] for index in read]
+    parts = [part for index in read for part in profile.field_fold.parts.get(index, ())]
     return len({field.stride for field in (*fields, *parts) if field.stride}) > 1
 
 
