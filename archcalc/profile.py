@@ -209,7 +209,7 @@ class Profile:
         Raises `ArchError` if a path names nothing, and `IndexError` for a position that does not exist.
         """
         if isinstance(key, str):
-            return self.entries[self.network[key].index]
+            return self._named.get(key) or self.entries[self.network[key].index]
         return self.layers[key]
 
     def __len__(self) -> int:
@@ -260,16 +260,29 @@ class Profile:
         """
         if not path:
             return self.whole
-        layers = self.select(path)
         if is_pattern(path):
+            layers = self.select(path)
             if not self.heads:
                 layers = [layer for layer in layers if not layer.node.training]
             if not layers:
                 message = f"all that `{path}` names in `{self.network.name}` is in training heads"
                 raise error(message, help="add `training=true`")
             return Selection(self, path, layers, layers[-1].node)
-        group = next((group for group in self.network.groups if group.name == path), None)
-        return Selection(self, path, layers, self.network[path], group)
+        if path in self._groups:
+            group = self._groups[path]
+            layers = [self.entries[index] for index in range(group.start, group.stop)]
+            return Selection(self, path, layers, group.output, group)
+        layer = self[path]
+        return Selection(self, path, [layer], layer.node)
+
+    @cached_property
+    def _groups(self) -> dict[str, Group]:
+        return {group.name: group for group in self.network.groups}
+
+    @cached_property
+    def _named(self) -> dict[str, LayerProfile]:
+        """The nodes by name, because expectations name many of them, one after the other."""
+        return {entry.name: entry for entry in self.entries.values()}
 
     def within(self, group: Group) -> Selection:
         """A group's layers, where they are in these figures."""

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from tiny import tiny
 
 from archcalc import ArchError, analyze, load, loads
+from archcalc.checking import evaluate
 from archcalc.checking.bounds import parse_bound
 from archcalc.checking.ci import _escaped
 from archcalc.checking.evaluate import Evaluator
+from archcalc.checking.evaluate import check as check_expectations
 from archcalc.checking.view import off_by
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -515,3 +517,47 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
 def test_a_size_has_an_entry_for_each_axis(text, held):
     profile = analyze(loads("net n { input(3x8x9)\n conv(4, 3) }"))
     assert parse_bound(text).check(Evaluator(profile)).held == held
+
+
+THREE = "net n {{ input(1x9x9)\n repeat 3 {{ conv(1, 3) }}\n {}\n expect {} }}"
+
+
+@pytest.mark.parametrize(
+    ("after", "text", "held", "misses"),
+    [  # the fields are 3, 5 and 7, and of 3 maps of 7, 5 and 3
+        ("", 'receptive_field("conv*") <= 7', True, 0),
+        ("", 'receptive_field("conv*") <= 6', False, 1),
+        ("", 'receptive_field("conv*") < 3', False, 3),
+        ("", 'receptive_field("conv*") >= 3', True, 0),
+        ("", 'receptive_field("conv*") > 3', False, 1),
+        ("", 'receptive_field("conv*") == 5', False, 2),
+        ("", 'receptive_field("conv*") == 5x5', False, 2),
+        ("", 'not receptive_field("conv*") >= 3 because "9"', False, 0),
+        ("", 'not receptive_field("conv*") >= 4 because "9"', True, 1),
+        ("", 'effective_stride("conv*") == 1', True, 0),
+        ("", 'effective_padding("*") == 0', True, 0),
+        ("", 'shape("conv*") == 1x3x3', False, 2),
+        ("global_avgpool", 'receptive_field("*") <= 7', False, 1),  # the whole input has no bound
+    ],
+)
+def test_bounds_on_every_layer_by_hand(after, text, held, misses):
+    network = loads(THREE.format(after, text))
+    (found,) = check_expectations(analyze(network))
+    assert (found.held, len(found.misses)) == (held, misses)
+
+
+def test_many_bounds_on_many_layers_take_linear_time(monkeypatch):
+    """Of n bounds on n layers, each measured all layers and searched the network for each of them."""
+    compared = 0
+    compare = evaluate._compare
+
+    def counting(*args):
+        nonlocal compared
+        compared += 1
+        return compare(*args)
+
+    monkeypatch.setattr(evaluate, "_compare", counting)
+    bounds = "\n".join(f'expect receptive_field("conv*") <= {901 + i}' for i in range(300))
+    network = loads(f"net n {{ input(1x9x9)\n repeat 300 {{ conv(1, 3, padding=1) }}\n {bounds}\n}}")
+    assert all(found.held for found in check_expectations(analyze(network)))
+    assert compared < 10 * 300

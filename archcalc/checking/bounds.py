@@ -16,7 +16,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import archcalc.layers  # noqa: F401 - registers every kind
-from archcalc.checking.evaluate import Check, Evaluator, Value, argument, evaluate, of_every_layer, select
+from archcalc.checking.evaluate import (
+    Check,
+    Evaluator,
+    LayerValues,
+    Value,
+    argument,
+    evaluate,
+    of_every_layer,
+    select,
+)
 from archcalc.diagnostics import ArchError, Diagnostic, Problems, Source, error, unknown
 from archcalc.expect import Expect, Ratio, check_expectation
 from archcalc.language.parser import parse_expectation
@@ -41,7 +50,7 @@ class Bound(Struct, eq=False):
         """Evaluate it on a network. Raises `ArchError` where it names nothing in it."""
         expect = self.expect
         if expect.quantity not in QUANTITIES:
-            return of_every_layer(expect, _arguments(expect, evaluator.source(expect.training)))
+            return of_every_layer(expect, LayerValues(_arguments(expect, evaluator.source(expect.training))))
         if expect.ratio is not None:
             other = self.open(expect.ratio)
             source = Evaluator(other, self.settings.heads).source(expect.training)
