@@ -681,6 +681,24 @@ def drawn_network(seed: int) -> str:
     return "net n {\n " + "\n ".join(lines) + "\n}"
 
 
+STACKED_PADDING = """net n { input(2x9x12)
+    pad([1, -1], dim="channels")
+    concat(relu, conv(2, 1), dim="width")
+    slice(0, 1) }"""
+
+
+def test_channels_of_padding_in_a_stack_are_bounds() -> None:
+    """The first channel has zeros in the left half and sees the input in the right half."""
+    network = loads(STACKED_PADDING)
+    profile = analyze(network)
+    field = profile.entries[network.outputs["output"].index].field
+    assert field.at_most
+    assert "receptive fields of 2 layers are upper bounds, from `concat1` on" in str(profile)
+    bounds = [layer["name"] for layer in profile.to_dict()["layers"] if "receptive_field_at_most" in layer]
+    assert bounds == ["concat1", "slice1"]
+    assert verify(network).held
+
+
 @pytest.mark.parametrize("block", range(8))
 def test_drawn_networks_hold(block: int) -> None:
     """Slices of joins, and places that are moved: NaNs in the input reach what the fields say."""

@@ -41,7 +41,7 @@ def _of_layer(selection: Selection) -> list[str]:
     """The field, and along each axis how the layer's window enlarges that of its input."""
     node, field = selection.output, field_of(selection)
     windows = node.facts.windows
-    title = f"receptive_field = {'at most ' if field.at_most else ''}{field_size(field)}"
+    title = f"receptive_field = {field_size(field)}"
     if field.is_global:
         return [f"{title}   (the whole input)"]
     if not field.stride:
@@ -50,7 +50,7 @@ def _of_layer(selection: Selection) -> list[str]:
     if not isinstance(windows, tuple) or len(node.inputs) != 1:
         return lines
     before = selection.profile.entries[node.inputs[0].index].field
-    if before.turns or field.turns:  # sizes take turns there, and no one line adds up to the largest
+    if before.turns or field.turns:  # neighbors see different sizes there, and no line gives the largest
         return lines
     windows = tuple(windows[axis] for axis in before.axes())
     for axis, (letter, window) in enumerate(zip(SYMBOLS[len(windows)], windows, strict=True)):
@@ -80,27 +80,24 @@ def _of_parts(selection: Selection) -> list[str]:
 
 
 def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
-    """The last field that is not yet the whole input; or from which layer on maps see all of it."""
+    """The last field that is not the whole input; if the last maps see all of it, from which layer on."""
     start = _global_from(profile)
-    for layer in reversed(profile.layers):
-        field = layer.field
-        if field.is_global or not field.stride or (start is not None and layer.node.index > start.node.index):
-            continue
-        if start is not None:
-            return (
-                "field",
-                "global",
-                f"from `{start.name}` on; before it {format_shape(field.size)}, of `{layer.name}`",
-            )
-        return "field", format_shape(field.size), f"seen by `{layer.name}`: {_steps(field)}"
-    return None if start is None else ("field", "global", f"from `{start.name}` on")
+    layers = profile.layers if start is None else profile.layers[: profile.layers.index(start)]
+    known = (layer for layer in reversed(layers) if layer.field.stride)
+    last = next(known, None)
+    if start is not None:
+        before = f"; before it {field_size(last.field)}, of `{last.name}`" if last is not None else ""
+        return "field", "global", f"from `{start.name}` on{before}"
+    if last is None:
+        return None
+    return "field", field_size(last.field), f"seen by `{last.name}`: {_steps(last.field)}"
 
 
 def _global_from(profile: Profile) -> LayerProfile | None:
-    """The first of the layers at the end whose maps have several places that all see the whole input."""
+    """The first of the layers at the end whose maps have several places, all of which see the whole input."""
     found = None
     for layer in reversed(profile.layers):
-        if len(layer.shape) > 1 and max(layer.shape[1:]) > 1:
+        if max(layer.shape[1:], default=1) > 1:
             if not layer.field.is_global:
                 break
             found = layer

@@ -207,8 +207,9 @@ def _through(node: Node, reads: list[Seen]) -> Seen | None:
     elif windows is Reach.SAME and any(len(read.first) != places for read in reads):
         exact = False  # stretched
     elif isinstance(windows, Stacked):
-        if any(len(read.parts) > 1 for read in reads):
-            return None
+        full = [all_of(source.shape[0]) for source in node.inputs]
+        if [[channels for _, channels in read.parts] for read in reads] != [[every] for every in full]:
+            return None  # channels differ, and each would have to be stacked on its own
         exact = False
         if windows.axis == axis:
             ends = Ends(
