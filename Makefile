@@ -16,10 +16,10 @@ lint: ## Check style and types
 format: ## Format the code
 	$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
 
-golden: ## Write the golden files anew; read the diff before you commit it
+golden: ## Regenerate the golden files and the README; read the diff before you commit it
 	$(PYTHON) -m pytest -q --overwrite tests
 
-docs-tables: ## Update the generated parts of README.md and docs/language.md; read the diff before you commit it
+docs-tables: ## Update the generated tables in docs/; read the diff before you commit it
 	$(PYTHON) docs/generate.py
 
 lock: ## Lock the figures of the shipped networks; read the diff before you commit it

@@ -19,7 +19,7 @@ from archcalc.layers.arguments import format_argument
 from archcalc.quantities import QUANTITIES
 
 PAGE = Path(__file__).parent / "language.md"
-README = Path(__file__).parent.parent / "README.md"
+QUANTITY_PAGE = Path(__file__).parent / "quantities.md"
 
 HEADINGS = {
     "activation": "Activations and dropout",
@@ -85,10 +85,10 @@ def rewritten(text: str) -> str:
 
 
 def with_quantities(text: str) -> str:
-    """The text of the README with its table of quantities replaced."""
+    """The text of the page of quantities with its table replaced."""
     return QUANTITY_TABLE.sub(lambda found: "\n".join(quantity_lines()) + "\n", text)
 
 
 if __name__ == "__main__":
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    README.write_text(with_quantities(README.read_text(encoding="utf-8")), encoding="utf-8")
+    QUANTITY_PAGE.write_text(with_quantities(QUANTITY_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
