@@ -188,6 +188,15 @@ def is_path(argument: str) -> bool:
     return argument not in shipped_files() and (os.path.isdir(argument) or bool(suffix_of(argument)))  # noqa: PTH112
 
 
+def seen_from(folder: Path, net: str) -> str:
+    """A `NET` that says the path of its file from `folder`, if it is the name of a file."""
+    plain, question, values = net.partition("?")
+    file = plain if suffix_of(plain) else plain.rpartition(":")[0]
+    if plain in shipped_files() or not suffix_of(file):
+        return net
+    return os.path.relpath(folder / plain) + question + values
+
+
 def _place(plain: str, folder: Path) -> tuple[str, str]:
     """The file that a lock file in `folder` names, and the network in it."""
     file, _, net = plain.rpartition(":")

@@ -229,7 +229,7 @@ def remarks(outcome: Outcome) -> list[str]:
             lines.append(f"If this is intended, `{lock.update}` accepts it.")
             lines.append('`--allow "all 1%"` tolerates small changes.')
             if lock.written_by not in ("", __version__):
-                lines.append(f"{lock.path} was written by archcalc {lock.written_by}, this is {__version__}.")
+                lines.append(f"{lock.path} was written by archcalc {lock.written_by}; this is {__version__}.")
         if lock.not_locked:
             names = list(lock.not_locked[:MAX_NEW])
             if len(lock.not_locked) > MAX_NEW:
