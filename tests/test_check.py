@@ -568,7 +568,7 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
     assert run("lock", "models", "-o", "models/archcalc.lock").status == 0
     commands = re.findall(r"(?m)^archcalc (.*)$", PAGE)
-    assert len(commands) == 9
+    assert len(commands) == 14
     for command in commands:
         assert run(*shlex.split(os.path.expandvars(command), comments=True)).status == 0, command
 

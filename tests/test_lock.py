@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from archcalc import ArchError, __version__, load
 from archcalc.checking import lock_file
+from archcalc.checking.digest import Digest, Move
 from archcalc.checking.lock import LayerFigures, Lock, LockedNetwork, LockedPath, figures_of
 from archcalc.checking.tolerance import parse_tolerances
 from archcalc.quantities import TOTALS, Figures
@@ -738,6 +740,21 @@ def test_all_allows_every_total_to_move_and_layers_to_change_within_that(run, fo
     assert run("check", "--locked", "--allow", "all 1%").status == 1
 
 
+def test_the_tolerances_of_the_page_let_a_small_change_through(run, folder):
+    """Other pooling and ten more classes: ResNet-18 gets 512*10 + 10 parameters more, 0.04 percent."""
+    page = (Path(__file__).parent.parent / "docs" / "checking.md").read_text()
+    commands = re.findall(r"(?m)^archcalc (check --locked --allow .*)$", page)
+    run("spec", "resnet18", "--copy", ".")
+    run("lock", "resnet.arch:resnet18")
+    text = (folder / "resnet.arch").read_text()
+    (folder / "resnet.arch").write_text(
+        text.replace("maxpool(3, s", "avgpool(3, s").replace("=1000", "=1010")
+    )
+    assert run("check", "--locked").status == 1
+    statuses = [run(*shlex.split(command, comments=True)).status for command in commands]
+    assert statuses == [0, 0, 1]  # the last one allows no growth
+
+
 @pytest.mark.parametrize("text", ["all", "all 10", "all 1K", "all +5MB"])
 def test_all_takes_a_percentage(text):
     with pytest.raises(ArchError):
@@ -757,3 +774,30 @@ def test_a_lock_may_name_anything(name, tmp_path_factory):
         )
         outcome = check_locks([path], [], lambda items, title: items)
         assert outcome.problems or outcome.failures
+
+
+@settings(max_examples=200)
+@given(
+    old=st.lists(st.sampled_from("abcdefgh"), max_size=8),
+    now=st.lists(st.sampled_from("abcdefgh"), max_size=8),
+)
+def test_moves_lead_from_the_old_layers_to_the_new_ones(old, now):
+    """Replayed on the old list, the moves give the new one: what is not named is as it was."""
+    moved = list(Digest.of(old).moves(Digest.of(now)))
+    replayed, at, place = [], 0, 0
+    gone = {move.place: move.gone for move in moved if move.gone}
+    changed = {move.place: move for move in moved if not move.gone}
+    for place in range(len(now) + 1):
+        at += gone.get(place, 0)
+        if place < len(now):
+            move = changed.get(place)
+            replayed.append(now[place] if move is not None else old[at])
+            at += move is None or not move.new
+    assert (replayed, at) == (now, len(old))
+
+
+def test_one_inserted_layer_is_one_move():
+    layers = [f"layer {i}" for i in range(50)]
+    found = list(Digest.of(layers).moves(Digest.of([*layers[:20], "x", *layers[20:]])))
+    assert found == [Move(20, new=True)]
+    assert list(Digest.of(layers).moves(Digest.of(layers[:20] + layers[23:]))) == [Move(20, gone=3)]

@@ -140,7 +140,7 @@ def read(path: Path) -> Lock:
             help=f"`archcalc lock --update -o {path}` locks the networks of both sides again",
         )
     version, written_by = _head(source)
-    nets = _Reading(source, written_by)
+    nets = _LockLines(source, written_by)
     for start, end in _parts(source) if version >= 3 else [_whole(source)]:
         nets.add(start, end, loose=version < 3)
     return nets.lock()
@@ -243,7 +243,7 @@ def _read(path: Path) -> str:
         raise error(f"`{path}` is damaged: it is not UTF-8 text", help=REWRITE) from None
 
 
-class _Reading:
+class _LockLines:
     """The lines of a file whose checksums fit; that they make sense is checked all the same."""
 
     def __init__(self, source: Source, written_by: str) -> None:

@@ -104,6 +104,8 @@ def main() -> None:
             sys.stdout.flush()
     except ArchError as problem:
         _end(str(problem))
+    except KeyboardInterrupt:  # before or after click, which handles those in a command
+        sys.exit(130)
     except BrokenPipeError:  # whoever reads has seen enough
         _silence(sys.stdout)
     except OSError as problem:
