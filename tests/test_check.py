@@ -75,6 +75,15 @@ def test_every_failure_is_reported_and_the_status_is_1(run):
     assert failed["reason"] == "params is 3,650, not < 3K"
 
 
+def test_a_report_shows_what_fails_and_only_a_check_fails(run):
+    shown = run("report", "tiny.arch:tiny_wide")
+    assert shown.status == 0
+    assert "expectations: 1 of 3 hold" in shown.out
+    assert "params is 3,650, not < 3K" in shown.out
+    assert run("check", "tiny.arch:tiny_wide").status == 1
+    assert "Its exit status is 0 all the same" in " ".join(run("report", "--help").out.split())
+
+
 def test_what_holds_ends_in_status_0(run):
     result = run("check", "tiny.arch:tiny")
     assert (result.status, result.err) == (0, "")
@@ -113,7 +122,7 @@ def test_broken_specs_are_reported_after_the_rest_has_been_checked(run, folder):
     assert ["tiny.arch:tiny_wide", "1", "of", "3"] in [line.split() for line in result.out.splitlines()]
     assert "a_broken.arch:2:2" in result.err
     assert "b_broken.arch:2:2" in result.err
-    said = "6 expectations of 2 networks: 2 do not hold; 2 mistakes in what could not be checked"
+    said = "6 expectations of 2 networks: 2 do not hold; 2 inputs could not be checked"
     assert said in " ".join(result.out.split())
 
 
@@ -357,12 +366,71 @@ def test_junit_counts_add_up(run, folder):
     assert len(wide.findall("testcase")) == 4
     case = wide.find("testcase")
     assert (case.get("classname"), case.get("name")) == ("tiny.arch:tiny_wide", "params < 3K")
-    assert (case.get("file"), case.get("line")) == ("tiny.arch", "16")
+    assert case.find("failure").text == "tiny.arch:16:3: params is 3,650, not < 3K"
     assert case.find("failure").get("message") == "params is 3,650, not < 3K"
     for key, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
         assert (
             int(root.get(key)) == sum(int(suite.get(key)) for suite in root) == len(root.findall(f".//{tag}"))
         )
+
+
+ATTRIBUTES = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {
+        "name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id",
+        "package", "file", "log", "url",
+    },
+    "testcase": {"name", "time", "classname", "group"},
+    "failure": {"type", "message"},
+    "error": {"type", "message"},
+}  # fmt: skip
+"""What the schema of Jenkins' xUnit plugin allows: jenkinsci/xunit-plugin, .../model/xsd/junit-10.xsd."""
+
+REQUIRED = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}}
+
+
+def test_junit_follows_the_schema_of_jenkins(run, folder):
+    (folder / "broken.arch").write_text("net x { input(3)\n fcc(3) }")
+    run("lock", "tiny.arch")
+    for arguments in (["."], ["--locked"], ["--expect", "macs <"]):
+        run("check", *arguments, "--junit", "out.xml")
+        for element in ElementTree.fromstring((folder / "out.xml").read_text()).iter():
+            assert set(element.keys()) <= ATTRIBUTES[element.tag]
+            assert REQUIRED.get(element.tag, set()) <= set(element.keys())
+
+
+def annotations(run, *arguments):
+    """The level, title and message of each annotation, as GitHub reads them."""
+    found = re.findall(r"(?m)^::(\w+) (.*?)::(.*)$", run("check", *arguments, "--github").out)
+    return [
+        (level, dict(pair.split("=") for pair in properties.split(","))["title"], message.split("%0A"))
+        for level, properties, message in found
+    ]
+
+
+def test_more_failures_than_github_shows_are_told_by_network(run, folder):
+    bounds = [word for n in range(6) for word in ("--expect", f"macs < {n}")]
+    shown = annotations(run, "tiny.arch", *bounds)
+    # 6 bounds on each of two networks, and the two expectations that fail in the file
+    assert [title for _, title, _ in shown] == ["tiny.arch%3Atiny", "tiny.arch%3Atiny_wide"]
+    assert [len(message) for _, _, message in shown] == [6, 8]
+    (folder / "many.arch").write_text("".join(f"net n{i} {{\n input(7)\n fc(2)\n}}\n" for i in range(30)))
+    shown = annotations(run, "many.arch", "--expect", "params < 5")
+    assert len(shown) == 10
+    assert shown[-1][2][0].startswith("and 21 more, of many.arch:n9, many.arch:n10")
+
+
+def test_a_mistyped_expectation_is_told_to_ci(run, folder):
+    (message,) = (words for _, _, words in annotations(run, "tiny.arch", "--expect", "parms < 5"))
+    assert message == [
+        "unknown quantity `parms`", "in: --expect 'parms < 5'", "help: did you mean `params`?"
+    ]  # fmt: skip
+    for wrong in (["--expect", "parms < 5"], ["--locked", "--allow", "parms 5"]):
+        result = run("check", *wrong, "--junit", "out.xml", "--summary", "summary.md")
+        assert result.status == 2
+        assert "did you mean `params`?" in result.err
+        assert 'errors="1"' in (folder / "out.xml").read_text()
+    assert (folder / "summary.md").read_text().count("unknown quantity `parms`") == 2
 
 
 def test_annotations_are_escaped_as_github_reads_them():
@@ -502,7 +570,7 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
     assert run("lock", "models", "-o", "models/archcalc.lock").status == 0
     commands = re.findall(r"(?m)^archcalc (.*)$", PAGE)
-    assert len(commands) == 9
+    assert len(commands) == 14
     for command in commands:
         assert run(*shlex.split(os.path.expandvars(command), comments=True)).status == 0, command
 

@@ -53,7 +53,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 good, 1 an assertion failed, 2 the input is wrong.",
+    epilog="Exit status: 0 success, 1 a check failed, 2 the input is wrong. `report` shows failing "
+    "expectations and exits with 0.",
 )
 
 
@@ -103,6 +104,8 @@ def main() -> None:
             sys.stdout.flush()
     except ArchError as problem:
         _end(str(problem))
+    except KeyboardInterrupt:  # before or after click, which handles those in a command
+        sys.exit(130)
     except BrokenPipeError:  # whoever reads has seen enough
         _silence(sys.stdout)
     except OSError as problem:
