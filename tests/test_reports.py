@@ -77,7 +77,7 @@ def test_pages_of_networks_are_written_on_request_only(with_networks, without_ne
 
 def test_a_papers_claim_stands_on_the_pages_of_its_networks(with_networks):
     for net, printed in (("shufflenet_v1_g2", "140M"), ("nasnet_a_large", "88.9M"), ("senet154", "42.3B")):
-        published = with_networks[f"networks/{net}.md"].partition("## What is published")[2]
+        published = with_networks[f"networks/{net}.md"].partition("## Published figures")[2]
         assert f"`{printed}`" in published, net
 
 
@@ -346,7 +346,7 @@ def run(run, monkeypatch):
 
 def test_write_then_check(run, tmp_path):
     status, out, _ = run("--check")
-    assert (status, out.splitlines()[-1]) == (1, "3 of 3 files of `reports` are not up to date")
+    assert (status, out.splitlines()[-1]) == (1, "3 of 3 files of `reports` are outdated")
     assert not (tmp_path / "reports").exists()
     assert run()[:2] == (0, "`reports`: 3 written, 0 up to date, 0 removed\n")
     assert run("--check")[:2] == (0, "`reports` is up to date: 3 files\n")
@@ -364,7 +364,7 @@ def test_pages_of_networks_are_written_checked_and_removed(run, tmp_path):
     status, out, _ = run("--check")
     assert status == 1
     assert out.splitlines()[0] == "networks/n.md: no longer made"
-    assert out.splitlines()[-1] == "pages of networks are written and checked with `--networks`"
+    assert out.splitlines()[-1] == "`--networks` writes and checks the pages of networks"
     assert run().out == "`reports`: 0 written, 3 up to date, 1 removed\n"
     assert not page.parent.exists()
     assert run("--check")[:2] == (0, "`reports` is up to date: 3 files\n")

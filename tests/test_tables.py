@@ -277,6 +277,33 @@ def test_names_and_numbers(run):
     assert "vgg16-memory" in err
 
 
+def test_a_file_of_tables(run, tmp_path):
+    (tmp_path / "mine.toml").write_text(FINE)
+    status, out, err = run("tables", "mine.toml")
+    assert (status, err) == (0, "")
+    assert "T99 mine: A table of mine" in out
+    assert "CS 4644-DL / 7643-A (Zsolt Kira, Georgia Tech)" in " ".join(out.split())
+    assert "199,322,768" in out  # 138,357,544 + 60,965,224
+    (table,) = json.loads(run("tables", "mine.toml", "--format", "json")[1])["tables"]
+    assert table["verdicts"] == {"rounds": 2}
+    (tmp_path / "mine.toml").write_text(FINE.replace("S4-079", "S4-790"))
+    status, out, err = run("tables", "mine.toml")
+    assert (status, out, "there is no claim `S4-790`" in err) == (2, "", True)
+    status, out, err = run("tables", "none.toml")
+    assert (status, out, "there is no file `none.toml`" in err) == (2, "", True)
+
+
+def test_a_table_says_whose_decks_print_it(run):
+    """As the decks say on their first slides: titles, authors and, where given, institution and year."""
+    listed = " ".join(run("tables")[1].split())
+    assert "deck2: Session 5: CNNs Overloaded (Varun Sundar, 2018)" in listed
+    assert "deck1: Retele Neurale Convolutionale II, Curs 5 deck2:" in listed
+    for format in ("table", "markdown"):
+        text = " ".join(run("tables", "T12.2", "--format", format)[1].split())
+        assert "Network Architectures (Stephan Robert-Nicoud, HEIG-VD/HES-SO, 2024)" in text
+        assert "deck4:" not in text
+
+
 def test_into_a_file(run, tmp_path):
     status, out, _ = run("tables", "T9", "--format", "csv", "-o", "t9.csv")
     assert (status, out) == (0, "")
@@ -434,7 +461,7 @@ def test_several_mistakes_are_told_together(tmp_path):
 
 def test_the_page_has_every_key_and_its_example_works(tmp_path):
     page = (ROOT / "docs" / "tables.md").read_text()
-    head = {*TableLayout.__struct_fields__} - {"name", "parts", "span"}
+    head = {*TableLayout.__struct_fields__} - {"name", "parts", "span", "sources"}
     part = {*TablePart.__struct_fields__}
     assert (head, len(part), len(CELL)) == ({*HEAD}, 9, 10)
     for key in {*head, *part, *CELL}:

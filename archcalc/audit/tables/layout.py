@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from archcalc.audit.claims import Claim, read_decks, shipped_files
+from archcalc.audit.claims import Claim, Deck, read_decks, shipped_files
 from archcalc.audit.toml import Text, TomlTable, Word, Words, decode, read, repeated
 from archcalc.catalog import specs_folder
 from archcalc.diagnostics import ArchError, Diagnostic, Span, near_miss, unknown
@@ -90,6 +91,8 @@ class TableLayout(Struct, frozen=True, eq=False):
     parts: tuple[TablePart, ...]
     span: Span
     decks: Words = ()
+    sources: tuple[str, ...] = ()
+    """Its decks by name, each with its title and who it is from."""
 
     @property
     def places(self) -> list[str]:
@@ -113,8 +116,7 @@ def layouts() -> list[TableLayout]:
 def read_layouts(path: Path, shown: str = "") -> list[TableLayout]:
     """The tables of a file. Raises `ArchError` with every mistake in it; names and numbers are unique."""
     head, tables = read(path, shown or str(path))
-    claims = {claim.id: claim for deck in read_decks(shipped_files()) for claim in deck.claims}
-    reader = _Reader(claims)
+    reader = _Reader(read_decks(shipped_files()))
     for key in head.values:
         reader.wrong(
             f"`{key}` belongs to no table", head.span_of(key), "write a header above it: `[my-table]`"
@@ -154,8 +156,9 @@ def chosen(name: str, known: Iterable[TableLayout]) -> list[TableLayout]:
 class _Reader:
     """Reads tables, and gathers what is wrong in them."""
 
-    def __init__(self, claims: Mapping[str, Claim]) -> None:
-        self.claims = claims
+    def __init__(self, decks: Sequence[Deck]) -> None:
+        self.claims = {claim.id: claim for deck in decks for claim in deck.claims}
+        self.citations = {deck.name: deck.citation for deck in decks}
         self.problems: list[Diagnostic] = []
 
     def layout(self, name: str, members: Sequence[TomlTable]) -> TableLayout | None:
@@ -173,10 +176,18 @@ class _Reader:
         found = [self.part(table, table.values) for table in parts]
         if grid or not parts:
             found.insert(0, self.part(head, grid))
-        given = {"name": name, "parts": tuple(part for part in found if part is not None), "span": head.span}
+        given = {
+            "name": name,
+            "parts": tuple(part for part in found if part is not None),
+            "span": head.span,
+            "sources": (),
+        }
         layout, mistakes = decode(values, TableLayout, head.span_of, given=given)
         self.problems += mistakes
-        return layout
+        if layout is None:
+            return None
+        known = [deck for deck in layout.decks if deck in self.citations]
+        return replace(layout, sources=tuple(f"{deck}: {self.citations[deck]}" for deck in known))
 
     def part(self, table: TomlTable, values: Mapping[str, Any]) -> TablePart | None:
         values = dict(values)
