@@ -318,7 +318,7 @@ def test_the_value_that_is_shown(body, value, tmp_path):
     assert audit([tmp_path / "one.toml"]).findings[0].value == value
 
 
-# --- What comes along -------------------------------------------------------------------------------
+# --- The built-in claims ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", [path for path, _ in shipped_files()], ids=lambda path: path.stem)
@@ -338,6 +338,52 @@ def test_no_claim_of_a_deck_is_left_out():
         assert deck.name == f"deck{number}"
         ids = [claim.id for claim in deck.claims]
         assert ids == [f"S{number}-{at:03}" for at in range(1, len(ids) + 1)]
+
+
+def test_verdicts_that_the_text_of_a_deck_decides():
+    """Each value by hand, or from the source that is named."""
+    found = {finding.id: finding for finding in audit().findings}
+
+    def verdicts(*ids):
+        return {found[id].verdict for id in ids}
+
+    # the memory column of VGG-16: 150K, 3.2M, 3.2M, 800K, ..., 25K are products to two digits
+    column = [f"S4-{number:03}" for number in range(31, 68, 2)]
+    for id in column:
+        figure = Fraction(found[id].claimed.translate({ord("K"): "e3", ord("M"): "e6"}))
+        assert float(f"{float(found[id].value):.2g}") == figure, id
+    assert verdicts(*column) == {"rounds"}
+    # real networks: blocks that halve the map cost less than those added after them, depthwise layers
+    # grow with the width and not with its square, a classifier does not grow with the image
+    scaled = {"S0-042": 2.020, "S0-043": 3.758, "S0-044": 3.999}
+    assert {id: round(float(found[id].value), 3) for id in scaled} == scaled
+    assert verdicts(*scaled, "S0-046") == {"convention"}
+    # five kernels for AlexNet's first: 4*9*3*3 + 9*3*96 = 2,916 weights against 11*11*3*96
+    (five,) = found["S0-022"].under
+    assert (five.left, five.right, found["S0-022"].verdict) == (2_916, 34_848, "convention")
+    # GoogLeNet: 57 convolutions with a ReLU each, and 86 other layers
+    assert (found["S0-024"].value, found["S0-024"].verdict) == (86, "convention")
+    # ResNet-18 with twice the blocks: 16 of two convolutions, the first convolution and the classifier
+    assert (found["S0-040"].value, found["S0-040"].verdict) == (2 * 16 + 2, "discrepant")
+    # Keras: DenseNet-169 14,149,480 without statistics, EfficientNet-B0 5,288,548; ResNet-152 60,192,808
+    assert 2.25 < 14_149_480 / 5_288_548 < 2.75
+    assert 7.25 < 60_192_808 / 7_794_184 < 7.75
+    assert verdicts("S0-049", "S0-051") == {"convention"}
+    # LeCun et al. 1998, Section II.B: "LeNet-5 comprises 7 layers, not counting the input"
+    assert [outcome.left for outcome in found["S1-030"].under] == [7 + 1]
+    # He et al. 2015, Figure 5: a block of two convolutions, and one of three
+    assert (found["S2-047"].value, found["S2-047"].verdict) == (3, "convention")
+    # MobileNet paper, Tables 8 and 9: 569M and 4.2M; SqueezeNet 1.25M parameters
+    assert (found["S2-050"].value, found["S2-050"].verdict) == (4_231_976, "convention")
+    # every value but the image has a gradient; at most two gradients of the largest map, 224*224*64
+    values, image, largest = 15_237_608, 224 * 224 * 3, 224 * 224 * 64
+    assert found["S4-078"].value == Fraction(values + 2 * largest, values)
+    assert found["S4-078"].under[0].left == Fraction(2 * values - image, values)
+    assert verdicts("S4-078") == {"convention"}
+    # "(parallelizable)" is time; torchvision counts 11.398G for WRN-50-2 and 11.514G for ResNet-152
+    assert verdicts("S4-168") == {"outside"}
+    assert holds("macs(wide_resnet50_2) ~ 11.398G")
+    assert holds("macs(resnet152_v1_5) ~ 11.514G")
 
 
 def test_every_cited_expectation_of_the_specs_is_a_claim():

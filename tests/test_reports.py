@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import archcalc.pages
+from archcalc.audit.claims import VERDICTS
 from archcalc.audit.run import audit
 from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError
@@ -110,7 +111,20 @@ def test_the_audit_has_each_claim_of_the_decks_once(pages):
         anchored = f'<a id="{finding.id}"></a>' in text
         assert anchored == (finding.verdict not in ("exact", "rounds"))
         assert len(re.findall(rf"(?<=[|·]) {finding.id}, ", text)) == 1, finding.id
-    assert f"{len(told):,} figures of 5 lecture decks" in text
+    assert f"{len(told):,} figures from 5 lecture decks" in text
+
+
+def test_pages_say_whose_decks_they_check_and_what_verdicts_mean(pages):
+    """As the decks say on their first slides; what a deck does not say is left out."""
+    for page in ("audit.md", "README.md"):
+        text = pages[page]
+        assert "Network Architectures (Stephan Robert-Nicoud, HEIG-VD/HES-SO, 2024)\n" in text
+        assert "Retele Neurale Convolutionale II, Curs 5\n" in text
+        assert "Session 5: CNNs Overloaded (Varun Sundar, 2018)\n" in text
+        assert "Convolutional Neural Networks, ECE 449\n" in text
+        assert "CS 4644-DL / 7643-A (Zsolt Kira, Georgia Tech)\n" in text
+    for page in ("audit.md", "papers.md", "programs.md"):
+        assert all(f"- **{verdict}**: {meaning}" in pages[page] for verdict, meaning in VERDICTS.items())
 
 
 def test_in_each_deck_what_does_not_hold_comes_first(pages):
@@ -121,7 +135,7 @@ def test_in_each_deck_what_does_not_hold_comes_first(pages):
     assert wrong == [one.id for one in audit().rows(verdicts=["discrepant"])]
     for section in decks:
         headings = re.findall(r"^### (.*) \(", section, re.MULTILINE)
-        assert headings[0] == "What does not hold"
+        assert headings[0] == "Does not hold"
         assert section.index("### ") < section.index("<details>")
 
 
@@ -147,7 +161,7 @@ def test_figures_stand_with_the_paper_that_prints_them(pages):
     elsewhere = next(one for one in found.findings if one.place.startswith("EfficientNet, Tan & Le 2019"))
     assert "arXiv:1905.11946" in homes[elsewhere.id]
     assert "arXiv:1608.06993" in homes["densenet169/depth"]
-    assert "arXiv:1704.04861" in homes["mobilenet-v1/table-6/mobilenet-0.5-top1"]
+    assert "arXiv:1704.04861" in homes["mobilenet-v1/table-6/mobilenet_v1_0_5_224-top1"]
 
 
 def test_a_page_of_a_network_has_its_figures_and_what_others_say(with_networks):
