@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -19,14 +19,14 @@ from archcalc.catalog import specs_folder
 from archcalc.diagnostics import ArchError, Diagnostic, Span, near_miss, unknown
 from archcalc.render.numbers import plural
 
-AXES = ("chw", "hwc", "nchw")
 _GIVEN = {"id": "", "deck": "", "place": "", "verdict": "", "quantity": "", "net": None, "outside": False}
 """What a claim in a cell does not say; it is evaluated only for the cell."""
-CELL = tuple(key for key in Claim.__struct_fields__ if key not in (*_GIVEN, "span"))
-"""The keys that a cell may have."""
 
 _Number = Annotated[
     str, Meta(pattern=r"^T\d+(\.\d+)?\Z", description="written `T4` or `T12.1`", examples=['"T4"'])
+]
+_Axes = Annotated[
+    Literal["chw", "hwc", "nchw"], Meta(description="`chw`, `hwc` or `nchw`", examples=['"chw"'])
 ]
 _REFERENCE = re.compile(r"(?:(?P<text>.*\S)\s+)?@(?P<id>[\w./-]+)(?:\[(?P<item>\d+)\])?", re.DOTALL)
 
@@ -66,7 +66,7 @@ class TablePart(Struct, frozen=True, eq=False, kw_only=True):
     place: Word
     columns: Words
     rows: _Rows
-    axes: Word = "chw"
+    axes: _Axes = "chw"
     sums: Words = ()
     below: tuple[Claim, ...] = ()
     listing: Text | None = None
@@ -210,9 +210,6 @@ class _Reader:
                 help = near_miss(name, part.columns[1:])
                 help = help or "the first column is for what the sums are called"
                 self.wrong(f"no column `{name}` to add up", table.span_of("sums"), help)
-        if part.axes not in AXES:
-            message = f"there is no order of axes `{part.axes}`"
-            self.wrong(message, table.span_of("axes"), "orders: " + ", ".join(AXES))
         return part
 
     # -- cells
@@ -252,24 +249,18 @@ class _Reader:
 
     def figure(self, values: dict[str, Any], place: Span) -> Cell:
         """A cell that makes a claim of its own."""
-        items = {key: value if isinstance(value, list) else [value] for key, value in values.items()}
-        for first, *_ in filter(None, items.values()):
-            place = first.span if isinstance(first, Text) else place
-        known = {key: value for key, value in values.items() if key in CELL}
-        for key, texts in items.items():
-            if key not in CELL:
-                self.wrong(f"unknown key `{key}` of a cell", place, near_miss(key, CELL))
-            elif not all(isinstance(text, Text) for text in texts):
-                self.wrong(f"`{key}` of a cell is a string", place)
-                del known[key]
+        texts = (
+            text for value in values.values() for text in (value if isinstance(value, list) else [value])
+        )
+        place = next((text.span for text in texts if isinstance(text, Text)), place)
         given = {**_GIVEN, "span": place}
         defaults = {"says": "", "printed": ""}
-        claim, mistakes = decode(known, Claim, lambda key: place, "", given, defaults)
+        claim, mistakes = decode(values, Claim, lambda key: place, "", given, defaults)
         self.problems += mistakes
-        if not known.keys() & {"claim", "answer", "restored"}:
+        if not values.keys() & {"claim", "answer", "restored"}:
             self.wrong("a cell needs `claim`, `restored` or `answer`", place, "or write its text alone")
         for key, other in (("under", "variant"), ("restored", "evidence")):
-            if key in known and other not in known:
+            if key in values and other not in values:
                 self.wrong(f"`{key}` of a cell needs `{other}`", place)
         return Cell(claim.printed if claim is not None else "", claim)
 
