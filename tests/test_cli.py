@@ -451,7 +451,7 @@ def test_an_output_that_cannot_be_written(command):
     [
         ("report vgg16 --input 3x224x224 --input 3x225x225", "`--input` gives `input` twice"),
         ("plots -o list.svg", "`--output` needs the NAME of a plot"),
-        ("audit --explain S4-079 --format json", "`--explain` tells of one claim in words"),
+        ("audit --explain S4-079 --format json", "`--explain` shows one claim as text"),
     ],
 )
 def test_options_are_not_dropped(run, command, message):
