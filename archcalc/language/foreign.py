@@ -86,7 +86,7 @@ _ABSENT = {
     "softsign": _like("tanh"),
     "logsigmoid": _like("sigmoid"),
     "hardtanh": _like("relu6"),
-    "mean": "the mean of each map is `global_avgpool`",
+    "mean": "the mean of each map is `global_avgpool`; archcalc has none over the channels",
     "parameter": "archcalc has no free parameters: only layers own arrays",
     "print": "a figure is held to a value with `expect params < 5M`",
 }  # fmt: skip

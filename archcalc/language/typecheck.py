@@ -43,6 +43,13 @@ LISTS = {
 }
 """What takes a single list, and in other tools several numbers; and what the list is."""
 
+OF_TENSORS = {
+    "max": "the maximum of each map is `global_maxpool`; archcalc has none over the channels",
+    "sum": "write `add(...)`; archcalc has no sum over an axis",
+    "len": "`channels(...)`, `size(...)` and `shape(...)` read a tensor",
+}
+"""What is written for a function of numbers that other tools also have for tensors."""
+
 
 class TypeChecker:
     """Checks expressions. Each method returns the type of the value, and `ANY` after a mistake.
@@ -292,9 +299,12 @@ class TypeChecker:
         ref.meaning = builtin
         args = ref.args or ()
         for arg in args:
+            if self.expr(arg.value) is TENSOR:
+                help = OF_TENSORS.get(ref.name, "")
+                self.scopes.error(f"`{ref.name}` takes values, not a tensor", arg.value.span, help=help)
+                return ANY
             if arg.name:
                 self.scopes.error(f"`{ref.name}` takes its arguments by position", arg.span)
-            self.value(arg.value, f"`{ref.name}` takes values")
         if not builtin.fewest <= len(args) <= builtin.most:
             wanted = str(builtin.fewest)
             if builtin.most != builtin.fewest:
