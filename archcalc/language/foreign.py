@@ -171,9 +171,7 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
         return f"an activation is a step of its own: `{kind}(...) -> {layer_named(word) or word}`"
     if name == "name" and re.fullmatch(r'"[A-Za-z_]\w*"', value, re.ASCII):
         return f"a label names a layer: `{word}: {kind}(...)`"
-    if name == "data_format":
-        return "leave it out: shapes have the channels first"
-    if name == "axis":
+    if name in ("data_format", "axis"):
         return "leave it out: shapes have the channels first"
     return "leave it out: it changes no figure" if name in _NO_FIGURE else ""
 

@@ -14,7 +14,7 @@ from archcalc.language import habits
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.limits import VALUES_A_STEP
 from archcalc.language.meanings import LayerCall
-from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes, quote
+from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes
 from archcalc.language.run_state import FAILED, Failed, RunState
 from archcalc.language.syntax import Expr, Ref
 from archcalc.language.values import is_number, type_name, weight
@@ -234,7 +234,6 @@ class LayerCalls:
         for slot, expr in ref.slots:
             if slot >= 0 and parameters[slot].name == problem.argument:
                 span = expr.span
-                help = help or quote(expr, parameters[slot])
         called: dict[int, str] = {}
         if call.layer.is_join and tensors:
             called = called_in(ref, tensors)
