@@ -1,8 +1,8 @@
 """Every remedy that a message can show is shown by an example.
 
-A remedy is the text behind `help:`. Those of the language and of the layers are found in the source, and the
-specs in `errors/` are read with a look at which of these lines run. Those of the commands and of Python are
-looked for in the same way, with commands that are wrong.
+A remedy is the text after `help:`. The remedies are found in the source. Those of the language and of the
+layers are shown by the specs in `errors/`, those of the commands and of Python by commands and calls below.
+While these run, a trace notes which remedies are evaluated.
 """
 
 from __future__ import annotations
@@ -64,16 +64,17 @@ OPTIONS = {"Option", "Argument", "Typer", "command", "callback", "echo"}
 
 
 class Remedy(NamedTuple):
-    """A remedy in the source: its file and lines, and the pattern of its text."""
+    """A remedy in the source: its file and place, and the pattern of its text."""
 
     path: Path
-    lines: range
+    start: tuple[int, int]
+    end: tuple[int, int]
     pattern: str
     constant: bool
-    """Does it stand outside functions, where its line runs when the module is imported?"""
+    """Does it stand outside functions, where it is evaluated when the module is imported?"""
 
     def __str__(self) -> str:
-        return f"{self.path.relative_to(ROOT)}:{self.lines.start}: {self.pattern}"
+        return f"{self.path.relative_to(ROOT)}:{self.start[0]}: {self.pattern}"
 
 
 def texts_in(node: ast.expr | None) -> Iterator[ast.Constant | ast.JoinedStr]:
@@ -121,6 +122,8 @@ def remedies_in(path: Path) -> Iterator[Remedy]:
         if isinstance(node, ast.FunctionDef | ast.Lambda)
         for inner in ast.walk(node)
     }
+    # in some versions of Python, one instruction loads a constant and returns it
+    returns = {id(node.value): node for node in ast.walk(tree) if isinstance(node, ast.Return)}
     for value in values_in(tree):
         for text in texts_in(value):
             pieces = text.values if isinstance(text, ast.JoinedStr) else [text]
@@ -128,32 +131,44 @@ def remedies_in(path: Path) -> Iterator[Remedy]:
                 re.escape(str(piece.value)) if isinstance(piece, ast.Constant) else ".*" for piece in pieces
             )
             if re.search(r"\w{2}", pattern):
-                lines = range(text.lineno, (text.end_lineno or text.lineno) + 1)
-                yield Remedy(path, lines, pattern, id(text) not in in_functions)
+                place = returns.get(id(text), text)
+                start = (place.lineno, place.col_offset)
+                end = (place.end_lineno or 0, place.end_col_offset or 0)
+                yield Remedy(path, start, end, pattern, id(text) not in in_functions)
 
 
 # --- Which remedies are shown ------------------------------------------------------------------------
 
 
 @contextmanager
-def lines_run(remedies: Iterable[Remedy]) -> Iterator[set[tuple[str, int]]]:
-    """Which of the lines with remedies run inside, by file."""
-    lines: dict[str, set[int]] = {}
+def evaluated(remedies: Iterable[Remedy]) -> Iterator[set[Remedy]]:
+    """Which of these texts are evaluated inside. Two may stand on one line, so instructions are looked at."""
+    by_file: dict[str, list[Remedy]] = {}
     for remedy in remedies:
-        lines.setdefault(str(remedy.path), set()).update(remedy.lines)
-    seen: set[tuple[str, int]] = set()
+        by_file.setdefault(str(remedy.path), []).append(remedy)
+    seen: set[Remedy] = set()
 
     @cache
-    def looked_at(code: CodeType) -> bool:
-        wanted = lines.get(code.co_filename)
-        return wanted is not None and any(line in wanted for _, _, line in code.co_lines())
+    def instructions(code: CodeType) -> dict[int, list[Remedy]]:
+        """The texts of a function by the offset of what evaluates them."""
+        texts = by_file.get(code.co_filename, ())
+        found = {}
+        for index, (first, last, start, end) in enumerate(code.co_positions()):
+            if first is not None and last is not None and start is not None and end is not None:
+                here = [text for text in texts if text.start <= (first, start) and (last, end) <= text.end]
+                if here:
+                    found[2 * index] = here
+        return found
 
     def in_function(frame: FrameType, event: str, arg: Any) -> Callable[..., Any]:
-        seen.add((frame.f_code.co_filename, frame.f_lineno))
+        seen.update(instructions(frame.f_code).get(frame.f_lasti, ()))
         return in_function
 
     def on_call(frame: FrameType, event: str, arg: Any) -> Callable[..., Any] | None:
-        return in_function if looked_at(frame.f_code) else None
+        if frame.f_code.co_filename not in by_file or not instructions(frame.f_code):
+            return None
+        frame.f_trace_opcodes = True
+        return in_function
 
     before = sys.gettrace()
     sys.settrace(on_call)
@@ -163,14 +178,14 @@ def lines_run(remedies: Iterable[Remedy]) -> Iterator[set[tuple[str, int]]]:
         sys.settrace(before)
 
 
-def without_example(remedies: Iterable[Remedy], seen: set[tuple[str, int]], shown: str) -> list[str]:
-    """The remedies whose lines did not run, or that no reader saw."""
-    return [
-        str(remedy)
+def without_example(remedies: Iterable[Remedy], seen: set[Remedy], shown: str) -> str:
+    """The remedies that were not evaluated, or that no reader saw, one on each line."""
+    missing = (
+        remedy
         for remedy in remedies
-        if not re.search(remedy.pattern, shown)
-        or not (remedy.constant or any((str(remedy.path), line) in seen for line in remedy.lines))
-    ]
+        if not (remedy.constant or remedy in seen) or not re.search(remedy.pattern, shown)
+    )
+    return "\n".join(map(str, missing))
 
 
 def helps(calls: Iterable[Callable[[], object]]) -> set[str]:
@@ -230,10 +245,10 @@ def outside(folder: Path) -> Iterator[Callable[[], object]]:
 def test_every_remedy_of_the_language_has_an_example(tmp_path) -> None:
     remedies = [remedy for path in LANGUAGE for remedy in remedies_in(path)]
     assert len(remedies) > 200
-    with lines_run(remedies) as seen:
+    with evaluated(remedies) as seen:
         shown = {problem.help for path in SPECS for problem in mistakes(path)}
         shown |= helps(outside(tmp_path))
-    missing = "\n".join(without_example(remedies, seen, "\n".join(shown)))
+    missing = without_example(remedies, seen, "\n".join(shown))
     assert not missing, missing
 
 
@@ -267,10 +282,10 @@ WRONG_TABLES = [
     TABLE.replace("CELL", '"1"').replace("SUM", '"C"'),
     TABLE.replace("CELL", '"1"').replace("SUM", '"A", "zzz"'),
     TABLE.replace("CELL", '{printed = "1", says = "so"}').replace("SUM", '"B"'),
-    TABLE.replace("CELL", '"138M @S4-079[0]"').replace("SUM", '"B"'),
     TABLE.replace("CELL", '"1"').replace("SUM", '"B"').replace("sums", 'axes = "whc"\nsums'),
+    TABLE.replace("CELL", '"138M @S4-079[0]"').replace("SUM", '"B"'),
 ]
-"""Files of tables, each wrong in one way."""
+"""Files of tables, each wrong in one way; the last one can be read."""
 
 TWO = """\
 net two {
@@ -395,9 +410,9 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(parse_figures, [])
     yield partial(write_reports, folder / "folder", {}, progress)
     yield partial(write_reports, folder / "tiny.arch", {}, progress)
-    for n in range(len(WRONG_TABLES)):
-        path = folder / f"tables{n}.toml"
-        yield lambda path=path: evaluate(read_layouts([(path, path.name)]))
+    *unread, unfit = ((path, path.name) for path in sorted(folder.glob("tables*.toml")))
+    yield partial(read_layouts, unread)
+    yield lambda: evaluate(read_layouts([unfit]))
 
 
 def too_large(*args: Any) -> None:
@@ -410,7 +425,7 @@ def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch)
     for package in ("PIL", "safetensors", "matplotlib", "pandas"):
         monkeypatch.setitem(sys.modules, package, None)
     commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
-    with lines_run(remedies) as seen:
+    with evaluated(remedies) as seen:
         shown = ["".join(run(*shlex.split(text), width=400)[1:]) for text in commands]
         shown += helps(calls(tmp_path))
         with monkeypatch.context() as patched:  # a network without a text, which no reader has yet
@@ -422,5 +437,5 @@ def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch)
         with monkeypatch.context() as patched:  # a prediction that is wrong, of a shape that no test has
             patched.setattr(KINDS["relu"], "output_shape", lambda self, *inputs: (1, 2))
             shown += helps([partial(execute, loads("net n {\n  input(5x23)\n  relu\n}"))])
-    missing = "\n".join(without_example(remedies, seen, "\n".join(shown)))
+    missing = without_example(remedies, seen, "\n".join(shown))
     assert not missing, missing
