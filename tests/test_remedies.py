@@ -56,7 +56,7 @@ TABLES = {
 }
 """Names of constants that hold remedies."""
 
-FUNCTIONS = re.compile(r"help|^value_in_place$|^_like$")
+FUNCTIONS = re.compile(r"help|^value_in_place$")
 """Names of functions that return remedies."""
 
 OPTIONS = {"Option", "Argument", "Typer", "command", "callback", "echo"}
