@@ -17,6 +17,9 @@ SAME = ("same", "same_lower")
 MAX_SIZE = 10**9
 """The largest size, channel count or position a layer accepts."""
 
+MAX_RANK = 4
+"""The axes of a tensor, the channels included."""
+
 Number = int | Fraction
 
 
@@ -202,14 +205,18 @@ def read_signed_padding(value: object) -> Any:
 
 
 def read_shape(value: object) -> Shape:
-    if isinstance(value, tuple | list) and 1 <= len(value) <= 4:
+    if isinstance(value, tuple | list) and -1 in value[:1]:
+        raise LayerError(
+            "needs whole numbers of at least 1, got -1", help="a shape has no batch: leave it out"
+        )
+    if isinstance(value, tuple | list) and 1 <= len(value) <= MAX_RANK:
         return tuple(read_count(item) for item in value)
     if type(value) is int:
         return (read_count(value),)
-    help = "a shape has up to 4 axes, channels first, without the batch"
+    help = f"a shape has up to {MAX_RANK} axes, channels first, without the batch"
     raise LayerError(
         f"needs a shape such as 3x224x224, got {_got(value)}",
-        help=help if isinstance(value, tuple | list) and len(value) > 4 else "",
+        help=help if isinstance(value, tuple | list) and len(value) > MAX_RANK else "",
     )
 
 

@@ -35,10 +35,7 @@ class Join(Layer, frozen=True):
 
     def _several(self, inputs: tuple[Shape, ...]) -> None:
         if len(inputs) < 2:
-            raise LayerError(
-                f"`{self.kind}` needs two tensors or more, got {len(inputs)}",
-                help=f"write `{self.kind}(identity, ...)` to join with the current tensor",
-            )
+            raise LayerError(f"`{self.kind}` needs two tensors or more, got {len(inputs)}")
 
     def _equal(self, inputs: tuple[Shape, ...]) -> Shape:
         self._several(inputs)
