@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Annotated, Any, NoReturn, TextIO
@@ -12,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from archcalc import __version__
 from archcalc.diagnostics import ArchError
+from archcalc.render import plain
 
 NETWORKS, CHECKS, WRITING, FIGURES = "Networks", "Checks and proofs", "Writing a network", "Published figures"
 COMMANDS = {
@@ -65,7 +67,10 @@ class Commands(TyperGroup):
             panel: [(name, _function(name)) for name in COMMANDS if COMMANDS[name] == panel]
             for panel in dict.fromkeys(COMMANDS.values())
         }
-        options = [(", ".join(param.opts), getattr(param, "help", "")) for param in self.get_params(ctx)]
+        options = [
+            (", ".join(sorted(param.opts, key=len)), getattr(param, "help", ""))
+            for param in self.get_params(ctx)
+        ]
         return program_help(archcalc.__doc__ or "", panels, options, [*END, *_address()], width(), colour())
 
 
@@ -143,9 +148,10 @@ def main() -> None:
     gc.disable()  # a short life: nothing a collection would find is worth its time
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    plain.register()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=plain.ERRORS)
     try:
         try:
             app(sys.argv[1:] or ["--help"], prog_name="archcalc")
@@ -162,6 +168,10 @@ def main() -> None:
 
 
 def _end(message: str) -> NoReturn:
+    from archcalc.render.output import colour
+
+    if colour(stream=sys.stderr):
+        message = re.sub(r"^error:", "\x1b[1;31merror:\x1b[0m", message, flags=re.MULTILINE)
     try:
         print(message, file=sys.stderr, flush=True)
     except OSError:
