@@ -87,7 +87,7 @@ def audit(
     elif format is Format.markdown:
         out.write(report.to_markdown(audited, rows), output)
     else:
-        out.write(report.render(audited, rows, out.width(), output is None and out.colour()), output)
+        out.write(report.render(audited, rows, out.width(), out.colour(output)), output)
     if audited.disagreements:
         sys.stdout.flush()
         print(report.disagreements(audited), file=sys.stderr)

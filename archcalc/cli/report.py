@@ -116,5 +116,5 @@ def report(
     elif format is ReportFormat.markdown:
         out.write(formats.to_markdown(rows, view, chosen, heading), output)
     else:
-        colour = output is None and out.colour()
+        colour = out.colour(output)
         out.write(table.render(rows, view, chosen, out.width(), heading, colour), output)

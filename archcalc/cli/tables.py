@@ -59,6 +59,6 @@ def tables(
     else:
         from archcalc.audit.tables import view as report
 
-        width, colour = out.width(), output is None and out.colour()
+        width, colour = out.width(), out.colour(output)
         text = report.render(found, width, colour) if name else report.render_list(known, width, colour)
         out.write(text, output)

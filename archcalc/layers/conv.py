@@ -26,6 +26,7 @@ from archcalc.shape import Shape, Window, cut_to_stride, format_shape, output_si
 
 
 def read_connections(value: object) -> tuple[tuple[int, ...], ...]:
+    """A list with the input maps of each output map: `[[0, 1], [1, 2]]`."""
     if not isinstance(value, tuple | list) or not value:
         raise LayerError("needs a list with the input maps of each output map")
     rows = []
@@ -135,6 +136,11 @@ class Conv(SlidingKernel, frozen=True):
 
     `connections` lists the input maps that each output map reads (LeCun et al. 1998, Table I).
 
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
+    Relationship 6.
+
+    Example: input(3x224x224) -> conv(64, 7, stride=2, padding=3)
+
     >>> str(Conv(64, 3, padding=1))
     'conv(64, 3, padding=1)'
     >>> Conv(64, 7, stride=2, padding=3).output_shape((3, 224, 224))
@@ -200,6 +206,10 @@ class Conv(SlidingKernel, frozen=True):
 class Depthwise(SlidingKernel, frozen=True):
     """Depthwise convolution: each channel has `multiplier` kernels of its own (Chollet 2016).
 
+    Source: Chollet 2016, Xception, arXiv:1610.02357; the output shape is that of `conv`.
+
+    Example: input(32x112x112) -> depthwise(3, padding=1, bias=false)
+
     >>> Depthwise(3, padding=1).output_shape((32, 112, 112))
     (32, 112, 112)
     """
@@ -236,6 +246,10 @@ class Depthwise(SlidingKernel, frozen=True):
 class Pointwise(SlidingKernel, frozen=True):
     """1x1 convolution (Lin et al. 2013).
 
+    Source: Lin et al. 2013, Network In Network, arXiv:1312.4400.
+
+    Example: input(32x112x112) -> pointwise(64, bias=false)
+
     >>> Pointwise(64).output_shape((32, 112, 112))
     (64, 112, 112)
     """
@@ -256,6 +270,10 @@ class Pointwise(SlidingKernel, frozen=True):
 @layer("local")
 class Local(SlidingKernel, frozen=True):
     """Locally connected: a convolution with its own kernel and bias at each place (Taigman et al. 2014).
+
+    Source: Taigman et al. 2014, DeepFace, CVPR; the output shape is that of `conv`.
+
+    Example: input(16x63x63) -> local(16, 9)
 
     >>> Local(16, 9).output_shape((16, 63, 63))
     (16, 55, 55)
@@ -294,6 +312,11 @@ class ConvTranspose(Layer, frozen=True):
 
     With `padding="same"` the map has `stride` times the size, as in Keras: what is more is cut off, the
     larger half at the end. Its multiplications are one per weight and *input* place.
+
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
+    chapter 4.
+
+    Example: input(16x7x7) -> conv_transpose(32, 4, stride=2, padding=1)
 
     >>> ConvTranspose(32, 4, stride=2, padding=1).output_shape((16, 7, 7))
     (32, 14, 14)

@@ -24,6 +24,10 @@ def _features(kind: str, shape: Shape) -> int:
 class FullyConnected(Layer, frozen=True):
     """Fully connected layer, as `torch.nn.Linear`.
 
+    Source: the documentation of `torch.nn.Linear`.
+
+    Example: input(4096) -> fc(1000)
+
     >>> FullyConnected(10).output_shape((84,))
     (10,)
     """
@@ -57,6 +61,11 @@ class RadialBasis(Layer, frozen=True):
 
     The prototypes are set by hand and not trained: buffers, not parameters. A distance is a
     subtraction, a multiplication and an addition per feature; none of them multiplies by a weight.
+
+    Source: LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition, Section II.B, Equation
+    7.
+
+    Example: input(84) -> rbf(10)
 
     >>> RadialBasis(10).output_shape((84,))
     (10,)

@@ -58,7 +58,11 @@ def _differ(message: str, inputs: tuple[Shape, ...], index: int) -> LayerError:
 
 @layer("concat")
 class Concat(Join, frozen=True):
-    """Tensors one behind the other along `dim`; the other axes must agree.
+    """Tensors concatenated along `dim`; their other axes must agree.
+
+    Source: the documentation of `torch.cat`.
+
+    Example: input(64x28x28) -> concat(conv(64, 1), conv(96, 3, padding=1))
 
     >>> Concat().output_shape((64, 28, 28), (32, 28, 28))
     (96, 28, 28)
@@ -93,6 +97,10 @@ class Concat(Join, frozen=True):
 class Add(Join, frozen=True):
     """Sum of tensors of equal shape.
 
+    Source: He et al. 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, Equation 1.
+
+    Example: input(64x56x56) -> add(identity, conv(64, 3, padding=1))
+
     >>> Add().output_shape((64, 28, 28), (64, 28, 28))
     (64, 28, 28)
     """
@@ -107,6 +115,10 @@ class Add(Join, frozen=True):
 @layer("mul")
 class Mul(Join, frozen=True):
     """Product of tensors; an axis of size 1 stretches, as in squeeze-and-excitation (Hu et al. 2017).
+
+    Source: Hu et al. 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507, Equation 4.
+
+    Example: input(64x56x56) -> mul(identity, global_avgpool -> sigmoid)
 
     >>> Mul().output_shape((64, 28, 28), (64, 1, 1))
     (64, 28, 28)
@@ -130,6 +142,10 @@ class Mul(Join, frozen=True):
 @layer("sub")
 class Sub(Join, frozen=True):
     """Difference of two tensors of equal shape.
+
+    Source: the documentation of `torch.sub`.
+
+    Example: input(64x28x28) -> sub(identity, relu)
 
     >>> Sub().output_shape((4096,), (4096,))
     (4096,)

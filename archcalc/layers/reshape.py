@@ -26,6 +26,10 @@ class Rearrangement(Layer, frozen=True):
 class Flatten(Rearrangement, frozen=True):
     """All values as one vector.
 
+    Source: the documentation of `torch.nn.Flatten`.
+
+    Example: input(512x7x7) -> flatten
+
     >>> Flatten().output_shape((512, 7, 7))
     (25088,)
     """
@@ -41,6 +45,7 @@ class Flatten(Rearrangement, frozen=True):
 
 
 def read_target(value: object) -> Shape:
+    """A shape, channels first, without the batch: `128x7x7`, `[c, 1, 1]`."""
     if value in (-1, (-1,), [-1]):
         raise LayerError(
             f"needs every size, got {value if isinstance(value, int) else '[-1]'}", help="write `flatten`"
@@ -56,6 +61,10 @@ def read_target(value: object) -> Shape:
 @layer("reshape")
 class Reshape(Rearrangement, frozen=True):
     """The same values in order, in another shape.
+
+    Source: the documentation of `torch.reshape`.
+
+    Example: input(6272) -> reshape(128x7x7)
 
     >>> Reshape((128, 7, 7)).output_shape((6272,))
     (128, 7, 7)
@@ -83,6 +92,7 @@ class Reshape(Rearrangement, frozen=True):
 
 
 def read_dims(value: object) -> tuple[int, ...]:
+    """A list with every axis once, 0 for the channels: `[1, 2, 0]`."""
     if not isinstance(value, tuple | list):
         raise LayerError("needs a list of axes, such as [1, 2, 0]")
     dims = tuple(read_natural(item) for item in value)
@@ -94,6 +104,10 @@ def read_dims(value: object) -> tuple[int, ...]:
 @layer("permute")
 class Permute(Rearrangement, frozen=True):
     """The axes in another order, as `torch.permute` without the batch: 0 is the channels.
+
+    Source: the documentation of `torch.permute`.
+
+    Example: input(3x32x48) -> permute([1, 2, 0])
 
     >>> Permute((1, 2, 0)).output_shape((3, 32, 48))
     (32, 48, 3)
@@ -125,6 +139,10 @@ class Permute(Rearrangement, frozen=True):
 @layer("channel_shuffle")
 class ChannelShuffle(Rearrangement, frozen=True):
     """The channels of `groups` groups, interleaved (Zhang et al. 2017, Section 3.1).
+
+    Source: Zhang et al. 2017, ShuffleNet, arXiv:1707.01083, Section 3.1.
+
+    Example: input(116x28x28) -> channel_shuffle(2)
 
     >>> ChannelShuffle(2).output_shape((116, 28, 28))
     (116, 28, 28)
