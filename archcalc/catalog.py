@@ -24,6 +24,14 @@ def specs_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "specs"
 
 
+def pages() -> dict[str, Path]:
+    """The pages of the documentation by name, each a Markdown file in `docs/`."""
+    package = Path(__file__).parent
+    installed = package / "docs"
+    folder = installed if installed.is_dir() else package.parent / "docs"
+    return {path.stem: path for path in sorted(folder.glob("*.md"))}
+
+
 @lru_cache(maxsize=1)
 def shipped_files() -> dict[str, Path]:
     """The file of every net in the shipped specs, by the net's name; parses none of them."""

@@ -32,6 +32,36 @@ def _large_kernel(doubt: Doubt) -> tuple[str, str]:
     )
 
 
+def _kernel_twice(doubt: Doubt) -> tuple[str, str]:
+    kernel = getattr(doubt.node.layer, "kernel_size", "")
+    return (
+        f"`{doubt.node.name}` has a stride as large as its kernel, {kernel}",
+        f"if a kernel of {kernel}x{kernel} is meant, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+    )
+
+
+def _groups(doubt: Doubt) -> tuple[str, str]:
+    dilation = getattr(doubt.node.layer, "dilation", "")
+    return (
+        f"`{doubt.node.name}` has a dilation of {dilation}, as many as its input has channels",
+        f"if groups are meant, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+    )
+
+
+def _factor(doubt: Doubt) -> tuple[str, str]:
+    before, after = (format_shape(node.shape, cross="x") for node in (doubt.node.inputs[0], doubt.node))
+    return f"`{doubt.node.name}` makes {after} of {before}", f"to enlarge the map, write `{doubt.meant}`"
+
+
+def _crops(doubt: Doubt) -> tuple[str, str]:
+    size = doubt.named.partition("=")[2]
+    shape = format_shape(doubt.node.inputs[0].shape, cross="x")
+    return (
+        f"`{doubt.node.name}` keeps the middle {size} of {shape}",
+        f"to cut {size} off at each end, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+    )
+
+
 def _batch(doubt: Doubt) -> tuple[str, str]:
     shape = doubt.node.shape
     volume = format_shape(shape[1:], cross="x")
@@ -63,6 +93,10 @@ def _no_channels(doubt: Doubt) -> tuple[str, str]:
 WORDS: dict[str, Callable[[Doubt], tuple[str, str]]] = {
     "in_channels": _in_channels,
     "large_kernel": _large_kernel,
+    "kernel_twice": _kernel_twice,
+    "groups": _groups,
+    "factor": _factor,
+    "crops": _crops,
     "batch": _batch,
     "channels_last": _channels_last,
     "no_channels": _no_channels,

@@ -11,6 +11,7 @@ from typing import Any
 
 from archcalc.catalog import open_shipped, shipped_files
 from archcalc.diagnostics import error, unknown
+from archcalc.elsewhere import find_elsewhere
 from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
 from archcalc.network import Network
@@ -45,10 +46,11 @@ def read_file(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
 
 
 def open_net(net: str, read: Read = read_file) -> tuple[Opened, dict[str, Any]]:
-    """What a `NET` means, and the overrides behind its `?`.
+    """What a `NET` means, and the overrides after its `?`.
 
-    A `NET` is a shipped name, a path, or `path:net`. A file with several networks means the one that can
-    be made as it is, unless it is named. `read` reads the file. Raises `ArchError`.
+    A `NET` is a built-in name, a path, or `path:net`; the path may be `-`, a pipe, or in a revision of git. A
+    file with several networks means the one that can be made as it is, unless it is named. `read` reads the
+    file. Raises `ArchError`.
 
     >>> opened, overrides = open_net("mobilenet_v1?resolution=160")
     >>> opened.year, overrides
@@ -57,7 +59,8 @@ def open_net(net: str, read: Read = read_file) -> tuple[Opened, dict[str, Any]]:
     plain, overrides = split_overrides(net)
     if plain in shipped_files():
         return open_shipped(plain), overrides
-    return open_in_file(plain, read), overrides
+    found = find_elsewhere(plain)
+    return choose(*found) if found is not None else open_in_file(plain, read), overrides
 
 
 def open_in_file(net: str, read: Read = read_file) -> Opened:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,8 +13,9 @@ from archcalc.layers.terms import Facts
 from archcalc.network import ArraysSeen, Group, Network, Node, is_pattern
 from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Scope, Selection
 from archcalc.quantities.activations import DTYPES
+from archcalc.quantities.field_fold import FieldFold
 from archcalc.quantities.peak import Peak, find_peak
-from archcalc.quantities.receptive_field import Field, Misalignment, input_field, merged, through
+from archcalc.quantities.receptive_field import Field, Misalignment
 from archcalc.shape import Shape
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ class LayerProfile(Struct, eq=False):
     node: Node
     counts: Figures
     own: Figures
-    field: Field
     profile: Profile
 
     @property
@@ -59,6 +59,11 @@ class LayerProfile(Struct, eq=False):
     def output_shape(self) -> Shape:
         """The shape of the output, per sample, as JSON calls it."""
         return self.node.facts.output
+
+    @property
+    def field(self) -> Field:
+        """The receptive field."""
+        return self.profile.fields[self.node.index]
 
     @property
     def inputs(self) -> list[str]:
@@ -85,8 +90,7 @@ class Profile:
     """A network with all its quantities.
 
     `layers` has the nodes that are not inputs, in topological order; those of training-only heads only
-    if `heads` was asked for. `misalignments` are the joins whose branches do not lie over one another.
-    `convention` is the one that `count` counts by, if any.
+    if `heads` was asked for. `convention` is the one that `count` counts by, if any.
     """
 
     def __init__(
@@ -100,7 +104,6 @@ class Profile:
         self.counter: Counter | None = convention.counter(network) if convention is not None else None
         self.shares = any(node.shares is not None or node.tied for node in network.nodes)
         """Do any layers share arrays?"""
-        self.misalignments: list[Misalignment] = []
         self.entries: dict[int, LayerProfile] = {}
         """By the index of the node, inputs and heads included."""
         self._fill()
@@ -111,25 +114,31 @@ class Profile:
         seen = ArraysSeen()
         entries = self.entries
         for node in self.network.nodes:
-            inputs = node.inputs
             facts = node.facts
             counts = counted.get(facts)
             if counts is None:
                 counts = counted[facts] = figures_of(facts)
             if self.counter is not None:
                 counts = Figures(counts, count=self.counter(node) * self.per_count)
-            if len(inputs) == 1:
-                before = entries[inputs[0].index]
-                field = through(before.field, facts.windows)
-            elif not inputs:
-                field = input_field(len(facts.output) - 1)
-            else:
-                branches = [entries[source.index] for source in inputs]
-                field = self._joined(node, branches)
             own = counts
             if shares and (self.heads or not node.training):
                 own = self._without(seen.repeated(node), counts)
-            entries[node.index] = LayerProfile(node, counts, own, field, self)
+            entries[node.index] = LayerProfile(node, counts, own, self)
+
+    @cached_property
+    def field_fold(self) -> FieldFold:
+        """The receptive fields. They are found when the first is asked for, as most uses need none."""
+        return FieldFold(self.network)
+
+    @property
+    def fields(self) -> Mapping[int, Field]:
+        """The receptive fields, by the index of the node."""
+        return self.field_fold.fields
+
+    @property
+    def misalignments(self) -> list[Misalignment]:
+        """The joins whose branches are not aligned."""
+        return self.field_fold.misalignments
 
     def _without(self, repeated: Facts, counts: Figures) -> Figures:
         """What a node adds: its counts without those of arrays that were counted before."""
@@ -139,15 +148,6 @@ class Profile:
         if self.counts_parameters and own["params"] == 0:
             own["count"] = 0
         return Figures(counts, **own)
-
-    def _joined(self, node: Node, branches: list[LayerProfile]) -> Field:
-        windows = node.facts.windows
-        if not isinstance(windows, tuple):
-            field, misalignment = merged(node, [branch.field for branch in branches])
-            if misalignment is not None:
-                self.misalignments.append(misalignment)
-            return through(field, windows)
-        return through(branches[0].field, windows)
 
     @property
     def bytes_per_value(self) -> int:
@@ -209,7 +209,7 @@ class Profile:
         Raises `ArchError` if a path names nothing, and `IndexError` for a position that does not exist.
         """
         if isinstance(key, str):
-            return self.entries[self.network[key].index]
+            return self._named.get(key) or self.entries[self.network[key].index]
         return self.layers[key]
 
     def __len__(self) -> int:
@@ -260,16 +260,29 @@ class Profile:
         """
         if not path:
             return self.whole
-        layers = self.select(path)
         if is_pattern(path):
+            layers = self.select(path)
             if not self.heads:
                 layers = [layer for layer in layers if not layer.node.training]
             if not layers:
                 message = f"all that `{path}` names in `{self.network.name}` is in training heads"
                 raise error(message, help="add `training=true`")
             return Selection(self, path, layers, layers[-1].node)
-        group = next((group for group in self.network.groups if group.name == path), None)
-        return Selection(self, path, layers, self.network[path], group)
+        if path in self._groups:
+            group = self._groups[path]
+            layers = [self.entries[index] for index in range(group.start, group.stop)]
+            return Selection(self, path, layers, group.output, group)
+        layer = self[path]
+        return Selection(self, path, [layer], layer.node)
+
+    @cached_property
+    def _groups(self) -> dict[str, Group]:
+        return {group.name: group for group in self.network.groups}
+
+    @cached_property
+    def _named(self) -> dict[str, LayerProfile]:
+        """The nodes by name, because expectations name many of them, one after the other."""
+        return {entry.name: entry for entry in self.entries.values()}
 
     def within(self, group: Group) -> Selection:
         """A group's layers, where they are in these figures."""

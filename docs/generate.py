@@ -7,31 +7,18 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
 
 from archcalc.diagnostics import ArchError
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_text
-from archcalc.layers import KINDS
-from archcalc.layers.arguments import format_argument
+from archcalc.layers.describe import in_families
 from archcalc.quantities import QUANTITIES
 
 PAGE = Path(__file__).parent / "language.md"
 QUANTITY_PAGE = Path(__file__).parent / "quantities.md"
 
-HEADINGS = {
-    "activation": "Activations and dropout",
-    "conv": "Convolutions",
-    "linear": "On vectors",
-    "merge": "Joins",
-    "norm": "Normalisation",
-    "opaque": "Unknown operations",
-    "pool": "Pooling",
-    "reshape": "Rearrangement",
-    "resize": "Resizing",
-}
 LAYERS = re.compile(
     r"(?<=<!-- layers: written by `make docs-tables` -->\n).*(?=<!-- end of layers)", re.DOTALL
 )
@@ -44,22 +31,9 @@ ERROR = re.compile(r"(```arch-error\n(.*?)```\n\n```text\n)(.*?)(?=```)", re.DOT
 def layer_lines() -> list[str]:
     """The list of layers: for each kind, its signature and the summary of its docstring."""
     lines = []
-    family = ""
-    for kind, layer in KINDS.items():
-        if layer.family != family:
-            family = layer.family
-            lines += ["", f"**{HEADINGS[family]}**", ""]
-        arguments = ["..."] if layer.is_join else []
-        for parameter in layer.parameters:
-            if parameter.required:
-                arguments.append(parameter.name)
-            elif parameter.default is None:
-                arguments.append(f"[{parameter.name}]")
-            else:
-                arguments.append(f"{parameter.name}={format_argument(parameter.default)}")
-        words = " ".join((inspect.getdoc(layer) or "").split("\n\n")[0].split())
-        signature = f"{kind}({', '.join(arguments)})" if arguments else kind
-        lines.append(f"- `{signature}`: {words}")
+    for heading, kinds in in_families().items():
+        lines += ["", f"**{heading}**", ""]
+        lines += [f"- `{kind.signature}`: {kind.summary}" for kind in kinds]
     return [*lines, ""]
 
 

@@ -12,21 +12,23 @@ from typing import Any, NamedTuple
 
 from archcalc.layers import KINDS, Layer
 from archcalc.layers.pool import Pooled
+from archcalc.layers.terms import Stacked, Swapped
 from archcalc.shape import Shape, Window
 
 
 class Sample(NamedTuple):
     """A layer on inputs, and what must come out.
 
-    `sees` is "same", "whole" or "moved", or for each spatial axis the kernel's size, the stride, the
-    padding before and after, and the dilation; a sixth entry marks a transposed window. `flops` are 2 a
-    multiply-add, 4 a root, 8 an exponential, logarithm, power, tanh or erf, and 1 all else.
+    `sees` is "same", "whole", "moved" or "folded", how axes or maps are moved, or for each spatial axis the
+    kernel's size, the stride, the padding before and after, and the dilation; a sixth entry marks a
+    transposed window. `flops` are 2 a multiply-add, 4 a root, 8 an exponential, logarithm, power, tanh or
+    erf, and 1 all else.
     """
 
     layer: Layer
     inputs: tuple[Shape, ...]
     output: Shape
-    sees: str | tuple[tuple[Any, ...], ...]
+    sees: str | Swapped | Stacked | tuple[tuple[Any, ...], ...]
     params: int = 0
     buffers: int = 0
     weights: int = 0
@@ -58,6 +60,7 @@ MAP = (3, 9, 10)
 SAME = "same"
 WHOLE = "whole"
 MOVED = "moved"
+FOLDED = "folded"
 T = "transposed"
 
 SAMPLES = [
@@ -540,11 +543,16 @@ SAMPLES = [
         flops=0,
     ),
     # -- rearrangement
-    case(make("flatten"), MAP, (270,), MOVED),
-    case(make("flatten"), (7,), (7,), MOVED),
-    case(make("reshape", (5, 6, 9)), MAP, (5, 6, 9), MOVED),
-    case(make("reshape", 270), MAP, (270,), MOVED),
-    case(make("permute", (1, 2, 0)), MAP, (9, 10, 3), MOVED),
+    case(make("flatten"), MAP, (270,), FOLDED),
+    case(make("flatten"), (7,), (7,), SAME),
+    case(make("reshape", (5, 6, 9)), MAP, (5, 6, 9), FOLDED),
+    case(make("reshape", (3, 15, 6)), MAP, (3, 15, 6), MOVED),  # channels stay apart
+    case(make("reshape", MAP), MAP, MAP, SAME),
+    case(make("reshape", 270), MAP, (270,), FOLDED),
+    case(make("reshape", (10, 3, 9)), (270,), (10, 3, 9), FOLDED),
+    case(make("permute", (1, 2, 0)), MAP, (9, 10, 3), FOLDED),
+    case(make("permute", (0, 2, 1)), MAP, (3, 10, 9), Swapped((1, 0))),
+    case(make("permute", (0, 3, 1, 2)), (2, 4, 5, 6), (2, 6, 4, 5), Swapped((2, 0, 1))),
     case(make("channel_shuffle", 3), (6, 9, 10), (6, 9, 10), SAME),
     # -- resizing
     case(make("upsample", scale_factor=2), MAP, (3, 18, 20), ((2, 2, 0, 0, 1, T),) * 2),
@@ -587,7 +595,7 @@ SAMPLES = [
     case(make("slice", 0, 4), (7,), (4,), SAME),
     # -- joins
     case(make("concat"), (MAP, (5, 9, 10)), (8, 9, 10), SAME),
-    case(make("concat", dim="height"), (MAP, (3, 4, 10), MAP), (3, 22, 10), MOVED),
+    case(make("concat", dim="height"), (MAP, (3, 4, 10), MAP), (3, 22, 10), Stacked(0)),
     case(make("concat"), ((7,), (4,)), (11,), SAME),
     case(make("add"), (MAP, MAP), MAP, SAME, flops=270),
     case(make("add"), (MAP, MAP, MAP), MAP, SAME, flops=2 * 270),

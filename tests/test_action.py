@@ -114,6 +114,35 @@ def test_lock_files_and_tolerances(runner):
     assert run(runner, "Check", locked="true", allow=allowed).returncode == 0
 
 
+@pytest.mark.parametrize("value", ["yes", "True", "1", "on", "true ", "", "TRUE", "truefalse"])
+def test_locked_is_true_or_false_and_nothing_else(runner, value):
+    done = run(runner, "Check", locked=value)
+    assert done.returncode == 2
+    assert done.stdout == "::error title=archcalc::the input `locked` must be `true` or `false`\n"
+    assert "must be `true` or `false`" in (runner / "summary.md").read_text()
+
+
+def test_lists_may_have_blanks_comments_and_crlf(runner):
+    (runner / "work" / "more.arch").write_text(NET.replace("small", "more"))
+    done = run(
+        runner,
+        "Check",
+        targets="# networks\r\n  small.arch\r\n\t more.arch:more \r\n   \r\n",
+        expect="\n  macs <= 400\t\n   # a comment\n\r\n",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "4 expectations of 2 networks: all hold" in done.stdout
+
+
+@pytest.mark.parametrize("inputs", [{"expect": "parms < 5"}, {"locked": "true", "allow": "parms 5"}])
+def test_a_mistyped_input_is_seen(runner, inputs):
+    done = run(runner, "Check", junit="out.xml", **inputs)
+    assert done.returncode == 2
+    assert "::error title=archcalc::unknown quantity `parms`" in done.stdout
+    assert "unknown quantity `parms`" in (runner / "summary.md").read_text()
+    assert "unknown quantity `parms`" in (runner / "work" / "out.xml").read_text()
+
+
 def test_inputs_run_nothing(runner):
     evil = "\"; touch pwned; $(touch pwned) `touch pwned` '"
     for name in ("targets", "expect", "allow", "junit", "locked"):
@@ -150,8 +179,8 @@ def test_the_hooks_run(tmp_path):
     for _, body in hooks:
         fields = dict(re.findall(r"(?m)^  (\w+): (.*)$", body))
         assert (fields["language"], fields["pass_filenames"]) == ("python", "false")
-        assert re.search(fields["files"], "models/small.arch")
-        assert not re.search(fields["files"], "models/small.archive")
+        # a deleted file is in no commit's list of files, and a hook's `args` are in `.pre-commit-config.yaml`
+        assert fields["always_run"] == "true"
         command, *arguments = fields["entry"].split()
         assert command == "archcalc"
         statuses = []

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from tiny import tiny
 
 from archcalc import ArchError, analyze, load, loads
+from archcalc.checking import evaluate
 from archcalc.checking.bounds import parse_bound
 from archcalc.checking.ci import _escaped
 from archcalc.checking.evaluate import Evaluator
+from archcalc.checking.evaluate import check as check_expectations
 from archcalc.checking.view import off_by
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -73,6 +75,15 @@ def test_every_failure_is_reported_and_the_status_is_1(run):
     assert failed["reason"] == "params is 3,650, not < 3K"
 
 
+def test_a_report_shows_what_fails_and_only_a_check_fails(run):
+    shown = run("report", "tiny.arch:tiny_wide")
+    assert shown.status == 0
+    assert "expectations: 1 of 3 hold" in shown.out
+    assert "params is 3,650, not < 3K" in shown.out
+    assert run("check", "tiny.arch:tiny_wide").status == 1
+    assert "Its exit status is 0 all the same" in " ".join(run("report", "--help").out.split())
+
+
 def test_what_holds_ends_in_status_0(run):
     result = run("check", "tiny.arch:tiny")
     assert (result.status, result.err) == (0, "")
@@ -111,7 +122,7 @@ def test_broken_specs_are_reported_after_the_rest_has_been_checked(run, folder):
     assert ["tiny.arch:tiny_wide", "1", "of", "3"] in [line.split() for line in result.out.splitlines()]
     assert "a_broken.arch:2:2" in result.err
     assert "b_broken.arch:2:2" in result.err
-    said = "6 expectations of 2 networks: 2 do not hold; 2 mistakes in what could not be checked"
+    said = "6 expectations of 2 networks: 2 do not hold; 2 inputs could not be checked"
     assert said in " ".join(result.out.split())
 
 
@@ -355,12 +366,71 @@ def test_junit_counts_add_up(run, folder):
     assert len(wide.findall("testcase")) == 4
     case = wide.find("testcase")
     assert (case.get("classname"), case.get("name")) == ("tiny.arch:tiny_wide", "params < 3K")
-    assert (case.get("file"), case.get("line")) == ("tiny.arch", "16")
+    assert case.find("failure").text == "tiny.arch:16:3: params is 3,650, not < 3K"
     assert case.find("failure").get("message") == "params is 3,650, not < 3K"
     for key, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
         assert (
             int(root.get(key)) == sum(int(suite.get(key)) for suite in root) == len(root.findall(f".//{tag}"))
         )
+
+
+ATTRIBUTES = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {
+        "name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id",
+        "package", "file", "log", "url",
+    },
+    "testcase": {"name", "time", "classname", "group"},
+    "failure": {"type", "message"},
+    "error": {"type", "message"},
+}  # fmt: skip
+"""What the schema of Jenkins' xUnit plugin allows: jenkinsci/xunit-plugin, .../model/xsd/junit-10.xsd."""
+
+REQUIRED = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}}
+
+
+def test_junit_follows_the_schema_of_jenkins(run, folder):
+    (folder / "broken.arch").write_text("net x { input(3)\n fcc(3) }")
+    run("lock", "tiny.arch")
+    for arguments in (["."], ["--locked"], ["--expect", "macs <"]):
+        run("check", *arguments, "--junit", "out.xml")
+        for element in ElementTree.fromstring((folder / "out.xml").read_text()).iter():
+            assert set(element.keys()) <= ATTRIBUTES[element.tag]
+            assert REQUIRED.get(element.tag, set()) <= set(element.keys())
+
+
+def annotations(run, *arguments):
+    """The level, title and message of each annotation, as GitHub reads them."""
+    found = re.findall(r"(?m)^::(\w+) (.*?)::(.*)$", run("check", *arguments, "--github").out)
+    return [
+        (level, dict(pair.split("=") for pair in properties.split(","))["title"], message.split("%0A"))
+        for level, properties, message in found
+    ]
+
+
+def test_more_failures_than_github_shows_are_told_by_network(run, folder):
+    bounds = [word for n in range(6) for word in ("--expect", f"macs < {n}")]
+    shown = annotations(run, "tiny.arch", *bounds)
+    # 6 bounds on each of two networks, and the two expectations that fail in the file
+    assert [title for _, title, _ in shown] == ["tiny.arch%3Atiny", "tiny.arch%3Atiny_wide"]
+    assert [len(message) for _, _, message in shown] == [6, 8]
+    (folder / "many.arch").write_text("".join(f"net n{i} {{\n input(7)\n fc(2)\n}}\n" for i in range(30)))
+    shown = annotations(run, "many.arch", "--expect", "params < 5")
+    assert len(shown) == 10
+    assert shown[-1][2][0].startswith("and 21 more, of many.arch:n9, many.arch:n10")
+
+
+def test_a_mistyped_expectation_is_told_to_ci(run, folder):
+    (message,) = (words for _, _, words in annotations(run, "tiny.arch", "--expect", "parms < 5"))
+    assert message == [
+        "unknown quantity `parms`", "in: --expect 'parms < 5'", "help: did you mean `params`?"
+    ]  # fmt: skip
+    for wrong in (["--expect", "parms < 5"], ["--locked", "--allow", "parms 5"]):
+        result = run("check", *wrong, "--junit", "out.xml", "--summary", "summary.md")
+        assert result.status == 2
+        assert "did you mean `params`?" in result.err
+        assert 'errors="1"' in (folder / "out.xml").read_text()
+    assert (folder / "summary.md").read_text().count("unknown quantity `parms`") == 2
 
 
 def test_annotations_are_escaped_as_github_reads_them():
@@ -500,7 +570,7 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(folder / "summary.md"))
     assert run("lock", "models", "-o", "models/archcalc.lock").status == 0
     commands = re.findall(r"(?m)^archcalc (.*)$", PAGE)
-    assert len(commands) == 9
+    assert len(commands) == 14
     for command in commands:
         assert run(*shlex.split(os.path.expandvars(command), comments=True)).status == 0, command
 
@@ -515,3 +585,47 @@ def test_the_commands_of_the_page_run(run, folder, monkeypatch):
 def test_a_size_has_an_entry_for_each_axis(text, held):
     profile = analyze(loads("net n { input(3x8x9)\n conv(4, 3) }"))
     assert parse_bound(text).check(Evaluator(profile)).held == held
+
+
+THREE = "net n {{ input(1x9x9)\n repeat 3 {{ conv(1, 3) }}\n {}\n expect {} }}"
+
+
+@pytest.mark.parametrize(
+    ("after", "text", "held", "misses"),
+    [  # the fields are 3, 5 and 7, and of 3 maps of 7, 5 and 3
+        ("", 'receptive_field("conv*") <= 7', True, 0),
+        ("", 'receptive_field("conv*") <= 6', False, 1),
+        ("", 'receptive_field("conv*") < 3', False, 3),
+        ("", 'receptive_field("conv*") >= 3', True, 0),
+        ("", 'receptive_field("conv*") > 3', False, 1),
+        ("", 'receptive_field("conv*") == 5', False, 2),
+        ("", 'receptive_field("conv*") == 5x5', False, 2),
+        ("", 'not receptive_field("conv*") >= 3 because "9"', False, 0),
+        ("", 'not receptive_field("conv*") >= 4 because "9"', True, 1),
+        ("", 'effective_stride("conv*") == 1', True, 0),
+        ("", 'effective_padding("*") == 0', True, 0),
+        ("", 'shape("conv*") == 1x3x3', False, 2),
+        ("global_avgpool", 'receptive_field("*") <= 7', False, 1),  # the whole input has no bound
+    ],
+)
+def test_bounds_on_every_layer_by_hand(after, text, held, misses):
+    network = loads(THREE.format(after, text))
+    (found,) = check_expectations(analyze(network))
+    assert (found.held, len(found.misses)) == (held, misses)
+
+
+def test_many_bounds_on_many_layers_take_linear_time(monkeypatch):
+    """Of n bounds on n layers, each measured all layers and searched the network for each of them."""
+    compared = 0
+    compare = evaluate._compare
+
+    def counting(*args):
+        nonlocal compared
+        compared += 1
+        return compare(*args)
+
+    monkeypatch.setattr(evaluate, "_compare", counting)
+    bounds = "\n".join(f'expect receptive_field("conv*") <= {901 + i}' for i in range(300))
+    network = loads(f"net n {{ input(1x9x9)\n repeat 300 {{ conv(1, 3, padding=1) }}\n {bounds}\n}}")
+    assert all(found.held for found in check_expectations(analyze(network)))
+    assert compared < 10 * 300

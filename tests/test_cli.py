@@ -8,15 +8,17 @@ import json
 import math
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import jsonschema
 import networkx
 import pytest
+import typer
 from json_schemas import schema
 from tiny import tiny
 
@@ -294,10 +296,42 @@ def test_one_is_no_plural(command, run, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_teaches_by_example(command, run):
-    result = run(command, "--help", width=120)
-    assert "[[" not in result.out
-    assert result.status == 0
-    assert result.out.count(f"archcalc {command} ") >= 2
+    result = run(command, "--help", width=80)
+    assert (result.status, result.err) == (0, "")
+    assert result.out.count(f"archcalc {command}") >= 2
+    assert not re.search(r"<\w+>|\{[A-Z]+\}|<bool>|\[\[", result.out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_of_the_help_can_be_copied(command, run):
+    """A shell ignores their comments, and what is left is a command with options that exist."""
+    from archcalc.cli import app
+
+    lines = run(command, "--help").out.splitlines()
+    block = list(takewhile(bool, lines[lines.index("Examples") + 1 :]))
+    examples = [words for line in block if (words := shlex.split(line, comments=True))]
+    assert len(examples) >= 2
+    for program, name, *rest in examples:
+        assert program == "archcalc"
+        found = typer.main.get_command(app).get_command(None, name)
+        found.make_context(name, rest).close()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits(command, run, width):
+    lines = run(*command.split(), "--help", width=width).out.splitlines()
+    commands = [line for line in lines if line.startswith("  archcalc ") and "#" not in line]
+    assert max(len(line) for line in lines if line not in commands) <= width
+
+
+def test_the_help_has_the_address_of_the_metadata(run, monkeypatch):
+    from email.message import Message
+
+    fields = Message()
+    fields["Project-URL"] = "Source, https://example.org/archcalc"
+    monkeypatch.setattr("importlib.metadata.metadata", lambda name: fields)
+    assert "Source: https://example.org/archcalc" in run("--help").out
 
 
 def test_a_mistyped_command_has_a_near_miss(run):
@@ -323,7 +357,11 @@ def test_a_start_imports_one_command():
 def test_the_first_help_names_every_command(run):
     out = run("--help").out
     assert all(f" {command} " in out for command in COMMANDS)
-    assert "Exit status: 0 good" in out
+    assert "Exit status: 0 if all is well" in " ".join(out.split())
+    assert run().out == out
+    summaries = [command for command in COMMANDS if f"\n  {command} " in out]
+    assert summaries == [*COMMANDS]  # what a stranger looks for comes first
+    assert summaries[:2] == ["list", "report"]
 
 
 def test_a_spec_can_be_copied_and_changed(run, tmp_path):
@@ -451,7 +489,7 @@ def test_an_output_that_cannot_be_written(command):
     [
         ("report vgg16 --input 3x224x224 --input 3x225x225", "`--input` gives `input` twice"),
         ("plots -o list.svg", "`--output` needs the NAME of a plot"),
-        ("audit --explain S4-079 --format json", "`--explain` tells of one claim in words"),
+        ("audit --explain S4-079 --format json", "`--explain` shows one claim as text"),
     ],
 )
 def test_options_are_not_dropped(run, command, message):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from archcalc.checking.evaluate import check
-from archcalc.diagnostics import ArchError, Source, Span, unknown
+from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, unknown
 from archcalc.language.elaborate import elaborate
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.loader import load_file, load_text
@@ -25,20 +25,30 @@ NET = "net small {\n  input(3x8x8)\n  cbr(8)\n}\n"
 CBR = "block cbr(c) { conv(c, 3) -> relu }\n"
 
 
-def diagnostics(path: Path) -> str:
-    """What a reader sees of a spec: of its text, or else of each net that can be elaborated."""
+def found_in(path: Path) -> list[ArchError]:
+    """What is wrong with a spec: with its text, or else with each net that can be elaborated."""
     try:
         module = load_file(path, path.name)
     except ArchError as found:
-        return str(found)
-    texts = []
+        return [found]
+    errors = []
     for net in module.nets.values():
         if not missing_values(net):
             try:
                 check(analyze(elaborate(net)))
             except ArchError as found:
-                texts.append(str(found))
-    return "\n\n".join(dict.fromkeys(texts))
+                errors.append(found)
+    return errors
+
+
+def mistakes(path: Path) -> list[Diagnostic]:
+    """The diagnostics of a spec."""
+    return [problem for found in found_in(path) for problem in found.diagnostics]
+
+
+def diagnostics(path: Path) -> str:
+    """What a reader sees of a spec."""
+    return "\n\n".join(dict.fromkeys(map(str, found_in(path))))
 
 
 def write(folder: Path, **files: str) -> Path:

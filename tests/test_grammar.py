@@ -32,6 +32,7 @@ from archcalc.language.expressions import ExpressionParser
 from archcalc.language.loader import load_text
 from archcalc.language.parser import Parser, parse
 from archcalc.language.tokens import RESERVED, Token, tokenize
+from archcalc.layers import arguments
 from archcalc.profile import analyze
 from archcalc.readers.arch import missing_values
 
@@ -544,6 +545,6 @@ def test_examples_hold(text: str) -> None:
 
 def test_every_limit_is_on_the_page() -> None:
     rows = re.findall(r"^\| .* \| ([\d,]+) \|$", page().partition("## Limits")[2], re.MULTILINE)
-    known = {**vars(limits), **vars(network)}
+    known = {**vars(limits), **vars(network), **vars(arguments)}
     values = [value for name, value in known.items() if name.startswith("MAX_")]
     assert sorted(rows) == sorted(f"{value:,}" for value in values)

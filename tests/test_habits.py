@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError, Diagnostic
@@ -87,10 +89,83 @@ def test_input_channels_by_habit_are_a_mistake(shape, body, instead, params):
         ("64x1000", "conv(64, 32, 3)", "conv(32, 3)"),
         ("16x32x32", "conv_transpose(16, 8, 2)", "conv_transpose(8, 2)"),
         ("3x32x32", "depthwise(3, 3)", "depthwise(3)"),
+        # a stride that few kernels have
+        ("64x32x32", "conv(64, 5, 4)", "conv(5, 4)"),
+        ("64x32x32", "conv(64, 8, 4)", "conv(8, 4)"),
+        ("64x32x32", "conv(64, 1, 4)", "conv(1, 4)"),
+        ("64x32x32", "conv(64, 6, 2)", "conv(6, 2)"),
+        ("64x32x32", "conv_transpose(64, 6, 4)", "conv_transpose(6, 4)"),
+        ("64x32x32", "conv_transpose(64, 3, 3)", "conv_transpose(3, 3)"),
+        # a padding that the kernel does not need
+        ("64x32x32", "conv(64, 1, 1, 1)", "conv(1, 1, 1)"),
+        ("64x32x32", "conv(64, 5, 1, 1)", "conv(5, 1, 1)"),
+        ("64x32x32", "conv(64, 3, 2, 2)", "conv(3, 2, 2)"),
+        ("64x32x32", "conv_transpose(64, 2, 2, 1)", "conv_transpose(2, 2, 1)"),
     ],
 )
 def test_what_may_be_input_channels_gets_a_note(shape, body, instead):
     assert noted(loads(net(shape, body))) == [("in_channels", instead)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "body", "help"),
+    [
+        # each is what `torch.nn` takes
+        ("64x32x32", "conv(64, 128, 3, stride=2)", "without input channels, write `conv(128, 3, stride=2)`"),
+        ("512", "fc(512, 10, bias=true)", "without input channels, write `fc(10, bias=true)`"),
+        ("64x32x32", "conv(64, 64, 3, 1, 1, 1, 64)", "write `conv(64, 3, 1, 1, 1, 64)`"),
+        ("64x32x32", "conv(64, 128, 4, 1, 0)", "write `conv(128, 4, 1, 0)`"),
+        ("64x7x7", "local(64, 100, 7, 1, 1)", "write `local(100, 7, 1, 1)`"),
+        ("64x1x1", "conv(64, 4, 1)", "if 64 are meant as input channels, write `conv(4, 1)`; if not, use a"),
+        ("512x14x14", "conv(512, 16, 2)", "if 512 are meant as input channels, write `conv(16, 2)`; if not,"),
+        ("64x9x9", "conv_transpose(64, 12, 1, 2, 3)", "input channels, write `conv_transpose(12, 1, 2, 3)`"),
+    ],
+)
+def test_other_mistakes_that_come_from_input_channels_name_them(shape, body, help):
+    assert help in refused(shape, body).help
+
+
+@pytest.mark.parametrize(
+    ("shape", "body", "kind", "meant", "output"),
+    [
+        # Convolution2D(64, 3, 3) of Keras 1 has a kernel of 3x3 and a stride of 1
+        ("3x224x224", "conv(64, 3, 3)", "kernel_twice", "conv(64, 3)", (64, 222, 222)),
+        ("1x28x28", "conv(6, 5, 5)", "kernel_twice", "conv(6, 5)", (6, 24, 24)),
+        # torch.nn.Conv2d(32, 32, 3, 1, 1, groups=32), as one who takes groups for the next argument
+        ("32x112x112", "conv(32, 3, 1, 1, 32)", "groups", "conv(32, 3, 1, 1, groups=32)", (32, 112, 112)),
+        # Cropping2D(2) of Keras cuts 2 off at each end, UpSampling2D(size=2) doubles the map
+        ("3x32x32", "crop(2)", "crops", "pad(-2)", (3, 28, 28)),
+        ("3x32x32", "crop([2, 3])", "crops", "pad([-2, -3])", (3, 28, 26)),
+        ("3x32x32", "upsample(size=2)", "factor", "upsample(scale_factor=2)", (3, 64, 64)),
+        ("3x32x32", 'upsample(mode="bilinear", size=2x2)', "factor",
+         'upsample(mode="bilinear", scale_factor=2x2)', (3, 64, 64)),
+    ],
+)  # fmt: skip
+def test_what_another_tool_means_by_the_same_arguments_gets_a_note(shape, body, kind, meant, output):
+    found = loads(net(shape, body)).notes
+    assert [(doubt.kind, doubt.meant) for doubt in found] == [(kind, meant)]
+    right = loads(net(shape, meant))
+    assert right.outputs["output"].shape == output
+    assert noted(right) == []
+
+
+def test_a_reshape_with_the_channels_last():
+    """The generator of DCGAN in Keras: Dense(7·7·256), Reshape((7, 7, 256)), Conv2DTranspose(128, 5)."""
+    body = 'fc(12544) -> reshape(SHAPE) -> conv_transpose(128, 5, padding="same", bias=false)'
+    for shape in ("7x7x256", "[7, 7, 256]"):
+        assert noted(loads(net("100", body.replace("SHAPE", shape)))) == [("channels_last", "256x7x7")]
+        assert noted(loads(net("100", body.replace("SHAPE", f"shape={shape}")))) == []
+    right = loads(net("100", body.replace("SHAPE", "256x7x7")))
+    assert noted(right) == []
+    assert right["conv_transpose1"].shape == (128, 7, 7)
+    assert analyze(right).totals.params == 12_544 * 101 + 25 * 256 * 128
+
+
+def test_shapes_as_keras_writes_them():
+    assert "`3x224x224`" in refused("shape=(224, 224, 3)", "relu").help
+    assert noted(loads(net("shape=[224, 224, 3]", "relu"))) == [("channels_last", "3x224x224")]
+    assert refused("-1, 3, 32, 32", "relu").help == "write `input(3x32x32)`"
+    assert refused("[-1, 3, 32, 32]", "relu").help == "a shape has no batch: leave it out"
 
 
 def test_a_large_kernel_behind_other_channels_gets_a_note():
@@ -128,7 +203,14 @@ def test_a_large_kernel_behind_other_channels_gets_a_note():
         ("64x224x224", "conv(64, kernel_size=128, stride=3)"),
         ("1x32x32", "conv(1, kernel_size=6, stride=5)"),
         ("64x32x32", "depthwise(kernel_size=31, stride=3)"),
-        ("64x32x32", "upsample(size=2)"),
+        ("64x32x32", "upsample(size=16)"),
+        ("64x112x112", "conv(64, 3, 1, 2, 2)"),
+        ("64x56x56", "conv(64, 7, 4, 3)"),
+        ("64x56x56", "conv(64, 4, 4)"),
+        ("3x224x224", "conv(64, 3, stride=3)"),
+        ("64x64x64", "crop(56)"),
+        ("64x64x64", "crop(size=2)"),
+        ("12544", "reshape(256x7x7)"),
     ],
 )
 def test_what_is_likely_meant_stays(shape, body):
@@ -160,6 +242,8 @@ def test_upsampling_by_a_factor_as_keras_writes_it():
         ("160x160x3", "channels_last", "3x160x160"),
         ("480x640x3", "channels_last", "3x480x640"),
         ("28x28x1", "channels_last", "1x28x28"),
+        ("7x7x512", "channels_last", "512x7x7"),
+        ("128x9", "channels_last", "9x128"),
         ("28x28", "no_channels", "1x28x28"),
     ],
 )
@@ -274,7 +358,8 @@ def test_notes_are_warnings_on_github(run, noted_file):
 def test_every_kind_of_note_has_words():
     texts = [
         net("64x32x32", "conv(64, 3, 3)"), net("96x64x64", "conv(64, 32, 3)"), net("8x3x32x32", "relu"),
-        net("32x32x3", "relu"), net("28x28", "relu"),
+        net("32x32x3", "relu"), net("28x28", "relu"), net("3x9x9", "conv(8, 3, 3)"),
+        net("32x99x99", "conv(32, 3, 1, 1, 32)"), net("3x9x9", "crop(2)"), net("3x9x9", "upsample(size=2)"),
     ]  # fmt: skip
     doubts = [doubt for text in texts for doubt in loads(text).notes]
     assert {doubt.kind for doubt in doubts} == set(WORDS)
@@ -283,6 +368,88 @@ def test_every_kind_of_note_has_words():
         assert doubt.meant in help
         assert doubt.named in help
         assert doubt.node.name in message
+
+
+# --- Generated calls -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    kind=st.sampled_from(["conv", "local"]),
+    channels=st.integers(1, 1024),
+    out=st.integers(6, 1024),
+    kernel=st.sampled_from([1, 3, 5, 7]),
+    rest=st.sampled_from(["", ", 1", ", 2", ", 1, 1", ", 2, 1", ", 2, 3", ", padding=1", ", bias=false"]),
+    side=st.sampled_from([7, 14, 28, 32, 56, 224]),
+)
+def test_pytorch_calls_of_two_axes_are_never_silent(kind, channels, out, kernel, rest, side):
+    """With six output channels or more, and a kernel that modules of `torch.nn` have."""
+    meant = f"{kind}({out}, {kernel}{rest})"
+    try:
+        network = loads(net(f"{channels}x{side}x{side}", f"{kind}({channels}, {out}, {kernel}{rest})"))
+    except ArchError as found:
+        helps = [problem.help for problem in found.diagnostics]
+    else:
+        helps = [doubt.meant for doubt in network.notes if doubt.kind == "in_channels"]
+    assert meant in helps[0]
+
+
+def windows(draw: st.DrawFn, named: bool) -> str:
+    """A kernel, a stride and a padding as archcalc's own specs write them."""
+    kernel, stride = draw(st.sampled_from([1, 2, 3, 4, 5, 7])), draw(st.sampled_from([1, 2]))
+    if named:
+        padding = draw(st.integers(0, kernel // 2))
+        return f"kernel_size={kernel}, stride={draw(st.integers(1, 7))}, padding={padding}"
+    if kernel % 2 == 0:
+        return f"{kernel}, {kernel}" if kernel == 2 or draw(st.booleans()) else f"{kernel}, 2, 1"
+    padding = draw(st.sampled_from([f", padding={kernel // 2}", ', padding="same"', ", bias=false", ""]))
+    if stride == 1:
+        return f"{kernel}{padding}"
+    return f"{kernel}, 2, {kernel // 2}" if kernel > 1 and draw(st.booleans()) else f"{kernel}, 2{padding}"
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> str:
+    """A layer that gives no doubt, for a map of any channels and at least 64 rows and columns."""
+    c, named = draw(st.integers(1, 512)), draw(st.booleans())
+    out, dilation = "out_channels=" if named else "", draw(st.integers(1, 9))
+    return draw(
+        st.sampled_from(
+            [
+                f"conv({out}{c}, {windows(draw, named)})",
+                f"conv({out}channels, {windows(draw, named)})",
+                f"depthwise({windows(draw, named)})".replace(', padding="same"', ""),
+                f"conv({c}, {draw(st.sampled_from([3, 5, 7]))}, padding=1, dilation={dilation})",
+                f"conv_transpose({c}, 2, 2)",
+                f"conv_transpose({c}, 4, 2, 1)",
+                f"conv_transpose({c}, 3, stride=2, padding=1, output_padding=1)",
+                f"pointwise({c})",
+                "bn", "relu", "maxpool(3, 2, 1)", "maxpool(2)", "avgpool(2, 2)",
+                "pad(1)", "upsample(scale_factor=2)", "upsample(size=200)",
+                "crop([size[0] - 2, size[1] - 2])", "group_norm(1)", "layer_norm", "dropout(0.5)",
+                "concat(identity, relu)", "add(identity, relu)",
+            ]
+        )
+    )  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(channels=st.integers(1, 512), sides=st.tuples(*[st.integers(64, 300)] * 2), call=calls())
+def test_calls_in_archcalcs_own_style_are_silent(channels, sides, call):
+    assume(channels not in sides)  # as many channels as rows is a shape with the channels last
+    assert noted(loads(net(f"{channels}x{sides[0]}x{sides[1]}", call))) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    channels=st.integers(1, 64),
+    kernel=st.integers(1, 40),
+    stride=st.integers(1, 70),
+    kind=st.sampled_from(["conv", "local", "conv_transpose"]),
+)
+def test_names_always_pass(channels, kernel, stride, kind):
+    call = f"{kind}({channels}, kernel_size={kernel}, stride={stride})"
+    assert noted(loads(net(f"{channels}x70x80", call))) == []
 
 
 def test_no_shipped_network_looks_like_a_habit():

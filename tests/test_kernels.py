@@ -508,6 +508,29 @@ def test_shape_of_is_asymmetric() -> None:
     assert ranks == {1, 2, 3}
 
 
+# --- Channels ---------------------------------------------------------------------------------------
+
+# the output of an unpooling does not depend on its input alone
+READING = [sample for sample in SAMPLES if sample.kind != "maxunpool"]
+
+
+@pytest.mark.parametrize("sample", READING, ids=str)
+def test_channels_that_are_read(sample: Sample) -> None:
+    """A channel of NaNs spoils exactly the output channels that are said to read it."""
+    found = facts(sample.layer, sample.inputs)
+    inputs = [np.abs(x) for x in tensors(sample.layer, sample.inputs, 1)]  # roots of sums are numbers then
+    weights = drawn(sample.layer, sample.inputs)
+    for index, x in enumerate(inputs):
+        for channel in range(x.shape[1]):
+            before = x[0, channel].copy()
+            x[0, channel] = np.nan
+            out = compute(sample.layer, inputs, weights)[0].copy()
+            x[0, channel] = before
+            spoiled = np.isnan(out).reshape(len(out), -1).any(axis=1)
+            reached = sample.layer.reached(1 << channel, index, found)
+            assert [reached >> each & 1 for each in range(len(out))] == spoiled.tolist(), (index, channel)
+
+
 NORMS = [
     make("bn", track_running_stats=False),
     make("instance_norm", affine=True),

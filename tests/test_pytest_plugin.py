@@ -49,11 +49,11 @@ def test_each_expectation_is_a_test(pytester):
     result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines(
         [
-            "nets.arch::two::7[[]params == 386[]] PASSED*",
-            "nets.arch::two::8[[]params == 387[]] FAILED*",
-            "nets.arch::two::9[[]macs ~ 0.3K[]] FAILED*",
-            'nets.arch::two::10[[]params("fc2") > 5[]] FAILED*',
-            "nets.arch::wide::12[[]params == 772[]] PASSED*",
+            "nets.arch::two::7: params == 386 PASSED*",
+            "nets.arch::two::8: params == 387 FAILED*",
+            "nets.arch::two::9: macs ~ 0.3K FAILED*",
+            'nets.arch::two::10: params("fc2") > 5 FAILED*',
+            "nets.arch::wide::12: params == 772 PASSED*",
         ]
     )
 
@@ -62,7 +62,7 @@ def test_a_failure_reads_well_and_shows_no_traceback(pytester):
     result = run(pytester)
     result.stdout.fnmatch_lines(
         [
-            "*two::8[[]params == 387[]]*",
+            "*two, line 8: params == 387*",
             "error: params is 386, not 387",
             " --> nets.arch:8:3",
             "8 |   expect params == 387",
@@ -76,8 +76,29 @@ def test_a_failure_reads_well_and_shows_no_traceback(pytester):
 
 def test_a_test_is_selected_by_its_name(pytester):
     run(pytester, "nets.arch::wide").assert_outcomes(passed=1)
-    run(pytester, "nets.arch::two::7[params == 386]").assert_outcomes(passed=1)
+    run(pytester, "nets.arch::two::7: params == 386").assert_outcomes(passed=1)
     run(pytester, "-k", "macs").assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("option", ["--lf", "--sw", "--ff"])
+def test_what_failed_is_run_again(pytester, option):
+    """pytest keeps the ids of what failed, from one run to the next."""
+    cached = pytester.runpytest_subprocess
+    pytester.path.joinpath("nets.arch").write_text(NETS.replace('"fc2"', '"[f]c*"'))
+    cached().assert_outcomes(passed=3, failed=2)
+    cached(option).assert_outcomes(
+        **{
+            "--lf": {"failed": 2, "deselected": 3},
+            "--sw": {"passed": 1, "failed": 1},
+            "--ff": {"passed": 3, "failed": 2},
+        }[option]
+    )
+    # stepwise goes on where it stopped
+    if option == "--sw":
+        cached(option).assert_outcomes(failed=1, deselected=1)
+    (name,) = (line for line in cached("--collect-only", "-q").stdout.lines if "::10" in line)
+    assert name == 'nets.arch::two::10: params("(f)c*") > 5'
+    cached(name).assert_outcomes(passed=1)
 
 
 def test_broken_files_and_nets_are_errors_and_the_rest_runs(pytester):
@@ -149,8 +170,10 @@ def test_the_fixture(pytester):
     result.assert_outcomes(passed=3, failed=4)
     result.stdout.fnmatch_lines(
         [
-            "open_ended: params is 386, not 387",
-            "open_ended: macs is 384, not < 5",
+            '>*archcalc("small.arch", n=2).check("params > 1", "params == 387", "macs < 5")',
+            "*open_ended: params is 386, not 387",
+            "*open_ended: macs is 384, not < 5",
+            "test_the_fixture.py:22: Failed",
             "*there is no network `vgg61`",
             "*did you mean*`vgg16`?",
             "*expected a figure*",
@@ -159,6 +182,34 @@ def test_the_fixture(pytester):
     )
     result.stdout.no_fnmatch_line("*library.py*")
     result.stdout.no_fnmatch_line("*bound.py*")
+
+
+def test_paths_are_from_the_file_of_the_test(pytester):
+    """Also in fixtures of a module, also for the network of a ratio; an absolute path is as it is."""
+    folder = pytester.mkdir("tests")
+    pytester.path.joinpath("nets.arch").rename(folder / "nets.arch")
+    folder.joinpath("test_nets.py").write_text(
+        f"""
+import pytest
+
+@pytest.fixture(scope="module")
+def two(archcalc):
+    return archcalc("nets.arch:two")
+
+def test_two(two, archcalc):
+    assert two.params == 386
+    assert archcalc({str(folder / "nets.arch:wide")!r}).params == 772
+    assert archcalc("../tests/nets.arch:open_ended?n=3").params == 192 * 3 + 3
+    two.check("params <= 0.5 * nets.arch:wide", "params <= 0.01 * vgg16")
+"""
+    )
+    for start in (pytester.path, folder):
+        pytester.chdir()
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "test_nets.py")],
+            cwd=start, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "1 passed" in done.stdout, done.stdout
 
 
 def test_nothing_is_loaded_before_it_is_needed():

@@ -8,8 +8,10 @@ left out, so that what remains is the field of an interior value.
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from random import Random
 from typing import Any, NamedTuple
 
 import oracle
@@ -17,11 +19,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from archcalc import NetworkBuilder, load
+from archcalc import NetworkBuilder, load, loads
+from archcalc.diagnostics import ArchError
 from archcalc.layers import KINDS
 from archcalc.network import Node
 from archcalc.profile import Profile, analyze
+from archcalc.quantities import QUANTITIES, field_fold
 from archcalc.quantities.receptive_field import Field
+from archcalc.report.explain import explain
+from archcalc.verify.prove import verify
 
 
 class Cell(NamedTuple):
@@ -447,12 +453,14 @@ def test_misaligned_twins(left: Any, aligned: Any, misaligned: Any, reason: str)
     assert found.axis == 0
 
 
-def test_a_branch_that_is_stretched_is_seen_from_everywhere() -> None:
+def test_a_branch_that_is_stretched_over_an_axis() -> None:
+    """Place (h, w) sees its own value, and through the gate the whole row h: 1 by 12."""
     build = NetworkBuilder("gate")
     source = build.input((2, 8, 12))
     column = build.add(KINDS["conv"](2, (1, 12)), source)
     gate = build.add(KINDS["mul"](), source, column)
-    assert analyze(build.finish(gate)).entries[gate.index].field.is_global
+    field = analyze(build.finish(gate)).entries[gate.index].field
+    assert (field.size, field.stride) == ((1, 12), ())
 
 
 # --- By hand, and published -------------------------------------------------------------------------
@@ -506,9 +514,14 @@ def test_a_softmax_along_an_axis_sees_the_row_only() -> None:
 
 
 def test_rearranged_places_keep_their_size_only() -> None:
-    assert field_after(("conv", (4, 3)), ("flatten", ())) == Field((3, 3))
-    assert field_after(("conv", (4, 3)), ("permute", ((2, 0, 1),)), ("relu", ())) == Field((3, 3))
-    assert field_after(("permute", ((2, 0, 1),)), ("pointwise", (4,))) == Field((1, 1))
+    folded = Field((3, 3), folded=True)  # channels have been places
+    assert field_after(("conv", (4, 3)), ("flatten", ())) == folded
+    assert field_after(("conv", (4, 3)), ("permute", ((2, 0, 1),)), ("relu", ())) == folded
+    assert field_after(("conv", (4, 3)), ("reshape", ((4, 3844),)), ("pointwise", (4,))) == Field((3, 3))
+    # the columns have become channels, and are all added up
+    assert field_after(("permute", ((2, 0, 1),)), ("pointwise", (4,))).is_global
+    assert field_after(("permute", ((2, 0, 1),)), ("softmax", ())).is_global
+    assert field_after(("flatten", ()), ("softmax", ())).is_global
 
 
 # Size, stride and padding. The sizes are those of Araujo, Norris & Sim 2019 (google-research/receptive_field)
@@ -529,7 +542,7 @@ PUBLISHED = [
 def test_published(name: str, size: int, stride: int, padding: int) -> None:
     result = analyze(load(name))
     field = [layer.field for layer in result.layers if layer.field.stride][-1]
-    assert field == Field((size,) * 2, (stride,) * 2, (padding,) * 2)
+    assert (field.size, field.stride, field.padding) == ((size,) * 2, (stride,) * 2, (padding,) * 2)
     assert result.misalignments == []
 
 
@@ -539,3 +552,191 @@ def test_unet_skips_are_aligned() -> None:
     assert result.misalignments == []
     field = result.entries[result.network.outputs["output"].index].field
     assert field.stride == (1, 1)
+
+
+# --- Channels, and places that are moved ------------------------------------------------------------
+
+TWO = "concat(conv(1, 5, padding=2), conv(1, 1))"  # the first channel sees 5x5, the second 1x1
+SEEN = {
+    # channels of a branch see what the branch sees
+    f"input(1x12x12)\n {TWO} -> slice(0, 1)": (5, 5),
+    f"input(1x12x12)\n {TWO} -> slice(1, 2)": (1, 1),
+    f"input(1x12x12)\n {TWO} -> relu -> bn -> maxpool(2) -> slice(1, 2)": (2, 2),
+    f'input(1x12x12)\n {TWO} -> pad([-1, 0], dim="channels")': (1, 1),
+    f'input(1x12x12)\n {TWO} -> pad([0, -1], dim="channels")': (5, 5),
+    # what reads the second channel alone, and 3 places of it
+    f"input(1x12x12)\n {TWO} -> conv(1, 3, connections=[[1]])": (3, 3),
+    f"input(1x12x12)\n {TWO} -> conv(2, 3, connections=[[0, 1], [1]]) -> slice(1, 2)": (3, 3),
+    f"input(1x12x12)\n {TWO} -> conv(2, 3, groups=2) -> slice(1, 2)": (3, 3),
+    f"input(1x12x12)\n {TWO} -> conv(2, 3) -> slice(1, 2)": (7, 7),
+    f"input(1x12x12)\n {TWO} -> depthwise(3, multiplier=2) -> slice(2, 4)": (3, 3),
+    f"input(1x12x12)\n {TWO} -> depthwise(3, multiplier=2) -> slice(1, 3)": (7, 7),
+    # two channels of each branch, in turns
+    "input(2x12x12)\n concat(conv(2, 5, padding=2), identity) -> channel_shuffle(2) -> slice(1, 2)": (1, 1),
+    # the norm of channel 1 reads channels 0 to 2, that of channel 2 also channel 3, which sees 3x3
+    'input(1x12x12)\n pad([3, 0], dim="channels")\n a = slice(1, 4)\n concat(a, conv(1, 3, padding=1)) -> '
+    "lrn(3) -> slice(0, 2)": (1, 1),
+    'input(1x12x12)\n pad([3, 0], dim="channels")\n a = slice(1, 4)\n concat(a, conv(1, 3, padding=1)) -> '
+    "lrn(3) -> slice(1, 3)": (3, 3),
+    f"input(1x12x12)\n {TWO} -> flatten -> slice(144, 288)": (1, 1),
+    # a branch that sees everything is one of two
+    "input(1x12x12)\n s = size\n concat(global_avgpool -> upsample(size=s), conv(1, 3, padding=1))"
+    " -> slice(1, 2)": (3, 3),
+    # rows and columns change places: 3 rows of the first, and 3 columns by the second
+    "input(1x20x20)\n conv(2, 3x1) -> permute([0, 2, 1]) -> conv(2, 3x1)": (3, 3),
+    "input(1x20x22)\n conv(2, 3x1) -> permute([0, 2, 1]) -> conv(2, 5x1, stride=2) -> conv(1, 1x2)": (5, 5),
+    "input(1x9x8x7)\n permute([0, 2, 3, 1]) -> conv(1, [2, 1, 4])": (4, 2, 1),
+    # at the seam a window reads the last rows of one and the first of the other, which are 12 rows apart
+    'input(1x12x12)\n x = identity\n concat(x, x, dim="height") -> conv(1, 5)': (12, 5),
+    # two halves of a map, put together again
+    """input(1x12x12)
+       concat(slice(0, 6, "height"), slice(6, 12, "height"), dim="height") -> conv(1, 5)""": (5, 5),
+    # the pool of 2 sees rows -1 to 10 and 9 to 20 with its padding, and no place of the others lies outside
+    """input(1x20x20)
+       conv(2, 3, padding=1)
+       s = size
+       concat(identity,
+         adaptive_avgpool(2) -> conv(1, 1) -> upsample(size=s, mode="bilinear"),
+         adaptive_avgpool(3) -> conv(1, 1) -> upsample(size=s, mode="bilinear"),
+         adaptive_avgpool(6) -> conv(1, 1) -> upsample(size=s, mode="bilinear"))""": (22, 22),
+    # all of a row, with the padding of 1 at both ends of its 12 values
+    'input(2x8x12)\n conv(2, 3, padding=1) -> softmax("width")': (3, 14),
+}
+
+
+@pytest.mark.parametrize("body", SEEN)
+def test_seen_by_hand(body: str) -> None:
+    network = loads(f"net n {{\n {body}\n}}")
+    field = analyze(network).entries[network.outputs["output"].index].field
+    assert field.size == SEEN[body]
+    assert not field.at_most
+    assert verify(network).held
+
+
+def test_what_is_padding_alone_is_a_bound() -> None:
+    network = loads('net n { input(1x9x9)\n conv(1, 3) -> pad([2, 0], dim="channels") -> slice(0, 2) }')
+    field = analyze(network).entries[network.outputs["output"].index].field
+    assert (field.size, field.at_most) == ((3, 3), True)
+    assert "receptive_field = at most 3×3 " in explain(analyze(network), "slice1", "receptive_field")
+    assert verify(network).held
+
+
+def test_where_an_excited_network_sees_everything() -> None:
+    """A block with a gate, by hand: 3x3 before it, and from the product on every place sees everything."""
+    profile = analyze(loads(
+        "net n { input(3x9x9)\n conv(4, 3, padding=1)\n"
+        " mul(identity, global_avgpool -> conv(4, 1) -> sigmoid)\n conv(4, 3) -> flatten -> fc(2) }"
+    ))  # fmt: skip
+    name, value, words = QUANTITIES["receptive_field"].total(profile, str)
+    assert (name, value, words) == ("field", "global", "from `mul1` on; before it 3×3, of `conv1`")
+
+
+PIECES = [
+    "conv({c}, {k}x{j}, padding=1)",
+    "conv(4, 3, padding=1, groups=2)",
+    "conv(3, {k}, padding=1, connections=[[0], [1], [0, 1]])",
+    "conv_transpose(2, {k}, 2)",
+    "depthwise(3, padding=1, multiplier=2)",
+    "maxpool(2, {s})",
+    "adaptive_avgpool({k}x{m})",
+    "lrn(3)",
+    'softmax("width")',
+    'concat(identity, conv({c}, {k}, padding="same"))',
+    'concat(conv({c}, 3, padding="same"), maxpool(3, 1, 1))',
+    "concat(relu, pad([[1, -1], [0, 0]]), avgpool(3, 1, 1))",
+    "s = size\n concat(identity, global_avgpool -> upsample(size=s))",
+    's = size\n concat(identity, adaptive_avgpool({k}) -> upsample(size=s, mode="bilinear"))',
+    'a = identity\n concat(a, slice(0, 4, "height"), dim="height")',
+    'concat(relu, conv(2, 1), dim="width")',
+    'c = channels\n add(identity, conv(c, {k}, padding="same"))',
+    "mul(identity, conv(1, 1))",
+    "c = channels\n mul(identity, conv(c, 1x{w}))",
+    *["slice({n}, {m})"] * 4,
+    'pad([{n}, -1], dim="channels")',
+    "crop(6)",
+    "channel_shuffle(2)",
+    "permute([0, 2, 1])",
+    'upsample(scale_factor=3/2, mode="bilinear")',
+    "upsample(scale_factor=1.15)",
+    "upsample(scale_factor=[1, 2])",
+]
+
+
+def drawn_network(seed: int) -> str:
+    random = Random(seed)
+    lines = [f"input({random.choice([1, 2, 4])}x{random.randint(8, 20)}x{random.randint(8, 20)})"]
+    for _ in range(random.randint(3, 9)):
+        for _ in range(5):  # what does not fit is drawn again
+            n = random.randint(0, 3)
+            numbers = {"n": n, "m": n + random.randint(1, 3), "c": random.choice([1, 2, 4])}
+            numbers |= {"k": random.randint(1, 5), "j": random.randint(1, 4), "s": random.randint(1, 2)}
+            numbers["w"] = random.randint(8, 20)
+            line = random.choice(PIECES).format_map(numbers)
+            try:
+                loads("net n {\n " + "\n ".join([*lines, line]) + "\n}")
+            except ArchError:
+                continue
+            lines.append(line)
+            break
+    return "net n {\n " + "\n ".join(lines) + "\n}"
+
+
+STACKED_PADDING = """net n { input(2x9x12)
+    pad([1, -1], dim="channels")
+    concat(relu, conv(2, 1), dim="width")
+    slice(0, 1) }"""
+
+
+def test_channels_of_padding_in_a_stack_are_bounds() -> None:
+    """The first channel has zeros in the left half and sees the input in the right half."""
+    network = loads(STACKED_PADDING)
+    profile = analyze(network)
+    field = profile.entries[network.outputs["output"].index].field
+    assert field.at_most
+    assert "receptive fields of 2 layers are upper bounds, from `concat1` on" in str(profile)
+    bounds = [layer["name"] for layer in profile.to_dict()["layers"] if "receptive_field_at_most" in layer]
+    assert bounds == ["concat1", "slice1"]
+    assert verify(network).held
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_drawn_networks_hold(block: int) -> None:
+    """Slices of joins, and places that are moved: NaNs in the input reach what the fields say."""
+    for seed in range(25 * block, 25 * block + 25):
+        text = drawn_network(seed)
+        verdicts = verify(loads(text)).verdicts
+        assert all(verdict.held for verdict in verdicts), (text, verdicts)
+
+
+def test_fields_of_long_turns_take_little_memory() -> None:
+    """Convolutions behind an enlargement by 1000/999 share the thousand fields of a turn."""
+    build = NetworkBuilder("long")
+    node = build.input((1, 20))
+    node = build.add(KINDS["upsample"](scale_factor=Fraction(1000, 999)), node)
+    for _ in range(200):
+        node = build.add(KINDS["conv"](1, 3, padding=1), node)
+    network = build.finish(node)
+    tracemalloc.start()
+    field = analyze(network).entries[node.index].field
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 200 convolutions see 401 copies, of which 999 of 1,000 are of values of their own
+    assert field.size[0] in (401 * 999 // 1000, 401 * 999 // 1000 + 1)
+    assert peak < 3_000_000  # with a turn of its own for each layer, more than 12 MB
+
+
+def test_too_many_turns_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enlargements by turns make new fields all the time; behind too many, the whole input is seen."""
+    monkeypatch.setattr(field_fold, "MOST_KEPT", 50_000)
+    build = NetworkBuilder("many")
+    source = node = build.input((1, 40))
+    nodes = []
+    for _ in range(80):
+        up = build.add(KINDS["upsample"](scale_factor=Fraction(1000, 999)), source)
+        node = build.add(KINDS["add"](), node, up)
+        nodes.append(node)
+    profile = analyze(build.finish(node))
+    seen = [profile.entries[each.index].field.is_global for each in nodes]
+    # each enlargement has a turn of a thousand fields
+    assert seen == [False] * seen.index(True) + [True] * (80 - seen.index(True))
+    assert 48 <= seen.index(True) <= 52

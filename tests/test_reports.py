@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import archcalc.pages
+from archcalc.audit.claims import VERDICTS
 from archcalc.audit.run import audit
 from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError
@@ -77,7 +78,7 @@ def test_pages_of_networks_are_written_on_request_only(with_networks, without_ne
 
 def test_a_papers_claim_stands_on_the_pages_of_its_networks(with_networks):
     for net, printed in (("shufflenet_v1_g2", "140M"), ("nasnet_a_large", "88.9M"), ("senet154", "42.3B")):
-        published = with_networks[f"networks/{net}.md"].partition("## What is published")[2]
+        published = with_networks[f"networks/{net}.md"].partition("## Published figures")[2]
         assert f"`{printed}`" in published, net
 
 
@@ -110,7 +111,20 @@ def test_the_audit_has_each_claim_of_the_decks_once(pages):
         anchored = f'<a id="{finding.id}"></a>' in text
         assert anchored == (finding.verdict not in ("exact", "rounds"))
         assert len(re.findall(rf"(?<=[|·]) {finding.id}, ", text)) == 1, finding.id
-    assert f"{len(told):,} figures of 5 lecture decks" in text
+    assert f"{len(told):,} figures from 5 lecture decks" in text
+
+
+def test_pages_say_whose_decks_they_check_and_what_verdicts_mean(pages):
+    """As the decks say on their first slides; what a deck does not say is left out."""
+    for page in ("audit.md", "README.md"):
+        text = pages[page]
+        assert "Network Architectures (Stephan Robert-Nicoud, HEIG-VD/HES-SO, 2024)\n" in text
+        assert "Retele Neurale Convolutionale II, Curs 5\n" in text
+        assert "Session 5: CNNs Overloaded (Varun Sundar, 2018)\n" in text
+        assert "Convolutional Neural Networks, ECE 449\n" in text
+        assert "CS 4644-DL / 7643-A (Zsolt Kira, Georgia Tech)\n" in text
+    for page in ("audit.md", "papers.md", "programs.md"):
+        assert all(f"- **{verdict}**: {meaning}" in pages[page] for verdict, meaning in VERDICTS.items())
 
 
 def test_in_each_deck_what_does_not_hold_comes_first(pages):
@@ -121,7 +135,7 @@ def test_in_each_deck_what_does_not_hold_comes_first(pages):
     assert wrong == [one.id for one in audit().rows(verdicts=["discrepant"])]
     for section in decks:
         headings = re.findall(r"^### (.*) \(", section, re.MULTILINE)
-        assert headings[0] == "What does not hold"
+        assert headings[0] == "Does not hold"
         assert section.index("### ") < section.index("<details>")
 
 
@@ -147,7 +161,7 @@ def test_figures_stand_with_the_paper_that_prints_them(pages):
     elsewhere = next(one for one in found.findings if one.place.startswith("EfficientNet, Tan & Le 2019"))
     assert "arXiv:1905.11946" in homes[elsewhere.id]
     assert "arXiv:1608.06993" in homes["densenet169/depth"]
-    assert "arXiv:1704.04861" in homes["mobilenet-v1/table-6/mobilenet-0.5-top1"]
+    assert "arXiv:1704.04861" in homes["mobilenet-v1/table-6/mobilenet_v1_0_5_224-top1"]
 
 
 def test_a_page_of_a_network_has_its_figures_and_what_others_say(with_networks):
@@ -346,7 +360,7 @@ def run(run, monkeypatch):
 
 def test_write_then_check(run, tmp_path):
     status, out, _ = run("--check")
-    assert (status, out.splitlines()[-1]) == (1, "3 of 3 files of `reports` are not up to date")
+    assert (status, out.splitlines()[-1]) == (1, "3 of 3 files of `reports` are outdated")
     assert not (tmp_path / "reports").exists()
     assert run()[:2] == (0, "`reports`: 3 written, 0 up to date, 0 removed\n")
     assert run("--check")[:2] == (0, "`reports` is up to date: 3 files\n")
@@ -364,7 +378,7 @@ def test_pages_of_networks_are_written_checked_and_removed(run, tmp_path):
     status, out, _ = run("--check")
     assert status == 1
     assert out.splitlines()[0] == "networks/n.md: no longer made"
-    assert out.splitlines()[-1] == "pages of networks are written and checked with `--networks`"
+    assert out.splitlines()[-1] == "`--networks` writes and checks the pages of networks"
     assert run().out == "`reports`: 0 written, 3 up to date, 1 removed\n"
     assert not page.parent.exists()
     assert run("--check")[:2] == (0, "`reports` is up to date: 3 files\n")

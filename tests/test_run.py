@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 
 import archcalc
+from archcalc import NetworkBuilder
 from archcalc.catalog import open_shipped
 from archcalc.diagnostics import ArchError
 from archcalc.executor import memory
 from archcalc.executor.execute import RunOptions, Step, execute, run
-from archcalc.executor.memory import Memory
+from archcalc.executor.memory import LiveTensors, Memory
 from archcalc.executor.weights import load_weights, owners, random_weights
+from archcalc.layers import KINDS
 from archcalc.network import Network
 
 SPEC = """\
@@ -200,8 +202,8 @@ def test_results_in_place_change_nothing(body: str, lend: bool, monkeypatch: pyt
         monkeypatch.setattr(memory, "SMALL", 0)
         reclaim = Memory.reclaim
 
-        def spoil(self: Memory, needed: Any) -> None:
-            reclaim(self, needed)
+        def spoil(self: Memory, *which: Any) -> None:
+            reclaim(self, *which)
             for buffer in self._free:
                 buffer[...] = 0xFF  # no number
 
@@ -426,12 +428,34 @@ def test_memory_is_free_once_nothing_lies_in_it() -> None:
     memory = Memory()
     first = memory.empty((16, 38, 38), np.float32)
     assert not np.shares_memory(first, memory.empty((16, 38, 36), np.float32))
-    memory.reclaim([first[0].T])  # a view holds it
+    live = LiveTensors(memory)
+    live.add(0, first[0].T)  # a view holds it
+    live.add(1, first[1])
+    live.remove([1])
     assert memory.owns(first)
-    memory.reclaim([np.empty_like(first)])
+    live.remove([0])
     assert not memory.owns(first)
     again = [memory.empty((16, 38, 37), np.float32) for _ in range(2)]
     assert sum(np.shares_memory(first, array) for array in again) == 1
+
+
+def test_a_step_takes_no_longer_the_more_tensors_are_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A concatenation of 10,000 tensors took 9 seconds, as every step went through all that were alive."""
+    looked = 0
+    owner = memory.owner
+
+    def counting(array: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return owner(array)
+
+    monkeypatch.setattr(memory, "owner", counting)
+    build = NetworkBuilder("wide")
+    source = build.input((1, 2, 2))
+    branches = [build.add(KINDS["relu"](), source) for _ in range(300)]
+    network = build.finish(build.add(KINDS["concat"](), *branches))
+    assert execute(network).outputs["output"].shape == (1, 300, 2, 2)
+    assert looked < 10 * 300
 
 
 # --- The command line -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from archcalc import ArchError, __version__
 from archcalc.audit.claims import VERDICTS, read_decks
 from archcalc.audit.claims import shipped_files as claim_files
 from archcalc.audit.tables.documents import to_csv, to_json, to_markdown
-from archcalc.audit.tables.layout import CELL, TableLayout, TablePart, layouts, read_layouts
+from archcalc.audit.tables.layout import HEAD, TableLayout, TablePart, layouts, read_layouts
 from archcalc.audit.tables.table import all_tables, evaluate, tables
 from archcalc.audit.tables.view import render
 from archcalc.audit.tables.words import SIGNS, sized
@@ -277,6 +277,33 @@ def test_names_and_numbers(run):
     assert "vgg16-memory" in err
 
 
+def test_a_file_of_tables(run, tmp_path):
+    (tmp_path / "mine.toml").write_text(FINE)
+    status, out, err = run("tables", "mine.toml")
+    assert (status, err) == (0, "")
+    assert "T99 mine: A table of mine" in out
+    assert "CS 4644-DL / 7643-A (Zsolt Kira, Georgia Tech)" in " ".join(out.split())
+    assert "199,322,768" in out  # 138,357,544 + 60,965,224
+    (table,) = json.loads(run("tables", "mine.toml", "--format", "json")[1])["tables"]
+    assert table["verdicts"] == {"rounds": 2}
+    (tmp_path / "mine.toml").write_text(FINE.replace("S4-079", "S4-790"))
+    status, out, err = run("tables", "mine.toml")
+    assert (status, out, "there is no claim `S4-790`" in err) == (2, "", True)
+    status, out, err = run("tables", "none.toml")
+    assert (status, out, "there is no file `none.toml`" in err) == (2, "", True)
+
+
+def test_a_table_says_whose_decks_print_it(run):
+    """As the decks say on their first slides: titles, authors and, where given, institution and year."""
+    listed = " ".join(run("tables")[1].split())
+    assert "deck2: Session 5: CNNs Overloaded (Varun Sundar, 2018)" in listed
+    assert "deck1: Retele Neurale Convolutionale II, Curs 5 deck2:" in listed
+    for format in ("table", "markdown"):
+        text = " ".join(run("tables", "T12.2", "--format", format)[1].split())
+        assert "Network Architectures (Stephan Robert-Nicoud, HEIG-VD/HES-SO, 2024)" in text
+        assert "deck4:" not in text
+
+
 def test_into_a_file(run, tmp_path):
     status, out, _ = run("tables", "T9", "--format", "csv", "-o", "t9.csv")
     assert (status, out) == (0, "")
@@ -340,12 +367,10 @@ def test_a_short_row_is_spanned_by_its_last_cell():
 # --- Mistakes in their data -------------------------------------------------------------------------
 
 FINE = """\
-name = "mine"
+[mine]
 number = "T99"
 title = "A table of mine"
 decks = ["deck4"]
-
-[grid]
 place = "slide 1"
 columns = ["Network", "Params"]
 rows = [
@@ -360,7 +385,7 @@ below = [{says = "both", answer = 'params(vgg16) + params(alexnet)'}]
 def read(tmp_path, text):
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    return read_layouts([(path, "mine.toml")])
+    return read_layouts(path, "mine.toml")
 
 
 def test_a_table_of_ones_own(tmp_path):
@@ -374,28 +399,32 @@ def test_a_table_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message", "line"),
     [
-        ('"138M @S4-079"', '"138M @S4-790"', "there is no claim `S4-790`", 10),
+        ('"138M @S4-079"', '"138M @S4-790"', "there is no claim `S4-790`", 8),
         ('number = "T99"', 'number = "99"', "`number` is written `T4` or `T12.1`", 2),
-        ('title = "A table of mine"\n', "", "`title` is missing", 0),
+        ('title = "A table of mine"\n', "", "`title` is missing", 1),
         ('decks = ["deck4"]', 'decks = "deck4"', "`decks` is a list of strings", 4),
-        ('place = "slide 1"', 'plcae = "slide 1"', "unknown key `plcae`", 7),
-        ('"138M @S4-079"]', '"138M @S4-079", "x"]', "row 1 has 3 cells, and there are 2", 9),
-        ('["VGG-16", "138M @S4-079"]', '["VGG-16", 138]', "a cell is a string, or a table", 9),
-        ('["VGG-16", "138M @S4-079"]', '"VGG-16"', "`rows` is a list of rows", 9),
-        ('"138M @S4-079"', '"138M @S4-079[0]"', "the value of `S4-079` has no item 0", 10),
-        ('sums = ["Params"]', 'sums = ["Parms"]', "no column `Parms` to add up", 13),
-        ('sums = ["Params"]', 'sums = ["Network"]', "no column `Network` to add up", 13),
-        ("sums =", 'axes = "whc"\nsums =', "there is no order of axes `whc`", 13),
-        ("sums =", 'listing = "vgg61"\nsums =', "`vgg61`", 13),
-        ("'params(alexnet) ~ 61M'", "'params(alexnett) ~ 61M'", "there is no network `alexnett`", 11),
-        ("alexnet) ~ 61M'", "alexnet) ~ 62M'", 'the verdict `discrepant` needs `because = "..."`', 11),
-        ("claim = 'params(alexnet) ~ 61M'", "says = 'so'", "a cell needs `claim`, `restored`", 11),
-        ("claim = 'params(", "clam = 'params(", "unknown key `clam` of a cell", 11),
-        ("claim = 'params(alexnet) ~ 61M'", "claim = 61", "`claim` of a cell is a string", 11),
-        ("~ 61M'}", "~ 61M', under = 'params(alexnet) ~ 61M'}", "`under` of a cell needs `variant`", 11),
-        ("below = [{", 'below = ["words", {', "`below` has claims only", 14),
-        ("'params(vgg16) + params", "'parms(vgg16) + params", "unknown quantity or function `parms`", 14),
-        ("[grid]", "[grid", "this is no TOML", 6),
+        ('place = "slide 1"', 'plcae = "slide 1"', "unknown key `plcae`", 5),
+        ('number = "T99"', 'numbre = "T99"', "unknown key `numbre`", 2),
+        ('place = "slide 1"', '[mine]', "`mine` is declared twice", 5),
+        ('place = "slide 1"', '["other/grid"]\nplace = "slide 1"', "`other/grid` is a part of no table", 5),
+        ("[mine]", 'number = "T1"\n[mine]', "`number` belongs to no table", 1),
+        ('"138M @S4-079"]', '"138M @S4-079", "x"]', "row 1 has 3 cells, and there are 2", 7),
+        ('["VGG-16", "138M @S4-079"]', '["VGG-16", 138]', "a cell is a string, or a table", 7),
+        ('["VGG-16", "138M @S4-079"]', '"VGG-16"', "`rows` is a list of rows", 7),
+        ('"138M @S4-079"', '"138M @S4-079[0]"', "the value of `S4-079` has no item 0", 8),
+        ('sums = ["Params"]', 'sums = ["Parms"]', "no column `Parms` to add up", 11),
+        ('sums = ["Params"]', 'sums = ["Network"]', "no column `Network` to add up", 11),
+        ("sums =", 'axes = "whc"\nsums =', "`axes` is `chw`, `hwc` or `nchw`", 11),
+        ("sums =", 'listing = "vgg61"\nsums =', "`vgg61`", 11),
+        ("'params(alexnet) ~ 61M'", "'params(alexnett) ~ 61M'", "there is no network `alexnett`", 9),
+        ("alexnet) ~ 61M'", "alexnet) ~ 62M'", 'the verdict `discrepant` needs `because = "..."`', 9),
+        ("claim = 'params(alexnet) ~ 61M'", "says = 'so'", "a cell needs `claim`, `restored`", 9),
+        ("claim = 'params(", "clam = 'params(", "unknown key `clam`", 9),
+        ("claim = 'params(alexnet) ~ 61M'", "claim = 61", "`claim` is a statement or a list", 9),
+        ("~ 61M'}", "~ 61M', under = 'params(alexnet) ~ 61M'}", "`under` of a cell needs `variant`", 9),
+        ("below = [{", 'below = ["words", {', "`below` has claims only", 12),
+        ("'params(vgg16) + params", "'parms(vgg16) + params", "unknown quantity or function `parms`", 12),
+        ("[mine]", "[mine", "this is no TOML", 1),
     ],
 )  # fmt: skip
 def test_mistakes_are_pointed_at(tmp_path, old, new, message, line):
@@ -407,11 +436,20 @@ def test_mistakes_are_pointed_at(tmp_path, old, new, message, line):
     assert f"mine.toml:{line}:" in text if line else "mine.toml" in text
 
 
-def test_two_tables_of_one_name(tmp_path):
-    (tmp_path / "a.toml").write_text(FINE)
-    (tmp_path / "b.toml").write_text(FINE.replace("T99", "T98"))
-    with pytest.raises(ArchError, match="there are two tables `mine`"):
-        read_layouts([(tmp_path / name, name) for name in ("a.toml", "b.toml")])
+def test_two_tables_of_one_number(tmp_path):
+    with pytest.raises(ArchError, match="there are two tables `T99`"):
+        read(tmp_path, FINE + FINE.replace("mine", "other"))
+
+
+def test_a_table_of_several_parts(tmp_path):
+    head, grid = FINE.split("place", 1)
+    one, two = (f'\n["mine/{title}"]\ntitle = "{title}"\nplace{grid}' for title in ("One", "Two"))
+    (table,) = evaluate(read(tmp_path, head + one + two))
+    assert [section.part.title for section in table.sections] == ["One", "Two"]
+    assert table.verdicts == {"rounds": 4}
+    # the grid of the table's own header comes first, without a title
+    (table,) = evaluate(read(tmp_path, FINE + two))
+    assert [section.part.title for section in table.sections] == ["", "Two"]
 
 
 def test_several_mistakes_are_told_together(tmp_path):
@@ -423,10 +461,11 @@ def test_several_mistakes_are_told_together(tmp_path):
 
 def test_the_page_has_every_key_and_its_example_works(tmp_path):
     page = (ROOT / "docs" / "tables.md").read_text()
-    head = {*TableLayout.__struct_fields__} - {"parts", "span"}
-    part = {*TablePart.__struct_fields__} - {"name"}
-    assert (len(head), len(part), len(CELL)) == (4, 9, 10)
-    for key in {*head, *part, *CELL}:
+    head = {*TableLayout.__struct_fields__} - {"name", "parts", "span", "sources"}
+    part = {*TablePart.__struct_fields__}
+    assert (head, len(part)) == ({*HEAD}, 9)
+    cell = "says printed claim under variant restored evidence answer correct because".split()
+    for key in {*head, *part, *cell}:
         assert re.search(rf"\b{key}\b", page), key
     for sign in SIGNS.values():
         assert f"`{sign}`" in page

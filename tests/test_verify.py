@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -318,12 +323,12 @@ def test_fields_that_see_less_than_their_hull(name: str) -> None:
 
 def test_a_wrong_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A field that archcalc reports is held against what places see, though its windows are right."""
-    import archcalc.profile as module
+    import archcalc.quantities.field_fold as module
 
     right = module.through
 
-    def wrong(field: Field, windows: Any) -> Field:
-        found = right(field, windows)
+    def wrong(field: Field, facts: Any) -> Field:
+        found = right(field, facts)
         return found if found.is_global else Field(tuple(n + 1 for n in found.size), *astuple(found)[1:])
 
     monkeypatch.setattr(module, "through", wrong)
@@ -489,3 +494,64 @@ def test_cli_shipped_networks(cli: Any) -> None:
     status, out, err = cli("lenet5", "resnet20_cifar")
     assert (status, err) == (0, "")
     assert "2 of 2 networks hold in every figure." in out
+
+
+# --- Processes and signals --------------------------------------------------------------------------
+
+
+def _started(*arguments):
+    """`archcalc` in a process group of its own, once its two workers run; and their process ids."""
+    command = [sys.executable, "-m", "archcalc", "verify", *arguments, "--jobs", "2"]
+    parent = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    for _ in range(600):
+        workers = [int(word) for word in children.read_text().split()]
+        if len(workers) == 2:
+            return parent, workers
+        time.sleep(0.05)
+    raise AssertionError("no workers")
+
+
+LARGE = ["vgg16", "vgg19", "resnet101", "resnet152", "inception_v3", "densenet201"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(number):
+    parent, _ = _started(*LARGE)
+    parent.send_signal(number)
+    # both streams end when no process has them any more, the workers included
+    parent.communicate(timeout=30)
+    assert parent.returncode == -number
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+def test_a_killed_worker_is_an_outcome():
+    parent, workers = _started(*LARGE)
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = parent.communicate(timeout=120)
+    assert parent.returncode == 1
+    assert "Traceback" not in err
+    assert "its process was killed" in " ".join(out.split())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
+def test_an_interrupt_while_modules_are_loaded_shows_no_traceback():
+    """A module that interrupts its own process while the command line imports it."""
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == {!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['archcalc', 'verify', 'lenet5', '--jobs', '1']\n"
+        "from archcalc.__main__ import main; main()"
+    )
+    for module in ("archcalc.cli", "typer", "archcalc.cli.verify", "archcalc.verify.command", "numpy"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(module)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (130, -signal.SIGINT), module
+        assert "Traceback" not in done.stderr, module

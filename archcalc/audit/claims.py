@@ -11,20 +11,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
-from archcalc.audit.toml import Statements, Text, TomlTable, Word, decode, read, read_every, repeated
+from archcalc.audit.toml import Figures, Statements, Text, TomlTable, Word, decode, read, read_every, repeated
 from archcalc.catalog import specs_folder
-from archcalc.diagnostics import ArchError, Diagnostic, Source, Span, unknown
+from archcalc.diagnostics import ArchError, Diagnostic, Span, unknown
 
 VERDICTS = {
-    "exact": "the printed figure is the value",
-    "rounds": "the printed figure is the value at the precision printed",
-    "convention": "it holds under a named convention, or for a named variant",
-    "discrepant": "it does not hold",
-    "damaged": "the extraction of the text broke it",
-    "open": "a question, or a figure that was lost: archcalc gives the answer",
-    "outside": "not static: nothing here computes it",
+    "exact": "The printed figure is the value.",
+    "rounds": "The printed figure is the value, rounded to the digits printed.",
+    "convention": "The figure holds only under the convention or for the variant that is named.",
+    "discrepant": "The figure does not hold.",
+    "damaged": "Text extraction damaged the figure; the original one holds.",
+    "open": "The figure is asked for, or lost; archcalc computes it.",
+    "outside": "The figure cannot be computed from the network alone, such as an accuracy or a time.",
 }
 """Every verdict, and what it says of a claim."""
 
@@ -42,19 +42,13 @@ MEASURED = {
 }
 """What is measured with trained weights, in percent: cited, and never computed here."""
 
-_WHY_MEASURED = "Measured with trained weights."
-_PERCENT = re.compile(r"(100(?:\.0+)?|\d{1,2}(?:\.\d+)?)%")
+_FIGURE = re.compile(r"(\S+) +((?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)%)")
+"""A measured figure of a file: a `NET`, and a percentage."""
 
-ALONE = ("outside", "quantity", "answer")
+ALONE = ("outside", "answer")
 """The keys of a claim that states nothing: each excludes all others that are evaluated."""
 EVALUATED = ("claim", "under", "restored", "answer", "correct")
-PAIRS = (
-    ("under", "variant"),
-    ("variant", "under"),
-    ("restored", "evidence"),
-    ("quantity", "net"),
-    ("net", "quantity"),
-)
+PAIRS = (("under", "variant"), ("variant", "under"), ("restored", "evidence"))
 """A key, and the one that it needs."""
 
 _Outside = Annotated[bool, Meta(description="`true` or left out", examples=["true"])]
@@ -65,14 +59,15 @@ class Claim(Struct, frozen=True, eq=False, kw_only=True):
 
     `claim` is what it states, `under` the same under the named `variant`, `restored` what stood there
     before the text was damaged; each is a list of statements that must all hold. `answer` is an
-    expression where there is nothing to hold, `correct` one for the value to show. `quantity` is what
-    was measured of `net`, if it is no claim on the network itself. `verdict` is the one expected,
-    `because` its reason.
+    expression where nothing is stated, `correct` one for the value to show. `verdict` is the one
+    expected, `because` its reason. `quantity` is what was measured of `net`, if anything was.
     """
 
     id: str
     deck: str
     span: Span
+    quantity: str = ""
+    net: Text | None = None
     place: Word
     says: Word
     printed: Word
@@ -80,8 +75,6 @@ class Claim(Struct, frozen=True, eq=False, kw_only=True):
     because: Word = ""
     variant: Word = ""
     evidence: Word = ""
-    quantity: Word = ""
-    net: Text | None = None
     claim: Statements = ()
     under: Statements = ()
     restored: Statements = ()
@@ -99,13 +92,60 @@ class Claim(Struct, frozen=True, eq=False, kw_only=True):
         return " ".join(filter(None, (self.because, self.evidence)))
 
 
-class Deck(Struct, frozen=True, eq=False):
-    """The claims of one deck."""
+class Deck(Struct, frozen=True, eq=False, kw_only=True):
+    """The claims of one deck. What the deck does not say of itself is empty."""
 
-    name: Word = field(name="deck")
+    name: str
     title: Word
-    source: Source
+    author: Word = ""
+    institution: Word = ""
+    year: Word = ""
+    span: Span
     claims: tuple[Claim, ...]
+
+    @property
+    def citation(self) -> str:
+        """Its title, and who it is from: `Session 5: CNNs Overloaded (Varun Sundar, 2018)`."""
+        known = ", ".join(filter(None, (self.author, self.institution, self.year)))
+        return f"{self.title} ({known})" if known else self.title
+
+
+class _Measured(Struct, frozen=True):
+    """The measured figures of one place, by quantity."""
+
+    place: Word
+    top1: Figures = ()
+    top5: Figures = ()
+    top1_error: Figures = ()
+    top5_error: Figures = ()
+
+
+class Measurement(Struct, frozen=True):
+    """A measured figure in percent, the `NET` it is of, and where it is printed."""
+
+    id: str
+    net: str
+    quantity: str
+    value: Fraction
+    place: str
+
+
+def measurements(quantity: str) -> list[Measurement]:
+    """The built-in measured figures of a quantity such as `top1`, in order.
+
+    Raises `ArchError` for a quantity that is not in `MEASURED`.
+
+    >>> [float(one.value) for one in measurements("top1") if one.net == "vgg16"]
+    [71.5]
+    """
+    if quantity not in MEASURED:
+        raise unknown("nobody measures", quantity, MEASURED, listing="measured")
+    return [
+        Measurement(claim.id, claim.net.text, quantity, claim.measured, claim.place)
+        for deck in read_decks(shipped_files())
+        for claim in deck.claims
+        if claim.quantity == quantity and claim.net is not None and claim.measured is not None
+    ]
 
 
 def shipped_files() -> list[tuple[Path, str]]:
@@ -116,57 +156,99 @@ def shipped_files() -> list[tuple[Path, str]]:
 
 def read_decks(files: Iterable[tuple[Path, str]]) -> list[Deck]:
     """The decks of some files. Raises `ArchError` with every mistake in them; each id is unique."""
-    decks, problems = read_every(files, read_deck)
-    names = [(deck.name, Span(deck.source, 0, 0)) for deck in decks]
+    found, problems = read_every(files, read_file)
+    decks = [deck for of_file in found for deck in of_file]
     ids = [(claim.id, claim.span) for deck in decks for claim in deck.claims]
-    problems += repeated(names, "there are two decks `{}`")
+    problems += repeated([(deck.name, deck.span) for deck in decks], "there are two decks `{}`")
     problems += repeated(ids, "the claim `{}` is declared twice", "give one of them another name")
     problems.raise_any()
     return decks
 
 
-def read_deck(path: Path, shown: str = "") -> Deck:
-    """The deck of a file, known by the name `shown`. Raises `ArchError` with every mistake in it."""
+def read_file(path: Path, shown: str = "") -> list[Deck]:
+    """The decks of a file, known by the name `shown`. Raises `ArchError` with every mistake in it.
+
+    A section with a `title` is a deck; the claims after it are its claims.
+    """
     head, tables = read(path, shown or str(path))
-    file = f"`{head.source.name}`"
-    name = head.values.get("deck")
-    claims = []
-    problems: list[Diagnostic] = []
+    help = "write a header above it: `[my-deck]`"
+    problems = [
+        Diagnostic(f"`{key}` belongs to no claim", head.span_of(key), help=help) for key in head.values
+    ]
+    if not any("title" in table.values for table in tables):
+        help = "add one: `[my-deck]`, and below it its `title`"
+        problems.append(Diagnostic(f"`{head.source.name}` has no deck", help=help))
+    decks: list[tuple[TomlTable, list[Claim]]] = []
     for table in tables:
-        claim, wrong = _read_claim(table, name.text if isinstance(name, Text) else "")
+        if "title" in table.values:
+            decks.append((table, []))
+            continue
+        read_one = _read_measured if table.values.keys() & MEASURED.keys() else _read_claim
+        claims, wrong = read_one(table, decks[-1][0].name if decks else "")
         problems += wrong
-        if claim is not None:
-            claims.append(claim)
-    given = {"source": head.source, "claims": tuple(claims)}
-    deck, mistakes = decode(head.values, Deck, head.span_of, file, given)
-    problems = mistakes + problems
-    if not tables:
-        help = "add one: `[id]`, and below it `says`, `printed`, `claim`, ..."
-        problems.append(Diagnostic(f"{file} has no claims", help=help))
-    if problems or deck is None:
+        if decks:
+            decks[-1][1].extend(claims)
+        elif not problems:
+            help = "write `[my-deck]` above it, with its `title`"
+            problems.append(Diagnostic(f"the claim `{table.name}` belongs to no deck", table.span, help=help))
+    found = []
+    for table, of_deck in decks:
+        given = {"name": table.name, "span": table.span, "claims": tuple(of_deck)}
+        deck, mistakes = decode(table.values, Deck, table.span_of, given=given)
+        problems += mistakes
+        if deck is not None and not of_deck and not problems:
+            help = "add one: `[my-claim]`, and below it `place`, `says`, `printed`, `claim`, `verdict`"
+            problems.append(Diagnostic(f"the deck `{deck.name}` has no claims", table.span, help=help))
+        if deck is not None:
+            found.append(deck)
+    if problems:
         raise ArchError(problems)
-    return deck
+    return found
 
 
-def _read_claim(table: TomlTable, deck: str) -> tuple[Claim | None, list[Diagnostic]]:
+def _read_claim(table: TomlTable, deck: str) -> tuple[list[Claim], list[Diagnostic]]:
     """A claim, and what is wrong with it before it is evaluated."""
     values = table.values
     what = f"the claim `{table.name}`"
-    given = {"id": table.name, "deck": deck, "span": table.span}
-    implied = {}
-    if "quantity" in values:
-        quantity, net = (getattr(values.get(key), "text", "") for key in ("quantity", "net"))
-        implied = {"says": f"{MEASURED.get(quantity)} of {net}", "because": _WHY_MEASURED}
-    claim, problems = decode(values, Claim, table.span_of, what, given, implied)
+    given = {"id": table.name, "deck": deck, "span": table.span, "quantity": "", "net": None}
+    claim, problems = decode(values, Claim, table.span_of, what, given)
     if "outside" in values and claim is not None and not claim.outside:
         problems.append(Diagnostic("`outside` is `true` or left out", table.span_of("outside")))
     if claim is None or problems:
-        return None, problems
+        return [], problems
     if claim.verdict not in VERDICTS:
         span = values["verdict"].span
         found = unknown("there is no verdict", claim.verdict, VERDICTS, span, listing="verdicts")
-        return None, list(found.diagnostics)
-    return claim, _combination(table, claim, what)
+        return [], list(found.diagnostics)
+    return [claim], _combination(table, claim, what)
+
+
+def _read_measured(table: TomlTable, deck: str) -> tuple[list[Claim], list[Diagnostic]]:
+    """A claim for each measured figure of a place, and what is wrong with them."""
+    group, problems = decode(table.values, _Measured, table.span_of, f"`{table.name}`")
+    claims = []
+    figures = [(quantity, text) for quantity in MEASURED for text in getattr(group, quantity, ())]
+    for quantity, text in figures:
+        parts = _FIGURE.fullmatch(text.text)
+        if parts is None:
+            message = f"`{text.text}` is not a network and a percentage"
+            problems.append(Diagnostic(message, text.span, help='write `"vgg16 71.5%"`'))
+            continue
+        claims.append(
+            Claim(
+                id=f"{table.name}/{parts[1]}-{quantity}",
+                deck=deck,
+                span=table.span,
+                quantity=quantity,
+                net=text.part(parts.start(1), parts.end(1)),
+                place=group.place if group is not None else "",
+                says=f"{MEASURED[quantity]} of {parts[1]}",
+                printed=parts[2],
+                verdict="outside",
+                because="Measured with trained weights.",
+            )
+        )
+    return claims, problems
 
 
 # --- Mistakes ---------------------------------------------------------------------------------------
@@ -189,8 +271,6 @@ def _combination(table: TomlTable, claim: Claim, what: str) -> list[Diagnostic]:
     for key, other in PAIRS:
         if key in values and other not in values:
             problems.append(_needs(f"`{key}`", other, table.span_of(key)))
-    if claim.quantity:
-        return problems + _measurement(table, claim)
     because = claim.because or (claim.evidence if claim.restored else "")
     if claim.verdict in EXPLAINED and not because:
         problems.append(_needs(f"the verdict `{claim.verdict}`", "because", table.span))
@@ -199,16 +279,3 @@ def _combination(table: TomlTable, claim: Claim, what: str) -> list[Diagnostic]:
 
 def _needs(what: str, key: str, span: Span) -> Diagnostic:
     return Diagnostic(f'{what} needs `{key} = "..."`', span)
-
-
-def _measurement(table: TomlTable, claim: Claim) -> list[Diagnostic]:
-    """What is wrong with a measured figure."""
-    values = table.values
-    problems: list[Diagnostic] = []
-    if claim.quantity not in MEASURED:
-        span = values["quantity"].span
-        problems += unknown("nobody measures", claim.quantity, MEASURED, span, listing="measured").diagnostics
-    if _PERCENT.fullmatch(claim.printed) is None:
-        message = f"`{claim.printed}` is no percentage"
-        problems.append(Diagnostic(message, values["printed"].span, help='write `"70.6%"`'))
-    return problems

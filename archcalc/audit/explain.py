@@ -5,21 +5,25 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from archcalc.audit.claims import VERDICTS
 from archcalc.audit.expression import Asked
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.functions import SIZES
-from archcalc.audit.proposals import propose
 from archcalc.audit.statement import StatementOutcome
 from archcalc.audit.words import outcome_text, reason, value_text
+from archcalc.catalog import shipped_files
 from archcalc.checking.evaluate import measure, rounding, select
+from archcalc.diagnostics import ArchError
 from archcalc.network import is_pattern
+from archcalc.reconcile import Answer, reconcile
 from archcalc.render.numbers import decimal, grouped
 from archcalc.report.explain import explain as account
 
 
 def explain(finding: AuditFinding, width: int) -> str:
-    """The account of one finding, for people."""
+    """One finding as text."""
     lines = [
         f"{finding.id}: {finding.says}",
         f"  {finding.deck}, {finding.place}; {finding.span}",
@@ -43,10 +47,9 @@ def explain(finding: AuditFinding, width: int) -> str:
             f"{one.text} = {value_text(one.value, one.quantity in SIZES)}",
             *(f"  {line}" for line in _account(one)),
         ]
-    words = VERDICTS[finding.verdict]
-    lines += ["", f"Verdict: {finding.verdict}. {words[0].upper()}{words[1:]}."]
+    lines += ["", f"Verdict: {finding.verdict}. {VERDICTS[finding.verdict]}"]
     if not finding.agrees:
-        lines.append(f"  stored is `{finding.stored}`")
+        lines.append(f"  The file expects `{finding.stored}`.")
     if reason(finding):
         lines += textwrap.wrap(reason(finding), width, initial_indent="  ", subsequent_indent="  ")
     lines += _proposals(finding, width)
@@ -54,13 +57,13 @@ def explain(finding: AuditFinding, width: int) -> str:
 
 
 def _proposals(finding: AuditFinding, width: int) -> list[str]:
-    """What a figure that does not hold may have been printed from."""
+    """Ways of counting that print as a figure that does not hold."""
     if finding.verdict not in ("discrepant", "convention"):
         return []
     proposal = propose(finding)
     if proposal is None:
         return []
-    lines = ["", f"What does print as it (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
+    lines = ["", f"What prints as this figure (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
     matches = proposal.answer.plausible[:PROPOSED]
     for match in matches:
         departures = ", ".join(match.departures) or "as it is"
@@ -101,3 +104,53 @@ def _account(one: Asked) -> Sequence[str]:
         rows = [(name, value_text(value, is_size=True)) for name, value in values if value]
     left = max((len(name) for name, _ in rows), default=0)
     return [f"{name:<{left}}   {text}" for name, text in rows]
+
+
+# --- What else prints as a figure -------------------------------------------------------------------
+
+COUNTED = {
+    "params": "params",
+    "weights": "params",
+    "macs": "MACs",
+    "flops": "FLOPs",
+    "activations": "activations",
+    "activation_bytes": "",
+    "param_bytes": "",
+}
+"""The quantities that can be reconciled, with the word that says so behind a figure."""
+
+
+class Proposal(Struct, frozen=True):
+    """What `archcalc reconcile` finds: the arguments it was given, and its answer."""
+
+    net: str
+    figure: str
+    answer: Answer
+
+
+def propose(finding: AuditFinding) -> Proposal | None:
+    """What prints as a figure that does not hold; `None` if it is not one total of a shipped network."""
+    for outcome in finding.claims:
+        found = _propose(outcome)
+        if found is not None:
+            return found
+    return None
+
+
+def _propose(outcome: StatementOutcome) -> Proposal | None:
+    if outcome.held or outcome.figure is None or len(outcome.asked) != 1:
+        return None
+    (asked,) = outcome.asked
+    is_total = asked.profile is not None and not asked.path and asked.value == outcome.left
+    if not is_total or asked.quantity not in COUNTED:
+        return None
+    assert asked.profile is not None
+    network = asked.profile.network
+    if network.overridden or network.name not in shipped_files():
+        return None
+    figure = f"{outcome.figure.text} {COUNTED[asked.quantity]}".strip()
+    try:
+        (answer,) = reconcile(network.name, [figure])
+    except ArchError:
+        return None
+    return Proposal(network.name, figure, answer)

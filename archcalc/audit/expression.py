@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.audit.networks import Networks
 from archcalc.catalog import shipped_files
@@ -17,7 +18,7 @@ from archcalc.checking.evaluate import compare
 from archcalc.diagnostics import ArchError, Diagnostic, Note, Span, unknown
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.run_state import Failed, RunState
-from archcalc.language.syntax import Assertion, Body, Chain, Expr, Literal, Ref
+from archcalc.language.syntax import Assertion, Body, Chain, Expr, ListExpr, Literal, Ref
 from archcalc.language.values import BUILTINS, is_number, type_name
 from archcalc.network import Network
 from archcalc.profile import LayerProfile, Profile
@@ -74,7 +75,7 @@ class FigureEvaluator:
         if function is not None:
             if ref.args is None:
                 self.fail(f"`{ref.name}` needs its arguments", ref.span, help=f"write `{function.usage}`")
-            return function.call(self, ref, self.arguments(ref, function.parameters, function.required))
+            return self.called(function, ref, self.arguments(ref, function.parameters, function.required))
         if ref.name in BUILTINS:
             return self.builtin_call(ref)
         if ref.name in shipped_files():
@@ -86,6 +87,25 @@ class FigureEvaluator:
         known = [*self.functions, *BUILTINS, *shipped_files()]
         what = "name" if ref.args is None else "quantity or function"
         return self.fail_with(unknown(f"unknown {what}", ref.name, known, ref.name_span))
+
+    def called(self, function: StatementFunction, ref: Ref, given: dict[str, Expr]) -> Any:
+        """The value of a call; where a list of networks or of names is given, the list of their values."""
+        for name in ("net", "name"):
+            several = given.get(name)
+            if isinstance(several, ListExpr):
+                return tuple(
+                    self.one_of(several, one, function, ref, {**given, name: one}) for one in several.items
+                )
+        return function.call(self, ref, given)
+
+    def one_of(
+        self, several: Expr, one: Expr, function: StatementFunction, ref: Ref, given: dict[str, Expr]
+    ) -> Any:
+        """The value for one item of a list, noted as if the call were written for this item alone."""
+        value = self.called(function, ref, given)
+        asked = self.asked[-1]
+        self.asked[-1] = replace(asked, text=asked.text.replace(several.span.text, one.span.text, 1))
+        return value
 
     def builtin_call(self, ref: Ref) -> Any:
         builtin = ref.meaning = BUILTINS[ref.name]

@@ -1,14 +1,17 @@
-"""What the audit says of a figure, wherever the figure is printed."""
+"""What the audit says of a figure: its verdict is computed from what it states and from its networks."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from archcalc.audit.claims import HOLDS
-from archcalc.audit.statement import StatementOutcome
-from archcalc.diagnostics import Span
+from archcalc.audit.claims import HOLDS, Claim
+from archcalc.audit.networks import Networks
+from archcalc.audit.statement import StatementOutcome, answer, known, state
+from archcalc.audit.toml import Text
+from archcalc.diagnostics import Problems, Span
 
 
 class AuditFinding(Struct, frozen=True, eq=False):
@@ -60,3 +63,78 @@ class AuditFinding(Struct, frozen=True, eq=False):
     def outcomes(self) -> tuple[StatementOutcome, ...]:
         """Every statement of the claim."""
         return (*self.claims, *self.under, *self.restored)
+
+
+def judge(claim: Claim, networks: Networks) -> AuditFinding:
+    """Evaluate a claim. Raises `ArchError` with every mistake in its statements."""
+    problems = Problems()
+
+    def every(texts: Sequence[Text]) -> tuple[StatementOutcome, ...]:
+        return tuple(outcome for text in texts if (outcome := one(text, state)) is not None)
+
+    def one(
+        text: Text, evaluate: Callable[[Text, Networks], StatementOutcome | None]
+    ) -> StatementOutcome | None:
+        with problems.collect():
+            return evaluate(text, networks)
+        return None
+
+    claims, under, restored = every(claim.claim), every(claim.under), every(claim.restored)
+    shown = one(claim.correct, answer) if claim.correct is not None else None
+    if claim.answer is not None:
+        shown = one(claim.answer, answer)
+    if claim.net is not None:
+        one(claim.net, known)
+    problems.raise_any()
+    verdict = _verdict(claim, claims, under, restored)
+    shown = shown or _shown(restored if verdict == "damaged" else claims)
+    return AuditFinding(
+        claim.id,
+        claim.deck,
+        claim.place,
+        claim.says,
+        claim.printed,
+        verdict,
+        claim.verdict,
+        claim.explanation,
+        claim.span,
+        claim.variant,
+        shown,
+        claims,
+        under,
+        restored,
+        claim.net.text if claim.net is not None else "",
+    )
+
+
+def _verdict(
+    claim: Claim,
+    claims: Sequence[StatementOutcome],
+    under: Sequence[StatementOutcome],
+    restored: Sequence[StatementOutcome],
+) -> str:
+    """The rules, in their order."""
+    if claim.outside or claim.quantity:
+        return "outside"
+    if claim.answer is not None:
+        return "open"
+    holds = bool(claims) and all(outcome.held for outcome in claims)
+    if restored and not holds and all(outcome.held for outcome in restored):
+        return "damaged"
+    if holds:
+        return "exact" if all(_is_exact(outcome) for outcome in claims) else "rounds"
+    if under and all(outcome.held for outcome in under):
+        return "convention"
+    return "discrepant"
+
+
+def _is_exact(outcome: StatementOutcome) -> bool:
+    """Does a statement hold to the last digit?"""
+    return outcome.equal or outcome.relation not in ("~", "within")
+
+
+def _shown(outcomes: Sequence[StatementOutcome]) -> StatementOutcome | None:
+    """Of several statements, the one that tells most: one that does not hold, or not to the last digit."""
+    failed = [outcome for outcome in outcomes if not outcome.held]
+    rounded = [outcome for outcome in outcomes if not _is_exact(outcome)]
+    return next(iter([*failed, *rounded, *outcomes]), None)

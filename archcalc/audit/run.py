@@ -9,15 +9,14 @@ from msgspec import Struct
 
 from archcalc.audit import papers
 from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
-from archcalc.audit.finding import AuditFinding
+from archcalc.audit.finding import AuditFinding, judge
 from archcalc.audit.networks import Networks
-from archcalc.audit.verdict import judge
 from archcalc.diagnostics import Problems, unknown
 from archcalc.render.progress import Progress, unseen
 
 
 class Audit(Struct, frozen=True, eq=False):
-    """The findings of some decks, and the decks' titles by name, both in order."""
+    """The findings of some decks, and by name what each deck is: its title and who it is from."""
 
     titles: dict[str, str]
     findings: tuple[AuditFinding, ...]
@@ -58,7 +57,7 @@ def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progr
     []
     """
     found = read_decks(_files(files))
-    titles = {deck.name: deck.title for deck in found}
+    titles = {deck.name: deck.citation for deck in found}
     known = titles if files else {**titles, **papers.TITLES}
     for deck in decks:
         if deck not in known:

@@ -99,7 +99,11 @@ def _is_size(expr: Expr) -> bool:
         return bool(expr.items) and all(map(_is_size, expr.items))
     if isinstance(expr, Literal):
         return isinstance(expr.value, tuple)
-    return isinstance(expr, Ref) and expr.name in SIZES
+    if not isinstance(expr, Ref):
+        return False
+    return expr.name in SIZES or (
+        expr.name == "distinct" and any(_is_size(arg.value) for arg in expr.args or ())
+    )
 
 
 def _same(left: Any, right: Any) -> bool:

@@ -35,6 +35,13 @@ class Text(Struct, frozen=True):
     span: Span
     is_verbatim: bool
 
+    def part(self, start: int, end: int) -> Text:
+        """Some letters of it."""
+        span = self.span
+        if self.is_verbatim:
+            span = Span(span.source, span.start + start, span.start + end)
+        return Text(self.text[start:end], span, self.is_verbatim)
+
     def place(self, problem: Diagnostic, inner: Source) -> Diagnostic:
         """A mistake in this text, found in `inner`, a source of its own, moved to where it stands."""
 
@@ -135,6 +142,11 @@ Statements = Annotated[
     ),
 ]
 
+Figures = Annotated[
+    tuple[Text, ...],
+    Meta(min_length=1, description="a list of networks with percentages", examples=['["vgg16 71.5%"]']),
+]
+
 
 def decode(
     values: Mapping[str, Any],
@@ -183,7 +195,7 @@ def _converted(value: Any, kind: Any) -> Any:
     """A value as a field of some type has it: only what is evaluated keeps its place."""
     if kind == Statements and isinstance(value, Text):
         value = [value]
-    return convert(value if kind in (Statements, Text | None) else _plain(value), kind)
+    return convert(value if kind in (Statements, Figures, Text | None) else _plain(value), kind)
 
 
 def _plain(value: Any) -> Any:

@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 def disagreements(audit: Audit) -> str:
-    """The claims whose stored verdict is not the computed one, a line each."""
+    """The claims whose stored verdict is not the computed one, one per line."""
     lines = []
     for finding in audit.disagreements:
         value = shown_value(finding) or "nothing computed"
@@ -46,14 +46,14 @@ def disagreements(audit: Audit) -> str:
             f"{finding.id} ({finding.span}): stored `{finding.stored}`, computed `{finding.verdict}`: "
             f"{value}; printed: {finding.claimed}"
         )
-    return "\n".join([*lines, f"{plural(len(lines), 'stored verdict')} not as computed"])
+    return "\n".join([*lines, f"{plural(len(lines), 'verdict')} not as expected"])
 
 
 # --- The terminal -----------------------------------------------------------------------------------
 
 
 def render(audit: Audit, rows: Sequence[AuditFinding], width: int, colour: bool) -> str:
-    """Write the findings by deck, each with its reason below it, and how many there are of each verdict."""
+    """The findings by deck, each with its reason below it, and how many there are of each verdict."""
     from rich.text import Text
 
     console = open_console(width, colour)
@@ -67,11 +67,20 @@ def render(audit: Audit, rows: Sequence[AuditFinding], width: int, colour: bool)
             _print_row(console, row, texts, sizes, width)
         console.print()
     _print_summary(console, audit)
+    console.print()
+    for line in legend(audit):
+        console.print(Text("\n".join(textwrap.wrap(line, width)), style="dim"))
     listed = {row.deck for row in rows}
     options = [f"--deck {deck}" for deck in audit.on_request if deck in audit.titles and deck not in listed]
     if options:
-        console.print(Text(f"\nCounted, and listed with {' or '.join(options)}", style="dim"))
+        console.print(Text(f"\nNot listed here; see {' and '.join(options)}", style="dim"))
     return printed(console)
+
+
+def legend(audit: Audit) -> list[str]:
+    """What each verdict that occurs means."""
+    found = {finding.verdict for finding in audit.findings}
+    return [f"{verdict}: {meaning}" for verdict, meaning in VERDICTS.items() if verdict in found]
 
 
 def _cells(row: AuditFinding) -> list[str]:
@@ -79,7 +88,7 @@ def _cells(row: AuditFinding) -> list[str]:
 
 
 def _sizes(cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of each column: verdicts in full, figures as far as there is room, words take the rest."""
+    """The width of each column: verdicts in full, figures if there is room, and words in the rest."""
     columns = list(zip(HEADINGS, *cells, strict=True)) if cells else [(heading,) for heading in HEADINGS]
     sizes = [max(map(len, column)) for column in columns]
     room = width - GAP * (len(sizes) - 1)
@@ -158,6 +167,7 @@ def to_markdown(audit: Audit, rows: Sequence[AuditFinding]) -> str:
         figures = [f"{count:,}" if count else "" for count in counts.values()]
         summary.append([escaped(deck), *figures, f"{sum(counts.values()):,}"])
     lines += markdown_table(["Deck", *VERDICTS, "all"], summary, right=range(1, len(VERDICTS) + 2))
+    lines += ["", *(f"- {line}" for line in legend(audit))]
     return "\n".join(lines) + "\n"
 
 

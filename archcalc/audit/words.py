@@ -17,7 +17,7 @@ from archcalc.shape import format_shape
 def value_text(value: Any, is_size: bool = False) -> str:
     """A value for people: numbers grouped in threes, fractions as decimals, sizes with crosses.
 
-    Where a comma groups the digits of an item, a semicolon parts the items.
+    A list of one item is shown as that item. Semicolons separate items whose digits are grouped by commas.
 
     >>> value_text((96, 55, 55), is_size=True), value_text((64, 128)), value_text(Fraction(49, 27))
     ('96×55×55', '[64, 128]', '≈1.81481')
@@ -36,6 +36,8 @@ def value_text(value: Any, is_size: bool = False) -> str:
         return value
     if is_size and value and not any(isinstance(item, tuple | str) for item in value):
         return format_shape(value)
+    if len(value) == 1:
+        return value_text(value[0], is_size)
     items = [value_text(item, is_size) for item in value]
     is_grouped = any("," in text for text, item in zip(items, value, strict=True) if is_number(item))
     return f"[{('; ' if is_grouped else ', ').join(items)}]"

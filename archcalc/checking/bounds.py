@@ -1,6 +1,6 @@
 """Expectations without a file: what `--expect` takes.
 
-All that an `expect` line of a spec may say, and besides
+All that an `expect` line of a spec may say, and also
 
 - a bound on an argument of every layer that has it: `kernel_size("stage1/*") <= 3`; along each axis;
 - a ratio to another network: `macs <= 0.5 * vgg16`, the same quantity of the whole of it.
@@ -10,13 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 import archcalc.layers  # noqa: F401 - registers every kind
-from archcalc.checking.evaluate import Check, Evaluator, Value, argument, evaluate, of_every_layer, select
+from archcalc.checking.evaluate import (
+    Check,
+    Evaluator,
+    LayerValues,
+    Value,
+    argument,
+    evaluate,
+    of_every_layer,
+    select,
+)
+from archcalc.checking.find import seen_from
 from archcalc.diagnostics import ArchError, Diagnostic, Problems, Source, error, unknown
 from archcalc.expect import Expect, Ratio, check_expectation
 from archcalc.language.parser import parse_expectation
@@ -28,20 +39,23 @@ from archcalc.settings import DEFAULT, Settings
 
 ARGUMENTS = sorted({p.name for kind in KINDS.values() for p in kind.parameters if not p.takes_tensor})
 
+HERE = Path()
+
 
 class Bound(Struct, eq=False):
-    """An expectation for any network. `other` is the network of its ratio, once it is loaded."""
+    """An expectation for any network. `other` is the network of its ratio, once loaded from `folder`."""
 
     text: str
     expect: Expect
     other: Profile | None = None
     settings: Settings = DEFAULT
+    folder: Path = HERE
 
     def check(self, evaluator: Evaluator) -> Check:
         """Evaluate it on a network. Raises `ArchError` where it names nothing in it."""
         expect = self.expect
         if expect.quantity not in QUANTITIES:
-            return of_every_layer(expect, _arguments(expect, evaluator.source(expect.training)))
+            return of_every_layer(expect, LayerValues(_arguments(expect, evaluator.source(expect.training))))
         if expect.ratio is not None:
             other = self.open(expect.ratio)
             source = Evaluator(other, self.settings.heads).source(expect.training)
@@ -57,7 +71,7 @@ class Bound(Struct, eq=False):
         """The network of a ratio, loaded once. Raises `ArchError` if it cannot be loaded."""
         if self.other is None:
             try:
-                self.other = self.settings.profile(load(ratio.net))
+                self.other = self.settings.profile(load(seen_from(self.folder, ratio.net)))
             except ArchError as found:
                 raise ArchError(
                     problem if problem.span is not None else replace(problem, span=ratio.span)
@@ -75,9 +89,10 @@ COUNTED = {"MACs": "macs", "FLOPs": "flops", "parameters": "params", "bytes": "a
 """The quantity that a convention counts in its own way, by the convention's unit."""
 
 
-def parse_bound(text: str, settings: Settings = DEFAULT) -> Bound:
+def parse_bound(text: str, settings: Settings = DEFAULT, folder: Path = HERE) -> Bound:
     """An expectation from the command line. Raises `ArchError`, pointing at the character.
 
+    The file of a ratio is found from `folder`.
     Under a convention, the quantity that it counts is counted its way: of fvcore `macs`, of torchinfo's
     memory `activation_bytes`.
 
@@ -91,7 +106,7 @@ def parse_bound(text: str, settings: Settings = DEFAULT) -> Bound:
         raise ArchError(problem)
     if settings.convention and expect.quantity == _counted_by(settings.convention):
         expect = replace(expect, quantity="count")
-    bound = Bound(text, expect, settings=settings)
+    bound = Bound(text, expect, settings=settings, folder=folder)
     if expect.ratio is not None:
         bound.open(expect.ratio)
     return bound
@@ -103,13 +118,13 @@ def _counted_by(convention: str) -> str:
     return COUNTED[find(convention).unit]
 
 
-def parse_bounds(texts: Iterable[str], settings: Settings = DEFAULT) -> list[Bound]:
+def parse_bounds(texts: Iterable[str], settings: Settings = DEFAULT, folder: Path = HERE) -> list[Bound]:
     """Several of them. Raises `ArchError` with the mistakes in all."""
     bounds = []
     problems = Problems()
     for text in texts:
         with problems.collect():
-            bounds.append(parse_bound(text, settings))
+            bounds.append(parse_bound(text, settings, folder))
     problems.raise_any()
     return bounds
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from archcalc.checking.outcome import Outcome
-from archcalc.checking.view import off_by, place, summary, value_of
+from msgspec import Struct
+from msgspec.structs import replace
+
+from archcalc.checking.moved import main_totals, moved_blocks, totals_are_unchanged
+from archcalc.checking.outcome import Outcome, Result
+from archcalc.checking.view import off_by, place, remarks, summary, value_of
 from archcalc.diagnostics import Diagnostic, Span
 from archcalc.notes import note_of
 from archcalc.render.documents import escaped, markdown_table
@@ -33,22 +37,18 @@ def to_junit(outcome: Outcome) -> str:
     for result in outcome.results:
         suite = SubElement(root, "testsuite", name=_xml(result.name))
         for finding in result.findings:
-            case = _case(suite, result.name, finding.text, finding.span)
+            case = _case(suite, result.name, finding.text)
             if not finding.held:
                 failure = SubElement(case, "failure", message=_xml(finding.reason), type="expectation")
                 failure.text = _xml(f"{place(finding.span)}: {finding.reason}")
         rest = result.checked - len(result.findings)
         if rest:
-            _case(
-                suite,
-                result.name,
-                f"{plural(rest, 'locked figure', str)} {'has' if rest == 1 else 'have'} not moved",
-                result.span,
-            )
+            have = "has" if rest == 1 else "have"
+            _case(suite, result.name, f"{plural(rest, 'locked figure', str)} {have} not moved")
     if outcome.problems:
         suite = SubElement(root, "testsuite", name="problems")
         for problem in outcome.problems:
-            case = _case(suite, "problems", problem.message, problem.span)
+            case = _case(suite, "problems", problem.message)
             error = SubElement(case, "error", message=_xml(problem.message), type="input")
             error.text = _xml(problem.render())
     for suite in [*root, root]:
@@ -62,14 +62,11 @@ def to_junit(outcome: Outcome) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _case(suite: Any, net: str, name: str, span: Span | None) -> Any:
+def _case(suite: Any, net: str, name: str) -> Any:
+    """A case with what the schema of Jenkins' xUnit plugin allows, which has no `file` and no `line`."""
     from xml.etree.ElementTree import SubElement
 
-    attributes = {"classname": _xml(net), "name": _xml(name), "time": "0"}
-    if span is not None and span.source.path is not None:
-        attributes["file"] = _xml(span.source.name)
-        attributes["line"] = str(span.source.position(span.start)[0])
-    return SubElement(suite, "testcase", attributes)
+    return SubElement(suite, "testcase", {"classname": _xml(net), "name": _xml(name), "time": "0"})
 
 
 def _xml(text: str) -> str:
@@ -80,21 +77,105 @@ def _xml(text: str) -> str:
 # --- GitHub -----------------------------------------------------------------------------------------
 
 
+MAX_ANNOTATIONS = 10
+"""GitHub shows so many errors and so many warnings of a step, the first ones."""
+
+
+class Annotation(Struct, frozen=True):
+    """What GitHub shows at a place in a file, or above all files if there is none."""
+
+    title: str
+    message: str
+    span: Span | None = None
+    level: str = "error"
+
+    def __str__(self) -> str:
+        properties = {}
+        if self.span is not None:
+            line, column = self.span.source.position(self.span.start)
+            properties = {"file": self.span.source.name, "line": str(line), "col": str(column)}
+        properties["title"] = self.title
+        listed = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
+        return f"::{self.level} {listed}::{_escaped(self.message)}"
+
+
 def to_annotations(outcome: Outcome) -> str:
-    """A workflow command for each failure, problem and note, at its place in its file."""
-    lines = [
-        _annotation(result.name, finding.reason, _in_a_file(finding.span, result.span))
+    """Workflow commands for failures, problems and notes, at their places in their files.
+
+    There are at most `MAX_ANNOTATIONS` of each level: where more things fail, and for locked figures, those
+    of one network are one annotation.
+    """
+    problems = [Annotation("archcalc", _words(each), _in_a_file(each.span)) for each in outcome.problems]
+    failures = [each for result in outcome.results for each in _failures(result)]
+    if outcome.locked:
+        failures = [_of_network(result, outcome) for result in outcome.results if result.failures]
+    elif len(problems) + len(failures) > MAX_ANNOTATIONS:
+        failures = [_together(_failures(result)) for result in outcome.results if result.failures]
+    warnings = [
+        Annotation(result.name, "\n".join(note_of(doubt)), _in_a_file(doubt.node.span), "warning")
         for result in outcome.results
+        for doubt in result.notes
+    ]
+    warnings += [
+        Annotation(
+            lock.path, f"not locked yet: {_listed(lock.not_locked)}\nto lock: {lock.update}", None, "warning"
+        )
+        for lock in outcome.locks
+        if lock.not_locked
+    ]
+    lines = [*_at_most(problems + failures), *_at_most(warnings)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _failures(result: Result) -> list[Annotation]:
+    return [
+        Annotation(result.name, finding.reason, _in_a_file(finding.span, result.span))
         for finding in result.failures
     ]
-    lines += [
-        _annotation("archcalc", _words(problem), _in_a_file(problem.span)) for problem in outcome.problems
-    ]
-    for result in outcome.results:
-        for doubt in result.notes:
-            words = "\n".join(note_of(doubt))
-            lines.append(_annotation(result.name, words, _in_a_file(doubt.node.span), "warning"))
-    return "".join(f"{line}\n" for line in lines)
+
+
+def _together(annotations: Sequence[Annotation]) -> Annotation:
+    """The annotations of a network as one, at the place of the first."""
+    first = annotations[0]
+    lines = [each.message for each in annotations[:MAX_LINES]]
+    if len(annotations) > MAX_LINES:
+        lines.append(f"and {len(annotations) - MAX_LINES:,} more")
+    return replace(first, message="\n".join(lines))
+
+
+MAX_LINES = 12
+"""So many lines say what fails in a network, or which blocks of it moved."""
+
+
+def _of_network(result: Result, outcome: Outcome) -> Annotation:
+    """What moved in a locked network, totals first, at the first layer that moved."""
+    main, others = main_totals(result)
+    lines = [", ".join(filter(None, (finding.reason, off_by(finding)))) for finding in main]
+    if others:
+        lines.append(f"also {', '.join(others)}")
+    if totals_are_unchanged(result):
+        lines.append("all totals are unchanged")
+    blocks = moved_blocks(result)
+    lines += [block.text for block in blocks[:MAX_LINES]]
+    if len(blocks) > MAX_LINES:
+        lines.append(f"and layers in {len(blocks) - MAX_LINES:,} more blocks")
+    lines += [f"to accept: {lock.update}" for lock in outcome.locks if lock.moved][:1]
+    spans = [finding.span for finding in result.failures]
+    return Annotation(result.name, "\n".join(lines), _in_a_file(*spans, result.span))
+
+
+def _at_most(annotations: Sequence[Annotation]) -> Sequence[Annotation]:
+    """The first ones, and one that says how many more there are."""
+    if len(annotations) <= MAX_ANNOTATIONS:
+        return annotations
+    shown, hidden = annotations[: MAX_ANNOTATIONS - 1], annotations[MAX_ANNOTATIONS - 1 :]
+    names = _listed([*dict.fromkeys(each.title for each in hidden)])
+    return [*shown, Annotation("archcalc", f"and {len(hidden):,} more, of {names}", None, hidden[0].level)]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_LINES:,} more" if len(names) > MAX_LINES else ""
+    return ", ".join(names[:MAX_LINES]) + more
 
 
 def _in_a_file(*spans: Span | None) -> Span | None:
@@ -103,17 +184,14 @@ def _in_a_file(*spans: Span | None) -> Span | None:
 
 
 def _words(problem: Diagnostic) -> str:
-    return f"{problem.message}\nhelp: {problem.help}" if problem.help else problem.message
-
-
-def _annotation(title: str, message: str, span: Span | None, level: str = "error") -> str:
-    properties = {}
-    if span is not None:
-        line, column = span.source.position(span.start)
-        properties = {"file": span.source.name, "line": str(line), "col": str(column)}
-    properties["title"] = title
-    listed = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
-    return f"::{level} {listed}::{_escaped(message)}"
+    lines = [problem.message]
+    if (
+        problem.span is not None and problem.span.source.path is None
+    ):  # an option, which no annotation can point at
+        lines.append(f"in: {problem.span.source.name} '{problem.span.source.text}'")
+    if problem.help:
+        lines.append(f"help: {problem.help}")
+    return "\n".join(lines)
 
 
 def _escaped(text: str, more: str = "") -> str:
@@ -129,21 +207,31 @@ def _escaped(text: str, more: str = "") -> str:
 def to_markdown(outcome: Outcome) -> str:
     """A summary for a page: what does not hold in a table, and what could not be checked."""
     lines = [f"### archcalc: {escaped(summary(outcome))}", ""]
-    rows = list(_rows(outcome))
+    rows = [row for result in outcome.results for row in _rows(result, outcome.locked)]
     if rows:
         headings = ["Network", "Expectation", "Value", "Off by", "Place"]
+        if outcome.locked:
+            headings[1:3] = ["Locked", "Now"]
         lines += markdown_table(headings, rows[:MAX_ROWS], right=(2, 3))
         if len(rows) > MAX_ROWS:
             lines += ["", f"and {len(rows) - MAX_ROWS:,} more"]
         lines.append("")
+    for line in remarks(outcome):
+        lines += [line, ""]
     for problem in outcome.problems:
         fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", problem.render()))])
         lines += [fence, problem.render(), fence, ""]
     return "\n".join(lines) + "\n"
 
 
-def _rows(outcome: Outcome) -> Iterator[list[str]]:
-    for result in outcome.results:
-        for finding in result.failures:
-            cells = (result.name, finding.text, value_of(finding), off_by(finding), place(finding.span))
-            yield list(map(escaped, cells))
+def _rows(result: Result, locked: bool) -> Iterator[list[str]]:
+    """The rows of a network: what fails; of locked figures, the totals, and the layers block by block."""
+    shown, others = main_totals(result) if locked else (result.failures, [])
+    cells = [(each.text, value_of(each), off_by(each), place(each.span)) for each in shown]
+    if others:
+        cells.append((f"also {', '.join(others)}", "", "", ""))
+    if locked and totals_are_unchanged(result):
+        cells.append(("all totals are unchanged", "", "", ""))
+    blocks = moved_blocks(result) if locked else []
+    cells += [(block.text, "", "", place(block.span)) for block in blocks]
+    yield from ([*map(escaped, (result.name, *row))] for row in cells)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from archcalc.checking import lock
+from archcalc.checking import lock_file
 from archcalc.checking.digest import Digest, Move
 from archcalc.checking.evaluate import format_value
-from archcalc.checking.find import CheckedNetwork, Finder
-from archcalc.checking.lock import FIGURES, LayerFigures, LockedNetwork
-from archcalc.checking.outcome import Finding, Outcome, Result
-from archcalc.checking.tolerance import Tolerance
+from archcalc.checking.find import CheckedNetwork, Finder, lock_name
+from archcalc.checking.lock import FIGURES, LayerFigures, Lock, LockedNetwork, figures_of
+from archcalc.checking.locking import networks_at
+from archcalc.checking.outcome import CheckedLock, Finding, Outcome, Result
+from archcalc.checking.tolerance import ALL, Tolerance
+from archcalc.diagnostics import Problems
+from archcalc.layers.base import KINDS
 from archcalc.network import Network
 from archcalc.render.progress import Progress
 
@@ -25,28 +29,43 @@ def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress
     """
     finder = Finder()
     results: list[Result] = []
-    problems = finder.problems
+    locks: list[CheckedLock] = []
     for path in paths:
-        with problems.collect():
-            for before in progress(lock.read(path), f"Checking {path}"):
-                with problems.collect():
+        with finder.problems.collect():
+            lock = lock_file.read(path)
+            own = []
+            for before in progress(lock.networks, f"Checking {path}"):
+                with finder.problems.collect():
                     checked = finder.open(before.name, path.parent)
-                    results.append(_result(before, checked, tolerances))
-    return Outcome(results, problems, locked=True)
+                    own.append(_result(before, checked, tolerances))
+            results += own
+            moved = not all(result.ok for result in own)
+            new = _not_locked(lock, path.parent, finder)
+            locks.append(CheckedLock(str(path), lock.written_by, moved, new))
+    return Outcome(results, finder.problems, True, locks)
+
+
+def _not_locked(lock: Lock, folder: Path, finder: Finder) -> list[str]:
+    """The networks in the paths of a lock that it does not have. A file that is broken is passed over."""
+    known = {net.name for net in lock.networks}
+    problems, finder.problems = finder.problems, Problems()
+    names = [lock_name(net, folder) for path in lock.paths for net in networks_at(path, folder, finder)]
+    finder.problems = problems
+    return [name for name in dict.fromkeys(names) if name not in known]
 
 
 def _result(before: LockedNetwork, checked: CheckedNetwork, tolerances: Sequence[Tolerance]) -> Result:
     network = replace(checked, inputs=before.settings.inputs).network()
-    now = lock.figures_of(before.name, network, before.settings)
+    now = figures_of(before.name, network, before.settings)
     moves = _Moves(before, network, tolerances)
-    findings = list(moves.of_totals(now))
+    findings = moves.of_totals(now)
     if before.digest is None:
         findings += moves.of_layers(now)
         figures = len(before.layers.keys() | now.layers.keys()) * (1 + len(FIGURES))
     else:
         findings += moves.of_digest(now, before.digest, findings)
         figures = max(len(before.digest.marks), len(now.layers))
-    return Result(checked.name, len(before.totals) + figures, findings, checked.span)
+    return Result(checked.name, len(before.totals) + figures, findings, checked.span, network.notes)
 
 
 class _Moves:
@@ -56,13 +75,20 @@ class _Moves:
         self.before = before
         self.spans = {node.name: node.span for node in network.nodes}
         self.tolerances = tolerances
+        self.of_all: Tolerance | None = None
+        """The tolerance that allows every change of a layer, since the totals have moved no further."""
 
-    def of_totals(self, now: LockedNetwork) -> Iterator[Finding]:
+    def of_totals(self, now: LockedNetwork) -> list[Finding]:
+        """The totals that moved, which come before the layers: they may decide what is allowed there."""
+        findings = []
         for name, was in self.before.totals.items():
             value = now.totals[name]
             if was != value:
                 finding = self.move(name, "", was, value)
-                yield replace(finding, reached_at=now.reached_at.get(name, ""))
+                findings.append(replace(finding, reached_at=now.reached_at.get(name, "")))
+        if all(finding.held for finding in findings):
+            self.of_all = next((each for each in self.tolerances if each.quantity == ALL), None)
+        return findings
 
     def of_digest(
         self, now: LockedNetwork, digest: Digest, of_totals: Sequence[Finding]
@@ -71,7 +97,8 @@ class _Moves:
 
         A layer that moved is allowed if every total that moved is.
         """
-        allowed = bool(of_totals) and all(finding.held for finding in of_totals)
+        allowed = self.of_all is not None
+        allowed |= bool(of_totals) and all(finding.held for finding in of_totals)
         current = Digest.of(now.lines_of_layers())
         if digest.whole == current.whole:
             return
@@ -111,9 +138,13 @@ class _Moves:
         )
 
     def of_layers(self, now: LockedNetwork) -> Iterator[Finding]:
-        """Of each layer in turn: that it is new or gone, its shape, its figures."""
+        """Of each layer in turn: that it is new, renamed or gone, its shape, its figures."""
         old = self.before.layers
+        renamed = _renamed(old, now.layers)
         for path, layer in now.layers.items():
+            if path in renamed:
+                yield self.rename(renamed[path], path)
+                continue
             was = old.get(path)
             if was is None:
                 yield self.move("layers", path, 0, 1)
@@ -121,8 +152,9 @@ class _Moves:
                 yield self.move("shape", path, was.shape, layer.shape)
             figures = was.figures if was is not None else (0,) * len(FIGURES)
             yield from self.figures(path, figures, layer.figures)
+        names = set(renamed.values())
         for path, layer in old.items():
-            if path not in now.layers:
+            if path not in now.layers and path not in names:
                 yield self.move("layers", path, 1, 0)
                 yield from self.figures(path, layer.figures, (0,) * len(FIGURES))
 
@@ -131,12 +163,20 @@ class _Moves:
             if was != value:
                 yield self.move(name, path, was, value)
 
+    def rename(self, was: str, path: str) -> Finding:
+        """A layer whose name alone moved: of `layers`, a move by nothing."""
+        finding = self.move("layers", path, 1, 1)
+        reason = "" if finding.held else f"layer `{was}` is now `{path}`; its shape and figures are unchanged"
+        return replace(finding, text=f'layers("{was}") == 1', reason=reason, renamed=was)
+
     def move(
         self, quantity: str, path: str, was: int | tuple[int, ...], value: int | tuple[int, ...]
     ) -> Finding:
         difference = value - was if isinstance(value, int) and isinstance(was, int) else None
         total = self.before.totals.get(quantity, 0)
         allowed = next((t for t in self.tolerances if t.covers(quantity, total, difference or 0)), None)
+        if path:
+            allowed = allowed or self.of_all
         at = f'("{path}")' if path else ""
         what = f"{quantity} of `{path}`" if path else quantity
         reason = f"{what} was {format_value(was)} and is {format_value(value)}"
@@ -157,3 +197,22 @@ class _Moves:
             note=f"allowed by `{allowed.text}`" if allowed is not None else "",
             span=self.spans.get(path),
         )
+
+
+def _renamed(old: Mapping[str, LayerFigures], now: Mapping[str, LayerFigures]) -> dict[str, str]:
+    """The old names of new layers: each takes the next layer that is gone and had its shape and figures."""
+    gone: dict[LayerFigures, deque[str]] = defaultdict(deque)
+    for path, layer in old.items():
+        if path not in now:
+            gone[layer].append(path)
+    renamed = {}
+    for path, layer in now.items():
+        if path not in old and gone[layer] and not _differ_in_kind(gone[layer][0], path):
+            renamed[path] = gone[layer].popleft()
+    return renamed
+
+
+def _differ_in_kind(was: str, path: str) -> bool:
+    """Do two layers with the names `a/relu1` and `b/gelu3` say that they are of two kinds?"""
+    kinds = {name.rpartition("/")[2].rstrip("_0123456789") for name in (was, path)}
+    return len(kinds) == 2 and kinds <= KINDS.keys()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from archcalc.diagnostics import ArchError, Diagnostic, Problems
 from archcalc.expect import Expect
 from archcalc.network import is_pattern
 from archcalc.profile import LayerProfile, Profile, analyze
-from archcalc.quantities import QUANTITIES, Scope
+from archcalc.quantities import QUANTITIES, Scope, Selection
 from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
 
@@ -22,6 +23,26 @@ Value = Number | tuple[Number, ...] | str
 
 FEW = 3
 """As many layers are named in a sentence."""
+
+MOST_MEASURED = 16
+"""Patterns whose layers are kept measured: each may name every layer of a network."""
+
+
+class LayerValues:
+    """A value of each of some layers, with the name of the layer."""
+
+    def __init__(self, values: Sequence[tuple[str, Value]]) -> None:
+        self.values = values
+
+    @cached_property
+    def extremes(self) -> tuple[Number, ...]:
+        """The least and the largest number in the values; empty if one of them is not a number."""
+        numbers: list[Number] = []
+        for _, value in self.values:
+            if isinstance(value, str):
+                return ()
+            numbers += value if isinstance(value, tuple) else (value,)
+        return (min(numbers), max(numbers)) if numbers else ()
 
 
 class Check(Struct, frozen=True):
@@ -118,6 +139,7 @@ class Evaluator:
         self.profile = profile
         self.heads = heads
         self.profiles = {profile.heads: profile}
+        self._measured: dict[tuple[bool, str, str], LayerValues] = {}
 
     def source(self, training: bool) -> Profile:
         """The figures that an expectation refers to."""
@@ -136,6 +158,8 @@ class Evaluator:
     def __call__(self, expect: Expect) -> Check:
         """Evaluate one; raises `ArchError`, pointing at its path, if that names nothing."""
         try:
+            if is_of_every_layer(expect):
+                return of_every_layer(expect, self._values(expect))
             return evaluate(expect, self.source(expect.training))
         except ArchError as found:
             span = expect.path_span or expect.quantity_span
@@ -143,12 +167,25 @@ class Evaluator:
                 Diagnostic(problem.message, span, help=problem.help) for problem in found.diagnostics
             ) from None
 
+    def _values(self, expect: Expect) -> LayerValues:
+        """What an expectation bounds. Many in a row may bound the same, so the last few are kept."""
+        key = expect.training, expect.quantity, expect.path
+        if key not in self._measured:
+            if len(self._measured) >= MOST_MEASURED:
+                self._measured.clear()
+            self._measured[key] = measure_layers(self.source(expect.training), expect.quantity, expect.path)
+        return self._measured[key]
+
+
+def is_of_every_layer(expect: Expect) -> bool:
+    """Is it a bound on each of the layers that a pattern names?"""
+    return is_pattern(expect.path) and QUANTITIES[expect.quantity].scope is Scope.OUTPUT
+
 
 def evaluate(expect: Expect, profile: Profile) -> Check:
     """One expectation on a profile."""
-    if is_pattern(expect.path) and QUANTITIES[expect.quantity].scope is Scope.OUTPUT:
-        names = [layer.name for layer in select(profile, expect.path)]
-        return of_every_layer(expect, [(name, measure(profile, expect.quantity, name)) for name in names])
+    if is_of_every_layer(expect):
+        return of_every_layer(expect, measure_layers(profile, expect.quantity, expect.path))
     value = measure(profile, expect.quantity, expect.path)
     held = holds(value, expect)
     cut = False
@@ -160,11 +197,23 @@ def evaluate(expect: Expect, profile: Profile) -> Check:
     return Check(expect, value, held != expect.negated, cut, reached_at=at(profile) if at is not None else "")
 
 
-def of_every_layer(expect: Expect, values: Sequence[tuple[str, Value]]) -> Check:
+def of_every_layer(expect: Expect, measured: LayerValues) -> Check:
     """An expectation as a bound on a value of each layer; there is at least one."""
-    misses = tuple((name, value) for name, value in values if not holds(value, expect))
+    values = measured.values
+    misses: tuple[tuple[str, Value], ...] = ()
+    if not _within(measured.extremes, expect):
+        misses = tuple((name, value) for name, value in values if not holds(value, expect))
     value = misses[0][1] if misses else values[0][1]
     return Check(expect, value, bool(misses) == expect.negated, layers=len(values), misses=misses)
+
+
+def measure_layers(profile: Profile, quantity: str, path: str) -> LayerValues:
+    """A quantity of the output of each layer that a path names. Raises `ArchError` if there is none."""
+    of = QUANTITIES[quantity].measure
+    layers = select(profile, path)
+    return LayerValues(
+        [(layer.name, of(Selection(profile, layer.name, [layer], layer.node))) for layer in layers]
+    )
 
 
 def measure(profile: Profile, quantity: str, path: str = "") -> Any:
@@ -213,6 +262,13 @@ def holds(value: Value, expect: Expect) -> bool:
             return value == (figure.value,)
         return all(_compare(item, expect) for item in value)
     return _compare(value, expect)
+
+
+def _within(extremes: tuple[Number, ...], expect: Expect) -> bool:
+    """Do these tell that every value holds? What holds for the least and the largest holds between them."""
+    if not extremes or isinstance(expect.figure.value, tuple) or expect.quantity == "shape":
+        return False
+    return all(_compare(value, expect) for value in extremes)
 
 
 _RELATIONS: dict[str, Callable[[Number, Number], bool]] = {

@@ -58,8 +58,14 @@ class Finder:
         self.unread: set[str] = set()
         self.missed = False
         """Has something been asked for that could not be read?"""
-        self._files: dict[str, Sequence[Opened] | None] = {}
-        """By path, as it is shown; `None` for a file whose mistakes are known."""
+        self._files: dict[str, dict[str, Opened] | None] = {}
+        """The networks of a file by name, by its path as it is shown; `None` if its mistakes are known."""
+
+    def under(self, settings: Settings) -> Finder:
+        """A finder with other settings, which shares the files that are read, and the problems."""
+        other = Finder(settings)
+        other.problems, other._files = self.problems, self._files
+        return other
 
     def find(self, arguments: Sequence[str]) -> dict[str, list[CheckedNetwork]]:
         """The networks that `NET`s, files and folders mean; without any, those of the current folder.
@@ -91,9 +97,31 @@ class Finder:
         plain, _, overrides = name.partition("?")
         if ":" not in plain:
             return self._named(name)
-        file, _, net = plain.rpartition(":")
-        opened = open_in_file(f"{os.path.normpath(folder / file)}:{net}", self._read)
+        shown, net = _place(plain, folder)
+        # a look-up by name: `open_in_file` goes through all networks of the file each time
+        opened = self._in_file(shown).get(net) or open_in_file(f"{shown}:{net}", self._read)
         return CheckedNetwork(opened, overrides, split_overrides(name)[1], self.settings.inputs)
+
+    def exists(self, name: str, folder: Path) -> bool:
+        """Is the network that a lock file in `folder` names still there? A broken file may have it."""
+        plain = name.partition("?")[0]
+        if ":" not in plain:
+            return plain in shipped_files()
+        shown, net = _place(plain, folder)
+        if not suffix_of(shown):
+            return True
+        try:
+            return os.path.exists(shown) and net in self._in_file(shown)  # noqa: PTH110
+        except ArchError as mistake:
+            self._note(mistake)
+            return True
+
+    def _in_file(self, shown: str) -> dict[str, Opened]:
+        """The networks of a file by name; none for the name of a Python module."""
+        suffix = suffix_of(shown)
+        if suffix and self._files.get(shown) is None:
+            self._read(suffix, Path(shown), shown)
+        return self._files.get(shown) or {}
 
     def _of(self, argument: str) -> Iterable[CheckedNetwork]:
         if argument not in shipped_files():
@@ -128,11 +156,11 @@ class Finder:
         """The networks in a file; the error for its mistakes has them the first time only."""
         if shown not in self._files:
             self._files[shown] = None
-            self._files[shown] = read_file(suffix, path, shown)
+            self._files[shown] = {network.name: network for network in read_file(suffix, path, shown)}
         networks = self._files[shown]
         if networks is None:
             raise ArchError([])
-        return networks
+        return [*networks.values()]
 
     def _note(self, mistake: ArchError) -> None:
         self.missed = True
@@ -153,6 +181,26 @@ class Finder:
     def _unreadable(self, problem: OSError) -> None:
         self.missed = True
         self.problems.append(Diagnostic(f"`{problem.filename}` cannot be read: {problem.strerror}"))
+
+
+def is_path(argument: str) -> bool:
+    """Does an argument mean a file or folder, and so every network in it?"""
+    return argument not in shipped_files() and (os.path.isdir(argument) or bool(suffix_of(argument)))  # noqa: PTH112
+
+
+def seen_from(folder: Path, net: str) -> str:
+    """A `NET` that says the path of its file from `folder`, if it is the name of a file."""
+    plain, question, values = net.partition("?")
+    file = plain if suffix_of(plain) else plain.rpartition(":")[0]
+    if plain in shipped_files() or not suffix_of(file):
+        return net
+    return os.path.relpath(folder / plain) + question + values
+
+
+def _place(plain: str, folder: Path) -> tuple[str, str]:
+    """The file that a lock file in `folder` names, and the network in it."""
+    file, _, net = plain.rpartition(":")
+    return os.path.normpath(folder / file), net
 
 
 def each_once(found: dict[str, list[CheckedNetwork]]) -> list[CheckedNetwork]:

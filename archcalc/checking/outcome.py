@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from fractions import Fraction
 
 from msgspec import Struct
 
 from archcalc.checking.evaluate import Value
+from archcalc.checking.lock import DEFAULT
 from archcalc.diagnostics import Diagnostic, Span
 from archcalc.network import Doubt
 
@@ -40,6 +42,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     reached_at: str = ""
     is_layer: bool = False
     note: str = ""
+    renamed: str = ""
     span: Span | None = None
 
 
@@ -77,15 +80,34 @@ class Result(Struct, frozen=True):
         return self.checked - len(self.failures)
 
 
+class CheckedLock(Struct, frozen=True):
+    """A lock file that was checked: its path, and the version of archcalc that wrote it, if it says so.
+
+    `moved` says whether a figure moved further than allowed. `not_locked` are the networks in the files and
+    folders that it locks which it does not have yet.
+    """
+
+    path: str
+    written_by: str = ""
+    moved: bool = False
+    not_locked: Sequence[str] = ()
+
+    @property
+    def update(self) -> str:
+        """The command that locks its networks as they are now."""
+        return "archcalc lock --update" + ("" if self.path == DEFAULT else f" -o {shlex.quote(self.path)}")
+
+
 class Outcome(Struct, frozen=True):
     """All results, and the `problems`: what could not be checked.
 
-    `locked` says that figures of lock files were checked, and not expectations.
+    `locked` says that figures of lock files were checked, and not expectations; `locks` are these files.
     """
 
     results: Sequence[Result]
     problems: Sequence[Diagnostic]
     locked: bool = False
+    locks: Sequence[CheckedLock] = ()
 
     @property
     def checked(self) -> int:

@@ -1,7 +1,7 @@
 """The pytest plugin: `.arch` files as tests, and a fixture for figures of networks in Python.
 
 Every `expect` of every net in an `.arch` file that pytest finds is a test of its own, named by its line:
-`models/small.arch::small::9[params < 200K]`. `-p no:archcalc` turns the plugin off, and a `conftest.py`
+`models/small.arch::small::9: params < 200K`. `-p no:archcalc` turns the plugin off, and a `conftest.py`
 with `collect_ignore_glob = ["*.arch"]` keeps the files of its folder out.
 
 In Python, the fixture `archcalc` opens a network:
@@ -75,8 +75,12 @@ class ArchNet(pytest.Collector):
             raise self.CollectError(str(problem)) from None
         for expect in network.expectations:
             line, _ = expect.span.source.position(expect.span.start)
-            name = f"{line}[{statement(expect)}]"
+            name = f"{line}: {statement(expect)}".translate(_IN_NAMES).replace("::", ":")
             yield ArchExpectation.from_parent(self, name=name, expect=expect, evaluator=evaluator)
+
+
+_IN_NAMES = str.maketrans("[]", "()")
+"""pytest takes `[` for the beginning of a test's parameters, also in the ids that `--lf` and `--sw` keep."""
 
 
 class Broken(Exception):
@@ -107,7 +111,8 @@ class ArchExpectation(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         line, _ = self.expect.span.source.position(self.expect.span.start)
-        return self.path, line - 1, f"{self.parent.name if self.parent else ''}::{self.name}"
+        # not the end of the id, where pytest would replace each point: `macs ~ 0::3K`
+        return self.path, line - 1, f"{self.parent.name if self.parent else ''}, line {self.name}"
 
 
 class Measured:
@@ -116,9 +121,10 @@ class Measured:
     `network` and `profile` are the network and all its quantities.
     """
 
-    def __init__(self, network: Network, profile: Profile) -> None:
+    def __init__(self, network: Network, profile: Profile, folder: Path) -> None:
         self.network = network
         self.profile = profile
+        self._folder = folder
 
     def __getattr__(self, name: str) -> int:
         __tracebackhide__ = True
@@ -133,7 +139,8 @@ class Measured:
     def check(self, *expectations: str) -> None:
         """Fail the test if any expectation does not hold; they are written as for `archcalc check --expect`.
 
-        Raises `ArchError` for text that is none.
+        The files of ratios, `macs <= 0.5 * small.arch`, are found from the test's file. Raises `ArchError`
+        for text that is not an expectation.
         """
         __tracebackhide__ = True
         from archcalc.checking.bounds import parse_bounds
@@ -142,16 +149,19 @@ class Measured:
 
         evaluator = Evaluator(self.profile)
         try:
-            checks = [bound.check(evaluator) for bound in parse_bounds(expectations)]
+            checks = [bound.check(evaluator) for bound in parse_bounds(expectations, folder=self._folder)]
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
         reasons = [f"{self.network.name}: {check.reason}" for check in checks if not check.held]
         if reasons:
-            pytest.fail("\n".join(reasons), pytrace=False)
+            pytest.fail("\n".join(reasons))
 
 
 class Opener:
-    """What the fixture is: opens networks."""
+    """What the fixture is: opens networks. Relative paths are from `folder`, that of the test's file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def __repr__(self) -> str:
         return "archcalc"
@@ -164,21 +174,23 @@ class Opener:
         Raises `ArchError`.
         """
         __tracebackhide__ = True
+        from archcalc.checking.find import seen_from
         from archcalc.diagnostics import ArchError
         from archcalc.opening import load
         from archcalc.profile import analyze
 
         try:
-            network = load(net, overrides, inputs=inputs)
+            network = load(seen_from(self._folder, net), overrides, inputs=inputs)
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
-        return Measured(network, analyze(network))
+        return Measured(network, analyze(network), self._folder)
 
 
-@pytest.fixture(scope="session")
-def archcalc() -> Opener:
+@pytest.fixture(scope="module")
+def archcalc(request: pytest.FixtureRequest) -> Opener:
     """Open a network: `archcalc("vgg16").macs`, `archcalc("small.arch", width=2).check("params < 1M")`.
 
-    The first argument is a shipped network, a file, or `file:net`; others are values for its parameters.
+    The first argument is a built-in network, a file, or `file:net`; others are values for its parameters.
+    Relative paths are from the folder of the test's file, wherever pytest was started.
     """
-    return Opener()
+    return Opener(request.path.parent)

@@ -8,24 +8,27 @@ from fractions import Fraction
 
 from msgspec import Struct
 
-from archcalc.diagnostics import Source, Span, error, unknown
+from archcalc.diagnostics import Problems, Source, Span, error, unknown
 from archcalc.expect import UNITS
 from archcalc.quantities import TOTALS
 
-QUANTITIES = (*(quantity.name for quantity in TOTALS), "shape")
+ALL = "all"
+QUANTITIES = (*(quantity.name for quantity in TOTALS), "shape", ALL)
 
 _QUANTITY = re.compile(r"\s*(\w*)\s*")
 _AMOUNT = re.compile(
     r"(?P<sign>[+-])?\s*(?:(?P<number>\d[\d_]*(?:\.\d+)?)\s*(?P<unit>%|[KMG]i?B|[KMGT])?)?\s*"
 )
 _HELP = 'write `--allow "macs +1%"`, `--allow "params -10K"`, or `--allow "flops 2%"` for both ways'
+_ALL = 'write `--allow "all 1%"`'
 
 
 class Tolerance(Struct, frozen=True):
     """A quantity and how far it may move: up, down, or both ways; in percent, or by a number.
 
-    Percent are of the network's total, for its layers too: a layer may move by as much as the whole may.
-    The shape has no amount: it may move, or not.
+    Percentages are of the network's total, also for its layers: a layer may move by as much as the whole
+    network may. `shape` has no amount. `all` is every total, in percent; where no total moves further than
+    allowed, it also allows every change of a layer.
     """
 
     text: str
@@ -36,19 +39,27 @@ class Tolerance(Struct, frozen=True):
 
     def covers(self, quantity: str, total: int, difference: int) -> bool:
         """May a figure of a network with this locked total move by `difference`?"""
-        if quantity != self.quantity or (self.sign and (difference > 0) != (self.sign == "+")):
+        if self.quantity not in (quantity, ALL) or (quantity == "shape" and self.quantity == ALL):
+            return False
+        if self.sign and difference and (difference > 0) != (self.sign == "+"):
             return False
         return abs(difference) <= (self.amount * total / 100 if self.percent else self.amount)
 
 
 def parse_tolerances(texts: Iterable[str]) -> list[Tolerance]:
-    """The tolerances of several `--allow`. Raises `ArchError`, pointing at the character.
+    """The tolerances of several `--allow`. Raises `ArchError` with the mistakes in all, at the character.
 
     >>> (one,) = parse_tolerances(["macs +1%"])
     >>> one.covers("macs", 1000, 10), one.covers("macs", 1000, 11), one.covers("macs", 1000, -1)
     (True, False, False)
     """
-    return [_parse(text) for text in texts]
+    tolerances = []
+    problems = Problems()
+    for text in texts:
+        with problems.collect():
+            tolerances.append(_parse(text))
+    problems.raise_any()
+    return tolerances
 
 
 def _parse(text: str) -> Tolerance:
@@ -72,6 +83,9 @@ def _parse(text: str) -> Tolerance:
         message = "an amount ends here" if found["number"] else "an amount is missing"
         raise error(message, Span(source, at, max(len(text), at + 1)), help=_HELP)
     unit = found["unit"] or ""
+    if quantity == ALL and unit != "%":
+        span = Span(source, word.end(), len(text))
+        raise error("`all` takes a percentage, since its quantities have different units", span, help=_ALL)
     if unit.endswith("B") and not quantity.endswith("_bytes"):
         message = f"`{unit}` is a unit of bytes, and `{quantity}` is no quantity of bytes"
         raise error(message, Span(source, *found.span("unit")), help=f"write `{unit[0]}`, a power of 1000")

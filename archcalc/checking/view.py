@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
+from archcalc import __version__
 from archcalc.checking.evaluate import format_value
-from archcalc.checking.outcome import Finding, Outcome, Result
+from archcalc.checking.moved import main_totals, moved_blocks, totals_are_unchanged
+from archcalc.checking.outcome import CheckedLock, Finding, Outcome, Result
 from archcalc.diagnostics import Diagnostic, Span
 from archcalc.notes import note_lines, note_objects
 from archcalc.render.documents import json_text, plain
 from archcalc.render.numbers import plural
-from archcalc.render.terminal import open_console, printed, ruled
+from archcalc.render.terminal import open_console, printed
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 MAX_LAYERS = 8
 """Of the layers that break a bound, as many are named in a table."""
@@ -58,7 +67,7 @@ def summary(outcome: Outcome) -> str:
     else:
         text += f"{failures:,} do{'es' if failures == 1 else ''} not hold" if failures else "all hold"
     if problems:
-        text += f"; {plural(problems, 'mistake')} in what could not be checked"
+        text += f"; {plural(problems, 'input')} could not be checked"
     return text
 
 
@@ -66,49 +75,167 @@ def summary(outcome: Outcome) -> str:
 
 GAP = 2
 
+MAX_BLOCKS = 8
+"""So many blocks with moved layers are listed for each network, unless all is asked for."""
+
+MAX_NEW = 8
+"""So many networks that a lock file does not have are named."""
+
+
+class Row(Struct, frozen=True):
+    """A line of the table: a network, or something that it was checked for, with lines below."""
+
+    text: str
+    value: str = ""
+    off: str = ""
+    place: str = ""
+    style: str = ""
+    verdict: str = ""
+    details: Sequence[str] = ()
+    is_wide: bool = False
+
+    @property
+    def indent(self) -> int:
+        return INDENT if self.verdict else 2 if self.is_wide else 0
+
+    def label(self, is_first: bool) -> tuple[str, str]:
+        """What comes before a line of its text, and the style of it."""
+        label = f"  {self.verdict:5}  " if self.verdict and is_first else " " * self.indent
+        return label, "red" if self.verdict in ("fails", "moved") else ""
+
 
 def render(outcome: Outcome, width: int, verbose: bool, colour: bool) -> str:
-    """Write the networks with a count each, and what does not hold; if `verbose`, also what holds."""
-    from rich.table import Table
+    """Write the networks with a count each, and what does not hold; if `verbose`, also what holds.
+
+    Of a network that was locked, the layers are summed up by block, unless `verbose` lists every figure.
+    """
     from rich.text import Text
 
+    rows = [row for result in outcome.results for row in _rows(result, outcome.locked, verbose)]
+    table = _table(rows, width) if rows else Text()
+    wide = open_console(max([width, *map(len, table.plain.split("\n"))]), colour)
+    if rows:
+        wide.print(table)
     console = open_console(width, colour)
-    shown = {id(r): list(r.findings) if verbose else r.failures for r in outcome.results}
-    findings = [finding for some in shown.values() for finding in some]
-    widths = [max(map(len, column)) for column in zip(*map(_cells, findings), strict=True)]
-    beside = len("  fails  ") + sum(widths) + len(widths) * GAP <= width
-    table = ruled()
-    table.add_column("Network", overflow="fold")
-    table.add_column("Holds" if not findings else "Value", justify="right", no_wrap=True)
-    if findings:
-        table.add_column("Off by", justify="right", no_wrap=True)
-        if beside:
-            table.add_column("Place", no_wrap=True)
-    for result in outcome.results:
-        style = "bold red" if result.failures else "bold" if shown[id(result)] else ""
-        table.add_row(Text(result.name, style), Text(f"{result.held:,} of {result.checked:,}", style))
-        for finding in shown[id(result)]:
-            text, value, off, where = _cells(finding)
-            lines = [text, *([] if beside else [where]), *_details(finding)]
-            verdict = Text("holds") if finding.held else Text("fails", "red")
-            cell = Table.grid(padding=(0, 2, 0, 0))
-            cell.add_column(no_wrap=True)
-            cell.add_column(overflow="fold")
-            cell.add_row("", verdict, Text("\n".join(lines), overflow="fold"))
-            table.add_row(cell, value, off, *([where] if beside else []))
-    if outcome.results:
-        console.print(table, "", sep="\n")
     for result in outcome.results:
         for line in note_lines(result.notes):
             console.print(Text(line, "yellow"), overflow="fold")
     if any(result.notes for result in outcome.results):
         console.print()
     console.print(Text(summary(outcome), "bold"), overflow="fold")
-    return printed(console)
+    for line in remarks(outcome):
+        console.print(Text(line), overflow="fold")
+    return printed(wide) + printed(console)
 
 
-def _cells(finding: Finding) -> tuple[str, str, str, str]:
-    return finding.text, value_of(finding), off_by(finding), place(finding.span)
+def _rows(result: Result, locked: bool, verbose: bool) -> Iterator[Row]:
+    findings = result.findings if verbose else result.failures
+    style = "bold red" if result.failures else "bold" if findings else ""
+    yield Row(result.name, f"{result.held:,} of {result.checked:,}", style=style)
+    if locked and not verbose:
+        yield from _moved_rows(result)
+        return
+    for finding in findings:
+        verdict = "holds" if finding.held else "fails"
+        details = _details(finding)
+        yield Row(finding.text, value_of(finding), off_by(finding), place(finding.span), "", verdict, details)
+
+
+def _moved_rows(result: Result) -> Iterator[Row]:
+    """The totals of a locked network that moved, and its layers block by block."""
+    main, others = main_totals(result)
+    for finding in main:
+        at = [f"at {finding.reached_at}"] if finding.reached_at else []
+        yield Row(finding.text, value_of(finding), off_by(finding), verdict="moved", details=at)
+    if others:
+        yield Row(f"also {', '.join(others)}", verdict="moved", is_wide=True)
+    if totals_are_unchanged(result):
+        yield Row("all totals are unchanged", is_wide=True)
+    blocks = moved_blocks(result)
+    for block in blocks[:MAX_BLOCKS]:
+        yield Row(block.text, place=place(block.span), verdict="moved", is_wide=True)
+    hidden = blocks[MAX_BLOCKS:]
+    if hidden:
+        layers = plural(sum(block.layers for block in hidden), "layer")
+        text = f"and {layers} in {plural(len(hidden), 'other block')}; `--verbose` lists every figure"
+        yield Row(text, is_wide=True)
+
+
+INDENT = len("  fails  ")
+MIN_TEXT = 24
+"""The first column is not made narrower than this; lines get too long rather."""
+
+
+def _table(rows: Sequence[Row], width: int) -> Text:
+    """The rows as aligned lines. A table of rich's would take milliseconds for each of many rows."""
+    from rich.text import Text
+
+    is_checked = any(row.verdict for row in rows)
+    columns = [[row.value for row in rows], [row.off for row in rows], [row.place for row in rows]]
+    headings = ["Value" if is_checked else "Holds", "Off by", "Place"]
+    sizes = [max(map(len, (head, *column))) for head, column in zip(headings, columns, strict=True)]
+    needed = max(len("Network"), *(len(row.text) + row.indent for row in rows if not row.is_wide))
+    sizes = sizes if is_checked else sizes[:1]
+    if needed + sum(sizes) + GAP * len(sizes) > width:
+        sizes = sizes[:2]
+    room = min(needed, max(MIN_TEXT, width - sum(sizes) - GAP * len(sizes)))
+    table = Text(no_wrap=True)
+    heading = Row("Network", headings[0], headings[1], headings[2], style="bold")
+    for row in (heading, *rows):
+        for line in _wide_lines(row, width) if row.is_wide else _lines(row, room, sizes):
+            table.append_text(line).append("\n")
+        if row is heading:
+            table.append("─" * (room + sum(sizes) + GAP * len(sizes)) + "\n")
+    return table
+
+
+def _lines(row: Row, room: int, sizes: Sequence[int]) -> Iterator[Text]:
+    """The lines of a row: its cells beside its text. A place for which there is no column comes below."""
+    from rich.text import Text
+
+    below = [row.place] if len(sizes) == 2 and row.place and row.verdict else []
+    texts = [line for text in (row.text, *below, *row.details) for line in _wrapped(text, room - row.indent)]
+    cells = "".join(
+        " " * GAP + (cell.ljust(size) if number == 2 else cell.rjust(size))
+        for number, (cell, size) in enumerate(zip((row.value, row.off, row.place), sizes, strict=False))
+    )
+    for number, text in enumerate(texts):
+        line = text.ljust(room - row.indent) + cells if number == 0 else text
+        yield Text.assemble(row.label(number == 0), (line, row.style))
+
+
+def _wide_lines(row: Row, width: int) -> Iterator[Text]:
+    """The lines of a row without figures, which takes the whole width; its place follows its text."""
+    from rich.text import Text
+
+    texts = _wrapped(row.text, width - row.indent)
+    if row.place and row.indent + len(texts[-1]) + GAP + len(row.place) <= width:
+        texts[-1] += " " * GAP + row.place
+    elif row.place:
+        texts.append(row.place)
+    for number, text in enumerate(texts):
+        yield Text.assemble(row.label(number == 0), (text, row.style))
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    return textwrap.wrap(text, room, break_on_hyphens=False) if len(text) > room else [text]
+
+
+def remarks(outcome: Outcome) -> list[str]:
+    """What to do about locked figures that moved, and which networks are not locked yet."""
+    lines = []
+    for lock in outcome.locks:
+        if lock.moved:
+            lines.append(f"If this is intended, `{lock.update}` accepts it.")
+            lines.append('`--allow "all 1%"` tolerates small changes.')
+            if lock.written_by not in ("", __version__):
+                lines.append(f"{lock.path} was written by archcalc {lock.written_by}; this is {__version__}.")
+        if lock.not_locked:
+            names = list(lock.not_locked[:MAX_NEW])
+            if len(lock.not_locked) > MAX_NEW:
+                names.append(f"and {len(lock.not_locked) - MAX_NEW:,} more")
+            lines.append(f"Not locked yet: {', '.join(names)}. `{lock.update}` adds what is new.")
+    return lines
 
 
 def _details(finding: Finding) -> list[str]:
@@ -135,6 +262,7 @@ def to_json(outcome: Outcome) -> str:
         checked=outcome.checked,
         held=outcome.checked - len(outcome.failures),
         networks=[_network(result) for result in outcome.results],
+        locks=[_lock(lock) for lock in outcome.locks],
         problems=[_problem(problem) for problem in outcome.problems],
     )
 
@@ -148,6 +276,10 @@ def _network(result: Result) -> dict[str, Any]:
         "notes": note_objects(result.notes),
         "findings": [_finding(finding) for finding in result.findings],
     }
+
+
+def _lock(lock: CheckedLock) -> dict[str, Any]:
+    return {"path": lock.path, "written_by": lock.written_by, "not_locked": list(lock.not_locked)}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -166,6 +298,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
     if finding.reached_at:
         item["reached_at"] = finding.reached_at
+    if finding.renamed:
+        item["renamed"] = finding.renamed
     if finding.layers:
         item["layers"] = finding.layers
         item["misses"] = [{"layer": name, "value": plain(value)} for name, value in finding.misses]

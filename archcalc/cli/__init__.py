@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from archcalc import __version__
 from archcalc.diagnostics import ArchError
+from archcalc.render import plain
 
-NETWORKS, FIGURES, CHECKS = "Networks", "Published figures", "Checks and proofs"
+NETWORKS, CHECKS, WRITING, FIGURES = "Networks", "Checks and proofs", "Writing a network", "Published figures"
 COMMANDS = {
-    "list": NETWORKS, "spec": NETWORKS, "report": NETWORKS, "explain": NETWORKS, "compare": NETWORKS,
+    "list": NETWORKS, "report": NETWORKS, "explain": NETWORKS, "compare": NETWORKS,
+    "spec": WRITING, "layers": WRITING, "help": WRITING,
+    "check": CHECKS, "lock": CHECKS, "run": CHECKS, "verify": CHECKS,
     "conventions": FIGURES, "reconcile": FIGURES, "audit": FIGURES, "tables": FIGURES, "plots": FIGURES,
     "reports": FIGURES,
-    "check": CHECKS, "lock": CHECKS, "run": CHECKS, "verify": CHECKS,
 }  # fmt: skip
 """Every command and its panel in the help, in order. Each is a function in the file of its name."""
+
+
+ADDRESS = "Project-URL"
+"""The field of the package's metadata that has the project's address."""
+
+
+class Command(TyperCommand):
+    """A command with its own text of `--help`."""
+
+    def get_help(self, ctx: Any) -> str:
+        from archcalc.cli.usage import command_help
+        from archcalc.render.output import colour, width
+
+        return command_help(ctx.command_path, _function(str(self.name)), width(), colour())
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        from archcalc.cli.usage import usage_pieces
+
+        return usage_pieces(_function(str(self.name)))
 
 
 class Commands(TyperGroup):
@@ -37,23 +59,56 @@ class Commands(TyperGroup):
             self.commands[cmd_name] = _built(cmd_name)
         return self.commands.get(cmd_name)
 
+    def get_help(self, ctx: Any) -> str:
+        from archcalc.cli.usage import program_help
+        from archcalc.render.output import colour, width
+
+        panels = {
+            panel: [(name, _function(name)) for name in COMMANDS if COMMANDS[name] == panel]
+            for panel in dict.fromkeys(COMMANDS.values())
+        }
+        options = [
+            (", ".join(sorted(param.opts, key=len)), getattr(param, "help", ""))
+            for param in self.get_params(ctx)
+        ]
+        return program_help(archcalc.__doc__ or "", panels, options, [*END, *_address()], width(), colour())
+
+
+def _function(name: str) -> Any:
+    """The function of a command, whose signature and docstring declare it."""
+    return getattr(import_module(f"archcalc.cli.{name}"), name)
+
 
 def _built(name: str) -> Any:
     """A command with its options, from the function of its name."""
-    function = getattr(import_module(f"archcalc.cli.{name}"), name)
-    single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-    single.command(name, rich_help_panel=COMMANDS[name])(function)
+    single = typer.Typer(add_completion=False)
+    single.command(name, cls=Command)(_function(name))
     return typer.main.get_command(single)
 
+
+def _address() -> list[str]:
+    """Where the project is, if the metadata of the package says so."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        urls = metadata("archcalc").get_all(ADDRESS) or []
+    except PackageNotFoundError:  # run from a folder, without an installation
+        return []
+    return [url.replace(", ", ": ", 1) for url in urls]
+
+
+END = (
+    "`archcalc COMMAND --help` shows the options of a command, `archcalc help` the documentation.",
+    "Exit status: 0 if all is well, 1 if a check or a proof failed, 2 if the input is wrong. `report` shows "
+    "expectations that fail and ends in 0: `check` is for scripts.",
+)
+"""How the first help ends."""
 
 app = typer.Typer(
     name="archcalc",
     cls=Commands,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit status: 0 good, 1 an assertion failed, 2 the input is wrong.",
 )
 
 
@@ -71,18 +126,18 @@ def archcalc(
 ) -> None:
     """What a convolutional network costs, exactly, and why.
 
-    Shapes, parameters, multiply-adds, FLOPs, memory and receptive field of an architecture, from a
-    text: no framework, no forward pass.
+    archcalc computes shapes, parameters, multiply-adds, FLOPs, memory and receptive fields of a network
+    from a short text that describes it. It needs no framework and runs nothing.
 
-    `archcalc list` shows the built-in networks.
+    `archcalc list` the built-in networks
 
-    `archcalc report vgg16` lists a network layer by layer.
+    `archcalc report vgg16` a network layer by layer
 
-    `archcalc spec vgg16 --copy .` copies the text that declares it, for you to change.
+    `archcalc explain vgg16 stage1/conv2` where a figure comes from
 
-    `archcalc report vgg.arch:vgg16 --set classes=10` reports your own, with a parameter set.
+    `archcalc compare resnet50 resnet50_v1_5` what differs
 
-    `archcalc explain vgg16 stage1/conv2 macs` shows how a figure comes about.
+    `archcalc spec resnet18 --copy .` a text to change
     """
 
 
@@ -93,16 +148,19 @@ def main() -> None:
     gc.disable()  # a short life: nothing a collection would find is worth its time
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
+    plain.register()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=plain.ERRORS)
     try:
         try:
-            app(prog_name="archcalc")
+            app(sys.argv[1:] or ["--help"], prog_name="archcalc")
         finally:
             sys.stdout.flush()
     except ArchError as problem:
         _end(str(problem))
+    except KeyboardInterrupt:  # before or after click, which handles those in a command
+        sys.exit(130)
     except BrokenPipeError:  # whoever reads has seen enough
         _silence(sys.stdout)
     except OSError as problem:
@@ -112,6 +170,10 @@ def main() -> None:
 
 
 def _end(message: str) -> NoReturn:
+    from archcalc.render.output import colour
+
+    if colour(stream=sys.stderr):
+        message = re.sub(r"^error:", "\x1b[1;31merror:\x1b[0m", message, flags=re.MULTILINE)
     try:
         print(message, file=sys.stderr, flush=True)
     except OSError:

@@ -13,7 +13,7 @@ from archcalc.cli.options import Format, FormatOption, Output
 def audit(
     decks: Annotated[
         Optional[list[str]],
-        typer.Option("--deck", metavar="NAME", help="Only this deck; also `papers`, `programs`; repeatable."),
+        typer.Option("--deck", metavar="NAME", help="Only this deck, or `papers` or `programs`; repeatable."),
     ] = None,
     verdicts: Annotated[
         Optional[list[str]],
@@ -21,16 +21,34 @@ def audit(
     ] = None,
     explain: Annotated[
         Optional[str],
-        typer.Option("--explain", metavar="ID", help="Show how the figures of one claim come about."),
+        typer.Option("--explain", metavar="ID", help="Show one claim, with the formula of each figure."),
     ] = None,
     claims: Annotated[
         Optional[list[Path]],
-        typer.Option("--claims", metavar="FILE", help="Audit a claims file of your own; repeatable."),
+        typer.Option("--claims", metavar="FILE", help="Check a file of your own claims instead; repeatable."),
     ] = None,
     format: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
-    """Hold published figures to what they state: exact, rounded, under a convention, or wrong.
+    """Check published figures: exact, rounded, true under a convention, or wrong.
+
+    The built-in figures are from papers, from other programs, and from five lecture decks:
+
+    - `deck0`: Stephan Robert-Nicoud, HEIG-VD/HES-SO: 8. Convolutional Neural Network Architectures (2024)
+    - `deck1`: Retele Neurale Convolutionale II, Curs 5
+    - `deck2`: Varun Sundar: Session 5: CNNs Overloaded (2018)
+    - `deck3`: Convolutional Neural Networks, ECE 449
+    - `deck4`: Zsolt Kira, Georgia Tech: Topics: Convolutional Neural Networks, CS 4644-DL / 7643-A
+
+    Verdicts:
+
+    - `exact`: The printed figure is the value.
+    - `rounds`: The printed figure is the value, rounded to the digits printed.
+    - `convention`: The figure holds only under the convention or for the variant that is named.
+    - `discrepant`: The figure does not hold.
+    - `damaged`: Text extraction damaged the figure; the original one holds.
+    - `open`: The figure is asked for, or lost; archcalc computes it.
+    - `outside`: The figure cannot be computed from the network alone, such as an accuracy or a time.
 
     `archcalc audit`
 
@@ -55,7 +73,9 @@ def audit(
         from archcalc.audit.explain import explain as account
 
         if format is not Format.table or decks or verdicts:
-            raise error("`--explain` tells of one claim in words", help="leave the other options out")
+            raise error(
+                "`--explain` shows one claim as text", help="leave out `--deck`, `--verdict` and `--format`"
+            )
         out.write(account(find(explain, claims or []), out.width()), output)
         return
     audited = run(claims or [], decks or [], progress)
@@ -67,7 +87,7 @@ def audit(
     elif format is Format.markdown:
         out.write(report.to_markdown(audited, rows), output)
     else:
-        out.write(report.render(audited, rows, out.width(), output is None and out.colour()), output)
+        out.write(report.render(audited, rows, out.width(), out.colour(output)), output)
     if audited.disagreements:
         sys.stdout.flush()
         print(report.disagreements(audited), file=sys.stderr)

@@ -38,7 +38,7 @@ def check(
         typer.Option(
             "--expect",
             metavar="EXPECTATION",
-            help="Hold every network to this as well: `macs <= 600M`; repeatable.",
+            help="Also require this of every network: `macs <= 600M`; repeatable.",
         ),
     ] = None,
     set_: Sets = None,
@@ -47,29 +47,33 @@ def check(
     dtype: Dtype = "float32",
     heads: Heads = False,
     convention: ConventionName = "",
-    locked: Annotated[bool, typer.Option("--locked", help="Hold networks to lock files instead.")] = False,
+    locked: Annotated[bool, typer.Option("--locked", help="Check against lock files instead.")] = False,
     allow: Annotated[
         Optional[list[str]],
         typer.Option(
             "--allow",
             metavar="TOLERANCE",
-            help="How far locked figures may move: `macs +1%`, `params 10K`, `shape`; repeatable.",
+            help="How far locked figures may move: `all 1%`, `macs +1%`, `params 10K`, `shape`; repeatable.",
         ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show also what holds.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also show what holds, and every locked figure that moved."),
+    ] = False,
     format: TableOrJsonOption = TableOrJson.table,
     junit: Annotated[
         Optional[Path], typer.Option("--junit", metavar="FILE", help="Write JUnit XML to a file.")
     ] = None,
     github: Annotated[
-        bool, typer.Option("--github", help="Print an annotation for GitHub for each failure.")
+        bool,
+        typer.Option("--github", help="Print annotations for GitHub: at most ten, by network if more fails."),
     ] = False,
     summary: Annotated[
         Optional[Path],
         typer.Option("--summary", metavar="FILE", help="Add a summary in Markdown to a file."),
     ] = None,
 ) -> None:
-    """Check every expectation of networks, or hold them to a lock file.
+    """Check networks against their expectations, or against a lock file.
 
     `archcalc check models/`
 
@@ -85,9 +89,10 @@ def check(
 
     `archcalc check vgg16 --batch 32 --dtype float16 --expect "peak_bytes <= 420MB"`, memory of a batch
 
-    `archcalc check --locked --allow "macs +1%" --allow "params 0.1%"`
+    `archcalc check --locked --allow "all 1%"`
     """
     from archcalc.checking import view as report
+    from archcalc.checking.outcome import Outcome
     from archcalc.render import output
     from archcalc.render.progress import progress
 
@@ -96,7 +101,7 @@ def check(
             "annotations and JSON cannot both be printed", help="leave out `--github` or `--format json`"
         )
     if locked and expect:
-        raise error("a lock file has no expectations besides", help="run `--expect` without `--locked`")
+        raise error("`--expect` cannot be combined with `--locked`", help="run `--expect` without `--locked`")
     if locked and convention:
         raise error("locked figures are archcalc's own", help="leave out `--convention`")
     if locked and (set_ or input_ or batch != 1 or dtype != "float32" or heads):
@@ -106,19 +111,22 @@ def check(
         )
     if allow and not locked:
         raise error("`--allow` is for locked figures", help="add `--locked`")
-    if locked:
-        from archcalc.checking.drift import check_locks
-        from archcalc.checking.lock import DEFAULT
-        from archcalc.checking.tolerance import parse_tolerances
+    try:
+        if locked:
+            from archcalc.checking.drift import check_locks
+            from archcalc.checking.lock import DEFAULT
+            from archcalc.checking.tolerance import parse_tolerances
 
-        paths = [Path(target) for target in targets or [DEFAULT]]
-        outcome = check_locks(paths, parse_tolerances(allow or []), progress)
-    else:
-        from archcalc.checking.bounds import parse_bounds
-        from archcalc.checking.run import check_networks
+            paths = [Path(target) for target in targets or [DEFAULT]]
+            outcome = check_locks(paths, parse_tolerances(allow or []), progress)
+        else:
+            from archcalc.checking.bounds import parse_bounds
+            from archcalc.checking.run import check_networks
 
-        chosen = settings(set_, input_, batch, dtype, heads, convention)
-        outcome = check_networks(targets or [], parse_bounds(expect or [], chosen), progress, chosen)
+            chosen = settings(set_, input_, batch, dtype, heads, convention)
+            outcome = check_networks(targets or [], parse_bounds(expect or [], chosen), progress, chosen)
+    except ArchError as mistakes:  # in an option: CI is told of it as of everything else
+        outcome = Outcome([], mistakes.diagnostics, locked)
     if format is TableOrJson.json:
         output.write(report.to_json(outcome), None)
     else:

@@ -79,4 +79,4 @@ def compare(
     elif format is CompareFormat.markdown:
         out.write(report.to_markdown(view), output)
     else:
-        out.write(report.render(view, out.width(), output is None and out.colour()), output)
+        out.write(report.render(view, out.width(), out.colour(output)), output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -12,13 +12,21 @@ from archcalc.cli.options import Batch, Dtype, Heads, Inputs, Sets, complete_net
 
 def lock(
     nets: Annotated[
-        list[str],
+        Optional[list[str]],
         typer.Argument(
             metavar="NET|PATH",
             help="Networks, `.arch` files, and folders with such files.",
             autocompletion=complete_net,
         ),
-    ],
+    ] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Keep what the lock file locks and lock it as it is now, with the new networks of its files "
+            "and folders. NETs are added.",
+        ),
+    ] = False,
     set_: Sets = None,
     input_: Inputs = None,
     batch: Batch = 1,
@@ -31,20 +39,43 @@ def lock(
         "archcalc.lock"
     ),
 ) -> None:
-    """Write the figures of networks to a lock file, which `archcalc check --locked` holds them to.
+    """Write the figures of networks to a lock file, for `archcalc check --locked`.
 
-    All totals, and the shape, parameters, multiply-adds and FLOPs of each layer, one layer per line. The
-    file says under which `--batch`, `--dtype`, `--input` and `--heads` its figures were taken.
+    It records all totals, and the shape, parameters, MACs and FLOPs of each layer, one layer per line. The
+    file also records the `--batch`, `--dtype`, `--input` and `--heads` that its figures were taken with.
 
     `archcalc lock vgg16 "mobilenet_v1?width=0.5"`
 
     `archcalc lock detector.arch --batch 32 --dtype float16`
 
     `archcalc lock models/ -o models/archcalc.lock`
+
+    `archcalc lock --update`
     """
-    from archcalc.checking.lock import lock_networks
+    from archcalc.checking.lock_file import to_text
+    from archcalc.checking.locking import lock_networks
+    from archcalc.checking.relock_view import render
+    from archcalc.diagnostics import error
+    from archcalc.notes import note_lines
     from archcalc.render import output as out
     from archcalc.render.progress import progress
+    from archcalc.settings import DEFAULT
 
     chosen = settings(set_, input_, batch, dtype, heads)
-    out.write(lock_networks(nets, output, progress, chosen, compact), output)
+    if not nets and not update:
+        raise error(
+            "name networks, files or folders to lock", help="or lock again what is locked: `--update`"
+        )
+    if not nets and chosen != DEFAULT:
+        raise error(
+            "the lock file has the options of each network",
+            help="give `--set`, `--input`, `--batch`, `--dtype` and `--heads` with the networks they are for",
+        )
+    locked = lock_networks(nets or [], output, progress, chosen, update)
+    out.write(to_text(locked.now, compact), output)
+    lines = render(locked, output)
+    if str(output) == "-":  # the lock itself is on the standard output
+        out.warn(lines)
+    else:
+        out.write("".join(f"{line}\n" for line in lines), None)
+    out.warn(note_lines(locked.notes))

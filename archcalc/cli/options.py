@@ -41,7 +41,8 @@ Net = Annotated[
     str,
     typer.Argument(
         metavar="NET",
-        help="A shipped network (`vgg16`), an `.arch` file, or `file.arch:net`.",
+        help="A built-in network (`vgg16`), a file (`net.arch`), a net in a file (`net.arch:small`), the "
+        "standard input (`-`), or a file in a revision of git (`HEAD~1:net.arch`).",
         autocompletion=complete_net,
     ),
 ]
@@ -59,7 +60,10 @@ Inputs = Annotated[
 ]
 Batch = Annotated[int, typer.Option(help="Batch size; affects only byte counts.")]
 Dtype = Annotated[str, typer.Option(help="float64, float32, float16, bfloat16, float8 or int8; for bytes.")]
-Output = Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")]
+Output = Annotated[
+    Optional[Path],
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file; `-` is the standard output."),
+]
 FormatOption = Annotated[Format, typer.Option(help="How to write it.")]
 TableOrJsonOption = Annotated[TableOrJson, typer.Option(help="For people or for programs.")]
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]

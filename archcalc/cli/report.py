@@ -60,6 +60,9 @@ def report(
 ) -> None:
     """Report a network, layer by layer, with totals.
 
+    A report also shows which expectations fail. Its exit status is 0 all the same: `archcalc check` is the
+    command that fails.
+
     `archcalc report vgg16`
 
     `archcalc report resnet50 --depth 1`
@@ -113,5 +116,5 @@ def report(
     elif format is ReportFormat.markdown:
         out.write(formats.to_markdown(rows, view, chosen, heading), output)
     else:
-        colour = output is None and out.colour()
+        colour = out.colour(output)
         out.write(table.render(rows, view, chosen, out.width(), heading, colour), output)

@@ -10,13 +10,11 @@ import typer
 
 def reports(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The folder of the reports.", show_default=True)
+        Path, typer.Argument(metavar="DIR", help="The folder to write to.", show_default=True)
     ] = Path("reports"),
-    check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; name the files that are not up to date.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; list outdated files.")] = False,
     networks: Annotated[
-        bool, typer.Option("--networks", help="Also a page for each network, in the folder `networks`.")
+        bool, typer.Option("--networks", help="Also write a page for each network, in the folder `networks`.")
     ] = False,
 ) -> None:
     """Write the reports: the audit, the tables, the plots, and an overview of the networks.
@@ -36,9 +34,9 @@ def reports(
         lines = stale(folder, files)
         if lines:
             print(*lines, sep="\n")
-            print(f"{len(lines):,} of {len(files):,} files of `{folder}` are not up to date")
+            print(f"{len(lines):,} of {len(files):,} files of `{folder}` are outdated")
             if not networks and (folder / "networks").is_dir():
-                print("pages of networks are written and checked with `--networks`")
+                print("`--networks` writes and checks the pages of networks")
             raise typer.Exit(1)
         print(f"`{folder}` is up to date: {len(files):,} files")
         return

@@ -20,7 +20,7 @@ def tables(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A table by its name (`vgg16-memory`) or number (`T4`; `T12` is all from T12.1 on).",
+            help="A table's name or number (`T4`; `T12` is T12.1 to T12.6), or a `.toml` file of tables.",
             show_default=False,
             autocompletion=complete_table,
         ),
@@ -28,7 +28,9 @@ def tables(
     format: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
-    """List the tables of the lecture decks, or show one with archcalc's figures where they differ.
+    """List the tables of five lecture decks, or show one with archcalc's figures where they differ.
+
+    The list says whose decks they are. A `.toml` file has tables of your own.
 
     `archcalc tables`
 
@@ -37,6 +39,8 @@ def tables(
     `archcalc tables T7`
 
     `archcalc tables T10 --format csv -o mobilenet.csv`
+
+    `archcalc tables mine.toml`
     """
     from archcalc.audit.tables import documents
     from archcalc.audit.tables.layout import layouts
@@ -55,6 +59,6 @@ def tables(
     else:
         from archcalc.audit.tables import view as report
 
-        width, colour = out.width(), output is None and out.colour()
+        width, colour = out.width(), out.colour(output)
         text = report.render(found, width, colour) if name else report.render_list(known, width, colour)
         out.write(text, output)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -37,6 +38,8 @@ class Memory:
     def __init__(self) -> None:
         self._free: list[Array] = []
         self._lent: dict[int, Array] = {}
+        self._recent: list[int] = []
+        """What was lent since buffers were last taken back. Part of it is for intermediate results."""
 
     def empty(self, shape: Collection[int], dtype: Any) -> Array:
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -47,15 +50,21 @@ class Memory:
             buffer = self._free.pop(min(fitting, key=lambda i: self._free[i].nbytes))
         else:
             buffer = _aligned(size)
-        self._lent[id(owner(buffer))] = buffer
+        key = id(owner(buffer))
+        self._lent[key] = buffer
+        self._recent.append(key)
         array: Array = buffer[:size].view(dtype).reshape(shape)
         return array
 
-    def reclaim(self, needed: Iterable[Array]) -> None:
-        """Take back every buffer in which none of these arrays lies."""
-        held = {id(owner(array)) for array in needed}
-        for key in [key for key in self._lent if key not in held]:
-            self._free.append(self._lent.pop(key))
+    def reclaim(self, released: Iterable[int], held: Container[int]) -> None:
+        """Take back the buffers that nothing needs: released ones, and those of intermediate results.
+
+        `released` and `held` name buffers by the `id` of their owner. What is in `held` stays lent.
+        """
+        for key in {*released, *self._recent}:
+            if key in self._lent and key not in held:
+                self._free.append(self._lent.pop(key))
+        self._recent.clear()
 
     def owns(self, array: Array) -> bool:
         return id(owner(array)) in self._lent
@@ -69,6 +78,7 @@ class Memory:
         finally:
             _used.reset(token)
             self._lent.clear()
+            self._recent.clear()
 
 
 _used: ContextVar[Memory | None] = ContextVar("memory", default=None)
@@ -100,23 +110,32 @@ class LiveTensors:
         self.bytes = self.peak_bytes = 0
         self._memory = memory
         self._arrays: dict[int, Array] = {}
+        # how many indices an array is under, and how many arrays an owner has: both by `id`. To count them in
+        # every step again would take time that is quadratic in the number of tensors.
+        self._indices: Counter[int] = Counter()
+        self._owners: Counter[int] = Counter()
 
     def __getitem__(self, index: int) -> Array:
         return self._arrays[index]
 
     def add(self, index: int, array: Array) -> None:
-        if not self._holds(array):
+        if not self._indices[id(array)]:
             self.bytes += array.nbytes
+        self._indices[id(array)] += 1
+        self._owners[id(owner(array))] += 1
         self._arrays[index] = array
         self.peak_bytes = max(self.peak_bytes, self.bytes)
 
     def remove(self, indices: Iterable[int]) -> None:
         """Forget tensors that nothing needs any more, and let their memory be used again."""
+        released = []
         for index in indices:
             array = self._arrays.pop(index)
-            if not self._holds(array):
+            if _discard(self._indices, id(array)):
                 self.bytes -= array.nbytes
-        self._memory.reclaim(self._arrays.values())
+            if _discard(self._owners, id(owner(array))):
+                released.append(id(owner(array)))
+        self._memory.reclaim(released, self._owners)
 
     def spare(self, reads: Sequence[Array]) -> Array | None:
         """The first array, if its memory is its own: no view of another's, and not held under two indices."""
@@ -126,10 +145,16 @@ class LiveTensors:
             return None
         if any(other is array for other in reads[1:]):
             return None
-        return array if sum(owner(other) is holder for other in self._arrays.values()) == 1 else None
+        return array if self._owners[id(holder)] == 1 else None
 
-    def _holds(self, array: Array) -> bool:
-        return any(array is other for other in self._arrays.values())
+
+def _discard(counts: Counter[int], key: int) -> bool:
+    """Count one less; was it the last?"""
+    counts[key] -= 1
+    if counts[key]:
+        return False
+    del counts[key]
+    return True
 
 
 def _aligned(size: int) -> Array:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from archcalc.diagnostics import Diagnostic, Note, Source, Span, shorten
 from archcalc.expect import UNITS
-from archcalc.language.limits import MAX_FILE_BYTES, MAX_MISTAKES, MAX_NESTING
+from archcalc.language.limits import MAX_MISTAKES, MAX_NESTING, MAX_REREAD
 from archcalc.language.tokens import RESERVED, Token, tokenize
 
 SHOWN = {"NEWLINE": "the end of the line", "END": "the end"}
@@ -187,8 +187,7 @@ class Cursor:
             start = tokens[resume].start
             self.reread += len(self.source.text) - start
             tokens[resume:] = tokenize(self.source, start)
-        # reading a mebibyte again takes half a second: of a large file, the first mistakes must do
-        if self.reread > MAX_FILE_BYTES // 4 or len(self.problems) >= MAX_MISTAKES:
+        if self.reread > MAX_REREAD or len(self.problems) >= MAX_MISTAKES:
             self.whole = False
             del tokens[resume:]
             tokens.append(Token("END", len(self.source.text), len(self.source.text)))

@@ -221,6 +221,8 @@ class ExpressionParser:
             help = f"a list is written `[{', '.join(items)}]`"
             if len(items) > 1 and all(item.isascii() and item.isdigit() for item in items):
                 help += f", or `{'x'.join(items)}`"
+                if len(items) > 2 and items[-1] in ("1", "3", "4") and len(items[0]) > 1:
+                    help += f"; in a shape, the channels come first: `{'x'.join([items[-1], *items[:-1]])}`"
         span = Span(cursor.source, opening.start, end + 1 if end >= 0 else opening.end)
         raise Mistake(Diagnostic("there are no tuples", span, help=help))
 

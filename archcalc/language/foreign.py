@@ -31,6 +31,7 @@ _LAYERS = {
     "groupnormalization": "group_norm",
     "hsigmoid": "hardsigmoid",
     "hswish": "hardswish",
+    "leaky": "leaky_relu",
     "innerproduct": "fc",
     "instancenormalization": "instance_norm",
     "int": "floor",
@@ -43,6 +44,7 @@ _LAYERS = {
     "multiply": "mul",
     "pointwiseconv": "pointwise",
     "resize": "upsample",
+    "spatialdropout": "dropout",
     "stochasticdepth": "drop_path",
     "subtract": "sub",
     "swish": "silu",
@@ -75,6 +77,10 @@ _ABSENT = {
     "embedding": "archcalc has no embedding: an input is a map or a vector of values, not of indices",
     "deformconv": "archcalc has no deformable convolution; a `conv` has its weights, without the offsets'",
     "unfold": "archcalc has no such layer; a `conv` is an unfolding and its product in one",
+    **dict.fromkeys(("split", "chunk", "narrow"), "write a `slice(start, end)` for each part"),
+    **dict.fromkeys(("squeeze", "unsqueeze", "expanddims"), "write `reshape([...])`"),
+    **dict.fromkeys(("clamp", "clip"), _like("relu6")),
+    "scale": "a factor for each channel is `layer_scale`; Caffe's `BatchNorm` and `Scale` are one `bn`",
     "separableconv": "write `depthwise(kernel_size) -> pointwise(out_channels)`",
     **dict.fromkeys(("sequential", "modulelist"), "chain layers with `->`, or write one below another"),
     "pooling": "write `maxpool` or `avgpool`; Caffe rounds sizes up, which is `ceil_mode=true`",
@@ -86,7 +92,7 @@ _ABSENT = {
     "softsign": _like("tanh"),
     "logsigmoid": _like("sigmoid"),
     "hardtanh": _like("relu6"),
-    "mean": "the mean of each map is `global_avgpool`",
+    "mean": "the mean of each map is `global_avgpool`; archcalc has none over the channels",
     "parameter": "archcalc has no free parameters: only layers own arrays",
     "print": "a figure is held to a value with `expect params < 5M`",
 }  # fmt: skip
@@ -94,7 +100,10 @@ _ABSENT = {
 
 _ARGUMENTS = {
     "filters": ("out_channels",),
+    "num_filter": ("out_channels",),
     "num_filters": ("out_channels",),
+    "num_hidden": ("out_features",),
+    "size": ("kernel_size",),
     "out_planes": ("out_channels",),
     "num_output": ("out_channels", "out_features"),
     "units": ("out_features",),
@@ -166,14 +175,20 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
     for known in _ARGUMENTS.get(name, ()):
         if known in names:
             return f"write `{known}`"
+    base, _, axis = name.rpartition("_")
+    known = _ARGUMENTS.get(base, (base,))[0]
+    if axis in ("h", "w") and known in names:
+        return f"write both axes in one, the height first: `{known}=3x1`"
+    if name == "align_corners":
+        return "leave it out: corners are never aligned here, which changes no figure but the receptive field"
+    if name == "batch_normalize":
+        return f"a norm is a step of its own: `{kind}(...) -> bn`"
     word = value.strip('"')
     if name == "activation" and value.startswith('"'):
         return f"an activation is a step of its own: `{kind}(...) -> {layer_named(word) or word}`"
     if name == "name" and re.fullmatch(r'"[A-Za-z_]\w*"', value, re.ASCII):
         return f"a label names a layer: `{word}: {kind}(...)`"
-    if name == "data_format":
-        return "leave it out: shapes have the channels first"
-    if name == "axis":
+    if name in ("data_format", "axis"):
         return "leave it out: shapes have the channels first"
     return "leave it out: it changes no figure" if name in _NO_FIGURE else ""
 

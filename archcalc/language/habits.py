@@ -14,13 +14,18 @@ from __future__ import annotations
 from typing import Any
 
 from archcalc.language.syntax import Literal, Ref
-from archcalc.layers.arguments import MAX_SIZE, LayerError
+from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Layer
-from archcalc.layers.resize import Upsample
 from archcalc.shape import SYMBOLS, Shape, format_shape
 
 KERNEL_AT = {"conv": 1, "local": 1, "conv_transpose": 1, "depthwise": 0}
 """Which argument is the kernel's size, for the kinds whose first argument may be input channels."""
+
+INPUTS_FIRST = (*KERNEL_AT, "fc", "pointwise")
+"""The kinds that PyTorch gives the number of inputs first."""
+
+SIZED = ("upsample", "crop", "reshape")
+"""The kinds whose first argument is a size or a shape."""
 
 LARGE = {1: 64, 2: 16, 3: 16}
 """A kernel above this, by the number of axes, is rather a number of channels."""
@@ -39,65 +44,100 @@ IMAGE_CHANNELS = (1, 3, 4)
 SIDE = 8
 """An image has at least as many rows and columns."""
 
+SMALL = 4
+"""A map of features has at least as many."""
+
+FEW, STEPS = 16, 64
+"""A sequence with the channels last has at most so many channels, and at least so many steps."""
+
 WIDE = 16
 """And at least as many if it has not as many rows as columns."""
 
 
-def can_be_doubted(kind: str, by_position: int) -> bool:
-    """May a call with so many arguments by position mean input channels by its first one?"""
-    return kind == "upsample" or (kind in KERNEL_AT and by_position > KERNEL_AT[kind])
+def in_doubt(ref: Ref) -> int:
+    """The number of arguments that another tool may mean otherwise; 0 if the call is beyond doubt."""
+    args = ref.args or ()
+    by_position = sum(not arg.name for arg in args)
+    if ref.name in SIZED:
+        return by_position or int(ref.name == "upsample" and any(arg.name == "size" for arg in args))
+    return by_position if by_position > KERNEL_AT.get(ref.name, by_position) else 0
 
 
 def doubt_of(layer: Layer, ref: Ref, by_position: int, shape: Shape) -> str:
     """What to think of a layer whose first `by_position` arguments have no names, on an input of this shape.
 
-    `wrong` if the first must be the input channels, `in_channels` if it may be, `large_kernel` if another
-    argument may be a number of channels, `shrinks` if a size must be a factor; empty if the call is likely
-    meant as it stands.
+    `wrong` if the first must be the input channels, `in_channels` if it may be, `large_kernel` if another one
+    may be a number of channels, `kernel_twice` if the stride may be the kernel's other size, `groups`
+    if the dilation may be their number, `shrinks` if a size must be a factor, `factor` if it may be one,
+    `crops` if it may be what is cut off, `channels_last` if a shape may have them there; empty if the call is
+    likely meant as it stands.
     """
-    if isinstance(layer, Upsample):  # Keras' `UpSampling2D(2)` doubles the map
-        return "shrinks" if by_position and _one(layer.size or MAX_SIZE) < min(shape[1:]) else ""
+    if layer.kind not in KERNEL_AT:
+        return _doubt_of_size(layer, bool((ref.args or ())[0].name), shape[1:])
+    if by_position > 4 and layer.kind == "conv" and getattr(layer, "dilation", 1) == shape[0] >= EVEN:
+        return "groups"
     kernel: Any = getattr(layer, "kernel_size", 0)
     at = KERNEL_AT[layer.kind]
     first = getattr(layer, "out_channels", 0) if at else kernel
+    stride = _one(getattr(layer, "stride", 1)) if by_position > at + 1 else 0
     # nearly all layers end here, at every node of a network
-    if type(kernel) is not int or (first != shape[0] and kernel <= LARGE[2]) or len(shape) - 1 not in LARGE:
+    if type(kernel) is not int or (first != shape[0] and kernel <= LARGE[2] and kernel != stride):
         return ""
-    values = [getattr(layer, parameter.name) for parameter in layer.parameters[:by_position]]
-    sizes = shape[1:]
-    large = kernel > LARGE[len(sizes)] and kernel not in sizes
-    stride = _one(values[at + 1]) if len(values) > at + 1 else 0
-    if values[0] != shape[0]:
-        return "large_kernel" if large and stride and len(sizes) > 1 and not _transposed(layer) else ""
+    axes = len(shape) - 1
+    if axes not in LARGE:
+        return ""
+    large = kernel > LARGE[axes] and kernel not in shape[1:]
+    if first != shape[0]:
+        if not stride or axes == 1 or _transposed(layer):
+            return ""
+        return "large_kernel" if large else "kernel_twice" if _odd(kernel) and _literal(ref, at + 1) else ""
     if _transposed(layer):
-        stride = stride or _one(getattr(layer, "stride", 1))
-        return _doubt_of_transposed(values, kernel, stride, len(sizes))
+        return _doubt_of_transposed(layer, by_position, kernel, axes)
     if not stride:
         return "in_channels" if large and not _keeps_size(layer, kernel) else ""
     if large or 1 < kernel < stride:
         return "wrong"
-    unlikely = _odd(stride) and stride != kernel
-    unlikely |= stride == 1 and kernel >= EVEN and kernel % 2 == 0
-    if unlikely and len(sizes) > 1:  # in 1-D, such kernels and strides are usual
-        return "wrong"
+    if axes > 1 and ((_odd(stride) and stride != kernel) or (stride == 1 and _large_and_even(kernel, EVEN))):
+        return "wrong"  # in 1-D, such kernels and strides are usual
+    padded = (stride == 1 or by_position > at + 2) and _odd_padding(layer, kernel, stride)
     if stride == 1:  # who means it leaves it out, unless a parameter or the padding behind asks for it
-        last = len(values) == at + 2 and getattr(layer, "padding", 0) == 0
-        written = isinstance((ref.args or ())[at + 1].value, Literal)
-        return "in_channels" if written and (last or not kernel % 2) else ""
-    if _odd(stride) and (stride == kernel or kernel % stride):
-        return "in_channels"
-    return "in_channels" if kernel >= EVEN and kernel > 2 * stride else ""
+        last = by_position == at + 2 and getattr(layer, "padding", 0) == 0
+        return "in_channels" if _literal(ref, at + 1) and (last or padded or not kernel % 2) else ""
+    unusual = kernel >= EVEN and kernel > 2 * stride
+    if axes > 1:
+        unusual |= padded or (stride >= 4 and kernel not in (stride, 2 * stride - 1))
+        unusual |= kernel != stride and _large_and_even(kernel, EVEN - 2)
+    return "in_channels" if unusual or (_odd(stride) and (stride == kernel or kernel % stride)) else ""
 
 
-def _doubt_of_transposed(values: list[Any], kernel: int, stride: int, axes: int) -> str:
+def _doubt_of_transposed(layer: Layer, by_position: int, kernel: int, axes: int) -> str:
+    stride, padding = _one(getattr(layer, "stride", 1)), getattr(layer, "padding", 0)
     large = kernel > LARGE[2] and kernel > OVERLAP * stride
-    if len(values) < 3:
+    if by_position < 3:
         return "in_channels" if large else ""
-    twice = len(values) > 3 and stride > 1 and values[3] == stride  # kernel 2, stride 2, as in U-Net
+    twice = by_position > 3 and stride > 1 and padding == stride  # kernel 2, stride 2, as in U-Net
     if large or 1 < kernel < stride or (twice and kernel > 2 * stride):
         return "wrong"
     unusual = kernel >= EVEN and kernel > (2 if axes > 1 else OVERLAP) * stride
+    if axes > 1:
+        unusual |= by_position > 3 and type(padding) is int and padding > (kernel - 1) // 2
+        unusual |= _odd(stride) or (stride >= 4 and kernel not in (stride, 2 * stride))
     return "in_channels" if unusual or (_odd(stride) and kernel % stride) else ""
+
+
+def _doubt_of_size(layer: Layer, named: bool, sizes: Shape) -> str:
+    """What to think of a size or a shape that is given by position, or by a name that Keras has as well."""
+    target: Any = getattr(layer, "shape" if layer.kind == "reshape" else "size")
+    if layer.kind == "reshape":
+        return "channels_last" if _is_map_with_channels_last(target) else ""
+    if not sizes or target is None:
+        return ""
+    if layer.kind == "crop":  # Keras' `Cropping2D(2)` cuts 2 off at each end
+        return "crops" if 2 * _one(target) < min(sizes) else ""
+    if _one(target) >= min(sizes):
+        return ""
+    # Keras' `UpSampling2D(2)` doubles the map, and so does its `UpSampling2D(size=2)`
+    return "shrinks" if not named else "factor" if _one(target) <= SIDE else ""
 
 
 def _transposed(layer: Layer) -> bool:
@@ -110,9 +150,26 @@ def _one(value: Any) -> int:
     return largest
 
 
+def _literal(ref: Ref, at: int) -> bool:
+    """Is an argument written as a number, and not computed?"""
+    return isinstance((ref.args or ())[at].value, Literal)
+
+
 def _odd(stride: int) -> bool:
     """Is a stride what kernels usually are?"""
     return stride >= 3 and stride % 2 == 1
+
+
+def _large_and_even(kernel: int, least: int) -> bool:
+    return kernel >= least and kernel % 2 == 0
+
+
+def _odd_padding(layer: Layer, kernel: int, stride: int) -> bool:
+    """Is a padding more than what a kernel needs, or with a stride of 1 neither that nor nothing?"""
+    padding, dilation = getattr(layer, "padding", 0), getattr(layer, "dilation", 1)
+    if type(padding) is not int or type(dilation) is not int or padding == dilation * (kernel - 1) // 2:
+        return False
+    return padding > kernel // 2 or (stride == 1 and 0 < padding < kernel // 2)
 
 
 def _keeps_size(layer: Layer, kernel: int) -> bool:
@@ -140,6 +197,28 @@ def instead(ref: Ref, layer: Layer) -> str:
     values = ref.args or ()
     same = layer.kind == "depthwise" and len(values) > 2 and values[0].span.text == values[1].span.text
     return without_input_channels(ref, 2 if same else 1)
+
+
+def readings(doubt: str, ref: Ref, layer: Layer) -> tuple[str, str]:
+    """What a doubtful call may mean, and the argument whose name says that it is meant as it stands."""
+    texts = [arg.span.text for arg in ref.args or ()]
+    if doubt == "kernel_twice":
+        at = KERNEL_AT[layer.kind] + 1
+        return f"{ref.name}({', '.join(texts[:at] + texts[at + 1 :])})", f"stride={texts[at]}"
+    if doubt == "groups":
+        call = f"{ref.name}({', '.join([*texts[:4], f'groups={texts[4]}', *texts[5:]])})"
+        return call, f"dilation={texts[4]}"
+    if doubt == "factor":
+        named = ["scale_factor" + text.removeprefix("size") if text[:4] == "size" else text for text in texts]
+        return f"{ref.name}({', '.join(named)})", ""
+    if doubt == "crops":
+        size: Any = getattr(layer, "size", 0)
+        cut = [-n for n in size] if isinstance(size, tuple) else -size
+        return f"pad({cut})", f"size={texts[0]}"
+    if doubt == "channels_last":
+        shape: Shape = getattr(layer, "shape", ())
+        return format_shape((shape[-1], *shape[:-1]), cross="x"), f"shape={texts[0]}"
+    return instead(ref, layer), named_kernel(ref, layer)
 
 
 def as_read(layer: Layer, by_position: int) -> str:
@@ -182,9 +261,33 @@ def help_for_argument(
     if name == "eps" and layer.kind == "group_norm":
         groups = args[1] if values[0] == channels else args[0]
         return f"the channels follow from the input: write `group_norm({groups.span.text})`"
+    if name == "size" and layer.kind == "crop" and isinstance(value, tuple):
+        return "to cut values off at the ends, write `pad([[-2, -2], [-2, -2]])`"
     if name == "stride" and value in ("same", "valid"):
         return f'write `padding="{value}"`'
+    if not problem.help and layer.kind in KERNEL_AT and values[0] == channels:
+        return _help_without_first(ref, layer, values)
     return ""
+
+
+def _help_without_first(ref: Ref, layer: type[Layer], values: list[Any]) -> str:
+    """Help for a call that can be made without its first argument, the number of input channels."""
+    last = sum(not arg.name for arg in ref.args or ()) - 1
+    shifted = [*values[1 : last + 1], layer.parameters[last].default, *values[last + 1 :]]
+    try:
+        layer(*shifted)
+    except LayerError:
+        return ""
+    return f"input channels follow from what comes in: write `{without_input_channels(ref)}`"
+
+
+def help_for_misfit(help: str, ref: Ref, layer: Layer, by_position: int, shape: Shape) -> str:
+    """The help for a layer that does not fit its input; it may be due to input channels."""
+    channels = getattr(layer, layer.parameters[0].name)
+    if by_position < KERNEL_AT.get(layer.kind, by_position) + 2 or channels != shape[0] or len(shape) == 1:
+        return help
+    meant = f"if {channels} are meant as input channels, write `{instead(ref, layer)}`"
+    return f"{meant}; if not, {help}" if help else meant
 
 
 # --- Shapes of inputs --------------------------------------------------------------------------------
@@ -204,15 +307,24 @@ def doubt_of_input(shape: Shape) -> tuple[str, Shape]:
             if first == shape[1]:
                 return "channels_last", (shape[3], *shape[:3])
             return "batch", (shape[3], *shape[1:3])
-    if len(shape) == 3 and shape[2] in IMAGE_CHANNELS and _is_image(shape[:2]):
+    if len(shape) == 3 and (
+        (shape[2] in IMAGE_CHANNELS and _is_image(shape[:2])) or _is_map_with_channels_last(shape)
+    ):
         return "channels_last", (shape[2], *shape[:2])
     if len(shape) == 2 and first == others[0] >= SIDE:
         return "no_channels", (1, *shape)
+    if len(shape) == 2 and others[0] <= FEW and first >= max(STEPS, SIDE * others[0]):
+        return "channels_last", (others[0], first)
     return "", shape
 
 
 def _is_image(sides: Shape) -> bool:
     return min(sides) >= (SIDE if len(set(sides)) == 1 else WIDE)
+
+
+def _is_map_with_channels_last(shape: Shape) -> bool:
+    """Is a shape a square and a larger number, as the features of a Keras network, 7x7x512?"""
+    return len(shape) == 3 and SMALL <= shape[0] == shape[1] < shape[2]
 
 
 def check_given_shape(name: str, declared: Shape, given: Shape) -> None:

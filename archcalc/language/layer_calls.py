@@ -14,9 +14,9 @@ from archcalc.language import habits
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.limits import VALUES_A_STEP
 from archcalc.language.meanings import LayerCall
-from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes, quote
+from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes
 from archcalc.language.run_state import FAILED, Failed, RunState
-from archcalc.language.syntax import Expr, Ref
+from archcalc.language.syntax import Expr, ListExpr, Ref
 from archcalc.language.values import is_number, type_name, weight
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Layer
@@ -100,7 +100,8 @@ class LayerCalls:
                     f"the input `{path}` cannot have the given shape: {problem.message}", ref.name_span
                 )
             self.run.fail(problem.message, expr.span, help=problem.help)
-        if not (ref.args or ())[0].name:
+        # Keras also calls it `shape`, and takes a list
+        if not (ref.args or ())[0].name or isinstance(expr, ListExpr):
             kind, meant = habits.doubt_of_input(node.shape)
             if kind:
                 named = f"input(shape={format_shape(node.shape, cross='x')})"
@@ -139,9 +140,12 @@ class LayerCalls:
         try:
             node = self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls)
         except LayerError as problem:
+            if call.by_position and not isinstance(problem, BuildProblem):
+                shape = tensors[0].facts.output
+                problem.help = habits.help_for_misfit(problem.help, ref, layer, call.by_position, shape)
             self.layer_problem(ref, call, tensors, problem)
         if doubt:
-            self.doubt(doubt, node, habits.instead(ref, layer), habits.named_kernel(ref, layer))
+            self.doubt(doubt, node, *habits.readings(doubt, ref, layer))
         return node
 
     def input_channels(self, ref: Ref, call: LayerCall, layer: Layer, tensor: Node) -> NoReturn:
@@ -234,7 +238,6 @@ class LayerCalls:
         for slot, expr in ref.slots:
             if slot >= 0 and parameters[slot].name == problem.argument:
                 span = expr.span
-                help = help or quote(expr, parameters[slot])
         called: dict[int, str] = {}
         if call.layer.is_join and tensors:
             called = called_in(ref, tensors)

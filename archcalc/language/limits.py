@@ -21,6 +21,9 @@ MAX_PARAMETERS = 100
 MAX_MISTAKES = 100
 """Places of one file whose text does not parse; the rest is not read."""
 
+MAX_REREAD = 1024 * 1024
+"""Characters of one file that are read again after mistakes, which takes half a second."""
+
 MAX_NAME = 60
 """Characters of a name."""
 

@@ -40,6 +40,12 @@ def load_text(text: str, name: str = "<text>") -> Module:
     return _Loader(None).resolve(Source(name, text))
 
 
+def load_bytes(data: bytes, name: str) -> Module:
+    """A module from what a stream holds; it can import nothing. Raises `ArchError`, as `load_text`."""
+    _check_size(data, name, None, MAX_FILE_BYTES)
+    return load_text(_decode(data, name, None), name)
+
+
 def load_file(path: Path, shown: str = "") -> Module:
     """A module from a file; `shown` is the name diagnostics use. It may import from its own folder.
 
@@ -181,10 +187,14 @@ def _read(path: Path, shown: str, asked: Span | None, most: int) -> bytes:
     except (OSError, ValueError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise error(f"`{shown}` cannot be read: {reason[:1].lower()}{reason[1:]}", asked) from None
+    _check_size(data, shown, asked, most)
+    return data
+
+
+def _check_size(data: bytes, shown: str, asked: Span | None, most: int) -> None:
     if len(data) > most:
         more = "a file and what it imports have" if asked is not None else f"`{shown}` has"
         raise error(f"{more} more than {MAX_FILE_BYTES // 2**20} MiB", asked)
-    return data
 
 
 def _decode(data: bytes, shown: str, asked: Span | None) -> str:
@@ -199,4 +209,4 @@ def _decode(data: bytes, shown: str, asked: Span | None) -> str:
         ) from None
 
 
-__all__ = ["Module", "load_file", "load_text", "read_source"]
+__all__ = ["Module", "load_bytes", "load_file", "load_text", "read_source"]

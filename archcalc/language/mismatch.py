@@ -6,22 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from archcalc.language.meanings import LOCAL
-from archcalc.language.syntax import Arg, Expr, Ref
-from archcalc.layers.arguments import LayerError, Parameter
+from archcalc.language.syntax import Arg, Ref
 from archcalc.network import Node
 from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
-
-
-def quote(expr: Expr, parameter: Parameter) -> str:
-    """Help for an argument that may be meant as a string."""
-    if not isinstance(expr, Ref) or expr.args is not None:
-        return ""
-    try:
-        parameter.read(expr.name)
-    except LayerError:
-        return ""
-    return f'write `"{expr.name}"`'
 
 
 def called_in(ref: Ref, tensors: tuple[Node, ...]) -> dict[int, str]:

@@ -312,7 +312,7 @@ class Parser:
             before = cursor.text(cursor.tokens[cursor.at - 1])
             after = cursor.text(cursor.tokens[min(cursor.at + 1, len(cursor.tokens) - 1)])
             return f"a name has letters, digits and `_`: `{before}_{after}`"
-        return ""
+        return _ELSEWHERE.get(cursor.text(cursor.token), "")
 
     def _is_aligned(self, opening: Token, closing: Token) -> bool:
         """Does a `}` that begins a line have the indentation of the line with its `{`?"""

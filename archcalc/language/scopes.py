@@ -214,9 +214,10 @@ class Scopes:
             suggests = near_misses(name, self.all_names() if candidates is None else candidates)
             help = did_you_mean(suggests)
         if not help and what == "layer or block":
-            help = (
-                f"archcalc has no such layer; if others make it up, define it above: `block {name} {{ ... }}`"
-            )
+            block = f"`block {name} {{ ... }}`"
+            help = f"`archcalc layers` lists the layers; what is made of several is defined above, as {block}"
+        elif not help and "layer" in what:
+            help = "`archcalc layers` lists the layers"
         self.missed[name] = Missed(span, what, help, suggests)
 
     def unknown(self, name: str, missed: Missed) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from archcalc.diagnostics import MAX_REPORTED, Note
-from archcalc.language.habits import KERNEL_AT, can_be_doubted, without_input_channels
+from archcalc.language.habits import INPUTS_FIRST, in_doubt, without_input_channels
 from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
 from archcalc.language.mismatch import help_for_join
 from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType
@@ -42,6 +42,13 @@ LISTS = {
     "permute": "list",
 }
 """What takes a single list, and in other tools several numbers; and what the list is."""
+
+OF_TENSORS = {
+    "max": "the maximum of each map is `global_maxpool`; archcalc has none over the channels",
+    "sum": "write `add(...)`; archcalc has no sum over an axis",
+    "len": "`channels(...)`, `size(...)` and `shape(...)` read a tensor",
+}
+"""What is written for a function of numbers that other tools also have for tensors."""
 
 
 class TypeChecker:
@@ -129,7 +136,9 @@ class TypeChecker:
         join = {"+": "add", "*": "mul", "-": "sub"}.get(op)
         operands = [expr.first.span.text, *(operand.span.text for _, operand in expr.rest)]
         help = ""
-        if join and len({op, *(op for op, _ in expr.rest)}) == 1 and len("".join(operands)) < 60:
+        if join and VALUE in types:
+            help = "a number changes no shape and no parameter: leave it out"
+        elif join and len({op, *(op for op, _ in expr.rest)}) == 1 and len("".join(operands)) < 60:
             help = f"write `{join}({', '.join(operands)})`"
         elif op == "//":
             help = "a comment starts with `#`"
@@ -235,11 +244,7 @@ class TypeChecker:
                     self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span, help=help)
             elif type is TENSOR and not parameter.takes_tensor:
                 self.tensor_argument(ref, parameter.name, arg)
-        by_position = sum(not arg.name for arg in args)
-        doubtful = can_be_doubted(layer.kind, by_position)
-        ref.meaning = LayerCall(
-            layer, constant and not layer.is_join, by_position=by_position if doubtful else 0
-        )
+        ref.meaning = LayerCall(layer, constant and not layer.is_join, by_position=in_doubt(ref))
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
             self.count_joined(ref, joined, layer.least_tensors)
         return TENSOR if self.layers_allowed(ref) else ANY
@@ -293,9 +298,12 @@ class TypeChecker:
         ref.meaning = builtin
         args = ref.args or ()
         for arg in args:
+            if self.expr(arg.value) is TENSOR:
+                help = OF_TENSORS.get(ref.name, "")
+                self.scopes.error(f"`{ref.name}` takes values, not a tensor", arg.value.span, help=help)
+                return ANY
             if arg.name:
                 self.scopes.error(f"`{ref.name}` takes its arguments by position", arg.span)
-            self.value(arg.value, f"`{ref.name}` takes values")
         if not builtin.fewest <= len(args) <= builtin.most:
             wanted = str(builtin.fewest)
             if builtin.most != builtin.fewest:
@@ -386,7 +394,7 @@ class TypeChecker:
                 notes = [Note(f"`{name}` is given here", given[slot].span)]
                 message = f"the argument `{name}` of `{ref.name}` is given twice"
                 help = "remove one of them"
-                if ref.name in KERNEL_AT and name == "kernel_size" and not args[0].name:
+                if ref.name in INPUTS_FIRST and 0 < slot == sum(not arg.name for arg in args) - 1:
                     help += f"; without input channels, write `{without_input_channels(ref)}`"
                 self.scopes.error(message, arg.span, notes=notes, help=help)
                 continue
@@ -426,6 +434,8 @@ class TypeChecker:
     def not_a_list(self, ref: Ref, args: Sequence[Arg]) -> None:
         """Several numbers where one list is expected."""
         texts = [arg.span.text for arg in args]
+        if ref.name == "input" and texts[0] in ("-1", "None", "none"):
+            texts = texts[1:]
         if "-1" in texts:
             help = "`flatten` makes a vector; for another shape, write every size"
         elif all(text.isascii() and text.isdigit() for text in texts) and ref.name != "permute":

@@ -29,6 +29,30 @@ PYTORCH = {
 }
 """The names that PyTorch has for a kind, where they differ from the name of its class."""
 
+ELSEWHERE_IN_PYTORCH = {
+    "abs": "torch.abs",
+    "add": "torch.add",
+    "concat": "torch.cat",
+    "crop": "",
+    "depthwise": "torch.nn.Conv2d(C_in, C_out, ..., groups=C_in)",
+    "drop_path": "torchvision.ops.StochasticDepth",
+    "global_avgpool": "torch.nn.AdaptiveAvgPool2d(1)",
+    "global_maxpool": "torch.nn.AdaptiveMaxPool2d(1)",
+    "grn": "",
+    "layer_scale": "",
+    "local": "",
+    "mul": "torch.mul",
+    "pad": "torch.nn.functional.pad",
+    "permute": "torch.permute",
+    "pointwise": "torch.nn.Conv2d(C_in, C_out, 1)",
+    "rbf": "",
+    "reshape": "torch.reshape",
+    "slice": "torch.narrow",
+    "sub": "torch.sub",
+    "subsample": "",
+}
+"""What PyTorch has for the kinds whose class does not have the name of a module in `torch.nn`."""
+
 CLASSES = {cls.__name__: cls for cls in KINDS.values()}
 CLASSES |= {name: KINDS[kind] for kind, names in PYTORCH.items() for name in names}
 globals().update(CLASSES)
@@ -40,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLASSES",
+    "ELSEWHERE_IN_PYTORCH",
     "FACTS",
     "KINDS",
     "PYTORCH",

@@ -17,8 +17,11 @@ SAME = ("same", "same_lower")
 MAX_SIZE = 10**9
 """The largest size, channel count or position a layer accepts."""
 
+MAX_RANK = 4
+"""The most axes of an input, the channels included and the batch not."""
+
 MAX_AXES = 6
-"""The most axes of a tensor, without the batch."""
+"""The most axes of any tensor, likewise."""
 
 Number = int | Fraction
 
@@ -49,6 +52,7 @@ class LayerError(ValueError):
 
 
 Reader = Callable[[Any], Any]
+"""Reads and checks a value. Its docstring says which values it takes; `archcalc layers` shows it."""
 
 
 class Parameter(Struct, frozen=True):
@@ -90,18 +94,22 @@ def _whole(value: object, low: int, expected: str) -> int:
 
 
 def read_count(value: object) -> int:
+    """A whole number of at least 1."""
     return _whole(value, 1, "a whole number of at least 1")
 
 
 def read_natural(value: object) -> int:
+    """A whole number of at least 0."""
     return _whole(value, 0, "a whole number of at least 0")
 
 
 def read_position(value: object) -> int:
+    """A whole number."""
     return _whole(value, -MAX_SIZE, "a whole number")
 
 
 def read_number(value: object) -> Number:
+    """A number."""
     if type(value) is int or isinstance(value, Fraction):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -110,6 +118,7 @@ def read_number(value: object) -> Number:
 
 
 def read_eps(value: object) -> Number:
+    """A number from 0 to 1, usually small."""
     number = read_number(value)
     if not 0 <= number < 1:
         raise LayerError(
@@ -120,6 +129,7 @@ def read_eps(value: object) -> Number:
 
 
 def read_probability(value: object) -> Number:
+    """A number from 0 to 1."""
     number = read_number(value)
     if not 0 <= number <= 1:
         raise LayerError(f"needs a number from 0 to 1, got {_got(value)}")
@@ -127,6 +137,7 @@ def read_probability(value: object) -> Number:
 
 
 def read_flag(value: object) -> bool:
+    """`true` or `false`."""
     if isinstance(value, bool):
         return value
     raise LayerError(f"needs `true` or `false`, got {_got(value)}")
@@ -141,16 +152,20 @@ def _read_axes(value: object, read: Reader) -> Any:
 
 
 def read_per_axis(value: object) -> int | tuple[int, ...]:
+    """A whole number of at least 1, or one per axis: `3`, `1x7`."""
     result: int | tuple[int, ...] = _read_axes(value, read_count)
     return result
 
 
 def read_natural_per_axis(value: object) -> int | tuple[int, ...]:
+    """A whole number of at least 0, or one per axis: `1`, `[0, 1]`."""
     result: int | tuple[int, ...] = _read_axes(value, read_natural)
     return result
 
 
 def read_scale(value: object) -> Number | tuple[Number, ...]:
+    """A number above 0, or one per axis: `2`, `[1, 2]`."""
+
     def positive(item: object) -> Number:
         number = read_number(item)
         if number <= 0 or number > MAX_SIZE:
@@ -201,22 +216,34 @@ def read_transposed_padding(value: object) -> Any:
 
 
 def read_signed_padding(value: object) -> Any:
+    """A whole number, one per axis, or `[begin, end]` per axis; negative numbers crop."""
     return _read_padding(value, read_position)
 
 
-def read_shape(value: object) -> Shape:
-    if isinstance(value, tuple | list) and 1 <= len(value) <= MAX_AXES:
+def read_any_shape(value: object) -> Shape:
+    """The shape of a tensor within a network, which may have more axes than an input."""
+    return read_shape(value, MAX_AXES)
+
+
+def read_shape(value: object, most: int = MAX_RANK) -> Shape:
+    """A shape, channels first, without the batch: `3x224x224`."""
+    if isinstance(value, tuple | list) and -1 in value[:1]:
+        raise LayerError(
+            "needs whole numbers of at least 1, got -1", help="a shape has no batch: leave it out"
+        )
+    if isinstance(value, tuple | list) and 1 <= len(value) <= most:
         return tuple(read_count(item) for item in value)
     if type(value) is int:
         return (read_count(value),)
-    help = f"a shape has up to {MAX_AXES} axes, channels first, without the batch"
+    help = f"a shape has up to {most} axes, channels first, without the batch"
     raise LayerError(
         f"needs a shape such as 3x224x224, got {_got(value)}",
-        help=help if isinstance(value, tuple | list) and len(value) > MAX_AXES else "",
+        help=help if isinstance(value, tuple | list) and len(value) > most else "",
     )
 
 
 def read_dim(value: object) -> str:
+    """`"channels"`, `"height"` or `"width"`; in 3-D also `"depth"`, in 1-D `"length"`."""
     if value in ("channels", "length", "depth", "height", "width"):
         return str(value)
     help = ""
@@ -240,12 +267,18 @@ def choice(*allowed: str) -> Reader:
         words = ", ".join(f'"{word}"' for word in allowed)
         raise LayerError(f"needs one of {words}, got {_got(value)}")
 
+    read.__doc__ = " or ".join(f'`"{word}"`' for word in allowed) + "."
     return read
 
 
 def optional(read: Reader) -> Reader:
     """A reader for an argument whose default, `None`, cannot be written in the language."""
-    return lambda value: None if value is None else read(value)
+
+    def read_optional(value: object) -> Any:
+        return None if value is None else read(value)
+
+    read_optional.__doc__ = read.__doc__
+    return read_optional
 
 
 Count = Annotated[int, read_count]

@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from archcalc.layers.arguments import MAX_SIZE, LayerError, Parameter, format_argument, read_shape
+from archcalc.layers.channels import all_of
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape, format_shape
 
@@ -67,8 +68,19 @@ class Layer(Struct, frozen=True, cache_hash=True):
         raise NotImplementedError
 
     def windows(self, *inputs: Shape) -> Windows:
-        """What an output value sees: a `Window` per spatial axis, or a `Reach`."""
+        """What an output value sees: a `Window` per spatial axis, a `Reach`, or how places are moved."""
         raise NotImplementedError
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        """The output channels that read any of these channels of the input number `index`.
+
+        `channels` are bits, as in `archcalc.layers.channels`. All outputs do, unless a kind says otherwise.
+        """
+        return all_of(facts.output[0])
+
+    def leaves_out_channels(self, facts: Facts) -> bool:
+        """Are there input channels that no output channel reads?"""
+        return False
 
     def __str__(self) -> str:
         """The layer as one writes it in the language, defaults left out: `conv(64, 3, padding=1)`."""

@@ -19,12 +19,14 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import Operations, Weight, places_of, values_of
+from archcalc.layers.channels import divided, grouped, picked
+from archcalc.layers.terms import Facts, Operations, Weight, places_of, values_of
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, Window, cut_to_stride, format_shape, output_size, transposed_size
 
 
 def read_connections(value: object) -> tuple[tuple[int, ...], ...]:
+    """A list with the input maps of each output map: `[[0, 1], [1, 2]]`."""
     if not isinstance(value, tuple | list) or not value:
         raise LayerError("needs a list with the input maps of each output map")
     rows = []
@@ -123,12 +125,21 @@ class SlidingKernel(Layer, frozen=True):
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        out_channels, _, groups = self._channels(facts.inputs[0])
+        return grouped(channels, facts.inputs[0][0], groups, out_channels)
+
 
 @layer("conv")
 class Conv(SlidingKernel, frozen=True):
     """Convolution over 1, 2 or 3 axes, as `torch.nn.Conv2d`.
 
     `connections` lists the input maps that each output map reads (LeCun et al. 1998, Table I).
+
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
+    Relationship 6.
+
+    Example: input(3x224x224) -> conv(64, 7, stride=2, padding=3)
 
     >>> str(Conv(64, 3, padding=1))
     'conv(64, 3, padding=1)'
@@ -182,10 +193,22 @@ class Conv(SlidingKernel, frozen=True):
         pairs = sum(map(len, self.connections))
         return Weight("weight", (*self._kernel_factors(shape), ("connections", pairs)))
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        if self.connections is None:
+            return super().reached(channels, index, facts)
+        return picked(channels, self.connections)
+
+    def leaves_out_channels(self, facts: Facts) -> bool:
+        return self.connections is not None
+
 
 @layer("depthwise")
 class Depthwise(SlidingKernel, frozen=True):
     """Depthwise convolution: each channel has `multiplier` kernels of its own (Chollet 2016).
+
+    Source: Chollet 2016, Xception, arXiv:1610.02357; the output shape is that of `conv`.
+
+    Example: input(32x112x112) -> depthwise(3, padding=1, bias=false)
 
     >>> Depthwise(3, padding=1).output_shape((32, 112, 112))
     (32, 112, 112)
@@ -215,10 +238,17 @@ class Depthwise(SlidingKernel, frozen=True):
     def _weight(self, shape: Shape) -> Weight:
         return Weight("weight", (*self._kernel_factors(shape), ("C_out", shape[0] * self.multiplier)))
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
+
 
 @layer("pointwise")
 class Pointwise(SlidingKernel, frozen=True):
     """1x1 convolution (Lin et al. 2013).
+
+    Source: Lin et al. 2013, Network In Network, arXiv:1312.4400.
+
+    Example: input(32x112x112) -> pointwise(64, bias=false)
 
     >>> Pointwise(64).output_shape((32, 112, 112))
     (64, 112, 112)
@@ -240,6 +270,10 @@ class Pointwise(SlidingKernel, frozen=True):
 @layer("local")
 class Local(SlidingKernel, frozen=True):
     """Locally connected: a convolution with its own kernel and bias at each place (Taigman et al. 2014).
+
+    Source: Taigman et al. 2014, DeepFace, CVPR; the output shape is that of `conv`.
+
+    Example: input(16x63x63) -> local(16, 9)
 
     >>> Local(16, 9).output_shape((16, 63, 63))
     (16, 55, 55)
@@ -278,6 +312,11 @@ class ConvTranspose(Layer, frozen=True):
 
     With `padding="same"` the map has `stride` times the size, as in Keras: what is more is cut off, the
     larger half at the end. Its multiplications are one per weight and *input* place.
+
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
+    chapter 4.
+
+    Example: input(16x7x7) -> conv_transpose(32, 4, stride=2, padding=1)
 
     >>> ConvTranspose(32, 4, stride=2, padding=1).output_shape((16, 7, 7))
     (32, 14, 14)
@@ -356,3 +395,6 @@ class ConvTranspose(Layer, frozen=True):
         if not self.bias:
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return grouped(channels, facts.inputs[0][0], self.groups, self.out_channels)

@@ -7,28 +7,26 @@ from archcalc.shape import Shape, format_shape
 
 
 def _features(kind: str, shape: Shape) -> int:
-    if len(shape) == 2:
-        rows = f"`permute([1, 0]) -> pointwise(...)` reads each of {shape[0]} vectors of {shape[1]} alone"
-        help = f"`flatten -> {kind}(...)` reads all values as one vector" + (
-            "; " + rows if kind == "fc" else ""
+    if len(shape) == 1:
+        return shape[0]
+    shown, axes = format_shape(shape, cross="x"), len(shape) - 1
+    help = f"write `flatten -> {kind}(...)`"
+    if kind == "fc":  # PyTorch's `Linear` also reads the last axis of any tensor, at each place alone
+        last_first = [axes, *range(axes)]
+        help += (
+            " for all values as one vector; for each place alone, write `pointwise(...)`, or "
+            f"`permute({last_first}) -> pointwise(...)` if the channels are last"
         )
-        raise LayerError(
-            f"`{kind}` needs a vector, got a map of {format_shape(shape, cross='x')}",
-            label=format_shape(shape, cross="x"),
-            help=help,
-        )
-    if len(shape) != 1:
-        raise LayerError(
-            f"`{kind}` needs a vector, got a map of {format_shape(shape, cross='x')}",
-            label=format_shape(shape, cross="x"),
-            help=f"write `flatten -> {kind}(...)`",
-        )
-    return shape[0]
+    raise LayerError(f"`{kind}` needs a vector, got a map of {shown}", label=shown, help=help)
 
 
 @layer("fc")
 class FullyConnected(Layer, frozen=True):
     """Fully connected layer, as `torch.nn.Linear`.
+
+    Source: the documentation of `torch.nn.Linear`.
+
+    Example: input(4096) -> fc(1000)
 
     >>> FullyConnected(10).output_shape((84,))
     (10,)
@@ -63,6 +61,11 @@ class RadialBasis(Layer, frozen=True):
 
     The prototypes are set by hand and not trained: buffers, not parameters. A distance is a
     subtraction, a multiplication and an addition per feature; none of them multiplies by a weight.
+
+    Source: LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition, Section II.B, Equation
+    7.
+
+    Example: input(84) -> rbf(10)
 
     >>> RadialBasis(10).output_shape((84,))
     (10,)

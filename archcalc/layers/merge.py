@@ -4,7 +4,18 @@ from typing import ClassVar
 
 from archcalc.layers.arguments import Dim, LayerError, dim_index
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, term, values_of
+from archcalc.layers.channels import all_of, moved
+from archcalc.layers.terms import (
+    NO_OPERATIONS,
+    Facts,
+    Operations,
+    Reach,
+    Stacked,
+    Weight,
+    Windows,
+    term,
+    values_of,
+)
 from archcalc.shape import Shape, format_shape
 
 
@@ -19,12 +30,12 @@ class Join(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels if facts.inputs[index][0] == facts.output[0] else all_of(facts.output[0])
+
     def _several(self, inputs: tuple[Shape, ...]) -> None:
         if len(inputs) < 2:
-            raise LayerError(
-                f"`{self.kind}` needs two tensors or more, got {len(inputs)}",
-                help=f"write `{self.kind}(identity, ...)` to join with the current tensor",
-            )
+            raise LayerError(f"`{self.kind}` needs two tensors or more, got {len(inputs)}")
 
     def _equal(self, inputs: tuple[Shape, ...]) -> Shape:
         self._several(inputs)
@@ -47,7 +58,11 @@ def _differ(message: str, inputs: tuple[Shape, ...], index: int) -> LayerError:
 
 @layer("concat")
 class Concat(Join, frozen=True):
-    """Tensors one behind the other along `dim`; the other axes must agree.
+    """Tensors concatenated along `dim`; their other axes must agree.
+
+    Source: the documentation of `torch.cat`.
+
+    Example: input(64x28x28) -> concat(conv(64, 1), conv(96, 3, padding=1))
 
     >>> Concat().output_shape((64, 28, 28), (32, 28, 28))
     (96, 28, 28)
@@ -69,12 +84,22 @@ class Concat(Join, frozen=True):
         return NO_OPERATIONS
 
     def windows(self, *inputs: Shape) -> Windows:
-        return Reach.SAME if self.dim == "channels" else Reach.MOVED
+        axis = dim_index(self.dim, inputs[0], self.kind)
+        return Reach.SAME if axis == 0 else Stacked(axis - 1)
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        if self.dim != "channels":
+            return channels
+        return moved(channels, sum(shape[0] for shape in facts.inputs[:index]), facts.output[0])
 
 
 @layer("add")
 class Add(Join, frozen=True):
     """Sum of tensors of equal shape.
+
+    Source: He et al. 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, Equation 1.
+
+    Example: input(64x56x56) -> add(identity, conv(64, 3, padding=1))
 
     >>> Add().output_shape((64, 28, 28), (64, 28, 28))
     (64, 28, 28)
@@ -90,6 +115,10 @@ class Add(Join, frozen=True):
 @layer("mul")
 class Mul(Join, frozen=True):
     """Product of tensors; an axis of size 1 stretches, as in squeeze-and-excitation (Hu et al. 2017).
+
+    Source: Hu et al. 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507, Equation 4.
+
+    Example: input(64x56x56) -> mul(identity, global_avgpool -> sigmoid)
 
     >>> Mul().output_shape((64, 28, 28), (64, 1, 1))
     (64, 28, 28)
@@ -113,6 +142,10 @@ class Mul(Join, frozen=True):
 @layer("sub")
 class Sub(Join, frozen=True):
     """Difference of two tensors of equal shape.
+
+    Source: the documentation of `torch.sub`.
+
+    Example: input(64x28x28) -> sub(identity, relu)
 
     >>> Sub().output_shape((4096,), (4096,))
     (4096,)

@@ -1,19 +1,33 @@
-"""Normalisations, and the per-channel scale of ConvNeXt."""
+"""Normalizations, and the per-channel scale of ConvNeXt."""
 
 from fractions import Fraction
 from typing import Annotated
 
 from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, check_groups, choice
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, per_value, term, values_of
+from archcalc.layers.channels import all_of, grouped, widened
+from archcalc.layers.terms import (
+    Facts,
+    Operations,
+    Reach,
+    Term,
+    Weight,
+    Windows,
+    per_value,
+    term,
+    values_of,
+)
 from archcalc.shape import Shape
 
 
 class Normalisation(Layer, frozen=True):
-    """What the normalisations share: the shape stays."""
+    """What the normalizations share: the shape stays."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
 
 def _scale_and_shift(shape: Shape, bias: bool = True) -> tuple[Weight, ...]:
@@ -23,7 +37,7 @@ def _scale_and_shift(shape: Shape, bias: bool = True) -> tuple[Weight, ...]:
 
 
 def _statistics(values: Term, groups: Term) -> Operations:
-    """Mean, variance and normalisation, computed at inference: a sum, a difference, a square and a
+    """Mean, variance and normalization, computed at inference: a sum, a difference, a square and a
     sum of squares, and a scaling per value; two divisions, an addition and a root per group."""
     return (
         ("add", term(("3", 3)) * values),
@@ -42,11 +56,15 @@ def _per_channel(shape: Shape, affine: bool) -> Operations:
 
 @layer("bn")
 class BatchNorm(Normalisation, frozen=True):
-    """Batch normalisation, as `torch.nn.BatchNorm2d` (Ioffe & Szegedy 2015, Algorithm 1).
+    """Batch normalization, as `torch.nn.BatchNorm2d` (Ioffe & Szegedy 2015, Algorithm 1).
 
     Gamma and beta are parameters, the running mean and variance buffers. At inference it is one
     multiplication and one addition per value. Without running statistics it computes those of its input,
-    which for one sample is an instance normalisation.
+    which for one sample is an instance normalization.
+
+    Source: Ioffe & Szegedy 2015, Batch Normalization, arXiv:1502.03167, Algorithm 1.
+
+    Example: input(64x56x56) -> bn
 
     >>> [(w.role, w.term.value) for w in BatchNorm().weights((64, 56, 56))]
     [('norm', 64), ('norm', 64), ('buffer', 64), ('buffer', 64)]
@@ -79,11 +97,16 @@ class BatchNorm(Normalisation, frozen=True):
 
 @layer("lrn")
 class LocalResponseNorm(Normalisation, frozen=True):
-    """Local response normalisation across channels, as `torch.nn.LocalResponseNorm`.
+    """Local response normalization across channels, as `torch.nn.LocalResponseNorm`.
 
     Krizhevsky et al. 2012, Section 3.3: per value a square, `size - 1` additions, a scaling, an
     addition of `k`, a power, a division. Beyond the first and the last channel there are zeros, as in
     PyTorch and Caffe; they are added like values.
+
+    Source: Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, Section
+    3.3.
+
+    Example: input(96x55x55) -> lrn(5)
     """
 
     size: Count
@@ -97,11 +120,15 @@ class LocalResponseNorm(Normalisation, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return per_value(output, mul=2, add=self.size, special=1, div=1)
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return widened(channels, facts.output[0], self.size // 2, (self.size - 1) // 2)
+
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
 
 
 def read_normalised(value: object) -> str:
+    """`"all"` or `"channels"`."""
     if value in ("all", "channels"):
         return str(value)
     if isinstance(value, int | tuple | list):
@@ -115,11 +142,15 @@ def read_normalised(value: object) -> str:
 
 @layer("layer_norm")
 class LayerNorm(Normalisation, frozen=True):
-    """Layer normalisation (Ba et al. 2016, Section 3).
+    """Layer normalization (Ba et al. 2016, Section 3).
 
     Over all axes, with a scale and a shift for every value, as `torch.nn.LayerNorm` of the whole shape;
     or with `dim="channels"` over the channels at each place, with a scale and a shift per channel, as
     in ConvNeXt (Liu et al. 2022).
+
+    Source: Ba et al. 2016, Layer Normalization, arXiv:1607.06450, Section 3.
+
+    Example: input(96x56x56) -> layer_norm("channels")
     """
 
     dim: Annotated[str, read_normalised] = "all"
@@ -146,10 +177,18 @@ class LayerNorm(Normalisation, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.dim == "channels" else Reach.WHOLE
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return all_of(facts.output[0])
+
 
 @layer("group_norm")
 class GroupNorm(Normalisation, frozen=True):
-    """Group normalisation, as `torch.nn.GroupNorm` (Wu & He 2018)."""
+    """Group normalization, as `torch.nn.GroupNorm` (Wu & He 2018).
+
+    Source: Wu & He 2018, Group Normalization, arXiv:1803.08494.
+
+    Example: input(64x56x56) -> group_norm(32)
+    """
 
     num_groups: Count
     eps: Eps = Fraction(1, 100_000)
@@ -169,10 +208,18 @@ class GroupNorm(Normalisation, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return grouped(channels, facts.output[0], self.num_groups, facts.output[0])
+
 
 @layer("instance_norm")
 class InstanceNorm(Normalisation, frozen=True):
-    """Instance normalisation, as `torch.nn.InstanceNorm2d` (Ulyanov et al. 2016)."""
+    """Instance normalization, as `torch.nn.InstanceNorm2d` (Ulyanov et al. 2016).
+
+    Source: Ulyanov et al. 2016, Instance Normalization, arXiv:1607.08022.
+
+    Example: input(64x56x56) -> instance_norm
+    """
 
     eps: Eps = Fraction(1, 100_000)
     affine: Flag = False
@@ -189,10 +236,14 @@ class InstanceNorm(Normalisation, frozen=True):
 
 @layer("grn")
 class GlobalResponseNorm(Normalisation, frozen=True):
-    """Global response normalisation (Woo et al. 2023, Section 3, Algorithm 1).
+    """Global response normalization (Woo et al. 2023, Section 3, Algorithm 1).
 
     The L2 norm of each map (a square and a sum per value, a root per channel), divided by the mean of
     the norms; then `gamma * (x * n) + beta + x`, two multiplications and two additions per value.
+
+    Source: Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808, Section 3, Algorithm 1.
+
+    Example: input(384x56x56) -> grn
     """
 
     eps: Eps = Fraction(1, 1_000_000)
@@ -212,10 +263,18 @@ class GlobalResponseNorm(Normalisation, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return all_of(facts.output[0])
+
 
 @layer("layer_scale")
 class LayerScale(Normalisation, frozen=True):
-    """A trained factor for each channel (Touvron et al. 2021, CaiT, Section 2)."""
+    """A trained factor for each channel (Touvron et al. 2021, CaiT, Section 2).
+
+    Source: Touvron et al. 2021, Going deeper with Image Transformers, arXiv:2103.17239, Section 2.
+
+    Example: input(96x56x56) -> layer_scale
+    """
 
     init_value: Real = Fraction(1, 1_000_000)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from archcalc.layers.arguments import LayerError, read_shape
+from archcalc.layers.arguments import LayerError, read_any_shape
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape
@@ -12,6 +12,7 @@ MAX_OP = 200
 
 
 def read_op(value: object) -> str:
+    """The name of the operation"""
     if not isinstance(value, str) or not value.strip():
         raise LayerError("needs the name of the operation")
     if len(value) > MAX_OP or not value.isprintable():
@@ -20,9 +21,10 @@ def read_op(value: object) -> str:
 
 
 def read_arrays(value: object) -> tuple[Shape, ...]:
+    """A list of shapes, such as `[64x3x3, 64]`"""
     if not isinstance(value, tuple | list):
         raise LayerError("needs a list of shapes, such as [64x3x3, 64]")
-    return tuple(read_shape(shape) for shape in value)
+    return tuple(read_any_shape(shape) for shape in value)
 
 
 @layer("opaque")
@@ -33,6 +35,8 @@ class Opaque(Layer, frozen=True):
     its receptive field is taken to be the whole input, so a network with one is incomplete: reports name
     it, and `check` refuses limits on what is not counted. `archcalc run` cannot run it.
 
+    Example: input(3x32x32) -> opaque(identity, op="roll", shape=3x32x32) -> conv(8, 3)
+
     >>> Opaque("grid_sample", (64, 7, 9)).output_shape((64, 14, 18), (2, 7, 9))
     (64, 7, 9)
     """
@@ -41,7 +45,7 @@ class Opaque(Layer, frozen=True):
     least_tensors: ClassVar[int] = 1
 
     op: Annotated[str, read_op]
-    shape: Annotated[Shape, read_shape]
+    shape: Annotated[Shape, read_any_shape]
     params: Annotated[tuple[Shape, ...], read_arrays] = ()
     buffers: Annotated[tuple[Shape, ...], read_arrays] = ()
 

@@ -21,7 +21,17 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import Operations, Reach, Term, Weight, Windows, places_of, term, values_of
+from archcalc.layers.terms import (
+    Facts,
+    Operations,
+    Reach,
+    Term,
+    Weight,
+    Windows,
+    places_of,
+    term,
+    values_of,
+)
 from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size
 
 OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis)]
@@ -80,6 +90,9 @@ class WindowPool(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def _holds_padding(self) -> bool:
         """Is padding among the values that a window works on?"""
@@ -158,6 +171,11 @@ def _floor_sum(count: int, m: int, a: int, b: int) -> int:
 class MaxPool(WindowPool, frozen=True):
     """Maximum over a window, as `torch.nn.MaxPool2d`; the stride is the kernel's size unless given.
 
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
+    chapter 3.
+
+    Example: input(64x112x112) -> maxpool(3, stride=2, padding=1)
+
     >>> MaxPool(3, stride=2, ceil_mode=True).output_shape((64, 112, 112))
     (64, 56, 56)
     """
@@ -181,6 +199,11 @@ class AvgPool(WindowPool, frozen=True):
 
     Added and divided by are the values that a window holds: with `count_include_pad` the zeros of the
     padding among them, otherwise those of the input alone.
+
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
+    chapter 3.
+
+    Example: input(512x14x14) -> avgpool(5, stride=3)
 
     >>> AvgPool(5, stride=3).output_shape((512, 14, 14))
     (512, 4, 4)
@@ -209,6 +232,10 @@ class LPPool(WindowPool, frozen=True):
     `norm_type=2` is L2 pooling. For an odd `norm_type`, PyTorch raises the values themselves to that
     power, not their absolute values: where their sum is negative, its root is no number. Where ceil mode
     cuts a window off, PyTorch takes its mean times the size of the kernel: one more multiplication.
+
+    Source: the documentation of `torch.nn.LPPool2d`.
+
+    Example: input(16x8x6) -> lppool(2, 2)
 
     >>> LPPool(2, 2).output_shape((16, 8, 6))
     (16, 4, 3)
@@ -247,6 +274,10 @@ class Subsample(WindowPool, frozen=True):
 
     LeCun et al. 1998, Section II.B. Windows do not overlap.
 
+    Source: LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition, Section II.B.
+
+    Example: input(6x28x28) -> subsample(2)
+
     >>> sum(w.term.value for w in Subsample(2).weights((6, 28, 28)))
     12
     """
@@ -275,6 +306,9 @@ class GlobalPool(Layer, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
+
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
 
@@ -288,6 +322,10 @@ class GlobalPool(Layer, frozen=True):
 class GlobalAvgPool(GlobalPool, frozen=True):
     """Mean of each map, to 1x1 (Lin et al. 2013, Section 3.2).
 
+    Source: Lin et al. 2013, Network In Network, arXiv:1312.4400, Section 3.2.
+
+    Example: input(512x7x7) -> global_avgpool
+
     >>> GlobalAvgPool().output_shape((512, 7, 7))
     (512, 1, 1)
     """
@@ -299,6 +337,10 @@ class GlobalAvgPool(GlobalPool, frozen=True):
 @layer("global_maxpool")
 class GlobalMaxPool(GlobalPool, frozen=True):
     """Maximum of each map, to 1x1.
+
+    Source: the documentation of `torch.nn.AdaptiveMaxPool2d`, for an output of 1x1.
+
+    Example: input(512x7x7) -> global_maxpool
 
     >>> GlobalMaxPool().output_shape((512, 7, 7))
     (512, 1, 1)
@@ -325,6 +367,9 @@ class AdaptivePool(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def windows(self, *inputs: Shape) -> Windows:
         (shape,) = inputs
@@ -359,6 +404,10 @@ def _adaptive_taps(n: int, m: int) -> int:
 class AdaptiveAvgPool(AdaptivePool, frozen=True):
     """Mean over windows chosen for a given output size, as `torch.nn.AdaptiveAvgPool2d`.
 
+    Source: the documentation of `torch.nn.AdaptiveAvgPool2d`.
+
+    Example: input(512x14x9) -> adaptive_avgpool(7)
+
     >>> AdaptiveAvgPool(7).output_shape((512, 14, 9))
     (512, 7, 7)
     """
@@ -375,6 +424,10 @@ class AdaptiveAvgPool(AdaptivePool, frozen=True):
 @layer("adaptive_maxpool")
 class AdaptiveMaxPool(AdaptivePool, frozen=True):
     """Maximum over windows chosen for a given output size, as `torch.nn.AdaptiveMaxPool2d`.
+
+    Source: the documentation of `torch.nn.AdaptiveMaxPool2d`.
+
+    Example: input(256x13x13) -> adaptive_maxpool(6)
 
     >>> AdaptiveMaxPool(6).output_shape((256, 13, 13))
     (256, 6, 6)
@@ -397,6 +450,7 @@ class Pooled(Struct, frozen=True):
 
 
 def read_pooled(value: object) -> Pooled:
+    """The tensor of a `maxpool`, by its name."""
     if isinstance(value, Pooled):
         return value
     pool = getattr(value, "layer", None)
@@ -418,6 +472,14 @@ class MaxUnpool(Layer, frozen=True):
 
     Zeiler & Fergus 2013, Section 2.1; as `torch.nn.MaxUnpool2d`. `pool` is the tensor of that pool: it
     gives the places and the size.
+
+    Source: Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901,
+    Section 2.1.
+
+    Example:
+    input(64x32x32)
+    p: maxpool(2)
+    relu -> maxunpool(p)
     """
 
     pool: PooledTensor
@@ -434,6 +496,9 @@ class MaxUnpool(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return ()

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, LayerError, check_groups, read_natural, read_shape
+from archcalc.layers.arguments import Count, LayerError, check_groups, read_any_shape, read_natural
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, values_of
+from archcalc.layers.channels import all_of, divided, shuffled
+from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Swapped, Weight, Windows, values_of
 from archcalc.shape import Shape, format_shape
 
 
@@ -18,12 +19,16 @@ class Rearrangement(Layer, frozen=True):
         return NO_OPERATIONS
 
     def windows(self, *inputs: Shape) -> Windows:
-        return Reach.MOVED
+        return Reach.FOLDED
 
 
 @layer("flatten")
 class Flatten(Rearrangement, frozen=True):
     """All values as one vector.
+
+    Source: the documentation of `torch.nn.Flatten`.
+
+    Example: input(512x7x7) -> flatten
 
     >>> Flatten().output_shape((512, 7, 7))
     (25088,)
@@ -32,8 +37,15 @@ class Flatten(Rearrangement, frozen=True):
     def output_shape(self, *inputs: Shape) -> Shape:
         return (values_of(inputs[0]).value,)
 
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.FOLDED if len(inputs[0]) > 1 else Reach.SAME
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
+
 
 def read_target(value: object) -> Shape:
+    """A shape, channels first, without the batch: `128x7x7`, `[c, 1, 1]`."""
     if value in (-1, (-1,), [-1]):
         raise LayerError(
             f"needs every size, got {value if isinstance(value, int) else '[-1]'}", help="write `flatten`"
@@ -43,12 +55,16 @@ def read_target(value: object) -> Shape:
             "needs every size, and -1 is none",
             help="write it out, without the batch; `flatten` makes a vector of all values",
         )
-    return read_shape(value)
+    return read_any_shape(value)
 
 
 @layer("reshape")
 class Reshape(Rearrangement, frozen=True):
     """The same values in order, in another shape.
+
+    Source: the documentation of `torch.reshape`.
+
+    Example: input(6272) -> reshape(128x7x7)
 
     >>> Reshape((128, 7, 7)).output_shape((6272,))
     (128, 7, 7)
@@ -66,8 +82,17 @@ class Reshape(Rearrangement, frozen=True):
             )
         return self.shape
 
+    def windows(self, *inputs: Shape) -> Windows:
+        if self.shape == inputs[0]:
+            return Reach.SAME
+        return Reach.MOVED if self.shape[0] == inputs[0][0] else Reach.FOLDED
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
+
 
 def read_dims(value: object) -> tuple[int, ...]:
+    """A list with every axis once, 0 for the channels: `[1, 2, 0]`."""
     if not isinstance(value, tuple | list):
         raise LayerError("needs a list of axes, such as [1, 2, 0]")
     dims = tuple(read_natural(item) for item in value)
@@ -79,6 +104,10 @@ def read_dims(value: object) -> tuple[int, ...]:
 @layer("permute")
 class Permute(Rearrangement, frozen=True):
     """The axes in another order, as `torch.permute` without the batch: 0 is the channels.
+
+    Source: the documentation of `torch.permute`.
+
+    Example: input(3x32x48) -> permute([1, 2, 0])
 
     >>> Permute((1, 2, 0)).output_shape((3, 32, 48))
     (32, 48, 3)
@@ -98,10 +127,22 @@ class Permute(Rearrangement, frozen=True):
             )
         return tuple(inputs[0][axis] for axis in self.dims)
 
+    def windows(self, *inputs: Shape) -> Windows:
+        if self.dims[0] != 0:
+            return Reach.FOLDED
+        return Swapped(tuple(axis - 1 for axis in self.dims[1:])) if len(self.dims) > 1 else Reach.SAME
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels if self.dims[0] == 0 else all_of(facts.output[0])
+
 
 @layer("channel_shuffle")
 class ChannelShuffle(Rearrangement, frozen=True):
     """The channels of `groups` groups, interleaved (Zhang et al. 2017, Section 3.1).
+
+    Source: Zhang et al. 2017, ShuffleNet, arXiv:1707.01083, Section 3.1.
+
+    Example: input(116x28x28) -> channel_shuffle(2)
 
     >>> ChannelShuffle(2).output_shape((116, 28, 28))
     (116, 28, 28)
@@ -115,3 +156,6 @@ class ChannelShuffle(Rearrangement, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return shuffled(channels, facts.output[0], self.groups)

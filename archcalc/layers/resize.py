@@ -20,12 +20,13 @@ from archcalc.layers.arguments import (
     spatial_rank,
 )
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows, per_value
+from archcalc.layers.channels import moved
+from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows, per_value
 from archcalc.shape import Shape, Window, format_shape
 
 
 def read_mode(value: object) -> str:
-    """`bilinear` on any number of axes; PyTorch also has `linear` on one and `trilinear` on three."""
+    """`"nearest"` or `"bilinear"`, in 1-D and 3-D also written `"linear"` and `"trilinear"`."""
     if value in ("linear", "trilinear"):
         return "bilinear"
     mode: str = choice("nearest", "bilinear")(value)
@@ -43,6 +44,10 @@ class Upsample(Layer, frozen=True):
     The size is the input's times the factor in floating point, rounded down: 120/88 times 88 is 119.999...,
     and gives 119. Where a factor leaves the size as it is, PyTorch takes it for 1, and on maps of two axes
     `nearest` takes one that doubles the size for 2; on one or three axes it does neither.
+
+    Source: the documentation of `torch.nn.Upsample`.
+
+    Example: input(256x13x26) -> upsample(scale_factor=2)
 
     >>> Upsample(scale_factor=2).output_shape((256, 13, 26))
     (256, 26, 52)
@@ -72,6 +77,9 @@ class Upsample(Layer, frozen=True):
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         if self.mode == "nearest":
@@ -138,10 +146,21 @@ class Placement(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return tuple(Window(1, 1, before, after) for before, after in self._ends(inputs[0])[1:]) or Reach.SAME
 
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        before, _ = self._ends(facts.inputs[0])[0]
+        return moved(channels, before, facts.output[0])
+
+    def leaves_out_channels(self, facts: Facts) -> bool:
+        return min(self._ends(facts.inputs[0])[0]) < 0
+
 
 @layer("pad")
 class Pad(Placement, frozen=True):
     """Zeros around a map; negative numbers crop. With `dim`, `[begin, end]` of that axis alone.
+
+    Source: the documentation of `torch.nn.functional.pad`.
+
+    Example: input(64x28x28) -> pad([[1, 2], [1, 2]])
 
     >>> Pad((0, 64), dim="channels").output_shape((64, 28, 28))
     (128, 28, 28)
@@ -170,6 +189,10 @@ class Pad(Placement, frozen=True):
 class Crop(Placement, frozen=True):
     """The middle of a map; of an odd remainder, the larger part is cut at the end.
 
+    Source: Ronneberger et al. 2015, U-Net, arXiv:1505.04597, Figure 1.
+
+    Example: input(512x64x64) -> crop(56x56)
+
     >>> Crop((56, 40)).output_shape((512, 64, 64))
     (512, 56, 40)
     """
@@ -195,6 +218,10 @@ class Crop(Placement, frozen=True):
 @layer("slice")
 class Slice(Placement, frozen=True):
     """The values from `start` to `end` (without it) along `dim`. Two slices in a join split a tensor.
+
+    Source: the documentation of `torch.narrow`.
+
+    Example: input(116x28x28) -> slice(0, 58)
 
     >>> Slice(0, 58).output_shape((116, 28, 28))
     (58, 28, 28)

@@ -110,10 +110,23 @@ class Reach(Enum):
 
     SAME = "its own place"
     WHOLE = "the whole input"
-    MOVED = "one place, but places have been rearranged"
+    MOVED = "one place, but the places of each channel have been rearranged"
+    FOLDED = "one place, but places have been rearranged among the channels"
 
 
-Windows = tuple[Window, ...] | Reach
+class Swapped(Struct, frozen=True, gc=False):
+    """Its own place, but the spatial axes have changed places: axis `i` is axis `axes[i]` of the input."""
+
+    axes: tuple[int, ...]
+
+
+class Stacked(Struct, frozen=True, gc=False):
+    """A place of one of the inputs, which lie one behind the other along a spatial axis."""
+
+    axis: int
+
+
+Windows = tuple[Window, ...] | Reach | Swapped | Stacked
 
 
 class Facts(Struct, frozen=True, eq=False):

@@ -58,7 +58,7 @@ def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
 
 
 def _published(found: Audit) -> dict[str, list[AuditFinding]]:
-    """What papers and programs say of each network: the one it is named after, or those it asks for."""
+    """The figures of papers and programs by network: the one a figure names, or those it asks for."""
     known = {spec.name for spec in shipped()}
     by_net: dict[str, list[AuditFinding]] = {}
     for finding in found.findings:
@@ -76,26 +76,29 @@ def _table_page(each: PublishedTable) -> str:
 
 def _index(found: Audit, tables: Sequence[PublishedTable], networks: int) -> str:
     lectures = [finding for finding in found.findings if finding.deck not in found.on_request]
-    groups = [("[Lectures](audit.md)", lectures)]
+    decks = [deck for deck in found.titles if deck not in found.on_request]
+    groups = [("[Lecture decks](audit.md)", lectures)]
     for deck, words in (("papers", "Papers"), ("programs", "Other programs")):
         groups.append((f"[{words}]({deck}.md)", [each for each in found.findings if each.deck == deck]))
     lines = [
-        "What lectures, papers and programs say of convolutional networks, held to what archcalc computes; "
-        "and what it computes of the networks that come with it. `archcalc reports` writes this folder.",
+        "archcalc checks published figures of convolutional networks: those of five lecture decks, of "
+        "papers, and of other programs. `archcalc reports` writes this folder.",
         "",
         "## The audit",
         "",
         *table(
-            ["Of", "Figures", "Of these"],
+            ["Source", "Figures", "Verdicts"],
             [[name, grouped(len(members)), in_words(counts(members))] for name, members in groups],
             right=[1],
         ),
+        *(f"- [{deck}](audit.md#{deck}): {escaped(found.titles[deck])}" for deck in decks),
+        "",
         "## Tables",
         "",
-        "The tables of the lectures in their own layout, with the computed figure where it differs.",
+        "The tables of the lecture decks, with the computed figure next to each one that differs.",
         "",
         *table(
-            ["Table", "What it is", "Lectures", "Figures"],
+            ["Table", "Title", "Decks", "Figures"],
             [
                 [
                     f"[{each.layout.number}](tables/{each.layout.name}.md)",
@@ -108,8 +111,8 @@ def _index(found: Audit, tables: Sequence[PublishedTable], networks: int) -> str
         ),
         "## Networks",
         "",
-        f"[{networks} networks](networks.md) with their publications and totals, and how many of the figures "
-        "published for each hold.",
+        f"[{networks} built-in networks](networks.md), with their publications, their totals, and how many "
+        "of their published figures hold.",
         "",
         "## Plots",
         "",

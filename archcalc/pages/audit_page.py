@@ -1,4 +1,4 @@
-"""The audit of the lecture decks as a page: how many figures hold, then deck by deck what does not."""
+"""The audit of the lecture decks as a page: how many figures hold, then each deck with those that do not."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from archcalc.render.documents import escaped
 from archcalc.render.numbers import grouped, plural
 
 ORDER = ("discrepant", "damaged", "convention", "open", "outside")
-"""What needs a word, in the order in which it is told."""
+"""The verdicts that need a reason, in the order of the page."""
 
 HEADINGS = {
-    "discrepant": "What does not hold",
-    "damaged": "What the extraction of the text broke",
-    "convention": "What holds under a convention, or for a variant",
-    "open": "What is asked, or was lost",
-    "outside": "What cannot be computed",
+    "discrepant": "Does not hold",
+    "damaged": "Damaged by text extraction",
+    "convention": "Holds under a convention or for a variant",
+    "open": "Asked for, or lost",
+    "outside": "Cannot be computed from the network alone",
 }
 
 Tables = Mapping[str, Sequence[tuple[str, str]]]
-"""The tables a claim stands in, by its id: number and path of each."""
+"""The tables that have a claim, by its id: number and path of each."""
 
 
 def audit_page(audit: Audit, tables: Tables) -> str:
@@ -32,15 +32,19 @@ def audit_page(audit: Audit, tables: Tables) -> str:
     decks = [deck for deck in audit.titles if deck not in audit.on_request]
     findings = [finding for finding in audit.findings if finding.deck in decks]
     lines = [
-        f"{grouped(len(findings))} figures of {len(decks)} lecture decks, each held to what it states: "
+        f"This page checks {grouped(len(findings))} figures from {len(decks)} lecture decks: "
         f"{in_words(counts(findings))}.",
+        "",
+        *(f"- [{deck}](#{deck}): {escaped(audit.titles[deck])}" for deck in decks),
+        "",
+        "What a deck does not say of itself (author, institution, year) is left out. A place such as `L149` "
+        "is a line of the text extracted from the deck.",
         "",
         *summary({deck: audit.summary[deck] for deck in decks}, "Deck", {deck: f"#{deck}" for deck in decks}),
         *verdicts_explained(),
-        "Every figure here is computed, that of a formula for one case: `archcalc audit --explain S4-079` "
-        "shows how one comes about. What "
-        "papers print is on [a page of its own](papers.md), and so is what "
-        "[other programs count](programs.md).",
+        "Every value is computed; a formula is computed for one case. `archcalc audit --explain S4-079` "
+        "shows how. Separate pages have the figures of [papers](papers.md) and of "
+        "[other programs](programs.md).",
         "",
     ]
     lines += _at_a_glance(findings)
@@ -62,11 +66,11 @@ def counts(findings: Iterable[AuditFinding]) -> dict[str, int]:
 
 _WORDS = {
     "holds": ("holds as printed", "hold as printed"),
-    "convention": ("under a convention or for a variant",) * 2,
+    "convention": ("holds under a convention or for a variant", "hold under a convention or for a variant"),
     "discrepant": ("does not hold", "do not hold"),
-    "damaged": ("was damaged with the text", "were damaged with the text"),
-    "open": ("is an open question", "are open questions"),
-    "outside": ("is not static", "are not static"),
+    "damaged": ("is damaged by text extraction", "are damaged by text extraction"),
+    "open": ("is asked for or lost", "are asked for or lost"),
+    "outside": ("cannot be computed",) * 2,
 }
 
 
@@ -74,7 +78,7 @@ def in_words(found: Mapping[str, int]) -> str:
     """Verdicts and their numbers in a sentence.
 
     >>> in_words({"exact": 3, "rounds": 1, "discrepant": 1, "open": 0, "outside": 2})
-    '4 hold as printed, 1 does not hold, 2 are not static'
+    '4 hold as printed, 1 does not hold, 2 cannot be computed'
     """
     numbers = {"holds": found["exact"] + found["rounds"], **found}
     parts = [
@@ -104,14 +108,14 @@ def verdicts_explained() -> list[str]:
 
 
 def _at_a_glance(findings: Sequence[AuditFinding]) -> list[str]:
-    """What does not hold, in one table that leads to the reasons."""
+    """The figures that do not hold, in one table with links to the reasons."""
     wrong = [finding for finding in findings if finding.verdict == "discrepant"]
     rows = [
         [f"[{one.id}](#{one.id})", one.deck, escaped(one.says), code(one.claimed), code(shown_value(one))]
         for one in wrong
     ]
     headings = ["Claim", "Deck", "What it says", "Printed", "Computed"]
-    return ["## What does not hold, at a glance", "", *table(headings, rows, right=[3, 4])] if rows else []
+    return ["## Figures that do not hold", "", *table(headings, rows, right=[3, 4])] if rows else []
 
 
 def _deck(members: Sequence[AuditFinding], tables: Tables) -> list[str]:

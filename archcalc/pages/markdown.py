@@ -17,22 +17,22 @@ def page(title: str, trail: Sequence[tuple[str, str]], lines: Iterable[str]) -> 
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """A table, and the blank line behind it that Markdown asks for."""
+    """A table, and the blank line after it that Markdown requires."""
     return [*markdown_table(headings, rows, right), ""]
 
 
 def folded(summary: str, lines: Iterable[str]) -> list[str]:
-    """Lines behind a summary that opens on a click."""
+    """Lines that a click on the summary shows."""
     return ["<details>", f"<summary>{summary}</summary>", "", *lines, "</details>", ""]
 
 
 def code(text: str) -> str:
-    """Text as it stands, in a fixed width; nothing of nothing."""
+    """Text in a fixed width; empty for an empty text."""
     return f"`{text}`".replace("|", "\\|") if text else ""
 
 
 def item(finding: AuditFinding, where: str) -> list[str]:
-    """A figure with its reason, as an item of a list that a link can name."""
+    """A figure with its reason, as a list item with an anchor."""
     value = shown_value(finding)
     computed = f", computed {code(value)}" if value else ""
     lines = [

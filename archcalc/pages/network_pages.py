@@ -1,4 +1,4 @@
-"""The overview of the shipped networks, and on request a page for each of them."""
+"""The overview of the built-in networks, and a page for each network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from archcalc.shape import format_shape
 
 COLUMNS = ("layer", "operation", "output", "receptive_field", "params", "macs", "macs_share", "activations")
 MAX_ROWS = 120
-"""Of a network with more layers, blocks are rolled up until as many rows remain, or its stages do."""
+"""In a network with more layers, blocks are rolled up until at most this many rows, or the stages, remain."""
 
 
 class OverviewRow(Struct, frozen=True):
@@ -61,7 +61,7 @@ def overview_row(spec: Opened, profile: Profile, published: Sequence[AuditFindin
 def network_page(
     spec: Opened, profile: Profile, published: Sequence[AuditFinding], lectures: Sequence[AuditFinding]
 ) -> str:
-    """The page of a network: its layers, and what papers and lectures say about it."""
+    """The page of a network: its layers, and its figures in papers and lectures."""
     view = View(profile)
     rows, depth = _rows(profile)
     lines = [escaped(spec.reference), ""] if spec.reference else []
@@ -109,7 +109,7 @@ def _published(findings: Sequence[AuditFinding]) -> list[str]:
         for finding in ordered
     ]
     headings = ["Figure", "Printed", "Computed", "Verdict", "Where", "Why"]
-    return ["## What is published", "", *table(headings, rows, right=[1, 2])]
+    return ["## Published figures", "", *table(headings, rows, right=[1, 2])]
 
 
 def _lectures(findings: Sequence[AuditFinding]) -> list[str]:
@@ -130,7 +130,7 @@ def _lectures(findings: Sequence[AuditFinding]) -> list[str]:
 
 
 def _claim(finding: AuditFinding) -> str:
-    """The id of a claim; a link to what the audit says of it, if that is more than that it holds."""
+    """The id of a claim; a link to the audit unless the claim simply holds."""
     return finding.id if finding.holds else f"[{finding.id}](../audit.md#{finding.id})"
 
 

@@ -1,4 +1,4 @@
-"""What papers print and what other programs count, by paper: the figures that do not hold first."""
+"""The figures of papers and of other programs, by paper; those that do not hold come first."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _YEAR = re.compile(r"(?<!arXiv:)\b(?:19|20)\d\d\b")
 _AUTHOR = re.compile(r"\b([A-Z][\w-]+)(?: et al\.?| & [A-Z][\w-]+)? ((?:19|20)\d\d)\b")
 
-TITLES = {"papers": "What papers print", "programs": "What other programs count"}
+TITLES = {"papers": "Figures of papers", "programs": "Figures of other programs"}
 WORDS = {
     "papers": "figures that papers and their authors publish",
-    "programs": "figures of networks as other programs build them",
+    "programs": "figures of networks that other programs build",
 }
 
 
@@ -43,7 +43,7 @@ def papers_page(deck: str, findings: Sequence[AuditFinding], specs: Sequence[Ope
     papers = by_paper(members, specs)
     nets = {spec.name for spec in specs} if linked else set()
     links = {paper.title: f"#p{number}" for number, paper in enumerate(papers, 1)}
-    lines = [f"{grouped(len(members))} {WORDS[deck]}: {in_words(counts(members))}.", ""]
+    lines = [f"This page checks {grouped(len(members))} {WORDS[deck]}: {in_words(counts(members))}.", ""]
     lines += summary({paper.title: counts(paper.findings) for paper in papers}, "Paper", links)
     lines += verdicts_explained()
     for number, paper in enumerate(papers, 1):
@@ -71,8 +71,7 @@ def _figures(findings: Sequence[AuditFinding], nets: Collection[str]) -> list[st
     measured = [each for each in findings if each.verdict == "outside"]
     if measured:
         rows = [[escaped(each.place), escaped(each.says), code(each.claimed)] for each in measured]
-        are = "is" if len(measured) == 1 else "are"
-        words = f"{plural(len(measured), 'figure')} {are} not static, such as what training finds"
+        words = f"{plural(len(measured), 'figure')} cannot be computed, such as an accuracy"
         lines += folded(words, table(["Where", "What it says", "Printed"], rows, right=[2]))
     return lines
 
@@ -80,7 +79,7 @@ def _figures(findings: Sequence[AuditFinding], nets: Collection[str]) -> list[st
 def by_paper(findings: Sequence[AuditFinding], specs: Sequence[Opened]) -> list[Paper]:
     """The figures of each paper, the oldest first.
 
-    A figure is of the paper that its place names, else of the network's own.
+    A figure belongs to the paper that its place names, or else to the paper of its network.
     """
     titles: dict[str, str] = {}
     own: dict[str, str] = {}
@@ -95,7 +94,7 @@ def by_paper(findings: Sequence[AuditFinding], specs: Sequence[Opened]) -> list[
     papers: dict[str, Paper] = {}
     for finding in findings:
         named = next((known[key] for key in _keys(finding.place) if key in known), "")
-        # the place of a measured figure names what prints it; others may name only a table of the paper
+        # the place of a measured figure names its paper; other places may name only a table of it
         stated = own.get(finding.net, "") if finding.verdict != "outside" else ""
         name = named or stated or _title(finding.place)
         papers.setdefault(name, Paper(titles.get(name, name), [])).findings.append(finding)
@@ -103,7 +102,7 @@ def by_paper(findings: Sequence[AuditFinding], specs: Sequence[Opened]) -> list[
 
 
 def _keys(text: str) -> Sequence[tuple[str, ...]]:
-    """What a reference is known by: its number, then its first author and year."""
+    """The keys that identify a reference: its number, then its first author and year."""
     return [*((number,) for number in _ARXIV.findall(text)), *_AUTHOR.findall(text)]
 
 

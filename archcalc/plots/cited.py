@@ -7,7 +7,7 @@ from functools import cache
 
 from msgspec import Struct
 
-from archcalc.audit.measured import measurements
+from archcalc.audit.claims import measurements
 from archcalc.catalog import specs_folder
 
 TABLES = {

@@ -9,7 +9,7 @@ from archcalc.render.numbers import field_size
 from archcalc.shape import SYMBOLS, format_shape
 
 if TYPE_CHECKING:
-    from archcalc.profile import Profile
+    from archcalc.profile import LayerProfile, Profile
     from archcalc.quantities.receptive_field import Field
 
 
@@ -50,8 +50,9 @@ def _of_layer(selection: Selection) -> list[str]:
     if not isinstance(windows, tuple) or len(node.inputs) != 1:
         return lines
     before = selection.profile.entries[node.inputs[0].index].field
-    if before.turns or field.turns:  # sizes take turns there, and no one line adds up to the largest
+    if before.turns or field.turns:  # neighbors see different sizes there, and no line gives the largest
         return lines
+    windows = tuple(windows[axis] for axis in before.axes())
     for axis, (letter, window) in enumerate(zip(SYMBOLS[len(windows)], windows, strict=True)):
         if window.transposed or not before.stride:
             continue
@@ -79,12 +80,28 @@ def _of_parts(selection: Selection) -> list[str]:
 
 
 def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
-    """The last field that is not yet the whole input."""
+    """The last field that is not the whole input; if the last maps see all of it, from which layer on."""
+    start = _global_from(profile)
+    layers = profile.layers if start is None else profile.layers[: profile.layers.index(start)]
+    known = (layer for layer in reversed(layers) if layer.field.stride)
+    last = next(known, None)
+    if start is not None:
+        before = f"; before it {field_size(last.field)}, of `{last.name}`" if last is not None else ""
+        return "field", "global", f"from `{start.name}` on{before}"
+    if last is None:
+        return None
+    return "field", field_size(last.field), f"seen by `{last.name}`: {_steps(last.field)}"
+
+
+def _global_from(profile: Profile) -> LayerProfile | None:
+    """The first of the layers at the end whose maps have several places, all of which see the whole input."""
+    found = None
     for layer in reversed(profile.layers):
-        field = layer.field
-        if not field.is_global and field.stride:
-            return "field", format_shape(field.size), f"seen by `{layer.name}`: {_steps(field)}"
-    return None
+        if max(layer.shape[1:], default=1) > 1:
+            if not layer.field.is_global:
+                break
+            found = layer
+    return found
 
 
 def _steps(field: Field) -> str:

@@ -1,87 +1,76 @@
 """The receptive field: size, effective stride and effective padding along each axis of the input.
 
 Araujo, Norris & Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", Sections 2, 3.
-Behind a layer that enlarges the map, neighbours see fields of different sizes, in turns: the stride is
-a fraction there, and the fields of one turn are followed one by one, so that the size stays exact.
+After a layer that enlarges the map, neighbors see fields of different sizes, and the stride is a fraction.
+`archcalc.quantities.turns` follows these one by one, so the size stays exact, and
+`archcalc.quantities.field_fold` goes through a network.
 """
 
 from __future__ import annotations
 
-import math
-from fractions import Fraction
+from collections.abc import Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from archcalc.layers.terms import Reach, Windows
+from archcalc.layers.terms import Facts, Reach, Stacked, Swapped
 from archcalc.network import Node
-from archcalc.shape import Window
-
-Length = int | Fraction
-
-MAX_TURN = 1000
-"""The longest turn that is followed; where it is longer, the field is given as the whole input."""
-
-
-class Turn(Struct, frozen=True, gc=False):
-    """The fields along one axis, where they repeat: `firsts[o]` to `lasts[o]` is what place `o` sees.
-
-    After `len(firsts)` places they come again, `step` inputs further on.
-    """
-
-    firsts: tuple[int, ...]
-    lasts: tuple[int, ...]
-    step: int
-
-    @property
-    def stride(self) -> Length:
-        return _whole(Fraction(self.step, len(self.firsts)))
-
-    @property
-    def centre(self) -> Fraction:
-        """The centre of the first field; with several, where it would be if all were evenly spaced."""
-        n = len(self.firsts)
-        return Fraction(sum(self.firsts) + sum(self.lasts) - self.step * (n - 1), 2 * n)
-
-    def first(self, place: int) -> int:
-        turns, at = divmod(place, len(self.firsts))
-        return self.firsts[at] + turns * self.step
-
-    def last(self, place: int) -> int:
-        turns, at = divmod(place, len(self.lasts))
-        return self.lasts[at] + turns * self.step
+from archcalc.quantities.turns import Length, Turn, hull, plain, stacked, through_window, unaligned
+from archcalc.shape import Shape, Window
 
 
 class Field(Struct, frozen=True, gc=False):
-    """What one value of a tensor sees of the input, along each axis.
+    """What one value of a tensor sees of the input, along each axis of the input.
 
-    `size` is the extent (with dilation its hull; the largest, where fields of several sizes take
-    turns), `stride` the step in the input between neighbours, `padding` how far the first value's field
-    begins before the input. A global field, the whole input, has no sizes; where places have been
-    rearranged, only the sizes are known. `turns` is empty unless a stride is a fraction.
+    - `size`: the extent, holes of dilation included; the largest one, where sizes differ. Empty for a global
+      field, which is the whole input.
+    - `stride`: the step in the input between neighbors. Empty where neighbors are not a step apart.
+    - `padding`: how far the field of the first value begins before the input.
+    - `turns`: the fields along each axis. Empty where one size and one stride say it all, and where it is not
+      known which place sees what.
+    - `order`: the axis of the input that each axis of the map lies along. Empty if they are the same.
+    - `at_most`: no value sees more, and some or all may see less.
+    - `folded`: places have become channels, so a layer that mixes channels mixes places.
     """
 
     size: tuple[int, ...] = ()
     stride: tuple[Length, ...] = ()
     padding: tuple[int, ...] = ()
     turns: tuple[Turn, ...] = ()
+    order: tuple[int, ...] = ()
+    at_most: bool = False
+    folded: bool = False
 
     @property
     def is_global(self) -> bool:
         return not self.size
 
+    @property
+    def keeps_places(self) -> bool:
+        """Is it known which place sees what?"""
+        return bool(self.stride or self.turns)
+
     def along(self) -> tuple[Turn, ...]:
-        """The fields along each axis."""
+        """The fields along each axis of the input."""
         if self.turns:
             return self.turns
         axes = zip(self.size, self.stride, self.padding, strict=True)
-        return tuple(Turn((-padding,), (size - padding - 1,), int(stride)) for size, stride, padding in axes)
+        return tuple(plain(-padding, size - padding - 1, int(stride)) for size, stride, padding in axes)
+
+    def axes(self) -> tuple[int, ...]:
+        """For each axis of the input, the axis of the map that lies along it."""
+        every = range(len(self.size))
+        return tuple(map(self.order.index, every)) if self.order else tuple(every)
 
 
 GLOBAL = Field()
 
+Branch = tuple[Shape, Field]
+"""The shape and the field of a tensor that a layer reads."""
+
 
 class Misalignment(Struct, frozen=True):
-    """Two branches of a join whose fields do not lie over one another."""
+    """Two branches of a join whose fields are not centered on one another."""
 
     node: Node
     branches: tuple[Node, Node]
@@ -98,118 +87,157 @@ def input_field(rank: int) -> Field:
     return Field((1,) * rank, (1,) * rank, (0,) * rank)
 
 
-def through(field: Field, windows: Windows) -> Field:
-    """The field of a layer's output, given that of its input."""
+# --- One tensor ---------------------------------------------------------------------------------------
+
+
+def through(field: Field, facts: Facts) -> Field:
+    """The field of a layer's output, given that of its only input."""
+    windows = facts.windows
     if windows is Reach.SAME:
         return field
-    if windows is Reach.WHOLE or not field.size:
+    if not field.size or windows is Reach.WHOLE:
         return GLOBAL
-    if windows is Reach.MOVED:
-        return Field(field.size)
-    assert not isinstance(windows, Reach)
-    if len(field.stride) != len(windows):
-        if all(w.kernel_size == 1 and not w.transposed for w in windows):
-            return Field(field.size)
-        return GLOBAL
-    if field.turns or not all(map(_keeps_order, windows)):
-        turns = [_through(turn, window) for turn, window in zip(field.along(), windows, strict=True)]
-        return _field(turns)
-    if all(map(_is_trivial, windows)):
-        return field
+    if isinstance(windows, tuple):
+        return _through_windows(field, windows, facts)
+    if isinstance(windows, Swapped):
+        return _swapped(field, windows.axes)
+    if windows is Reach.FOLDED:
+        return Field(field.size, at_most=field.at_most, folded=True)
+    assert windows is Reach.MOVED
+    return _without_places(field)
+
+
+def _through_windows(field: Field, windows: tuple[Window, ...], facts: Facts) -> Field:
+    if not field.keeps_places or len(field.size) != len(windows):
+        alone = all(window.kernel_size == 1 and not window.transposed for window in windows)
+        return _without_places(field) if alone else GLOBAL
+    plain = None if field.turns or field.order else _through_plain(field, windows)
+    return plain or _through_turns(field, windows, facts)
+
+
+def _without_places(field: Field) -> Field:
+    return Field(field.size, at_most=field.at_most, folded=field.folded)
+
+
+def _swapped(field: Field, axes: tuple[int, ...]) -> Field:
+    """The axis `axes[i]` of the map becomes its axis `i`."""
+    if not field.keeps_places or len(field.size) != len(axes):
+        return _without_places(field)
+    natural = tuple(range(len(axes)))
+    before = field.order or natural
+    order = tuple(before[axis] for axis in axes)
+    return replace(field, order=() if order == natural else order)
+
+
+def _through_plain(field: Field, windows: tuple[Window, ...]) -> Field | None:
+    """The field after windows that keep one size and a whole stride; `None` if they do not.
+
+    Most layers of most networks come here, which is why it is one plain loop.
+    """
     sizes: list[int] = []
     strides: list[Length] = []
     paddings: list[int] = []
-    for window, size, stride, padding in zip(windows, field.size, field.stride, field.padding, strict=True):
-        step = int(stride)
-        sizes.append(size + int(window.extent - 1) * step)
-        strides.append(step * int(window.stride))
-        paddings.append(padding + int(window.before) * step)
-    return Field(tuple(sizes), tuple(strides), tuple(paddings))
+    trivial = True
+    for window, size, step, padding in zip(windows, field.size, field.stride, field.padding, strict=True):
+        stride, before = window.stride, window.before
+        if window.transposed or window.clamped or type(stride) is not int or type(step) is not int:
+            return None
+        reach = window.dilation * (window.kernel_size - 1)
+        if reach or before or stride != 1:
+            trivial = False
+        sizes.append(size + int(reach) * step)
+        strides.append(step * stride)
+        paddings.append(padding + int(before) * step)
+    if trivial:
+        return field
+    return Field(tuple(sizes), tuple(strides), tuple(paddings), (), (), field.at_most)
 
 
-def _is_trivial(window: Window) -> bool:
-    """Is it that of a 1x1 convolution? Its field is that of its input."""
-    return window.kernel_size == 1 == window.stride and window.before == 0 == window.after
+def _through_turns(field: Field, windows: tuple[Window, ...], facts: Facts) -> Field:
+    before, after = facts.inputs[0][1:], facts.output[1:]
+    turns = [
+        through_window(turn, windows[axis], before[axis], after[axis])
+        for turn, axis in zip(field.along(), field.axes(), strict=True)
+    ]
+    return _of_turns(turns, field)
 
 
-def _keeps_order(window: Window) -> bool:
-    """Do neighbours see fields of one size, a whole stride apart?"""
-    return not window.transposed and type(window.stride) is int
-
-
-def _through(turn: Turn | None, window: Window) -> Turn | None:
-    """The fields behind a window along one axis; `None` if the turn is too long to follow.
-
-    Output `o` of a sliding window reads what `o*s - before` to `o*s - before + extent` touches; of a
-    transposed one, the inputs `i` with `0 <= o + before - i*s < extent`, holes included.
-    """
-    if turn is None:
-        return None
-    s, before, extent = window.stride, window.before, window.extent
-    ratio = (1 / Fraction(s) if window.transposed else Fraction(s)) / len(turn.firsts)
-    if ratio.denominator > MAX_TURN:
-        return None
-    firsts, lasts = [], []
-    for o in range(ratio.denominator):
-        if window.transposed:
-            first, last = (o + before - extent) // s + 1, (o + before) // s
-        else:
-            first, last = (o * s - before) // 1, math.ceil(o * s - before + extent) - 1
-        firsts.append(turn.first(int(first)))
-        lasts.append(turn.last(int(last)))
-    return Turn(tuple(firsts), tuple(lasts), turn.step * ratio.numerator)
-
-
-def _field(turns: list[Turn | None]) -> Field:
-    known = [turn for turn in turns if turn is not None]
+def _of_turns(turns: Sequence[Turn | None], like: Field) -> Field:
+    """The field that consists of these; its axes lie as those of `like`. A turn too long makes it global."""
+    known = tuple(turn for turn in turns if turn is not None)
     if len(known) < len(turns):
         return GLOBAL
-    return Field(
-        tuple(1 + max(last - first for first, last in zip(t.firsts, t.lasts, strict=True)) for t in known),
-        tuple(turn.stride for turn in known),
-        tuple(-turn.firsts[0] for turn in known),
-        tuple(known) if any(len(turn.firsts) > 1 for turn in known) else (),
-    )
+    size = tuple(turn.size for turn in known)
+    if not all(turn.in_order for turn in known):
+        at_most = like.at_most or any(turn.is_everywhere for turn in known)
+        return Field(size, (), (), known, like.order, at_most)
+    stride = tuple(turn.stride for turn in known)
+    padding = tuple(-turn.start for turn in known)
+    uneven = any(len(turn.cycle.firsts) > 1 or turn.low is not None for turn in known)
+    return Field(size, stride, padding, known if uneven else (), like.order, like.at_most)
 
 
-def merged(node: Node, fields: list[Field]) -> tuple[Field, Misalignment | None]:
-    """The field of a join: the hull of its branches', which is the widest if they are aligned.
+# --- Several tensors ----------------------------------------------------------------------------------
 
-    Branches are aligned if their effective strides and the centres of their fields are equal. A branch
-    that is stretched over an axis is seen from everywhere.
+
+def combined(branches: Sequence[Branch], facts: Facts) -> Field:
+    """The field of a layer that reads these: all its inputs, or some channels of them.
+
+    It is the hull of what is seen through any of them.
     """
-    if any(field.is_global for field in fields):
-        return GLOBAL, None
-    if node.facts.windows is Reach.SAME and any(shape[1:] != node.shape[1:] for shape in node.facts.inputs):
-        return GLOBAL, None
+    windows = facts.windows
+    if isinstance(windows, Stacked):
+        return _hull(branches, facts.output, stack=windows.axis)
+    if windows is Reach.SAME and len(branches) == 1 and branches[0][0][1:] == facts.output[1:]:
+        return branches[0][1]
+    return through(joined(branches, facts.output if windows is Reach.SAME else branches[0][0]), facts)
+
+
+def joined(branches: Sequence[Branch], out: Shape) -> Field:
+    """What each place of a map of shape `out` sees through any of these tensors.
+
+    A tensor with one place along an axis is stretched over that axis.
+    """
+    first = branches[0][1]
+    same_field = all(field == first for _, field in branches)
+    if same_field and (not first.keeps_places or all(shape[1:] == out[1:] for shape, _ in branches)):
+        return first
+    return _hull(branches, out)
+
+
+def _hull(branches: Sequence[Branch], out: Shape, stack: int | None = None) -> Field:
+    """The hull along each axis. Along the axis `stack` of the map, the tensors follow one another."""
+    fields = [field for _, field in branches]
     first = fields[0]
-    if all(field == first for field in fields[1:]):
-        return first, None
-    if any(len(field.stride) != len(first.stride) for field in fields) or not first.stride:
-        if all(len(field.size) == len(first.size) for field in fields):
-            return Field(tuple(map(max, zip(*(field.size for field in fields), strict=True)))), None
-        return GLOBAL, None
-    widest = _widest(fields)
-    if widest is not None:
-        return widest, None
-    branches = [field.along() for field in fields]
-    misalignment = None
-    for branch, source in zip(branches[1:], node.inputs[1:], strict=True):
-        reason = _unaligned(branches[0], branch)
-        if reason is not None:
-            axis, text = reason
-            misalignment = Misalignment(node, (node.inputs[0], source), axis, text)
-            break
-    return _field([_hull(turns) for turns in zip(*branches, strict=True)]), misalignment
+    at_most, folded = any(field.at_most for field in fields), any(field.folded for field in fields)
+    stretched = stack is None and any(shape[1:] != out[1:] for shape, _ in branches)
+    if any(len(field.size) != len(first.size) or not field.size for field in fields):
+        return GLOBAL
+    if not all(field.keeps_places for field in fields):
+        if stretched:
+            return GLOBAL
+        return Field(tuple(map(max, *(field.size for field in fields))), at_most=at_most, folded=folded)
+    if any(field.order != first.order for field in fields):
+        return GLOBAL
+    if stack is None and not stretched:
+        widest = _widest(fields)
+        if widest is not None:
+            return widest if widest.at_most == at_most else replace(widest, at_most=at_most)
+    every = zip(*(field.along() for field in fields), strict=True)
+    found: list[Turn | None] = []
+    for axis, turns in zip(first.axes(), every, strict=True):
+        places = [shape[1 + axis] for shape, _ in branches]
+        found.append(stacked(turns, places) if axis == stack else hull(turns, places, out[1 + axis]))
+    return _of_turns(found, replace(first, at_most=at_most))
 
 
-def _widest(fields: list[Field]) -> Field | None:
+def _widest(fields: Sequence[Field]) -> Field | None:
     """The field that holds all others, if they are aligned and one of them does."""
     first = fields[0]
-    if any(field.turns or field.stride != first.stride for field in fields):
-        return None
     widest = max(fields, key=lambda field: field.size)
     for field in fields:
+        if field.turns or field.stride != first.stride:
+            return None
         axes = zip(field.size, field.padding, widest.size, widest.padding, strict=True)
         for size, padding, most, before in axes:
             if 2 * padding - size != 2 * before - most or size > most:
@@ -217,33 +245,18 @@ def _widest(fields: list[Field]) -> Field | None:
     return widest
 
 
-def _hull(turns: tuple[Turn, ...]) -> Turn | None:
-    """What several branches see together. Unequal strides drift apart: their hull is that of place 0."""
-    widest = max(turns, key=lambda turn: turn.lasts[0] - turn.firsts[0])
-    if any(turn.stride != widest.stride for turn in turns):
-        earlier = widest.firsts[0] - min(turn.firsts[0] for turn in turns)
-        later = max(turn.lasts[0] for turn in turns) - widest.lasts[0]
-        firsts = tuple(first - earlier for first in widest.firsts)
-        return Turn(firsts, tuple(last + later for last in widest.lasts), widest.step)
-    length = math.lcm(*(len(turn.firsts) for turn in turns))
-    if length > MAX_TURN:
+def misaligned(node: Node, fields: Sequence[Field]) -> Misalignment | None:
+    """Two inputs of a join whose effective strides or centers differ, if there are any.
+
+    Where places are out of order or a branch is stretched, they say nothing.
+    """
+    first, windows, shapes = fields[0], node.facts.windows, node.facts.inputs
+    if any(not f.keeps_places or f.order != first.order or len(f.size) != len(first.size) for f in fields):
         return None
-    return Turn(
-        tuple(min(turn.first(o) for turn in turns) for o in range(length)),
-        tuple(max(turn.last(o) for turn in turns) for o in range(length)),
-        widest.step * (length // len(widest.firsts)),
-    )
-
-
-def _unaligned(first: tuple[Turn, ...], second: tuple[Turn, ...]) -> tuple[int, str] | None:
-    for axis, (a, b) in enumerate(zip(first, second, strict=True)):
-        if a.stride != b.stride:
-            return axis, f"effective strides {a.stride} and {b.stride}"
-    for axis, (a, b) in enumerate(zip(first, second, strict=True)):
-        if a.centre != b.centre:
-            return axis, f"centres {abs(a.centre - b.centre)} pixels apart"
+    if windows is Reach.SAME and any(shape[1:] != node.shape[1:] for shape in shapes):
+        return None
+    for field, source in zip(fields[1:], node.inputs[1:], strict=True):
+        for axis, reason in unaligned(first.along(), field.along()):
+            if not isinstance(windows, Stacked) or first.axes()[axis] != windows.axis:
+                return Misalignment(node, (node.inputs[0], source), axis, reason)
     return None
-
-
-def _whole(value: Fraction) -> Length:
-    return value.numerator if value.denominator == 1 else value

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from archcalc.profile import LayerProfile, Profile
 
 
+SIZE = "floor((n + before + after - dilation·(kernel-1) - 1) / stride) + 1"
+"""The size of an axis under a sliding window; `before` and `after` are the padding. `ceil_mode` rounds up."""
+
+TRANSPOSED_SIZE = "(n-1)·stride - cut + dilation·(kernel-1) + 1 + output_padding"
+"""The size of an axis under a transposed window; `cut` is the padding at both ends, which is cut off."""
+
+
 def _shape(selection: Selection) -> Shape:
     return selection.output.shape
 

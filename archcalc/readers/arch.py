@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from archcalc.language.elaborate import elaborate
-from archcalc.language.loader import Module, load_file, load_text
+from archcalc.language.loader import Module, load_bytes, load_file, load_text
 from archcalc.language.syntax import Net, Variant
 from archcalc.opened import Opened
 
@@ -25,6 +25,16 @@ def read(path: Path, shown: str) -> list[Opened]:
 def read_text(text: str, shown: str = "<text>") -> list[Opened]:
     """The nets of a text, which can import nothing. Raises `ArchError` with every mistake in it."""
     return _networks(load_text(text, shown), shown)
+
+
+def read_bytes(data: bytes, shown: str) -> list[Opened]:
+    """The nets of a text that is not in a file. Raises `ArchError` with every mistake in it."""
+    return _networks(load_bytes(data, shown), shown)
+
+
+def imported_paths(text: str) -> list[str]:
+    """What a text imports, as it is written."""
+    return _IMPORT.findall(text)
 
 
 def missing_values(net: Net | Variant) -> tuple[str, ...]:

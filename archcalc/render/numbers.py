@@ -76,8 +76,10 @@ def _tenths(count: int, unit: int) -> str:
 
 
 def field_size(field: Field) -> str:
-    """A receptive field in a table: its size, or `global`."""
-    return "global" if field.is_global else format_shape(field.size)
+    """A receptive field in words: its size, or `global`; `at most` where values may see less."""
+    if field.is_global:
+        return "global"
+    return f"{'at most ' if field.at_most else ''}{format_shape(field.size)}"
 
 
 def decimal(value: int | Fraction, digits: int = 6) -> str:

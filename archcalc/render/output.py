@@ -1,6 +1,6 @@
 """Where output goes: the terminal as it is, a pipe as plain text, a file written whole or not at all.
 
-What is no UTF-8, as the name of a file may be, is written as question marks.
+What is not UTF-8, as the name of a file may be, is written as question marks.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
 from archcalc.diagnostics import error
 
-PIPE_WIDTH = 100
-"""Columns of a table where no terminal says how wide it is."""
+PIPE_WIDTH = 80
+"""Columns of a table in a pipe, unless `COLUMNS` says otherwise. They do not depend on who looks at it."""
+
+STANDARD = Path("-")
+"""How an option names the standard output instead of a file."""
 
 UNFINISHED = ".archcalc-unfinished"
 """How the name of a file ends while it is written. What a killed writer leaves, the next one removes."""
@@ -29,14 +32,22 @@ def width() -> int:
     return max(40, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
 
 
-def colour() -> bool:
-    """Is colour welcome? Not in a pipe, and not where `NO_COLOR` is set (no-color.org)."""
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def colour(path: Path | None = None, stream: TextIO | None = None) -> bool:
+    """Is color welcome on the standard output, or on another stream? In a file it never is.
+
+    On a terminal it is. `NO_COLOR` (no-color.org) forbids it and `FORCE_COLOR` (force-color.org) demands it
+    everywhere; both count if they are not empty, and the first one wins.
+    """
+    if os.environ.get("NO_COLOR") or path not in (None, STANDARD):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return (stream or sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
 
 
 def write(text: str, path: Path | None) -> None:
-    """Write to a file, whole or not at all, or to the standard output. Raises `ArchError`."""
-    if path is None:
+    """Write to a file, whole or not at all, or to the standard output (`None` or `-`). Raises `ArchError`."""
+    if path is None or path == STANDARD:
         sys.stdout.write(text)
         return
     with whole(path) as stream:
@@ -121,7 +132,10 @@ def _lock(handle: int) -> int | None:
 
 
 def append(text: str, path: Path) -> None:
-    """Add to the end of a file, in one piece whoever else adds to it. Raises `ArchError`."""
+    """Add to the end of a file, in one piece whoever else adds to it, or write to `-`. Raises `ArchError`."""
+    if path == STANDARD:
+        sys.stdout.write(text)
+        return
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         with os.fdopen(handle, "wb", buffering=0) as stream:

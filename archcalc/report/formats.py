@@ -95,6 +95,8 @@ def _layer(row: Selection, profile: Profile, known: RowQuantities) -> dict[str, 
     }
     if profile.convention is not None:
         layer["unit"] = profile.convention.unit
+    if profile.fields[node.index].at_most:
+        layer["receptive_field_at_most"] = True
     if row.group is not None:
         layer["layers"] = len(row.layers)
     elif node.shares is not None:

@@ -189,6 +189,10 @@ def remarks(view: View) -> list[str]:
         lines += [f"  {m}" for m in profile.misalignments[:3]]
         if len(profile.misalignments) > 3:
             lines.append(f"  ... and {len(profile.misalignments) - 3} more (`--format json` lists all)")
+    at_most = [layer.name for layer in profile.layers if layer.field.at_most]
+    if at_most:
+        layers = plural(len(at_most), "layer", str)
+        lines.append(f"receptive fields of {layers} are upper bounds, from `{at_most[0]}` on")
     if any(_has_holes(layer) for layer in profile.layers):
         lines.append("dilation leaves holes in receptive fields: hulls are given")
     return lines

@@ -59,13 +59,21 @@ def _map(names: Sequence[str], inputs: Shapes, full: bool, seed: int, jobs: int)
     if workers <= 1:
         yield from map(prove, tasks)
         return
-    from concurrent.futures import ProcessPoolExecutor
+    from archcalc.verify.workers import in_processes
 
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(prove, tasks)
+    yield from in_processes(prove, tasks, workers, _killed)
 
 
-def prove(task: tuple[str, Shapes, bool, int]) -> Verified:
+Task = tuple[str, Shapes, bool, int]
+"""A network, the shapes of its inputs, whether it keeps its size, and the seed."""
+
+
+def _killed(task: Task) -> Verified:
+    reason = "its process was killed, perhaps for lack of memory; `--jobs 1` takes the least"
+    return Verified(task[0], "", problem=reason)
+
+
+def prove(task: Task) -> Verified:
     """Prove one network, at a smaller input if it is large and that is possible."""
     name, shapes, full, seed = task
     _, network = open_network(name, None, shapes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -16,12 +17,15 @@ from msgspec import Struct
 
 from archcalc.executor.execute import RunOptions, Step, execute
 from archcalc.executor.inputs import given_inputs
-from archcalc.executor.kernel import Array
+from archcalc.executor.kernel import Array, each_axis
+from archcalc.executor.resize import nearest_places
 from archcalc.executor.weights import Weights
-from archcalc.layers.terms import Reach
+from archcalc.layers.channels import all_of
+from archcalc.layers.resize import Upsample
+from archcalc.layers.terms import Reach, Stacked, Swapped
 from archcalc.network import Network, Node
 from archcalc.profile import Profile
-from archcalc.quantities.receptive_field import Field, Misalignment
+from archcalc.quantities.receptive_field import Field
 from archcalc.shape import Window
 
 CHEAP = 200_000_000
@@ -44,13 +48,36 @@ class Verdict(Struct):
     remark: str = ""
 
 
-class Seen(Struct, frozen=True):
+class Ends(Struct, frozen=True):
     """The first and the last input that each place along an axis sees; the last lies before the first where
-    it sees none. `exact` are hulls too, away from the edges: nothing has been cut or left over on the way."""
+    it sees none."""
 
     first: Array
     last: Array
+
+
+class Seen(Struct, frozen=True):
+    """What the places of a map see along one axis of the input, which lies along the axis `axis` of the map.
+
+    `parts` has what channels see, each with these channels as bits. A channel in several parts sees what any
+    of them sees, and a channel in none sees nothing. `exact` are hulls too, away from the edges: nothing has
+    been cut or left over on the way. `rounded` are places that PyTorch's single precision has moved.
+    """
+
+    axis: int
+    parts: tuple[tuple[Ends, int], ...]
     exact: bool = True
+    rounded: bool = False
+
+    @property
+    def first(self) -> Array:
+        first: Array = np.min([ends.first for ends, _ in self.parts], axis=0)
+        return first
+
+    @property
+    def last(self) -> Array:
+        last: Array = np.max([ends.last for ends, _ in self.parts], axis=0)
+        return last
 
 
 def fields(
@@ -69,7 +96,7 @@ def fields(
         return Verdict("fields", 0, 0, True, "no spatial axes")
     clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
     # where branches drift apart, the hull that is reported is that of the first place
-    drifting = {found.node.index for found in profile.misalignments if _drifts(profile, found)}
+    drifting = {node.index for node in network.nodes if len(node.inputs) > 1 and _drifts(profile, node)}
     left_out = unmarked | _behind(network, drifting)
     found: dict[int, bool] = {}
     remark = ""
@@ -81,7 +108,7 @@ def fields(
         n = source.shape[axis + 1]
         for node in network.nodes:
             if node.index in sight and node.index not in left_out:
-                problem = _strays(node, profile.entries[node.index].field, axis, n, sight[node.index])
+                problem = _strays(node, profile.fields[node.index], axis, n, sight[node.index])
                 found[node.index] = found.get(node.index, True) and not problem
                 remark = remark or problem
         cuts = range(n // 3, min(n // 2 + 1, n // 3 + cheap))  # far from the ends, where fields are cut off
@@ -91,7 +118,7 @@ def fields(
                 continue
             spoiled = clean_input.copy()
             spoiled[(slice(None),) * (axis + 1) + (places,)] = np.nan
-            numbers = _clean_places(network, weights, {name: spoiled}, axis, watch)
+            numbers = _clean_places(network, weights, {name: spoiled}, sight, watch)
             for node in network.nodes:
                 if node.index not in numbers or node.index not in sight or node.index in unmarked:
                     continue
@@ -108,9 +135,13 @@ def fields(
 
 
 def _clean_places(
-    network: Network, weights: Weights, inputs: dict[str, Array], axis: int, watch: Callable[[], None] | None
+    network: Network,
+    weights: Weights,
+    inputs: dict[str, Array],
+    sight: Mapping[int, Seen],
+    watch: Callable[[], None] | None,
 ) -> dict[int, Array]:
-    """For each node that still is a map, which places along an axis have numbers only."""
+    """For each node that is followed, which places along an axis of the input have numbers only."""
     places: dict[int, Array] = {}
     spoiled: set[int] = set()
 
@@ -119,8 +150,8 @@ def _clean_places(
         # what an unpooling puts out depends on values, not on places
         if any(s.index in spoiled for s in node.inputs) or node.kind == "maxunpool":
             spoiled.add(node.index)
-        elif out.ndim > axis + 2:
-            others = tuple(i for i in range(out.ndim) if i != axis + 1)
+        elif node.index in sight:
+            others = tuple(i for i in range(out.ndim) if i != sight[node.index].axis + 1)
             places[node.index] = np.logical_not(np.isnan(out).any(axis=others))
         if watch is not None:
             watch()
@@ -134,47 +165,94 @@ def _clean_places(
 
 
 def visible(network: Network, axis: int) -> dict[int, Seen]:
-    """What each place of each node sees along an axis, as far as places keep their order."""
+    """What each place of each node sees along an axis of the input, as far as places can be followed."""
     seen: dict[int, Seen] = {}
     for node in network.nodes:
-        if node.training or len(node.shape) <= axis + 1:
+        if node.training:
             continue
         if node.is_input:
-            every = np.arange(node.shape[axis + 1])
-            seen[node.index] = Seen(every, every)
+            if len(node.shape) > axis + 1:
+                every = np.arange(node.shape[axis + 1])
+                seen[node.index] = Seen(axis, ((Ends(every, every), all_of(node.shape[0])),))
         elif all(source.index in seen for source in node.inputs):
-            found = _through(node, [seen[source.index] for source in node.inputs], axis)
+            found = _through(node, [seen[source.index] for source in node.inputs])
             if found is not None:
                 seen[node.index] = found
     return seen
 
 
-def _through(node: Node, reads: list[Seen], axis: int) -> Seen | None:
+def _through(node: Node, reads: list[Seen]) -> Seen | None:
+    """What a node sees, given what its inputs see; `None` where places are not kept apart."""
     windows = node.facts.windows
+    axis = reads[0].axis
+    if windows in (Reach.MOVED, Reach.FOLDED) or node.kind == "maxunpool" or len(node.shape) < 2:
+        return None
+    if any(read.axis != axis for read in reads):
+        return None
+    if isinstance(windows, Swapped):
+        axis = windows.axes.index(axis)
     places = node.shape[axis + 1]
-    exact = all(read.exact for read in reads)
-    if windows is Reach.MOVED or node.kind == "maxunpool":
-        return None
-    if windows is Reach.SAME:
-        first, last = reads[0].first, reads[0].last
-        for read in reads[1:]:
-            first, last = np.minimum(first, read.first), np.maximum(last, read.last)
-        return Seen(np.broadcast_to(first, places), np.broadcast_to(last, places), exact)
-    if windows is Reach.WHOLE:
-        first, last = (np.full(places, end) for end in (reads[0].first.min(), reads[0].last.max()))
-        return Seen(first, last, exact)
-    assert isinstance(windows, tuple)
-    window, (read, *_) = windows[axis], reads
-    nothing = np.iinfo(np.int64)
-    first, last = np.full(places, nothing.max), np.full(places, nothing.min)
-    size = len(read.first)
-    if places * window.extent > MOST_TAPS:
-        return None
-    for place in range(places):
-        taps = [tap for tap in _taps(window, place) if 0 <= tap < size]
-        if taps:
-            first[place], last[place] = read.first[taps].min(), read.last[taps].max()
-    return Seen(first, last, exact and not _cuts(window, size, places))
+    exact, rounded = all(read.exact for read in reads), any(read.rounded for read in reads)
+    taps: list[list[int]] | None = None
+    if isinstance(windows, tuple):
+        window, size = windows[axis], len(reads[0].first)
+        if places * window.extent > MOST_TAPS:
+            return None
+        taps = [[tap for tap in _taps(window, place) if 0 <= tap < size] for place in range(places)]
+        exact = exact and not _cuts(window, size, places)
+        if isinstance(node.layer, Upsample) and node.layer.mode == "nearest":
+            copied = [[int(place)] for place in _copied(node.layer, axis, size, places, len(windows))]
+            rounded = rounded or copied != taps
+            taps = copied
+    elif windows is Reach.SAME and any(len(read.first) != places for read in reads):
+        exact = False  # stretched
+    elif isinstance(windows, Stacked):
+        full = [all_of(source.shape[0]) for source in node.inputs]
+        if [[channels for _, channels in read.parts] for read in reads] != [[every] for every in full]:
+            return None  # channels differ, and each would have to be stacked on its own
+        exact = False
+        if windows.axis == axis:
+            ends = Ends(
+                *(np.concatenate(end) for end in zip(*((r.first, r.last) for r in reads), strict=True))
+            )
+            return Seen(axis, ((ends, all_of(node.shape[0])),), exact, rounded)
+    reaching: dict[int, list[Ends]] = {}
+    for index, read in enumerate(reads):
+        for ends, channels in read.parts:
+            reached = node.layer.reached(channels, index, node.facts)
+            reaching.setdefault(reached, []).append(_moved(ends, node, places, taps))
+    reaching.pop(0, None)
+    parts = tuple((_hull(ends), channels) for channels, ends in reaching.items())
+    return Seen(axis, parts or ((_nothing(places), all_of(node.shape[0])),), exact, rounded)
+
+
+def _moved(ends: Ends, node: Node, places: int, taps: list[list[int]] | None) -> Ends:
+    """What the places of a node see that read these ends."""
+    if node.facts.windows is Reach.WHOLE:
+        return Ends(np.full(places, ends.first.min()), np.full(places, ends.last.max()))
+    if taps is None:
+        return Ends(np.broadcast_to(ends.first, places), np.broadcast_to(ends.last, places))
+    found = _nothing(places)
+    for place, at in enumerate(taps):
+        if at:
+            found.first[place], found.last[place] = ends.first[at].min(), ends.last[at].max()
+    return found
+
+
+def _hull(several: list[Ends]) -> Ends:
+    first, last = [ends.first for ends in several], [ends.last for ends in several]
+    return Ends(np.min(first, axis=0), np.max(last, axis=0))
+
+
+def _nothing(places: int) -> Ends:
+    limits = np.iinfo(np.int64)
+    return Ends(np.full(places, limits.max), np.full(places, limits.min))
+
+
+def _copied(layer: Upsample, axis: int, size: int, places: int, rank: int) -> Array:
+    """The places that an upsampling to the nearest copies, in PyTorch's single precision."""
+    factor = None if layer.size is not None else Fraction(each_axis(layer.scale_factor, rank)[axis])
+    return nearest_places(size, places, factor, rank)
 
 
 def _taps(window: Window, place: int) -> Iterator[int]:
@@ -218,12 +296,13 @@ def _disagrees(node: Node, seen: Seen, axis: int, j: int, before: bool, clean: A
 
 def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
     """How the field that archcalc reports differs from what the places see, if it does."""
-    if field.is_global or not field.stride:
+    if field.is_global or not field.keeps_places or seen.rounded:
         return ""
     turn = field.along()[axis]
+    exact = seen.exact and turn.in_order and not field.at_most
     for place, (first, last) in enumerate(zip(seen.first, seen.last, strict=True)):
         start, end = turn.first(place), turn.last(place)
-        inside = seen.exact and start >= 0 and end < n
+        inside = exact and start >= 0 and end < n
         wrong = (first, last) != (start, end) if inside else not start <= first <= last <= end
         if wrong and first <= last:
             sees = f"place {place} sees {first} to {last}, and its field is {start} to {end}"
@@ -231,9 +310,12 @@ def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
     return ""
 
 
-def _drifts(profile: Profile, found: Misalignment) -> bool:
-    first, other = (profile.entries[branch.index].field.stride for branch in found.branches)
-    return first != other
+def _drifts(profile: Profile, node: Node) -> bool:
+    """Do branches of a join have unequal strides? The hull that is reported is that of the first place."""
+    read = {source.index for source in node.inputs}
+    fields = [profile.fields[index] for index in read]
+    parts = [part for index in read for part in profile.field_fold.parts.get(index, ())]
+    return len({field.stride for field in (*fields, *parts) if field.stride}) > 1
 
 
 def _behind(network: Network, nodes: set[int]) -> set[int]:

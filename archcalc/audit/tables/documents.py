@@ -7,7 +7,6 @@ from typing import Any
 
 from archcalc.audit.tables import words
 from archcalc.audit.tables.layout import TableLayout
-from archcalc.audit.tables.listing import beside
 from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
 from archcalc.audit.words import cell, reason
 from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
@@ -17,7 +16,7 @@ from archcalc.render.numbers import grouped
 
 
 def to_markdown(table: PublishedTable, level: int = 2) -> str:
-    """A table with a heading of some level; what differs stands in bold behind what is printed."""
+    """A table with a heading of some level; what differs follows the printed figure in bold."""
     layout = table.layout
     heading = f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}"
     return "\n".join([heading, "", *markdown_body(table)]).rstrip() + "\n"
@@ -25,7 +24,7 @@ def to_markdown(table: PublishedTable, level: int = 2) -> str:
 
 def markdown_body(table: PublishedTable) -> list[str]:
     """The lines of a table without its heading."""
-    lines: list[str] = []
+    lines = [*(f"{escaped(source)}  " for source in table.layout.sources), ""] if table.layout.sources else []
     for section in table.sections:
         part = section.part
         lines += [escaped(f"{part.title} ({part.place})" if part.title else part.place), ""]
@@ -40,7 +39,7 @@ def markdown_body(table: PublishedTable) -> list[str]:
 
 def _markdown_grid(section: TableSection) -> list[str]:
     if section.listed is not None:
-        listing = ["".join(text for text, _ in line) for line in beside(section)]
+        listing = ["".join(text for text, _ in line) for line in words.beside(section)]
         return ["```", *listing, "```"]
     columns = section.part.columns
     rows = []
@@ -68,7 +67,7 @@ def _markdown_reason(one: words.Reason) -> str:
 def list_to_markdown(layouts: Sequence[TableLayout]) -> str:
     """The list of tables."""
     rows = [[la.number, la.name, escaped(la.title), escaped(" ".join(la.decks))] for la in layouts]
-    return "\n".join(markdown_table(["Table", "Name", "What it is", "Decks"], rows)) + "\n"
+    return "\n".join(markdown_table(["Table", "Name", "Title", "Decks"], rows)) + "\n"
 
 
 # --- CSV --------------------------------------------------------------------------------------------
@@ -124,17 +123,12 @@ def list_to_csv(layouts: Sequence[TableLayout]) -> str:
 
 def to_json(tables: Sequence[PublishedTable]) -> str:
     """Tables with all there is to say of each cell; `schemas/tables.json` describes it."""
-    return _document([{**_head(table.layout), **_body(table)} for table in tables])
+    return json_text(tables=[{**_head(table.layout), **_body(table)} for table in tables])
 
 
 def list_to_json(layouts: Sequence[TableLayout]) -> str:
     """The list of tables, as `to_json` without what is computed."""
-    return _document(list(map(_head, layouts)))
-
-
-def _document(tables: list[dict[str, Any]]) -> str:
-
-    return json_text(tables=tables)
+    return json_text(tables=list(map(_head, layouts)))
 
 
 def _head(layout: TableLayout) -> dict[str, Any]:

@@ -6,27 +6,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from archcalc.audit.claims import Claim, read_decks
-from archcalc.audit.claims import shipped_files as claim_files
-from archcalc.audit.toml import Text, TomlTable, Word, Words, decode, read, read_every, repeated
+from archcalc.audit.claims import Claim, Deck, read_decks, shipped_files
+from archcalc.audit.toml import Text, TomlTable, Word, Words, decode, read, repeated
 from archcalc.catalog import specs_folder
 from archcalc.diagnostics import ArchError, Diagnostic, Span, near_miss, unknown
 from archcalc.render.numbers import plural
 
-AXES = ("chw", "hwc", "nchw")
 _GIVEN = {"id": "", "deck": "", "place": "", "verdict": "", "quantity": "", "net": None, "outside": False}
 """What a claim in a cell does not say; it is evaluated only for the cell."""
-CELL = tuple(key for key in Claim.__struct_fields__ if key not in (*_GIVEN, "span"))
-"""The keys that a cell may have."""
 
 _Number = Annotated[
     str, Meta(pattern=r"^T\d+(\.\d+)?\Z", description="written `T4` or `T12.1`", examples=['"T4"'])
+]
+_Axes = Annotated[
+    Literal["chw", "hwc", "nchw"], Meta(description="`chw`, `hwc` or `nchw`", examples=['"chw"'])
 ]
 _REFERENCE = re.compile(r"(?:(?P<text>.*\S)\s+)?@(?P<id>[\w./-]+)(?:\[(?P<item>\d+)\])?", re.DOTALL)
 
@@ -54,7 +54,7 @@ _Rows = Annotated[
 
 
 class TablePart(Struct, frozen=True, eq=False, kw_only=True):
-    """One grid of a table. The fields from `title` on are the keys of a file.
+    """One grid of a table. Its fields are the keys of a file.
 
     The last cell of a row that is shorter than the others spans the columns left. `sums` are the columns
     whose computed figures are added up, `below` claims about the whole. `axes` is the order in which it
@@ -62,12 +62,11 @@ class TablePart(Struct, frozen=True, eq=False, kw_only=True):
     the first rows of the grid.
     """
 
-    name: str
     title: Word = ""
     place: Word
     columns: Words
     rows: _Rows
-    axes: Word = "chw"
+    axes: _Axes = "chw"
     sums: Words = ()
     below: tuple[Claim, ...] = ()
     listing: Text | None = None
@@ -81,14 +80,19 @@ class TablePart(Struct, frozen=True, eq=False, kw_only=True):
 
 
 class TableLayout(Struct, frozen=True, eq=False):
-    """A table as it is printed, before anything is computed."""
+    """A table as it is printed, before anything is computed.
 
-    name: Word
+    `number`, `title` and `decks` are keys of a file, and `name` is a header in it.
+    """
+
+    name: str
     number: _Number
     title: Word
-    decks: Words
     parts: tuple[TablePart, ...]
     span: Span
+    decks: Words = ()
+    sources: tuple[str, ...] = ()
+    """Its decks by name, each with its title and who it is from."""
 
     @property
     def places(self) -> list[str]:
@@ -96,10 +100,8 @@ class TableLayout(Struct, frozen=True, eq=False):
         return list(dict.fromkeys(part.place for part in self.parts))
 
 
-def shipped_files() -> list[tuple[Path, str]]:
-    """The files of built-in tables, and the names diagnostics show."""
-    folder = specs_folder() / "tables"
-    return [(path, f"specs/tables/{path.name}") for path in sorted(folder.glob("*.toml"))]
+HEAD = ("number", "title", "decks")
+"""The keys of a table; the others are those of its grids."""
 
 
 def layouts() -> list[TableLayout]:
@@ -108,17 +110,30 @@ def layouts() -> list[TableLayout]:
     >>> layouts()[0].name
     'lenet5-layers'
     """
-    return read_layouts(shipped_files())
+    return read_layouts(specs_folder() / "tables.toml", "specs/tables.toml")
 
 
-def read_layouts(files: Iterable[tuple[Path, str]]) -> list[TableLayout]:
-    """The tables of some files. Raises `ArchError` with every mistake in them; names are unique."""
-    claims = {claim.id: claim for deck in read_decks(claim_files()) for claim in deck.claims}
-    found, problems = read_every(files, lambda path, shown: _Reader(path, shown, claims).layout())
-    names = [(name, layout.span) for layout in found for name in (layout.name, layout.number)]
-    problems += repeated(names, "there are two tables `{}`")
-    problems.raise_any()
-    return found
+def read_layouts(path: Path, shown: str = "") -> list[TableLayout]:
+    """The tables of a file. Raises `ArchError` with every mistake in it; names and numbers are unique."""
+    head, tables = read(path, shown or str(path))
+    reader = _Reader(read_decks(shipped_files()))
+    for key in head.values:
+        reader.wrong(
+            f"`{key}` belongs to no table", head.span_of(key), "write a header above it: `[my-table]`"
+        )
+    if not tables:
+        help = "add one: `[my-table]`, and below it `number`, `title`, `place`, `columns`, `rows`"
+        reader.wrong(f"`{head.source.name}` has no tables", None, help)
+    by_name: dict[str, list[TomlTable]] = {}
+    for table in tables:
+        by_name.setdefault(table.name.partition("/")[0], []).append(table)
+    found = [reader.layout(name, members) for name, members in by_name.items()]
+    every = [layout for layout in found if layout is not None]
+    numbers = [(layout.number, layout.span) for layout in every]
+    reader.problems += repeated(numbers, "there are two tables `{}`")
+    if reader.problems:
+        raise ArchError(reader.problems)
+    return every
 
 
 def chosen(name: str, known: Iterable[TableLayout]) -> list[TableLayout]:
@@ -139,33 +154,48 @@ def chosen(name: str, known: Iterable[TableLayout]) -> list[TableLayout]:
 
 
 class _Reader:
-    """Reads one file, and gathers what is wrong in it."""
+    """Reads tables, and gathers what is wrong in them."""
 
-    def __init__(self, path: Path, shown: str, claims: Mapping[str, Claim]) -> None:
-        self.head, self.tables = read(path, shown)
-        self.claims = claims
+    def __init__(self, decks: Sequence[Deck]) -> None:
+        self.claims = {claim.id: claim for deck in decks for claim in deck.claims}
+        self.citations = {deck.name: deck.citation for deck in decks}
         self.problems: list[Diagnostic] = []
 
-    def layout(self) -> TableLayout:
-        head = self.head
-        parts = tuple(part for table in self.tables if (part := self.part(table)) is not None)
-        given = {"parts": parts, "span": head.span_of("name")}
-        layout, mistakes = decode(head.values, TableLayout, head.span_of, given=given)
-        self.problems[:0] = mistakes
-        if not self.tables:
-            help = "add one: `[rows]`, and its `columns`, ..."
-            self.wrong(f"`{head.source.name}` has no parts", None, help)
-        if self.problems or layout is None:
-            raise ArchError(self.problems)
-        return layout
+    def layout(self, name: str, members: Sequence[TomlTable]) -> TableLayout | None:
+        """A table from its own header `name` and from those of its parts, `name/part`."""
+        head, *parts = members
+        if head.name != name:
+            self.wrong(f"`{head.name}` is a part of no table", head.span, f"write `[{name}]` above it")
+            return None
+        values = {key: head.values[key] for key in HEAD if key in head.values}
+        grid = {key: value for key, value in head.values.items() if key not in HEAD}
+        for key in [key for key in grid if key not in TablePart.__struct_fields__]:
+            keys = (*HEAD, *TablePart.__struct_fields__)
+            self.problems += unknown("unknown key", key, keys, head.span_of(key), listing="keys").diagnostics
+            del grid[key]
+        found = [self.part(table, table.values) for table in parts]
+        if grid or not parts:
+            found.insert(0, self.part(head, grid))
+        given = {
+            "name": name,
+            "parts": tuple(part for part in found if part is not None),
+            "span": head.span,
+            "sources": (),
+        }
+        layout, mistakes = decode(values, TableLayout, head.span_of, given=given)
+        self.problems += mistakes
+        if layout is None:
+            return None
+        known = [deck for deck in layout.decks if deck in self.citations]
+        return replace(layout, sources=tuple(f"{deck}: {self.citations[deck]}" for deck in known))
 
-    def part(self, table: TomlTable) -> TablePart | None:
-        values = dict(table.values)
+    def part(self, table: TomlTable, values: Mapping[str, Any]) -> TablePart | None:
+        values = dict(values)
         if "rows" in values:
             values["rows"] = self.cells(values["rows"], table.span_of("rows"))
         if "below" in values:
             values["below"] = self.below(values["below"], table.span_of("below"))
-        part, mistakes = decode(values, TablePart, table.span_of, given={"name": table.name})
+        part, mistakes = decode(values, TablePart, table.span_of)
         self.problems += mistakes
         if part is None:
             return None
@@ -180,9 +210,6 @@ class _Reader:
                 help = near_miss(name, part.columns[1:])
                 help = help or "the first column is for what the sums are called"
                 self.wrong(f"no column `{name}` to add up", table.span_of("sums"), help)
-        if part.axes not in AXES:
-            message = f"there is no order of axes `{part.axes}`"
-            self.wrong(message, table.span_of("axes"), "orders: " + ", ".join(AXES))
         return part
 
     # -- cells
@@ -222,24 +249,18 @@ class _Reader:
 
     def figure(self, values: dict[str, Any], place: Span) -> Cell:
         """A cell that makes a claim of its own."""
-        items = {key: value if isinstance(value, list) else [value] for key, value in values.items()}
-        for first, *_ in filter(None, items.values()):
-            place = first.span if isinstance(first, Text) else place
-        known = {key: value for key, value in values.items() if key in CELL}
-        for key, texts in items.items():
-            if key not in CELL:
-                self.wrong(f"unknown key `{key}` of a cell", place, near_miss(key, CELL))
-            elif not all(isinstance(text, Text) for text in texts):
-                self.wrong(f"`{key}` of a cell is a string", place)
-                del known[key]
+        texts = (
+            text for value in values.values() for text in (value if isinstance(value, list) else [value])
+        )
+        place = next((text.span for text in texts if isinstance(text, Text)), place)
         given = {**_GIVEN, "span": place}
         defaults = {"says": "", "printed": ""}
-        claim, mistakes = decode(known, Claim, lambda key: place, "", given, defaults)
+        claim, mistakes = decode(values, Claim, lambda key: place, "", given, defaults)
         self.problems += mistakes
-        if not known.keys() & {"claim", "answer", "restored"}:
+        if not values.keys() & {"claim", "answer", "restored"}:
             self.wrong("a cell needs `claim`, `restored` or `answer`", place, "or write its text alone")
         for key, other in (("under", "variant"), ("restored", "evidence")):
-            if key in known and other not in known:
+            if key in values and other not in values:
                 self.wrong(f"`{key}` of a cell needs `{other}`", place)
         return Cell(claim.printed if claim is not None else "", claim)
 

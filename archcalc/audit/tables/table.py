@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from archcalc.audit.claims import EXPLAINED, VERDICTS, Claim
-from archcalc.audit.finding import AuditFinding
+from archcalc.audit.finding import AuditFinding, judge
 from archcalc.audit.networks import Networks
-from archcalc.audit.tables.layout import Cell, TableLayout, TablePart, chosen, layouts
-from archcalc.audit.verdict import judge
+from archcalc.audit.tables.layout import Cell, TableLayout, TablePart, chosen, layouts, read_layouts
 from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.profile import Profile
 from archcalc.render.progress import Progress, unseen
@@ -70,12 +70,15 @@ def all_tables(progress: Progress = unseen) -> list[PublishedTable]:
 
 
 def tables(name: str, progress: Progress = unseen) -> list[PublishedTable]:
-    """The tables of a name or a number. Raises `ArchError` if there are none.
+    """The built-in tables of a name or a number, or all tables of a `.toml` file.
+
+    Raises `ArchError` if there are none, and with every mistake in them.
 
     >>> [table.layout.number for table in tables("vgg16-memory")]
     ['T4']
     """
-    return evaluate(chosen(name, layouts()), progress)
+    found = read_layouts(Path(name)) if name.endswith(".toml") else chosen(name, layouts())
+    return evaluate(found, progress)
 
 
 def evaluate(found: Sequence[TableLayout], progress: Progress = unseen) -> list[PublishedTable]:

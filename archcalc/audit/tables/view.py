@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from archcalc.audit.tables import words
 from archcalc.audit.tables.layout import TableLayout
-from archcalc.audit.tables.listing import beside
 from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
 from archcalc.audit.view import STYLES
 from archcalc.render.grid import GridCell, Piece, lay_out
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 def render(tables: Sequence[PublishedTable], width: int, colour: bool) -> str:
     """Write tables one below the other."""
-
     console = open_console(width, colour)
     for number, table in enumerate(tables):
         if number:
@@ -31,10 +29,9 @@ def render(tables: Sequence[PublishedTable], width: int, colour: bool) -> str:
 
 
 def render_list(layouts: Sequence[TableLayout], width: int, colour: bool) -> str:
-    """Write the list of tables."""
-
+    """Write the list of tables, and the decks that print them."""
     console = open_console(width, colour)
-    rows = [[GridCell(heading) for heading in ("Table", "Name", "What it is", "Decks")]]
+    rows = [[GridCell(heading) for heading in ("Table", "Name", "Title", "Decks")]]
     rows += [
         [GridCell(text) for text in (la.number, la.name, la.title, " ".join(la.decks))] for la in layouts
     ]
@@ -42,7 +39,10 @@ def render_list(layouts: Sequence[TableLayout], width: int, colour: bool) -> str
         for line in panel:
             _print(console, line)
     _print(console, [])
-    _wrapped(console, "`archcalc tables NAME` shows one, by its name or its number.", width, "dim")
+    for source in sorted({source for layout in layouts for source in layout.sources}):
+        _wrapped(console, source, width, "dim", "  ")
+    _print(console, [])
+    _wrapped(console, "`archcalc tables NAME` shows one table, by its name or number.", width, "dim")
     return printed(console)
 
 
@@ -65,6 +65,8 @@ def _wrapped(console: Console, text: str, width: int, style: str = "", indent: s
 def _table(console: Console, table: PublishedTable, width: int) -> None:
     layout = table.layout
     _wrapped(console, f"{layout.number} {layout.name}: {layout.title}", width, "bold")
+    for source in layout.sources:
+        _wrapped(console, source, width, "dim", "  ")
     for number, section in enumerate(table.sections):
         if number:
             _print(console, [])
@@ -91,7 +93,7 @@ def _table(console: Console, table: PublishedTable, width: int) -> None:
 
 def _grid(section: TableSection, width: int) -> list[list[list[Piece]]]:
     if section.listed is not None:
-        return [beside(section, width)]
+        return [words.beside(section, width)]
     order = section.part.axes
     rows = [[GridCell(column) for column in section.part.columns]]
     rows += [[_grid_cell(entry, order) for entry in row] for row in section.rows]

@@ -10,14 +10,17 @@ from msgspec import Struct
 from archcalc.audit.claims import EXPLAINED, VERDICTS
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.tables.table import PublishedTable, TableEntry, TableSection
+from archcalc.audit.view import STYLES
 from archcalc.audit.words import outcome_text, reason, value_text
+from archcalc.render.grid import Piece
 from archcalc.render.numbers import plural
+from archcalc.report import torchsummary
 from archcalc.shape import format_shape
 
 SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
 """What stands behind a printed figure that is not simply right, and before archcalc's own."""
 
-UNSIGNED = "a figure without a sign holds, at the digits printed"
+UNSIGNED = "a figure without a sign holds to the digits printed"
 
 TOTAL = "rows added up"
 
@@ -130,3 +133,30 @@ def _labelled(section: TableSection) -> Iterable[tuple[str, AuditFinding]]:
                 yield f"{place}{column}, row {number}", entry.finding
     for finding in section.below:
         yield finding.says, finding
+
+
+def beside(section: TableSection, width: int = 0) -> list[list[Piece]]:
+    """The listing of a table's network, as torchsummary writes it, with the slide's figures to its right.
+
+    Only figures that do not simply hold are shown, with their signs. Those that do not fit into the `width`,
+    if there is one, go on a line of their own.
+    """
+    assert section.listed is not None
+    of_slide = {row[0].text: row[1:] for row in section.rows}
+    rows = torchsummary.lines(section.listed)
+    first, headings, *rest = torchsummary.head()
+    found = [[(line, "bold")] for line in (first, f"{headings} Printed", *rest)]
+    for row in rows:
+        found.append([(row.text, "")])
+        used = len(row.text)
+        for entry in of_slide.get(row.name, ()):
+            finding = entry.finding
+            if finding is None or finding.verdict not in SIGNS:
+                continue
+            text = f" {printed(entry)}{SIGNS[finding.verdict]}"
+            if width and used + len(text) > width:
+                used = max(0, width - len(text))
+                found.append([(" " * used, "")])
+            found[-1].append((text, STYLES[finding.verdict]))
+            used += len(text)
+    return found + [[(line, "")] for line in torchsummary.foot(section.listed, rows)]

@@ -1,0 +1,56 @@
+"""`archcalc help`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def complete_page(incomplete: str) -> list[str]:
+    from archcalc.catalog import pages
+
+    return [name for name in pages() if name.startswith(incomplete)]
+
+
+def help(
+    page: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAGE",
+            help="A page, or a command; all of them if left out.",
+            autocompletion=complete_page,
+        ),
+    ] = "",
+) -> None:
+    """Show a page of the documentation, which is installed with archcalc.
+
+    `archcalc help`
+
+    `archcalc help language`, the reference of `.arch` files
+
+    `archcalc help checking`, expectations and lock files in CI
+    """
+    from archcalc.catalog import pages
+    from archcalc.cli import COMMANDS, app
+    from archcalc.diagnostics import unknown
+    from archcalc.render import output
+
+    known = pages()
+    if page in COMMANDS and page not in known:
+        app([page, "--help"], prog_name="archcalc")
+    if not page:
+        left = max(map(len, known))
+        lines = [
+            f"{name:<{left}}  {_title(path.read_text(encoding='utf-8'))}" for name, path in known.items()
+        ]
+        lines += ["", "`archcalc help PAGE` shows one, `archcalc COMMAND --help` the options of a command."]
+        output.write("\n".join(lines) + "\n", None)
+        return
+    if page not in known:
+        raise unknown("there is no page", page, [*known, *COMMANDS], help=f"pages: {', '.join(known)}")
+    output.write(known[page].read_text(encoding="utf-8"), None)
+
+
+def _title(text: str) -> str:
+    return text.partition("\n")[0].lstrip("# ")

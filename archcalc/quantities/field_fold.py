@@ -1,0 +1,151 @@
+"""The receptive fields of all nodes of a network, and which channels have which field.
+
+Channels differ after a concatenation: those of one branch see less than those of another. That matters if a
+later layer reads some channels only, such as a slice. For the nodes that lead to such a layer, each field is
+kept with the channels that have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from archcalc.layers.channels import MOST_CHANNELS, all_of
+from archcalc.layers.terms import Stacked
+from archcalc.network import Network, Node
+from archcalc.quantities.receptive_field import (
+    GLOBAL,
+    Branch,
+    Field,
+    Misalignment,
+    combined,
+    input_field,
+    joined,
+    misaligned,
+    through,
+)
+
+Parts = dict[Field, int]
+"""Fields, each with the channels that have it, as bits. A channel in several sees all of these fields, and a
+channel in none sees nothing, as padding does."""
+
+MOST_PARTS = 256
+"""Fields that the channels of one node may have. With more, its channels are not told apart."""
+
+MOST_KEPT = 2_000_000
+"""Numbers that the fields of a network may keep for turns and parts, which is about 150 MB. After that, turns
+are given as the whole input, and channels are not told apart."""
+
+
+class FieldFold:
+    """The fields of a network's nodes, found in topological order.
+
+    - `fields`: the field of each node, by its index.
+    - `misalignments`: the joins whose branches are not aligned.
+    - `parts`: the fields of a node's channels, by its index, where they differ and a later layer may tell
+      them apart.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.fields: dict[int, Field] = {}
+        self.misalignments: list[Misalignment] = []
+        self.parts: dict[int, Parts] = {}
+        self._told_apart = _told_apart(network)
+        self._room = MOST_KEPT
+        for node in network.nodes:
+            self.fields[node.index] = self._field(node)
+
+    def _field(self, node: Node) -> Field:
+        facts, sources = node.facts, node.inputs
+        if not sources:
+            return input_field(len(facts.output) - 1)
+        inputs = [self.fields[sources[0].index]]
+        if len(sources) == 1 or type(facts.windows) is tuple:
+            field = through(inputs[0], facts)  # an unpooling also reads its pool, but only to find places
+        else:
+            inputs = [self.fields[source.index] for source in sources]
+            field = self._join(node, inputs)
+        if node.index in self._told_apart:
+            field = self._by_channels(node, inputs, field)
+        if inputs[0].folded and _mixes_channels(node):
+            return GLOBAL
+        return self._kept(field, inputs) if field.turns else field
+
+    def _join(self, node: Node, inputs: Sequence[Field]) -> Field:
+        if not all(field.size for field in inputs):
+            return GLOBAL
+        field = combined(list(zip(node.facts.inputs, inputs, strict=True)), node.facts)
+        if not any(field is each for each in inputs):  # it is the widest branch, if they are aligned
+            misalignment = misaligned(node, inputs)
+            if misalignment is not None:
+                self.misalignments.append(misalignment)
+        return field
+
+    def _kept(self, field: Field, inputs: Sequence[Field]) -> Field:
+        """The field, if there is room for the turns that its inputs do not have already."""
+        if self._room < 0:
+            return GLOBAL
+        known = {id(turn.cycle) for each in inputs for turn in each.turns}
+        self._room -= sum(len(turn.cycle.firsts) for turn in field.turns if id(turn.cycle) not in known)
+        return field
+
+    def _by_channels(self, node: Node, inputs: Sequence[Field], together: Field) -> Field:
+        """Keeps the parts of a node. Returns its field: `together`, or less if channels are left out."""
+        facts = node.facts
+        out = facts.output[0]
+        alike = len(inputs) == 1 and node.inputs[0].index not in self.parts
+        if alike and out <= facts.inputs[0][0] and not node.layer.leaves_out_channels(facts):
+            return together
+        before = [self.parts.get(source.index) for source in node.inputs[: len(inputs)]]
+        if max(out, *(shape[0] for shape in facts.inputs)) > MOST_CHANNELS or self._room < 0:
+            return _at_most(together)
+        if isinstance(facts.windows, Stacked) and any(before):
+            return _at_most(together)  # the places of one map and the channels of another do not make a part
+        reaching: dict[int, list[Branch]] = {}
+        left_out = False
+        for index, (shape, field, parts) in enumerate(zip(facts.inputs, inputs, before, strict=False)):
+            for part, channels in (parts or {field: all_of(shape[0])}).items():
+                reached = node.layer.reached(channels, index, facts)
+                if reached:
+                    reaching.setdefault(reached, []).append((shape, part))
+                left_out |= not reached
+        if not left_out and list(reaching) == [all_of(out)]:
+            return together  # all channels are alike
+        found: Parts = {}
+        for channels, branches in reaching.items():
+            part = combined(branches, facts)
+            found[part] = found.get(part, 0) | channels
+        if not 0 < len(found) <= MOST_PARTS:
+            return _at_most(together)
+        if left_out:
+            together = joined([(facts.output, part) for part in found], facts.output)
+        if len(found) > 1 or all_of(out) not in found.values():
+            self.parts[node.index] = found
+            self._room -= len(found) * (10 + out // 64)
+        return together
+
+
+def _at_most(field: Field) -> Field:
+    return field if field.is_global or field.at_most else replace(field, at_most=True)
+
+
+def _told_apart(network: Network) -> set[int]:
+    """The nodes whose channels are told apart: those that leave channels out, and all that lead to them."""
+    found: set[int] = set()
+    for node in reversed(network.nodes):
+        if node.index in found or node.layer.leaves_out_channels(node.facts):
+            found.add(node.index)
+            found.update(source.index for source in node.inputs)
+    return found
+
+
+def _mixes_channels(node: Node) -> bool:
+    """Does any output channel read several channels of the input? If so, one reads the last and others."""
+    count = node.facts.inputs[0][0]
+    if count > MOST_CHANNELS:
+        return True  # this is not known, and a field that is too large is safe
+    last, others = (
+        node.layer.reached(channels, 0, node.facts) for channels in (1 << count - 1, all_of(count - 1))
+    )
+    return bool(last & others)

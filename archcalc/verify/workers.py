@@ -1,0 +1,43 @@
+"""Work shared by processes, which end when the process that started them does."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
+
+
+def in_processes(
+    function: Callable[[Task], Done], tasks: Sequence[Task], workers: int, killed: Callable[[Task], Done]
+) -> Iterator[Done]:
+    """What `function` makes of each task, in order; `killed` says so of those whose process was killed."""
+    pool = ProcessPoolExecutor(workers, initializer=_end_with_parent)
+    try:
+        futures = [pool.submit(function, task) for task in tasks]
+        for task, future in zip(tasks, futures, strict=True):
+            try:
+                done = future.result()
+            except BrokenProcessPool:
+                done = killed(task)
+            yield done
+    finally:
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, nothing more is begun
+
+
+def _end_with_parent() -> None:
+    """Watch the process that started this one: a signal may end it before it can end its workers."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

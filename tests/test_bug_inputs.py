@@ -1,0 +1,325 @@
+"""Small inputs from public bug reports of comparable tools, with the right figures.
+
+Each case has a key, the report in a few words, the network, its right figures, and where they come from. The
+figures are never archcalc's own. `LATER` lists the inputs that need something archcalc does not have.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from archcalc.diagnostics import ArchError
+from archcalc.opening import load, loads
+from archcalc.profile import Profile, analyze
+
+
+class Case(NamedTuple):
+    """A network and its right figures. `last` are facts of its last layer, `totals` of the network."""
+
+    key: str
+    report: str
+    text: str
+    source: str
+    last: dict[str, Any] = {}
+    totals: dict[str, int] = {}
+
+
+CASES = [
+    Case(
+        "p17",
+        "windows of an average pool that are cut off at the border were counted as full ones",
+        "net t { input(1x4) -> avgpool(3, 2, ceil_mode=true, count_include_pad=false) }",
+        "torch.nn.AvgPool1d divides the second window by 2: 2 + 1 additions and 2 divisions",
+        {"output_shape": (1, 2), "flops": 5},
+    ),
+    Case(
+        "p19",
+        "an average pool in ceil mode: its size, and what the last window holds",
+        "net t { input(2x9) -> avgpool(7, 3, 3, ceil_mode=true, count_include_pad=false) }",
+        "windows at -3, 0, 3, 6 hold 4, 7, 6, 3 values: 16 additions and 4 divisions, for 2 channels",
+        {"output_shape": (2, 4), "flops": 40},
+    ),
+    Case(
+        "c09",
+        "a transposed convolution with auto padding SAME has the input's size times the stride",
+        'net t { input(1x5x5) -> conv_transpose(1, 3, stride=2, padding="same") }',
+        "onnxruntime, ConvTranspose with auto_pad SAME_UPPER; 9 weights on 25 places",
+        {"output_shape": (1, 10, 10)},
+        {"macs": 225},
+    ),
+    Case(
+        "c10",
+        "Keras' Conv2DTranspose of 4x4 with stride 2 and padding same on 512x512",
+        'net t { input(3x512x512) -> conv_transpose(256, 4, stride=2, padding="same", bias=false) -> bn }',
+        "Keras: the size times the stride; 3·256·16 weights and 2·256 of the norm",
+        {"output_shape": (256, 1024, 1024)},
+        {"params": 12_800},
+    ),
+    Case(
+        "s03",
+        "SAME_LOWER puts the odd padding at the beginning",
+        'net t { input(1x8x8) -> conv(1, 3, stride=2, padding="same_lower") }',
+        "ONNX: (4 - 1)·2 + 3 - 8 = 1 in all, at the beginning",
+        {"output_shape": (1, 4, 4), "effective_padding": (1, 1)},
+    ),
+    Case(
+        "s05",
+        "paddings at both ends of each axis",
+        "net t { input(1x8x8) -> conv(4, 3, padding=[[1, 1], [1, 0]]) }",
+        "ONNX with pads=[1, 1, 1, 0]: 8 + 2 - 2 rows, 8 + 1 - 2 columns",
+        {"output_shape": (4, 8, 7)},
+    ),
+    Case(
+        "q08 bn",
+        "norms that compute their statistics at inference cost more than those that have them stored",
+        "net t { input(64x8x8) -> bn(track_running_stats=false) }",
+        "4,096 values: 3 additions and 2 multiplications for statistics, 2 more to scale and shift; 64 times "
+        "2 divisions, an addition and a root of 4",
+        {"flops": 7 * 4096 + 64 * (2 + 1 + 4)},
+        {"params": 128, "buffers": 0},
+    ),
+    Case(
+        "q08 instance_norm",
+        "for one sample a batch norm without running statistics is an instance norm",
+        "net t { input(64x8x8) -> instance_norm(affine=true) }",
+        "as for the batch norm",
+        {"flops": 29_120},
+        {"params": 128, "buffers": 0},
+    ),
+    Case(
+        "f01",
+        "torch.nn.Linear on a sequence: its cost for each token",
+        "net t { input(768x197) -> pointwise(3072) -> gelu -> pointwise(768) }",
+        "torch's FlopCounterMode / 2 of two Linear on 1x197x768",
+        {"output_shape": (768, 197)},
+        {"params": 4_722_432, "macs": 929_562_624},
+    ),
+    Case(
+        "f03",
+        "torch.nn.Linear on maps with the channels last, as in ConvNeXt",
+        "net t { input(96x56x56) -> pointwise(384) -> gelu -> pointwise(96) }",
+        "torch's FlopCounterMode / 2 of two Linear on 1x56x56x96",
+        {"output_shape": (96, 56, 56)},
+        {"params": 74_208, "macs": 231_211_008},
+    ),
+    Case(
+        "u03",
+        "trilinear upsampling of a volume",
+        'net t { input(2x8x8x8) -> upsample(size=16, mode="trilinear") }',
+        "torch.nn.Upsample",
+        {"output_shape": (2, 16, 16, 16)},
+    ),
+    Case(
+        "u05",
+        "88x88 enlarged by 120/88 is 119x119 in PyTorch",
+        "net t { input(3x88x88) -> upsample(scale_factor=120 / 88) }",
+        "torch.nn.functional.interpolate of torch 2.13",
+        {"output_shape": (3, 119, 119)},
+    ),
+    Case(
+        "m06",
+        "the peak of a chain is the largest input and output of a layer",
+        "net t {\n  input(3x32x32)\n  conv(16, 3, padding=1) -> conv(32, 3, stride=2, padding=1)\n"
+        "  conv(8, 1) -> global_avgpool -> flatten -> fc(10)\n}",
+        "the second convolution reads 16,384 values and writes 8,192, of 4 bytes",
+        totals={"peak_bytes": 98_304},
+    ),
+    Case(
+        "z04",
+        "the input of a Caffe deploy file, without its batch",
+        "net t { input(3x224x224) -> conv(64, 7, stride=2, padding=3) }",
+        "64·3·49 weights and 64 biases",
+        {"output_shape": (64, 112, 112)},
+        {"params": 9_472},
+    ),
+    Case(
+        "z05",
+        "the input of a TensorFlow model, with the channels first",
+        "net t { input(3x160x160) -> conv(32, 3, stride=2, padding=1, bias=false) -> bn -> relu6 }",
+        "32·3·9 weights and 2·32 of the norm",
+        {"output_shape": (32, 80, 80)},
+        {"params": 928},
+    ),
+    Case(
+        "k01",
+        "a kernel of two sizes",
+        "net t { input(1x28x28) -> conv(32, 3x3) }",
+        "torch.nn.Conv2d(1, 32, (3, 3))",
+        {"output_shape": (32, 26, 26)},
+        {"params": 320},
+    ),
+    Case(
+        "k02",
+        "a layer of Keras without a bias",
+        "net t { input(1x28x28) -> conv(out_channels=32, kernel_size=3, stride=2, bias=false) }",
+        "Keras' Conv2D(32, 3, strides=2, use_bias=False): 32·9 weights",
+        {"output_shape": (32, 13, 13)},
+        {"params": 288},
+    ),
+    Case(
+        "y01",
+        "an activation that a counter does not know: mish, with what archcalc names in its place",
+        "net t { input(32x52x52) -> conv(64, 3, padding=1, bias=false) -> bn -> silu }",
+        "torch.nn.Mish has no parameters: 64·32·9 weights and 2·64 of the norm",
+        totals={"params": 18_560},
+    ),
+    Case(
+        "y02",
+        "PyTorch's example of MNIST, which ends in log_softmax",
+        "net t {\n  input(1x28x28)\n"
+        "  conv(10, 5) -> maxpool(2) -> relu -> conv(20, 5) -> dropout -> maxpool(2) -> relu\n"
+        "  flatten -> fc(50) -> relu -> dropout -> fc(10) -> softmax\n}",
+        "260 + 5,020 + 16,050 + 510",
+        totals={"params": 21_840},
+    ),
+]
+
+
+def profile_of(text: str) -> Profile:
+    return analyze(loads(text))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.key for case in CASES])
+def test_figures_of_bug_reports(case: Case) -> None:
+    profile = profile_of(case.text)
+    last = profile[-1]
+    found = {name: getattr(last, name, None) or getattr(last.field, name, None) for name in case.last}
+    assert found == case.last
+    assert {name: profile.totals[name] for name in case.totals} == case.totals
+    assert not profile.network.notes
+
+
+# --- Inputs as they were reported: an error or a note says what is right --------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [
+        ("s05", "input(1x8x8) -> conv(4, 3, padding=[1, 1, 1, 0])", ["[[top, bottom], [left, right]]"]),
+        ("s03", 'input(1x8x8) -> conv(1, 3, padding="same_upper")', ['write `padding="same"`']),
+        ("f01", "input(197x768) -> fc(3072)", ["permute([1, 0]) -> pointwise(...)"]),
+        (
+            "f03",
+            "input(96x56x56) -> permute([1, 2, 0]) -> fc(384)",
+            ["`permute([2, 0, 1]) -> pointwise(...)` if the channels are last", "`flatten -> fc(...)`"],
+        ),
+        ("k01", "input(1x28x28) -> conv(32, (3, 3))", ["`[3, 3]`", "`3x3`"]),
+        (
+            "k02",
+            "input(1x28x28) -> conv(filters=32, kernel_size=3, strides=2, use_bias=false)",
+            ["write `out_channels`", "write `stride`", "write `bias`"],
+        ),
+        ("k03", "input(5x10) -> lstm(20)", ["archcalc has no recurrent layers"]),
+        ("y01", "input(32x52x52) -> mish", ["`silu` has the same shape, parameters and multiply-adds"]),
+        ("y02", "input(10) -> log_softmax", ["`softmax` has the same shape"]),
+        ("cp1", "input(64x56x56) -> max(identity, dim=1)", ["the maximum of each map is `global_maxpool`"]),
+        ("cp1", "input(64x56x56) -> mean(dim=1)", ["the mean of each map is `global_avgpool`"]),
+    ],
+)
+def test_what_bug_reports_wrote_is_corrected(key: str, text: str, words: list[str]) -> None:
+    with pytest.raises(ArchError) as found:
+        loads(f"net t {{ {text} }}")
+    for word in words:
+        assert word in str(found.value), key
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "meant"), [("z04", "10x3x224x224", "3x224x224"), ("z05", "160x160x3", "3x160x160")]
+)
+def test_shapes_of_bug_reports_get_a_note(key: str, shape: str, meant: str) -> None:
+    (doubt,) = loads(f"net t {{ input({shape}) -> conv(64, 3) }}").notes
+    assert doubt.meant == meant, key
+
+
+def test_a_batch_in_the_shape_from_outside() -> None:
+    """z06: `--input 1x3x224x224` gave 48,204,072 parameters; those of 3x224x224 are 25,557,032."""
+    with pytest.raises(ArchError, match=r"without the batch: write 3x224x224"):
+        load("resnet50", inputs=(1, 3, 224, 224))
+    assert analyze(load("resnet50", inputs=(3, 224, 224))).totals.params == 25_557_032
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("m.onnx", "is an ONNX model, which archcalc does not read"),
+        ("m.pth", "holds weights, not the layers and shapes that archcalc counts"),
+    ],
+)
+def test_files_of_other_tools_are_named(name: str, message: str, tmp_path) -> None:
+    """i01, i02: the message was that the file is not UTF-8."""
+    path = tmp_path / name
+    path.write_bytes(b"\x08\x07\xb9\x80")
+    with pytest.raises(ArchError) as found:
+        load(path)
+    assert message in str(found.value)
+
+
+# --- Inputs that need what archcalc does not have --------------------------------------------------------
+
+
+class Later(NamedTuple):
+    """An input that cannot be written yet: what it needs, how one would write it, its right figures."""
+
+    key: str
+    needs: str
+    text: str
+    right: str
+
+
+LATER = [
+    Later("p16", "dilation of an average pool (ONNX opset 19)",
+          "input(1x32x32x32) -> avgpool(5, 3, dilation=2, ceil_mode=true)", "shape 1x9x9x9"),
+    Later("h06", "a weight that two layers share",
+          "input(1x28x28) -> conv(16, 3) -> conv_transpose(1, 3, weight=enc)", "161 parameters"),
+    Later("w01", "a trained scalar", "input(2) -> scale", "1 parameter each time"),
+    Later("w02", "a parameter that is a tensor",
+          "input(768x196) -> add(identity, parameter([196, 768]))", "150,528 parameters"),
+    Later("e01", "embedding", "input(100) -> embedding(20, 300)", "6,000 parameters, no MACs"),
+    Later("r01", "lstm", "input(5x10) -> lstm(20)", "2,560 parameters, 12,000 MACs"),
+    Later("r02", "gru", "input(100x64) -> gru(64)", "24,960 parameters, 2,457,600 MACs"),
+    Later("r04", "a bidirectional lstm", "input(512x100) -> lstm(256, bidirectional=true)",
+          "2,645,669 parameters with two convolutions and a classifier"),
+    Later("r05", "an lstm with one bias, as in Keras", 'input(16x4096) -> lstm(256, bias="one")',
+          "4,457,472 parameters"),
+    Later("t01", "self-attention", "input(580x512) -> attention(heads=4)",
+          "1,050,624 parameters, 952,647,680 MACs"),
+    Later("t04", "attention, and norms along the last axis", 'input(64x512) -> layer_norm(dim="last")',
+          "1,577,984 parameters, 104,857,600 MACs with attention"),
+    Later("t03", "a product of two tensors", "input(256x14x14) -> matmul(identity, identity)",
+          "131,712 parameters, 35,524,608 MACs of a non-local block"),
+    Later("x01", "pixel shuffle", "input(9x224x224) -> pixel_shuffle(3)", "shape 1x672x672, field 11x11"),
+    Later("x02", "pixel unshuffle", "input(3x640x640) -> pixel_unshuffle(2)", "shape 12x320x320"),
+    Later("x03", "unfold", "input(16x20x20) -> unfold(3, padding=1)", "shape 144x400"),
+    Later("d01", "deformable convolution",
+          "input(64x64x64) -> deform_conv(64, 3, identity, padding=1)",
+          "47,314 parameters, 193,462,272 MACs"),
+    Later("u01", "aligned corners of a resize",
+          'input(64x32x32) -> upsample(scale_factor=2, mode="bilinear", align_corners=true)', "field 2x2"),
+    Later("u02", "bicubic resize", 'input(3x32x32) -> upsample(scale_factor=4, mode="bicubic")',
+          "shape 3x128x128, field 4x4"),
+    Later("n01", "weight norm", "input(10x12x12) -> conv(20, 5, weight_norm=true)", "5,040 parameters"),
+    Later("n02", "spectral norm", "input(64x8x8) -> conv(128, 4, spectral_norm=true)", "1,152 buffers"),
+    Later("y04", "an add that stretches axes of size 1",
+          "input(64x8x8) -> add(identity, global_avgpool -> conv(64, 1))", "4,160 parameters, shape 64x8x8"),
+    Later("z01", "layers that are not trained", "input(3x32x32) -> frozen { conv(16, 3) }",
+          "170 trainable parameters"),
+    Later("cp1", "mean and maximum over the channels",
+          'input(64x56x56) -> concat(mean(identity, dim="channels"), identity)', "98 parameters"),
+]  # fmt: skip
+
+LATER_QUANTITIES = {
+    "m02": "bytes of training with Adam and batch 64: 114,376,288",
+    "m04": "a type of parameters and another one of activations: 164,298 and 196,648 bytes",
+    "m05": "the peak with norms and activations in place: 7,225,344 bytes of resnet50_v1_5",
+    "b01": "multiply-adds of a training step: 2,015,232",
+}
+"""Figures that no quantity gives yet."""
+
+
+@pytest.mark.parametrize("case", LATER, ids=[case.key for case in LATER])
+def test_what_cannot_be_written_yet_is_never_a_figure(case: Later) -> None:
+    """Who adds what a case needs moves it to `CASES`, with its right figures."""
+    with pytest.raises(ArchError):
+        loads(f"net t {{ {case.text} }}")

@@ -1,0 +1,441 @@
+"""Every remedy that a message can show is shown by an example.
+
+A remedy is the text after `help:`. The remedies are found in the source. Those of the language and of the
+layers are shown by the specs in `errors/`, those of the commands and of Python by commands and calls below.
+While these run, a trace notes which remedies are evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from test_errors import ERRORS, mistakes
+from test_tables import evaluate, read_layouts
+from tiny import tiny
+
+import archcalc
+from archcalc.diagnostics import ArchError
+from archcalc.executor import command as executor_command
+from archcalc.executor.execute import RunOptions, execute
+from archcalc.language.evaluate import constant
+from archcalc.language.loader import load_file, load_text
+from archcalc.layers import KINDS
+from archcalc.opened import Opened
+from archcalc.opening import loads
+from archcalc.pages.folder import write as write_reports
+from archcalc.reconcile.figures import parse_figures
+from archcalc.render.progress import progress
+from archcalc.report.shown import frame_of
+
+ROOT = Path(archcalc.__file__).parent
+
+LANGUAGE = sorted([*ROOT.glob("language/*.py"), *ROOT.glob("layers/*.py"), ROOT / "builder.py"])
+OTHERS = sorted({*ROOT.rglob("*.py")} - {*LANGUAGE})
+
+TABLES = {
+    "_HELPS",
+    "_ELSEWHERE",
+    "_LITERALS",
+    "_ABSENT",
+    "OF_TENSORS",
+    "helps",
+    "known",
+    "REWRITE",
+    "INSTEAD",
+}
+"""Names of constants that hold remedies."""
+
+FUNCTIONS = re.compile(r"help|^value_in_place$")
+"""Names of functions that return remedies."""
+
+OPTIONS = {"Option", "Argument", "Typer", "command", "callback", "echo"}
+"""Functions whose `help` is that of the command line."""
+
+
+class Remedy(NamedTuple):
+    """A remedy in the source: its file and place, and the pattern of its text."""
+
+    path: Path
+    start: tuple[int, int]
+    end: tuple[int, int]
+    pattern: str
+    constant: bool
+    """Does it stand outside functions, where it is evaluated when the module is imported?"""
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.start[0]}: {self.pattern}"
+
+
+def texts_in(node: ast.expr | None) -> Iterator[ast.Constant | ast.JoinedStr]:
+    """The texts that an expression can come to, each piece of a sum by itself."""
+    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+        yield node  # type: ignore[misc]
+    elif isinstance(node, ast.IfExp):
+        yield from texts_in(node.body)
+        yield from texts_in(node.orelse)
+    elif isinstance(node, ast.BoolOp):
+        for value in node.values:
+            yield from texts_in(value)
+    elif isinstance(node, ast.Tuple):  # a message and its remedy
+        yield from texts_in(node.elts[-1])
+    elif isinstance(node, ast.BinOp):
+        yield from texts_in(node.left)
+        yield from texts_in(node.right)
+    elif isinstance(node, ast.Dict):
+        for value in node.values:
+            yield from texts_in(value)
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "dict.fromkeys":
+        yield from texts_in(node.args[1])
+
+
+def values_in(tree: ast.AST) -> Iterator[ast.expr | None]:
+    """The expressions of a module whose values are remedies."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] not in OPTIONS:
+            yield from (keyword.value for keyword in node.keywords if keyword.arg == "help")
+        elif isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {ast.unparse(target) for target in targets}
+            if any(name in TABLES or name.lower().endswith("help") for name in names):
+                yield node.value
+        elif isinstance(node, ast.FunctionDef) and FUNCTIONS.search(node.name):
+            yield from (inner.value for inner in ast.walk(node) if isinstance(inner, ast.Return))
+
+
+def remedies_in(path: Path) -> Iterator[Remedy]:
+    """The remedies of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    in_functions = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.Lambda)
+        for inner in ast.walk(node)
+    }
+    # in some versions of Python, one instruction loads a constant and returns it
+    returns = {id(node.value): node for node in ast.walk(tree) if isinstance(node, ast.Return)}
+    for value in values_in(tree):
+        for text in texts_in(value):
+            pieces = text.values if isinstance(text, ast.JoinedStr) else [text]
+            pattern = "".join(
+                re.escape(str(piece.value)) if isinstance(piece, ast.Constant) else ".*" for piece in pieces
+            )
+            if re.search(r"\w{2}", pattern):
+                place = returns.get(id(text), text)
+                start = (place.lineno, place.col_offset)
+                end = (place.end_lineno or 0, place.end_col_offset or 0)
+                yield Remedy(path, start, end, pattern, id(text) not in in_functions)
+
+
+# --- Which remedies are shown ------------------------------------------------------------------------
+
+
+@contextmanager
+def evaluated(remedies: Iterable[Remedy]) -> Iterator[set[Remedy]]:
+    """Which of these texts are evaluated inside. Two may stand on one line, so instructions are looked at."""
+    by_file: dict[str, list[Remedy]] = {}
+    for remedy in remedies:
+        by_file.setdefault(str(remedy.path), []).append(remedy)
+    seen: set[Remedy] = set()
+
+    @cache
+    def instructions(code: CodeType) -> dict[int, list[Remedy]]:
+        """The texts of a function by the offset of what evaluates them."""
+        texts = by_file.get(code.co_filename, ())
+        found = {}
+        for index, (first, last, start, end) in enumerate(code.co_positions()):
+            if first is not None and last is not None and start is not None and end is not None:
+                here = [text for text in texts if text.start <= (first, start) and (last, end) <= text.end]
+                if here:
+                    found[2 * index] = here
+        return found
+
+    def in_function(frame: FrameType, event: str, arg: Any) -> Callable[..., Any]:
+        seen.update(instructions(frame.f_code).get(frame.f_lasti, ()))
+        return in_function
+
+    def on_call(frame: FrameType, event: str, arg: Any) -> Callable[..., Any] | None:
+        if frame.f_code.co_filename not in by_file or not instructions(frame.f_code):
+            return None
+        frame.f_trace_opcodes = True
+        return in_function
+
+    before = sys.gettrace()
+    sys.settrace(on_call)
+    try:
+        yield seen
+    finally:
+        sys.settrace(before)
+
+
+def without_example(remedies: Iterable[Remedy], seen: set[Remedy], shown: str) -> str:
+    """The remedies that were not evaluated, or that no reader saw, one on each line."""
+    missing = (
+        remedy
+        for remedy in remedies
+        if not (remedy.constant or remedy in seen) or not re.search(remedy.pattern, shown)
+    )
+    return "\n".join(map(str, missing))
+
+
+def helps(calls: Iterable[Callable[[], object]]) -> set[str]:
+    """The remedies of calls that all end in an error."""
+    shown = set()
+    for call in calls:
+        with pytest.raises(ArchError) as found:
+            call()
+        shown |= {problem.help for problem in found.value.diagnostics}
+    return shown
+
+
+# --- The language and the layers ---------------------------------------------------------------------
+
+
+SPECS = [
+    path
+    for path in sorted(ERRORS.glob("*.arch"))
+    if path.stem not in {"limit_of_calls", "limit_of_nodes", "limit_of_steps"}
+]
+"""The specs with mistakes, but for those that take long to reach a limit and have no remedy."""
+
+FILES = {
+    "itself.arch": 'from "itself.arch" import cbr\n',
+    "one.arch": 'from "two.arch" import cbr\nblock one { cbr(8) }\n',
+    "two.arch": 'from "one.arch" import one\nblock cbr(c) { one }\n',
+    "nowhere.arch": 'from "" import cbr\n',
+    "above.arch": 'from "../cbr.arch" import cbr\n',
+    "twice.arch": 'from "cbr.arch" import cbr\nfrom "cbr.arch" import cbr\n',
+    "unused.arch": 'from "cbr.arch" import cbr\nblock one { relu }\n',
+}
+"""Files that import, and are wrong: it takes two files to be so."""
+
+NET = "net small(n) {\n  input(3x8x8)\n  conv(n, 3)\n}\n"
+NO_PARAMETERS = "net small {\n  input(3x8x8)\n  relu\n}\n"
+
+
+def outside(folder: Path) -> Iterator[Callable[[], object]]:
+    """What shows a remedy and is no spec alone: several files, and values from outside."""
+    (folder / "cbr.arch").write_text("block cbr(c) { conv(c, 3) -> relu }\n", encoding="utf-8")
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        yield partial(load_file, folder / name)
+    (folder / "latin.arch").write_bytes(b"# Gr\xf6sse\n")
+    yield partial(load_file, folder / "latin.arch")
+    yield partial(load_file, folder)
+    yield partial(load_text, FILES["unused.arch"])
+    yield partial(loads, NET)
+    yield partial(loads, NET, "", {"m": 1})
+    yield partial(loads, NO_PARAMETERS, "", {"m": 1})
+    for name, shape in {"left": (3, 8, 8), "input": (1, 3, 8, 8)}.items():
+        yield partial(loads, NO_PARAMETERS, inputs={name: shape})
+    yield partial(loads, NO_PARAMETERS, inputs=(16, 16, 3))
+    yield partial(constant, "relu", "--set act")
+
+
+def test_every_remedy_of_the_language_has_an_example(tmp_path) -> None:
+    remedies = [remedy for path in LANGUAGE for remedy in remedies_in(path)]
+    assert len(remedies) > 200
+    with evaluated(remedies) as seen:
+        shown = {problem.help for path in SPECS for problem in mistakes(path)}
+        shown |= helps(outside(tmp_path))
+    missing = without_example(remedies, seen, "\n".join(shown))
+    assert not missing, missing
+
+
+# --- The commands, and Python ------------------------------------------------------------------------
+
+CLAIM = 'deck = "mine"\ntitle = "Mine"\n[x]\nplace = "p"\nsays = "s"\nprinted = "1%"\nverdict = "exact"\n'
+TABLE = (
+    'name = "mine"\nnumber = "T99"\ntitle = "Mine"\ndecks = ["deck4"]\n'
+    '[grid]\nplace = "p"\ncolumns = ["A", "B"]\nrows = [["x", CELL]]\nsums = [SUM]\n'
+)
+
+WRONG_CLAIMS = [
+    CLAIM,
+    "deck = 'mine'\ntitle = 'Mine'\n",
+    CLAIM + "outside = true\nanswer = '1'",
+    CLAIM + "answer = '1'\n[x]\nanswer = '1'",
+    CLAIM.replace("1%", "one") + "quantity = 'top1'\nnet = 'vgg16'",
+    *(
+        CLAIM + f"claim = '{statement} == 1'"
+        for statement in [
+            "params", "2 * vgg16", "params(3)", "params(zzz)", "params(vgg16(8))", "params(vgg16, 3)",
+            "count(vgg16)", 'number(vgg16, "zzz")', "correlation([[1, 2], [3]], [[1]])",
+            "max_pool([[1]], 2)", "correlation([[1]], [[1]], padding=1.5)",
+        ]
+    ),
+]  # fmt: skip
+"""Files of claims, each wrong in one way."""
+
+WRONG_TABLES = [
+    TABLE.partition("[grid]")[0],
+    TABLE.replace("CELL", '"1"').replace("SUM", '"C"'),
+    TABLE.replace("CELL", '"1"').replace("SUM", '"A", "zzz"'),
+    TABLE.replace("CELL", '{printed = "1", says = "so"}').replace("SUM", '"B"'),
+    TABLE.replace("CELL", '"1"').replace("SUM", '"B"').replace("sums", 'axes = "whc"\nsums'),
+    TABLE.replace("CELL", '"138M @S4-079[0]"').replace("SUM", '"B"'),
+]
+"""Files of tables, each wrong in one way; the last one can be read."""
+
+TWO = """\
+net two {
+  left: input(1x8x8)
+  right: input(1x8x8)
+  aux side = left -> global_avgpool -> flatten -> fc(2)
+  add(left, right) -> conv(1, 3) -> flatten -> fc(2)
+}
+"""
+COMMANDS = r"""
+report zzz
+report m.onnx
+report m.xyz
+report empty.arch
+report several.arch
+report tiny.arch:big
+report tiny.arch?x
+report tiny.arch --set c
+report tiny.arch --input true
+report tiny.arch --columns layer,count
+report tiny.arch --columns zzz
+report tiny.arch --sort zzz
+report tiny.arch --only zzz
+report tiny.arch -o folder
+report tiny.arch -o loop.txt
+report tiny.arch --convention zzz
+spec tiny.arch --copy .
+explain tiny.arch stem peak_bytes
+explain tiny.arch count
+compare vgg16
+reconcile vgg16
+reconcile vgg16 zzz
+reconcile vgg16 4.5
+reconcile vgg16 4G zzz
+audit --claims fine.toml --explain zzz
+audit --explain S4-079 --format json
+audit --claims folder
+tables zzz
+plots -o x.svg
+verify
+verify --all --set c=1
+check folder
+check tiny.arch
+check empty.arch
+check tiny.arch --github --format json
+check --locked --expect macs<5
+check --locked --convention thop
+check --locked --batch 2
+check tiny.arch --allow macs
+check tiny.arch --expect zzz<1
+check tiny.arch --expect kernel_size<=0.5*vgg16
+check tiny.arch --expect macs~0.5*vgg16
+check tiny.arch --expect macs<5MB
+check tiny.arch --expect "shape<5"
+check tiny.arch --expect 'peak_bytes("stem") < 5M'
+check two.arch --expect 'params("global_avgpool*") < 5M'
+check tiny.arch --expect count<5
+check --locked no.lock
+check --locked version.lock
+check --locked version.lock --allow ''
+check --locked version.lock --allow 'zzz 1%'
+check --locked version.lock --allow 'shape 1'
+check --locked version.lock --allow 'macs'
+check --locked version.lock --allow 'macs 5MB'
+run two.arch --input a.npy
+run two.arch --input left=a.npy
+run tiny.arch --input a.npy --input a.npy
+run tiny.arch --output x.txt
+run tiny.arch --batch 99999999
+run tiny.arch --input named.npz
+run tiny.arch --input packed.npy
+run tiny.arch --weights bare.npz
+run tiny.arch --weights none.npz
+run tiny.arch --weights other.npz
+run tiny.arch --weights a.safetensors
+run tiny.arch --input a.png
+plots accuracy
+""".split("\n")[1:-1]
+"""Commands that are wrong, one for each remedy."""
+
+
+def files(folder: Path) -> None:
+    """What the commands read."""
+    texts = {
+        "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.onnx": "", "m.xyz": "",
+        "several.arch": "net a {\n  input(3)\n  relu\n}\nnet b {\n  input(3)\n  relu\n}\n",
+        "fine.toml": CLAIM + "claim = '1 == 1'", "version.lock": "archcalc lock 9\n",
+        "a.png": "", "a.safetensors": "",
+    }  # fmt: skip
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for kind, wrong in {"claims": WRONG_CLAIMS, "tables": WRONG_TABLES}.items():
+        for n, text in enumerate(wrong):
+            (folder / f"{kind}{n}.toml").write_text(text, encoding="utf-8")
+    (folder / "folder").mkdir()
+    (folder / "folder" / "notes.txt").write_text("mine", encoding="utf-8")
+    (folder / "loop.txt").symlink_to(folder / "loop.txt")
+    array = np.zeros((1, 8, 8), np.float32)
+    np.save(folder / "a.npy", array)
+    np.savez(folder / "named.npz", one=array, other=array)
+    (folder / "named.npz").rename(folder / "packed.npy")
+    np.savez(folder / "named.npz", one=array, other=array)
+    np.savez(folder / "none.npz")
+    np.savez(folder / "other.npz", **{"stam/conv1.weight": array})
+    with (folder / "bare.npz").open("wb") as stream:
+        np.save(stream, array)
+
+
+def calls(folder: Path) -> Iterator[Callable[[], object]]:
+    """Calls from Python that are wrong, in the folder of the files."""
+    one, two = archcalc.load("tiny.arch"), archcalc.load("two.arch")
+    array = np.zeros((1, 1, 8, 8))
+    yield partial(archcalc.analyze, 3)
+    yield partial(archcalc.analyze, one, {"c": 3})
+    yield partial(archcalc.load, "tiny.arch", inputs="3x8x8")
+    yield partial(execute, 3)
+    yield partial(execute, two, array)
+    yield partial(execute, two, {"left": array})
+    yield partial(execute, two, options=RunOptions(keep=["fc1"]))
+    yield partial(execute, one, None, [1])
+    yield partial(frame_of, archcalc.analyze(one))
+    yield partial(parse_figures, [])
+    yield partial(write_reports, folder / "folder", {}, progress)
+    yield partial(write_reports, folder / "tiny.arch", {}, progress)
+    *unread, unfit = ((path, path.name) for path in sorted(folder.glob("tables*.toml")))
+    yield partial(read_layouts, unread)
+    yield lambda: evaluate(read_layouts([unfit]))
+
+
+def too_large(*args: Any) -> None:
+    raise MemoryError
+
+
+def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch) -> None:
+    files(tmp_path)
+    remedies = [remedy for path in OTHERS for remedy in remedies_in(path)]
+    for package in ("PIL", "safetensors", "matplotlib", "pandas"):
+        monkeypatch.setitem(sys.modules, package, None)
+    commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
+    with evaluated(remedies) as seen:
+        shown = ["".join(run(*shlex.split(text), width=400)[1:]) for text in commands]
+        shown += helps(calls(tmp_path))
+        with monkeypatch.context() as patched:  # a network without a text, which no reader has yet
+            patched.setattr(Opened, "texts", lambda self: {})
+            shown.append(run("spec", "tiny.arch", width=400).err)
+        with monkeypatch.context() as patched:
+            patched.setattr(executor_command, "execute", too_large)
+            shown.append(run("run", "tiny.arch", width=400).err)
+        with monkeypatch.context() as patched:  # a prediction that is wrong, of a shape that no test has
+            patched.setattr(KINDS["relu"], "output_shape", lambda self, *inputs: (1, 2))
+            shown += helps([partial(execute, loads("net n {\n  input(5x23)\n  relu\n}"))])
+    missing = without_example(remedies, seen, "\n".join(shown))
+    assert not missing, missing
