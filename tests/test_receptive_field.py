@@ -681,6 +681,27 @@ def drawn_network(seed: int) -> str:
     return "net n {\n " + "\n ".join(lines) + "\n}"
 
 
+def test_what_cannot_be_told_apart_is_a_bound() -> None:
+    """More channels, or more branches, than are kept apart."""
+    many = ", ".join(["conv(1, 3, padding=1)"] + ["relu"] * field_fold.MOST_PARTS)
+    bodies = [
+        f"input(1x9x9)\n concat({many}) -> slice(2, 4)",
+        "input(70000x3x3)\n concat(depthwise(3, padding=1), relu) -> slice(70001, 70002)",
+    ]
+    for body in bodies:
+        network = loads(f"net n {{\n {body}\n}}")
+        field = analyze(network).entries[network.outputs["output"].index].field
+        assert (field.size, field.at_most) == ((3, 3), True)
+
+
+def test_places_that_have_become_channels_are_mixed_by_channels() -> None:
+    """The norm of a vector reads neighboring values, which have been neighboring places."""
+    network = loads(
+        "net n { input(1x9x9)\n concat(relu, conv(1, 3, padding=1)) -> flatten -> lrn(3) -> slice(0, 9) }"
+    )
+    assert analyze(network).entries[network.outputs["output"].index].field.is_global
+
+
 STACKED_PADDING = """net n { input(2x9x12)
     pad([1, -1], dim="channels")
     concat(relu, conv(2, 1), dim="width")
