@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from archcalc.catalog import open_shipped, shipped_files
-from archcalc.diagnostics import error, unknown
+from archcalc.catalog import complete_names, open_shipped, shipped_files
+from archcalc.diagnostics import did_you_mean, error, unknown
 from archcalc.elsewhere import find_elsewhere
 from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
@@ -69,8 +69,8 @@ def open_in_file(net: str, read: Read = read_file) -> Opened:
     suffix = _suffix(place, name)
     if not suffix:
         known = _listed(suffixes())
-        help = f"`archcalc list` shows the shipped networks; a file ends in {known}"
-        raise unknown("there is no network", net, shipped_files(), help=help)
+        help = f"`archcalc list` shows the built-in networks; a file ends in {known}"
+        raise error(f"there is no network `{net}`", help=did_you_mean(complete_names(net)) or help)
     return choose(read(suffix, Path(place), place), place, name)
 
 

@@ -395,6 +395,13 @@ TWINS = [
         [("conv", (2, 5, 1, ((0, 4), (2, 2))))],
         "centres 2 pixels apart",
     ),
+    # one pixel is not several
+    (
+        [("conv", (2, 3, 1, 1))],
+        [("conv", (2, 5, 1, 2))],
+        [("conv", (2, 3, 1, ((0, 2), (1, 1))))],
+        "centres 1 pixel apart",
+    ),
     # an even kernel cannot be centred
     (
         [("maxpool", (3, 1, 1))],

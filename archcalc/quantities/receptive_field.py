@@ -241,7 +241,8 @@ def _unaligned(first: tuple[Turn, ...], second: tuple[Turn, ...]) -> tuple[int, 
             return axis, f"effective strides {a.stride} and {b.stride}"
     for axis, (a, b) in enumerate(zip(first, second, strict=True)):
         if a.centre != b.centre:
-            return axis, f"centres {abs(a.centre - b.centre)} pixels apart"
+            apart = abs(a.centre - b.centre)
+            return axis, f"centres {apart} pixel{'' if apart == 1 else 's'} apart"
     return None
 
 

@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Any
 
 from archcalc.comparison import compare, open_subjects
+from archcalc.network import Doubt
+from archcalc.notes import note_lines, note_objects
 from archcalc.reconcile import Answer, Match
 from archcalc.render.documents import json_text
 from archcalc.render.numbers import grouped, plural
@@ -17,10 +19,11 @@ FEW = 3
 """As many differences of a kind are named in a line."""
 
 
-def to_json(net: str, answers: Sequence[Answer]) -> str:
+def to_json(net: str, answers: Sequence[Answer], notes: Sequence[Doubt]) -> str:
     """All matches, the most plausible first; where there are none, what comes nearest."""
     return json_text(
         architecture=net,
+        notes=note_objects(notes),
         figures=[
             {
                 "figure": answer.claimed.text,
@@ -55,12 +58,21 @@ def _number(value: Fraction) -> int | float:
     return value.numerator if value.denominator == 1 else float(value)
 
 
-def render(net: str, answers: Sequence[Answer], most: int | None, width: int, colour: bool) -> str:
-    """Each figure with the ways to count that print as it, `most` of them."""
+def render(
+    net: str,
+    answers: Sequence[Answer],
+    notes: Sequence[Doubt],
+    most: int | None,
+    width: int,
+    colour: bool,
+) -> str:
+    """The notes on the network, and each figure with the ways to count that print as it, `most` of them."""
     from rich.padding import Padding
     from rich.text import Text
 
     console = open_console(width, colour)
+    for words in note_lines(notes):
+        console.print(Text(words, style="yellow"))
     for number, answer in enumerate(answers):
         if number:
             console.print()
