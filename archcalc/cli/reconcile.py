@@ -48,9 +48,9 @@ def reconcile(
     chosen = settings(set_, input_)
     net = chosen.applied_to(net)
     answers = find(net, figures, chosen.inputs or None, thorough=all_)
-    notes = open_network(net, None, chosen.inputs)[1].notes
+    network = open_network(net, None, chosen.inputs)[1]
     if format is TableOrJson.json:
-        output.write(report.to_json(net, answers, notes), None)
+        output.write(report.to_json(net, network, answers), None)
     else:
         most = None if all_ else MOST
-        output.write(report.render(net, answers, notes, most, output.width(), output.colour()), None)
+        output.write(report.render(net, network, answers, most, output.width(), output.colour()), None)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from archcalc.comparison import compare, open_subjects
-from archcalc.network import Doubt
+from archcalc.comparison import ComparedNetwork, compare
+from archcalc.network import Network
 from archcalc.notes import note_lines, note_objects
+from archcalc.profile import analyze
 from archcalc.reconcile import Answer, Match
 from archcalc.render.documents import json_text
 from archcalc.render.numbers import grouped, plural
@@ -19,11 +20,11 @@ FEW = 3
 """As many differences of a kind are named in a line."""
 
 
-def to_json(net: str, answers: Sequence[Answer], notes: Sequence[Doubt]) -> str:
+def to_json(net: str, network: Network, answers: Sequence[Answer]) -> str:
     """All matches, the most plausible first; where there are none, what comes nearest."""
     return json_text(
         architecture=net,
-        notes=note_objects(notes),
+        notes=note_objects(network.notes),
         figures=[
             {
                 "figure": answer.claimed.text,
@@ -60,8 +61,8 @@ def _number(value: Fraction) -> int | float:
 
 def render(
     net: str,
+    network: Network,
     answers: Sequence[Answer],
-    notes: Sequence[Doubt],
     most: int | None,
     width: int,
     colour: bool,
@@ -71,7 +72,7 @@ def render(
     from rich.text import Text
 
     console = open_console(width, colour)
-    for words in note_lines(notes):
+    for words in note_lines(network.notes):
         console.print(Text(words, style="yellow"))
     for number, answer in enumerate(answers):
         if number:
@@ -89,7 +90,7 @@ def render(
             lines = _lines(match)
             if match.net != net and match.net not in explained:
                 explained.add(match.net)
-                lines.insert(0, _differences(net, match.net))
+                lines.insert(0, _differences(network, match))
             for words in filter(None, lines):
                 console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
         hidden = len(answer.matches) - (len(shown) if answer.plausible else 0)
@@ -128,9 +129,10 @@ def _lines(match: Match) -> list[str]:
     return lines
 
 
-def _differences(net: str, variant: str) -> str:
+def _differences(network: Network, match: Match) -> str:
     """What a variant has other than the network, in a line; empty where they have little in common."""
-    matching = compare(open_subjects([net, variant])).matching
+    subjects = [ComparedNetwork(each.name, analyze(each)) for each in (network, match.network)]
+    matching = compare(subjects).matching
     if matching is None or not matching.alike:
         return ""
     changes = Counter(
@@ -144,4 +146,4 @@ def _differences(net: str, variant: str) -> str:
     for word, nodes in (("more", matching.added), ("fewer", matching.removed)):
         kinds = Counter(node.kind for node in nodes)
         parts += [f"{number:,} {kind} {word}" for kind, number in kinds.most_common(FEW)]
-    return f"{variant}: {', '.join(parts)}" if parts else ""
+    return f"{match.net}: {', '.join(parts)}" if parts else ""
