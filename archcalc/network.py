@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import ArchError, CallSite, Source, Span, unknown
+from archcalc.diagnostics import ArchError, CallSite, Source, Span, did_you_mean, error, unknown
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts
 from archcalc.shape import Shape, format_shape
@@ -134,7 +134,7 @@ class Network(Struct, eq=False):
         for group in self.groups:
             if group.name == path:
                 return group.output
-        raise self._unknown(path)
+        raise self.unknown_path(path)
 
     def select(self, path: str) -> list[Node]:
         """The nodes that a path names: one, all of a block call or group, or all that match a pattern.
@@ -150,7 +150,7 @@ class Network(Struct, eq=False):
                     found = list(self.nodes[group.start : group.stop])
                     break
         if not found:
-            raise self._unknown(path)
+            raise self.unknown_path(path)
         return found
 
     def joining_blocks(self) -> list[Group]:
@@ -167,9 +167,18 @@ class Network(Struct, eq=False):
         members = self.nodes[group.start : group.stop]
         return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
 
-    def _unknown(self, path: str) -> ArchError:
+    def unknown_path(self, path: str, also: Iterable[str] = (), noun: str = "node or block") -> ArchError:
+        """The error for a path that names nothing, with those that it may mean; ready to be raised.
+
+        A path that is the end of others means them; `also` are further names that may be meant.
+        """
+        message = f"`{self.name}` has no {noun}"
         paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
-        return unknown(f"`{self.name}` has no node or block", path, paths)
+        ends = [known for known in paths if known.endswith(f"/{path}")]
+        if not ends:
+            return unknown(message, path, [*paths, *also])
+        more = f" {len(ends) - 3:,} more end in `/{path}`" if len(ends) > 3 else ""
+        return error(f"{message} `{path}`", help=did_you_mean(ends[:3]) + more)
 
     def graph(self, *, nodes: bool = True) -> networkx.DiGraph[str]:
         """The network as a networkx graph of paths.

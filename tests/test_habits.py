@@ -11,6 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from archcalc import layers
+from archcalc.builder import NetworkBuilder
 from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.language import foreign
@@ -222,6 +224,56 @@ def test_a_place_is_noted_once():
     assert noted(loads(text)) == [("in_channels", "conv(1, 1)")]
 
 
+def built(shape: tuple[int, ...], *steps: layers.Layer, judge: bool = True) -> Network:
+    """A chain of layers that is made in Python."""
+    build = NetworkBuilder("n", judge=judge)
+    tensor = build.input(shape)
+    for layer in steps:
+        tensor = build.add(layer, tensor)
+    return build.finish(tensor)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "meant"),
+    [
+        ((64, 224, 224), layers.Conv2d(64, 128, 3), "Conv(128, 3)"),
+        ((3, 224, 224), layers.Conv2d(3, 64, 7, 2, 3), "Conv(64, 7, 2, 3)"),
+        ((64, 32, 32), layers.ConvTranspose2d(64, 32, 2), "ConvTranspose(32, 2)"),
+        ((64, 128, 128), layers.Depthwise(64, 3), "Depthwise(3)"),
+        ((1, 28, 28), layers.Conv2d(1, 6, 5), "Conv(6, 5)"),
+    ],
+)
+def test_layers_in_python_are_judged_by_the_same_rule(shape, layer, meant):
+    """Input channels first, as in PyTorch: legal and a note, which `judge=False` leaves out."""
+    assert noted(built(shape, layer)) == [("in_channels", meant)]
+    assert noted(built(shape, layer, judge=False)) == []
+    assert "`NetworkBuilder(..., judge=False)` says so" in str(analyze(built(shape, layer)))
+
+
+def test_shapes_in_python_are_judged_by_the_same_rule():
+    assert noted(built((1, 3, 224, 224), layers.ReLU())) == [("batch", "3x224x224")]
+    assert noted(built((224, 224, 3), layers.ReLU())) == [("channels_last", "3x224x224")]
+    assert noted(built((28, 28), layers.ReLU())) == [("no_channels", "1x28x28")]
+    assert noted(built((3, 224, 224), layers.Conv2d(64, 7, 2, 3))) == []
+
+
+@pytest.mark.parametrize("net", ["resnet50", "vgg16", "mobilenet_v2", "convnext_tiny", "densenet121", "unet"])
+def test_networks_that_are_built_again_in_python_get_no_notes(net):
+    network = load(net)
+    build = NetworkBuilder(net)
+    nodes = {}
+    for node in network.nodes:
+        if node.is_input:
+            nodes[node.index] = build.input(node.shape)
+        else:
+            nodes[node.index] = build.add(
+                node.layer, *(nodes[s.index] for s in node.inputs), name=f"n{node.index}"
+            )
+    results = {name: nodes[node.index] for name, node in network.outputs.items()}
+    heads = {name: nodes[node.index] for name, node in network.heads.items()}
+    assert noted(build.finish(outputs=results, heads=heads)) == []
+
+
 def test_upsampling_by_a_factor_as_keras_writes_it():
     assert "upsample(scale_factor=2)" in refused("8x32x32", "upsample(2)").help
     assert loads(net("8x32x32", "upsample(scale_factor=2)"))["upsample1"].shape == (8, 64, 64)
@@ -313,7 +365,19 @@ def noted_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["report n.arch", "explain n.arch", "explain n.arch conv1 macs", "check n.arch"]
+    "command",
+    [
+        "report n.arch",
+        "explain n.arch",
+        "explain n.arch conv1 macs",
+        "check n.arch",
+        "compare n.arch lenet5",
+        "compare lenet5 n.arch",
+        "run n.arch",
+        "verify n.arch",
+        "verify n.arch lenet5 --jobs 1",
+        "reconcile n.arch 1000",
+    ],
 )
 def test_notes_are_shown(command, run, noted_file):
     result = run(*command.split(), width=120)
@@ -339,10 +403,19 @@ def test_notes_beside_formats_that_have_no_place_for_them(format, run, noted_fil
 
 
 @pytest.mark.parametrize(
-    ("command", "where"), [("report", lambda d: d), ("check", lambda d: d["networks"][0])]
+    ("command", "where"),
+    [
+        ("report", lambda d: d),
+        ("check", lambda d: d["networks"][0]),
+        ("verify", lambda d: d["networks"][0]),
+        ("reconcile 1000", lambda d: d),
+        ("compare lenet5", lambda d: d["networks"][1]),
+    ],
 )
 def test_notes_in_json(command, where, run, noted_file):
-    notes = where(json.loads(run(command, "n.arch", "--format", "json").out))["notes"]
+    name, *more = command.split()
+    nets = ["lenet5", "n.arch"] if name == "compare" else ["n.arch", *more]
+    notes = where(json.loads(run(name, *nets, "--format", "json").out))["notes"]
     assert [(note["kind"], note["layer"], note["source"]) for note in notes] == [
         ("batch", "input", "n.arch:2:3"),
         ("in_channels", "conv2", "n.arch:4:3"),
@@ -362,6 +435,7 @@ def test_every_kind_of_note_has_words():
         net("32x99x99", "conv(32, 3, 1, 1, 32)"), net("3x9x9", "crop(2)"), net("3x9x9", "upsample(size=2)"),
     ]  # fmt: skip
     doubts = [doubt for text in texts for doubt in loads(text).notes]
+    doubts += built((8, 32, 32), layers.Upsample(2)).notes  # in a text, a mistake
     assert {doubt.kind for doubt in doubts} == set(WORDS)
     for doubt in doubts:
         message, help = note_of(doubt)

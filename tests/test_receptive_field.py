@@ -344,7 +344,7 @@ def keep_size(draw: Any, built: Built) -> None:
 
 
 def are_aligned(rows: list[Row], turn: int) -> bool:
-    """Do the fields of several branches have the same centres? Where they take turns, on average."""
+    """Do the fields of several branches have the same centers? Where they take turns, on average."""
     for start in range(0, len(rows[0]) - turn, turn):
         fields = [row[start : start + turn] for row in rows]
         if all(cell.interior and cell.inputs for field in fields for cell in field):
@@ -399,14 +399,21 @@ TWINS = [
         [("conv", (2, 3, 1, 1))],
         [("conv", (2, 5, 1, 2))],
         [("conv", (2, 5, 1, ((0, 4), (2, 2))))],
-        "centres 2 pixels apart",
+        "centers 2 pixels apart",
+    ),
+    # one pixel is not several
+    (
+        [("conv", (2, 3, 1, 1))],
+        [("conv", (2, 5, 1, 2))],
+        [("conv", (2, 3, 1, ((0, 2), (1, 1))))],
+        "centers 1 pixel apart",
     ),
     # an even kernel cannot be centred
     (
         [("maxpool", (3, 1, 1))],
         [("conv", (2, 3, 1, "same"))],
         [("conv", (2, 2, 1, "same"))],
-        "centres 1/2 pixels apart",
+        "centers 1/2 pixels apart",
     ),
     # the shortcut of a residual block must stride as its main branch does: cropping keeps the size only
     (
@@ -420,20 +427,20 @@ TWINS = [
         [("conv", (2, 4, 2, 1))],
         [("avgpool", (2, 2))],
         [("conv", (2, 1, 2))],
-        "centres 1/2 pixels apart",
+        "centers 1/2 pixels apart",
     ),
     # down and up again: copies are centred on what they are copied from, a kernel of 3 is not
     (
         [("conv", (2, 3, 1, 1))],
         [("avgpool", (2, 2)), ("upsample", (None, 2))],
         [("avgpool", (2, 2)), ("conv_transpose", (2, 3, 2, 1, 1))],
-        "centres 1/2 pixels apart",
+        "centers 1/2 pixels apart",
     ),
     (
         [("conv", (2, 3, 1, 1))],
         [("avgpool", (2, 2)), ("upsample", (None, 2, "bilinear"))],
         [("avgpool", (2, 2)), ("pad", (((1, -1), (0, 0)),)), ("upsample", (None, 2, "bilinear"))],
-        "centres 2 pixels apart",
+        "centers 2 pixels apart",
     ),
 ]
 

@@ -66,7 +66,7 @@ class Elaborator:
         self.origin: Net = net.origin if isinstance(net, Variant) else net
         self.overrides = overrides
         self.input_shapes = dict(inputs)
-        self.build = NetworkBuilder(net.name)
+        self.build = NetworkBuilder(net.name, judge=False)
         self.outputs: dict[str, Node] = {}
         self.heads: dict[str, Node] = {}
         self.run = RunState(net.name)

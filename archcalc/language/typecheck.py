@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from archcalc.diagnostics import MAX_REPORTED, Note
-from archcalc.language.habits import INPUTS_FIRST, in_doubt, without_input_channels
+from archcalc.doubts import INPUTS_FIRST
+from archcalc.language.habits import in_doubt, without_input_channels
 from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
 from archcalc.language.mismatch import help_for_join
 from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType

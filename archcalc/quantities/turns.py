@@ -274,7 +274,8 @@ def unaligned(first: Sequence[Turn], second: Sequence[Turn]) -> Iterator[tuple[i
             yield axis, f"effective strides {a.stride} and {b.stride}"
     for axis, a, b in axes:
         if a.center != b.center:
-            yield axis, f"centres {abs(a.center - b.center)} pixels apart"
+            apart = abs(a.center - b.center)
+            yield axis, f"centers {apart} pixel{'' if apart == 1 else 's'} apart"
 
 
 def whole(value: Fraction) -> Length:
