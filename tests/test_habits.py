@@ -222,6 +222,12 @@ def test_a_place_is_noted_once():
     assert noted(loads(text)) == [("in_channels", "conv(1, 1)")]
 
 
+def test_a_kernel_as_a_product_of_its_sides():
+    problem = refused("3x32x32", "conv(8, 3*5)")
+    assert (problem.message, problem.help) == ("a kernel size is not a product", "a size is written `3x5`")
+    assert loads("net n(k=3) {\n  input(3x32x32)\n  conv(8, 2 * k)\n}")["conv1"].shape == (8, 27, 27)
+
+
 def test_upsampling_by_a_factor_as_keras_writes_it():
     assert "upsample(scale_factor=2)" in refused("8x32x32", "upsample(2)").help
     assert loads(net("8x32x32", "upsample(scale_factor=2)"))["upsample1"].shape == (8, 64, 64)
