@@ -179,7 +179,9 @@ class Cursor:
         for token in tokens[first:resume]:
             if token.kind == "NAME":
                 self.lost.add(self.text(token))
-            elif token.kind == "ERROR":  # such as `3xres`, or all that follows an unclosed quote
+            elif (
+                token.kind == "ERROR" and token.end - token.start > 1
+            ):  # such as `3xres`, or all that follows an unclosed quote
                 text = self.text(token)
                 self.lost.update(re.findall(r"[A-Za-z_]\w*", text), text.split("x"))
         self.at = resume
