@@ -191,6 +191,7 @@ def test_a_large_kernel_behind_other_channels_gets_a_note():
         ("1x16000", "conv(128, 80, 4)"),  # M5, Dai et al. 2017
         ("1x16000", "conv(512, 10, 5)"),  # wav2vec
         ("64x1000", "conv(64, 8, 4)"),  # Demucs
+        ("64x1000", "conv(64, 3, 1, 2)"),  # a causal convolution of a TCN
         ("21x8x8", "conv_transpose(21, 64, 32)"),  # FCN-32s
         ("21x8x8", "conv_transpose(21, 4, 2)"),
         ("80x100", "conv_transpose(80, 1024, 256)"),  # WaveGlow
