@@ -96,8 +96,9 @@ def doubt_of(
         return "wrong"
     if axes > 1 and ((_odd(stride) and stride != kernel) or (stride == 1 and _large_and_even(kernel, EVEN))):
         return "wrong"  # in 1-D, such kernels and strides are usual
-    padded = (stride == 1 or by_position > at + 2) and _odd_padding(layer, kernel, stride)
-    if stride == 1:  # who means it leaves it out, unless a parameter or the padding behind asks for it
+    # in 1-D, causal convolutions have other paddings
+    padded = axes > 1 and (stride == 1 or by_position > at + 2) and _odd_padding(layer, kernel, stride)
+    if stride == 1:  # who means it leaves it out, unless a parameter or the next argument asks for it
         last = by_position == at + 2 and getattr(layer, "padding", 0) == 0
         return "in_channels" if is_literal(at + 1) and (last or padded or not kernel % 2) else ""
     unusual = kernel >= EVEN and kernel > 2 * stride

@@ -193,6 +193,7 @@ def test_a_large_kernel_behind_other_channels_gets_a_note():
         ("1x16000", "conv(128, 80, 4)"),  # M5, Dai et al. 2017
         ("1x16000", "conv(512, 10, 5)"),  # wav2vec
         ("64x1000", "conv(64, 8, 4)"),  # Demucs
+        ("64x1000", "conv(64, 3, 1, 2)"),  # a causal convolution of a TCN
         ("21x8x8", "conv_transpose(21, 64, 32)"),  # FCN-32s
         ("21x8x8", "conv_transpose(21, 4, 2)"),
         ("80x100", "conv_transpose(80, 1024, 256)"),  # WaveGlow
@@ -272,6 +273,12 @@ def test_networks_that_are_built_again_in_python_get_no_notes(net):
     results = {name: nodes[node.index] for name, node in network.outputs.items()}
     heads = {name: nodes[node.index] for name, node in network.heads.items()}
     assert noted(build.finish(outputs=results, heads=heads)) == []
+
+
+def test_a_kernel_as_a_product_of_its_sides():
+    problem = refused("3x32x32", "conv(8, 3*5)")
+    assert (problem.message, problem.help) == ("a kernel size is not a product", "a size is written `3x5`")
+    assert loads("net n(k=3) {\n  input(3x32x32)\n  conv(8, 2 * k)\n}")["conv1"].shape == (8, 27, 27)
 
 
 def test_upsampling_by_a_factor_as_keras_writes_it():

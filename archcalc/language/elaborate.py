@@ -36,8 +36,9 @@ from archcalc.language.syntax import (
 from archcalc.language.values import (
     ValueProblem,
     check_value,
+    got,
     is_number,
-    shown_number,
+    to_whole,
     type_name,
 )
 from archcalc.network import Network, Node
@@ -271,7 +272,8 @@ class Elaborator:
     def for_(self, statement: For, env: Env, current: Any) -> Any:
         rows = self.values.eval(statement.rows, env, current)
         if type(rows) is not tuple:
-            self.run.fail(f"a loop runs over a list, not {type_name(rows)}", statement.rows.span)
+            help = f"write `repeat {statement.rows.span.text} {{ ... }}`" if is_number(rows) else ""
+            self.run.fail(f"a loop runs over a list, not {type_name(rows)}", statement.rows.span, help=help)
         names = statement.names
         body = statement.body
         self.run.charge(len(rows) * len(names) // VALUES_A_STEP, statement.rows.span)
@@ -300,14 +302,9 @@ class Elaborator:
     def repeat(self, statement: Repeat, env: Env, current: Any) -> Any:
         count = self.values.eval(statement.count, env, current)
         if type(count) is not int or count < 0:
-            got = shown_number(count) if is_number(count) else type_name(count)
-            self.run.fail(
-                f"`repeat` needs a whole number of at least 0, got {got}",
-                statement.count.span,
-                help="write `floor(...)`, `ceil(...)` or `round(...)`"
-                if is_number(count) and count > 0
-                else "",
-            )
+            message = f"`repeat` needs a whole number of at least 0, got {got(count)}"
+            help = to_whole(count) if not is_number(count) or count > 0 else ""
+            self.run.fail(message, statement.count.span, help=help)
         if count > MAX_STEPS:
             self.run.give_up(
                 f"`repeat` {count:,} times is over the limit of {MAX_STEPS:,} steps", statement.count.span

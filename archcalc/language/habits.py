@@ -112,7 +112,7 @@ def help_for_argument(
         return "to cut values off at the ends, write `pad([[-2, -2], [-2, -2]])`"
     if name == "stride" and value in ("same", "valid"):
         return f'write `padding="{value}"`'
-    if not problem.help and layer.kind in KERNEL_AT and values[0] == channels:
+    if layer.kind in KERNEL_AT and values[0] == channels:
         return _help_without_first(ref, layer, values)
     return ""
 
