@@ -99,7 +99,7 @@ class Network(Struct, eq=False):
     groups, outer ones before inner ones. `outputs` are the results by name (`output` is the last
     tensor of the net), `heads` those used in training only. `parameters` are the values the net was
     made with; `overridden` says whether any differs from its own default. `notes` are the doubts about
-    its text.
+    its text. `see` are the names of networks that may be meant instead, and what each is.
     """
 
     name: str
@@ -113,6 +113,9 @@ class Network(Struct, eq=False):
     overridden: bool = False
     source: Source | None = None
     notes: tuple[Doubt, ...] = ()
+    see: Mapping[str, str] = {}
+    written: Mapping[int, str] = {}
+    """What published code calls in place of a module of `torch.nn` (`F.relu`), by the index of the node."""
 
     @property
     def inputs(self) -> dict[str, Node]:
@@ -153,19 +156,21 @@ class Network(Struct, eq=False):
             raise self.unknown_path(path)
         return found
 
-    def joining_blocks(self) -> list[Group]:
-        """The block calls that join branches, outer ones before inner ones: in PyTorch, modules of their own.
+    def module_blocks(self) -> list[Group]:
+        """The block calls that in PyTorch are modules of their own, outer ones before inner ones.
 
-        A block is one of them if any call of it joins tensors itself, not only in a block within it. What is
-        one chain of steps is not.
+        A block is one of them if any call of it joins tensors or calls a function itself, not only in a block
+        within it. A chain of modules is a `Sequential`.
         """
-        kinds = {group.kind for group in self.groups if self._joins(group)} - {"group"}
+        kinds = {group.kind for group in self.groups if self._computes(group)} - {"group"}
         return [group for group in self.groups if group.kind in kinds]
 
-    def _joins(self, group: Group) -> bool:
+    def _computes(self, group: Group) -> bool:
         prefix = group.name + "/"
-        members = self.nodes[group.start : group.stop]
-        return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
+        return any(
+            (node.layer.is_join or node.index in self.written) and "/" not in node.name.removeprefix(prefix)
+            for node in self.nodes[group.start : group.stop]
+        )
 
     def unknown_path(self, path: str, also: Iterable[str] = (), noun: str = "node or block") -> ArchError:
         """The error for a path that names nothing, with those that it may mean; ready to be raised.

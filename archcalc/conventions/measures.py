@@ -162,5 +162,9 @@ MODULES = (
     *("adaptive_maxpool", "maxunpool", "upsample"),
 )
 """The kinds that are modules of `torch.nn`; the others are operators and functions."""
+UNSEEN: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}, "class": {}}
+"""What tools see that know the classes of `torch.nn` and look at nothing else."""
+MODULES_ONLY: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}}
+"""What tools see that look at modules of any class."""
 AS_TORCHVISION = "layers are modules of torch.nn, and joins operators (`+`, `*`), as torchvision writes them"
 """A note of the tools that count what PyTorch runs: how a network is written matters to them."""

@@ -30,8 +30,10 @@ from archcalc.language.syntax import (
     Net,
     Ref,
     Repeat,
+    SeeLine,
     Statement,
     Variant,
+    WrittenLine,
 )
 from archcalc.language.values import (
     ValueProblem,
@@ -85,7 +87,9 @@ class Elaborator:
             If: self.if_,
             For: self.for_,
             Repeat: self.repeat,
-            ExpectLine: self.expect,
+            ExpectLine: self.pass_by,
+            WrittenLine: self.pass_by,
+            SeeLine: self.pass_by,
         }
 
     # -- the net as a whole
@@ -122,7 +126,7 @@ class Elaborator:
         if not any(not node.is_input for node in self.build.nodes):
             help = "put layers below its `input`"
             raise error(f"the net `{origin.name}` has no layers", origin.name_span, help=help)
-        return self.build.finish(
+        network = self.build.finish(
             result if isinstance(result, Node) else None,
             outputs=self.outputs,
             heads=self.heads,
@@ -132,6 +136,22 @@ class Elaborator:
             source=origin.name_span.source,
             notes=self.layers.doubts,
         )
+        network.see = self.net.see
+        network.written = self.written(network)
+        return network
+
+    def written(self, network: Network) -> dict[int, str]:
+        """What published code calls for layers, by the index of the node."""
+        found: dict[int, str] = {}
+        for line in self.net.written:
+            try:
+                found |= {node.index: line.code for node in network.select(line.path)}
+            except ArchError as problem:
+                if self.overrides:  # which may leave the layer out
+                    continue
+                (first,) = problem.diagnostics
+                raise error(first.message, line.span, help=first.help) from None
+        return found
 
     def with_doubts(self, problems: list[Diagnostic]) -> list[Diagnostic]:
         """Mistakes, with the doubts about inputs at the first: a shape that is misread may be its cause."""
@@ -314,7 +334,8 @@ class Elaborator:
             current = self.body(body, env, current)
         return current
 
-    def expect(self, statement: ExpectLine, env: Env, current: Any) -> Any:
+    def pass_by(self, statement: Statement, env: Env, current: Any) -> Any:
+        """What is said of the net as a whole adds no layers."""
         return current
 
     # -- expressions

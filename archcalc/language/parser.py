@@ -32,8 +32,10 @@ from archcalc.language.syntax import (
     Net,
     Param,
     Repeat,
+    SeeLine,
     Statement,
     Variant,
+    WrittenLine,
 )
 from archcalc.language.tokens import COUNTED, NO_TIMES, RESERVED, TIMES, Token
 
@@ -347,6 +349,8 @@ class Parser:
         | if
         | "for" NAME { "," NAME } "in" expr body
         | "repeat" expr body
+        | "written" STRING "as" STRING
+        | "see" NAME STRING
         | "expect" [ "not" ] NAME [ args ] relation figure [ STRING ] [ "because" STRING ] ."""
         cursor = self.cursor
         start = cursor.token.start
@@ -365,6 +369,10 @@ class Parser:
                 chain = self.expressions.chain()
                 self.bound.append(name)
                 return Flow(cursor.span(start), self.cost(first), chain, "let", name, span)
+            if following == "STRING" and cursor.text(cursor.token) == "written":
+                return self.written()
+            if following == "NAME" and cursor.text(cursor.token) == "see":
+                return self.see()
         elif kind == "if":
             return self.if_()
         elif kind == "for":
@@ -404,6 +412,23 @@ class Parser:
             raise Mistake(problem)
         chain = self.expressions.chain()
         return Flow(chain.span, self.cost(first), chain)
+
+    def written(self) -> WrittenLine:
+        cursor = self.cursor
+        start = cursor.advance().start
+        path = read_string(cursor.source, cursor.advance())
+        if not (cursor.kind == "NAME" and cursor.text(cursor.token) == "as"):
+            cursor.fail("`as`", help='write `written "relu1" as "F.relu"`')
+        cursor.advance()
+        code = read_string(cursor.source, cursor.expect("STRING", "what the code calls, in quotes"))
+        return WrittenLine(cursor.span(start), 1, path, code)
+
+    def see(self) -> SeeLine:
+        cursor = self.cursor
+        start = cursor.advance().start
+        name, _ = cursor.name("")
+        token = cursor.expect("STRING", "what that network is, in quotes")
+        return SeeLine(cursor.span(start), 1, name, read_string(cursor.source, token))
 
     def _fail_at_word(self) -> NoReturn:
         """A word of the language where a name is bound."""

@@ -16,7 +16,7 @@ RESERVED = frozenset(
         "expect", "not", "and", "or", "true", "false", "output", "aux",
     )
 )  # fmt: skip
-"""Words of the grammar that cannot name anything. (`within`, `of` and `because` can.)"""
+"""Words of the grammar that cannot name anything. (`within`, `of`, `because`, `written`, `as`, `see` can.)"""
 
 
 class Token(Struct, frozen=True, gc=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal
 
@@ -29,6 +29,7 @@ class ListedNetwork(Struct, frozen=True):
     inputs: dict[str, tuple[int, ...]]
     params: int
     macs: int
+    see: Mapping[str, str]
 
 
 def entry(opened: Opened) -> ListedNetwork:
@@ -37,7 +38,14 @@ def entry(opened: Opened) -> ListedNetwork:
     totals = analyze(network).totals
     inputs = {name: node.shape for name, node in network.inputs.items()}
     return ListedNetwork(
-        opened.name, opened.family, opened.year, opened.reference, inputs, totals.params, totals.macs
+        opened.name,
+        opened.family,
+        opened.year,
+        opened.reference,
+        inputs,
+        totals.params,
+        totals.macs,
+        network.see,
     )
 
 
@@ -63,7 +71,8 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
         widths = [max(len(cells[i]) for _, cells in lines) for i in range(5)]
     for family, of_family in groupby(lines, key=lambda line: line[0].family):
         console.print(Text(family, style="bold"))
-        for reference, members in groupby(of_family, key=lambda line: line[0].reference):
+        for reference, of_reference in groupby(of_family, key=lambda line: line[0].reference):
+            members = list(of_reference)
             console.print(Padding(Text(reference, style="dim"), (0, 0, 0, 2)))
             table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
             for number, column_width in enumerate(widths):
@@ -72,6 +81,10 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
             for _, cells in members:
                 table.add_row(*cells)
             console.print(Padding(table, (0, 0, 0, INDENT), expand=False))
+            for item, _ in members:
+                for name, about in item.see.items():
+                    line = Text(f"{item.name}: see also {name}, {about}", style="dim")
+                    console.print(Padding(line, (0, 0, 0, INDENT)))
         console.print()
     console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, multiply-adds")
     return printed(console)

@@ -79,12 +79,27 @@ _TRANSPOSED_BUG = Bug(
     "https://github.com/deepspeedai/DeepSpeed/pull/8323",
 )
 
+_FLOPS = (
+    each(CONVOLUTIONS, 2 * MACS + BIAS)
+    | each(["fc"], 2 * MACS)
+    | each(["conv_transpose"], 2 * _TRANSPOSED + Measure("bias", _transposed_bias))
+    | each(["bn"], Measure(_AT_INFERENCE.text, _batch_norm))
+    | each(_NORMS, _WITH_STATISTICS)
+    | each(_ACTIVATIONS, INPUTS)
+    | each(_POOLS, PADDED_INPUTS)
+    | each(["lrn"], 3 * INPUTS + Measure("padded inputs", _averaged))
+    | each(["lppool"], INPUTS + 2 * OUTPUTS)
+    | each(["upsample"], Measure("inputs, or the places of a given size", _upsample))
+    | each(_MOVES, NOTHING)
+)
+
 CONVENTIONS = (
     Convention(
         name="calflops",
         title="calflops' MACs",
         unit="MACs",
         logits=True,
+        written={"operator": {}},
         version="0.3.2",
         source=_SOURCE,
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -103,19 +118,10 @@ CONVENTIONS = (
         title="calflops' FLOPs",
         unit="FLOPs",
         logits=True,
+        written={"operator": {}, "function": _FLOPS | each(["relu6"], INPUTS)},
         version="0.3.2",
         source=_SOURCE,
-        rules=each(CONVOLUTIONS, 2 * MACS + BIAS)
-        | each(["fc"], 2 * MACS)
-        | each(["conv_transpose"], 2 * _TRANSPOSED + Measure("bias", _transposed_bias))
-        | each(["bn"], Measure(_AT_INFERENCE.text, _batch_norm))
-        | each(_NORMS, _WITH_STATISTICS)
-        | each(_ACTIVATIONS, INPUTS)
-        | each(_POOLS, PADDED_INPUTS)
-        | each(["lrn"], 3 * INPUTS + Measure("padded inputs", _averaged))
-        | each(["lppool"], INPUTS + 2 * OUTPUTS)
-        | each(["upsample"], Measure("inputs, or the places of a given size", _upsample))
-        | each(_MOVES, NOTHING),
+        rules=_FLOPS,
         notes=(
             "a bias counts in a convolution, and not in a fully connected layer",
             "a norm without scale and shift counts one less for each value, and a batch norm without "

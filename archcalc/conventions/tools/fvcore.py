@@ -37,6 +37,7 @@ CONVENTIONS = (
         title="fvcore's FlopCountAnalysis, as in timm's tables",
         unit="MACs",
         logits=True,
+        written={"operator": {}},
         calls_it="FLOPs",
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/flop_count.py",

@@ -13,6 +13,7 @@ from archcalc.conventions.measures import (
     NOTHING,
     OUTPUTS,
     PADDED_INPUTS,
+    UNSEEN,
     Measure,
     each,
     scaled,
@@ -37,6 +38,11 @@ def _upsampled(node: Node) -> int:
     return OUTPUTS.of(node) + int(INPUTS.of(node) * math.prod(factors))
 
 
+def _interpolated(node: Node) -> int:
+    """What the function alone is taken to give."""
+    return _upsampled(node) - OUTPUTS.of(node)
+
+
 _PADDED = Measure("padded inputs", _padded)
 _UPSAMPLED = Measure("2·outputs", _upsampled)
 
@@ -47,6 +53,16 @@ _POOLS = (
 )
 _TWICE = (*_ACTIVATIONS, *_POOLS, "upsample")
 """Kinds whose module is counted, and whose function, which the module calls, is counted again."""
+_FUNCTIONS = (
+    each([*_ACTIVATIONS, "relu6", "silu", "softmax"], INPUTS)
+    | each(_POOLS, PADDED_INPUTS)
+    | each(["upsample"], Measure("outputs", _interpolated))
+    | each(["fc"], MACS + BIAS)
+    | each(["lrn"], 3 * INPUTS + _PADDED)
+    | each(["lppool"], INPUTS + 2 * OUTPUTS)
+    | each(FREE, NOTHING)
+)
+"""What counts of functions that code calls itself."""
 
 _FUNCTIONAL = "https://github.com/sovrasov/flops-counter.pytorch/issues/139"
 
@@ -56,6 +72,7 @@ CONVENTIONS = (
         title="ptflops with its PyTorch backend, the default",
         unit="MACs",
         logits=True,
+        written=UNSEEN | {"function": _FUNCTIONS},
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
         aliases=("ptflops", "flops-counter.pytorch"),

@@ -8,6 +8,7 @@ from archcalc.conventions.measures import (
     FREE,
     MACS,
     MODULES,
+    MODULES_ONLY,
     NOTHING,
     OUTPUTS,
     PARAMS,
@@ -33,6 +34,7 @@ CONVENTIONS = (
         title="torchinfo's total mult-adds",
         unit="MACs",
         logits=True,
+        written=MODULES_ONLY,
         calls_it="mult-adds",
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/layer_info.py",
@@ -63,6 +65,7 @@ CONVENTIONS = (
         title="torchinfo's forward/backward pass size",
         unit="bytes",
         logits=True,
+        written=MODULES_ONLY,
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
         rules=each(_WITH_PARAMETERS, 2 * Measure("outputs", _with_parameters))

@@ -1,7 +1,7 @@
 """torchsummary, of the repository pytorch-summary: its memory."""
 
 from archcalc.conventions import Bug, Convention
-from archcalc.conventions.measures import AS_TORCHVISION, MODULES, NOTHING, OUTPUTS, each
+from archcalc.conventions.measures import AS_TORCHVISION, MODULES, MODULES_ONLY, NOTHING, OUTPUTS, each
 
 CONVENTIONS = (
     Convention(
@@ -9,6 +9,7 @@ CONVENTIONS = (
         title="torchsummary's forward/backward pass size",
         unit="bytes",
         logits=True,
+        written=MODULES_ONLY,
         version="1.5.1",
         aliases=("pytorch-summary",),
         source="https://github.com/sksq96/pytorch-summary/blob/master/torchsummary/torchsummary.py",
