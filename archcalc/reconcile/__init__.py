@@ -13,7 +13,6 @@ from math import ceil
 from msgspec import Struct
 
 from archcalc.conventions import CountedPart
-from archcalc.network import Network
 from archcalc.opening import remembering
 from archcalc.reconcile.figures import Claimed, parse_figures
 from archcalc.reconcile.ways import Way, candidates, further_candidates, ways
@@ -38,7 +37,6 @@ class Match(Struct, frozen=True):
     value: int
     unit: str
     net: str
-    network: Network
     conventions: tuple[str, ...]
     departures: tuple[str, ...]
     parts: tuple[CountedPart, ...]
@@ -148,7 +146,6 @@ def _match(way: Way, departures: tuple[str, ...], cost: Fraction, difference: Fr
         way.value,
         way.unit,
         way.net,
-        way.network,
         way.conventions,
         departures,
         way.parts,

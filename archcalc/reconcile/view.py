@@ -10,6 +10,7 @@ from typing import Any
 from archcalc.comparison import ComparedNetwork, compare
 from archcalc.network import Network
 from archcalc.notes import note_lines, note_objects
+from archcalc.opening import Read, open_net, remembering
 from archcalc.profile import analyze
 from archcalc.reconcile import Answer, Match
 from archcalc.render.documents import json_text
@@ -72,6 +73,7 @@ def render(
     from rich.text import Text
 
     console = open_console(width, colour)
+    read = remembering()
     for words in note_lines(network.notes):
         console.print(Text(words, style="yellow"))
     for number, answer in enumerate(answers):
@@ -90,7 +92,7 @@ def render(
             lines = _lines(match)
             if match.net != net and match.net not in explained:
                 explained.add(match.net)
-                lines.insert(0, _differences(network, match))
+                lines.insert(0, _differences(network, match.net, read))
             for words in filter(None, lines):
                 console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
         hidden = len(answer.matches) - (len(shown) if answer.plausible else 0)
@@ -129,9 +131,11 @@ def _lines(match: Match) -> list[str]:
     return lines
 
 
-def _differences(network: Network, match: Match) -> str:
+def _differences(network: Network, variant: str, read: Read) -> str:
     """What a variant has other than the network, in a line; empty where they have little in common."""
-    subjects = [ComparedNetwork(each.name, analyze(each)) for each in (network, match.network)]
+    opened, overrides = open_net(variant, read)
+    networks = (network, opened.network(overrides))
+    subjects = [ComparedNetwork(each.name, analyze(each)) for each in networks]
     matching = compare(subjects).matching
     if matching is None or not matching.alike:
         return ""
@@ -146,4 +150,4 @@ def _differences(network: Network, match: Match) -> str:
     for word, nodes in (("more", matching.added), ("fewer", matching.removed)):
         kinds = Counter(node.kind for node in nodes)
         parts += [f"{number:,} {kind} {word}" for kind, number in kinds.most_common(FEW)]
-    return f"{match.net}: {', '.join(parts)}" if parts else ""
+    return f"{variant}: {', '.join(parts)}" if parts else ""

@@ -54,7 +54,6 @@ class Way(Struct, frozen=True):
     sort: str
     unit: str
     net: str
-    network: Network
     conventions: tuple[str, ...]
     departures: tuple[str, ...]
     parts: tuple[CountedPart, ...]
@@ -205,18 +204,7 @@ def _counts(counted: CountedNodes, sort: str) -> Iterator[Way]:
         departures = counted.departures
         cost = counted.cost + _strangeness(convention)
         names = (convention.name,)
-        way = Way(
-            value,
-            sort,
-            unit,
-            candidate.net,
-            candidate.network,
-            names,
-            departures,
-            parts,
-            cost,
-            candidate.resized,
-        )
+        way = Way(value, sort, unit, candidate.net, names, departures, parts, cost, candidate.resized)
         yield way
         twice = _twice(unit, parts)
         if twice:
