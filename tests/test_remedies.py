@@ -274,7 +274,8 @@ WRONG_CLAIMS = [
     *(
         CLAIM + f"claim = '{statement} == 1'"
         for statement in [
-            "params", "2 * vgg16", "params('zzz' + 1)", "param(vgg16)", "params(3)", "params(zzz)", "params(vgg16(8))", "params(vgg16, 3)",
+            "params", "2 * vgg16", "params('zzz' + 1)", "param(vgg16)",
+            "params(3)", "params(zzz)", "params(vgg16(8))", "params(vgg16, 3)",
             "count(vgg16)", 'number(vgg16, "zzz")', "correlation([[1, 2], [3]], [[1]])",
             "max_pool([[1]], 2)", "correlation([[1]], [[1]], padding=1.5)",
         ]
@@ -387,7 +388,8 @@ def files(folder: Path) -> None:
         "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.onnx": "", "m.xyz": "",
         "several.arch": "net a {\n  input(3)\n  relu\n}\nnet b {\n  input(3)\n  relu\n}\n",
         "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
-        "template.arch": "net a(n) {\n  input(3)\n  fc(n)\n}\nnet b = a(2)\n", "version.lock": "archcalc lock 9\n",
+        "template.arch": "net a(n) {\n  input(3)\n  fc(n)\n}\nnet b = a(2)\n",
+        "version.lock": "archcalc lock 9\n",
         "a.png": "", "a.safetensors": "",
     }  # fmt: skip
     for name, text in texts.items():
