@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
-from archcalc.layers.arguments import LayerError
+from archcalc.doubts import can_be_doubted, doubt_of, doubt_of_input, leading_arguments
+from archcalc.layers.arguments import LayerError, format_argument
 from archcalc.layers.base import Input, Layer, facts
 from archcalc.network import MAX_NODES, MAX_PATH, Doubt, Group, Network, Node
 from archcalc.shape import format_shape
@@ -89,8 +90,15 @@ class NetworkBuilder:
     ['stem/conv1', 'stem/relu1']
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, judge: bool = True) -> None:
+        """`judge` adds notes on layers and shapes that another tool would mean otherwise.
+
+        A reader of files leaves it off, since its files say what they mean; so does a caller who does.
+        """
         self.name = name
+        self.judge = judge
+        self.doubts: dict[tuple[str, Layer], Doubt] = {}
+        """What is legal and may be meant otherwise, once for each layer with its arguments."""
         self.nodes: list[Node] = []
         self.groups: list[Group | None] = []
         self.scope = NameScope("")
@@ -143,7 +151,28 @@ class NetworkBuilder:
         elif self.sharing is not None and found.weights:
             self._share(node)
         self.nodes.append(node)
+        if self.judge:
+            self._judge(node)
         return node
+
+    def _judge(self, node: Node) -> None:
+        """Note what may be meant otherwise, by the rules that hold for texts too."""
+        layer = node.layer
+        if isinstance(layer, Input):
+            kind, shape = doubt_of_input(node.shape)
+            meant = format_shape(shape, cross="x")
+        else:
+            by_position = leading_arguments(layer)
+            if not can_be_doubted(layer.kind, by_position):
+                return
+            kind = doubt_of(layer, by_position, node.inputs[0].shape, lambda number: False)
+            values = [format_argument(getattr(layer, p.name)) for p in layer.parameters[:by_position]]
+            values = [f"scale_factor={values[0]}"] if kind == "shrinks" else values[1:]
+            meant = f"{type(layer).__name__}({', '.join(values)})"
+        if kind:
+            kind = "in_channels" if kind == "wrong" else kind  # a text is refused; a program may know better
+            doubt = Doubt(kind, node, meant, "NetworkBuilder(..., judge=False)")
+            self.doubts.setdefault((kind, layer), doubt)
 
     def _share(self, node: Node) -> None:
         assert self.sharing is not None
@@ -240,7 +269,7 @@ class NetworkBuilder:
             expectations,
             overridden,
             source,
-            tuple(notes),
+            (*notes, *self.doubts.values()),
         )
 
     def _reaching(self, results: Iterable[Node]) -> list[bool]:

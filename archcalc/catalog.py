@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from archcalc.diagnostics import error, unknown
+from archcalc.diagnostics import error, near_misses, unknown
 from archcalc.opened import Opened
 from archcalc.readers import reader
 from archcalc.render.output import write
@@ -52,6 +52,18 @@ def _networks(path: Path) -> dict[str, Opened]:
 def open_shipped(name: str) -> Opened:
     """A shipped network; `name` is one of `shipped_files`."""
     return _networks(shipped_files()[name])[name]
+
+
+def complete_names(name: str) -> list[str]:
+    """Built-in networks with names like `name`, those that can be made as they are: at most three.
+
+    In place of a template, whose parameters lack values, there are the networks made from it.
+    """
+    found: list[str] = []
+    for like in near_misses(name, shipped_files()):
+        opened = open_shipped(like)
+        found += opened.variants() if opened.missing else [like]
+    return list(dict.fromkeys(found))[:3]
 
 
 def shipped(family: str = "", search: str = "") -> list[Opened]:

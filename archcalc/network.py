@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import ArchError, CallSite, Source, Span, unknown
+from archcalc.diagnostics import ArchError, CallSite, Source, Span, did_you_mean, error, unknown
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts, Weight
 from archcalc.shape import Shape, format_shape
@@ -136,7 +136,7 @@ class Network(Struct, eq=False):
     groups, outer ones before inner ones. `outputs` are the results by name (`output` is the last
     tensor of the net), `heads` those used in training only. `parameters` are the values the net was
     made with; `overridden` says whether any differs from its own default. `notes` are the doubts about
-    its text.
+    its text. `see` are the names of networks that may be meant instead, and what each is.
     """
 
     name: str
@@ -150,6 +150,9 @@ class Network(Struct, eq=False):
     overridden: bool = False
     source: Source | None = None
     notes: tuple[Doubt, ...] = ()
+    see: Mapping[str, str] = {}
+    written: Mapping[int, str] = {}
+    """What published code calls in place of a module of `torch.nn` (`F.relu`), by the index of the node."""
     trained: Callable[[], dict[str, dict[str, Any]]] | None = None
     """Reads the arrays of an imported model, by node and by their names there, as the executor takes them."""
 
@@ -173,7 +176,7 @@ class Network(Struct, eq=False):
         for group in self.groups:
             if group.name == path:
                 return group.output
-        raise self._unknown(path)
+        raise self.unknown_path(path)
 
     def select(self, path: str) -> list[Node]:
         """The nodes that a path names: one, all of a block call or group, or all that match a pattern.
@@ -189,26 +192,37 @@ class Network(Struct, eq=False):
                     found = list(self.nodes[group.start : group.stop])
                     break
         if not found:
-            raise self._unknown(path)
+            raise self.unknown_path(path)
         return found
 
-    def joining_blocks(self) -> list[Group]:
-        """The block calls that join branches, outer ones before inner ones: in PyTorch, modules of their own.
+    def module_blocks(self) -> list[Group]:
+        """The block calls that in PyTorch are modules of their own, outer ones before inner ones.
 
-        A block is one of them if any call of it joins tensors itself, not only in a block within it. What is
-        one chain of steps is not.
+        A block is one of them if any call of it joins tensors or calls a function itself, not only in a block
+        within it. A chain of modules is a `Sequential`.
         """
-        kinds = {group.kind for group in self.groups if self._joins(group)} - {"group"}
+        kinds = {group.kind for group in self.groups if self._computes(group)} - {"group"}
         return [group for group in self.groups if group.kind in kinds]
 
-    def _joins(self, group: Group) -> bool:
+    def _computes(self, group: Group) -> bool:
         prefix = group.name + "/"
-        members = self.nodes[group.start : group.stop]
-        return any(n.layer.is_join and "/" not in n.name.removeprefix(prefix) for n in members)
+        return any(
+            (node.layer.is_join or node.index in self.written) and "/" not in node.name.removeprefix(prefix)
+            for node in self.nodes[group.start : group.stop]
+        )
 
-    def _unknown(self, path: str) -> ArchError:
+    def unknown_path(self, path: str, also: Iterable[str] = (), noun: str = "node or block") -> ArchError:
+        """The error for a path that names nothing, with those that it may mean; ready to be raised.
+
+        A path that is the end of others means them; `also` are further names that may be meant.
+        """
+        message = f"`{self.name}` has no {noun}"
         paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
-        return unknown(f"`{self.name}` has no node or block", path, paths)
+        ends = [known for known in paths if known.endswith(f"/{path}")]
+        if not ends:
+            return unknown(message, path, [*paths, *also])
+        more = f" {len(ends) - 3:,} more end in `/{path}`" if len(ends) > 3 else ""
+        return error(f"{message} `{path}`", help=did_you_mean(ends[:3]) + more)
 
     def graph(self, *, nodes: bool = True) -> networkx.DiGraph[str]:
         """The network as a networkx graph of paths.

@@ -1,10 +1,11 @@
-"""The notes on a network in words: what in its text may be meant otherwise (see `language.habits`)."""
+"""The notes on a network in words: what in it may be meant otherwise (see `doubts`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from archcalc.layers.arguments import format_argument
 from archcalc.network import Doubt
 from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
@@ -90,8 +91,17 @@ def _no_channels(doubt: Doubt) -> tuple[str, str]:
     )
 
 
+def _shrinks(doubt: Doubt) -> tuple[str, str]:
+    size = format_argument(getattr(doubt.node.layer, "size", None))
+    return (
+        f"`{doubt.node.name}` to a size of {size} makes the map smaller",
+        f"if it is meant as a factor, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+    )
+
+
 WORDS: dict[str, Callable[[Doubt], tuple[str, str]]] = {
     "in_channels": _in_channels,
+    "shrinks": _shrinks,
     "large_kernel": _large_kernel,
     "kernel_twice": _kernel_twice,
     "groups": _groups,
@@ -111,10 +121,15 @@ def note_of(doubt: Doubt) -> tuple[str, str]:
 
 def note_lines(notes: Iterable[Doubt]) -> list[str]:
     """Two lines for each note: what it is about and where, and what to write instead."""
+    return lines_of(note_objects(notes))
+
+
+def lines_of(notes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The lines of notes that are in the form for JSON."""
     lines = []
-    for doubt in notes:
-        message, help = note_of(doubt)
-        lines += [f"note: {message} ({doubt.node.span})", f"help: {help}"]
+    for note in notes:
+        place = f" ({note['source']})" if note["source"] else ""
+        lines += [f"note: {note['message']}{place}", f"help: {note['help']}"]
     return lines
 
 

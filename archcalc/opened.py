@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from archcalc.diagnostics import ArchError, error
 from archcalc.network import Network
 
 if TYPE_CHECKING:
     from archcalc.diagnostics import Span
     from archcalc.expect import Expect
+
+FEW = 3
+"""As many variants are named where one must be chosen."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of inputs by their names, channels first and without the batch."""
@@ -58,4 +62,21 @@ class Opened(Struct, frozen=True, eq=False, kw_only=True):
         `overrides` are values for its parameters, in the language's types (see `opening.exact`);
         `inputs` replaces the shapes of inputs, by their names. Raises `ArchError` with every mistake found.
         """
+        lacking = [name for name in self.missing if name not in (overrides or {})]
+        if lacking and (known := self.variants()):
+            raise self._template(lacking, known)
         return self.make(overrides or {}, inputs or {})
+
+    def variants(self) -> list[str]:
+        """The networks of its file whose names add to its own, each as a `NET`."""
+        place = self.net.removesuffix(self.name)
+        return [place + name for name in self.siblings if name.startswith(self.name) and name != self.name]
+
+    def _template(self, lacking: list[str], known: list[str]) -> ArchError:
+        shown = ", ".join(f"`{net}`" for net in known[:FEW]) + (", ..." if len(known) > FEW else "")
+        given = " and ".join(f"`{name}`" for name in lacking)
+        return error(
+            f"`{self.net}` is a template: nothing gives {given} a value",
+            self.span,
+            help=f"choose one of {shown}; or give a value: `--set {lacking[0]}=...`",
+        )

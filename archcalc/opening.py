@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from archcalc.catalog import open_shipped, shipped_files
-from archcalc.diagnostics import error, unknown
+from archcalc.catalog import complete_names, open_shipped, shipped_files
+from archcalc.diagnostics import did_you_mean, error, unknown
 from archcalc.elsewhere import find_elsewhere
 from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
@@ -45,6 +45,19 @@ def read_file(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
     return reader(suffix).read(path, shown)
 
 
+def remembering(read: Read = read_file) -> Read:
+    """Reads each file once: for work that opens many networks of a file."""
+    known: dict[tuple[str, str], Sequence[Opened]] = {}
+
+    def read_once(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
+        key = (suffix, shown)
+        if key not in known:
+            known[key] = read(suffix, path, shown)
+        return known[key]
+
+    return read_once
+
+
 def open_net(net: str, read: Read = read_file) -> tuple[Opened, dict[str, Any]]:
     """What a `NET` means, and the overrides after its `?`.
 
@@ -69,8 +82,8 @@ def open_in_file(net: str, read: Read = read_file) -> Opened:
     suffix = _suffix(place, name)
     if not suffix:
         known = _listed(suffixes())
-        help = f"`archcalc list` shows the shipped networks; a file ends in {known}"
-        raise unknown("there is no network", net, shipped_files(), help=help)
+        help = f"`archcalc list` shows the built-in networks; a file ends in {known}"
+        raise error(f"there is no network `{net}`", help=did_you_mean(complete_names(net)) or help)
     return choose(read(suffix, Path(place), place), place, name)
 
 
@@ -100,12 +113,13 @@ def choose(networks: Sequence[Opened], shown: str, name: str = "") -> Opened:
 
     Raises `ArchError` if there is none, or if there are several and no name.
     """
-    by_name = {network.name: network for network in networks}
     if name:
-        if name not in by_name:
+        found = next((network for network in networks if network.name == name), None)
+        if found is None:
+            by_name = {network.name: network for network in networks}
             listed = ", ".join(f"`{each}`" for each in by_name) or "none"
             raise unknown(f"`{shown}` has no net", name, by_name, help=f"it defines {listed}")
-        return by_name[name]
+        return found
     if not networks:
         raise error(f"`{shown}` has no net", help="declare one: `net small { ... }`")
     complete = [network for network in networks if not network.missing]

@@ -219,7 +219,8 @@ class Profile:
         return iter(self.layers)
 
     def __repr__(self) -> str:
-        return f"<profile of {self.network.name}: {len(self.layers)} layers>"
+        layers = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
+        return f"<profile of {self.network.name}: {layers}>"
 
     def __str__(self) -> str:
         """The table that `archcalc report` prints."""

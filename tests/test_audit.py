@@ -512,7 +512,7 @@ MISTAKES = [
     ("claim = '1 == 1'\nvariant = ''", "`variant` is a string, not an empty string", 9, 1, ""),
     ("claim = '1 == 1'\nvariant = 3", "`variant` is a string, not a number", 9, 1, ""),
     ("claim = '1 == 1'\n[x]", "`x` is declared twice", 9, 2, "another name"),
-    ("claim = 1 == 1", "this is no TOML", 8, 11, ""),
+    ("claim = 1 == 1", "this is not TOML", 8, 11, ""),
 ]  # fmt: skip
 
 
@@ -631,8 +631,8 @@ def test_an_id_is_unique_across_files(run, tmp_path):
         (HEAD.encode(), "has no claims"),
         (b"\xff\xfe", "is not UTF-8"),
         (b"deck = [" + b"[" * 50_000, "is nested too deep"),
-        (b"deck = 1" + b"0" * 5_000, "this is no TOML"),
-        (b'[x]\ntitle = "', "this is no TOML"),
+        (b"deck = 1" + b"0" * 5_000, "this is not TOML"),
+        (b'[x]\ntitle = "', "this is not TOML"),
         (b"x = 2001-01-01\n" + HEAD.encode() + b"[[y]]\n", "`x` belongs to no claim"),
         (HEAD.encode() + b"[x.y]\nz = 1\n", "unknown key `y`"),
         (HEAD.encode() + b'["[x]"]\nsays = """\n[x]\n"""\n', "needs `place"),

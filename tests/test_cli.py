@@ -401,10 +401,59 @@ def test_list_json(run):
     assert vgg16["inputs"] == {"input": [3, 224, 224]}
 
 
-@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("width", [70, 80, 84, 120, 200])
 def test_list_fits(run, width):
+    """Figures are exact or short, never cut."""
     lines = run("list", width=width).out.splitlines()
     assert max(map(len, lines)) <= width
+    row = next(line.split() for line in lines if line.startswith("    vgg16 "))
+    assert row[-2:] in (["138,357,544", "15,470,264,320"], ["138.4M", "15.47G"])
+    large = next(line.split() for line in lines if line.startswith("    convnext_large_384 "))
+    assert large[-1] in ("100,977,561,600", "101G")
+
+
+def test_paths_are_suggested_by_their_end(run):
+    """Simonyan & Zisserman 2014, Table 1, D: five stages with a second convolution."""
+    err = run("explain", "vgg16", "conv2", "params").err
+    assert "did you mean `stage1/conv2`, `stage2/conv2` or `stage3/conv2`? 2 more end in `/conv2`" in err
+    assert (
+        "did you mean `stage3/conv3`, `stage4/conv3` or `stage5/conv3`?\n"
+        in run("explain", "vgg16", "conv3").err
+    )
+
+
+def test_a_template_names_the_networks_made_from_it(run):
+    err = run("report", "mobilenet_v3").err
+    assert err.startswith("error: `mobilenet_v3` is a template: nothing gives `rows` and `last` a value\n")
+    assert "choose one of `mobilenet_v3_large`, `mobilenet_v3_small`" in err
+    for name in ("mobilenet_v33", "mobilenetv3", "resnett"):
+        names = re.findall("`(.*?)`", run("report", name).err.partition("help: ")[2])
+        assert names
+        assert all(run("report", known).status == 0 for known in names)
+
+
+def test_a_template_with_all_values_is_a_network(run, tmp_path):
+    (tmp_path / "t.arch").write_text("net t(c) { input(3x8x8) -> conv(c, 3) }\nnet t_4 = t(c=4)\n")
+    assert run("report", "t.arch:t", "--set", "c=5").status == 0
+    assert "choose one of `t.arch:t_4`; or give a value: `--set c=...`" in run("report", "t.arch:t").err
+
+
+def test_the_place_of_a_built_in_layer_can_be_seen(run, tmp_path):
+    """What `explain` names shows the line: no path of a folder that is not there."""
+    out = run("explain", "vgg16", "stage1/conv2", "macs").out
+    assert "specs/" not in out
+    line = int(re.search(r"from vgg\.arch:(\d+):", out)[1])
+    assert "`archcalc spec vgg16` shows it" in out
+    assert "conv(" in run("spec", "vgg16").out.splitlines()[line - 1]
+    out = run("explain", "resnet50", "conv1/bn1", "params").out
+    assert "`archcalc spec resnet50 --copy .` copies these files" in out
+    run("spec", "resnet50", "--copy", ".")
+    line = int(re.search(r"from common\.arch:(\d+):", out)[1])
+    assert "bn" in (tmp_path / "common.arch").read_text().splitlines()[line - 1]
+    assert (
+        "from tiny.arch:"
+        in run("explain", "tiny.arch", "stem", "params").out + run("explain", "tiny.arch", "stem/conv1").out
+    )
 
 
 def test_list_filters(run):

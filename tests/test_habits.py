@@ -11,6 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from archcalc import layers
+from archcalc.builder import NetworkBuilder
 from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError, Diagnostic
 from archcalc.language import foreign
@@ -191,6 +193,7 @@ def test_a_large_kernel_behind_other_channels_gets_a_note():
         ("1x16000", "conv(128, 80, 4)"),  # M5, Dai et al. 2017
         ("1x16000", "conv(512, 10, 5)"),  # wav2vec
         ("64x1000", "conv(64, 8, 4)"),  # Demucs
+        ("64x1000", "conv(64, 3, 1, 2)"),  # a causal convolution of a TCN
         ("21x8x8", "conv_transpose(21, 64, 32)"),  # FCN-32s
         ("21x8x8", "conv_transpose(21, 4, 2)"),
         ("80x100", "conv_transpose(80, 1024, 256)"),  # WaveGlow
@@ -220,6 +223,62 @@ def test_what_is_likely_meant_stays(shape, body):
 def test_a_place_is_noted_once():
     text = "block b(c) { conv(c, 1, 1) }\nnet n {\n  input(64x8x8)\n  repeat 3 { b(64) }\n}\n"
     assert noted(loads(text)) == [("in_channels", "conv(1, 1)")]
+
+
+def built(shape: tuple[int, ...], *steps: layers.Layer, judge: bool = True) -> Network:
+    """A chain of layers that is made in Python."""
+    build = NetworkBuilder("n", judge=judge)
+    tensor = build.input(shape)
+    for layer in steps:
+        tensor = build.add(layer, tensor)
+    return build.finish(tensor)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "meant"),
+    [
+        ((64, 224, 224), layers.Conv2d(64, 128, 3), "Conv(128, 3)"),
+        ((3, 224, 224), layers.Conv2d(3, 64, 7, 2, 3), "Conv(64, 7, 2, 3)"),
+        ((64, 32, 32), layers.ConvTranspose2d(64, 32, 2), "ConvTranspose(32, 2)"),
+        ((64, 128, 128), layers.Depthwise(64, 3), "Depthwise(3)"),
+        ((1, 28, 28), layers.Conv2d(1, 6, 5), "Conv(6, 5)"),
+    ],
+)
+def test_layers_in_python_are_judged_by_the_same_rule(shape, layer, meant):
+    """Input channels first, as in PyTorch: legal and a note, which `judge=False` leaves out."""
+    assert noted(built(shape, layer)) == [("in_channels", meant)]
+    assert noted(built(shape, layer, judge=False)) == []
+    assert "`NetworkBuilder(..., judge=False)` says so" in str(analyze(built(shape, layer)))
+
+
+def test_shapes_in_python_are_judged_by_the_same_rule():
+    assert noted(built((1, 3, 224, 224), layers.ReLU())) == [("batch", "3x224x224")]
+    assert noted(built((224, 224, 3), layers.ReLU())) == [("channels_last", "3x224x224")]
+    assert noted(built((28, 28), layers.ReLU())) == [("no_channels", "1x28x28")]
+    assert noted(built((3, 224, 224), layers.Conv2d(64, 7, 2, 3))) == []
+
+
+@pytest.mark.parametrize("net", ["resnet50", "vgg16", "mobilenet_v2", "convnext_tiny", "densenet121", "unet"])
+def test_networks_that_are_built_again_in_python_get_no_notes(net):
+    network = load(net)
+    build = NetworkBuilder(net)
+    nodes = {}
+    for node in network.nodes:
+        if node.is_input:
+            nodes[node.index] = build.input(node.shape)
+        else:
+            nodes[node.index] = build.add(
+                node.layer, *(nodes[s.index] for s in node.inputs), name=f"n{node.index}"
+            )
+    results = {name: nodes[node.index] for name, node in network.outputs.items()}
+    heads = {name: nodes[node.index] for name, node in network.heads.items()}
+    assert noted(build.finish(outputs=results, heads=heads)) == []
+
+
+def test_a_kernel_as_a_product_of_its_sides():
+    problem = refused("3x32x32", "conv(8, 3*5)")
+    assert (problem.message, problem.help) == ("a kernel size is not a product", "a size is written `3x5`")
+    assert loads("net n(k=3) {\n  input(3x32x32)\n  conv(8, 2 * k)\n}")["conv1"].shape == (8, 27, 27)
 
 
 def test_upsampling_by_a_factor_as_keras_writes_it():
@@ -313,7 +372,19 @@ def noted_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", ["report n.arch", "explain n.arch", "explain n.arch conv1 macs", "check n.arch"]
+    "command",
+    [
+        "report n.arch",
+        "explain n.arch",
+        "explain n.arch conv1 macs",
+        "check n.arch",
+        "compare n.arch lenet5",
+        "compare lenet5 n.arch",
+        "run n.arch",
+        "verify n.arch",
+        "verify n.arch lenet5 --jobs 1",
+        "reconcile n.arch 1000",
+    ],
 )
 def test_notes_are_shown(command, run, noted_file):
     result = run(*command.split(), width=120)
@@ -339,10 +410,19 @@ def test_notes_beside_formats_that_have_no_place_for_them(format, run, noted_fil
 
 
 @pytest.mark.parametrize(
-    ("command", "where"), [("report", lambda d: d), ("check", lambda d: d["networks"][0])]
+    ("command", "where"),
+    [
+        ("report", lambda d: d),
+        ("check", lambda d: d["networks"][0]),
+        ("verify", lambda d: d["networks"][0]),
+        ("reconcile 1000", lambda d: d),
+        ("compare lenet5", lambda d: d["networks"][1]),
+    ],
 )
 def test_notes_in_json(command, where, run, noted_file):
-    notes = where(json.loads(run(command, "n.arch", "--format", "json").out))["notes"]
+    name, *more = command.split()
+    nets = ["lenet5", "n.arch"] if name == "compare" else ["n.arch", *more]
+    notes = where(json.loads(run(name, *nets, "--format", "json").out))["notes"]
     assert [(note["kind"], note["layer"], note["source"]) for note in notes] == [
         ("batch", "input", "n.arch:2:3"),
         ("in_channels", "conv2", "n.arch:4:3"),
@@ -362,6 +442,7 @@ def test_every_kind_of_note_has_words():
         net("32x99x99", "conv(32, 3, 1, 1, 32)"), net("3x9x9", "crop(2)"), net("3x9x9", "upsample(size=2)"),
     ]  # fmt: skip
     doubts = [doubt for text in texts for doubt in loads(text).notes]
+    doubts += built((8, 32, 32), layers.Upsample(2)).notes  # in a text, a mistake
     assert {doubt.kind for doubt in doubts} == set(WORDS)
     for doubt in doubts:
         message, help = note_of(doubt)

@@ -477,7 +477,7 @@ def test_a_name_that_is_no_utf8(run, command):
     odd = os.fsdecode(b"\xff.arch")
     Path(odd).write_text("net tiny { input(1x3x3) -> conv(1, 2)\n expect params == 6 }\n")
     Path(f"{odd}.toml").write_text(
-        'deck = "odd"\ntitle = "t"\n[a]\nplace = "p"\nsays = "s"\nprinted = "5"\nverdict = "exact"\n'
+        '[odd]\ntitle = "t"\n[a]\nplace = "p"\nsays = "s"\nprinted = "5"\nverdict = "exact"\n'
         'claim = "params(lenet5) == 61_706"\n'
     )
     status, out, err = run(*command.replace("ODD", odd).split())

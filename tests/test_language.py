@@ -679,7 +679,9 @@ def test_variants_refuse():
     assert mistakes(BASE + "net a = base(1)\nnet b = a(2)") == [
         "`a` is a variant: its parameters are given by name"
     ]
-    assert mistakes(BASE + "net a = base(1) { relu }") == ["a variant's body holds `expect` lines only"]
+    assert mistakes(BASE + "net a = base(1) { relu }") == [
+        "a variant's body holds `expect`, `written` and `see` lines only"
+    ]
     assert mistakes("block b { relu }\nnet a = b") == ["`b` is not a net"]
 
 

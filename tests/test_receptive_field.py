@@ -344,7 +344,7 @@ def keep_size(draw: Any, built: Built) -> None:
 
 
 def are_aligned(rows: list[Row], turn: int) -> bool:
-    """Do the fields of several branches have the same centres? Where they take turns, on average."""
+    """Do the fields of several branches have the same centers? Where they take turns, on average."""
     for start in range(0, len(rows[0]) - turn, turn):
         fields = [row[start : start + turn] for row in rows]
         if all(cell.interior and cell.inputs for field in fields for cell in field):
@@ -399,14 +399,21 @@ TWINS = [
         [("conv", (2, 3, 1, 1))],
         [("conv", (2, 5, 1, 2))],
         [("conv", (2, 5, 1, ((0, 4), (2, 2))))],
-        "centres 2 pixels apart",
+        "centers 2 pixels apart",
+    ),
+    # one pixel is not several
+    (
+        [("conv", (2, 3, 1, 1))],
+        [("conv", (2, 5, 1, 2))],
+        [("conv", (2, 3, 1, ((0, 2), (1, 1))))],
+        "centers 1 pixel apart",
     ),
     # an even kernel cannot be centred
     (
         [("maxpool", (3, 1, 1))],
         [("conv", (2, 3, 1, "same"))],
         [("conv", (2, 2, 1, "same"))],
-        "centres 1/2 pixels apart",
+        "centers 1/2 pixels apart",
     ),
     # the shortcut of a residual block must stride as its main branch does: cropping keeps the size only
     (
@@ -420,20 +427,20 @@ TWINS = [
         [("conv", (2, 4, 2, 1))],
         [("avgpool", (2, 2))],
         [("conv", (2, 1, 2))],
-        "centres 1/2 pixels apart",
+        "centers 1/2 pixels apart",
     ),
     # down and up again: copies are centred on what they are copied from, a kernel of 3 is not
     (
         [("conv", (2, 3, 1, 1))],
         [("avgpool", (2, 2)), ("upsample", (None, 2))],
         [("avgpool", (2, 2)), ("conv_transpose", (2, 3, 2, 1, 1))],
-        "centres 1/2 pixels apart",
+        "centers 1/2 pixels apart",
     ),
     (
         [("conv", (2, 3, 1, 1))],
         [("avgpool", (2, 2)), ("upsample", (None, 2, "bilinear"))],
         [("avgpool", (2, 2)), ("pad", (((1, -1), (0, 0)),)), ("upsample", (None, 2, "bilinear"))],
-        "centres 2 pixels apart",
+        "centers 2 pixels apart",
     ),
 ]
 
@@ -679,6 +686,27 @@ def drawn_network(seed: int) -> str:
             lines.append(line)
             break
     return "net n {\n " + "\n ".join(lines) + "\n}"
+
+
+def test_what_cannot_be_told_apart_is_a_bound() -> None:
+    """More channels, or more branches, than are kept apart."""
+    many = ", ".join(["conv(1, 3, padding=1)"] + ["relu"] * field_fold.MOST_PARTS)
+    bodies = [
+        f"input(1x9x9)\n concat({many}) -> slice(2, 4)",
+        "input(70000x3x3)\n concat(depthwise(3, padding=1), relu) -> slice(70001, 70002)",
+    ]
+    for body in bodies:
+        network = loads(f"net n {{\n {body}\n}}")
+        field = analyze(network).entries[network.outputs["output"].index].field
+        assert (field.size, field.at_most) == ((3, 3), True)
+
+
+def test_places_that_have_become_channels_are_mixed_by_channels() -> None:
+    """The norm of a vector reads neighboring values, which have been neighboring places."""
+    network = loads(
+        "net n { input(1x9x9)\n concat(relu, conv(1, 3, padding=1)) -> flatten -> lrn(3) -> slice(0, 9) }"
+    )
+    assert analyze(network).entries[network.outputs["output"].index].field.is_global
 
 
 STACKED_PADDING = """net n { input(2x9x12)

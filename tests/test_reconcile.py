@@ -316,3 +316,17 @@ def test_it_answers_fast():
     reconcile("resnet152", ["11.3G", "60.2M", "240MB"])
     reconcile("mobilenet_v2", ["9.87654321G"])  # 22 variants
     assert time.perf_counter() - start < 3  # half a second on a quiet machine; CI's are not
+
+
+def test_the_file_of_many_variants_is_read_once(tmp_path, monkeypatch):
+    """Reading it for each of them made the time grow with the square of their number."""
+    from archcalc.readers import arch
+
+    nets = ["net n(c=4) { input(3x8x8) -> conv(c, 3) }", *(f"net n_{c} = n(c={c})" for c in range(5, 45))]
+    (tmp_path / "n.arch").write_text("\n".join(nets) + "\n")
+    reads, read = [], arch.read
+    monkeypatch.setattr(arch, "read", lambda path, shown: reads.append(shown) or read(path, shown))
+    (answer,) = reconcile(f"{tmp_path / 'n.arch'}:n", ["1148 params"], thorough=True)
+    # 41 channels of 3x3x3 weights and a bias
+    assert (answer.matches[0].net, answer.matches[0].value) == (f"{tmp_path / 'n.arch'}:n_41", 41 * 28)
+    assert len(reads) == 1

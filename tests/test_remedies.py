@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -41,7 +42,8 @@ from archcalc.report.shown import frame_of
 ROOT = Path(archcalc.__file__).parent
 
 LANGUAGE = sorted([*ROOT.glob("language/*.py"), *ROOT.glob("layers/*.py"), ROOT / "builder.py"])
-OTHERS = sorted({*ROOT.rglob("*.py")} - {*LANGUAGE})
+# the help of commands is not a remedy
+OTHERS = sorted({*ROOT.rglob("*.py")} - {*LANGUAGE, ROOT / "cli" / "usage.py"})
 
 TABLES = {
     "_HELPS",
@@ -254,22 +256,26 @@ def test_every_remedy_of_the_language_has_an_example(tmp_path) -> None:
 
 # --- The commands, and Python ------------------------------------------------------------------------
 
-CLAIM = 'deck = "mine"\ntitle = "Mine"\n[x]\nplace = "p"\nsays = "s"\nprinted = "1%"\nverdict = "exact"\n'
+DECK = '[mine]\ntitle = "Mine"\n'
+CLAIM = DECK + '[x]\nplace = "p"\nsays = "s"\nprinted = "1%"\nverdict = "exact"\n'
 TABLE = (
-    'name = "mine"\nnumber = "T99"\ntitle = "Mine"\ndecks = ["deck4"]\n'
-    '[grid]\nplace = "p"\ncolumns = ["A", "B"]\nrows = [["x", CELL]]\nsums = [SUM]\n'
+    '[mine]\nnumber = "T99"\ntitle = "Mine"\nplace = "deck4, p"\n'
+    'columns = ["A", "B"]\nrows = [["x", CELL]]\nsums = [SUM]\n'
 )
 
 WRONG_CLAIMS = [
     CLAIM,
-    "deck = 'mine'\ntitle = 'Mine'\n",
+    DECK,
+    "x = 1",
+    CLAIM.removeprefix(DECK) + "claim = '1 == 1'\n" + DECK,
+    DECK + "[x]\nplace = 'p'\ntop1 = ['vgg16']\n",
     CLAIM + "outside = true\nanswer = '1'",
     CLAIM + "answer = '1'\n[x]\nanswer = '1'",
-    CLAIM.replace("1%", "one") + "quantity = 'top1'\nnet = 'vgg16'",
     *(
         CLAIM + f"claim = '{statement} == 1'"
         for statement in [
-            "params", "2 * vgg16", "params(3)", "params(zzz)", "params(vgg16(8))", "params(vgg16, 3)",
+            "params", "2 * vgg16", "params('zzz' + 1)", "param(vgg16)",
+            "params(3)", "params(zzz)", "params(vgg16(8))", "params(vgg16, 3)",
             "count(vgg16)", 'number(vgg16, "zzz")', "correlation([[1, 2], [3]], [[1]])",
             "max_pool([[1]], 2)", "correlation([[1]], [[1]], padding=1.5)",
         ]
@@ -278,7 +284,8 @@ WRONG_CLAIMS = [
 """Files of claims, each wrong in one way."""
 
 WRONG_TABLES = [
-    TABLE.partition("[grid]")[0],
+    "",
+    "x = 1",
     TABLE.replace("CELL", '"1"').replace("SUM", '"C"'),
     TABLE.replace("CELL", '"1"').replace("SUM", '"A", "zzz"'),
     TABLE.replace("CELL", '{printed = "1", says = "so"}').replace("SUM", '"B"'),
@@ -322,6 +329,14 @@ reconcile vgg16 4.5
 reconcile vgg16 4G zzz
 audit --claims fine.toml --explain zzz
 audit --explain S4-079 --format json
+audit --deck zzz
+help zzz
+layers zzz
+lock
+lock --update --batch 2
+check --locked conflict.lock
+report HEAD:zzz.arch
+report mobilenet_v3
 audit --claims folder
 tables zzz
 plots -o x.svg
@@ -372,7 +387,9 @@ def files(folder: Path) -> None:
     texts = {
         "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.onnx": "", "m.xyz": "",
         "several.arch": "net a {\n  input(3)\n  relu\n}\nnet b {\n  input(3)\n  relu\n}\n",
-        "fine.toml": CLAIM + "claim = '1 == 1'", "version.lock": "archcalc lock 9\n",
+        "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
+        "template.arch": "net a(n) {\n  input(3)\n  fc(n)\n}\nnet b = a(2)\n",
+        "version.lock": "archcalc lock 9\n",
         "a.png": "", "a.safetensors": "",
     }  # fmt: skip
     for name, text in texts.items():
@@ -383,6 +400,9 @@ def files(folder: Path) -> None:
     (folder / "folder").mkdir()
     (folder / "folder" / "notes.txt").write_text("mine", encoding="utf-8")
     (folder / "loop.txt").symlink_to(folder / "loop.txt")
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "tiny.arch"], ["commit", "-qm", "tiny"]):
+        subprocess.run([*git, *command], check=True)
     array = np.zeros((1, 8, 8), np.float32)
     np.save(folder / "a.npy", array)
     np.savez(folder / "named.npz", one=array, other=array)
@@ -410,9 +430,10 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(parse_figures, [])
     yield partial(write_reports, folder / "folder", {}, progress)
     yield partial(write_reports, folder / "tiny.arch", {}, progress)
-    *unread, unfit = ((path, path.name) for path in sorted(folder.glob("tables*.toml")))
-    yield partial(read_layouts, unread)
-    yield lambda: evaluate(read_layouts([unfit]))
+    *unread, unfit = sorted(folder.glob("tables*.toml"))
+    for path in unread:
+        yield partial(read_layouts, path, path.name)
+    yield lambda: evaluate(read_layouts(unfit, unfit.name))
 
 
 def too_large(*args: Any) -> None:

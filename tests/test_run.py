@@ -965,4 +965,4 @@ def test_a_picture_of_16_bits(cli: Any) -> None:
 def test_run_counts_what_layers_put_out(cli: Any) -> None:
     """As the report's activations do, without the input."""
     Path("nets.arch").write_text("net n { input(1x4x5)\n conv(2, 1) -> relu }\n")
-    assert "\nactivations  320 bytes put out, " in cli("nets.arch").out
+    assert "\nactivations  320 bytes in all, " in cli("nets.arch").out

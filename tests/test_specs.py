@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from archcalc.catalog import open_shipped, shipped
+import archcalc
+from archcalc.catalog import open_shipped, shipped, shipped_files
 from archcalc.checking.evaluate import check
 from archcalc.profile import analyze
 
@@ -13,7 +16,8 @@ SPECS = {spec.name: spec for spec in shipped()}
 NAMES = """
 lenet1989 lenet5 lenet5_1998 alexnet alexnet_one_tower alexnet_owt zfnet zfnet_512 nin
 vgg11 vgg11_lrn vgg13 vgg16_c vgg16 vgg19 vgg11_bn vgg13_bn vgg16_bn vgg19_bn
-googlenet googlenet_torchvision inception_v2 inception_v3 inception_v4 inception_resnet_v1 inception_resnet_v2
+googlenet googlenet_torchvision inception_v2 inception_v3 inception_v4
+inception_resnet_v1 inception_resnet_v2 inception_resnet_v2_drawn
 plain18 plain34 resnet18 resnet34 resnet50 resnet101 resnet152 resnet50_v1_5 resnet101_v1_5 resnet152_v1_5
 resnet34_option_a resnet152_v2 resnet50_keras resnet20_cifar resnet56_cifar resnet110_cifar resnet1202_cifar
 highway_fc50 resnext50_32x4d resnext101_32x8d wide_resnet50_2 wrn28_10_cifar se_resnet50 senet154
@@ -113,3 +117,40 @@ def test_mobilenet_sees_315_pixels_before_the_global_pool():
 def test_families_have_one_file_each_and_names_are_unique():
     assert len(SPECS) == len(shipped())
     assert all(open_shipped(name).family == spec.family for name, spec in SPECS.items())
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_what_a_network_points_to_exists(name):
+    see = SPECS[name].network().see
+    assert set(see) <= shipped_files().keys() - {name}
+    assert all(about and about[-1] != "." for about in see.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("resnet50", "resnet50_v1_5"),
+        ("squeezenet1_0", "squeezenet1_0_torchvision"),
+        ("squeezenet1_1", "squeezenet1_1_torchvision"),
+        ("shufflenet_v2_x0_5", "shufflenet_v2_x0_5_torchvision"),
+        ("shufflenet_v2_x1_0", "shufflenet_v2_x1_0_torchvision"),
+        ("inception_resnet_v2_drawn", "inception_resnet_v2"),
+    ],
+)
+def test_report_and_list_name_what_may_be_meant(name, meant, run):
+    assert f"see also {meant}: " in run("report", name, width=100)[1]
+    assert f"{name}: see also {meant}, " in run("list", width=100)[1]
+    (row,) = (
+        row for row in json.loads(run("list", "--format", "json")[1])["networks"] if row["name"] == name
+    )
+    assert list(row["see"]) == [meant]
+    assert list(json.loads(run("report", name, "--format", "json")[1])["see"]) == [meant]
+
+
+def test_variants_do_not_take_over_what_may_be_meant_instead():
+    assert archcalc.load("squeezenet1_0_torchvision").see == {}
+
+
+def test_shufflenet_v1_may_have_a_bias():
+    plain, biased = (archcalc.analyze(archcalc.load(f"shufflenet_v1_g3{how}")) for how in ("", "?bias=true"))
+    assert biased.totals["params"] == plain.totals["params"] + 1000

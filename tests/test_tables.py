@@ -424,7 +424,7 @@ def test_a_table_of_ones_own(tmp_path):
         ("~ 61M'}", "~ 61M', under = 'params(alexnet) ~ 61M'}", "`under` of a cell needs `variant`", 9),
         ("below = [{", 'below = ["words", {', "`below` has claims only", 12),
         ("'params(vgg16) + params", "'parms(vgg16) + params", "unknown quantity or function `parms`", 12),
-        ("[mine]", "[mine", "this is no TOML", 1),
+        ("[mine]", "[mine", "this is not TOML", 1),
     ],
 )  # fmt: skip
 def test_mistakes_are_pointed_at(tmp_path, old, new, message, line):

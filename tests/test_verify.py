@@ -403,7 +403,7 @@ def test_cli_one_network_in_full(cli: Any, width: int) -> None:
         ["bytes", "80", "80", "ok"],
         ["peak", "160", "160", "ok"],
     ]
-    assert lines[9] == "130 not with padding: 27.8 % fewer".split()
+    assert lines[9] == "130 without those by padding: 27.8 % fewer".split()
     assert "1 of 1 network holds in every figure." in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -447,6 +447,40 @@ def test_cli_large_inputs_are_scaled_down(cli: Any) -> None:
     assert entry["inputs"] != "8×640×640"
     macs = next(v for v in entry["proof"]["verdicts"] if v["figure"] == "macs")
     assert 1e8 < macs["measured"] <= 1e9
+
+
+def test_cli_parameters_are_those_of_the_declared_input(cli: Any) -> None:
+    """Simonyan & Zisserman 2014, Table 2: 138 million, of which fc6 has 25,088 x 4,096 for maps of 7x7."""
+    status, out, _ = cli("vgg16", width=120)
+    assert status == 0
+    assert "vgg16 at 3×52×52, scaled down from 3×224×224; `--full` runs it at that size" in out
+    assert re.search(r"^params +138,357,544 +138,357,544  ok  .* at 3×224×224$", out, re.MULTILINE)
+    assert "37,694,248" not in out
+    (entry,) = json.loads(cli("vgg16", "--format", "json").out)["networks"]
+    assert (entry["inputs"], entry["declared"]) == ("3×52×52", "3×224×224")
+    out = cli("vgg16", "lenet5", "--jobs", "1", width=80).out
+    assert "3×52×52*" in out
+    assert "* scaled down; parameters are proved at the declared input" in out
+    assert "1×32×32*" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_cli_what_is_not_scaled_down_says_nothing_of_it(cli: Any) -> None:
+    assert "scaled" not in cli("nets.arch:one").out
+    assert json.loads(cli("nets.arch:one", "--format", "json").out)["networks"][0]["declared"] == ""
+
+
+def test_wrong_params_at_the_declared_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The arrays are counted, not what is predicted of them."""
+    right = archcalc.Profile.totals.func
+    monkeypatch.setattr(
+        archcalc.Profile, "totals", property(lambda self: right(self).plus(Figures(params=5)))
+    )
+    text = "net a { input(1xSxS)\n conv(2, 3) -> flatten -> fc(3) }"
+    small, large = (archcalc.loads(text.replace("S", size)) for size in ("8", "16"))
+    verdict = next(v for v in verify(small, declared=large).verdicts if v.figure == "params")
+    measured = 2 * (9 + 1) + 3 * (2 * 14 * 14 + 1)
+    assert (verdict.predicted, verdict.measured, verdict.held) == (measured + 5, measured, False)
 
 
 def test_cli_a_figure_that_does_not_hold(cli: Any, wrong: Any) -> None:

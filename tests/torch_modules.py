@@ -7,6 +7,7 @@ operations, as torchvision writes them. A module has the path of its node as its
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -52,7 +53,12 @@ class InTorch(nn.Module):
             if node.kind not in STEPS:
                 raise NotImplementedError(f"{node.layer}: PyTorch has no such layer")
             left_out = logits and node.kind == "softmax" and node.index in self.outputs
-            owned, call = (None, lambda _, x: x) if left_out else STEPS[node.kind](node)
+            if left_out:
+                owned, call = None, lambda _, x: x
+            elif node.index in network.written:
+                owned, call = _as_written(node, network.written[node.index])
+            else:
+                owned, call = STEPS[node.kind](node)
             name = (node.shares or node).name.replace("/", ":")
             if isinstance(owned, nn.Module):
                 if hasattr(owned, "inplace") and not isinstance(owned, nn.Dropout):
@@ -81,6 +87,59 @@ class InTorch(nn.Module):
                 values[index], indices[index] = values[index]
         results = [values[index] for index in self.outputs]
         return results[0] if len(results) == 1 else tuple(results)
+
+
+# --- Steps that are not modules of torch.nn ---------------------------------------------------------
+
+
+def _as_written(node: Node, code: str) -> Step:
+    """What `written` says of a layer: a function, a mean over the map, or a class of norms."""
+    if code == "LayerNorm2d":
+        return LayerNorm2d(node.shape[0], float(node.layer.eps)), _apply  # type: ignore[attr-defined]
+    if code == "Tensor.mean":
+        return None, lambda _, x: x.mean(tuple(range(2, x.dim())), keepdim=True)
+    return None, FUNCTIONS[code](node)
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """As in torchvision: over the channels, with these last for as long as it takes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.permute(0, 2, 3, 1)
+        x = functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+def _functional(name: str, *fields: str) -> Callable[[Node], Callable[..., Tensor]]:
+    """A function of `torch.nn.functional`, called with fields of the layer."""
+
+    def make(node: Node) -> Callable[..., Tensor]:
+        given = {field: _number(getattr(node.layer, field)) for field in fields}
+        return lambda _, x: getattr(functional, name)(x, **given)
+
+    return make
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_number, value))
+    return float(value) if isinstance(value, Fraction) else value
+
+
+_WINDOW = ("kernel_size", "stride", "padding", "ceil_mode")
+FUNCTIONS = {
+    **{f"F.{name}": _functional(name) for name in ("relu", "relu6", "gelu", "silu", "tanh", "sigmoid")},
+    "F.leaky_relu": _functional("leaky_relu", "negative_slope"),
+    "F.elu": _functional("elu", "alpha"),
+    "F.softmax": lambda node: lambda _, x: functional.softmax(x, 1),
+    "F.avg_pool2d": _functional("avg_pool2d", *_WINDOW, "count_include_pad"),
+    "F.max_pool2d": _functional("max_pool2d", *_WINDOW),
+    "F.adaptive_avg_pool2d": lambda node: lambda _, x: functional.adaptive_avg_pool2d(x, node.shape[1:]),
+    "F.adaptive_max_pool2d": lambda node: lambda _, x: functional.adaptive_max_pool2d(x, node.shape[1:]),
+    "F.interpolate": _functional("interpolate", "size", "scale_factor", "mode"),
+    "F.local_response_norm": _functional("local_response_norm", "size", "alpha", "beta", "k"),
+    "F.lp_pool2d": _functional("lp_pool2d", "norm_type", "kernel_size", "stride", "ceil_mode"),
+}
 
 
 # --- Steps by kind ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Claims as data: what a deck prints, what that states, and the verdict its keeper expects.
+"""Claims as data: what a deck prints, the statement to evaluate, and the expected verdict.
 
 `docs/claims.md` describes the files.
 """
@@ -29,7 +29,7 @@ VERDICTS = {
 """Every verdict, and what it says of a claim."""
 
 HOLDS = frozenset({"exact", "rounds"})
-"""The verdicts on what is simply right."""
+"""The verdicts on figures that simply hold."""
 
 EXPLAINED = frozenset(VERDICTS) - HOLDS
 """The verdicts that need a reason."""
@@ -40,7 +40,7 @@ MEASURED = {
     "top1_error": "top-1 error on ImageNet",
     "top5_error": "top-5 error on ImageNet",
 }
-"""What is measured with trained weights, in percent: cited, and never computed here."""
+"""The quantities measured with trained weights, in percent. They are cited, never computed."""
 
 _FIGURE = re.compile(r"(\S+) +((?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)%)")
 """A measured figure of a file: a `NET`, and a percentage."""

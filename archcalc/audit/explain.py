@@ -94,7 +94,7 @@ def _statement(outcome: StatementOutcome) -> list[str]:
 
 
 def _account(one: Asked) -> Sequence[str]:
-    """The formula with its numbers; of what matches a pattern, or is no quantity, a line for each layer."""
+    """The formula with its numbers; for a pattern or an argument, one line per layer."""
     if one.profile is not None and not is_pattern(one.path):
         return account(one.profile, one.path, one.quantity).splitlines()
     rows = [(layer.name, str(layer.node.layer)) for layer in one.layers]
@@ -117,7 +117,7 @@ COUNTED = {
     "activation_bytes": "",
     "param_bytes": "",
 }
-"""The quantities that can be reconciled, with the word that says so behind a figure."""
+"""The quantities that can be reconciled, with the word that follows such a figure."""
 
 
 class Proposal(Struct, frozen=True):
@@ -129,7 +129,7 @@ class Proposal(Struct, frozen=True):
 
 
 def propose(finding: AuditFinding) -> Proposal | None:
-    """What prints as a figure that does not hold; `None` if it is not one total of a shipped network."""
+    """What prints as a figure that does not hold; `None` if it is not one total of a built-in network."""
     for outcome in finding.claims:
         found = _propose(outcome)
         if found is not None:

@@ -50,7 +50,7 @@ class StatementFunction(Struct, frozen=True):
 
 
 class FigureEvaluator:
-    """Evaluates one text. Names mean networks and figures of networks; no layers can stand in it."""
+    """Evaluates one text. Names mean networks and figures of networks; it has no layers."""
 
     def __init__(self, networks: Networks, functions: Mapping[str, StatementFunction]) -> None:
         run = RunState("the statement")
@@ -142,14 +142,14 @@ class FigureEvaluator:
         return given
 
     def network(self, expr: Expr) -> Network:
-        """The network that an argument names: a shipped one, `vgg16(classes=10)`, or a `NET` in quotes."""
+        """The network that an argument names: a built-in one, `vgg16(classes=10)`, or a `NET` in quotes."""
         try:
             if isinstance(expr, Literal) and isinstance(expr.value, str):
                 return self.networks.opened(expr.value)
             if not isinstance(expr, Ref):
-                self.fail("a network stands here", expr.span, help="write its name: `params(vgg16)`")
+                self.fail("expected a network", expr.span, help="write its name: `params(vgg16)`")
             if expr.name not in shipped_files():
-                help = "`archcalc list` shows the shipped networks"
+                help = "`archcalc list` lists the built-in networks"
                 known = shipped_files()
                 self.fail_with(unknown("there is no network", expr.name, known, expr.name_span, help=help))
             given: dict[str, Any] = {}
@@ -207,7 +207,7 @@ class FigureEvaluator:
             return compare(left, stated.relation, right, step, stated.percent)
         if stated.relation != "==":
             one, other = type_name(left), type_name(right)
-            message = f"`{stated.relation}` compares numbers, and this is {one} beside {other}"
+            message = f"`{stated.relation}` compares numbers, not {one} with {other}"
             self.fail(message, stated.span)
         return self.equal(stated, left, right)
 

@@ -41,12 +41,12 @@ class AuditFinding(Struct, frozen=True, eq=False):
 
     @property
     def agrees(self) -> bool:
-        """Is it the verdict that the keeper of the claim expects?"""
+        """Is it the expected verdict?"""
         return self.verdict == self.stored
 
     @property
     def holds(self) -> bool:
-        """Is the printed figure simply right?"""
+        """Does the printed figure simply hold?"""
         return self.verdict in HOLDS
 
     @property
@@ -134,7 +134,7 @@ def _is_exact(outcome: StatementOutcome) -> bool:
 
 
 def _shown(outcomes: Sequence[StatementOutcome]) -> StatementOutcome | None:
-    """Of several statements, the one that tells most: one that does not hold, or not to the last digit."""
+    """One of several statements: the first that does not hold, or else the first that is rounded."""
     failed = [outcome for outcome in outcomes if not outcome.held]
     rounded = [outcome for outcome in outcomes if not _is_exact(outcome)]
     return next(iter([*failed, *rounded, *outcomes]), None)

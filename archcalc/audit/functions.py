@@ -1,4 +1,4 @@
-"""What a statement may call besides the functions of the language."""
+"""The functions that a statement may call, in addition to those of the language."""
 
 from __future__ import annotations
 

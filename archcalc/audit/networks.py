@@ -20,7 +20,7 @@ class Networks:
         self._profiles: dict[tuple[int, bool, str], Profile] = {}
 
     def shipped(self, name: str, given: Mapping[str, Any]) -> Network:
-        """A shipped network, with values for its parameters and shapes for its inputs.
+        """A built-in network, with values for its parameters and shapes for its inputs.
 
         Raises `ArchError` for a name that is neither a parameter nor an input of it.
         """

@@ -1,4 +1,4 @@
-"""What papers print and other programs count: the expectations of the shipped specs that cite a source."""
+"""The figures of papers and of other programs: expectations of the built-in specs that cite a source."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def deck_of(citation: str) -> str:
 
 
 def specs() -> list[Opened]:
-    """The shipped networks that have an expectation with a citation."""
+    """The built-in networks that have an expectation with a citation."""
     return [spec for spec in shipped() if any(expect.citation for expect in spec.expectations)]
 
 

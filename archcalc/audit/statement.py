@@ -107,7 +107,7 @@ def _is_size(expr: Expr) -> bool:
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Are two values equal? One that stands for every item of a list is equal to each."""
+    """Are two values equal? A single value equals a list if it equals every item."""
     if isinstance(left, tuple) and not isinstance(right, tuple):
         return bool(left) and all(_same(item, right) for item in left)
     return bool(left == right)

@@ -1,7 +1,7 @@
 """TOML tables whose strings know where they stand, decoded into Structs that describe what they may have.
 
 `tomllib` gives values without places. They are found again by what the text says: the header of a table,
-the key below it, and the string behind the key.
+the key below it, and the string after the key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 class Text(Struct, frozen=True):
     """A string of a file; `span` is the string itself where the file has it letter for letter.
 
-    Where it has escapes in it, `span` is the key and `is_verbatim` false: no place in it can be told.
+    Where it has escapes in it, `span` is the key and `is_verbatim` false: places in it are unknown.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Text(Struct, frozen=True):
         return Text(self.text[start:end], span, self.is_verbatim)
 
     def place(self, problem: Diagnostic, inner: Source) -> Diagnostic:
-        """A mistake in this text, found in `inner`, a source of its own, moved to where it stands."""
+        """A mistake in this text, found in `inner`, a source of its own, moved to its place in the file."""
 
         def moved(span: Span | None) -> Span | None:
             if span is None or span.source is not inner:
@@ -225,7 +225,7 @@ def _table(name: str, values: Mapping[str, Any], span: Span, stop: int) -> TomlT
 
 
 class _Finder:
-    """Finds the strings of a value, one after the other behind its key."""
+    """Finds the strings of a value, one after the other, after its key."""
 
     def __init__(self, key: Span, stop: int) -> None:
         self.key = key
@@ -262,4 +262,4 @@ def _syntax(source: Source, text: str) -> Diagnostic:
         lines = source.text.split("\n")
         at = sum(len(before) + 1 for before in lines[: line - 1]) + column - 1
     at = min(at, max(0, len(source.text) - 1))
-    return Diagnostic(f"this is no TOML: {message[:1].lower()}{message[1:]}", Span(source, at, at + 1))
+    return Diagnostic(f"this is not TOML: {message[:1].lower()}{message[1:]}", Span(source, at, at + 1))

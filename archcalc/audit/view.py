@@ -102,7 +102,7 @@ def _sizes(cells: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _line(columns: Sequence[Sequence[str]], sizes: Sequence[int]) -> list[str]:
-    """The lines of a row whose cells are wrapped; figures stand to the right."""
+    """The lines of a row whose cells are wrapped; figures are aligned to the right."""
     lines = []
     for i in range(max(map(len, columns))):
         texts = [column[i] if i < len(column) else "" for column in columns]

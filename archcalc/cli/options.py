@@ -32,9 +32,10 @@ class Layout(str, Enum):
 
 
 def complete_net(incomplete: str) -> list[str]:
-    from archcalc.catalog import shipped_files
+    from archcalc.catalog import open_shipped, shipped_files
 
-    return [name for name in shipped_files() if name.startswith(incomplete)]
+    names = [name for name in shipped_files() if name.startswith(incomplete)]
+    return [name for name in names if not open_shipped(name).missing]
 
 
 Net = Annotated[

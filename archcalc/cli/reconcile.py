@@ -40,6 +40,7 @@ def reconcile(
 
     `archcalc reconcile vgg16 15.3G 96MB`
     """
+    from archcalc.opening import open_network
     from archcalc.reconcile import reconcile as find
     from archcalc.reconcile import view as report
     from archcalc.render import output
@@ -47,8 +48,9 @@ def reconcile(
     chosen = settings(set_, input_)
     net = chosen.applied_to(net)
     answers = find(net, figures, chosen.inputs or None, thorough=all_)
+    network = open_network(net, None, chosen.inputs)[1]
     if format is TableOrJson.json:
-        output.write(report.to_json(net, answers), None)
+        output.write(report.to_json(net, network, answers), None)
     else:
         most = None if all_ else MOST
-        output.write(report.render(net, answers, most, output.width(), output.colour()), None)
+        output.write(report.render(net, network, answers, most, output.width(), output.colour()), None)

@@ -9,6 +9,7 @@ from archcalc.comparison import AccountLine, ComparedPart, Comparison
 from archcalc.comparison.matching import Matching, Pair
 from archcalc.comparison.words import phrase
 from archcalc.network import Node
+from archcalc.notes import note_objects
 from archcalc.render.documents import json_text, plain
 
 
@@ -27,6 +28,7 @@ def to_json(comparison: Comparison) -> str:
                 "name": subject.name,
                 "architecture": subject.profile.network.name,
                 "inputs": {n: list(node.shape) for n, node in subject.profile.network.inputs.items()},
+                "notes": note_objects(subject.profile.network.notes),
             }
             for subject in comparison.subjects
         ],

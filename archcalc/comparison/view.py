@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from archcalc.comparison.structure import structure_table
 from archcalc.comparison.tables import ArrangedTable, Columns, CompareView, account_table, tables
 from archcalc.comparison.words import sentence
+from archcalc.notes import note_lines
 from archcalc.render.documents import escaped, markdown_table
 from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
@@ -33,7 +34,7 @@ def _sections(view: CompareView) -> list[ArrangedTable]:
 
 
 def title(view: CompareView) -> str:
-    """`vgg16 against mobilenet_v1`, the first network last, since it is what the others are held to."""
+    """`vgg16 against mobilenet_v1`, the first network last, since the others are compared with it."""
     first, *others = view.names
     return f"{', '.join(others)} against {first}"
 
@@ -55,6 +56,12 @@ def about(view: CompareView) -> list[str]:
     if profile.convention is not None:
         words += f", counted as by {profile.convention.title}"
     return [*lines, words]
+
+
+def notes(view: CompareView) -> list[str]:
+    """What in the texts of the networks may be meant otherwise, once for each place."""
+    networks = [subject.profile.network for subject in view.comparison.subjects]
+    return list(dict.fromkeys(line for network in networks for line in note_lines(network.notes)))
 
 
 def verdict(view: CompareView) -> list[str]:
@@ -79,6 +86,8 @@ def render(view: CompareView, width: int, colour: bool) -> str:
     console.print(Text(title(view), style="bold"), overflow="fold")
     for line in about(view):
         console.print(Text(line, style="dim"), overflow="fold")
+    for line in notes(view):
+        console.print(Text(line, style="yellow"), overflow="fold")
     console.print()
     for line in verdict(view):
         console.print(Text(line), overflow="fold")
@@ -151,6 +160,7 @@ def to_markdown(view: CompareView) -> str:
     """The same for a pull request: every table in full, without bars."""
     lines = [f"## {escaped(title(view))}", ""]
     lines += [f"- {escaped(line)}" for line in about(view)]
+    lines += ["", *(f"> {escaped(line)}  " for line in notes(view))] if notes(view) else []
     lines += ["", *(f"**{escaped(line)}**  " for line in verdict(view))]
     for section in _sections(view):
         lines += ["", f"### {section.title}", ""]

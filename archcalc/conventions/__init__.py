@@ -7,7 +7,7 @@ found by itself: adding one touches nothing else.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 
@@ -71,9 +71,9 @@ class Convention(Struct, frozen=True, eq=False):
     """What the tool calls a megabyte; of bytes only."""
     logits: bool = False
     """Whether a softmax at the end is left out: PyTorch's models end before it, and the loss has it."""
-
-    def rule(self, node: Node) -> Rule | None:
-        return self.rules.get(node.layer.kind)
+    written: Mapping[str, Mapping[str, Rule]] = {}
+    """The rules for layers that code does not write as modules of `torch.nn`, by the way in which it writes
+    them; see `way_of`. A way that is missing here has the same rules."""
 
     def counter(self, network: Network) -> Counter:
         return Counter(self, network)
@@ -82,6 +82,17 @@ class Convention(Struct, frozen=True, eq=False):
     def what(self) -> str:
         """`MACs`, or `MACs (it says FLOPs)`."""
         return f"{self.unit} (it says {self.calls_it})" if self.calls_it else self.unit
+
+
+def way_of(code: str) -> str:
+    """How a layer is written: as a `function` of `torch.nn.functional`, another `operator`, or a `class`.
+
+    >>> way_of("F.relu"), way_of("Tensor.mean"), way_of("LayerNorm2d")
+    ('function', 'operator', 'class')
+    """
+    if code.startswith("F."):
+        return "function"
+    return "operator" if "." in code else "class"
 
 
 class CountedPart(Struct, frozen=True):
@@ -112,16 +123,28 @@ class Counter:
 
     def __init__(self, convention: Convention, network: Network) -> None:
         self.convention = convention
+        self._written = network.written
         self._ends = {node.index for node in (*network.outputs.values(), *network.heads.values())}
         self._closing: dict[int, int] = {}
         """How many counted containers a node is the result of."""
         if convention.containers is not None:
-            for group in network.joining_blocks():
+            for group in network.module_blocks():
                 self._closing[group.output.index] = self._closing.get(group.output.index, 0) + 1
 
     def __call__(self, node: Node) -> int:
         """What the convention counts of a node, for one sample."""
         return sum(value for _, _, _, value in self._summands(node))
+
+    def rule(self, node: Node) -> Rule | None:
+        """What is counted of a node; None if it is not counted."""
+        rules: Mapping[str, Rule] = self.convention.rules
+        if node.index in self._written:
+            rules = self.convention.written.get(way_of(self._written[node.index]), rules)
+        return rules.get(node.layer.kind)
+
+    def _is_unseen(self, node: Node) -> bool:
+        """Is there a rule for the kind of a node, but not for the way in which the node is written?"""
+        return self.rule(node) is None and node.layer.kind in self.convention.rules
 
     def _summands(self, node: Node) -> list[tuple[str, int, str, int]]:
         convention = self.convention
@@ -129,7 +152,7 @@ class Counter:
             return []
         label = "conv" if node.layer.family == "conv" else node.layer.kind
         found = []
-        rule = convention.rule(node)
+        rule = self.rule(node)
         if rule is not None:
             found = [(label, times, m.text, times * m.of(node)) for times, m in rule.parts]
         closing = self._closing.get(node.index, 0)
@@ -157,27 +180,40 @@ class Counter:
         parts = [CountedPart(*key, value) for key, value in sums.items() if value]
         return sorted(parts, key=lambda part: -part.value)
 
-    def not_counted(self, nodes: Sequence[Node]) -> dict[str, int]:
+    def not_counted(self, nodes: Iterable[Node]) -> dict[str, int]:
         """How many layers of each kind the convention has no rule for."""
-        missing: dict[str, int] = {}
-        for node in nodes:
-            if not node.is_input and self.convention.rule(node) is None and not self._is_left_out(node):
-                missing[node.layer.kind] = missing.get(node.layer.kind, 0) + 1
-        return missing
+        return _numbers(
+            node.layer.kind
+            for node in nodes
+            if not (node.is_input or node.layer.kind in self.convention.rules or self._is_left_out(node))
+        )
+
+    def unseen(self, nodes: Iterable[Node]) -> dict[str, int]:
+        """How many layers do not count because of what the code calls for them, `F.relu` and the like."""
+        return _numbers(self._written[node.index] for node in nodes if self._is_unseen(node))
+
+
+def _numbers(names: Iterable[str]) -> dict[str, int]:
+    """How often each name comes, in the order in which they come first."""
+    found: dict[str, int] = {}
+    for name in names:
+        found[name] = found.get(name, 0) + 1
+    return found
 
 
 def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node, int]]:
     """Nodes that every convention counts alike, as one and their number, by its index.
 
     They are equal layers behind equal layers. What ends a block or the network, and a norm behind a norm,
-    stands for itself.
+    stands for itself; so does what is not written as a module.
     """
-    ends = {group.output.index for group in network.joining_blocks()}
+    ends = {group.output.index for group in network.module_blocks()}
     ends |= {node.index for node in (*network.outputs.values(), *network.heads.values())}
     found: dict[object, tuple[Node, int]] = {}
     for node in nodes:
         sources = tuple(id(source.facts) for source in node.inputs)
-        alone = node.index in ends or any(source.kind == "bn" == node.kind for source in node.inputs)
+        alone = node.index in ends or node.index in network.written
+        alone = alone or any(source.kind == "bn" == node.kind for source in node.inputs)
         key: object = node.index if alone else (id(node.facts), sources)
         first, number = found.get(key, (node, 0))
         found[key] = (first, number + 1)
@@ -226,4 +262,5 @@ __all__ = [
     "alike_nodes",
     "conventions",
     "find",
+    "way_of",
 ]

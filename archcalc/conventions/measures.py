@@ -119,6 +119,36 @@ def scaled(measure: Measure, affine: int, plain: int) -> Measure:
     return Measure(part_text(affine, measure), of)
 
 
+def _batch_norm(node: Node) -> int:
+    fixed = node.layer.track_running_stats  # type: ignore[attr-defined]
+    return (_AT_INFERENCE if fixed else WITH_STATISTICS).of(node)
+
+
+_AT_INFERENCE = scaled(INPUTS, 2, 1)
+WITH_STATISTICS = scaled(INPUTS, 5, 4)
+"""Of a norm that computes its statistics, as fvcore and DeepSpeed estimate it."""
+BATCH_NORM = Measure(_AT_INFERENCE.text, _batch_norm)
+"""The same of a batch norm, which may have its statistics from training."""
+
+
+def _squares(node: Node) -> int:
+    size: int = node.layer.size  # type: ignore[attr-defined]
+    return (node.shape[0] + size - 1) * math.prod(node.shape[1:])
+
+
+LOCAL_RESPONSE = 3 * INPUTS + Measure("padded inputs", _squares)
+"""Of the functions that PyTorch's local response norm calls: the squares that it averages have channels of
+padding."""
+
+
+def bilinear(node: Node) -> int:
+    """Four for each output of bilinear upsampling, and nothing for the nearest value."""
+    return 4 * OUTPUTS.of(node) if node.layer.mode == "bilinear" else 0  # type: ignore[attr-defined]
+
+
+BILINEAR = Measure("0 (4·outputs if bilinear)", bilinear)
+
+
 def on_images(measure: Rule | Measure) -> Measure:
     """A figure of layers over two spatial axes; 0 over one or three, which are other operators."""
     rule = _rule(measure)
@@ -148,6 +178,10 @@ def expand(names: Iterable[str]) -> list[str]:
 
 CONVOLUTIONS = ("conv", "depthwise", "pointwise")
 """The kinds that are one `torch.nn.Conv2d`."""
+POOLS = (
+    *("maxpool", "avgpool", "global_avgpool", "global_maxpool"),
+    *("adaptive_avgpool", "adaptive_maxpool"),
+)
 FREE = ("dropout", "drop_path", "flatten", "reshape", "permute", "channel_shuffle")
 """What moves values or does nothing at inference."""
 ACTIVATIONS = (
@@ -162,5 +196,9 @@ MODULES = (
     *("adaptive_maxpool", "maxunpool", "upsample"),
 )
 """The kinds that are modules of `torch.nn`; the others are operators and functions."""
+UNSEEN: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}, "class": {}}
+"""What tools see that know the classes of `torch.nn` and look at nothing else."""
+MODULES_ONLY: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}}
+"""What tools see that look at modules of any class."""
 AS_TORCHVISION = "layers are modules of torch.nn, and joins operators (`+`, `*`), as torchvision writes them"
 """A note of the tools that count what PyTorch runs: how a network is written matters to them."""

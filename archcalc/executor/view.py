@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archcalc.notes import note_lines
 from archcalc.profile import Profile
-from archcalc.render.numbers import grouped
+from archcalc.render.numbers import grouped, plural
 from archcalc.render.terminal import open_console, printed, ruled
 from archcalc.shape import format_shape
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 def render(run: Run, profile: Profile, how: str, width: int, colour: bool) -> str:
     """Write a line a layer: both shapes, time, speed, bytes; then the totals, and `how` it ran."""
+    from rich.text import Text
+
     console = open_console(width, colour)
     table = ruled()
     table.add_column("Layer", no_wrap=True, overflow="ellipsis")
@@ -33,14 +36,16 @@ def render(run: Run, profile: Profile, how: str, width: int, colour: bool) -> st
         for column, cell in zip(columns, cells, strict=True):
             column.append(cell)
     table.add_row(*("\n".join(column) for column in columns))  # one row: rich takes long for thousands
+    for line in note_lines(profile.network.notes):
+        console.print(Text(line, style="yellow"))
     console.print(table)
     seconds = sum(step.seconds for step in run.steps)
     total = sum(step.bytes for step in run.steps if not step.node.is_input)
     speed = 2 * macs / max(seconds, 1e-9) / 1e9
     console.print(
-        f"\n{profile.network.name}: {len(run.steps)} nodes, every shape as predicted; {how}\n"
+        f"\n{profile.network.name}: {plural(len(run.steps), 'node')}, every shape as predicted; {how}\n"
         f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s in multiply-adds\n"
-        f"activations  {grouped(total)} bytes put out, at most {grouped(run.peak_bytes)} alive at once\n"
-        f"weights      {grouped(run.weight_bytes)} bytes"
+        f"activations  {plural(total, 'byte')} in all, at most {grouped(run.peak_bytes)} alive at once\n"
+        f"weights      {plural(run.weight_bytes, 'byte')}"
     )
     return printed(console)

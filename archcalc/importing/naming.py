@@ -34,7 +34,7 @@ class NetworkNames:
     """Builds the nodes of operations, each in the groups of its modules."""
 
     def __init__(self, name: str, operations: Sequence[Operation]) -> None:
-        self.builder = NetworkBuilder(clean(name))
+        self.builder = NetworkBuilder(clean(name), judge=False)
         self.nodes: dict[int, Node] = {}
         """By the identity of the operation."""
         self.arrays: dict[str, dict[str, ModelArray]] = {}

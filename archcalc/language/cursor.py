@@ -73,10 +73,10 @@ class Cursor:
             self.fail(what or f"`{kind}`", help, opening)
         return self.advance()
 
-    def name(self, what: str) -> tuple[str, Span]:
+    def name(self, what: str, help: str = "") -> tuple[str, Span]:
         """Take a name; returns its text and its span. `what` describes it in the error if there is none."""
         if self.kind != "NAME":
-            self.fail(what)
+            self.fail(what, help or ("names have no quotes" if self.kind == "STRING" else ""))
         token = self.advance()
         return self.text(token), Span(self.source, token.start, token.end)
 
@@ -179,7 +179,9 @@ class Cursor:
         for token in tokens[first:resume]:
             if token.kind == "NAME":
                 self.lost.add(self.text(token))
-            elif token.kind == "ERROR":  # such as `3xres`, or all that follows an unclosed quote
+            elif (
+                token.kind == "ERROR" and token.end - token.start > 1
+            ):  # such as `3xres`, or all that follows an unclosed quote
                 text = self.text(token)
                 self.lost.update(re.findall(r"[A-Za-z_]\w*", text), text.split("x"))
         self.at = resume

@@ -30,14 +30,17 @@ from archcalc.language.syntax import (
     Net,
     Ref,
     Repeat,
+    SeeLine,
     Statement,
     Variant,
+    WrittenLine,
 )
 from archcalc.language.values import (
     ValueProblem,
     check_value,
+    got,
     is_number,
-    shown_number,
+    to_whole,
     type_name,
 )
 from archcalc.network import Network, Node
@@ -66,7 +69,7 @@ class Elaborator:
         self.origin: Net = net.origin if isinstance(net, Variant) else net
         self.overrides = overrides
         self.input_shapes = dict(inputs)
-        self.build = NetworkBuilder(net.name)
+        self.build = NetworkBuilder(net.name, judge=False)
         self.outputs: dict[str, Node] = {}
         self.heads: dict[str, Node] = {}
         self.run = RunState(net.name)
@@ -84,7 +87,9 @@ class Elaborator:
             If: self.if_,
             For: self.for_,
             Repeat: self.repeat,
-            ExpectLine: self.expect,
+            ExpectLine: self.pass_by,
+            WrittenLine: self.pass_by,
+            SeeLine: self.pass_by,
         }
 
     # -- the net as a whole
@@ -121,7 +126,7 @@ class Elaborator:
         if not any(not node.is_input for node in self.build.nodes):
             help = "put layers below its `input`"
             raise error(f"the net `{origin.name}` has no layers", origin.name_span, help=help)
-        return self.build.finish(
+        network = self.build.finish(
             result if isinstance(result, Node) else None,
             outputs=self.outputs,
             heads=self.heads,
@@ -131,6 +136,22 @@ class Elaborator:
             source=origin.name_span.source,
             notes=self.layers.doubts,
         )
+        network.see = self.net.see
+        network.written = self.written(network)
+        return network
+
+    def written(self, network: Network) -> dict[int, str]:
+        """What published code calls for layers, by the index of the node."""
+        found: dict[int, str] = {}
+        for line in self.net.written:
+            try:
+                found |= {node.index: line.code for node in network.select(line.path)}
+            except ArchError as problem:
+                if self.overrides:  # which may leave the layer out
+                    continue
+                (first,) = problem.diagnostics
+                raise error(first.message, line.span, help=first.help) from None
+        return found
 
     def with_doubts(self, problems: list[Diagnostic]) -> list[Diagnostic]:
         """Mistakes, with the doubts about inputs at the first: a shape that is misread may be its cause."""
@@ -271,7 +292,8 @@ class Elaborator:
     def for_(self, statement: For, env: Env, current: Any) -> Any:
         rows = self.values.eval(statement.rows, env, current)
         if type(rows) is not tuple:
-            self.run.fail(f"a loop runs over a list, not {type_name(rows)}", statement.rows.span)
+            help = f"write `repeat {statement.rows.span.text} {{ ... }}`" if is_number(rows) else ""
+            self.run.fail(f"a loop runs over a list, not {type_name(rows)}", statement.rows.span, help=help)
         names = statement.names
         body = statement.body
         self.run.charge(len(rows) * len(names) // VALUES_A_STEP, statement.rows.span)
@@ -300,14 +322,9 @@ class Elaborator:
     def repeat(self, statement: Repeat, env: Env, current: Any) -> Any:
         count = self.values.eval(statement.count, env, current)
         if type(count) is not int or count < 0:
-            got = shown_number(count) if is_number(count) else type_name(count)
-            self.run.fail(
-                f"`repeat` needs a whole number of at least 0, got {got}",
-                statement.count.span,
-                help="write `floor(...)`, `ceil(...)` or `round(...)`"
-                if is_number(count) and count > 0
-                else "",
-            )
+            message = f"`repeat` needs a whole number of at least 0, got {got(count)}"
+            help = to_whole(count) if not is_number(count) or count > 0 else ""
+            self.run.fail(message, statement.count.span, help=help)
         if count > MAX_STEPS:
             self.run.give_up(
                 f"`repeat` {count:,} times is over the limit of {MAX_STEPS:,} steps", statement.count.span
@@ -317,7 +334,8 @@ class Elaborator:
             current = self.body(body, env, current)
         return current
 
-    def expect(self, statement: ExpectLine, env: Env, current: Any) -> Any:
+    def pass_by(self, statement: Statement, env: Env, current: Any) -> Any:
+        """What is said of the net as a whole adds no layers."""
         return current
 
     # -- expressions

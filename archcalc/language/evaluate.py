@@ -27,9 +27,10 @@ from archcalc.language.values import (
     Builtin,
     ValueProblem,
     binary,
+    got,
     is_number,
     make_list,
-    shown_number,
+    to_whole,
     type_name,
 )
 from archcalc.network import Node
@@ -139,9 +140,7 @@ class ValueEvaluator:
             if type(value) is not tuple:
                 self.run.fail(f"an index is taken of a list, not {type_name(value)}", expr.base.span)
             if type(at) is not int:
-                got = shown_number(at) if is_number(at) else type_name(at)
-                help = "write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(at) else ""
-                self.run.fail(f"an index is a whole number, got {got}", index.span, help=help)
+                self.run.fail(f"an index is a whole number, got {got(at)}", index.span, help=to_whole(at))
             if not -len(value) <= at < len(value):
                 label = f"0 to {len(value) - 1}" if value else ""
                 self.run.fail(f"the index {at} is outside a list of {len(value)}", index.span, label=label)

@@ -82,7 +82,9 @@ class ExpectationParser:
         if cursor.kind in RELATIONS:
             return cursor.text(cursor.advance()), 0
         if not (cursor.kind == "NAME" and cursor.text(cursor.token) == "within"):
-            cursor.fail("`==`, `~`, `<`, `<=`, `>`, `>=` or `within 2% of`")
+            turned = cursor.kind == "=" and cursor.next_kind() in ("<", ">")
+            help = f"write `{cursor.next_kind()}=`" if turned else ""
+            cursor.fail("`==`, `~`, `<`, `<=`, `>`, `>=` or `within 2% of`", help=help)
         cursor.advance()
         token = cursor.expect("NUMBER", "a percentage")
         cursor.expect("%", "`%`, as in `within 2% of`")
@@ -128,7 +130,9 @@ class ExpectationParser:
             span = Span(cursor.source, token.start, token.end)
             return Figure(span.text, read_size(cursor.source, token), "", 1, span)
         if cursor.kind != "NUMBER":
-            cursor.fail("a figure, such as `138_357_544`, `15.5G` or `512x7x7`")
+            helps = {"STRING": "a figure has no quotes", "~": "write `~` alone"}
+            help = helps.get(cursor.kind, "a size is written `512x7x7`" if cursor.kind in ("(", "[") else "")
+            cursor.fail("a figure, such as `138_357_544`, `15.5G` or `512x7x7`", help=help)
         cursor.advance()
         value = read_number(cursor.source, token)
         unit = cursor.text(cursor.advance()) if cursor.kind == "UNIT" else ""

@@ -29,6 +29,8 @@ from archcalc.language.tokens import RESERVED, Token
 
 T = TypeVar("T")
 
+ARROW = "chain layers with `->`"
+
 # Binary operators by precedence, the loosest first; `not` stands between `and` and the comparisons.
 OR, AND, NOT, COMPARE, SUM, TERM = range(6)
 _LEVELS = {
@@ -189,6 +191,7 @@ class ExpressionParser:
                 "for": "a loop is a statement of its own",
                 "//": "a comment starts with `#`",
                 "/": "a comment starts with `#`",
+                ">": ARROW,
             }
             cursor.fail("a layer, a name or a value", help=helps.get(kind, ""))
         return self.body()
@@ -265,6 +268,8 @@ class ExpressionParser:
             return "write a size without spaces: `3x224x224`"
         if cursor.kind == ":":
             return "write `=` between an argument's name and its value"
+        if cursor.kind == "for":
+            return "a list is made by a loop: `for x in list { made = made + [x] }`"
         if cursor.kind in ("NAME", "NUMBER", "STRING", "SIZE", "[", "true", "false"):
             return "put a comma between them, or chain layers with `->`"
         return ""

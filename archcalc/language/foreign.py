@@ -9,9 +9,6 @@ from archcalc.layers.base import KINDS
 
 _LAYERS = {
     "activation": "relu",
-    "averagepool": "avgpool",
-    "averagepooling": "avgpool",
-    "batchnormalization": "bn",
     "batchnorm": "bn",
     "cat": "concat",
     "concatenate": "concat",
@@ -25,22 +22,15 @@ _LAYERS = {
     "eltwise": "add",
     "fullyconnected": "fc",
     "gap": "global_avgpool",
-    "globalaveragepool": "global_avgpool",
-    "globalaveragepooling": "global_avgpool",
-    "globalmaxpooling": "global_maxpool",
-    "groupnormalization": "group_norm",
     "hsigmoid": "hardsigmoid",
     "hswish": "hardswish",
     "leaky": "leaky_relu",
     "innerproduct": "fc",
-    "instancenormalization": "instance_norm",
     "int": "floor",
     "interpolate": "upsample",
-    "layernormalization": "layer_norm",
     "linear": "fc",
     "localresponsenorm": "lrn",
     "locallyconnected": "local",
-    "maxpooling": "maxpool",
     "multiply": "mul",
     "pointwiseconv": "pointwise",
     "resize": "upsample",
@@ -83,7 +73,7 @@ _ABSENT = {
     "scale": "a factor for each channel is `layer_scale`; Caffe's `BatchNorm` and `Scale` are one `bn`",
     "separableconv": "write `depthwise(kernel_size) -> pointwise(out_channels)`",
     **dict.fromkeys(("sequential", "modulelist"), "chain layers with `->`, or write one below another"),
-    "pooling": "write `maxpool` or `avgpool`; Caffe rounds sizes up, which is `ceil_mode=true`",
+    "pool": "write `maxpool` or `avgpool`; Caffe rounds sizes up, which is `ceil_mode=true`",
     "residual": "write `add(identity, ...)`",
     "logsoftmax": _like("softmax"),
     "mish": _like("silu"),
@@ -148,7 +138,8 @@ _NO_FIGURE = (
 
 def plain_name(name: str) -> str:
     """The name of a layer without what tools write differently: `Conv2DTranspose` as `convtranspose`."""
-    return re.sub("[123]d", "", name.lower().replace("_", "").removesuffix("layer"))
+    plain = re.sub("[123]d", "", name.lower().replace("_", "").removesuffix("layer"))
+    return plain.replace("average", "avg").replace("normalization", "norm").replace("pooling", "pool")
 
 
 def layer_named(name: str) -> str:

@@ -6,22 +6,29 @@ The shape of each layer is inferred when it is added.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder
 from archcalc.diagnostics import Note, Span
+from archcalc.doubts import doubt_of, doubt_of_input
 from archcalc.language import habits
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.limits import VALUES_A_STEP
 from archcalc.language.meanings import LayerCall
 from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes
 from archcalc.language.run_state import FAILED, Failed, RunState
-from archcalc.language.syntax import Expr, ListExpr, Ref
+from archcalc.language.syntax import Expr, ListExpr, Literal, Ref
 from archcalc.language.values import is_number, type_name, weight
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Layer
 from archcalc.network import Doubt, Node
 from archcalc.shape import Shape, format_shape
+
+
+def _is_literal(ref: Ref, number: int) -> bool:
+    """Is an argument of a call written as a value, not computed?"""
+    return isinstance((ref.args or ())[number].value, Literal)
 
 
 class LayerCalls:
@@ -102,7 +109,7 @@ class LayerCalls:
             self.run.fail(problem.message, expr.span, help=problem.help)
         # Keras also calls it `shape`, and takes a list
         if not (ref.args or ())[0].name or isinstance(expr, ListExpr):
-            kind, meant = habits.doubt_of_input(node.shape)
+            kind, meant = doubt_of_input(node.shape)
             if kind:
                 named = f"input(shape={format_shape(node.shape, cross='x')})"
                 self.doubt(kind, node, format_shape(meant, cross="x"), named)
@@ -132,7 +139,8 @@ class LayerCalls:
             layer, tensors = self.make_layer(ref, call, env, current)
         doubt = ""
         if call.by_position:
-            doubt = habits.doubt_of(layer, ref, call.by_position, tensors[0].facts.output)
+            shape, named = tensors[0].facts.output, bool((ref.args or ())[0].name)
+            doubt = doubt_of(layer, call.by_position, shape, partial(_is_literal, ref), named)
             if doubt == "wrong":
                 self.input_channels(ref, call, layer, tensors[0])
             if doubt == "shrinks":

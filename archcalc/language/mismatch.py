@@ -77,6 +77,6 @@ def _help_for_factors(first: Node, second: Node) -> str:
 
 def help_for_join(name: str, args: Sequence[Arg]) -> str:
     """Help for a join with less than two tensors."""
-    text = args[0].span.text if args else "x"
+    text = args[0].span.text.strip("[]") if args else "x"
     shown = text if len(text) <= 40 and "\n" not in text else "..."
     return f"write `{name}(identity, {shown})` to join with the current tensor"

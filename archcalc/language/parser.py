@@ -13,7 +13,7 @@ from archcalc.diagnostics import ArchError, Diagnostic, Note, Source, Span
 from archcalc.expect import UNITS, Expect
 from archcalc.language.cursor import DEFINES, Cursor, Mistake, Unclosed
 from archcalc.language.expectation import ExpectationParser
-from archcalc.language.expressions import SUM, ExpressionParser
+from archcalc.language.expressions import ARROW, SUM, ExpressionParser
 from archcalc.language.limits import MAX_DEFINITIONS, MAX_PARAMETERS, TOKENS_A_STEP
 from archcalc.language.literals import read_string
 from archcalc.language.syntax import (
@@ -32,10 +32,12 @@ from archcalc.language.syntax import (
     Net,
     Param,
     Repeat,
+    SeeLine,
     Statement,
     Variant,
+    WrittenLine,
 )
-from archcalc.language.tokens import COUNTED, RESERVED, Token
+from archcalc.language.tokens import COUNTED, NO_TIMES, RESERVED, TIMES, Token
 
 T = TypeVar("T")
 
@@ -47,6 +49,7 @@ _ELSEWHERE = {
     "let": "a name is bound with `name = ...`",
     "then": "the branches of an `if` stand in `{ }`",
     "class": "write `net`, or `block` for a part of one",
+    "assert": "write `expect`",
 }
 """Words of other languages, and what is written here."""
 
@@ -192,7 +195,7 @@ class Parser:
         if cursor.take("fn"):
             name, span = cursor.name("the function's name")
             params = self.params()
-            cursor.expect("=")
+            cursor.expect("=", help="a function is written `fn f(x) = x + 1`")
             value = self.expressions.expr()
             return Function(name, span, doc, params, self.cost(first), value)
         shared = cursor.take("shared")
@@ -208,7 +211,9 @@ class Parser:
         cursor.advance()
         name, span = cursor.name("the net's name")
         if cursor.take("="):
-            base, base_span = cursor.name("a net's name")
+            base, base_span = cursor.name(
+                "a net's name", help="layers stand in `net name { ... }`, without a `=`"
+            )
             args = self.expressions.args() if cursor.kind == "(" else ()
             expects = self.body().statements if cursor.kind == "{" else ()
             return Variant(name, span, doc, (), 1, base, base_span, args, expects)
@@ -302,17 +307,17 @@ class Parser:
 
     def _help_for_body(self) -> str:
         cursor = self.cursor
-        if cursor.kind == "NEWLINE":
-            return "put the `{` on this line" if cursor.next_kind() == "{" else "a body follows: `{ ... }`"
+        if cursor.kind == "NEWLINE" and cursor.next_kind() == "{":
+            return "put the `{` on this line"
         if cursor.kind == "->":
             return "a value stands here; layers stand in the body: `{ ... }`"
-        if cursor.kind == ":":
-            return "a body stands in braces: `{ ... }`"
         if cursor.kind == "-" and cursor.glued():
             before = cursor.text(cursor.tokens[cursor.at - 1])
             after = cursor.text(cursor.tokens[min(cursor.at + 1, len(cursor.tokens) - 1)])
             return f"a name has letters, digits and `_`: `{before}_{after}`"
-        return _ELSEWHERE.get(cursor.text(cursor.token), "")
+        if cursor.kind == "=":
+            return ""
+        return _ELSEWHERE.get(cursor.text(cursor.token), "a body stands in braces: `{ ... }`")
 
     def _is_aligned(self, opening: Token, closing: Token) -> bool:
         """Does a `}` that begins a line have the indentation of the line with its `{`?"""
@@ -344,6 +349,8 @@ class Parser:
         | if
         | "for" NAME { "," NAME } "in" expr body
         | "repeat" expr body
+        | "written" STRING "as" STRING
+        | "see" NAME STRING
         | "expect" [ "not" ] NAME [ args ] relation figure [ STRING ] [ "because" STRING ] ."""
         cursor = self.cursor
         start = cursor.token.start
@@ -362,11 +369,15 @@ class Parser:
                 chain = self.expressions.chain()
                 self.bound.append(name)
                 return Flow(cursor.span(start), self.cost(first), chain, "let", name, span)
+            if following == "STRING" and cursor.text(cursor.token) == "written":
+                return self.written()
+            if following == "NAME" and cursor.text(cursor.token) == "see":
+                return self.see()
         elif kind == "if":
             return self.if_()
         elif kind == "for":
             cursor.advance()
-            names = [cursor.name("a loop's name")]
+            names = [cursor.name("a loop's name", help="a loop is written `for x in list { ... }`")]
             while cursor.take(","):
                 names.append(cursor.name("a loop's name"))
             cursor.expect("in", help="a loop is written `for x in list { ... }`")
@@ -384,14 +395,14 @@ class Parser:
             cursor.advance()
             expect = self.expectations.expectation(start)
             return ExpectLine(expect.span, 1, expect)
-        elif kind in RESERVED and cursor.next_kind() in (":", "="):
-            self._fail_at_word()
-        elif kind in ("output", "aux"):
+        elif kind in ("output", "aux") and cursor.next_kind() != ":":
             cursor.advance()
-            name, span = cursor.name("a result's name")
+            name, span = cursor.name("a result's name", help=f"write `{kind} name = ...`")
             cursor.expect("=")
             chain = self.expressions.chain()
             return Flow(cursor.span(start), self.cost(first), chain, kind, name, span)
+        elif kind in RESERVED and cursor.next_kind() in (":", "="):
+            self._fail_at_word()
         elif kind in DEFINES:
             cursor.fail(
                 "a statement", help="definitions and imports stand at the top of a file, outside `{ }`"
@@ -402,13 +413,27 @@ class Parser:
         chain = self.expressions.chain()
         return Flow(chain.span, self.cost(first), chain)
 
+    def written(self) -> WrittenLine:
+        cursor = self.cursor
+        start = cursor.advance().start
+        path = read_string(cursor.source, cursor.advance())
+        if not (cursor.kind == "NAME" and cursor.text(cursor.token) == "as"):
+            cursor.fail("`as`", help='write `written "relu1" as "F.relu"`')
+        cursor.advance()
+        code = read_string(cursor.source, cursor.expect("STRING", "what the code calls, in quotes"))
+        return WrittenLine(cursor.span(start), 1, path, code)
+
+    def see(self) -> SeeLine:
+        cursor = self.cursor
+        start = cursor.advance().start
+        name, _ = cursor.name("")
+        token = cursor.expect("STRING", "what that network is, in quotes")
+        return SeeLine(cursor.span(start), 1, name, read_string(cursor.source, token))
+
     def _fail_at_word(self) -> NoReturn:
         """A word of the language where a name is bound."""
         cursor = self.cursor
         word = cursor.kind
-        if word in ("output", "aux") and cursor.next_kind() == "=":
-            cursor.advance()
-            cursor.fail("a result's name", help=f"write `{word} name = ...`")
         if word in cursor.misnamed:
             raise Mistake(None)
         cursor.misnamed.add(word)
@@ -452,7 +477,8 @@ class Parser:
         if cursor.kind == ":":
             return "a label is one name, at the start of the line"
         if cursor.kind == "=":
-            return "compare with `==`; a name is bound at the start of the line"
+            arrow = cursor.next_kind() == ">"
+            return ARROW if arrow else "compare with `==`; a name is bound at the start of the line"
         if cursor.kind == "else":
             return "an `else` follows the `}` of an `if`"
         if before.kind == "NUMBER" and word in UNITS:
@@ -462,7 +488,15 @@ class Parser:
         if " //" in cursor.source.text[statement.span.start : cursor.token.start]:
             return "a comment starts with `#`"
         if isinstance(statement, Expect | ExpectLine):
-            return "behind its figure, an `expect` has a citation in quotes, and `because` with a reason"
+            if word in TIMES:
+                return NO_TIMES
+            if cursor.kind == ",":
+                return "write a number without commas: `138_357_544`"
+            return "after its figure, an `expect` has a citation in quotes, and `because` with a reason"
+        if before.kind == "NAME" and cursor.kind == "{":
+            return f"a group has a label: `{last}: {{ ... }}`"
+        if before.kind == "NAME" and cursor.kind in ("NUMBER", "SIZE", "STRING"):
+            return f"arguments stand in parentheses: `{last}(...)`"
         if cursor.kind in ("NAME", "STRING", "NUMBER", "SIZE", "{"):
             return "chain layers with `->`, or put each statement on a line of its own"
         return ""

@@ -6,9 +6,10 @@ tensors belong (and the other way round). It runs over blocks that are never cal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
-from archcalc.diagnostics import Diagnostic, Span
+from archcalc.diagnostics import Diagnostic, Span, shorten
 from archcalc.expect import Expect, check_expectation
 from archcalc.language.scopes import ANY, LIST, VALUE, Scopes
 from archcalc.language.syntax import (
@@ -25,10 +26,16 @@ from archcalc.language.syntax import (
     Net,
     Param,
     Repeat,
+    SeeLine,
     Statement,
     Variant,
+    WrittenLine,
+    written_lines,
 )
 from archcalc.language.typecheck import TypeChecker, count
+
+CODE = re.compile(r"[A-Za-z_]\w{0,59}(\.[A-Za-z_]\w{0,59}){0,3}", re.ASCII)
+"""What `written` says that code calls: `F.relu`, `Tensor.mean`, `LayerNorm2d`."""
 
 
 def resolve_value(expr: Expr) -> list[Diagnostic]:
@@ -116,6 +123,7 @@ class Resolver:
             return
         variant.origin = origin
         variant.defaults = {} if isinstance(base, Net) else dict(base.defaults)
+        variant.written = (*base.written, *written_lines(variant.expects))
         self.types.tensor_flows, self.types.only_values = False, "a net's parameter is a value"
         names = [param.name for param in origin.params]
         given: set[str] = set()
@@ -149,19 +157,25 @@ class Resolver:
                 given.add(name)
                 variant.defaults[name] = arg.value
         for statement in variant.expects:
+            if isinstance(statement, WrittenLine):
+                self.written(statement)
+                continue
+            if isinstance(statement, SeeLine):
+                continue
             if not isinstance(statement, ExpectLine):
                 self.scopes.error(
-                    "a variant's body holds `expect` lines only",
+                    "a variant's body holds `expect`, `written` and `see` lines only",
                     statement.span,
                     help=f"make what differs a parameter of `{origin.name}`",
                 )
                 continue
             self.expectation(statement.expect)
         missing = [p.name for p in origin.params if p.default is None and p.name not in variant.defaults]
-        if variant.expects and missing:
+        expects = [statement for statement in variant.expects if isinstance(statement, ExpectLine)]
+        if expects and missing:
             self.scopes.error(
                 f"`expect` in a variant without a value for `{missing[0]}`",
-                variant.expects[0].span,
+                expects[0].span,
                 help=f"give `{missing[0]}` to `{variant.base}(...)`",
             )
 
@@ -203,17 +217,20 @@ class Resolver:
             self.loops += 1
             self.nested(statement.body)
             self.loops -= 1
-        elif isinstance(statement, ExpectLine):
+        elif isinstance(statement, ExpectLine | WrittenLine | SeeLine):
+            word = statement.span.text.split()[0]
             if not isinstance(self.scopes.current, Net):
-                self.scopes.error("`expect` stands in nets only", statement.span, help="move it to the net")
+                self.scopes.error(f"`{word}` stands in nets only", statement.span, help="move it to the net")
             elif len(self.scopes.open) > 1:
                 self.scopes.error(
-                    "`expect` stands directly in the body of a net",
+                    f"`{word}` stands directly in the body of a net",
                     statement.span,
                     help="move it out of the inner `{ }`",
                 )
-            else:
+            elif isinstance(statement, ExpectLine):
                 self.expectation(statement.expect)
+            elif isinstance(statement, WrittenLine):
+                self.written(statement)
 
     def rebound(self, names: Collection[str]) -> None:
         """In a loop that binds a name again, nothing is known of it from the first line on."""
@@ -226,6 +243,11 @@ class Resolver:
         problem = check_expectation(expect)
         if problem is not None:
             self.problems.append(problem)
+
+    def written(self, line: WrittenLine) -> None:
+        if not CODE.fullmatch(line.code):
+            help = 'write `"F.relu"`, `"torch.mean"`, or the name of a class: `"LayerNorm2d"`'
+            self.scopes.error(f"`{shorten(line.code)}` is not a name in Python", line.span, help=help)
 
     def flow(self, flow: Flow) -> None:
         if flow.binds in ("output", "aux") and not isinstance(self.scopes.current, Net):

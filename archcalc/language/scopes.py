@@ -104,9 +104,13 @@ class Scopes:
             note = Note(f"`{name}` is defined here", self.places[name])
             self.error(f"`{name}` is defined twice", span, notes=[note], help="give one of them another name")
             return False
-        if name in KINDS or name in RESERVED_MEANINGS:
-            self.error(f"`{name}` is a name of the language", span, help="choose another name")
+        return not self.is_of_the_language(name, span)
+
+    def is_of_the_language(self, name: str, span: Span) -> bool:
+        """Does the language itself have this name? Notes the mistake if so."""
+        if name not in KINDS and name not in RESERVED_MEANINGS:
             return False
+        self.error(f"`{name}` is a name of the language", span, help="choose another name")
         return True
 
     def begin(self, definition: Definition) -> None:
@@ -154,17 +158,15 @@ class Scopes:
                 help += ": only what `=` has bound may be bound again"
             self.error(f"`{name}` is taken", span, notes=[note], help=help)
             return
-        taken = True
-        if name in self.visible:
-            note = Note(f"`{name}` is defined here", self.places[name])
+        place = self.places.get(name)
+        if self.current is not None and name == self.current.name and by != "param":
+            place = self.current.name_span
+        taken = place is not None
+        if taken:
+            note = Note(f"`{name}` is defined here", place)
             self.error(f"`{name}` is taken", span, notes=[note], help="choose another name")
-        elif name in KINDS or name in RESERVED_MEANINGS:
-            self.error(f"`{name}` is a name of the language", span, help="choose another name")
-        elif self.current is not None and name == self.current.name and by != "param":
-            note = Note(f"`{name}` is defined here", self.current.name_span)
-            self.error(f"`{name}` is taken", span, notes=[note], help="choose another name")
-        else:
-            taken = False
+        elif self.is_of_the_language(name, span):
+            taken = True
         self.open[-1][name] = Binding(name, span, by, type, read=taken, holds_layer=holds_layer)
 
     def finish(self) -> None:

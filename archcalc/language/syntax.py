@@ -142,6 +142,20 @@ class ExpectLine(Statement, eq=False):
     expect: Expect
 
 
+class WrittenLine(Statement, eq=False):
+    """`written "relu2" as "F.relu"`: what published code calls, in place of a module of `torch.nn`."""
+
+    path: str
+    code: str
+
+
+class SeeLine(Statement, eq=False):
+    """`see resnet50_v1_5 "torchvision's resnet50"`: a network that may be meant instead, and what it is."""
+
+    name: str
+    about: str
+
+
 class Assertion(Struct, gc=False, eq=False):
     """What a claim states: `params(vgg16) ~ 138M`. `figure` is the right side where digits count."""
 
@@ -189,9 +203,21 @@ class Net(Definition, eq=False):
         """The expectations of its own `expect` lines, in order."""
         return _expectations(self.body.statements)
 
+    @property
+    def written(self) -> tuple[WrittenLine, ...]:
+        return written_lines(self.body.statements)
+
+    @property
+    def see(self) -> dict[str, str]:
+        """The networks that may be meant instead, and what each is."""
+        return _see(self.body.statements)
+
 
 class Variant(Definition, eq=False):
-    """`net b = a(...)`: `a` with other defaults. `params` is empty; they are those of `a`."""
+    """`net b = a(...)`: `a` with other defaults. `params` is empty; they are those of `a`.
+
+    `expects` are the lines of its body: `expect`, `written` and `see`.
+    """
 
     base: str
     base_span: Span
@@ -200,15 +226,31 @@ class Variant(Definition, eq=False):
     # resolved
     origin: Any = None
     defaults: dict[str, Expr] = {}
+    written: tuple[WrittenLine, ...] = ()
+    """Those of its bases, and its own."""
 
     @property
     def expectations(self) -> tuple[Expect, ...]:
         """The expectations of its own `expect` lines, in order, without those of its base."""
         return _expectations(self.expects)
 
+    @property
+    def see(self) -> dict[str, str]:
+        """The networks that may be meant instead, and what each is, without those of its base."""
+        return _see(self.expects)
+
 
 def _expectations(statements: tuple[Statement, ...]) -> tuple[Expect, ...]:
     return tuple(statement.expect for statement in statements if isinstance(statement, ExpectLine))
+
+
+def written_lines(statements: tuple[Statement, ...]) -> tuple[WrittenLine, ...]:
+    """The `written` lines among statements."""
+    return tuple(statement for statement in statements if isinstance(statement, WrittenLine))
+
+
+def _see(statements: tuple[Statement, ...]) -> dict[str, str]:
+    return {line.name: line.about for line in statements if isinstance(line, SeeLine)}
 
 
 class Import(Struct, eq=False):

@@ -16,7 +16,7 @@ RESERVED = frozenset(
         "expect", "not", "and", "or", "true", "false", "output", "aux",
     )
 )  # fmt: skip
-"""Words of the grammar that cannot name anything. (`within`, `of` and `because` can.)"""
+"""Words of the grammar that cannot name anything. (`within`, `of`, `because`, `written`, `as`, `see` can.)"""
 
 
 class Token(Struct, frozen=True, gc=False):
@@ -51,7 +51,8 @@ _WORD = re.compile(r"[\w.]*", re.ASCII)
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z_]\w*)", re.ASCII)
 COUNTED = re.compile(r"[KMGTkmgt](?:FLOPs?|FLOPS|MACs?|MACS|flops|macs|params?|Params?|Ops|OPs)", re.ASCII)
 """A unit with what is counted, as in `4 GFLOPs`."""
-_TIMES = ("s", "ms", "us", "ns", "fps", "FPS")
+TIMES = ("s", "ms", "us", "ns", "fps", "FPS")
+NO_TIMES = "archcalc knows no times: figures are counts and bytes"
 _AXIS = re.compile(r"\d+|[A-Za-z_]\w*", re.ASCII)
 
 
@@ -173,6 +174,7 @@ _HELPS = {
     "^": "a power is written `**`",
     "×": "write the letter `x`: `3x224x224`",
     "→": "write `->`",
+    "?": "a choice between values is written `a if condition else b`",
     ".": "there are no names with dots; a number starts with a digit: `0.5`",
 }
 
@@ -196,8 +198,8 @@ def _bad_number(source: Source, start: int, stop: int) -> Token:
         help = (
             f"write `{factor[1]}{factor[2][0].upper()}`: what is counted stands in front, as in `macs < 4G`"
         )
-    elif factor[2] in _TIMES:
-        help = "archcalc knows no times: figures are counts and bytes"
+    elif factor[2] in TIMES:
+        help = NO_TIMES
     elif factor[2].upper() in UNITS:
         help = f"write `{factor[1]}{factor[2].upper()}`: the units are `K`, `M`, `G` and `T`"
     else:

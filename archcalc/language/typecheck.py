@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from archcalc.diagnostics import MAX_REPORTED, Note
-from archcalc.language.habits import INPUTS_FIRST, in_doubt, without_input_channels
+from archcalc.doubts import INPUTS_FIRST
+from archcalc.language.habits import in_doubt, without_input_channels
 from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
 from archcalc.language.mismatch import help_for_join
 from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType
@@ -230,6 +231,8 @@ class TypeChecker:
         for index, arg in enumerate(args):
             slot = placed.get(index)
             parameter = layer.parameters[slot] if slot is not None and slot >= 0 else None
+            if parameter is not None and parameter.name == "kernel_size":
+                self.not_a_product(arg.value)
             self.parameter = parameter if isinstance(arg.value, Ref) and arg.value.args is None else None
             type = self.expr(arg.value)
             self.parameter = None
@@ -248,6 +251,15 @@ class TypeChecker:
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
             self.count_joined(ref, joined, layer.least_tensors)
         return TENSOR if self.layers_allowed(ref) else ANY
+
+    def not_a_product(self, expr: Expr) -> None:
+        """A kernel written as `3 * 3`, which is 9."""
+        literals = isinstance(expr, Binary) and all(
+            isinstance(operand, Literal) for operand in (expr.first, *(operand for _, operand in expr.rest))
+        )
+        if isinstance(expr, Binary) and literals and {op for op, _ in expr.rest} == {"*"}:
+            size = expr.span.text.replace(" ", "").replace("*", "x")
+            self.scopes.error("a kernel size is not a product", expr.span, help=f"a size is written `{size}`")
 
     def unquoted(self, ref: Ref, parameter: Parameter) -> bool:
         """Is an unknown name a word that only lacks its quotes? Notes the mistake if so."""
@@ -292,7 +304,8 @@ class TypeChecker:
             return True
         if not isinstance(expr, Ref) or self.scopes.lookup(expr.name) is not None:
             return False
-        return expr.name in KINDS or isinstance(self.scopes.visible.get(expr.name), Block)
+        known = expr.name in KINDS or expr.name == "input"
+        return known or isinstance(self.scopes.visible.get(expr.name), Block)
 
     def builtin_ref(self, ref: Ref, builtin: Builtin) -> ValueType:
         ref.meaning = builtin

@@ -52,9 +52,14 @@ def is_number(value: object) -> bool:
     return type(value) is int or isinstance(value, Fraction)
 
 
-def shown_number(value: int | Fraction) -> str:
-    """A number as a message shows it: `2.5`, or `1/3` where no short decimal says it."""
-    return format_argument(value)
+def to_whole(value: object) -> str:
+    """The help for a value where a whole number is needed."""
+    return "write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(value) else ""
+
+
+def got(value: object) -> str:
+    """A value as a message about numbers shows it."""
+    return format_argument(value) if is_number(value) else type_name(value)
 
 
 def check_value(value: object) -> None:
@@ -148,8 +153,8 @@ def binary(op: str, left: Any, right: Any) -> Any:
 def _power(base: int | Fraction, exponent: int | Fraction) -> int | Fraction:
     if isinstance(exponent, Fraction):
         raise ValueProblem(
-            f"the exponent of `**` must be a whole number, got {shown_number(exponent)}",
-            help="write `floor(...)`, `ceil(...)` or `round(...)`",
+            f"the exponent of `**` must be a whole number, got {got(exponent)}",
+            help=to_whole(exponent),
             of_both=False,
         )
     if base == 0 and exponent < 0:
@@ -203,11 +208,7 @@ def _list(name: str, value: Any) -> tuple[Any, ...]:
 
 def _whole(name: str, value: Any) -> int:
     if type(value) is not int:
-        got = shown_number(value) if is_number(value) else type_name(value)
-        raise ValueProblem(
-            f"`{name}` needs a whole number, got {got}",
-            help="write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(value) else "",
-        )
+        raise ValueProblem(f"`{name}` needs a whole number, got {got(value)}", help=to_whole(value))
     return value
 
 

@@ -90,7 +90,8 @@ def _whole(value: object, low: int, expected: str) -> int:
             f"needs {expected}, got {format_argument(value)}",
             help="write `floor(...)`, `ceil(...)` or `round(...)`",
         )
-    raise LayerError(f"needs {expected}, got {_got(value)}")
+    help = "write it without quotes" if isinstance(value, str) and value[:1].isdigit() else ""
+    raise LayerError(f"needs {expected}, got {_got(value)}", help=help)
 
 
 def read_count(value: object) -> int:
@@ -140,7 +141,8 @@ def read_flag(value: object) -> bool:
     """`true` or `false`."""
     if isinstance(value, bool):
         return value
-    raise LayerError(f"needs `true` or `false`, got {_got(value)}")
+    help = f"write `{'true' if value else 'false'}`" if value in (0, 1) else ""
+    raise LayerError(f"needs `true` or `false`, got {_got(value)}", help=help)
 
 
 def _read_axes(value: object, read: Reader) -> Any:

@@ -1,6 +1,6 @@
 """Convolutions: dense, grouped, depthwise, pointwise, with a connection table, local, transposed."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from archcalc.layers.arguments import (
     Count,
@@ -66,31 +66,18 @@ class SlidingKernel(Layer, frozen=True):
         """Output channels, input channels a group, groups."""
         raise NotImplementedError
 
-    def _kernel(self) -> dict[str, Any]:
-        """The arguments of the window, by name."""
-        raise NotImplementedError
-
     def windows(self, *inputs: Shape) -> tuple[Window, ...]:
         (shape,) = inputs
         rank = spatial_rank(self.kind, shape)
-        given = self._kernel()
-        axes = {
-            name: per_axis(given.get(name, 1), rank, name, self.kind)
+        kernel_size, stride, dilation = (  # a kind without one of them has 1
+            per_axis(getattr(self, name, 1), rank, name, self.kind)
             for name in ("kernel_size", "stride", "dilation")
-        }
-        padding = padding_per_axis(
-            given.get("padding", 0),
-            self.kind,
-            shape[1:],
-            axes["kernel_size"],
-            axes["stride"],
-            axes["dilation"],
         )
+        padding = getattr(self, "padding", 0)
+        ends = padding_per_axis(padding, self.kind, shape[1:], kernel_size, stride, dilation)
         return tuple(
             Window(k, s, before, after, d)
-            for k, s, d, (before, after) in zip(
-                axes["kernel_size"], axes["stride"], axes["dilation"], padding, strict=True
-            )
+            for k, s, d, (before, after) in zip(kernel_size, stride, dilation, ends, strict=True)
         )
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -110,7 +97,7 @@ class SlidingKernel(Layer, frozen=True):
         return Weight("weight", (*self._kernel_factors(shape), (source, per_group), ("C_out", out_channels)))
 
     def _has_bias(self) -> bool:
-        raise NotImplementedError
+        return bool(getattr(self, "bias", False))
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         (shape,) = inputs
@@ -176,17 +163,6 @@ class Conv(SlidingKernel, frozen=True):
             )
         return self.out_channels, shape[0] // self.groups, self.groups
 
-    def _kernel(self) -> dict[str, Any]:
-        return {
-            "kernel_size": self.kernel_size,
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-        }
-
-    def _has_bias(self) -> bool:
-        return self.bias
-
     def _weight(self, shape: Shape) -> Weight:
         if self.connections is None:
             return super()._weight(shape)
@@ -224,17 +200,6 @@ class Depthwise(SlidingKernel, frozen=True):
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         return shape[0] * self.multiplier, 1, shape[0]
 
-    def _kernel(self) -> dict[str, Any]:
-        return {
-            "kernel_size": self.kernel_size,
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-        }
-
-    def _has_bias(self) -> bool:
-        return self.bias
-
     def _weight(self, shape: Shape) -> Weight:
         return Weight("weight", (*self._kernel_factors(shape), ("C_out", shape[0] * self.multiplier)))
 
@@ -260,12 +225,6 @@ class Pointwise(SlidingKernel, frozen=True):
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         return self.out_channels, shape[0], 1
 
-    def _kernel(self) -> dict[str, Any]:
-        return {"kernel_size": 1}
-
-    def _has_bias(self) -> bool:
-        return self.bias
-
 
 @layer("local")
 class Local(SlidingKernel, frozen=True):
@@ -287,12 +246,6 @@ class Local(SlidingKernel, frozen=True):
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         return self.out_channels, shape[0], 1
-
-    def _kernel(self) -> dict[str, Any]:
-        return {"kernel_size": self.kernel_size, "stride": self.stride, "padding": self.padding}
-
-    def _has_bias(self) -> bool:
-        return self.bias
 
     def _places(self, shape: Shape) -> tuple[tuple[str, int], ...]:
         return places_of(self.output_shape(shape), "_out").groups[0]

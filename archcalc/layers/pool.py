@@ -44,18 +44,18 @@ class WindowPool(Layer, frozen=True):
     convolutions; what lies behind the padding, where the last windows in ceil mode may reach, is not.
     """
 
-    def _window_arguments(self) -> tuple[Any, Any, Any, Any, bool]:
-        """Kernel size, stride, padding, dilation, ceil mode."""
-        raise NotImplementedError
+    def _given(self, name: str, default: Any) -> Any:
+        """An argument, or what stands for one that the kind does not have."""
+        return getattr(self, name, default)
 
     def windows(self, *inputs: Shape) -> tuple[Window, ...]:
         (shape,) = inputs
         rank = spatial_rank(self.kind, shape)
-        kernel_size, stride, padding, dilation, _ = self._window_arguments()
-        k = per_axis(kernel_size, rank, "kernel_size", self.kind)
+        stride = self._given("stride", None)
+        k = per_axis(self._given("kernel_size", 1), rank, "kernel_size", self.kind)
         s = k if stride is None else per_axis(stride, rank, "stride", self.kind)
-        d = per_axis(dilation, rank, "dilation", self.kind)
-        pads = padding_per_axis(padding, self.kind, shape[1:], k, s, d)
+        d = per_axis(self._given("dilation", 1), rank, "dilation", self.kind)
+        pads = padding_per_axis(self._given("padding", 0), self.kind, shape[1:], k, s, d)
         return tuple(
             Window(k_, s_, before, after, d_)
             for k_, s_, d_, (before, after) in zip(k, s, d, pads, strict=True)
@@ -67,7 +67,7 @@ class WindowPool(Layer, frozen=True):
         for window in windows:
             if (
                 max(window.before, window.after) > window.extent // 2
-                and self._window_arguments()[2] not in SAME
+                and self._given("padding", 0) not in SAME
             ):
                 dilated = f", dilated to {window.extent}" if window.dilation > 1 else ""
                 raise LayerError(
@@ -75,7 +75,7 @@ class WindowPool(Layer, frozen=True):
                     f"{max(window.before, window.after)} for a kernel of {window.kernel_size}{dilated}",
                     argument="padding",
                 )
-        ceil_mode = self._window_arguments()[4]
+        ceil_mode = self._given("ceil_mode", False)
         sizes = tuple(output_size(n, w, ceil_mode) for n, w in zip(shape[1:], windows, strict=True))
         if min(sizes) < 1:
             extents = format_shape(tuple(int(w.extent) for w in windows), cross="x")
@@ -186,9 +186,6 @@ class MaxPool(WindowPool, frozen=True):
     dilation: PerAxis = 1
     ceil_mode: Flag = False
 
-    def _window_arguments(self) -> tuple[Any, Any, Any, Any, bool]:
-        return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return (("compare", self._others(inputs[0], output)),)
 
@@ -214,9 +211,6 @@ class AvgPool(WindowPool, frozen=True):
     padding: Padding = 0
     ceil_mode: Flag = False
     count_include_pad: Flag = True
-
-    def _window_arguments(self) -> tuple[Any, Any, Any, Any, bool]:
-        return self.kernel_size, self.stride, self.padding, 1, self.ceil_mode
 
     def _holds_padding(self) -> bool:
         return self.count_include_pad
@@ -245,9 +239,6 @@ class LPPool(WindowPool, frozen=True):
     kernel_size: PerAxis
     stride: OptionalPerAxis = None
     ceil_mode: Flag = False
-
-    def _window_arguments(self) -> tuple[Any, Any, Any, Any, bool]:
-        return self.kernel_size, self.stride, 0, 1, self.ceil_mode
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         outputs, sums = values_of(output, "_out"), ("add", self._others(inputs[0], output))
@@ -283,9 +274,6 @@ class Subsample(WindowPool, frozen=True):
     """
 
     kernel_size: PerAxis
-
-    def _window_arguments(self) -> tuple[Any, Any, Any, Any, bool]:
-        return self.kernel_size, None, 0, 1, False
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         channels = ("C", inputs[0][0])

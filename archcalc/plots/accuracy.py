@@ -37,7 +37,7 @@ FAMILIES = {
     "AlexNet": (BLUE, ["alexnet_owt"]),
     "VGG": (VERMILION, ["vgg11", "vgg13", "vgg16", "vgg19"]),
     "GoogLeNet": (PINK, ["googlenet_torchvision"]),
-    "Inception": (PINK, ["inception_v3", "inception_resnet_v2_slim"]),
+    "Inception": (PINK, ["inception_v3", "inception_resnet_v2"]),
     "ResNet": (BLUE, ["resnet18", "resnet34", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5"]),
     "ResNeXt": (SKY, ["resnext50_32x4d", "resnext101_32x8d"]),
     "SENet": (SKY, ["senet154?image=3x320x320"]),
@@ -56,7 +56,7 @@ FAMILIES = {
 NAMES = {
     "alexnet_owt": "AlexNet", "vgg11": "VGG-11", "vgg13": "VGG-13", "vgg16": "VGG-16", "vgg19": "VGG-19",
     "googlenet_torchvision": "GoogLeNet", "inception_v3": "Inception v3",
-    "inception_resnet_v2_slim": "Inception-ResNet v2", "resnet18": "ResNet-18", "resnet34": "ResNet-34",
+    "inception_resnet_v2": "Inception-ResNet v2", "resnet18": "ResNet-18", "resnet34": "ResNet-34",
     "resnet50_v1_5": "ResNet-50", "resnet101_v1_5": "ResNet-101", "resnet152_v1_5": "ResNet-152",
     "resnext50_32x4d": "ResNeXt-50", "resnext101_32x8d": "ResNeXt-101 32×8d", "densenet121": "DenseNet-121",
     "densenet169": "DenseNet-169", "densenet201": "DenseNet-201", "densenet161": "DenseNet-161",

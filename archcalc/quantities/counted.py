@@ -49,8 +49,9 @@ def _of_layer(selection: Selection) -> list[str]:
     profile, node = selection.profile, selection.output
     convention, counter = _convention(profile)
     title = f"{convention.name}, {convention.what}"
-    if convention.rule(node) is None:
-        return [f"{title}: {node.kind} is not counted"]
+    if counter.rule(node) is None:
+        unseen = [f", written as `{code}`, is not seen" for code in counter.unseen([node])]
+        return [f"{title}: {node.kind}{unseen[0] if unseen else ' is not counted'}"]
     parts = counter.parts([node])
     times = f" × {profile.per_count} bytes" if convention.unit == "bytes" else ""
     text = " + ".join(part.formula for part in parts) or "0"
@@ -79,6 +80,10 @@ def composition(selection: Selection) -> list[str]:
     if missing:
         listed = ", ".join(f"{kind} ({number:,})" for kind, number in missing.items())
         lines.append(f"  not counted: {listed}")
+    unseen = counter.unseen(nodes)
+    if unseen:
+        listed = ", ".join(f"{code} ({number:,})" for code, number in unseen.items())
+        lines.append(f"  not seen, as written in the code: {listed}")
     kinds = {node.kind for node in nodes}
     return lines + [f"  {bug.text}" for bug in convention.bugs if kinds & set(bug.kinds)]
 

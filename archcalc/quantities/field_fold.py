@@ -7,7 +7,7 @@ kept with the channels that have it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -61,6 +61,8 @@ class FieldFold:
         if not sources:
             return input_field(len(facts.output) - 1)
         inputs = [self.fields[sources[0].index]]
+        if inputs[0].folded and _mixes_channels(node):
+            return GLOBAL
         if len(sources) == 1 or type(facts.windows) is tuple:
             field = through(inputs[0], facts)  # an unpooling also reads its pool, but only to find places
         else:
@@ -68,9 +70,11 @@ class FieldFold:
             field = self._join(node, inputs)
         if node.index in self._told_apart:
             field = self._by_channels(node, inputs, field)
-        if inputs[0].folded and _mixes_channels(node):
-            return GLOBAL
-        return self._kept(field, inputs) if field.turns else field
+        if field.turns:
+            if self._room < 0:
+                return GLOBAL
+            self._room -= _new_numbers([field], inputs)
+        return field
 
     def _join(self, node: Node, inputs: Sequence[Field]) -> Field:
         if not all(field.size for field in inputs):
@@ -82,14 +86,6 @@ class FieldFold:
                 self.misalignments.append(misalignment)
         return field
 
-    def _kept(self, field: Field, inputs: Sequence[Field]) -> Field:
-        """The field, if there is room for the turns that its inputs do not have already."""
-        if self._room < 0:
-            return GLOBAL
-        known = {id(turn.cycle) for each in inputs for turn in each.turns}
-        self._room -= sum(len(turn.cycle.firsts) for turn in field.turns if id(turn.cycle) not in known)
-        return field
-
     def _by_channels(self, node: Node, inputs: Sequence[Field], together: Field) -> Field:
         """Keeps the parts of a node. Returns its field: `together`, or less if channels are left out."""
         facts = node.facts
@@ -98,7 +94,8 @@ class FieldFold:
         if alike and out <= facts.inputs[0][0] and not node.layer.leaves_out_channels(facts):
             return together
         before = [self.parts.get(source.index) for source in node.inputs[: len(inputs)]]
-        if max(out, *(shape[0] for shape in facts.inputs)) > MOST_CHANNELS or self._room < 0:
+        most = max(out, *(shape[0] for shape in facts.inputs))
+        if most > MOST_CHANNELS or len(inputs) > MOST_PARTS or self._room < 0:
             return _at_most(together)
         if isinstance(facts.windows, Stacked) and any(before):
             return _at_most(together)  # the places of one map and the channels of another do not make a part
@@ -122,8 +119,16 @@ class FieldFold:
             together = joined([(facts.output, part) for part in found], facts.output)
         if len(found) > 1 or all_of(out) not in found.values():
             self.parts[node.index] = found
-            self._room -= len(found) * (10 + out // 64)
+            known = [part for parts in before if parts for part in parts]
+            self._room -= len(found) * (10 + out // 64) + _new_numbers(found, [*inputs, *known])
         return together
+
+
+def _new_numbers(fields: Iterable[Field], known: Iterable[Field]) -> int:
+    """How many fields the cycles of these turns have that no known field shares."""
+    shared = {id(turn.cycle) for field in known for turn in field.turns}
+    cycles = {id(turn.cycle): len(turn.cycle.firsts) for field in fields for turn in field.turns}
+    return sum(count for cycle, count in cycles.items() if cycle not in shared)
 
 
 def _at_most(field: Field) -> Field:

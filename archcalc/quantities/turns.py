@@ -20,6 +20,9 @@ Length = int | Fraction
 MAX_TURN = 1000
 """The longest turn or list that is followed; where it is longer, all that can be seen counts as seen."""
 
+MAX_READS = 100_000
+"""The most that the places of a list may read together; with more, they count as seeing everything."""
+
 
 class Cycle:
     """Fields that repeat after `len(firsts)` places, `step` inputs further on.
@@ -201,7 +204,7 @@ def _followed(turn: Turn, window: Window) -> Turn | None:
 
 def _list_through_window(turn: Turn, window: Window, before: int, after: int) -> Turn:
     """A window may read places that lie far apart in the input: what lies between counts as seen."""
-    if after > MAX_TURN:
+    if after > MAX_TURN or after * window.extent > MAX_READS:
         return everywhere(*turn.reach(before))
     reads = _reads(window)
     firsts, lasts = turn.cycle.firsts, turn.cycle.lasts
@@ -271,7 +274,8 @@ def unaligned(first: Sequence[Turn], second: Sequence[Turn]) -> Iterator[tuple[i
             yield axis, f"effective strides {a.stride} and {b.stride}"
     for axis, a, b in axes:
         if a.center != b.center:
-            yield axis, f"centres {abs(a.center - b.center)} pixels apart"
+            apart = abs(a.center - b.center)
+            yield axis, f"centers {apart} pixel{'' if apart == 1 else 's'} apart"
 
 
 def whole(value: Fraction) -> Length:

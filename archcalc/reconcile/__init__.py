@@ -13,6 +13,7 @@ from math import ceil
 from msgspec import Struct
 
 from archcalc.conventions import CountedPart
+from archcalc.opening import remembering
 from archcalc.reconcile.figures import Claimed, parse_figures
 from archcalc.reconcile.ways import Way, candidates, further_candidates, ways
 
@@ -76,9 +77,10 @@ def reconcile(
     """
     claimed = parse_figures(figures)
     sorts = sorted({sort for figure in claimed for sort in figure.sorts})
-    found = [way for candidate in candidates(net, inputs) for way in ways(candidate, sorts)]
+    read = remembering()
+    found = [way for candidate in candidates(net, inputs, read) for way in ways(candidate, sorts)]
     if thorough:
-        further = further_candidates(net, inputs)
+        further = further_candidates(net, inputs, read)
         found += [way for candidate in further for way in ways(candidate, sorts)]
     return [_answer(figure, found) for figure in claimed]
 

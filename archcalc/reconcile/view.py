@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from archcalc.comparison import compare, open_subjects
+from archcalc.comparison import ComparedNetwork, compare
+from archcalc.network import Network
+from archcalc.notes import note_lines, note_objects
+from archcalc.opening import Read, open_net, remembering
+from archcalc.profile import analyze
 from archcalc.reconcile import Answer, Match
 from archcalc.render.documents import json_text
 from archcalc.render.numbers import grouped, plural
@@ -17,10 +21,11 @@ FEW = 3
 """As many differences of a kind are named in a line."""
 
 
-def to_json(net: str, answers: Sequence[Answer]) -> str:
+def to_json(net: str, network: Network, answers: Sequence[Answer]) -> str:
     """All matches, the most plausible first; where there are none, what comes nearest."""
     return json_text(
         architecture=net,
+        notes=note_objects(network.notes),
         figures=[
             {
                 "figure": answer.claimed.text,
@@ -55,12 +60,22 @@ def _number(value: Fraction) -> int | float:
     return value.numerator if value.denominator == 1 else float(value)
 
 
-def render(net: str, answers: Sequence[Answer], most: int | None, width: int, colour: bool) -> str:
-    """Each figure with the ways to count that print as it, `most` of them."""
+def render(
+    net: str,
+    network: Network,
+    answers: Sequence[Answer],
+    most: int | None,
+    width: int,
+    colour: bool,
+) -> str:
+    """The notes on the network, and each figure with the ways to count that print as it, `most` of them."""
     from rich.padding import Padding
     from rich.text import Text
 
     console = open_console(width, colour)
+    read = remembering()
+    for words in note_lines(network.notes):
+        console.print(Text(words, style="yellow"))
     for number, answer in enumerate(answers):
         if number:
             console.print()
@@ -77,7 +92,7 @@ def render(net: str, answers: Sequence[Answer], most: int | None, width: int, co
             lines = _lines(match)
             if match.net != net and match.net not in explained:
                 explained.add(match.net)
-                lines.insert(0, _differences(net, match.net))
+                lines.insert(0, _differences(network, match.net, read))
             for words in filter(None, lines):
                 console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
         hidden = len(answer.matches) - (len(shown) if answer.plausible else 0)
@@ -116,9 +131,12 @@ def _lines(match: Match) -> list[str]:
     return lines
 
 
-def _differences(net: str, variant: str) -> str:
+def _differences(network: Network, variant: str, read: Read) -> str:
     """What a variant has other than the network, in a line; empty where they have little in common."""
-    matching = compare(open_subjects([net, variant])).matching
+    opened, overrides = open_net(variant, read)
+    networks = (network, opened.network(overrides))
+    subjects = [ComparedNetwork(each.name, analyze(each)) for each in networks]
+    matching = compare(subjects).matching
     if matching is None or not matching.alike:
         return ""
     changes = Counter(

@@ -13,7 +13,7 @@ from archcalc.conventions import Convention, CountedPart, alike_nodes, conventio
 from archcalc.diagnostics import ArchError
 from archcalc.network import Network, Node
 from archcalc.opened import Opened
-from archcalc.opening import open_net
+from archcalc.opening import Read, open_net, read_file
 from archcalc.quantities.activations import DTYPES
 from archcalc.reconcile.figures import IN_BYTES, SORTS
 
@@ -64,23 +64,27 @@ class Way(Struct, frozen=True):
     """Where a count is taken twice: the conventions that come to it by themselves."""
 
 
-def candidates(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Candidate]:
+def candidates(
+    net: str, inputs: Mapping[str, tuple[int, ...]] | None, read: Read = read_file
+) -> Iterator[Candidate]:
     """The network, with heads and without, at other resolutions; and its variants at their own.
 
-    Raises `ArchError` for an unknown network.
+    `read` reads files. Raises `ArchError` for an unknown network.
     """
-    opened, overrides = open_net(net)
+    opened, overrides = open_net(net, read)
     plain = Candidate(net=net, opened=opened, network=opened.network(overrides, inputs))
     yield from _with_heads(plain)
     if not _is_fixed(net, inputs):
         yield from _resized(plain)
-    for variant in _variants(net, inputs):
+    for variant in _variants(net, inputs, read):
         yield from _with_heads(variant)
 
 
-def further_candidates(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Candidate]:
+def further_candidates(
+    net: str, inputs: Mapping[str, tuple[int, ...]] | None, read: Read = read_file
+) -> Iterator[Candidate]:
     """The variants at other resolutions than their own."""
-    for variant in _variants(net, inputs):
+    for variant in _variants(net, inputs, read):
         yield from _resized(variant)
 
 
@@ -88,10 +92,10 @@ def _is_fixed(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> bool:
     return "?" in net or bool(inputs)
 
 
-def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterator[Candidate]:
+def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None, read: Read) -> Iterator[Candidate]:
     if not _is_fixed(net, inputs):
-        for other in variants(net):
-            opened, _ = open_net(other)
+        for other in variants(net, read):
+            opened, _ = open_net(other, read)
             yield Candidate(
                 net=other,
                 opened=opened,
@@ -101,13 +105,13 @@ def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None) -> Iterato
             )
 
 
-def variants(net: str) -> list[str]:
+def variants(net: str, read: Read = read_file) -> list[str]:
     """The other versions of a network, each as a `NET`: those of its file whose names only add to its own.
 
     >>> variants("resnet50_v1_5")
     ['resnet50', 'resnet50_keras']
     """
-    opened, _ = open_net(net)
+    opened, _ = open_net(net, read)
     own, names = opened.name, opened.siblings
     base = next((name for name in names if own.startswith(name + "_")), own)
     others = [name for name in names if name != own and f"{name}_".startswith(base + "_")]

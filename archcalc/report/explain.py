@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from archcalc.diagnostics import unknown
-from archcalc.network import Node
+from pathlib import Path
+
+from archcalc.catalog import specs_folder
+from archcalc.diagnostics import Source, Span
+from archcalc.network import Network, Node
 from archcalc.notes import note_lines
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection, find
@@ -30,11 +33,9 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
     group = next((g for g in network.groups if g.name == path), None)
     is_node = any(node.name == path for node in network.nodes)
     if path and not is_node and group is None:
-        known = [node.name for node in network.nodes] + [g.name for g in network.groups]
-        known += [] if quantity else QUANTITIES
-        raise unknown(f"`{network.name}` has no layer or block", path, known)
+        raise network.unknown_path(path, () if quantity else QUANTITIES, "layer or block")
     selection = profile.within(group) if group is not None else profile.part(path)
-    lines = _of_layer(selection, quantity) if is_node else _of_part(selection, quantity)
+    lines = _of_layer(selection, quantity, network) if is_node else _of_part(selection, quantity)
     notes = note_lines(network.notes)
     return "\n".join([*notes, "", *lines] if notes else lines)
 
@@ -55,11 +56,11 @@ def account(quantity: Quantity, selection: Selection) -> list[str]:
     return lines
 
 
-def _of_layer(selection: Selection, quantity: str) -> list[str]:
+def _of_layer(selection: Selection, quantity: str, network: Network) -> list[str]:
     node = selection.output
     inputs = ", ".join(format_shape(source.shape) for source in node.inputs)
     flow = f"{inputs} → {format_shape(node.shape)}" if inputs else format_shape(node.shape)
-    lines = [f"{node.name}: {node.layer}   {flow}", *_origin(node)]
+    lines = [f"{node.name}: {node.layer}   {flow}", *_origin(node, network)]
     for name in [quantity] if quantity else OF_A_LAYER:
         known = QUANTITIES[name]
         if quantity or not known.is_number or known.measure(selection):
@@ -67,13 +68,31 @@ def _of_layer(selection: Selection, quantity: str) -> list[str]:
     return lines
 
 
-def _origin(node: Node) -> list[str]:
-    lines = []
+def _origin(node: Node, network: Network) -> list[str]:
+    """Where the text has a layer, and the calls that led there.
+
+    The files of built-in networks are inside the package, so the command that shows them is named instead.
+    """
+    calls = node.calls.chain() if node.calls is not None else []
+    spans = [call.span for call in calls]
+    lines = [f"  in a call of {call.block}, {_place(call.span)}" for call in calls]
     if node.span is not None:
-        lines.append(f"  from {node.span}")
-    if node.calls is not None:
-        lines += [f"  in a call of {call.block}, {call.span}" for call in node.calls.chain()]
+        spans.insert(0, node.span)
+        lines.insert(0, f"  from {_place(node.span)}")
+    own = network.source
+    if own is not None and _is_built_in(own):
+        imported = any(span.source is not own for span in spans)
+        does = f"--copy .` copies {'these files' if len({span.source for span in spans}) > 1 else 'it'}"
+        lines.append(f"  `archcalc spec {network.name}{f' {does}' if imported else '` shows it'}")
     return lines
+
+
+def _place(span: Span) -> str:
+    return Path(str(span)).name if _is_built_in(span.source) else str(span)
+
+
+def _is_built_in(source: Source) -> bool:
+    return source.path is not None and source.path.parent == specs_folder()
 
 
 def _of_part(selection: Selection, quantity: str) -> list[str]:

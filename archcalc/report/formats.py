@@ -49,6 +49,7 @@ def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
             {"name": m.node.name, "branches": [branch.name for branch in m.branches], "reason": m.reason}
             for m in profile.misalignments
         ],
+        "see": dict(network.see),
         "notes": note_objects(network.notes),
         "layers": [_layer(row, profile, known) for row in rows],
     }
@@ -66,6 +67,7 @@ def counted(profile: Profile) -> dict[str, Any]:
     return {
         "parts": [{"text": part.text, "value": part.value * factor} for part in counter.parts(nodes)],
         "not_counted": counter.not_counted(nodes),
+        "unseen": counter.unseen(nodes),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Literal
 
@@ -11,9 +11,12 @@ from msgspec import Struct
 from archcalc.opened import Opened
 from archcalc.profile import analyze
 from archcalc.render.documents import json_text
-from archcalc.render.numbers import grouped, plural
+from archcalc.render.numbers import grouped, human, plural
 from archcalc.render.terminal import open_console, printed
 from archcalc.shape import format_shape
+
+INDENT, GAP = 4, 2
+"""Blanks before a network, and between its columns."""
 
 
 class ListedNetwork(Struct, frozen=True):
@@ -26,6 +29,7 @@ class ListedNetwork(Struct, frozen=True):
     inputs: dict[str, tuple[int, ...]]
     params: int
     macs: int
+    see: Mapping[str, str]
 
 
 def entry(opened: Opened) -> ListedNetwork:
@@ -34,7 +38,14 @@ def entry(opened: Opened) -> ListedNetwork:
     totals = analyze(network).totals
     inputs = {name: node.shape for name, node in network.inputs.items()}
     return ListedNetwork(
-        opened.name, opened.family, opened.year, opened.reference, inputs, totals.params, totals.macs
+        opened.name,
+        opened.family,
+        opened.year,
+        opened.reference,
+        inputs,
+        totals.params,
+        totals.macs,
+        network.see,
     )
 
 
@@ -50,24 +61,35 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
     from rich.text import Text
 
     console = open_console(width, colour)
-    lines = [(item, _cells(item)) for item in entries]
+    items = list(entries)
+    lines = [(item, _cells(item, grouped)) for item in items]
     widths = [max(len(cells[i]) for _, cells in lines) for i in range(5)]
+    if (
+        INDENT + sum(widths) + GAP * (len(widths) - 1) > width
+    ):  # rather short figures than figures that are cut
+        lines = [(item, _cells(item, human)) for item in items]
+        widths = [max(len(cells[i]) for _, cells in lines) for i in range(5)]
     for family, of_family in groupby(lines, key=lambda line: line[0].family):
         console.print(Text(family, style="bold"))
-        for reference, members in groupby(of_family, key=lambda line: line[0].reference):
+        for reference, of_reference in groupby(of_family, key=lambda line: line[0].reference):
+            members = list(of_reference)
             console.print(Padding(Text(reference, style="dim"), (0, 0, 0, 2)))
-            table = Table.grid(padding=(0, 2, 0, 0))
+            table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
             for number, column_width in enumerate(widths):
                 justify: Literal["left", "right"] = "right" if number else "left"
                 table.add_column(justify=justify, no_wrap=True, min_width=column_width)
             for _, cells in members:
                 table.add_row(*cells)
-            console.print(Padding(table, (0, 0, 0, 4), expand=False))
+            console.print(Padding(table, (0, 0, 0, INDENT), expand=False))
+            for item, _ in members:
+                for name, about in item.see.items():
+                    line = Text(f"{item.name}: see also {name}, {about}", style="dim")
+                    console.print(Padding(line, (0, 0, 0, INDENT)))
         console.print()
     console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, multiply-adds")
     return printed(console)
 
 
-def _cells(item: ListedNetwork) -> tuple[str, ...]:
+def _cells(item: ListedNetwork, number: Callable[[int], str]) -> tuple[str, ...]:
     inputs = ", ".join(format_shape(shape) for shape in item.inputs.values())
-    return item.name, str(item.year or ""), inputs, grouped(item.params), grouped(item.macs)
+    return item.name, str(item.year or ""), inputs, number(item.params), number(item.macs)

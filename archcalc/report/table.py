@@ -141,7 +141,7 @@ def heading(view: View, reference: str) -> list[str]:
     lines = [network.name, ", ".join(about)]
     if reference:
         lines.insert(1, reference)
-    return lines
+    return lines + [f"see also {name}: {about}" for name, about in network.see.items()]
 
 
 def _input(name: str, shape: Shape, view: View) -> str:
@@ -168,6 +168,10 @@ def remarks(view: View) -> list[str]:
         if missing:
             listed = ", ".join(f"{kind} ({number:,})" for kind, number in missing.items())
             lines.append(f"not counted by {profile.counter.convention.name}: {listed}")
+        unseen = profile.counter.unseen([layer.node for layer in profile.layers])
+        if unseen:
+            listed = ", ".join(f"{code} ({number:,})" for code, number in unseen.items())
+            lines.append(f"not seen by {profile.counter.convention.name}, as written in the code: {listed}")
     if profile.batch > 1:
         lines.append("counts are per sample, bytes for the whole batch")
     if network.expectations:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from archcalc.conventions import way_of
 from archcalc.network import Group, Node
 from archcalc.profile import Profile
 
@@ -106,12 +107,17 @@ def lines(profile: Profile) -> list[SummaryRow]:
 def _modules(profile: Profile) -> Iterator[tuple[Node | Group, Node]]:
     """Each module in the order in which it ends, and the node that its output comes from."""
     closing: dict[int, list[Group]] = {}
-    for group in profile.network.joining_blocks():
+    for group in profile.network.module_blocks():
         closing.setdefault(group.stop - 1, []).append(group)
     ends = {node.index for node in (*profile.network.outputs.values(), *profile.network.heads.values())}
+    functions = {index for index, code in profile.network.written.items() if way_of(code) != "class"}
     for layer in profile.layers:
         node = layer.node
-        if node.kind in MODULES and not (node.kind == "softmax" and node.index in ends):
+        if (
+            node.kind in MODULES
+            and node.index not in functions
+            and not (node.kind == "softmax" and node.index in ends)
+        ):
             yield node, node
         for group in reversed(closing.get(node.index, [])):
             yield group, group.output

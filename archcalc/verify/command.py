@@ -9,6 +9,7 @@ from archcalc.catalog import shipped
 from archcalc.diagnostics import ArchError, error
 from archcalc.executor.limits import refuse_too_large
 from archcalc.network import Network
+from archcalc.notes import note_objects
 from archcalc.opened import Shapes
 from archcalc.opening import open_net, open_network
 from archcalc.profile import analyze
@@ -76,17 +77,27 @@ def _killed(task: Task) -> Verified:
 def prove(task: Task) -> Verified:
     """Prove one network, at a smaller input if it is large and that is possible."""
     name, shapes, full, seed = task
-    _, network = open_network(name, None, shapes)
-    if not full:
-        network = _scaled_down(name, network)
-    inputs = ", ".join(format_shape(node.shape) for node in network.inputs.values())
+    _, declared = open_network(name, None, shapes)
+    network = declared if full else _scaled_down(name, declared)
+    scaled = network is not declared
+    verified = Verified(
+        name,
+        _inputs(network),
+        declared=_inputs(declared) if scaled else "",
+        notes=note_objects(declared.notes),
+    )
     try:
         refuse_too_large(network, 1, "float32", False)
-        return Verified(name, inputs, verify(network, seed=seed))
+        verified.proof = verify(network, seed=seed, declared=declared if scaled else None)
     except ArchError as problem:
-        return Verified(name, inputs, problem=str(problem))
+        verified.problem = str(problem)
     except MemoryError:
-        return Verified(name, inputs, problem="a run of it does not fit in memory")
+        verified.problem = "a run of it does not fit in memory"
+    return verified
+
+
+def _inputs(network: Network) -> str:
+    return ", ".join(format_shape(node.shape) for node in network.inputs.values())
 
 
 def _scaled_down(name: str, network: Network) -> Network:

@@ -1,6 +1,6 @@
 """The proof: each static figure of a network beside what really happens on tensors.
 
-- shapes: what every kernel puts out;
+- shapes: what every kernel outputs;
 - parameters: the values of the arrays that were allocated;
 - multiply-adds: a slow path that performs each multiplication tap by tap, counts them, and must come to
   the same result as the kernel;
@@ -11,13 +11,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
 from archcalc.executor.execute import Run, RunOptions, Step, execute
 from archcalc.executor.kernel import Array, Call
-from archcalc.executor.weights import Weights, random_weights
+from archcalc.executor.weights import Weights, allocated_values, random_weights
 from archcalc.network import Network, Node
 from archcalc.profile import Profile, analyze
 from archcalc.verify.counting import COUNTED, count_multiplications
@@ -38,16 +39,32 @@ class Proof(Struct):
 
 
 class Verified(Struct):
-    """What came of one network: its proof at an input size, or why there is none."""
+    """What came of one network: its proof at an input size, or why there is none.
+
+    Where the input was scaled down, `declared` is its own size. Parameters are proved at that size.
+    """
 
     name: str
     inputs: str
     proof: Proof | None = None
     problem: str = ""
+    declared: str = ""
+    notes: list[dict[str, Any]] = []
+    """What in its text may be meant otherwise, as JSON has it."""
 
 
-def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None = None) -> Proof:
-    """Prove the figures of a network by running it."""
+def verify(
+    network: Network,
+    *,
+    seed: int = 0,
+    watch: Callable[[], None] | None = None,
+    declared: Network | None = None,
+) -> Proof:
+    """Prove the figures of a network by running it.
+
+    `declared` is the network at its own input, if `network` is one at a smaller input: its parameters are
+    proved, since those of a fully connected layer after a map depend on the size of the map.
+    """
     profile = analyze(network)
     weights = random_weights(network, seed)
     counted: dict[int, tuple[int, int, str]] = {}
@@ -70,7 +87,7 @@ def verify(network: Network, *, seed: int = 0, watch: Callable[[], None] | None 
     memory = Verdict("bytes", predicted_bytes, measured_bytes, measured_bytes == predicted_bytes)
     proof = [
         shapes,
-        _params(profile, weights),
+        _params(profile, weights) if declared is None else _params_at_full_size(declared),
         _macs(profile, counted),
         fields(profile, weights, seed, unmarked, watch),
         memory,
@@ -102,6 +119,12 @@ def _params(profile: Profile, weights: Weights) -> Verdict:
         if (path, name) not in buffers
     )
     predicted = profile.totals.params
+    return Verdict("params", predicted, allocated, predicted == allocated)
+
+
+def _params_at_full_size(network: Network) -> Verdict:
+    """Trainable values in arrays that are allocated but not run on."""
+    allocated, predicted = allocated_values(network), analyze(network).totals.params
     return Verdict("params", predicted, allocated, predicted == allocated)
 
 

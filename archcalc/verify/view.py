@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from archcalc.notes import lines_of
 from archcalc.render.numbers import grouped
 from archcalc.render.terminal import open_console, printed, ruled
 
@@ -13,14 +14,17 @@ if TYPE_CHECKING:
     from archcalc.verify.prove import Proof, Verified
 
 MEANINGS = {
-    "shapes": "nodes whose tensor has this shape",
+    "shapes": "nodes whose output has the predicted shape",
     "params": "trainable values in the arrays",
     "macs": "multiplications, counted one by one",
-    "fields": "nodes whose field NaNs mark",
-    "bytes": "of all tensors put out",
-    "peak": "most of these alive at once",
+    "fields": "receptive fields confirmed with NaN probes",
+    "bytes": "total size of all outputs",
+    "peak": "the most of that alive at once",
 }
 """The figures that are proved, and what is measured of each."""
+
+SCALED_DOWN = "* scaled down; parameters are proved at the declared input, `--full` proves all figures there"
+"""What the mark after an input means."""
 
 WIDE = 112
 """Columns from which on every verdict has a column."""
@@ -32,10 +36,16 @@ def render(outcomes: Sequence[Verified], width: int, colour: bool) -> str:
 
     console = open_console(width, colour)
     if len(outcomes) == 1 and outcomes[0].proof is not None:
-        console.print(Text(f"{outcomes[0].name} at {outcomes[0].inputs}", style="bold"))
-        console.print(_in_full(outcomes[0].proof))
+        console.print(Text(_title(outcomes[0]), style="bold"))
+        for line in lines_of(outcomes[0].notes):
+            console.print(Text(line, style="yellow"))
+        console.print(_in_full(outcomes[0].proof, outcomes[0].declared))
     else:
+        for line in (line for outcome in outcomes for line in lines_of(outcome.notes)):
+            console.print(Text(line, style="yellow"))
         console.print(_in_lines(outcomes, width))
+        if any(outcome.declared for outcome in outcomes):
+            console.print(Text(SCALED_DOWN, style="dim"))
     for outcome in outcomes:
         if outcome.proof is None:
             console.print(Text(f"\n{outcome.name}: {outcome.problem}"))
@@ -50,7 +60,14 @@ def render(outcomes: Sequence[Verified], width: int, colour: bool) -> str:
     return printed(console)
 
 
-def _in_full(proof: Proof) -> object:
+def _title(outcome: Verified) -> str:
+    title = f"{outcome.name} at {outcome.inputs}"
+    if not outcome.declared:
+        return title
+    return f"{title}, scaled down from {outcome.declared}; `--full` runs it at that size"
+
+
+def _in_full(proof: Proof, declared: str) -> object:
     from rich.text import Text
 
     table = ruled()
@@ -63,10 +80,12 @@ def _in_full(proof: Proof) -> object:
         compared = bool(verdict.measured or verdict.predicted)
         figures = [grouped(n) if compared else "" for n in (verdict.predicted, verdict.measured)]
         words = MEANINGS[verdict.figure] if compared else verdict.remark
+        if declared and verdict.figure == "params":
+            words += f" at {declared}"
         table.add_row(verdict.figure, *figures, _mark(verdict), Text(words, style="dim"))
     macs, fewer = _macs(proof), proof.without_padding
     if macs:
-        words = f"not with padding: {100 * (macs - fewer) / macs:.1f} % fewer"
+        words = f"without those by padding: {100 * (macs - fewer) / macs:.1f} % fewer"
         table.add_row("", "", grouped(fewer), "", Text(words, style="dim"))
     return table
 
@@ -79,20 +98,24 @@ def _in_lines(outcomes: Sequence[Verified], width: int) -> object:
     for heading in MEANINGS if wide else ("verdicts",):
         table.add_column(heading, no_wrap=True)
     table.add_column("MACs", justify="right", no_wrap=True)
-    table.add_column("not with padding" if wide else "not padding", justify="right", no_wrap=True)
+    table.add_column("without padding" if wide else "no padding", justify="right", no_wrap=True)
     for outcome in outcomes:
         proof = outcome.proof
         if proof is None:
-            table.add_row(outcome.name, outcome.inputs, "failed")
+            table.add_row(outcome.name, _size(outcome), "failed")
             continue
         marks = [_mark(verdict) for verdict in proof.verdicts]
         if not wide:
             missed = [verdict.figure for verdict in proof.verdicts if not verdict.held]
             marks = [f"NO: {', '.join(missed)}" if missed else "all hold"]
         table.add_row(
-            outcome.name, outcome.inputs, *marks, grouped(_macs(proof)), grouped(proof.without_padding)
+            outcome.name, _size(outcome), *marks, grouped(_macs(proof)), grouped(proof.without_padding)
         )
     return table
+
+
+def _size(outcome: Verified) -> str:
+    return f"{outcome.inputs}{'*' if outcome.declared else ' '}"
 
 
 def _macs(proof: Proof) -> int:

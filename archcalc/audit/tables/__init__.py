@@ -1,1 +1,1 @@
-"""Published tables: their layout as data, and beside each printed figure the one that archcalc computes."""
+"""Published tables: their layout as data, and archcalc's figure for each printed figure."""

@@ -1,4 +1,4 @@
-"""Tables as data: where each stands, its headings and rows, and which claim each printed figure makes.
+"""Tables as data: their places, headings and rows, and the claim of each printed figure.
 
 `docs/tables.md` describes the files.
 """
@@ -34,7 +34,7 @@ _REFERENCE = re.compile(r"(?:(?P<text>.*\S)\s+)?@(?P<id>[\w./-]+)(?:\[(?P<item>\
 class Cell(Struct, frozen=True, eq=False):
     """What a cell prints, and the claim that makes, if it is a figure.
 
-    Where a claim has a list for its value, `item` says which item of it stands in the cell.
+    If the value of the claim is a list, `item` is the index of the cell's item.
     """
 
     text: str
@@ -58,8 +58,8 @@ class TablePart(Struct, frozen=True, eq=False, kw_only=True):
 
     The last cell of a row that is shorter than the others spans the columns left. `sums` are the columns
     whose computed figures are added up, `below` claims about the whole. `axes` is the order in which it
-    prints the axes of a map. `listing` is a network to be listed in torchsummary's format, its rows beside
-    the first rows of the grid.
+    prints the axes of a map. `listing` is a network to list in torchsummary's format, next to the rows
+    of the grid.
     """
 
     title: Word = ""
@@ -227,7 +227,7 @@ class _Reader:
         return [cell.claim for cell in cells if cell.claim is not None]
 
     def cell(self, value: Any, place: Span) -> Cell:
-        """A cell; `place` is where it stands if it does not know that itself."""
+        """A cell; `place` is used if the value has no place of its own."""
         if isinstance(value, dict):
             return self.figure(value, place)
         if isinstance(value, str):  # a blank one, which is no text

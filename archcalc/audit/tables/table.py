@@ -136,7 +136,7 @@ class _Evaluator:
         return found
 
     def sum(self, part: TablePart, rows: Sequence[Sequence[TableEntry]], name: str) -> int:
-        """The sum of a column's figures. A row that prints the total itself stands below, as a claim."""
+        """The sum of a column's figures. A printed total is a claim below the table."""
         column = part.columns.index(name)
         values = [row[column].value for row in rows if column < len(row) and row[column].finding is not None]
         if not all(type(value) is int for value in values):

@@ -18,14 +18,14 @@ from archcalc.report import torchsummary
 from archcalc.shape import format_shape
 
 SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
-"""What stands behind a printed figure that is not simply right, and before archcalc's own."""
+"""The sign between a printed figure that does not simply hold and archcalc's own figure."""
 
 UNSIGNED = "a figure without a sign holds to the digits printed"
 
 TOTAL = "rows added up"
 
 COMPUTED = "="
-"""What stands before a sum that the slide does not print."""
+"""The sign before a sum that the slide does not print."""
 
 
 ORDER = ("discrepant", "damaged", "convention", "open", "outside")

@@ -1,1 +1,1 @@
-"""How tools and papers count, one file each; found by itself."""
+"""How tools and papers count: one file for a tool, or for a few small ones of a sort."""

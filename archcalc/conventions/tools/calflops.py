@@ -5,18 +5,21 @@ import math
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
+    BATCH_NORM,
     BIAS,
     CONVOLUTIONS,
     FREE,
     INPUTS,
+    LOCAL_RESPONSE,
     MACS,
     NOTHING,
     OUTPUTS,
     PADDED_INPUTS,
+    POOLS,
+    WITH_STATISTICS,
     Measure,
     each,
     kernel_area,
-    scaled,
 )
 from archcalc.network import Node
 
@@ -42,17 +45,6 @@ def _transposed_bias(node: Node) -> int:
     return places * (node.shape[0] // groups)
 
 
-def _batch_norm(node: Node) -> int:
-    fixed = node.layer.track_running_stats  # type: ignore[attr-defined]
-    return (_AT_INFERENCE if fixed else _WITH_STATISTICS).of(node)
-
-
-def _averaged(node: Node) -> int:
-    """The squares that a local response norm averages, with the channels of padding."""
-    size: int = node.layer.size  # type: ignore[attr-defined]
-    return (node.shape[0] + size - 1) * math.prod(node.shape[1:])
-
-
 def _upsample(node: Node) -> int:
     size = node.layer.size  # type: ignore[attr-defined]
     if size is None:
@@ -60,16 +52,10 @@ def _upsample(node: Node) -> int:
     return math.prod(size) if isinstance(size, tuple) else int(size)
 
 
-_AT_INFERENCE = scaled(INPUTS, 2, 1)
-_WITH_STATISTICS = scaled(INPUTS, 5, 4)
 _TRANSPOSED = Measure("inputs·kernel·channels out/groups²", _transposed)
 
 _ACTIVATIONS = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softmax")
 _NORMS = ("layer_norm", "group_norm", "instance_norm")
-_POOLS = (
-    *("maxpool", "avgpool", "global_avgpool", "global_maxpool"),
-    *("adaptive_avgpool", "adaptive_maxpool"),
-)
 _SOURCE = "https://github.com/MrYxJ/calculate-flops.pytorch/blob/main/calflops/pytorch_ops.py"
 _MOVES = ("concat", "pad", "crop", "slice", *FREE)
 
@@ -79,17 +65,32 @@ _TRANSPOSED_BUG = Bug(
     "https://github.com/deepspeedai/DeepSpeed/pull/8323",
 )
 
+_FLOPS = (
+    each(CONVOLUTIONS, 2 * MACS + BIAS)
+    | each(["fc"], 2 * MACS)
+    | each(["conv_transpose"], 2 * _TRANSPOSED + Measure("bias", _transposed_bias))
+    | each(["bn"], BATCH_NORM)
+    | each(_NORMS, WITH_STATISTICS)
+    | each(_ACTIVATIONS, INPUTS)
+    | each(POOLS, PADDED_INPUTS)
+    | each(["lrn"], LOCAL_RESPONSE)
+    | each(["lppool"], INPUTS + 2 * OUTPUTS)
+    | each(["upsample"], Measure("inputs, or the places of a given size", _upsample))
+    | each(_MOVES, NOTHING)
+)
+
 CONVENTIONS = (
     Convention(
         name="calflops",
         title="calflops' MACs",
         unit="MACs",
         logits=True,
+        written={"operator": {}},
         version="0.3.2",
         source=_SOURCE,
         rules=each([*CONVOLUTIONS, "fc"], MACS)
         | each(["conv_transpose"], _TRANSPOSED)
-        | each([*_ACTIVATIONS, "bn", *_NORMS, "lrn", *_POOLS, "lppool", "upsample"], NOTHING)
+        | each([*_ACTIVATIONS, "bn", *_NORMS, "lrn", *POOLS, "lppool", "upsample"], NOTHING)
         | each(_MOVES, NOTHING),
         notes=(
             "biases are free, and so is all but convolutions and fully connected layers",
@@ -103,19 +104,10 @@ CONVENTIONS = (
         title="calflops' FLOPs",
         unit="FLOPs",
         logits=True,
+        written={"operator": {}, "function": _FLOPS | each(["relu6"], INPUTS)},
         version="0.3.2",
         source=_SOURCE,
-        rules=each(CONVOLUTIONS, 2 * MACS + BIAS)
-        | each(["fc"], 2 * MACS)
-        | each(["conv_transpose"], 2 * _TRANSPOSED + Measure("bias", _transposed_bias))
-        | each(["bn"], Measure(_AT_INFERENCE.text, _batch_norm))
-        | each(_NORMS, _WITH_STATISTICS)
-        | each(_ACTIVATIONS, INPUTS)
-        | each(_POOLS, PADDED_INPUTS)
-        | each(["lrn"], 3 * INPUTS + Measure("padded inputs", _averaged))
-        | each(["lppool"], INPUTS + 2 * OUTPUTS)
-        | each(["upsample"], Measure("inputs, or the places of a given size", _upsample))
-        | each(_MOVES, NOTHING),
+        rules=_FLOPS,
         notes=(
             "a bias counts in a convolution, and not in a fully connected layer",
             "a norm without scale and shift counts one less for each value, and a batch norm without "

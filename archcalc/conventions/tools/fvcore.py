@@ -3,32 +3,24 @@
 from archcalc.conventions import Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
+    BATCH_NORM,
     CONVOLUTIONS,
     FREE,
     INPUTS,
     MACS,
     NOTHING,
     OUTPUTS,
+    WITH_STATISTICS,
     Measure,
+    bilinear,
     each,
     on_images,
-    scaled,
 )
 from archcalc.network import Node
 
-_AT_INFERENCE = scaled(INPUTS, 2, 1)
-_WITH_STATISTICS = scaled(INPUTS, 5, 4)
-"""Of a norm that computes its statistics; fvcore calls it a rough estimate."""
-
-
-def _batch_norm(node: Node) -> int:
-    fixed = node.layer.track_running_stats  # type: ignore[attr-defined]
-    return (_AT_INFERENCE if fixed else _WITH_STATISTICS).of(node)
-
 
 def _upsample(node: Node) -> int:
-    bilinear = node.layer.mode == "bilinear"  # type: ignore[attr-defined]
-    return (4 if bilinear else 1) * OUTPUTS.of(node)
+    return bilinear(node) or OUTPUTS.of(node)
 
 
 CONVENTIONS = (
@@ -37,13 +29,14 @@ CONVENTIONS = (
         title="fvcore's FlopCountAnalysis, as in timm's tables",
         unit="MACs",
         logits=True,
+        written={"operator": {}},
         calls_it="FLOPs",
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/flop_count.py",
         aliases=("timm", "detectron2", "mmengine"),
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS)
-        | each(["bn"], Measure(_AT_INFERENCE.text, _batch_norm))
-        | each(["layer_norm", "group_norm", "instance_norm"], _WITH_STATISTICS)
+        | each(["bn"], BATCH_NORM)
+        | each(["layer_norm", "group_norm", "instance_norm"], WITH_STATISTICS)
         | each(["global_avgpool", "adaptive_avgpool"], on_images(INPUTS))
         | each(["upsample"], on_images(Measure("outputs (4·outputs if bilinear)", _upsample)))
         | each(["relu", "concat", "crop", "slice", *FREE], NOTHING),

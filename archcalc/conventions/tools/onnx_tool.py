@@ -5,6 +5,7 @@ import math
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     BIAS,
+    BILINEAR,
     CONVOLUTIONS,
     FREE,
     INPUTS,
@@ -89,10 +90,6 @@ def _transposed(node: Node) -> int:
     return OUTPUTS.of(node) * (node.shape[0] // groups) * kernel_area(node)
 
 
-def _upsample(node: Node) -> int:
-    return 4 * OUTPUTS.of(node) if node.layer.mode == "bilinear" else 0  # type: ignore[attr-defined]
-
-
 def _joined(node: Node) -> int:
     return (len(node.inputs) - 1) * OUTPUTS.of(node)
 
@@ -123,7 +120,7 @@ _RULES = (
     | each(["global_avgpool"], _GLOBAL_AVERAGE)
     | each(["adaptive_avgpool"], Measure("kernel·outputs", _adaptive_average))
     | each(["lppool"], _EXP * INPUTS + _POOL + (5 + _EXP) * OUTPUTS)
-    | each(["upsample"], Measure("0 (4·outputs if bilinear)", _upsample))
+    | each(["upsample"], BILINEAR)
     | each(["add", "mul", "sub"], Measure("outputs", _joined))
     | each(["concat", "pad", "crop", "slice", *FREE], NOTHING)
 )
@@ -162,6 +159,7 @@ CONVENTIONS = (
         title="onnx-tool, batch norms folded into the convolutions before them",
         unit="MACs",
         logits=True,
+        written={"operator": each(["global_avgpool"], _ADD * INPUTS)},
         version="1.0.1",
         source=_SOURCE,
         rules=_RULES
@@ -183,6 +181,7 @@ CONVENTIONS = (
         title="onnx-tool, batch norms as they are",
         unit="MACs",
         logits=True,
+        written={"operator": each(["global_avgpool"], _ADD * INPUTS)},
         version="1.0.1",
         source=_SOURCE,
         rules=_RULES

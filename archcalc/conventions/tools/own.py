@@ -1,9 +1,10 @@
-"""archcalc's own counts, those of papers, and parameters as slides count them."""
+"""archcalc's own counts, and those of papers and lecture slides."""
 
 from archcalc.conventions import Convention
 from archcalc.conventions.measures import (
     CONVOLUTIONS,
     FLOPS,
+    FREE,
     MACS,
     NOTHING,
     OUTPUTS,
@@ -73,5 +74,19 @@ CONVENTIONS = (
         version="",
         source="each output stored once, none in place",
         rules=each(KINDS, OUTPUTS),
+    ),
+    Convention(
+        name="slides-memory",
+        title="slides: input and outputs of conv, pool and fc",
+        unit="bytes",
+        version="",
+        source="Stanford CS231n, Convolutional Networks, Case studies: the VGG-16 table",
+        rules=each(["input", *CONVOLUTIONS, "local", "conv_transpose", "pool", "linear"], OUTPUTS)
+        | each(["activation", "norm", *FREE], NOTHING),
+        notes=(
+            "activations and norms are in place; the rows are added up here, which for VGG-16 is less than "
+            "the total printed beneath them, 24M values",
+        ),
+        value_bytes=4,
     ),
 )

@@ -9,22 +9,18 @@ from archcalc.conventions.measures import (
     CONVOLUTIONS,
     FREE,
     INPUTS,
+    LOCAL_RESPONSE,
     MACS,
     NOTHING,
     OUTPUTS,
     PADDED_INPUTS,
+    POOLS,
+    UNSEEN,
     Measure,
     each,
     scaled,
 )
 from archcalc.network import Node
-
-
-def _padded(node: Node) -> int:
-    """The squares that a local response norm averages, with the channels of padding."""
-    size: int = node.layer.size  # type: ignore[attr-defined]
-    channels = node.shape[0] + size - 1
-    return channels * math.prod(node.shape[1:])
 
 
 def _upsampled(node: Node) -> int:
@@ -37,16 +33,26 @@ def _upsampled(node: Node) -> int:
     return OUTPUTS.of(node) + int(INPUTS.of(node) * math.prod(factors))
 
 
-_PADDED = Measure("padded inputs", _padded)
+def _interpolated(node: Node) -> int:
+    """What the function alone is taken to give."""
+    return _upsampled(node) - OUTPUTS.of(node)
+
+
 _UPSAMPLED = Measure("2·outputs", _upsampled)
 
 _ACTIVATIONS = ("relu", "prelu", "elu", "gelu")
-_POOLS = (
-    *("maxpool", "avgpool", "global_avgpool", "global_maxpool"),
-    *("adaptive_avgpool", "adaptive_maxpool"),
-)
-_TWICE = (*_ACTIVATIONS, *_POOLS, "upsample")
+_TWICE = (*_ACTIVATIONS, *POOLS, "upsample")
 """Kinds whose module is counted, and whose function, which the module calls, is counted again."""
+_FUNCTIONS = (
+    each([*_ACTIVATIONS, "relu6", "silu", "softmax"], INPUTS)
+    | each(POOLS, PADDED_INPUTS)
+    | each(["upsample"], Measure("outputs", _interpolated))
+    | each(["fc"], MACS + BIAS)
+    | each(["lrn"], LOCAL_RESPONSE)
+    | each(["lppool"], INPUTS + 2 * OUTPUTS)
+    | each(FREE, NOTHING)
+)
+"""What counts of functions that code calls itself."""
 
 _FUNCTIONAL = "https://github.com/sovrasov/flops-counter.pytorch/issues/139"
 
@@ -56,6 +62,7 @@ CONVENTIONS = (
         title="ptflops with its PyTorch backend, the default",
         unit="MACs",
         logits=True,
+        written=UNSEEN | {"function": _FUNCTIONS},
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
         aliases=("ptflops", "flops-counter.pytorch"),
@@ -63,9 +70,9 @@ CONVENTIONS = (
         | each(["bn", "group_norm", "instance_norm"], scaled(INPUTS, 2, 1))
         | each(["layer_norm", "leaky_relu", "relu6", "silu", "softmax"], INPUTS)
         | each(_ACTIVATIONS, 2 * INPUTS)
-        | each(_POOLS, 2 * PADDED_INPUTS)
+        | each(POOLS, 2 * PADDED_INPUTS)
         | each(["upsample"], _UPSAMPLED)
-        | each(["lrn"], 3 * INPUTS + _PADDED)
+        | each(["lrn"], LOCAL_RESPONSE)
         | each(["lppool"], INPUTS + 2 * OUTPUTS)
         | each(FREE, NOTHING),
         notes=(

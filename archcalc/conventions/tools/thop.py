@@ -13,6 +13,7 @@ from archcalc.conventions.measures import (
     NOTHING,
     OUTPUTS,
     PLACES,
+    UNSEEN,
     WEIGHTS,
     Measure,
     each,
@@ -72,6 +73,7 @@ CONVENTIONS = (
         title="thop",
         unit="MACs",
         logits=True,
+        written=UNSEEN,
         version="0.1.1.post2209072238",
         aliases=("pytorch-opcounter",),
         source="https://github.com/Lyken17/pytorch-OpCounter/blob/master/thop/vision/basic_hooks.py",
@@ -110,6 +112,7 @@ CONVENTIONS = (
         title="thop in 2019, which its README's table is of",
         unit="MACs",
         logits=True,
+        written=UNSEEN,
         version="0.0.31.post1912272122",
         source="https://pypi.org/project/thop/0.0.31.post1912272122, thop/count_hooks.py",
         rules=each(CONVOLUTIONS, MACS + BIAS)

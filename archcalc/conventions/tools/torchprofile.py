@@ -5,6 +5,7 @@ import math
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
+    BILINEAR,
     CONVOLUTIONS,
     FREE,
     MACS,
@@ -36,10 +37,6 @@ def _products(node: Node) -> int:
     return total
 
 
-def _upsample(node: Node) -> int:
-    return 4 * OUTPUTS.of(node) if node.layer.mode == "bilinear" else 0  # type: ignore[attr-defined]
-
-
 _MEAN = Measure("1", lambda _: 1)
 
 CONVENTIONS = (
@@ -57,7 +54,7 @@ CONVENTIONS = (
         | each(["mul"], Measure("outputs", _products))
         | each(["lrn", "lppool"], 3 * OUTPUTS)
         | each(["grn"], 2 * OUTPUTS + _MEAN)
-        | each(["upsample"], on_images(Measure("0 (4·outputs if bilinear)", _upsample)))
+        | each(["upsample"], on_images(BILINEAR))
         | each(["relu", "relu6", "gelu", "silu", "sigmoid", "tanh", "abs", "softmax"], NOTHING)
         | each(["maxpool", "global_maxpool", "adaptive_maxpool", "maxunpool"], NOTHING)
         | each(["concat", "add", "sub", "crop", "slice", *FREE], NOTHING),

@@ -12,6 +12,7 @@ from archcalc.conventions.measures import (
     FREE,
     INPUTS,
     MACS,
+    MODULES_ONLY,
     NOTHING,
     OUTPUTS,
     Measure,
@@ -113,6 +114,7 @@ CONVENTIONS = (
         title="torchscan's multiply-accumulations",
         unit="MACs",
         logits=True,
+        written=MODULES_ONLY,
         version="0.2.0",
         source=_SOURCE + "macs.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -135,6 +137,7 @@ CONVENTIONS = (
         title="torchscan's forward FLOPs, by its formulas",
         unit="FLOPs",
         logits=True,
+        written=MODULES_ONLY,
         version="0.2.0",
         source=_SOURCE + "flops.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS + ADDITIONS)

@@ -1,6 +1,7 @@
-"""convnet-burden, Albanie's table of networks in MatConvNet: operations, and memory of features."""
+"""Tools for Caffe's and MatConvNet's networks: Netscope CNN Analyzer, and Albanie's table convnet-burden."""
 
 import math
+from fractions import Fraction
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
@@ -15,11 +16,35 @@ from archcalc.conventions.measures import (
     Measure,
     each,
     kernel_area,
+    scaled,
 )
 from archcalc.network import Node
 
 
-def _transposed(node: Node) -> int:
+def _local_response(node: Node) -> int:
+    size: int = node.layer.size  # type: ignore[attr-defined]
+    return size * OUTPUTS.of(node)
+
+
+def _covered(node: Node) -> int:
+    """The outputs, the channels that come in, and what of the kernel each of its strides covers."""
+    windows = node.facts.windows
+    assert isinstance(windows, tuple)
+    covered = Fraction(OUTPUTS.of(node) * node.facts.inputs[0][0])
+    for window in windows:
+        covered *= Fraction(window.kernel_size, window.stride)
+    return int(covered)
+
+
+def _scale(node: Node) -> int:
+    """A product with a factor for each channel is Caffe's Scale; of equal tensors it is an Eltwise."""
+    return OUTPUTS.of(node) if len(set(node.facts.inputs)) > 1 else 0
+
+
+_NETSCOPE = "https://github.com/dgschwend/netscope/blob/gh-pages/src/analyzer.coffee"
+
+
+def _burdened(node: Node) -> int:
     return INPUTS.of(node) * kernel_area(node) * node.facts.inputs[0][0]
 
 
@@ -40,18 +65,49 @@ def _sum(node: Node) -> int:
 
 
 _RELUS = ("relu", "relu6", "leaky_relu")
-_SOURCE = "https://github.com/albanie/convnet-burden/blob/master/core/burden.m"
+_BURDEN = "https://github.com/albanie/convnet-burden/blob/master/core/burden.m"
 
 CONVENTIONS = (
+    Convention(
+        name="netscope",
+        title="Netscope CNN Analyzer's macc",
+        unit="MACs",
+        version="2018",
+        source=_NETSCOPE,
+        rules=each([*CONVOLUTIONS, "fc"], MACS)
+        | each(["conv_transpose"], Measure("outputs·channels in·kernel/stride", _covered))
+        | each(["bn"], scaled(OUTPUTS, 1, 0))
+        | each(["layer_scale"], OUTPUTS)
+        | each(["lrn"], Measure("size·outputs", _local_response))
+        | each(["mul"], Measure("outputs, of factors for channels", _scale))
+        | each(["relu", "relu6", "leaky_relu", "prelu", "elu", "softmax"], NOTHING)
+        | each(["maxpool", "avgpool", "global_avgpool", "global_maxpool"], NOTHING)
+        | each(["add", "sub", "concat", "crop", "slice", *FREE], NOTHING),
+        notes=(
+            "layers are Caffe's: a batch norm is a BatchNorm and a Scale, whose multiplication counts",
+            "comparisons, additions, divisions and exponentials stand in columns of their own: those of "
+            "activations, pools, norms and sums; biases count nowhere",
+            "before May 2017 groups were ignored: AlexNet's two towers counted as one",
+            "it rounds the sizes of pools up, as Caffe does; here the network's own sizes count",
+        ),
+        bugs=(
+            Bug(
+                ("mul",),
+                "looks for the operation of an Eltwise in the wrong place: a product counts as a sum",
+                _NETSCOPE,
+            ),
+            Bug(("conv_transpose",), "groups are ignored", _NETSCOPE),
+        ),
+    ),
     Convention(
         name="convnet-burden",
         title="convnet-burden's flops",
         unit="MACs",
         calls_it="FLOPs",
         version="2018",
-        source=_SOURCE,
+        source=_BURDEN,
         rules=each([*CONVOLUTIONS, "fc"], MACS + BIAS)
-        | each(["conv_transpose"], Measure("inputs·kernel·channels in", _transposed) + BIAS)
+        | each(["conv_transpose"], Measure("inputs·kernel·channels in", _burdened) + BIAS)
         | each(_RELUS, 2 * OUTPUTS)
         | each(["maxpool", "avgpool"], 2 * Measure("stride·outputs", _pool))
         | each(["global_avgpool"], INPUTS)
@@ -67,7 +123,7 @@ CONVENTIONS = (
             Bug(
                 ("conv_transpose",),
                 "multiplied by the channels that come in twice, and never by those that come out",
-                _SOURCE,
+                _BURDEN,
             ),
         ),
     ),
@@ -76,7 +132,7 @@ CONVENTIONS = (
         title="convnet-burden's feature memory",
         unit="bytes",
         version="2018",
-        source=_SOURCE,
+        source=_BURDEN,
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc", "bn", "lrn", "softmax", "sigmoid"], OUTPUTS)
         | each(["maxpool", "avgpool", "global_avgpool", "upsample", "layer_scale"], OUTPUTS)
         | each(["sub", "mul", "concat", "crop"], OUTPUTS)

@@ -1,13 +1,15 @@
-"""torchinfo: its mult-adds, and its memory."""
+"""What summaries of a model print: torchinfo, torchsummary, and Keras' `model.summary()`."""
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
     BIAS,
+    BUFFERS,
     CONVOLUTIONS,
     FREE,
     MACS,
     MODULES,
+    MODULES_ONLY,
     NOTHING,
     OUTPUTS,
     PARAMS,
@@ -16,6 +18,7 @@ from archcalc.conventions.measures import (
     Measure,
     each,
 )
+from archcalc.layers.base import KINDS
 from archcalc.network import Node
 
 _NORMS = ("bn", "layer_norm", "group_norm", "instance_norm")
@@ -33,6 +36,7 @@ CONVENTIONS = (
         title="torchinfo's total mult-adds",
         unit="MACs",
         logits=True,
+        written=MODULES_ONLY,
         calls_it="mult-adds",
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/layer_info.py",
@@ -63,6 +67,7 @@ CONVENTIONS = (
         title="torchinfo's forward/backward pass size",
         unit="bytes",
         logits=True,
+        written=MODULES_ONLY,
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
         rules=each(_WITH_PARAMETERS, 2 * Measure("outputs", _with_parameters))
@@ -78,6 +83,49 @@ CONVENTIONS = (
                 "modules without parameters count as if they had no output",
                 "https://github.com/TylerYep/torchinfo/issues/187",
             ),
+        ),
+    ),
+    Convention(
+        name="torchsummary",
+        title="torchsummary's forward/backward pass size",
+        unit="bytes",
+        logits=True,
+        written=MODULES_ONLY,
+        version="1.5.1",
+        aliases=("pytorch-summary",),
+        source="https://github.com/sksq96/pytorch-summary/blob/master/torchsummary/torchsummary.py",
+        rules=each(MODULES, 2 * OUTPUTS) | each(["flatten", "reshape"], NOTHING),
+        containers=2 * OUTPUTS,
+        notes=(
+            "the outputs of all modules that it lists, doubled for gradients, at inference too; a module "
+            "that is called several times is listed as often",
+            "blocks with branches, such as torchvision's Bottleneck, are modules: they are listed after "
+            "the layers in them; `Sequential` is not",
+            "the outputs of operators and functions are left out",
+            "of a pool that gives its places too it multiplies the two sizes, and it stops at a module that "
+            "takes a list; here both count as their output",
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            Bug(
+                ("relu", "relu6"),
+                "activations in place count as if they had memory of their own",
+                "https://github.com/sksq96/pytorch-summary/issues/163",
+            ),
+        ),
+        value_bytes=4,
+        megabyte=2**20,
+    ),
+    Convention(
+        name="keras",
+        title="Keras' total params",
+        unit="parameters",
+        version="3.15.1",
+        source="https://github.com/keras-team/keras/blob/v3.15.1/keras/src/utils/summary_utils.py",
+        rules=each(KINDS, PARAMS + BUFFERS),
+        notes=(
+            "with what is not trained: a batch norm has a moving mean and a moving variance besides",
+            "the layers are the network's own; those of keras.applications may have other biases and norms",
         ),
     ),
 )
