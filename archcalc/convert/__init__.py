@@ -1,0 +1,115 @@
+"""A network as a text: what `archcalc convert` writes.
+
+The modules of the network, or what repeats in it, become blocks; what differs between them, parameters; runs,
+loops. The text is read again before it is returned, and must give the same network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from archcalc.convert.blocks import make_templates, with_inlined
+from archcalc.convert.flow import Ending, FlowBuilder
+from archcalc.convert.modules import Item, Module, ModuleTree
+from archcalc.convert.phrases import with_phrases
+from archcalc.convert.plan import Part, Script, ThreadLine
+from archcalc.convert.same import difference
+from archcalc.convert.sharing import SharedParameters
+from archcalc.convert.writer import written
+from archcalc.diagnostics import ArchError, error
+from archcalc.network import Network
+from archcalc.opening import loads
+
+LONG = 40
+"""Layers of a network from which on a text without any structure says so."""
+
+UNSTRUCTURED = "No structure was found in it that repeats: this is the list of its layers."
+
+
+class Conversion(Struct, frozen=True):
+    """A text that declares a network. `problem` says why it has no structure, if it has none by mistake."""
+
+    text: str
+    problem: str = ""
+
+
+def convert(network: Network, comments: Sequence[str] = ()) -> Conversion:
+    """The text of a network, with comments at its head.
+
+    If the structured text does not give the same network, the result is the list of its layers. Raises
+    `ArchError` if that does not either.
+    """
+    problem = ""
+    for structured in (True, False):
+        script = plan(network, structured)
+        notes = list(comments)
+        if problem:
+            notes.append(f"This is the list of its layers, because a text with blocks has {problem}.")
+        elif len(network.nodes) > LONG and not _has_structure(script):
+            notes.append(UNSTRUCTURED)
+        text = written(script, network.name, notes)
+        problem_now = _problem(network, text)
+        if not problem_now:
+            return Conversion(text, problem)
+        problem = problem_now
+    raise error(
+        f"`{network.name}` cannot be written as a text: it has {problem}",
+        help="`archcalc report` shows its layers",
+    )
+
+
+def plan(network: Network, structured: bool = True) -> Script:
+    """The plan of the text; without structure, each layer is on its own."""
+    items = ModuleTree(network, nested=structured).items
+    SharedParameters(network.nodes, items)
+    endings = [
+        *(Ending(node.index, "output", name) for name, node in network.outputs.items() if name != "output"),
+        *(Ending(node.index, "aux", name) for name, node in network.heads.items()),
+        *(Ending(node.index) for name, node in network.outputs.items() if name == "output"),
+    ]
+    whole = _script(items, (), endings, structured)[0]
+    if not structured:
+        whole = make_templates(whole, loops=False)
+        return whole
+    return with_inlined(make_templates(whole))
+
+
+def _script(
+    items: Sequence[Item], entries: Sequence[int], endings: Sequence[Ending], structured: bool
+) -> tuple[Script, FlowBuilder]:
+    parts = {item.value: _part(item.module, structured) for item in items if item.module is not None}
+    hints = {}
+    for item in items:
+        path = item.module.path if item.module is not None else item.node.name if item.node.is_input else ""
+        hints[item.value] = path[-100:].rpartition("/")[2]
+    builder = FlowBuilder(items, entries, endings, parts, hints, structured)
+    script = builder.script()
+    if structured:
+        with_phrases(script)
+    return script, builder
+
+
+def _part(module: Module, structured: bool) -> Part:
+    script, builder = _script(module.items, module.inputs, [Ending(module.value)], structured)
+    entries = [builder.local(value) for value in module.inputs[1:]]
+    return Part(module.kind, module.path, script, entries, module.shared)
+
+
+def _has_structure(script: Script) -> bool:
+    """Is there a block, a loop, or a branch inside an argument?"""
+    return any(
+        not isinstance(line, ThreadLine)
+        or any(not hasattr(step, "layer") or any(t.steps for t in step.tensors) for step in line.thread.steps)
+        for line in script.lines
+    )
+
+
+def _problem(network: Network, text: str) -> str:
+    """What is wrong with a text that should declare a network; empty if nothing is."""
+    try:
+        made = loads(text)
+    except ArchError as problem:
+        return f"a mistake ({problem.diagnostics[0].message})"
+    return difference(network, made)

@@ -1,0 +1,55 @@
+"""Is a network the same as another one, in all that counts?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from archcalc.network import Network
+from archcalc.profile import analyze
+
+ORDER_MATTERS = ("peak_activations", "peak_bytes")
+"""Quantities that depend on the order of the nodes, which a text may change."""
+
+
+def difference(one: Network, other: Network) -> str:
+    """What differs between two networks, in words; empty if nothing does.
+
+    Every node of one must be in the other: the same layer, on the same tensors, with the same parameters.
+    Names and the order of nodes may differ.
+    """
+    if len(one.nodes) != len(other.nodes):
+        return f"{len(other.nodes):,} nodes instead of {len(one.nodes):,}"
+    numbers: dict[Any, int] = {}
+    if _structure(one, numbers) != _structure(other, numbers):
+        return "other layers or other connections"
+    for heads in (False, True):
+        mine, theirs = analyze(one, heads=heads).totals, analyze(other, heads=heads).totals
+        for name in mine:
+            if mine[name] != theirs[name] and name not in ORDER_MATTERS:
+                return f"{name} is {theirs[name]:,} instead of {mine[name]:,}"
+    return ""
+
+
+def _structure(network: Network, numbers: dict[Any, int]) -> Any:
+    """The computation of each node, of the results, and whose parameters each node has.
+
+    `numbers` has a number for each computation, so that comparing two takes no recursion.
+    """
+    inputs = {node.index: place for place, node in enumerate(sorted(network.inputs.values(), key=_by_name))}
+    found: list[int] = []
+    for node in network.nodes:
+        sources = tuple(found[source.index] for source in node.inputs)
+        key = (type(node.layer), node.layer, node.shape, sources, inputs.get(node.index))
+        found.append(numbers.setdefault(key, len(numbers)))
+    owners = Counter(
+        (found[node.index], found[(node.shares or node).index]) for node in network.nodes if node.facts.weights
+    )
+    outputs = [found[node.index] for node in network.outputs.values()]
+    heads = [found[node.index] for node in network.heads.values()]
+    return Counter(found), owners, outputs, heads
+
+
+def _by_name(node: Any) -> int:
+    index: int = node.index
+    return index
