@@ -14,7 +14,7 @@ from archcalc.convert.blocks import make_templates, with_inlined
 from archcalc.convert.flow import Ending, FlowBuilder
 from archcalc.convert.modules import Item, Module, ModuleTree
 from archcalc.convert.phrases import with_phrases
-from archcalc.convert.plan import Part, Script, ThreadLine
+from archcalc.convert.plan import LayerStep, Part, Script, ThreadLine
 from archcalc.convert.same import difference
 from archcalc.convert.sharing import SharedParameters
 from archcalc.convert.writer import written
@@ -71,8 +71,7 @@ def plan(network: Network, structured: bool = True) -> Script:
     ]
     whole = _script(items, (), endings, structured)[0]
     if not structured:
-        whole = make_templates(whole, loops=False)
-        return whole
+        return make_templates(whole, loops=False)
     return with_inlined(make_templates(whole))
 
 
@@ -99,11 +98,13 @@ def _part(module: Module, structured: bool) -> Part:
 
 def _has_structure(script: Script) -> bool:
     """Is there a block, a loop, or a branch inside an argument?"""
-    return any(
-        not isinstance(line, ThreadLine)
-        or any(not hasattr(step, "layer") or any(t.steps for t in step.tensors) for step in line.thread.steps)
-        for line in script.lines
-    )
+    for line in script.lines:
+        if not isinstance(line, ThreadLine):
+            return True
+        for step in line.thread.steps:
+            if not isinstance(step, LayerStep) or any(tensor.steps for tensor in step.tensors):
+                return True
+    return False
 
 
 def _problem(network: Network, text: str) -> str:

@@ -16,6 +16,7 @@ from archcalc.convert.formulas import apply, differences
 from archcalc.convert.loops import with_loops
 from archcalc.convert.modules import GENERIC
 from archcalc.convert.plan import (
+    Bound,
     Formula,
     LayerStep,
     Line,
@@ -87,8 +88,8 @@ def make_templates(whole: Script, loops: bool = True) -> Script:
         for call in calls[height]:
             part = call.part
             part.script = with_loops(part.script, shapes) if loops else part.script
-            locals = {local: number for number, local in enumerate(part.entries)}
-            key = (part.shared, len(part.entries), shapes.script(part.script, locals))
+            bound: Bound = {local: number for number, local in enumerate(part.entries)}
+            key = (part.shared, len(part.entries), shapes.script(part.script, bound))
             by_key.setdefault(key, []).append(call)
         for alike in by_key.values():
             _unify(alike)
@@ -244,4 +245,6 @@ class _Copier:
             return Slot(slot.name, value, outer)
         # a kernel is never a multiple, so that only products meet here
         assert not outer.operator or formula.operator == outer.operator == "*"
-        return Slot(slot.name, value, Formula(outer.variable, formula.operator, formula.factor * outer.factor))
+        return Slot(
+            slot.name, value, Formula(outer.variable, formula.operator, formula.factor * outer.factor)
+        )

@@ -29,7 +29,9 @@ class DominatorTree:
         self.parents.append(parent)
         self._depths.append(self._depths[parent] + 1)
         jump = self._jumps[parent]
-        even = self._depths[parent] - self._depths[jump] == self._depths[jump] - self._depths[self._jumps[jump]]
+        even = (
+            self._depths[parent] - self._depths[jump] == self._depths[jump] - self._depths[self._jumps[jump]]
+        )
         self._jumps.append(self._jumps[jump] if even else parent)
 
     def _common(self, a: int, b: int) -> int:

@@ -32,6 +32,9 @@ from archcalc.convert.plan import (
 LONGEST_BRANCH = 14
 """Steps of a branch inside an argument. Where one is longer, the tensor at the start gets a name instead."""
 
+LONGEST_NESTED = 15
+"""The same, for a branch with a join in it, whose longest branch counts too."""
+
 MAX_JOINS = 3
 """Joins inside one another in one expression. It also bounds the recursion here."""
 
@@ -48,7 +51,7 @@ class Ending(Struct, frozen=True):
 
 
 class Region(Struct, eq=False):
-    """The inside of a diamond, or of a whole body: `top` is the tensor at its start, `values` what is in it."""
+    """The inside of a diamond, or a whole body: `top` is the tensor at its start, `values` what is in it."""
 
     top: int
     values: list[int] = field(default_factory=list)
@@ -161,18 +164,21 @@ class FlowBuilder:
         tops = set(ends.values())
         lengths = self.lengths = dict.fromkeys(self.entries, 0)
         joins = dict.fromkeys(self.entries, 0)
+        sizes = dict.fromkeys(self.entries, 0)
         for value, item in self.items.items():
             inputs = [source for source in item.inputs if source not in tops]
             length = max((lengths[source] for source in inputs), default=0)
             deepest = max((joins[source] for source in inputs), default=0)
-            lengths[value], joins[value] = length + 1, deepest
+            size = max((sizes[source] for source in inputs), default=0)
+            lengths[value], joins[value], sizes[value] = length + 1, deepest, size + 1
             if value in ends:
                 top = ends[value]
-                if length <= LONGEST_BRANCH and deepest < MAX_JOINS:
+                short = length <= LONGEST_BRANCH and (not deepest or size <= LONGEST_NESTED)
+                if short and deepest < MAX_JOINS:
                     self.tops[value] = top
                     length, deepest = 0, deepest + 1
-                start = 0 if top in tops and top in self.entries else lengths[top]
-                lengths[value], joins[value] = start + length + 1, max(joins[top], deepest)
+                lengths[value], joins[value] = lengths[top] + length + 1, max(joins[top], deepest)
+                sizes[value] = sizes[top] + size + 1
 
     def _find_regions(self, before: dict[int, int]) -> None:
         """Put each item into the innermost diamond around it.
@@ -190,7 +196,7 @@ class FlowBuilder:
             if top in ends and ends[top] != value:
                 home[value] = ends[top]
             else:
-                home[value] = home[top] if top in home else OUTERMOST
+                home[value] = home.get(top, OUTERMOST)
             self.regions[home[value]].values.append(value)
 
     def _find_named(self) -> None:
@@ -218,7 +224,9 @@ class FlowBuilder:
 
     def _depth(self, value: int, region: Region, depths: dict[int, int]) -> int:
         """How many joins are inside one another in the expression of a tensor; names bound it."""
-        inner = {source: depths[source] for source in self._reads(value) if not self._is_known(source, region)}
+        inner = {
+            source: depths[source] for source in self._reads(value) if not self._is_known(source, region)
+        }
         deepest = max(inner.values(), default=0)
         item = self.items[value]
         if value in self.tops or item.module is not None or not item.node.layer.is_join:
@@ -383,6 +391,10 @@ def add_line(lines: list[Line], line: ThreadLine) -> ThreadLine:
     if steps or start is not None or not line.thread.steps:
         lines.append(ThreadLine(Thread(start, steps), line.binds, line.local, line.name))
     last = lines[-1]
-    assert isinstance(last, ThreadLine)
+    if not isinstance(last, ThreadLine):  # a loop has no label
+        last = ThreadLine(Thread(None, []), "let", line.local)
+        if line.binds:
+            lines.append(last)
+        return last
     last.binds, last.local = line.binds, line.local
     return last

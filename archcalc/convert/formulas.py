@@ -71,9 +71,7 @@ def _from_known(
         if other_name not in CHANNELS or not other[0]:
             continue
         factor = column[0] // other[0]
-        if 2 <= factor <= LARGEST_FACTOR and all(
-            b == factor * a for a, b in zip(other, column, strict=True)
-        ):
+        if 2 <= factor <= LARGEST_FACTOR and all(b == factor * a for a, b in zip(other, column, strict=True)):
             return Formula(variable, "*", factor)
     return None
 

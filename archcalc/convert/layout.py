@@ -55,56 +55,82 @@ def flat(chain: Chained) -> str:
 def laid_out(chain: Chained, indent: int, head: str = "", tail: str = "") -> list[str]:
     """A chain as lines, with `head` before it and `tail` after it.
 
-    A join that is too long has each of its arguments on a line of its own.
+    A chain that is too long breaks before a layer with weights. A join that is too long has each of its
+    arguments on a line of its own.
     """
     margin = " " * indent
-    line = margin + head
-    lines: list[str] = []
-    for number, call in enumerate(chain):
-        arrow = " -> " if number else ""
-        end = tail if number == len(chain) - 1 else ""
-        text = flat([call])
-        if text and len(line) + len(arrow) + len(text) + len(end) <= WIDTH:
-            line += arrow + text
-        elif number and text and indent + len(text) + len(end) + 6 <= WIDTH:
-            lines.append(line)
-            line = f"{margin}  -> {text}"
-        elif isinstance(call, Braced):
-            lines += [f"{line}{arrow}{{", *(f"{margin}  {inner}" for inner in call.lines)]
-            line = f"{margin}}}"
-        elif call.tensors:
-            lines.append(f"{line}{arrow}{call.name}(")
-            for tensor in call.tensors:
-                lines += laid_out(tensor, indent + 2, tail=",")
-            lines += [f"{margin}  {value}," for value in call.values]
-            line = f"{margin})"
-        else:
-            line += arrow + text
-    return [*lines, line + tail]
+    text = flat(chain)
+    if text and len(margin + head + text + tail) <= WIDTH:
+        return [margin + head + text + tail]
+    lines = [margin + head]
+    for number, group in enumerate(_groups(chain)):
+        _append(lines, group, indent, first=not number)
+    lines[-1] += tail
+    return lines
+
+
+def _groups(chain: Chained) -> list[Chained]:
+    """The steps that should stay on a line: a layer with weights and what follows it."""
+    groups: list[Chained] = []
+    for call in chain:
+        if not groups or isinstance(call, Braced) or call.weighs or _pools_all(call):
+            groups.append([])
+        groups[-1].append(call)
+    return groups
+
+
+def _pools_all(call: Call | Braced) -> bool:
+    return isinstance(call, Call) and call.name.startswith(("global_", "adaptive_"))
+
+
+def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
+    """Add steps to the last of some lines, or on new ones. One column is left for a comma at the end."""
+    margin = " " * indent
+    arrow = "" if first else " -> "
+    text = flat(group)
+    if text and len(lines[-1] + arrow + text) < WIDTH:
+        lines[-1] += arrow + text
+    elif text and not first and len(f"{margin}  -> {text}") < WIDTH:
+        lines.append(f"{margin}  -> {text}")
+    elif isinstance(group[0], Call) and group[0].tensors:
+        join = group[0]
+        lines[-1] += f"{arrow}{join.name}("
+        for tensor in join.tensors:
+            lines += laid_out(tensor, indent + 2, tail=",")
+        lines += [*(f"{margin}  {value}," for value in join.values), f"{margin})"]
+        if len(group) > 1:
+            _append(lines, group[1:], indent, first=False)
+    elif len(group) > 1:
+        for call in group:
+            _append(lines, [call], indent, first)
+            first = False
+    elif isinstance(group[0], Braced):
+        lines[-1] += arrow + "{"
+        lines += [*(f"{margin}  {inner}" for inner in group[0].lines), f"{margin}}}"]
+    else:
+        lines[-1] += arrow + text
 
 
 def phrases(chain: Chained) -> list[Chained]:
     """A long chain as several: a line for each convolution, with what follows it."""
     text = flat(chain)
-    has_input = any(isinstance(call, Call) and call.name == "input" for call in chain)
-    blocks = sum(isinstance(call, Call) and call.block for call in chain)
-    if text and len(text) <= ONE_LINE and not has_input and blocks <= 2:
+    calls = [call for call in chain if isinstance(call, Call)]
+    blocks = sum(call.block for call in calls)
+    pools = any(_pools_all(call) for call in calls[1:])
+    if text and len(text) <= ONE_LINE and calls[0].name != "input" and blocks <= (0 if pools else 2):
         return [chain]
-    found: list[Chained] = []
-    phrase: Chained = []
+    found: list[Chained] = [[]]
     full = False
     for call in chain:
         weighs = isinstance(call, Braced) or call.weighs
-        begins = isinstance(call, Call) and call.name.startswith(("global_", "adaptive_"))
-        if phrase and full and (weighs or begins):
-            found.append(phrase)
-            phrase, full = [], False
-        phrase.append(call)
-        full = full or weighs or (isinstance(call, Call) and call.name == "input")
-        if isinstance(call, Call) and call.name == "input":
-            found.append(phrase)
-            phrase, full = [], False
-    return [*found, phrase] if phrase else found
+        if full and (weighs or _pools_all(call)):
+            found.append([])
+            full = False
+        found[-1].append(call)
+        full = full or weighs
+        if isinstance(call, Call) and call.name == "input" and call is not chain[-1]:
+            found.append([])
+    return found
 
 
 def table(rows: Sequence[Sequence[str]], indent: int) -> list[str]:

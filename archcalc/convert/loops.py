@@ -33,6 +33,9 @@ MOST_COLUMNS = 6
 MOST_ROWS = 30
 """Rows of a loop."""
 
+MIN_LOOP = 3
+"""Layers and calls that a loop over rows stands for, at least."""
+
 Unit = Step | RepeatLine | RowsLine
 
 
@@ -103,8 +106,8 @@ def _runs(
 ) -> list[tuple[int, int, int]]:
     """Where a sequence repeats itself: start, period and count of each run, none over another one.
 
-    `worth(start, period, count)` says whether a loop is worth writing. Of several runs that start at one place,
-    the longest one is taken, and of those the one with the smallest period.
+    `worth(start, period, count)` says whether a loop is worth writing. Of the runs that start at one
+    place, the longest one is taken, and of those the one with the smallest period.
     """
     equal = {period: _equal_ahead(numbers, period) for period in periods if 2 * period <= len(numbers)}
     found = []
@@ -163,9 +166,8 @@ def _exact(unit: Unit, shapes: Shapes, nested: bool, otherwise: int) -> int:
             return otherwise
         script = Script([unit])
         values = tuple((slot.value, type(slot.value)) for slot in free_slots(script))
-        columns = unit.columns if isinstance(unit, RowsLine) else []
-        return shapes.number(("loop", shapes.script(script, {}), values, tuple(map(id, columns))))
-    return shapes.exact(unit, {}) if _may_repeat(unit) else otherwise
+        return shapes.number(("loop", shapes.script(script, {}), values))
+    return shapes.exact(unit) if _may_repeat(unit) else otherwise
 
 
 def _may_repeat(step: Step) -> bool:
@@ -178,12 +180,13 @@ def _rows(units: list[Unit], shapes: Shapes) -> list[Unit]:
 
     def worth(start: int, period: int, count: int) -> bool:
         size = sum(map(_size, units[start : start + period]))
-        if count < 3 and size < 4:
+        if size * count < MIN_LOOP:
             return False
         columns = max(len(_rows_of(units, start, period, rows)[0]) for rows in (2, count))
-        if period == 1 and size == 1 and columns > 3:
+        if not 1 <= columns <= MOST_COLUMNS:
             return False
-        return 1 <= columns <= MOST_COLUMNS and size * (count - 1) >= columns - 1
+        saved = size * (count - 1)
+        return saved >= columns and count > 2 if period == 1 and size == 1 else saved >= 2 * columns
 
     found: list[Unit] = []
     done = 0

@@ -1,4 +1,4 @@
-"""The modules of a network: the tree that the paths of its nodes make, each module as one step where it can be.
+"""The modules of a network, by the paths of its nodes: each is one step, where it can be.
 
 A module with one output is one step of the module around it. Any other is dissolved: its steps are then
 steps of the module around it.

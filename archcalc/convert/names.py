@@ -57,11 +57,11 @@ class NameSpace:
     def new(self, hint: str, *, numbered: bool = False, label: bool = False) -> str:
         """A name like the hint that is free.
 
-        With `numbered`, it has a number from the start: `x1`. The stem of a label must not be that of a
-        layer or a block, whose nodes are numbered too: a second `conv` has the path `conv2`.
+        With `numbered`, it has a number from the start: `x1`. A label is `x` if it could be the path of a
+        layer or a block: a second `conv` has the path `conv2`.
         """
-        if label and (stem(hint) in self.stems or hint in self.taken):
-            hint = f"{hint}_out" if not hint[-1].isdigit() else f"{hint}_"
+        if label and stem(hint) in self.stems:
+            hint = "x"
         name = f"{hint}1" if numbered else hint
         number = 2
         while name in self.taken:

@@ -92,7 +92,9 @@ def _is_diamond(step: Step) -> bool:
     if isinstance(step, NestedStep) or not isinstance(step, LayerStep):
         return False
     starts = [inner.start for thread in step.tensors for inner in _all(thread)]
-    return step.layer.is_join and all(start is None for start in starts) and any(t.steps for t in step.tensors)
+    return (
+        step.layer.is_join and all(start is None for start in starts) and any(t.steps for t in step.tensors)
+    )
 
 
 def _all(thread: Thread) -> list[Thread]:

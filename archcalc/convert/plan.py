@@ -78,7 +78,7 @@ Step = LayerStep | PartStep | NestedStep
 
 
 class ThreadLine(Struct, eq=False):
-    """A thread on a line. `binds` is how its tensor is kept: `label`, `let`, `output`, `aux` or not at all."""
+    """A thread on a line. `binds` is how its tensor is kept: `label`, `let`, `output`, `aux` or not."""
 
     thread: Thread
     binds: str = ""
@@ -207,11 +207,14 @@ def weight(step: Step) -> int:
     return 1 + sum(len(inner.steps) for thread in step.tensors for inner in _within(thread))
 
 
+Bound = dict[Local | Variable, int]
+
+
 class Shapes:
     """The structure of steps and scripts as small numbers: equal ones differ in values of slots only.
 
-    `exact` numbers tell these values apart too. `locals` numbers the tensors that are bound in a script; any
-    other tensor is equal to itself alone.
+    `exact` numbers tell these values apart too. `bound` numbers the tensors and columns that are bound in a
+    script; any other one is equal to itself alone.
     """
 
     def __init__(self) -> None:
@@ -220,33 +223,35 @@ class Shapes:
     def number(self, key: Any) -> int:
         return self.numbers.setdefault(key, len(self.numbers))
 
-    def exact(self, step: Step, locals: dict[Local, int]) -> int:
+    def exact(self, step: Step) -> int:
         values = tuple((slot.value, type(slot.value)) for slot in slots_of_step(step))
-        return self.number(("exact", self.step(step, locals), values))
+        return self.number(("exact", self.step(step, {}), values))
 
-    def script(self, script: Script, locals: dict[Local, int]) -> int:
-        return self.number(tuple(self.line(line, locals) for line in script.lines))
+    def script(self, script: Script, bound: Bound) -> int:
+        return self.number(tuple(self.line(line, bound) for line in script.lines))
 
-    def line(self, line: Line, locals: dict[Local, int]) -> Any:
+    def line(self, line: Line, bound: Bound) -> Any:
         if isinstance(line, ThreadLine):
-            thread = self.thread(line.thread, locals)
+            thread = self.thread(line.thread, bound)
             if line.local is not None:
-                locals.setdefault(line.local, len(locals))
-            return ("line", line.binds, line.name, line.local and locals[line.local], thread)
+                bound.setdefault(line.local, len(bound))
+            return ("line", line.binds, line.name, line.local and bound[line.local], thread)
         if isinstance(line, RepeatLine):
-            return ("repeat", self.formula(line.count), self.script(line.script, locals))
-        cells = tuple(self.formula(slot) for row in line.rows for slot in row)
-        return ("rows", len(line.rows), len(line.columns), cells, self.script(line.script, locals))
+            return ("repeat", self.formula(line.count, bound), self.script(line.script, bound))
+        cells = tuple(self.formula(slot, bound) for row in line.rows for slot in row)
+        for column in line.columns:
+            bound.setdefault(column, len(bound))
+        return ("rows", len(line.rows), len(line.columns), cells, self.script(line.script, bound))
 
-    def thread(self, thread: Thread, locals: dict[Local, int]) -> Any:
-        start: Any = None if thread.start is None else locals.get(thread.start, ("outside", id(thread.start)))
-        return (start, *(self.step(step, locals) for step in thread.steps))
+    def thread(self, thread: Thread, bound: Bound) -> Any:
+        start: Any = thread.start and bound.get(thread.start, ("outside", id(thread.start)))
+        return (start, *(self.step(step, bound) for step in thread.steps))
 
-    def step(self, step: Step, locals: dict[Local, int]) -> int:
+    def step(self, step: Step, bound: Bound) -> int:
         if isinstance(step, NestedStep):
-            return self.number(("nested", self.script(step.script, locals)))
-        slots = tuple((slot.name, self.formula(slot)) for slot in step.slots)
-        tensors = tuple(self.thread(thread, locals) for thread in step.tensors)
+            return self.number(("nested", self.script(step.script, bound)))
+        slots = tuple((slot.name, self.formula(slot, bound)) for slot in step.slots)
+        tensors = tuple(self.thread(thread, bound) for thread in step.tensors)
         if isinstance(step, PartStep):
             return self.number(("part", id(step.part.template or step.part), slots, tensors))
         return self.number((step.layer.kind, self.fixed(step.layer), slots, tensors))
@@ -258,6 +263,9 @@ class Shapes:
         values = (getattr(layer, parameter.name) for parameter in layer.parameters)
         return tuple(value if isinstance(value, bool | str) or value is None else "" for value in values)
 
-    def formula(self, slot: Slot) -> Any:
+    def formula(self, slot: Slot, bound: Bound) -> Any:
         formula = slot.formula
-        return None if formula is None else (id(formula.variable), formula.operator, formula.factor)
+        if formula is None:
+            return None
+        variable = bound.get(formula.variable, ("outside", id(formula.variable)))
+        return (variable, formula.operator, formula.factor)

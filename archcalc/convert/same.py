@@ -43,7 +43,9 @@ def _structure(network: Network, numbers: dict[Any, int]) -> Any:
         key = (type(node.layer), node.layer, node.shape, sources, inputs.get(node.index))
         found.append(numbers.setdefault(key, len(numbers)))
     owners = Counter(
-        (found[node.index], found[(node.shares or node).index]) for node in network.nodes if node.facts.weights
+        (found[node.index], found[(node.shares or node).index])
+        for node in network.nodes
+        if node.facts.weights
     )
     outputs = [found[node.index] for node in network.outputs.values()]
     heads = [found[node.index] for node in network.heads.values()]

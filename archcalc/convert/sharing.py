@@ -46,8 +46,10 @@ class SharedParameters:
                     item.inputs = inputs
                 continue
             owners = self._owners(item.module)
-            if owners and all(self.users[owner] == self.twins[owners] for owner in owners) and (
-                self.twins[owners] > 1
+            if (
+                owners
+                and all(self.users[owner] == self.twins[owners] for owner in owners)
+                and (self.twins[owners] > 1)
             ):
                 item.module.shared = owners
             else:
