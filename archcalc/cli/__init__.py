@@ -15,7 +15,8 @@ from archcalc.diagnostics import ArchError
 
 NETWORKS, FIGURES, CHECKS = "Networks", "Published figures", "Checks and proofs"
 COMMANDS = {
-    "list": NETWORKS, "spec": NETWORKS, "report": NETWORKS, "explain": NETWORKS, "compare": NETWORKS,
+    "list": NETWORKS, "spec": NETWORKS, "convert": NETWORKS, "report": NETWORKS, "explain": NETWORKS,
+    "compare": NETWORKS,
     "conventions": FIGURES, "reconcile": FIGURES, "audit": FIGURES, "tables": FIGURES, "plots": FIGURES,
     "reports": FIGURES,
     "check": CHECKS, "lock": CHECKS, "run": CHECKS, "verify": CHECKS,

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from archcalc.convert.blocks import make_templates, with_inlined
 from archcalc.convert.flow import Ending, FlowBuilder
-from archcalc.convert.modules import Item, Module, ModuleTree
+from archcalc.convert.modules import ModuleItem, NetModule, ModuleTree
 from archcalc.convert.phrases import with_phrases
 from archcalc.convert.plan import LayerStep, Part, Script, ThreadLine
 from archcalc.convert.same import difference
@@ -76,7 +76,7 @@ def plan(network: Network, structured: bool = True) -> Script:
 
 
 def _script(
-    items: Sequence[Item], entries: Sequence[int], endings: Sequence[Ending], structured: bool
+    items: Sequence[ModuleItem], entries: Sequence[int], endings: Sequence[Ending], structured: bool
 ) -> tuple[Script, FlowBuilder]:
     parts = {item.value: _part(item.module, structured) for item in items if item.module is not None}
     hints = {}
@@ -90,7 +90,7 @@ def _script(
     return script, builder
 
 
-def _part(module: Module, structured: bool) -> Part:
+def _part(module: NetModule, structured: bool) -> Part:
     script, builder = _script(module.items, module.inputs, [Ending(module.value)], structured)
     entries = [builder.local(value) for value in module.inputs[1:]]
     return Part(module.kind, module.path, script, entries, module.shared)

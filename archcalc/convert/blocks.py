@@ -20,7 +20,7 @@ from archcalc.convert.plan import (
     Formula,
     LayerStep,
     Line,
-    Local,
+    KeptTensor,
     NestedStep,
     Part,
     PartStep,
@@ -66,7 +66,7 @@ class Template(Struct, eq=False):
         return self.parts[0].script
 
     @property
-    def entries(self) -> list[Local]:
+    def entries(self) -> list[KeptTensor]:
         return self.parts[0].entries
 
     @property
@@ -204,7 +204,7 @@ class _Copier:
     def __init__(self, call: PartStep) -> None:
         template: Template = call.part.template
         self.arguments = dict(zip(template.variables, call.slots, strict=True))
-        self.locals: dict[Local, Local] = {}
+        self.locals: dict[KeptTensor, KeptTensor] = {}
         for entry, given in zip(template.entries, call.tensors, strict=True):
             assert given.start is not None
             self.locals[entry] = given.start
@@ -232,8 +232,8 @@ class _Copier:
             return PartStep(step.part, slots, tensors)
         return LayerStep(step.layer, slots, tensors)
 
-    def local(self, local: Local | None) -> Local | None:
-        return local and self.locals.setdefault(local, Local(local.hint))
+    def local(self, local: KeptTensor | None) -> KeptTensor | None:
+        return local and self.locals.setdefault(local, KeptTensor(local.hint))
 
     def slot(self, slot: Slot) -> Slot:
         formula = slot.formula

@@ -14,11 +14,11 @@ from functools import partial
 from msgspec import Struct, field
 
 from archcalc.convert import dominators
-from archcalc.convert.modules import Item
+from archcalc.convert.modules import ModuleItem
 from archcalc.convert.plan import (
     LayerStep,
     Line,
-    Local,
+    KeptTensor,
     NestedStep,
     Part,
     PartStep,
@@ -78,7 +78,7 @@ class FlowBuilder:
 
     def __init__(
         self,
-        items: Iterable[Item],
+        items: Iterable[ModuleItem],
         entries: Sequence[int],
         endings: Sequence[Ending],
         parts: Mapping[int, Part],
@@ -90,7 +90,7 @@ class FlowBuilder:
         self.endings = list(endings)
         self.parts = parts
         self.hints = hints
-        self.locals: dict[int, Local] = {}
+        self.locals: dict[int, KeptTensor] = {}
         self.named: set[int] = {*self.entries[1:]}
         """The tensors that are kept under a name."""
         self.tops: dict[int, int] = {}
@@ -116,10 +116,10 @@ class FlowBuilder:
                 line.binds, line.local = "", None
         return script
 
-    def local(self, value: int) -> Local:
+    def local(self, value: int) -> KeptTensor:
         """The name of a tensor."""
         if value not in self.locals:
-            self.locals[value] = Local(self.hints.get(value, "x"))
+            self.locals[value] = KeptTensor(self.hints.get(value, "x"))
         return self.locals[value]
 
     # -- diamonds and regions
@@ -324,7 +324,7 @@ class FlowBuilder:
     def _thread(self, value: int, current: int, region: Region, fresh: bool) -> Thread:
         """The steps to a tensor; if `fresh`, even if it has a name."""
         steps: list[Step] = []
-        start: Local | None = None
+        start: KeptTensor | None = None
         while True:
             if not fresh and self._is_known(value, region):
                 if value != current:

@@ -13,7 +13,7 @@ ONE_LINE = 80
 """Columns up to which a chain is not broken into phrases."""
 
 
-class Call(Struct, eq=False):
+class CallText(Struct, eq=False):
     """A step as text. `tensors` are arguments that are chains, `values` the others.
 
     `weighs` says that it begins a phrase: a layer with weights, a join, a block. `block` is for blocks.
@@ -32,7 +32,7 @@ class Braced(Struct, eq=False):
     lines: list[str]
 
 
-Chained = list[Call | Braced]
+Chained = list[CallText | Braced]
 
 
 def flat(chain: Chained) -> str:
@@ -79,8 +79,8 @@ def _groups(chain: Chained) -> list[Chained]:
     return groups
 
 
-def _pools_all(call: Call | Braced) -> bool:
-    return isinstance(call, Call) and call.name.startswith(("global_", "adaptive_"))
+def _pools_all(call: CallText | Braced) -> bool:
+    return isinstance(call, CallText) and call.name.startswith(("global_", "adaptive_"))
 
 
 def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
@@ -92,7 +92,7 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
         lines[-1] += arrow + text
     elif text and not first and len(f"{margin}  -> {text}") < WIDTH:
         lines.append(f"{margin}  -> {text}")
-    elif isinstance(group[0], Call) and group[0].tensors:
+    elif isinstance(group[0], CallText) and group[0].tensors:
         join = group[0]
         lines[-1] += f"{arrow}{join.name}("
         for tensor in join.tensors:
@@ -114,7 +114,7 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
 def phrases(chain: Chained) -> list[Chained]:
     """A long chain as several: a line for each convolution, with what follows it."""
     text = flat(chain)
-    calls = [call for call in chain if isinstance(call, Call)]
+    calls = [call for call in chain if isinstance(call, CallText)]
     blocks = sum(call.block for call in calls)
     pools = any(_pools_all(call) for call in calls[1:])
     if text and len(text) <= ONE_LINE and calls[0].name != "input" and blocks <= (0 if pools else 2):
@@ -128,7 +128,7 @@ def phrases(chain: Chained) -> list[Chained]:
             full = False
         found[-1].append(call)
         full = full or weighs
-        if isinstance(call, Call) and call.name == "input" and call is not chain[-1]:
+        if isinstance(call, CallText) and call.name == "input" and call is not chain[-1]:
             found.append([])
     return found
 

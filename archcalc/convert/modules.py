@@ -22,21 +22,21 @@ GENERIC = frozenset(("group", "Sequential", "ModuleList", "ModuleDict", "Module"
 """Classes of modules that say nothing about what is in them."""
 
 
-class Item(Struct, eq=False):
+class ModuleItem(Struct, eq=False):
     """One step: a node, or a module. `value` is the index of the node whose tensor comes out."""
 
     value: int
     inputs: tuple[int, ...]
     node: Node
-    module: Module | None = None
+    module: NetModule | None = None
 
 
-class Module(Struct, eq=False):
+class NetModule(Struct, eq=False):
     """A module with one output: its items in order, and the indices of the tensors that come in."""
 
     path: str
     kind: str
-    items: list[Item]
+    items: list[ModuleItem]
     inputs: tuple[int, ...]
     value: int
     shared: object = None
@@ -53,7 +53,7 @@ class ModuleTree:
         """For each node, the length of the path up to where its tensor is read: modules below are left."""
         self.places = [self._place(node) if nested else () for node in self.nodes]
         self._measure(network)
-        items = [Item(node.index, tuple(s.index for s in node.inputs), node) for node in self.nodes]
+        items = [ModuleItem(node.index, tuple(s.index for s in node.inputs), node) for node in self.nodes]
         self.items = self._items(items, 0)
 
     def _place(self, node: Node) -> tuple[str, ...]:
@@ -72,10 +72,10 @@ class ModuleTree:
         for result in (*network.outputs.values(), *network.heads.values()):
             self.depths[result.index] = 0
 
-    def _items(self, items: Sequence[Item], depth: int) -> list[Item]:
+    def _items(self, items: Sequence[ModuleItem], depth: int) -> list[ModuleItem]:
         """The items of one module, those of modules in it gathered to one item each."""
-        gathered: dict[str, list[Item]] = {}
-        found: list[Item] = []
+        gathered: dict[str, list[ModuleItem]] = {}
+        found: list[ModuleItem] = []
         for item in items:
             place = self.places[item.value]
             if len(place) > depth:
@@ -86,7 +86,7 @@ class ModuleTree:
             found += self._module(members, depth + 1)
         return sorted(found, key=lambda item: item.value)
 
-    def _module(self, members: list[Item], depth: int) -> list[Item]:
+    def _module(self, members: list[ModuleItem], depth: int) -> list[ModuleItem]:
         """A module as one item, or as its items if it has to be dissolved."""
         place = self.places[members[0].value][:depth]
         inner = self._items(members, depth)
@@ -99,17 +99,17 @@ class ModuleTree:
             return inner
         last = outputs[0]
         path = "/".join(place)
-        module = Module(path, self.kinds.get(path, ""), rest, inputs, last.value)
-        return [*peeled, Item(last.value, inputs, last.node, module)]
+        module = NetModule(path, self.kinds.get(path, ""), rest, inputs, last.value)
+        return [*peeled, ModuleItem(last.value, inputs, last.node, module)]
 
 
-def _inputs(items: Sequence[Item]) -> tuple[int, ...]:
+def _inputs(items: Sequence[ModuleItem]) -> tuple[int, ...]:
     """What comes in from outside, in the order in which it is read."""
     own = {item.value for item in items}
     return tuple(dict.fromkeys(value for item in items for value in item.inputs if value not in own))
 
 
-def _peel(items: list[Item]) -> tuple[list[Item], list[Item]]:
+def _peel(items: list[ModuleItem]) -> tuple[list[ModuleItem], list[ModuleItem]]:
     """Split off a join at the start of a module, so that one tensor comes in and not several.
 
     In torchvision, a layer of a DenseNet begins with the concatenation of all earlier maps.

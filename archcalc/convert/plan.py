@@ -2,7 +2,7 @@
 
 A network becomes a `Script`, a list of lines. A line holds a `Thread`: steps that hand one tensor on. A step
 is a layer, a call of a `Part` (what may become a block), or a script in braces. Numbers that may become
-parameters are `Slot`s, tensors that need a name are `Local`s. The writer turns all of it into text.
+parameters are `Slot`s, tensors that need a name are `KeptTensor`s. The writer turns all of it into text.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from archcalc.layers.base import Input, Layer
 from archcalc.network import Node
 
 
-class Local(Struct, eq=False):
+class KeptTensor(Struct, eq=False):
     """A tensor that more than one place reads. `hint` is what it may be called."""
 
     hint: str
@@ -48,7 +48,7 @@ class Slot(Struct, eq=False):
 class Thread(Struct, eq=False):
     """Steps from the current tensor, or from `start`, to one tensor."""
 
-    start: Local | None
+    start: KeptTensor | None
     steps: list[Step]
 
 
@@ -82,7 +82,7 @@ class ThreadLine(Struct, eq=False):
 
     thread: Thread
     binds: str = ""
-    local: Local | None = None
+    local: KeptTensor | None = None
     name: str = ""
     """The name of a result."""
 
@@ -121,7 +121,7 @@ class Part(Struct, eq=False):
     kind: str
     path: str
     script: Script
-    entries: list[Local] = field(default_factory=list)
+    entries: list[KeptTensor] = field(default_factory=list)
     shared: object = None
     template: Any = None
     height: int = 0
@@ -207,7 +207,7 @@ def weight(step: Step) -> int:
     return 1 + sum(len(inner.steps) for thread in step.tensors for inner in _within(thread))
 
 
-Bound = dict[Local | Variable, int]
+Bound = dict[KeptTensor | Variable, int]
 
 
 class Shapes:

@@ -9,13 +9,13 @@ from fractions import Fraction
 from typing import Any
 
 from archcalc.convert.blocks import Template
-from archcalc.convert.layout import WIDTH, Braced, Call, Chained, flat, laid_out, phrases, table
+from archcalc.convert.layout import WIDTH, Braced, CallText, Chained, flat, laid_out, phrases, table
 from archcalc.convert.modules import GENERIC
 from archcalc.convert.names import SHORT_NAMES, NameSpace, legal
 from archcalc.convert.plan import (
     LayerStep,
     Line,
-    Local,
+    KeptTensor,
     NestedStep,
     PartStep,
     RepeatLine,
@@ -91,9 +91,11 @@ def _comment(paragraphs: Iterable[str]) -> list[str]:
 class BodyWriter:
     """Writes the lines of one body. `entries` and `variables` are its parameters."""
 
-    def __init__(self, taken: Iterable[str], entries: Sequence[Local], variables: Sequence[Variable]) -> None:
+    def __init__(
+        self, taken: Iterable[str], entries: Sequence[KeptTensor], variables: Sequence[Variable]
+    ) -> None:
         self.names = NameSpace(taken)
-        self.locals: dict[Local, str] = {}
+        self.locals: dict[KeptTensor, str] = {}
         self.variables: dict[Variable, str] = {}
         self._declare(variables)
         for entry in entries:
@@ -105,7 +107,7 @@ class BodyWriter:
         for variable, hint in zip(variables, hints, strict=True):
             self.variables[variable] = self.names.new(hint, numbered=numbers[hint] > 1)
 
-    def _bind(self, local: Local, label: bool = False) -> str:
+    def _bind(self, local: KeptTensor, label: bool = False) -> str:
         if local not in self.locals:
             self.locals[local] = self.names.new(legal(local.hint, "x"), label=label)
         return self.locals[local]
@@ -158,22 +160,22 @@ class BodyWriter:
 
     def chain(self, thread: Thread) -> Chained:
         """A thread as calls; the current tensor itself is `identity`."""
-        calls: Chained = [] if thread.start is None else [Call(self._bind(thread.start))]
+        calls: Chained = [] if thread.start is None else [CallText(self._bind(thread.start))]
         calls += [self.step(step) for step in thread.steps]
-        return calls or [Call("identity")]
+        return calls or [CallText("identity")]
 
-    def step(self, step: Step) -> Call | Braced:
+    def step(self, step: Step) -> CallText | Braced:
         if isinstance(step, NestedStep):
             return Braced(self.lines(step.script, 0))
         tensors = [self.chain(thread) for thread in step.tensors]
         if isinstance(step, PartStep):
-            return Call(step.part.template.name, tensors, self.arguments(step), weighs=True, block=True)
+            return CallText(step.part.template.name, tensors, self.arguments(step), weighs=True, block=True)
         layer = step.layer
         if isinstance(layer, Input):
             shape = format_argument(layer.shape)
-            return Call("input", [], [f"shape={shape}" if doubt_of_input(layer.shape)[0] else shape])
+            return CallText("input", [], [f"shape={shape}" if doubt_of_input(layer.shape)[0] else shape])
         values = self.layer_arguments(step, [flat(tensor) for tensor in tensors])
-        return Call(layer.kind, tensors if layer.is_join else [], values, weighs=_weighs(layer))
+        return CallText(layer.kind, tensors if layer.is_join else [], values, weighs=_weighs(layer))
 
     def arguments(self, step: PartStep) -> list[str]:
         """The arguments of a block; those that have a default are given by name."""
