@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from archcalc.convert.blocks import make_templates, with_inlined
 from archcalc.convert.flow import Ending, FlowBuilder
-from archcalc.convert.modules import ModuleItem, NetModule, ModuleTree
+from archcalc.convert.modules import ModuleItem, ModuleTree, NetModule
 from archcalc.convert.phrases import with_phrases
 from archcalc.convert.plan import LayerStep, Part, Script, ThreadLine
 from archcalc.convert.same import difference

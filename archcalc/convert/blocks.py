@@ -18,9 +18,9 @@ from archcalc.convert.modules import GENERIC
 from archcalc.convert.plan import (
     Bound,
     Formula,
+    KeptTensor,
     LayerStep,
     Line,
-    KeptTensor,
     NestedStep,
     Part,
     PartStep,

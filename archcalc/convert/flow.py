@@ -16,9 +16,9 @@ from msgspec import Struct, field
 from archcalc.convert import dominators
 from archcalc.convert.modules import ModuleItem
 from archcalc.convert.plan import (
+    KeptTensor,
     LayerStep,
     Line,
-    KeptTensor,
     NestedStep,
     Part,
     PartStep,

@@ -13,9 +13,9 @@ from archcalc.convert.layout import WIDTH, Braced, CallText, Chained, flat, laid
 from archcalc.convert.modules import GENERIC
 from archcalc.convert.names import SHORT_NAMES, NameSpace, legal
 from archcalc.convert.plan import (
+    KeptTensor,
     LayerStep,
     Line,
-    KeptTensor,
     NestedStep,
     PartStep,
     RepeatLine,
