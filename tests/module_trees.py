@@ -84,7 +84,15 @@ def _bottleneck(m: Modules, c: int, stride: int, project: bool) -> None:
 
 def mobilenet_v2() -> Network:
     m = Modules("mobilenet_v2", 3, 224, 224)
-    rows = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+    rows = [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ]
     with m.module("features", "Sequential"):
         _conv_norm(m, "0", 32, 3, 2)
         number = 1
@@ -249,7 +257,7 @@ def res2net_block() -> Network:
             for k in range(4):
                 m.x = split
                 m.add(f"split{k}", "slice", 8 * k, 8 * k + 8)
-                if 1 < k:
+                if k > 1:
                     m.join(f"sum{k}", "add", m.x, groups[-1])
                 if k:
                     m.conv(f"convs_{k}", 8, 3, padding=1)

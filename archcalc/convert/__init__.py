@@ -14,8 +14,9 @@ from archcalc.convert.blocks import make_templates, with_inlined
 from archcalc.convert.flow import Ending, FlowBuilder
 from archcalc.convert.modules import ModuleItem, ModuleTree, NetModule
 from archcalc.convert.phrases import with_phrases
-from archcalc.convert.plan import LayerStep, Part, Script, ThreadLine
+from archcalc.convert.plan import LayerStep, Part, Script, Step, ThreadLine
 from archcalc.convert.same import difference
+from archcalc.convert.series import with_series
 from archcalc.convert.sharing import SharedParameters
 from archcalc.convert.writer import written
 from archcalc.diagnostics import ArchError, error
@@ -78,6 +79,9 @@ def plan(network: Network, structured: bool = True) -> Script:
 def _script(
     items: Sequence[ModuleItem], entries: Sequence[int], endings: Sequence[Ending], structured: bool
 ) -> tuple[Script, FlowBuilder]:
+    """The script of one body, and what has built it."""
+    if structured:
+        items = with_series(items, [ending.value for ending in endings])
     parts = {item.value: _part(item.module, structured) for item in items if item.module is not None}
     hints = {}
     for item in items:
@@ -91,16 +95,27 @@ def _script(
 
 
 def _part(module: NetModule, structured: bool) -> Part:
+    if module.series is not None:
+        return Part("", "", module.series.script(_steps))
     script, builder = _script(module.items, module.inputs, [Ending(module.value)], structured)
     entries = [builder.local(value) for value in module.inputs[1:]]
-    return Part(module.kind, module.path, script, entries, module.shared)
+    members = frozenset(item.module.path.rpartition("/")[2] for item in module.items if item.module)
+    return Part(module.kind, module.path, script, module.around, members, entries, module.shared)
+
+
+def _steps(items: Sequence[ModuleItem]) -> list[Step]:
+    """The steps of items that follow one another."""
+    script, _ = _script(items, items[0].inputs, [Ending(items[-1].value)], True)
+    (line,) = script.lines
+    assert isinstance(line, ThreadLine)
+    return line.thread.steps
 
 
 def _has_structure(script: Script) -> bool:
     """Is there a block, a loop, or a branch inside an argument?"""
     for line in script.lines:
         if not isinstance(line, ThreadLine):
-            return True
+            return True  # a loop or a list
         for step in line.thread.steps:
             if not isinstance(step, LayerStep) or any(tensor.steps for tensor in step.tensors):
                 return True

@@ -18,9 +18,11 @@ from archcalc.convert.modules import GENERIC
 from archcalc.convert.plan import (
     Bound,
     Formula,
+    GrowLine,
     KeptTensor,
     LayerStep,
     Line,
+    ListLine,
     NestedStep,
     Part,
     PartStep,
@@ -172,6 +174,10 @@ def _expanded(script: Script, inlined: set[int]) -> Script:
         if isinstance(line, ThreadLine):
             thread = _expanded_thread(line.thread, inlined)
             add_line(lines, ThreadLine(thread, line.binds, line.local, line.name))
+        elif isinstance(line, ListLine):
+            lines.append(ListLine(line.local, [_expanded_thread(t, inlined) for t in line.threads]))
+        elif isinstance(line, GrowLine):
+            lines.append(GrowLine(line.local, _expanded_thread(line.thread, inlined)))
         elif isinstance(line, RepeatLine):
             lines.append(RepeatLine(line.count, _expanded(line.script, inlined)))
         else:
@@ -214,14 +220,19 @@ class _Copier:
 
     def line(self, line: Line) -> Line:
         if isinstance(line, ThreadLine):
-            return ThreadLine(self.thread(line.thread), line.binds, self.local(line.local), line.name)
+            local = line.local and self.local(line.local)
+            return ThreadLine(self.thread(line.thread), line.binds, local, line.name)
+        if isinstance(line, ListLine):
+            return ListLine(self.local(line.local), [self.thread(thread) for thread in line.threads])
+        if isinstance(line, GrowLine):
+            return GrowLine(self.local(line.local), self.thread(line.thread))
         if isinstance(line, RepeatLine):
             return RepeatLine(self.slot(line.count), self.script(line.script))
         rows = [[self.slot(slot) for slot in row] for row in line.rows]
         return RowsLine(line.columns, rows, self.script(line.script))
 
     def thread(self, thread: Thread) -> Thread:
-        return Thread(self.local(thread.start), [self.step(step) for step in thread.steps])
+        return Thread(thread.start and self.local(thread.start), [self.step(step) for step in thread.steps])
 
     def step(self, step: Step) -> Step:
         if isinstance(step, NestedStep):
@@ -232,8 +243,8 @@ class _Copier:
             return PartStep(step.part, slots, tensors)
         return LayerStep(step.layer, slots, tensors)
 
-    def local(self, local: KeptTensor | None) -> KeptTensor | None:
-        return local and self.locals.setdefault(local, KeptTensor(local.hint))
+    def local(self, local: KeptTensor) -> KeptTensor:
+        return self.locals.setdefault(local, KeptTensor(local.hint))
 
     def slot(self, slot: Slot) -> Slot:
         formula = slot.formula

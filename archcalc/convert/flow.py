@@ -258,17 +258,17 @@ class FlowBuilder:
     # -- lines
 
     def _roots(self, region: Region, endings: Sequence[Ending]) -> list[Root]:
-        """What gets a line, in order; the tensor at the end is last."""
-        named = [Root(v, None, self._starts([v], region)) for v in region.values if v in self.named]
-        results = [Root(e.value, e, self._starts([e.value], region, known=True)) for e in endings]
-        return sorted(
-            [*named, *results],
-            key=lambda root: (
-                root.ending is not None and not root.ending.binds,
-                root.value,
-                root.ending is not None,
-            ),
-        )
+        """What gets a line, in order: results in theirs, and the tensor at the end last."""
+        placed: list[tuple[bool, int, bool, Root]] = []
+        for value in region.values:
+            if value in self.named:
+                placed.append((False, value, False, Root(value, None, self._starts([value], region))))
+        latest: dict[str, int] = {}
+        for ending in endings:
+            at = latest[ending.binds] = max(ending.value, latest.get(ending.binds, OUTERMOST))
+            root = Root(ending.value, ending, self._starts([ending.value], region, known=True))
+            placed.append((not ending.binds, at, True, root))
+        return [root for *_, root in sorted(placed, key=lambda each: each[:3])]
 
     def _starts(self, values: Iterable[int], region: Region, known: bool = False) -> set[int]:
         """The tensors at which the steps to some tensors start; `known` ones may be among these already."""
@@ -380,15 +380,23 @@ def add_line(lines: list[Line], line: ThreadLine) -> ThreadLine:
         return line
     steps: list[Step] = []
     start = line.thread.start
+    before = lines[-1] if lines else None
+    if isinstance(before, ThreadLine) and not before.binds and start is None:
+        lines.pop()
+        start, steps = before.thread.start, [*before.thread.steps]
     for step in line.thread.steps:
         if not isinstance(step, NestedStep):
             steps.append(step)
             continue
         if steps or start is not None:
             lines.append(ThreadLine(Thread(start, steps)))
-        lines += step.script.lines
+        for inner in step.script.lines:
+            if isinstance(inner, ThreadLine) and not inner.binds:
+                add_line(lines, inner)
+            else:
+                lines.append(inner)  # as it is: its name may still turn out not to be needed
         steps, start = [], None
-    if steps or start is not None or not line.thread.steps:
+    if steps or start is not None or not (line.thread.steps and lines):
         lines.append(ThreadLine(Thread(start, steps), line.binds, line.local, line.name))
     last = lines[-1]
     if not isinstance(last, ThreadLine):  # a loop has no label

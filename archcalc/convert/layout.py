@@ -17,6 +17,7 @@ class CallText(Struct, eq=False):
     """A step as text. `tensors` are arguments that are chains, `values` the others.
 
     `weighs` says that it begins a phrase: a layer with weights, a join, a block. `block` is for blocks.
+    `brackets` are those of a list, if it is one.
     """
 
     name: str
@@ -24,6 +25,7 @@ class CallText(Struct, eq=False):
     values: list[str] = field(default_factory=list)
     weighs: bool = False
     block: bool = False
+    brackets: str = "()"
 
 
 class Braced(Struct, eq=False):
@@ -48,7 +50,9 @@ def flat(chain: Chained) -> str:
         if not all(tensors):
             return ""
         arguments = ", ".join(tensors + call.values)
-        texts.append(f"{call.name}({arguments})" if arguments else call.name)
+        texts.append(
+            f"{call.name}{call.brackets[0]}{arguments}{call.brackets[1]}" if arguments else call.name
+        )
     return " -> ".join(texts)
 
 
@@ -94,10 +98,10 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
         lines.append(f"{margin}  -> {text}")
     elif isinstance(group[0], CallText) and group[0].tensors:
         join = group[0]
-        lines[-1] += f"{arrow}{join.name}("
+        lines[-1] += f"{arrow}{join.name}{join.brackets[0]}"
         for tensor in join.tensors:
             lines += laid_out(tensor, indent + 2, tail=",")
-        lines += [*(f"{margin}  {value}," for value in join.values), f"{margin})"]
+        lines += [*(f"{margin}  {value}," for value in join.values), f"{margin}{join.brackets[1]}"]
         if len(group) > 1:
             _append(lines, group[1:], indent, first=False)
     elif len(group) > 1:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import groupby
 
 from archcalc.convert.formulas import differences
 from archcalc.convert.plan import (
+    GrowLine,
     LayerStep,
     Line,
     PartStep,
@@ -43,7 +45,7 @@ def with_loops(script: Script, shapes: Shapes) -> Script:
     """A script whose runs are loops."""
     lines: list[Line] = []
     steps: list[Step] = []
-    for line in script.lines:
+    for line in _grown(script.lines, shapes):
         if isinstance(line, ThreadLine) and not line.binds:
             if line.thread.start is not None:
                 lines += _looped(steps, shapes)
@@ -55,6 +57,25 @@ def with_loops(script: Script, shapes: Shapes) -> Script:
             steps = []
             lines.append(line)
     return Script(_joined([*lines, *_looped(steps, shapes)]))
+
+
+def _grown(lines: Sequence[Line], shapes: Shapes) -> Iterable[Line]:
+    """Lines with runs of equal ones that add to a list repeated."""
+    for _, group in groupby(lines, partial(_growth, shapes=shapes)):
+        first, *others = group
+        if isinstance(first, GrowLine) and others:
+            yield RepeatLine(Slot("count", 1 + len(others)), Script([first]))
+        else:
+            yield from (first, *others)
+
+
+def _growth(line: Line, shapes: Shapes) -> int:
+    """A line that adds to a list as a number, values included; 0 for any other line."""
+    if not isinstance(line, GrowLine):
+        return 0
+    script = Script([line])
+    values = tuple((slot.value, type(slot.value)) for slot in free_slots(script))
+    return 1 + shapes.number(("grow", shapes.script(script, {}), values))
 
 
 def _joined(lines: list[Line]) -> list[Line]:

@@ -7,10 +7,14 @@ steps of the module around it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from archcalc.network import Network, Node
+
+if TYPE_CHECKING:
+    from archcalc.convert.series import Series
 
 MAX_DEPTH = 12
 """Levels of modules; deeper ones are dissolved. The language allows 60 calls inside one another."""
@@ -41,6 +45,10 @@ class NetModule(Struct, eq=False):
     value: int
     shared: object = None
     """What identifies the parameters that it has in common with other modules."""
+    series: Series | None = None
+    """What is in it, if it is a series of joins that grow."""
+    around: str = ""
+    """The class of the module around it, or of one further out if that class says nothing."""
 
 
 class ModuleTree:
@@ -99,7 +107,9 @@ class ModuleTree:
             return inner
         last = outputs[0]
         path = "/".join(place)
-        module = NetModule(path, self.kinds.get(path, ""), rest, inputs, last.value)
+        around = ("/".join(place[:length]) for length in range(len(place) - 1, 0, -1))
+        kinds = (kind for path in around if (kind := self.kinds.get(path, "")) not in GENERIC)
+        module = NetModule(path, self.kinds.get(path, ""), rest, inputs, last.value, around=next(kinds, ""))
         return [*peeled, ModuleItem(last.value, inputs, last.node, module)]
 
 

@@ -102,7 +102,21 @@ class RowsLine(Struct, eq=False):
     script: Script
 
 
-Line = ThreadLine | RepeatLine | RowsLine
+class ListLine(Struct, eq=False):
+    """A list of tensors under a name."""
+
+    local: KeptTensor
+    threads: list[Thread]
+
+
+class GrowLine(Struct, eq=False):
+    """A tensor that is added to the end of a list."""
+
+    local: KeptTensor
+    thread: Thread
+
+
+Line = ThreadLine | RepeatLine | RowsLine | ListLine | GrowLine
 
 
 class Script(Struct, eq=False):
@@ -114,13 +128,17 @@ class Script(Struct, eq=False):
 class Part(Struct, eq=False):
     """A module or another piece of a network that may become a block.
 
-    `kind` is its class, `path` its place. `entries` are its inputs after the current tensor. `shared`
-    identifies the parameters that it has in common with other parts.
+    `kind` is its class and `path` its place. `around` is the class of what is around it, and `members` are the
+    names of the modules in it. `entries` are its inputs after the current tensor. `shared` identifies the
+    parameters that it has in common with other parts, `template` what it is written as. `height` is how many
+    parts are inside one another in it.
     """
 
     kind: str
     path: str
     script: Script
+    around: str = ""
+    members: frozenset[str] = frozenset()
     entries: list[KeptTensor] = field(default_factory=list)
     shared: object = None
     template: Any = None
@@ -146,10 +164,16 @@ def layer_step(node: Node, tensors: Iterable[Thread] = ()) -> LayerStep:
 def threads(script: Script) -> Iterator[Thread]:
     """All threads of a script, those in loops, in braces and in arguments included."""
     for line in script.lines:
-        if isinstance(line, ThreadLine):
-            yield from _within(line.thread)
-        else:
+        if isinstance(line, RepeatLine | RowsLine):
             yield from threads(line.script)
+        else:
+            for thread in threads_of_line(line):
+                yield from _within(thread)
+
+
+def threads_of_line(line: ThreadLine | ListLine | GrowLine) -> list[Thread]:
+    """The threads that are written on a line."""
+    return line.threads if isinstance(line, ListLine) else [line.thread]
 
 
 def _within(thread: Thread) -> Iterator[Thread]:
@@ -173,16 +197,17 @@ def part_steps(script: Script) -> Iterator[PartStep]:
 def free_slots(script: Script) -> Iterator[Slot]:
     """The slots of a script that no loop in it has bound, in the order of the text."""
     for line in script.lines:
-        if isinstance(line, ThreadLine):
-            yield from _slots_of_thread(line.thread)
-        elif isinstance(line, RepeatLine):
+        if isinstance(line, RepeatLine):
             if line.count.formula is None:
                 yield line.count
             yield from free_slots(line.script)
-        else:
+        elif isinstance(line, RowsLine):
             for row in line.rows:
                 yield from (slot for slot in row if slot.formula is None)
             yield from free_slots(line.script)
+        else:
+            for thread in threads_of_line(line):
+                yield from _slots_of_thread(thread)
 
 
 def _slots_of_thread(thread: Thread) -> Iterator[Slot]:
@@ -236,6 +261,11 @@ class Shapes:
             if line.local is not None:
                 bound.setdefault(line.local, len(bound))
             return ("line", line.binds, line.name, line.local and bound[line.local], thread)
+        if isinstance(line, ListLine):
+            threads = tuple(self.thread(thread, bound) for thread in line.threads)
+            return ("list", bound.setdefault(line.local, len(bound)), threads)
+        if isinstance(line, GrowLine):
+            return ("grow", bound.get(line.local, id(line.local)), self.thread(line.thread, bound))
         if isinstance(line, RepeatLine):
             return ("repeat", self.formula(line.count, bound), self.script(line.script, bound))
         cells = tuple(self.formula(slot, bound) for row in line.rows for slot in row)

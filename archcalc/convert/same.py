@@ -32,7 +32,7 @@ def difference(one: Network, other: Network) -> str:
 
 
 def _structure(network: Network, numbers: dict[Any, int]) -> Any:
-    """The computation of each node, of the results, and whose parameters each node has.
+    """The computation of each node and each result, and which nodes share parameters.
 
     `numbers` has a number for each computation, so that comparing two takes no recursion.
     """
@@ -42,14 +42,14 @@ def _structure(network: Network, numbers: dict[Any, int]) -> Any:
         sources = tuple(found[source.index] for source in node.inputs)
         key = (type(node.layer), node.layer, node.shape, sources, inputs.get(node.index))
         found.append(numbers.setdefault(key, len(numbers)))
-    owners = Counter(
-        (found[node.index], found[(node.shares or node).index])
-        for node in network.nodes
-        if node.facts.weights
-    )
+    users: dict[int, list[int]] = {}
+    for node in network.nodes:
+        if node.facts.weights:
+            users.setdefault((node.shares or node).index, []).append(found[node.index])
+    sharing = Counter(tuple(sorted(together)) for together in users.values())
     outputs = [found[node.index] for node in network.outputs.values()]
     heads = [found[node.index] for node in network.heads.values()]
-    return Counter(found), owners, outputs, heads
+    return Counter(found), sharing, outputs, heads
 
 
 def _by_name(node: Any) -> int:

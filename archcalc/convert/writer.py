@@ -13,9 +13,11 @@ from archcalc.convert.layout import WIDTH, Braced, CallText, Chained, flat, laid
 from archcalc.convert.modules import GENERIC
 from archcalc.convert.names import SHORT_NAMES, NameSpace, legal
 from archcalc.convert.plan import (
+    GrowLine,
     KeptTensor,
     LayerStep,
     Line,
+    ListLine,
     NestedStep,
     PartStep,
     RepeatLine,
@@ -40,8 +42,7 @@ def written(whole: Script, name: str, comments: Sequence[str]) -> str:
     _gather(whole, templates, set())
     names = NameSpace()
     net = names.new(legal(name, "network"))
-    for template in templates:
-        template.name = names.new(_block_name(template))
+    _name_blocks(templates, names)
     taken = {net, *(template.name for template in templates)}
     pieces = ["\n".join(_comment(comments))] if comments else []
     pieces += [_block(template, taken) for template in templates]
@@ -61,12 +62,28 @@ def _gather(script: Script, templates: list[Template], known: set[int]) -> None:
 
 
 def _block_name(template: Template) -> str:
-    """What a block is called: its class, or where that says nothing, the module around it."""
+    """What a block is called: its class; where that says nothing, the module, after the class around it."""
     part = template.parts[0]
     if part.kind not in GENERIC:
         return legal(part.kind, "unit")
     segments = (legal(segment.rstrip("0123456789"), "") for segment in reversed(part.path.split("/")))
-    return next(filter(None, segments), "unit")
+    own = next(filter(None, segments), "unit")
+    return legal(f"{part.around}_{own}", "unit") if part.around else own
+
+
+def _name_blocks(templates: Sequence[Template], names: NameSpace) -> None:
+    """Name blocks; of several with one name, those with a module more are called by it as well."""
+    alike: dict[str, list[Template]] = {}
+    for template in templates:
+        alike.setdefault(_block_name(template), []).append(template)
+    for name, group in alike.items():
+        plain = min(group, key=lambda template: len(template.parts[0].members))
+        plain.name = names.new(name)
+        for template in group:
+            if template is not plain:
+                more = template.parts[0].members - plain.parts[0].members
+                extra = legal(next(iter(more)), "") if len(more) == 1 else ""
+                template.name = names.new(f"{name}_{extra}" if extra else name)
 
 
 def _block(template: Template, taken: Iterable[str]) -> str:
@@ -128,6 +145,13 @@ class BodyWriter:
     def line(self, line: Line, indent: int) -> list[str]:
         if isinstance(line, ThreadLine):
             return self.thread_line(line, indent)
+        if isinstance(line, ListLine):
+            tensors = [self.chain(thread) for thread in line.threads]
+            return laid_out([CallText("", tensors, brackets="[]")], indent, f"{self._bind(line.local)} = ")
+        if isinstance(line, GrowLine):
+            name = self._bind(line.local)
+            grown = CallText("", [self.chain(line.thread)], brackets="[]")
+            return laid_out([grown], indent, f"{name} = {name} + ")
         if isinstance(line, RepeatLine):
             return self.braces(f"repeat {self.slot(line.count)} ", line.script, indent)
         cells = [[self.slot(slot) for slot in row] for row in line.rows]
