@@ -218,7 +218,6 @@ def convnext_tiny() -> Network:
         with m.module("0", "Conv2dNormActivation"):
             m.add("0", "conv", 96, 4, stride=4)
             m.add("1", "layer_norm", "channels")
-        block = 0
         for stage, (c, n) in enumerate(((96, 3), (192, 3), (384, 9), (768, 3))):
             if stage:
                 with m.module(str(2 * stage), "Sequential"):
@@ -235,9 +234,7 @@ def convnext_tiny() -> Network:
                             m.add("4", "gelu")
                             m.add("5", "pointwise", c)
                         m.add("mul", "layer_scale")
-                        m.add("stochastic_depth", "drop_path", round(0.1 * block / 17, 4))
                         m.join("add", "add", m.x, identity)
-                    block += 1
     m.add("avgpool", "adaptive_avgpool", 1)
     with m.module("classifier", "Sequential"):
         m.add("0", "layer_norm", "channels")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 
 from msgspec import Struct, field
 
@@ -26,6 +25,7 @@ from archcalc.convert.plan import (
     Step,
     Thread,
     ThreadLine,
+    goes_on,
     layer_step,
 )
 
@@ -95,7 +95,10 @@ class FlowBuilder:
         """The tensors that are kept under a name."""
         self.tops: dict[int, int] = {}
         """The tensor at the start of each diamond, by the join at its end."""
-        self.lengths: dict[int, int] = {}
+        self.mains: dict[int, int] = {}
+        """The input that the flow leads through, by the join, where there is one."""
+        self.branches: dict[int, int] = {}
+        """How long the longest branch of each diamond is, by the join at its end."""
         self.labels: list[ThreadLine] = []
         outer = self.entries[0] if self.entries else OUTERMOST
         self.regions = {OUTERMOST: Region(outer, list(self.items))}
@@ -162,7 +165,7 @@ class FlowBuilder:
             and after.get(before[value]) == value
         }
         tops = set(ends.values())
-        lengths = self.lengths = dict.fromkeys(self.entries, 0)
+        lengths = dict.fromkeys(self.entries, 0)
         joins = dict.fromkeys(self.entries, 0)
         sizes = dict.fromkeys(self.entries, 0)
         for value, item in self.items.items():
@@ -176,6 +179,7 @@ class FlowBuilder:
                 short = length <= LONGEST_BRANCH and (not deepest or size <= LONGEST_NESTED)
                 if short and deepest < MAX_JOINS:
                     self.tops[value] = top
+                    self.branches[value] = size
                     length, deepest = 0, deepest + 1
                 lengths[value], joins[value] = lengths[top] + length + 1, max(joins[top], deepest)
                 sizes[value] = sizes[top] + size + 1
@@ -231,8 +235,10 @@ class FlowBuilder:
         item = self.items[value]
         if value in self.tops or item.module is not None or not item.node.layer.is_join:
             return deepest
-        if self._main_branch(value, region) is not None:
-            return deepest
+        main = self._main_branch(value, region)
+        if main is not None:
+            self.mains[value] = main
+            return max(deepest, 1 if len(inner) > 1 else 0)
         if deepest >= MAX_JOINS:
             self.named.update(source for source, depth in inner.items() if depth >= MAX_JOINS)
             return 1
@@ -243,26 +249,42 @@ class FlowBuilder:
         return value == region.top or value in self.named
 
     def _main_branch(self, value: int, region: Region) -> int | None:
-        """The input of a join that the flow leads through, if the others are tensors that are known.
+        """The input of a join that the flow leads through, if the others start at tensors that have names.
 
         `x -> ... -> add(identity, y)` reads better than a long branch in an argument.
         """
         inputs = self.items[value].inputs
         unknown = [source for source in inputs if not self._is_known(source, region)]
-        if len(unknown) != 1:
+        if not unknown:
             return None
-        if region.top in inputs and self.lengths.get(unknown[0], LONGEST_BRANCH) < LONGEST_BRANCH:
+        if len(unknown) == 1 and region.top not in inputs:
+            return unknown[0]
+        main = max(unknown, key=lambda source: self._steps_to(source, region))
+        if self._steps_to(main, region) <= LONGEST_NESTED or inputs.count(main) > 1:
             return None
-        return unknown[0]
+        others = [source for source in unknown if source != main]
+        return None if region.top in self._starts(others, region, known=True) else main
+
+    def _steps_to(self, value: int, region: Region) -> int:
+        """How many steps lead to a tensor from the last one that is known; of many, just more than enough."""
+        steps = 0
+        while steps <= LONGEST_NESTED and not self._is_known(value, region):
+            steps += 1 + self.branches.get(value, 0)
+            inputs = self._reads(value)
+            if len(inputs) != 1 and value not in self.mains:
+                break
+            value = self.mains.get(value, inputs[0])
+        return steps
 
     # -- lines
 
     def _roots(self, region: Region, endings: Sequence[Ending]) -> list[Root]:
         """What gets a line, in order: results in theirs, and the tensor at the end last."""
-        placed: list[tuple[bool, int, bool, Root]] = []
-        for value in region.values:
-            if value in self.named:
-                placed.append((False, value, False, Root(value, None, self._starts([value], region))))
+        placed = [
+            (False, value, False, Root(value, None, self._starts([value], region)))
+            for value in region.values
+            if value in self.named
+        ]
         latest: dict[str, int] = {}
         for ending in endings:
             at = latest[ending.binds] = max(ending.value, latest.get(ending.binds, OUTERMOST))
@@ -343,12 +365,14 @@ class FlowBuilder:
                 steps.append(layer_step(item.node))
                 break
             elif item.node.layer.is_join:
-                main = self._main_branch(value, region)
-                if main is None:
+                main = self.mains.get(value, OUTERMOST)
+                if main == OUTERMOST:
                     steps.append(self._join(value, current, region))
                     break
-                read = partial(self._read, region=region)
-                tensors = [Thread(None, []) if v == main else read(v) for v in item.inputs]
+                tensors = [
+                    self._thread(source, main, region, False) for source in item.inputs if source != main
+                ]
+                tensors.insert(item.inputs.index(main), Thread(None, []))
                 steps.append(layer_step(item.node, tensors))
                 value = main
             else:
@@ -381,7 +405,7 @@ def add_line(lines: list[Line], line: ThreadLine) -> ThreadLine:
     steps: list[Step] = []
     start = line.thread.start
     before = lines[-1] if lines else None
-    if isinstance(before, ThreadLine) and not before.binds and start is None:
+    if isinstance(before, ThreadLine) and not before.binds and goes_on(line.thread):
         lines.pop()
         start, steps = before.thread.start, [*before.thread.steps]
     for step in line.thread.steps:

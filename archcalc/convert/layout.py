@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from msgspec import Struct, field
@@ -98,7 +99,7 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
         lines.append(f"{margin}  -> {text}")
     elif isinstance(group[0], CallText) and group[0].tensors:
         join = group[0]
-        lines[-1] += f"{arrow}{join.name}{join.brackets[0]}"
+        _open(lines, f"{join.name}{join.brackets[0]}", indent, arrow)
         for tensor in join.tensors:
             lines += laid_out(tensor, indent + 2, tail=",")
         lines += [*(f"{margin}  {value}," for value in join.values), f"{margin}{join.brackets[1]}"]
@@ -109,10 +110,36 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
             _append(lines, [call], indent, first)
             first = False
     elif isinstance(group[0], Braced):
-        lines[-1] += arrow + "{"
+        _open(lines, "{", indent, arrow)
         lines += [*(f"{margin}  {inner}" for inner in group[0].lines), f"{margin}}}"]
     else:
+        call = group[0]
+        _open(lines, f"{call.name}(", indent, arrow)
+        for value in call.values:
+            lines += _wrapped(f"{value},", indent + 2)
+        lines.append(f"{margin})")
+
+
+def _open(lines: list[str], text: str, indent: int, arrow: str) -> None:
+    """Add what opens brackets to the last of some lines, or to a new one."""
+    if arrow and len(lines[-1] + arrow + text) > WIDTH:
+        lines.append(f"{' ' * indent}  -> {text}")
+    else:
         lines[-1] += arrow + text
+
+
+def _wrapped(value: str, indent: int) -> list[str]:
+    """An argument on lines of its own, with the items of a long list on several."""
+    if indent + len(value) <= WIDTH or '"' in value:
+        return [" " * indent + value]
+    return textwrap.wrap(
+        value,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def phrases(chain: Chained) -> list[Chained]:

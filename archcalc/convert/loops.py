@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import groupby
 
 from archcalc.convert.formulas import differences
 from archcalc.convert.plan import (
     GrowLine,
+    KeptTensor,
     LayerStep,
     Line,
     PartStep,
@@ -21,6 +22,7 @@ from archcalc.convert.plan import (
     Thread,
     ThreadLine,
     free_slots,
+    goes_on,
     slots_of_step,
     weight,
 )
@@ -46,12 +48,16 @@ def with_loops(script: Script, shapes: Shapes) -> Script:
     lines: list[Line] = []
     steps: list[Step] = []
     for line in _grown(script.lines, shapes):
-        if isinstance(line, ThreadLine) and not line.binds:
-            if line.thread.start is not None:
+        if isinstance(line, ThreadLine) and line.binds in ("", "label"):
+            if not goes_on(line.thread):
                 lines += _looped(steps, shapes)
                 steps = []
+            if line.thread.start is not None:
                 lines.append(ThreadLine(Thread(line.thread.start, [])))
             steps += line.thread.steps
+            if line.binds and line.local is not None:
+                lines += _labelled(_looped(steps, shapes), line.local)
+                steps = []
         else:
             lines += _looped(steps, shapes)
             steps = []
@@ -59,9 +65,18 @@ def with_loops(script: Script, shapes: Shapes) -> Script:
     return Script(_joined([*lines, *_looped(steps, shapes)]))
 
 
+def _labelled(lines: list[Line], local: KeptTensor) -> list[Line]:
+    """Lines with a name for the tensor at their end."""
+    last = lines[-1] if lines else None
+    if isinstance(last, ThreadLine):
+        last.binds, last.local = "label", local
+        return lines
+    return [*lines, ThreadLine(Thread(None, []), "let", local)]  # a loop has no label
+
+
 def _grown(lines: Sequence[Line], shapes: Shapes) -> Iterable[Line]:
     """Lines with runs of equal ones that add to a list repeated."""
-    for _, group in groupby(lines, partial(_growth, shapes=shapes)):
+    for _, group in itertools.groupby(lines, partial(_growth, shapes=shapes)):
         first, *others = group
         if isinstance(first, GrowLine) and others:
             yield RepeatLine(Slot("count", 1 + len(others)), Script([first]))
@@ -156,21 +171,19 @@ def _equal_ahead(numbers: Sequence[int], period: int) -> list[int]:
 
 def _repeated(units: list[Unit], shapes: Shapes, nested: bool) -> list[Unit]:
     """Units with runs of equal ones repeated, those of short periods first; if `nested`, loops too."""
+    unlike = itertools.count(-2, -1)
+    numbers = [_exact(unit, shapes, nested, next(unlike)) for unit in units]
     for period in range(1, LONGEST_PERIOD + 1):
         if 2 * period > len(units):
             break
-        numbers = [_exact(unit, shapes, nested, -place) for place, unit in enumerate(units, 2)]
         runs = _runs(numbers, [period], len(units), partial(_worth_repeating, units))
-        if not runs:
-            continue
-        found: list[Unit] = []
-        done = 0
-        for start, _, count in runs:
-            found += units[done:start]
-            body = _lines_of(units[start : start + period])
-            found.append(RepeatLine(Slot("count", count), Script(body)))
-            done = start + period * count
-        units = found + units[done:]
+        shift = 0
+        for start, _, times in runs:
+            own = slice(start - shift, start - shift + period * times)
+            body = _lines_of(units[start - shift : start - shift + period])
+            loop = RepeatLine(Slot("count", times), Script(body))
+            units[own], numbers[own] = [loop], [_exact(loop, shapes, nested, next(unlike))]
+            shift += period * times - 1
     return units
 
 
@@ -199,15 +212,18 @@ def _rows(units: list[Unit], shapes: Shapes) -> list[Unit]:
     """Units with runs of similar ones as loops over rows."""
     numbers = [_similar(unit, shapes, -place) for place, unit in enumerate(units, 2)]
 
-    def worth(start: int, period: int, count: int) -> bool:
+    def worth(start: int, period: int, times: int) -> bool:
         size = sum(map(_size, units[start : start + period]))
-        if size * count < MIN_LOOP:
+        if size * times < MIN_LOOP:
             return False
-        columns = max(len(_rows_of(units, start, period, rows)[0]) for rows in (2, count))
+        columns = max(len(_rows_of(units, start, period, rows)[0]) for rows in (2, times))
         if not 1 <= columns <= MOST_COLUMNS:
             return False
-        saved = size * (count - 1)
-        return saved >= columns and count > 2 if period == 1 and size == 1 else saved >= 2 * columns
+        saved = size * (times - 1)
+        if period > 1 or size > 1:
+            return saved >= 2 * columns
+        fewest = 3 if isinstance(units[start], PartStep) else 4
+        return saved >= columns and times >= fewest
 
     found: list[Unit] = []
     done = 0

@@ -53,6 +53,13 @@ class NameSpace:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.taken = {*LANGUAGE, *taken}
         self.stems = {stem(name) for name in self.taken}
+        self.numbers: dict[str, int] = {}
+        """The last number of each hint, so that finding the next one takes no search."""
+
+    def free(self, names: Iterable[str]) -> None:
+        """Names whose scope has ended."""
+        self.taken.difference_update(names)
+        self.numbers.clear()
 
     def new(self, hint: str, *, numbered: bool = False, label: bool = False) -> str:
         """A name like the hint that is free.
@@ -62,10 +69,11 @@ class NameSpace:
         """
         if label and stem(hint) in self.stems:
             hint = "x"
-        name = f"{hint}1" if numbered else hint
-        number = 2
+        number = self.numbers.get(hint, 1)
+        name = f"{hint}1" if numbered and number == 1 else hint
         while name in self.taken:
-            name = f"{hint}_{number}" if hint[-1].isdigit() else f"{hint}{number}"
             number += 1
+            name = f"{hint}_{number}" if hint[-1].isdigit() else f"{hint}{number}"
+        self.numbers[hint] = number
         self.taken.add(name)
         return name

@@ -128,8 +128,8 @@ class Script(Struct, eq=False):
 class Part(Struct, eq=False):
     """A module or another piece of a network that may become a block.
 
-    `kind` is its class and `path` its place. `around` is the class of what is around it, and `members` are the
-    names of the modules in it. `entries` are its inputs after the current tensor. `shared` identifies the
+    `kind` is its class and `path` its place. `around` is the class of what is around it, and `members` are
+    the names of the modules in it. `entries` are its inputs after the current tensor. `shared` identifies the
     parameters that it has in common with other parts, `template` what it is written as. `height` is how many
     parts are inside one another in it.
     """
@@ -159,6 +159,12 @@ def layer_step(node: Node, tensors: Iterable[Thread] = ()) -> LayerStep:
     """The step of a node, or of an input."""
     slots = [] if isinstance(node.layer, Input) else slots_of(node.layer)
     return LayerStep(node.layer, slots, list(tensors))
+
+
+def goes_on(thread: Thread) -> bool:
+    """Does a thread start at the current tensor?"""
+    first = thread.steps[0] if thread.steps else None
+    return thread.start is None and not (isinstance(first, LayerStep) and isinstance(first.layer, Input))
 
 
 def threads(script: Script) -> Iterator[Thread]:

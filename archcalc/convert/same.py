@@ -23,7 +23,7 @@ def difference(one: Network, other: Network) -> str:
     numbers: dict[Any, int] = {}
     if _structure(one, numbers) != _structure(other, numbers):
         return "other layers or other connections"
-    for heads in (False, True):
+    for heads in (False, True) if one.heads else (False,):
         mine, theirs = analyze(one, heads=heads).totals, analyze(other, heads=heads).totals
         for name in mine:
             if mine[name] != theirs[name] and name not in ORDER_MATTERS:

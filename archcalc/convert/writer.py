@@ -28,6 +28,7 @@ from archcalc.convert.plan import (
     ThreadLine,
     Variable,
     part_steps,
+    threads,
 )
 from archcalc.diagnostics import shorten
 from archcalc.language.habits import doubt_of_input
@@ -77,13 +78,18 @@ def _name_blocks(templates: Sequence[Template], names: NameSpace) -> None:
     for template in templates:
         alike.setdefault(_block_name(template), []).append(template)
     for name, group in alike.items():
-        plain = min(group, key=lambda template: len(template.parts[0].members))
+        plain = min(group, key=_extent)
         plain.name = names.new(name)
         for template in group:
             if template is not plain:
                 more = template.parts[0].members - plain.parts[0].members
                 extra = legal(next(iter(more)), "") if len(more) == 1 else ""
                 template.name = names.new(f"{name}_{extra}" if extra else name)
+
+
+def _extent(template: Template) -> tuple[int, int]:
+    """How much is in a block: modules, and steps."""
+    return len(template.parts[0].members), sum(len(thread.steps) for thread in threads(template.script))
 
 
 def _block(template: Template, taken: Iterable[str]) -> str:
@@ -165,7 +171,7 @@ class BodyWriter:
             margin = " " * indent
             found = [margin + head, *table(cells, indent + 2), f"{margin}] {{"]
             found += [*self.lines(line.script, indent + 2), f"{margin}}}"]
-        self.names.taken.difference_update(names)
+        self.names.free(names)
         return found
 
     def thread_line(self, line: ThreadLine, indent: int) -> list[str]:
