@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
 
@@ -30,9 +30,9 @@ class CallText(Struct, eq=False):
 
 
 class Braced(Struct, eq=False):
-    """Lines in braces, without indentation."""
+    """Lines in braces; `lines` makes them for an indentation."""
 
-    lines: list[str]
+    lines: Callable[[int], list[str]]
 
 
 Chained = list[CallText | Braced]
@@ -43,9 +43,10 @@ def flat(chain: Chained) -> str:
     texts = []
     for call in chain:
         if isinstance(call, Braced):
-            if len(call.lines) > 1:
+            lines = call.lines(0)
+            if len(lines) > 1:
                 return ""
-            texts.append(f"{{ {call.lines[0]} }}")
+            texts.append(f"{{ {lines[0]} }}")
             continue
         tensors = [flat(tensor) for tensor in call.tensors]
         if not all(tensors):
@@ -111,7 +112,7 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
             first = False
     elif isinstance(group[0], Braced):
         _open(lines, "{", indent, arrow)
-        lines += [*(f"{margin}  {inner}" for inner in group[0].lines), f"{margin}}}"]
+        lines += [*group[0].lines(indent + 2), f"{margin}}}"]
     else:
         call = group[0]
         _open(lines, f"{call.name}(", indent, arrow)

@@ -6,6 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from archcalc.convert.blocks import Template
@@ -196,7 +197,7 @@ class BodyWriter:
 
     def step(self, step: Step) -> CallText | Braced:
         if isinstance(step, NestedStep):
-            return Braced(self.lines(step.script, 0))
+            return Braced(partial(self.lines, step.script))
         tensors = [self.chain(thread) for thread in step.tensors]
         if isinstance(step, PartStep):
             return CallText(step.part.template.name, tensors, self.arguments(step), weighs=True, block=True)
