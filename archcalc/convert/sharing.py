@@ -13,8 +13,8 @@ class SharedParameters:
     """Marks the items of a network that share parameters. Changes the items in place.
 
     Modules are twins if they have the same layers, connected in the same way, with the same parameters. They
-    are one shared block if nothing else uses these parameters. Any other layer that shares its parameters is a
-    shared block of its own.
+    are one shared block if nothing else uses these parameters. Any other layer that shares its parameters is
+    a shared block of its own.
     """
 
     def __init__(self, nodes: tuple[Node, ...], items: list[ModuleItem]) -> None:
