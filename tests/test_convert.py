@@ -12,6 +12,7 @@ import pytest
 from conftest import Result
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from samples import SAMPLES, make
 
 import archcalc
@@ -505,19 +506,37 @@ def test_short_values_are_written_as_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        ("conv(4, 3) -> relu -> conv(2, 1)", "nodes instead of"),
-        ("conv(4, 3) -> conv(2, 1)", "other layers"),
-        ("shared_conv", ""),
+        ("conv(4, 3) -> relu -> conv(4, 1)", "4 nodes instead of 3"),
+        ("conv(4, 3) -> conv(2, 1)", "other layers or other connections"),
+        ("conv(4, 3) -> conv(4, 1, bias=false)", "other layers or other connections"),
+        ("conv(4, 3) -> conv(4, 1)", ""),
     ],
 )
 def test_what_differs_is_found(other: str, words: str) -> None:
     one = archcalc.loads("net a {\n input(3x8x8)\n conv(4, 3) -> conv(4, 1)\n}")
-    if words:
-        assert words in difference(one, archcalc.loads(f"net a {{\n input(3x8x8)\n {other}\n}}"))
-        return
-    two = "net a {\n input(4x8x8)\n conv(4, 1) -> conv(4, 1)\n}"
-    tied = "shared block s { conv(4, 1) }\nnet a {\n input(4x8x8)\n s -> s\n}"
-    assert difference(archcalc.loads(two), archcalc.loads(tied)) == "other layers or other connections"
+    two = archcalc.loads(f"net b {{\n input(3x8x8)\n {other}\n}}")
+    assert difference(one, two).layers == words
+    assert bool(difference(one, two)) == bool(words)
+
+
+def test_shared_parameters_are_a_difference() -> None:
+    apart = archcalc.loads("net a {\n input(4x8x8)\n conv(4, 1) -> conv(4, 1)\n}")
+    shared = archcalc.loads("shared block s { conv(4, 1) }\nnet a {\n input(4x8x8)\n s -> s\n}")
+    assert difference(apart, shared).layers == "other layers or other connections"
+
+
+def test_what_the_language_cannot_say_is_said_in_words() -> None:
+    """A convolution of 3*3*3*8 weights that a file does not train: 216 buffers, which no text can declare."""
+    build = NetworkBuilder("fixed")
+    blur = build.add(make("conv", 8, 3, bias=False), build.input((3, 9, 9)))
+    build.add(make("relu"), blur)
+    weights = tuple(replace(weight, role="buffer") for weight in blur.facts.weights)
+    blur.facts = replace(blur.facts, weights=weights)
+    conversion = convert(build.finish(build.nodes[-1]))
+    words = "The text has 216 params instead of 0; 0 buffers instead of 216"
+    assert conversion.problem.startswith(words)
+    assert f"# {words}" in conversion.text
+    assert len(archcalc.loads(conversion.text).nodes) == 3
 
 
 # --- The command -------------------------------------------------------------------------------------
@@ -571,8 +590,8 @@ def test_a_text_that_is_wrong_is_not_written(run: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(converting, "with_inlined", wrong)
     result = run("convert", "lenet5")
     assert result.status == 0
-    assert "note: the text lists the layers of `lenet5` without blocks" in result.err
-    assert "# This is the list of its layers, because a text with blocks has" in result.out
+    assert "note: This is the list of the layers, because a text with blocks has" in result.err
+    assert "# This is the list of the layers, because a text with blocks has" in result.out
     network = archcalc.loads(result.out)
     assert archcalc.analyze(network).totals.params == archcalc.analyze("lenet5").totals.params
 

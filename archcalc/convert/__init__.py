@@ -15,7 +15,7 @@ from archcalc.convert.flow import Ending, FlowBuilder
 from archcalc.convert.modules import ModuleItem, ModuleTree, NetModule
 from archcalc.convert.phrases import with_phrases
 from archcalc.convert.plan import LayerStep, Part, Script, Step, ThreadLine
-from archcalc.convert.same import difference
+from archcalc.convert.same import Difference, difference
 from archcalc.convert.series import with_series
 from archcalc.convert.sharing import SharedParameters
 from archcalc.convert.writer import written
@@ -30,7 +30,7 @@ UNSTRUCTURED = "No structure was found in it that repeats: this is the list of i
 
 
 class Conversion(Struct, frozen=True):
-    """A text that declares a network. `problem` says why it has no structure, if it has none by mistake."""
+    """A text that declares a network. `problem` says what is wrong with it, if anything is."""
 
     text: str
     problem: str = ""
@@ -39,24 +39,28 @@ class Conversion(Struct, frozen=True):
 def convert(network: Network, comments: Sequence[str] = ()) -> Conversion:
     """The text of a network, with comments at its head.
 
-    If the structured text does not give the same network, the result is the list of its layers. Raises
-    `ArchError` if that does not either.
+    If the structured text does not give the same network, the result is the list of its layers. If only the
+    figures differ, because the language cannot say of an array that it is tied or not trained, the text says
+    so. Raises `ArchError` if there is no text with the same layers.
     """
     problem = ""
     for structured in (True, False):
         script = plan(network, structured)
-        notes = list(comments)
-        if problem:
-            notes.append(f"This is the list of its layers, because a text with blocks has {problem}.")
-        elif len(network.nodes) > LONG and not _has_structure(script):
+        notes = [*comments, problem] if problem else [*comments]
+        if structured and len(network.nodes) > LONG and not _has_structure(script):
             notes.append(UNSTRUCTURED)
         text = written(script, network.name, notes)
-        problem_now = _problem(network, text)
-        if not problem_now:
+        found = _difference(network, text)
+        if not found:
             return Conversion(text, problem)
-        problem = problem_now
+        if not found.layers:
+            words = (
+                f"The text has {found.figures}: it cannot say which arrays are tied in part, or not trained."
+            )
+            return Conversion(written(script, network.name, [*notes, words]), f"{problem} {words}".strip())
+        problem = f"This is the list of the layers, because a text with blocks has {found.layers}."
     raise error(
-        f"`{network.name}` cannot be written as a text: it has {problem}",
+        f"`{network.name}` cannot be written as a text: it has {found.layers}",
         help="`archcalc report` shows its layers",
     )
 
@@ -122,10 +126,10 @@ def _has_structure(script: Script) -> bool:
     return False
 
 
-def _problem(network: Network, text: str) -> str:
-    """What is wrong with a text that should declare a network; empty if nothing is."""
+def _difference(network: Network, text: str) -> Difference:
+    """What a text that should declare a network has instead of it."""
     try:
         made = loads(text)
     except ArchError as problem:
-        return f"a mistake ({problem.diagnostics[0].message})"
+        return Difference(f"a mistake ({problem.diagnostics[0].message})")
     return difference(network, made)

@@ -14,8 +14,8 @@ from archcalc.render import output
 def convert_and_write(network: Network, net: str, path: Path | None, force: bool = False) -> None:
     """Write a network as a text to a file or to the standard output.
 
-    `net` is how the user named it. If the text has no blocks because a text with blocks was wrong, a note on
-    the standard error says so. Raises `ArchError` if the file exists, unless `force` is given.
+    `net` is how the user named it. What is wrong with the text is also said on the standard error. Raises
+    `ArchError` if the file exists, unless `force` is given.
     """
     if path is not None and path.is_file() and not force:
         raise error(
@@ -24,10 +24,5 @@ def convert_and_write(network: Network, net: str, path: Path | None, force: bool
     notes = [f"Note: {'; '.join(note_of(doubt))}." for doubt in network.notes]
     conversion = convert(network, [f"Made from `{net}` by `archcalc convert`.", *notes])
     if conversion.problem:
-        output.warn(
-            [
-                f"note: the text lists the layers of `{network.name}` without blocks, "
-                f"because a text with blocks has {conversion.problem}"
-            ]
-        )
+        output.warn([f"note: {conversion.problem}"])
     output.write(conversion.text, path)

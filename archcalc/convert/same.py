@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from msgspec import Struct
+
 from archcalc.network import Network
 from archcalc.profile import analyze
 
@@ -12,23 +14,40 @@ ORDER_MATTERS = ("peak_activations", "peak_bytes")
 """Quantities that depend on the order of the nodes, which a text may change."""
 
 
-def difference(one: Network, other: Network) -> str:
-    """What differs between two networks, in words; empty if nothing does.
+class Difference(Struct, frozen=True):
+    """What differs between two networks, in words. Empty words say that nothing does.
+
+    `layers` is about layers and connections. If there is nothing, `figures` may still be: arrays that a file
+    ties in part, or does not train, are more than a text can say.
+    """
+
+    layers: str = ""
+    figures: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.layers or self.figures)
+
+
+def difference(one: Network, other: Network) -> Difference:
+    """Compare two networks.
 
     Every node of one must be in the other: the same layer, on the same tensors, with the same parameters.
     Names and the order of nodes may differ.
     """
     if len(one.nodes) != len(other.nodes):
-        return f"{len(other.nodes):,} nodes instead of {len(one.nodes):,}"
+        return Difference(f"{len(other.nodes):,} nodes instead of {len(one.nodes):,}")
     numbers: dict[Any, int] = {}
     if _structure(one, numbers) != _structure(other, numbers):
-        return "other layers or other connections"
+        return Difference("other layers or other connections")
+    figures = []
     for heads in (False, True) if one.heads else (False,):
         mine, theirs = analyze(one, heads=heads).totals, analyze(other, heads=heads).totals
-        for name in mine:
-            if mine[name] != theirs[name] and name not in ORDER_MATTERS:
-                return f"{name} is {theirs[name]:,} instead of {mine[name]:,}"
-    return ""
+        figures += [
+            f"{theirs[name]:,} {name} instead of {mine[name]:,}"
+            for name in mine
+            if mine[name] != theirs[name] and name not in ORDER_MATTERS
+        ]
+    return Difference(figures="; ".join(dict.fromkeys(figures)))
 
 
 def _structure(network: Network, numbers: dict[Any, int]) -> Any:
