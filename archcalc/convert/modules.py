@@ -14,7 +14,7 @@ from msgspec import Struct
 from archcalc.network import Network, Node
 
 if TYPE_CHECKING:
-    from archcalc.convert.series import Series
+    from archcalc.convert.series import GrowingJoins
 
 MAX_DEPTH = 12
 """Levels of modules; deeper ones are dissolved. The language allows 60 calls inside one another."""
@@ -45,7 +45,7 @@ class NetModule(Struct, eq=False):
     value: int
     shared: object = None
     """What identifies the parameters that it has in common with other modules."""
-    series: Series | None = None
+    series: GrowingJoins | None = None
     """What is in it, if it is a series of joins that grow."""
     around: str = ""
     """The class of the module around it, or of one further out if that class says nothing."""

@@ -32,7 +32,7 @@ Steps = Callable[[Sequence[ModuleItem]], list[Step]]
 """Makes the steps of items that follow one another."""
 
 
-class Series:
+class GrowingJoins:
     """A series of joins: each reads what the one before it reads, and one tensor that is made from that one.
 
     `first` are the steps from the tensor that comes in to the second one in the list, `between` the steps
@@ -87,7 +87,7 @@ class SeriesFinder:
         self.joins = [item for item in items if item.module is None and item.node.layer.is_join]
         self.after = {join.inputs: join for join in self.joins}
 
-    def all(self) -> list[Series | None]:
+    def all(self) -> list[GrowingJoins | None]:
         """All series, the joins of each in order."""
         longer = {join.inputs[:-1] for join in self.joins}
         before = {join.value: self.after.get(join.inputs[:-1]) for join in self.joins}
@@ -101,7 +101,7 @@ class SeriesFinder:
             found.append(self._series(joins[::-1]))
         return found
 
-    def _series(self, joins: list[ModuleItem]) -> Series | None:
+    def _series(self, joins: list[ModuleItem]) -> GrowingJoins | None:
         """A series with these joins, if nothing else reads what is in it."""
         if len(joins) < FEWEST or len(joins[0].inputs) != 2 or len({join.node.layer for join in joins}) > 1:
             return None
@@ -116,7 +116,7 @@ class SeriesFinder:
             return None
         if any(self.reads[join.value] != 1 for join in joins[:-1]):
             return None
-        return Series(joins, first, [items for items in between if items is not None])
+        return GrowingJoins(joins, first, [items for items in between if items is not None])
 
     def _steps(self, start: int, end: int) -> list[ModuleItem] | None:
         """The items that lead from one tensor to another, if they follow one another and nothing else reads
