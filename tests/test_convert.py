@@ -297,6 +297,19 @@ def test_a_tensor_that_is_read_far_away_has_a_name() -> None:
     assert max(len(line) - len(line.lstrip()) for line in text.splitlines()) <= 6
 
 
+def test_a_norm_with_a_scale_and_a_shift_after_it_is_in_one_block() -> None:
+    """As in the light models of the `onnx` package: a norm, a product and a sum with constants, a ReLU."""
+    build = NetworkBuilder("scaled")
+    x = build.input((3, 8, 8))
+    for number in range(6):
+        x = build.add(make("conv", 4 + number, 3, padding=1, bias=False), x)
+        for kind in ("bn", "layer_scale", "relu"):
+            x = build.add(make(kind), x)
+    text = comes_back(build.finish(x))
+    assert "block conv_bn_layer_scale_relu(c) {" in text
+    assert text.count("layer_scale ->") == 1
+
+
 def test_without_structure_it_says_so() -> None:
     build = NetworkBuilder("flat")
     x = build.input((3, 8, 8))

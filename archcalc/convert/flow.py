@@ -73,7 +73,7 @@ class FlowBuilder:
 
     `entries` are the tensors that come in, the current one first. `parts` are the parts of the items that
     are modules, by their tensors. `hints` are names that tensors may have. Without `branches`, all is on one
-    level: no branch stands inside an argument.
+    level: no branch is inside an argument.
     """
 
     def __init__(

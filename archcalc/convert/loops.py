@@ -38,7 +38,7 @@ MOST_ROWS = 30
 """Rows of a loop."""
 
 MIN_LOOP = 3
-"""Layers and calls that a loop over rows stands for, at least."""
+"""A loop over rows replaces at least so many layers and calls."""
 
 Unit = Step | RepeatLine | RowsLine
 
@@ -104,10 +104,10 @@ def _joined(lines: list[Line]) -> list[Line]:
             and last.thread.start is not None
             and not last.thread.steps
             and isinstance(line, ThreadLine)
-            and not line.binds
-            and line.thread.start is None
+            and line.binds in ("", "label")
+            and goes_on(line.thread)
         ):
-            found[-1] = ThreadLine(Thread(last.thread.start, line.thread.steps))
+            found[-1] = ThreadLine(Thread(last.thread.start, line.thread.steps), line.binds, line.local)
         else:
             found.append(line)
     return found

@@ -52,14 +52,14 @@ class NetModule(Struct, eq=False):
 
 
 class ModuleTree:
-    """Finds the modules of a network. `items` are the steps of the network as a whole."""
+    """Finds the modules of a network, unless `nested` is false; `items` are the steps of the network."""
 
     def __init__(self, network: Network, nested: bool = True) -> None:
         self.nodes = network.nodes
         self.kinds = {group.name: group.kind for group in network.groups}
-        self.depths = [0] * len(self.nodes)
-        """For each node, the length of the path up to where its tensor is read: modules below are left."""
         self.places = [self._place(node) if nested else () for node in self.nodes]
+        self.depths = [len(place) for place in self.places]
+        """For each node, how many modules are around all that reads its tensor: it leaves those within."""
         self._measure(network)
         items = [ModuleItem(node.index, tuple(s.index for s in node.inputs), node) for node in self.nodes]
         self.items = self._items(items, 0)
@@ -70,11 +70,8 @@ class ModuleTree:
         return tuple(part for part in head.split("/", MAX_DEPTH * 2)[:MAX_DEPTH] if part) if head else ()
 
     def _measure(self, network: Network) -> None:
-        self.depths = [len(place) for place in self.places]
-        read = [False] * len(self.nodes)
         for node in self.nodes:
             for source in node.inputs:
-                read[source.index] = True
                 common = _common(self.places[source.index], self.places[node.index])
                 self.depths[source.index] = min(self.depths[source.index], common)
         for result in (*network.outputs.values(), *network.heads.values()):

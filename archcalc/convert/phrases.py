@@ -6,7 +6,6 @@ from collections import Counter
 
 from archcalc.convert.plan import (
     LayerStep,
-    NestedStep,
     Part,
     PartStep,
     Script,
@@ -22,6 +21,12 @@ LONG = 16
 OFTEN = 4
 """So many phrases of one kind are worth a block."""
 
+MOST_NORMS = 3
+"""Norms in a phrase: some files have a scale and a shift after a norm."""
+
+NO_ACTIVATION = ("dropout", "drop_path")
+"""Kinds in the family of activations that are none."""
+
 JOINED = {"add": "residual", "concat": "branches", "mul": "gated", "sub": "difference"}
 """What a diamond is called, by the join at its end."""
 
@@ -31,10 +36,8 @@ def with_phrases(script: Script) -> None:
     found = list(threads(script))
     if sum(len(thread.steps) for thread in found) < LONG:
         return
-    kinds = Counter(
-        _kinds(thread.steps[at : at + 3]) for thread in found for at in range(len(thread.steps) - 2)
-    )
-    wanted = {kind for kind, number in kinds.items() if kind and number >= OFTEN}
+    phrases = Counter(_phrase(thread.steps, at) for thread in found for at in range(len(thread.steps)))
+    wanted = {kinds for kinds, number in phrases.items() if kinds and number >= OFTEN}
     for thread in found:
         thread.steps = _gathered(thread.steps, wanted)
     for line in script.lines:
@@ -42,24 +45,32 @@ def with_phrases(script: Script) -> None:
             line.thread.steps = _diamonds(line.thread.steps)
 
 
-def _kinds(steps: list[Step]) -> str:
-    """The name of a convolution with a norm and an activation, `conv_bn_relu`; empty if steps are none."""
-    families = ("conv", "norm", "activation")
-    layers = [step.layer for step in steps if isinstance(step, LayerStep) and not step.tensors]
-    if tuple(layer.family for layer in layers) != families or layers[2].kind in ("dropout", "drop_path"):
-        return ""
-    return "_".join(layer.kind for layer in layers)
+def _phrase(steps: list[Step], start: int) -> tuple[str, ...]:
+    """The kinds of a convolution, its norms and an activation that begin at a step; none if they do not."""
+    kinds: list[str] = []
+    family = ""
+    for step in steps[start : start + MOST_NORMS + 2]:
+        if not isinstance(step, LayerStep) or step.tensors or step.layer.kind in NO_ACTIVATION:
+            break
+        expected = {"": ("conv",), "conv": ("norm",), "norm": ("norm", "activation")}[family]
+        family = step.layer.family
+        if family not in expected:
+            break
+        kinds.append(step.layer.kind)
+        if family == "activation":
+            return tuple(kinds)
+    return ()
 
 
-def _gathered(steps: list[Step], wanted: set[str]) -> list[Step]:
+def _gathered(steps: list[Step], wanted: set[tuple[str, ...]]) -> list[Step]:
     """Steps with the phrases that are wanted as parts."""
     found: list[Step] = []
     at = 0
     while at < len(steps):
-        kind = _kinds(steps[at : at + 3])
-        if kind in wanted:
-            found.append(_part(kind, steps[at : at + 3]))
-            at += 3
+        kinds = _phrase(steps, at)
+        if kinds in wanted:
+            found.append(_part("_".join(dict.fromkeys(kinds)), steps[at : at + len(kinds)]))
+            at += len(kinds)
         else:
             found.append(steps[at])
             at += 1
@@ -78,18 +89,22 @@ def _diamonds(steps: list[Step]) -> list[Step]:
             continue
         assert isinstance(step, LayerStep)
         members: list[Step] = [step]
-        if at < len(steps):
-            after = steps[at]
-            if isinstance(after, LayerStep) and after.layer.family == "activation":
-                members.append(after)
-                at += 1
+        if at < len(steps) and _activates(steps[at]):
+            members.append(steps[at])
+            at += 1
         found.append(_part(JOINED.get(step.layer.kind, step.layer.kind), members))
     return found
 
 
+def _activates(step: Step) -> bool:
+    if not isinstance(step, LayerStep):
+        return False
+    return step.layer.family == "activation" and step.layer.kind not in NO_ACTIVATION
+
+
 def _is_diamond(step: Step) -> bool:
-    """Is this a join whose branches all start where it stands?"""
-    if isinstance(step, NestedStep) or not isinstance(step, LayerStep):
+    """Is this a join whose branches all start at the tensor before it?"""
+    if not isinstance(step, LayerStep):
         return False
     starts = [inner.start for thread in step.tensors for inner in _all(thread)]
     return (

@@ -74,7 +74,7 @@ def _block_name(template: Template) -> str:
 
 
 def _name_blocks(templates: Sequence[Template], names: NameSpace) -> None:
-    """Name blocks; of several with one name, those with a module more are called by it as well."""
+    """Name blocks. Where two would have one name, the one with a module more is called by that as well."""
     alike: dict[str, list[Template]] = {}
     for template in templates:
         alike.setdefault(_block_name(template), []).append(template)
