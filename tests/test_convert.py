@@ -215,7 +215,7 @@ class RandomNetwork:
         return self.build.finish(last, outputs=outputs, heads=heads)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32))
 @example(0)
 def test_random_networks_come_back(seed: int) -> None:
