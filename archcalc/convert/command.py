@@ -1,0 +1,28 @@
+"""What the command `archcalc convert` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archcalc.convert import convert
+from archcalc.diagnostics import error
+from archcalc.network import Network
+from archcalc.notes import note_of
+from archcalc.render import output
+
+
+def convert_and_write(network: Network, net: str, path: Path | None, force: bool = False) -> None:
+    """Write a network as a text to a file or to the standard output.
+
+    `net` is how the user named it. What is wrong with the text is also said on the standard error. Raises
+    `ArchError` if the file exists, unless `force` is given.
+    """
+    if path is not None and path.is_file() and not force:
+        raise error(
+            f"`{path}` exists already", help="choose another file, or add `--force` to replace this one"
+        )
+    notes = [f"Note: {'; '.join(note_of(doubt))}." for doubt in network.notes]
+    conversion = convert(network, [f"Made from `{net}` by `archcalc convert`.", *notes])
+    if conversion.problem:
+        output.warn([f"note: {conversion.problem}"])
+    output.write(conversion.text, path)

@@ -1,0 +1,181 @@
+"""Chains of calls as lines of at most `WIDTH` columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct, field
+
+WIDTH = 110
+"""Columns of a line. Only a long name or list may take more."""
+
+ONE_LINE = 80
+"""Columns up to which a chain is not broken into phrases."""
+
+
+class CallText(Struct, eq=False):
+    """A step as text. `tensors` are arguments that are chains, `values` the others.
+
+    `weighs` says that it begins a phrase: a layer with weights, a join, a block. `block` is for blocks.
+    `brackets` are those of a list, if it is one.
+    """
+
+    name: str
+    tensors: list[Chained] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+    weighs: bool = False
+    block: bool = False
+    brackets: str = "()"
+
+
+class Braced(Struct, eq=False):
+    """Lines in braces; `lines` makes them for an indentation."""
+
+    lines: Callable[[int], list[str]]
+
+
+Chained = list[CallText | Braced]
+
+
+def flat(chain: Chained) -> str:
+    """A chain on one line; empty if it cannot be on one."""
+    texts = []
+    for call in chain:
+        if isinstance(call, Braced):
+            lines = call.lines(0)
+            if len(lines) > 1:
+                return ""
+            texts.append(f"{{ {lines[0]} }}")
+            continue
+        tensors = [flat(tensor) for tensor in call.tensors]
+        if not all(tensors):
+            return ""
+        arguments = ", ".join(tensors + call.values)
+        texts.append(
+            f"{call.name}{call.brackets[0]}{arguments}{call.brackets[1]}" if arguments else call.name
+        )
+    return " -> ".join(texts)
+
+
+def laid_out(chain: Chained, indent: int, head: str = "", tail: str = "") -> list[str]:
+    """A chain as lines, with `head` before it and `tail` after it.
+
+    A chain that is too long breaks before a layer with weights. A join that is too long has each of its
+    arguments on a line of its own.
+    """
+    margin = " " * indent
+    text = flat(chain)
+    if text and len(margin + head + text + tail) <= WIDTH:
+        return [margin + head + text + tail]
+    lines = [margin + head]
+    for number, group in enumerate(_groups(chain)):
+        _append(lines, group, indent, first=not number)
+    lines[-1] += tail
+    return lines
+
+
+def _groups(chain: Chained) -> list[Chained]:
+    """The steps that should stay on a line: a layer with weights and what follows it."""
+    groups: list[Chained] = []
+    for call in chain:
+        if not groups or isinstance(call, Braced) or call.weighs or _pools_all(call):
+            groups.append([])
+        groups[-1].append(call)
+    return groups
+
+
+def _pools_all(call: CallText | Braced) -> bool:
+    return isinstance(call, CallText) and call.name.startswith(("global_", "adaptive_"))
+
+
+def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
+    """Add steps to the last of some lines, or on new ones. One column is left for a comma at the end."""
+    margin = " " * indent
+    arrow = "" if first else " -> "
+    text = flat(group)
+    if text and len(lines[-1] + arrow + text) < WIDTH:
+        lines[-1] += arrow + text
+    elif text and not first and len(f"{margin}  -> {text}") < WIDTH:
+        lines.append(f"{margin}  -> {text}")
+    elif isinstance(group[0], CallText) and group[0].tensors:
+        join = group[0]
+        _open(lines, f"{join.name}{join.brackets[0]}", indent, arrow)
+        for tensor in join.tensors:
+            lines += laid_out(tensor, indent + 2, tail=",")
+        lines += [*(f"{margin}  {value}," for value in join.values), f"{margin}{join.brackets[1]}"]
+        if len(group) > 1:
+            _append(lines, group[1:], indent, first=False)
+    elif len(group) > 1:
+        for call in group:
+            _append(lines, [call], indent, first)
+            first = False
+    elif isinstance(group[0], Braced):
+        _open(lines, "{", indent, arrow)
+        lines += [*group[0].lines(indent + 2), f"{margin}}}"]
+    else:
+        call = group[0]
+        _open(lines, f"{call.name}(", indent, arrow)
+        for value in call.values:
+            lines += _wrapped(f"{value},", indent + 2)
+        lines.append(f"{margin})")
+
+
+def _open(lines: list[str], text: str, indent: int, arrow: str) -> None:
+    """Add what opens brackets to the last of some lines, or to a new one."""
+    if arrow and len(lines[-1] + arrow + text) > WIDTH:
+        lines.append(f"{' ' * indent}  -> {text}")
+    else:
+        lines[-1] += arrow + text
+
+
+def _wrapped(value: str, indent: int) -> list[str]:
+    """An argument on lines of its own, with the items of a long list on several."""
+    if indent + len(value) <= WIDTH or '"' in value:
+        return [" " * indent + value]
+    return textwrap.wrap(
+        value,
+        WIDTH,
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + 2),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def phrases(chain: Chained) -> list[Chained]:
+    """A long chain as several: a line for each convolution, with what follows it."""
+    text = flat(chain)
+    calls = [call for call in chain if isinstance(call, CallText)]
+    blocks = sum(call.block for call in calls)
+    pools = any(_pools_all(call) for call in calls[1:])
+    if text and len(text) <= ONE_LINE and calls[0].name != "input" and blocks <= (0 if pools else 2):
+        return [chain]
+    found: list[Chained] = [[]]
+    full = False
+    for call in chain:
+        weighs = isinstance(call, Braced) or call.weighs
+        if full and (weighs or _pools_all(call)):
+            found.append([])
+            full = False
+        found[-1].append(call)
+        full = full or weighs
+        if isinstance(call, CallText) and call.name == "input" and call is not chain[-1]:
+            found.append([])
+    return found
+
+
+def table(rows: Sequence[Sequence[str]], indent: int) -> list[str]:
+    """The rows of a loop, with the cells of a column below one another; single cells fill lines."""
+    margin = " " * indent
+    if len(rows[0]) == 1:
+        lines = [margin]
+        for (cell,) in rows:
+            if len(lines[-1]) + len(cell) + 2 > WIDTH:
+                lines.append(margin)
+            lines[-1] += f"{cell}, "
+        return [line.rstrip() for line in lines]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        f"{margin}[{', '.join(cell.rjust(n) for cell, n in zip(row, widths, strict=True))}]," for row in rows
+    ]

@@ -1,0 +1,76 @@
+"""Is a network the same as another one, in all that counts?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.network import Network
+from archcalc.profile import analyze
+
+ORDER_MATTERS = ("peak_activations", "peak_bytes")
+"""Quantities that depend on the order of the nodes, which a text may change."""
+
+
+class Difference(Struct, frozen=True):
+    """What differs between two networks, in words. Empty words say that nothing does.
+
+    `layers` is about layers and connections. If there is nothing, `figures` may still be: arrays that a file
+    ties in part, or does not train, are more than a text can say.
+    """
+
+    layers: str = ""
+    figures: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.layers or self.figures)
+
+
+def difference(one: Network, other: Network) -> Difference:
+    """Compare two networks.
+
+    Every node of one must be in the other: the same layer, on the same tensors, with the same parameters.
+    Names and the order of nodes may differ.
+    """
+    if len(one.nodes) != len(other.nodes):
+        return Difference(f"{len(other.nodes):,} nodes instead of {len(one.nodes):,}")
+    numbers: dict[Any, int] = {}
+    if _structure(one, numbers) != _structure(other, numbers):
+        return Difference("other layers or other connections")
+    figures = []
+    for heads in (False, True) if one.heads else (False,):
+        mine, theirs = analyze(one, heads=heads).totals, analyze(other, heads=heads).totals
+        figures += [
+            f"{theirs[name]:,} {name} instead of {mine[name]:,}"
+            for name in mine
+            if mine[name] != theirs[name] and name not in ORDER_MATTERS
+        ]
+    return Difference(figures="; ".join(dict.fromkeys(figures)))
+
+
+def _structure(network: Network, numbers: dict[Any, int]) -> Any:
+    """The computation of each node and each result, and which nodes share parameters.
+
+    `numbers` has a number for each computation, so that comparing two takes no recursion.
+    """
+    inputs = {node.index: place for place, node in enumerate(sorted(network.inputs.values(), key=_by_name))}
+    found: list[int] = []
+    for node in network.nodes:
+        sources = tuple(found[source.index] for source in node.inputs)
+        key = (type(node.layer), node.layer, node.shape, sources, inputs.get(node.index))
+        found.append(numbers.setdefault(key, len(numbers)))
+    users: dict[int, list[int]] = {}
+    for node in network.nodes:
+        if node.facts.weights:
+            users.setdefault((node.shares or node).index, []).append(found[node.index])
+    sharing = Counter(tuple(sorted(together)) for together in users.values())
+    outputs = [found[node.index] for node in network.outputs.values()]
+    heads = [found[node.index] for node in network.heads.values()]
+    return Counter(found), sharing, outputs, heads
+
+
+def _by_name(node: Any) -> int:
+    index: int = node.index
+    return index
