@@ -32,7 +32,7 @@ from archcalc.convert.plan import (
     threads,
 )
 from archcalc.diagnostics import shorten
-from archcalc.language.habits import doubt_of_input
+from archcalc.doubts import doubt_of_input
 from archcalc.language.limits import MAX_AXES, MAX_STRING
 from archcalc.layers.arguments import format_argument
 from archcalc.layers.base import Input, Layer
