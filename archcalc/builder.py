@@ -11,6 +11,7 @@ from archcalc.doubts import can_be_doubted, doubt_of, doubt_of_input, leading_ar
 from archcalc.layers.arguments import LayerError, format_argument
 from archcalc.layers.base import Input, Layer, facts
 from archcalc.network import MAX_NODES, MAX_PATH, Doubt, Group, Network, Node
+from archcalc.notes import unknown_remark
 from archcalc.shape import format_shape
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ class NetworkBuilder:
             expectations,
             overridden,
             source,
-            (*notes, *self.doubts.values()),
+            (*unknown_remark(self.nodes), *notes, *self.doubts.values()),
         )
 
     def _reaching(self, results: Iterable[Node]) -> list[bool]:

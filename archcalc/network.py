@@ -65,6 +65,11 @@ class Node(Struct, eq=False, gc=False):
         return isinstance(self.layer, Input)
 
     @property
+    def is_opaque(self) -> bool:
+        """Is it an operation that archcalc does not know, and so cannot count?"""
+        return self.layer.is_opaque
+
+    @property
     def own_weights(self) -> tuple[Weight, ...]:
         """The arrays that are its own: not those of another node."""
         if self.shares is not None:
@@ -129,6 +134,15 @@ class Doubt(Struct, frozen=True, eq=False):
     named: str
 
 
+class Remark(Struct, frozen=True, eq=False):
+    """What a reader of a network's figures must know, and what follows from it."""
+
+    kind: str
+    node: Node
+    message: str
+    help: str = ""
+
+
 class Network(Struct, eq=False):
     """An architecture with all its choices made. Immutable by convention; every analysis reads it.
 
@@ -149,7 +163,7 @@ class Network(Struct, eq=False):
     """Each an `archcalc.expect.Expect`."""
     overridden: bool = False
     source: Source | None = None
-    notes: tuple[Doubt, ...] = ()
+    notes: tuple[Doubt | Remark, ...] = ()
     see: Mapping[str, str] = {}
     written: Mapping[int, str] = {}
     """What published code calls in place of a module of `torch.nn` (`F.relu`), by the index of the node."""
@@ -159,6 +173,11 @@ class Network(Struct, eq=False):
     @property
     def inputs(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes if node.is_input}
+
+    @property
+    def is_complete(self) -> bool:
+        """Is every operation known? If not, some are not counted."""
+        return not any(node.is_opaque for node in self.nodes)
 
     @property
     def layers(self) -> Iterator[Node]:

@@ -1,12 +1,13 @@
-"""The notes on a network in words: what in it may be meant otherwise (see `doubts`)."""
+"""The notes on a network in words: what may be meant otherwise (see `doubts`), and what is not counted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from archcalc.layers.arguments import format_argument
-from archcalc.network import Doubt
+from archcalc.network import Doubt, Node, Remark
 from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
 
@@ -114,13 +115,36 @@ WORDS: dict[str, Callable[[Doubt], tuple[str, str]]] = {
 """For each kind of doubt, how it reads and what to write instead."""
 
 
-def note_of(doubt: Doubt) -> tuple[str, str]:
-    """How a doubt reads, and what to write instead."""
-    return WORDS[doubt.kind](doubt)
+def note_of(note: Doubt | Remark) -> tuple[str, str]:
+    """How a note reads, and what to write instead or what follows from it; that may be empty."""
+    if isinstance(note, Remark):
+        return note.message, note.help
+    return WORDS[note.kind](note)
 
 
-def note_lines(notes: Iterable[Doubt]) -> list[str]:
-    """Two lines for each note: what it is about and where, and what to write instead."""
+def unknown_operations(nodes: Iterable[Node]) -> str:
+    """The operations that archcalc does not know, each with its number: `roll (2), erf`; empty if none."""
+    ops = Counter(getattr(node.layer, "op", "") for node in nodes if node.is_opaque)
+    return ", ".join(f"{op} ({count:,})" if count > 1 else op for op, count in ops.most_common())
+
+
+def unknown_remark(nodes: Sequence[Node]) -> list[Remark]:
+    """A remark on the operations that are not known, if there are any."""
+    opaque = [node for node in nodes if node.is_opaque]
+    if not opaque:
+        return []
+    count = plural(len(opaque), "operation", str)
+    verb = "is" if len(opaque) == 1 else "are"
+    message = f"incomplete: {count} {verb} not known, and so not counted: {unknown_operations(opaque)}"
+    help = (
+        "MACs, FLOPs and depth are lower bounds; receptive fields from there on are taken to be global; "
+        "`archcalc check --allow-unknown` checks what is counted"
+    )
+    return [Remark("unknown", opaque[0], message, help)]
+
+
+def note_lines(notes: Iterable[Doubt | Remark]) -> list[str]:
+    """The lines of notes: what each is about and where, and what to write instead or what follows."""
     return lines_of(note_objects(notes))
 
 
@@ -129,17 +153,19 @@ def lines_of(notes: Iterable[Mapping[str, Any]]) -> list[str]:
     lines = []
     for note in notes:
         place = f" ({note['source']})" if note["source"] else ""
-        lines += [f"note: {note['message']}{place}", f"help: {note['help']}"]
+        lines.append(f"note: {note['message']}{place}")
+        if note["help"]:
+            lines.append(f"help: {note['help']}")
     return lines
 
 
-def note_objects(notes: Iterable[Doubt]) -> list[dict[str, Any]]:
+def note_objects(notes: Iterable[Doubt | Remark]) -> list[dict[str, Any]]:
     """The notes for JSON."""
     objects = []
-    for doubt in notes:
-        message, help = note_of(doubt)
-        place = str(doubt.node.span) if doubt.node.span is not None else ""
+    for note in notes:
+        message, help = note_of(note)
+        node = note.node
         objects.append(
-            {"kind": doubt.kind, "layer": doubt.node.name, "message": message, "help": help, "source": place}
+            {"kind": note.kind, "layer": node.name, "message": message, "help": help, "source": node.place}
         )
     return objects

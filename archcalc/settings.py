@@ -26,6 +26,8 @@ class Settings(Struct, frozen=True):
     dtype: str = "float32"
     heads: bool = False
     convention: str = ""
+    allow_unknown: bool = False
+    """Check figures that leave out operations which are not known."""
 
     def profile(self, network: Network) -> Profile:
         """All quantities of a network under these conditions. Raises `ArchError`."""

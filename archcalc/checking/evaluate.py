@@ -9,10 +9,12 @@ from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.diagnostics import ArchError, Diagnostic, Problems
 from archcalc.expect import Expect
 from archcalc.network import is_pattern
+from archcalc.notes import unknown_operations
 from archcalc.profile import LayerProfile, Profile, analyze
 from archcalc.quantities import QUANTITIES, Scope, Selection
 from archcalc.render.numbers import plural
@@ -64,6 +66,8 @@ class Check(Struct, frozen=True):
     layers: int = 0
     misses: tuple[tuple[str, Value], ...] = ()
     reached_at: str = ""
+    unknown: str = ""
+    """The operations that `value` leaves out, since they are not known; it does not hold then."""
 
     @property
     def reason(self) -> str:
@@ -72,6 +76,11 @@ class Check(Struct, frozen=True):
             return ""
         expect = self.expect
         what = describe(expect)
+        if self.unknown:
+            return (
+                f"{what} is incomplete, {format_value(self.value)} without {self.unknown} "
+                "(`--allow-unknown` checks what is counted)"
+            )
         if self.layers:
             return f"{what} is {self._of_layers()}"
         if expect.negated:
@@ -135,8 +144,9 @@ class Evaluator:
     An expectation says itself whether it includes the heads. With `heads`, every one does.
     """
 
-    def __init__(self, profile: Profile, heads: bool = False) -> None:
+    def __init__(self, profile: Profile, heads: bool = False, allow_unknown: bool = False) -> None:
         self.profile = profile
+        self.allow_unknown = allow_unknown or profile.network.is_complete
         self.heads = heads
         self.profiles = {profile.heads: profile}
         self._measured: dict[tuple[bool, str, str], LayerValues] = {}
@@ -159,13 +169,23 @@ class Evaluator:
         """Evaluate one; raises `ArchError`, pointing at its path, if that names nothing."""
         try:
             if is_of_every_layer(expect):
-                return of_every_layer(expect, self._values(expect))
-            return evaluate(expect, self.source(expect.training))
+                return self._complete(of_every_layer(expect, self._values(expect)))
+            return self._complete(evaluate(expect, self.source(expect.training)))
         except ArchError as found:
             span = expect.path_span or expect.quantity_span
             raise ArchError(
                 Diagnostic(problem.message, span, help=problem.help) for problem in found.diagnostics
             ) from None
+
+    def _complete(self, check: Check) -> Check:
+        """The check; it does not hold if its value leaves out operations that are not known."""
+        expect = check.expect
+        quantity = QUANTITIES.get(expect.quantity)
+        if self.allow_unknown or quantity is None or not quantity.of_operations:
+            return check
+        layers = select(self.source(expect.training), expect.path)
+        unknown = unknown_operations(layer.node for layer in layers)
+        return replace(check, held=False, unknown=unknown) if unknown else check
 
     def _values(self, expect: Expect) -> LayerValues:
         """What an expectation bounds. Many in a row may bound the same, so the last few are kept."""

@@ -14,7 +14,7 @@ from archcalc.checking.digest import Digest
 from archcalc.checking.find import CheckedNetwork, Finder, each_once, is_path, lock_name
 from archcalc.checking.lock import Lock, LockedNetwork, LockedPath, conditions, figures_of
 from archcalc.diagnostics import ArchError, Diagnostic, Problems, error
-from archcalc.network import Doubt
+from archcalc.network import Doubt, Remark
 from archcalc.opening import split_overrides
 from archcalc.render.progress import Progress
 from archcalc.settings import DEFAULT, Settings
@@ -29,7 +29,7 @@ class Locked(Struct, frozen=True):
     now: Lock
     before: Lock | None = None
     gone: Sequence[str] = ()
-    notes: Sequence[Doubt] = ()
+    notes: Sequence[Doubt | Remark] = ()
 
 
 class _Job(Struct, frozen=True):
@@ -107,9 +107,9 @@ def _jobs_of(before: Lock, folder: Path, finder: Finder) -> tuple[dict[str, _Job
 
 def _figures(
     jobs: dict[str, _Job], progress: Progress, problems: Problems
-) -> tuple[list[LockedNetwork], list[Doubt]]:
+) -> tuple[list[LockedNetwork], list[Doubt | Remark]]:
     nets: list[LockedNetwork] = []
-    notes: list[Doubt] = []
+    notes: list[Doubt | Remark] = []
     for name, job in progress([*jobs.items()], "Locking"):
         with problems.collect():
             if not name.isprintable():

@@ -11,7 +11,7 @@ from msgspec import Struct
 from archcalc.checking.evaluate import Value
 from archcalc.checking.lock import DEFAULT
 from archcalc.diagnostics import Diagnostic, Span
-from archcalc.network import Doubt
+from archcalc.network import Doubt, Remark
 
 Figure = int | Fraction | tuple[int | Fraction, ...]
 
@@ -42,6 +42,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     reached_at: str = ""
     is_layer: bool = False
     note: str = ""
+    unknown: str = ""
+    """The operations that `value` leaves out, since they are not known."""
     renamed: str = ""
     span: Span | None = None
 
@@ -57,7 +59,7 @@ class Result(Struct, frozen=True):
     checked: int
     findings: Sequence[Finding]
     span: Span | None = None
-    notes: Sequence[Doubt] = ()
+    notes: Sequence[Doubt | Remark] = ()
 
     @property
     def failures(self) -> list[Finding]:

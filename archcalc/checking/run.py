@@ -50,9 +50,9 @@ def _check(
     profile = settings.profile(network)
     checks: list[Callable[[], Check]] = []
     if not network.overridden and network.expectations:
-        declared = Evaluator(as_declared(profile))
+        declared = Evaluator(as_declared(profile), allow_unknown=settings.allow_unknown)
         checks += [partial(declared, expect) for expect in network.expectations]
-    asked = Evaluator(profile, settings.heads)
+    asked = Evaluator(profile, settings.heads, settings.allow_unknown)
     checks += [partial(bound.check, asked) for bound in bounds]
     findings = []
     for evaluate in checks:
@@ -78,6 +78,7 @@ def to_finding(check: Check) -> Finding:
         layers=check.layers,
         misses=() if check.held else check.misses,
         reached_at=check.reached_at,
+        unknown=check.unknown,
         note=" because ".join(filter(None, (expect.citation, expect.reason))),
         span=expect.span,
     )

@@ -36,7 +36,7 @@ def place(span: Span | None) -> str:
 def off_by(finding: Finding) -> str:
     """How far a value lies from its figure: `-1,234 (-0.5%)`; empty where that is no one number."""
     difference, figure = finding.difference, finding.figure
-    if not difference or isinstance(figure, tuple) or finding.negated:
+    if not difference or isinstance(figure, tuple) or finding.negated or finding.unknown:
         return ""
     whole = isinstance(difference, int)
     text = f"{difference:+,}" if whole else f"{float(difference):+,.1f}"
@@ -52,6 +52,8 @@ def value_of(finding: Finding) -> str:
     if finding.layers:
         broken = f"{len(finding.misses)} of " if finding.misses else ""
         return broken + plural(finding.layers, "layer")
+    if finding.unknown:
+        return f"{format_value(finding.value or 0)} + ?"
     return "" if finding.value is None else format_value(finding.value)
 
 

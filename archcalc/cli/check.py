@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+from msgspec.structs import replace
 
 from archcalc.cli.options import (
     Batch,
@@ -56,6 +57,13 @@ def check(
             help="How far locked figures may move: `all 1%`, `macs +1%`, `params 10K`, `shape`; repeatable.",
         ),
     ] = None,
+    allow_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown",
+            help="Check what is counted of networks with operations that archcalc does not know.",
+        ),
+    ] = False,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Also show what holds, and every locked figure that moved."),
@@ -124,6 +132,7 @@ def check(
             from archcalc.checking.run import check_networks
 
             chosen = settings(set_, input_, batch, dtype, heads, convention)
+            chosen = replace(chosen, allow_unknown=allow_unknown)
             outcome = check_networks(targets or [], parse_bounds(expect or [], chosen), progress, chosen)
     except ArchError as mistakes:  # in an option: CI is told of it as of everything else
         outcome = Outcome([], mistakes.diagnostics, locked)

@@ -42,6 +42,7 @@ class Opaque(Layer, frozen=True):
     """
 
     is_join: ClassVar[bool] = True
+    is_opaque: ClassVar[bool] = True
     least_tensors: ClassVar[int] = 1
 
     op: Annotated[str, read_op]

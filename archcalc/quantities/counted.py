@@ -106,6 +106,7 @@ def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
 
 COUNT = Quantity(
     name="count",
+    of_operations=True,
     noun="count",
     definition="what a named convention counts (`--convention`)",
     scope=Scope.LAYER,

@@ -110,6 +110,7 @@ def _steps(field: Field) -> str:
 
 RECEPTIVE_FIELD = Quantity(
     name="receptive_field",
+    of_operations=True,
     noun="receptive field",
     definition="what one value sees of the input, along each axis (Araujo, Norris & Sim 2019); branches "
     "of a join that are not aligned are reported",
@@ -122,6 +123,7 @@ RECEPTIVE_FIELD = Quantity(
 )
 EFFECTIVE_STRIDE = Quantity(
     name="effective_stride",
+    of_operations=True,
     noun="effective stride",
     definition="the step in the input between the fields of neighbors",
     unit=Unit.LENGTHS,
@@ -132,6 +134,7 @@ EFFECTIVE_STRIDE = Quantity(
 )
 EFFECTIVE_PADDING = Quantity(
     name="effective_padding",
+    of_operations=True,
     noun="effective padding",
     definition="how far the first field begins before the input",
     unit=Unit.LENGTHS,

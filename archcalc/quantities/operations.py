@@ -53,6 +53,7 @@ def _total_flops(profile: Profile, number: Number) -> tuple[str, str, str]:
 
 MACS = Quantity(
     name="macs",
+    of_operations=True,
     noun="multiply-adds",
     definition="one multiply-accumulate per multiplied weight of convolutions and fully connected layers, "
     "per sample; nothing else",
@@ -65,6 +66,7 @@ MACS = Quantity(
 )
 FLOPS = Quantity(
     name="flops",
+    of_operations=True,
     noun="FLOPs",
     definition="floating-point operations of every layer at inference, per sample: 2 per multiply-add, "
     "1 per addition, multiplication, division or comparison, 4 per root, 8 per exponential, logarithm, "

@@ -125,7 +125,8 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
 
     `heading` and `drawn` are for columns: a `share` is a percentage of the total, a `bar` draws it.
     A `headline` is in the sentence that opens a comparison; `comparatives` are its words: as many, more,
-    fewer. `of_convention` marks what only a named convention fills.
+    fewer. `of_convention` marks what only a named convention fills, and `of_operations` what operations that
+    are not known would add to.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
     of: Callable[[Selection], Any] | None = None
     shared: bool = False
     of_convention: bool = False
+    of_operations: bool = False
     explain: Callable[[Selection], list[str]] | None = None
     total: Callable[[Profile, Number], tuple[str, str, str] | None] | None = None
     at: Callable[[Profile], str] | None = None
@@ -182,6 +184,10 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
             seen = ArraysSeen()
             total -= sum(self.of_layer(seen.repeated(layer.node)) for layer in layers)
         return total
+
+    def is_unknown(self, selection: Selection) -> bool:
+        """Is it a figure of a single operation that is not known?"""
+        return self.of_operations and selection.is_layer and selection.output.is_opaque
 
     def adds(self, selection: Selection) -> int:
         """What a selection adds to the network's total: arrays that were counted before add nothing."""

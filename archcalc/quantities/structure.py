@@ -127,6 +127,7 @@ LAYERS = Quantity(
 )  # fmt: skip
 WEIGHTED_LAYERS = Quantity(
     name="weighted_layers",
+    of_operations=True,
     noun="conv and fc layers",
     definition="convolutions and fully connected layers",
     scope=Scope.LAYER,
@@ -135,6 +136,7 @@ WEIGHTED_LAYERS = Quantity(
 )
 DEPTH = Quantity(
     name="depth",
+    of_operations=True,
     noun="depth",
     definition="convolutions and fully connected layers on the longest path",
     of=_depth,

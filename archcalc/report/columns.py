@@ -60,12 +60,12 @@ def _number(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, view: View) -> str:
-        return view.count(quantity.adds(row))
+        return "?" if quantity.is_unknown(row) else view.count(quantity.adds(row))
 
     return Column(
         name,
         quantity.heading,
-        lambda row, view: quantity.adds(row),
+        lambda row, view: "" if quantity.is_unknown(row) else quantity.adds(row),
         text,
         total=lambda view: view.profile.totals[name],
         of_convention=quantity.of_convention,
@@ -107,6 +107,8 @@ def _lengths(quantity: Quantity) -> Column:
     name = quantity.name
 
     def text(row: Selection, cross: str) -> str:
+        if quantity.is_unknown(row):
+            return "?"
         value = quantity.measure(row)
         if value == "global":
             return "global" if name == "receptive_field" else ""

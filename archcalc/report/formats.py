@@ -50,6 +50,7 @@ def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
             for m in profile.misalignments
         ],
         "see": dict(network.see),
+        "complete": network.is_complete,
         "notes": note_objects(network.notes),
         "layers": [_layer(row, profile, known) for row in rows],
     }
@@ -85,15 +86,15 @@ class RowQuantities(Struct, frozen=True):
 
 def _layer(row: Selection, profile: Profile, known: RowQuantities) -> dict[str, Any]:
     node = row.output
-    span = row.group.span if row.group is not None else node.span
+    place = str(row.group.span or "") if row.group is not None else node.place
     layer: dict[str, Any] = {
         "name": row.name,
         "kind": row.kind,
         "inputs": [source.name for source in node.inputs] if row.group is None else row.inputs,
         "output_shape": list(node.shape),
-        **{q.name: q.adds(row) for q in known.numbers},
+        **{q.name: None if q.is_unknown(row) else q.adds(row) for q in known.numbers},
         **{q.name: _lengths(q, row) for q in known.lengths},
-        "source": str(span) if span is not None else "",
+        "source": place,
     }
     if profile.convention is not None:
         layer["unit"] = profile.convention.unit
