@@ -11,6 +11,11 @@ In Python, the fixture `archcalc` opens a network:
         assert small.params < 200_000
         small.check("macs <= 0.5 * vgg16")
 
+or takes a module of PyTorch with the shapes of its inputs:
+
+    def test_model(archcalc):
+        assert archcalc(model, (3, 224, 224)).macs < 4.2e9
+
 Until then only `archcalc.readers` is loaded, which tells files by their suffix.
 """
 
@@ -23,6 +28,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import torch
+
     from archcalc.checking.evaluate import Evaluator
     from archcalc.expect import Expect
     from archcalc.network import Network
@@ -157,19 +164,27 @@ class Opener:
         return "archcalc"
 
     def __call__(
-        self, net: str, *, inputs: Mapping[str, tuple[int, ...]] | None = None, **overrides: Any
+        self,
+        net: str | torch.nn.Module,
+        *shapes: tuple[int, ...],
+        inputs: Mapping[str, tuple[int, ...]] | None = None,
+        **overrides: Any,
     ) -> Measured:
         """The network that a `NET` means, with values for its parameters, and shapes for its inputs.
 
-        Raises `ArchError`.
+        A module of PyTorch is taken as well, with a shape for each of its inputs. Raises `ArchError`.
         """
         __tracebackhide__ = True
         from archcalc.diagnostics import ArchError
+        from archcalc.interface import from_torch
         from archcalc.opening import load
         from archcalc.profile import analyze
 
         try:
-            network = load(net, overrides, inputs=inputs)
+            if isinstance(net, str) and not shapes:
+                network = load(net, overrides, inputs=inputs)
+            else:
+                network = from_torch(net, *shapes)  # type: ignore[arg-type]
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
         return Measured(network, analyze(network))
@@ -180,5 +195,6 @@ def archcalc() -> Opener:
     """Open a network: `archcalc("vgg16").macs`, `archcalc("small.arch", width=2).check("params < 1M")`.
 
     The first argument is a shipped network, a file, or `file:net`; others are values for its parameters.
+    A module of PyTorch is followed by the shapes of its inputs: `archcalc(model, (3, 224, 224))`.
     """
     return Opener()

@@ -101,4 +101,5 @@ def softmax(call: AtenCall) -> Outputs:
 def dropout(call: AtenCall) -> Outputs:
     """A layer that does nothing at inference, whether the model was exported in training mode or not."""
     call.unused("train")
-    return [call.add(Dropout(call.number("p")), call.tensor("input"))]
+    x = call.tensor("self" if call.value("input") is None else "input")
+    return [call.add(Dropout(call.number("p")), x)]

@@ -59,8 +59,13 @@ class GraphConverter:
         self._add_inputs()
         for place, node in enumerate(self.graph.nodes):
             self._add(place, node)
-        outputs = {label: self._result(name) for name, label in self.graph.outputs}
-        heads = {label: self._result(name) for name, label in self.graph.heads}
+        outputs, heads = self._results(self.graph.outputs), self._results(self.graph.heads)
+        if not outputs:
+            raise error(f"`{self.graph.name}` returns nothing that depends on its input")
+        if "output" not in outputs:  # the first one was left out
+            outputs = {
+                "output" if label == next(iter(outputs)) else label: outputs[label] for label in outputs
+            }
         for note in (*self.graph.notes, *self._unused(outputs.values(), heads.values())):
             self.assembly.note(note)
         return self.assembly.finish(outputs, heads, self.graph.read)
@@ -82,14 +87,18 @@ class GraphConverter:
                 shown = format_shape(shape, cross="x") or "a single number"
                 raise error(f"the input `{label}` is {shown}: it {problem.message}") from None
 
-    def _result(self, name: str) -> Tensor:
-        """An output with its axes where the model has them, if the batch is the first of them."""
-        value = self.values.get(name)
-        if isinstance(value, ExpandedTensor):
-            value = value.tensor
-        if not isinstance(value, Tensor):
-            raise error(f"`{self.graph.name}` returns a value that does not depend on its input")
-        return self.assembly.plain(value) if value.axes[0] == BATCH else value
+    def _results(self, named: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+        """Outputs with their axes where the model has them, if the batch is the first of them."""
+        found = {}
+        for name, label in named:
+            value = self.values.get(name)
+            if isinstance(value, ExpandedTensor):
+                value = value.tensor
+            if isinstance(value, Tensor):
+                found[label] = self.assembly.plain(value) if value.axes[0] == BATCH else value
+            else:
+                self.assembly.note(f"the result `{label}` is left out: it does not depend on the input")
+        return found
 
     def _unused(self, *results: Iterable[Tensor]) -> list[str]:
         """A sentence about the parameters that no result depends on."""

@@ -128,3 +128,14 @@ def innermost(trace: str) -> str:
 def is_pytorch(file: str) -> bool:
     """Is this a file of PyTorch itself?"""
     return "/torch/" in file.replace(chr(92), "/")
+
+
+def labeled(outputs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Results with names of their own: the first one is `output`."""
+    found: dict[str, str] = {}
+    for place, (name, label) in enumerate(outputs):
+        label = "output" if not place else f"output{place + 1}" if not label or label.isdecimal() else label
+        while label in found:
+            label += "_"
+        found[label] = name
+    return [(name, label) for label, name in found.items()]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import operator
 import sys
+import sysconfig
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from archcalc.diagnostics import ArchError, Diagnostic, Note, error, shorten
+from archcalc.diagnostics import ArchError, Diagnostic, Note, error, shorten, unknown
 from archcalc.importing.torch_export.graph import (
     PRIME_BATCH,
     ExportedGraph,
@@ -22,8 +24,11 @@ from archcalc.importing.torch_export.graph import (
     TensorName,
     innermost,
     is_pytorch,
+    labeled,
     module_path,
 )
+from archcalc.layers.arguments import LayerError, read_shape
+from archcalc.render.numbers import plural
 from archcalc.shape import Shape
 
 if TYPE_CHECKING:
@@ -42,23 +47,54 @@ def require_torch() -> Any:
     return torch
 
 
-def export_module(module: torch.nn.Module, inputs: Sequence[Shape], name: str = "") -> ExportedGraph:
+def checked_module(module: Any) -> torch.nn.Module:
+    """The module. Raises `ArchError` if it is something else."""
+    if not isinstance(module, require_torch().nn.Module):
+        raise error(
+            f"a module of PyTorch is needed, not a {type(module).__name__}",
+            help="write `archcalc.from_torch(model, (3, 224, 224))`",
+        )
+    return module  # type: ignore[no-any-return]
+
+
+def checked_shapes(shapes: Sequence[Any]) -> list[Shape]:
+    """Shapes of inputs. Raises `ArchError` for what is none, and if there is none."""
+    if not shapes:
+        raise error(
+            "the shape of the input is needed", help="channels first, without the batch: `(3, 224, 224)`"
+        )
+    try:
+        return [read_shape(shape) for shape in shapes]
+    except LayerError as problem:
+        raise error(f"the input {problem.message}", help=problem.help) from None
+
+
+Inputs = Mapping[str, Shape] | Sequence[Shape]
+"""Shapes of inputs, by the names of the arguments of `forward` or in their order."""
+
+Rebuild = Callable[[], "torch.nn.Module"]
+
+
+def export_module(
+    module: torch.nn.Module, inputs: Inputs, name: str = "", rebuild: Rebuild | None = None
+) -> ExportedGraph:
     """The graph of a module for inputs of these shapes, channels first and without the batch.
 
-    The module is exported as it is in evaluation, and then left as it was. Raises `ArchError` if PyTorch
-    cannot export it, with the place in the module's code.
+    The module is exported as it is in evaluation, and then left as it was. `rebuild` makes it again, with
+    values, if it has none. Raises `ArchError` if PyTorch cannot export it, with the place in its code.
     """
     name = name or type(module).__name__
-    arrays = _Arrays(module)
+    program = _Export(module, inputs, name)
+    arrays = ModuleArrays(module, rebuild)
     with _modes_kept(module):
         module.eval()
-        graph = _Records(name, _exported(module, inputs, name), arrays).graph()
+        graph = _Records(name, program.run(), arrays).graph()
         if module_uses_all(graph):
             return graph
         # auxiliary heads are often computed only if the module itself, not what is in it, is in training
         module.training = True
         try:
-            trained = _Records(name, _exported(module, inputs, name), arrays).graph()
+            trained = _Records(name, program.run(), arrays).graph()
         except ArchError:
             return graph
     return with_heads(graph, trained)
@@ -138,21 +174,56 @@ def _modes_kept(module: torch.nn.Module) -> Iterator[None]:
 # --- Export ------------------------------------------------------------------------------------------
 
 
-def _exported(module: torch.nn.Module, inputs: Sequence[Shape], name: str) -> Any:
-    """The exported program. The batch is a prime, and no tensor has any memory."""
-    torch = require_torch()
-    from torch._subclasses.fake_tensor import FakeTensorMode
+class _Export:
+    """Exports a module. The batch is a prime, and no tensor has any memory."""
 
-    tensor = next(_tensors_of(module), None)
-    device = tensor.device if tensor is not None else torch.device("meta")
-    dtype = next((t.dtype for t in _tensors_of(module) if t.is_floating_point()), torch.float32)
-    with quiet(), torch.no_grad():
-        with FakeTensorMode(allow_non_fake_inputs=True):
-            given = tuple(torch.empty((PRIME_BATCH, *shape), device=device, dtype=dtype) for shape in inputs)
-        try:
-            return torch.export.export(module, given, strict=False)
-        except Exception as problem:
-            raise _explained(problem, name, len(inputs)) from None
+    def __init__(self, module: torch.nn.Module, inputs: Inputs, name: str) -> None:
+        self.torch = require_torch()
+        self.module = getattr(module, "_orig_mod", module)  # what `torch.compile` returns has it
+        self.name = name
+        self.inputs = self._named(inputs)
+
+    def _named(self, inputs: Inputs) -> dict[str, Shape]:
+        """Shapes by the names of the arguments of `forward`, in the order of these. Raises `ArchError`."""
+        parameters = inspect.signature(self.module.forward).parameters.values()
+        names = [each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+        more = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+        if not isinstance(inputs, Mapping):
+            if len(inputs) > len(names) and not more:
+                takes = plural(len(names), "input", str)
+                raise error(
+                    f"`{self.name}` takes {takes}, and {plural(len(inputs), 'shape', str)} were given"
+                )
+            inputs = dict(zip([*names, *(f"argument{n}" for n in range(len(inputs)))], inputs, strict=False))
+        elif list(inputs) == ["input"] and "input" not in names and names:
+            inputs = {names[0]: inputs["input"]}
+        for name in inputs:
+            if name not in names and not more:
+                raise unknown(f"`forward` of `{self.name}` has no argument", name, names, listing="arguments")
+        return {name: inputs[name] for name in [*names, *inputs] if name in inputs}
+
+    def run(self) -> Any:
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        torch = self.torch
+        arrays = list(_tensors_of(self.module))
+        device = arrays[0].device if arrays else torch.device("meta")
+        dtype = next((each.dtype for each in arrays if each.is_floating_point()), torch.float32)
+        parameters = list(inspect.signature(self.module.forward).parameters)
+        with quiet(), torch.no_grad():
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                given = {
+                    name: torch.empty((PRIME_BATCH, *shape), device=device, dtype=dtype)
+                    for name, shape in self.inputs.items()
+                }
+            leading = [n for n, at in zip(given, [*parameters, *given], strict=False) if n == at]
+            positional = tuple(given.pop(name) for name in leading) if leading else tuple(given.values())
+            try:
+                return torch.export.export(
+                    self.module, positional, kwargs=given if leading else {}, strict=False
+                )
+            except Exception as problem:
+                raise _explained(problem, self.name, len(self.inputs)) from None
 
 
 def _tensors_of(module: torch.nn.Module) -> Iterator[Any]:
@@ -201,17 +272,14 @@ def first_sentence(problem: BaseException) -> str:
 
 
 def user_place(problem: BaseException) -> str:
-    """The innermost place in a traceback that is the user's code: not Python's, PyTorch's or archcalc's."""
+    """The innermost place in a traceback that is not in Python itself, PyTorch or archcalc."""
     place = ""
+    python = sysconfig.get_paths()["stdlib"].replace("\\", "/")
+    here = __file__.replace("\\", "/").rpartition("/importing/")[0]
     for frame in traceback.extract_tb(problem.__traceback__):
         file = frame.filename.replace("\\", "/")
-        if (
-            not is_pytorch(file)
-            and "/archcalc/" not in file
-            and not file.startswith("<")
-            and "/lib/python3"
-            not in (file.partition("site-packages")[0] if "site-packages" not in file else "")
-        ):
+        is_python = file.startswith(("<", python)) and "/site-packages/" not in file
+        if not (is_python or is_pytorch(file) or file.startswith(here)):
             place = f"{file}:{frame.lineno}"
     return place
 
@@ -219,11 +287,12 @@ def user_place(problem: BaseException) -> str:
 # --- Records -----------------------------------------------------------------------------------------
 
 
-class _Arrays:
+class ModuleArrays:
     """The parameters and buffers of a module by their names; names of one tensor are one."""
 
-    def __init__(self, module: torch.nn.Module) -> None:
+    def __init__(self, module: torch.nn.Module, rebuild: Rebuild | None = None) -> None:
         self.values: dict[str, Any] = {}
+        self._rebuild = rebuild
         self.keys: dict[str, str] = {}
         self.trained: set[str] = set()
         first: dict[int, str] = {}
@@ -239,6 +308,8 @@ class _Arrays:
 
     def read(self, names: Any) -> Mapping[str, Any]:
         """Arrays of NumPy, in single precision if NumPy does not know theirs."""
+        if self._are_missing and self._rebuild is not None:
+            self.values = ModuleArrays(self._rebuild()).values
         found = {}
         for name in names:
             tensor = self.values[name].detach().cpu()
@@ -248,14 +319,18 @@ class _Arrays:
         return found
 
     @property
-    def have_values(self) -> bool:
-        return bool(self.values) and all(not tensor.is_meta for tensor in self.values.values())
+    def _are_missing(self) -> bool:
+        return any(tensor.is_meta for tensor in self.values.values())
+
+    @property
+    def can_be_read(self) -> bool:
+        return bool(self.values) and (self._rebuild is not None or not self._are_missing)
 
 
 class _Records:
     """An exported program as plain records."""
 
-    def __init__(self, name: str, program: Any, arrays: _Arrays) -> None:
+    def __init__(self, name: str, program: Any, arrays: ModuleArrays) -> None:
         self.name = name
         self.program = program
         self.arrays = arrays
@@ -290,7 +365,7 @@ class _Records:
             inputs=self.inputs,
             outputs=self._outputs(),
             arrays=self.stored,
-            read=self._read if self.arrays.have_values else None,
+            read=self._read if self.arrays.can_be_read else None,
         )
 
     def _read(self, names: Any) -> Mapping[str, Any]:
@@ -373,17 +448,6 @@ def label_of(path: Sequence[Any]) -> str:
     """What a model calls one of its results: the keys that lead to it."""
     parts = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", "")))) for key in path]
     return "_".join(parts)
-
-
-def labeled(outputs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Results with names of their own: the first one is `output`."""
-    found: dict[str, str] = {}
-    for place, (name, label) in enumerate(outputs):
-        label = "output" if not place else f"output{place + 1}" if not label or label.isdecimal() else label
-        while label in found:
-            label += "_"
-        found[label] = name
-    return [(name, label) for label, name in found.items()]
 
 
 def _target(target: Any) -> str:
