@@ -8,7 +8,8 @@
     archcalc.compare("resnet50", "resnet50_v1_5")
     archcalc.check("resnet50", "macs <= 4G").ok
 
-Networks: `load`, `loads`, `from_torch` and `NetworkBuilder` make a `Network` of `Node`s; `archcalc.layers` has the layers.
+Networks: `load`, `loads`, `from_torch` and `NetworkBuilder` make a `Network` of `Node`s.
+Layers: `archcalc.layers` has their classes.
 Figures: `analyze` gives a `Profile` of `LayerProfile`s, whose totals are `Figures`.
 Questions: `compare` and `check`. Errors: `ArchError`, and `LayerError` for an impossible layer.
 

@@ -184,7 +184,7 @@ class Opener:
             if isinstance(net, str) and not shapes:
                 network = load(net, overrides, inputs=inputs)
             else:
-                network = from_torch(net, *shapes)  # type: ignore[arg-type]
+                network = from_torch(net, *shapes)
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
         return Measured(network, analyze(network))

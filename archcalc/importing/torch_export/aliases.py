@@ -41,9 +41,9 @@ class Aliases:
                     self._last[value.name] = max(self._last.get(value.name, 0), place)
 
     def changed(self, place: int, node: ExportedNode) -> list[tuple[str, bool]]:
-        """The names of the tensor that an operation changed in place, without its outputs, if they are read later.
+        """The names of the tensor that an operation changed in place, without its outputs.
 
-        Each with whether it is certain that it is in the same memory.
+        Only those that are read later, each with whether it is certain that it is in the same memory.
         """
         first = next(_first_name(node), None)
         if first is None:

@@ -210,10 +210,11 @@ class _ProgramReader:
 
     def _user_inputs(self) -> list[tuple[str, str]]:
         """The input tensors with their names; the only one is called `input`."""
-        named = []
-        for spec in self.module.signature.input_specs:
-            if spec.user_input is not None and spec.user_input.arg.as_tensor is not None:
-                named.append(spec.user_input.arg.as_tensor.name)
+        named = [
+            spec.user_input.arg.as_tensor.name
+            for spec in self.module.signature.input_specs
+            if spec.user_input is not None and spec.user_input.arg.as_tensor is not None
+        ]
         for name in named:
             self._declared(name)
         return [(named[0], "input")] if len(named) == 1 else [(name, name[:MAX_TEXT_NAME]) for name in named]
@@ -343,7 +344,7 @@ class SymbolSizes:
             self.symbols[symbol] = PRIME_BATCH
 
     def set_inputs(self, inputs: Sequence[tuple[str, str]], given: Mapping[str, Shape]) -> None:
-        """Numbers for the symbols in the shapes of inputs: those that are given, or else those of the example."""
+        """Numbers for the symbols in shapes of inputs: those that are given, or else the example's."""
         names = [label for _, label in inputs]
         for label in given:
             if label not in names:
@@ -377,21 +378,16 @@ class SymbolSizes:
         if value is None:
             raise error(f"a size of the input `{label}` is open", help="give its shape: `--input 3x224x224`")
         limits = self.program.range_constraints.get(symbol)
-        if limits is not None and not (limits.min_val or 0) <= value <= (limits.max_val or value):
-            raise error(
-                f"the model in `{self.shown}` takes sizes from {limits.min_val or 0} to {limits.max_val or 'any'} "
-                f"there, not {value}"
-            )
+        low, high = (limits.min_val or 0, limits.max_val) if limits is not None else (0, None)
+        if value < low or (high is not None and value > high):
+            takes = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise error(f"a size of the input `{label}` is {takes} in `{self.shown}`, not {value}")
         return value
 
     def _differs(self, label: str, sizes: Sequence[SizeRecord], wanted: Shape) -> ArchError:
-        shape = (
-            format_shape(tuple(self.value(size) or 0 for size in sizes), cross="x").replace("0", "any")
-            if any(size.as_expr for size in sizes)
-            else format_shape(tuple(size.as_int or 0 for size in sizes), cross="x")
-        )
+        shown = "x".join("any" if size.as_int is None else str(size.as_int) for size in sizes)
         return error(
-            f"the input `{label}` of `{self.shown}` is {shape}, not {format_shape(wanted, cross='x')}",
+            f"the input `{label}` of `{self.shown}` is {shown}, not {format_shape(wanted, cross='x')}",
             help="export the model with this shape, or with `dynamic_shapes`",
         )
 
@@ -464,38 +460,29 @@ def _array(archive: zipfile.ZipFile, name: str, folder: str, payload: PayloadRec
         raise error(f"`{shorten(name)}` in `{shown}` is a pickle: {PICKLE}")
     stored = {**FLOATS, **WHOLES}.get(meta.dtype)
     info = archive.NameToInfo.get(folder + payload.path_name)
-    sizes, strides = ([size.as_int for size in listed] for listed in (meta.sizes, meta.strides))
-    offset = meta.storage_offset.as_int if meta.storage_offset else 0
-    if stored is None or info is None or info.compress_type != zipfile.ZIP_STORED or offset is None:
-        raise error(
-            f"`{shorten(name)}` in `{shown}` is missing, or stored in a way that archcalc does not read"
-        )
+    if stored is None or info is None or info.compress_type != zipfile.ZIP_STORED:
+        help = "its values are stored in a way that archcalc does not read" if info else ""
+        raise error(f"`{shorten(name)}` in `{shown}` cannot be read", help=help)
     try:
-        data = archive.read(info)
-        values = np.frombuffer(data, np.uint16 if stored == "bfloat16" else stored)
-        if len(strides) != len(sizes) or min([0, offset, *sizes, *strides]) < 0:  # type: ignore[type-var]
-            raise ValueError
-        last = offset + sum((n - 1) * step for n, step in zip(sizes, strides, strict=True))  # type: ignore[operator,misc]
-        if last >= len(values) and 0 not in sizes:
-            raise ValueError
-        step = values.itemsize
-        array = np.lib.stride_tricks.as_strided(
-            values[offset:],
-            sizes,
-            [stride * step for stride in strides],
-            writeable=False,  # type: ignore[arg-type,operator]
-        )
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        RuntimeError,
-        MemoryError,
-    ):
+        values = np.frombuffer(archive.read(info), np.uint16 if stored == "bfloat16" else stored)
+        array = _strided(values, meta)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, MemoryError):
         raise error(f"`{shorten(name)}` in `{shown}` is damaged") from None
     if stored == "bfloat16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float32) if stored == "float16" else array
+
+
+def _strided(values: Array, meta: TensorRecord) -> Array:
+    """The tensor in a row of values. Raises `ValueError` if it does not lie within them."""
+    import numpy as np
+
+    sizes, strides = ([size.as_int or 0 for size in listed] for listed in (meta.sizes, meta.strides))
+    offset = (meta.storage_offset.as_int or 0) if meta.storage_offset else 0
+    if len(strides) != len(sizes) or min([offset, *sizes, *strides]) < 0:
+        raise ValueError
+    last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+    if last >= len(values) and 0 not in sizes:
+        raise ValueError
+    steps = [stride * values.itemsize for stride in strides]
+    return np.lib.stride_tricks.as_strided(values[offset:], sizes, steps, writeable=False)

@@ -9,21 +9,12 @@ from typing import Any
 from archcalc.diagnostics import error
 from archcalc.importing.assembly import Assembly
 from archcalc.importing.tensors import BATCH, ModelArray, Operation, Tensor, Unsupported
-from archcalc.importing.torch_export import (  # noqa: F401 - each registers its operations
-    activations,
-    arithmetic,
-    arrays,
-    convolutions,
-    norms,
-    pools,
-    shapes,
-)
 from archcalc.importing.torch_export.aliases import Aliases
 from archcalc.importing.torch_export.arrays import ON_ARRAYS
+from archcalc.importing.torch_export.families import OPERATIONS
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
 from archcalc.importing.torch_export.shapes import concrete
 from archcalc.importing.torch_export.values import (
-    OPERATIONS,
     AtenCall,
     ComputedValue,
     ExpandedTensor,
@@ -133,7 +124,7 @@ class GraphConverter:
             self.values[name] = self._changed(node, name, read[0], results[0], is_certain)
 
     def _changed(self, node: ExportedNode, name: str, first: Any, result: Any, is_certain: bool) -> Any:
-        """What a name of a tensor stands for after an operation changed the tensor `first` to `result` in place."""
+        """What a name stands for after an operation changed the tensor `first` to `result` in place."""
         before = self.values[name]
         if is_certain and before is first:
             return result

@@ -6,7 +6,6 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, error, unknown
-from archcalc.importing.torch_export.module import export_module, first_sentence, require_torch, user_place
+from archcalc.importing.torch_export.module import (
+    export_module,
+    first_sentence,
+    require_torch,
+    shown_place,
+    user_place,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +47,7 @@ def import_code(shown: str, file: Path | None) -> ModuleType:
             return importlib.import_module(shown) if file is None else _import_file(file)
     except ModuleNotFoundError as problem:
         if problem.name and (shown == problem.name or shown.startswith(f"{problem.name}.")):
-            help = "the current folder and installed packages are searched; `archcalc list` shows built-in networks"
+            help = "`archcalc list` shows built-in networks; modules are looked for as in Python"
             raise error(f"there is no network and no Python module `{shown}`", help=help) from None
         raise _failed(f"`{shown}` cannot be imported", problem) from None
     except (Exception, SystemExit) as problem:
@@ -78,7 +83,7 @@ def calm() -> Iterator[None]:
 
 
 def factories(module: ModuleType) -> dict[str, Any]:
-    """What may make a model in a Python module: functions, classes of modules, and modules, by their names."""
+    """What may make a model: functions, classes of modules, and modules, by their names."""
     torch = require_torch()
     found = {}
     for name, value in vars(module).items():
@@ -126,7 +131,7 @@ class Factory:
         return export_module(module, inputs, self.name, lambda: self._real(arguments))
 
     def _given(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        """Values for arguments, as Python has them. Raises `ArchError` for what the signature does not take."""
+        """Values for arguments, as Python has them. Raises `ArchError` for what is not in the signature."""
         if self.is_module and overrides:
             raise error(f"`{self.name}` is a module that exists already: `{min(overrides)}` cannot be set")
         takes_any = self._signature is None or any(
@@ -175,7 +180,7 @@ class Factory:
                 f"`{self.name}` returns {_kind(made)}, not a `torch.nn.Module`",
                 help="name a function or a class that makes the module",
             )
-        return made  # type: ignore[no-any-return]
+        return made
 
 
 def _signature(value: Any) -> inspect.Signature | None:
@@ -209,8 +214,6 @@ def _kind(value: Any) -> str:
 def _failed(what: str, problem: BaseException) -> ArchError:
     place = user_place(problem)
     if isinstance(problem, SyntaxError) and problem.filename:
-        place = f"{problem.filename}:{problem.lineno}"
-    if place.startswith(f"{os.getcwd()}/"):  # noqa: PTH109 - as text
-        place = place[len(os.getcwd()) + 1 :]  # noqa: PTH109
+        place = shown_place(problem.filename, problem.lineno)
     notes = (Note(f"it is raised at {place}"),) if place else ()
     return ArchError(Diagnostic(f"{what}: {first_sentence(problem)}", notes=notes))

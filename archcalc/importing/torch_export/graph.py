@@ -109,7 +109,7 @@ def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:
 def innermost(trace: str) -> str:
     """The place in a stack trace where the model's own code stands, not PyTorch's: `resnet.py:143`.
 
-    >>> innermost('File "/lib/models/net.py", line 7, in forward\\n  x\\nFile "/lib/torch/nn/a.py", line 9, in b')
+    >>> innermost('File "/models/net.py", line 7, in forward\\n  x\\nFile "/lib/torch/nn/a.py", line 9, in b')
     'net.py:7'
     """
     place = ""

@@ -12,6 +12,7 @@ import sysconfig
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, error, shorten, unknown
@@ -54,7 +55,7 @@ def checked_module(module: Any) -> torch.nn.Module:
             f"a module of PyTorch is needed, not a {type(module).__name__}",
             help="write `archcalc.from_torch(model, (3, 224, 224))`",
         )
-    return module  # type: ignore[no-any-return]
+    return module
 
 
 def checked_shapes(shapes: Sequence[Any]) -> list[Shape]:
@@ -102,7 +103,7 @@ def export_module(
 
 def module_uses_all(graph: ExportedGraph) -> bool:
     """Does some operation read each of the parameters?"""
-    read = set()
+    read: set[str] = set()
     for node in graph.nodes:
         read.update(value.name for value in _leaves(node.arguments.values()) if isinstance(value, TensorName))
     keys = {graph.arrays[name].key for name in read if name in graph.arrays}
@@ -187,7 +188,7 @@ class _Export:
         """Shapes by the names of the arguments of `forward`, in the order of these. Raises `ArchError`."""
         parameters = inspect.signature(self.module.forward).parameters.values()
         names = [each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
-        more = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+        self.takes_more = more = any(each.kind is each.VAR_POSITIONAL for each in parameters)
         if not isinstance(inputs, Mapping):
             if len(inputs) > len(names) and not more:
                 takes = plural(len(names), "input", str)
@@ -200,6 +201,10 @@ class _Export:
         for name in inputs:
             if name not in names and not more:
                 raise unknown(f"`forward` of `{self.name}` has no argument", name, names, listing="arguments")
+        needed = [each.name for each in parameters if each.name in names and each.default is each.empty]
+        if missing := [name for name in needed if name not in inputs]:
+            help = " ".join(f"--input {name}=3x224x224" for name in needed)
+            raise error(f"`forward` of `{self.name}` needs `{missing[0]}`", help=f"give shapes: `{help}`")
         return {name: inputs[name] for name in [*names, *inputs] if name in inputs}
 
     def run(self) -> Any:
@@ -216,12 +221,11 @@ class _Export:
                     name: torch.empty((PRIME_BATCH, *shape), device=device, dtype=dtype)
                     for name, shape in self.inputs.items()
                 }
-            leading = [n for n, at in zip(given, [*parameters, *given], strict=False) if n == at]
-            positional = tuple(given.pop(name) for name in leading) if leading else tuple(given.values())
+            # by place, until one is left out; what `*args` takes has no name
+            by_place = [name for name, at in zip(given, parameters, strict=False) if name == at]
+            placed = tuple(given.pop(name) for name in (list(given) if self.takes_more else by_place))
             try:
-                return torch.export.export(
-                    self.module, positional, kwargs=given if leading else {}, strict=False
-                )
+                return torch.export.export(self.module, placed, kwargs=given, strict=False)
             except Exception as problem:
                 raise _explained(problem, self.name, len(self.inputs)) from None
 
@@ -249,7 +253,7 @@ def quiet() -> Iterator[None]:
 
 
 def _explained(problem: Exception, name: str, given: int) -> ArchError:
-    """What PyTorch says when it cannot export a module, in one sentence, with the place in the module's code."""
+    """What PyTorch says when it cannot export a module, in one sentence, with the place in its code."""
     place = user_place(problem)
     text = first_sentence(problem)
     kind = type(problem).__name__
@@ -280,8 +284,13 @@ def user_place(problem: BaseException) -> str:
         file = frame.filename.replace("\\", "/")
         is_python = file.startswith(("<", python)) and "/site-packages/" not in file
         if not (is_python or is_pytorch(file) or file.startswith(here)):
-            place = f"{file}:{frame.lineno}"
+            place = shown_place(file, frame.lineno)
     return place
+
+
+def shown_place(file: str, line: int | None) -> str:
+    """A line of a file as it is shown: from the current folder, if it lies there."""
+    return f"{file.removeprefix(str(Path.cwd()).replace(chr(92), '/') + '/')}:{line}"
 
 
 # --- Records -----------------------------------------------------------------------------------------
@@ -426,7 +435,7 @@ class _Records:
         return tuple(name for name in names if name in self.tensors)
 
     def _outputs(self) -> list[tuple[str, str]]:
-        """The results with their names: the first one is `output`, others are called as the model calls them."""
+        """The results with their names: the first one is `output`, others have those of the model."""
         from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
         spec = self.program.call_spec.out_spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
@@ -21,10 +22,10 @@ def batch_norm(call: AtenCall) -> Outputs:
     mean, var = call.array("running_mean"), call.array("running_var")
     if (mean is None) != (var is None):
         raise Unsupported("it has one of two running statistics")
-    momentum = call.value("momentum", 0.1)
+    has_momentum = call.value("momentum", 0.1) is not None  # without one, statistics are plain means
     layer = BatchNorm(
         eps=call.number("eps", 1e-5),
-        momentum=0.1 if momentum is None else momentum,
+        momentum=call.number("momentum", 0.1) if has_momentum else Fraction(1, 10),
         affine=weight is not None,
         track_running_stats=mean is not None,
     )

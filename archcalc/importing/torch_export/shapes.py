@@ -1,4 +1,4 @@
-"""Operations that move values and compute nothing: views, transpositions, slices, joins, padding, resizing."""
+"""Operations that move values and compute nothing: views, slices, joins, padding, resizing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes that a `.pt2` file writes as expressions of symbols: `Add(Symbol('s53', positive=True), Integer(-2))`."""
+"""Sizes that a `.pt2` file writes as expressions: `Add(Symbol('s53', positive=True), Integer(-2))`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 from msgspec import Struct
@@ -10,6 +12,7 @@ from msgspec import Struct
 from archcalc.importing.assembly import Assembly
 from archcalc.importing.tensors import BATCH, ModelArray, Tensor, Unsupported
 from archcalc.importing.torch_export.graph import ExportedNode, StoredArray
+from archcalc.layers.arguments import Number
 from archcalc.layers.base import Layer
 from archcalc.shape import AXES
 
@@ -33,6 +36,9 @@ class ExpandedTensor(Struct, frozen=True, eq=False):
 
 Outputs = Sequence[Any]
 """What an operation gives: a `Tensor`, an `ExpandedTensor` or a `ComputedValue` for each of its outputs."""
+
+ArrangedArrays = Mapping[str, tuple[StoredArray, tuple[int, ...]]]
+"""Arrays of a layer by their names there, each with the order of its axes that the layer needs."""
 
 MISSING = object()
 
@@ -113,11 +119,12 @@ class AtenCall:
     def whole(self, name: str, default: int | None = None) -> int:
         return _whole(self.value(name, default), name)
 
-    def number(self, name: str, default: float | None = None) -> int | float:
+    def number(self, name: str, default: float | None = None) -> Number:
+        """A number; one of floating point counts as the decimal it prints as."""
         value = self.value(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise Unsupported(f"`{name}` is {_shown(value)}")
-        return value
+        return value if isinstance(value, int) else Fraction(repr(value))
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.value(name, default)
@@ -142,12 +149,10 @@ class AtenCall:
 
     def add(self, layer: Layer, *inputs: Tensor, **arrays: StoredArray | None) -> Tensor:
         """A layer applied to tensors, with arrays of the model that are arranged as it has them."""
-        given = {name: (array, ()) for name, array in arrays.items() if array is not None}
+        given: ArrangedArrays = {name: (array, ()) for name, array in arrays.items() if array is not None}
         return self.add_arranged(layer, *inputs, arrays=given)
 
-    def add_arranged(
-        self, layer: Layer, *inputs: Tensor, arrays: dict[str, tuple[StoredArray, tuple[int, ...]]]
-    ) -> Tensor:
+    def add_arranged(self, layer: Layer, *inputs: Tensor, arrays: ArrangedArrays) -> Tensor:
         """The same with the order of the axes that the layer needs, for each array."""
         return self.assembly.add(
             layer,
