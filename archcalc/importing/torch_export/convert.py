@@ -11,6 +11,7 @@ from archcalc.importing.assembly import Assembly
 from archcalc.importing.tensors import BATCH, ModelArray, Operation, Tensor, Unsupported
 from archcalc.importing.torch_export.aliases import Aliases
 from archcalc.importing.torch_export.arrays import ON_ARRAYS
+from archcalc.importing.torch_export.composites import with_composites
 from archcalc.importing.torch_export.families import OPERATIONS
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
 from archcalc.importing.torch_export.shapes import concrete
@@ -32,7 +33,7 @@ FEW_NAMES = 4
 
 def to_network(graph: ExportedGraph) -> Network:
     """The network of a graph. Raises `ArchError` if it has no operation, or more than a network may have."""
-    return GraphConverter(graph).network()
+    return GraphConverter(with_composites(graph)).network()
 
 
 class GraphConverter:

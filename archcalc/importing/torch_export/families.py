@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from archcalc.importing.torch_export import activations, arithmetic, convolutions, norms, pools, shapes
+from archcalc.importing.torch_export import (
+    activations,
+    arithmetic,
+    composites,
+    convolutions,
+    norms,
+    pools,
+    shapes,
+)
 from archcalc.importing.torch_export.values import OPERATIONS
 
-FAMILIES = (activations, arithmetic, convolutions, norms, pools, shapes)
+FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, shapes)
 
 __all__ = ["FAMILIES", "OPERATIONS"]

@@ -88,6 +88,10 @@ class AtenCall:
             if name not in self._read:
                 raise Unsupported(f"`{name}` is {_shown(self._arguments[name])}")
 
+    def must_fit(self, fits: bool) -> None:
+        if not fits:
+            raise Unsupported("its arrays do not fit its input")
+
     def tensor(self, name: str = "self") -> Tensor:
         return as_tensor(self.value(name))
 
