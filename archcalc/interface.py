@@ -120,11 +120,9 @@ def from_torch(module: torch.nn.Module, *inputs: tuple[int, ...], name: str = ""
         network = archcalc.from_torch(torchvision.models.resnet50(), (3, 224, 224))
         archcalc.analyze(network).totals.macs
     """
-    from archcalc.importing.torch_export.convert import to_network
-    from archcalc.importing.torch_export.module import checked_module, checked_shapes, export_module
+    from archcalc.importing.torch_export.module import network_of
 
-    module = checked_module(module)
-    return to_network(export_module(module, checked_shapes(inputs), name))
+    return network_of(module, inputs, name)
 
 
 def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Network:

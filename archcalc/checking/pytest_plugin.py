@@ -176,7 +176,7 @@ class Opener:
         """
         __tracebackhide__ = True
         from archcalc.diagnostics import ArchError
-        from archcalc.interface import from_torch
+        from archcalc.importing.torch_export.module import network_of
         from archcalc.opening import load
         from archcalc.profile import analyze
 
@@ -184,7 +184,7 @@ class Opener:
             if isinstance(net, str) and not shapes:
                 network = load(net, overrides, inputs=inputs)
             else:
-                network = from_torch(net, *shapes)
+                network = network_of(net, shapes)
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
         return Measured(network, analyze(network))

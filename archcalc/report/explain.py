@@ -69,8 +69,8 @@ def _of_layer(selection: Selection, quantity: str) -> list[str]:
 
 def _origin(node: Node) -> list[str]:
     lines = []
-    if node.span is not None:
-        lines.append(f"  from {node.span}")
+    if node.place:
+        lines.append(f"  from {node.place}")
     if node.calls is not None:
         lines += [f"  in a call of {call.block}, {call.span}" for call in node.calls.chain()]
     return lines

@@ -55,7 +55,7 @@ MAX_TEXT_NAME = 400
 MAJOR = 8
 """The version of the format that is read."""
 
-SAVE = 'save the model with `torch.export.save(torch.export.export(model, (x,)), "model.pt2")`'
+SAVE = 'in PyTorch, write `torch.export.save(torch.export.export(model, (x,)), "model.pt2")`'
 PICKLE = "a pickle can run code when it is read, so archcalc does not open it"
 
 FLOATS = {6: "float16", 7: "float32", 8: "float64", 13: "bfloat16"}

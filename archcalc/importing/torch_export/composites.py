@@ -24,7 +24,7 @@ def with_composites(graph: ExportedGraph) -> ExportedGraph:
     """The graph with operations that are one layer as one operation."""
     if not any(node.target == "aten.linalg_vector_norm" for node in graph.nodes):
         return graph
-    finder = _Finder(graph)
+    finder = CompositeFinder(graph)
     nodes = []
     for node in graph.nodes:
         found = finder.response_norm(node)
@@ -32,7 +32,7 @@ def with_composites(graph: ExportedGraph) -> ExportedGraph:
     return replace(graph, nodes=[node for node in nodes if not finder.is_replaced(node)])
 
 
-class _Finder:
+class CompositeFinder:
     """Looks back from an operation to those that it reads."""
 
     def __init__(self, graph: ExportedGraph) -> None:
@@ -58,7 +58,7 @@ class _Finder:
         return node if node is not None and node.target == target else None
 
     def response_norm(self, last: ExportedNode) -> ExportedNode | None:
-        """`x + addcmul(beta, gamma, x * n / (mean(n) + eps))`, with the norms `n` of maps (Woo et al. 2023)."""
+        """`x + addcmul(beta, gamma, x * n / (mean(n) + eps))`, `n` the norms of maps (Woo et al. 2023)."""
         x = last.arguments.get("self")
         if last.target != "aten.add" or not isinstance(x, TensorName):
             return None

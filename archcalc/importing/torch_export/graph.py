@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ from archcalc.importing.weights import ReadArrays
 
 PRIME_BATCH = 1009
 """The batch that a module is exported with: an axis divisible by this prime holds the batch."""
+
+
+_PYTORCH = re.compile(r"-packages/torch/|/torch/(nn/modules/|nn/functional\.py|_)")
 
 
 class TensorName(Struct, frozen=True):
@@ -109,7 +113,7 @@ def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:
 def innermost(trace: str) -> str:
     """The place in a stack trace where the model's own code stands, not PyTorch's: `resnet.py:143`.
 
-    >>> innermost('File "/models/net.py", line 7, in forward\\n  x\\nFile "/lib/torch/nn/a.py", line 9, in b')
+    >>> innermost('File "/net.py", line 7, in forward\\n  x\\nFile "/torch/nn/modules/a.py", line 9, in b')
     'net.py:7'
     """
     place = ""
@@ -127,7 +131,7 @@ def innermost(trace: str) -> str:
 
 def is_pytorch(file: str) -> bool:
     """Is this a file of PyTorch itself?"""
-    return "/torch/" in file.replace(chr(92), "/")
+    return _PYTORCH.search(file.replace(chr(92), "/")) is not None
 
 
 def labeled(outputs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

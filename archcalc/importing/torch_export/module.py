@@ -35,6 +35,8 @@ from archcalc.shape import Shape
 if TYPE_CHECKING:
     import torch
 
+    from archcalc.network import Network
+
 INSTALL = "install it: `pip install 'archcalc[torch]'`"
 
 
@@ -73,6 +75,14 @@ def checked_shapes(shapes: Sequence[Any]) -> list[Shape]:
 Inputs = Mapping[str, Shape] | Sequence[Shape]
 """Shapes of inputs, by the names of the arguments of `forward` or in their order."""
 
+
+def network_of(module: Any, shapes: Sequence[Any], name: str = "") -> Network:
+    """The network of a module for inputs of these shapes. Raises `ArchError`."""
+    from archcalc.importing.torch_export.convert import to_network
+
+    return to_network(export_module(checked_module(module), checked_shapes(shapes), name))
+
+
 Rebuild = Callable[[], "torch.nn.Module"]
 
 
@@ -85,17 +95,17 @@ def export_module(
     values, if it has none. Raises `ArchError` if PyTorch cannot export it, with the place in its code.
     """
     name = name or type(module).__name__
-    program = _Export(module, inputs, name)
+    program = ModuleExport(module, inputs, name)
     arrays = ModuleArrays(module, rebuild)
     with _modes_kept(module):
         module.eval()
-        graph = _Records(name, program.run(), arrays).graph()
+        graph = ProgramRecords(name, program.run(), arrays).graph()
         if module_uses_all(graph):
             return graph
         # auxiliary heads are often computed only if the module itself, not what is in it, is in training
         module.training = True
         try:
-            trained = _Records(name, program.run(), arrays).graph()
+            trained = ProgramRecords(name, program.run(), arrays).graph()
         except ArchError:
             return graph
     return with_heads(graph, trained)
@@ -175,7 +185,7 @@ def _modes_kept(module: torch.nn.Module) -> Iterator[None]:
 # --- Export ------------------------------------------------------------------------------------------
 
 
-class _Export:
+class ModuleExport:
     """Exports a module. The batch is a prime, and no tensor has any memory."""
 
     def __init__(self, module: torch.nn.Module, inputs: Inputs, name: str) -> None:
@@ -336,7 +346,7 @@ class ModuleArrays:
         return bool(self.values) and (self._rebuild is not None or not self._are_missing)
 
 
-class _Records:
+class ProgramRecords:
     """An exported program as plain records."""
 
     def __init__(self, name: str, program: Any, arrays: ModuleArrays) -> None:

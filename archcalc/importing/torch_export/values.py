@@ -169,12 +169,10 @@ class AtenCall:
         """The tensor arranged so that the axis that the model has at `dim` is that of the channels."""
         if tensor.axis(dim) == 0:
             return tensor
-        if tensor.axes[0] != BATCH:
-            raise Unsupported("the batch is not its first axis")
-        dim %= tensor.rank
+        dim, batch = dim % tensor.rank, tensor.axes.index(BATCH)
         others = iter(range(1, tensor.rank))
         axes = tuple(
-            BATCH if place == 0 else 0 if place == dim else next(others) for place in range(tensor.rank)
+            BATCH if place == batch else 0 if place == dim else next(others) for place in range(tensor.rank)
         )
         return self.assembly.aligned(tensor, axes)
 
