@@ -13,6 +13,8 @@ from archcalc.opening import load, loads
 from archcalc.profile import Profile
 
 if TYPE_CHECKING:
+    import torch
+
     from archcalc.checking.outcome import Result
     from archcalc.comparison import Comparison
     from archcalc.opened import Shapes
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 Net = str | os.PathLike[str] | Network | Profile
 """What names a network: what `load` takes, a network, or its profile."""
 
-__all__ = ["analyze", "check", "compare", "load", "loads"]
+__all__ = ["analyze", "check", "compare", "from_torch", "load", "loads"]
 
 
 def analyze(
@@ -106,6 +108,21 @@ def check(net: Net, *expectations: str, **settings: Any) -> Result:
         checks = declared(found)
     findings = [to_finding(each) for each in checks]
     return Result(found.network.name, len(findings), findings)
+
+
+def from_torch(module: torch.nn.Module, *inputs: tuple[int, ...], name: str = "") -> Network:
+    """The network of a PyTorch module, for inputs of these shapes: channels first, without the batch.
+
+    `torch.export` traces its `forward`, in evaluation mode and without memory for any tensor; the module is
+    left as it was. An operation that archcalc does not know becomes an `opaque` node. `name` is the network's
+    name, which is otherwise that of the class. Raises `ArchError` if the module cannot be exported.
+
+        network = archcalc.from_torch(torchvision.models.resnet50(), (3, 224, 224))
+        archcalc.analyze(network).totals.macs
+    """
+    from archcalc.importing.torch_export.module import network_of
+
+    return network_of(module, inputs, name)
 
 
 def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Network:

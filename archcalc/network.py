@@ -169,6 +169,8 @@ class Network(Struct, eq=False):
     """What published code calls in place of a module of `torch.nn` (`F.relu`), by the index of the node."""
     trained: Callable[[], dict[str, dict[str, Any]]] | None = None
     """Reads the arrays of an imported model, by node and by their names there, as the executor takes them."""
+    remarks: tuple[str, ...] = ()
+    """What is to be known about an imported model, in sentences."""
 
     @property
     def inputs(self) -> dict[str, Node]:

@@ -27,15 +27,19 @@ FEW = 6
 LANGUAGE, PYTHON = ".arch", ".py"
 
 INSTEAD = "write the network as an `.arch` file; `archcalc spec resnet50` shows one to start from"
+EXPORT = 'in PyTorch, write `torch.export.save(torch.export.export(model, (x,)), "model.pt2")`'
+_PICKLES = (".pth", ".pt", ".ckpt")
 _WEIGHTS = "holds weights, not the layers and shapes that archcalc counts"
 FOREIGN = {
-    **dict.fromkeys((".pth", ".pt", ".ckpt", ".safetensors", ".caffemodel", ".npz"), _WEIGHTS),
+    **dict.fromkeys(
+        _PICKLES, "is a pickle: a pickle can run code when it is read, so archcalc does not open it"
+    ),
+    **dict.fromkeys((".safetensors", ".caffemodel", ".npz"), _WEIGHTS),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), "is a Keras model, which archcalc does not read"),
     ".onnx": "is an ONNX model, which archcalc does not read",
     ".prototxt": "is a Caffe network, which archcalc does not read",
     ".pb": "is a TensorFlow graph, which archcalc does not read",
     ".tflite": "is a TensorFlow Lite model, which archcalc does not read",
-    ".py": "is a Python program, which archcalc does not run",
 }
 """What files of other tools are, by suffix, for those without a reader."""
 
@@ -93,8 +97,9 @@ def _suffix(place: str, name: str) -> str:
         return suffix
     # `Path.is_file` and `Path.exists` raise for a name that is too long
     if os.path.isfile(place):  # noqa: PTH113
-        if known := FOREIGN.get(Path(place).suffix.lower()):
-            raise error(f"`{place}` {known}", help=INSTEAD)
+        known_as = Path(place).suffix.lower()
+        if known := FOREIGN.get(known_as):
+            raise error(f"`{place}` {known}", help=EXPORT if known_as in _PICKLES else INSTEAD)
         help = f"archcalc reads {_listed(suffixes())} files"
         raise error(f"`{place}` is in no format that archcalc reads", help=help)
     if place and ("/" in place or os.path.exists(place)):  # noqa: PTH110

@@ -11,6 +11,11 @@ In Python, the fixture `archcalc` opens a network:
         assert small.params < 200_000
         small.check("macs <= 0.5 * vgg16")
 
+or takes a module of PyTorch with the shapes of its inputs:
+
+    def test_model(archcalc):
+        assert archcalc(model, (3, 224, 224)).macs < 4.2e9
+
 Until then only `archcalc.readers` is loaded, which tells files by their suffix.
 """
 
@@ -23,6 +28,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import torch
+
     from archcalc.checking.evaluate import Evaluator
     from archcalc.expect import Expect
     from archcalc.network import Network
@@ -167,20 +174,28 @@ class Opener:
         return "archcalc"
 
     def __call__(
-        self, net: str, *, inputs: Mapping[str, tuple[int, ...]] | None = None, **overrides: Any
+        self,
+        net: str | torch.nn.Module,
+        *shapes: tuple[int, ...],
+        inputs: Mapping[str, tuple[int, ...]] | None = None,
+        **overrides: Any,
     ) -> Measured:
         """The network that a `NET` means, with values for its parameters, and shapes for its inputs.
 
-        Raises `ArchError`.
+        A module of PyTorch is taken as well, with a shape for each of its inputs. Raises `ArchError`.
         """
         __tracebackhide__ = True
         from archcalc.checking.find import seen_from
         from archcalc.diagnostics import ArchError
+        from archcalc.importing.torch_export.module import network_of
         from archcalc.opening import load
         from archcalc.profile import analyze
 
         try:
-            network = load(seen_from(self._folder, net), overrides, inputs=inputs)
+            if isinstance(net, str) and not shapes:
+                network = load(seen_from(self._folder, net), overrides, inputs=inputs)
+            else:
+                network = network_of(net, shapes)
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
         return Measured(network, analyze(network), self._folder)
@@ -192,5 +207,6 @@ def archcalc(request: pytest.FixtureRequest) -> Opener:
 
     The first argument is a built-in network, a file, or `file:net`; others are values for its parameters.
     Relative paths are from the folder of the test's file, wherever pytest was started.
+    A module of PyTorch is followed by the shapes of its inputs: `archcalc(model, (3, 224, 224))`.
     """
     return Opener(request.path.parent)

@@ -42,6 +42,12 @@ class Assembly:
         self.origin = ""
         self.label = ""
         """What the model calls the operation, if it names operations and not modules."""
+        self._notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Say something about the whole import: a sentence that becomes one of `Network.remarks`."""
+        if text not in self._notes:
+            self._notes.append(text)
 
     def input(self, name: str, shape: Shape, axes: Sequence[int] = ()) -> Tensor:
         """An input; `shape` is the operation's own, channels first and without the batch.
@@ -172,6 +178,7 @@ class Assembly:
             outputs={name: named.nodes[id(tensor.operation)] for name, tensor in outputs.items()},
             heads={name: named.nodes[id(tensor.operation)] for name, tensor in heads.items()},
         )
+        network.remarks = tuple(self._notes)
         if read is not None:
             network.trained = partial(trained_weights, network, named.arrays, read)
         return network

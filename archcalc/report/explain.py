@@ -79,6 +79,8 @@ def _origin(node: Node, network: Network) -> list[str]:
     if node.span is not None:
         spans.insert(0, node.span)
         lines.insert(0, f"  from {_place(node.span)}")
+    elif node.origin:
+        lines.insert(0, f"  from {node.origin}")
     own = network.source
     if own is not None and _is_built_in(own):
         imported = any(span.source is not own for span in spans)

@@ -1,0 +1,105 @@
+"""Activation functions and dropout: one value in, one value out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from archcalc.importing.tensors import Unsupported
+from archcalc.importing.torch_export.values import AtenCall, Outputs, axis_name, operation
+from archcalc.layers.activation import (
+    ELU,
+    GELU,
+    SELU,
+    Abs,
+    Dropout,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
+from archcalc.layers.base import Layer
+
+PLAIN: Mapping[str, type[Layer]] = {
+    "relu": ReLU,
+    "relu6": ReLU6,
+    "selu": SELU,
+    "silu": SiLU,
+    "hardswish": HardSwish,
+    "hardsigmoid": HardSigmoid,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+    "abs": Abs,
+}
+"""Those without arguments, by their names in ATen."""
+
+
+@operation(*PLAIN)
+def activation(call: AtenCall) -> Outputs:
+    name = call.node.target.removeprefix("aten.").removesuffix("_")
+    return [call.add(PLAIN[name](), call.tensor())]
+
+
+@operation("hardtanh")
+def hardtanh(call: AtenCall) -> Outputs:
+    limits = call.number("min_val", -1), call.number("max_val", 1)
+    if limits != (0, 6):
+        raise Unsupported(f"its limits are {limits[0]} and {limits[1]}")
+    return [call.add(ReLU6(), call.tensor())]
+
+
+@operation("clamp", "clamp_min", "clip")
+def clamp(call: AtenCall) -> Outputs:
+    low, high = call.value("min"), call.value("max")
+    if low != 0 or isinstance(low, bool) or high not in (None, 6):
+        raise Unsupported(f"its limits are {low} and {high}")
+    return [call.add(ReLU() if high is None else ReLU6(), call.tensor())]
+
+
+@operation("leaky_relu")
+def leaky_relu(call: AtenCall) -> Outputs:
+    return [call.add(LeakyReLU(call.number("negative_slope", 0.01)), call.tensor())]
+
+
+@operation("elu")
+def elu(call: AtenCall) -> Outputs:
+    call.must_be("scale", 1, 1.0)
+    call.must_be("input_scale", 1, 1.0)
+    return [call.add(ELU(call.number("alpha", 1)), call.tensor())]
+
+
+@operation("gelu")
+def gelu(call: AtenCall) -> Outputs:
+    return [call.add(GELU(call.value("approximate", "none")), call.tensor())]
+
+
+@operation("prelu")
+def prelu(call: AtenCall) -> Outputs:
+    x, weight = call.tensor(), call.array("weight")
+    if weight is None or len(weight.shape) > 1:
+        raise Unsupported("its slopes are not a vector")
+    slopes = weight.shape[0] if weight.shape else 1
+    if slopes > 1:
+        x = call.channels_at(x, 1)
+    return [call.add(PReLU(slopes), x, weight=weight)]
+
+
+@operation("softmax", "_softmax")
+def softmax(call: AtenCall) -> Outputs:
+    call.unused("dtype")
+    call.must_be("half_to_float", False)
+    x = call.tensor()
+    return [call.add(Softmax(axis_name(x, call.whole("dim"))), x)]
+
+
+@operation("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+def dropout(call: AtenCall) -> Outputs:
+    """A layer that does nothing at inference, whether the model was exported in training mode or not."""
+    call.unused("train")
+    x = call.tensor("self" if call.value("input") is None else "input")
+    return [call.add(Dropout(call.number("p")), x)]

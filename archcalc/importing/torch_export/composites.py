@@ -1,0 +1,123 @@
+"""Several operations that are one layer: they are replaced by one operation before the graph is converted.
+
+What is replaced must not be read by anything else, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, TensorName
+from archcalc.importing.torch_export.values import AtenCall, Outputs, leaves, operation
+from archcalc.layers.norm import GlobalResponseNorm
+
+GRN = "aten.archcalc_grn"
+"""Not an operation of ATen: what stands for the eight operations of a global response normalization."""
+
+
+def with_composites(graph: ExportedGraph) -> ExportedGraph:
+    """The graph with operations that are one layer as one operation."""
+    if not any(node.target == "aten.linalg_vector_norm" for node in graph.nodes):
+        return graph
+    finder = CompositeFinder(graph)
+    nodes = []
+    for node in graph.nodes:
+        found = finder.response_norm(node)
+        nodes.append(node if found is None else found)
+    return replace(graph, nodes=[node for node in nodes if not finder.is_replaced(node)])
+
+
+class CompositeFinder:
+    """Looks back from an operation to those that it reads."""
+
+    def __init__(self, graph: ExportedGraph) -> None:
+        self.graph = graph
+        self.makers = {name: node for node in graph.nodes for name in node.outputs}
+        self.reads = Counter(
+            value.name
+            for node in graph.nodes
+            for value in leaves(list(node.arguments.values()))
+            if isinstance(value, TensorName)
+        )
+        self.reads.update(name for name, _ in (*graph.outputs, *graph.heads))
+        self._replaced: set[int] = set()
+
+    def is_replaced(self, node: ExportedNode) -> bool:
+        return id(node) in self._replaced
+
+    def maker(self, value: Any, target: str, reads: int = 1) -> ExportedNode | None:
+        """The operation that a tensor comes from, if it is of this kind and read so often."""
+        if not isinstance(value, TensorName) or self.reads[value.name] != reads:
+            return None
+        node = self.makers.get(value.name)
+        return node if node is not None and node.target == target else None
+
+    def response_norm(self, last: ExportedNode) -> ExportedNode | None:
+        """`x + addcmul(beta, gamma, x * n / (mean(n) + eps))`, `n` the norms of maps (Woo et al. 2023)."""
+        x = last.arguments.get("self")
+        if last.target != "aten.add" or not isinstance(x, TensorName):
+            return None
+        scaled = self.maker(last.arguments.get("other"), "aten.addcmul")
+        product = self.maker(scaled and scaled.arguments.get("tensor2"), "aten.mul")
+        quotient = self.maker(product and product.arguments.get("other"), "aten.div")
+        norm = self.maker(quotient and quotient.arguments.get("self"), "aten.linalg_vector_norm", 2)
+        shifted = self.maker(quotient and quotient.arguments.get("other"), "aten.add")
+        mean = self.maker(shifted and shifted.arguments.get("self"), "aten.mean")
+        if not (scaled and product and quotient and norm and shifted and mean):
+            return None
+        shape = self.graph.tensors[x.name].shape
+        channel = self._channel(norm, mean, len(shape or ()))
+        if channel is None or any(a.get("self") != x for a in (product.arguments, norm.arguments)):
+            return None
+        if mean.arguments.get("self") != quotient.arguments.get("self"):
+            return None
+        arrays = {"weight": scaled.arguments.get("tensor1"), "bias": scaled.arguments.get("self")}
+        if not (_only(scaled, "self", "tensor1", "tensor2") and _only(shifted, "self", "other")):
+            return None
+        if not all(_only(node, "self", "other") for node in (product, quotient, last)):
+            return None
+        for node in (scaled, product, quotient, norm, shifted, mean):
+            self._replaced.add(id(node))
+        more = {"channel": channel, "eps": shifted.arguments["other"]}
+        return replace(last, target=GRN, arguments={"self": x, **arrays, **more})
+
+    def _channel(self, norm: ExportedNode, mean: ExportedNode, rank: int) -> int | None:
+        """The axis of the channels: the mean goes over it, and the norm over all others but the batch."""
+        if (
+            rank < 3
+            or not _only(norm, "self", "ord", "dim", "keepdim")
+            or not _only(mean, "self", "dim", "keepdim")
+        ):
+            return None
+        if norm.arguments.get("ord", 2) != 2 or not (
+            norm.arguments.get("keepdim") and mean.arguments.get("keepdim")
+        ):
+            return None
+        over, of_mean = (_axes(node.arguments, rank) for node in (norm, mean))
+        (channel,) = of_mean if len(of_mean) == 1 else (0,)
+        return channel if channel and over == set(range(1, rank)) - {channel} else None
+
+
+def _axes(arguments: Mapping[str, Any], rank: int) -> set[int]:
+    dims = arguments.get("dim")
+    dims = dims if isinstance(dims, list) else [dims]
+    return {dim % rank for dim in dims if isinstance(dim, int)}
+
+
+def _only(node: ExportedNode, *names: str) -> bool:
+    """Has the operation no other arguments?"""
+    return set(node.arguments) <= set(names)
+
+
+@operation(GRN.removeprefix("aten."))
+def response_norm(call: AtenCall) -> Outputs:
+    weight, bias = call.array("weight"), call.array("bias")
+    x = call.channels_at(call.tensor(), call.whole("channel"))
+    sizes = {math.prod(array.shape) for array in (weight, bias) if array is not None}
+    call.must_fit(sizes == {x.operation.shape[0]} and weight is not None and bias is not None)
+    return [call.add(GlobalResponseNorm(eps=call.number("eps")), x, weight=weight, bias=bias)]

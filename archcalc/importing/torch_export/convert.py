@@ -1,0 +1,294 @@
+"""From an exported graph to a network, operation by operation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from archcalc.diagnostics import error
+from archcalc.importing.assembly import Assembly
+from archcalc.importing.tensors import BATCH, ModelArray, Operation, Tensor, Unsupported
+from archcalc.importing.torch_export.aliases import Aliases
+from archcalc.importing.torch_export.arrays import ON_ARRAYS
+from archcalc.importing.torch_export.composites import with_composites
+from archcalc.importing.torch_export.families import OPERATIONS
+from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
+from archcalc.importing.torch_export.shapes import concrete
+from archcalc.importing.torch_export.values import (
+    AtenCall,
+    ComputedValue,
+    ExpandedTensor,
+    Outputs,
+    leaves,
+)
+from archcalc.layers.arguments import MAX_AXES, MAX_SIZE, LayerError
+from archcalc.network import MAX_NODES, Network
+from archcalc.render.numbers import plural
+from archcalc.shape import Shape, format_shape
+
+FEW_NAMES = 4
+"""As many modules are named in a remark."""
+
+
+def to_network(graph: ExportedGraph) -> Network:
+    """The network of a graph. Raises `ArchError` if it has no operation, or more than a network may have."""
+    return GraphConverter(with_composites(graph)).network()
+
+
+class GraphConverter:
+    """Walks through a graph in its order; `values` has what each name stands for so far."""
+
+    def __init__(self, graph: ExportedGraph) -> None:
+        self.graph = graph
+        self.assembly = Assembly(graph.name)
+        self.values: dict[str, Any] = dict(graph.arrays)
+        self.aliases = Aliases(graph)
+
+    def network(self) -> Network:
+        if len(self.graph.nodes) > MAX_NODES:
+            raise error(f"`{self.graph.name}` has more than {MAX_NODES:,} operations")
+        self._add_inputs()
+        for place, node in enumerate(self.graph.nodes):
+            self._add(place, node)
+        outputs, heads = self._results(self.graph.outputs), self._results(self.graph.heads)
+        if not outputs:
+            raise error(f"`{self.graph.name}` returns nothing that depends on its input")
+        if "output" not in outputs:  # the first one was left out
+            outputs = {
+                "output" if label == next(iter(outputs)) else label: outputs[label] for label in outputs
+            }
+        for note in (*self.graph.notes, *self._unused(outputs.values(), heads.values())):
+            self.assembly.note(note)
+        return self.assembly.finish(outputs, heads, self.graph.read)
+
+    # --- Inputs and outputs -------------------------------------------------------------------------
+
+    def _add_inputs(self) -> None:
+        for name, label in self.graph.inputs:
+            shape = self.graph.tensors[name].shape
+            if shape is None:
+                raise error(
+                    f"the shape of the input `{label}` is not known", help="give it: `--input 3x224x224`"
+                )
+            try:
+                if len(shape) < 2 or shape[0] != self.graph.batch:
+                    raise LayerError("does not begin with the batch")
+                self.values[name] = self.assembly.input(label, shape[1:])
+            except LayerError as problem:
+                shown = format_shape(shape, cross="x") or "a single number"
+                raise error(f"the input `{label}` is {shown}: it {problem.message}") from None
+
+    def _results(self, named: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+        """Outputs with their axes where the model has them, if the batch is the first of them."""
+        found = {}
+        for name, label in named:
+            value = self.values.get(name)
+            if isinstance(value, ExpandedTensor):
+                value = value.tensor
+            if isinstance(value, Tensor):
+                found[label] = self.assembly.plain(value) if value.axes[0] == BATCH else value
+            else:
+                self.assembly.note(f"the result `{label}` is left out: it does not depend on the input")
+        return found
+
+    def _unused(self, *results: Iterable[Tensor]) -> list[str]:
+        """A sentence about the parameters that no result depends on."""
+        used = used_arrays(tensor.operation for group in results for tensor in group)
+        missing = {
+            array.key: math.prod(array.shape)
+            for array in self.graph.arrays.values()
+            if array.is_trained and array.key not in used
+        }
+        if not missing:
+            return []
+        modules = list(dict.fromkeys(key.rpartition(".")[0].partition(".")[0] or key for key in missing))
+        named = ", ".join(f"`{module[:60]}`" for module in modules[:FEW_NAMES])
+        more = f" and {len(modules) - FEW_NAMES} more" if len(modules) > FEW_NAMES else ""
+        count = plural(sum(missing.values()), "parameter", lambda number: f"{number:,}")
+        return [f"{count} of {named}{more} are not counted: no output depends on them"]
+
+    # --- Operations ---------------------------------------------------------------------------------
+
+    def _add(self, place: int, node: ExportedNode) -> None:
+        if not node.outputs:
+            return  # an assertion
+        self.assembly.path, self.assembly.origin = node.path, node.origin
+        arguments = {name: self._resolved(value) for name, value in node.arguments.items()}
+        read = list(leaves(list(arguments.values())))
+        tensors = list(_tensors(read))
+        convert = self._convert if tensors else self._constant
+        results = convert(node, arguments, read)
+        for name, value in zip(node.outputs, results, strict=True):
+            self.values[name] = value
+        for name, is_certain in self.aliases.changed(place, node):
+            self.values[name] = self._changed(node, name, read[0], results[0], is_certain)
+
+    def _changed(self, node: ExportedNode, name: str, first: Any, result: Any, is_certain: bool) -> Any:
+        """What a name stands for after an operation changed the tensor `first` to `result` in place."""
+        before = self.values[name]
+        if is_certain and before is first:
+            return result
+        tensors = isinstance(before, Tensor) and isinstance(first, Tensor) and isinstance(result, Tensor)
+        if is_certain and tensors and before.operation is first.operation and result.axes == first.axes:
+            return Tensor(result.operation, before.axes)
+        shapes = [self.graph.tensors[name].shape]
+        return self._opaque(node, [before, result], shapes, "it changes in place what has another name")[0]
+
+    def _resolved(self, value: Any) -> Any:
+        if isinstance(value, TensorName):
+            if value.name not in self.values:
+                raise error(f"`{self.graph.name}` reads `{value.name[:60]}` before it is computed")
+            return self.values[value.name]
+        if isinstance(value, list | tuple):
+            return [self._resolved(item) for item in value]
+        return value
+
+    def _declared(self, node: ExportedNode) -> list[tuple[int, ...] | None]:
+        return [self.graph.tensors[name].shape for name in node.outputs]
+
+    def _constant(self, node: ExportedNode, arguments: dict[str, Any], read: Sequence[Any]) -> Outputs:
+        """An operation that reads no tensor: arrays and numbers alone."""
+        name = node.target.removeprefix("aten.")
+        shapes = self._declared(node)
+        if name in ON_ARRAYS and isinstance(read[0], StoredArray):
+            try:
+                call = AtenCall(self.assembly, node, arguments, shapes, self.graph.batch)
+                return ON_ARRAYS[name](call)
+            except Unsupported:
+                pass
+        return [ComputedValue(node.target, (), tuple(_arrays(read)))] * len(node.outputs)
+
+    def _convert(self, node: ExportedNode, arguments: dict[str, Any], read: Sequence[Any]) -> Outputs:
+        shapes = self._declared(node)
+        results: list[Any] = []
+
+        def attempt() -> Sequence[Tensor]:
+            results[:] = self._layers(node, arguments, shapes)
+            return ()  # what they are is compared there, with the batch as a number
+
+        try:
+            self._check_inputs(node)
+            self.assembly.attempt(attempt, ())
+        except Unsupported as problem:
+            return self._opaque(node, read, shapes, str(problem))
+        return results
+
+    def _layers(
+        self, node: ExportedNode, arguments: dict[str, Any], shapes: Sequence[tuple[int, ...] | None]
+    ) -> Outputs:
+        """What the function for an operation makes of it, if it reads all and gives the declared shapes."""
+        package, _, name = node.target.partition(".")
+        convert = OPERATIONS.get(base_name(name)) if package == "aten" else None
+        if convert is None:
+            raise Unsupported("archcalc does not know it")
+        if not all(self.graph.tensors[output].is_float for output in node.outputs[:1]):
+            raise Unsupported("its result is not a floating point number")
+        call = AtenCall(self.assembly, node, arguments, shapes, self.graph.batch)
+        try:
+            results = convert(call)
+        except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
+            if isinstance(problem, LayerError):
+                raise
+            raise Unsupported("its arguments do not go together") from None  # of a file that somebody wrote
+        call.check_all_read()
+        results = [*results, *[ComputedValue(node.target)] * (len(node.outputs) - len(results))]
+        for value, shape in zip(results, shapes, strict=True):
+            if isinstance(value, Tensor) and shape is not None and concrete(value, self.graph.batch) != shape:
+                got, want = (format_shape(s, cross="x") for s in (concrete(value, self.graph.batch), shape))
+                raise Unsupported(f"it would give {got}, and the model says {want}")
+        return results
+
+    def _check_inputs(self, node: ExportedNode) -> None:
+        """Raise `Unsupported` for a tensor that is not what the graph declares: its batch went elsewhere."""
+        for value in leaves(list(node.arguments.values())):
+            if not isinstance(value, TensorName):
+                continue
+            tensor, declared = self.values[value.name], self.graph.tensors[value.name]
+            if isinstance(tensor, Tensor) and concrete(tensor, self.graph.batch) != declared.shape:
+                raise Unsupported("its input has the batch folded into another axis")
+            if isinstance(tensor, Tensor) and not declared.is_float:
+                raise Unsupported("it reads numbers that are not floating point")
+
+    def _opaque(
+        self,
+        node: ExportedNode,
+        read: Sequence[Any],
+        shapes: Sequence[tuple[int, ...] | None],
+        reason: str,
+    ) -> list[Any]:
+        """An opaque operation for each output, with everything that is read."""
+        tensors = list({id(tensor.operation): tensor for tensor in _tensors(read)}.values())
+        arrays = list(_arrays(read))
+        results: list[Any] = []
+        for shape in shapes:
+            try:
+                if shape is None:
+                    raise LayerError("has no declared shape")
+                results.append(
+                    self.assembly.opaque(
+                        node.target[:120],
+                        tensors,
+                        sample_shape(shape, self.graph.batch),
+                        params=_described(array for array in arrays if array.is_trained),
+                        buffers=_described(array for array in arrays if not array.is_trained),
+                        reason=reason,
+                    )
+                )
+            except LayerError:
+                results.append(ComputedValue(node.target, tuple(tensors), tuple(arrays)))
+        return results
+
+
+def base_name(name: str) -> str:
+    """The name of an operation without the `_` of those that work in place."""
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
+
+
+def sample_shape(shape: tuple[int, ...], batch: int) -> Shape:
+    """The shape of one sample: without the batch, which may be a factor of its first axis that has it."""
+    for place, size in enumerate(shape):
+        if size == batch:
+            shape = shape[:place] + shape[place + 1 :]
+            break
+        if size > batch and size % batch == 0:
+            shape = (*shape[:place], size // batch, *shape[place + 1 :])
+            break
+    return shape if len(shape) <= MAX_AXES else (min(math.prod(shape), MAX_SIZE),)
+
+
+def used_arrays(results: Iterable[Operation]) -> set[str]:
+    """The arrays that results depend on, by their keys."""
+    seen: dict[int, Operation] = {}
+    waiting = list(results)
+    while waiting:
+        operation = waiting.pop()
+        if id(operation) not in seen:
+            seen[id(operation)] = operation
+            waiting += operation.inputs
+    return {array.name for operation in seen.values() for array in operation.arrays.values()}
+
+
+def _tensors(read: Iterable[Any]) -> Iterable[Tensor]:
+    for value in read:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, ExpandedTensor):
+            yield value.tensor
+        elif isinstance(value, ComputedValue):
+            yield from value.tensors
+
+
+def _arrays(read: Iterable[Any]) -> Iterable[StoredArray]:
+    found: dict[str, StoredArray] = {}
+    for value in read:
+        if isinstance(value, StoredArray):
+            found.setdefault(value.key, value)
+        elif isinstance(value, ComputedValue):
+            for array in value.arrays:
+                found.setdefault(array.key, array)
+    return found.values()
+
+
+def _described(arrays: Iterable[StoredArray]) -> dict[str, tuple[ModelArray, Shape]]:
+    return {array.key: (ModelArray(array.key), array.shape) for array in arrays if math.prod(array.shape)}

@@ -1,0 +1,89 @@
+"""Convolutions and linear layers."""
+
+from __future__ import annotations
+
+from archcalc.importing.tensors import BATCH, Tensor, Unsupported
+from archcalc.importing.torch_export.graph import StoredArray
+from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
+from archcalc.layers.linear import FullyConnected
+
+
+@operation("conv1d", "conv2d", "conv3d")
+def conv(call: AtenCall) -> Outputs:
+    rank = int(call.node.target[-2])
+    x, weight, bias = _arrays(call, rank)
+    padding = call.value("padding", 0)
+    if padding not in ("same", "valid"):
+        padding = call.per_axis("padding", rank, 0)
+    layer = Conv(
+        weight.shape[0],
+        _kernel(weight),
+        stride=call.per_axis("stride", rank, 1),
+        padding=padding,
+        dilation=call.per_axis("dilation", rank, 1),
+        groups=call.whole("groups", 1),
+        bias=bias is not None,
+    )
+    return [_with_arrays(call, layer, x, weight, bias, (1, 0))]
+
+
+@operation("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def conv_transpose(call: AtenCall) -> Outputs:
+    rank = int(call.node.target[-2])
+    x, weight, bias = _arrays(call, rank)
+    groups = call.whole("groups", 1)
+    layer = ConvTranspose(
+        weight.shape[1] * groups,
+        _kernel(weight),
+        stride=call.per_axis("stride", rank, 1),
+        padding=call.per_axis("padding", rank, 0),
+        output_padding=call.per_axis("output_padding", rank, 0),
+        groups=groups,
+        bias=bias is not None,
+        dilation=call.per_axis("dilation", rank, 1),
+    )
+    return [_with_arrays(call, layer, x, weight, bias, (0, 1))]
+
+
+def _arrays(call: AtenCall, rank: int) -> tuple[Tensor, StoredArray, StoredArray | None]:
+    x, weight, bias = call.map("input", rank), call.array("weight"), call.array("bias")
+    if weight is None or len(weight.shape) != rank + 2 or weight.is_view:
+        raise Unsupported("its weight has other axes in the model")
+    return x, weight, bias
+
+
+def _kernel(weight: StoredArray) -> int | tuple[int, ...]:
+    sizes = weight.shape[2:]
+    return sizes[0] if len(set(sizes)) == 1 else sizes
+
+
+def _with_arrays(
+    call: AtenCall,
+    layer: Conv | ConvTranspose,
+    x: Tensor,
+    weight: StoredArray,
+    bias: StoredArray | None,
+    channels: tuple[int, int],
+) -> Tensor:
+    """The executor has kernels first, then channels, which `channels` arranges."""
+    arrays = {"weight": (weight, (*range(2, len(weight.shape)), *channels))}
+    if bias is not None:
+        arrays["bias"] = (bias, ())
+    return call.add_arranged(layer, x, arrays=arrays)
+
+
+@operation("linear")
+def linear(call: AtenCall) -> Outputs:
+    """Over the last axis: `fc` for a vector, `pointwise` where there are places."""
+    x, weight, bias = call.tensor("input"), call.array("weight"), call.array("bias")
+    if weight is None or len(weight.shape) != 2 or weight.is_view:
+        raise Unsupported("its weight is not a matrix of the model")
+    x = call.channels_at(x, -1)
+    if x.rank > 5:
+        raise Unsupported(f"it reads a tensor of {x.rank} axes")
+    kind = FullyConnected if x.axes == (BATCH, 0) else Pointwise
+    arrays: dict[str, tuple[StoredArray, tuple[int, ...]]] = {"weight": (weight, (1, 0))}
+    if bias is not None:
+        arrays["bias"] = (bias, ())
+    return [call.add_arranged(kind(weight.shape[0], bias=bias is not None), x, arrays=arrays)]

@@ -1,0 +1,18 @@
+"""All operations that are known: importing this registers them."""
+
+from __future__ import annotations
+
+from archcalc.importing.torch_export import (
+    activations,
+    arithmetic,
+    composites,
+    convolutions,
+    norms,
+    pools,
+    shapes,
+)
+from archcalc.importing.torch_export.values import OPERATIONS
+
+FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, shapes)
+
+__all__ = ["FAMILIES", "OPERATIONS"]

@@ -1,0 +1,145 @@
+"""An exported graph as plain records: operations of ATen, the tensors they name, and the model's arrays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.importing.assembly import Path
+from archcalc.importing.weights import ReadArrays
+
+PRIME_BATCH = 1009
+"""The batch that a module is exported with: an axis divisible by this prime holds the batch."""
+
+
+_PYTORCH = re.compile(r"-packages/torch/|/torch/(nn/modules/|nn/functional\.py|_)")
+
+
+class TensorName(Struct, frozen=True):
+    """A tensor that an operation reads, by its name in the graph."""
+
+    name: str
+
+
+class ExportedTensor(Struct, frozen=True):
+    """What the graph declares of a tensor. `shape` is `None` if the graph does not say it in numbers."""
+
+    shape: tuple[int, ...] | None
+    is_float: bool = True
+
+
+class ExportedNode(Struct, frozen=True):
+    """An operation: `target` is its name without the overload, such as `aten.conv2d`.
+
+    `arguments` are those that are written, by the names of its schema: numbers, texts, lists, `None`, or
+    `TensorName`. `outputs` are the names of the tensors that come out. `path` and `origin` are those of
+    `importing.tensors.Operation`.
+    """
+
+    target: str
+    arguments: Mapping[str, Any]
+    outputs: tuple[str, ...]
+    path: Path = ()
+    origin: str = ""
+
+
+class StoredArray(Struct, frozen=True):
+    """A parameter, a buffer or a constant tensor of the model.
+
+    `key` is its name in the model: `layer1.0.conv1.weight`. Arrays that are one in memory have one key.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    is_trained: bool
+    own_shape: tuple[int, ...] = ()
+    """The shape in the model, if this is a view of it with another one."""
+
+    @property
+    def is_view(self) -> bool:
+        return self.own_shape not in ((), self.shape)
+
+
+class ExportedGraph(Struct, frozen=True, kw_only=True):
+    """A graph. Tensors are known by their names in it; `tensors` declares all of them.
+
+    `inputs` and `outputs` are pairs of a tensor and what the model calls it. `arrays` are all that the model
+    has, used or not. `batch` is the size of the batch in every shape.
+    """
+
+    name: str
+    batch: int
+    nodes: Sequence[ExportedNode]
+    tensors: Mapping[str, ExportedTensor]
+    inputs: Sequence[tuple[str, str]]
+    outputs: Sequence[tuple[str, str]]
+    arrays: Mapping[str, StoredArray]
+    heads: Sequence[tuple[str, str]] = ()
+    """Results that are used in training only, as `outputs`."""
+    read: ReadArrays | None = None
+    """Reads arrays by their keys, if the model has values."""
+    notes: tuple[str, ...] = ()
+    """What whoever reads the network should know, in sentences."""
+
+
+def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:
+    """The modules of an operation, from the stack of those that were being called.
+
+    Each is its key, which has `@n` for further calls, its full path, and its class with the package. What is
+    passed over, such as a list of modules, is a `group`.
+
+    >>> module_path([("L__self__", "", "net.Net"), ("L__self__a.0@1", "a.0", "net.Block")])
+    (('a', 'group'), ('0@1', 'Block'))
+    """
+    path: list[tuple[str, str]] = []
+    above, called = "", ""
+    for key, name, kind in stack:
+        if not name:
+            continue
+        own = name.removeprefix(above + ".") if above else name
+        *passed, last = own.split(".")
+        call = key.partition("@")[2]
+        # a module in one that is called again is called again with it
+        last = f"{last}@{call}" if call and call != called else last
+        path += [(part, "group") for part in passed]
+        path.append((last, kind.rpartition(".")[2]))
+        above, called = name, call
+    return tuple(path)
+
+
+def innermost(trace: str) -> str:
+    """The place in a stack trace where the model's own code stands, not PyTorch's: `resnet.py:143`.
+
+    >>> innermost('File "/net.py", line 7, in forward\\n  x\\nFile "/torch/nn/modules/a.py", line 9, in b')
+    'net.py:7'
+    """
+    place = ""
+    for line in trace.splitlines():
+        line = line.strip()
+        if not line.startswith('File "'):
+            continue
+        file, _, rest = line[len('File "') :].partition('", line ')
+        if is_pytorch(file):
+            continue
+        number = rest.partition(",")[0]
+        place = f"{file.replace(chr(92), '/').rpartition('/')[2]}:{number}"
+    return place
+
+
+def is_pytorch(file: str) -> bool:
+    """Is this a file of PyTorch itself?"""
+    return _PYTORCH.search(file.replace(chr(92), "/")) is not None
+
+
+def labeled(outputs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Results with names of their own: the first one is `output`."""
+    found: dict[str, str] = {}
+    for place, (name, label) in enumerate(outputs):
+        label = "output" if not place else f"output{place + 1}" if not label or label.isdecimal() else label
+        while label in found:
+            label += "_"
+        found[label] = name
+    return [(name, label) for label, name in found.items()]

@@ -1,0 +1,496 @@
+"""A `torch.nn.Module` as an exported graph. This needs PyTorch, and runs the module's code."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import logging
+import operator
+import sys
+import sysconfig
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archcalc.diagnostics import ArchError, Diagnostic, Note, error, shorten, unknown
+from archcalc.importing.torch_export.graph import (
+    PRIME_BATCH,
+    ExportedGraph,
+    ExportedNode,
+    ExportedTensor,
+    StoredArray,
+    TensorName,
+    innermost,
+    is_pytorch,
+    labeled,
+    module_path,
+)
+from archcalc.layers.arguments import LayerError, read_shape
+from archcalc.render.numbers import plural
+from archcalc.shape import Shape
+
+if TYPE_CHECKING:
+    import torch
+
+    from archcalc.network import Network
+
+INSTALL = "install it: `pip install 'archcalc[torch]'`"
+
+
+def require_torch() -> Any:
+    """The package `torch`. Raises `ArchError` with what to install."""
+    try:
+        import torch
+        import torch.export
+    except ImportError as problem:
+        raise error(f"this needs PyTorch: {problem}", help=INSTALL) from None
+    return torch
+
+
+def checked_module(module: Any) -> torch.nn.Module:
+    """The module. Raises `ArchError` if it is something else."""
+    if not isinstance(module, require_torch().nn.Module):
+        raise error(
+            f"a module of PyTorch is needed, not a {type(module).__name__}",
+            help="write `archcalc.from_torch(model, (3, 224, 224))`",
+        )
+    return module
+
+
+def checked_shapes(shapes: Sequence[Any]) -> list[Shape]:
+    """Shapes of inputs. Raises `ArchError` for what is none, and if there is none."""
+    if not shapes:
+        raise error(
+            "the shape of the input is needed", help="channels first, without the batch: `(3, 224, 224)`"
+        )
+    try:
+        return [read_shape(shape) for shape in shapes]
+    except LayerError as problem:
+        raise error(f"the input {problem.message}", help=problem.help) from None
+
+
+Inputs = Mapping[str, Shape] | Sequence[Shape]
+"""Shapes of inputs, by the names of the arguments of `forward` or in their order."""
+
+
+def network_of(module: Any, shapes: Sequence[Any], name: str = "") -> Network:
+    """The network of a module for inputs of these shapes. Raises `ArchError`."""
+    from archcalc.importing.torch_export.convert import to_network
+
+    return to_network(export_module(checked_module(module), checked_shapes(shapes), name))
+
+
+Rebuild = Callable[[], "torch.nn.Module"]
+
+
+def export_module(
+    module: torch.nn.Module, inputs: Inputs, name: str = "", rebuild: Rebuild | None = None
+) -> ExportedGraph:
+    """The graph of a module for inputs of these shapes, channels first and without the batch.
+
+    The module is exported as it is in evaluation, and then left as it was. `rebuild` makes it again, with
+    values, if it has none. Raises `ArchError` if PyTorch cannot export it, with the place in its code.
+    """
+    name = name or type(module).__name__
+    program = ModuleExport(module, inputs, name)
+    arrays = ModuleArrays(module, rebuild)
+    with _modes_kept(module):
+        module.eval()
+        graph = ProgramRecords(name, program.run(), arrays).graph()
+        if module_uses_all(graph):
+            return graph
+        # auxiliary heads are often computed only if the module itself, not what is in it, is in training
+        module.training = True
+        try:
+            trained = ProgramRecords(name, program.run(), arrays).graph()
+        except ArchError:
+            return graph
+    return with_heads(graph, trained)
+
+
+def module_uses_all(graph: ExportedGraph) -> bool:
+    """Does some operation read each of the parameters?"""
+    read: set[str] = set()
+    for node in graph.nodes:
+        read.update(value.name for value in _leaves(node.arguments.values()) if isinstance(value, TensorName))
+    keys = {graph.arrays[name].key for name in read if name in graph.arrays}
+    return all(array.key in keys for array in graph.arrays.values() if array.is_trained)
+
+
+def with_heads(graph: ExportedGraph, trained: ExportedGraph) -> ExportedGraph:
+    """The second graph with what it returns more than the first as heads, if it begins like the first.
+
+    They belong together if without the operations of the heads it is the first graph.
+    """
+    if len(trained.outputs) <= len(graph.outputs):
+        return graph
+    kept = [trained.outputs[place] for place in range(len(graph.outputs))]
+    needed = _needed(trained, [name for name, _ in kept])
+    if [node.target for node in needed] != [
+        node.target for node in _needed(graph, [n for n, _ in graph.outputs])
+    ]:
+        return graph
+    labels = [label for _, label in graph.outputs]
+    heads = [
+        (tensor, label if label not in labels else f"head{number}")
+        for number, (tensor, label) in enumerate(trained.outputs[len(kept) :], 1)
+    ]
+    return ExportedGraph(
+        name=trained.name,
+        batch=trained.batch,
+        nodes=trained.nodes,
+        tensors=trained.tensors,
+        inputs=trained.inputs,
+        outputs=[(tensor, label) for (tensor, _), label in zip(kept, labels, strict=True)],
+        heads=heads,
+        arrays=trained.arrays,
+        read=trained.read,
+        notes=trained.notes,
+    )
+
+
+def _needed(graph: ExportedGraph, results: Sequence[str]) -> list[ExportedNode]:
+    """The operations that some results depend on, in order; changes in place do not count."""
+    names = set(results)
+    found = []
+    for node in reversed(graph.nodes):
+        if names.intersection(node.outputs):
+            found.append(node)
+            names.update(v.name for v in _leaves(node.arguments.values()) if isinstance(v, TensorName))
+    return found[::-1]
+
+
+def _leaves(values: Any) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
+@contextlib.contextmanager
+def _modes_kept(module: torch.nn.Module) -> Iterator[None]:
+    """Put every module in it back into the mode, training or evaluation, that it was in."""
+    modes = [(each, each.training) for each in module.modules()]
+    try:
+        yield
+    finally:
+        for each, mode in modes:
+            each.training = mode
+
+
+# --- Export ------------------------------------------------------------------------------------------
+
+
+class ModuleExport:
+    """Exports a module. The batch is a prime, and no tensor has any memory."""
+
+    def __init__(self, module: torch.nn.Module, inputs: Inputs, name: str) -> None:
+        self.torch = require_torch()
+        self.module = getattr(module, "_orig_mod", module)  # what `torch.compile` returns has it
+        self.name = name
+        self.inputs = self._named(inputs)
+
+    def _named(self, inputs: Inputs) -> dict[str, Shape]:
+        """Shapes by the names of the arguments of `forward`, in the order of these. Raises `ArchError`."""
+        parameters = inspect.signature(self.module.forward).parameters.values()
+        names = [each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+        self.takes_more = more = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+        if not isinstance(inputs, Mapping):
+            if len(inputs) > len(names) and not more:
+                takes = plural(len(names), "input", str)
+                raise error(
+                    f"`{self.name}` takes {takes}, and {plural(len(inputs), 'shape', str)} were given"
+                )
+            inputs = dict(zip([*names, *(f"argument{n}" for n in range(len(inputs)))], inputs, strict=False))
+        elif list(inputs) == ["input"] and "input" not in names and names:
+            inputs = {names[0]: inputs["input"]}
+        for name in inputs:
+            if name not in names and not more:
+                raise unknown(f"`forward` of `{self.name}` has no argument", name, names, listing="arguments")
+        needed = [each.name for each in parameters if each.name in names and each.default is each.empty]
+        if missing := [name for name in needed if name not in inputs]:
+            help = " ".join(f"--input {name}=3x224x224" for name in needed)
+            raise error(f"`forward` of `{self.name}` needs `{missing[0]}`", help=f"give shapes: `{help}`")
+        return {name: inputs[name] for name in [*names, *inputs] if name in inputs}
+
+    def run(self) -> Any:
+        from torch._subclasses.fake_tensor import FakeTensorMode
+
+        torch = self.torch
+        arrays = list(_tensors_of(self.module))
+        device = arrays[0].device if arrays else torch.device("meta")
+        dtype = next((each.dtype for each in arrays if each.is_floating_point()), torch.float32)
+        parameters = list(inspect.signature(self.module.forward).parameters)
+        with quiet(), torch.no_grad():
+            with FakeTensorMode(allow_non_fake_inputs=True):
+                given = {
+                    name: torch.empty((PRIME_BATCH, *shape), device=device, dtype=dtype)
+                    for name, shape in self.inputs.items()
+                }
+            # by place, until one is left out; what `*args` takes has no name
+            by_place = [name for name, at in zip(given, parameters, strict=False) if name == at]
+            placed = tuple(given.pop(name) for name in (list(given) if self.takes_more else by_place))
+            try:
+                return torch.export.export(self.module, placed, kwargs=given, strict=False)
+            except Exception as problem:
+                raise _explained(problem, self.name, len(self.inputs)) from None
+
+
+def _tensors_of(module: torch.nn.Module) -> Iterator[Any]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep PyTorch from printing: what goes wrong is reported once. What a model prints goes to stderr."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._export", "torch.fx")]
+    levels = [each.level for each in loggers]
+    shown, hidden = sys.stderr, io.StringIO()
+    for each in loggers:
+        each.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(shown), contextlib.redirect_stderr(hidden):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)
+
+
+def _explained(problem: Exception, name: str, given: int) -> ArchError:
+    """What PyTorch says when it cannot export a module, in one sentence, with the place in its code."""
+    place = user_place(problem)
+    text = first_sentence(problem)
+    kind = type(problem).__name__
+    notes = [Note(f"it is raised at {place}")] if place else []
+    help = ""
+    if "DataDependent" in kind or "GuardOnDataDependent" in kind or "data-dependent" in str(problem).lower():
+        text = "what it does depends on the values of a tensor, which are not known without running it"
+        help = "take the branch or the loop out of `forward`, or give the part before it"
+    elif isinstance(problem, TypeError) and "positional argument" in text:
+        help = f"{given} inputs were given: `--input 3x224x224`, one for each argument of `forward`"
+    elif "size" in text or "shape" in text or "channels" in text:
+        help = "does the module take inputs of this shape? Shapes are channels first, without the batch"
+    return ArchError(Diagnostic(f"`{name}` cannot be exported: {text}", notes=tuple(notes), help=help))
+
+
+def first_sentence(problem: BaseException) -> str:
+    """What an exception says, on one line."""
+    text = next((line.strip() for line in str(problem).splitlines() if line.strip()), "")
+    return shorten(f"{type(problem).__name__}: {text}" if text else type(problem).__name__, 200)
+
+
+def user_place(problem: BaseException) -> str:
+    """The innermost place in a traceback that is not in Python itself, PyTorch or archcalc."""
+    place = ""
+    python = sysconfig.get_paths()["stdlib"].replace("\\", "/")
+    here = __file__.replace("\\", "/").rpartition("/importing/")[0]
+    for frame in traceback.extract_tb(problem.__traceback__):
+        file = frame.filename.replace("\\", "/")
+        is_python = file.startswith(("<", python)) and "/site-packages/" not in file
+        if not (is_python or is_pytorch(file) or file.startswith(here)):
+            place = shown_place(file, frame.lineno)
+    return place
+
+
+def shown_place(file: str, line: int | None) -> str:
+    """A line of a file as it is shown: from the current folder, if it lies there."""
+    return f"{file.removeprefix(str(Path.cwd()).replace(chr(92), '/') + '/')}:{line}"
+
+
+# --- Records -----------------------------------------------------------------------------------------
+
+
+class ModuleArrays:
+    """The parameters and buffers of a module by their names; names of one tensor are one."""
+
+    def __init__(self, module: torch.nn.Module, rebuild: Rebuild | None = None) -> None:
+        self.values: dict[str, Any] = {}
+        self._rebuild = rebuild
+        self.keys: dict[str, str] = {}
+        self.trained: set[str] = set()
+        first: dict[int, str] = {}
+        for name, tensor in module.named_parameters(remove_duplicate=False):
+            self.trained.add(first.setdefault(id(tensor), name))
+            self._add(name, tensor, first)
+        for name, tensor in module.named_buffers(remove_duplicate=False):
+            self._add(name, tensor, first)
+
+    def _add(self, name: str, tensor: Any, first: dict[int, str]) -> None:
+        self.values[name] = tensor
+        self.keys[name] = first.setdefault(id(tensor), name)
+
+    def read(self, names: Any) -> Mapping[str, Any]:
+        """Arrays of NumPy, in single precision if NumPy does not know theirs."""
+        if self._are_missing and self._rebuild is not None:
+            self.values = ModuleArrays(self._rebuild()).values
+        found = {}
+        for name in names:
+            tensor = self.values[name].detach().cpu()
+            if tensor.is_floating_point() and tensor.element_size() < 4:
+                tensor = tensor.float()
+            found[name] = tensor.numpy()
+        return found
+
+    @property
+    def _are_missing(self) -> bool:
+        return any(tensor.is_meta for tensor in self.values.values())
+
+    @property
+    def can_be_read(self) -> bool:
+        return bool(self.values) and (self._rebuild is not None or not self._are_missing)
+
+
+class ProgramRecords:
+    """An exported program as plain records."""
+
+    def __init__(self, name: str, program: Any, arrays: ModuleArrays) -> None:
+        self.name = name
+        self.program = program
+        self.arrays = arrays
+        self.stored: dict[str, StoredArray] = {}
+        self.tensors: dict[str, ExportedTensor] = {}
+        self.inputs: list[tuple[str, str]] = []
+        self.nodes: list[ExportedNode] = []
+        self._schemas: dict[Any, list[str]] = {}
+        self._constants: dict[str, Any] = {}
+
+    def graph(self) -> ExportedGraph:
+        users = [
+            spec.arg.name
+            for spec in self.program.graph_signature.input_specs
+            if spec.kind.name == "USER_INPUT"
+        ]
+        for node in self.program.graph.nodes:
+            if node.op == "placeholder":
+                self._declare(node.name, node.meta.get("val"))
+                if node.name in users and node.name in self.tensors:
+                    self.inputs.append((node.name, node.name))
+            elif node.op == "call_function" and node.target is not operator.getitem:
+                self._add(node)
+        self._add_arrays()
+        if len(self.inputs) == 1:
+            self.inputs = [(self.inputs[0][0], "input")]
+        return ExportedGraph(
+            name=self.name,
+            batch=PRIME_BATCH,
+            nodes=self.nodes,
+            tensors=self.tensors,
+            inputs=self.inputs,
+            outputs=self._outputs(),
+            arrays=self.stored,
+            read=self._read if self.arrays.can_be_read else None,
+        )
+
+    def _read(self, names: Any) -> Mapping[str, Any]:
+        constants = {
+            name: self._constants[name].detach().cpu().numpy() for name in names if name in self._constants
+        }
+        return {**self.arrays.read([name for name in names if name not in constants]), **constants}
+
+    def _declare(self, name: str, value: Any) -> None:
+        shape = getattr(value, "shape", None)
+        if shape is not None:
+            sizes = tuple(int(size) for size in shape)
+            self.tensors[name] = ExportedTensor(sizes, bool(value.is_floating_point()))
+
+    def _add_arrays(self) -> None:
+        for spec in self.program.graph_signature.input_specs:
+            name = getattr(spec.arg, "name", "")
+            if spec.kind.name == "USER_INPUT" or name not in self.tensors:
+                continue
+            key = self.arrays.keys.get(spec.target, spec.target)
+            if spec.target not in self.arrays.keys:
+                self._constants[key] = self.program.constants.get(spec.target)
+            self.stored[name] = StoredArray(key, self.tensors[name].shape or (), key in self.arrays.trained)
+
+    def _add(self, node: Any) -> None:
+        arguments = dict(zip(self._names(node.target), node.args, strict=False))
+        arguments.update(node.kwargs)
+        self.nodes.append(
+            ExportedNode(
+                target=_target(node.target),
+                arguments={name: _plain(value) for name, value in arguments.items()},
+                outputs=self._named_outputs(node),
+                path=module_path(_stack(node)),
+                origin=innermost(node.meta.get("stack_trace") or ""),
+            )
+        )
+
+    def _names(self, target: Any) -> list[str]:
+        """The names of an operation's arguments."""
+        if target not in self._schemas:
+            schema = getattr(target, "_schema", None)
+            names = [argument.name for argument in schema.arguments] if schema else []
+            self._schemas[target] = names or [f"argument{number}" for number in range(100)]
+        return self._schemas[target]
+
+    def _named_outputs(self, node: Any) -> tuple[str, ...]:
+        """The names of an operation's outputs: its own, or those of the nodes that take one of several."""
+        value = node.meta.get("val")
+        if not isinstance(value, list | tuple):
+            self._declare(node.name, value)
+            return (node.name,) if node.name in self.tensors else ()
+        names = [f"{node.name}.{place}" for place in range(len(value))]
+        for user in node.users:
+            if user.target is operator.getitem:
+                names[user.args[1]] = user.name
+        for name, each in zip(names, value, strict=True):
+            self._declare(name, each)
+        return tuple(name for name in names if name in self.tensors)
+
+    def _outputs(self) -> list[tuple[str, str]]:
+        """The results with their names: the first one is `output`, others have those of the model."""
+        from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
+
+        spec = self.program.call_spec.out_spec
+        keys, _ = tree_flatten_with_path(tree_unflatten(list(range(spec.num_leaves)), spec))
+        names = [
+            getattr(output.arg, "name", None)
+            for output in self.program.graph_signature.output_specs
+            if output.kind.name == "USER_OUTPUT"
+        ]
+        labels = [label_of(path) for path, _ in keys]
+        if len(labels) != len(names):
+            labels = [""] * len(names)
+        return labeled(
+            [(name, label) for name, label in zip(names, labels, strict=True) if name in self.tensors]
+        )
+
+
+def label_of(path: Sequence[Any]) -> str:
+    """What a model calls one of its results: the keys that lead to it."""
+    parts = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", "")))) for key in path]
+    return "_".join(parts)
+
+
+def _target(target: Any) -> str:
+    """`aten.conv2d` for `torch.ops.aten.conv2d.default`."""
+    packet = getattr(target, "overloadpacket", None)
+    if packet is not None:
+        return str(packet).removeprefix("torch.ops.")
+    return f"{getattr(target, '__module__', '')}.{getattr(target, '__name__', target)}".removeprefix("_")
+
+
+def _stack(node: Any) -> list[tuple[str, str, str]]:
+    stack = node.meta.get("nn_module_stack") or {}
+    return [
+        (key, name, kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}")
+        for key, (name, kind) in stack.items()
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """An argument as plain data; what is none is a text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "op") and hasattr(value, "users"):
+        return TensorName(value.name)
+    return str(value)

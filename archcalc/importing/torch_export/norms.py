@@ -1,0 +1,110 @@
+"""Normalizations."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from archcalc.importing.tensors import BATCH, Tensor, Unsupported
+from archcalc.importing.torch_export.graph import StoredArray
+from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+
+CUDNN = "cudnn_enabled"
+
+
+@operation("batch_norm")
+def batch_norm(call: AtenCall) -> Outputs:
+    """With `training` too: what a network costs is what it costs at inference."""
+    call.unused(CUDNN, "training")
+    x = _channels_second(call)
+    weight, bias = _affine(call)
+    mean, var = call.array("running_mean"), call.array("running_var")
+    if (mean is None) != (var is None):
+        raise Unsupported("it has one of two running statistics")
+    has_momentum = call.value("momentum", 0.1) is not None  # without one, statistics are plain means
+    layer = BatchNorm(
+        eps=call.number("eps", 1e-5),
+        momentum=call.number("momentum", 0.1) if has_momentum else Fraction(1, 10),
+        affine=weight is not None,
+        track_running_stats=mean is not None,
+    )
+    return [call.add(layer, x, weight=weight, bias=bias, running_mean=mean, running_var=var)]
+
+
+@operation("layer_norm")
+def layer_norm(call: AtenCall) -> Outputs:
+    """Over the last axis, or over all axes of a sample."""
+    call.unused("cudnn_enable")
+    x = call.tensor("input")
+    weight, bias = call.array("weight"), call.array("bias")
+    if weight is None and bias is not None:
+        raise Unsupported("it has a shift without a scale")
+    over = len(call.wholes("normalized_shape"))
+    if over == 1:
+        dim, x = "channels", call.channels_at(x, -1)
+    elif over == x.rank - 1:
+        dim, x = "all", call.map("input")
+    else:
+        raise Unsupported(f"it normalizes {over} axes of {x.rank}")
+    layer = LayerNorm(
+        dim,
+        eps=call.number("eps", 1e-5),
+        elementwise_affine=weight is not None,
+        bias=bias is not None or weight is None,
+    )
+    return [call.add(layer, x, weight=weight, bias=bias)]
+
+
+@operation("group_norm")
+def group_norm(call: AtenCall) -> Outputs:
+    call.unused(CUDNN)
+    x = _channels_second(call)
+    weight, bias = _affine(call)
+    layer = GroupNorm(call.whole("num_groups"), eps=call.number("eps", 1e-5), affine=weight is not None)
+    return [call.add(layer, x, weight=weight, bias=bias)]
+
+
+@operation("instance_norm")
+def instance_norm(call: AtenCall) -> Outputs:
+    call.unused(CUDNN, "momentum")
+    call.must_be("running_mean", None)
+    call.must_be("running_var", None)
+    call.must_be("use_input_stats", True)
+    x = _channels_second(call)
+    weight, bias = _affine(call)
+    return [
+        call.add(
+            InstanceNorm(eps=call.number("eps", 1e-5), affine=weight is not None), x, weight=weight, bias=bias
+        )
+    ]
+
+
+def _channels_second(call: AtenCall) -> Tensor:
+    x = call.tensor("input")
+    if x.axes[0] != BATCH:
+        raise Unsupported("the batch is not its first axis")
+    return call.channels_at(x, 1)
+
+
+def _affine(call: AtenCall) -> tuple[StoredArray | None, StoredArray | None]:
+    """Scale and shift: both, or neither."""
+    weight, bias = call.array("weight"), call.array("bias")
+    if (weight is None) != (bias is None):
+        raise Unsupported("it has one of scale and shift")
+    return weight, bias
+
+
+def per_channel(call: AtenCall, x: Tensor, array: StoredArray) -> tuple[Tensor, int]:
+    """A tensor arranged so that an array which is combined with it has a value for each of its channels.
+
+    Returns the tensor and the number of values. Raises `Unsupported` if the array is something else.
+    """
+    count = math.prod(array.shape)
+    places = [place - len(array.shape) for place, size in enumerate(array.shape) if size != 1]
+    if len(places) != 1 or len(array.shape) > x.rank:
+        raise Unsupported(f"it computes with `{array.key}`")
+    x = call.channels_at(x, places[0])
+    if x.operation.shape[0] != count:
+        raise Unsupported(f"it computes with `{array.key}`")
+    return x, count

@@ -1,0 +1,97 @@
+"""Sizes that a `.pt2` file writes as expressions: `Add(Symbol('s53', positive=True), Integer(-2))`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+MAX_TEXT = 2_000
+MAX_NESTING = 40
+"""Longer and deeper expressions are not evaluated: they come from a file that anyone may have written."""
+
+MAX_VALUE = 10**15
+
+_TOKEN = re.compile(r"\s*([A-Za-z_]\w*|-?\d+|'[^']*'|[(),=])")
+
+
+def symbol_of(text: str) -> str | None:
+    """The symbol that an expression is, if it is one alone.
+
+    >>> symbol_of("Symbol('s77', positive=True, integer=True)")
+    's77'
+    """
+    found = re.fullmatch(r"Symbol\('(\w+)'[^()]*\)", text)
+    return found[1] if found else None
+
+
+def evaluate(text: str, values: Mapping[str, int]) -> int | None:
+    """The value of an expression; `None` if it has an unknown symbol or function, or no whole value.
+
+    >>> evaluate("Add(FloorDiv(Symbol('h', integer=True), Integer(2)), Integer(-1))", {"h": 32})
+    15
+    """
+    if len(text) > MAX_TEXT:
+        return None
+    tokens = _TOKEN.findall(text)
+    if "".join(tokens) != re.sub(r"\s+", "", text):
+        return None
+    try:
+        value = _term(iter([*tokens, ""]), values, 0)
+    except (_NoValueError, StopIteration, ZeroDivisionError):
+        return None
+    return value if abs(value) <= MAX_VALUE else None
+
+
+class _NoValueError(Exception):
+    """The expression has no value here."""
+
+
+def _term(tokens: Iterator[str], values: Mapping[str, int], depth: int) -> int:
+    name = next(tokens)
+    if depth > MAX_NESTING or next(tokens) != "(":
+        raise _NoValueError
+    if name == "Symbol":
+        symbol = next(tokens).strip("'")
+        while next(tokens) != ")":
+            pass
+        if symbol not in values:
+            raise _NoValueError
+        return values[symbol]
+    if name == "Integer":
+        number = next(tokens)
+        if next(tokens) != ")" or len(number) > 20 or not number.lstrip("-").isdecimal():
+            raise _NoValueError
+        return int(number)
+    return _function(name, _arguments(tokens, values, depth))
+
+
+def _arguments(tokens: Iterator[str], values: Mapping[str, int], depth: int) -> list[int]:
+    found = []
+    end = ","
+    while end == ",":
+        found.append(_term(tokens, values, depth + 1))
+        end = next(tokens)
+    if end != ")":
+        raise _NoValueError
+    return found
+
+
+def _function(name: str, numbers: list[int]) -> int:
+    if any(abs(number) > MAX_VALUE for number in numbers):
+        raise _NoValueError
+    if name == "Add":
+        return sum(numbers)
+    if name == "Mul":
+        product = 1
+        for number in numbers:
+            product *= number
+            if abs(product) > MAX_VALUE:
+                raise _NoValueError
+        return product
+    if name in ("Max", "Min"):
+        return max(numbers) if name == "Max" else min(numbers)
+    if len(numbers) == 2 and name in ("FloorDiv", "CleanDiv"):
+        return numbers[0] // numbers[1]
+    if len(numbers) == 2 and name in ("Mod", "PythonMod"):
+        return numbers[0] % numbers[1]
+    raise _NoValueError

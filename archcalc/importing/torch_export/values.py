@@ -1,0 +1,260 @@
+"""What the names of a graph stand for during an import, and an operation with its arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.importing.assembly import Assembly
+from archcalc.importing.tensors import BATCH, ModelArray, Tensor, Unsupported
+from archcalc.importing.torch_export.graph import ExportedNode, StoredArray
+from archcalc.layers.arguments import Number
+from archcalc.layers.base import Layer
+from archcalc.shape import AXES
+
+
+class ComputedValue(Struct, frozen=True, eq=False):
+    """A value that no layer takes: a weight that is computed, or an output that cannot be said.
+
+    An operation that reads it becomes opaque; it then reads `tensors`, and has `arrays`.
+    """
+
+    by: str
+    tensors: tuple[Tensor, ...] = ()
+    arrays: tuple[StoredArray, ...] = ()
+
+
+class ExpandedTensor(Struct, frozen=True, eq=False):
+    """A tensor whose axes of size 1 are repeated: as good as the tensor itself where a layer repeats them."""
+
+    tensor: Tensor
+
+
+Outputs = Sequence[Any]
+"""What an operation gives: a `Tensor`, an `ExpandedTensor` or a `ComputedValue` for each of its outputs."""
+
+ArrangedArrays = Mapping[str, tuple[StoredArray, tuple[int, ...]]]
+"""Arrays of a layer by their names there, each with the order of its axes that the layer needs."""
+
+MISSING = object()
+
+
+class AtenCall:
+    """An operation with its arguments, for the function that makes a layer of it.
+
+    The function reads arguments by name. What it does not read must not be written either: `check_all_read`
+    raises `Unsupported` then, so that no argument is lost.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        node: ExportedNode,
+        arguments: dict[str, Any],
+        shapes: Sequence[Any],
+        batch: int,
+    ) -> None:
+        self.assembly = assembly
+        self.node = node
+        self.shapes = shapes
+        """The shapes that the graph declares for the outputs, the batch in them as a number."""
+        self.batch = batch
+        self._arguments = arguments
+        self._read: set[str] = set()
+
+    # --- Arguments ----------------------------------------------------------------------------------
+
+    def value(self, name: str, default: Any = None) -> Any:
+        """An argument as it is."""
+        self._read.add(name)
+        return self._arguments.get(name, default)
+
+    def unused(self, *names: str) -> None:
+        """These arguments make no difference to what is computed."""
+        self._read.update(names)
+
+    def must_be(self, name: str, *allowed: Any) -> None:
+        """Raise `Unsupported` unless an argument is left out, or is one of these values."""
+        value = self.value(name, MISSING)
+        if value is not MISSING and not any(value == one and type(value) is type(one) for one in allowed):
+            raise Unsupported(f"`{name}` is {_shown(value)}")
+
+    def check_all_read(self) -> None:
+        for name in self._arguments:
+            if name not in self._read:
+                raise Unsupported(f"`{name}` is {_shown(self._arguments[name])}")
+
+    def must_fit(self, fits: bool) -> None:
+        if not fits:
+            raise Unsupported("its arrays do not fit its input")
+
+    def tensor(self, name: str = "self") -> Tensor:
+        return as_tensor(self.value(name))
+
+    def map(self, name: str = "self", rank: int | None = None) -> Tensor:
+        """A tensor with the batch first and the channels second, as layers have them.
+
+        `rank` is the number of spatial axes that it must have.
+        """
+        tensor = self.assembly.plain(self.tensor(name))
+        if rank is not None and tensor.rank != rank + 2:
+            raise Unsupported(f"it reads a tensor of {tensor.rank} axes")
+        return tensor
+
+    def tensors(self, name: str = "tensors") -> list[Tensor]:
+        value = self.value(name)
+        if not isinstance(value, list | tuple) or not value:
+            raise Unsupported(f"`{name}` is {_shown(value)}")
+        return [as_tensor(item) for item in value]
+
+    def array(self, name: str) -> StoredArray | None:
+        """An array of the model, or `None`."""
+        value = self.value(name)
+        if value is None or isinstance(value, StoredArray):
+            return value
+        if isinstance(value, ComputedValue):
+            raise Unsupported(f"its `{name}` is computed by {value.by}")
+        raise Unsupported(f"its `{name}` is a tensor")
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        return _whole(self.value(name, default), name)
+
+    def number(self, name: str, default: float | None = None) -> Number:
+        """A number; one of floating point counts as the decimal it prints as."""
+        value = self.value(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise Unsupported(f"`{name}` is {_shown(value)}")
+        return value if isinstance(value, int) else Fraction(repr(value))
+
+    def flag(self, name: str, default: bool) -> bool:
+        value = self.value(name, default)
+        if not isinstance(value, bool):
+            raise Unsupported(f"`{name}` is {_shown(value)}")
+        return value
+
+    def wholes(self, name: str, default: Sequence[int] = ()) -> tuple[int, ...]:
+        """A list of whole numbers; a number alone is a list of one."""
+        value = self.value(name, default)
+        items = value if isinstance(value, list | tuple) else [value]
+        return tuple(_whole(item, name) for item in items)
+
+    def per_axis(self, name: str, rank: int, default: int | None = None) -> Any:
+        """A number for all spatial axes, or one for each of them if they differ."""
+        values = self.wholes(name, () if default is None else (default,)) or (default,)
+        if len(values) not in (1, rank) or None in values:
+            raise Unsupported(f"`{name}` is {_shown(list(values))}")
+        return values[0] if len(set(values)) == 1 else values
+
+    # --- Results ------------------------------------------------------------------------------------
+
+    def add(self, layer: Layer, *inputs: Tensor, **arrays: StoredArray | None) -> Tensor:
+        """A layer applied to tensors, with arrays of the model that are arranged as it has them."""
+        given: ArrangedArrays = {name: (array, ()) for name, array in arrays.items() if array is not None}
+        return self.add_arranged(layer, *inputs, arrays=given)
+
+    def add_arranged(self, layer: Layer, *inputs: Tensor, arrays: ArrangedArrays) -> Tensor:
+        """The same with the order of the axes that the layer needs, for each array."""
+        return self.assembly.add(
+            layer,
+            *inputs,
+            arrays={name: ModelArray(array.key, axes) for name, (array, axes) in arrays.items()},
+            fixed=[name for name, (array, _) in arrays.items() if not array.is_trained],
+        )
+
+    def channels_at(self, tensor: Tensor, dim: int) -> Tensor:
+        """The tensor arranged so that the axis that the model has at `dim` is that of the channels."""
+        if tensor.axis(dim) == 0:
+            return tensor
+        dim, batch = dim % tensor.rank, tensor.axes.index(BATCH)
+        others = iter(range(1, tensor.rank))
+        axes = tuple(
+            BATCH if place == batch else 0 if place == dim else next(others) for place in range(tensor.rank)
+        )
+        return self.assembly.aligned(tensor, axes)
+
+    def identity(self, name: str = "self") -> Outputs:
+        """The value of an argument, passed on."""
+        value = self.value(name)
+        if not isinstance(value, Tensor | ExpandedTensor):
+            raise Unsupported(f"`{name}` is {_shown(value)}")
+        return [value]
+
+    def declared(self) -> tuple[int, ...]:
+        """The declared shape of the only output, the batch in it as a number."""
+        (shape,) = self.shapes
+        if shape is None:
+            raise Unsupported("its output has no declared shape")
+        return tuple(shape)
+
+
+def as_tensor(value: Any) -> Tensor:
+    """A value as a tensor. Raises `Unsupported` if it is none."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, ExpandedTensor):
+        raise Unsupported("it reads a tensor that is repeated along an axis")
+    if isinstance(value, ComputedValue):
+        raise Unsupported(f"it reads what {value.by} computes")
+    if isinstance(value, StoredArray):
+        raise Unsupported(f"it computes with `{value.key}`")
+    raise Unsupported(f"it computes with {_shown(value)}")
+
+
+def axis_name(tensor: Tensor, dim: int) -> str:
+    """The name of the axis that the model has at `dim`: `channels`, `height`."""
+    own = tensor.axis(dim)
+    if own == 0:
+        return "channels"
+    names = AXES.get(tensor.rank - 2)
+    if names is None:
+        raise Unsupported(f"it works along an axis of {tensor.rank}")
+    return names[own - 1]
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """The values in an argument, which may be a list of lists."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield value
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unsupported(f"`{name}` is {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value in a few words."""
+    if isinstance(value, Tensor | ExpandedTensor | ComputedValue):
+        return "a tensor"
+    if isinstance(value, StoredArray):
+        return f"`{value.key}`"
+    if isinstance(value, list | tuple) and any(not isinstance(item, int | float) for item in value):
+        return "a list"
+    return str(value)[:60]
+
+
+Convert = Callable[[AtenCall], Outputs]
+
+OPERATIONS: dict[str, Convert] = {}
+"""What makes layers of an operation, by its name in ATen without the overload."""
+
+
+def operation(*names: str) -> Callable[[Convert], Convert]:
+    """Register a function for operations of ATen."""
+
+    def register(function: Convert) -> Convert:
+        for name in names:
+            if name in OPERATIONS:
+                raise TypeError(f"`{name}` is converted twice")
+            OPERATIONS[name] = function
+        return function
+
+    return register

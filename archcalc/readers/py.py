@@ -1,0 +1,45 @@
+"""The reader of Python code: `package.module:factory` and `file.py:factory`, for models of PyTorch.
+
+This is the one form of `NET` that runs code: the module is imported, and the factory is called. A factory is
+a function or a class that returns a `torch.nn.Module`; a module that already exists is accepted, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from archcalc.network import Network
+from archcalc.opened import Opened, Shapes
+
+EXPECTATIONS = False
+
+
+def read(path: Path, shown: str) -> list[Opened]:
+    """What may make a model in a Python module, or in the file of one. Raises `ArchError`."""
+    from archcalc.importing.torch_export.factory import Factory, factories, import_code
+
+    module = import_code(shown, path if shown.endswith(".py") else None)
+    found = factories(module)
+    names = tuple(name for name, value in found.items() if not Factory(name, value).missing)
+    return [
+        Opened(
+            name=name,
+            net=f"{shown}:{name}",
+            make=partial(_make, Factory(name, value)),
+            path=path if shown.endswith(".py") else None,
+            family=path.stem,
+            parameters=Factory(name, value).parameters,
+            missing=Factory(name, value).missing,
+            siblings=names,
+        )
+        for name, value in found.items()
+    ]
+
+
+def _make(factory: Any, overrides: Mapping[str, Any], inputs: Shapes) -> Network:
+    from archcalc.importing.torch_export.convert import to_network
+
+    return to_network(factory.export(overrides, inputs))

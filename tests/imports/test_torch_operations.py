@@ -1,0 +1,357 @@
+"""Operations of PyTorch with all their arguments: imported, and then computed by archcalc and by PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import archcalc
+from archcalc.executor.execute import run
+
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
+
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+"""An export takes a tenth of a second."""
+
+Shape = tuple[int, ...]
+
+
+class Function(nn.Module):
+    """A function as a module, with the arrays that it uses."""
+
+    def __init__(self, function: Callable[..., Any], *layers: Any) -> None:
+        super().__init__()
+        self.function = function
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, *inputs: Any) -> Any:
+        return self.function(*inputs, *self.layers)
+
+
+def compare(module: Any, *shapes: Shape, opaque: bool = False) -> archcalc.Network:
+    """Import a module; its figures, its shape and its values are those of PyTorch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    torch.manual_seed(0)
+    module = module.double().eval()
+    with torch.no_grad():
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_var"):
+                buffer.uniform_(0.5, 1.5)
+            elif name.endswith("running_mean"):
+                buffer.normal_()
+    inputs = [torch.randn(2, *shape, dtype=torch.float64) for shape in shapes]
+    with torch.no_grad():
+        want = module(*inputs)
+        with FlopCounterMode(display=False) as counter:
+            module(*[each[:1] for each in inputs])
+    network = archcalc.from_torch(module, *shapes)
+    totals = archcalc.analyze(network).totals
+    assert network.outputs["output"].shape == tuple(want.shape[1:])
+    assert totals.params == sum(p.numel() for p in module.parameters())
+    kinds = {node.kind for node in network.nodes}
+    assert ("opaque" in kinds) == opaque
+    if opaque:
+        return network
+    assert totals.macs == counter.get_total_flops() / 2
+    names = list(network.inputs)
+    arrays = {name: each.numpy() for name, each in zip(names, inputs, strict=True)}
+    weights = network.trained() if network.trained is not None else {}
+    got = run(network, arrays, weights, batch=2, dtype=np.float64)["output"]
+    assert np.allclose(got, want.numpy(), rtol=1e-10, atol=1e-10)
+    return network
+
+
+def axes(rank: int, low: int, high: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*[st.integers(low, high)] * rank)
+
+
+RANK = st.integers(1, 3)
+SIZES = (9, 8, 7)
+
+
+@FEW
+@given(st.data(), RANK)
+def test_convolutions(data: st.DataObject, rank: int) -> None:
+    groups = data.draw(st.sampled_from([1, 2, 4]))
+    out = groups * data.draw(st.integers(1, 3))
+    kernel, stride, dilation = (data.draw(axes(rank, 1, high)) for high in (3, 3, 2))
+    padding: Any = data.draw(axes(rank, 0, 2))
+    if set(stride) == {1} and data.draw(st.booleans()):
+        padding = data.draw(st.sampled_from(["same", "valid"]))
+    kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[rank - 1]
+    layer = kind(4, out, kernel, stride, padding, dilation, groups, data.draw(st.booleans()))
+    network = compare(layer, (4, *SIZES[:rank]))
+    assert [node.kind for node in network.layers] == ["conv"]
+
+
+@FEW
+@given(st.data(), RANK)
+def test_transposed_convolutions(data: st.DataObject, rank: int) -> None:
+    groups = data.draw(st.sampled_from([1, 2]))
+    kernel, stride, dilation = (data.draw(axes(rank, 1, high)) for high in (3, 3, 2))
+    padding = tuple(
+        data.draw(st.integers(0, d * (k - 1) // 2)) for k, d in zip(kernel, dilation, strict=True)
+    )
+    more = tuple(data.draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
+    kind = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[rank - 1]
+    bias = data.draw(st.booleans())
+    layer = kind(4, 2 * groups, kernel, stride, padding, more, groups, bias, dilation)
+    compare(layer, (4, *(5, 4, 3)[:rank]))
+
+
+@FEW
+@given(st.data(), RANK, st.sampled_from(["max", "avg"]))
+def test_pools(data: st.DataObject, rank: int, what: str) -> None:
+    kernel = data.draw(axes(rank, 1, 4))
+    stride = data.draw(st.none() | axes(rank, 1, 3))
+    padding = tuple(data.draw(st.integers(0, k // 2)) for k in kernel)
+    ceil_mode = data.draw(st.booleans())
+    if what == "max":
+        dilation = data.draw(axes(rank, 1, 2))
+        kind: Any = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[rank - 1]
+        layer = kind(kernel, stride, padding, dilation, ceil_mode=ceil_mode)
+    else:
+        kind = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)[rank - 1]
+        layer = kind(kernel, stride, padding, ceil_mode, data.draw(st.booleans()))
+    compare(layer, (3, *SIZES[:rank]))
+
+
+@FEW
+@given(st.data(), RANK, st.sampled_from(["avg", "max"]))
+def test_adaptive_pools(data: st.DataObject, rank: int, what: str) -> None:
+    size = tuple(data.draw(st.integers(1, n)) for n in SIZES[:rank])
+    compare(getattr(nn, f"Adaptive{what.title()}Pool{rank}d")(size), (3, *SIZES[:rank]))
+
+
+NORMS = [
+    lambda: nn.BatchNorm2d(6, eps=1e-3, momentum=None),
+    lambda: nn.BatchNorm2d(6, affine=False),
+    lambda: nn.BatchNorm2d(6, track_running_stats=False),
+    lambda: nn.GroupNorm(3, 6, eps=1e-4),
+    lambda: nn.GroupNorm(2, 6, affine=False),
+    lambda: nn.InstanceNorm2d(6),
+    lambda: nn.InstanceNorm2d(6, affine=True, eps=1e-3),
+    lambda: nn.LayerNorm((6, 5, 4)),
+    lambda: nn.LayerNorm((6, 5, 4), elementwise_affine=False),
+    lambda: Function(lambda x, norm: norm(x.permute(0, 2, 3, 1)), nn.LayerNorm(6, eps=1e-6)),
+    lambda: Function(lambda x, norm: norm(x.permute(0, 2, 3, 1)), nn.LayerNorm(6, bias=False)),
+    lambda: nn.LayerNorm(4),  # over the last axis, which is not that of the channels
+]
+
+
+@pytest.mark.parametrize("make", NORMS)
+def test_norms(make: Callable[[], Any]) -> None:
+    compare(make(), (6, 5, 4))
+
+
+ACTIVATIONS = [
+    nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6(), nn.LeakyReLU(0.2), nn.PReLU(), nn.PReLU(6), nn.ELU(0.5),
+    nn.SELU(), nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Hardswish(), nn.Hardsigmoid(), nn.Sigmoid(),
+    nn.Tanh(), nn.Softmax(1), nn.Softmax(-1), nn.Softmax(2), nn.Dropout(0.3), nn.Dropout2d(0.3),
+    nn.Dropout(0.3, True), nn.Hardtanh(0, 6), nn.Identity(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=str)
+def test_activations(layer: Any) -> None:
+    if isinstance(layer, nn.Identity):
+        layer = Function(lambda x: F.relu(torch.clamp(torch.abs(x), 0, 6).clamp(min=0)))
+    compare(layer, (6, 5, 4))
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "sum of a list": lambda x: sum([x.relu(), x.tanh()]),
+    "times one": lambda x: x.relu() * 1 + 0 - 0,
+    "difference": lambda x: x.relu() - x.tanh(),
+    "gate": lambda x: x * x.mean((2, 3), keepdim=True).sigmoid(),
+    "gate that is expanded": lambda x: x * x.mean((2, 3), keepdim=True).sigmoid().expand_as(x),
+    "gate of each place": lambda x: x * x[:, :1].sigmoid(),
+    "mean of places": lambda x: x.mean((2, 3)),
+    "mean of rows": lambda x: x.mean(2, keepdim=True),
+    "mean of one axis": lambda x: x.mean(-1),
+    "mean of the last axes of a permuted map": lambda x: x.permute(0, 2, 3, 1).mean((1, 2)),
+    "maximum of places": lambda x: x.amax((2, 3)),
+    "flatten": lambda x: x.flatten(1),
+    "flatten of a permuted map": lambda x: x.permute(0, 2, 3, 1).flatten(1),
+    "tokens": lambda x: x.flatten(2).transpose(1, 2),
+    "tokens and back": lambda x: x.flatten(2).transpose(1, 2).transpose(1, 2).reshape(x.shape),
+    "places of a permuted map": lambda x: x.permute(0, 2, 3, 1).reshape(len(x), -1, 6),
+    "shuffle": lambda x: x.view(len(x), 3, 2, 5, 4).transpose(1, 2).contiguous().view(x.shape),
+    "channel shuffle": lambda x: F.channel_shuffle(x, 3),
+    "split": lambda x: torch.cat([y.relu() for y in x.split([1, 2, 3], 1)][::-1], 1),
+    "split of rows": lambda x: torch.cat(x.split(2, 2)[::-1], 2),
+    "chunk": lambda x: x.chunk(4, 1)[1],
+    "slice": lambda x: x[:, 1:-1, :, 2:],
+    "select": lambda x: x[:, :, 1],
+    "unbind": lambda x: x.unbind(1)[2],
+    "narrow": lambda x: x.narrow(2, 1, 3),
+    "concatenation of rows": lambda x: torch.cat([y := x.permute(0, 2, 3, 1), y.relu()], 1),
+    "sum of different layouts": lambda x: x.permute(0, 3, 2, 1) + x.flatten(1).view(len(x), 4, 5, 6),
+    "padding": lambda x: F.pad(x, (1, 2, 3, 0)),
+    "cropping": lambda x: F.pad(x, (-1, 1)),
+    "padding of channels": lambda x: F.pad(x, (0, 0, 0, 0, 2, 3)),
+    "nearest": lambda x: F.interpolate(x, scale_factor=(2, 3)),
+    "nearest to a size": lambda x: F.interpolate(x, (7, 3)),
+    "bilinear": lambda x: F.interpolate(x, scale_factor=1.5, mode="bilinear"),
+    "bilinear to a size": lambda x: F.interpolate(x, (11, 3), mode="bilinear"),
+    "unsqueezed": lambda x: x.mean((2, 3))[:, :, None, None],
+    "squeezed": lambda x: x.mean((2, 3), keepdim=True).squeeze(-1).squeeze(-1),
+    "to double": lambda x: x.relu().to(torch.float64).clone().detach(),
+    "hand-written swish": lambda x: x * torch.sigmoid(x),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name: str) -> None:
+    compare(Function(FUNCTIONS[name]), (6, 5, 4))
+
+
+def test_a_shuffle_is_one_layer() -> None:
+    network = compare(Function(FUNCTIONS["shuffle"]), (6, 5, 4))
+    assert [str(node.layer) for node in network.layers] == ["channel_shuffle(3)"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kinds"), [((6,), ["fc"]), ((5, 6), ["permute", "pointwise", "permute"]), ((3, 5, 6), None)]
+)
+def test_linear_over_the_last_axis(shape: Shape, kinds: list[str] | None) -> None:
+    network = compare(nn.Linear(6, 7), shape)
+    assert kinds is None or [node.kind for node in network.layers] == kinds
+
+
+def test_a_block_of_convnext_needs_no_permute() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(6, 6, 3, padding=1, groups=6)
+            self.norm, self.up, self.down = nn.LayerNorm(6), nn.Linear(6, 24), nn.Linear(24, 6)
+            self.scale = nn.Parameter(torch.randn(6))
+
+        def forward(self, x: Any) -> Any:
+            y = self.norm(self.conv(x).permute(0, 2, 3, 1))
+            return x + (self.down(F.gelu(self.up(y))) * self.scale).permute(0, 3, 1, 2)
+
+    kinds = [node.kind for node in compare(Block(), (6, 5, 4)).layers]
+    assert kinds == ["conv", "layer_norm", "pointwise", "gelu", "pointwise", "layer_scale", "add"]
+
+
+@FEW
+@given(st.permutations([0, 1, 2]), st.permutations([0, 1, 2]), st.integers(-1, 2))
+def test_axes_in_any_order(one: list[int], two: list[int], dim: int) -> None:
+    """Two transpositions, a join in each layout, and a slice."""
+    assume(dim != 0)
+    first, second = ((0, *(axis + 1 for axis in order)) for order in (one, two))
+
+    def function(x: Any) -> Any:
+        y = x.permute(first)
+        y = torch.cat([y, y.relu()], dim)
+        z = y.permute(second).narrow(1, 0, 2)
+        return (z + z.contiguous().tanh()).flatten(1)
+
+    compare(Function(function), (6, 5, 4))
+
+
+# --- What changes in place -----------------------------------------------------------------------------
+
+
+def in_place(x: Any) -> Any:
+    y = x.tanh()
+    y += x
+    y.mul_(x)
+    return F.relu_(y)
+
+
+def in_place_then_the_old_name(x: Any) -> Any:
+    y = x.tanh()
+    F.relu_(y)
+    return y - x
+
+
+def in_place_through_a_transposition(x: Any) -> Any:
+    y = x.tanh()
+    y.permute(0, 2, 3, 1).relu_()
+    return y - x
+
+
+@pytest.mark.parametrize("function", [in_place, in_place_then_the_old_name, in_place_through_a_transposition])
+def test_changes_in_place(function: Callable[[Any], Any]) -> None:
+    compare(Function(function), (6, 5, 4))
+
+
+def through_a_slice(x: Any) -> Any:
+    y = x.tanh()
+    y[:, :2] += x[:, :2]
+    return y.relu()
+
+
+def through_a_copy(x: Any) -> Any:
+    y = x.tanh()
+    y[:, :2] = x[:, :2]
+    return y.relu()
+
+
+def what_is_sliced(x: Any) -> Any:
+    y = x.tanh()
+    part = y[:, :2]
+    y.add_(x)
+    return part.relu()
+
+
+@pytest.mark.parametrize("function", [through_a_slice, through_a_copy, what_is_sliced])
+def test_changes_of_a_part_are_not_lost(function: Callable[[Any], Any]) -> None:
+    compare(Function(function), (6, 5, 4), opaque=True)
+
+
+# --- What archcalc cannot say ---------------------------------------------------------------------------
+
+OPAQUE: dict[str, Callable[..., Any]] = {
+    "scaled by a number": lambda x: x * 2,
+    "shifted by a number": lambda x: x + 1,
+    "divided": lambda x: x / 2,
+    "scaled sum": lambda x: torch.add(x, x.relu(), alpha=2),
+    "sum that is broadcast": lambda x: x + x.mean((2, 3), keepdim=True),
+    "stack": lambda x: torch.stack([x, x], 1),
+    "other limits": lambda x: F.hardtanh(x),
+    "reflected padding": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "padding with a value": lambda x: F.pad(x, (1, 1), value=1),
+    "aligned corners": lambda x: F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True),
+    "bicubic": lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"),
+    "steps": lambda x: x[:, :, ::2],
+    "mean of channels": lambda x: x.mean(1, keepdim=True),
+    "divisor": lambda x: F.avg_pool2d(x, 2, divisor_override=3),
+    "batch folded": lambda x: x.reshape(-1, 5, 4).relu().reshape(x.shape),
+    "batch rolled": lambda x: x.transpose(0, 1).relu().transpose(0, 1).roll(1, 1),
+    "softmax of attention": lambda x: F.scaled_dot_product_attention(x, x, x),
+    "indices": lambda x: F.max_pool2d(x, 2, return_indices=True)[1].to(x.dtype),
+    "comparison": lambda x: (x > 0).to(x.dtype) * x,
+}
+
+
+@pytest.mark.parametrize("name", OPAQUE)
+def test_what_cannot_be_said_is_opaque(name: str) -> None:
+    network = compare(Function(OPAQUE[name]), (6, 5, 4), opaque=True)
+    assert all(node.layer.op.startswith("aten.") for node in network.nodes if node.kind == "opaque")
+
+
+def test_arrays_of_an_opaque_operation_are_counted_once() -> None:
+    class Standardized(nn.Conv2d):
+        def forward(self, x: Any) -> Any:
+            weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+            return F.conv2d(x, weight, self.bias) + F.conv2d(x, self.weight)
+
+    compare(Standardized(6, 4, 3), (6, 5, 4), opaque=True)
+
+
+def test_the_batch_may_be_anywhere() -> None:
+    layer = nn.Linear(6, 6)
+    network = compare(
+        Function(lambda x, fc: fc(x.transpose(0, 1)).relu().transpose(0, 1), layer), (5, 6), opaque=False
+    )
+    assert "pointwise" in [node.kind for node in network.layers]
