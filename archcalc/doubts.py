@@ -79,7 +79,7 @@ def doubt_of(layer: Layer, by_position: int, shape: Shape, stride_is_written: Ca
     unlikely |= stride == 1 and kernel >= EVEN and kernel % 2 == 0
     if unlikely and len(sizes) > 1:  # in 1-D, such kernels and strides are usual
         return "wrong"
-    if stride == 1:  # who means it leaves it out, unless a parameter or the padding behind asks for it
+    if stride == 1:  # who means it leaves it out, unless a parameter or the padding asks for it
         last = len(values) == at + 2 and getattr(layer, "padding", 0) == 0
         return "in_channels" if stride_is_written(at + 1) and (last or not kernel % 2) else ""
     if _odd(stride) and (stride == kernel or kernel % stride):
@@ -103,7 +103,7 @@ def _transposed(layer: Layer) -> bool:
 
 
 def largest(value: Any) -> int:
-    """A stride as one number: the largest of several."""
+    """A stride as one number: the largest one if there is one per axis."""
     found: int = max(value) if isinstance(value, tuple) else value
     return found
 
