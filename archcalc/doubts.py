@@ -143,7 +143,7 @@ def _transposed(layer: Layer) -> bool:
 
 
 def largest(value: Any) -> int:
-    """A stride as one number: the largest of several."""
+    """A stride as one number: the largest one if there is one per axis."""
     found: int = max(value) if isinstance(value, tuple) else value
     return found
 

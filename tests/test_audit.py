@@ -737,7 +737,7 @@ def test_the_csv_has_a_row_for_each_claim(run, tmp_path):
 
 
 def test_colour_is_for_terminals(run, monkeypatch):
-    monkeypatch.setattr("archcalc.render.output.colour", lambda: True)
+    monkeypatch.setattr("archcalc.render.output.colour", lambda *streams: True)
     plain = re.sub(r"\x1b\[[\d;]*m", "", run("--claims mine.toml").out)
     assert plain.count("discrepant") == 3
     assert "\x1b" in run("--claims mine.toml").out

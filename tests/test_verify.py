@@ -540,7 +540,7 @@ def _started(*arguments):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-    for _ in range(600):
+    for _ in range(2400):
         workers = [int(word) for word in children.read_text().split()]
         if len(workers) == 2:
             return parent, workers
@@ -557,7 +557,7 @@ def test_workers_end_with_the_process_that_started_them(number):
     parent, _ = _started(*LARGE)
     parent.send_signal(number)
     # both streams end when no process has them any more, the workers included
-    parent.communicate(timeout=30)
+    parent.communicate(timeout=60)
     assert parent.returncode == -number
 
 

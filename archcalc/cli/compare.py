@@ -45,11 +45,11 @@ def compare(
     convention: ConventionName = "",
     human: Human = False,
     format: Annotated[
-        CompareFormat, typer.Option(help="For people, for a pull request, for programs, as a chart.")
+        CompareFormat, typer.Option(help="Output format; `markdown` is for pull requests.")
     ] = CompareFormat.table,
     output: Output = None,
 ) -> None:
-    """Compare networks: totals, stages, kinds of layers; of two versions, what changed and what it costs.
+    """Compare networks: totals, stages and kinds of layers; for two versions also what changed.
 
     `archcalc compare vgg16 mobilenet_v1`
 
@@ -59,7 +59,7 @@ def compare(
 
     `archcalc compare alexnet googlenet vgg16 resnet50 --human`
 
-    `archcalc compare old.arch new.arch --format markdown -o difference.md`
+    `archcalc compare HEAD~1:net.arch net.arch --format markdown -o difference.md`
 
     `archcalc compare vgg16 mobilenet_v1 --format svg -o chart.svg`
     """

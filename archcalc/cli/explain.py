@@ -25,7 +25,7 @@ def explain(
     heads: Heads = False,
     convention: ConventionName = "",
 ) -> None:
-    """Show how a figure comes about: the formula, with the numbers put in, and the result.
+    """Show where a figure comes from: the formula, the numbers in it, and the result.
 
     `archcalc explain vgg16 stage1/conv2 macs`
 

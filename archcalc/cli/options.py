@@ -49,24 +49,26 @@ Net = Annotated[
 ]
 Sets = Annotated[
     Optional[list[str]],
-    typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the net; repeatable."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the network; repeatable."),
 ]
 Inputs = Annotated[
     Optional[list[str]],
     typer.Option(
         "--input",
         metavar="SHAPE",
-        help="Replace the input's shape, `3x192x192`; of several inputs one by name, `left=1x105x105`.",
+        help="Replace the input's shape: `3x192x192`; for a named input: `left=1x105x105`.",
     ),
 ]
 Batch = Annotated[int, typer.Option(help="Batch size; affects only byte counts.")]
-Dtype = Annotated[str, typer.Option(help="float64, float32, float16, bfloat16, float8 or int8; for bytes.")]
+Dtype = Annotated[
+    str, typer.Option(help="For byte counts: float64, float32, float16, bfloat16, float8 or int8.")
+]
 Output = Annotated[
     Optional[Path],
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file; `-` is the standard output."),
 ]
-FormatOption = Annotated[Format, typer.Option(help="How to write it.")]
-TableOrJsonOption = Annotated[TableOrJson, typer.Option(help="For people or for programs.")]
+FormatOption = Annotated[Format, typer.Option(help="Output format.")]
+TableOrJsonOption = Annotated[TableOrJson, typer.Option(help="Output format.")]
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
 Human = Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")]
 Seed = Annotated[int, typer.Option(min=0, help="For random inputs and weights.")]

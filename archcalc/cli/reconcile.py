@@ -16,23 +16,25 @@ def reconcile(
     net: Net,
     figures: Annotated[
         list[str],
-        typer.Argument(metavar="FIGURE", help="As printed: `4.12G`, `25.6M params`, `96 MB`; several too."),
+        typer.Argument(
+            metavar="FIGURE", help="One or more figures as printed: `4.12G`, `25.6M params`, `96 MB`."
+        ),
     ],
     set_: Sets = None,
     input_: Inputs = None,
     all_: Annotated[
         bool,
         typer.Option(
-            "--all", help="Show what is less plausible too, variants at other resolutions among it."
+            "--all", help="Also show less plausible explanations, including variants at other resolutions."
         ),
     ] = False,
     format: Annotated[
-        TableOrJson, typer.Option(help="For people or for programs; these get the less plausible too.")
+        TableOrJson, typer.Option(help="Output format. JSON includes less plausible explanations.")
     ] = TableOrJson.table,
 ) -> None:
-    """Find what prints as a figure: which variant of a network, counted by whom, in which unit.
+    """Find out how a published figure was obtained: which variant, whose counting rules, which unit.
 
-    The most plausible ways come first, those nearest to the plain network in archcalc's own count.
+    The most plausible explanations come first: those nearest to the plain network in archcalc's own count.
 
     `archcalc reconcile resnet50 4.12G`
 

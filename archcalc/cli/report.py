@@ -38,9 +38,9 @@ def report(
     input_: Inputs = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
-    layout: Annotated[Layout, typer.Option(help="How shapes are printed.")] = Layout.chw,
+    layout: Annotated[Layout, typer.Option(help="Order of the axes in shapes.")] = Layout.chw,
     depth: Annotated[
-        Optional[int], typer.Option(min=1, help="Roll up blocks that lie deeper than this.")
+        Optional[int], typer.Option(min=1, help="Show blocks below this level as one row each.")
     ] = None,
     only: Annotated[
         Optional[str], typer.Option(metavar="KINDS", help="Show only these kinds or families: `conv,fc`.")
@@ -55,7 +55,7 @@ def report(
     heads: Heads = False,
     convention: ConventionName = "",
     human: Human = False,
-    format: Annotated[ReportFormat, typer.Option(help="How to write it.")] = ReportFormat.table,
+    format: Annotated[ReportFormat, typer.Option(help="Output format.")] = ReportFormat.table,
     output: Output = None,
 ) -> None:
     """Report a network, layer by layer, with totals.

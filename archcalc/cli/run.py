@@ -25,10 +25,10 @@ def run(
             "--input",
             metavar="FILE|SHAPE",
             help="A tensor (`x.npy`, `x.npz`) or a picture (`x.png`), or a shape, `3x64x64`; "
-            "of several inputs one by name, `left=x.npy`.",
+            "for a named input: `left=x.npy`.",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
     dtype: Annotated[Precision, typer.Option(help="The precision of every tensor.")] = Precision.float32,
     seed: Seed = 0,
     weights: Annotated[

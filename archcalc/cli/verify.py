@@ -13,25 +13,23 @@ from archcalc.cli.options import Inputs, Seed, Sets, TableOrJson, TableOrJsonOpt
 def verify(
     nets: Annotated[
         Optional[list[str]],
-        typer.Argument(metavar="NET", help="Networks to prove.", autocompletion=complete_net),
+        typer.Argument(metavar="NET", help="Networks to check.", autocompletion=complete_net),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Every built-in network.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Check every built-in network.")] = False,
     set_: Sets = None,
     input_: Inputs = None,
     full: Annotated[
-        bool, typer.Option("--full", help="At the declared input size, however long it takes.")
+        bool, typer.Option("--full", help="Run at the declared input size, however long it takes.")
     ] = False,
     seed: Seed = 0,
-    jobs: Annotated[
-        int, typer.Option(min=0, help="Processes that share the work; 0 takes one per core.")
-    ] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="Number of processes; 0 means one per core.")] = 0,
     format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
-    """Prove the figures of networks by running them on real tensors.
+    """Check the figures of networks by running them on real tensors.
 
-    Shapes at every node; parameters as arrays that were allocated; multiply-adds counted one by one, also
-    without those that multiply padding; receptive fields marked by NaNs; bytes of the tensors, and the
-    most of them alive at once. Large inputs are scaled down where that proves the same.
+    Output shapes of all nodes, parameters in allocated arrays, multiply-adds counted one by one, receptive
+    fields with NaN probes, total and peak tensor memory. Also shown: multiply-adds without those by padding.
+    Large inputs are scaled down, but parameters are always counted at the declared input.
 
     `archcalc verify vgg16 resnet50`
 

@@ -217,7 +217,7 @@ class Scopes:
             help = did_you_mean(suggests)
         if not help and what == "layer or block":
             block = f"`block {name} {{ ... }}`"
-            help = f"`archcalc layers` lists the layers; what is made of several is defined above, as {block}"
+            help = f"`archcalc layers` lists the layers; if it is made of them, define it above: {block}"
         elif not help and "layer" in what:
             help = "`archcalc layers` lists the layers"
         self.missed[name] = Missed(span, what, help, suggests)

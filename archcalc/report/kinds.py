@@ -91,7 +91,7 @@ def render_kind(kind: DescribedKind, width: int, colour: bool) -> str:
 def _python_name(kind: DescribedKind) -> str:
     """The class in Python, under PyTorch's name for maps of two axes where there is one."""
     names = PYTORCH.get(kind.kind, ())
-    return next((name for name in names if "2d" in name), "") or KINDS[kind.kind].__name__
+    return next((name for name in names if "2d" in name), next(iter(names), KINDS[kind.kind].__name__))
 
 
 def _example(console: Console, kind: DescribedKind) -> None:

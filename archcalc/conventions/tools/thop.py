@@ -37,11 +37,15 @@ def _adaptive_average(node: Node) -> int:
     return int((math.prod(n / m for n, m in sizes) + 1) * OUTPUTS.of(node))
 
 
+def _interpolations(node: Node) -> int:
+    """Of linear upsampling over one axis and two; thop knows no other."""
+    factor = {1: 5, 2: 11}.get(len(node.shape) - 1, 0)
+    return 0 if node.layer.mode == "nearest" else factor * OUTPUTS.of(node)  # type: ignore[attr-defined]
+
+
 def _upsample(node: Node) -> int:
-    axes = len(node.shape) - 1
-    if node.layer.mode == "nearest":  # type: ignore[attr-defined]
-        return OUTPUTS.of(node)
-    return {1: 5, 2: 11}.get(axes, 0) * OUTPUTS.of(node)
+    nearest = node.layer.mode == "nearest"  # type: ignore[attr-defined]
+    return OUTPUTS.of(node) if nearest else _interpolations(node)
 
 
 def _multiplications_and_additions(node: Node) -> int:
@@ -59,12 +63,6 @@ def _whole_windows(node: Node) -> int:
     """Inputs for each output of an adaptive pool, with windows of the sizes' quotients rounded down."""
     sizes = zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)
     return math.prod(before // after for before, after in sizes) * OUTPUTS.of(node)
-
-
-def _interpolations(node: Node) -> int:
-    mode: str = node.layer.mode  # type: ignore[attr-defined]
-    factors = {1: 5, 2: 11, 3: 31} if mode != "nearest" else {}
-    return factors.get(len(node.shape) - 1, 0) * OUTPUTS.of(node)
 
 
 CONVENTIONS = (
@@ -128,6 +126,8 @@ CONVENTIONS = (
         notes=(
             "a fully connected layer counts its additions too, which doubles it",
             "an average pool with one number for its kernel takes that for the area",
+            "linear upsampling over one axis counts 5·outputs, over three axes nothing",
+            "it adds up in single precision: of large networks it prints some digits otherwise",
             AS_TORCHVISION,
         ),
     ),

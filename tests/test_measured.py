@@ -1,0 +1,217 @@
+"""Every rule of every convention of a tool against what the tool itself prints of single layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import measured
+import pytest
+from samples import make
+
+import archcalc
+from archcalc import NetworkBuilder
+from archcalc.conventions import conventions
+from archcalc.layers import KINDS, Layer
+from archcalc.layers.pool import Pooled
+from archcalc.quantities.activations import DTYPES
+
+MEASURED = measured.load()
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_single_layers_count_as_measured(name: str) -> None:
+    networks = dict(measured.layers())
+    found = {
+        layer: archcalc.analyze(networks[layer], convention=name).count for layer in MEASURED[name]["counts"]
+    }
+    assert found == MEASURED[name]["counts"]
+
+
+NOT_MEASURED = {
+    *("macs", "flops", "paper", "paper-conv", "params", "weights", "activations"),  # definitions
+    *("slides-memory", "keras"),  # tables and lists, see test_conventions_others.py
+    *("netscope", "convnet-burden", "convnet-burden-memory"),  # of Caffe and MatConvNet, by hand there
+}
+
+
+def test_every_tool_is_measured_and_says_with_which_version() -> None:
+    assert conventions().keys() == MEASURED.keys() | NOT_MEASURED
+    for name in MEASURED:
+        tool = MEASURED[name]["tool"]
+        assert conventions()[name].version in tool or name in ("torch-flop-counter", "torchvision")
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_every_rule_is_measured(name: str) -> None:
+    """A kind with a rule that counts something is among the layers that were measured."""
+    networks = dict(measured.layers())
+    kinds = {node.kind for layer in MEASURED[name]["counts"] for node in networks[layer].layers}
+    rules = conventions()[name].rules
+    assert {kind for kind, rule in rules.items() if rule.parts} <= kinds | BY_HAND.get(name, set())
+
+
+BY_HAND = {
+    "torchsummary": {"maxunpool"},
+    "torchstat-memory": {"maxunpool"},
+    "onnx-tool": {"lrn"},  # which PyTorch exports as other operators
+    "onnx-tool-unfolded": {"lrn"},
+}
+"""Rules of layers that no tool runs alone; see test_conventions_others.py."""
+
+
+BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8": 1, "int8": 1}
+"""IEEE 754's 64, 32 and 16 bits; bfloat16's 16 (Wang & Kanwar 2019); 8 bits, as the names say."""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_has_its_bytes(dtype: str) -> None:
+    """Of LeNet-5's 61,706 parameters, and of the activations of a batch."""
+    totals = archcalc.analyze(archcalc.load("lenet5"), dtype=dtype, batch=3).totals
+    assert totals["param_bytes"] == BYTES[dtype] * 61_706
+    assert totals["activation_bytes"] == 3 * BYTES[dtype] * totals["activations"]
+
+
+def test_the_words_of_compare_name_the_convention(run: Callable[..., tuple[int, str, str]]) -> None:
+    """Under a convention, a sentence speaks of its count; without one, of multiply-adds."""
+    counted = run("compare", "resnet50", "resnet50_v1_5", "--convention", "thop")[1]
+    assert "more thop MACs" in counted
+    assert "thop" not in run("compare", "resnet50", "resnet50_v1_5")[1]
+
+
+UNKNOWN = {
+    "slides-memory": """
+        concat add mul sub upsample pad crop slice
+    """,
+    "netscope": """
+        selu gelu silu hardswish hardsigmoid sigmoid tanh abs local rbf layer_norm group_norm
+        instance_norm grn lppool subsample adaptive_avgpool adaptive_maxpool maxunpool upsample
+        pad
+    """,
+    "convnet-burden convnet-burden-memory": """
+        prelu elu selu gelu silu hardswish hardsigmoid tanh abs local rbf layer_norm group_norm
+        instance_norm grn lppool subsample global_maxpool adaptive_avgpool adaptive_maxpool
+        maxunpool pad slice
+    """,
+    "calflops calflops-flops": """
+        relu6 selu hardswish hardsigmoid sigmoid tanh abs local rbf add mul sub grn layer_scale
+        subsample maxunpool
+    """,
+    "fvcore": """
+        relu6 leaky_relu prelu elu selu gelu silu hardswish hardsigmoid sigmoid tanh abs softmax
+        local rbf add mul sub lrn grn layer_scale maxpool avgpool lppool subsample global_maxpool
+        adaptive_maxpool maxunpool pad
+    """,
+    "fvcore-activations ptflops-aten torchvision torch-flop-counter": """
+        relu relu6 leaky_relu prelu elu selu gelu silu hardswish hardsigmoid sigmoid tanh abs
+        softmax local rbf concat add mul sub bn lrn layer_norm group_norm instance_norm grn
+        layer_scale maxpool avgpool lppool subsample global_avgpool global_maxpool
+        adaptive_avgpool adaptive_maxpool maxunpool upsample pad crop slice
+    """,
+    "onnx-tool onnx-tool-unfolded": """
+        selu local rbf subsample maxunpool
+    """,
+    "ptflops-pytorch": """
+        selu hardswish hardsigmoid sigmoid tanh abs local rbf concat add mul sub grn layer_scale
+        subsample maxunpool pad crop slice
+    """,
+    "torchinfo torchinfo-memory": """
+        abs local rbf concat add mul sub grn layer_scale subsample pad crop slice
+    """,
+    "torchsummary torchstat-memory": """
+        abs local rbf concat add mul sub grn layer_scale subsample permute channel_shuffle pad
+        crop slice
+    """,
+    "thop": """
+        elu selu gelu silu hardswish hardsigmoid sigmoid tanh abs local rbf concat add mul sub lrn
+        group_norm grn layer_scale lppool subsample maxunpool pad crop slice
+    """,
+    "thop-2019": """
+        prelu elu selu gelu silu hardswish hardsigmoid sigmoid tanh abs softmax local rbf concat
+        add mul sub lrn layer_norm group_norm instance_norm grn layer_scale lppool subsample
+        maxunpool pad crop slice
+    """,
+    "torchprofile": """
+        prelu elu selu hardswish hardsigmoid local rbf subsample pad
+    """,
+    "torchscan": """
+        prelu selu gelu silu hardswish hardsigmoid abs softmax local rbf add mul sub lrn
+        layer_norm group_norm instance_norm grn layer_scale lppool subsample maxunpool upsample
+    """,
+    "torchscan-flops": """
+        prelu selu gelu silu hardswish hardsigmoid abs softmax local rbf add mul sub lrn
+        group_norm instance_norm grn layer_scale lppool subsample maxunpool upsample
+    """,
+    "torchstat": """
+        selu gelu silu hardswish hardsigmoid sigmoid tanh abs softmax local conv_transpose rbf add
+        mul sub lrn layer_norm group_norm instance_norm grn layer_scale lppool subsample
+        global_avgpool global_maxpool adaptive_avgpool adaptive_maxpool maxunpool
+    """,
+    "torchstat-madd": """
+        leaky_relu prelu elu selu gelu silu hardswish hardsigmoid sigmoid tanh abs local rbf add
+        mul sub lrn layer_norm group_norm instance_norm grn layer_scale lppool subsample
+        global_avgpool global_maxpool adaptive_avgpool adaptive_maxpool maxunpool upsample
+    """,
+}
+"""By convention, the kinds without a rule. No figure tells these from kinds whose rule is 0, so this copies the
+tables, to notice a lost entry; the entry for thop was compared with its `register_hooks`."""
+
+
+@pytest.mark.parametrize(("names", "kinds"), UNKNOWN.items())
+def test_what_a_tool_does_not_know_has_no_rule(names: str, kinds: str) -> None:
+    for name in names.split():
+        assert KINDS.keys() - conventions()[name].rules.keys() == set(kinds.split())
+
+
+def test_other_conventions_have_a_rule_for_every_kind() -> None:
+    others = conventions().keys() - set(" ".join(UNKNOWN).split())
+    assert others == {"macs", "flops", "paper", "paper-conv", "params", "weights", "activations", "keras"}
+    assert all(conventions()[name].rules.keys() == KINDS.keys() for name in others)
+
+
+# --- Tools that are not measured, by hand -----------------------------------------------------------
+
+CAFFE = [
+    # 16x7x7 to 6x16x23, a kernel of 4x5 and strides of 2x3
+    (
+        make("conv_transpose", 6, (4, 5), (2, 3)),
+        (16, 7, 7),
+        {
+            "netscope": 6 * 16 * 23 * 16 * 4 * 5 // 6,  # what comes out, channels in, kernel over strides
+            "convnet-burden": 16 * 7 * 7 * 20 * 16
+            + 6 * 16 * 23,  # what comes in, kernel, channels in; biases
+            "convnet-burden-memory": 4 * 6 * 16 * 23,
+        },
+    ),
+    (
+        make("maxpool", (3, 2), (2, 3)),
+        (3, 20, 26),
+        {"netscope": 0, "convnet-burden": 2 * 6 * 3 * 9 * 9, "convnet-burden-memory": 4 * 3 * 9 * 9},
+    ),
+    (make("avgpool", (3, 2), (2, 3)), (3, 20, 26), {"netscope": 0, "convnet-burden": 2 * 6 * 3 * 9 * 9}),
+    (make("relu"), (3, 20, 26), {"convnet-burden": 2 * 1560, "convnet-burden-memory": 0}),
+    (make("leaky_relu"), (3, 20, 26), {"convnet-burden": 2 * 1560, "convnet-burden-memory": 0}),
+    (make("flatten"), (3, 20, 26), {"convnet-burden": 0, "convnet-burden-memory": 0}),
+    (make("upsample", scale_factor=2), (3, 20, 26), {"convnet-burden-memory": 4 * 4 * 1560}),
+    (make("sigmoid"), (3, 20, 26), {"convnet-burden": 0, "convnet-burden-memory": 4 * 1560}),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape", "counts"), CAFFE, ids=lambda value: str(value)[:40])
+def test_caffe_and_matconvnet_by_hand(layer: Layer, shape: tuple[int, ...], counts: dict[str, int]) -> None:
+    build = NetworkBuilder("alone")
+    network = build.finish(build.add(make("bn", affine=False), build.add(layer, build.input(shape))))
+    for name, count in counts.items():
+        profile = archcalc.analyze(network, convention=name)
+        assert profile[0].count == count
+
+
+def test_pools_undone_have_an_output_like_every_module() -> None:
+    """Zeiler's unpooling is a module; two pools of 2x2 on 2x6x8, and back."""
+    build = NetworkBuilder("unpooled")
+    start = build.input((2, 6, 8))
+    pool = build.add(make("maxpool", 2), start)
+    unpooled = build.add(make("maxunpool", Pooled((2, 6, 8), pool.facts.windows)), pool, pool)
+    network = build.finish(unpooled)
+    values = 2 * 3 * 4 + 2 * 6 * 8
+    assert archcalc.analyze(network, convention="torchstat-memory").count == 4 * values
+    assert archcalc.analyze(network, convention="torchsummary").count == 2 * 4 * values
