@@ -9,7 +9,6 @@ from typing import Any
 
 import module_trees
 import pytest
-from conftest import Result
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -556,7 +555,7 @@ def test_what_the_language_cannot_say_is_said_in_words() -> None:
 
 
 def test_the_command_prints_a_text(run: Any, tmp_path: Path) -> None:
-    result: Result = run("convert", "squeezenet1_0")
+    result = run("convert", "squeezenet1_0")
     assert result.status == 0
     assert result.out.startswith("# Made from `squeezenet1_0` by `archcalc convert`.\n")
     (tmp_path / "copy.arch").write_text(result.out)
