@@ -152,8 +152,8 @@ UNKNOWN = {
         global_avgpool global_maxpool adaptive_avgpool adaptive_maxpool maxunpool upsample
     """,
 }
-"""By convention, the kinds without a rule. No figure tells these from kinds whose rule is 0, so this copies the
-tables, to notice a lost entry; the entry for thop was compared with its `register_hooks`."""
+"""By convention, the kinds without a rule. No figure tells these from kinds whose rule is 0, so this copies
+the tables, to notice a lost entry; the entry for thop was compared with its `register_hooks`."""
 
 
 @pytest.mark.parametrize(("names", "kinds"), UNKNOWN.items())
