@@ -24,7 +24,8 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize("kind", DESCRIBED, ids=lambda kind: kind.kind)
 def test_a_kind_says_everything(kind: DescribedKind) -> None:
     assert kind.summary.endswith(".")
-    assert re.search(r"\b(19|20)\d\d\b|`torch\.", kind.source)
+    if kind.kind != "opaque":  # it has no formula
+        assert re.search(r"\b(19|20)\d\d\b|`torch\.", kind.source)
     assert all(argument.values for argument in kind.arguments)
     assert [argument.name for argument in kind.arguments] == [p.name for p in KINDS[kind.kind].parameters]
     assert kind.kind in [node.kind for node in loads(kind.net).layers]

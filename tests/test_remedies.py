@@ -26,6 +26,7 @@ from test_tables import evaluate, read_layouts
 from tiny import tiny
 
 import archcalc
+from archcalc.convert.same import Difference
 from archcalc.diagnostics import ArchError
 from archcalc.executor import command as executor_command
 from archcalc.executor.execute import RunOptions, execute
@@ -42,8 +43,12 @@ from archcalc.report.shown import frame_of
 ROOT = Path(archcalc.__file__).parent
 
 LANGUAGE = sorted([*ROOT.glob("language/*.py"), *ROOT.glob("layers/*.py"), ROOT / "builder.py"])
-# the help of commands is not a remedy
-OTHERS = sorted({*ROOT.rglob("*.py")} - {*LANGUAGE, ROOT / "cli" / "usage.py"})
+# the help of commands is not a remedy; those for models of PyTorch need it, and are shown in tests/imports
+OTHERS = sorted(
+    {*ROOT.rglob("*.py")}
+    - {*LANGUAGE, ROOT / "cli" / "usage.py"}
+    - {*(ROOT / "importing" / "torch_export").glob("*.py")}
+)
 
 TABLES = {
     "_HELPS",
@@ -337,6 +342,8 @@ lock --update --batch 2
 check --locked conflict.lock
 report HEAD:zzz.arch
 report mobilenet_v3
+report opaque.arch
+convert tiny.arch -o tiny.arch
 audit --claims folder
 tables zzz
 plots -o x.svg
@@ -388,6 +395,7 @@ def files(folder: Path) -> None:
         "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.onnx": "", "m.xyz": "",
         "several.arch": "net a {\n  input(3)\n  relu\n}\nnet b {\n  input(3)\n  relu\n}\n",
         "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
+        "opaque.arch": 'net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n',
         "template.arch": "net a(n) {\n  input(3)\n  fc(n)\n}\nnet b = a(2)\n",
         "version.lock": "archcalc lock 9\n",
         "a.png": "", "a.safetensors": "",
@@ -452,6 +460,9 @@ def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch)
         with monkeypatch.context() as patched:  # a network without a text, which no reader has yet
             patched.setattr(Opened, "texts", lambda self: {})
             shown.append(run("spec", "tiny.arch", width=400).err)
+        with monkeypatch.context() as patched:  # a network that no text can say
+            patched.setattr("archcalc.convert._difference", lambda network, text: Difference("none"))
+            shown.append(run("convert", "tiny.arch", width=400).err)
         with monkeypatch.context() as patched:
             patched.setattr(executor_command, "execute", too_large)
             shown.append(run("run", "tiny.arch", width=400).err)

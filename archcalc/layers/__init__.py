@@ -42,6 +42,7 @@ ELSEWHERE_IN_PYTORCH = {
     "layer_scale": "",
     "local": "",
     "mul": "torch.mul",
+    "opaque": "",
     "pad": "torch.nn.functional.pad",
     "permute": "torch.permute",
     "pointwise": "torch.nn.Conv2d(C_in, C_out, 1)",

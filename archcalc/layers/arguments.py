@@ -20,7 +20,7 @@ MAX_SIZE = 10**9
 MAX_RANK = 4
 """The most axes of an input, the channels included and the batch not."""
 
-MAX_AXES = 6
+MAX_TENSOR_RANK = 6
 """The most axes of any tensor, likewise."""
 
 Number = int | Fraction
@@ -224,7 +224,7 @@ def read_signed_padding(value: object) -> Any:
 
 def read_any_shape(value: object) -> Shape:
     """The shape of a tensor within a network, which may have more axes than an input."""
-    return read_shape(value, MAX_AXES)
+    return read_shape(value, MAX_TENSOR_RANK)
 
 
 def read_shape(value: object, most: int = MAX_RANK) -> Shape:

@@ -22,7 +22,7 @@ from archcalc.importing.torch_export.values import (
     Outputs,
     leaves,
 )
-from archcalc.layers.arguments import MAX_AXES, MAX_SIZE, LayerError
+from archcalc.layers.arguments import MAX_SIZE, MAX_TENSOR_RANK, LayerError
 from archcalc.network import MAX_NODES, Network
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
@@ -254,7 +254,7 @@ def sample_shape(shape: tuple[int, ...], batch: int) -> Shape:
         if size > batch and size % batch == 0:
             shape = (*shape[:place], size // batch, *shape[place + 1 :])
             break
-    return shape if len(shape) <= MAX_AXES else (min(math.prod(shape), MAX_SIZE),)
+    return shape if len(shape) <= MAX_TENSOR_RANK else (min(math.prod(shape), MAX_SIZE),)
 
 
 def used_arrays(results: Iterable[Operation]) -> set[str]:
