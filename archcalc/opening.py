@@ -22,7 +22,7 @@ Read = Callable[[str, Path, str], Sequence[Opened]]
 """Reads a file by the reader of a suffix; the text is how the user wrote its path."""
 
 FEW = 6
-"""As many nets of a file are named where one must be chosen."""
+"""How many nets of a file are named where one must be chosen."""
 
 LANGUAGE, PYTHON = ".arch", ".py"
 

@@ -12,6 +12,8 @@ import math
 import time
 from collections.abc import Callable
 
+import growth_locks  # the folder of this script is on the path
+import growth_reconcile
 from rich.console import Console
 from rich.table import Table
 
@@ -55,6 +57,8 @@ CASES: dict[str, Callable[[int], None]] = {
     "expectations with a pattern": expectations_with_a_pattern,
     "run of a wide concat": run_of_a_wide_concat,
     "fields after an enlargement": fields_after_an_enlargement,
+    **growth_locks.CASES,
+    **growth_reconcile.CASES,
 }
 
 

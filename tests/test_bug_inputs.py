@@ -174,6 +174,28 @@ CASES = [
         "260 + 5,020 + 16,050 + 510",
         totals={"params": 21_840},
     ),
+    Case(
+        "g09",
+        "pyramid pooling on 20x20: a field no larger than that of any place that exists",
+        """net t {
+  input(1x20x20)
+  conv(2, 3, padding=1)
+  s = size
+  concat(identity,
+    adaptive_avgpool(2) -> conv(1, 1) -> upsample(size=s, mode="bilinear"),
+    adaptive_avgpool(3) -> conv(1, 1) -> upsample(size=s, mode="bilinear"),
+    adaptive_avgpool(6) -> conv(1, 1) -> upsample(size=s, mode="bilinear"))
+}""",
+        "the branch of 2 sees places -1 to 20, padding included; the others lie within; gradients in PyTorch",
+        {"output_shape": (5, 20, 20), "receptive_field": (22, 22)},
+    ),
+    Case(
+        "o01",
+        "height and width swapped between two 3x1 convolutions",
+        "net t { input(1x20x20) -> conv(2, 3x1) -> permute([0, 2, 1]) -> conv(2, 3x1) }",
+        "gradients in PyTorch",
+        {"receptive_field": (3, 3)},
+    ),
 ]
 
 
@@ -189,6 +211,11 @@ def test_figures_of_bug_reports(case: Case) -> None:
     assert found == case.last
     assert {name: profile.totals[name] for name in case.totals} == case.totals
     assert not profile.network.notes
+
+
+def test_thop_on_torchvisions_densenet121() -> None:
+    """z12: thop does not see its last ReLU and its last pool, which are functions."""
+    assert analyze(load("densenet121"), convention="thop").count == 2_897_007_104
 
 
 # --- Inputs as they were reported: an error or a note says what is right --------------------------------

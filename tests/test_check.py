@@ -434,7 +434,7 @@ def test_a_mistyped_expectation_is_told_to_ci(run, folder):
 
 
 def test_annotations_are_escaped_as_github_reads_them():
-    # the runner replaces %0A, %0D and %25 in messages, in properties %3A and %2C besides
+    # the runner replaces %0A, %0D and %25 in messages, and in properties also %3A and %2C
     assert _escaped("50% of a\r\nb: c, d") == "50%25 of a%0D%0Ab: c, d"
     assert _escaped("a:b,c", ":,") == "a%3Ab%2Cc"
 

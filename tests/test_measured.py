@@ -215,3 +215,14 @@ def test_pools_undone_have_an_output_like_every_module() -> None:
     values = 2 * 3 * 4 + 2 * 6 * 8
     assert archcalc.analyze(network, convention="torchstat-memory").count == 4 * values
     assert archcalc.analyze(network, convention="torchsummary").count == 2 * 4 * values
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_models_in_pytorch_end_before_their_softmax(name: str) -> None:
+    """It belongs to the loss (`torch.nn.CrossEntropyLoss`), so it is not counted, nor reported as missing."""
+    with_it = archcalc.loads("net n { input(7)\n fc(5) -> softmax }")
+    without = archcalc.loads("net n { input(7)\n fc(5) }")
+    profile = archcalc.analyze(with_it, convention=name)
+    assert profile.count == archcalc.analyze(without, convention=name).count
+    assert profile.counter is not None
+    assert profile.counter.not_counted(with_it.layers) == {}

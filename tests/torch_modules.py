@@ -102,12 +102,15 @@ def _as_written(node: Node, code: str) -> Step:
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """As in torchvision: over the channels, with these last for as long as it takes."""
+    """As in torchvision: over the channels, with these last for as long as it takes.
+
+    Here it also takes the vector after a `flatten`, which torchvision normalizes before it flattens.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.permute(0, 2, 3, 1)
-        x = functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-        return x.permute(0, 3, 1, 2)
+        channels_last = x.movedim(1, -1)
+        x = functional.layer_norm(channels_last, self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.movedim(-1, 1)
 
 
 def _functional(name: str, *fields: str) -> Callable[[Node], Callable[..., Tensor]]:

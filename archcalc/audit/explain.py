@@ -73,7 +73,7 @@ def _proposals(finding: AuditFinding, width: int) -> list[str]:
 
 
 PROPOSED = 3
-"""So many ways to count are proposed."""
+"""How many ways to count are proposed."""
 
 
 def _statement(outcome: StatementOutcome) -> list[str]:

@@ -134,7 +134,7 @@ def _is_exact(outcome: StatementOutcome) -> bool:
 
 
 def _shown(outcomes: Sequence[StatementOutcome]) -> StatementOutcome | None:
-    """One of several statements: the first that does not hold, or else the first that is rounded."""
+    """The statement to show: the first that does not hold, or else the first that is rounded."""
     failed = [outcome for outcome in outcomes if not outcome.held]
     rounded = [outcome for outcome in outcomes if not _is_exact(outcome)]
     return next(iter([*failed, *rounded, *outcomes]), None)

@@ -144,7 +144,7 @@ def _together(annotations: Sequence[Annotation]) -> Annotation:
 
 
 MAX_LINES = 12
-"""So many lines say what fails in a network, or which blocks of it moved."""
+"""The most lines that say what fails in a network, or which of its blocks moved."""
 
 
 def _of_network(result: Result, outcome: Outcome) -> Annotation:

@@ -24,7 +24,7 @@ Number = int | Fraction
 Value = Number | tuple[Number, ...] | str
 
 FEW = 3
-"""As many layers are named in a sentence."""
+"""How many layers a sentence names."""
 
 MOST_MEASURED = 16
 """Patterns whose layers are kept measured: each may name every layer of a network."""

@@ -49,9 +49,9 @@ def lock_networks(
 ) -> Locked:
     """Lock what `arguments` mean (see `Finder.find`) for a file at `path`.
 
-    With `update`, also all that the file locks already, each under its own conditions, and what is new in
-    the files and folders that it locks. Raises `ArchError`, with every mistake, if any of it cannot be
-    read: there is no lock of a part.
+    With `update`, also lock again what the file locks, each network under its own conditions, and what is
+    new in its files and folders. Raises `ArchError`, with every mistake, if any network cannot be read. A
+    file with only some of the networks is never written.
     """
     finder = Finder(settings)
     folder = path.parent
@@ -88,7 +88,7 @@ def _before(path: Path, update: bool) -> Lock | None:
 
 
 def _jobs_of(before: Lock, folder: Path, finder: Finder) -> tuple[dict[str, _Job], list[str]]:
-    """What a lock has and what is new in its paths; and the names of the networks that no longer exist."""
+    """The networks of a lock and the new ones in its paths; and the names of those that no longer exist."""
     jobs: dict[str, _Job] = {}
     gone = []
     for net in before.networks:

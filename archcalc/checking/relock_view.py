@@ -11,7 +11,7 @@ from archcalc.checking.locking import Locked
 from archcalc.render.numbers import plural
 
 MAX_NAMED = 10
-"""So many networks of a kind are named. Those that are no longer locked are all named."""
+"""How many networks are named that are new, changed or gone. Dropped ones are all named."""
 
 
 def render(locked: Locked, path: Path) -> list[str]:

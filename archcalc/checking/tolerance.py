@@ -47,7 +47,7 @@ class Tolerance(Struct, frozen=True):
 
 
 def parse_tolerances(texts: Iterable[str]) -> list[Tolerance]:
-    """The tolerances of several `--allow`. Raises `ArchError` with the mistakes in all, at the character.
+    """The tolerances that `--allow` options state. Raises `ArchError` with every mistake and its place.
 
     >>> (one,) = parse_tolerances(["macs +1%"])
     >>> one.covers("macs", 1000, 10), one.covers("macs", 1000, 11), one.covers("macs", 1000, -1)

@@ -78,10 +78,10 @@ def summary(outcome: Outcome) -> str:
 GAP = 2
 
 MAX_BLOCKS = 8
-"""So many blocks with moved layers are listed for each network, unless all is asked for."""
+"""How many blocks with moved layers are listed for each network; `--verbose` lists all."""
 
 MAX_NEW = 8
-"""So many networks that a lock file does not have are named."""
+"""How many networks are named that a lock file does not have."""
 
 
 class Row(Struct, frozen=True):
@@ -192,7 +192,7 @@ def _table(rows: Sequence[Row], width: int) -> Text:
 
 
 def _lines(row: Row, room: int, sizes: Sequence[int]) -> Iterator[Text]:
-    """The lines of a row: its cells beside its text. A place for which there is no column comes below."""
+    """The lines of a row: its text and its cells, and its place below where no column has room for it."""
     from rich.text import Text
 
     below = [row.place] if len(sizes) == 2 and row.place and row.verdict else []

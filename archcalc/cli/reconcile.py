@@ -9,7 +9,7 @@ import typer
 from archcalc.cli.options import Inputs, Net, Sets, TableOrJson, settings
 
 MOST = 5
-"""So many ways are shown, unless all are asked for."""
+"""How many ways are shown; `--all` shows the rest."""
 
 
 def reconcile(

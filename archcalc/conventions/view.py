@@ -48,7 +48,7 @@ def _rules(convention: Convention) -> list[tuple[str, str]]:
     free = kinds.pop("0", [])
     rows = [(_listed(names), text) for text, names in kinds.items()]
     if convention.containers is not None:
-        rows.append(("each block that joins branches, besides", convention.containers.text))
+        rows.append(("also each block that joins branches", convention.containers.text))
     if free:
         rows.append((_listed(free), "0"))
     missing = _without_rule(convention)

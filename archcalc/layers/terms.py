@@ -121,7 +121,7 @@ class Swapped(Struct, frozen=True, gc=False):
 
 
 class Stacked(Struct, frozen=True, gc=False):
-    """A place of one of the inputs, which lie one behind the other along a spatial axis."""
+    """A place of one of the inputs, which are joined along a spatial axis."""
 
     axis: int
 

@@ -26,7 +26,7 @@ ROUND = Fraction(3, 4)
 PLAUSIBLE = Fraction(11, 4)
 """What is less plausible than this explains nothing."""
 NEAREST = 5
-"""So many are named where nothing matches."""
+"""How many are named where nothing matches."""
 
 
 class Match(Struct, frozen=True):

@@ -97,7 +97,7 @@ def verify(
 
 
 def _peak(profile: Profile, run: Run) -> Verdict:
-    """The most bytes alive at once; what the run reads besides the tensors of the graph is none of it."""
+    """The most bytes alive at once, of the tensors of the graph alone."""
     if any(node.kind == "maxunpool" for node in profile.network.nodes):
         return Verdict("peak", 0, 0, True, "unpooling reads its pool's input too")
     predicted = profile.totals.peak_bytes

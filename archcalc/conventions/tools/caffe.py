@@ -141,7 +141,7 @@ CONVENTIONS = (
         | each(["dropout"], 2 * OUTPUTS),
         notes=(
             "the outputs of all layers, with ReLUs in place; the input is left out",
-            "a dropout has a mask besides, at inference too; MatConvNet's own networks come without dropout",
+            "a dropout also has a mask, at inference too; MatConvNet's own networks come without dropout",
             "a product and the sum behind it, as of squeeze-and-excitation, are one layer, axpy",
         ),
         value_bytes=4,

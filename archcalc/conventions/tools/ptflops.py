@@ -77,7 +77,7 @@ CONVENTIONS = (
         | each(FREE, NOTHING),
         notes=(
             "a batch, group or instance norm without scale and shift counts 1·inputs",
-            "functions count besides modules: `torch.add(a, b)` counts, `a + b` does not",
+            "functions also count: `torch.add(a, b)` counts, `a + b` does not",
             AS_TORCHVISION,
         ),
         bugs=(

@@ -124,7 +124,7 @@ CONVENTIONS = (
         source="https://github.com/keras-team/keras/blob/v3.15.1/keras/src/utils/summary_utils.py",
         rules=each(KINDS, PARAMS + BUFFERS),
         notes=(
-            "with what is not trained: a batch norm has a moving mean and a moving variance besides",
+            "with what is not trained: a batch norm also has a moving mean and a moving variance",
             "the layers are the network's own; those of keras.applications may have other biases and norms",
         ),
     ),
