@@ -2,6 +2,9 @@
 
 This is the one form of `NET` that runs code: the module is imported, and the factory is called. A factory is
 a function or a class that returns a `torch.nn.Module`; a module that already exists is accepted, too.
+
+pytest asks the reader of every file that it collects for `EXPECTATIONS`: nothing heavy is imported before
+`read`.
 """
 
 from __future__ import annotations
@@ -9,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from archcalc.network import Network
-from archcalc.opened import Opened, Shapes
+if TYPE_CHECKING:
+    from archcalc.network import Network
+    from archcalc.opened import Opened, Shapes
 
 EXPECTATIONS = False
 
@@ -20,6 +24,7 @@ EXPECTATIONS = False
 def read(path: Path, shown: str) -> list[Opened]:
     """What may make a model in a Python module, or in the file of one. Raises `ArchError`."""
     from archcalc.importing.torch_export.factory import Factory, factories, import_code
+    from archcalc.opened import Opened
 
     module = import_code(shown, path if shown.endswith(".py") else None)
     found = factories(module)

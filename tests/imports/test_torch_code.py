@@ -69,6 +69,10 @@ class NotOnMeta(Small):
         super().__init__()
         self.scale = float(torch.ones(3).sum())
 
+class MakesTensors(Small):
+    def forward(self, x):
+        return super().forward(x) - torch.zeros(x.shape[0], 10)
+
 model = Small(4)
 """
 
@@ -93,7 +97,7 @@ def params(c: int) -> str:
     [
         ("nets.py:small", 8), ("nets.py:small?c=16", 16), ("nets.py:Small", 8), ("nets.py:model", 4),
         ("nets.py:needs?width=4", 4), ("nets.py:anything?c=2&p=0.25", 2), ("nets.py:NotOnMeta", 8),
-        ("nets.py:Two", 8),
+        ("nets.py:Two", 8), ("nets.py:MakesTensors", 8),
     ],
 )  # fmt: skip
 def test_factories_classes_and_modules(code: Callable[..., Any], net: str, c: int) -> None:

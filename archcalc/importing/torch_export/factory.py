@@ -10,12 +10,14 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, error, unknown
 from archcalc.importing.torch_export.module import (
+    NotExportable,
     export_module,
     first_sentence,
     require_torch,
@@ -56,16 +58,19 @@ def import_code(shown: str, file: Path | None) -> ModuleType:
 
 def _import_file(file: Path) -> ModuleType:
     _add_to_path(file.resolve().parent)
-    name = file.stem if file.stem not in sys.modules else f"{file.stem}_of_archcalc"
-    spec = importlib.util.spec_from_file_location(name, file)
+    taken = sys.modules.get(file.stem)
+    is_other = taken is not None and getattr(taken, "__file__", None) != str(file.resolve())
+    name = f"{file.stem}_of_archcalc" if is_other else file.stem
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # as an import does, for what looks itself up
     try:
         spec.loader.exec_module(module)
-    finally:
+    except BaseException:
         sys.modules.pop(name, None)
+        raise
     return module
 
 
@@ -127,8 +132,14 @@ class Factory:
                 f"`{self.name}` needs the shape of its input",
                 help="give it, channels first and without the batch: `--input 3x224x224`",
             )
-        module = self._made(arguments)
-        return export_module(module, inputs, self.name, lambda: self._real(arguments))
+        rebuild = partial(self._real, arguments)
+        try:
+            return export_module(self._made(arguments), inputs, self.name, rebuild)
+        except NotExportable as problem:
+            if self.is_module or problem.is_final:
+                raise
+        # a `forward` that makes tensors of its own cannot be exported on the meta device
+        return export_module(self._real(arguments), inputs, self.name, rebuild)
 
     def _given(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """Values for arguments, as Python has them. Raises `ArchError` for what is not in the signature."""

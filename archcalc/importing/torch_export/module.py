@@ -262,21 +262,30 @@ def quiet() -> Iterator[None]:
             each.setLevel(level)
 
 
-def _explained(problem: Exception, name: str, given: int) -> ArchError:
+class NotExportable(ArchError):
+    """PyTorch cannot export a module; `is_final` if it could not on another device either."""
+
+    is_final = False
+
+
+def _explained(problem: Exception, name: str, given: int) -> NotExportable:
     """What PyTorch says when it cannot export a module, in one sentence, with the place in its code."""
     place = user_place(problem)
     text = first_sentence(problem)
     kind = type(problem).__name__
     notes = [Note(f"it is raised at {place}")] if place else []
     help = ""
-    if "DataDependent" in kind or "GuardOnDataDependent" in kind or "data-dependent" in str(problem).lower():
+    is_data_dependent = "DataDependent" in kind or "data-dependent" in str(problem).lower()
+    if is_data_dependent:
         text = "what it does depends on the values of a tensor, which are not known without running it"
         help = "take the branch or the loop out of `forward`, or give the part before it"
     elif isinstance(problem, TypeError) and "positional argument" in text:
         help = f"{given} inputs were given: `--input 3x224x224`, one for each argument of `forward`"
     elif "size" in text or "shape" in text or "channels" in text:
         help = "does the module take inputs of this shape? Shapes are channels first, without the batch"
-    return ArchError(Diagnostic(f"`{name}` cannot be exported: {text}", notes=tuple(notes), help=help))
+    found = NotExportable(Diagnostic(f"`{name}` cannot be exported: {text}", notes=tuple(notes), help=help))
+    found.is_final = is_data_dependent
+    return found
 
 
 def first_sentence(problem: BaseException) -> str:
