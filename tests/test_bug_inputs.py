@@ -271,7 +271,7 @@ def test_a_batch_in_the_shape_from_outside() -> None:
     ("name", "message"),
     [
         ("m.onnx", "is an ONNX model, which archcalc does not read"),
-        ("m.pth", "holds weights, not the layers and shapes that archcalc counts"),
+        ("m.pth", "a pickle can run code when it is read, so archcalc does not open it"),
     ],
 )
 def test_files_of_other_tools_are_named(name: str, message: str, tmp_path) -> None:

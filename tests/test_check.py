@@ -483,7 +483,7 @@ def test_files_that_cannot_be_written_end_in_a_message(run):
     ],
 )
 def test_how_far_off(difference, figure, text):
-    finding = SimpleNamespace(difference=difference, figure=figure, negated=False)
+    finding = SimpleNamespace(difference=difference, figure=figure, negated=False, unknown="")
     assert off_by(finding) == text
 
 
