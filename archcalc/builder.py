@@ -10,7 +10,7 @@ from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, 
 from archcalc.doubts import can_be_doubted, doubt_of, doubt_of_input, leading_arguments
 from archcalc.layers.arguments import LayerError, format_argument
 from archcalc.layers.base import Input, Layer, facts
-from archcalc.network import MAX_NODES, MAX_PATH, Doubt, Group, Network, Node
+from archcalc.network import MAX_NODES, MAX_PATH, Doubt, Group, Network, Node, Remark
 from archcalc.notes import unknown_remark
 from archcalc.shape import format_shape
 
@@ -241,7 +241,7 @@ class NetworkBuilder:
         expectations: tuple[Expect, ...] = (),
         overridden: bool = False,
         source: Source | None = None,
-        notes: Sequence[Doubt] = (),
+        notes: Sequence[Doubt | Remark] = (),
     ) -> Network:
         """The network. Raises `ArchError` if a node reaches neither a result nor a head."""
         results = dict(outputs or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -135,12 +135,26 @@ class Doubt(Struct, frozen=True, eq=False):
 
 
 class Remark(Struct, frozen=True, eq=False):
-    """What a reader of a network's figures must know, and what follows from it."""
+    """What a reader of a network's figures must know, and what follows from it.
+
+    `node` is what it is about, or `None` for a network that was imported and differs as a whole.
+    """
 
     kind: str
-    node: Node
+    node: Node | None
     message: str
     help: str = ""
+
+
+class Original(Struct, frozen=True, eq=False):
+    """The model that a network was imported from, as its own framework runs it.
+
+    `run` takes arrays in the order of the network's inputs, channels first with the batch, and gives the
+    outputs by their names. It raises `ArchError` where the framework is not installed or fails.
+    """
+
+    framework: str
+    run: Callable[[Sequence[Any]], Mapping[str, Any]]
 
 
 class Network(Struct, eq=False):
@@ -150,7 +164,8 @@ class Network(Struct, eq=False):
     groups, outer ones before inner ones. `outputs` are the results by name (`output` is the last
     tensor of the net), `heads` those used in training only. `parameters` are the values the net was
     made with; `overridden` says whether any differs from its own default. `notes` are the doubts about
-    its text. `see` are the names of networks that may be meant instead, and what each is.
+    its text, and what an import changed. `see` are the names of networks that may be meant instead,
+    and what each is.
     """
 
     name: str
@@ -169,12 +184,18 @@ class Network(Struct, eq=False):
     """What published code calls in place of a module of `torch.nn` (`F.relu`), by the index of the node."""
     trained: Callable[[], dict[str, dict[str, Any]]] | None = None
     """Reads the arrays of an imported model, by node and by their names there, as the executor takes them."""
-    remarks: tuple[str, ...] = ()
-    """What is to be known about an imported model, in sentences."""
+    original: Original | None = None
+    """The imported model itself, if it can be run."""
 
     @property
     def inputs(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes if node.is_input}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What an import changed or left out, in sentences; also in `notes`."""
+        notes = (note for note in self.notes if isinstance(note, Remark) and note.kind == "import")
+        return tuple(note.message for note in notes)
 
     @property
     def is_complete(self) -> bool:

@@ -140,7 +140,30 @@ def unknown_remark(nodes: Sequence[Node]) -> list[Remark]:
         "MACs, FLOPs and depth are lower bounds; receptive fields from there on are taken to be global; "
         "`archcalc check --allow-unknown` checks what is counted"
     )
-    return [Remark("unknown", opaque[0], message, help)]
+    return [Remark("unknown", opaque[0], message, help), *_reasons(opaque)]
+
+
+def _reasons(opaque: Sequence[Node]) -> list[Remark]:
+    """Why operations are not known where a layer kind exists for them: once for each reason."""
+    by_reason: dict[tuple[str, str], list[Node]] = {}
+    for node in opaque:
+        op, reason = getattr(node.layer, "op", ""), getattr(node.layer, "reason", "")
+        if reason:
+            by_reason.setdefault((op, reason), []).append(node)
+    remarks = []
+    for (op, reason), nodes in list(by_reason.items())[:MAX_REASONS]:
+        more = f" and {len(nodes) - 1:,} more" if len(nodes) > 1 else ""
+        remarks.append(Remark("reason", nodes[0], f"`{nodes[0].name}`{more}, {op}: {reason}"))
+    left = len(by_reason) - MAX_REASONS
+    if left > 0:
+        remarks.append(
+            Remark("reason", None, f"{plural(left, 'more reason')}; `explain` has that of each layer")
+        )
+    return remarks
+
+
+MAX_REASONS = 6
+"""How many reasons are shown below a table; a model of a kind that is not known has dozens."""
 
 
 def note_lines(notes: Iterable[Doubt | Remark]) -> list[str]:
@@ -166,6 +189,12 @@ def note_objects(notes: Iterable[Doubt | Remark]) -> list[dict[str, Any]]:
         message, help = note_of(note)
         node = note.node
         objects.append(
-            {"kind": note.kind, "layer": node.name, "message": message, "help": help, "source": node.place}
+            {
+                "kind": note.kind,
+                "layer": node.name if node is not None else "",
+                "message": message,
+                "help": help,
+                "source": node.place if node is not None else "",
+            }
         )
     return objects

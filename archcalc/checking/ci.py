@@ -112,7 +112,12 @@ def to_annotations(outcome: Outcome) -> str:
     elif len(problems) + len(failures) > MAX_ANNOTATIONS:
         failures = [_together(_failures(result)) for result in outcome.results if result.failures]
     warnings = [
-        Annotation(result.name, "\n".join(note_of(doubt)), _in_a_file(doubt.node.span), "warning")
+        Annotation(
+            result.name,
+            "\n".join(note_of(doubt)),
+            _in_a_file(doubt.node.span if doubt.node else None),
+            "warning",
+        )
         for result in outcome.results
         for doubt in result.notes
     ]

@@ -33,7 +33,11 @@ def run(
     seed: Seed = 0,
     weights: Annotated[
         Optional[Path],
-        typer.Option(metavar="FILE", help="Weights by `path.name`, `.npz` or `.safetensors`; else random."),
+        typer.Option(
+            metavar="FILE",
+            help="Weights by `path.name`, `.npz` or `.safetensors`; else those of "
+            "an imported model, or random ones.",
+        ),
     ] = None,
     keep: Annotated[
         Optional[str], typer.Option(metavar="PATHS", help="Keep these tensors too: `stage1,fc1`.")
@@ -55,15 +59,20 @@ def run(
 ) -> None:
     """Run a network on real tensors, in NumPy, and compare every shape with its prediction.
 
+    An imported model runs with its own weights, and on the same input in its own framework, if that is
+    installed: the outputs are compared.
+
     `archcalc run vgg16`
 
     `archcalc run resnet50 --input cat.png --weights resnet50.npz --keep conv4_x -o out.npz`
 
     `archcalc run mobilenet_v1 --set width=0.5 --batch 4 --seed 7`
+
+    `archcalc run torchvision.models:resnet18 --input 3x224x224`
     """
     from archcalc.executor.command import run_and_print
 
-    run_and_print(
+    equal = run_and_print(
         lambda inputs: settings(set_, inputs).network(net),
         input_ or [],
         batch=batch,
@@ -76,3 +85,5 @@ def run(
         heads=heads,
         fast=fast,
     )
+    if not equal:
+        raise typer.Exit(1)

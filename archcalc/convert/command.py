@@ -21,7 +21,7 @@ def convert_and_write(network: Network, net: str, path: Path | None, force: bool
         raise error(
             f"`{path}` exists already", help="choose another file, or add `--force` to replace this one"
         )
-    notes = [f"Note: {'; '.join(note_of(doubt))}." for doubt in network.notes]
+    notes = [f"Note: {'; '.join(filter(None, note_of(note)))}." for note in network.notes]
     conversion = convert(network, [f"Made from `{net}` by `archcalc convert`.", *notes])
     if conversion.problem:
         output.warn([f"note: {conversion.problem}"])

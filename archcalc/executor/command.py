@@ -14,9 +14,11 @@ from archcalc.diagnostics import ArchError, error, unknown
 from archcalc.executor import view
 from archcalc.executor.arrays import check_kind, open_arrays, read_array
 from archcalc.executor.execute import RunOptions, execute
+from archcalc.executor.inputs import drawn_inputs
 from archcalc.executor.kernel import Array
 from archcalc.executor.limits import refuse_too_large
-from archcalc.executor.weights import load_weights
+from archcalc.executor.original import compare_with_original
+from archcalc.executor.weights import Weights, load_weights
 from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.render import output as out
@@ -37,8 +39,11 @@ def run_and_print(
     train: bool,
     heads: bool,
     fast: bool = False,
-) -> None:
-    """Run a network as the command line asks for it; print a line a layer, and the totals."""
+) -> bool:
+    """Run a network as the command line asks for it; print a line a layer, and the totals.
+
+    False if the network is an imported model, and its own framework computes something else.
+    """
     named = [pair for pair in map(_named, given) if _is_file(pair[1])]
     files = dict(named)
     if len(files) < len(named):
@@ -53,7 +58,9 @@ def run_and_print(
     if arrays and len(arrays) < len(network.inputs):
         missing = next(name for name in network.inputs if name not in arrays)
         raise error(f"the input `{missing}` is not given", help=f"add `--input {missing}=FILE`")
-    loaded = load_weights(network, weights, dtype, heads) if weights is not None else None
+    loaded, whose = _weights(network, weights, dtype, heads)
+    if whose == OWN and not arrays:
+        arrays = drawn_inputs(network, batch, seed, dtype)  # which the original gets, too
     layers = [node for node in network.nodes if heads or not node.training]
     try:
         with progress_bar(len(layers), f"Running {network.name}") as advance:
@@ -69,9 +76,24 @@ def run_and_print(
         ) from None
     if output is not None:
         write_arrays(run.outputs, output)
-    how = f"batch {batch}, {dtype}{', by the fast path' if fast else ''}"
+    agreement = compare_with_original(network, arrays, run.outputs) if whose == OWN and not train else None
+    how = view.How(f"batch {batch}, {dtype}{', by the fast path' if fast else ''}", whose, agreement)
     profile = analyze(network, batch=batch, heads=True)
     out.write(view.render(run, profile, how, out.width(), out.colour()), None)
+    return agreement is None or agreement.held
+
+
+OWN = "the model's own"
+"""Whose weights those of an imported model are."""
+
+
+def _weights(network: Network, path: Path | None, dtype: str, heads: bool) -> tuple[Weights | None, str]:
+    """The weights of a run, and whose they are; `None` for random ones."""
+    if path is not None:
+        return load_weights(network, path, dtype, heads), f"from `{path}`"
+    if network.trained is not None:
+        return network.trained(), OWN
+    return None, "random"
 
 
 def _named(text: str) -> tuple[str, str]:

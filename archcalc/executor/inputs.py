@@ -36,13 +36,20 @@ def given_inputs(
             listed = ", ".join(f"`{name}`" for name in declared)
             wrong = f"no input `{unknown[0]}`" if unknown else f"an input `{missing[0]}`, which is not given"
             raise error(f"`{network.name}` has {wrong}", help=f"its inputs are {listed}")
-    random = np.random.default_rng(seed)
+    if inputs is None:
+        return {name: channels_last(x) for name, x in drawn_inputs(network, batch, seed, dtype).items()}
     arrays = {}
     for name, node in declared.items():
-        if inputs is None:
-            array = random.standard_normal((batch, *node.shape)).astype(dtype)
-        else:
-            what, want = f"the input `{name}`", (batch, *node.shape)
-            array = checked(as_array(inputs[name], what), want, dtype, what, finite)
+        what, want = f"the input `{name}`", (batch, *node.shape)
+        array = checked(as_array(inputs[name], what), want, dtype, what, finite)
         arrays[name] = channels_last(array)
     return arrays
+
+
+def drawn_inputs(network: Network, batch: int, seed: int, dtype: Any) -> dict[str, Array]:
+    """Standard normal values for every input, channels first; the same seed gives the same values."""
+    random = np.random.default_rng(seed)
+    return {
+        name: random.standard_normal((batch, *node.shape)).astype(dtype)
+        for name, node in network.inputs.items()
+    }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
+from archcalc.executor.original import Agreement
 from archcalc.notes import note_lines
 from archcalc.profile import Profile
 from archcalc.render.numbers import grouped, plural
@@ -14,7 +17,15 @@ if TYPE_CHECKING:
     from archcalc.executor.execute import Run
 
 
-def render(run: Run, profile: Profile, how: str, width: int, colour: bool) -> str:
+class How(Struct, frozen=True):
+    """How a network ran: batch and precision in words, whose weights it had, and what the original gives."""
+
+    settings: str
+    weights: str
+    agreement: Agreement | None = None
+
+
+def render(run: Run, profile: Profile, how: How, width: int, colour: bool) -> str:
     """Write a line a layer: both shapes, time, speed, bytes; then the totals, and `how` it ran."""
     from rich.text import Text
 
@@ -43,9 +54,12 @@ def render(run: Run, profile: Profile, how: str, width: int, colour: bool) -> st
     total = sum(step.bytes for step in run.steps if not step.node.is_input)
     speed = 2 * macs / max(seconds, 1e-9) / 1e9
     console.print(
-        f"\n{profile.network.name}: {plural(len(run.steps), 'node')}, every shape as predicted; {how}\n"
+        f"\n{profile.network.name}: {plural(len(run.steps), 'node')}, every shape as predicted; "
+        f"{how.settings}\n"
         f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s in multiply-adds\n"
         f"activations  {plural(total, 'byte')} in all, at most {grouped(run.peak_bytes)} alive at once\n"
-        f"weights      {plural(run.weight_bytes, 'byte')}"
+        f"weights      {plural(run.weight_bytes, 'byte')}, {how.weights}"
     )
+    if how.agreement is not None:
+        console.print(f"compared     {how.agreement}")
     return printed(console)

@@ -11,9 +11,9 @@ from archcalc.importing.weights import ReadArrays, trained_weights
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Input, Layer, facts
 from archcalc.layers.merge import Add, Mul, Sub
-from archcalc.layers.opaque import Opaque
+from archcalc.layers.opaque import MAX_OP, Opaque
 from archcalc.layers.reshape import Permute
-from archcalc.network import Network
+from archcalc.network import Network, Original, Remark
 from archcalc.shape import Shape, format_shape
 
 Path = tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ class Assembly:
         self._notes: list[str] = []
 
     def note(self, text: str) -> None:
-        """Say something about the whole import: a sentence that becomes one of `Network.remarks`."""
+        """Say something about the whole import: what an exporter changed, or what is not counted."""
         if text not in self._notes:
             self._notes.append(text)
 
@@ -134,9 +134,7 @@ class Assembly:
         shapes = tuple(shape or (1,) for _, shape in trained), tuple(shape or (1,) for _, shape in kept)
         arrays = {f"weight{number}": array for number, (array, _) in enumerate(trained, 1)}
         arrays |= {f"buffer{number}": array for number, (array, _) in enumerate(kept, 1)}
-        tensor = self.add(Opaque(op, shape or (1,), *shapes), *inputs, arrays=arrays, axes=())
-        tensor.operation.reason = reason
-        return tensor
+        return self.add(Opaque(op, shape or (1,), *shapes, _words(reason)), *inputs, arrays=arrays, axes=())
 
     def attempt(
         self, convert: Callable[[], Sequence[Tensor]], declared: Sequence[tuple[int, ...] | None]
@@ -164,11 +162,12 @@ class Assembly:
         outputs: Mapping[str, Tensor],
         heads: Mapping[str, Tensor] | None = None,
         read: ReadArrays | None = None,
+        original: Original | None = None,
     ) -> Network:
         """The network; operations that reach no result are left out.
 
         One of the outputs is called `output`. `read` reads arrays of the model by their names, when they
-        are asked for. Raises `ArchError` if nothing is left.
+        are asked for; `original` runs the model itself. Raises `ArchError` if nothing is left.
         """
         heads = heads or {}
         results = [tensor.operation for tensor in (*outputs.values(), *heads.values())]
@@ -177,11 +176,17 @@ class Assembly:
         network = named.builder.finish(
             outputs={name: named.nodes[id(tensor.operation)] for name, tensor in outputs.items()},
             heads={name: named.nodes[id(tensor.operation)] for name, tensor in heads.items()},
+            notes=[Remark("import", None, text) for text in self._notes],
         )
-        network.remarks = tuple(self._notes)
+        network.original = original
         if read is not None:
             network.trained = partial(trained_weights, network, named.arrays, read)
         return network
+
+
+def _words(reason: str) -> str:
+    """A reason as a layer takes it: it may have parts of a file in it."""
+    return "".join(c if c.isprintable() else " " for c in reason[:MAX_OP]).strip()
 
 
 def _reaching(operations: Sequence[Operation], results: Iterable[Operation]) -> list[Operation]:

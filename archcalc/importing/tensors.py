@@ -49,8 +49,6 @@ class Operation(Struct, eq=False, kw_only=True):
     origin: str = ""
     arrays: Mapping[str, ModelArray] = {}
     fixed: tuple[str, ...] = ()
-    reason: str = ""
-    """Of an opaque operation: why it is one."""
 
     @property
     def shape(self) -> Shape:

@@ -8,7 +8,7 @@ from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Wind
 from archcalc.shape import Shape
 
 MAX_OP = 200
-"""The longest name of an operation, since names come from files."""
+"""The longest name of an operation, and the longest reason, since both come from files."""
 
 
 def read_op(value: object) -> str:
@@ -27,13 +27,21 @@ def read_arrays(value: object) -> tuple[Shape, ...]:
     return tuple(read_any_shape(shape) for shape in value)
 
 
+def read_reason(value: object) -> str:
+    """Why it is not known, in a few words"""
+    if not isinstance(value, str) or len(value) > MAX_OP or not (value or " ").isprintable():
+        raise LayerError(f"needs at most {MAX_OP} printable characters")
+    return value
+
+
 @layer("opaque")
 class Opaque(Layer, frozen=True):
     """An operation that archcalc does not know, with the output shape that is declared for it.
 
     Its arrays are counted: `params` are trained, `buffers` are not. Its operations are *not* counted, and
     its receptive field is taken to be the whole input, so a network with one is incomplete: reports name
-    it, and `check` refuses limits on what is not counted. `archcalc run` cannot run it.
+    it, and `check` refuses limits on what is not counted. `archcalc run` cannot run it. `reason` says why
+    it is not known, where that is more than its name: `its padding is uneven`.
 
     Example: input(3x32x32) -> opaque(identity, op="roll", shape=3x32x32) -> conv(8, 3)
 
@@ -49,6 +57,7 @@ class Opaque(Layer, frozen=True):
     shape: Annotated[Shape, read_any_shape]
     params: Annotated[tuple[Shape, ...], read_arrays] = ()
     buffers: Annotated[tuple[Shape, ...], read_arrays] = ()
+    reason: Annotated[str, read_reason] = ""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return self.shape

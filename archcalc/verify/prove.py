@@ -5,7 +5,8 @@
 - multiply-adds: a slow path that performs each multiplication tap by tap, counts them, and must come to
   the same result as the kernel;
 - receptive field: NaNs in the input mark what sees them;
-- memory: the bytes of the tensors, and the most of them alive at once.
+- memory: the bytes of the tensors, and the most of them alive at once;
+- the original of an imported model: what its own framework computes on the same input.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 from msgspec import Struct
 
 from archcalc.executor.execute import Run, RunOptions, Step, execute
+from archcalc.executor.inputs import drawn_inputs
 from archcalc.executor.kernel import Array, Call
-from archcalc.executor.weights import Weights, allocated_values, random_weights
+from archcalc.executor.original import Agreement, compare_with_original
+from archcalc.executor.weights import Weights, allocated_values, owners, random_weights
 from archcalc.network import Network, Node
 from archcalc.profile import Profile, analyze
 from archcalc.verify.counting import COUNTED, count_multiplications
@@ -66,7 +69,9 @@ def verify(
     proved, since those of a fully connected layer after a map depend on the size of the map.
     """
     profile = analyze(network)
-    weights = random_weights(network, seed)
+    own = network.trained() if network.trained is not None else None
+    weights = own if own is not None else random_weights(network, seed)
+    inputs = drawn_inputs(network, 1, seed, np.float32)
     counted: dict[int, tuple[int, int, str]] = {}
     unmarked: set[int] = set()
 
@@ -79,7 +84,7 @@ def verify(
         if watch is not None:
             watch()
 
-    run = execute(network, None, weights, RunOptions(seed=seed, inspect=look))  # a wrong shape raises
+    run = execute(network, inputs, weights, RunOptions(seed=seed, inspect=look))  # a wrong shape raises
     nodes = len(run.steps)
     shapes = Verdict("shapes", nodes, nodes, True)
     measured_bytes = sum(step.bytes for step in run.steps if not step.node.is_input)
@@ -93,7 +98,16 @@ def verify(
         memory,
         _peak(profile, run),
     ]
+    agreement = compare_with_original(network, inputs, run.outputs) if own is not None else None
+    if agreement is not None:
+        proof.append(_original(agreement))
     return Proof(network.name, proof, sum(c[1] for c in counted.values()), run.peak_bytes)
+
+
+def _original(agreement: Agreement) -> Verdict:
+    """The outputs that the model has in its own framework."""
+    equal = agreement.compared if agreement.held else 0
+    return Verdict("original", agreement.compared, equal, agreement.held, str(agreement))
 
 
 def _peak(profile: Profile, run: Run) -> Verdict:
@@ -106,17 +120,11 @@ def _peak(profile: Profile, run: Run) -> Verdict:
 
 def _params(profile: Profile, weights: Weights) -> Verdict:
     """Trainable values in the arrays that were allocated."""
-    buffers = {
-        (node.name, weight.name)
-        for node in profile.network.nodes
-        for weight in node.facts.weights
-        if weight.role == "buffer"
-    }
     allocated = sum(
-        array.size
-        for path, arrays in weights.items()
-        for name, array in arrays.items()
-        if (path, name) not in buffers
+        weights[node.name][weight.name].size
+        for node in owners(profile.network)
+        for weight in node.own_weights
+        if weight.role != "buffer"
     )
     predicted = profile.totals.params
     return Verdict("params", predicted, allocated, predicted == allocated)

@@ -20,6 +20,7 @@ MEANINGS = {
     "fields": "receptive fields confirmed with NaN probes",
     "bytes": "total size of all outputs",
     "peak": "the most of that alive at once",
+    "original": "outputs equal to those of the imported model",
 }
 """The figures that are proved, and what is measured of each."""
 
@@ -79,7 +80,7 @@ def _in_full(proof: Proof, declared: str) -> object:
     for verdict in proof.verdicts:
         compared = bool(verdict.measured or verdict.predicted)
         figures = [grouped(n) if compared else "" for n in (verdict.predicted, verdict.measured)]
-        words = MEANINGS[verdict.figure] if compared else verdict.remark
+        words = (verdict.held and verdict.remark) or MEANINGS[verdict.figure]
         if declared and verdict.figure == "params":
             words += f" at {declared}"
         table.add_row(verdict.figure, *figures, _mark(verdict), Text(words, style="dim"))
@@ -95,7 +96,8 @@ def _in_lines(outcomes: Sequence[Verified], width: int) -> object:
     table.add_column("Network", no_wrap=True)
     table.add_column("Input", justify="right", no_wrap=True)
     wide = width >= WIDE
-    for heading in MEANINGS if wide else ("verdicts",):
+    figures = {v.figure: None for each in outcomes if each.proof for v in each.proof.verdicts}
+    for heading in figures if wide else ("verdicts",):
         table.add_column(heading, no_wrap=True)
     table.add_column("MACs", justify="right", no_wrap=True)
     table.add_column("without padding" if wide else "no padding", justify="right", no_wrap=True)
@@ -104,7 +106,8 @@ def _in_lines(outcomes: Sequence[Verified], width: int) -> object:
         if proof is None:
             table.add_row(outcome.name, _size(outcome), "failed")
             continue
-        marks = [_mark(verdict) for verdict in proof.verdicts]
+        verdicts = {verdict.figure: verdict for verdict in proof.verdicts}
+        marks = [_mark(verdicts[name]) if name in verdicts else "" for name in figures]
         if not wide:
             missed = [verdict.figure for verdict in proof.verdicts if not verdict.held]
             marks = [f"NO: {', '.join(missed)}" if missed else "all hold"]

@@ -306,7 +306,7 @@ def test_the_weights_are_those_of_the_module() -> None:
 
 def test_the_fixture_takes_a_module() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 7 * 5, 2))
-    opened = Opener()(model, (3, 9, 7))
+    opened = Opener(Path())(model, (3, 9, 7))
     assert opened.macs == 3 * 9 * 4 * 35 + 140 * 2
     opened.check("params < 1K")
     with pytest.raises(pytest.fail.Exception, match="params is 394, not < 100"):

@@ -60,7 +60,7 @@ class GraphConverter:
             }
         for note in (*self.graph.notes, *self._unused(outputs.values(), heads.values())):
             self.assembly.note(note)
-        return self.assembly.finish(outputs, heads, self.graph.read)
+        return self.assembly.finish(outputs, heads, self.graph.read, self.graph.original)
 
     # --- Inputs and outputs -------------------------------------------------------------------------
 
@@ -181,7 +181,7 @@ class GraphConverter:
         package, _, name = node.target.partition(".")
         convert = OPERATIONS.get(base_name(name)) if package == "aten" else None
         if convert is None:
-            raise Unsupported("archcalc does not know it")
+            raise Unsupported("")  # its name says it all
         if not all(self.graph.tensors[output].is_float for output in node.outputs[:1]):
             raise Unsupported("its result is not a floating point number")
         call = AtenCall(self.assembly, node, arguments, shapes, self.graph.batch)

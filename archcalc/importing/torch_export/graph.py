@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from archcalc.importing.assembly import Path
 from archcalc.importing.weights import ReadArrays
+from archcalc.network import Original
 
 PRIME_BATCH = 1009
 """The batch that a module is exported with: an axis divisible by this prime holds the batch."""
@@ -81,6 +82,7 @@ class ExportedGraph(Struct, frozen=True, kw_only=True):
     """Results that are used in training only, as `outputs`."""
     read: ReadArrays | None = None
     """Reads arrays by their keys, if the model has values."""
+    original: Original | None = None
     notes: tuple[str, ...] = ()
     """What whoever reads the network should know, in sentences."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import io
 import logging
@@ -12,8 +13,11 @@ import sysconfig
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, error, shorten, unknown
 from archcalc.importing.torch_export.graph import (
@@ -29,6 +33,7 @@ from archcalc.importing.torch_export.graph import (
     module_path,
 )
 from archcalc.layers.arguments import LayerError, read_shape
+from archcalc.network import Original
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape
 
@@ -97,9 +102,12 @@ def export_module(
     name = name or type(module).__name__
     program = ModuleExport(module, inputs, name)
     arrays = ModuleArrays(module, rebuild)
+    original = Original("PyTorch", OriginalModule(arrays, program).run)
     with _modes_kept(module):
         module.eval()
         graph = ProgramRecords(name, program.run(), arrays).graph()
+        if graph.read is not None:
+            graph = replace(graph, original=original)
         if module_uses_all(graph):
             return graph
         # auxiliary heads are often computed only if the module itself, not what is in it, is in training
@@ -138,18 +146,8 @@ def with_heads(graph: ExportedGraph, trained: ExportedGraph) -> ExportedGraph:
         (tensor, label if label not in labels else f"head{number}")
         for number, (tensor, label) in enumerate(trained.outputs[len(kept) :], 1)
     ]
-    return ExportedGraph(
-        name=trained.name,
-        batch=trained.batch,
-        nodes=trained.nodes,
-        tensors=trained.tensors,
-        inputs=trained.inputs,
-        outputs=[(tensor, label) for (tensor, _), label in zip(kept, labels, strict=True)],
-        heads=heads,
-        arrays=trained.arrays,
-        read=trained.read,
-        notes=trained.notes,
-    )
+    outputs = [(tensor, label) for (tensor, _), label in zip(kept, labels, strict=True)]
+    return replace(trained, outputs=outputs, heads=heads, original=graph.original)
 
 
 def _needed(graph: ExportedGraph, results: Sequence[str]) -> list[ExportedNode]:
@@ -224,20 +222,31 @@ class ModuleExport:
         arrays = list(_tensors_of(self.module))
         device = arrays[0].device if arrays else torch.device("meta")
         dtype = next((each.dtype for each in arrays if each.is_floating_point()), torch.float32)
-        parameters = list(inspect.signature(self.module.forward).parameters)
         with quiet(), torch.no_grad():
             with FakeTensorMode(allow_non_fake_inputs=True):
                 given = {
                     name: torch.empty((PRIME_BATCH, *shape), device=device, dtype=dtype)
                     for name, shape in self.inputs.items()
                 }
-            # by place, until one is left out; what `*args` takes has no name
-            by_place = [name for name, at in zip(given, parameters, strict=False) if name == at]
-            placed = tuple(given.pop(name) for name in (list(given) if self.takes_more else by_place))
+            placed, named = self.arranged(given)
             try:
-                return torch.export.export(self.module, placed, kwargs=given, strict=False)
+                return torch.export.export(self.module, placed, kwargs=named, strict=False)
             except Exception as problem:
                 raise _explained(problem, self.name, len(self.inputs)) from None
+
+    def arranged(self, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Inputs by name as arguments of a call: by place until one is left out, then by name."""
+        parameters = inspect.signature(self.module.forward).parameters.values()
+        by_name = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
+        # what `*args` takes has no name
+        placed = [
+            name
+            for name, at in zip_longest(given, (each.name for each in parameters))
+            if name not in (None, *by_name) and (self.takes_more or name == at)
+        ]
+        return tuple(given[name] for name in placed), {
+            n: each for n, each in given.items() if n not in placed
+        }
 
 
 def _tensors_of(module: torch.nn.Module) -> Iterator[Any]:
@@ -320,6 +329,7 @@ class ModuleArrays:
 
     def __init__(self, module: torch.nn.Module, rebuild: Rebuild | None = None) -> None:
         self.values: dict[str, Any] = {}
+        self._module = module
         self._rebuild = rebuild
         self.keys: dict[str, str] = {}
         self.trained: set[str] = set()
@@ -334,10 +344,16 @@ class ModuleArrays:
         self.values[name] = tensor
         self.keys[name] = first.setdefault(id(tensor), name)
 
+    def module(self) -> torch.nn.Module:
+        """The module, made again if its arrays have no values."""
+        if self._are_missing and self._rebuild is not None:
+            self._module = self._rebuild()
+            self.values = ModuleArrays(self._module).values
+        return self._module
+
     def read(self, names: Any) -> Mapping[str, Any]:
         """Arrays of NumPy, in single precision if NumPy does not know theirs."""
-        if self._are_missing and self._rebuild is not None:
-            self.values = ModuleArrays(self._rebuild()).values
+        self.module()
         found = {}
         for name in names:
             tensor = self.values[name].detach().cpu()
@@ -353,6 +369,40 @@ class ModuleArrays:
     @property
     def can_be_read(self) -> bool:
         return bool(self.values) and (self._rebuild is not None or not self._are_missing)
+
+
+class OriginalModule:
+    """Runs a module as PyTorch does, in evaluation."""
+
+    def __init__(self, arrays: ModuleArrays, export: ModuleExport) -> None:
+        self._arrays = arrays
+        self._export = export
+
+    def run(self, inputs: Sequence[Any]) -> Mapping[str, Any]:
+        """Its outputs for arrays of NumPy, in their precision. Raises `ArchError` if the module fails."""
+        torch = require_torch()
+        from torch.utils._pytree import tree_flatten_with_path
+
+        module = self._arrays.module()
+        given = [torch.from_numpy(array) for array in inputs]
+        with _modes_kept(module), torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            module.eval()
+            dtype = next((each.dtype for each in _tensors_of(module) if each.is_floating_point()), None)
+            try:
+                if dtype not in (None, given[0].dtype):
+                    module = copy.deepcopy(module).to(given[0].dtype)
+                placed, named = self._export.arranged(dict(zip(self._export.inputs, given, strict=True)))
+                results = module(*placed, **named)
+            except Exception as problem:
+                raise error(f"PyTorch cannot run it: {first_sentence(problem)}") from None
+        leaves, _ = tree_flatten_with_path(results)
+        found = {
+            str(place): (label_of(path), leaf)
+            for place, (path, leaf) in enumerate(leaves)
+            if isinstance(leaf, torch.Tensor)
+        }
+        labels = labeled([(place, label) for place, (label, _) in found.items()])
+        return {label: found[place][1].detach().cpu().numpy() for place, label in labels}
 
 
 class ProgramRecords:

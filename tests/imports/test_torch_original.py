@@ -1,0 +1,82 @@
+"""Runs of imported modules beside PyTorch, by the command line and from Python."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import archcalc
+from archcalc.executor.execute import run as execute
+from archcalc.executor.inputs import drawn_inputs
+from archcalc.executor.original import compare_with_original
+from archcalc.verify.prove import verify
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+CODE = """
+import torch
+from torch import nn
+
+class Two(nn.Module):
+    def __init__(self, width: int = 6):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(3, width, (4, 5), (1, 2), bias=False), nn.Conv2d(2, width, 3)
+        self.again = nn.Conv2d(width, width, 1, bias=False)
+        self.aux = nn.Linear(width, 3)
+
+    def forward(self, image, *, mask):
+        x = self.again(self.again(torch.relu(self.left(image)))).mean((2, 3))
+        y = self.right(mask).amax((2, 3))
+        return {"sum": x + y, "left": x} | ({"aux": self.aux(x)} if self.training else {})
+"""
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "two_inputs.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    return "two_inputs.py:Two"
+
+
+INPUTS = {"image": (3, 20, 26), "mask": (2, 9, 11)}
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_several_inputs_and_outputs_and_a_shared_layer(two: str, dtype: str, most: float) -> None:
+    network = archcalc.load(two, {"width": 5}, inputs=INPUTS)
+    inputs = drawn_inputs(network, 2, 3, dtype)
+    outputs = execute(network, inputs, network.trained(), batch=2, dtype=dtype)
+    found = compare_with_original(network, inputs, outputs)
+    assert (found.compared, found.problem) == (2, "")
+    assert found.difference < most
+    # the comparison notices another input
+    inputs["mask"] = inputs["mask"] + 1
+    assert not compare_with_original(network, inputs, outputs).held
+
+
+def test_a_head_for_training_and_a_shared_layer_are_verified(two: str) -> None:
+    network = archcalc.load(two, inputs=INPUTS)
+    assert network.heads
+    assert verify(network).held
+
+
+def test_a_module_keeps_its_mode_and_its_precision() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.9), nn.BatchNorm2d(4)).train()
+    network = archcalc.from_torch(module, (3, 8, 9))
+    inputs = drawn_inputs(network, 2, 0, "float64")
+    outputs = execute(network, inputs, network.trained(), batch=2, dtype="float64")
+    assert compare_with_original(network, inputs, outputs).difference < 1e-12
+    assert all(each.training for each in module.modules())
+    assert module[0].weight.dtype == torch.float32
+
+
+def test_the_command_says_what_pytorch_gives(two: str) -> None:
+    inputs = ["--input", "image=3x20x26", "--input", "mask=2x9x11"]
+    command = [sys.executable, "-m", "archcalc", "run", two, *inputs, "--set", "width=3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "the model's own" in done.stdout
+    assert "PyTorch gives the same, to " in done.stdout
