@@ -334,10 +334,28 @@ def test_the_help_has_the_address_of_the_metadata(run, monkeypatch):
     assert "Source: https://example.org/archcalc" in run("--help").out
 
 
-def test_a_mistyped_command_has_a_near_miss(run):
-    result = run("reprot", "vgg16")
-    assert result.status == 2
-    assert "No such command 'reprot'. Did you mean 'report'" in result.err
+@pytest.mark.parametrize(
+    ("arguments", "message", "help"),
+    [
+        (["reprot", "vgg16"], "there is no command `reprot`", "did you mean `report`?"),
+        (["vgg16"], "there is no command `vgg16`", "write `archcalc report vgg16`"),
+        (["my/net.arch:small"], "there is no command `my/net.arch:small`", "`archcalc report my/net.arch:small`"),
+        (["zzz"], "there is no command `zzz`", "`archcalc --help` lists them"),
+        (["report", "vgg16", "--colums", "macs"], "has no option `--colums`", "did you mean `--columns`?"),
+        (["report"], "missing argument `NET`", "`archcalc report --help` shows what it takes"),
+        (["report", "vgg16", "--batch", "x"], "invalid value for `--batch`: ", "`archcalc report --help`"),
+        (["report", "vgg16", "--format", "xml"], "`xml` is not one of `table`, `markdown`", "shows what it takes"),
+        (["report", "vgg16", "--batch"], "option `--batch` requires an argument", "shows what it takes"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_command_line_is_a_diagnostic_like_others(run, arguments, message, help):
+    result = run(*arguments)
+    assert (result.status, result.out) == (2, "")
+    error, remedy = result.err.splitlines()
+    assert error.startswith("error: ")
+    assert message in error
+    assert remedy.startswith("help: ")
+    assert help in remedy
 
 
 def test_a_start_imports_one_command():

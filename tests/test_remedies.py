@@ -308,6 +308,9 @@ net two {
 }
 """
 COMMANDS = r"""
+vgg16
+zzz
+report --colums
 report zzz
 report m.onnx
 report m.xyz

@@ -52,10 +52,11 @@ class Commands(TyperGroup):
         return [*COMMANDS]  # the name `list` is that of a module here
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:  # the error looks for near misses among those that are built
-            for name in COMMANDS:
-                self.get_command(ctx, name)
-        elif cmd_name not in self.commands:
+        if cmd_name not in COMMANDS:
+            from archcalc.cli.mistakes import no_command
+
+            raise no_command(cmd_name, [*COMMANDS])
+        if cmd_name not in self.commands:
             self.commands[cmd_name] = _built(cmd_name)
         return self.commands.get(cmd_name)
 
@@ -154,9 +155,11 @@ def main() -> None:
             stream.reconfigure(errors=plain.ERRORS)
     try:
         try:
-            app(sys.argv[1:] or ["--help"], prog_name="archcalc")
+            # not by typer's own way to end, whose messages look like those of another program
+            status = app(sys.argv[1:] or ["--help"], prog_name="archcalc", standalone_mode=False)
         finally:
             sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
     except ArchError as problem:
         _end(str(problem))
     except KeyboardInterrupt:  # before or after click, which handles those in a command
@@ -167,6 +170,12 @@ def main() -> None:
         _silence(sys.stdout)
         what = f"`{problem.filename}` cannot be used" if problem.filename else "the output cannot be written"
         _end(f"error: {what}: {problem.strerror or problem}")
+    except Exception as problem:
+        if not hasattr(problem, "format_message"):  # it is none of typer's
+            raise
+        from archcalc.cli.mistakes import usage_error
+
+        _end(str(usage_error(problem)))
 
 
 def _end(message: str) -> NoReturn:

@@ -27,7 +27,7 @@ def _total(profile: Profile, number: Number) -> tuple[str, str, str]:
     weights = plural(totals.weights, "weight", number)
     words = f"{byte_size(totals.param_bytes)}: {weights}, the rest biases and norms"
     if totals.buffers:
-        words += f"; {plural(totals.buffers, 'buffer', number)} besides"
+        words += f"; plus {plural(totals.buffers, 'buffer', number)}"
     return "parameters", number(totals.params), words
 
 

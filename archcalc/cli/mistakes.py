@@ -1,0 +1,37 @@
+"""A command line that typer does not accept, as a diagnostic like all others."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from archcalc.diagnostics import ArchError, did_you_mean, error, near_miss
+
+_REASON = re.compile(r"^(Invalid value for '[^']*': )Value error, ")
+
+
+def no_command(name: str, commands: list[str]) -> ArchError:
+    """The error for a word that is no command; the name or file of a network is one that `report` takes."""
+    from archcalc.catalog import shipped_files
+    from archcalc.readers import suffix_of
+
+    if name in shipped_files() or suffix_of(name.partition(":")[0]):
+        help = f"write `archcalc report {name}`"
+    else:
+        help = near_miss(name, commands) or "`archcalc --help` lists them"
+    return error(f"there is no command `{name}`", help=help)
+
+
+def usage_error(problem: Any) -> ArchError:
+    """The error for what typer raises: an unknown option, a missing argument, a value of another kind.
+
+    `problem` is a `ClickException`, whose class newer releases of typer have in a place of their own.
+    """
+    command = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "archcalc"
+    more = f"`{command} --help` shows what it takes"
+    if type(problem).__name__ == "NoSuchOption":
+        help = " ".join(filter(None, (did_you_mean(problem.possibilities or ()), more)))
+        return error(f"`{command}` has no option `{problem.option_name}`", help=help)
+    text = _REASON.sub(r"\1", problem.format_message()).rstrip(".")
+    text = re.sub(r"'([^'\s]+)'", r"`\1`", text)
+    return error(text[:1].lower() + text[1:], help=more)
