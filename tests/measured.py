@@ -80,6 +80,7 @@ WRITTEN = {
     "F.local_response_norm": (make("lrn", 5), (16, 7, 8)),
     "F.lp_pool2d": (make("lppool", 2, (4, 3), 2), IMAGE),
     "Tensor.mean": (make("global_avgpool"), IMAGE),
+    "Tensor.chunk": (make("slice", 0, 8), (16, 7, 8)),
     "LayerNorm2d": (make("layer_norm", "channels"), IMAGE),
 }
 """What code calls in place of a module of `torch.nn`, the layer, and the shape that comes in."""

@@ -98,6 +98,9 @@ def _as_written(node: Node, code: str) -> Step:
         return LayerNorm2d(node.shape[0], float(node.layer.eps)), _apply  # type: ignore[attr-defined]
     if code == "Tensor.mean":
         return None, lambda _, x: x.mean(tuple(range(2, x.dim())), keepdim=True)
+    if code == "Tensor.chunk":
+        half = int(node.layer.start > 0)  # type: ignore[attr-defined]
+        return None, lambda _, x: x.chunk(2, 1)[half]
     return None, FUNCTIONS[code](node)
 
 

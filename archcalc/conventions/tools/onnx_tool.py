@@ -125,11 +125,21 @@ _RULES = (
     | each(["concat", "pad", "crop", "slice", *FREE], NOTHING)
 )
 
+
+def _half(node: Node) -> int:
+    """Where a half of `chunk` ends, computed by operations on one number: the second uses the first's."""
+    is_first = node.layer.start == 0  # type: ignore[attr-defined]
+    return _ADD + _DIV + _MUL if is_first else _MUL
+
+
+_WRITTEN = {"operator": each(["global_avgpool"], _ADD * INPUTS) | each(["slice"], Measure("6 or 1", _half))}
+
 _SOURCE = "https://github.com/ThanatosShinji/onnx-tool/blob/main/onnx_tool/node.py"
 _NOTES = (
     "instructions: a division counts 4, a root 24, an exponential 32",
     "operators as PyTorch's TorchScript exporter writes them (`dynamo=False`); its newer one writes a global "
     "average as a mean, which counts inputs alone, and may leave out biases that are zero",
+    "two halves by `Tensor.chunk` count 7: the exporter computes where they end",
     "a local response norm is the operator LRN; PyTorch exports it as six others",
     "it stops at an operator that it does not know, such as Selu",
 )
@@ -159,7 +169,7 @@ CONVENTIONS = (
         title="onnx-tool, batch norms folded into the convolutions before them",
         unit="MACs",
         logits=True,
-        written={"operator": each(["global_avgpool"], _ADD * INPUTS)},
+        written=_WRITTEN,
         version="1.0.1",
         source=_SOURCE,
         rules=_RULES
@@ -181,7 +191,7 @@ CONVENTIONS = (
         title="onnx-tool, batch norms as they are",
         unit="MACs",
         logits=True,
-        written={"operator": each(["global_avgpool"], _ADD * INPUTS)},
+        written=_WRITTEN,
         version="1.0.1",
         source=_SOURCE,
         rules=_RULES
