@@ -227,3 +227,40 @@ def test_models_in_pytorch_end_before_their_softmax(name: str) -> None:
     assert profile.count == archcalc.analyze(without, convention=name).count
     assert profile.counter is not None
     assert profile.counter.not_counted(with_it.layers) == {}
+
+
+# --- What no single layer shows ---------------------------------------------------------------------
+
+
+def test_archcalcs_own_conventions_count_its_totals() -> None:
+    """Every kind of layer: what `--convention macs` counts is what a report has as multiply-adds."""
+    for name, network in measured.layers():
+        plain = archcalc.analyze(network).totals
+        assert archcalc.analyze(network, convention="macs").count == plain.macs, name
+        assert archcalc.analyze(network, convention="flops").count == plain.flops, name
+
+
+HEAD = "net head {{\n  input(3x9x7)\n  conv(4, 4x5) -> relu -> flatten -> fc(6){end}\n}}"
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_tools_of_pytorch_get_models_without_their_last_softmax(name: str) -> None:
+    """torchvision's models end in logits, so a tool never sees the softmax that papers draw."""
+    drawn, published = (archcalc.loads(HEAD.format(end=end)) for end in (" -> softmax", ""))
+    assert (
+        archcalc.analyze(drawn, convention=name).count == archcalc.analyze(published, convention=name).count
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "count"),
+    [
+        ("fc(5)", "F.linear", 5 * 24 + 5),  # ptflops 0.7.5, pytorch_ops.py, _linear_functional_flops_hook
+        ("fc(5, bias=false)", "F.linear", 5 * 24),
+        ("dropout", "F.dropout", 0),  # which has no hook there
+    ],
+)
+def test_functions_that_ptflops_counts(text: str, code: str, count: int) -> None:
+    network = archcalc.loads(f"net alone {{\n  input(24)\n  {text}\n}}")
+    network.written = {1: code}
+    assert archcalc.analyze(network, convention="ptflops-pytorch").count == count
