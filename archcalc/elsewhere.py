@@ -17,11 +17,20 @@ from msgspec.structs import replace
 from archcalc.diagnostics import error
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.opened import Opened
-from archcalc.readers import arch
+from archcalc.readers import arch, reader, suffix_of
 
 STANDARD_INPUT = ("-", "/dev/stdin")
 SUFFIX = ".arch"
-"""Only texts are read from elsewhere: a program from an old revision should not run unasked."""
+CODE = ".py"
+"""Not run from a revision: a program from an old one should not run unasked."""
+
+CHECK_OUT = "check the revision out, and name its file"
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a pointer begins that Git LFS puts in the place of a file."""
+
+MAX_MODEL_BYTES = 4 * 2**30
+"""The largest model that is taken out of a repository; git itself is slow with such files."""
 
 
 def find_elsewhere(net: str) -> tuple[Sequence[Opened], str, str] | None:
@@ -35,9 +44,15 @@ def find_elsewhere(net: str) -> tuple[Sequence[Opened], str, str] | None:
     if (pipe := _pipe_at(place)) is not None:
         return _named(_in_pipe(place, pipe), place), place, name
     path, _, name = name.partition(":")
-    is_revision = bool(colon) and path.endswith(SUFFIX) and not place.endswith(SUFFIX)
+    suffix = suffix_of(path)
+    is_revision = bool(colon and suffix) and not suffix_of(place)
     if not is_revision or _is_drive(place):
         return None
+    if suffix == CODE:
+        raise error(
+            f"`{place}:{path}` is code of a revision, which archcalc does not run",
+            help=CHECK_OUT,
+        )
     return _revision(place, path), f"{place}:{path}", name
 
 
@@ -80,33 +95,37 @@ def _is_drive(place: str) -> bool:
 
 
 def _revision(revision: str, path: str) -> Sequence[Opened]:
-    """The networks in a file of a revision, with its imports from the same revision.
+    """The networks in a file of a revision, with what it imports from the same revision.
 
-    The files are written into a folder that is removed at once, so that they are read like any others.
+    The files are written into a folder that is removed when Python ends, so that they are read like any
+    others: a model is read when it is asked for.
     """
-    with tempfile.TemporaryDirectory(prefix="archcalc-") as folder:
-        top, _, _ = path.rpartition("/")
-        wanted, seen = [path], {path}
-        while wanted and len(seen) <= MAX_FILES + 1:
-            name = wanted.pop()
-            data = _blob(revision, name, required=name == path)
-            target = Path(folder, os.path.relpath(name, top or "."))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if data is None:  # its import is an error, which the reader reports with its place
-                continue
-            target.write_bytes(data)
-            inside = [each for each in _imports(name, data) if f"{each}".startswith(f"{top}/" if top else "")]
-            wanted += [each for each in inside if each not in seen and not each.startswith(("../", "/"))]
-            seen.update(inside)
-        shown = f"{revision}:{path}"
-        networks = arch.read(Path(folder, path.rpartition("/")[2]), shown)
-        texts = networks[0].texts() if networks else {}
-    return [replace(each, path=None, texts=lambda: texts) for each in networks]
+    folder = Path(_folder().name, str(len(os.listdir(_folder().name))))  # noqa: PTH208
+    top, _, _ = path.rpartition("/")
+    wanted, seen = [path], {path}
+    while wanted and len(seen) <= MAX_FILES + 1:
+        name = wanted.pop()
+        target = Path(folder, os.path.relpath(name, top or "."))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # what an import names may not be there, which the reader reports with its place
+        if not _write_blob(revision, name, target, required=name == path) or suffix_of(name) != SUFFIX:
+            continue
+        inside = [each for each in _imports(name, target) if f"{each}".startswith(f"{top}/" if top else "")]
+        wanted += [each for each in inside if each not in seen and not each.startswith(("../", "/"))]
+        seen.update(inside)
+    shown = f"{revision}:{path}"
+    networks = reader(suffix_of(path)).read(folder / path.rpartition("/")[2], shown)
+    return [replace(each, path=None) for each in networks]
 
 
-def _imports(name: str, data: bytes) -> list[str]:
-    """The paths of what a file imports."""
-    text = data.decode("utf-8", "replace")
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="archcalc-")
+
+
+def _imports(name: str, file: Path) -> list[str]:
+    """The paths of what a text imports, and of the models that it names."""
+    text = file.read_text("utf-8", "replace")
     return [_beside(name, each) for each in arch.imported_paths(text)]
 
 
@@ -116,8 +135,8 @@ def _beside(name: str, imported: str) -> str:
     return f"./{path}" if name.startswith("./") and not path.startswith(("../", "/")) else path
 
 
-def _blob(revision: str, path: str, required: bool) -> bytes | None:
-    """What a file holds in a revision; `None` if it is not there and need not be. Raises `ArchError`.
+def _write_blob(revision: str, path: str, target: Path, required: bool) -> bool:
+    """Write what a file holds in a revision; false if it is not there and need not be. Raises `ArchError`.
 
     `cat-file` runs no filter, no pager and nothing else that a repository may have configured, and it does
     not fetch what is missing.
@@ -136,21 +155,42 @@ def _blob(revision: str, path: str, required: bool) -> bytes | None:
         ) as git:
             assert git.stdout is not None
             assert git.stderr is not None
-            data = git.stdout.read(MAX_FILE_BYTES + 1)
-            if len(data) > MAX_FILE_BYTES:
-                git.kill()
-                return data  # the reader refuses it
+            is_whole = _copy(git, target, MAX_FILE_BYTES if path.endswith(SUFFIX) else MAX_MODEL_BYTES, place)
             said = git.stderr.read().decode(errors="replace")
     except FileNotFoundError:
         raise error(f"`{place}` cannot be read: git is not installed") from None
     except OSError as problem:
         raise error(f"`{place}` cannot be read: git does not start: {problem.strerror}") from None
-    if git.returncode == 0:
-        return data
+    if git.returncode == 0 or not is_whole:
+        return True
+    target.unlink()
     if not required:
-        return None
+        return False
     reason = next(iter(said.splitlines()), "git failed").removeprefix("fatal: ").rstrip(".")
     help = ""
     if "path '" in reason:
         help = f"a path starts at the top of the repository: `{revision}:./{path}` starts in this folder"
     raise error(f"git cannot read `{place}`: {reason}", help=help)
+
+
+def _copy(git: subprocess.Popen[bytes], target: Path, most: int, place: str) -> bool:
+    """Write what git prints into a file, as far as it may be read; is that all of it?
+
+    Raises `ArchError` for a pointer of Git LFS.
+    """
+    assert git.stdout is not None
+    left = most + 1  # one more than a reader takes, so that it refuses the file
+    with target.open("wb") as file:
+        while left > 0 and (data := git.stdout.read(min(left, 2**20))):
+            file.write(data)
+            left -= len(data)
+    if left <= 0:
+        git.kill()
+    with target.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            git.kill()
+            raise error(
+                f"`{place}` is a pointer of Git LFS: the revision has no file",
+                help=CHECK_OUT,
+            )
+    return left > 0

@@ -166,17 +166,21 @@ MAX_REASONS = 6
 """How many reasons are shown below a table; a model of a kind that is not known has dozens."""
 
 
-def note_lines(notes: Iterable[Doubt | Remark]) -> list[str]:
-    """The lines of notes: what each is about and where, and what to write instead or what follows."""
-    return lines_of(note_objects(notes))
+def note_lines(notes: Iterable[Doubt | Remark], network: str = "") -> list[str]:
+    """The lines of notes: what each is about and where, and what to write instead or what follows.
+
+    `network` is named in notes that are about a whole network, where there are others.
+    """
+    return lines_of(note_objects(notes), network)
 
 
-def lines_of(notes: Iterable[Mapping[str, Any]]) -> list[str]:
+def lines_of(notes: Iterable[Mapping[str, Any]], network: str = "") -> list[str]:
     """The lines of notes that are in the form for JSON."""
     lines = []
     for note in notes:
         place = f" ({note['source']})" if note["source"] else ""
-        lines.append(f"note: {note['message']}{place}")
+        whose = f"`{network}`: " if network and not note["layer"] else ""
+        lines.append(f"note: {whose}{note['message']}{place}")
         if note["help"]:
             lines.append(f"help: {note['help']}")
     return lines

@@ -219,6 +219,10 @@ FILES = {
     "itself.arch": 'from "itself.arch" import cbr\n',
     "one.arch": 'from "two.arch" import cbr\nblock one { cbr(8) }\n',
     "two.arch": 'from "one.arch" import one\nblock cbr(c) { one }\n',
+    "from.arch": "net a from saved\n",
+    "shape.arch": 'net a from "m.pt2"(3x8x8)\n',
+    "layers.arch": 'net a from "m.pt2" { relu }\n',
+    "base.arch": 'net a from "m.pt2"\nnet b = a(3)\n',
     "nowhere.arch": 'from "" import cbr\n',
     "above.arch": 'from "../cbr.arch" import cbr\n',
     "twice.arch": 'from "cbr.arch" import cbr\nfrom "cbr.arch" import cbr\n',
@@ -316,6 +320,9 @@ report m.onnx
 report m.xyz
 report empty.arch
 report several.arch
+report text.arch
+report code.arch
+report HEAD:zzz.py:make
 report tiny.arch:big
 report tiny.arch?x
 report tiny.arch --set c
@@ -400,6 +407,7 @@ def files(folder: Path) -> None:
         "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
         "opaque.arch": 'net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n',
         "template.arch": "net a(n) {\n  input(3)\n  fc(n)\n}\nnet b = a(2)\n",
+        "text.arch": 'net a from "two.arch"\n', "code.arch": 'net a from "m.py:make"\n',
         "version.lock": "archcalc lock 9\n",
         "a.png": "", "a.safetensors": "",
     }  # fmt: skip

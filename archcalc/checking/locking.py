@@ -14,14 +14,14 @@ from archcalc.checking.digest import Digest
 from archcalc.checking.find import CheckedNetwork, Finder, each_once, is_path, lock_name
 from archcalc.checking.lock import Lock, LockedNetwork, LockedPath, conditions, figures_of
 from archcalc.diagnostics import ArchError, Diagnostic, Problems, error
-from archcalc.network import Doubt, Remark
+from archcalc.notes import note_lines
 from archcalc.opening import split_overrides
 from archcalc.render.progress import Progress
 from archcalc.settings import DEFAULT, Settings
 
 
 class Locked(Struct, frozen=True):
-    """A new lock, the one it replaces if there was one, and the notes on the texts of its networks.
+    """A new lock, the one it replaces if there was one, and the lines of notes on its networks.
 
     `gone` are the networks of the old lock that no longer exist.
     """
@@ -29,7 +29,7 @@ class Locked(Struct, frozen=True):
     now: Lock
     before: Lock | None = None
     gone: Sequence[str] = ()
-    notes: Sequence[Doubt | Remark] = ()
+    notes: Sequence[str] = ()
 
 
 class _Job(Struct, frozen=True):
@@ -107,9 +107,9 @@ def _jobs_of(before: Lock, folder: Path, finder: Finder) -> tuple[dict[str, _Job
 
 def _figures(
     jobs: dict[str, _Job], progress: Progress, problems: Problems
-) -> tuple[list[LockedNetwork], list[Doubt | Remark]]:
+) -> tuple[list[LockedNetwork], list[str]]:
     nets: list[LockedNetwork] = []
-    notes: list[Doubt | Remark] = []
+    notes: list[str] = []
     for name, job in progress([*jobs.items()], "Locking"):
         with problems.collect():
             if not name.isprintable():
@@ -117,7 +117,7 @@ def _figures(
             network = job.checked.network()
             net = figures_of(name, network, job.settings)
             nets.append(replace(net, digest=Digest.of(net.lines_of_layers())) if job.compact else net)
-            notes += network.notes
+            notes += note_lines(network.notes, name if len(jobs) > 1 else "")
     return nets, notes
 
 

@@ -120,7 +120,7 @@ def render(outcome: Outcome, width: int, verbose: bool, colour: bool) -> str:
         wide.print(table)
     console = open_console(width, colour)
     for result in outcome.results:
-        for line in note_lines(result.notes):
+        for line in note_lines(result.notes, result.name if len(outcome.results) > 1 else ""):
             console.print(Text(line, "yellow"), overflow="fold")
     if any(result.notes for result in outcome.results):
         console.print()

@@ -56,7 +56,6 @@ def lock(
     from archcalc.checking.locking import lock_networks
     from archcalc.checking.relock_view import render
     from archcalc.diagnostics import error
-    from archcalc.notes import note_lines
     from archcalc.render import output as out
     from archcalc.render.progress import progress
     from archcalc.settings import DEFAULT
@@ -78,4 +77,4 @@ def lock(
         out.warn(lines)
     else:
         out.write("".join(f"{line}\n" for line in lines), None)
-    out.warn(note_lines(locked.notes))
+    out.warn(list(locked.notes))

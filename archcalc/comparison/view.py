@@ -60,8 +60,9 @@ def about(view: CompareView) -> list[str]:
 
 def notes(view: CompareView) -> list[str]:
     """What in the texts of the networks may be meant otherwise, once for each place."""
-    networks = [subject.profile.network for subject in view.comparison.subjects]
-    return list(dict.fromkeys(line for network in networks for line in note_lines(network.notes)))
+    subjects = view.comparison.subjects
+    lines = (line for each in subjects for line in note_lines(each.profile.network.notes, each.name))
+    return list(dict.fromkeys(lines))
 
 
 def verdict(view: CompareView) -> list[str]:

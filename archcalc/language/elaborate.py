@@ -7,7 +7,7 @@ one run reports several mistakes and each of them once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder, OpenGroup
@@ -26,6 +26,7 @@ from archcalc.language.syntax import (
     Flow,
     For,
     If,
+    Imported,
     ListExpr,
     Net,
     Ref,
@@ -43,6 +44,7 @@ from archcalc.language.values import (
     to_whole,
     type_name,
 )
+from archcalc.layers.arguments import LayerError, read_shape
 from archcalc.network import Network, Node
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape
@@ -59,6 +61,35 @@ def elaborate(
     `ArchError` with every mistake found.
     """
     return Elaborator(net, overrides or {}, inputs or {}).network()
+
+
+def declared_shapes(net: Imported) -> dict[str, Shape]:
+    """The shapes of inputs that a net from a file is given. Raises `ArchError` for what is no shape."""
+    run = RunState(net.name)
+    values = ValueEvaluator(run)
+    shapes: dict[str, Shape] = {}
+    for arg in net.args:
+        try:
+            shapes[arg.name] = read_shape(values.eval(arg.value, {}, None))
+        except LayerError as problem:
+            raise error(f"the input `{arg.name}` {problem.message}", arg.span, help=problem.help) from None
+        except Failed:
+            raise ArchError(run.problems) from None
+    return shapes
+
+
+def written_calls(lines: Iterable[WrittenLine], network: Network, overridden: bool) -> dict[int, str]:
+    """What published code calls for layers, by the index of the node. Raises `ArchError`."""
+    found: dict[int, str] = {}
+    for line in lines:
+        try:
+            found |= {node.index: line.code for node in network.select(line.path)}
+        except ArchError as problem:
+            if overridden:  # which may leave the layer out
+                continue
+            (first,) = problem.diagnostics
+            raise error(first.message, line.span, help=first.help) from None
+    return found
 
 
 class Elaborator:
@@ -137,21 +168,8 @@ class Elaborator:
             notes=self.layers.doubts,
         )
         network.see = self.net.see
-        network.written = self.written(network)
+        network.written = written_calls(self.net.written, network, bool(self.overrides))
         return network
-
-    def written(self, network: Network) -> dict[int, str]:
-        """What published code calls for layers, by the index of the node."""
-        found: dict[int, str] = {}
-        for line in self.net.written:
-            try:
-                found |= {node.index: line.code for node in network.select(line.path)}
-            except ArchError as problem:
-                if self.overrides:  # which may leave the layer out
-                    continue
-                (first,) = problem.diagnostics
-                raise error(first.message, line.span, help=first.help) from None
-        return found
 
     def with_doubts(self, problems: list[Diagnostic]) -> list[Diagnostic]:
         """Mistakes, with the doubts about inputs at the first: a shape that is misread may be its cause."""

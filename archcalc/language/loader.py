@@ -11,7 +11,7 @@ from archcalc.diagnostics import MAX_REPORTED, ArchError, Diagnostic, Note, Sour
 from archcalc.language.limits import MAX_FILE_BYTES, MAX_FILES
 from archcalc.language.parser import parse
 from archcalc.language.resolve import Resolver
-from archcalc.language.syntax import Definition, Import, Net, Variant
+from archcalc.language.syntax import Definition, Import, Imported, Net, Variant
 
 
 class Module(Struct, eq=False):
@@ -22,11 +22,11 @@ class Module(Struct, eq=False):
     definitions: dict[str, Definition]
 
     @property
-    def nets(self) -> dict[str, Net | Variant]:
+    def nets(self) -> dict[str, Net | Variant | Imported]:
         return {
             name: definition
             for name, definition in self.definitions.items()
-            if isinstance(definition, Net | Variant)
+            if isinstance(definition, Net | Variant | Imported)
         }
 
 
@@ -122,6 +122,11 @@ class _Loader:
                     broken = True
                     lost.update(name for name, _ in item.names if name not in imported)
                 placed += [(item.path_span, problem) for problem in problems]
+            elif isinstance(item, Imported):
+                try:
+                    item.file = self.locate(source, item)[:2]
+                except ArchError as found:
+                    placed += [(item.path_span, problem) for problem in found.diagnostics]
         definitions = [item for item in file.items if not isinstance(item, Import)]
         if file.whole:
             resolver = Resolver(imported, lost)
@@ -152,7 +157,7 @@ class _Loader:
                 into[name] = (definition, span)
         return problems
 
-    def locate(self, source: Source, item: Import) -> tuple[Path, str, Span]:
+    def locate(self, source: Source, item: Import | Imported) -> tuple[Path, str, Span]:
         """The file that an import names, inside the folder of the file that was loaded first."""
         if self.folder is None or source.path is None:
             raise error("a text without a file cannot import", item.path_span, help="save it as a file")

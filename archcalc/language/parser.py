@@ -29,6 +29,7 @@ from archcalc.language.syntax import (
     Function,
     If,
     Import,
+    Imported,
     Net,
     Param,
     Repeat,
@@ -188,7 +189,8 @@ class Parser:
         """define = "fn" NAME params "=" expr
         | [ "shared" ] "block" NAME [ params ] body
         | "net" NAME [ params ] body
-        | "net" NAME "=" NAME [ args ] [ body ] ."""
+        | "net" NAME "=" NAME [ args ] [ body ]
+        | "net" NAME "from" STRING [ args ] [ body ] ."""
         cursor = self.cursor
         doc = _comment_above(cursor.source, cursor.token.start)
         first = cursor.at
@@ -217,6 +219,12 @@ class Parser:
             args = self.expressions.args() if cursor.kind == "(" else ()
             expects = self.body().statements if cursor.kind == "{" else ()
             return Variant(name, span, doc, (), 1, base, base_span, args, expects)
+        if cursor.take("from"):
+            path = cursor.expect("STRING", "a file's name in quotes", help='write `net a from "model.pt2"`')
+            args = self.expressions.args() if cursor.kind == "(" else ()
+            expects = self.body().statements if cursor.kind == "{" else ()
+            file, file_span = read_string(cursor.source, path), Span(cursor.source, path.start, path.end)
+            return Imported(name, span, doc, (), 1, file, file_span, args, expects)
         params = self.params() if cursor.kind == "(" else ()
         return Net(name, span, doc, params, 1, self.body())
 

@@ -23,6 +23,7 @@ from archcalc.language.syntax import (
     For,
     Function,
     If,
+    Imported,
     Net,
     Param,
     Repeat,
@@ -73,6 +74,8 @@ class Resolver:
         self.types.tensor_flows = not isinstance(definition, Function)
         if isinstance(definition, Variant):
             self.variant(definition)
+        elif isinstance(definition, Imported):
+            self.imported(definition)
         else:
             self.params(definition.params)
         if isinstance(definition, Function):
@@ -110,7 +113,11 @@ class Resolver:
         base = self.scopes.visible.get(variant.base)
         self.scopes.used.add(variant.base)
         if not isinstance(base, Net | Variant):
-            if base is not None:
+            if isinstance(base, Imported):
+                message = f"`{variant.base}` is read from a file, and has no parameters"
+                help = f'write `net {variant.name} from "..."` with the same file'
+                self.scopes.error(message, variant.base_span, help=help)
+            elif base is not None:
                 self.scopes.error(f"`{variant.base}` is not a net", variant.base_span)
             else:
                 nets = [
@@ -156,20 +163,9 @@ class Resolver:
             else:
                 given.add(name)
                 variant.defaults[name] = arg.value
-        for statement in variant.expects:
-            if isinstance(statement, WrittenLine):
-                self.written(statement)
-                continue
-            if isinstance(statement, SeeLine):
-                continue
-            if not isinstance(statement, ExpectLine):
-                self.scopes.error(
-                    "a variant's body holds `expect`, `written` and `see` lines only",
-                    statement.span,
-                    help=f"make what differs a parameter of `{origin.name}`",
-                )
-                continue
-            self.expectation(statement.expect)
+        self.statements_about(
+            variant.expects, "a variant's body", f"make what differs a parameter of `{origin.name}`"
+        )
         missing = [p.name for p in origin.params if p.default is None and p.name not in variant.defaults]
         expects = [statement for statement in variant.expects if isinstance(statement, ExpectLine)]
         if expects and missing:
@@ -178,6 +174,32 @@ class Resolver:
                 expects[0].span,
                 help=f"give `{missing[0]}` to `{variant.base}(...)`",
             )
+
+    def imported(self, net: Imported) -> None:
+        """A net from a file: its arguments are shapes of inputs, by their names."""
+        self.types.tensor_flows, self.types.only_values = False, "an input's shape is a value"
+        given: set[str] = set()
+        for arg in net.args:
+            self.types.value(arg.value, "an input's shape is a value")
+            if not arg.name:
+                help = f"write `input={arg.span.text}`, with the name of the input"
+                self.scopes.error("the shapes of inputs are given by name", arg.span, help=help)
+            elif arg.name in given:
+                self.scopes.error(f"the input `{arg.name}` is given twice", arg.span)
+            given.add(arg.name)
+        help = f'its layers are those of the file; `archcalc convert "{net.path}"` writes them as a text'
+        self.statements_about(net.expects, "the body of a net from a file", help)
+
+    def statements_about(self, statements: tuple[Statement, ...], where: str, help: str) -> None:
+        """The lines of a body that adds no layers, but says something of the net."""
+        for statement in statements:
+            if isinstance(statement, WrittenLine):
+                self.written(statement)
+            elif isinstance(statement, ExpectLine):
+                self.expectation(statement.expect)
+            elif not isinstance(statement, SeeLine):
+                message = f"{where} holds `expect`, `written` and `see` lines only"
+                self.scopes.error(message, statement.span, help=help)
 
     # -- statements
 

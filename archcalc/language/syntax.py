@@ -240,6 +240,35 @@ class Variant(Definition, eq=False):
         return _see(self.expects)
 
 
+class Imported(Definition, eq=False):
+    """`net a from "model.onnx"(input=3x224x224)`: a network that another file holds.
+
+    `params` is empty. `args` are shapes of its inputs. `expects` are the lines of its body, as a variant's.
+    """
+
+    path: str
+    path_span: Span
+    args: tuple[Arg, ...]
+    expects: tuple[Statement, ...]
+    # resolved
+    file: Any = None
+    """The path of the file, and the name that people know it by."""
+
+    @property
+    def expectations(self) -> tuple[Expect, ...]:
+        """The expectations of its `expect` lines, in order."""
+        return _expectations(self.expects)
+
+    @property
+    def written(self) -> tuple[WrittenLine, ...]:
+        return written_lines(self.expects)
+
+    @property
+    def see(self) -> dict[str, str]:
+        """The networks that may be meant instead, and what each is."""
+        return _see(self.expects)
+
+
 def _expectations(statements: tuple[Statement, ...]) -> tuple[Expect, ...]:
     return tuple(statement.expect for statement in statements if isinstance(statement, ExpectLine))
 

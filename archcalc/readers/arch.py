@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from archcalc.language.elaborate import elaborate
+from msgspec.structs import replace
+
+from archcalc.diagnostics import ArchError, error
+from archcalc.language.elaborate import declared_shapes, elaborate, written_calls
 from archcalc.language.loader import Module, load_bytes, load_file, load_text
-from archcalc.language.syntax import Net, Variant
-from archcalc.opened import Opened
+from archcalc.language.syntax import Imported, Net, Param, Variant
+from archcalc.network import Network
+from archcalc.opened import Opened, Shapes
+from archcalc.readers import reader, suffix_of
 
 EXPECTATIONS = True
 
-_IMPORT = re.compile(r'^from[ \t]+"([^"]+)"', re.MULTILINE)
+AnyNet = Net | Variant | Imported
+
+_IMPORT = re.compile(r'^(?:net[ \t]+\w+[ \t]+)?from[ \t]+"([^"]+)"', re.MULTILINE)
 _YEAR = re.compile(r"\b(19[5-9]\d|20[0-3]\d)\b")
 
 
@@ -33,14 +42,24 @@ def read_bytes(data: bytes, shown: str) -> list[Opened]:
 
 
 def imported_paths(text: str) -> list[str]:
-    """What a text imports, as it is written."""
-    return _IMPORT.findall(text)
+    """The files that a text imports or reads networks from, as they are written."""
+    return [place_and_net(path)[0] for path in _IMPORT.findall(text)]
 
 
-def missing_values(net: Net | Variant) -> tuple[str, ...]:
+def place_and_net(path: str) -> tuple[str, str]:
+    """A file, and the network in it that is named, if one is.
+
+    >>> place_and_net("model.pt2"), place_and_net("models.pt2:small")
+    (('model.pt2', ''), ('models.pt2', 'small'))
+    """
+    place, _, name = path.partition(":") if not suffix_of(path) else (path, "", "")
+    return place, name
+
+
+def missing_values(net: AnyNet) -> tuple[str, ...]:
     """The parameters of a net that nothing gives a value."""
     given = net.defaults if isinstance(net, Variant) else {}
-    return tuple(p.name for p in _origin(net).params if p.default is None and p.name not in given)
+    return tuple(p.name for p in _params(net) if p.default is None and p.name not in given)
 
 
 def _networks(module: Module, shown: str) -> list[Opened]:
@@ -55,13 +74,13 @@ def _networks(module: Module, shown: str) -> list[Opened]:
             Opened(
                 name=net.name,
                 net=f"{shown}:{net.name}",
-                make=partial(elaborate, net),
+                make=partial(_make_imported, net) if isinstance(net, Imported) else partial(elaborate, net),
                 path=path,
                 family=path.stem if path is not None else "",
                 reference=reference,
                 year=year,
                 span=net.name_span,
-                parameters=tuple(param.name for param in _origin(net).params),
+                parameters=tuple(param.name for param in _params(net)),
                 missing=missing[net.name],
                 siblings=siblings,
                 expectations=net.expectations,
@@ -71,18 +90,62 @@ def _networks(module: Module, shown: str) -> list[Opened]:
     return found
 
 
-def _origin(net: Net | Variant) -> Net:
-    """The net whose body and parameters a net has: itself, unless it is a variant."""
-    origin: Net = net.origin if isinstance(net, Variant) else net
-    return origin
+def _params(net: AnyNet) -> tuple[Param, ...]:
+    """The parameters of a net; a variant has those of its base."""
+    params: tuple[Param, ...] = net.origin.params if isinstance(net, Variant) else net.params
+    return params
 
 
-def _reference(net: Net | Variant, module: Module) -> tuple[str, int | None]:
+def _make_imported(net: Imported, overrides: Mapping[str, Any], inputs: Shapes) -> Network:
+    """The network of a file of another format, under the name and with the expectations of the text.
+
+    Raises `ArchError`, at the place of the file's name if nothing in a text is wrong.
+    """
+    if overrides:
+        raise error(
+            f"`{net.name}` is read from a file, and has no parameters: `{min(overrides)}` cannot be set"
+        )
+    try:
+        opened = _opened(net)
+        network = opened.network({}, {**declared_shapes(net), **inputs})
+    except ArchError as problem:
+        first, *others = problem.diagnostics
+        raise ArchError([replace(first, span=first.span or net.path_span), *others]) from None
+    network.name = net.name
+    network.expectations = net.expectations
+    network.overridden = bool(inputs)
+    network.see = net.see
+    network.written = {**network.written, **written_calls(net.written, network, bool(inputs))}
+    return network
+
+
+def _opened(net: Imported) -> Opened:
+    """The network in a file that a text names. A text reads files, and runs no code."""
+    from archcalc.opening import choose
+
+    path, shown = net.file
+    place, name = place_and_net(path.name)
+    suffix = suffix_of(place)
+    if suffix == ".arch":
+        raise error(
+            f"`{net.path}` is a text: what it declares is imported",
+            help=f'write `from "{net.path}" import ...`',
+        )
+    if suffix == ".py" or not suffix:
+        raise error(
+            f"`{net.path}` is no model that a text can read",
+            help="name a file such as `model.pt2`; Python code runs only if it is named on the command line",
+        )
+    shown = place_and_net(shown)[0]
+    return choose(reader(suffix).read(path.with_name(place), shown), shown, name)
+
+
+def _reference(net: AnyNet, module: Module) -> tuple[str, int | None]:
     """The first line with a year above the net, its base, or in the file's head; and the year."""
     docs = [net.doc]
     if isinstance(net, Variant):
         base = module.definitions.get(net.base)
-        docs += [base.doc if base is not None else "", _origin(net).doc]
+        docs += [base.doc if base is not None else "", net.origin.doc]
     for doc in [*docs, module.doc]:
         for line in doc.splitlines():
             year = _YEAR.search(line)
@@ -101,8 +164,8 @@ def _texts(module: Module) -> dict[str, str]:
 
 
 def _add_imports(path: Path, texts: dict[str, str]) -> None:
-    for name in _IMPORT.findall(texts[path.name]):
+    for name in imported_paths(texts[path.name]):
         imported = path.parent / name
-        if imported.name not in texts:
+        if imported.suffix == path.suffix and imported.name not in texts:
             texts[imported.name] = imported.read_text(encoding="utf-8")
             _add_imports(imported, texts)

@@ -42,7 +42,7 @@ def render(outcomes: Sequence[Verified], width: int, colour: bool) -> str:
             console.print(Text(line, style="yellow"))
         console.print(_in_full(outcomes[0].proof, outcomes[0].declared))
     else:
-        for line in (line for outcome in outcomes for line in lines_of(outcome.notes)):
+        for line in (line for each in outcomes for line in lines_of(each.notes, each.name)):
             console.print(Text(line, style="yellow"))
         console.print(_in_lines(outcomes, width))
         if any(outcome.declared for outcome in outcomes):
