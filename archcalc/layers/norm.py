@@ -30,10 +30,9 @@ class Normalisation(Layer, frozen=True):
         return channels
 
 
-def _scale_and_shift(shape: Shape, bias: bool = True) -> tuple[Weight, ...]:
+def _scale_and_shift(shape: Shape, scale: bool = True, bias: bool = True) -> tuple[Weight, ...]:
     channels = (("C", shape[0]),)
-    weight = Weight("weight", channels, "norm")
-    return (weight, Weight("bias", channels, "norm")) if bias else (weight,)
+    return tuple(Weight(name, channels, "norm") for name, has in (("weight", scale), ("bias", bias)) if has)
 
 
 def _statistics(values: Term, groups: Term) -> Operations:
@@ -60,7 +59,8 @@ class BatchNorm(Normalisation, frozen=True):
 
     Gamma and beta are parameters, the running mean and variance buffers. At inference it is one
     multiplication and one addition per value. Without running statistics it computes those of its input,
-    which for one sample is an instance normalization.
+    which for one sample is an instance normalization. `scale=false` leaves out gamma, `bias=false`
+    beta, as in Keras.
 
     Source: Ioffe & Szegedy 2015, Batch Normalization, arXiv:1502.03167, Algorithm 1.
 
@@ -74,10 +74,12 @@ class BatchNorm(Normalisation, frozen=True):
     momentum: Real = Fraction(1, 10)
     affine: Flag = True
     track_running_stats: Flag = True
+    scale: Flag = True
+    bias: Flag = True
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         channels = (("C", inputs[0][0]),)
-        trained = _scale_and_shift(inputs[0]) if self.affine else ()
+        trained = _scale_and_shift(inputs[0], self.scale, self.bias) if self.affine else ()
         if not self.track_running_stats:
             return trained
         return (
