@@ -118,7 +118,9 @@ class ModelConverter:
             )
         axes = axes_of(rank, data_format)
         places = [axes.index(axis) for axis in range(rank)]
-        sizes = [declared[place] for place in places] if declared is not None else [None] * rank
+        sizes: list[int | None] = [None] * rank
+        if declared is not None:
+            sizes = [declared[place] for place in places]
         if given is not None:
             fits = len(given) == rank and all(
                 size in (None, want) for size, want in zip(sizes, given, strict=True)
@@ -129,7 +131,7 @@ class ModelConverter:
                     f"the input `{shorten(label)}` of `{self.shown}` is {shown}, channels first, "
                     f"not {format_shape(given, cross='x')}"
                 )
-            sizes = list(given)
+            sizes = [*given]
         if None in sizes:
             shown = "x".join("any" if size is None else str(size) for size in sizes)
             raise error(
@@ -143,11 +145,12 @@ class ModelConverter:
 
     # --- Models -------------------------------------------------------------------------------------
 
-    def _run(self, model: KerasModel, path: Path, inputs: Sequence[Tensor]) -> list[Tensor]:
+    def _run(self, model: KerasModel, path: Path, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
         """The results of a model for these inputs."""
         if len(inputs) != len(model.inputs):
             raise error(
-                f"`{shorten(model.name)}` in `{self.shown}` takes {len(model.inputs)} inputs, got {len(inputs)}"
+                f"`{shorten(model.name)}` in `{self.shown}` takes {len(model.inputs)} inputs, "
+                f"and is called with {len(inputs)}"
             )
         values = {result.key: tensor for (_, result), tensor in zip(model.inputs, inputs, strict=True)}
         graph = CallGraph(model, self.shown)
@@ -160,6 +163,7 @@ class ModelConverter:
             kwargs = {name: _resolved(value, values) for name, value in call.kwargs.items()}
             label = f"{layer.name}@{number}" if number else layer.name
             here = (*path, (label, layer.kind))
+            results: Sequence[Tensor]
             if layer.model is not None:
                 results = self._run(layer.model, here, list(tensors_in([args, kwargs])))
                 if kwargs.get("training"):
@@ -238,12 +242,11 @@ class ModelConverter:
                 results.append(self._opaque_tensor(call.kind, read, shape, {} if results else params, reason))
             except LayerError as problem:
                 raise error(
-                    f"`{shorten(call.layer.name)}` in `{self.shown}` cannot be counted: its shape {problem.message}"
+                    f"the shape of `{shorten(call.layer.name)}` in `{self.shown}` {problem.message}"
                 ) from None
         if call.kind == "ops.Add" and len(operands) == 2:
-            number = next((value for value in operands if is_number(value)), None)
-            if number is not None:
-                self.conversion.shifts[id(results[0].operation)] = number
+            for value in filter(is_number, operands):
+                self.conversion.shifts[id(results[0].operation)] = value
         return results
 
     def _opaque_tensor(
@@ -306,7 +309,7 @@ class CallGraph:
         layer = self._layers.get(result.layer)
         if layer is None or result.call >= max(len(layer.calls), 1) or result.call < 0:
             raise error(
-                f"`{self.shown}` reads the call {result.call} of `{shorten(result.layer)}`, which it does not have"
+                f"`{self.shown}` reads call {result.call} of `{shorten(result.layer)}`, which is not there"
             )
         if result.output > 1_000:
             raise error(f"`{self.shown}` reads the output {result.output} of `{shorten(result.layer)}`")
@@ -323,14 +326,14 @@ class CallGraph:
         ready = [key for key, missing in self._missing.items() if missing == 0]
         heapq.heapify(ready)
 
-        def finished(layer: str, number: int) -> None:
-            for reader in self._readers.get((layer, number), ()):
+        def finished(name: str, number: int) -> None:
+            for reader in self._readers.get((name, number), ()):
                 self._missing[reader] -= 1
                 if self._missing[reader] == 0:
                     heapq.heappush(ready, reader)
 
-        for layer, number, _ in known:
-            finished(layer, number)
+        for name, number, _ in known:
+            finished(name, number)
         while ready:
             place, number = heapq.heappop(ready)
             waiting -= 1
@@ -340,9 +343,9 @@ class CallGraph:
                 finished(layer.name, number)
         if waiting:
             place, _ = min(key for key, missing in self._missing.items() if missing > 0)
-            name = shorten(self.model.layers[place].name)
+            stuck = shorten(self.model.layers[place].name)
             raise error(
-                f"`{name}` in `{self.shown}` depends on its own result, or on an input that is missing"
+                f"`{stuck}` in `{self.shown}` depends on its own result, or on an input that is missing"
             )
 
 
@@ -395,7 +398,7 @@ def _known(declared: DeclaredShape | None) -> Shape | None:
 
 def _broadcast(operands: Sequence[Any]) -> Shape | None:
     """The shape of what is computed value by value from tensors of as many axes, and from numbers."""
-    tensors = [tensor for tensor in tensors_in(list(operands))]
+    tensors = list(tensors_in(list(operands)))
     flat = [item for each in operands for item in (each if isinstance(each, list) else [each])]
     if not tensors or not all(isinstance(item, Tensor | bool | None) or is_number(item) for item in flat):
         return None

@@ -10,8 +10,8 @@ FAMILIES = (activations, arithmetic, convolutions, norms, pools, shapes)
 KEEP_SHAPE = frozenset(
     """
     Activation Add Average BatchNormalization CustomScaleLayer ELU GroupNormalization LayerNormalization
-    LayerScale LeakyReLU Maximum Minimum Multiply Normalization PReLU RMSNormalization ReLU Rescaling Softmax SpectralNormalization
-    Subtract ThresholdedReLU UnitNormalization
+    LayerScale LeakyReLU Maximum Minimum Multiply Normalization PReLU RMSNormalization ReLU Rescaling Softmax
+    SpectralNormalization Subtract ThresholdedReLU UnitNormalization
     ops.Absolute ops.Add ops.Celu ops.Clip ops.Divide ops.Erf ops.Exp ops.Log ops.LogSoftmax ops.Maximum
     ops.Minimum ops.Mish ops.Multiply ops.Negative ops.Power ops.Relu ops.Reciprocal ops.Rsqrt ops.Sigmoid
     ops.Softmax ops.Softplus ops.Softsign ops.Sqrt ops.Square ops.Subtract ops.TrueDivide
@@ -22,7 +22,8 @@ KEEP_SHAPE = frozenset(
 WITHOUT_VARIABLES = frozenset(
     """
     Activation Add Average CenterCrop Concatenate CustomScaleLayer Dot ELU Lambda LeakyReLU Masking Maximum
-    Minimum Multiply ReLU RepeatVector Rescaling Reshape Resizing Softmax Subtract ThresholdedReLU UnitNormalization
+    Minimum Multiply ReLU RepeatVector Rescaling Reshape Resizing Softmax Subtract ThresholdedReLU
+    UnitNormalization
     """.split()
 )
 """Layers that have no variables, among those that may become opaque; operations never have any."""

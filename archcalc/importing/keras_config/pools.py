@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from archcalc.importing.keras_config.convolutions import one_or_all
 from archcalc.importing.keras_config.shapes import reshaped
 from archcalc.importing.keras_config.values import LayerCall, keras_layer
@@ -27,7 +29,7 @@ def pool(call: LayerCall) -> list[Tensor]:
     padding = call.word("padding", "valid")
     if padding not in ("same", "valid"):
         raise Unsupported(f"`padding` is {padding[:60]}")
-    window = {
+    window: dict[str, Any] = {
         "kernel_size": one_or_all(kernel),
         "stride": one_or_all(stride),
         "padding": "same" if padding == "same" else 0,
