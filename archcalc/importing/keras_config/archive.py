@@ -10,21 +10,23 @@ import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
-from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, error, shorten
 from archcalc.importing.keras_config.configs import ConfigReader
 from archcalc.importing.keras_config.records import KerasModel
+from archcalc.importing.keras_config.variables import StoredVariable
 from archcalc.importing.zip_files import opened_zip, read_entry
-from archcalc.shape import Shape
+
+if TYPE_CHECKING:
+    from archcalc.network import Network
 
 CONFIG, METADATA, VARIABLES = "config.json", "metadata.json", "model.weights.h5"
 
-MAX_JSON = 16_000_000
-"""Bytes of JSON. A network of a thousand layers takes about two million.
+MAX_JSON = 8_000_000
+"""Bytes of JSON. NASNet, with 800 layers, takes a tenth of this.
 
 Decoded, it takes up to 20 times as much memory.
 """
@@ -38,14 +40,6 @@ INSTALL = "install it: `pip install 'archcalc[keras]'`"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-class StoredVariable(Struct, frozen=True):
-    """A variable of a layer: its name, its shape, and whether it is trained, if that is known."""
-
-    name: str
-    shape: Shape
-    is_trained: bool | None = None
-
-
 def read_keras_file(path: Path, shown: str) -> tuple[KerasModel, FileVariables]:
     """The model in a file, and its variables, which are not read yet. Raises `ArchError`."""
     with _opened(path, shown) as archive:
@@ -56,6 +50,17 @@ def read_keras_file(path: Path, shown: str) -> tuple[KerasModel, FileVariables]:
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     version = version if isinstance(version, str) else ""
     return ConfigReader(shown, version).model(config), FileVariables(path, shown)
+
+
+def network_in_file(shown: str, shapes: Sequence[Any], name: str) -> Network:
+    """The network in a file, for inputs of these shapes in their order. Raises `ArchError`."""
+    from archcalc.importing.keras_config.convert import to_network
+    from archcalc.importing.keras_config.model import named_shapes
+
+    path = Path(shown)
+    model, variables = read_keras_file(path, shown)
+    inputs = named_shapes([label for label, _ in model.inputs], shapes)
+    return to_network(model, variables, shown, name or path.stem, inputs)
 
 
 def _opened(path: Path, shown: str) -> zipfile.ZipFile:
@@ -85,9 +90,7 @@ class FileVariables:
 
     def of_layer(self, address: str) -> Sequence[StoredVariable]:
         """The variables of a layer, those of layers within it too. Raises `ArchError` without `h5py`."""
-        import h5py
-
-        with self._file() as file:
+        with self._file() as (h5py, file):
             group = _item(file, address)
             found: list[StoredVariable] = []
 
@@ -102,11 +105,10 @@ class FileVariables:
 
     def read(self, names: Collection[str]) -> Mapping[str, Any]:
         """Variables by their names. Raises `ArchError` for one that is missing or damaged."""
-        import h5py
-        import numpy as np
-
         arrays = {}
-        with self._file() as file:
+        with self._file() as (h5py, file):
+            import numpy as np
+
             for name in names:
                 dataset = _item(file, name)
                 if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiu":
@@ -120,7 +122,8 @@ class FileVariables:
         return arrays
 
     @contextmanager
-    def _file(self) -> Iterator[Any]:
+    def _file(self) -> Iterator[tuple[Any, Any]]:
+        """The package `h5py`, and the file that it has opened."""
         try:
             import h5py
         except ImportError as problem:
@@ -129,7 +132,7 @@ class FileVariables:
             with _opened(self.path, self.shown) as archive, self.path.open("rb") as file:
                 part = self._part(archive, file)
                 with h5py.File(io.BufferedReader(part), "r") as opened:
-                    yield opened
+                    yield h5py, opened
         except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError):
             raise error(f"the variables in `{self.shown}` are damaged") from None
 

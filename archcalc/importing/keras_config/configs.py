@@ -36,7 +36,6 @@ class ConfigReader:
         self.notes: list[str] = []
         self._addresses: dict[Any, str] = {}
         """Of objects that the configuration has more than once: where the file has their variables."""
-        self._layers = 0
 
     def model(self, record: Any) -> KerasModel:
         """The model of a configuration. Raises `ArchError`."""
@@ -49,6 +48,8 @@ class ConfigReader:
                 "and its file does not say how its layers are connected",
                 help=INSTEAD,
             )
+        if found.calls > MAX_NODES:
+            raise error(f"`{self.shown}` calls more than {MAX_NODES:,} layers")
         return KerasModel(
             name=found.name,
             kind=found.kind,
@@ -90,9 +91,6 @@ class ConfigReader:
                 raise self._broken(f"two layers are called `{shorten(layer.name)}`")
             names.add(layer.name)
             layers.append(layer)
-            self._layers += max(len(layer.calls), 1)
-            if self._layers > MAX_NODES:
-                raise error(f"`{self.shown}` has more than {MAX_NODES:,} layers")
         return layers
 
     def _layer(self, record: Mapping[str, Any], address: str, used: dict[str, int], depth: int) -> KerasLayer:
@@ -103,7 +101,7 @@ class ConfigReader:
         kind = kind_of(record)
         place = ""
         if not kind.startswith("ops."):
-            place = f"{address}layers/{_unique(snake_case(_text(record.get('class_name'))), used)}"
+            place = f"{address}layers/{unique_name(snake_case(_text(record.get('class_name'))), used)}"
             shared = record.get("shared_object_id")
             if isinstance(shared, int | str):  # Keras stores the variables of an object once
                 place = self._addresses.setdefault(shared, place)
@@ -211,7 +209,7 @@ class ConfigReader:
         if not listed or listed[0].kind != "InputLayer":
             built = _mapping(record.get("build_config") or {})
             shape = config.get("build_input_shape", built.get("input_shape"))
-            free = _unique("input", dict.fromkeys((layer.name for layer in listed), 0))
+            free = unique_name("input", dict.fromkeys((layer.name for layer in listed), 0))
             listed.insert(0, KerasLayer(name=free, kind="InputLayer", config={"batch_shape": shape}))
         called = [listed[0]]
         for before, layer in pairwise(listed):
@@ -260,7 +258,7 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _unique(name: str, used: dict[str, int]) -> str:
+def unique_name(name: str, used: dict[str, int]) -> str:
     """The name with a number, if it is used already: as Keras counts layers of a class."""
     if name not in used:
         used[name] = 0

@@ -5,12 +5,11 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from archcalc.diagnostics import ArchError, error, shorten
 from archcalc.importing.assembly import Assembly, Path
 from archcalc.importing.keras_config.activations import activated, function_name, is_activation
-from archcalc.importing.keras_config.archive import StoredVariable
 from archcalc.importing.keras_config.configs import declared_input
 from archcalc.importing.keras_config.families import KEEP_SHAPE, LAYERS, WITHOUT_VARIABLES
 from archcalc.importing.keras_config.records import DeclaredShape, KerasLayer, KerasModel, KerasTensor
@@ -23,20 +22,13 @@ from archcalc.importing.keras_config.values import (
     is_number,
     tensors_in,
 )
+from archcalc.importing.keras_config.variables import StoredVariable, Variables
 from archcalc.importing.tensors import BATCH, ModelArray, Tensor, Unsupported
 from archcalc.layers.arguments import LayerError
-from archcalc.network import MAX_NODES, Network
+from archcalc.network import Network
 from archcalc.shape import Shape, format_shape
 
 LAMBDA = "it is Python code, which archcalc does not run"
-
-
-class Variables(Protocol):
-    """The variables of a model, by the addresses of its layers."""
-
-    def of_layer(self, address: str) -> Sequence[StoredVariable]: ...
-
-    def read(self, names: Collection[str]) -> Mapping[str, Any]: ...
 
 
 def to_network(
@@ -60,7 +52,6 @@ class ModelConverter:
         self.conversion = Conversion(
             assembly=self.assembly, data_format=_data_format(model), is_keras_2=model.is_keras_2
         )
-        self._called = 0
 
     def network(self, inputs: Mapping[str, Shape]) -> Network:
         results = self._run(self.model, (), self._inputs(inputs))
@@ -141,7 +132,8 @@ class ModelConverter:
         try:
             return self.assembly.input(label, tuple(size or 0 for size in sizes), axes)
         except LayerError as problem:
-            raise error(f"the input `{shorten(label)}` {problem.message}") from None
+            text = problem.message.removeprefix("`input` ")
+            raise error(f"the input `{shorten(label)}` {text}", help=problem.help) from None
 
     # --- Models -------------------------------------------------------------------------------------
 
@@ -155,9 +147,6 @@ class ModelConverter:
         values = {result.key: tensor for (_, result), tensor in zip(model.inputs, inputs, strict=True)}
         graph = CallGraph(model, self.shown)
         for layer, number in graph.in_order(values):
-            self._called += 1
-            if self._called > MAX_NODES:
-                raise error(f"`{self.shown}` calls more than {MAX_NODES:,} layers")
             call = layer.calls[number]
             args = [_resolved(value, values) for value in call.args]
             kwargs = {name: _resolved(value, values) for name, value in call.kwargs.items()}
@@ -217,7 +206,7 @@ class ModelConverter:
             return self.assembly.attempt(lambda: [activated(call, x, call.activation)], [None])[0]
         except Unsupported as problem:
             name = function_name(call.activation)
-            return self._opaque_tensor(name, [x], x.sample, {}, str(problem))
+            return self._opaque_tensor(name, [x], x.sample, [], str(problem))
 
     # --- What is not known --------------------------------------------------------------------------
 
@@ -230,7 +219,9 @@ class ModelConverter:
         reason: str,
     ) -> list[Tensor]:
         """An opaque operation for each output that is used, the first of which has the variables."""
-        params = self._variables_of(call)
+        if not read:
+            raise error(f"`{shorten(call.layer.name)}` in `{self.shown}` is called without a tensor")
+        arrays = self._variables_of(call)
         results: list[Tensor] = []
         for number in range(max([0, *declared]) + 1):
             shape = _known(declared.get(number)) or (
@@ -239,7 +230,7 @@ class ModelConverter:
             if shape is None:
                 raise self._unknown_shape(call.layer, reason)
             try:
-                results.append(self._opaque_tensor(call.kind, read, shape, {} if results else params, reason))
+                results.append(self._opaque_tensor(call.kind, read, shape, [] if results else arrays, reason))
             except LayerError as problem:
                 raise error(
                     f"the shape of `{shorten(call.layer.name)}` in `{self.shown}` {problem.message}"
@@ -254,19 +245,23 @@ class ModelConverter:
         op: str,
         read: Sequence[Tensor],
         sample: Shape,
-        params: Mapping[str, tuple[ModelArray, Shape]],
+        arrays: Sequence[StoredVariable],
         reason: str,
     ) -> Tensor:
         """`sample` is the shape that the model declares; the operation has its channels first."""
         axes = axes_of(len(sample), self.conversion.data_format)
         own = tuple(sample[axes.index(axis) - 1] for axis in range(len(sample)))
         name = shorten(op, 100).strip() or "?"
-        return self.assembly.opaque(name, read, own, params=params, reason=reason, axes=axes)
+        params, buffers = (
+            {each.name: (ModelArray(each.name), each.shape) for each in arrays if each.is_trained is not kept}
+            for kept in (False, True)
+        )
+        return self.assembly.opaque(name, read, own, params=params, buffers=buffers, reason=reason, axes=axes)
 
-    def _variables_of(self, call: LayerCall) -> dict[str, tuple[ModelArray, Shape]]:
-        """The variables of a layer that is not known, all of which count as parameters."""
+    def _variables_of(self, call: LayerCall) -> list[StoredVariable]:
+        """The variables of a layer that is not known; they count as parameters if nothing says otherwise."""
         if call.kind.startswith("ops.") or call.kind in WITHOUT_VARIABLES:
-            return {}
+            return []
         try:
             found = self.variables.of_layer(call.layer.address)
         except ArchError as problem:
@@ -275,7 +270,12 @@ class ModelConverter:
                 f"whose parameters are not known without its variables; {problem.diagnostics[0].message}",
                 help=problem.diagnostics[0].help,
             ) from None
-        return {each.name: (ModelArray(each.name), each.shape) for each in found if 0 not in each.shape}
+        if any(each.is_trained is None for each in found):
+            self.assembly.note(
+                f"all variables of `{shorten(call.layer.name)}` count as parameters: "
+                "the file does not say which are trained"
+            )
+        return [each for each in found if 0 not in each.shape]
 
     def _unknown_shape(self, layer: KerasLayer, reason: str) -> ArchError:
         return error(

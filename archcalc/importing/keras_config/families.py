@@ -19,13 +19,19 @@ KEEP_SHAPE = frozenset(
 )
 """What gives a tensor of the shape of its input, if it has only one, or several of the same shape."""
 
-WITHOUT_VARIABLES = frozenset(
+_WITH = ("Conv1", "Conv2", "Conv3", "Dense", "DepthwiseConv", "LayerScale", "PReLU", "SeparableConv")
+
+WITH_VARIABLES = frozenset(
+    kind for kind in LAYERS if kind.endswith("Normalization") or kind.startswith(_WITH)
+)
+"""The layers that are known and have variables."""
+
+WITHOUT_VARIABLES = (LAYERS.keys() - WITH_VARIABLES) | frozenset(
     """
-    Activation Add Average CenterCrop Concatenate CustomScaleLayer Dot ELU Lambda LeakyReLU Masking Maximum
-    Minimum Multiply ReLU RepeatVector Rescaling Reshape Resizing Softmax Subtract ThresholdedReLU
-    UnitNormalization
+    Average CenterCrop CustomScaleLayer Dot Lambda Masking Maximum Minimum RepeatVector Resizing
+    ThresholdedReLU UnitNormalization
     """.split()
 )
-"""Layers that have no variables, among those that may become opaque; operations never have any."""
+"""Layers that have none, among those that may become opaque. Operations, `ops.Add`, never have any."""
 
-__all__ = ["FAMILIES", "KEEP_SHAPE", "LAYERS", "WITHOUT_VARIABLES"]
+__all__ = ["FAMILIES", "KEEP_SHAPE", "LAYERS", "WITHOUT_VARIABLES", "WITH_VARIABLES"]

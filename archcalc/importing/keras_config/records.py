@@ -55,3 +55,10 @@ class KerasModel(Struct, frozen=True, kw_only=True):
     is_keras_2: bool = False
     notes: tuple[str, ...] = ()
     """What whoever reads the network should know, in sentences."""
+
+    @property
+    def calls(self) -> int:
+        """The layers that are called, those of models in it again for each of their calls."""
+        return sum(
+            max(len(layer.calls), 1) * (layer.model.calls if layer.model else 1) for layer in self.layers
+        )
