@@ -145,7 +145,7 @@ def test_a_file_of_another_tool_is_named(name, what, run, tmp_path):
         result = run(command, name)
         assert result.status == 2
         assert f"error: `{name}` {what}" in result.err
-        remedies = {"pickle": "torch.export.save(", "Keras": ".save(\"model.keras\")"}
+        remedies = {"pickle": "torch.export.save(", "Keras": '.save("model.keras")'}
         instead = next((remedies[key] for key in remedies if key in what), "the network as an `.arch` file")
         assert "help: " in result.err
         assert instead in result.err

@@ -155,8 +155,6 @@ class ModelConverter:
             results: Sequence[Tensor]
             if layer.model is not None:
                 results = self._run(layer.model, here, list(tensors_in([args, kwargs])))
-                if kwargs.get("training"):
-                    self.assembly.note(f"`{shorten(layer.name)}` is read as at inference, not as in training")
             else:
                 declared = graph.declared.get((layer.name, number), {})
                 results = self._call(LayerCall(self.conversion, layer, args, kwargs, here), declared)
@@ -171,10 +169,14 @@ class ModelConverter:
         given = tensors_in([list(call.args), dict(call.kwargs)])
         read = list({id(tensor.operation): tensor for tensor in given}.values())
         operands = [*call.args, *call.kwargs.values()]
+        results: list[Tensor] = []
+
+        def attempt() -> Sequence[Tensor]:
+            results[:] = self._layers(call, declared)
+            return ()  # what they are is compared there: sizes may be open
+
         try:
-            results = self.assembly.attempt(
-                lambda: self._layers(call, declared), [None] * max(len(declared), 1)
-            )
+            self.assembly.attempt(attempt, ())
         except Unsupported as problem:
             return self._opaque(call, operands, read, declared, str(problem))
         if not is_activation(call.activation):
@@ -199,7 +201,7 @@ class ModelConverter:
                 got = format_shape(results[number].sample, cross="x")
                 want = "x".join("any" if size is None else str(size) for size in shape[1:])
                 raise Unsupported(f"it would give {got}, and the model says {want}")
-        return [*results][: max(len(declared), len(results))]
+        return results
 
     def _activated(self, call: LayerCall, x: Tensor) -> Tensor:
         try:

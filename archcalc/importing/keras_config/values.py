@@ -97,7 +97,8 @@ class LayerCall:
             if name not in self._read and not name.endswith(_OF_TRAINING):
                 raise Unsupported(f"`{name}` is {shown_value(value)}")
         for name, value in self.kwargs.items():
-            if value is not None and (name, value) != ("training", False):
+            # Keras calls every layer with `training=False` at inference, whatever the model says
+            if value is not None and name != "training":
                 raise Unsupported(f"it is called with `{name}`: {shown_value(value)}")
         if self.args:
             raise Unsupported(f"it is called with {len(self.args)} arguments more")
