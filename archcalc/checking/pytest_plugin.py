@@ -189,18 +189,18 @@ class Opener:
         __tracebackhide__ = True
         from archcalc.checking.find import seen_from
         from archcalc.diagnostics import ArchError
-        from archcalc.importing.keras_config.model import is_keras_model
-        from archcalc.interface import from_keras, from_torch
+        from archcalc.importing.keras_config import model as keras_model
+        from archcalc.importing.torch_export.module import network_of
         from archcalc.opening import load
         from archcalc.profile import analyze
 
         try:
             if isinstance(net, str) and not shapes:
                 network = load(seen_from(self._folder, net), overrides, inputs=inputs)
-            elif is_keras_model(net):
-                network = from_keras(net, *shapes)
+            elif keras_model.is_keras_model(net):
+                network = keras_model.network_of(net, shapes)
             else:
-                network = from_torch(net, *shapes)
+                network = network_of(net, shapes)
         except ArchError as problem:
             raise ArchError(problem.diagnostics) from None
         return Measured(network, analyze(network), self._folder)

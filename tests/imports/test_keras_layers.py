@@ -159,7 +159,7 @@ def test_transposed_convolutions(data: st.DataObject, rank: int, data_format: st
 @FEW
 @given(st.data(), RANK, FORMATS, st.sampled_from(["Max", "Average"]))
 def test_pools(data: st.DataObject, rank: int, data_format: str, kind: str) -> None:
-    """With PyTorch, Keras repeats the values at the edge where it should leave uneven padding out of a mean."""
+    """With PyTorch, Keras repeats values at the edge where a mean should leave uneven padding out."""
     shape, last = in_format(4, SIZES[:rank], data_format), data_format == "channels_last"
     padding = between(data.draw, "same", "valid")
     size, stride = data.draw(axes(rank, 1, 3)), between(data.draw, None, (2,) * rank, (1, 3, 2)[:rank])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from archcalc.importing.keras_config.values import LayerCall, axis_name, keras_layer, shown_value
+from archcalc.importing.keras_config.values import CalledLayer, axis_name, keras_layer, shown_value
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.layers.activation import (
     ELU,
@@ -72,14 +72,14 @@ def function_name(function: Any) -> str:
     return str(function)
 
 
-def activated(call: LayerCall, x: Tensor, function: Any) -> Tensor:
+def activated(call: CalledLayer, x: Tensor, function: Any) -> Tensor:
     """An activation function applied to the result of a layer. Raises `Unsupported` for an unknown one."""
     if isinstance(function, dict):
         raise Unsupported("it is not a function of Keras")
     name = function_name(function)
     if name == "softmax":
         return call.add(Softmax(axis_name(x, -1)), x)
-    if name == "hard_sigmoid" and call.conversion.is_keras_2:
+    if name == "hard_sigmoid" and call.context.is_keras_2:
         raise Unsupported("it has the slope 0.2 in Keras 2")
     if name not in FUNCTIONS:
         raise Unsupported("archcalc does not know it")
@@ -87,18 +87,18 @@ def activated(call: LayerCall, x: Tensor, function: Any) -> Tensor:
 
 
 @keras_layer("Activation")
-def activation(call: LayerCall) -> list[Tensor]:
+def activation(call: CalledLayer) -> list[Tensor]:
     x, function = call.tensor(), call.value("activation")
     return [activated(call, x, function) if is_activation(function) else x]
 
 
 @keras_layer(*OPERATIONS)
-def operation(call: LayerCall) -> list[Tensor]:
+def operation(call: CalledLayer) -> list[Tensor]:
     return [call.add(OPERATIONS[call.kind](), call.tensor())]
 
 
 @keras_layer("ReLU")
-def relu(call: LayerCall) -> list[Tensor]:
+def relu(call: CalledLayer) -> list[Tensor]:
     call.must_be("threshold", 0, 0.0)
     most, slope = call.value("max_value"), call.number("negative_slope", 0.0)
     if most not in (None, 6) or isinstance(most, bool) or (slope and most is not None):
@@ -108,23 +108,23 @@ def relu(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("LeakyReLU", "ops.LeakyRelu")
-def leaky_relu(call: LayerCall) -> list[Tensor]:
+def leaky_relu(call: CalledLayer) -> list[Tensor]:
     name = "alpha" if "alpha" in call.layer.config else "negative_slope"  # in Keras 2 and 3
     return [call.add(LeakyReLU(call.number(name, 0.3 if call.kind == "LeakyReLU" else 0.2)), call.tensor())]
 
 
 @keras_layer("ELU", "ops.Elu")
-def elu(call: LayerCall) -> list[Tensor]:
+def elu(call: CalledLayer) -> list[Tensor]:
     return [call.add(ELU(call.number("alpha", 1.0)), call.tensor())]
 
 
 @keras_layer("ops.Gelu")
-def gelu(call: LayerCall) -> list[Tensor]:
+def gelu(call: CalledLayer) -> list[Tensor]:
     return [call.add(GELU("tanh" if call.flag("approximate", True) else "none"), call.tensor())]
 
 
 @keras_layer("PReLU")
-def prelu(call: LayerCall) -> list[Tensor]:
+def prelu(call: CalledLayer) -> list[Tensor]:
     """One slope, or one for each channel: others are in `shared_axes`."""
     x = call.tensor()
     shared = (
@@ -140,7 +140,7 @@ def prelu(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("Softmax", "ops.Softmax")
-def softmax(call: LayerCall) -> list[Tensor]:
+def softmax(call: CalledLayer) -> list[Tensor]:
     x, axes = call.tensor(), call.wholes("axis", (-1,))
     if len(axes) != 1:
         raise Unsupported(f"it goes along {len(axes)} axes")
@@ -150,7 +150,7 @@ def softmax(call: LayerCall) -> list[Tensor]:
 @keras_layer(
     "Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"
 )
-def dropout(call: LayerCall) -> list[Tensor]:
+def dropout(call: CalledLayer) -> list[Tensor]:
     """A layer that does nothing at inference; one that drops whole samples is stochastic depth."""
     call.unused("seed", "data_format")
     x, shape = call.tensor(), call.value("noise_shape")
@@ -160,7 +160,7 @@ def dropout(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("StochasticDepth")
-def stochastic_depth(call: LayerCall) -> list[Tensor]:
+def stochastic_depth(call: CalledLayer) -> list[Tensor]:
     """Of `keras.applications.ConvNeXt`."""
     return [call.add(DropPath(call.number("drop_path_rate")), call.tensor())]
 
@@ -172,11 +172,11 @@ def stochastic_depth(call: LayerCall) -> list[Tensor]:
     "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear",
     "RandomTranslation", "RandomZoom",
 )  # fmt: skip
-def same(call: LayerCall) -> list[Tensor]:
+def same(call: CalledLayer) -> list[Tensor]:
     """What gives its input at inference."""
     call.unused(*call.layer.config)
     return [call.tensor()]
 
 
-def _has(call: LayerCall, name: str) -> bool:
+def _has(call: CalledLayer, name: str) -> bool:
     return call.value(name) is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 from archcalc.importing.keras_config.pools import reduced
 from archcalc.importing.keras_config.shapes import reshaped
-from archcalc.importing.keras_config.values import LayerCall, as_tensor, axis_name, is_number, keras_layer
+from archcalc.importing.keras_config.values import CalledLayer, as_tensor, axis_name, is_number, keras_layer
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.layers.activation import HardSigmoid, ReLU6
 from archcalc.layers.base import Layer
@@ -19,21 +19,21 @@ SHIFTED = "ops.Add"
 
 
 @keras_layer("Add")
-def add(call: LayerCall) -> list[Tensor]:
+def add(call: CalledLayer) -> list[Tensor]:
     return [_joined(call, Add(), call.tensors())]
 
 
 @keras_layer("Subtract")
-def subtract(call: LayerCall) -> list[Tensor]:
+def subtract(call: CalledLayer) -> list[Tensor]:
     return [_joined(call, Sub(), call.tensors())]
 
 
 @keras_layer("Multiply")
-def multiply(call: LayerCall) -> list[Tensor]:
+def multiply(call: CalledLayer) -> list[Tensor]:
     return [_joined(call, Mul(), call.tensors())]
 
 
-def _joined(call: LayerCall, layer: Add | Mul | Sub, tensors: list[Tensor]) -> Tensor:
+def _joined(call: CalledLayer, layer: Add | Mul | Sub, tensors: list[Tensor]) -> Tensor:
     """A tensor with fewer axes gets axes of size 1 behind the batch, as in Keras."""
     if len(tensors) == 1:
         return tensors[0]
@@ -49,7 +49,7 @@ def _joined(call: LayerCall, layer: Add | Mul | Sub, tensors: list[Tensor]) -> T
 
 
 @keras_layer("ops.Add", "ops.Subtract", "ops.Multiply", "ops.Divide", "ops.TrueDivide")
-def operation(call: LayerCall) -> list[Tensor]:
+def operation(call: CalledLayer) -> list[Tensor]:
     operands = call.operands()
     if len(operands) != 2:
         raise Unsupported(f"it is called with {len(operands)} arguments")
@@ -72,7 +72,7 @@ def operation(call: LayerCall) -> list[Tensor]:
     raise Unsupported("it computes with a number")
 
 
-def _hard_sigmoid(call: LayerCall, one: Any, two: Any) -> Tensor | None:
+def _hard_sigmoid(call: CalledLayer, one: Any, two: Any) -> Tensor | None:
     """`relu6(x + 3) / 6`, if this is the last of the three operations."""
     x, factor = (one, two) if isinstance(one, Tensor) else (two, one)
     is_last = _is(factor, 1 / 6) if call.kind == "ops.Multiply" else _is(two, 6) and "Divide" in call.kind
@@ -80,7 +80,7 @@ def _hard_sigmoid(call: LayerCall, one: Any, two: Any) -> Tensor | None:
         return None
     (before,) = x.operation.inputs
     shifted = isinstance(before.layer, Opaque) and before.layer.op == SHIFTED
-    if not shifted or call.conversion.shifts.get(id(before)) != 3:
+    if not shifted or call.context.shifts.get(id(before)) != 3:
         return None
     return call.add(HardSigmoid(), Tensor(before.inputs[0], x.axes))
 
@@ -90,7 +90,7 @@ def _is(value: Any, number: float) -> bool:
 
 
 @keras_layer("Concatenate", "ops.Concatenate")
-def concatenate(call: LayerCall) -> list[Tensor]:
+def concatenate(call: CalledLayer) -> list[Tensor]:
     tensors, axis = call.tensors(), call.whole("axis", -1)
     first = tensors[0]
     if len(tensors) == 1:
@@ -102,7 +102,7 @@ def concatenate(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("ops.Mean", "ops.Max")
-def reduce(call: LayerCall) -> list[Tensor]:
+def reduce(call: CalledLayer) -> list[Tensor]:
     """Over all places, or along some of their axes, where it is a pool with windows as long as these."""
     call.must_be("initial", None)
     whole: type[Layer] = GlobalAvgPool if call.kind == "ops.Mean" else GlobalMaxPool

@@ -16,8 +16,8 @@ from archcalc.importing.keras_config.records import DeclaredShape, KerasLayer, K
 from archcalc.importing.keras_config.values import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
-    Conversion,
-    LayerCall,
+    CalledLayer,
+    KerasContext,
     axes_of,
     is_number,
     tensors_in,
@@ -49,7 +49,7 @@ class ModelConverter:
         self.variables = variables
         self.shown = shown
         self.assembly = Assembly(name)
-        self.conversion = Conversion(
+        self.context = KerasContext(
             assembly=self.assembly, data_format=_data_format(model), is_keras_2=model.is_keras_2
         )
 
@@ -68,13 +68,13 @@ class ModelConverter:
     def _as_channels_first(self, result: Tensor) -> Tensor:
         """The result with the channels first and the other axes in the model's order, as inputs are."""
         self.assembly.path = ()
-        return self.assembly.aligned(result, axes_of(result.rank - 1, self.conversion.data_format))
+        return self.assembly.aligned(result, axes_of(result.rank - 1, self.context.data_format))
 
     def _read(self, names: Collection[str]) -> Mapping[str, Any]:
         """Arrays of the model: variables, and values that are in the configuration."""
         import numpy as np
 
-        constants, least = self.conversion.constants, self.conversion.least
+        constants, least = self.context.constants, self.context.least
         arrays = dict(self.variables.read([name for name in names if name not in constants]))
         arrays |= {name: np.array(constants[name]) for name in names if name in constants}
         return {
@@ -100,7 +100,7 @@ class ModelConverter:
         return found
 
     def _input(self, label: str, declared: DeclaredShape | None, given: Shape | None) -> Tensor:
-        data_format = self.conversion.data_format
+        data_format = self.context.data_format
         rank = len(given) if declared is None and given is not None else len(declared or ()) - 1
         if rank < 1:
             raise error(
@@ -157,14 +157,14 @@ class ModelConverter:
                 results = self._run(layer.model, here, list(tensors_in([args, kwargs])))
             else:
                 declared = graph.declared.get((layer.name, number), {})
-                results = self._call(LayerCall(self.conversion, layer, args, kwargs, here), declared)
+                results = self._call(CalledLayer(self.context, layer, args, kwargs, here), declared)
             for output, tensor in enumerate(results):
                 values[layer.name, number, output] = tensor
         return [_resolved(result, values) for _, result in model.outputs]
 
     # --- Layers -------------------------------------------------------------------------------------
 
-    def _call(self, call: LayerCall, declared: Mapping[int, DeclaredShape | None]) -> Sequence[Tensor]:
+    def _call(self, call: CalledLayer, declared: Mapping[int, DeclaredShape | None]) -> Sequence[Tensor]:
         self.assembly.path = call.path
         given = tensors_in([list(call.args), dict(call.kwargs)])
         read = list({id(tensor.operation): tensor for tensor in given}.values())
@@ -184,7 +184,7 @@ class ModelConverter:
         with call.part(function_name(call.activation)):
             return [self._activated(call, results[0])]
 
-    def _layers(self, call: LayerCall, declared: Mapping[int, DeclaredShape | None]) -> Sequence[Tensor]:
+    def _layers(self, call: CalledLayer, declared: Mapping[int, DeclaredShape | None]) -> Sequence[Tensor]:
         """What the function for a class makes of a layer, if it reads all and gives the declared shapes."""
         convert = LAYERS.get(call.kind)
         if convert is None:
@@ -203,7 +203,7 @@ class ModelConverter:
                 raise Unsupported(f"it would give {got}, and the model says {want}")
         return results
 
-    def _activated(self, call: LayerCall, x: Tensor) -> Tensor:
+    def _activated(self, call: CalledLayer, x: Tensor) -> Tensor:
         try:
             return self.assembly.attempt(lambda: [activated(call, x, call.activation)], [None])[0]
         except Unsupported as problem:
@@ -214,7 +214,7 @@ class ModelConverter:
 
     def _opaque(
         self,
-        call: LayerCall,
+        call: CalledLayer,
         operands: Sequence[Any],
         read: Sequence[Tensor],
         declared: Mapping[int, DeclaredShape | None],
@@ -239,7 +239,7 @@ class ModelConverter:
                 ) from None
         if call.kind == "ops.Add" and len(operands) == 2:
             for value in filter(is_number, operands):
-                self.conversion.shifts[id(results[0].operation)] = value
+                self.context.shifts[id(results[0].operation)] = value
         return results
 
     def _opaque_tensor(
@@ -251,7 +251,7 @@ class ModelConverter:
         reason: str,
     ) -> Tensor:
         """`sample` is the shape that the model declares; the operation has its channels first."""
-        axes = axes_of(len(sample), self.conversion.data_format)
+        axes = axes_of(len(sample), self.context.data_format)
         own = tuple(sample[axes.index(axis) - 1] for axis in range(len(sample)))
         name = shorten(op, 100).strip() or "?"
         params, buffers = (
@@ -260,7 +260,7 @@ class ModelConverter:
         )
         return self.assembly.opaque(name, read, own, params=params, buffers=buffers, reason=reason, axes=axes)
 
-    def _variables_of(self, call: LayerCall) -> list[StoredVariable]:
+    def _variables_of(self, call: CalledLayer) -> list[StoredVariable]:
         """The variables of a layer that is not known; they count as parameters if nothing says otherwise."""
         if call.kind.startswith("ops.") or call.kind in WITHOUT_VARIABLES:
             return []

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.importing.keras_config.values import LayerCall, keras_layer
+from archcalc.importing.keras_config.values import CalledLayer, keras_layer
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Pointwise
 from archcalc.layers.linear import FullyConnected
 
 
 @keras_layer("Conv1D", "Conv2D", "Conv3D")
-def conv(call: LayerCall) -> list[Tensor]:
+def conv(call: CalledLayer) -> list[Tensor]:
     x, window = call.map(call.rank), _window(call)
     bias = call.flag("use_bias", True)
     _check_plain_arrays(call)
@@ -24,7 +24,7 @@ def conv(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("DepthwiseConv1D", "DepthwiseConv2D")
-def depthwise(call: LayerCall) -> list[Tensor]:
+def depthwise(call: CalledLayer) -> list[Tensor]:
     x, window = call.map(call.rank), _window(call)
     bias = call.flag("use_bias", True)
     _check_plain_arrays(call)
@@ -34,7 +34,7 @@ def depthwise(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("SeparableConv1D", "SeparableConv2D")
-def separable(call: LayerCall) -> list[Tensor]:
+def separable(call: CalledLayer) -> list[Tensor]:
     """A depthwise convolution and a pointwise one, which has the bias."""
     x, window = call.map(call.rank), _window(call)
     bias = call.flag("use_bias", True)
@@ -48,7 +48,7 @@ def separable(call: LayerCall) -> list[Tensor]:
     return [call.assembly.add(Pointwise(call.whole("filters"), bias=bias), x, arrays=arrays)]
 
 
-def _window(call: LayerCall) -> dict[str, Any]:
+def _window(call: CalledLayer) -> dict[str, Any]:
     """The arguments that convolutions share; `causal` pads before the beginning only."""
     rank = call.rank
     kernel = call.per_axis("kernel_size", rank)
@@ -67,7 +67,7 @@ def _window(call: LayerCall) -> dict[str, Any]:
 
 
 @keras_layer("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-def conv_transpose(call: LayerCall) -> list[Tensor]:
+def conv_transpose(call: CalledLayer) -> list[Tensor]:
     """With `valid`, a kernel that is smaller than the stride is followed by zeros up to the stride."""
     rank = call.rank
     x = call.map(rank)
@@ -100,7 +100,7 @@ def conv_transpose(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("Dense")
-def dense(call: LayerCall) -> list[Tensor]:
+def dense(call: CalledLayer) -> list[Tensor]:
     """Over the last axis: `fc` for a vector, `pointwise` where there are places."""
     x = call.channels_at(call.tensor(), -1)
     bias = call.flag("use_bias", True)
@@ -121,7 +121,7 @@ def _bias(bias: bool) -> list[str]:
     return ["bias"] if bias else []
 
 
-def _check_plain_arrays(call: LayerCall) -> None:
+def _check_plain_arrays(call: CalledLayer) -> None:
     """Raise `Unsupported` for weights that are quantized, or have others of low rank beside them."""
     call.must_be("quantization_config", None)
     call.must_be("lora_rank", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.importing.keras_config.values import LayerCall, is_number, keras_layer, shown_value
+from archcalc.importing.keras_config.values import CalledLayer, is_number, keras_layer, shown_value
 from archcalc.importing.tensors import ModelArray, Tensor, Unsupported
 from archcalc.layers.norm import BatchNorm, GroupNorm, LayerNorm, LayerScale
 
@@ -13,7 +13,7 @@ TINY = 1e-7
 
 
 @keras_layer("BatchNormalization")
-def batch_norm(call: LayerCall) -> list[Tensor]:
+def batch_norm(call: CalledLayer) -> list[Tensor]:
     call.unused("synchronized", "renorm_clipping", "renorm_momentum")
     call.must_be("renorm", False)
     call.must_be("virtual_batch_size", None)
@@ -30,7 +30,7 @@ def batch_norm(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("LayerNormalization")
-def layer_norm(call: LayerCall) -> list[Tensor]:
+def layer_norm(call: CalledLayer) -> list[Tensor]:
     """Over one axis, or over all axes of a sample."""
     call.must_be("rms_scaling", False)
     x = call.tensor()
@@ -55,7 +55,7 @@ def layer_norm(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("GroupNormalization")
-def group_norm(call: LayerCall) -> list[Tensor]:
+def group_norm(call: CalledLayer) -> list[Tensor]:
     x = call.channels_at(call.tensor(), _one_axis(call))
     scale, center = call.flag("scale", True), call.flag("center", True)
     if scale != center:
@@ -67,7 +67,7 @@ def group_norm(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("Normalization")
-def normalization(call: LayerCall) -> list[Tensor]:
+def normalization(call: CalledLayer) -> list[Tensor]:
     """A mean and a variance for each channel: variables of the layer, or numbers in its configuration."""
     call.must_be("invert", False)
     x = call.channels_at(call.tensor(), _one_axis(call))
@@ -75,14 +75,14 @@ def normalization(call: LayerCall) -> list[Tensor]:
     mean, variance = call.value("mean"), call.value("variance")
     if mean is None and variance is None:
         arrays = {"running_mean": call.array(0), "running_var": call.array(1)}
-        call.conversion.least[arrays["running_var"].name] = TINY**2
+        call.context.least[arrays["running_var"].name] = TINY**2
         return [call.assembly.add(layer, x, arrays=arrays)]
     variance = [max(value, TINY**2) for value in _numbers(variance, "variance", x)]
     return [_with_constants(call, layer, x, _numbers(mean, "mean", x), variance)]
 
 
 @keras_layer("Rescaling")
-def rescaling(call: LayerCall) -> list[Tensor]:
+def rescaling(call: CalledLayer) -> list[Tensor]:
     """By a number for each channel. One for all would take arrays that the model does not have."""
     scale, offset = call.value("scale"), call.value("offset", 0.0)
     if not isinstance(scale, list) and not isinstance(offset, list):
@@ -97,13 +97,13 @@ def rescaling(call: LayerCall) -> list[Tensor]:
 
 
 def _with_constants(
-    call: LayerCall, layer: BatchNorm, x: Tensor, means: list[float], variances: list[float]
+    call: CalledLayer, layer: BatchNorm, x: Tensor, means: list[float], variances: list[float]
 ) -> Tensor:
     """A batch norm with these statistics, which are in the configuration and not among the variables."""
     arrays = {}
     for name, values in (("running_mean", means), ("running_var", variances)):
         arrays[name] = ModelArray(f"{call.layer.address}/config/{name}")
-        call.conversion.constants[arrays[name].name] = values
+        call.context.constants[arrays[name].name] = values
     return call.assembly.add(layer, x, arrays=arrays)
 
 
@@ -119,7 +119,7 @@ def _numbers(value: Any, name: str, x: Tensor) -> list[float]:
 
 
 @keras_layer("LayerScale")
-def layer_scale(call: LayerCall) -> list[Tensor]:
+def layer_scale(call: CalledLayer) -> list[Tensor]:
     """Of `keras.applications.ConvNeXt`: a trained factor for each channel."""
     x = call.channels_at(call.tensor(), -1)
     if call.whole("projection_dim") != x.operation.shape[0]:
@@ -127,7 +127,7 @@ def layer_scale(call: LayerCall) -> list[Tensor]:
     return [call.add(LayerScale(call.number("init_values")), x, arrays=["weight"])]
 
 
-def _one_axis(call: LayerCall) -> int:
+def _one_axis(call: CalledLayer) -> int:
     axes = call.wholes("axis", (-1,))
     if len(axes) != 1:
         raise Unsupported(f"it works along {len(axes)} axes")

@@ -6,7 +6,7 @@ from typing import Any
 
 from archcalc.importing.keras_config.convolutions import one_or_all
 from archcalc.importing.keras_config.shapes import reshaped
-from archcalc.importing.keras_config.values import LayerCall, keras_layer
+from archcalc.importing.keras_config.values import CalledLayer, keras_layer
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.layers.base import Layer
 from archcalc.layers.pool import (
@@ -20,7 +20,7 @@ from archcalc.layers.pool import (
 
 
 @keras_layer(*(f"{name}Pooling{rank}D" for name in ("Max", "Average") for rank in (1, 2, 3)))
-def pool(call: LayerCall) -> list[Tensor]:
+def pool(call: CalledLayer) -> list[Tensor]:
     """A mean is taken of what the window holds of the map, without the padding."""
     rank = call.rank
     x = call.map(rank)
@@ -40,7 +40,7 @@ def pool(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer(*(f"Global{name}Pooling{rank}D" for name in ("Max", "Average") for rank in (1, 2, 3)))
-def global_pool(call: LayerCall) -> list[Tensor]:
+def global_pool(call: CalledLayer) -> list[Tensor]:
     x = call.map(call.rank)
     keeps = call.flag("keepdims", False)
     pooled = call.add(GlobalMaxPool() if call.kind.startswith("GlobalMax") else GlobalAvgPool(), x)
@@ -48,13 +48,13 @@ def global_pool(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer(*(f"Adaptive{name}Pooling{rank}D" for name in ("Max", "Average") for rank in (1, 2, 3)))
-def adaptive_pool(call: LayerCall) -> list[Tensor]:
+def adaptive_pool(call: CalledLayer) -> list[Tensor]:
     x, size = call.map(call.rank), one_or_all(call.per_axis("output_size", call.rank))
     layer = AdaptiveMaxPool(size) if call.kind.startswith("AdaptiveMax") else AdaptiveAvgPool(size)
     return [call.add(layer, x)]
 
 
-def reduced(call: LayerCall, whole: type[Layer], window: type[AvgPool] | type[MaxPool]) -> Tensor:
+def reduced(call: CalledLayer, whole: type[Layer], window: type[AvgPool] | type[MaxPool]) -> Tensor:
     """A tensor whose values along some axes become one, by a pool over them."""
     x = call.tensor()
     dims = {dim % x.rank for dim in call.wholes("axis", ())}

@@ -10,7 +10,7 @@ from itertools import pairwise
 from archcalc.importing.keras_config.values import (
     CHANNELS_FIRST,
     CHANNELS_LAST,
-    LayerCall,
+    CalledLayer,
     as_whole,
     axes_of,
     axis_name,
@@ -25,7 +25,7 @@ from archcalc.layers.resize import Pad, Slice, Upsample
 
 
 @keras_layer("Flatten")
-def flatten(call: LayerCall) -> list[Tensor]:
+def flatten(call: CalledLayer) -> list[Tensor]:
     """Of a map that has its channels first, Keras brings them last before it flattens."""
     x = call.tensor()
     if call.layout() == CHANNELS_FIRST and x.rank > 2:
@@ -34,13 +34,13 @@ def flatten(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("Reshape")
-def reshape(call: LayerCall) -> list[Tensor]:
+def reshape(call: CalledLayer) -> list[Tensor]:
     x = call.tensor()
     return [reshaped(call, x, _complete(x, call.wholes("target_shape")))]
 
 
 @keras_layer("ops.Reshape")
-def reshape_operation(call: LayerCall) -> list[Tensor]:
+def reshape_operation(call: CalledLayer) -> list[Tensor]:
     x = call.tensor()
     shape = call.wholes("newshape")
     if not shape or shape[0] != -1 or -1 in shape[1:]:
@@ -49,7 +49,7 @@ def reshape_operation(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("ops.ExpandDims", "ops.Squeeze")
-def one_more_or_less(call: LayerCall) -> list[Tensor]:
+def one_more_or_less(call: CalledLayer) -> list[Tensor]:
     x, shape = call.tensor(), []
     axis = call.whole("axis")
     if call.kind == "ops.Squeeze":
@@ -73,7 +73,7 @@ def _complete(x: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.prod(x.sample) // others if size == -1 else size for size in shape)
 
 
-def reshaped(call: LayerCall, x: Tensor, target: tuple[int, ...], part: str = "") -> Tensor:
+def reshaped(call: CalledLayer, x: Tensor, target: tuple[int, ...], part: str = "") -> Tensor:
     """The values of a tensor in the model's order, in another shape of a sample.
 
     `part` names the layer that this takes, if it is only a part of what the call does.
@@ -93,7 +93,7 @@ def reshaped(call: LayerCall, x: Tensor, target: tuple[int, ...], part: str = ""
         return call.assembly.add(Flatten() if len(own) == 1 else Reshape(own), x, axes=axes)
 
 
-def _kept_axes(call: LayerCall, x: Tensor, target: tuple[int, ...]) -> tuple[int, ...] | None:
+def _kept_axes(call: CalledLayer, x: Tensor, target: tuple[int, ...]) -> tuple[int, ...] | None:
     """Where the axes of the result lie, if the values need not be moved before; `None` if they do.
 
     They need not if the channels stay last while places change their shape, or if the model has the values
@@ -118,13 +118,13 @@ def _in_order(axes: Sequence[int], sample: Sequence[int]) -> bool:
 
 
 @keras_layer("Permute")
-def permute(call: LayerCall) -> list[Tensor]:
+def permute(call: CalledLayer) -> list[Tensor]:
     """`dims` counts from 1, without the batch. Nothing moves until a layer needs it."""
     return [_permuted(call.tensor(), (0, *call.wholes("dims")))]
 
 
 @keras_layer("ops.Transpose")
-def transpose(call: LayerCall) -> list[Tensor]:
+def transpose(call: CalledLayer) -> list[Tensor]:
     return [_permuted(call.tensor(), call.wholes("axes"))]
 
 
@@ -140,24 +140,24 @@ def _permuted(x: Tensor, dims: Sequence[int]) -> Tensor:
 
 
 @keras_layer("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
-def zero_padding(call: LayerCall) -> list[Tensor]:
+def zero_padding(call: CalledLayer) -> list[Tensor]:
     x, ends = call.map(call.rank), _ends(call, "padding")
     return [padded(call, x, ends)]
 
 
 @keras_layer("Cropping1D", "Cropping2D", "Cropping3D")
-def cropping(call: LayerCall) -> list[Tensor]:
+def cropping(call: CalledLayer) -> list[Tensor]:
     x, ends = call.map(call.rank), _ends(call, "cropping")
     return [padded(call, x, [(-before, -after) for before, after in ends])]
 
 
-def padded(call: LayerCall, x: Tensor, ends: Sequence[tuple[int, int]]) -> Tensor:
+def padded(call: CalledLayer, x: Tensor, ends: Sequence[tuple[int, int]]) -> Tensor:
     if not any(before or after for before, after in ends):
         return x
     return call.add(Pad(tuple(ends)), x)
 
 
-def _ends(call: LayerCall, name: str) -> list[tuple[int, int]]:
+def _ends(call: CalledLayer, name: str) -> list[tuple[int, int]]:
     """`(before, after)` for each spatial axis; a number is both ends, of one axis or of all."""
     rank, value = call.rank, call.value(name, 1)
     if not isinstance(value, list):
@@ -174,7 +174,7 @@ def _ends(call: LayerCall, name: str) -> list[tuple[int, int]]:
 
 
 @keras_layer("UpSampling1D", "UpSampling2D", "UpSampling3D")
-def up_sampling(call: LayerCall) -> list[Tensor]:
+def up_sampling(call: CalledLayer) -> list[Tensor]:
     rank = call.rank
     x, size = call.map(rank), call.per_axis("size", rank, 2)
     mode = call.word("interpolation", "nearest")
@@ -192,7 +192,7 @@ def up_sampling(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("ops.GetItem")
-def get_item(call: LayerCall) -> list[Tensor]:
+def get_item(call: CalledLayer) -> list[Tensor]:
     """Slices along axes, with steps of 1."""
     x, *keys = call.operands()
     if len(keys) != 1 or not isinstance(x, Tensor):
@@ -213,7 +213,7 @@ def get_item(call: LayerCall) -> list[Tensor]:
 
 
 @keras_layer("ops.Split")
-def split(call: LayerCall) -> list[Tensor]:
+def split(call: CalledLayer) -> list[Tensor]:
     x, axis = call.tensor(), call.whole("axis", 0)
     x.axis(axis)
     size, cuts = x.shape[axis], call.value("indices_or_sections")
@@ -227,7 +227,7 @@ def split(call: LayerCall) -> list[Tensor]:
     return [piece(call, x, axis, start, end) for start, end in pairwise(places)]
 
 
-def piece(call: LayerCall, x: Tensor, dim: int, start: int, end: int) -> Tensor:
+def piece(call: CalledLayer, x: Tensor, dim: int, start: int, end: int) -> Tensor:
     """The values from `start` to `end` along an axis; the tensor itself if these are all."""
     if (start, end) == (0, x.shape[dim]):
         return x

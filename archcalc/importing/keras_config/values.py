@@ -25,7 +25,7 @@ _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 MISSING = object()
 
 
-class Conversion(Struct, frozen=True, kw_only=True):
+class KerasContext(Struct, frozen=True, kw_only=True):
     """What the calls of a model share while they are converted."""
 
     assembly: Assembly
@@ -40,7 +40,7 @@ class Conversion(Struct, frozen=True, kw_only=True):
     """The numbers that operations add, by the identities of these operations."""
 
 
-class LayerCall:
+class CalledLayer:
     """A layer that is called: its configuration, and the tensors and values that it is called with.
 
     The function that converts it reads arguments by name. What it does not read must not be written either:
@@ -49,15 +49,15 @@ class LayerCall:
 
     def __init__(
         self,
-        conversion: Conversion,
+        context: KerasContext,
         layer: KerasLayer,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         path: Path,
     ) -> None:
-        self.conversion = conversion
-        self.assembly = conversion.assembly
-        self.data_format = conversion.data_format
+        self.context = context
+        self.assembly = context.assembly
+        self.data_format = context.data_format
         self.layer = layer
         self.args = list(args)
         self.kwargs = dict(kwargs)
@@ -272,7 +272,7 @@ def shown_value(value: Any) -> str:
     return str(value)[:60]
 
 
-Convert = Callable[[LayerCall], Sequence[Tensor]]
+Convert = Callable[[CalledLayer], Sequence[Tensor]]
 
 LAYERS: dict[str, Convert] = {}
 """What makes layers of archcalc of a layer of Keras, by its class; operations are `ops.Add`."""
