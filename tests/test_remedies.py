@@ -319,7 +319,7 @@ report unknown.keras
 report shapeless.keras
 report mobilenet_v3_small.keras
 report mobilenet_v3_small.keras --input image=3x64x64
-run mobilenet_v3_small.keras --input 3x64x64
+run gated.keras
 report mobilenet_v3_small.keras --input 2x3x4x5x6
 report m.xyz
 report empty.arch
@@ -408,7 +408,8 @@ def keras_models(folder: Path) -> None:
     keras.written(folder / "subclass.keras", {"class_name": "Net", "config": {}})
     keras.written(folder / "unknown.keras", keras.functional([start, unknown], ["in", 0, 0], ["x", 0, 0]))
     keras.written(folder / "shapeless.keras", shapeless)
-    shutil.copy(keras.MODELS / "mobilenet_v3_small.keras", folder)
+    for name in ("gated", "mobilenet_v3_small"):
+        shutil.copy(keras.MODELS / f"{name}.keras", folder)
 
 
 def files(folder: Path) -> None:
@@ -475,7 +476,7 @@ def too_large(*args: Any) -> None:
 def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch) -> None:
     files(tmp_path)
     remedies = [remedy for path in OTHERS for remedy in remedies_in(path)]
-    for package in ("PIL", "safetensors", "matplotlib", "pandas"):
+    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py"):
         monkeypatch.setitem(sys.modules, package, None)
     commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
     with evaluated(remedies) as seen:

@@ -47,9 +47,9 @@ def _statistics(values: Term, groups: Term) -> Operations:
     )
 
 
-def _per_channel(shape: Shape, affine: bool) -> Operations:
-    """Statistics of each channel, and with `affine` a scale and a shift per value."""
-    scaled = per_value(shape, mul=1, add=1) if affine else ()
+def _per_channel(shape: Shape, scale: bool, bias: bool) -> Operations:
+    """Statistics of each channel, and a scale and a shift per value if it has them."""
+    scaled = per_value(shape, mul=int(scale), add=int(bias)) if scale or bias else ()
     return *_statistics(values_of(shape), term(("C", shape[0]))), *scaled
 
 
@@ -91,7 +91,7 @@ class BatchNorm(Normalisation, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         if self.track_running_stats:
             return per_value(output, mul=1, add=1)
-        return _per_channel(output, self.affine)
+        return _per_channel(output, self.affine and self.scale, self.affine and self.bias)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.track_running_stats else Reach.WHOLE
@@ -230,7 +230,7 @@ class InstanceNorm(Normalisation, frozen=True):
         return _scale_and_shift(inputs[0]) if self.affine else ()
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return _per_channel(output, self.affine)
+        return _per_channel(output, self.affine, self.affine)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE

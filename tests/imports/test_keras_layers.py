@@ -498,10 +498,8 @@ def test_variables_that_are_not_right(tmp_path: Path) -> None:
 
 
 def test_a_file_without_variables() -> None:
-    network = archcalc.load(GATED.with_name("resnet50.keras"))
-    assert network.trained is not None
-    with pytest.raises(ArchError, match=r"has no `model.weights.h5`"):
-        network.trained()
+    """`run` and `verify` then draw them at random."""
+    assert archcalc.load(GATED.with_name("resnet50.keras")).trained is None
 
 
 def test_the_fixture_takes_a_model() -> None:

@@ -46,10 +46,11 @@ def read_keras_file(path: Path, shown: str) -> tuple[KerasModel, FileVariables]:
         if CONFIG not in archive.NameToInfo:
             raise error(f"`{shown}` has no `{CONFIG}`: it is not a model that Keras saved", help=SAVE)
         config = _decoded(archive, CONFIG, shown)
+        has_values = any(name.startswith(VARIABLES.removesuffix("h5")) for name in archive.NameToInfo)
         metadata = _decoded(archive, METADATA, shown) if METADATA in archive.NameToInfo else {}
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     version = version if isinstance(version, str) else ""
-    return ConfigReader(shown, version).model(config), FileVariables(path, shown)
+    return ConfigReader(shown, version).model(config), FileVariables(path, shown, has_values)
 
 
 def network_in_file(shown: str, shapes: Sequence[Any], name: str) -> Network:
@@ -85,8 +86,8 @@ def _decoded(archive: zipfile.ZipFile, entry: str, shown: str) -> Any:
 class FileVariables:
     """The variables in a file. Their names are their places in it: `layers/conv2d/vars/0`."""
 
-    def __init__(self, path: Path, shown: str) -> None:
-        self.path, self.shown = path, shown
+    def __init__(self, path: Path, shown: str, has_values: bool = True) -> None:
+        self.path, self.shown, self.has_values = path, shown, has_values
 
     def of_layer(self, address: str) -> Sequence[StoredVariable]:
         """The variables of a layer, those of layers within it too. Raises `ArchError` without `h5py`."""

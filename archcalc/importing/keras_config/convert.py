@@ -63,7 +63,7 @@ class ModelConverter:
             outputs[name] = self._as_channels_first(result)
         for note in self.model.notes:
             self.assembly.note(note)
-        return self.assembly.finish(outputs, read=self._read)
+        return self.assembly.finish(outputs, read=self._read if self.variables.has_values else None)
 
     def _as_channels_first(self, result: Tensor) -> Tensor:
         """The result with the channels first and the other axes in the model's order, as inputs are."""

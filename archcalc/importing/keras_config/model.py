@@ -69,6 +69,8 @@ def _config(model: Any) -> Any:
 class ModelVariables:
     """The variables of a model, by the addresses that its layers would have in a file."""
 
+    has_values = True
+
     def __init__(self, model: Any) -> None:
         self._layers = dict(_addressed(model, ""))
 

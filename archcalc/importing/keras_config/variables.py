@@ -21,6 +21,9 @@ class StoredVariable(Struct, frozen=True):
 class Variables(Protocol):
     """The variables of a model, by the addresses of its layers: the first of one is `address/vars/0`."""
 
+    has_values: bool
+    """Are there values of them?"""
+
     def of_layer(self, address: str) -> Sequence[StoredVariable]:
         """The variables of a layer, those of layers within it too. Raises `ArchError`."""
 
