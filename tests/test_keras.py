@@ -86,6 +86,7 @@ def test_every_command_reads_it(run: Callable[..., Any]) -> None:
         result = run(name, path, *more)
         assert (result.status, result.err) == (0, ""), (command, result)
     assert run("check", path, "--expect", "macs < 4G").status == 0
+    assert "from layer stem" in run("explain", str(GATED), "stem_relu", "flops").out
 
 
 def test_from_python() -> None:

@@ -116,7 +116,9 @@ class FileVariables:
                     raise error(f"`{self.shown}` has no variable `{shorten(name)}`")
                 stored = dataset.id.get_storage_size()
                 elsewhere = dataset.is_virtual or dataset.external
-                if elsewhere or stored < dataset.size * dataset.dtype.itemsize:  # compressed: of any size
+                bytes_of_values = dataset.size * dataset.dtype.itemsize
+                # what is compressed, or claims more than there is, could take any amount of memory
+                if elsewhere or not bytes_of_values <= stored <= self.path.stat().st_size:
                     raise error(f"`{shorten(name)}` in `{self.shown}` is stored in a way that is not read")
                 values = dataset[()]
                 arrays[name] = values.astype(np.float32) if values.dtype.itemsize < 4 else values

@@ -67,7 +67,7 @@ class ModelConverter:
 
     def _as_channels_first(self, result: Tensor) -> Tensor:
         """The result with the channels first and the other axes in the model's order, as inputs are."""
-        self.assembly.path = ()
+        self.assembly.path, self.assembly.origin = (), ""
         return self.assembly.aligned(result, axes_of(result.rank - 1, self.context.data_format))
 
     def _read(self, names: Collection[str]) -> Mapping[str, Any]:
@@ -166,6 +166,7 @@ class ModelConverter:
 
     def _call(self, call: CalledLayer, declared: Mapping[int, DeclaredShape | None]) -> Sequence[Tensor]:
         self.assembly.path = call.path
+        self.assembly.origin = f"layer {shorten(call.layer.name)}"
         given = tensors_in([list(call.args), dict(call.kwargs)])
         read = list({id(tensor.operation): tensor for tensor in given}.values())
         operands = [*call.args, *call.kwargs.values()]
