@@ -357,6 +357,22 @@ def test_a_class_derived_from_a_model_is_named(load: Callable[..., archcalc.Netw
     assert remark == "`my>Sequential` is a class of the model's own: it is read as a model of its layers"
 
 
+def test_only_functional_models_count_their_calls_from_1_as_outputs(
+    load: Callable[..., archcalc.Network],
+) -> None:
+    """A class derived from `Sequential` counts them from 0."""
+    start = layer("InputLayer", "in", [], batch_shape=[None, 9, 7, 4])
+    twice = [{"args": [result(name)], "kwargs": {}} for name in ("in", "m")]
+    inner = chain(("ReLU", {})) | {"name": "m", "module": "mine", "registered_name": "my>Sequential"}
+    network = load(functional([start, inner | {"inbound_nodes": twice}], ["in", 0, 0], ["m", 1, 0]))
+    assert [node.name for node in network.layers] == ["m/layer1", "m_2/layer1"]
+    inner = functional([start, layer("ReLU", "a", [[result("in")]])], ["in", 0, 0], ["a", 0, 0]) | {
+        "name": "m"
+    }
+    network = load(functional([start, inner | {"inbound_nodes": twice}], ["in", 0, 0], ["m", 2, 0]))
+    assert [node.name for node in network.layers] == ["m/a", "m_2/a"]
+
+
 def test_a_sequential_model_without_a_shape(load: Callable[..., archcalc.Network]) -> None:
     config = chain(("Dense", {"units": 2}))
     del config["config"]["layers"][0]

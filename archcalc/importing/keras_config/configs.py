@@ -168,7 +168,7 @@ class ConfigReader:
         layers: Sequence[KerasLayer],
     ) -> KerasModel:
         # of a functional model within another one, Keras counts the calls from 1 in the list of outputs
-        functional = {layer.name for layer in layers if layer.model and layer.model.kind != "Sequential"}
+        functional = {layer.name for layer in layers if layer.model and layer.model.is_functional}
         if self.is_keras_2:
             layers = [_with_calls_from_0(layer, functional) for layer in layers]
         inputs = list(self._results(config["input_layers"], "", 0))
@@ -178,7 +178,9 @@ class ConfigReader:
         ]
         if not inputs or not outputs:
             raise self._broken(f"`{shorten(name)}` has no inputs or no outputs")
-        return KerasModel(name=name, kind=kind, layers=layers, inputs=inputs, outputs=outputs)
+        return KerasModel(
+            name=name, kind=kind, layers=layers, inputs=inputs, outputs=outputs, is_functional=True
+        )
 
     def _results(self, value: Any, label: str, depth: int) -> Iterator[tuple[str, KerasTensor]]:
         """The results in a structure of lists and dictionaries, in the order in which Keras has them."""

@@ -52,6 +52,8 @@ class KerasModel(Struct, frozen=True, kw_only=True):
     layers: Sequence[KerasLayer]
     inputs: Sequence[tuple[str, KerasTensor]]
     outputs: Sequence[tuple[str, KerasTensor]]
+    is_functional: bool = False
+    """Does it say itself how its layers are connected? Otherwise each follows the one before."""
     is_keras_2: bool = False
     notes: tuple[str, ...] = ()
     """What whoever reads the network should know, in sentences."""
