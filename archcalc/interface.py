@@ -13,6 +13,7 @@ from archcalc.opening import load, loads
 from archcalc.profile import Profile
 
 if TYPE_CHECKING:
+    import keras
     import torch
 
     from archcalc.checking.outcome import Result
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Net = str | os.PathLike[str] | Network | Profile
 """What names a network: what `load` takes, a network, or its profile."""
 
-__all__ = ["analyze", "check", "compare", "from_torch", "load", "loads"]
+__all__ = ["analyze", "check", "compare", "from_keras", "from_torch", "load", "loads"]
 
 
 def analyze(
@@ -123,6 +124,27 @@ def from_torch(module: torch.nn.Module, *inputs: tuple[int, ...], name: str = ""
     from archcalc.importing.torch_export.module import network_of
 
     return network_of(module, inputs, name)
+
+
+def from_keras(
+    model: keras.Model | str | os.PathLike[str], *inputs: tuple[int, ...], name: str = ""
+) -> Network:
+    """The network of a Keras model, or of a `.keras` file.
+
+    `inputs` are the shapes of its inputs, channels first and without the batch, if it leaves sizes open. The
+    model is not run. A layer that archcalc does not know becomes an `opaque` node. `name` is the network's
+    name, which is otherwise that of the model or of the file. Raises `ArchError` if the model cannot be read.
+
+        network = archcalc.from_keras(keras.applications.ResNet50(weights=None))
+        archcalc.analyze(network).totals.macs
+    """
+    if isinstance(model, str | os.PathLike):
+        from archcalc.importing.keras_config.archive import network_in_file
+
+        return network_in_file(os.fspath(model), inputs, name)
+    from archcalc.importing.keras_config.model import network_of
+
+    return network_of(model, inputs, name)
 
 
 def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Network:

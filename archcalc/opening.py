@@ -28,20 +28,23 @@ LANGUAGE, PYTHON = ".arch", ".py"
 
 INSTEAD = "write the network as an `.arch` file; `archcalc spec resnet50` shows one to start from"
 EXPORT = 'in PyTorch, write `torch.export.save(torch.export.export(model, (x,)), "model.pt2")`'
+KERAS = 'in Keras 3, write `keras.models.load_model("model.h5").save("model.keras")`'
 _PICKLES = (".pth", ".pt", ".ckpt")
+_HDF5 = (".h5", ".hdf5")
 _WEIGHTS = "holds weights, not the layers and shapes that archcalc counts"
 FOREIGN = {
     **dict.fromkeys(
         _PICKLES, "is a pickle: a pickle can run code when it is read, so archcalc does not open it"
     ),
     **dict.fromkeys((".safetensors", ".caffemodel", ".npz"), _WEIGHTS),
-    **dict.fromkeys((".h5", ".hdf5", ".keras"), "is a Keras model, which archcalc does not read"),
+    **dict.fromkeys(_HDF5, "is a Keras model in the older format, which archcalc does not read"),
     ".onnx": "is an ONNX model, which archcalc does not read",
     ".prototxt": "is a Caffe network, which archcalc does not read",
     ".pb": "is a TensorFlow graph, which archcalc does not read",
     ".tflite": "is a TensorFlow Lite model, which archcalc does not read",
 }
 """What files of other tools are, by suffix, for those without a reader."""
+_REMEDIES = dict.fromkeys(_PICKLES, EXPORT) | dict.fromkeys(_HDF5, KERAS)
 
 
 def read_file(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
@@ -99,7 +102,7 @@ def _suffix(place: str, name: str) -> str:
     if os.path.isfile(place):  # noqa: PTH113
         known_as = Path(place).suffix.lower()
         if known := FOREIGN.get(known_as):
-            raise error(f"`{place}` {known}", help=EXPORT if known_as in _PICKLES else INSTEAD)
+            raise error(f"`{place}` {known}", help=_REMEDIES.get(known_as, INSTEAD))
         help = f"archcalc reads {_listed(suffixes())} files"
         raise error(f"`{place}` is in no format that archcalc reads", help=help)
     if place and ("/" in place or os.path.exists(place)):  # noqa: PTH110

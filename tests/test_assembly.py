@@ -150,6 +150,8 @@ def test_opaque_operations_have_the_models_arrays() -> None:
     assert y.shape == (BATCH, 9, 7, 3)
     network = model.finish({"output": y})
     assert archcalc.analyze(network).totals.params == 20
+    z = model.opaque("roll", [x], (3, 9, 7), axes=LAST)  # the operation's own shape
+    assert (z.operation.shape, z.shape) == ((3, 9, 7), (BATCH, 9, 7, 3))
 
 
 def test_arrays_of_a_model_arrive_where_they_belong() -> None:

@@ -214,6 +214,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         given = {"p": draw(st.sampled_from([0, Fraction(1, 3), 1]))}
     elif kind == "bn":
         given = {"affine": flag, "track_running_stats": draw(st.booleans())}
+        given |= {"scale": draw(st.booleans()), "bias": draw(st.booleans())}
         given["eps"] = draw(st.sampled_from([Fraction(1, 100_000), Fraction(1, 10)]))
     elif kind == "lrn":
         shape = maps(draw, st.integers(1, 7), vector=True)
@@ -438,10 +439,12 @@ def test_erf_in_single_precision() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 7), (3, 4, 5), (2, 3, 2, 4)])
-@pytest.mark.parametrize("affine", [True, False])
-def test_bn_of_a_batch(shape: Shape, affine: bool) -> None:
+@pytest.mark.parametrize(
+    "given", [{}, {"affine": False}, {"scale": False}, {"bias": False}, {"scale": False, "bias": False}]
+)
+def test_bn_of_a_batch(shape: Shape, given: dict[str, bool]) -> None:
     for track in (True, False):
-        layer = make("bn", affine=affine, track_running_stats=track)
+        layer = make("bn", track_running_stats=track, **given)
         inputs, weights = tensors(layer, (shape,), batch=4), drawn(layer, (shape,))
         actual = compute(layer, inputs, weights, train=True)
         assert_close(actual, kernel_oracle.bn_of_batch(layer, inputs[0], weights))

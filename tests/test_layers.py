@@ -511,3 +511,21 @@ def test_a_network_is_loaded_from_a_path(tmp_path: Path) -> None:
     path = tmp_path / "a.arch"
     path.write_text("net a { input(3x8x9)\n conv(4, 3) }")
     assert load(path)["conv1"].shape == load(str(path))["conv1"].shape == (4, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [
+        ({}, {"weight", "bias"}),
+        ({"scale": False}, {"bias"}),  # Keras, BatchNormalization(scale=False): beta alone
+        ({"bias": False}, {"weight"}),
+        ({"scale": False, "bias": False}, set()),
+        ({"affine": False}, set()),
+    ],
+)
+def test_a_batch_norm_may_lack_scale_or_shift(given, weights):
+    layer = KINDS["bn"](**given)
+    assert {weight.name for weight in layer.weights((8, 5, 4)) if weight.role == "norm"} == weights
+    # with running statistics, all of it is one multiplication and one addition a value
+    counts = {name: term.value for name, term in layer.operations(((8, 5, 4),), (8, 5, 4))}
+    assert counts == {"mul": 160, "add": 160}

@@ -135,7 +135,7 @@ def test_a_file_in_an_unknown_format_is_refused(name, run, tmp_path):
         ("net.pth", "is a pickle: a pickle can run code when it is read"),
         ("net.PT", "is a pickle: a pickle can run code when it is read"),
         ("net.safetensors", "holds weights, not the layers and shapes"),
-        ("net.h5", "is a Keras model"),
+        ("net.h5", "is a Keras model in the older format"),
         ("net.prototxt", "is a Caffe network"),
     ],
 )
@@ -145,7 +145,8 @@ def test_a_file_of_another_tool_is_named(name, what, run, tmp_path):
         result = run(command, name)
         assert result.status == 2
         assert f"error: `{name}` {what}" in result.err
-        instead = "torch.export.save(" if "pickle" in what else "the network as an `.arch` file"
+        remedies = {"pickle": "torch.export.save(", "Keras": '.save("model.keras")'}
+        instead = next((remedies[key] for key in remedies if key in what), "the network as an `.arch` file")
         assert "help: " in result.err
         assert instead in result.err
 

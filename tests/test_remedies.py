@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import test_keras as keras
 from test_errors import ERRORS, mistakes
 from test_tables import evaluate, read_layouts
 from tiny import tiny
@@ -317,6 +319,15 @@ zzz
 report --colums
 report zzz
 report m.onnx
+report m.h5
+report old.keras
+report subclass.keras
+report unknown.keras
+report shapeless.keras
+report mobilenet_v3_small.keras
+report mobilenet_v3_small.keras --input image=3x64x64
+run gated.keras
+report mobilenet_v3_small.keras --input 2x3x4x5x6
 report m.xyz
 report empty.arch
 report several.arch
@@ -399,10 +410,23 @@ plots accuracy
 """Commands that are wrong, one for each remedy."""
 
 
+def keras_models(folder: Path) -> None:
+    start = keras.layer("InputLayer", "in", [], batch_shape=[None, 4])
+    unknown = keras.layer("Masking", "x", [[keras.result("in")]])
+    shapeless = keras.chain(("Dense", {"units": 2}))
+    del shapeless["config"]["layers"][0]
+    keras.written(folder / "subclass.keras", {"class_name": "Net", "config": {}})
+    keras.written(folder / "unknown.keras", keras.functional([start, unknown], ["in", 0, 0], ["x", 0, 0]))
+    keras.written(folder / "shapeless.keras", shapeless)
+    for name in ("gated", "mobilenet_v3_small"):
+        shutil.copy(keras.MODELS / f"{name}.keras", folder)
+
+
 def files(folder: Path) -> None:
     """What the commands read."""
     texts = {
         "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.onnx": "", "m.xyz": "",
+        "m.h5": "", "old.keras": "",
         "several.arch": "net a {\n  input(3)\n  relu\n}\nnet b {\n  input(3)\n  relu\n}\n",
         "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
         "opaque.arch": 'net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n',
@@ -419,6 +443,7 @@ def files(folder: Path) -> None:
     (folder / "folder").mkdir()
     (folder / "folder" / "notes.txt").write_text("mine", encoding="utf-8")
     (folder / "loop.txt").symlink_to(folder / "loop.txt")
+    keras_models(folder)
     git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "tiny.arch"], ["commit", "-qm", "tiny"]):
         subprocess.run([*git, *command], check=True)
@@ -462,7 +487,7 @@ def too_large(*args: Any) -> None:
 def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch) -> None:
     files(tmp_path)
     remedies = [remedy for path in OTHERS for remedy in remedies_in(path)]
-    for package in ("PIL", "safetensors", "matplotlib", "pandas"):
+    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py"):
         monkeypatch.setitem(sys.modules, package, None)
     commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
     with evaluated(remedies) as seen:

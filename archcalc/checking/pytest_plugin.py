@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import keras
     import torch
 
     from archcalc.checking.evaluate import Evaluator
@@ -175,18 +176,20 @@ class Opener:
 
     def __call__(
         self,
-        net: str | torch.nn.Module,
+        net: str | torch.nn.Module | keras.Model,
         *shapes: tuple[int, ...],
         inputs: Mapping[str, tuple[int, ...]] | None = None,
         **overrides: Any,
     ) -> Measured:
         """The network that a `NET` means, with values for its parameters, and shapes for its inputs.
 
-        A module of PyTorch is taken as well, with a shape for each of its inputs. Raises `ArchError`.
+        A module of PyTorch is taken as well, with a shape for each of its inputs, and a model of Keras, which
+        needs none if its own are fixed. Raises `ArchError`.
         """
         __tracebackhide__ = True
         from archcalc.checking.find import seen_from
         from archcalc.diagnostics import ArchError
+        from archcalc.importing.keras_config import model as keras_model
         from archcalc.importing.torch_export.module import network_of
         from archcalc.opening import load
         from archcalc.profile import analyze
@@ -194,6 +197,8 @@ class Opener:
         try:
             if isinstance(net, str) and not shapes:
                 network = load(seen_from(self._folder, net), overrides, inputs=inputs)
+            elif keras_model.is_keras_model(net):
+                network = keras_model.network_of(net, shapes)
             else:
                 network = network_of(net, shapes)
         except ArchError as problem:
@@ -207,6 +212,7 @@ def archcalc(request: pytest.FixtureRequest) -> Opener:
 
     The first argument is a built-in network, a file, or `file:net`; others are values for its parameters.
     Relative paths are from the folder of the test's file, wherever pytest was started.
-    A module of PyTorch is followed by the shapes of its inputs: `archcalc(model, (3, 224, 224))`.
+    A module of PyTorch is followed by the shapes of its inputs: `archcalc(model, (3, 224, 224))`. A model of
+    Keras needs them only if it leaves sizes open.
     """
     return Opener(request.path.parent)

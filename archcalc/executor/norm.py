@@ -58,9 +58,10 @@ def scale_and_shift(layer: BatchNorm, weights: Mapping[str, Array]) -> tuple[Arr
     variance = weights["running_var"]
     scale = 1 / np.sqrt(variance + variance.dtype.type(float(layer.eps)))
     shift = -weights["running_mean"] * scale
-    if layer.affine:
-        scale = scale * weights["weight"]
-        shift = shift * weights["weight"] + weights["bias"]
+    if layer.affine and layer.scale:
+        scale, shift = scale * weights["weight"], shift * weights["weight"]
+    if layer.affine and layer.bias:
+        shift = shift + weights["bias"]
     return scale, shift
 
 

@@ -123,10 +123,12 @@ class Assembly:
         params: Mapping[str, tuple[ModelArray, Shape]] | None = None,
         buffers: Mapping[str, tuple[ModelArray, Shape]] | None = None,
         reason: str = "",
+        axes: Sequence[int] = (),
     ) -> Tensor:
         """An operation that is not known, or not in this way: `reason` says why, in a few words.
 
-        `shape` is that of its output for one sample, as the model has it. `params` and `buffers` are its
+        `shape` is that of its output for one sample, as the model has it; or the operation's own, if `axes`
+        says where the model has its axes. `params` and `buffers` are its
         arrays, by any names. Without tensors to read it is a constant. Raises `LayerError` for an
         impossible shape.
         """
@@ -134,7 +136,7 @@ class Assembly:
         shapes = tuple(shape or (1,) for _, shape in trained), tuple(shape or (1,) for _, shape in kept)
         arrays = {f"weight{number}": array for number, (array, _) in enumerate(trained, 1)}
         arrays |= {f"buffer{number}": array for number, (array, _) in enumerate(kept, 1)}
-        return self.add(Opaque(op, shape or (1,), *shapes, _words(reason)), *inputs, arrays=arrays, axes=())
+        return self.add(Opaque(op, shape or (1,), *shapes, _words(reason)), *inputs, arrays=arrays, axes=axes)
 
     def attempt(
         self, convert: Callable[[], Sequence[Tensor]], declared: Sequence[tuple[int, ...] | None]

@@ -30,10 +30,9 @@ class Normalisation(Layer, frozen=True):
         return channels
 
 
-def _scale_and_shift(shape: Shape, bias: bool = True) -> tuple[Weight, ...]:
+def _scale_and_shift(shape: Shape, scale: bool = True, bias: bool = True) -> tuple[Weight, ...]:
     channels = (("C", shape[0]),)
-    weight = Weight("weight", channels, "norm")
-    return (weight, Weight("bias", channels, "norm")) if bias else (weight,)
+    return tuple(Weight(name, channels, "norm") for name, has in (("weight", scale), ("bias", bias)) if has)
 
 
 def _statistics(values: Term, groups: Term) -> Operations:
@@ -48,9 +47,9 @@ def _statistics(values: Term, groups: Term) -> Operations:
     )
 
 
-def _per_channel(shape: Shape, affine: bool) -> Operations:
-    """Statistics of each channel, and with `affine` a scale and a shift per value."""
-    scaled = per_value(shape, mul=1, add=1) if affine else ()
+def _per_channel(shape: Shape, scale: bool, bias: bool) -> Operations:
+    """Statistics of each channel, and a scale and a shift per value if it has them."""
+    scaled = per_value(shape, mul=int(scale), add=int(bias)) if scale or bias else ()
     return *_statistics(values_of(shape), term(("C", shape[0]))), *scaled
 
 
@@ -60,7 +59,8 @@ class BatchNorm(Normalisation, frozen=True):
 
     Gamma and beta are parameters, the running mean and variance buffers. At inference it is one
     multiplication and one addition per value. Without running statistics it computes those of its input,
-    which for one sample is an instance normalization.
+    which for one sample is an instance normalization. `scale=false` leaves out gamma, `bias=false`
+    beta, as in Keras.
 
     Source: Ioffe & Szegedy 2015, Batch Normalization, arXiv:1502.03167, Algorithm 1.
 
@@ -74,10 +74,12 @@ class BatchNorm(Normalisation, frozen=True):
     momentum: Real = Fraction(1, 10)
     affine: Flag = True
     track_running_stats: Flag = True
+    scale: Flag = True
+    bias: Flag = True
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         channels = (("C", inputs[0][0]),)
-        trained = _scale_and_shift(inputs[0]) if self.affine else ()
+        trained = _scale_and_shift(inputs[0], self.scale, self.bias) if self.affine else ()
         if not self.track_running_stats:
             return trained
         return (
@@ -89,7 +91,7 @@ class BatchNorm(Normalisation, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         if self.track_running_stats:
             return per_value(output, mul=1, add=1)
-        return _per_channel(output, self.affine)
+        return _per_channel(output, self.affine and self.scale, self.affine and self.bias)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.track_running_stats else Reach.WHOLE
@@ -228,7 +230,7 @@ class InstanceNorm(Normalisation, frozen=True):
         return _scale_and_shift(inputs[0]) if self.affine else ()
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return _per_channel(output, self.affine)
+        return _per_channel(output, self.affine, self.affine)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE

@@ -5,13 +5,12 @@ Nothing in it is run or unpickled. Weights are not read until somebody asks for 
 
 from __future__ import annotations
 
-import struct
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -38,6 +37,7 @@ from archcalc.importing.torch_export.graph import (
     module_path,
 )
 from archcalc.importing.torch_export.symbols import evaluate, symbol_of
+from archcalc.importing.zip_files import opened_zip, read_entry
 from archcalc.shape import Shape, format_shape
 
 if TYPE_CHECKING:
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
 
 MAX_JSON = 48_000_000
 """Bytes of JSON. A network of a thousand layers takes one or two million."""
-
-MAX_DIRECTORY = 8_000_000
-"""Bytes of a zip archive's directory. An entry takes about a hundred."""
 
 MAX_TEXT_NAME = 400
 """Characters of a name in a graph."""
@@ -118,52 +115,21 @@ def read_model(path: Path, shown: str, model: str, name: str, inputs: Mapping[st
 
 
 def _opened(path: Path, shown: str) -> zipfile.ZipFile:
-    try:
-        with path.open("rb") as file:
-            _check_directory(file, shown)
-        return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as problem:
-        if isinstance(problem, OSError):
-            raise error(f"`{shown}` cannot be read: {problem.strerror or problem}") from None
-        raise error(f"`{shown}` is not a zip archive, or is damaged", help=SAVE) from None
+    def explain(start: bytes) -> ArchError | None:
+        return error(f"`{shown}` is a pickle: {PICKLE}", help=SAVE) if start[:1] == b"\x80" else None
 
-
-def _check_directory(file: BinaryIO, shown: str) -> None:
-    """Refuse an archive whose directory would take too much memory, and files that are no archives."""
-    file.seek(0, 2)
-    size = file.tell()
-    file.seek(max(0, size - 66_000))
-    tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) < at + 22:
-        file.seek(0)
-        start = file.read(2)
-        if start[:1] == b"\x80":
-            raise error(f"`{shown}` is a pickle: {PICKLE}", help=SAVE)
-        raise zipfile.BadZipFile
-    (directory,) = struct.unpack_from("<I", tail, at + 12)
-    if directory == 0xFFFFFFFF:
-        at = tail.rfind(b"PK\x06\x06")
-        if at < 0 or len(tail) < at + 56:
-            raise zipfile.BadZipFile
-        (directory,) = struct.unpack_from("<Q", tail, at + 40)
-    if directory > min(MAX_DIRECTORY, size):
-        raise error(f"the directory of `{shown}` is too large, or damaged")
+    return opened_zip(path, shown, SAVE, explain)
 
 
 def _decoded(archive: zipfile.ZipFile, entry: str, kind: type[R], shown: str) -> R:
     """An entry of JSON. Raises `ArchError` if it is too large, damaged, or something else."""
-    size = archive.NameToInfo[entry].file_size
-    if size > MAX_JSON:
-        raise error(f"`{entry[-80:]}` in `{shown}` has {size:,} bytes; at most {MAX_JSON:,} are read")
+    data = read_entry(archive, entry, shown, MAX_JSON)
     try:
-        return msgspec.json.decode(archive.read(entry), type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError) as problem:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise error(f"`{entry[-80:]}` in `{shown}` is not a graph: {shorten(str(problem), 120)}") from None
     except RecursionError:
         raise error(f"`{entry[-80:]}` in `{shown}` is nested too deep") from None
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError, NotImplementedError):
-        raise error(f"`{entry[-80:]}` in `{shown}` is damaged") from None
 
 
 # --- The graph ---------------------------------------------------------------------------------------

@@ -1,0 +1,110 @@
+"""A Keras model in memory as a network: its configuration is what Keras would save."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from archcalc.diagnostics import error, shorten
+from archcalc.importing.keras_config.configs import ConfigReader, snake_case, unique_name
+from archcalc.importing.keras_config.variables import StoredVariable
+from archcalc.layers.arguments import LayerError, read_shape
+from archcalc.shape import Shape
+
+if TYPE_CHECKING:
+    from archcalc.network import Network
+
+EXAMPLE = 'write `archcalc.from_keras(model)` or `archcalc.from_keras("model.keras")`'
+
+
+def is_keras_model(value: Any) -> bool:
+    """Is this a `keras.Model`? Keras is not imported for the answer."""
+    return any(
+        kind.__name__ == "Model" and kind.__module__.partition(".")[0] == "keras"
+        for kind in type(value).__mro__
+    )
+
+
+def network_of(model: Any, shapes: Sequence[Any], name: str = "") -> Network:
+    """The network of a model for inputs of these shapes, channels first; without any, for its own.
+
+    Raises `ArchError` if it is no model of Keras, or has layers that Keras cannot save.
+    """
+    from archcalc.importing.keras_config.convert import to_network
+
+    if not is_keras_model(model):
+        raise error(f"a model of Keras is needed, not a {type(model).__name__}", help=EXAMPLE)
+    record = ConfigReader(model.name).model(_config(model))
+    inputs = named_shapes([label for label, _ in record.inputs], shapes)
+    return to_network(record, ModelVariables(model), model.name, name or model.name, inputs)
+
+
+def named_shapes(labels: Sequence[str], shapes: Sequence[Any]) -> dict[str, Shape]:
+    """Shapes by the names of inputs, of which there are as many, if any are given. Raises `ArchError`."""
+    if shapes and len(shapes) != len(labels):
+        raise error(f"the model takes {len(labels)} inputs, and {len(shapes)} shapes were given")
+    names = ["input"] if len(labels) == 1 else labels
+    try:
+        return {name: read_shape(shape) for name, shape in zip(names, shapes, strict=False)}
+    except LayerError as problem:
+        raise error(f"the input {problem.message}", help=problem.help) from None
+
+
+def _config(model: Any) -> Any:
+    """What Keras would write of a model, in the same terms."""
+    import keras
+    from keras.src.saving.serialization_lib import ObjectSharingScope
+
+    try:
+        with ObjectSharingScope():  # marks what is used twice
+            return json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
+    except Exception as problem:  # of the user's own layers
+        text = shorten(" ".join(str(problem).split()), 200)
+        raise error(
+            f"`{model.name}` cannot be described by Keras: {type(problem).__name__}: {text}"
+        ) from None
+
+
+class ModelVariables:
+    """The variables of a model, by the addresses that its layers would have in a file."""
+
+    has_values = True
+
+    def __init__(self, model: Any) -> None:
+        self._layers = dict(_addressed(model, ""))
+
+    def of_layer(self, address: str) -> list[StoredVariable]:
+        layer = self._layers[address]
+        kept = {id(v) for each in layer._flatten_layers() for v in each._non_trainable_variables}
+        return [
+            StoredVariable(f"{address}/weights/{number}", tuple(variable.shape), id(variable) not in kept)
+            for number, variable in enumerate(layer.weights)
+        ]
+
+    def read(self, names: Collection[str]) -> Mapping[str, Any]:
+        import keras
+
+        arrays: dict[str, Any] = {}
+        saved: dict[str, dict[str, Any]] = {}
+        for name in names:
+            address, kind, number = name.rsplit("/", 2)
+            if kind == "weights":
+                arrays[name] = keras.ops.convert_to_numpy(self._layers[address].weights[int(number)])
+                continue
+            if address not in saved:
+                saved[address] = {}
+                self._layers[address].save_own_variables(saved[address])
+            if number in saved[address]:
+                arrays[name] = keras.ops.convert_to_numpy(saved[address][number])
+        return arrays
+
+
+def _addressed(model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """The layers of a model and of the models in it, each with its address."""
+    used: dict[str, int] = {}
+    for layer in model.layers:
+        address = f"{prefix}layers/{unique_name(snake_case(type(layer).__name__), used)}"
+        yield address, layer
+        if is_keras_model(layer):
+            yield from _addressed(layer, f"{address}/")
