@@ -58,6 +58,7 @@ def run(runner: Path, name: str, **given: str) -> subprocess.CompletedProcess[st
             "RUNNER_TEMP": str(runner / "temp"),
             "GITHUB_STEP_SUMMARY": str(runner / "summary.md"),
             "GITHUB_ACTION_PATH": str(TOP),
+            "PULL": "",
             "COLUMNS": "80",
         },
         capture_output=True, text=True, check=False,
@@ -65,11 +66,14 @@ def run(runner: Path, name: str, **given: str) -> subprocess.CompletedProcess[st
 
 
 def test_every_input_is_used_and_none_is_pasted_into_a_script():
-    steps = [step("Install archcalc"), step("Check")]
+    steps = [step("Install archcalc"), step("Check"), step("Compare")]
     used = {source for _, environment in steps for source in environment.values()}
-    assert used == set(inputs()) == {"targets", "expect", "locked", "allow", "junit", "python"}
+    assert used == set(inputs()) == {
+        "targets", "expect", "locked", "allow", "junit", "python", "compare", "base", "input", "extras"
+    }  # fmt: skip
     assert all("${{" not in script for script, _ in steps)
-    assert all(f"${variable}" in script for script, environment in steps for variable in environment)
+    for script, environment in steps:
+        assert all(re.search(rf"\$\{{?{variable}\b", script) for variable in environment)
 
 
 def test_it_checks_the_checkout(runner):
@@ -148,6 +152,10 @@ def test_inputs_run_nothing(runner):
     for name in ("targets", "expect", "allow", "junit", "locked"):
         run(runner, "Check", **{name: evil})
         assert not list(runner.rglob("pwned"))
+    commit(runner)
+    for name in ("compare", "base", "input"):
+        run(runner, "Compare", **{"compare": "small.arch", "base": "HEAD", name: evil})
+        assert not list(runner.rglob("pwned"))
     assert run(runner, "Check", targets="--help").returncode == 2
 
 
@@ -166,6 +174,69 @@ def test_it_installs_itself(runner):
     asked = (runner / "asked").read_text().split("\n")
     assert asked[0] == "install"
     assert str(TOP) in asked
+
+
+def test_extras_see_what_the_job_has_installed(runner):
+    fake = runner / "python"
+    fake.write_text(
+        f'#!{BASH}\necho "$@"\nmkdir -p "${{@: -1}}/bin" && cp {runner}/pip "${{@: -1}}/bin/pip"\n'
+    )
+    (runner / "pip").write_text(f'#!{BASH}\necho "$@"\n')
+    fake.chmod(0o755)
+    (runner / "pip").chmod(0o755)
+    done = run(runner, "Install archcalc", python=str(fake), extras="torch,onnx")
+    assert done.returncode == 0
+    assert "-m venv --system-site-packages " in done.stdout
+    assert done.stdout.endswith(f"{TOP}[torch,onnx]\n")
+
+
+# --- A pull request against its base ----------------------------------------------------------------
+
+
+def commit(runner: Path) -> None:
+    """Put the checkout, as it is, into a revision."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    clean = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "--allow-empty", "-m", "base"]):
+        subprocess.run(["git", *command], cwd=runner / "work", env={**os.environ, **clean}, check=True)
+
+
+def test_it_compares_with_the_base(runner):
+    shutil.copy(TOP / "tests" / "models" / "residual.pt2", runner / "work" / "model.pt2")
+    commit(runner)
+    (runner / "work" / "small.arch").write_text(NET.replace("fc(2)", "fc(3)"))
+    (runner / "work" / "new.arch").write_text(NET)
+    compare = "small.arch\n  # a comment\n\nmodel.pt2\nnew.arch\n"
+    done = run(runner, "Compare", compare=compare, base="HEAD")
+    assert done.returncode == 0, done.stderr
+    changed, model, new = (runner / "summary.md").read_text().split("## `")[1:]
+    assert "| params | 386 | 579 | +193 |" in re.sub(r"parameters", "params", changed)
+    assert "No difference" in model
+    assert new == "new.arch`\n\nThe base has no such network.\n\n"
+    assert not (runner / "temp/compare/base").exists()
+    again = run(runner, "Compare", compare="small.arch", base="HEAD")
+    assert again.returncode == 0, again.stderr
+
+
+def test_shapes_are_given_to_both_sides(runner):
+    commit(runner)
+    done = run(runner, "Compare", compare="small.arch", base="HEAD", input="3x9x7\n")
+    assert done.returncode == 0, done.stderr
+    assert "input 3×9×7" in (runner / "summary.md").read_text()
+
+
+def test_a_network_that_cannot_be_read_fails_the_step(runner):
+    commit(runner)
+    (runner / "work" / "small.arch").write_text("net small { conv(3, 3) }")
+    done = run(runner, "Compare", compare="small.arch", base="HEAD")
+    assert done.returncode == 2
+    assert "no tensor flows here yet" in done.stderr
+
+
+def test_without_a_base_there_is_nothing_to_compare(runner):
+    done = run(runner, "Compare", compare="small.arch")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "this is no pull request" in done.stdout
 
 
 def test_the_hooks_run(tmp_path):

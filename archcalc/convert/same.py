@@ -66,9 +66,12 @@ def _structure(network: Network, numbers: dict[Any, int]) -> Any:
         if node.facts.weights:
             users.setdefault((node.shares or node).index, []).append(found[node.index])
     sharing = Counter(tuple(sorted(together)) for together in users.values())
-    outputs = [found[node.index] for node in network.outputs.values()]
-    heads = [found[node.index] for node in network.heads.values()]
-    return Counter(found), sharing, outputs, heads
+    output = network.outputs.get("output")
+    main = found[output.index] if output is not None else None
+    # a text may have other names for results, and declares them where their tensors are made
+    outputs = sorted(found[node.index] for node in network.outputs.values())
+    heads = sorted(found[node.index] for node in network.heads.values())
+    return Counter(found), sharing, main, outputs, heads
 
 
 def _by_name(node: Any) -> int:
