@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from archcalc.diagnostics import ArchError, error
+from archcalc.diagnostics import ArchError, error, unknown
 from archcalc.network import Network
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FEW = 3
 """As many variants are named where one must be chosen."""
+
+MANY = 6
+"""As many nets of a file are."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of inputs by their names, channels first and without the batch."""
@@ -80,3 +83,25 @@ class Opened(Struct, frozen=True, eq=False, kw_only=True):
             self.span,
             help=f"choose one of {shown}; or give a value: `--set {lacking[0]}=...`",
         )
+
+
+def choose(networks: Sequence[Opened], shown: str, name: str = "") -> Opened:
+    """The network of a file that has this name; without a name, the one that can be made as it is.
+
+    Raises `ArchError` if there is none, or if there are several and no name.
+    """
+    if name:
+        found = next((network for network in networks if network.name == name), None)
+        if found is None:
+            by_name = {network.name: network for network in networks}
+            listed = ", ".join(f"`{each}`" for each in by_name) or "none"
+            raise unknown(f"`{shown}` has no net", name, by_name, help=f"it defines {listed}")
+        return found
+    if not networks:
+        raise error(f"`{shown}` has no net", help="declare one: `net small { ... }`")
+    complete = [network for network in networks if not network.missing]
+    if len(complete) > 1:
+        names = ", ".join(f"`{shown}:{network.name}`" for network in complete[:MANY])
+        more = f", ... ({len(complete)} in all)" if len(complete) > MANY else ""
+        raise error(f"`{shown}` has several nets", help=f"name one: {names}{more}")
+    return complete[0] if complete else networks[0]

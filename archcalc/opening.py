@@ -10,19 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from archcalc.catalog import complete_names, open_shipped, shipped_files
-from archcalc.diagnostics import did_you_mean, error, unknown
+from archcalc.diagnostics import did_you_mean, error
 from archcalc.elsewhere import find_elsewhere
 from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
 from archcalc.network import Network
-from archcalc.opened import Opened, Shapes
+from archcalc.opened import Opened, Shapes, choose
 from archcalc.readers import reader, suffix_of, suffixes
 
 Read = Callable[[str, Path, str], Sequence[Opened]]
 """Reads a file by the reader of a suffix; the text is how the user wrote its path."""
-
-FEW = 6
-"""How many nets of a file are named where one must be chosen."""
 
 LANGUAGE, PYTHON = ".arch", ".py"
 
@@ -114,28 +111,6 @@ def _suffix(place: str, name: str) -> str:
 def _listed(suffixes: Sequence[str]) -> str:
     *others, last = (f"`{suffix}`" for suffix in suffixes)
     return f"{', '.join(others)} or {last}" if others else last
-
-
-def choose(networks: Sequence[Opened], shown: str, name: str = "") -> Opened:
-    """The network of a file that has this name; without a name, the one that can be made as it is.
-
-    Raises `ArchError` if there is none, or if there are several and no name.
-    """
-    if name:
-        found = next((network for network in networks if network.name == name), None)
-        if found is None:
-            by_name = {network.name: network for network in networks}
-            listed = ", ".join(f"`{each}`" for each in by_name) or "none"
-            raise unknown(f"`{shown}` has no net", name, by_name, help=f"it defines {listed}")
-        return found
-    if not networks:
-        raise error(f"`{shown}` has no net", help="declare one: `net small { ... }`")
-    complete = [network for network in networks if not network.missing]
-    if len(complete) > 1:
-        names = ", ".join(f"`{shown}:{network.name}`" for network in complete[:FEW])
-        more = f", ... ({len(complete)} in all)" if len(complete) > FEW else ""
-        raise error(f"`{shown}` has several nets", help=f"name one: {names}{more}")
-    return complete[0] if complete else networks[0]
 
 
 def split_overrides(net: str) -> tuple[str, dict[str, Any]]:

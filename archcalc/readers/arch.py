@@ -15,7 +15,7 @@ from archcalc.language.elaborate import declared_shapes, elaborate, written_call
 from archcalc.language.loader import Module, load_bytes, load_file, load_text
 from archcalc.language.syntax import Imported, Net, Param, Variant
 from archcalc.network import Network
-from archcalc.opened import Opened, Shapes
+from archcalc.opened import Opened, Shapes, choose
 from archcalc.readers import reader, suffix_of
 
 EXPECTATIONS = True
@@ -121,8 +121,6 @@ def _make_imported(net: Imported, overrides: Mapping[str, Any], inputs: Shapes) 
 
 def _opened(net: Imported) -> Opened:
     """The network in a file that a text names. A text reads files, and runs no code."""
-    from archcalc.opening import choose
-
     path, shown = net.file
     place, name = place_and_net(path.name)
     suffix = suffix_of(place)
