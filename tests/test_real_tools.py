@@ -415,3 +415,21 @@ def test_what_torchvision_publishes(name: str, spec: str) -> None:
     count = archcalc.analyze(archcalc.load(spec), convention="torchvision").count
     for weights in torchvision.models.get_model_weights(name):
         assert round(count / 10**9, 3) == weights.meta["_ops"]
+
+
+# --- Imported models ---------------------------------------------------------------------------------
+
+IMPORTED = (
+    "mobilenet_v2 densenet121 googlenet inception_v3 shufflenet_v2_x0_5 efficientnet_b0 mobilenet_v3_small "
+    "convnext_tiny mnasnet0_5 squeezenet1_0 regnet_x_400mf vgg11_bn"
+).split()
+
+
+@pytest.mark.parametrize("name", IMPORTED)
+def test_models_of_torchvision_as_they_are_imported(tool: Tool, name: str) -> None:
+    """Functions that a model calls are known from its export, so the counts are those of the tools."""
+    torchvision = pytest.importorskip("torchvision")
+    module = getattr(torchvision.models, name)().eval()
+    network = archcalc.from_torch(module, (3, 224, 224))
+    total, _ = run(tool, made(lambda: module), (torch.randn(1, 3, 224, 224),))
+    assert archcalc.analyze(network, convention=tool.convention).count == total

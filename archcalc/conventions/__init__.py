@@ -87,11 +87,15 @@ class Convention(Struct, frozen=True, eq=False):
 def way_of(code: str) -> str:
     """How a layer is written: as a `function` of `torch.nn.functional`, another `operator`, or a `class`.
 
-    >>> way_of("F.relu"), way_of("Tensor.mean"), way_of("LayerNorm2d")
-    ('function', 'operator', 'class')
+    PyTorch's own `Linear` over a map, which is a convolution elsewhere, is a way of its own.
+
+    >>> way_of("F.relu"), way_of("Tensor.mean"), way_of("LayerNorm2d"), way_of("Linear")
+    ('function', 'operator', 'class', 'linear')
     """
     if code.startswith("F."):
         return "function"
+    if code == "Linear":
+        return "linear"
     return "operator" if "." in code else "class"
 
 

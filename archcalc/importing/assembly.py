@@ -42,6 +42,8 @@ class Assembly:
         self.origin = ""
         self.label = ""
         """What the model calls the operation, if it names operations and not modules."""
+        self.written = ""
+        """What the model's code calls for the operation, if it is no module of `torch.nn`."""
         self._notes: list[str] = []
 
     def note(self, text: str) -> None:
@@ -81,6 +83,7 @@ class Assembly:
             path=self.path,
             name=self.label,
             origin=self.origin,
+            written=self.written,
             arrays=dict(arrays or {}),
             fixed=tuple(fixed),
         )
@@ -181,6 +184,7 @@ class Assembly:
             notes=[Remark("import", None, text) for text in self._notes],
         )
         network.original = original
+        network.written = named.written
         if read is not None:
             network.trained = partial(trained_weights, network, named.arrays, read)
         return network

@@ -39,6 +39,8 @@ class NetworkNames:
         """By the identity of the operation."""
         self.arrays: dict[str, dict[str, ModelArray]] = {}
         """For each node, the model's arrays for its weights."""
+        self.written: dict[int, str] = {}
+        """What code calls for nodes, by their index."""
         self._first: dict[str, tuple[Node, str]] = {}
         """For each array of the model, the node that uses it first, and its name there."""
         self._open: list[tuple[Module, OpenGroup]] = []
@@ -64,6 +66,9 @@ class NetworkNames:
         if node.shares is not None and self._turned(operation):
             node.shares, node.tied = None, self._tied(operation)
         self.nodes[id(operation)] = node
+        is_plain = operation.written == "Linear" and node.kind != "pointwise"
+        if operation.written and _has_module(node) and not is_plain:
+            self.written[node.index] = operation.written
         for weight, array in operation.arrays.items():
             self.arrays.setdefault(node.name, {})[weight] = array
             self._first.setdefault(array.name, (node, weight))
@@ -113,6 +118,14 @@ class NetworkNames:
         while f"{name}_{number}" in taken:
             number += 1
         return f"{name}_{number}"
+
+
+def _has_module(node: Node) -> bool:
+    """Is it of a kind for which `torch.nn` has a module, or a half of a tensor?
+
+    An operation may become several layers: a mean over a map is a pool and a `flatten`.
+    """
+    return node.layer.family not in ("reshape", "merge", "opaque") or node.kind == "slice"
 
 
 def _leaves(operations: Iterable[Operation]) -> set[tuple[Module, ...]]:

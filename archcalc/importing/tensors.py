@@ -49,6 +49,7 @@ class Operation(Struct, eq=False, kw_only=True):
     origin: str = ""
     arrays: Mapping[str, ModelArray] = {}
     fixed: tuple[str, ...] = ()
+    written: str = ""
 
     @property
     def shape(self) -> Shape:

@@ -200,3 +200,17 @@ def test_a_sample_of_timm() -> None:
     names = timm_sample(200)
     complete = [name for name in names if of_timm(name)]
     assert len(complete) >= 0.78 * len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "convention", "count"),
+    [
+        # printed by thop 0.1.1.post2209072238 and ptflops 0.7.5 with torchvision 0.29.1
+        ("mobilenet_v2", "thop", 327_486_720),  # its pool is a function, which thop does not see
+        ("densenet121", "thop", 2_897_007_104),
+        ("densenet121", "ptflops-pytorch", 2_899_843_048),
+    ],
+)
+def test_functions_that_a_model_calls_are_counted_as_tools_do(name: str, convention: str, count: int) -> None:
+    network = archcalc.from_torch(build(name), (3, 224, 224))
+    assert archcalc.analyze(network, convention=convention).count == count

@@ -33,6 +33,7 @@ from archcalc.importing.torch_export.graph import (
     StoredArray,
     TensorName,
     innermost,
+    innermost_class,
     labeled,
     module_path,
 )
@@ -232,12 +233,14 @@ class _ProgramReader:
             self._declared(name)
         target = record.target.removeprefix("torch.ops.")
         package, _, rest = target.partition(".")
+        stack = _module_stack(record.metadata.nn_module_stack)
         return ExportedNode(
             target=f"{package}.{rest.partition('.')[0]}" if rest else package,
             arguments={argument.name: self._value(argument.arg) for argument in record.inputs},
             outputs=tuple(outputs),
-            path=module_path(_module_stack(record.metadata.nn_module_stack)),
+            path=module_path(stack),
             origin=innermost(record.metadata.stack_trace),
+            module=innermost_class(stack),
         )
 
     def _value(self, argument: ArgumentRecord) -> Any:

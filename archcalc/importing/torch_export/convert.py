@@ -22,6 +22,7 @@ from archcalc.importing.torch_export.values import (
     Outputs,
     leaves,
 )
+from archcalc.importing.torch_export.written import written_as
 from archcalc.layers.arguments import MAX_SIZE, MAX_TENSOR_RANK, LayerError
 from archcalc.network import MAX_NODES, Network
 from archcalc.render.numbers import plural
@@ -114,6 +115,7 @@ class GraphConverter:
         if not node.outputs:
             return  # an assertion
         self.assembly.path, self.assembly.origin = node.path, node.origin
+        self.assembly.written = written_as(node, base_name(node.target.removeprefix("aten.")))
         arguments = {name: self._resolved(value) for name, value in node.arguments.items()}
         read = list(leaves(list(arguments.values())))
         tensors = list(_tensors(read))

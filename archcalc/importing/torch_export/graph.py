@@ -45,6 +45,8 @@ class ExportedNode(Struct, frozen=True):
     outputs: tuple[str, ...]
     path: Path = ()
     origin: str = ""
+    module: str = ""
+    """The class of the innermost module, with its package."""
 
 
 class StoredArray(Struct, frozen=True):
@@ -85,6 +87,11 @@ class ExportedGraph(Struct, frozen=True, kw_only=True):
     original: Original | None = None
     notes: tuple[str, ...] = ()
     """What whoever reads the network should know, in sentences."""
+
+
+def innermost_class(stack: Sequence[tuple[str, str, str]]) -> str:
+    """The class of the innermost of the modules that were being called, with its package."""
+    return stack[-1][2] if stack else ""
 
 
 def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:

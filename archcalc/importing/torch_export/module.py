@@ -28,6 +28,7 @@ from archcalc.importing.torch_export.graph import (
     StoredArray,
     TensorName,
     innermost,
+    innermost_class,
     is_pytorch,
     labeled,
     module_path,
@@ -471,13 +472,15 @@ class ProgramRecords:
     def _add(self, node: Any) -> None:
         arguments = dict(zip(self._names(node.target), node.args, strict=False))
         arguments.update(node.kwargs)
+        stack = _stack(node)
         self.nodes.append(
             ExportedNode(
                 target=_target(node.target),
                 arguments={name: _plain(value) for name, value in arguments.items()},
                 outputs=self._named_outputs(node),
-                path=module_path(_stack(node)),
+                path=module_path(stack),
                 origin=innermost(node.meta.get("stack_trace") or ""),
+                module=innermost_class(stack),
             )
         )
 
