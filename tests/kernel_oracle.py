@@ -358,7 +358,9 @@ def grn(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 
 def layer_scale(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    return np.stack([one * factor for one, factor in zip(xs[0], weights["weight"], strict=True)])
+    shifts = weights["bias"] if layer.bias else [0] * len(xs[0])
+    rows = zip(xs[0], weights["weight"], shifts, strict=True)
+    return np.stack([one * factor + shift for one, factor, shift in rows])
 
 
 # --- Places -----------------------------------------------------------------------------------------

@@ -406,6 +406,7 @@ SAMPLES = [
     # per map a root, two additions and a division
     case(make("grn"), MAP, MAP, WHOLE, params=6, flops=6 * 270 + (4 + 2 + 1) * 3),
     case(make("layer_scale"), MAP, MAP, SAME, params=3, weights=3, flops=270),
+    case(make("layer_scale", bias=True), MAP, MAP, SAME, params=6, weights=3, flops=2 * 270),
     # -- pooling
     case(
         make("maxpool", (2, 3)),

@@ -229,7 +229,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
     elif kind == "grn":
         given = {"eps": draw(st.sampled_from([Fraction(1, 1_000_000), Fraction(1, 10)]))}
     elif kind == "layer_scale":
-        given = {"init_value": draw(FRACTION)}
+        given = {"init_value": draw(FRACTION), "bias": flag}
     elif kind == "reshape":
         given = {"shape": tuple(draw(st.permutations(shape)))}
     elif kind == "permute":
