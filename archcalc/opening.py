@@ -36,7 +36,6 @@ FOREIGN = {
     ),
     **dict.fromkeys((".safetensors", ".caffemodel", ".npz"), _WEIGHTS),
     **dict.fromkeys((".h5", ".hdf5", ".keras"), "is a Keras model, which archcalc does not read"),
-    ".onnx": "is an ONNX model, which archcalc does not read",
     ".prototxt": "is a Caffe network, which archcalc does not read",
     ".pb": "is a TensorFlow graph, which archcalc does not read",
     ".tflite": "is a TensorFlow Lite model, which archcalc does not read",

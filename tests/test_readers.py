@@ -131,7 +131,6 @@ def test_a_file_in_an_unknown_format_is_refused(name, run, tmp_path):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("net.onnx", "is an ONNX model"),
         ("net.pth", "is a pickle: a pickle can run code when it is read"),
         ("net.PT", "is a pickle: a pickle can run code when it is read"),
         ("net.safetensors", "holds weights, not the layers and shapes"),

@@ -134,14 +134,13 @@ class OnnxConverter:
 
     def _add_inputs(self) -> None:
         for each in self.given.inputs:
-            axes = () if each.has_batch else tuple(range(len(each.shape)))
             try:
-                if not each.shape:
-                    raise LayerError("has no axis")
-                tensor = self.assembly.input(each.name, each.shape, axes)
+                tensor = self.assembly.input(each.name, each.shape or (1,))
             except LayerError as problem:
-                sizes = format_shape(each.shape, cross="x") or "a single number"
-                raise error(f"the input `{shown(each.name)}` is {sizes}: it {problem.message}") from None
+                sizes = format_shape(each.shape, cross="x")
+                raise error(f"the input `{shown(each.name)}` is {sizes}: {problem.message}") from None
+            if not each.has_batch:
+                tensor = Tensor(tensor.operation, tuple(range(len(each.shape))))
             if not each.is_float:
                 self._whole[id(tensor)] = tensor
             self._bind(each.name, tensor)
@@ -284,7 +283,7 @@ class OnnxConverter:
                 raise self._refused(call, "how often it runs depends on the data")
             if op in ("Shape", "Size") and (array := self._shape_array(call)) is not None:
                 return [array]
-        if all(value is None or isinstance(value, OnnxArray) for value in call.inputs):
+        if not any(tensors_in(call.inputs)):
             return self._constant(call)
         return self._convert(call)
 
@@ -365,7 +364,7 @@ class OnnxConverter:
         """A node that reads constants alone."""
         op = call.node.op
         try:
-            if call.node.domain not in STANDARD:
+            if call.node.domain not in STANDARD or any(isinstance(v, OnnxComputed) for v in call.inputs):
                 raise Unsupported("archcalc does not know it")
             if op == "Constant":
                 return [self._given_constant(call)]
@@ -467,7 +466,7 @@ class OnnxConverter:
         is_known = call.node.domain in STANDARD
         convert = convert or (ONNX_OPERATIONS.get(call.node.op) if is_known else None)
         try:
-            if call.node.op == "Cast" and is_known:
+            if call.node.op in ("Cast", "CastLike") and is_known:
                 results: OnnxOutputs = [self._cast(call)]
             elif convert is None:
                 raise Unsupported("archcalc does not know it")
@@ -488,8 +487,12 @@ class OnnxConverter:
 
     def _cast(self, call: OnnxCall) -> Tensor:
         call.unused("saturate", "round_mode")
-        x = call.tensor()
-        if call.whole("to", 0) in FLOATS:
+        x, like = call.tensor(), call.input(1)
+        if call.node.op == "CastLike":
+            is_float = like.is_float if isinstance(like, OnnxArray) else id(like) not in self._whole
+        else:
+            is_float = call.whole("to", 0) in FLOATS
+        if is_float:
             return Tensor(x.operation, x.axes)
         if id(x) not in self._whole:
             raise Unsupported("it rounds its input to whole numbers")
@@ -513,7 +516,7 @@ class OnnxConverter:
         for value in call.inputs:
             if id(value) in self._odd:
                 raise Unsupported("its input has the batch folded into another axis")
-            if id(value) in self._whole and call.node.op not in (*MOVES, "Cast"):
+            if id(value) in self._whole and call.node.op not in (*MOVES, "CastLike"):
                 raise Unsupported("it reads numbers that are not floating point")
 
     def _opaque(self, call: OnnxCall, reason: str) -> list[OnnxValue]:

@@ -30,8 +30,8 @@ class OnnxModel(Struct, frozen=True):
     shown: str
 
 
-def read_file(path: Path, shown: str) -> OnnxModel:
-    """The model in a file. Raises `ArchError` if it cannot be read, or is none."""
+def read_file(path: Path, shown: str, name: str = "") -> OnnxModel:
+    """The model in a file, which names it. Raises `ArchError` if it cannot be read, or is none."""
     try:
         with path.open("rb") as file:
             if not path.stat().st_size:
@@ -43,7 +43,7 @@ def read_file(path: Path, shown: str) -> OnnxModel:
         if isinstance(problem, OSError):
             raise error(f"`{shown}` cannot be read: {problem.strerror or problem}") from None
         raise error(f"`{shown}` cannot be read") from None
-    return _model(record, ArrayStore(shown, path=path), path.stem, shown)
+    return _model(record, ArrayStore(shown, path=path), name or path.stem, shown)
 
 
 def read_bytes(data: bytes, name: str) -> OnnxModel:
