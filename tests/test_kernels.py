@@ -174,7 +174,8 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         if draw(st.booleans()):
             given |= {"padding": "same", "output_padding": 0}
         elif draw(st.booleans()):
-            given["padding"] = tuple(draw(st.tuples(st.integers(0, 2), st.integers(0, 2))) for _ in range(rank))
+            ends = st.tuples(st.integers(0, 2), st.integers(0, 2))
+            given["padding"] = tuple(draw(ends) for _ in range(rank))
         given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
     elif kind in ("maxpool", "avgpool", "lppool", "subsample", "maxunpool"):
         shape, given = draw(sliding(st.integers(1, 2)))

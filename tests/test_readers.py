@@ -153,7 +153,8 @@ def test_what_is_no_file_is_still_called_by_its_name(run, tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     assert "`folder.onnx` is a folder" in run("report", "folder.onnx").err
     assert "there is no file `no/net.onnx`" in run("report", "no/net.onnx").err
-    assert "there is no network `net.onnx`" in run("report", "net.onnx").err
+    assert "there is no file `net.onnx`" in run("report", "net.onnx").err
+    assert "there is no network `net.pb`" in run("report", "net.pb").err
     assert "there is no network `vgg16:`" in run("report", "vgg16:").err
     assert "there is no network `:vgg16`" in run("report", ":vgg16").err
     assert f"`{os.devnull}` is not a regular file" in run("report", os.devnull).err

@@ -39,10 +39,13 @@ def read_file(path: Path, shown: str, name: str = "") -> OnnxModel:
             # mapped, not read: most of a file are the values of arrays, which nobody looks at
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 record = _decoded(memoryview(data), shown)
+    except FileNotFoundError:
+        raise error(f"there is no file `{shown}`") from None
+    except IsADirectoryError:
+        raise error(f"`{shown}` is a folder", help="name an `.onnx` file in it") from None
     except (OSError, ValueError) as problem:
-        if isinstance(problem, OSError):
-            raise error(f"`{shown}` cannot be read: {problem.strerror or problem}") from None
-        raise error(f"`{shown}` cannot be read") from None
+        reason = problem.strerror if isinstance(problem, OSError) else ""
+        raise error(f"`{shown}` cannot be read" + (f": {reason}" if reason else "")) from None
     return _model(record, ArrayStore(shown, path=path), name or path.stem, shown)
 
 
