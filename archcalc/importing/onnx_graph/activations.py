@@ -107,7 +107,8 @@ def prelu(call: OnnxCall) -> OnnxOutputs:
         places = [place - len(slope.shape) for place, size in enumerate(slope.shape) if size != 1]
         if len(places) != 1 or len(slope.shape) > x.rank:
             raise Unsupported("its slopes are not one for each channel")
-        x = call.channels_at(x, places[0])
+        # before version 7, a list of slopes is for the channels
+        x = call.channels_at(x, 1 if call.opset < 7 and len(slope.shape) == 1 else places[0])
     return [call.add(PReLU(slope.size), x, weight=slope)]
 
 

@@ -184,3 +184,16 @@ def group_norm(call: OnnxCall) -> OnnxOutputs:
     if reshape_target(call) != call.graph.shape(source):
         raise OTHER
     return [call.add(GroupNorm(grouped.shape[0], y.operation.layer.eps, affine=False), source)]
+
+
+@composite("Gather")
+def strided_view(call: OnnxCall) -> OnnxOutputs:
+    """All values in their order in another shape, as PyTorch's newer exporter writes `as_strided`."""
+    flat, indices = call.maker(0, "Reshape"), call.needed_array(1)
+    if flat is None or len(call.shape()) != 1 or call.whole("axis", 0) != 0:
+        raise OTHER
+    x = as_tensor(flat.input(0))
+    places = indices.values.reshape(-1)
+    if places.size != math.prod(flat.shape()) or (places != range(places.size)).any():
+        raise OTHER
+    return [call.reshaped(x, indices.shape)]

@@ -453,7 +453,8 @@ class OnnxConverter:
                 return ()  # what they are is compared there, with the batch as a number
 
             try:
-                self._check_inputs(call)
+                if convert is None:  # a composite has other inputs
+                    self._check_inputs(call)
                 self.assembly.attempt(attempt, ())
             except Unsupported as problem:
                 reason = str(problem)

@@ -89,7 +89,8 @@ class ExporterTraces:
         if again:
             count = plural(len(again), "array", str)
             notes.append(
-                f"the exporter merged equal arrays of zeros or ones: {count} more are counted, for each layer"
+                f"the exporter merged equal arrays of one repeated number: {count} that it left out "
+                f"{'is' if len(again) == 1 else 'are'} counted"
             )
         if self.is_newer:
             notes += self._shared(used)
