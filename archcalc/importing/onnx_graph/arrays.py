@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import Struct
 
-from archcalc.diagnostics import error
+from archcalc.diagnostics import ArchError, error
 from archcalc.importing.onnx_graph.records import OnnxTensorRecord, Place
 from archcalc.importing.tensors import Unsupported
 
@@ -75,7 +75,10 @@ class OnnxArray(Struct, eq=False):
         if self._values is None:
             if self.size > MAX_FOLDED:
                 raise Unsupported(f"it computes with `{shown(self.key)}`")
-            self._values = self.all_values()
+            try:
+                self._values = self.all_values()
+            except ArchError:
+                raise Unsupported(f"the values of `{shown(self.key)}` cannot be read") from None
         return self._values
 
     def all_values(self) -> Array:

@@ -120,8 +120,14 @@ def reshape(call: OnnxCall, inputs: list[Any]) -> Any:
 @on_constants("Flatten", moves=True)
 def flatten(call: OnnxCall, inputs: list[Any]) -> Any:
     x = inputs[0]
-    axis = axis_in(call.whole("axis", 1), x.ndim + 1)
-    return x.reshape(math.prod(x.shape[:axis]), -1 if x.size else 0)
+    axis = flattened_from(call, x.ndim)
+    return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+
+
+def flattened_from(call: OnnxCall, rank: int) -> int:
+    """The first axis that `Flatten` puts into the second of its two; all of them may be in the first."""
+    axis = call.whole("axis", 1)
+    return axis if axis == rank else axis_in(axis, rank)
 
 
 def axis_in(axis: int, rank: int) -> int:

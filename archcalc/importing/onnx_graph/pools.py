@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from archcalc.importing.onnx_graph.constants import axis_in
-from archcalc.importing.onnx_graph.convolutions import padding, sizes
+from archcalc.importing.onnx_graph.convolutions import both_ends, padding, sizes
 from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, onnx_operation, per_axis
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported
 from archcalc.importing.views import concrete
@@ -18,13 +19,34 @@ def _window(call: OnnxCall) -> tuple[Tensor, dict[str, Any]]:
     kernel = call.wholes("kernel_shape")
     if not kernel:
         raise Unsupported("it has no kernel")
-    x = call.map(len(kernel))
+    x, ceil_mode = call.map(len(kernel)), bool(call.whole("ceil_mode", 0))
+    given = padding(call, len(kernel))
     return x, {
         "kernel_size": per_axis(kernel),
         "stride": sizes(call, "strides", len(kernel)),
-        "padding": padding(call, len(kernel)),
-        "ceil_mode": bool(call.whole("ceil_mode", 0)),
+        "padding": given if ceil_mode or isinstance(given, str) else _reached(call, x, kernel, given),
+        "ceil_mode": ceil_mode,
     }
+
+
+def _reached(call: OnnxCall, x: Tensor, kernel: Sequence[int], given: Any) -> Any:
+    """Padding without what no window reaches, where more than half of a kernel is given.
+
+    PyTorch's exporter writes ceil mode in this way before version 10.
+    """
+    rank = len(kernel)
+    stride, dilation = (call.wholes(name, [1] * rank) or [] for name in ("strides", "dilations"))
+    before, after = [], []
+    ends = given if isinstance(given, tuple) else (given,) * rank
+    for n, k, s, d, end in zip(x.operation.shape[1:], kernel, stride, dilation, ends, strict=True):
+        first, last = end if isinstance(end, tuple) else (end, end)
+        extent = d * (k - 1) + 1
+        places = (n + first + last - extent) // s + 1
+        if last > extent // 2 and places > 0:
+            last = max(0, (places - 1) * s + extent - n - first)
+        before.append(first)
+        after.append(last)
+    return both_ends(before, after)
 
 
 @onnx_operation("MaxPool")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from archcalc.importing.onnx_graph.constants import axis_in, slices, split_sizes, target_shape
+from archcalc.importing.onnx_graph.constants import axis_in, flattened_from, slices, split_sizes, target_shape
 from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, as_tensor, decimal, onnx_operation
 from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, plain_axes
 from archcalc.importing.views import axis_name, concrete
@@ -62,7 +62,7 @@ def reshape(call: OnnxCall) -> OnnxOutputs:
 @onnx_operation("Flatten")
 def flatten(call: OnnxCall) -> OnnxOutputs:
     x = call.tensor()
-    if axis_in(call.whole("axis", 1), x.rank + 1) != 1 or x.axes[0] != BATCH:
+    if flattened_from(call, x.rank) != 1 or x.axes[0] != BATCH:
         raise Unsupported("it folds the batch into another axis")
     if x.rank == 1:
         raise Unsupported("it adds an axis")
