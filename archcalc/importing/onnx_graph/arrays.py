@@ -52,8 +52,12 @@ class OnnxArray(Struct, eq=False):
     dims: tuple[int, ...] | None = None
     rank: int = -1
     is_own: bool = True
+    made_from: str = ""
+    """The key of the stored array whose values it has, if they were moved so that it is another array."""
     is_buffer: bool = False
     """Does the model say that it is not trained?"""
+    is_argument: bool = False
+    """Were its values looked at, as those of shapes and limits are?"""
     _values: Array | None = None
 
     def __post_init__(self) -> None:
@@ -67,11 +71,12 @@ class OnnxArray(Struct, eq=False):
     @property
     def is_trained(self) -> bool:
         """Is it one, where no layer says so? Single numbers and whole numbers are none."""
-        return self.is_float and self.size > 1 and not self.is_buffer
+        return self.is_own and self.is_float and self.size > 1 and not self.is_buffer
 
     @property
     def values(self) -> Array:
-        """The values of a small array. Raises `Unsupported` for a large one."""
+        """The values of a small array, as an argument. Raises `Unsupported` for a large one."""
+        self.is_argument = True
         if self._values is None:
             if self.size > MAX_FOLDED:
                 raise Unsupported(f"it computes with `{shown(self.key)}`")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from archcalc.importing.onnx_graph.arrays import OnnxArray
 from archcalc.importing.onnx_graph.constants import axis_in
 from archcalc.importing.onnx_graph.shapes import reshape_target
 from archcalc.importing.onnx_graph.values import (
@@ -19,7 +20,7 @@ from archcalc.importing.onnx_graph.values import (
 )
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported
 from archcalc.layers.activation import GELU, HardSigmoid, HardSwish
-from archcalc.layers.norm import GroupNorm, InstanceNorm, LayerNorm
+from archcalc.layers.norm import GlobalResponseNorm, GroupNorm, InstanceNorm, LayerNorm
 from archcalc.layers.reshape import Reshape
 
 OTHER = Unsupported("it is something else")
@@ -184,6 +185,44 @@ def group_norm(call: OnnxCall) -> OnnxOutputs:
     if reshape_target(call) != call.graph.shape(source):
         raise OTHER
     return [call.add(GroupNorm(grouped.shape[0], y.operation.layer.eps, affine=False), source)]
+
+
+@composite("Add")
+def response_norm(call: OnnxCall) -> OnnxOutputs:
+    """`x + beta + gamma · x · n / (mean(n) + eps)`, `n` the norms of maps (Woo et al. 2023)."""
+    for place in (0, 1):
+        x, shifted = call.input(place), call.maker(1 - place, "Add")
+        bias, scaled = _array_and_maker(shifted, "Mul")
+        while scaled is not None and (rest := _number_and_rest(scaled, 1)) is not None:
+            scaled = scaled.maker(rest, "Mul")  # a factor of 1, which `addcmul` has
+        weight, product = _array_and_maker(scaled, "Mul")
+        at = next((at for at in (0, 1) if product is not None and product.input(at) is x), None)
+        quotient = product.maker(1 - at, "Div") if product is not None and at is not None else None
+        total = quotient.maker(1, "Add") if quotient is not None else None
+        if not isinstance(x, Tensor) or quotient is None or total is None or weight is None or bias is None:
+            continue
+        norm = call.graph.source(quotient.node.inputs[0])
+        eps, mean = total.single(1), total.maker(0, "ReduceMean")
+        if eps is None or mean is None or norm is None or norm.node.op != "ReduceL2":
+            continue
+        over, channel = _normalized(norm, x), _normalized(mean, x)
+        is_norm = norm.input(0) is x and mean.input(0) is quotient.input(0)
+        if not is_norm or over is None or channel is None or len(channel) != 1 or x.axes[0] != BATCH:
+            continue
+        if sorted([0, *over, *channel]) == list(range(x.rank)) and x.rank > 2:
+            x = call.channels_at(x, channel[0])
+            if {weight.size, bias.size} == {x.operation.shape[0]}:
+                return [call.add(GlobalResponseNorm(decimal(eps)), x, weight=weight, bias=bias)]
+    raise OTHER
+
+
+def _array_and_maker(call: OnnxCall | None, op: str) -> tuple[OnnxArray | None, OnnxCall | None]:
+    """Of a node with an array and a tensor: the array, and the node that the tensor comes from."""
+    for place in (0, 1):
+        array = call.input(place) if call is not None else None
+        if isinstance(array, OnnxArray) and call is not None:
+            return array, call.maker(1 - place, op)
+    return None, None
 
 
 @composite("Gather")

@@ -62,6 +62,9 @@ STANDARD = ("", "ai.onnx")
 REPEATED = ("Loop", "Scan", "SequenceMap")
 """Operations that run others as often as data say."""
 
+WITHOUT_ARRAYS = ("Clip", "Pad", "Resize", "Tile", "Upsample")
+"""Operations whose constants are arguments, not arrays of the model."""
+
 _COUNTED = re.compile(r"(node_)?[A-Za-z0-9]+_\d+|n\d+(_\d+)*|\d+")
 """Names of nodes that say nothing but the operation and a number."""
 
@@ -169,7 +172,7 @@ class OnnxConverter:
             if isinstance(value, ExpandedTensor):
                 value = value.tensor
             if isinstance(value, Tensor):
-                found[label] = self.assembly.plain(value) if value.axes[0] == BATCH else value
+                found[label] = self.assembly.plain(value) if value.axes[:1] == (BATCH,) else value
             elif isinstance(value, OnnxComputed) and value.tensors:
                 unknown = unknown or value
                 self.assembly.note(f"the result `{shown(name)}` is left out: its shape is not known")
@@ -189,9 +192,12 @@ class OnnxConverter:
 
     def _note(self, outputs: Mapping[str, Tensor]) -> None:
         used = used_arrays(tensor.operation for tensor in outputs.values())
-        keys = {self._arrays[name].key for name in used}
-        read = {array.key for name in used for array in [self._arrays[name]]}
-        unused = [value for value in self._own_arrays() if value.is_trained and value.key not in keys | read]
+        read = {self._arrays[name].made_from or self._arrays[name].key for name in used}
+        unused = [
+            array
+            for array in self._own_arrays()
+            if array.is_trained and array.key not in read and not array.is_argument
+        ]
         for note in self.traces.notes(used, self._arrays):
             self.assembly.note(note)
         if unused:
@@ -433,7 +439,7 @@ class OnnxConverter:
                 array = OnnxArray(first.key, view.shape, is_float, first.load, dims, first.rank)
             else:
                 load = _Later(call, first, others, place)
-                array = OnnxArray(name, view.shape, is_float, load)
+                array = OnnxArray(name, view.shape, is_float, load, made_from=first.made_from or first.key)
             array.is_buffer = first.is_buffer
             results.append(array)
         return results
@@ -523,7 +529,7 @@ class OnnxConverter:
     def _opaque(self, call: OnnxCall, reason: str) -> list[OnnxValue]:
         """An opaque operation for each output that is read, with everything that the node reads."""
         tensors = list({id(tensor.operation): tensor for tensor in tensors_in(call.inputs)}.values())
-        arrays = arrays_in(call.inputs)
+        arrays = [] if call.node.op in WITHOUT_ARRAYS else arrays_in(call.inputs)
         found: list[OnnxValue] = []
         for name, shape in zip(call.node.outputs, self._opaque_shapes(call), strict=False):
             if not self.scope.reads.get(name):
@@ -589,6 +595,8 @@ class OnnxConverter:
         return self._reads[id(tensor.operation)] == 1
 
     def stored(self, record: OnnxTensorRecord) -> OnnxArray:
+        if not isinstance(record, OnnxTensorRecord):
+            raise Unsupported("an attribute is no array")
         return self.model.store.array(record, record.name or "an attribute")
 
     def name_of(self, array: OnnxArray) -> str:
@@ -597,7 +605,7 @@ class OnnxConverter:
         return name
 
 
-_BAD = (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError, AssertionError)
+_BAD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What NumPy and plain Python raise for arguments that do not go together."""
 
 

@@ -56,7 +56,7 @@ def shapes_after(call: OnnxCall) -> list[Sizes | None]:
             return [found] * (2 if op in ("TopK", "MaxPool") else 1) + rest[: count - 1]
         if op in MOVES:
             return _moved(call)
-    except (Unsupported, ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
+    except (Unsupported, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         pass
     return [None, *rest]
 

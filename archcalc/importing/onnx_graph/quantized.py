@@ -47,6 +47,7 @@ def dequantized(call: OnnxCall) -> OnnxArray:
 def _check_scales(call: OnnxCall, x: OnnxArray, scale: OnnxArray) -> None:
     """Raise `Unsupported` unless there is one scale, or one for each place along an axis."""
     axis = call.whole("axis", 1)
+    scale.is_argument = True
     if call.whole("block_size", 0) or len(scale.shape) > 1 or x.dims != tuple(range(len(x.shape))):
         raise Unsupported("its scales are not one for each channel")
     if scale.size != 1 and (not -len(x.shape) <= axis < len(x.shape) or scale.size != x.shape[axis]):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from archcalc.diagnostics import ArchError
 from archcalc.importing.assembly import Path
-from archcalc.importing.onnx_graph.arrays import OnnxArray, shown
+from archcalc.importing.onnx_graph.arrays import MAX_FOLDED, OnnxArray, shown
 from archcalc.importing.onnx_graph.modules import FUSED, RULES, SOURCE, metadata
 from archcalc.importing.onnx_graph.records import OnnxModelRecord, OnnxNodeRecord
-from archcalc.importing.tensors import Unsupported
 from archcalc.render.numbers import plural
 
 KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
@@ -113,8 +113,10 @@ class ExporterTraces:
 
 def _is_repeated(array: OnnxArray) -> bool:
     """Is it one number repeated, as arrays are before training? Large arrays are not."""
-    try:
-        values = array.values
-    except Unsupported:
+    if not 0 < array.size <= MAX_FOLDED:
         return False
-    return bool(values.size) and bool((values == values.flat[0]).all())
+    try:
+        values = array.all_values()
+    except ArchError:  # they are not there
+        return False
+    return bool((values == values.flat[0]).all())
