@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, error
-from archcalc.importing.assembly import Assembly
+from archcalc.importing.assembly import Assembly, Path
 from archcalc.importing.onnx_graph.arrays import FLOATS, MAX_FOLDED, OnnxArray, computed, shown
 from archcalc.importing.onnx_graph.constants import CONSTANTS, MOVES, SAME_ARRAY, axis_in, stand_in
 from archcalc.importing.onnx_graph.families import COMPOSITES, ONNX_OPERATIONS
 from archcalc.importing.onnx_graph.inputs import declared_dims, inputs_of
-from archcalc.importing.onnx_graph.model import NEWEST_OPSET, OnnxModel, too_many
-from archcalc.importing.onnx_graph.modules import convolution_path, path_of
+from archcalc.importing.onnx_graph.model import CHECK, NEWEST_OPSET, OnnxModel, too_many
+from archcalc.importing.onnx_graph.modules import convolution_path, numbered, path_of
 from archcalc.importing.onnx_graph.outputs import shapes_after
 from archcalc.importing.onnx_graph.quantized import dequantized, quantized
 from archcalc.importing.onnx_graph.records import (
@@ -99,8 +99,11 @@ class OnnxConverter:
         self.given = inputs_of(model.graph, model.shown, given)
         self.batch = self.given.batch
         self.scope = Scope({}, {}, read_counts(self.graph), _opsets(model.record.opsets))
+        if "" not in self.scope.opsets:
+            raise error(f"`{model.shown}` does not say the version of its operations", help=CHECK)
         self.functions = {(f.domain, f.name, f.overload): f for f in model.record.functions}
         self.traces = ExporterTraces(model.record)
+        self._paths = self._module_paths()
         self.declared: dict[str, Sequence[int | None]] = {}
         self._odd: dict[int, tuple[Tensor, Sizes]] = {}
         """Tensors whose batch went into another axis, with their shapes in the model."""
@@ -218,6 +221,16 @@ class OnnxConverter:
     def _read(self, names: Collection[str]) -> Mapping[str, Array]:
         return {name: self._arrays[name].load() for name in names}
 
+    def _module_paths(self) -> list[Path]:
+        """The modules of each node of the graph."""
+        paths = []
+        for node in self.graph.nodes:
+            path = path_of(node)
+            if self.traces.is_folded(node) and len(node.inputs) > 1:
+                path = convolution_path(path, node.inputs[1])
+            paths.append(path)
+        return numbered(paths) if self.traces.is_newer else paths
+
     # --- Nodes ------------------------------------------------------------------------------------------
 
     def _walk(self, nodes: Iterable[OnnxNodeRecord]) -> None:
@@ -265,9 +278,7 @@ class OnnxConverter:
         return OnnxCall(self, node, inputs, attributes, self.scope.opsets.get(domain, 1))
 
     def _say_where(self, node: OnnxNodeRecord, place: int) -> None:
-        path = path_of(node)
-        if self.traces.is_folded(node) and len(node.inputs) > 1:
-            path = convolution_path(path, node.inputs[1])
+        path = self._paths[place] if self.scope.depth == 0 else path_of(node)
         self.assembly.path = path
         name = "".join(c for c in node.name[:200] if c.isprintable())
         self.assembly.origin = name or f"node {place} ({shown(node.op)})"
@@ -530,10 +541,14 @@ class OnnxConverter:
         """An opaque operation for each output that is read, with everything that the node reads."""
         tensors = list({id(tensor.operation): tensor for tensor in tensors_in(call.inputs)}.values())
         arrays = [] if call.node.op in WITHOUT_ARRAYS else arrays_in(call.inputs)
+        # what has no shape is the fault of the first operation that gave none
+        by = next(
+            (v.by for v in call.inputs if isinstance(v, OnnxComputed) and v.shape is None), call.node.op
+        )
         found: list[OnnxValue] = []
         for name, shape in zip(call.node.outputs, self._opaque_shapes(call), strict=False):
             if not self.scope.reads.get(name):
-                found.append(OnnxComputed(call.node.op, shape, tuple(tensors), tuple(arrays)))
+                found.append(OnnxComputed(by, shape, tuple(tensors), tuple(arrays)))
                 continue
             try:
                 if shape is None:
@@ -550,7 +565,7 @@ class OnnxConverter:
                     reason=reason,
                 )
             except LayerError:
-                found.append(OnnxComputed(call.node.op, shape, tuple(tensors), tuple(arrays)))
+                found.append(OnnxComputed(by, shape, tuple(tensors), tuple(arrays)))
                 continue
             if concrete(tensor, self.batch) != shape:
                 self._odd[id(tensor)] = (tensor, shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from archcalc.importing.assembly import Path
 from archcalc.importing.onnx_graph.records import OnnxNodeRecord
@@ -60,3 +61,26 @@ def convolution_path(path: Path, weight: str) -> Path:
     if last != "weight" or not names or not path or [part for part, _ in path[:-1]] != names[:-1]:
         return path
     return (*path[:-1], (names[-1], "Conv2d"))
+
+
+def numbered(paths: Sequence[Path]) -> list[Path]:
+    """Paths in which a module without modules in it has a number from its second call on: `relu@1`.
+
+    The newer exporter writes the same path for all calls; another module comes between them.
+
+    >>> [path[-1][0] for path in numbered([(("relu", "ReLU"),), (("conv", "Conv2d"),), (("relu", "ReLU"),)])]
+    ['relu', 'conv', 'relu@1']
+    """
+    outer = {path[:depth] for path in paths for depth in range(1, len(path))}
+    calls: dict[Path, int] = {}
+    found: list[Path] = []
+    before: Path = ()
+    for path in paths:
+        if path != before:
+            calls[path] = calls.get(path, -1) + 1
+        before = path
+        if path and path not in outer and calls[path]:
+            name, kind = path[-1]
+            path = (*path[:-1], (f"{name}@{calls[path]}", kind))
+        found.append(path)
+    return found

@@ -66,6 +66,9 @@ class ExporterTraces:
     def name_of(self, array: OnnxArray, path: Path) -> str:
         """The name of an array in the network: one for each that is counted."""
         uses = self._uses.setdefault(array.key, {})
+        path = tuple(
+            (name.partition("@")[0], kind) for name, kind in path
+        )  # each call of a module is its own
         if path in uses:
             return uses[path]
         name = array.key
