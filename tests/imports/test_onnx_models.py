@@ -142,7 +142,7 @@ class Shared(nn.Module):
 
 @pytest.mark.parametrize("exporter", [OLD, NEW])
 def test_arrays_that_exporters_merge(exporter: bool, tmp_path: Path) -> None:
-    """`a` and `b` share a weight, `c` is called twice, and its bias equals that of `a`; the norms are equal."""
+    """`a` and `b` share a weight, `c` is called twice, and its bias equals that of `a`; norms are equal."""
     module = Shared().eval()
     export(module, torch.randn(1, 3, 16, 16), tmp_path / "model.onnx", exporter, 18, False)
     network = archcalc.load(tmp_path / "model.onnx")

@@ -309,6 +309,17 @@ def one(call: OnnxCall, inputs: list[Any]) -> Any:
     return _ONE[call.node.op](inputs[0])
 
 
+@on_constants("Clip")
+def clip(call: OnnxCall, inputs: list[Any]) -> Any:
+    """Limits are attributes before version 11, and inputs from then on."""
+    low, high = (
+        inputs[place] if place < len(inputs) and inputs[place] is not None else call.attribute(name)
+        for place, name in ((1, "min"), (2, "max"))
+    )
+    x = inputs[0] if low is None else np.maximum(inputs[0], low)
+    return (x if high is None else np.minimum(x, high)).astype(inputs[0].dtype)
+
+
 @on_constants("Where")
 def where(call: OnnxCall, inputs: list[Any]) -> Any:
     bounded(math.prod(np.broadcast_shapes(*(x.shape for x in inputs))))

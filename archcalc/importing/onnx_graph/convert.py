@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapp
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.diagnostics import ArchError, error
 from archcalc.importing.assembly import Assembly, Path
@@ -69,7 +70,7 @@ _COUNTED = re.compile(r"(node_)?[A-Za-z0-9]+_\d+|n\d+(_\d+)*|\d+")
 """Names of nodes that say nothing but the operation and a number."""
 
 
-class Scope(Struct):
+class OnnxScope(Struct):
     """The names of a graph, a branch or a function: what they stand for, and how often they are read."""
 
     values: MutableMapping[str, OnnxValue]
@@ -98,7 +99,7 @@ class OnnxConverter:
         self.assembly = Assembly(model.name)
         self.given = inputs_of(model.graph, model.shown, given)
         self.batch = self.given.batch
-        self.scope = Scope({}, {}, read_counts(self.graph), _opsets(model.record.opsets))
+        self.scope = OnnxScope({}, {}, read_counts(self.graph), _opsets(model.record.opsets))
         if "" not in self.scope.opsets:
             raise error(f"`{model.shown}` does not say the version of its operations", help=CHECK)
         self.functions = {(f.domain, f.name, f.overload): f for f in model.record.functions}
@@ -324,7 +325,7 @@ class OnnxConverter:
         if not isinstance(graph, OnnxGraphRecord):
             raise error(f"`{shown(call.node.name or 'If')}` in `{self.shown}` has no branch")
         outer = self.scope
-        inner = Scope(
+        inner = OnnxScope(
             ChainMap({}, outer.values),
             ChainMap({}, outer.calls),
             ChainMap(read_counts(graph), outer.reads),
@@ -337,7 +338,7 @@ class OnnxConverter:
         return self._within(inner, graph.nodes, [value.name for value in graph.outputs])
 
     def _inlined(self, function: FunctionRecord, call: OnnxCall) -> OnnxOutputs:
-        inner = Scope({}, {}, read_counts(function), _opsets(function.opsets) or self.scope.opsets)
+        inner = OnnxScope({}, {}, read_counts(function), _opsets(function.opsets) or self.scope.opsets)
         inner.depth = self.scope.depth + 1
         defaults = {record.name: record for record in function.defaults}
         inner.attributes = {**defaults, **call.all_attributes}
@@ -351,7 +352,7 @@ class OnnxConverter:
         return self._within(inner, function.nodes, function.outputs)
 
     def _within(
-        self, scope: Scope, nodes: Sequence[OnnxNodeRecord], outputs: Sequence[str]
+        self, scope: OnnxScope, nodes: Sequence[OnnxNodeRecord], outputs: Sequence[str]
     ) -> list[OnnxValue]:
         if scope.depth > MAX_NESTING:
             raise error(f"`{self.shown}` has functions or branches more than {MAX_NESTING} deep")
@@ -396,7 +397,8 @@ class OnnxConverter:
         except (Unsupported, *_BAD) as problem:
             if isinstance(problem, LayerError):
                 raise
-        return [OnnxComputed(op, None, *_parts(call.inputs))] * len(call.node.outputs)
+        parts = _parts(call.inputs)
+        return [OnnxComputed(op, shape, *parts) for shape in shapes_after(call)]
 
     def _given_constant(self, call: OnnxCall) -> OnnxArray:
         key = call.node.outputs[0]
@@ -415,7 +417,9 @@ class OnnxConverter:
         op = call.node.op
         arrays = [value for value in call.inputs if isinstance(value, OnnxArray)]
         first = arrays[0] if arrays else None
-        if first is not None and op in MOVES and first.is_own and (first.is_float or first.size > MAX_FOLDED):
+        is_weight = first is not None and first.is_own and (first.is_float or first.size > MAX_FOLDED)
+        is_rounded = op == "Cast" and call.whole("to", 1) not in FLOATS
+        if first is not None and is_weight and op in MOVES and not (is_rounded and first.size <= MAX_FOLDED):
             return self._moved(call, first)
         values = [value.values if isinstance(value, OnnxArray) else None for value in call.inputs]
         self._work += sum(value.size for value in values if value is not None)
@@ -440,18 +444,15 @@ class OnnxConverter:
         others = [value.values if isinstance(value, OnnxArray) else None for value in call.inputs[1:]]
         found = CONSTANTS[op](call, [stand_in(first.shape, first.is_float), *others])
         views = found if isinstance(found, list) else [found]
-        is_float = call.whole("to", 1) in FLOATS if op == "Cast" else first.is_float
         results = []
         for place, (name, view) in enumerate(zip(call.node.outputs, views, strict=True)):
-            if op == "Cast":
-                array = OnnxArray(first.key, first.shape, is_float, first.load, first.dims, first.rank)
-            elif op in SAME_ARRAY:
-                dims = _dims_after(call, first, view.ndim)
-                array = OnnxArray(first.key, view.shape, is_float, first.load, dims, first.rank)
+            array = replace(first, shape=view.shape, is_float=view.dtype.kind == "f", _values=None)
+            if op in SAME_ARRAY:
+                array.dims = _dims_after(call, first, view.ndim)
             else:
-                load = _Later(call, first, others, place)
-                array = OnnxArray(name, view.shape, is_float, load, made_from=first.made_from or first.key)
-            array.is_buffer = first.is_buffer
+                array.key, array.made_from = name, first.made_from or first.key
+                array.load, array.dims = _Later(call, first, others, place), tuple(range(view.ndim))
+                array.rank = view.ndim
             results.append(array)
         return results
 

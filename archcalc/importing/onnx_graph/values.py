@@ -309,14 +309,13 @@ def tensors_in(values: Collection[OnnxValue | None]) -> Iterator[Tensor]:
 
 
 def arrays_in(values: Collection[OnnxValue | None]) -> list[OnnxArray]:
-    """The arrays that values depend on, each once."""
-    found: dict[str, OnnxArray] = {}
+    """The arrays that values depend on, each once: also one that is read as it is and in another shape."""
+    found: dict[tuple[str, int], OnnxArray] = {}
     for value in values:
-        if isinstance(value, OnnxArray):
-            found.setdefault(value.key, value)
-        elif isinstance(value, OnnxComputed):
-            for array in value.arrays:
-                found.setdefault(array.key, array)
+        several = value.arrays if isinstance(value, OnnxComputed) else (value,)
+        for array in several:
+            if isinstance(array, OnnxArray):
+                found.setdefault((array.made_from or array.key, array.size), array)
     return list(found.values())
 
 
