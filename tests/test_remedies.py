@@ -396,8 +396,8 @@ plots accuracy
 def files(folder: Path) -> None:
     """What the commands read."""
     texts = {
-        "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.prototxt": "", "m.xyz": "",
-        "empty.onnx": "?",
+        "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.xyz": "",
+        "m.prototxt": "", "empty.onnx": "?",
         "several.arch": "net a {\n  input(3)\n  relu\n}\nnet b {\n  input(3)\n  relu\n}\n",
         "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
         "opaque.arch": 'net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n',
