@@ -350,6 +350,9 @@ def test_a_quantized_model_says_so() -> None:
     totals = archcalc.analyze(network).totals
     assert (kinds(network), totals.params, totals.macs) == (["conv(4, 3, bias=false)"], 108, 108 * 6 * 4)
     assert network.remarks[0].startswith("the model is quantized")
+    assert network.trained is not None
+    with pytest.raises(ArchError, match="is quantized: archcalc counts it, and does not compute it"):
+        network.trained()
 
 
 # --- Opaque operations ---------------------------------------------------------------------------------

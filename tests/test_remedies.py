@@ -461,9 +461,6 @@ def wrong_onnx() -> Iterator[Callable[[], object]]:
         )
         return helper.make_model(helper.make_graph(nodes, "g", [x], [y], arrays))
 
-    def ends(shape: Any) -> Any:
-        return ((("x", float32), shape), (("y", float32), None))
-
     relu = helper.make_node("Relu", ["x"], ["y"])
     conv = helper.make_node("Conv", ["x", "w"], ["y"])
     elsewhere = onnx.numpy_helper.from_array(np.zeros((1, 3, 3, 3), np.float32), "w")

@@ -115,6 +115,7 @@ class OnnxConverter:
         self._arrays: dict[str, OnnxArray] = {}
         """Arrays by the names that they have in the network."""
         self._steps = self._work = 0
+        self.is_quantized = False
 
     def network(self) -> Network:
         self._add_arrays()
@@ -220,6 +221,8 @@ class OnnxConverter:
                 yield value
 
     def _read(self, names: Collection[str]) -> Mapping[str, Array]:
+        if self.is_quantized:
+            raise error(f"`{self.shown}` is quantized: archcalc counts it, and does not compute it")
         return {name: self._arrays[name].load() for name in names}
 
     def _module_paths(self) -> list[Path]:
@@ -388,7 +391,7 @@ class OnnxConverter:
                 return [self._given_constant(call)]
             if op in ("DequantizeLinear", "QuantizeLinear"):
                 return [dequantized(call) if op == "DequantizeLinear" else quantized(call)]
-            if op == "Identity" and self.traces.copies_are_merged and call.needed_array(0).is_own:
+            if op == "Identity" and self.traces.is_copy(call.node) and call.needed_array(0).is_own:
                 array = call.needed_array(0)
                 key = call.node.outputs[0]
                 return [OnnxArray(key, array.shape, array.is_float, array.load, array.dims, array.rank)]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
 
 NOTE = (
-    "the model is quantized: its layers are counted as if they computed with floating point numbers, and "
-    "archcalc does not round what they compute or limit it to a range, which may stand for a `relu`"
+    "the model is quantized: its layers are counted as if they computed with floating point numbers, and a "
+    "range that values are limited to, which may stand for a `relu`, is not counted"
 )
 
 
@@ -27,6 +27,7 @@ def rounded(call: OnnxCall) -> OnnxOutputs:
     call.needed_array(1)
     call.array(2)
     call.assembly.note(NOTE)
+    call.graph.is_quantized = True
     return [x]
 
 

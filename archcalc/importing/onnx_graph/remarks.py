@@ -18,6 +18,9 @@ NO_BIAS = "RemoveOptionalBiasFrom"
 _MADE = re.compile(r"onnx::Conv(Transpose)?_\d+")
 """Names that PyTorch's older exporter gives arrays that it computes from those of two layers."""
 
+_OF_PYTORCH = re.compile(r"onnx::\w+_\d+|[\w.]+\.(weight|bias|running_mean|running_var)")
+"""Names that it gives arrays: those of parameters, and those that it makes."""
+
 _THREE = re.compile(r"\(args = \(%\w+, %\w+, %\w+")
 
 
@@ -35,7 +38,6 @@ class ExporterTraces:
         self.is_newer = is_pytorch and any(
             entry.key.startswith("pkg.torch") for node in model.graph.nodes[:50] for entry in node.metadata
         )
-        self.copies_are_merged = is_pytorch and not self.is_newer
         self.buffers = {
             value.name
             for value in (*model.graph.values, *model.graph.inputs)
@@ -47,6 +49,13 @@ class ExporterTraces:
         self._merged: set[str] = set()
         self._folded = sum(map(self.is_folded, model.graph.nodes))
         self._unbiased = sum(map(self._has_lost_bias, model.graph.nodes))
+
+    def is_copy(self, node: OnnxNodeRecord) -> bool:
+        """Is this an `Identity` that the older exporter wrote for an array that equals another one?
+
+        Tools that work on its files keep it, and call themselves the producer.
+        """
+        return not self.is_newer and bool(_OF_PYTORCH.fullmatch(node.outputs[0]))
 
     def is_folded(self, node: OnnxNodeRecord) -> bool:
         """Was a batch norm folded into this node?"""

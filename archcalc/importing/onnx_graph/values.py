@@ -47,6 +47,8 @@ class GraphView(Protocol):
 
     assembly: Assembly
     batch: int
+    is_quantized: bool
+    """Are tensors rounded on the way?"""
 
     def shape(self, value: OnnxValue) -> Sizes | None:
         """The shape of a value, the batch in it as a number."""
