@@ -55,7 +55,7 @@ class ExporterTraces:
 
         Tools that work on its files keep it, and call themselves the producer.
         """
-        return not self.is_newer and bool(_OF_PYTORCH.fullmatch(node.outputs[0]))
+        return not self.is_newer and (self._is_pytorch or bool(_OF_PYTORCH.fullmatch(node.outputs[0])))
 
     def is_folded(self, node: OnnxNodeRecord) -> bool:
         """Was a batch norm folded into this node?"""
