@@ -131,8 +131,8 @@ class Shared(nn.Module):
         self.a, self.b, self.c = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
         self.b.weight = self.a.weight
         self.norms = nn.Sequential(nn.GroupNorm(3, 3), nn.ReLU(), nn.GroupNorm(3, 3))
-        nn.init.zeros_(self.a.bias)
-        nn.init.zeros_(self.c.bias)
+        nn.init.ones_(self.a.bias)
+        nn.init.ones_(self.c.bias)
         self.register_buffer("blur", torch.randn(3, 1, 3, 3))
 
     def forward(self, x: Any) -> Any:
