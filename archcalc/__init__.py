@@ -8,7 +8,8 @@
     archcalc.compare("resnet50", "resnet50_v1_5")
     archcalc.check("resnet50", "macs <= 4G").ok
 
-Networks: `load`, `loads`, `from_torch`, `from_keras` and `NetworkBuilder` make a `Network` of `Node`s.
+Networks: `load`, `loads`, `from_torch`, `from_onnx`, `from_keras` and `NetworkBuilder` make a `Network` of
+`Node`s.
 Layers: `archcalc.layers` has their classes.
 Figures: `analyze` gives a `Profile` of `LayerProfile`s, whose totals are `Figures`.
 Questions: `compare` and `check`. Errors: `ArchError`, and `LayerError` for an impossible layer.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from archcalc.interface import check as check
     from archcalc.interface import compare as compare
     from archcalc.interface import from_keras as from_keras
+    from archcalc.interface import from_onnx as from_onnx
     from archcalc.interface import from_torch as from_torch
     from archcalc.interface import load as load
     from archcalc.interface import loads as loads
@@ -52,6 +54,7 @@ _HOMES = {
     "check": "archcalc.interface",
     "compare": "archcalc.interface",
     "from_keras": "archcalc.interface",
+    "from_onnx": "archcalc.interface",
     "from_torch": "archcalc.interface",
     "load": "archcalc.interface",
     "loads": "archcalc.interface",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archcalc import profile as profiles
@@ -14,6 +15,7 @@ from archcalc.profile import Profile
 
 if TYPE_CHECKING:
     import keras
+    import onnx
     import torch
 
     from archcalc.checking.outcome import Result
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 Net = str | os.PathLike[str] | Network | Profile
 """What names a network: what `load` takes, a network, or its profile."""
 
-__all__ = ["analyze", "check", "compare", "from_keras", "from_torch", "load", "loads"]
+__all__ = ["analyze", "check", "compare", "from_keras", "from_onnx", "from_torch", "load", "loads"]
 
 
 def analyze(
@@ -145,6 +147,31 @@ def from_keras(
     from archcalc.importing.keras_config.model import network_of
 
     return network_of(model, inputs, name)
+
+
+def from_onnx(
+    model: str | os.PathLike[str] | onnx.ModelProto,
+    *,
+    inputs: Shapes | tuple[int, ...] | None = None,
+    name: str = "",
+) -> Network:
+    """The network of an ONNX model, from a file or from memory.
+
+    Nothing is run, and arrays are not read. `inputs` replaces the shapes of inputs as in `load`; sizes that
+    the model leaves open must be given. An operation that archcalc does not know becomes an `opaque` node.
+    Raises `ArchError`.
+
+        network = archcalc.from_onnx("model.onnx", inputs=(3, 224, 224))
+        archcalc.analyze(network).totals.macs
+    """
+    from archcalc.importing.onnx_graph.convert import to_network
+    from archcalc.importing.onnx_graph.model import read_file, read_proto
+    from archcalc.opening import by_name
+
+    if isinstance(model, str | os.PathLike):
+        path = os.fspath(model)
+        return to_network(read_file(Path(path), path, name), by_name(inputs))
+    return to_network(read_proto(model, name), by_name(inputs))
 
 
 def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Network:

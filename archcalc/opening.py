@@ -35,7 +35,6 @@ FOREIGN = {
     ),
     **dict.fromkeys((".safetensors", ".caffemodel", ".npz"), _WEIGHTS),
     **dict.fromkeys(_HDF5, "is a Keras model in the older format, which archcalc does not read"),
-    ".onnx": "is an ONNX model, which archcalc does not read",
     ".prototxt": "is a Caffe network, which archcalc does not read",
     ".pb": "is a TensorFlow graph, which archcalc does not read",
     ".tflite": "is a TensorFlow Lite model, which archcalc does not read",

@@ -107,8 +107,9 @@ def conv_transpose(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
         sizes = [n * s_ for n, s_ in zip(x.shape[1:], s, strict=True)]
         p = [oracle.same_padding(*axis)[0] for axis in zip(sizes, k, s, d, strict=True)]
     else:
-        p = oracle.each(layer.padding, rank)
-        sizes = [m + 1 + e_ - 2 * p_ for m, e_, p_ in zip(last, e, p, strict=True)]
+        ends = [p_ if isinstance(p_, tuple) else (p_, p_) for p_ in oracle.each(layer.padding, rank)]
+        p = [before for before, _ in ends]
+        sizes = [m + 1 + e_ - sum(both) for m, e_, both in zip(last, e, ends, strict=True)]
     out = np.zeros((layer.out_channels, *sizes))
     for (o, *at), value in sums.items():
         where = (o, *(a - p_ for a, p_ in zip(at, p, strict=True)))
@@ -358,7 +359,9 @@ def grn(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 
 def layer_scale(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    return np.stack([one * factor for one, factor in zip(xs[0], weights["weight"], strict=True)])
+    shifts = weights["bias"] if layer.bias else [0] * len(xs[0])
+    rows = zip(xs[0], weights["weight"], shifts, strict=True)
+    return np.stack([one * factor + shift for one, factor, shift in rows])
 
 
 # --- Places -----------------------------------------------------------------------------------------

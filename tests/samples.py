@@ -370,6 +370,16 @@ SAMPLES = [
         macs=90,
         flops=180 + 20,
     ),
+    case(  # 3 + 2*6 = 15 rows are reached, and 2 and 1 cut off; 4 + 3 = 7 columns, and 0 and 2
+        make("conv_transpose", 5, (3, 4), stride=(2, 1), padding=((2, 1), (0, 2)), bias=False),
+        (6, 7, 4),
+        (5, 12, 5),
+        ((3, 2, 2, 1, 1, T), (4, 1, 0, 2, 1, T)),
+        params=360,
+        weights=360,
+        macs=360 * 28,
+        flops=2 * 360 * 28,
+    ),
     case(
         make("conv_transpose", 1, 2, (1, 2, 3)),
         (2, 3, 4, 5),
@@ -406,6 +416,7 @@ SAMPLES = [
     # per map a root, two additions and a division
     case(make("grn"), MAP, MAP, WHOLE, params=6, flops=6 * 270 + (4 + 2 + 1) * 3),
     case(make("layer_scale"), MAP, MAP, SAME, params=3, weights=3, flops=270),
+    case(make("layer_scale", bias=True), MAP, MAP, SAME, params=6, weights=3, flops=2 * 270),
     # -- pooling
     case(
         make("maxpool", (2, 3)),

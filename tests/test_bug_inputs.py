@@ -270,7 +270,7 @@ def test_a_batch_in_the_shape_from_outside() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("m.onnx", "is an ONNX model, which archcalc does not read"),
+        ("m.onnx", "is not an ONNX model: it is cut off, or damaged"),
         ("m.pth", "a pickle can run code when it is read, so archcalc does not open it"),
     ],
 )

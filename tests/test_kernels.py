@@ -173,6 +173,9 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         given["output_padding"] = one_or_each(draw, rank, st.integers(0, 2))
         if draw(st.booleans()):
             given |= {"padding": "same", "output_padding": 0}
+        elif draw(st.booleans()):
+            ends = st.tuples(st.integers(0, 2), st.integers(0, 2))
+            given["padding"] = tuple(draw(ends) for _ in range(rank))
         given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
     elif kind in ("maxpool", "avgpool", "lppool", "subsample", "maxunpool"):
         shape, given = draw(sliding(st.integers(1, 2)))
@@ -230,7 +233,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
     elif kind == "grn":
         given = {"eps": draw(st.sampled_from([Fraction(1, 1_000_000), Fraction(1, 10)]))}
     elif kind == "layer_scale":
-        given = {"init_value": draw(FRACTION)}
+        given = {"init_value": draw(FRACTION), "bias": flag}
     elif kind == "reshape":
         given = {"shape": tuple(draw(st.permutations(shape)))}
     elif kind == "permute":

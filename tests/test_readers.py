@@ -131,7 +131,6 @@ def test_a_file_in_an_unknown_format_is_refused(name, run, tmp_path):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("net.onnx", "is an ONNX model"),
         ("net.pth", "is a pickle: a pickle can run code when it is read"),
         ("net.PT", "is a pickle: a pickle can run code when it is read"),
         ("net.safetensors", "holds weights, not the layers and shapes"),
@@ -155,7 +154,8 @@ def test_what_is_no_file_is_still_called_by_its_name(run, tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     assert "`folder.onnx` is a folder" in run("report", "folder.onnx").err
     assert "there is no file `no/net.onnx`" in run("report", "no/net.onnx").err
-    assert "there is no network `net.onnx`" in run("report", "net.onnx").err
+    assert "there is no file `net.onnx`" in run("report", "net.onnx").err
+    assert "there is no network `net.pb`" in run("report", "net.pb").err
     assert "there is no network `vgg16:`" in run("report", "vgg16:").err
     assert "there is no network `:vgg16`" in run("report", ":vgg16").err
     assert f"`{os.devnull}` is not a regular file" in run("report", os.devnull).err

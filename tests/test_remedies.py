@@ -21,6 +21,7 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 import pytest
 import test_keras as keras
 from test_errors import ERRORS, mistakes
@@ -318,7 +319,6 @@ vgg16
 zzz
 report --colums
 report zzz
-report m.onnx
 report m.h5
 report old.keras
 report subclass.keras
@@ -328,6 +328,10 @@ report mobilenet_v3_small.keras
 report mobilenet_v3_small.keras --input image=3x64x64
 run gated.keras
 report mobilenet_v3_small.keras --input 2x3x4x5x6
+report m.prototxt
+report empty.onnx
+report folder/
+report folder.onnx
 report m.xyz
 report empty.arch
 report several.arch
@@ -425,8 +429,8 @@ def keras_models(folder: Path) -> None:
 def files(folder: Path) -> None:
     """What the commands read."""
     texts = {
-        "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.onnx": "", "m.xyz": "",
-        "m.h5": "", "old.keras": "",
+        "tiny.arch": tiny(), "two.arch": TWO, "empty.arch": "block b { relu }\n", "m.xyz": "",
+        "m.prototxt": "", "empty.onnx": "?", "m.h5": "", "old.keras": "",
         "several.arch": "net a {\n  input(3)\n  relu\n}\nnet b {\n  input(3)\n  relu\n}\n",
         "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
         "opaque.arch": 'net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n',
@@ -441,6 +445,7 @@ def files(folder: Path) -> None:
         for n, text in enumerate(wrong):
             (folder / f"{kind}{n}.toml").write_text(text, encoding="utf-8")
     (folder / "folder").mkdir()
+    (folder / "folder.onnx").mkdir()
     (folder / "folder" / "notes.txt").write_text("mine", encoding="utf-8")
     (folder / "loop.txt").symlink_to(folder / "loop.txt")
     keras_models(folder)
@@ -474,10 +479,44 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(parse_figures, [])
     yield partial(write_reports, folder / "folder", {}, progress)
     yield partial(write_reports, folder / "tiny.arch", {}, progress)
+    yield from wrong_onnx()
     *unread, unfit = sorted(folder.glob("tables*.toml"))
     for path in unread:
         yield partial(read_layouts, path, path.name)
     yield lambda: evaluate(read_layouts(unfit, unfit.name))
+
+
+def wrong_onnx() -> Iterator[Callable[[], object]]:
+    """Models that cannot be read, or not as they are asked for."""
+    helper, float32 = onnx.helper, onnx.TensorProto.FLOAT
+
+    def model(*nodes: Any, shape: Any = (1, 3, 8, 8), arrays: Any = ()) -> Any:
+        x, y = (
+            helper.make_tensor_value_info(*each) for each in (("x", float32, shape), ("y", float32, None))
+        )
+        return helper.make_model(helper.make_graph(nodes, "g", [x], [y], arrays))
+
+    relu = helper.make_node("Relu", ["x"], ["y"])
+    conv = helper.make_node("Conv", ["x", "w"], ["y"])
+    elsewhere = onnx.numpy_helper.from_array(np.zeros((1, 3, 3, 3), np.float32), "w")
+    elsewhere.ClearField("raw_data")
+    elsewhere.data_location = onnx.TensorProto.EXTERNAL
+    elsewhere.external_data.add(key="location", value="w.data")
+
+    class Large:
+        def SerializeToString(self) -> bytes:  # noqa: N802, as Protocol Buffers call it
+            raise ValueError
+
+    yield partial(archcalc.from_onnx, 3)
+    yield partial(archcalc.from_onnx, Large())
+    yield lambda: archcalc.from_onnx(model(conv, arrays=[elsewhere])).trained()  # type: ignore[misc]
+    yield partial(archcalc.from_onnx, model(helper.make_node("Loop", ["x"], ["y"])))
+    yield partial(archcalc.from_onnx, model(helper.make_node("Mystery", ["x"], ["y"])))
+    yield partial(archcalc.from_onnx, model(helper.make_node("Relu", ["z"], ["y"])))
+    yield partial(archcalc.from_onnx, model(relu, shape=None))
+    yield partial(archcalc.from_onnx, model(relu, shape=(1, 3, "h", "w")))
+    yield partial(archcalc.from_onnx, model(relu), inputs=(3, 8))
+    yield partial(archcalc.from_onnx, model(relu), inputs={"z": (3, 8, 8)})
 
 
 def too_large(*args: Any) -> None:

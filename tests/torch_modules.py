@@ -275,6 +275,8 @@ def _grn(node: Node) -> Step:
 
 
 def _layer_scale(node: Node) -> Step:
+    if node.layer.bias:  # type: ignore[attr-defined]
+        return _along_channels(node, "gamma", "beta"), lambda owned, x: owned[0] * x + owned[1]
     return _along_channels(node, "gamma"), lambda owned, x: owned[0] * x
 
 

@@ -308,7 +308,8 @@ def kept_of(
         starts_at = [max(m - n * s, 0) // 2 for n, m, s in zip(sizes, spread, stride, strict=True)]
         return [(start, start + n * s) for start, n, s in zip(starts_at, sizes, stride, strict=True)]
     padding, extra = (each_axis(value, len(sizes)) for value in (layer.padding, layer.output_padding))
-    return [(p, m + e - p) for p, m, e in zip(padding, spread, extra, strict=True)]
+    ends = [p if isinstance(p, tuple) else (p, p) for p in padding]
+    return [(before, m + e - after) for (before, after), m, e in zip(ends, spread, extra, strict=True)]
 
 
 @kernel(ConvTranspose)

@@ -143,4 +143,6 @@ def grn(layer: GlobalResponseNorm, call: Call) -> Array:
 @kernel(LayerScale)
 def layer_scale(layer: LayerScale, call: Call) -> Array:
     out: Array = call.x * call.weights["weight"]
+    if layer.bias:
+        out += call.weights["bias"]
     return out

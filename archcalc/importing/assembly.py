@@ -107,7 +107,7 @@ class Assembly:
         """The same tensor arranged so that its axes are `axes`: a `permute`, if anything has to move."""
         if tensor.axes == axes:
             return tensor
-        if len(tensor.axes) != len(axes) or tensor.axes.index(BATCH) != axes.index(BATCH):
+        if [axis == BATCH for axis in tensor.axes] != [axis == BATCH for axis in axes]:
             raise Unsupported("its tensors have their axes in places that do not match")
         own = {axes[i]: tensor.axes[i] for i in range(len(axes)) if axes[i] != BATCH}
         return self.add(Permute(tuple(own[i] for i in range(len(own)))), tensor, axes=axes)

@@ -110,6 +110,12 @@ class Tensor(Struct, frozen=True, eq=False):
         return Tensor(self.operation, tuple(self.axes[dim] for dim in dims))
 
 
+class ExpandedTensor(Struct, frozen=True, eq=False):
+    """A tensor whose axes of size 1 are repeated: as good as the tensor itself where a layer repeats them."""
+
+    tensor: Tensor
+
+
 def plain_axes(rank: int) -> tuple[int, ...]:
     """The axes of a tensor with the batch first and `rank` axes a sample, in the operation's order."""
     return (BATCH, *range(rank))

@@ -208,13 +208,13 @@ def read_padding(value: object) -> Any:
 
 
 def read_transposed_padding(value: object) -> Any:
-    """A number, one per axis, or `"same"`."""
+    """A number, one per axis, `[begin, end]` per axis, or `"same"`."""
     if value == "same":
         return value
     if isinstance(value, str):
         help = "leave it out: `padding=0` keeps the whole map" if value == "valid" else ""
         raise LayerError(f'needs numbers or "same", got {_got(value)}', help=help)
-    return read_natural_per_axis(value)
+    return _read_padding(value, read_natural)
 
 
 def read_signed_padding(value: object) -> Any:
@@ -293,7 +293,7 @@ Flag = Annotated[bool, read_flag]
 PerAxis = Annotated[int | tuple[int, ...], read_per_axis]
 NaturalPerAxis = Annotated[int | tuple[int, ...], read_natural_per_axis]
 Padding = Annotated[int | str | tuple[int | tuple[int, int], ...], read_padding]
-TransposedPadding = Annotated[int | str | tuple[int, ...], read_transposed_padding]
+TransposedPadding = Annotated[int | str | tuple[int | tuple[int, int], ...], read_transposed_padding]
 SignedPadding = Annotated[int | tuple[int | tuple[int, int], ...], read_signed_padding]
 Extent = Annotated[Shape, read_shape]
 Dim = Annotated[str, read_dim]

@@ -301,7 +301,8 @@ class ConvTranspose(Layer, frozen=True):
         if self.padding == "same":
             cut = [cut_to_stride(*axis) for axis in zip(kernel_size, stride, dilation, strict=True)]
         else:
-            cut = [(p, p) for p in per_axis(self.padding, rank, "padding", self.kind)]
+            entries = per_axis(self.padding, rank, "padding", self.kind)
+            cut = [entry if isinstance(entry, tuple) else (entry, entry) for entry in entries]
         return tuple(
             Window(k, s, before, after, d, transposed=True)
             for k, s, d, (before, after) in zip(kernel_size, stride, dilation, cut, strict=True)

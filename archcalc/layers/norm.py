@@ -271,7 +271,7 @@ class GlobalResponseNorm(Normalisation, frozen=True):
 
 @layer("layer_scale")
 class LayerScale(Normalisation, frozen=True):
-    """A trained factor for each channel (Touvron et al. 2021, CaiT, Section 2).
+    """A trained factor for each channel (Touvron et al. 2021, CaiT, Section 2); with `bias` a shift, too.
 
     Source: Touvron et al. 2021, Going deeper with Image Transformers, arXiv:2103.17239, Section 2.
 
@@ -279,12 +279,15 @@ class LayerScale(Normalisation, frozen=True):
     """
 
     init_value: Real = Fraction(1, 1_000_000)
+    bias: Flag = False
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        return (Weight("weight", (("C", inputs[0][0]),)),)
+        channels = (("C", inputs[0][0]),)
+        weight = Weight("weight", channels)
+        return (weight, Weight("bias", channels, "bias")) if self.bias else (weight,)
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return per_value(output, mul=1)
+        return per_value(output, mul=1, add=int(self.bias))
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME

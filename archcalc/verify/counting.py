@@ -137,8 +137,10 @@ def _conv_transpose(layer: ConvTranspose, call: Call) -> Counted:
         sizes = [n * s_ for n, s_ in zip(x.shape[1:-1], s, strict=True)]
         p = [(m - size) // 2 if m > size else 0 for m, size in zip(reached, sizes, strict=True)]
     else:
-        p, extra = (list(each_axis(v, rank)) for v in (layer.padding, layer.output_padding))
-        sizes = [m - 2 * p_ + e for m, p_, e in zip(reached, p, extra, strict=True)]
+        padding, extra = (list(each_axis(v, rank)) for v in (layer.padding, layer.output_padding))
+        ends = [each if isinstance(each, tuple) else (each, each) for each in padding]
+        p = [before for before, _ in ends]
+        sizes = [m - before - after + e for m, (before, after), e in zip(reached, ends, extra, strict=True)]
     out = np.zeros((x.shape[0], *sizes, layer.out_channels), x.dtype)
     groups = layer.groups
     size_in, size_out = x.shape[-1] // groups, layer.out_channels // groups

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archcalc.importing.tensors import Unsupported
-from archcalc.importing.torch_export.values import AtenCall, Outputs, axis_name, operation
+from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.importing.views import axis_name
 from archcalc.layers.activation import (
     ELU,
     GELU,

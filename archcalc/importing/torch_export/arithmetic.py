@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.importing.tensors import Tensor, Unsupported
+from archcalc.importing.tensors import ExpandedTensor, Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
 from archcalc.importing.torch_export.norms import per_channel
-from archcalc.importing.torch_export.values import AtenCall, ExpandedTensor, Outputs, as_tensor, operation
+from archcalc.importing.torch_export.values import AtenCall, Outputs, as_tensor, operation
 from archcalc.layers.merge import Add, Mul, Sub
 from archcalc.layers.norm import LayerScale
 

@@ -8,22 +8,21 @@ from typing import Any
 
 from archcalc.diagnostics import error
 from archcalc.importing.assembly import Assembly
-from archcalc.importing.tensors import BATCH, ModelArray, Operation, Tensor, Unsupported
+from archcalc.importing.tensors import BATCH, ExpandedTensor, ModelArray, Operation, Tensor, Unsupported
 from archcalc.importing.torch_export.aliases import Aliases
 from archcalc.importing.torch_export.arrays import ON_ARRAYS
 from archcalc.importing.torch_export.composites import with_composites
 from archcalc.importing.torch_export.families import OPERATIONS
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
-from archcalc.importing.torch_export.shapes import concrete
 from archcalc.importing.torch_export.values import (
     AtenCall,
     ComputedValue,
-    ExpandedTensor,
     Outputs,
     leaves,
 )
 from archcalc.importing.torch_export.written import written_as
-from archcalc.layers.arguments import MAX_SIZE, MAX_TENSOR_RANK, LayerError
+from archcalc.importing.views import concrete, sample_shape
+from archcalc.layers.arguments import LayerError
 from archcalc.network import MAX_NODES, Network
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
@@ -245,18 +244,6 @@ class GraphConverter:
 def base_name(name: str) -> str:
     """The name of an operation without the `_` of those that work in place."""
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name
-
-
-def sample_shape(shape: tuple[int, ...], batch: int) -> Shape:
-    """The shape of one sample: without the batch, which may be a factor of its first axis that has it."""
-    for place, size in enumerate(shape):
-        if size == batch:
-            shape = shape[:place] + shape[place + 1 :]
-            break
-        if size > batch and size % batch == 0:
-            shape = (*shape[:place], size // batch, *shape[place + 1 :])
-            break
-    return shape if len(shape) <= MAX_TENSOR_RANK else (min(math.prod(shape), MAX_SIZE),)
 
 
 def used_arrays(results: Iterable[Operation]) -> set[str]:

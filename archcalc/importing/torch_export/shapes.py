@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-from archcalc.importing.tensors import BATCH, Tensor, Unsupported, plain_axes
-from archcalc.importing.torch_export.values import (
-    AtenCall,
-    ComputedValue,
-    ExpandedTensor,
-    Outputs,
-    axis_name,
-    operation,
-)
+from archcalc.importing import views
+from archcalc.importing.tensors import ExpandedTensor, Tensor, Unsupported
+from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.importing.views import axis_name, concrete
 from archcalc.layers.merge import Concat
-from archcalc.layers.reshape import ChannelShuffle, Flatten, Reshape
-from archcalc.layers.resize import Pad, Slice, Upsample
+from archcalc.layers.reshape import ChannelShuffle
+from archcalc.layers.resize import Pad, Upsample
 
 # --- The same tensor ---------------------------------------------------------------------------------
 
@@ -62,35 +56,7 @@ def view(call: AtenCall) -> Outputs:
 
 
 def reshaped(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
-    """A tensor with its values in the same order in another shape, the batch in it as a number."""
-    have = concrete(x, call.batch)
-    if have == tuple(want):
-        return x
-    if x.axes[0] != BATCH or not want or want[0] != call.batch or len(want) < 2:
-        raise Unsupported("the batch is not its first axis")
-    target = tuple(want[1:])
-    if math.prod(target) != math.prod(x.operation.shape):
-        raise Unsupported("the batch is folded into another axis")
-    if (shuffled := _shuffled(call, x, target)) is not None:
-        return shuffled
-    last = (BATCH, *range(1, len(x.operation.shape)), 0)
-    if x.axes == last and x.rank > 2 and len(target) > 1 and target[-1] == x.operation.shape[0]:
-        own = (target[-1], *target[:-1])  # only places change their shape: channels stay last
-        return call.assembly.add(Reshape(own), x, axes=(BATCH, *range(1, len(own)), 0))
-    x = call.assembly.plain(x)
-    layer = Flatten() if len(target) == 1 else Reshape(target)
-    return call.assembly.add(layer, x, axes=plain_axes(len(target)))
-
-
-def _shuffled(call: AtenCall, x: Tensor, target: tuple[int, ...]) -> Tensor | None:
-    """A channel shuffle, if this is the last of the views that make one: to groups, transposed, and back."""
-    before = x.operation
-    if not isinstance(before.layer, Reshape) or x.axes != (BATCH, 1, 0, *range(2, len(before.shape))):
-        return None
-    source = before.inputs[0]
-    if source.shape != target or before.shape[2:] != target[1:]:
-        return None
-    return call.assembly.add(ChannelShuffle(before.shape[0]), Tensor(source, plain_axes(len(target))))
+    return views.reshaped(call.assembly, x, want, call.batch)
 
 
 @operation("channel_shuffle", "native_channel_shuffle")
@@ -128,10 +94,7 @@ def transpose(call: AtenCall) -> Outputs:
 
 
 def piece(call: AtenCall, x: Tensor, dim: int, start: int, end: int) -> Tensor:
-    """The values from `start` to `end` along an axis; the tensor itself if these are all."""
-    if (start, end) == (0, concrete(x, call.batch)[dim]):
-        return x
-    return call.add(Slice(start, end, axis_name(x, dim)), x)
+    return views.piece(call.assembly, x, dim, start, end, call.batch)
 
 
 @operation("slice")
@@ -240,11 +203,3 @@ def _upsampled(call: AtenCall, mode: str) -> Tensor:
         raise Unsupported("its scale is not one number for each axis")
     factor = factors[0] if len(set(factors)) == 1 else tuple(factors)
     return call.add(Upsample(scale_factor=factor, mode=mode), x)
-
-
-def concrete(tensor: Tensor, batch: int) -> tuple[int, ...]:
-    """A tensor's shape with the batch as a number."""
-    return tuple(batch if size == BATCH else size for size in tensor.shape)
-
-
-__all__ = ["ComputedValue", "concrete", "reshaped"]

@@ -10,11 +10,11 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.importing.assembly import Assembly
-from archcalc.importing.tensors import BATCH, ModelArray, Tensor, Unsupported
+from archcalc.importing.tensors import ExpandedTensor, ModelArray, Tensor, Unsupported
 from archcalc.importing.torch_export.graph import ExportedNode, StoredArray
+from archcalc.importing.views import channels_at
 from archcalc.layers.arguments import Number
 from archcalc.layers.base import Layer
-from archcalc.shape import AXES
 
 
 class ComputedValue(Struct, frozen=True, eq=False):
@@ -26,12 +26,6 @@ class ComputedValue(Struct, frozen=True, eq=False):
     by: str
     tensors: tuple[Tensor, ...] = ()
     arrays: tuple[StoredArray, ...] = ()
-
-
-class ExpandedTensor(Struct, frozen=True, eq=False):
-    """A tensor whose axes of size 1 are repeated: as good as the tensor itself where a layer repeats them."""
-
-    tensor: Tensor
 
 
 Outputs = Sequence[Any]
@@ -167,14 +161,7 @@ class AtenCall:
 
     def channels_at(self, tensor: Tensor, dim: int) -> Tensor:
         """The tensor arranged so that the axis that the model has at `dim` is that of the channels."""
-        if tensor.axis(dim) == 0:
-            return tensor
-        dim, batch = dim % tensor.rank, tensor.axes.index(BATCH)
-        others = iter(range(1, tensor.rank))
-        axes = tuple(
-            BATCH if place == batch else 0 if place == dim else next(others) for place in range(tensor.rank)
-        )
-        return self.assembly.aligned(tensor, axes)
+        return channels_at(self.assembly, tensor, dim)
 
     def identity(self, name: str = "self") -> Outputs:
         """The value of an argument, passed on."""
@@ -202,17 +189,6 @@ def as_tensor(value: Any) -> Tensor:
     if isinstance(value, StoredArray):
         raise Unsupported(f"it computes with `{value.key}`")
     raise Unsupported(f"it computes with {_shown(value)}")
-
-
-def axis_name(tensor: Tensor, dim: int) -> str:
-    """The name of the axis that the model has at `dim`: `channels`, `height`."""
-    own = tensor.axis(dim)
-    if own == 0:
-        return "channels"
-    names = AXES.get(tensor.rank - 2)
-    if names is None:
-        raise Unsupported(f"it works along an axis of {tensor.rank}")
-    return names[own - 1]
 
 
 def leaves(value: Any) -> Iterator[Any]:

@@ -1,0 +1,134 @@
+"""Activation functions and dropout: one value in, one value out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.importing.onnx_graph.constants import axis_in
+from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, decimal, onnx_operation
+from archcalc.importing.tensors import Unsupported
+from archcalc.importing.views import axis_name
+from archcalc.layers.activation import (
+    ELU,
+    GELU,
+    SELU,
+    Abs,
+    Dropout,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
+from archcalc.layers.base import Layer
+
+PLAIN: Mapping[str, type[Layer]] = {
+    "Relu": ReLU,
+    "HardSwish": HardSwish,
+    "Sigmoid": Sigmoid,
+    "Tanh": Tanh,
+    "Abs": Abs,
+}
+"""Those without arguments."""
+
+
+@onnx_operation(*PLAIN)
+def activation(call: OnnxCall) -> OnnxOutputs:
+    call.unused("consumed_inputs")
+    return [call.add(PLAIN[call.node.op](), call.tensor())]
+
+
+@onnx_operation("Clip")
+def clip(call: OnnxCall) -> OnnxOutputs:
+    """Limits are attributes before version 11, and inputs from then on."""
+    limits: list[Any] = []
+    for place, name in ((1, "min"), (2, "max")):
+        value = call.single(place) if call.input(place) is not None else call.attribute(name)
+        if value is None and call.input(place) is not None:
+            raise Unsupported("its limits are computed")
+        limits.append(value)
+    low, high = limits
+    is_open = high is None or high == math.inf or high >= 3.4e38
+    if low != 0 or not (is_open or high == 6):
+        raise Unsupported(f"its limits are {low} and {high}")
+    return [call.add(ReLU() if is_open else ReLU6(), call.tensor())]
+
+
+@onnx_operation("LeakyRelu")
+def leaky_relu(call: OnnxCall) -> OnnxOutputs:
+    return [call.add(LeakyReLU(call.number("alpha", 0.01)), call.tensor())]
+
+
+@onnx_operation("Elu")
+def elu(call: OnnxCall) -> OnnxOutputs:
+    return [call.add(ELU(call.number("alpha", 1.0)), call.tensor())]
+
+
+@onnx_operation("Selu")
+def selu(call: OnnxCall) -> OnnxOutputs:
+    for name, value in (("alpha", 1.67326319217681884765625), ("gamma", 1.05070102214813232421875)):
+        given = call.attribute(name)
+        if given is not None and not math.isclose(given, value, rel_tol=1e-6):
+            raise Unsupported(f"`{name}` is {given}")
+    return [call.add(SELU(), call.tensor())]
+
+
+@onnx_operation("HardSigmoid")
+def hard_sigmoid(call: OnnxCall) -> OnnxOutputs:
+    """That of PyTorch has a slope of 1/6; left out, it is 0.2 here."""
+    slope, shift = call.number("alpha", 0.2), call.number("beta", 0.5)
+    if abs(float(slope) - 1 / 6) > 1e-6 or shift != decimal(0.5):
+        raise Unsupported(f"its slope is {float(slope)}")
+    return [call.add(HardSigmoid(), call.tensor())]
+
+
+@onnx_operation("Swish")
+def swish(call: OnnxCall) -> OnnxOutputs:
+    call.must_be("alpha", 1.0)
+    return [call.add(SiLU(), call.tensor())]
+
+
+@onnx_operation("Gelu")
+def gelu(call: OnnxCall) -> OnnxOutputs:
+    return [call.add(GELU(call.text("approximate", "none")), call.tensor())]
+
+
+@onnx_operation("PRelu")
+def prelu(call: OnnxCall) -> OnnxOutputs:
+    x, slope = call.tensor(), call.needed_array(1)
+    if slope.size > 1:
+        places = [place - len(slope.shape) for place, size in enumerate(slope.shape) if size != 1]
+        if len(places) != 1 or len(slope.shape) > x.rank:
+            raise Unsupported("its slopes are not one for each channel")
+        # before version 7, a list of slopes is for the channels
+        x = call.channels_at(x, 1 if call.opset < 7 and len(slope.shape) == 1 else places[0])
+    return [call.add(PReLU(slope.size), x, weight=slope)]
+
+
+@onnx_operation("Softmax")
+def softmax(call: OnnxCall) -> OnnxOutputs:
+    """Before version 13, over all axes from `axis` on."""
+    x = call.tensor()
+    is_new = call.opset >= 13
+    dim = axis_in(call.whole("axis", -1 if is_new else 1), x.rank)
+    if not is_new:
+        long = [place for place in range(dim, x.rank) if x.shape[place] != 1]
+        if len(long) > 1:
+            raise Unsupported("it goes over more than one axis")
+        dim = long[0] if long else dim
+    return [call.add(Softmax(axis_name(x, dim)), x)]
+
+
+@onnx_operation("Dropout")
+def dropout(call: OnnxCall) -> OnnxOutputs:
+    """A layer that does nothing at inference, whether the model was exported in training mode or not."""
+    call.unused("seed", "is_test", "consumed_inputs")
+    ratio = call.single(1) if call.input(1) is not None else call.attribute("ratio")
+    return [call.add(Dropout(decimal(0.5 if ratio is None else ratio)), call.tensor())]

@@ -1,0 +1,239 @@
+"""Arrays of an ONNX model: their shapes at once, and their values when somebody asks for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc.diagnostics import ArchError, error
+from archcalc.importing.onnx_graph.records import OnnxTensorRecord, Place
+from archcalc.importing.tensors import Unsupported
+
+if TYPE_CHECKING:
+    from archcalc.executor.kernel import Array
+
+MAX_FOLDED = 200_000
+"""Values of an array that is computed with on the way. Shapes and indices have a few."""
+
+MAX_AXES = 32
+"""Axes of an array, which is what NumPy has at least."""
+
+TYPES = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
+    10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16", 21: "uint4", 22: "int4",
+}  # fmt: skip
+"""Types of numbers that are read, by their codes in the format."""
+
+FLOATS = {1, 10, 11, 16, 17, 18, 19, 20, 23, 24, 27, 28}
+"""The types of floating point, those that are not read among them."""
+
+_STORED = {"bfloat16": "uint16", "uint4": "uint8", "int4": "uint8"}
+"""How NumPy sees the bytes of types that it does not have."""
+
+
+class OnnxArray(Struct, eq=False):
+    """An array that is known without running the model: stored, or computed from constants.
+
+    `key` says which array it is: what is used twice under one key is one array, which `load` reads. It has
+    `rank` axes. `dims` has the axis there for each axis here, or -1 for one of size 1 that was added: so the
+    transposition of an array is still the same array. `is_own` says whether it is stored in the model.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    is_float: bool
+    load: Callable[[], Array]
+    dims: tuple[int, ...] | None = None
+    rank: int = -1
+    is_own: bool = True
+    made_from: str = ""
+    """The key of the stored array whose values it has, if they were moved so that it is another array."""
+    is_buffer: bool = False
+    """Does the model say that it is not trained?"""
+    is_argument: bool = False
+    """Were its values looked at, as those of shapes and limits are?"""
+    _values: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.dims is None:
+            self.dims, self.rank = tuple(range(len(self.shape))), len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def is_trained(self) -> bool:
+        """Is it one, where no layer says so? Single numbers and whole numbers are none."""
+        return self.is_own and self.is_float and self.size > 1 and not self.is_buffer
+
+    @property
+    def values(self) -> Array:
+        """The values of a small array, as an argument. Raises `Unsupported` for a large one."""
+        self.is_argument = True
+        if self._values is None:
+            if self.size > MAX_FOLDED:
+                raise Unsupported(f"it computes with `{shown(self.key)}`")
+            try:
+                self._values = self.all_values()
+            except ArchError:
+                raise Unsupported(f"the values of `{shown(self.key)}` cannot be read") from None
+        return self._values
+
+    def all_values(self) -> Array:
+        return self.load().transpose(self.arranged()).reshape(self.shape)
+
+    def arranged(self, order: Sequence[int] = ()) -> tuple[int, ...]:
+        """The axes of the stored array in an order of the axes here: what a `ModelArray` has."""
+        assert self.dims is not None
+        kept = [self.dims[axis] for axis in (order or range(len(self.shape))) if self.dims[axis] >= 0]
+        return (*kept, *(axis for axis in range(self.rank) if axis not in kept))
+
+
+def shown(name: str) -> str:
+    """A name from a file, cut."""
+    return "".join(c if c.isprintable() else "?" for c in name[:60])
+
+
+def computed(key: str, values: Any) -> OnnxArray:
+    """An array that was computed from constants."""
+    array = np.asarray(values)
+    is_float = array.dtype.kind == "f"
+    return OnnxArray(key, array.shape, is_float, lambda: array, is_own=False, _values=array)
+
+
+class ArrayStore:
+    """Where the bytes of arrays are: in the model's file or in memory, and in files next to it."""
+
+    def __init__(self, shown_as: str, data: bytes | None = None, path: Path | None = None) -> None:
+        self.shown_as = shown_as
+        self.path = path
+        self._data = data
+
+    def array(self, record: OnnxTensorRecord, key: str) -> OnnxArray:
+        """An array with its shape. Raises `ArchError` if its size is not that of its values."""
+        shape = tuple(record.dims)
+        if len(shape) > MAX_AXES or any(size < 0 for size in shape):
+            raise error(f"`{shown(key)}` in `{self.shown_as}` has an impossible shape")
+        kind = TYPES.get(record.data_type, "")
+        if kind and record.raw is not None and not record.external:
+            _, start, end = record.raw
+            have, want = end - start, _bytes_of(kind, math.prod(shape))
+            if have not in (0, want):  # files without their values are of use, too
+                raise error(f"`{shown(key)}` in `{self.shown_as}` has {have:,} bytes of values, not {want:,}")
+        load = partial(self._load, record, key)
+        return OnnxArray(key, shape, record.data_type in FLOATS, load)
+
+    def _load(self, record: OnnxTensorRecord, key: str) -> Array:
+        kind, count = TYPES.get(record.data_type, ""), math.prod(record.dims)
+        if not kind:
+            raise error(f"`{shown(key)}` in `{self.shown_as}` has a type of numbers that is not read")
+        if record.location == 1 or record.external:
+            values = self._external(record, key, kind, count)
+        elif record.raw is not None:
+            values = _from_raw(self._bytes(*record.raw[1:]), kind, count)
+        else:
+            values = self._from_fields(record, kind)
+        if values.size != count:
+            raise error(f"`{shown(key)}` in `{self.shown_as}` has {values.size:,} values, not {count:,}")
+        return values.reshape(record.dims)
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        if self._data is not None:
+            return self._data[start:end]
+        assert self.path is not None
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+
+    def _external(self, record: OnnxTensorRecord, key: str, kind: str, count: int) -> Array:
+        entries = {entry.key: entry.value for entry in record.external}
+        location = entries.get("location", "")
+        if self.path is None:
+            raise error(
+                f"the values of `{shown(key)}` are in `{shown(location)}`, whose folder is not known",
+                help="give the path of the model",
+            )
+        folder = self.path.parent.resolve()
+        try:
+            file = (folder / location).resolve()
+            offset = int(entries.get("offset") or 0)
+            length = int(entries.get("length") or _bytes_of(kind, count))
+        except (ValueError, OSError):
+            raise error(f"the place of the values of `{shown(key)}` in `{self.shown_as}` is none") from None
+        if not location or folder not in file.parents:
+            raise error(f"the values of `{shown(key)}` are outside of the folder of `{self.shown_as}`")
+        try:
+            size = file.stat().st_size
+            if offset < 0 or length != _bytes_of(kind, count) or offset + length > size:
+                raise error(f"`{location}` does not have the {count:,} values of `{shown(key)}`")
+            with file.open("rb") as opened:
+                opened.seek(offset)
+                return _from_raw(opened.read(length), kind, count)
+        except OSError as problem:
+            raise error(f"`{location}` cannot be read: {problem.strerror or problem}") from None
+
+    def _from_fields(self, record: OnnxTensorRecord, kind: str) -> Array:
+        if kind == "float32":
+            return self._packed(record.floats, "<f4")
+        if kind == "float64":
+            return self._packed(record.doubles, "<f8")
+        if kind == "int64":
+            return self._wholes(record.int64s).view(np.int64)
+        if kind in ("uint32", "uint64"):
+            return self._wholes(record.uint64s).astype(kind)
+        wholes = self._wholes(record.int32s).view(np.int64)
+        if kind == "float16":
+            return wholes.astype(np.uint16).view(np.float16)
+        if kind in _STORED:
+            return _from_raw(wholes.astype(_STORED[kind]).tobytes(), kind, math.prod(record.dims))
+        return wholes.astype(kind)
+
+    def _packed(self, places: Sequence[Place], dtype: str) -> Array:
+        return np.frombuffer(b"".join(self._bytes(start, end) for _, start, end in places), dtype)
+
+    def _wholes(self, places: Sequence[Place]) -> Array:
+        """Whole numbers of variable length, as unsigned numbers of 64 bits."""
+        parts = []
+        for wire, start, end in places:
+            if wire == 0:  # a single one, which was read already
+                parts.append(np.array([start], np.uint64))
+                continue
+            read = np.frombuffer(self._bytes(start, end), np.uint8)
+            if not read.size:
+                continue
+            ends = np.flatnonzero(read < 128)
+            if not ends.size or ends[-1] != read.size - 1:
+                raise error(f"`{self.shown_as}` is damaged")
+            begins = np.concatenate([[0], ends[:-1] + 1])
+            place = np.arange(read.size) - np.repeat(begins, ends - begins + 1)
+            if place.max() > 9:
+                raise error(f"`{self.shown_as}` is damaged")
+            shifted = (read & 127).astype(np.uint64) << (7 * place).astype(np.uint64)
+            parts.append(np.add.reduceat(shifted, begins))
+        return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+
+def _bytes_of(kind: str, count: int) -> int:
+    if kind in ("uint4", "int4"):
+        return (count + 1) // 2
+    return count * np.dtype(_STORED.get(kind, kind)).itemsize
+
+
+def _from_raw(data: bytes, kind: str, count: int) -> Array:
+    stored = np.dtype(_STORED.get(kind, kind)).newbyteorder("<")
+    if len(data) % stored.itemsize:
+        return np.zeros(0)
+    read = np.frombuffer(data, stored)
+    if kind == "bfloat16":
+        return (read.astype(np.uint32) << 16).view(np.float32)
+    if kind in ("uint4", "int4"):
+        halves = np.stack([read & 15, read >> 4], axis=-1).reshape(-1)[:count].astype(np.int8)
+        return np.where(halves > 7, halves - 16, halves).astype(np.int8) if kind == "int4" else halves
+    return read

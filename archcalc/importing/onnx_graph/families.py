@@ -1,0 +1,19 @@
+"""All operations that are known: importing this registers them."""
+
+from __future__ import annotations
+
+from archcalc.importing.onnx_graph import (
+    activations,
+    arithmetic,
+    composites,
+    convolutions,
+    norms,
+    pools,
+    quantized,
+    shapes,
+)
+from archcalc.importing.onnx_graph.values import COMPOSITES, ONNX_OPERATIONS
+
+FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, quantized, shapes)
+
+__all__ = ["COMPOSITES", "FAMILIES", "ONNX_OPERATIONS"]

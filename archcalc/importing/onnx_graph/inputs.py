@@ -1,0 +1,152 @@
+"""The inputs of a model: their shapes, and which of their axes is the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from archcalc.diagnostics import ArchError, error
+from archcalc.importing.onnx_graph.arrays import FLOATS, shown
+from archcalc.importing.onnx_graph.records import DimensionRecord, OnnxGraphRecord, ValueRecord
+from archcalc.shape import Shape, format_shape
+
+PRIME_BATCH = 1009
+"""The size of a batch that the model leaves open: an axis that holds it can be told from others."""
+
+
+class OnnxInput(Struct, frozen=True):
+    """An input; `shape` is that of one sample if it `has_batch`, and its whole shape otherwise."""
+
+    name: str
+    shape: Shape
+    has_batch: bool
+    is_float: bool
+
+
+class OnnxInputs(Struct, frozen=True):
+    """All inputs. `batch` is the size of the batch in shapes of tensors, and `symbol` its name in the model.
+
+    `replaced` says whether a shape that the model declares was replaced.
+    """
+
+    inputs: Sequence[OnnxInput]
+    batch: int
+    symbol: str
+    replaced: bool
+
+
+def declared_dims(value: ValueRecord) -> list[DimensionRecord] | None:
+    """The sizes that are declared for a tensor; `None` if there is no word of it."""
+    if value.type is None or value.type.tensor is None or value.type.tensor.shape is None:
+        return None
+    return value.type.tensor.shape.dims
+
+
+def inputs_of(graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape]) -> OnnxInputs:
+    """The inputs that are no arrays of the model, with the shapes that are `given` in place of theirs.
+
+    Raises `ArchError` for a size that nobody gives, and for a given shape that cannot be.
+    """
+    arrays = {array.name for array in graph.arrays}  # old files list them among the inputs
+    values = [value for value in graph.inputs if value.name not in arrays]
+    if not values:
+        raise error(f"`{shown_as}` has no input")
+    given = _by_name(values, shown_as, given)
+    alone = _without_batch(graph, values)
+    first = next((value for value in values if value.name not in alone), values[0])
+    dims = declared_dims(first)
+    size = dims[0].value if dims else None
+    batch = size if size is not None and size > 0 else PRIME_BATCH
+    symbol = dims[0].symbol if dims else ""
+    if len(alone) == len(values):
+        batch, symbol = 1, ""
+    found, replaced = [], False
+    for value in values:
+        dims = declared_dims(value)
+        has_batch = value.name not in alone and _begins_with(dims, size, symbol)
+        own = dims if dims is None or not has_batch else dims[1:]
+        shape = _shape(value.name, shown_as, own, given.get(value.name))
+        replaced |= own is not None and any(
+            dim.value not in (None, 0, n) for dim, n in zip(own, shape, strict=True)
+        )
+        kind = value.type.tensor.data_type if value.type is not None and value.type.tensor is not None else 1
+        found.append(OnnxInput(value.name, shape, has_batch, kind in FLOATS))
+    return OnnxInputs(found, batch, symbol, replaced)
+
+
+def _begins_with(dims: Sequence[DimensionRecord] | None, size: int | None, symbol: str) -> bool:
+    """Is the first axis of an input that of the batch?"""
+    if dims is None:
+        return True
+    if not dims:
+        return False
+    first = dims[0]
+    return first.value == size and first.symbol == symbol
+
+
+def _by_name(values: Sequence[ValueRecord], shown_as: str, given: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The given shapes by the names of inputs: `input` is the only one, whatever it is called."""
+    names = [value.name for value in values]
+    found = dict(given)
+    if len(names) == 1 and "input" in found and names[0] not in found:
+        found[names[0]] = found.pop("input")
+    for name in found:
+        if name not in names:
+            known = ", ".join(f"`{shown(each)}`" for each in names[:6])
+            raise error(f"`{shown_as}` has no input `{name}`", help=f"it has {known}")
+    return found
+
+
+def _without_batch(graph: OnnxGraphRecord, values: Sequence[ValueRecord]) -> set[str]:
+    """The inputs that have no batch: those that only get one, and vectors."""
+    found = set()
+    for value in values:
+        dims = declared_dims(value)
+        if dims is not None and len(dims) == 1:
+            found.add(value.name)
+    readers: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node.op)
+    constants = {array.name: array for array in graph.arrays}
+    for value in values:
+        nodes = [node for node in graph.nodes if value.name in node.inputs] if value.name in readers else []
+        if nodes and all(node.op == "Unsqueeze" for node in nodes):
+            axes = [attribute.wholes for node in nodes for attribute in node.attributes]
+            by_input = [name for node in nodes for name in node.inputs[1:] if name in constants]
+            if all(each == [0] for each in axes) and all(constants[name].dims == [1] for name in by_input):
+                found.add(value.name)
+    return found
+
+
+def _shape(name: str, shown_as: str, dims: Sequence[DimensionRecord] | None, given: Shape | None) -> Shape:
+    if given is not None:
+        if dims is not None and len(dims) != len(given):
+            raise _differs(name, shown_as, dims, given)
+        return given
+    if dims is None:
+        raise error(
+            f"`{shown_as}` does not say the shape of its input `{shown(name)}`",
+            help="give it without the batch: `--input 3x224x224`",
+        )
+    open_axes = [place for place, dim in enumerate(dims) if dim.value is None or dim.value < 1]
+    if open_axes:
+        sizes = "x".join(_said(dim) for dim in dims)
+        raise error(
+            f"the input `{shown(name)}` of `{shown_as}` is {sizes}: not all sizes are numbers",
+            help="give its shape without the batch: `--input 3x224x224`",
+        )
+    return tuple(dim.value for dim in dims if dim.value is not None)
+
+
+def _differs(name: str, shown_as: str, dims: Sequence[DimensionRecord], given: Shape) -> ArchError:
+    sizes = "x".join(_said(dim) for dim in dims)
+    return error(
+        f"the input `{shown(name)}` of `{shown_as}` is {sizes}, not {format_shape(given, cross='x')}",
+        help="give a size for each of its axes, without the batch",
+    )
+
+
+def _said(dim: DimensionRecord) -> str:
+    return str(dim.value) if dim.value else shown(dim.symbol) or "any"

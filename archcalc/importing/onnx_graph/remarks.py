@@ -1,0 +1,134 @@
+"""What exporters did to a model, as far as the file shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from archcalc.diagnostics import ArchError
+from archcalc.importing.assembly import Path
+from archcalc.importing.onnx_graph.arrays import MAX_FOLDED, OnnxArray, shown
+from archcalc.importing.onnx_graph.modules import FUSED, RULES, SOURCE, metadata
+from archcalc.importing.onnx_graph.records import OnnxModelRecord, OnnxNodeRecord
+from archcalc.render.numbers import plural
+
+KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
+NO_BIAS = "RemoveOptionalBiasFrom"
+
+_MADE = re.compile(r"onnx::Conv(Transpose)?_\d+")
+"""Names that PyTorch's older exporter gives arrays that it computes from those of two layers."""
+
+_OF_PYTORCH = re.compile(r"onnx::\w+_\d+|[\w.]+\.(weight|bias|running_mean|running_var)")
+"""Names that it gives arrays: those of parameters, and those that it makes."""
+
+_THREE = re.compile(r"\(args = \(%\w+, %\w+, %\w+")
+
+
+class ExporterTraces:
+    """The traces of PyTorch's exporters in a model.
+
+    Both give arrays that are equal one place in the file. The older one writes an `Identity` with the name of
+    each other array. The newer one writes nothing: there, arrays of one number repeated (zeros, ones) are
+    counted for each module that uses them, and others are taken for shared.
+    """
+
+    def __init__(self, model: OnnxModelRecord) -> None:
+        assert model.graph is not None
+        is_pytorch = model.producer == "pytorch"
+        self.is_newer = is_pytorch and any(
+            entry.key.startswith("pkg.torch") for node in model.graph.nodes[:50] for entry in node.metadata
+        )
+        self.buffers = {
+            value.name
+            for value in (*model.graph.values, *model.graph.inputs)
+            if any(entry.key == KIND and "BUFFER" in entry.value for entry in value.metadata)
+        }
+        self._is_pytorch = is_pytorch
+        self._has_training = bool(model.training)
+        self._uses: dict[str, dict[Path, str]] = {}
+        self._merged: set[str] = set()
+        self._folded = sum(map(self.is_folded, model.graph.nodes))
+        self._unbiased = sum(map(self._has_lost_bias, model.graph.nodes))
+
+    def is_copy(self, node: OnnxNodeRecord) -> bool:
+        """Is this an `Identity` that the older exporter wrote for an array that equals another one?
+
+        Tools that work on its files keep it, and call themselves the producer.
+        """
+        return not self.is_newer and (self._is_pytorch or bool(_OF_PYTORCH.fullmatch(node.outputs[0])))
+
+    def is_folded(self, node: OnnxNodeRecord) -> bool:
+        """Was a batch norm folded into this node?"""
+        if self.is_newer:
+            return FUSED in metadata(node, RULES)
+        made = [name for name in node.inputs[1:3] if _MADE.fullmatch(name)]
+        return self._is_pytorch and node.op in ("Conv", "ConvTranspose") and len(made) == 2
+
+    def _has_lost_bias(self, node: OnnxNodeRecord) -> bool:
+        """Did the newer exporter leave out the bias of this node, because it is zero?"""
+        if not self.is_newer or len(node.inputs) != 2:
+            return False
+        rules = metadata(node, RULES)
+        last = rules.rpartition(",")[2].strip()
+        return last.startswith(NO_BIAS) and (FUSED in rules or bool(_THREE.search(metadata(node, SOURCE))))
+
+    def name_of(self, array: OnnxArray, path: Path) -> str:
+        """The name of an array in the network: one for each that is counted."""
+        uses = self._uses.setdefault(array.key, {})
+        path = tuple(
+            (name.partition("@")[0], kind) for name, kind in path
+        )  # each call of a module is its own
+        if path in uses:
+            return uses[path]
+        name = array.key
+        if uses and self.is_newer and (array.key in self._merged or _is_repeated(array)):
+            self._merged.add(array.key)
+            name = f"{array.key} ({len(uses) + 1})"
+        uses[path] = name
+        return name
+
+    def notes(self, used: Collection[str], arrays: Mapping[str, OnnxArray]) -> list[str]:
+        """What a reader of the figures should know. `used` are the names of the arrays that are counted."""
+        notes = []
+        if self._folded:
+            norms, convs = ("batch norm is", "a convolution") if self._folded == 1 else (
+                "batch norms are", f"{self._folded} convolutions")  # fmt: skip
+            notes.append(f"{norms} folded into {convs}: the file does not have their parameters")
+        if self._unbiased:
+            layers = plural(self._unbiased, "layer", str)
+            notes.append(f"the exporter left out biases that are zero, of {layers}")
+        again = {name for name in used if arrays[name].key in self._merged and name != arrays[name].key}
+        if again:
+            count = plural(len(again), "array", str)
+            notes.append(
+                f"the exporter merged equal arrays of one repeated number: {count} that it left out "
+                f"{'is' if len(again) == 1 else 'are'} counted"
+            )
+        if self.is_newer:
+            notes += self._shared(used)
+        if self._has_training:
+            notes.append("the file has graphs for training, which are not counted")
+        return notes
+
+    def _shared(self, used: Collection[str]) -> list[str]:
+        shared = [
+            key
+            for key, uses in self._uses.items()
+            if key in used and key not in self._merged and len({path for path in uses if path}) > 1
+        ]
+        if not shared:
+            return []
+        names = ", ".join(f"`{shown(key)}`" for key in shared[:4])
+        more = f" and {len(shared) - 4} more" if len(shared) > 4 else ""
+        return [f"{names}{more}: used by more than one module, and counted once"]
+
+
+def _is_repeated(array: OnnxArray) -> bool:
+    """Is it one number repeated, as arrays are before training? Large arrays are not."""
+    if not 0 < array.size <= MAX_FOLDED:
+        return False
+    try:
+        values = array.all_values()
+    except ArchError:  # they are not there
+        return False
+    return bool((values == values.flat[0]).all())
