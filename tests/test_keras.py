@@ -250,7 +250,6 @@ def test_layers(load: Callable[..., archcalc.Network], kind: str, config: Any, w
         ("Rescaling", {"scale": 0.1, "offset": 0.0}, "it scales and shifts by a number", (4, 9, 7)),
         ("ReLU", {"max_value": 3.0}, "its largest value is 3.0, and its slope 0", (4, 9, 7)),
         ("ReLU", {"threshold": 1.0}, "`threshold` is 1.0", (4, 9, 7)),
-        ("Activation", {"activation": "mish"}, "archcalc does not know it", (4, 9, 7)),
         ("Softmax", {"axis": [1, 2]}, "it goes along 2 axes", (4, 9, 7)),
         ("LeakyReLU", {"negative_slope": 0.1, "wings": 2}, "`wings` is 2", (4, 9, 7)),
     ],

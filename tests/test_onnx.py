@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 import archcalc
 from archcalc.diagnostics import ArchError
 from archcalc.executor.execute import run
+from archcalc.executor.inputs import drawn_inputs
+from archcalc.executor.original import compare_with_original
 from archcalc.importing.onnx_graph.arrays import ArrayStore
 from archcalc.importing.onnx_graph.model import read_bytes
 from archcalc.importing.onnx_graph.modules import path_in_name
@@ -163,7 +165,23 @@ def test_what_the_file_declares_otherwise_is_opaque() -> None:
     made = model([node("Conv", "x w b", "c"), node("Relu", "c", "y")], CONV)
     made.graph.value_info.append(value("c", (1, 4, 7, 5)))
     network = archcalc.from_onnx(made)
-    assert kinds(network) == ['opaque("Conv", 4x7x5, params=[4x3x3x3, [4]])', "relu"]
+    reason = "it would give 1x4x6x4, and the model says 1x4x7x5"
+    assert kinds(network) == [f'opaque("Conv", 4x7x5, params=[4x3x3x3, [4]], reason="{reason}")', "relu"]
+
+
+def test_onnxruntime_gives_the_same() -> None:
+    """Two results; the first one is called `output` here."""
+    made = model([node("Conv", "x w b", "c"), node("Relu", "c", "y")], CONV)
+    made.graph.output.append(value("c", (1, 4, 6, 4)))
+    network = archcalc.from_onnx(made)
+    inputs = drawn_inputs(network, 1, 0, "float32")
+    found = compare_with_original(network, inputs, run(network, inputs, network.trained()))
+    assert (found.framework, found.compared, found.problem) == ("onnxruntime", 2, "")
+    assert found.difference < 1e-6
+    outputs = run(network, inputs, network.trained())
+    assert not compare_with_original(
+        network, {name: array + 1 for name, array in inputs.items()}, outputs
+    ).held
 
 
 @pytest.mark.parametrize("batch", [1, 2, "n"])

@@ -18,6 +18,8 @@ BATCH = -1
 class Unsupported(Exception):
     """A layer kind cannot say what an operation does; the text says what, in a few words.
 
+    The text is empty if no kind is like the operation, since its name says so already.
+
     Whoever maps operations raises it, and the operation becomes an opaque one.
     """
 

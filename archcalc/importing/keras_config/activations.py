@@ -82,7 +82,7 @@ def activated(call: CalledLayer, x: Tensor, function: Any) -> Tensor:
     if name == "hard_sigmoid" and call.context.is_keras_2:
         raise Unsupported("it has the slope 0.2 in Keras 2")
     if name not in FUNCTIONS:
-        raise Unsupported("archcalc does not know it")
+        raise Unsupported("")  # its name says it all
     return call.add(FUNCTIONS[name](), x)
 
 

@@ -189,7 +189,7 @@ class ModelConverter:
         """What the function for a class makes of a layer, if it reads all and gives the declared shapes."""
         convert = LAYERS.get(call.kind)
         if convert is None:
-            raise Unsupported(LAMBDA if call.kind == "Lambda" else "archcalc does not know it")
+            raise Unsupported(LAMBDA if call.kind == "Lambda" else "")
         try:
             results = convert(call)
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:

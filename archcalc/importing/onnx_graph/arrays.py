@@ -116,6 +116,11 @@ class ArrayStore:
         self.path = path
         self._data = data
 
+    @property
+    def source(self) -> Path | bytes | None:
+        """The whole model: its file, or its bytes."""
+        return self.path if self.path is not None else self._data
+
     def array(self, record: OnnxTensorRecord, key: str) -> OnnxArray:
         """An array with its shape. Raises `ArchError` if its size is not that of its values."""
         shape = tuple(record.dims)

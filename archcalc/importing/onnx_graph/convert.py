@@ -19,6 +19,7 @@ from archcalc.importing.onnx_graph.families import COMPOSITES, ONNX_OPERATIONS
 from archcalc.importing.onnx_graph.inputs import declared_dims, inputs_of
 from archcalc.importing.onnx_graph.model import CHECK, NEWEST_OPSET, OnnxModel, too_many
 from archcalc.importing.onnx_graph.modules import convolution_path, numbered, path_of
+from archcalc.importing.onnx_graph.original import OnnxOriginal
 from archcalc.importing.onnx_graph.outputs import shapes_after
 from archcalc.importing.onnx_graph.quantized import dequantized, quantized
 from archcalc.importing.onnx_graph.records import (
@@ -44,7 +45,7 @@ from archcalc.importing.torch_export.convert import used_arrays
 from archcalc.importing.torch_export.graph import labeled
 from archcalc.importing.views import concrete, sample_shape
 from archcalc.layers.arguments import MAX_TENSOR_RANK, LayerError
-from archcalc.network import MAX_NODES, Network
+from archcalc.network import MAX_NODES, Network, Original
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
 
@@ -124,7 +125,18 @@ class OnnxConverter:
         self._walk(self.graph.nodes)
         outputs = self._results()
         self._note(outputs)
-        return self.assembly.finish(outputs, read=self._read)
+        return self.assembly.finish(outputs, read=self._read, original=self._original())
+
+    def _original(self) -> Original | None:
+        """The model in onnxruntime. A quantized one has rounded numbers there, which a run has not."""
+        source = self.model.store.source
+        if source is None or self.is_quantized:
+            return None
+        labels = {name: label for name, label in self._labels() if name in self.scope.values}
+        return Original("onnxruntime", OnnxOriginal(source, self.given.inputs, labels).run)
+
+    def _labels(self) -> list[tuple[str, str]]:
+        return labeled([(value.name, value.name) for value in self.graph.outputs])
 
     # --- Arrays, inputs and outputs ---------------------------------------------------------------------
 
@@ -170,7 +182,7 @@ class OnnxConverter:
         """Outputs with their axes where the model has them, if the batch is the first of them."""
         found: dict[str, Tensor] = {}
         unknown = None
-        for name, label in labeled([(value.name, value.name) for value in self.graph.outputs]):
+        for name, label in self._labels():
             value = self.scope.values.get(name)
             if value is None:
                 raise error(f"nothing in `{self.shown}` computes the result `{shown(name)}`")
@@ -386,7 +398,7 @@ class OnnxConverter:
         op = call.node.op
         try:
             if call.node.domain not in STANDARD or any(isinstance(v, OnnxComputed) for v in call.inputs):
-                raise Unsupported("archcalc does not know it")
+                raise Unsupported("")  # its name says it all
             if op == "Constant":
                 return [self._given_constant(call)]
             if op in ("DequantizeLinear", "QuantizeLinear"):
@@ -491,7 +503,7 @@ class OnnxConverter:
             if call.node.op in ("Cast", "CastLike") and is_known:
                 results: OnnxOutputs = [self._cast(call)]
             elif convert is None:
-                raise Unsupported("archcalc does not know it")
+                raise Unsupported("")  # its name says it all
             else:
                 results = convert(call)
                 call.check_all_read()
