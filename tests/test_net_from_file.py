@@ -60,7 +60,9 @@ def test_other_lines_of_its_body(folder: Path) -> None:
     write('net mine from "saved/m.pt2" {\n see vgg16 "another"\n written "units/0/relu" as "F.relu"\n}')
     network = archcalc.load("nets.arch")
     assert network.see == {"vgg16": "another"}
-    assert network.written == {network["units/0/relu"].index: "F.relu"}
+    read = archcalc.load("saved/m.pt2")
+    assert network.written == {**read.written, network["units/0/relu"].index: "F.relu"}
+    assert network["units/0/relu"].index not in read.written
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,3 @@
-"""What makes the models needs PyTorch, and is no test."""
+"""The scripts that make the models are no tests."""
 
-collect_ignore = ["make_residual.py"]
+collect_ignore_glob = ["make_*.py"]

@@ -104,7 +104,11 @@ CONVENTIONS = (
         title="calflops' FLOPs",
         unit="FLOPs",
         logits=True,
-        written={"operator": {}, "function": _FLOPS | each(["relu6"], INPUTS)},
+        written={
+            "operator": {},
+            "function": _FLOPS | each(["relu6"], INPUTS),
+            "linear": each(["pointwise"], 2 * MACS),
+        },
         version="0.3.2",
         source=_SOURCE,
         rules=_FLOPS,
