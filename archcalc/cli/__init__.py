@@ -128,11 +128,14 @@ def archcalc(
     """What a convolutional network costs, exactly, and why.
 
     archcalc computes shapes, parameters, multiply-adds, FLOPs, memory and receptive fields of a network
-    from a short text that describes it. It needs no framework and runs nothing.
+    from a short text that describes it, or from a model of ONNX, PyTorch or Keras. It needs no framework,
+    and runs no code but Python that you name.
 
     `archcalc list` the built-in networks
 
     `archcalc report vgg16` a network layer by layer
+
+    `archcalc report model.onnx` a model of your own
 
     `archcalc explain vgg16 stage1/conv2` where a figure comes from
 
