@@ -6,6 +6,7 @@ import io
 import pickle
 import random
 import struct
+import sys
 import time
 import tracemalloc
 import zipfile
@@ -18,6 +19,8 @@ import pytest
 import archcalc
 from archcalc.diagnostics import ArchError
 from archcalc.executor.execute import run as execute
+from archcalc.executor.inputs import drawn_inputs
+from archcalc.executor.original import compare_with_original
 from archcalc.importing.torch_export.symbols import evaluate
 
 MODEL = Path(__file__).parent / "models" / "residual.pt2"  # `models/make_residual.py` makes it
@@ -70,6 +73,26 @@ def test_its_own_weights_give_what_pytorch_gave() -> None:
     out = execute(network, arrays["image"], network.trained(), batch=2)
     assert np.allclose(out["output"], arrays["logits"], rtol=1e-5, atol=1e-6)
     assert np.allclose(out["features"], arrays["features"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_pytorch_runs_the_operations_of_the_file(dtype: str, most: float) -> None:
+    pytest.importorskip("torch")
+    network = loaded()
+    inputs = drawn_inputs(network, 3, 1, dtype)
+    outputs = execute(network, inputs, network.trained(), batch=3, dtype=dtype)
+    found = compare_with_original(network, inputs, outputs)
+    assert (found.framework, found.compared, found.problem) == ("PyTorch", 2, "")
+    assert found.difference < most
+    assert not compare_with_original(network, {"input": inputs["input"] + 1}, outputs).held
+
+
+def test_without_pytorch_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    network = loaded()
+    inputs = drawn_inputs(network, 1, 1, "float32")
+    found = compare_with_original(network, inputs, execute(network, inputs, network.trained()))
+    assert str(found) == "not compared with PyTorch: it is not installed; `pip install 'archcalc[torch]'`"
 
 
 def test_sizes_that_the_file_leaves_open_can_be_given() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from archcalc.diagnostics import ArchError, error, shorten
 from archcalc.importing.torch_export.archive_records import (
@@ -39,6 +40,7 @@ from archcalc.importing.torch_export.graph import (
 )
 from archcalc.importing.torch_export.symbols import evaluate, symbol_of
 from archcalc.importing.zip_files import opened_zip, read_entry
+from archcalc.network import Original
 from archcalc.shape import Shape, format_shape
 
 if TYPE_CHECKING:
@@ -163,7 +165,7 @@ class _ProgramReader:
             self.tensors[name] = ExportedTensor(self.sizes.shape(record.sizes), record.dtype in FLOATS)
         arrays = dict(self._arrays())
         has_values = arrays and all(array.key in self.payloads for array in arrays.values())
-        return ExportedGraph(
+        graph = ExportedGraph(
             name=self.name,
             batch=self.sizes.batch,
             nodes=[node for record in self.module.graph.nodes if (node := self._node(record)) is not None],
@@ -174,6 +176,9 @@ class _ProgramReader:
             read=partial(read_arrays, self.path, self.shown, self.payloads) if has_values else None,
             notes=self.sizes.notes,
         )
+        if graph.read is None:
+            return graph
+        return replace(graph, original=Original("PyTorch", partial(run_graph, graph)))
 
     def _user_inputs(self) -> list[tuple[str, str]]:
         """The input tensors with their names; the only one is called `input`."""
@@ -411,6 +416,13 @@ def _leaf_keys(tree: TreeRecord, keys: tuple[str, ...]) -> Iterator[tuple[str, .
 
 
 # --- Values ------------------------------------------------------------------------------------------
+
+
+def run_graph(graph: ExportedGraph, arrays: Sequence[Any]) -> Mapping[str, Any]:
+    """What PyTorch computes. Raises `ArchError` if it is not installed."""
+    from archcalc.importing.torch_export.interpret import GraphInterpreter
+
+    return GraphInterpreter(graph).run(arrays)
 
 
 def read_arrays(
