@@ -42,9 +42,10 @@ Net = Annotated[
     str,
     typer.Argument(
         metavar="NET",
-        help="A built-in network (`vgg16`), a file (`net.arch`, `model.onnx`, `model.pt2`, `model.keras`), a net "
-        "in a file (`net.arch:small`), the standard input (`-`), a file in a revision of git (`HEAD~1:net.arch`), or a "
-        "PyTorch model in Python code (`models.py:make`, `package.module:factory`), which is run for it.",
+        help="A built-in network (`vgg16`), a file (`net.arch`, `model.onnx`, `model.pt2`, `model.keras`), a "
+        "net in a file (`net.arch:small`), the standard input (`-`), a file in a revision of git "
+        "(`HEAD~1:net.arch`), or a PyTorch model in Python code (`models.py:make`, "
+        "`package.module:factory`), which is run for it.",
         autocompletion=complete_net,
     ),
 ]
