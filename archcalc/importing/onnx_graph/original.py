@@ -30,7 +30,7 @@ class OnnxOriginal(Struct, frozen=True):
         try:
             import onnxruntime
         except ImportError:
-            raise error("it is not installed; `pip install onnxruntime`") from None
+            raise error("it is not installed; `pip install 'archcalc[onnx]'`") from None
         source = self.source if isinstance(self.source, bytes) else str(self.source)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = QUIET
