@@ -174,7 +174,7 @@ def _write_blob(revision: str, path: str, target: Path, required: bool) -> bool:
 
 
 def _copy(git: subprocess.Popen[bytes], target: Path, most: int, place: str) -> bool:
-    """Write what git prints into a file, as far as it may be read; is that all of it?
+    """Write what git prints into a file, up to a limit; is that all of it?
 
     Raises `ArchError` for a pointer of Git LFS.
     """

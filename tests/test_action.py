@@ -236,7 +236,7 @@ def test_a_network_that_cannot_be_read_fails_the_step(runner):
 def test_without_a_base_there_is_nothing_to_compare(runner):
     done = run(runner, "Compare", compare="small.arch")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "this is no pull request" in done.stdout
+    assert "this is not a pull request" in done.stdout
 
 
 def test_the_hooks_run(tmp_path):

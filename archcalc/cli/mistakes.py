@@ -11,7 +11,7 @@ _REASON = re.compile(r"^(Invalid value for '[^']*': )Value error, ")
 
 
 def no_command(name: str, commands: list[str]) -> ArchError:
-    """The error for a word that is no command; the name or file of a network is one that `report` takes."""
+    """The error for a word that is not a command; the name or file of a network belongs to `report`."""
     from archcalc.catalog import shipped_files
     from archcalc.readers import suffix_of
 

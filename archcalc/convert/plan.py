@@ -293,7 +293,7 @@ class Shapes:
         return self.number((step.layer.kind, self.fixed(step.layer), slots, tensors))
 
     def fixed(self, layer: Layer) -> Any:
-        """The arguments of a layer that are no slots."""
+        """The arguments of a layer that are not slots."""
         if isinstance(layer, Input):
             return layer.shape
         values = (getattr(layer, parameter.name) for parameter in layer.parameters)

@@ -32,7 +32,7 @@ class Agreement(Struct, frozen=True):
 
     @property
     def held(self) -> bool:
-        """Are the results equal, as far as they were compared?"""
+        """Are the results equal? Yes if they were not compared."""
         return self.difference <= self.tolerance
 
     def __str__(self) -> str:

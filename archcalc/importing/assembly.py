@@ -43,7 +43,7 @@ class Assembly:
         self.label = ""
         """What the model calls the operation, if it names operations and not modules."""
         self.written = ""
-        """What the model's code calls for the operation, if it is no module of `torch.nn`."""
+        """What the model's code calls for the operation, if it is not a module of `torch.nn`."""
         self._notes: list[str] = []
 
     def note(self, text: str) -> None:

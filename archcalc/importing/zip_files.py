@@ -31,7 +31,7 @@ def opened_zip(path: Path, shown: str, help: str, explain: Explain = lambda star
 
 
 def _check_directory(file: BinaryIO, shown: str, explain: Explain) -> None:
-    """Refuse an archive whose directory would take too much memory, and files that are no archives."""
+    """Refuse an archive whose directory would take too much memory, and files that are not archives."""
     file.seek(0, 2)
     size = file.tell()
     file.seek(max(0, size - 66_000))

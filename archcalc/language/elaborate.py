@@ -64,7 +64,7 @@ def elaborate(
 
 
 def declared_shapes(net: Imported) -> dict[str, Shape]:
-    """The shapes of inputs that a net from a file is given. Raises `ArchError` for what is no shape."""
+    """The shapes of inputs that a net from a file is given. Raises `ArchError` for what is not a shape."""
     run = RunState(net.name)
     values = ValueEvaluator(run)
     shapes: dict[str, Shape] = {}

@@ -131,7 +131,7 @@ def _opened(net: Imported) -> Opened:
         )
     if suffix == ".py" or not suffix:
         raise error(
-            f"`{net.path}` is no model that a text can read",
+            f"`{net.path}` is not a model that a text can read",
             help="name a file such as `model.pt2`; Python code runs only if it is named on the command line",
         )
     shown = place_and_net(shown)[0]

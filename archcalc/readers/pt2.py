@@ -15,7 +15,7 @@ EXPECTATIONS = False
 
 
 def read(path: Path, shown: str) -> list[Opened]:
-    """The models in a file, usually one. Raises `ArchError` if it is no archive of them."""
+    """The models in a file, usually one. Raises `ArchError` if it is not an archive of them."""
     from archcalc.importing.torch_export.archive import models_in
 
     models = models_in(path, shown)

@@ -29,7 +29,7 @@ def is_keras_model(value: Any) -> bool:
 def network_of(model: Any, shapes: Sequence[Any], name: str = "") -> Network:
     """The network of a model for inputs of these shapes, channels first; without any, for its own.
 
-    Raises `ArchError` if it is no model of Keras, or has layers that Keras cannot save.
+    Raises `ArchError` if it is not a model of Keras, or has layers that Keras cannot save.
     """
     from archcalc.importing.keras_config.convert import to_network
 

@@ -84,7 +84,7 @@ def unchanged(call: OnnxCall) -> OnnxOutputs:
     raise Unsupported("it divides" if call.node.op == "Div" else "it takes a power")
 
 
-# --- Of several nodes one layer ------------------------------------------------------------------------
+# --- One layer from several nodes ------------------------------------------------------------------------
 
 
 def _tensor_and_array(call: OnnxCall) -> tuple[Tensor, OnnxArray]:
@@ -102,7 +102,7 @@ def bias(call: OnnxCall) -> OnnxOutputs:
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, BIASED) or layer.bias or channel_array(call, x, array).axes != x.axes:
-        raise Unsupported("it is no bias")
+        raise Unsupported("it is not a bias")
     return [call.instead_of(x, replace(layer, bias=True), bias=array)]
 
 
@@ -112,7 +112,7 @@ def scale_of_norm(call: OnnxCall) -> OnnxOutputs:
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, LayerNorm) or layer.elementwise_affine:
-        raise Unsupported("it is no scale")
+        raise Unsupported("it is not a scale")
     _must_fit_norm(call, x, array, layer)
     return [call.instead_of(x, replace(layer, elementwise_affine=True, bias=False), weight=array)]
 
@@ -123,7 +123,7 @@ def shift_of_norm(call: OnnxCall) -> OnnxOutputs:
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, LayerNorm) or not layer.elementwise_affine or layer.bias:
-        raise Unsupported("it is no shift")
+        raise Unsupported("it is not a shift")
     _must_fit_norm(call, x, array, layer)
     return [call.instead_of(x, replace(layer, bias=True), bias=array)]
 
@@ -143,7 +143,7 @@ def affine_group_norm(call: OnnxCall) -> OnnxOutputs:
     scale, (before, *_) = x.operation, x.operation.inputs or (x.operation,)
     layer = before.layer
     if not isinstance(scale.layer, LayerScale) or not isinstance(layer, GroupNorm) or layer.affine:
-        raise Unsupported("it is no group normalization")
+        raise Unsupported("it is not a group normalization")
     norm = Tensor(before, x.axes)
     if not call.graph.is_read_once(norm) or channel_array(call, x, shift).axes != x.axes:
         raise Unsupported("something else reads a part of it")
@@ -158,7 +158,7 @@ def shift_of_channels(call: OnnxCall) -> OnnxOutputs:
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, LayerScale) or layer.bias or channel_array(call, x, array).axes != x.axes:
-        raise Unsupported("it is no shift")
+        raise Unsupported("it is not a shift")
     return [call.instead_of(x, replace(layer, bias=True), bias=array)]
 
 
@@ -173,4 +173,4 @@ def gated(call: OnnxCall) -> OnnxOutputs:
             continue
         if call.graph.is_read_once(gate):
             return [call.add(kind(), x)]
-    raise Unsupported("it is no gate of its own")
+    raise Unsupported("it is not a gate of its own")

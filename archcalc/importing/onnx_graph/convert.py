@@ -627,7 +627,7 @@ class OnnxConverter:
 
     def stored(self, record: OnnxTensorRecord) -> OnnxArray:
         if not isinstance(record, OnnxTensorRecord):
-            raise Unsupported("an attribute is no array")
+            raise Unsupported("an attribute is not an array")
         return self.model.store.array(record, record.name or "an attribute")
 
     def name_of(self, array: OnnxArray) -> str:

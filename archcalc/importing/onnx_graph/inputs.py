@@ -37,14 +37,14 @@ class OnnxInputs(Struct, frozen=True):
 
 
 def declared_dims(value: ValueRecord) -> list[DimensionRecord] | None:
-    """The sizes that are declared for a tensor; `None` if there is no word of it."""
+    """The sizes that are declared for a tensor; `None` if it says nothing."""
     if value.type is None or value.type.tensor is None or value.type.tensor.shape is None:
         return None
     return value.type.tensor.shape.dims
 
 
 def inputs_of(graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape]) -> OnnxInputs:
-    """The inputs that are no arrays of the model, with the shapes that are `given` in place of theirs.
+    """The inputs that are not arrays of the model, with the shapes that are `given` in place of theirs.
 
     Raises `ArchError` for a size that nobody gives, and for a given shape that cannot be.
     """

@@ -1,4 +1,4 @@
-"""Which module of PyTorch a node comes from, as far as a file says it."""
+"""Which module of PyTorch a node comes from, if the file says it."""
 
 from __future__ import annotations
 

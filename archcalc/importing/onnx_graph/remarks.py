@@ -1,4 +1,4 @@
-"""What exporters did to a model, as far as the file shows it."""
+"""What exporters did to a model, where the file shows it."""
 
 from __future__ import annotations
 

@@ -364,7 +364,7 @@ ONNX_OPERATIONS: dict[str, OnnxConvert] = {}
 """What makes layers of a node, by the name of its operation."""
 
 COMPOSITES: dict[str, list[OnnxConvert]] = {}
-"""What makes one layer of several nodes, by the operation of the last of them: tried before the others.
+"""What makes one layer from several nodes, by the operation of the last of them: tried before the others.
 
 Each raises `Unsupported` if the nodes are something else.
 """

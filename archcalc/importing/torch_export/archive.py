@@ -66,7 +66,7 @@ R = TypeVar("R")
 
 
 def models_in(path: Path, shown: str) -> list[str]:
-    """The names of the models in a file. Raises `ArchError` if it is no archive of exported models."""
+    """The names of the models in a file. Raises `ArchError` if it is not an archive of exported models."""
     with _opened(path, shown) as archive:
         names = archive.namelist()
         found = [_model_name(name) for name in names if _model_name(name)]

@@ -493,7 +493,7 @@ class ProgramRecords:
         return self._schemas[target]
 
     def _named_outputs(self, node: Any) -> tuple[str, ...]:
-        """The names of an operation's outputs: its own, or those of the nodes that take one of several."""
+        """The names of an operation's outputs: its own, or those of the nodes that each take one of them."""
         value = node.meta.get("val")
         if not isinstance(value, list | tuple):
             self._declare(node.name, value)
