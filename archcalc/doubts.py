@@ -186,6 +186,8 @@ def doubt_of_input(shape: Shape) -> tuple[str, Shape]:
     `no_channels` if there may be none; empty if the shape is likely meant as it stands.
     """
     first, *others = shape
+    if len(shape) == 5 and shape[1] in IMAGE_CHANNELS and _is_image(shape[3:]):
+        return "batch", shape[1:]
     if len(shape) == 4:
         if shape[1] in IMAGE_CHANNELS and _is_image(shape[2:]):
             return "batch", shape[1:]

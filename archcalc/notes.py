@@ -67,6 +67,11 @@ def _crops(doubt: Doubt) -> tuple[str, str]:
 def _batch(doubt: Doubt) -> tuple[str, str]:
     shape = doubt.node.shape
     volume = format_shape(shape[1:], cross="x")
+    if len(shape) > 4:
+        return (
+            f"`{doubt.node.name}` has {plural(shape[0], 'channel')} of {volume}: shapes have no batch",
+            f"for volumes, write {doubt.meant}; if not, `{doubt.named}` says so",
+        )
     return (
         f"`{doubt.node.name}` is 3-D, {plural(shape[0], 'channel')} of a volume of {volume}: "
         "shapes have no batch",

@@ -12,11 +12,23 @@ from msgspec import Struct
 
 Shape = tuple[int, ...]
 
-AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
-"""Names of the spatial axes, by their number."""
+AXES = {
+    1: ("length",),
+    2: ("height", "width"),
+    3: ("depth", "height", "width"),
+    4: ("axis1", "axis2", "axis3", "axis4"),
+    5: ("axis1", "axis2", "axis3", "axis4", "axis5"),
+}
+"""Names of the axes after the channels, by their number."""
 
-SYMBOLS = {1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
-"""Letters for the spatial axes in formulas, by their number."""
+SYMBOLS = {
+    1: ("L",),
+    2: ("H", "W"),
+    3: ("D", "H", "W"),
+    4: ("n1", "n2", "n3", "n4"),
+    5: ("n1", "n2", "n3", "n4", "n5"),
+}
+"""Letters for the axes after the channels in formulas, by their number."""
 
 
 class Window(Struct, frozen=True, gc=False):

@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from archcalc.executor.kernel import Array, Call, along_row, kernel
+from archcalc.executor.kernel import Array, Call, along_row, axis_of, kernel
 from archcalc.layers import activation as kinds
-from archcalc.shape import AXES
 
 
 def _clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
@@ -135,9 +134,7 @@ def abs_(layer: kinds.Abs, call: Call) -> Array:
 
 @kernel(kinds.Softmax)
 def softmax(layer: kinds.Softmax, call: Call) -> Array:
-    axis = call.x.ndim - 1
-    if layer.dim != "channels":
-        axis = 1 + AXES[call.x.ndim - 2].index(layer.dim)
+    axis = axis_of(layer.dim, call.x)
     out: Array = np.exp(call.x - call.x.max(axis=axis, keepdims=True))
     out /= out.sum(axis=axis, keepdims=True)
     return out

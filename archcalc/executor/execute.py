@@ -194,7 +194,8 @@ def _run_steps(plan: Plan, tensors: dict[str, Array], live: LiveTensors, options
             out = tensors.pop(node.name)
         else:
             spare = live.spare(reads) if planned.may_overwrite else None
-            out = kernel(node.layer, Call(reads, planned.weights, options.train, random, spare))
+            call = Call(reads, planned.weights, options.train, random, spare, options.batch)
+            out = kernel(node.layer, call)
         seconds = time.perf_counter() - start
         shape = (out.shape[-1], *out.shape[1:-1])
         if shape != node.shape or out.shape[0] != options.batch:

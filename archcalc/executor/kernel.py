@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from archcalc.executor.memory import empty
 from archcalc.layers.base import KINDS, Layer
+from archcalc.shape import AXES
 
 Array = NDArray[Any]
 
@@ -24,7 +25,8 @@ class Call(Struct):
     """One application of a layer: what it reads, its arrays, and how the network is run.
 
     `train` takes batch statistics and drops values, with `random` as the source of chance. `spare` is
-    the first input if nothing reads it any more: a kernel may write its result there.
+    the first input if nothing reads it any more: a kernel may write its result there. `batch` is the number
+    of samples, for kernels that read no tensor.
     """
 
     inputs: Sequence[Array]
@@ -32,6 +34,7 @@ class Call(Struct):
     train: bool = False
     random: np.random.Generator | None = None
     spare: Array | None = None
+    batch: int = 1
 
     @property
     def x(self) -> Array:
@@ -95,6 +98,11 @@ def along_row(x: Array, values: Array | float) -> Array:
 
 
 # --- Windows, by their definition and without the shape rules ----------------------------------------
+
+
+def axis_of(dim: str, x: Array) -> int:
+    """The axis of an array that a `dim` argument names."""
+    return x.ndim - 1 if dim == "channels" else 1 + AXES[x.ndim - 2].index(dim)
 
 
 def each_axis(value: Any, rank: int) -> tuple[Any, ...]:

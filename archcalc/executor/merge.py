@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from archcalc.diagnostics import error
-from archcalc.executor.kernel import Array, Call, kernel
+from archcalc.executor.kernel import Array, Call, axis_of, kernel
 from archcalc.layers.merge import Add, Concat, Mul, Sub
 from archcalc.layers.opaque import Opaque
-from archcalc.shape import AXES
 
 
 @kernel(Concat)
 def concat(layer: Concat, call: Call) -> Array:
-    rank = call.x.ndim - 2
-    axis = call.x.ndim - 1 if layer.dim == "channels" else 1 + AXES[rank].index(layer.dim)
-    return np.concatenate(call.inputs, axis=axis)
+    return np.concatenate(call.inputs, axis=axis_of(layer.dim, call.x))
 
 
 @kernel(Add)

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.executor.kernel import Array, Call, each_axis, kernel
+from archcalc.executor.kernel import Array, Call, axis_of, each_axis, kernel
 from archcalc.layers.resize import Crop, Pad, Slice, Upsample
-from archcalc.shape import AXES
 
 
 @kernel(Upsample)
@@ -59,17 +58,13 @@ def _linear(x: Array, axis: int, places: list[Fraction]) -> Array:
     return out
 
 
-def _axis(dim: str, x: Array) -> int:
-    return x.ndim - 1 if dim == "channels" else 1 + AXES[x.ndim - 2].index(dim)
-
-
 @kernel(Pad)
 def pad(layer: Pad, call: Call) -> Array:
     x = call.x
     padding: Any = layer.padding
     ends: list[tuple[int, int]] = [(0, 0)] * x.ndim
     if layer.dim is not None:
-        ends[_axis(layer.dim, x)] = padding
+        ends[axis_of(layer.dim, x)] = padding
     else:
         for axis, entry in enumerate(each_axis(padding, x.ndim - 2), start=1):
             ends[axis] = entry if isinstance(entry, tuple) else (entry, entry)
@@ -93,5 +88,5 @@ def crop(layer: Crop, call: Call) -> Array:
 @kernel(Slice)
 def slice_(layer: Slice, call: Call) -> Array:
     kept: list[Any] = [slice(None)] * call.x.ndim
-    kept[_axis(layer.dim, call.x)] = slice(layer.start, layer.end)
+    kept[axis_of(layer.dim, call.x)] = slice(layer.start, layer.end)
     return np.ascontiguousarray(call.x[tuple(kept)])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from archcalc.importing.assembly import Assembly
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported, plain_axes
-from archcalc.layers.arguments import MAX_SIZE, MAX_TENSOR_RANK
+from archcalc.layers.arguments import MAX_RANK, MAX_SIZE
 from archcalc.layers.reshape import ChannelShuffle, Flatten, Reshape
 from archcalc.layers.resize import Slice
 from archcalc.shape import AXES, Shape
@@ -30,7 +30,7 @@ def sample_shape(shape: tuple[int, ...], batch: int) -> Shape:
         if size > batch and size % batch == 0:
             shape = (*shape[:place], size // batch, *shape[place + 1 :])
             break
-    return shape if len(shape) <= MAX_TENSOR_RANK else (min(math.prod(shape), MAX_SIZE),)
+    return shape if len(shape) <= MAX_RANK else (min(math.prod(shape), MAX_SIZE),)
 
 
 def axis_name(tensor: Tensor, dim: int) -> str:

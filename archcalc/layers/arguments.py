@@ -17,11 +17,11 @@ SAME = ("same", "same_lower")
 MAX_SIZE = 10**9
 """The largest size, channel count or position a layer accepts."""
 
-MAX_RANK = 4
-"""The most axes of an input, the channels included and the batch not."""
+MAX_RANK = 6
+"""The most axes of a tensor, the channels included and the batch not."""
 
-MAX_TENSOR_RANK = 6
-"""The most axes of any tensor, likewise."""
+MAX_SPATIAL = 3
+"""The most axes along which a window slides."""
 
 Number = int | Fraction
 
@@ -222,31 +222,29 @@ def read_signed_padding(value: object) -> Any:
     return _read_padding(value, read_position)
 
 
-def read_any_shape(value: object) -> Shape:
-    """The shape of a tensor within a network, which may have more axes than an input."""
-    return read_shape(value, MAX_TENSOR_RANK)
-
-
-def read_shape(value: object, most: int = MAX_RANK) -> Shape:
+def read_shape(value: object) -> Shape:
     """A shape, channels first, without the batch: `3x224x224`."""
     if isinstance(value, tuple | list) and -1 in value[:1]:
         raise LayerError(
             "needs whole numbers of at least 1, got -1", help="a shape has no batch: leave it out"
         )
-    if isinstance(value, tuple | list) and 1 <= len(value) <= most:
+    if isinstance(value, tuple | list) and 1 <= len(value) <= MAX_RANK:
         return tuple(read_count(item) for item in value)
     if type(value) is int:
         return (read_count(value),)
-    help = f"a shape has up to {most} axes, channels first, without the batch"
+    help = f"a shape has up to {MAX_RANK} axes, channels first, without the batch"
     raise LayerError(
         f"needs a shape such as 3x224x224, got {_got(value)}",
-        help=help if isinstance(value, tuple | list) and len(value) > most else "",
+        help=help if isinstance(value, tuple | list) and len(value) > MAX_RANK else "",
     )
+
+
+_DIMS = {"channels"}.union(*AXES.values())
 
 
 def read_dim(value: object) -> str:
     """`"channels"`, `"height"` or `"width"`; in 3-D also `"depth"`, in 1-D `"length"`."""
-    if value in ("channels", "length", "depth", "height", "width"):
+    if value in _DIMS:
         return str(value)
     help = ""
     if type(value) is int:
@@ -328,6 +326,11 @@ def spatial_rank(kind: str, shape: Shape) -> int:
             f"`{kind}` needs a map, got a vector of {shape[0]}",
             label="no spatial axes left",
             help="move it before `flatten`, or `reshape` the vector to a map",
+        )
+    if rank > MAX_SPATIAL:
+        raise LayerError(
+            f"`{kind}` needs a map of up to {MAX_SPATIAL} spatial axes, got {format_shape(shape, cross='x')}",
+            help="`reshape` it first",
         )
     return rank
 

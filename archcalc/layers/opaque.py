@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from archcalc.layers.arguments import LayerError, read_any_shape
+from archcalc.layers.arguments import LayerError, read_shape
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape
@@ -24,7 +24,7 @@ def read_arrays(value: object) -> tuple[Shape, ...]:
     """A list of shapes, such as `[64x3x3, 64]`"""
     if not isinstance(value, tuple | list):
         raise LayerError("needs a list of shapes, such as [64x3x3, 64]")
-    return tuple(read_any_shape(shape) for shape in value)
+    return tuple(read_shape(shape) for shape in value)
 
 
 def read_reason(value: object) -> str:
@@ -54,7 +54,7 @@ class Opaque(Layer, frozen=True):
     least_tensors: ClassVar[int] = 1
 
     op: Annotated[str, read_op]
-    shape: Annotated[Shape, read_any_shape]
+    shape: Annotated[Shape, read_shape]
     params: Annotated[tuple[Shape, ...], read_arrays] = ()
     buffers: Annotated[tuple[Shape, ...], read_arrays] = ()
     reason: Annotated[str, read_reason] = ""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, LayerError, check_groups, read_any_shape, read_natural
+from archcalc.layers.arguments import Count, LayerError, check_groups, read_natural, read_shape
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of, divided, shuffled
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Swapped, Weight, Windows, values_of
@@ -55,7 +55,7 @@ def read_target(value: object) -> Shape:
             "needs every size, and -1 is none",
             help="write it out, without the batch; `flatten` makes a vector of all values",
         )
-    return read_any_shape(value)
+    return read_shape(value)
 
 
 @layer("reshape")

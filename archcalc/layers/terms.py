@@ -52,7 +52,7 @@ def values_of(shape: Shape, suffix: str = "") -> Term:
 
 def places_of(shape: Shape, suffix: str = "") -> Term:
     """The number of places of a map, without its channels: `H·W`."""
-    letters = SYMBOLS.get(len(shape) - 1) or tuple(f"n{i}" for i in range(1, len(shape)))
+    letters = SYMBOLS[len(shape) - 1]
     return term(*((f"{letter}{suffix}", n) for letter, n in zip(letters, shape[1:], strict=True)))
 
 

@@ -44,7 +44,7 @@ from archcalc.importing.tensors import BATCH, ExpandedTensor, ModelArray, Tensor
 from archcalc.importing.torch_export.convert import used_arrays
 from archcalc.importing.torch_export.graph import labeled
 from archcalc.importing.views import concrete, sample_shape
-from archcalc.layers.arguments import MAX_TENSOR_RANK, LayerError
+from archcalc.layers.arguments import MAX_RANK, LayerError
 from archcalc.network import MAX_NODES, Network, Original
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
@@ -573,7 +573,7 @@ class OnnxConverter:
                 tensor = self.assembly.opaque(
                     shown(call.node.op) or "unknown",
                     tensors,
-                    sample if len(sample) <= MAX_TENSOR_RANK else sample_shape(shape, self.batch),
+                    sample if len(sample) <= MAX_RANK else sample_shape(shape, self.batch),
                     params=self._described(array for array in arrays if array.is_trained),
                     buffers=self._described(
                         array for array in arrays if array.is_own and array.is_float and not array.is_trained
@@ -602,7 +602,7 @@ class OnnxConverter:
         described = {}
         for array in arrays:
             if array.size:
-                shape = array.shape if len(array.shape) <= MAX_TENSOR_RANK else (array.size,)
+                shape = array.shape if len(array.shape) <= MAX_RANK else (array.size,)
                 described[array.key] = (ModelArray(self.name_of(array), array.arranged()), shape)
         return described
 
