@@ -128,7 +128,7 @@ class NetworkBuilder:
         earlier nodes: for each name, the node that has it and its name there. Raises `LayerError` if the
         shapes do not fit or the name is taken.
         """
-        if not inputs and not isinstance(layer, Input):
+        if not inputs and not (layer.is_source or isinstance(layer, Input)):
             raise BuildProblem(f"`{layer.kind}` reads a tensor, and none is given: `add(layer, tensor)`")
         for node in inputs:
             if not isinstance(node, Node):

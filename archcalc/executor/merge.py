@@ -6,7 +6,7 @@ import numpy as np
 
 from archcalc.diagnostics import error
 from archcalc.executor.kernel import Array, Call, axis_of, kernel
-from archcalc.layers.merge import Add, Concat, Mul, Sub
+from archcalc.layers.merge import Add, Concat, Div, Mul, Sub
 from archcalc.layers.opaque import Opaque
 
 
@@ -17,9 +17,12 @@ def concat(layer: Concat, call: Call) -> Array:
 
 @kernel(Add)
 def add(layer: Add, call: Call) -> Array:
-    out: Array = np.add(call.inputs[0], call.inputs[1], out=call.spare)
-    for other in call.inputs[2:]:
-        out += other
+    first, second, *others = call.inputs
+    spare = call.spare if np.broadcast_shapes(first.shape, second.shape) == first.shape else None
+    out: Array = np.add(first, second, out=spare)
+    for other in others:
+        stretches = np.broadcast_shapes(out.shape, other.shape) != out.shape
+        out = np.add(out, other, out=None if stretches else out)
     return out
 
 
@@ -34,6 +37,12 @@ def mul(layer: Mul, call: Call) -> Array:
 @kernel(Sub)
 def sub(layer: Sub, call: Call) -> Array:
     out: Array = call.inputs[0] - call.inputs[1]
+    return out
+
+
+@kernel(Div)
+def div(layer: Div, call: Call) -> Array:
+    out: Array = call.inputs[0] / call.inputs[1]
     return out
 
 

@@ -106,11 +106,15 @@ def _draw(node: Node, weight: Weight, random: np.random.Generator) -> Array:
     return random.standard_normal(shape, np.float32) * np.float32(0.01)
 
 
+_SUMMED = ("C_in", "C_in/groups", "N_in", "C_q", "C_kv", "heads·d_v")
+"""Symbols of axes that an output value sums over, next to those of the kernel."""
+
+
 def _fan_in(weight: Weight) -> int:
     """What one output value sums over: the sizes of the kernel and of the input channels."""
     sums = 1
     for symbol, size in weight.factors:
-        if symbol.startswith("k_") or symbol in ("C_in", "C_in/groups", "N_in"):
+        if symbol.startswith("k_") or symbol in _SUMMED:
             sums *= size
     return sums
 

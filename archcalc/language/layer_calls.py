@@ -134,7 +134,7 @@ class LayerCalls:
         layer: Layer | None = call.ready
         tensors: tuple[Node, ...]
         if layer is not None:
-            tensors = (current,) if type(current) is Node else (self.tensor(current, ref.name_span),)
+            tensors = () if layer.is_source else (self.tensor(current, ref.name_span),)
         else:
             layer, tensors = self.make_layer(ref, call, env, current)
         doubt = ""
@@ -189,7 +189,7 @@ class LayerCalls:
         parameters = cls.parameters
         values = [parameter.default for parameter in parameters]
         tensors: list[Node] = []
-        if not cls.is_join:
+        if not (cls.is_join or cls.is_source):
             tensors.append(self.tensor(current, ref.name_span))
         kind_of: Callable[[Any], Any] = type
         evaluate = self.values.forms

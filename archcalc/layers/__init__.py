@@ -7,7 +7,19 @@ Every class can be imported from here, under its own name and, where PyTorch has
 
 from typing import TYPE_CHECKING, Any
 
-from archcalc.layers import activation, conv, linear, merge, norm, opaque, pool, reshape, resize
+from archcalc.layers import (
+    activation,
+    arithmetic,
+    attention,
+    conv,
+    linear,
+    merge,
+    norm,
+    opaque,
+    pool,
+    reshape,
+    resize,
+)
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import FACTS, KINDS, Layer, facts
 from archcalc.layers.terms import Facts
@@ -21,6 +33,8 @@ PYTORCH = {
     "maxpool": ("MaxPool1d", "MaxPool2d", "MaxPool3d"),
     "avgpool": ("AvgPool1d", "AvgPool2d", "AvgPool3d"),
     "lppool": ("LPPool1d", "LPPool2d", "LPPool3d"),
+    "attention": ("MultiheadAttention",),
+    "parameter": ("Parameter",),
     "maxunpool": ("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"),
     "adaptive_avgpool": ("AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"),
     "adaptive_maxpool": ("AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"),
@@ -35,12 +49,14 @@ ELSEWHERE_IN_PYTORCH = {
     "concat": "torch.cat",
     "crop": "",
     "depthwise": "torch.nn.Conv2d(C_in, C_out, ..., groups=C_in)",
+    "div": "torch.div",
     "drop_path": "torchvision.ops.StochasticDepth",
     "global_avgpool": "torch.nn.AdaptiveAvgPool2d(1)",
     "global_maxpool": "torch.nn.AdaptiveMaxPool2d(1)",
     "grn": "",
     "layer_scale": "",
     "local": "",
+    "matmul": "torch.matmul",
     "mul": "torch.mul",
     "opaque": "",
     "pad": "torch.nn.functional.pad",
@@ -48,6 +64,8 @@ ELSEWHERE_IN_PYTORCH = {
     "pointwise": "torch.nn.Conv2d(C_in, C_out, 1)",
     "rbf": "",
     "reshape": "torch.reshape",
+    "scale": "torch.mul",
+    "shift": "torch.add",
     "slice": "torch.narrow",
     "sub": "torch.sub",
     "subsample": "",
@@ -73,6 +91,8 @@ __all__ = [
     "Layer",
     "LayerError",
     "activation",
+    "arithmetic",
+    "attention",
     "conv",
     "facts",
     "linear",

@@ -32,6 +32,8 @@ class Layer(Struct, frozen=True, cache_hash=True):
     parameters: ClassVar[tuple[Parameter, ...]]
     is_join: ClassVar[bool] = False
     """A join takes the tensors it is given; any other layer takes the current one."""
+    is_source: ClassVar[bool] = False
+    """A source reads no tensor."""
     is_opaque: ClassVar[bool] = False
     """What it computes is not known."""
     least_tensors: ClassVar[int] = 2

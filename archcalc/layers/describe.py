@@ -22,6 +22,8 @@ HEADINGS = {
     "norm": "Normalization",
     "pool": "Pooling",
     "merge": "Joins",
+    "arithmetic": "Parameters and factors",
+    "attention": "Attention",
     "opaque": "Unknown operations",
     "reshape": "Rearrangement",
     "resize": "Resizing",

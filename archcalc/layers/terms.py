@@ -13,10 +13,12 @@ from archcalc.shape import SYMBOLS, Shape, Window
 class Term(Struct, frozen=True, gc=False):
     """A product of named factors in groups: `k_h·k_w·C_in·C_out × H_out·W_out`.
 
-    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it.
+    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it. `label` says what is
+    counted, where a layer counts several things of one category.
     """
 
     groups: tuple[tuple[tuple[str, int], ...], ...]
+    label: str = ""
 
     @property
     def value(self) -> int:
@@ -36,6 +38,10 @@ class Term(Struct, frozen=True, gc=False):
 
     def __mul__(self, other: Term) -> Term:
         return Term(self.groups + other.groups)
+
+    def of(self, label: str) -> Term:
+        """The same count, with a label."""
+        return Term(self.groups, label)
 
 
 def term(*factors: tuple[str, int]) -> Term:

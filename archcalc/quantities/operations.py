@@ -36,11 +36,17 @@ FLOPS_CONVENTION = (
 
 
 def _macs(facts: Facts) -> list[Summand]:
-    return [(1, term, OPERATIONS[category]) for category, term in facts.operations if category == "macs"]
+    return [
+        (1, term, term.label or OPERATIONS[category])
+        for category, term in facts.operations
+        if category == "macs"
+    ]
 
 
 def _flops(facts: Facts) -> list[Summand]:
-    return [(FLOPS_OF[category], term, OPERATIONS[category]) for category, term in facts.operations]
+    return [
+        (FLOPS_OF[category], term, term.label or OPERATIONS[category]) for category, term in facts.operations
+    ]
 
 
 def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str]:
