@@ -297,8 +297,16 @@ def _tie(node: Node, tied: Mapping[str, tuple[Node, str]]) -> None:
     sizes = {weight.name: weight.term.value for weight in node.facts.weights}
     for name, (owner, array) in tied.items():
         theirs = {weight.name: weight.term.value for weight in owner.facts.weights}
-        if name not in sizes or theirs.get(array) != sizes[name]:
-            raise BuildProblem(f"`{name}` of `{node.name}` is not `{array}` of `{owner.name}`")
+        if array not in theirs:
+            raise BuildProblem(
+                f"`{owner.name}` has no `{array}` that `{node.name}` could use",
+                help=f"label the layer that has it, and nothing after it: `{owner.name}: conv(...)`",
+            )
+        if theirs[array] != sizes.get(name):
+            raise BuildProblem(
+                f"`{name}` of `{node.name}` has {sizes.get(name, 0):,} values, and `{array}` of "
+                f"`{owner.name}` has {theirs[array]:,}"
+            )
     owners = {owner.index: owner for owner, _ in tied.values()}
     whole = sizes.keys() == tied.keys() and all(name == array for name, (_, array) in tied.items())
     if whole and len(owners) == 1:

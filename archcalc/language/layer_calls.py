@@ -133,10 +133,11 @@ class LayerCalls:
         call: LayerCall = ref.meaning
         layer: Layer | None = call.ready
         tensors: tuple[Node, ...]
+        owner: Node | None = None
         if layer is not None:
             tensors = () if layer.is_source else (self.tensor(current, ref.name_span),)
         else:
-            layer, tensors = self.make_layer(ref, call, env, current)
+            layer, tensors, owner = self.make_layer(ref, call, env, current)
         doubt = ""
         if call.by_position:
             shape, named = tensors[0].facts.output, bool((ref.args or ())[0].name)
@@ -146,7 +147,8 @@ class LayerCalls:
             if doubt == "shrinks":
                 self.shrinking(ref, tensors[0])
         try:
-            node = self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls)
+            tied = {"weight": (owner, "weight")} if owner is not None else None
+            node = self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls, tied=tied)
         except LayerError as problem:
             if call.by_position and not isinstance(problem, BuildProblem):
                 shape = tensors[0].facts.output
@@ -183,12 +185,15 @@ class LayerCalls:
             help=f"write `{ref.name}(scale_factor={size})`; if that size is meant, name it: `size={size}`",
         )
 
-    def make_layer(self, ref: Ref, call: LayerCall, env: Env, current: Any) -> tuple[Layer, tuple[Node, ...]]:
-        """The layer of a call, with its arguments evaluated, and the tensors it applies to."""
+    def make_layer(
+        self, ref: Ref, call: LayerCall, env: Env, current: Any
+    ) -> tuple[Layer, tuple[Node, ...], Node | None]:
+        """The layer of a call, the tensors it applies to, and the layer whose weight it uses, if any."""
         cls = call.layer
         parameters = cls.parameters
         values = [parameter.default for parameter in parameters]
         tensors: list[Node] = []
+        owner: Node | None = None
         if not (cls.is_join or cls.is_source):
             tensors.append(self.tensor(current, ref.name_span))
         kind_of: Callable[[Any], Any] = type
@@ -200,6 +205,9 @@ class LayerCalls:
                     tensors.append(value)
                 else:
                     tensors += self.joined(ref, expr, value)
+                continue
+            if type(value) is Node and parameters[slot].takes_layer:
+                owner = value
                 continue
             if type(value) is Node:
                 if not parameters[slot].takes_tensor:
@@ -224,7 +232,7 @@ class LayerCalls:
             self.made[key] = layer
         if call.constant:
             call.ready = layer
-        return layer, tuple(tensors)
+        return layer, tuple(tensors), owner
 
     def joined(self, ref: Ref, expr: Expr, value: Any) -> list[Node]:
         """The tensors of a list that a join takes."""

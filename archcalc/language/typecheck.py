@@ -245,7 +245,7 @@ class TypeChecker:
                     has_dim = layer.parameters and isinstance(arg.value, Literal | Unary)
                     help = 'an axis is named: `dim="channels"`' if has_dim else ""
                     self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span, help=help)
-            elif type is TENSOR and not parameter.takes_tensor:
+            elif type is TENSOR and not (parameter.takes_tensor or parameter.takes_layer):
                 self.tensor_argument(ref, parameter.name, arg)
         ref.meaning = LayerCall(layer, constant and not layer.is_join, by_position=in_doubt(ref))
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):

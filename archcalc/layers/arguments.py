@@ -63,6 +63,8 @@ class Parameter(Struct, frozen=True):
     required: bool
     default: Any
     takes_tensor: bool = False
+    takes_layer: bool = False
+    """Is a tensor that is given the layer it comes from?"""
 
 
 def _got(value: object) -> str:

@@ -13,8 +13,8 @@ from archcalc.shape import SYMBOLS, Shape, Window
 class Term(Struct, frozen=True, gc=False):
     """A product of named factors in groups: `k_h·k_w·C_in·C_out × H_out·W_out`.
 
-    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it. `label` says what is
-    counted, where a layer counts several things of one category.
+    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it. `label` says what
+    is counted, where a layer counts several things of one category.
     """
 
     groups: tuple[tuple[tuple[str, int], ...], ...]
@@ -108,6 +108,18 @@ def per_value(shape: Shape, **counts: int) -> Operations:
         (category, values if count == 1 else term((str(count), count)) * values)
         for category, count in counts.items()
         if count
+    )
+
+
+def statistics_of(values: Term, groups: Term) -> Operations:
+    """Mean, variance and normalization, computed at inference: a sum, a difference, a square and a
+    sum of squares, and a scaling per value; two divisions, an addition and a root per group."""
+    return (
+        ("add", term(("3", 3)) * values),
+        ("mul", term(("2", 2)) * values),
+        ("div", term(("2", 2)) * groups),
+        ("add", groups),
+        ("sqrt", groups),
     )
 
 
