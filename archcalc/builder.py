@@ -104,6 +104,8 @@ class NetworkBuilder:
         self.groups: list[Group | None] = []
         self.scope = NameScope("")
         self.sharing: tuple[object, int] | None = None
+        self.frozen = False
+        """Are the parameters of the nodes that are added frozen?"""
         """While a shared block is built: what identifies it, and how long the path of this call is."""
         self._owners: dict[tuple[object, str], Node] = {}
 
@@ -138,6 +140,8 @@ class NetworkBuilder:
         found = facts(layer, tuple([node.facts.output for node in inputs]))
         if fixed:
             found = found.with_buffers(fixed)
+        if self.frozen:
+            found = found.frozen()
         scope = self.scope
         counted = scope.count(layer.kind)
         local = name or counted
@@ -146,7 +150,8 @@ class NetworkBuilder:
         scope.taken[local] = span
         if len(self.nodes) >= MAX_NODES:
             raise error(f"a network has more than {MAX_NODES:,} nodes", span)
-        node = Node(len(self.nodes), scope.prefix + local, layer, inputs, found, span, calls, origin=origin)
+        path, frozen = scope.prefix + local, self.frozen
+        node = Node(len(self.nodes), path, layer, inputs, found, span, calls, origin=origin, frozen=frozen)
         if tied:
             _tie(node, tied)
         elif self.sharing is not None and found.weights:

@@ -367,7 +367,12 @@ class Elaborator:
         return current
 
     def anonymous(self, body: Body, env: Env, current: Any) -> Any:
-        value = self.body(body, env, current)
+        outer = self.build.frozen
+        self.build.frozen = outer or body.frozen
+        try:
+            value = self.body(body, env, current)
+        finally:
+            self.build.frozen = outer
         return self.layers.tensor(value, body.span)
 
     # -- names and calls

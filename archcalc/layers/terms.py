@@ -66,12 +66,13 @@ class Weight(Struct, frozen=True, gc=False):
     """An array that a layer owns.
 
     `role` is `weight` (what a layer multiplies by), `bias`, `norm` (the scale and shift of a
-    normalisation), or `buffer` (state that is not trained).
+    normalisation), or `buffer` (state that is not trained). A `frozen` one is a parameter, not trained.
     """
 
     name: str
     factors: tuple[tuple[str, int], ...]
     role: str = "weight"
+    frozen: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -159,6 +160,12 @@ class Facts(Struct, frozen=True, eq=False):
     def with_weights(self, weights: Iterable[Weight]) -> Facts:
         """The same facts with other arrays."""
         return Facts(self.inputs, self.output, tuple(weights), self.operations, self.windows)
+
+    def frozen(self) -> Facts:
+        """The same facts with parameters that are not trained."""
+        return self.with_weights(
+            Weight(weight.name, weight.factors, weight.role, frozen=True) for weight in self.weights
+        )
 
     def with_buffers(self, names: Collection[str]) -> Facts:
         """The same facts with the arrays of these names not trained."""
