@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from archcalc.layers.arguments import Count, Flag, LayerError, optional, read_count
 from archcalc.layers.base import Layer, layer
+from archcalc.layers.channels import all_of
 from archcalc.layers.merge import Join
 from archcalc.layers.terms import Facts, Operations, Reach, Term, Weight, Windows, term
 from archcalc.shape import Shape, Window, format_shape
@@ -56,7 +57,10 @@ class MatMul(Join, frozen=True):
         return Reach.WHOLE
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
-        return Layer.reached(self, channels, index, facts)
+        # of two matrices, the rows of the first are channels; of several, the channels number the matrices
+        shape, output = facts.inputs[index], facts.output
+        own = index == 0 if len(output) == 2 else shape[0] == output[0]
+        return channels if own else all_of(output[0])
 
 
 def read_memory(value: object) -> bool:
