@@ -305,7 +305,7 @@ def _tie(node: Node, tied: Mapping[str, tuple[Node, str]]) -> None:
         if array not in theirs:
             raise BuildProblem(
                 f"`{owner.name}` has no `{array}` that `{node.name}` could use",
-                help=f"label the layer that has it, and nothing after it: `{owner.name}: conv(...)`",
+                help="label the layer that has it, and nothing after it: `enc: conv(...)`",
             )
         if theirs[array] != sizes.get(name):
             raise BuildProblem(
