@@ -109,8 +109,9 @@ def _draw(node: Node, weight: Weight, random: np.random.Generator) -> Array:
 def _fan_in(weight: Weight) -> int:
     """What one output value sums over: the sizes of the kernel and of the input channels."""
     sums = 1
-    for symbol, size in weight.factors:
-        if symbol.startswith("k_") or symbol in ("C_in", "C_in/groups", "N_in"):
+    for axis, (symbol, size) in enumerate(weight.factors):
+        states = axis == 0 and symbol in ("N_h", "2N_h")  # units are outputs as well, on the second axis
+        if states or symbol.startswith("k_") or symbol in ("C_in", "C_in/groups", "N_in"):
             sums *= size
     return sums
 

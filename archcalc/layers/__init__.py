@@ -7,7 +7,7 @@ Every class can be imported from here, under its own name and, where PyTorch has
 
 from typing import TYPE_CHECKING, Any
 
-from archcalc.layers import activation, conv, linear, merge, norm, opaque, pool, reshape, resize
+from archcalc.layers import activation, conv, linear, merge, norm, opaque, pool, recurrent, reshape, resize
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import FACTS, KINDS, Layer, facts
 from archcalc.layers.terms import Facts
@@ -80,6 +80,7 @@ __all__ = [
     "norm",
     "opaque",
     "pool",
+    "recurrent",
     "reshape",
     "resize",
     *CLASSES,

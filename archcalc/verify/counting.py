@@ -17,6 +17,7 @@ from archcalc.executor.kernel import Array, Call, each_axis, pads
 from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
 from archcalc.layers.linear import FullyConnected
+from archcalc.verify.recurrent import STEPS, count_recurrent
 
 Counted = tuple[int, int, Array]
 """Nominal multiplications, those not made with padding (a sample each), and the result."""
@@ -176,6 +177,7 @@ COUNTED: dict[type[Layer], Callable[[Any, Call], Counted]] = {
     Local: _local,
     FullyConnected: _fc,
     ConvTranspose: _conv_transpose,
+    **dict.fromkeys(STEPS, count_recurrent),
 }
 """The kinds that multiply by weights, with their slow paths."""
 
