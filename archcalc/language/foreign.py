@@ -34,6 +34,7 @@ _LAYERS = {
     "multiply": "mul",
     "pointwiseconv": "pointwise",
     "resize": "upsample",
+    "simplernn": "rnn",
     "spatialdropout": "dropout",
     "stochasticdepth": "drop_path",
     "subtract": "sub",
@@ -46,7 +47,8 @@ _LAYERS = {
 }
 """What other tools call a layer, without `_` and `2d`, and its name here."""
 
-_RECURRENT = "archcalc has no recurrent layers, and no block can stand in for their weights"
+_CELL = "archcalc has no single steps: `lstm`, `gru` and `rnn` run over a whole sequence"
+_BOTH_WAYS = "write `lstm(..., bidirectional=true)`, or the same of `gru` or `rnn`"
 _ATTENTION = "archcalc has no attention, since it cannot multiply two tensors as matrices"
 _MATRICES = "archcalc cannot multiply tensors as matrices; `mul` multiplies value by value, `fc` by weights"
 _SHUFFLE = "archcalc has no such layer; `reshape([...])` gives its shape, but not its receptive field"
@@ -57,14 +59,16 @@ def _like(kind: str) -> str:
 
 
 _ABSENT = {
-    **dict.fromkeys(("lstm", "gru", "rnn", "bilstm", "lstmcell", "grucell", "simplernn"), _RECURRENT),
-    **dict.fromkeys(("convlstm", "bidirectional", "timedistributed"), _RECURRENT),
+    **dict.fromkeys(("lstmcell", "grucell", "rnncell", "simplernncell"), _CELL),
+    **dict.fromkeys(("bidirectional", "bilstm", "bigru", "birnn"), _BOTH_WAYS),
+    "convlstm": "archcalc has no recurrent convolutions, and no block can stand in for their weights",
+    "timedistributed": "layers over maps read each place alone: `pointwise(...)` is an `fc` at each step",
     **dict.fromkeys(("attention", "selfattention", "multiheadattention", "mha"), _ATTENTION),
     **dict.fromkeys(("multiheadselfattention", "scaleddotproductattention", "transformer"), _ATTENTION),
     **dict.fromkeys(("transformerencoder", "transformerencoderlayer", "transformerdecoder"), _ATTENTION),
     **dict.fromkeys(("matmul", "bmm", "mm", "einsum", "dot"), _MATRICES),
     **dict.fromkeys(("pixelshuffle", "pixelunshuffle", "depthtospace", "spacetodepth"), _SHUFFLE),
-    "embedding": "archcalc has no embedding: an input is a map or a vector of values, not of indices",
+    "embeddingbag": "write `embedding(...) -> global_avgpool -> flatten`, which is a bag's mean",
     "deformconv": "archcalc has no deformable convolution; a `conv` has its weights, without the offsets'",
     "unfold": "archcalc has no such layer; a `conv` is an unfolding and its product in one",
     **dict.fromkeys(("split", "chunk", "narrow"), "write a `slice(start, end)` for each part"),
@@ -96,7 +100,10 @@ _ARGUMENTS = {
     "size": ("kernel_size",),
     "out_planes": ("out_channels",),
     "num_output": ("out_channels", "out_features"),
-    "units": ("out_features",),
+    "units": ("out_features", "hidden_size"),
+    "num_units": ("hidden_size",),
+    "input_dim": ("num_embeddings",),
+    "output_dim": ("embedding_dim",),
     "kernel": ("kernel_size",),
     "kernel_shape": ("kernel_size",),
     "ksize": ("kernel_size",),
@@ -125,14 +132,15 @@ _ARGUMENTS = {
 
 _INFERRED = (
     "in_channels", "in_features", "num_features", "num_channels", "input_shape", "input_dim",
-    "normalized_shape", "inplanes",
+    "normalized_shape", "inplanes", "input_size", "input_length",
 )  # fmt: skip
 
 _NO_FIGURE = (
     "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "kernel_constraint",
     "activity_regularizer", "weight_filler", "bias_filler", "depthwise_initializer", "padding_mode",
     "inplace", "device", "dtype", "return_indices", "divisor_override", "trainable", "gamma_initializer",
-    "beta_initializer", "lr_mult", "decay_mult",
+    "beta_initializer", "lr_mult", "decay_mult", "batch_first", "padding_idx", "max_norm",
+    "recurrent_initializer", "recurrent_dropout", "unroll", "stateful", "mask_zero",
 )  # fmt: skip
 
 
@@ -161,11 +169,11 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
 
     `value` is the text of what is given for it.
     """
-    if name in _INFERRED:
-        return "leave it out: what comes in is known"
     for known in _ARGUMENTS.get(name, ()):
         if known in names:
             return f"write `{known}`"
+    if name in _INFERRED:
+        return "leave it out: what comes in is known"
     base, _, axis = name.rpartition("_")
     known = _ARGUMENTS.get(base, (base,))[0]
     if axis in ("h", "w") and known in names:

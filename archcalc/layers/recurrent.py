@@ -11,8 +11,8 @@ from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Term, Weight, Windows, term
 from archcalc.shape import Shape, Window, format_shape
 
-MAX_LAYERS = 1000
-"""The most layers in one stack: each has arrays of its own."""
+MAX_LAYERS = 16
+"""The most layers in one stack. A larger number is rather PyTorch's `hidden_size`, after `input_size`."""
 
 
 @layer("embedding")
@@ -55,10 +55,14 @@ class Embedding(Layer, frozen=True):
 
 
 def read_layers(value: object) -> int:
-    """A whole number from 1 to 1,000."""
+    """A whole number from 1 to 16."""
     count = read_count(value)
     if count > MAX_LAYERS:
-        raise LayerError(f"needs a whole number from 1 to {MAX_LAYERS:,}, got {count}")
+        raise LayerError(
+            f"needs a whole number from 1 to {MAX_LAYERS}, got {count}",
+            help="leave out PyTorch's `input_size`: what comes in is known; for a deeper stack, write "
+            "several layers",
+        )
     return count
 
 
