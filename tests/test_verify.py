@@ -53,7 +53,7 @@ def counted(kind: str, *args: Any, shape: tuple[int, ...], **named: Any) -> tupl
 
 def test_every_kind_with_multiplied_weights_is_counted() -> None:
     assert {kind.kind for kind in COUNTED} == {
-        "conv", "pointwise", "depthwise", "local", "fc", "conv_transpose",
+        "conv", "pointwise", "depthwise", "local", "fc", "conv_transpose", "lstm", "gru", "rnn",
     }  # fmt: skip
 
 
@@ -75,6 +75,9 @@ BY_HAND = [
     (("conv", 3, 3), {"padding": "same"}, (2, 5), 6 * 3 * 5, 6 * (4 + 5 + 4)),
     (("conv", 1, 3), {"padding": 1}, (1, 2, 4, 5), 27 * 40, (1 + 2 + 1) * 130),
     (("fc", 4), {}, (7,), 28, 28),
+    (("lstm", 4), {}, (3, 5), 4 * 4 * (3 + 4) * 5, 4 * 4 * (3 + 4) * 5),
+    (("gru", 4, 2), {"bias": "one"}, (3, 5), 3 * 4 * (3 + 4 + 4 + 4) * 5, 3 * 4 * (3 + 4 + 4 + 4) * 5),
+    (("rnn", 4), {"bidirectional": True}, (3, 5), 2 * 4 * (3 + 4) * 5, 2 * 4 * (3 + 4) * 5),
     # every input spreads by 3x3; of the 5x6 grown to 6x7, padding cuts the outermost row and column off
     (("conv_transpose", 1, 3), {"padding": 1}, (1, 4, 5), 9 * 20, (3 + 4 + 3) * (4 + 5 + 4)),
     (("conv_transpose", 4, 2, 2), {"groups": 2}, (6, 4, 5), 4 * 6 * 2 * 20, 4 * 6 * 2 * 20),
@@ -119,6 +122,8 @@ SMALL = {
     " layer_norm(\"channels\") -> group_norm(2) -> instance_norm",
     "shuffled": "input(4x9x10)\n conv(6, 1, groups=2) -> channel_shuffle(2) -> depthwise(3) -> prelu(6)",
     "unpooled": "input(2x8x9)\n p: maxpool(2)\n conv(2, 3, padding=1) -> maxunpool(p) -> conv(1, 1)",
+    "sequence": "input(3x4x20)\n conv(4, 4x3) -> reshape(4x18) -> lstm(3, bidirectional=true) -> gru(4, 2)\n"
+    " rnn(5, return_sequences=false) -> fc(2)",
     "rbf": "input(1x8x8)\n conv(2, 3) -> tanh -> flatten -> rbf(3)",
 }  # fmt: skip
 
