@@ -7,7 +7,19 @@ Every class can be imported from here, under its own name and, where PyTorch has
 
 from typing import TYPE_CHECKING, Any
 
-from archcalc.layers import activation, conv, linear, merge, norm, opaque, pool, reshape, resize
+from archcalc.layers import (
+    activation,
+    along_axis,
+    conv,
+    linear,
+    merge,
+    norm,
+    opaque,
+    pool,
+    reshape,
+    resize,
+    unary,
+)
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import FACTS, KINDS, Layer, facts
 from archcalc.layers.terms import Facts
@@ -32,25 +44,39 @@ PYTORCH = {
 ELSEWHERE_IN_PYTORCH = {
     "abs": "torch.abs",
     "add": "torch.add",
+    "clamp": "torch.clamp",
     "concat": "torch.cat",
+    "cos": "torch.cos",
     "crop": "",
     "depthwise": "torch.nn.Conv2d(C_in, C_out, ..., groups=C_in)",
     "drop_path": "torchvision.ops.StochasticDepth",
+    "erf": "torch.erf",
+    "exp": "torch.exp",
     "global_avgpool": "torch.nn.AdaptiveAvgPool2d(1)",
     "global_maxpool": "torch.nn.AdaptiveMaxPool2d(1)",
     "grn": "",
     "layer_scale": "",
     "local": "",
+    "log": "torch.log",
     "mul": "torch.mul",
     "opaque": "",
     "pad": "torch.nn.functional.pad",
     "permute": "torch.permute",
     "pointwise": "torch.nn.Conv2d(C_in, C_out, 1)",
+    "pow": "torch.pow",
     "rbf": "",
+    "reduce": "torch.sum, torch.mean, torch.amax, torch.amin, torch.var, torch.linalg.vector_norm",
     "reshape": "torch.reshape",
+    "roll": "torch.roll",
+    "rsqrt": "torch.rsqrt",
+    "sin": "torch.sin",
     "slice": "torch.narrow",
+    "sqrt": "torch.sqrt",
+    "square": "torch.square",
+    "stack": "torch.stack",
     "sub": "torch.sub",
     "subsample": "",
+    "transpose": "torch.transpose",
 }
 """What PyTorch has for the kinds whose class does not have the name of a module in `torch.nn`."""
 
@@ -73,6 +99,7 @@ __all__ = [
     "Layer",
     "LayerError",
     "activation",
+    "along_axis",
     "conv",
     "facts",
     "linear",
@@ -82,5 +109,6 @@ __all__ = [
     "pool",
     "reshape",
     "resize",
+    "unary",
     *CLASSES,
 ]

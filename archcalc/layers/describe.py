@@ -19,6 +19,8 @@ HEADINGS = {
     "conv": "Convolutions",
     "linear": "On vectors",
     "activation": "Activations and dropout",
+    "unary": "Functions of one value",
+    "along_axis": "Along an axis",
     "norm": "Normalization",
     "pool": "Pooling",
     "merge": "Joins",

@@ -24,9 +24,9 @@ from archcalc.layers.activation import (
     ReLU6,
     Sigmoid,
     SiLU,
-    Softmax,
     Tanh,
 )
+from archcalc.layers.along_axis import Softmax
 from archcalc.layers.base import Layer
 
 PLAIN: Mapping[str, type[Layer]] = {
