@@ -11,6 +11,7 @@ _LAYERS = {
     "activation": "relu",
     "batchnorm": "bn",
     "cat": "concat",
+    "clip": "clamp",
     "concatenate": "concat",
     "convolution": "conv",
     "convtranspose": "conv_transpose",
@@ -18,6 +19,7 @@ _LAYERS = {
     "deconv": "conv_transpose",
     "deconvolution": "conv_transpose",
     "dense": "fc",
+    "depthtospace": "pixel_shuffle",
     "depthwiseconv": "depthwise",
     "eltwise": "add",
     "fullyconnected": "fc",
@@ -33,12 +35,13 @@ _LAYERS = {
     "locallyconnected": "local",
     "multiply": "mul",
     "pointwiseconv": "pointwise",
+    "power": "pow",
     "resize": "upsample",
+    "spacetodepth": "pixel_unshuffle",
     "spatialdropout": "dropout",
     "stochasticdepth": "drop_path",
     "subtract": "sub",
     "swish": "silu",
-    "transpose": "permute",
     "upsampling": "upsample",
     "view": "reshape",
     "zeropad": "pad",
@@ -49,7 +52,6 @@ _LAYERS = {
 _RECURRENT = "archcalc has no recurrent layers, and no block can stand in for their weights"
 _ATTENTION = "archcalc has no attention, since it cannot multiply two tensors as matrices"
 _MATRICES = "archcalc cannot multiply tensors as matrices; `mul` multiplies value by value, `fc` by weights"
-_SHUFFLE = "archcalc has no such layer; `reshape([...])` gives its shape, but not its receptive field"
 
 
 def _like(kind: str) -> str:
@@ -63,26 +65,19 @@ _ABSENT = {
     **dict.fromkeys(("multiheadselfattention", "scaleddotproductattention", "transformer"), _ATTENTION),
     **dict.fromkeys(("transformerencoder", "transformerencoderlayer", "transformerdecoder"), _ATTENTION),
     **dict.fromkeys(("matmul", "bmm", "mm", "einsum", "dot"), _MATRICES),
-    **dict.fromkeys(("pixelshuffle", "pixelunshuffle", "depthtospace", "spacetodepth"), _SHUFFLE),
     "embedding": "archcalc has no embedding: an input is a map or a vector of values, not of indices",
     "deformconv": "archcalc has no deformable convolution; a `conv` has its weights, without the offsets'",
-    "unfold": "archcalc has no such layer; a `conv` is an unfolding and its product in one",
     **dict.fromkeys(("split", "chunk", "narrow"), "write a `slice(start, end)` for each part"),
     **dict.fromkeys(("squeeze", "unsqueeze", "expanddims"), "write `reshape([...])`"),
-    **dict.fromkeys(("clamp", "clip"), _like("relu6")),
     "scale": "a factor for each channel is `layer_scale`; Caffe's `BatchNorm` and `Scale` are one `bn`",
     "separableconv": "write `depthwise(kernel_size) -> pointwise(out_channels)`",
     **dict.fromkeys(("sequential", "modulelist"), "chain layers with `->`, or write one below another"),
     "pool": "write `maxpool` or `avgpool`; Caffe rounds sizes up, which is `ceil_mode=true`",
     "residual": "write `add(identity, ...)`",
-    "logsoftmax": _like("softmax"),
-    "mish": _like("silu"),
-    "softplus": _like("elu"),
     "celu": _like("elu"),
-    "softsign": _like("tanh"),
-    "logsigmoid": _like("sigmoid"),
-    "hardtanh": _like("relu6"),
-    "mean": "the mean of each map is `global_avgpool`; archcalc has none over the channels",
+    "mean": "the mean of each map is `global_avgpool`; that over other axes is `reduce(\"mean\", dim)`",
+    **dict.fromkeys(("amax", "amin"), "write `reduce(\"max\", dim)` or `reduce(\"min\", dim)`"),
+    **dict.fromkeys(("var", "variance"), "write `reduce(\"var\", dim)`"),
     "parameter": "archcalc has no free parameters: only layers own arrays",
     "print": "a figure is held to a value with `expect params < 5M`",
 }  # fmt: skip

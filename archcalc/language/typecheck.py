@@ -45,8 +45,8 @@ LISTS = {
 """What takes a single list, and in other tools several numbers; and what the list is."""
 
 OF_TENSORS = {
-    "max": "the maximum of each map is `global_maxpool`; archcalc has none over the channels",
-    "sum": "write `add(...)`; archcalc has no sum over an axis",
+    "max": 'the maximum of each map is `global_maxpool`; that over other axes is `reduce("max", dim)`',
+    "sum": 'write `add(...)` for tensors, and `reduce("sum", dim)` for the values along an axis',
     "len": "`channels(...)`, `size(...)` and `shape(...)` read a tensor",
 }
 """What is written for a function of numbers that other tools also have for tensors."""

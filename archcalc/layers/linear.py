@@ -21,9 +21,9 @@ def _help_for_places(shape: Shape) -> str:
     """What stands for a linear layer at each place of a map, whichever axis has the channels."""
     axes = len(shape) - 1
     if axes == 1:
-        channels, places = shape
+        places = shape[1]
         return (
-            f"for a linear layer over {channels} channels at each of {places} places, write `pointwise(...)`; "
+            f"for a linear layer at each of the {places} places, write `pointwise(...)`; "
             f"if the channels are the {places}, write `transpose -> pointwise(...)`; "
             "for all values as one vector, write `flatten -> fc(...)`"
         )
