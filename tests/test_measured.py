@@ -162,7 +162,7 @@ NO_RULES = """
 """
 """The kinds that no tool has a rule for."""
 
-ACTIVATIONS = "softplus mish hardtanh logsigmoid softsign"
+ACTIVATIONS = "softplus mish hardtanh log_softmax logsigmoid softsign glu"
 """Those of them that the slides' rule for activations is for."""
 
 

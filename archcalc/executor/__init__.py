@@ -4,20 +4,33 @@ The kernels never call the shape rules (an unpooling reads the windows of its po
 each is compared with what was predicted, so that a run proves the shapes; `verify` proves the other figures.
 """
 
-from archcalc.executor import activation, along_axis, conv, linear, merge, norm, pool, reshape, resize, unary
+from archcalc.executor import (
+    activation,
+    conv,
+    linear,
+    merge,
+    norm,
+    pool,
+    reduction,
+    reshape,
+    resize,
+    softmax,
+    unary,
+)
 from archcalc.executor.kernel import check_complete
 
 check_complete()
 
 __all__ = [
     "activation",
-    "along_axis",
     "conv",
     "linear",
     "merge",
     "norm",
     "pool",
+    "reduction",
     "reshape",
     "resize",
+    "softmax",
     "unary",
 ]

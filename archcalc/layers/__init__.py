@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from archcalc.layers import (
     activation,
-    along_axis,
     conv,
     linear,
     merge,
     norm,
     opaque,
     pool,
+    reduction,
     reshape,
     resize,
+    softmax,
     unary,
 )
 from archcalc.layers.arguments import LayerError
@@ -99,7 +100,6 @@ __all__ = [
     "Layer",
     "LayerError",
     "activation",
-    "along_axis",
     "conv",
     "facts",
     "linear",
@@ -107,8 +107,10 @@ __all__ = [
     "norm",
     "opaque",
     "pool",
+    "reduction",
     "reshape",
     "resize",
+    "softmax",
     "unary",
     *CLASSES,
 ]

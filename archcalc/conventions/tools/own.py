@@ -82,7 +82,7 @@ CONVENTIONS = (
         version="",
         source="Stanford CS231n, Convolutional Networks, Case studies: the VGG-16 table",
         rules=each(["input", *CONVOLUTIONS, "local", "conv_transpose", "pool", "linear"], OUTPUTS)
-        | each(["activation", "softmax", "norm", *FREE], NOTHING),
+        | each(["activation", "norm", *FREE], NOTHING),
         notes=(
             "activations and norms are in place; the rows are added up here, which for VGG-16 is less than "
             "the total printed beneath them, 24M values",

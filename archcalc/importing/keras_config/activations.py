@@ -25,8 +25,8 @@ from archcalc.layers.activation import (
     SiLU,
     Tanh,
 )
-from archcalc.layers.along_axis import Softmax
 from archcalc.layers.base import Layer
+from archcalc.layers.softmax import Softmax
 
 FUNCTIONS: Mapping[str, Callable[[], Layer]] = {
     "relu": ReLU,

@@ -26,8 +26,8 @@ from archcalc.layers.activation import (
     SiLU,
     Tanh,
 )
-from archcalc.layers.along_axis import Softmax
 from archcalc.layers.base import Layer
+from archcalc.layers.softmax import Softmax
 
 PLAIN: Mapping[str, type[Layer]] = {
     "Relu": ReLU,
