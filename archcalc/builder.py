@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 from archcalc.doubts import can_be_doubted, doubt_of, doubt_of_input, leading_arguments
 from archcalc.layers.arguments import LayerError, format_argument
@@ -104,6 +106,8 @@ class NetworkBuilder:
         self.groups: list[Group | None] = []
         self.scope = NameScope("")
         self.sharing: tuple[object, int] | None = None
+        self.frozen = False
+        """Are the parameters of the nodes that are added frozen?"""
         """While a shared block is built: what identifies it, and how long the path of this call is."""
         self._owners: dict[tuple[object, str], Node] = {}
 
@@ -128,16 +132,20 @@ class NetworkBuilder:
         earlier nodes: for each name, the node that has it and its name there. Raises `LayerError` if the
         shapes do not fit or the name is taken.
         """
-        if not inputs and not isinstance(layer, Input):
+        if not inputs and not (layer.is_source or isinstance(layer, Input)):
             raise BuildProblem(f"`{layer.kind}` reads a tensor, and none is given: `add(layer, tensor)`")
         for node in inputs:
             if not isinstance(node, Node):
                 raise BuildProblem(f"a tensor is what `input` or `add` returns, not a {type(node).__name__}")
             if node.index >= len(self.nodes) or self.nodes[node.index] is not node:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
+        if "weight" in fixed and getattr(layer, "weight", "") == "own":
+            layer = replace(layer, weight="fixed")
         found = facts(layer, tuple([node.facts.output for node in inputs]))
         if fixed:
             found = found.with_buffers(fixed)
+        if self.frozen:
+            found = found.frozen()
         scope = self.scope
         counted = scope.count(layer.kind)
         local = name or counted
@@ -146,7 +154,8 @@ class NetworkBuilder:
         scope.taken[local] = span
         if len(self.nodes) >= MAX_NODES:
             raise error(f"a network has more than {MAX_NODES:,} nodes", span)
-        node = Node(len(self.nodes), scope.prefix + local, layer, inputs, found, span, calls, origin=origin)
+        path, frozen = scope.prefix + local, self.frozen
+        node = Node(len(self.nodes), path, layer, inputs, found, span, calls, origin=origin, frozen=frozen)
         if tied:
             _tie(node, tied)
         elif self.sharing is not None and found.weights:
@@ -297,8 +306,16 @@ def _tie(node: Node, tied: Mapping[str, tuple[Node, str]]) -> None:
     sizes = {weight.name: weight.term.value for weight in node.facts.weights}
     for name, (owner, array) in tied.items():
         theirs = {weight.name: weight.term.value for weight in owner.facts.weights}
-        if name not in sizes or theirs.get(array) != sizes[name]:
-            raise BuildProblem(f"`{name}` of `{node.name}` is not `{array}` of `{owner.name}`")
+        if array not in theirs:
+            raise BuildProblem(
+                f"`{owner.name}` has no `{array}` that `{node.name}` could use",
+                help="label the layer that has it, and nothing after it: `enc: conv(...)`",
+            )
+        if theirs[array] != sizes.get(name):
+            raise BuildProblem(
+                f"`{name}` of `{node.name}` has {sizes.get(name, 0):,} values, and `{array}` of "
+                f"`{owner.name}` has {theirs[array]:,}"
+            )
     owners = {owner.index: owner for owner, _ in tied.values()}
     whole = sizes.keys() == tied.keys() and all(name == array for name, (_, array) in tied.items())
     if whole and len(owners) == 1:

@@ -36,7 +36,7 @@ class Node(Struct, eq=False, gc=False):
     the block calls that led there; `origin` says it for a model that was imported: `resnet.py:143`.
     `shares` is the node whose arrays this one uses, if it has none of its own. `tied` has those of its arrays
     that are others': for each, the node that has it and its name there. `training` marks the nodes of heads
-    that are used in training only.
+    that are used in training only, `frozen` those whose parameters are not trained.
     """
 
     index: int
@@ -50,6 +50,7 @@ class Node(Struct, eq=False, gc=False):
     training: bool = False
     tied: Mapping[str, tuple[Node, str]] = {}
     origin: str = ""
+    frozen: bool = False
 
     @property
     def kind(self) -> str:

@@ -173,7 +173,7 @@ class Profile:
         return [
             entry
             for entry in self.entries.values()
-            if entry.node.inputs and (self.heads or not entry.node.training)
+            if not entry.node.is_input and (self.heads or not entry.node.training)
         ]
 
     @cached_property
@@ -288,7 +288,9 @@ class Profile:
     def within(self, group: Group) -> Selection:
         """A group's layers, where they are in these figures."""
         found = (self.entries[index] for index in range(group.start, group.stop))
-        layers = [entry for entry in found if entry.node.inputs and (self.heads or not entry.node.training)]
+        layers = [
+            entry for entry in found if not entry.node.is_input and (self.heads or not entry.node.training)
+        ]
         return Selection(self, group.name, layers, group.output, group)
 
     def rolled_up(self, layers: Iterable[LayerProfile], depth: int | None) -> list[Selection]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from archcalc.freezing import with_frozen
 from archcalc.network import Network
 from archcalc.opened import Opened, Shapes
 from archcalc.opening import open_network
@@ -26,6 +27,8 @@ class Settings(Struct, frozen=True):
     dtype: str = "float32"
     heads: bool = False
     convention: str = ""
+    freeze: tuple[str, ...] = ()
+    """Paths and patterns of the nodes whose parameters are not trained."""
     allow_unknown: bool = False
     """Check figures that leave out operations which are not known."""
 
@@ -37,12 +40,12 @@ class Settings(Struct, frozen=True):
 
     def network(self, net: str) -> Network:
         """The network that a NET means, made with these values and shapes. Raises `ArchError`."""
-        return open_network(net, self.overrides, self.inputs)[1]
+        return with_frozen(open_network(net, self.overrides, self.inputs)[1], self.freeze)
 
     def open(self, net: str) -> tuple[Opened, Profile]:
         """What a NET means, made with these values and shapes, and its quantities. Raises `ArchError`."""
         opened, network = open_network(net, self.overrides, self.inputs)
-        return opened, self.profile(network)
+        return opened, self.profile(with_frozen(network, self.freeze))
 
     def applied_to(self, net: str) -> str:
         """A NET with the values after its `?`, so that its name says what it was made with."""

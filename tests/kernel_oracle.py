@@ -585,28 +585,116 @@ def concat(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
     return np.stack(slices, axis=axis)
 
 
-def add(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    return _filled({at: math.fsum(float(x[at]) for x in xs) for at in np.ndindex(xs[0].shape)})
+def _stretched(combine: Callable[[float, float], float]) -> Callable[..., Array]:
+    def apply(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+        shape = tuple(max(sizes) for sizes in zip(*(x.shape for x in xs), strict=True))
+        out = np.empty(shape)
+        for at in np.ndindex(*shape):
+            one = [x[tuple(a if n > 1 else 0 for a, n in zip(at, x.shape, strict=True))] for x in xs]
+            total = float(one[0])
+            for other in one[1:]:
+                total = combine(total, float(other))
+            out[at] = total
+        return out
+
+    return apply
 
 
-def sub(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    return _filled({at: float(xs[0][at]) - float(xs[1][at]) for at in np.ndindex(xs[0].shape)})
+def computed(layer: Any, weights: Weights) -> Weights:
+    """The weight of a layer that computes it, an output channel at a time."""
+    way = getattr(layer, "weight", "own")
+    if way in ("own", "fixed"):
+        return {}
+    raw = weights["weight"]
+    out = np.empty(raw.shape)
+    columns = raw.reshape(-1, raw.shape[-1]).T
+    sigma = 0.0
+    if way == "spectral_norm":
+        v = weights["v"].reshape(-1)
+        sigma = math.fsum(
+            weights["u"][o] * row[i] * v[i] for o, row in enumerate(columns) for i in range(len(row))
+        )
+    for o, row in enumerate(columns):
+        if way == "weight_norm":
+            one = weights["gain"][o] * row / math.sqrt(math.fsum(w * w for w in row))
+        elif way == "spectral_norm":
+            one = row / sigma
+        else:
+            mean = math.fsum(row) / len(row)
+            one = (row - mean) / math.sqrt(math.fsum((w - mean) ** 2 for w in row) / len(row) + 1e-6)
+            if way == "scaled_standardized":
+                one = one * weights["gain"][o] / math.sqrt(len(row))
+        out[..., o] = one.reshape(raw.shape[:-1])
+    return {"weight": out}
 
 
-def mul(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    shape = [max(sizes) for sizes in zip(*(x.shape for x in xs), strict=True)]
-    out = np.empty(shape)
-    for at in np.ndindex(*shape):
-        one = [x[tuple(a if n > 1 else 0 for a, n in zip(at, x.shape, strict=True))] for x in xs]
-        out[at] = math.prod(map(float, one))
+def _factor(layer: Any, weights: Weights, array: str, channel: int) -> float:
+    values = weights[array] if layer.value is None else layer.value
+    if not isinstance(values, tuple | np.ndarray):
+        return float(values)
+    return float(values[channel] if len(values) > 1 else values[0])
+
+
+def scale(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return np.stack([x * _factor(layer, weights, "weight", c) for c, x in enumerate(xs[0])])
+
+
+def shift(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    return np.stack([x + _factor(layer, weights, "bias", c) for c, x in enumerate(xs[0])])
+
+
+def matmul(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    a, b = xs
+    lead = tuple(max(sizes) for sizes in zip(a.shape[:-2], b.shape[:-2], strict=True))
+    out = np.empty((*lead, a.shape[-2], b.shape[-1]))
+    for *batch, row, column in np.ndindex(*out.shape):
+        first, second = (
+            x[tuple(i if n > 1 else 0 for i, n in zip(batch, x.shape[:-2], strict=True))] for x in xs
+        )
+        out[(*batch, row, column)] = math.fsum(first[row, i] * second[i, column] for i in range(a.shape[-1]))
     return out
+
+
+def attention(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """A place and a head at a time, by Vaswani et al. 2017, Equation 1 and Section 3.2.2."""
+    tokens = list(xs[0].reshape(xs[0].shape[0], -1).T)
+    memory = list(xs[-1].reshape(xs[-1].shape[0], -1).T)
+
+    def projected(token: Array, name: str) -> Array:
+        bias = weights[f"{name}_bias"] if layer.bias else np.zeros(weights[name].shape[1])
+        return np.array([
+            math.fsum(token[i] * weights[name][i, o] for i in range(len(token))) + bias[o]
+            for o in range(len(bias))
+        ])  # fmt: skip
+
+    def head(vector: Array, number: int) -> Array:
+        return np.split(vector, layer.num_heads)[number]
+
+    queries = [projected(token, "query") for token in tokens]
+    keys = [projected(token, "key") for token in memory]
+    values = [projected(token, "value") for token in memory]
+    out = []
+    for place, query in enumerate(queries):
+        seen = place + 1 if layer.is_causal else len(memory)
+        parts = []
+        for number in range(layer.num_heads):
+            own = head(query, number)
+            scores = [float(own @ head(key, number)) / math.sqrt(len(own)) for key in keys[:seen]]
+            shares = [math.exp(score - max(scores)) for score in scores]
+            parts.append(
+                sum(share / sum(shares) * head(value, number)
+                    for share, value in zip(shares, values[:seen], strict=True))
+            )  # fmt: skip
+        out.append(projected(np.concatenate(parts), "output"))
+    return np.array(out).T.reshape(xs[0].shape)
 
 
 BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "abs": each_value(lambda layer, x: x if x > 0 else -x),
     "adaptive_avgpool": lambda layer, xs, weights: _adaptive(xs[0], layer.output_size, _mean),
     "adaptive_maxpool": lambda layer, xs, weights: _adaptive(xs[0], layer.output_size, max),
-    "add": add,
+    "add": _stretched(lambda a, b: a + b),
+    "attention": attention,
     "avgpool": avgpool,
     "bn": bn,
     "channel_shuffle": channel_shuffle,
@@ -618,6 +706,7 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "crop": crop,
     "depthwise": depthwise,
     "drop_path": nothing,
+    "div": _stretched(lambda a, b: a / b),
     "dropout": nothing,
     "elu": each_value(lambda layer, x: _elu(x, float(layer.alpha))),
     "erf": each_value(lambda layer, x: math.erf(x)),
@@ -645,11 +734,13 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "logsigmoid": each_value(lambda layer, x: math.log(_sigmoid(x))),
     "lppool": lppool,
     "lrn": lrn,
+    "matmul": matmul,
     "maxpool": maxpool,
     "maxunpool": maxunpool,
     "mish": each_value(lambda layer, x: x * math.tanh(_softplus(x, 1, math.inf))),
-    "mul": mul,
+    "mul": _stretched(lambda a, b: a * b),
     "pad": pad,
+    "parameter": lambda layer, xs, weights: weights["weight"],
     "permute": permute,
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
@@ -663,7 +754,9 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "reshape": lambda layer, xs, weights: _in_order(xs[0], layer.shape),
     "roll": roll,
     "rsqrt": each_value(lambda layer, x: 1 / _real(math.sqrt, x)),
+    "scale": scale,
     "selu": each_value(lambda layer, x: 1.0507009873554805 * _elu(x, 1.6732632423543772)),
+    "shift": shift,
     "sigmoid": each_value(lambda layer, x: _sigmoid(x)),
     "silu": each_value(lambda layer, x: x * _sigmoid(x)),
     "sin": each_value(lambda layer, x: math.sin(x)),
@@ -674,7 +767,7 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "sqrt": each_value(lambda layer, x: _real(math.sqrt, x)),
     "square": each_value(lambda layer, x: x * x),
     "stack": stack,
-    "sub": sub,
+    "sub": _stretched(lambda a, b: a - b),
     "subsample": subsample,
     "tanh": each_value(lambda layer, x: math.tanh(x)),
     "transpose": transpose,

@@ -51,7 +51,8 @@ def make(kind: str, *args: object, **named: object) -> Layer:
 
 def case(layer: Layer, inputs: Any, output: Shape, sees: Any, **counts: int) -> Sample:
     """A sample of one input, or of several in a tuple."""
-    return Sample(layer, inputs if isinstance(inputs[0], tuple) else (inputs,), output, sees, **counts)
+    several = not inputs or isinstance(inputs[0], tuple)
+    return Sample(layer, inputs if several else (inputs,), output, sees, **counts)
 
 
 MAP = (3, 9, 10)
@@ -687,7 +688,114 @@ SAMPLES = [
     case(make("add"), (MAP, MAP, MAP), MAP, SAME, flops=2 * 270),
     case(make("mul"), (MAP, (3, 1, 1)), MAP, SAME, flops=270),
     case(make("mul"), ((1, 9, 1), (3, 1, 10), MAP), MAP, SAME, flops=2 * 270),
+    case(make("add"), ((3, 1, 10), (1, 9, 1), MAP), MAP, SAME, flops=2 * 270),
+    case(make("add"), ((3, 1, 1), (1, 9, 1), MAP), MAP, SAME, flops=27 + 270),  # 3x9x1 after the first sum
     case(make("sub"), (MAP, MAP), MAP, SAME, flops=270),
+    case(make("sub"), ((1, 9, 1), MAP), MAP, SAME, flops=270),
+    case(make("div"), (MAP, (3, 1, 10)), MAP, SAME, flops=270),
+    # -- parameters and factors
+    case(make("parameter", (5, 7)), (), (5, 7), SAME, params=35, weights=35),
+    case(make("parameter", (5,), trained=False), (), (5,), SAME, buffers=5),
+    case(make("scale"), MAP, MAP, SAME, params=1, flops=270),
+    case(make("scale", Fraction(1, 3)), MAP, MAP, SAME, flops=270),
+    case(make("scale", (1, Fraction(1, 2), 3)), MAP, MAP, SAME, flops=270),
+    case(make("shift", per_channel=True), MAP, MAP, SAME, params=3, flops=270),
+    case(make("shift", -2), (7,), (7,), SAME, flops=7),
+    # -- products: 4 rows by 5 columns, sums of 6; two matrices of that
+    case(make("matmul"), ((4, 6), (6, 5)), (4, 5), WHOLE, macs=120, flops=240),
+    case(make("matmul"), ((2, 4, 6), (1, 6, 5)), (2, 4, 5), WHOLE, macs=240, flops=480),
+    # 6 channels, 2 heads of 3, 5 places: four projections of 6·6 at 5 places, two products of 5·5·6; the
+    # queries are scaled, and each of 2 heads has 5 rows of softmax over 5: 4 comparisons, 5 differences,
+    # 5 exponentials, 4 additions, 5 divisions
+    case(
+        make("attention", 2),
+        (6, 5),
+        (6, 5),
+        WHOLE,
+        params=4 * 36 + 4 * 6,
+        weights=4 * 36,
+        macs=4 * 180 + 2 * 150,
+        flops=2 * 1020 + 30 + 4 * 30 + 10 * (4 + 5 + 8 * 5 + 4 + 5),
+    ),
+    # heads of 4 and 5 instead of 3; a mask adds one to each of 50 scores; the first place sees itself alone
+    case(
+        make("attention", 2, key_dim=4, value_dim=5, bias=False, is_causal=True),
+        (6, 5),
+        (6, 5),
+        ((5, 1, 4, 0, 1),),
+        params=6 * 8 * 2 + 6 * 10 * 2,
+        weights=6 * 8 * 2 + 6 * 10 * 2,
+        macs=5 * (6 * 8 * 2 + 6 * 10 * 2) + 25 * (8 + 10),
+        flops=2 * (1080 + 450) + 40 + 50 + 10 * (4 + 5 + 8 * 5 + 4 + 5),
+    ),
+    # a map of 2x3 places looks at a sequence of 4 places with 3 channels
+    case(
+        make("attention", 2, bias=False, key_value=True),
+        ((6, 2, 3), (3, 4)),
+        (6, 2, 3),
+        WHOLE,
+        params=36 + 18 + 18 + 36,
+        weights=108,
+        macs=6 * 36 + 4 * 18 + 4 * 18 + 6 * 36 + 2 * 6 * 4 * 6,
+        flops=2 * 864 + 36 + 12 * (3 + 4 + 8 * 4 + 3 + 4),
+    ),
+    # -- weights that are fixed or computed: 16 weights, then 12 in 2 output channels of 6
+    case(
+        make("conv", 2, 2, weight="fixed"),
+        (2, 3, 3),
+        (2, 2, 2),
+        ((2, 1, 0, 0, 1),) * 2,
+        params=2,
+        buffers=16,
+        macs=64,
+        flops=128 + 8,
+    ),
+    # mean, variance and normalization: 3 additions and 2 multiplications a weight; per output channel two
+    # divisions, an addition and a root
+    case(
+        make("fc", 2, bias=False, weight="standardized"),
+        (6,),
+        (2,),
+        WHOLE,
+        params=12,
+        weights=12,
+        macs=12,
+        flops=24 + 12 * 5 + 2 * (2 + 1 + 4),
+    ),
+    # then times gain / root(6), which is one multiplication more for each channel
+    case(
+        make("fc", 2, bias=False, weight="scaled_standardized"),
+        (6,),
+        (2,),
+        WHOLE,
+        params=14,
+        weights=12,
+        macs=12,
+        flops=24 + 12 * 5 + 2 * (2 + 1 + 4) + 2 + 12,
+    ),
+    # the length of 6 weights: 6 squares, 5 additions, a root; gain / length; 6 multiplications
+    case(
+        make("fc", 2, bias=False, weight="weight_norm"),
+        (6,),
+        (2,),
+        WHOLE,
+        params=14,
+        weights=12,
+        macs=12,
+        flops=24 + 2 * (6 + 5 + 4 + 1 + 6),
+    ),
+    # W·v: 2 sums of 6 products; u·(W·v): one of 2; then 12 divisions
+    case(
+        make("fc", 2, bias=False, weight="spectral_norm"),
+        (6,),
+        (2,),
+        WHOLE,
+        params=12,
+        weights=12,
+        buffers=2 + 6,
+        macs=12,
+        flops=24 + 2 * 11 + 3 + 12,
+    ),
     case(
         make("maxunpool", Pooled(MAP, (Window(3, 2, 1, 1), Window(2, 2)))),
         ((3, 5, 5), (3, 5, 5)),

@@ -301,6 +301,20 @@ def test_compare(run):
     )
 
 
+def test_conventions_of_a_network(run):
+    """What two tools print for ResNet-50 (tests/measured.json), and what they have no rule for."""
+    document = json.loads(run("conventions", "resnet50_v1_5", "--format", "json").out)
+    found = {count["name"]: (count["count"], count["not_counted"]) for count in document["counts"]}
+    assert list(found) == list(conventions())
+    assert found["thop"] == (4_133_742_592, {"add": 16})
+    assert found["fvcore"] == (4_111_512_576, {"maxpool": 1, "add": 16})
+    assert "thop 0.1.1" in run("conventions", "resnet50_v1_5").out
+
+
+def test_conventions_of_a_convention_take_no_input(run):
+    assert "change a network" in run("conventions", "thop", "--input", "3x192x192").err
+
+
 def test_conventions_json_lists_every_kind_once(run):
     document = json.loads(run("conventions", "--format", "json")[1])
     assert [c["name"] for c in document["conventions"]] == list(conventions())

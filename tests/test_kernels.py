@@ -17,9 +17,11 @@ from samples import MAP, SAMPLES, Sample, make
 from test_layers import one_or_each, shape_of, sliding
 
 from archcalc.executor import conv as conv_kernels
+from archcalc.executor.computed import with_computed_weight
 from archcalc.executor.kernel import KERNELS, Call, computing
 from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.base import facts
+from archcalc.layers.computed import WAYS
 from archcalc.layers.pool import Pooled
 
 Array = np.ndarray
@@ -73,7 +75,10 @@ def compute(layer: Layer, inputs: Sequence[Array], weights: dict[str, Array], **
     last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in inputs]
     before = [array.copy() for array in (*last, *weights.values())]
     with computing():
-        out = KERNELS[type(layer)](layer, Call(last, weights, **how))
+        arrays = with_computed_weight(layer, weights)
+        out = KERNELS[type(layer)](
+            layer, Call(last, arrays, batch=BATCH if not last else len(last[0]), **how)
+        )
     for array, kept in zip((*last, *weights.values()), before, strict=True):
         np.testing.assert_array_equal(array, kept)
     return np.moveaxis(out, -1, 1)
@@ -83,6 +88,9 @@ def by_hand(layer: Layer, inputs: Sequence[Array], weights: dict[str, Array]) ->
     """The same by the oracle, a sample at a time."""
     if layer.kind == "bn" and "running_mean" not in weights:
         return kernel_oracle.bn_of_batch(layer, inputs[0], weights)
+    if not inputs:
+        return np.stack([kernel_oracle.BY_KIND[layer.kind](layer, [], weights)] * BATCH)
+    weights = {**weights, **kernel_oracle.computed(layer, weights)}
     samples = zip(*inputs, strict=True)
     return np.stack([kernel_oracle.BY_KIND[layer.kind](layer, xs, weights) for xs in samples])
 
@@ -319,17 +327,37 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
         shapes = tuple((*shape[:axis], n, *shape[axis + 1 :]) for n in sizes)
         given = {"dim": dims_of(shape)[axis]}
-    elif kind == "add":
-        shapes = (shape,) * draw(st.integers(2, 4))
-    elif kind == "sub":
-        shapes = (shape, shape)
-    elif kind == "mul":
+    elif kind in ("add", "mul", "sub", "div"):
         shapes = tuple(
-            tuple(n if draw(st.booleans()) else 1 for n in shape) for _ in range(draw(st.integers(2, 3)))
+            tuple(n if draw(st.integers(0, 3)) else 1 for n in shape)
+            for _ in range(draw(st.integers(2, 4)) if kind in ("add", "mul") else 2)
         )
+    elif kind == "parameter":
+        shapes, given = (), {"shape": shape, "trained": flag}
+    elif kind in ("scale", "shift"):
+        numbers = st.integers(-3, 3).map(lambda n: Fraction(n, 2))
+        given = draw(
+            st.just({"per_channel": flag})
+            | st.fixed_dictionaries({"value": numbers | st.tuples(*[numbers] * shape[0])})
+        )
+    elif kind == "matmul":
+        rows, inner, columns = (draw(st.integers(1, 5)) for _ in range(3))
+        lead = draw(st.lists(st.integers(1, 3), max_size=3))
+        first, second = ([n if draw(st.booleans()) else 1 for n in lead] for _ in range(2))
+        shapes = ((*first, rows, inner), (*second, inner, columns))
+    elif kind == "attention":
+        heads = draw(st.integers(1, 3))
+        shape = maps(draw, st.integers(1, 2).map(lambda n: n * heads))
+        given = {"num_heads": heads, "bias": flag, "is_causal": draw(st.booleans())}
+        given |= {name: draw(st.integers(1, 3)) for name in ("key_dim", "value_dim") if draw(st.booleans())}
+        shapes = (shape,)
+        if not given["is_causal"] and draw(st.booleans()):
+            shapes, given = (shape, maps(draw)), given | {"key_value": True}
     else:
         assert not KINDS[kind].parameters  # a new argument is drawn here too
-    shapes = shapes or (shape,)
+    shapes = (shape,) if shapes is None else shapes
+    if "weight" in KINDS[kind].__struct_fields__ and draw(st.booleans()):
+        given["weight"] = draw(st.sampled_from(WAYS))
     try:
         layer = KINDS[kind](**given)
         assume(math.prod(layer.output_shape(*shapes)) <= 2000)
@@ -473,7 +501,7 @@ def test_no_overflow(kind: str, dtype: Any) -> None:
 def test_not_a_number_stays_one() -> None:
     """NaNs show receptive fields; what swallowed them would show too small ones."""
     for sample in SAMPLES:
-        if sample.kind == "maxunpool":
+        if sample.kind == "maxunpool" or not sample.inputs:
             continue
         inputs = [np.full((1, *shape), np.nan) for shape in sample.inputs]
         out = compute(sample.layer, inputs, drawn(sample.layer, sample.inputs))

@@ -519,11 +519,10 @@ def test_joins_take_the_current_tensor_only_if_written():
     assert wrong("relu -> add") == ["`add` needs two tensors or more"]
 
 
-def test_only_mul_stretches():
+def test_joins_stretch_axes_of_size_1():
     gate = "mul(identity, global_avgpool)"
-    assert network(gate)["mul1"].shape == (3, 8, 8)
-    assert wrong(gate.replace("mul", "add")) == ["`add` needs equal shapes"]
-    assert wrong(gate.replace("mul", "sub")) == ["`sub` needs equal shapes"]
+    for kind in ("mul", "add", "sub", "div"):
+        assert network(gate.replace("mul", kind))[f"{kind}1"].shape == (3, 8, 8)
     assert wrong(gate.replace("mul", "concat")) == [
         "`concat` needs tensors that differ only in their channels"
     ]
@@ -1048,5 +1047,5 @@ def test_mistakes_of_one_are_no_plurals():
     assert wrong("permute([0])") == ["`permute` names 1 axis of 3"]
     assert wrong("conv(2, [3])") == ["`kernel_size` of `conv` has 1 entry, but the input has 2 spatial axes"]
     assert wrong("conv(2, 1, connections=[[0]])") == ["`connections` of `conv` has 1 row for 2 output maps"]
-    with pytest.raises(ArchError, match=r"bring `conv2` to 1 channel, for"):
-        network("a = conv(1, 1)\nconv(2, 1)\nadd(a, identity)")
+    with pytest.raises(ArchError, match=r"bring `conv2` to 3 channels, for"):
+        network("a = conv(3, 1)\nconv(2, 1)\nadd(a, identity)")

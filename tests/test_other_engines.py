@@ -11,6 +11,7 @@ import pytest
 from samples import make
 
 import archcalc
+from archcalc.executor.computed import with_computed_weight
 from archcalc.executor.execute import run
 from archcalc.executor.kernel import KERNELS, Call
 from archcalc.executor.weights import Weights, random_weights
@@ -33,7 +34,9 @@ def assert_close(actual: Array, expected: Array, relative: float) -> None:
 
 def ours(layer: Layer, inputs: list[Array], weights: dict[str, Array], train: bool = False) -> Array:
     last = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in inputs]
-    return np.moveaxis(KERNELS[type(layer)](layer, Call(last, weights, train)), -1, 1)
+    return np.moveaxis(
+        KERNELS[type(layer)](layer, Call(last, with_computed_weight(layer, weights), train)), -1, 1
+    )
 
 
 def drawn(layer: Layer, shapes: tuple[Shape, ...], dtype: Any) -> tuple[list[Array], dict[str, Array]]:
@@ -105,7 +108,74 @@ def _unpool(f: Any, xs: list[Any], w: dict[str, Any]) -> Any:
     return f.max_unpool2d(pooled, at, (2, 3), output_size=xs[0].shape)
 
 
-LIKE_TORCH: list[tuple[Layer, Shape, Torch]] = [
+def _attention(heads: int, causal: bool = False) -> Torch:
+    """`torch.nn.MultiheadAttention` with the same weights; tokens are rows there."""
+
+    def apply(f: Any, xs: list[Any], w: dict[str, Any]) -> Any:
+        import torch
+
+        query, memory = (x.flatten(2).transpose(1, 2) for x in (xs[0], xs[-1]))
+        width, features = query.shape[-1], memory.shape[-1]
+        module = torch.nn.MultiheadAttention(
+            width, heads, bias="query_bias" in w, kdim=features, vdim=features, batch_first=True
+        ).to(query.dtype)
+        names = ("query", "key", "value")
+        weights = [w[name].T for name in names]
+        if features == width:
+            state = {"in_proj_weight": torch.cat(weights)}
+        else:
+            state = {f"{name[0]}_proj_weight": each for name, each in zip(names, weights, strict=True)}
+        state["out_proj.weight"] = w["output"].T
+        if "query_bias" in w:
+            state["in_proj_bias"] = torch.cat([w[f"{name}_bias"] for name in names])
+            state["out_proj.bias"] = w["output_bias"]
+        module.load_state_dict(state)
+        mask = torch.nn.Transformer.generate_square_subsequent_mask(query.shape[1]) if causal else None
+        out = module(query, memory, memory, attn_mask=mask, need_weights=False)[0]
+        return out.transpose(1, 2).reshape(xs[0].shape)
+
+    return apply
+
+
+def _normed(norm: str) -> Torch:
+    """A convolution whose weight PyTorch computes; in evaluation mode, from the same arrays."""
+
+    def apply(f: Any, xs: list[Any], w: dict[str, Any]) -> Any:
+        import torch
+
+        conv = torch.nn.Conv2d(4, 6, (2, 3), bias=False).to(xs[0].dtype)
+        moved = w["weight"].movedim((-1, -2), (0, 1))
+        if norm == "weight_norm":
+            torch.nn.utils.parametrizations.weight_norm(conv)
+            values = {"original0": w["gain"].reshape(-1, 1, 1, 1), "original1": moved}
+            conv.load_state_dict({f"parametrizations.weight.{name}": v for name, v in values.items()})
+        else:
+            torch.nn.utils.parametrizations.spectral_norm(conv)
+            values = {"original": moved, "0._u": w["u"], "0._v": w["v"].movedim(-1, 0).reshape(-1)}
+            conv.load_state_dict({f"parametrizations.weight.{name}": v for name, v in values.items()})
+        return conv.eval()(xs[0])
+
+    return apply
+
+
+def _standardized(f: Any, xs: list[Any], w: dict[str, Any]) -> Any:
+    """As timm writes `StdConv2d`: a batch norm over the weights of each output channel."""
+    moved = w["weight"].movedim((-1, -2), (0, 1))
+    flat = f.batch_norm(moved.reshape(1, 6, -1), None, None, training=True, momentum=0.0, eps=1e-6)
+    return f.conv2d(xs[0], flat.reshape_as(moved))
+
+
+def _scaled(f: Any, xs: list[Any], w: dict[str, Any]) -> Any:
+    """As timm writes `ScaledStdConv2d`."""
+    moved = w["weight"].movedim((-1, -2), (0, 1))
+    gain = w["gain"] * moved[0].numel() ** -0.5
+    flat = f.batch_norm(
+        moved.reshape(1, 6, -1), None, None, weight=gain, training=True, momentum=0.0, eps=1e-6
+    )
+    return f.conv2d(xs[0], flat.reshape_as(moved))
+
+
+LIKE_TORCH: list[tuple[Layer, Any, Torch]] = [
     (make("conv", 6, (4, 5), (1, 2), (2, 1)), MAP, _conv(stride=(1, 2), padding=(2, 1))),
     (make("conv", 6, 3, padding=2, dilation=(1, 2), groups=2), MAP,
      _conv(padding=2, dilation=(1, 2), groups=2)),
@@ -123,6 +193,15 @@ LIKE_TORCH: list[tuple[Layer, Shape, Torch]] = [
      _transposed(stride=2, padding=1, output_padding=(1, 0), groups=2, dilation=(1, 2))),
     (make("conv_transpose", 2, 5, 3), (3, 8), _transposed(1, stride=3)),
     (make("conv_transpose", 2, 2, (1, 2, 3)), (3, 4, 3, 2), _transposed(3, stride=(1, 2, 3))),
+    (make("attention", 3), (6, 7), _attention(3)),
+    (make("attention", 2, is_causal=True), (6, 7), _attention(2, causal=True)),
+    (make("attention", 2, bias=False), (6, 3, 5), _attention(2)),
+    (make("attention", 2, key_value=True), ((6, 3, 5), (4, 9)), _attention(2)),
+    (make("matmul"), ((3, 1, 4, 6), (1, 2, 6, 5)), lambda f, xs, w: xs[0] @ xs[1]),
+    (make("conv", 6, (2, 3), bias=False, weight="weight_norm"), MAP, _normed("weight_norm")),
+    (make("conv", 6, (2, 3), bias=False, weight="spectral_norm"), MAP, _normed("spectral_norm")),
+    (make("conv", 6, (2, 3), bias=False, weight="standardized"), MAP, _standardized),
+    (make("conv", 6, (2, 3), bias=False, weight="scaled_standardized"), MAP, _scaled),
     (make("maxpool", 3, 2, 1), MAP, _plain("max_pool2d", 3, 2, 1)),
     (make("maxpool", (2, 3), 2, 1, (2, 1), True), MAP,
      _plain("max_pool2d", (2, 3), 2, 1, (2, 1), ceil_mode=True)),
@@ -207,9 +286,10 @@ LIKE_TORCH: list[tuple[Layer, Shape, Torch]] = [
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("layer", "shape", "theirs"), LIKE_TORCH, ids=[str(case[0]) for case in LIKE_TORCH])
-def test_torch(layer: Layer, shape: Shape, theirs: Torch, dtype: Any) -> None:
+def test_torch(layer: Layer, shape: Any, theirs: Torch, dtype: Any) -> None:
     torch = pytest.importorskip("torch")
-    inputs, weights = drawn(layer, (shape,), dtype)
+    shapes = shape if isinstance(shape[0], tuple) else (shape,)
+    inputs, weights = drawn(layer, shapes, dtype)
     given = {name: torch.from_numpy(array) for name, array in weights.items()}
     with torch.no_grad():
         expected = theirs(torch.nn.functional, [torch.from_numpy(x) for x in inputs], given).numpy()

@@ -317,6 +317,7 @@ net two {
 COMMANDS = r"""
 vgg16
 zzz
+conventions thop --set a=1
 report --colums
 report zzz
 report m.h5

@@ -18,7 +18,7 @@ COMMANDS = {
     ),
     "list": ("", "--family resnet", "v1_5"),
     "verify": ("lenet5 pools.arch --jobs 1", "big.arch"),
-    "conventions": ("", "thop", "torchscan"),
+    "conventions": ("", "thop", "torchscan", "lenet5", "mine.arch --input 3x12x8"),
     "reconcile": ("resnet50 4.1G 3.8G", "vgg16 96MB", "alexnet 61M 1.4G --all", "mine.arch 123456789"),
 }  # fmt: skip
 

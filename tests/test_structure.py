@@ -13,7 +13,8 @@ ROOT = Path(archcalc.__file__).parent
 
 ORDER = """
 shape diagnostics render layers network notes doubts quantities expect builder language importing opened
-readers conventions profile catalog elsewhere opening settings convert executor checking comparison report
+readers conventions profile catalog elsewhere opening freezing
+settings convert executor checking comparison report
 reconcile verify audit plots pages interface cli __main__
 """.split()
 """The files and folders of the package: each may import those before it, and itself."""

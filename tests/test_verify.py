@@ -53,7 +53,7 @@ def counted(kind: str, *args: Any, shape: tuple[int, ...], **named: Any) -> tupl
 
 def test_every_kind_with_multiplied_weights_is_counted() -> None:
     assert {kind.kind for kind in COUNTED} == {
-        "conv", "pointwise", "depthwise", "local", "fc", "conv_transpose",
+        "conv", "pointwise", "depthwise", "local", "fc", "conv_transpose", "matmul", "attention",
     }  # fmt: skip
 
 
@@ -144,6 +144,9 @@ SMALL = {
     "columns": "input(2x9x10)\n conv(3, 2) -> unfold(3, padding=1) -> pointwise(4)",
     "transposed to places": "input(6x9)\n conv(4, 2) -> transpose -> reduce(\"mean\") -> relu",
     "unpooled": "input(2x8x9)\n p: maxpool(2)\n conv(2, 3, padding=1) -> maxunpool(p) -> conv(1, 1)",
+    "tokens": "input(3x16x12)\n conv(8, 4, stride=4)\n add(identity, parameter([8, 4, 3])) -> attention(2)\n"
+    " reshape([8, 12]) -> add(identity, attention(4, is_causal=true) -> scale)\n"
+    " matmul(permute([1, 0]), identity)",
     "rbf": "input(1x8x8)\n conv(2, 3) -> tanh -> flatten -> rbf(3)",
 }  # fmt: skip
 

@@ -454,6 +454,45 @@ def _multiplied(*inputs: Tensor) -> Tensor:
     return total
 
 
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    return a @ b
+
+
+def _attention(node: Node) -> Step:
+    layer: Any = node.layer
+    channels, memory = node.facts.inputs[0][0], node.facts.inputs[-1][0]
+    module = nn.MultiheadAttention(
+        channels, layer.num_heads, bias=layer.bias, kdim=memory, vdim=memory, batch_first=True
+    )
+
+    def call(module: Any, *inputs: Tensor) -> Tensor:
+        query, keys = (x.flatten(2).transpose(1, 2) for x in (inputs[0], inputs[-1]))
+        out = module(query, keys, keys, need_weights=False)[0]
+        return out.transpose(1, 2).reshape(inputs[0].shape)
+
+    return module, call
+
+
+def _parameter(node: Node) -> Step:
+    return [nn.Parameter(torch.zeros(node.shape))], lambda owned: owned[0].unsqueeze(0)
+
+
+def _factor(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], Step]:
+    """`scale` and `shift`: a number of the text, or a trained one."""
+
+    def step(node: Node) -> Step:
+        layer: Any = node.layer
+        axes = [1] * (len(node.shape) - 1)
+        if layer.value is None:
+            values = nn.Parameter(torch.ones(node.facts.weights[0].shape).reshape(-1, *axes))
+            return [values], lambda owned, x: combine(x, owned[0])
+        numbers = layer.value if isinstance(layer.value, tuple) else (layer.value,)
+        fixed = torch.tensor([float(number) for number in numbers]).reshape(-1, *axes)
+        return None, lambda _, x: combine(x, fixed)
+
+    return step
+
+
 STEPS: dict[str, Callable[[Node], Step]] = {
     "relu": _module(lambda _: nn.ReLU()),
     "relu6": _module(lambda _: nn.ReLU6()),
@@ -526,6 +565,12 @@ STEPS: dict[str, Callable[[Node], Step]] = {
     "concat": _concat,
     "add": _function(_added),
     "mul": _function(_multiplied),
+    "matmul": _function(_matmul),
+    "attention": _attention,
+    "parameter": _parameter,
+    "scale": _factor(torch.mul),
+    "shift": _factor(torch.add),
+    "div": _function(lambda a, b: a / b),
     "sub": _function(lambda a, b: a - b),
 }
 """Not here: `local`, `rbf` and `subsample`, which PyTorch lacks."""

@@ -101,7 +101,7 @@ def _layers(evaluator: FigureEvaluator, given: Given) -> Sequence[LayerProfile]:
         layers = select(profile, path) if path else profile.layers
     except ArchError as found:
         evaluator.fail_at(given["path"].span, found)
-    return [layer for layer in layers if layer.node.inputs]
+    return [layer for layer in layers if not layer.node.is_input]
 
 
 def distinct(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:

@@ -12,7 +12,7 @@ from archcalc.checking import lock_file
 from archcalc.checking.digest import Digest, Move
 from archcalc.checking.evaluate import format_value
 from archcalc.checking.find import CheckedNetwork, Finder, lock_name
-from archcalc.checking.lock import FIGURES, LayerFigures, Lock, LockedNetwork, figures_of
+from archcalc.checking.lock import FIGURES, TRAINABLE, LayerFigures, Lock, LockedNetwork, figures_of
 from archcalc.checking.locking import networks_at
 from archcalc.checking.outcome import CheckedLock, Finding, Outcome, Result
 from archcalc.checking.tolerance import ALL, Tolerance
@@ -81,8 +81,11 @@ class _Moves:
     def of_totals(self, now: LockedNetwork) -> list[Finding]:
         """The totals that moved, which come before the layers: they may decide what is allowed there."""
         findings = []
-        for name, was in self.before.totals.items():
-            value = now.totals[name]
+        before = dict(self.before.totals)
+        if TRAINABLE in now.totals and "params" in before:
+            before.setdefault(TRAINABLE, before["params"])
+        for name, was in before.items():
+            value = now.totals[name] if name in now.totals else now.totals["params"]
             if was != value:
                 finding = self.move(name, "", was, value)
                 findings.append(replace(finding, reached_at=now.reached_at.get(name, "")))

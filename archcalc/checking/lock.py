@@ -17,6 +17,9 @@ from archcalc.shape import Shape, format_shape
 DEFAULT = "archcalc.lock"
 """The lock file where none is named."""
 
+TRAINABLE = "trainable_params"
+"""Locked where it is not all parameters."""
+
 FIGURES = ("params", "macs", "flops")
 """What is locked of a layer, with its shape."""
 
@@ -84,7 +87,10 @@ def figures_of(name: str, network: Network, settings: Settings = PLAIN) -> Locke
         for entry in whole.entries.values()
     }
     reached_at = {quantity.name: quantity.at(profile) for quantity in TOTALS if quantity.at is not None}
-    return LockedNetwork(name, profile.totals, layers, reached_at, conditions(settings))
+    totals = Figures(profile.totals)
+    if totals[TRAINABLE] == totals["params"]:
+        del totals[TRAINABLE]
+    return LockedNetwork(name, totals, layers, reached_at, conditions(settings))
 
 
 def conditions(settings: Settings) -> Settings:

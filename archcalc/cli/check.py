@@ -13,6 +13,7 @@ from archcalc.cli.options import (
     Batch,
     ConventionName,
     Dtype,
+    Freeze,
     Heads,
     Inputs,
     Sets,
@@ -44,6 +45,7 @@ def check(
     ] = None,
     set_: Sets = None,
     input_: Inputs = None,
+    freeze: Freeze = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
     heads: Heads = False,
@@ -131,7 +133,7 @@ def check(
             from archcalc.checking.bounds import parse_bounds
             from archcalc.checking.run import check_networks
 
-            chosen = settings(set_, input_, batch, dtype, heads, convention)
+            chosen = settings(set_, input_, batch, dtype, heads, convention, freeze)
             chosen = replace(chosen, allow_unknown=allow_unknown)
             outcome = check_networks(targets or [], parse_bounds(expect or [], chosen), progress, chosen)
     except ArchError as mistakes:  # in an option: CI is told of it as of everything else

@@ -11,6 +11,7 @@ from archcalc.cli.options import (
     Batch,
     ConventionName,
     Dtype,
+    Freeze,
     Heads,
     Human,
     Inputs,
@@ -39,6 +40,7 @@ def compare(
     ],
     set_: Sets = None,
     input_: Inputs = None,
+    freeze: Freeze = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
     heads: Heads = False,
@@ -70,7 +72,7 @@ def compare(
     from archcalc.comparison.tables import CompareView
     from archcalc.render import output as out
 
-    subjects = comparison.open_subjects(nets, settings(set_, input_, batch, dtype, heads, convention))
+    subjects = comparison.open_subjects(nets, settings(set_, input_, batch, dtype, heads, convention, freeze))
     view = CompareView(comparison.compare(subjects), human)
     if format is CompareFormat.json:
         out.write(to_json(view.comparison), output)

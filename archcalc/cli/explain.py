@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Batch, ConventionName, Dtype, Heads, Inputs, Net, Sets, settings
+from archcalc.cli.options import Batch, ConventionName, Dtype, Freeze, Heads, Inputs, Net, Sets, settings
 
 
 def explain(
@@ -20,6 +20,7 @@ def explain(
     ] = "",
     set_: Sets = None,
     input_: Inputs = None,
+    freeze: Freeze = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
     heads: Heads = False,
@@ -39,7 +40,7 @@ def explain(
     from archcalc.render import output
     from archcalc.report.explain import explain as account
 
-    _, profile = settings(set_, input_, batch, dtype, heads, convention).open(net)
+    _, profile = settings(set_, input_, batch, dtype, heads, convention, freeze).open(net)
     if layer in QUANTITIES and not quantity:
         layer, quantity = "", layer
     if convention and not quantity:

@@ -71,6 +71,12 @@ Output = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option(help="Output format.")]
 TableOrJsonOption = Annotated[TableOrJson, typer.Option(help="Output format.")]
+Freeze = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--freeze", metavar="PATTERN", help="Freeze the parameters of layers: `stage1`, `stage*`; repeatable."
+    ),
+]
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
 Human = Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")]
 Seed = Annotated[int, typer.Option(min=0, help="For random inputs and weights.")]
@@ -100,8 +106,9 @@ def settings(
     dtype: str = "float32",
     heads: bool = False,
     convention: str = "",
+    freeze: list[str] | None = None,
 ) -> Settings:
-    """What `--set`, `--input`, `--batch`, `--dtype`, `--heads` and `--convention` say."""
+    """What `--set`, `--input`, `--batch`, `--dtype`, `--heads`, `--convention`, `--freeze` say."""
     from archcalc.settings import Settings
 
     return Settings(
@@ -112,6 +119,7 @@ def settings(
         dtype,
         heads,
         convention,
+        tuple(freeze or ()),
     )
 
 

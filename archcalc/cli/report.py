@@ -11,6 +11,7 @@ from archcalc.cli.options import (
     Batch,
     ConventionName,
     Dtype,
+    Freeze,
     Heads,
     Human,
     Inputs,
@@ -36,6 +37,7 @@ def report(
     net: Net,
     set_: Sets = None,
     input_: Inputs = None,
+    freeze: Freeze = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
     layout: Annotated[Layout, typer.Option(help="Order of the axes in shapes.")] = Layout.chw,
@@ -83,7 +85,7 @@ def report(
     from archcalc.report.columns import View, choose
     from archcalc.report.rows import select_rows
 
-    opened, profile = settings(set_, input_, batch, dtype, heads, convention).open(net)
+    opened, profile = settings(set_, input_, batch, dtype, heads, convention, freeze).open(net)
     if format is ReportFormat.torchsummary:
         from archcalc.report.torchsummary import torchsummary
 

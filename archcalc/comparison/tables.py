@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from archcalc.comparison import AccountLine, ComparedPart, Comparison
+from archcalc.comparison import AccountLine, ComparedPart, Comparison, Total
 from archcalc.comparison.words import noun_of, phrase, sign, signed
 from archcalc.quantities import QUANTITIES, Figures
 from archcalc.render.numbers import bar, grouped, human
@@ -43,6 +43,16 @@ class CompareView(Struct, frozen=True):
     @property
     def figures(self) -> list[str]:
         return [name for name in SHOWN if name not in ("macs", "count") or name == self.operations]
+
+    @property
+    def totals(self) -> list[Total]:
+        """All totals; without the trainable parameters where those are all parameters."""
+        every = self.comparison["params"].figures
+        return [
+            total
+            for total in self.comparison.totals
+            if total.quantity != "trainable_params" or total.figures != every
+        ]
 
     @property
     def names(self) -> list[str]:
@@ -101,7 +111,7 @@ def heading(name: str) -> str:
 
 
 def _totals(view: CompareView) -> ArrangedTable:
-    totals = view.comparison.totals
+    totals = view.totals
     labels = [noun_of(total, view.comparison) for total in totals]
     in_words, in_signs = [[Cells("Total", labels, right=False)] for _ in range(2)]
     for index, name in enumerate(view.names):
@@ -122,7 +132,7 @@ def _totals(view: CompareView) -> ArrangedTable:
 def _listed_totals(view: CompareView, labels: Sequence[str]) -> list[Columns]:
     """A line a network below each quantity, where they do not fit side by side."""
     lines: list[tuple[str, ...]] = []
-    for noun, total in zip(labels, view.comparison.totals, strict=True):
+    for noun, total in zip(labels, view.totals, strict=True):
         lines.append((noun, "", "", "", "", ""))
         most = max(figure.value for figure in total.figures)
         for index, (name, figure) in enumerate(zip(view.names, total.figures, strict=True)):

@@ -6,6 +6,8 @@ each is compared with what was predicted, so that a run proves the shapes; `veri
 
 from archcalc.executor import (
     activation,
+    arithmetic,
+    attention,
     conv,
     linear,
     merge,
@@ -23,6 +25,8 @@ check_complete()
 
 __all__ = [
     "activation",
+    "arithmetic",
+    "attention",
     "conv",
     "linear",
     "merge",

@@ -7,7 +7,7 @@ import numpy as np
 from archcalc.diagnostics import error
 from archcalc.executor.kernel import Array, Call, axis_of, kernel
 from archcalc.executor.reshape import channels_first, channels_last
-from archcalc.layers.merge import Add, Concat, Mul, Stack, Sub
+from archcalc.layers.merge import Add, Concat, Div, Mul, Stack, Sub
 from archcalc.layers.opaque import Opaque
 
 
@@ -18,9 +18,12 @@ def concat(layer: Concat, call: Call) -> Array:
 
 @kernel(Add)
 def add(layer: Add, call: Call) -> Array:
-    out: Array = np.add(call.inputs[0], call.inputs[1], out=call.spare)
-    for other in call.inputs[2:]:
-        out += other
+    first, second, *others = call.inputs
+    spare = call.spare if np.broadcast_shapes(first.shape, second.shape) == first.shape else None
+    out: Array = np.add(first, second, out=spare)
+    for other in others:
+        stretches = np.broadcast_shapes(out.shape, other.shape) != out.shape
+        out = np.add(out, other, out=None if stretches else out)
     return out
 
 
@@ -43,6 +46,12 @@ def stack(layer: Stack, call: Call) -> Array:
     # one axis further on, because of the batch; negative ones are counted from the end of the result
     axis = layer.dim if layer.dim < 0 else layer.dim + 1
     return channels_last(np.stack([channels_first(x) for x in call.inputs], axis=axis))
+
+
+@kernel(Div)
+def div(layer: Div, call: Call) -> Array:
+    out: Array = call.inputs[0] / call.inputs[1]
+    return out
 
 
 @kernel(Opaque)

@@ -15,6 +15,7 @@ import numpy as np
 
 from archcalc.diagnostics import error, near_miss
 from archcalc.executor.arrays import Stored, check_kind, open_arrays
+from archcalc.executor.computed import settle, with_computed_weight
 from archcalc.executor.kernel import Array
 from archcalc.layers.terms import Weight
 from archcalc.network import Network, Node
@@ -38,6 +39,11 @@ def arrays_of(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping
     """The arrays a node computes with, its own and those of others, in the shapes that it needs."""
     if not node.facts.weights:
         return {}
+    return with_computed_weight(node.layer, _stored(node, weights))
+
+
+def _stored(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping[str, Array]:
+    """The arrays of a node as they are kept."""
     node = node.shares or node
     if not node.tied:
         return weights[node.name]
@@ -52,8 +58,12 @@ def arrays_of(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping
 
 
 def _in_shape(array: Array, shape: tuple[int, ...]) -> Array:
-    """A tied array as another layer needs it: with the axes turned around if only that fits."""
-    return array.T if array.shape != shape and array.T.shape == shape else array.reshape(shape)
+    """A tied array as another layer needs it: with inputs and outputs swapped if only that fits."""
+    if array.ndim > 1 and array.shape != shape:
+        swapped = np.swapaxes(array, -1, -2)
+        if swapped.shape == shape:
+            return swapped
+    return array.reshape(shape)
 
 
 def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, heads: bool = False) -> Weights:
@@ -69,6 +79,7 @@ def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, hea
         weights[node.name] = {
             weight.name: _draw(node, weight, random).astype(dtype, copy=False) for weight in node.own_weights
         }
+        settle(node.layer, weights[node.name])
     return weights
 
 
@@ -106,11 +117,15 @@ def _draw(node: Node, weight: Weight, random: np.random.Generator) -> Array:
     return random.standard_normal(shape, np.float32) * np.float32(0.01)
 
 
+_SUMMED = ("C_in", "C_in/groups", "N_in", "C_q", "C_kv", "heads·d_v")
+"""Symbols of axes that an output value sums over, next to those of the kernel."""
+
+
 def _fan_in(weight: Weight) -> int:
     """What one output value sums over: the sizes of the kernel and of the input channels."""
     sums = 1
     for symbol, size in weight.factors:
-        if symbol.startswith("k_") or symbol in ("C_in", "C_in/groups", "N_in"):
+        if symbol.startswith("k_") or symbol in _SUMMED:
             sums *= size
     return sums
 

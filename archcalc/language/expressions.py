@@ -144,7 +144,7 @@ class ExpressionParser:
 
     def item(self) -> Expr:
         """item = NUMBER | SIZE | STRING | "true" | "false" | NAME [ args ]
-        | "[" [ chain { "," chain } [ "," ] ] "]" | "(" chain ")" | body ."""
+        | "[" [ chain { "," chain } [ "," ] ] "]" | "(" chain ")" | [ "frozen" ] body ."""
         cursor = self.cursor
         token = cursor.token
         kind = token.kind
@@ -183,6 +183,10 @@ class ExpressionParser:
             cursor.expect(")", help=self._help_for_bracket(token, 1), opening=token)
             cursor.nesting -= 1
             return inner
+        if kind == "frozen":
+            cursor.advance()
+            body = self.body()
+            return Body(cursor.span(token.start), body.statements, body.whole, frozen=True)
         if kind != "{":
             helps = {
                 "if": "a choice between values is written `a if condition else b`",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder
@@ -15,13 +16,14 @@ from archcalc.doubts import doubt_of, doubt_of_input
 from archcalc.language import habits
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.limits import VALUES_A_STEP
-from archcalc.language.meanings import LayerCall
+from archcalc.language.meanings import SPLIT_PARAMETERS, LayerCall
 from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes
 from archcalc.language.run_state import FAILED, Failed, RunState
 from archcalc.language.syntax import Expr, ListExpr, Literal, Ref
 from archcalc.language.values import is_number, type_name, weight
-from archcalc.layers.arguments import LayerError
+from archcalc.layers.arguments import LayerError, dim_index
 from archcalc.layers.base import Layer
+from archcalc.layers.resize import Slice
 from archcalc.network import Doubt, Node
 from archcalc.shape import Shape, format_shape
 
@@ -115,6 +117,37 @@ class LayerCalls:
                 self.doubt(kind, node, format_shape(meant, cross="x"), named)
         return node
 
+    def split(self, ref: Ref, env: Env, current: Any, label: str) -> tuple[Node, ...]:
+        """The parts of the current tensor along an axis: a slice for each."""
+        tensor = self.tensor(current, ref.name_span)
+        given: dict[int, Any] = {}
+        for slot, expr in ref.slots:
+            try:
+                value = self.values.eval(expr, env, current)
+                given[slot] = SPLIT_PARAMETERS[slot].read(value)
+            except LayerError as problem:
+                name = SPLIT_PARAMETERS[slot].name
+                self.run.fail(f"`{name}` of `split` {problem.message}", expr.span, help=problem.help)
+        sizes, dim = given[0], given.get(1, "channels")
+        try:
+            whole = tensor.shape[dim_index(dim, tensor.shape, "split")]
+        except LayerError as problem:
+            self.run.fail(problem.message, ref.name_span, help=problem.help)
+        if type(sizes) is int:
+            sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
+        elif sum(sizes) != whole:
+            self.run.fail(
+                f"the parts of `split` have {sum(sizes):,} {dim} together, and the tensor has {whole:,}",
+                ref.slots[0][1].span,
+                notes=[Note(gives(tensor, ""), tensor.span)],
+            )
+        self.run.charge(len(sizes), ref.span)
+        ends = list(accumulate(sizes, initial=0))
+        return tuple(
+            self.build.add(Slice(start, end, dim), tensor, span=ref.span, calls=self.run.calls)
+            for start, end in pairwise(ends)
+        )
+
     def check_given(self, path: str, declared: Any, given: Shape) -> None:
         """Hold the shape that is given for an input against the one that is declared."""
         declared = declared if type(declared) is tuple else (declared,)
@@ -133,10 +166,11 @@ class LayerCalls:
         call: LayerCall = ref.meaning
         layer: Layer | None = call.ready
         tensors: tuple[Node, ...]
+        owner: Node | None = None
         if layer is not None:
-            tensors = (current,) if type(current) is Node else (self.tensor(current, ref.name_span),)
+            tensors = () if layer.is_source else (self.tensor(current, ref.name_span),)
         else:
-            layer, tensors = self.make_layer(ref, call, env, current)
+            layer, tensors, owner = self.make_layer(ref, call, env, current)
         doubt = ""
         if call.by_position:
             shape, named = tensors[0].facts.output, bool((ref.args or ())[0].name)
@@ -146,7 +180,8 @@ class LayerCalls:
             if doubt == "shrinks":
                 self.shrinking(ref, tensors[0])
         try:
-            node = self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls)
+            tied = {"weight": (owner, "weight")} if owner is not None else None
+            node = self.build.add(layer, *tensors, name=label, span=ref.span, calls=self.run.calls, tied=tied)
         except LayerError as problem:
             if call.by_position and not isinstance(problem, BuildProblem):
                 shape = tensors[0].facts.output
@@ -183,13 +218,16 @@ class LayerCalls:
             help=f"write `{ref.name}(scale_factor={size})`; if that size is meant, name it: `size={size}`",
         )
 
-    def make_layer(self, ref: Ref, call: LayerCall, env: Env, current: Any) -> tuple[Layer, tuple[Node, ...]]:
-        """The layer of a call, with its arguments evaluated, and the tensors it applies to."""
+    def make_layer(
+        self, ref: Ref, call: LayerCall, env: Env, current: Any
+    ) -> tuple[Layer, tuple[Node, ...], Node | None]:
+        """The layer of a call, the tensors it applies to, and the layer whose weight it uses, if any."""
         cls = call.layer
         parameters = cls.parameters
         values = [parameter.default for parameter in parameters]
         tensors: list[Node] = []
-        if not cls.is_join:
+        owner: Node | None = None
+        if not (cls.is_join or cls.is_source):
             tensors.append(self.tensor(current, ref.name_span))
         kind_of: Callable[[Any], Any] = type
         evaluate = self.values.forms
@@ -200,6 +238,9 @@ class LayerCalls:
                     tensors.append(value)
                 else:
                     tensors += self.joined(ref, expr, value)
+                continue
+            if type(value) is Node and parameters[slot].takes_layer:
+                owner = value
                 continue
             if type(value) is Node:
                 if not parameters[slot].takes_tensor:
@@ -224,7 +265,7 @@ class LayerCalls:
             self.made[key] = layer
         if call.constant:
             call.ready = layer
-        return layer, tuple(tensors)
+        return layer, tuple(tensors), owner
 
     def joined(self, ref: Ref, expr: Expr, value: Any) -> list[Node]:
         """The tensors of a list that a join takes."""

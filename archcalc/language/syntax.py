@@ -60,11 +60,13 @@ class Chain(Expr, gc=False, eq=False):
 class Body(Expr, gc=False, eq=False):
     """`{ ... }`: of a definition, a loop, a condition, or an anonymous block.
 
-    `whole` is false if some of its lines do not parse and are left out.
+    `whole` is false if some of its lines do not parse and are left out. The parameters of a `frozen` one are
+    not trained.
     """
 
     statements: tuple[Statement, ...]
     whole: bool = True
+    frozen: bool = False
 
 
 class Index(Expr, gc=False, eq=False):

@@ -12,7 +12,7 @@ from archcalc.language.limits import MAX_NAME, MAX_STRING, MAX_TOKENS
 
 RESERVED = frozenset(
     (
-        "from", "import", "fn", "shared", "block", "net", "if", "else", "for", "in", "repeat",
+        "from", "import", "fn", "shared", "frozen", "block", "net", "if", "else", "for", "in", "repeat",
         "expect", "not", "and", "or", "true", "false", "output", "aux",
     )
 )  # fmt: skip

@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 from archcalc.diagnostics import MAX_REPORTED, Note
 from archcalc.doubts import INPUTS_FIRST
 from archcalc.language.habits import in_doubt, without_input_channels
-from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
+from archcalc.language.meanings import (
+    INPUT,
+    INPUT_PARAMETERS,
+    LOCAL,
+    READINGS,
+    SPLIT,
+    SPLIT_PARAMETERS,
+    LayerCall,
+)
 from archcalc.language.mismatch import help_for_join
 from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType
 from archcalc.language.syntax import (
@@ -45,8 +53,8 @@ LISTS = {
 """What takes a single list, and in other tools several numbers; and what the list is."""
 
 OF_TENSORS = {
-    "max": 'the maximum of each map is `global_maxpool`; that over other axes is `reduce("max", dim)`',
-    "sum": 'write `add(...)` for tensors, and `reduce("sum", dim)` for the values along an axis',
+    "max": 'the maximum of each map is `global_maxpool`, others are `reduce("max", dim=...)`',
+    "sum": 'write `add(...)`; a sum over an axis is `reduce("sum", dim=...)`',
     "len": "`channels(...)`, `size(...)` and `shape(...)` read a tensor",
 }
 """What is written for a function of numbers that other tools also have for tensors."""
@@ -89,7 +97,10 @@ class TypeChecker:
             return ANY
         if isinstance(expr, Chain):
             for step in expr.steps:
-                if self.step(step) in (VALUE, LIST):
+                type = self.step(step)
+                if step is expr.steps[-1] and isinstance(step, Ref) and step.meaning is SPLIT:
+                    return type
+                if type in (VALUE, LIST):
                     self.scopes.error("a step is a layer, a block or a tensor, not a value", step.span)
             return TENSOR
         if isinstance(expr, ListExpr):
@@ -171,6 +182,8 @@ class TypeChecker:
             return self.reading_ref(ref)
         if ref.name == "input":
             return self.input_ref(ref)
+        if ref.name == "split":
+            return self.split_ref(ref)
         for arg in ref.args or ():
             self.expr(arg.value)
         if self.parameter is not None and self.unquoted(ref, self.parameter):
@@ -245,7 +258,7 @@ class TypeChecker:
                     has_dim = layer.parameters and isinstance(arg.value, Literal | Unary)
                     help = 'an axis is named: `dim="channels"`' if has_dim else ""
                     self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span, help=help)
-            elif type is TENSOR and not parameter.takes_tensor:
+            elif type is TENSOR and not (parameter.takes_tensor or parameter.takes_layer):
                 self.tensor_argument(ref, parameter.name, arg)
         ref.meaning = LayerCall(layer, constant and not layer.is_join, by_position=in_doubt(ref))
         if layer.is_join and len(joined) == len([arg for arg in args if not arg.name]):
@@ -351,6 +364,13 @@ class TypeChecker:
                 self.scopes.error(f"`{ref.name}` reads a tensor, not a value", arg.span)
         ref.slots = tuple((0, arg.value) for arg in args[:1])
         return LIST if ref.name != "channels" else VALUE
+
+    def split_ref(self, ref: Ref) -> ValueType:
+        ref.meaning = SPLIT
+        self.arguments(ref, SPLIT_PARAMETERS, None)
+        for arg in ref.args or ():
+            self.value(arg.value, "`split` takes the sizes of the parts")
+        return LIST if self.layers_allowed(ref) else ANY
 
     def input_ref(self, ref: Ref) -> ValueType:
         ref.meaning = INPUT

@@ -63,6 +63,8 @@ class Parameter(Struct, frozen=True):
     required: bool
     default: Any
     takes_tensor: bool = False
+    takes_layer: bool = False
+    """Is a tensor that is given the layer it comes from?"""
 
 
 def _got(value: object) -> str:
@@ -163,6 +165,15 @@ def read_natural_per_axis(value: object) -> int | tuple[int, ...]:
     """A whole number of at least 0, or one per axis: `1`, `[0, 1]`."""
     result: int | tuple[int, ...] = _read_axes(value, read_natural)
     return result
+
+
+def read_sizes(value: object) -> int | tuple[int, ...]:
+    """The size of each part, or a list with the size of every part."""
+    if isinstance(value, tuple | list):
+        if not value:
+            raise LayerError("needs the size of each part, or a list with the size of every part, got []")
+        return tuple(map(read_count, value))
+    return read_count(value)
 
 
 def read_scale(value: object) -> Number | tuple[Number, ...]:

@@ -17,6 +17,7 @@ from msgspec.structs import force_setattr
 
 from archcalc.layers.arguments import MAX_SIZE, LayerError, Parameter, format_argument, read_shape
 from archcalc.layers.channels import all_of
+from archcalc.layers.computed import arrays_of_way, operations_of_way
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape, format_shape
 
@@ -32,6 +33,8 @@ class Layer(Struct, frozen=True, cache_hash=True):
     parameters: ClassVar[tuple[Parameter, ...]]
     is_join: ClassVar[bool] = False
     """A join takes the tensors it is given; any other layer takes the current one."""
+    is_source: ClassVar[bool] = False
+    """A source reads no tensor."""
     is_opaque: ClassVar[bool] = False
     """What it computes is not known."""
     least_tensors: ClassVar[int] = 2
@@ -175,6 +178,7 @@ def _parameters(cls: type[Layer]) -> tuple[Parameter, ...]:
                 index < required,
                 None if index < required else defaults[index - required],
                 "tensor" in annotation.__metadata__,
+                "layer" in annotation.__metadata__,
             )
         )
     return tuple(parameters)
@@ -191,10 +195,9 @@ def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
         raise LayerError(
             f"`{layer.kind}` gives {format_shape(output, cross='x')}: over {MAX_SIZE:,} on an axis"
         )
-    return Facts(
-        inputs,
-        output,
-        layer.weights(*inputs),
-        layer.operations(inputs, output),
-        layer.windows(*inputs),
-    )
+    weights, operations = layer.weights(*inputs), layer.operations(inputs, output)
+    way = getattr(layer, "weight", "own")
+    if way != "own":
+        operations += operations_of_way(way, weights[0])
+        weights = arrays_of_way(way, weights)
+    return Facts(inputs, output, weights, operations, layer.windows(*inputs))

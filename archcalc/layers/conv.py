@@ -20,6 +20,7 @@ from archcalc.layers.arguments import (
 )
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import divided, grouped, picked
+from archcalc.layers.computed import WeightWay
 from archcalc.layers.terms import Facts, Operations, Weight, places_of, values_of
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, Window, cut_to_stride, format_shape, output_size, transposed_size
@@ -142,10 +143,15 @@ class Conv(SlidingKernel, frozen=True):
     groups: Count = 1
     bias: Flag = True
     connections: Connections = None
+    weight: WeightWay = "own"
 
     def check(self) -> None:
         check_groups(self.kind, self.groups, self.out_channels)
         if self.connections is not None:
+            if self.weight not in ("own", "fixed"):
+                raise LayerError(
+                    '`weight` of a `conv` with `connections` needs "own" or "fixed"', argument="weight"
+                )
             if self.groups != 1:
                 raise LayerError("`conv` takes `groups` or `connections`, not both", argument="connections")
             if len(self.connections) != self.out_channels:
@@ -196,6 +202,7 @@ class Depthwise(SlidingKernel, frozen=True):
     dilation: PerAxis = 1
     multiplier: Count = 1
     bias: Flag = True
+    weight: WeightWay = "own"
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         return shape[0] * self.multiplier, 1, shape[0]
@@ -221,6 +228,7 @@ class Pointwise(SlidingKernel, frozen=True):
 
     out_channels: Count
     bias: Flag = True
+    weight: WeightWay = "own"
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         return self.out_channels, shape[0], 1
@@ -283,6 +291,7 @@ class ConvTranspose(Layer, frozen=True):
     groups: Count = 1
     bias: Flag = True
     dilation: PerAxis = 1
+    weight: WeightWay = "own"
 
     def check(self) -> None:
         check_groups(self.kind, self.groups, self.out_channels)
@@ -291,6 +300,10 @@ class ConvTranspose(Layer, frozen=True):
                 '`conv_transpose` takes `output_padding` or `padding="same"`, not both',
                 argument="output_padding",
                 help="leave one of them out",
+            )
+        if self.weight not in ("own", "fixed"):
+            raise LayerError(
+                '`weight` of `conv_transpose` needs "own" or "fixed", or a tensor', argument="weight"
             )
 
     def windows(self, *inputs: Shape) -> tuple[Window, ...]:

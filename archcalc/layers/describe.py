@@ -24,6 +24,8 @@ HEADINGS = {
     "pool": "Pooling",
     "reduction": "Reductions",
     "merge": "Joins",
+    "arithmetic": "Parameters and factors",
+    "attention": "Attention",
     "opaque": "Unknown operations",
     "reshape": "Rearrangement",
     "resize": "Resizing",

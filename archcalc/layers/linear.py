@@ -2,6 +2,7 @@
 
 from archcalc.layers.arguments import Count, Flag, LayerError
 from archcalc.layers.base import Layer, layer
+from archcalc.layers.computed import WeightWay
 from archcalc.layers.terms import Operations, Reach, Weight, Windows, term
 from archcalc.shape import Shape, format_shape
 
@@ -48,6 +49,7 @@ class FullyConnected(Layer, frozen=True):
 
     out_features: Count
     bias: Flag = True
+    weight: WeightWay = "own"
 
     def output_shape(self, *inputs: Shape) -> Shape:
         _features(self.kind, inputs[0])

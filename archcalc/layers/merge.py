@@ -1,5 +1,6 @@
 """Joins: several tensors in, one out. A join takes the current tensor only if it is written."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.layers.arguments import MAX_RANK, Dim, LayerError, Position, axis_at, dim_index
@@ -16,7 +17,7 @@ from archcalc.layers.terms import (
     term,
     values_of,
 )
-from archcalc.shape import Shape, format_shape
+from archcalc.shape import AXES, Shape, format_shape
 
 
 class Join(Layer, frozen=True):
@@ -37,22 +38,50 @@ class Join(Layer, frozen=True):
         if len(inputs) < 2:
             raise LayerError(f"`{self.kind}` needs two tensors or more, got {len(inputs)}")
 
-    def _equal(self, inputs: tuple[Shape, ...]) -> Shape:
+
+class ValueByValue(Join, frozen=True):
+    """Joins that compute with the values at one place. An axis of size 1 stretches, as PyTorch broadcasts."""
+
+    category: ClassVar[str]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
         self._several(inputs)
+        output = inputs[0]
         for index, shape in enumerate(inputs[1:], 1):
-            if shape != inputs[0]:
-                raise _differ(f"`{self.kind}` needs equal shapes", inputs, index)
-        return inputs[0]
+            if len(shape) != len(output):
+                raise _differ(f"`{self.kind}` needs tensors with as many axes", inputs, index)
+            unequal = [
+                i for i, (a, b) in enumerate(zip(output, shape, strict=True)) if a != b and 1 not in (a, b)
+            ]
+            if unequal:
+                raise _differ(f"`{self.kind}` needs equal shapes, or axes of size 1", inputs, index, unequal)
+            output = tuple(map(max, shape, output))
+        return output
 
-    def _between(self, inputs: tuple[Shape, ...], output: Shape, category: str) -> Operations:
-        count = len(inputs) - 1
-        values = values_of(output)
-        return ((category, values if count == 1 else term(("(tensors-1)", count)) * values),)
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        steps = [self.output_shape(*inputs[:count]) for count in range(2, len(inputs) + 1)]
+        if len(steps) > 1 and all(step == output for step in steps):
+            return ((self.category, term(("(tensors-1)", len(steps))) * values_of(output)),)
+        return tuple((self.category, values_of(step)) for step in steps)
 
 
-def _differ(message: str, inputs: tuple[Shape, ...], index: int) -> LayerError:
-    """The error for an input at `index` that does not match the first one."""
+class OfTwo(ValueByValue, frozen=True):
+    """Those for which the order matters: two tensors."""
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs) != 2:
+            help = f"write `{self.kind}(a, b)`"
+            raise LayerError(f"`{self.kind}` needs two tensors, got {len(inputs)}", help=help)
+        return super().output_shape(*inputs)
+
+
+def _differ(message: str, inputs: tuple[Shape, ...], index: int, axes: Sequence[int] = ()) -> LayerError:
+    """The error for an input at `index` that does not match the first one, along these axes."""
     label = f"{format_shape(inputs[0], cross='x')} and {format_shape(inputs[index], cross='x')}"
+    names = ("channels", *AXES.get(len(inputs[0]) - 1, ()))
+    if axes and len(names) > 1:
+        differences = (f"{names[axis]} {inputs[0][axis]} and {inputs[index][axis]}" for axis in axes)
+        label += f": {', '.join(differences)}"
     return LayerError(message, label=label, at_odds=(0, index))
 
 
@@ -94,27 +123,24 @@ class Concat(Join, frozen=True):
 
 
 @layer("add")
-class Add(Join, frozen=True):
-    """Sum of tensors of equal shape.
+class Add(ValueByValue, frozen=True):
+    """Sum of tensors. An axis of size 1 stretches.
 
-    Source: He et al. 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, Equation 1.
+    Source: He et al. 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, Equation 1; the
+    documentation of `torch.add`.
 
     Example: input(64x56x56) -> add(identity, conv(64, 3, padding=1))
 
-    >>> Add().output_shape((64, 28, 28), (64, 28, 28))
+    >>> Add().output_shape((64, 28, 28), (64, 1, 1))
     (64, 28, 28)
     """
 
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return self._equal(inputs)
-
-    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return self._between(inputs, output, "add")
+    category: ClassVar[str] = "add"
 
 
 @layer("mul")
-class Mul(Join, frozen=True):
-    """Product of tensors; an axis of size 1 stretches, as in squeeze-and-excitation (Hu et al. 2017).
+class Mul(ValueByValue, frozen=True):
+    """Product of tensors. An axis of size 1 stretches, as in squeeze-and-excitation (Hu et al. 2017).
 
     Source: Hu et al. 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507, Equation 4.
 
@@ -124,24 +150,12 @@ class Mul(Join, frozen=True):
     (64, 28, 28)
     """
 
-    def output_shape(self, *inputs: Shape) -> Shape:
-        self._several(inputs)
-        output = inputs[0]
-        for index, shape in enumerate(inputs[1:], 1):
-            if len(shape) != len(output) or any(
-                a != b and 1 not in (a, b) for a, b in zip(shape, output, strict=True)
-            ):
-                raise _differ("`mul` needs equal shapes, or axes of size 1", inputs, index)
-            output = tuple(map(max, shape, output))
-        return output
-
-    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return self._between(inputs, output, "mul")
+    category: ClassVar[str] = "mul"
 
 
 @layer("sub")
-class Sub(Join, frozen=True):
-    """Difference of two tensors of equal shape.
+class Sub(OfTwo, frozen=True):
+    """Difference of two tensors. An axis of size 1 stretches.
 
     Source: the documentation of `torch.sub`.
 
@@ -151,13 +165,22 @@ class Sub(Join, frozen=True):
     (4096,)
     """
 
-    def output_shape(self, *inputs: Shape) -> Shape:
-        if len(inputs) != 2:
-            raise LayerError(f"`sub` needs two tensors, got {len(inputs)}", help="write `sub(a, b)`")
-        return self._equal(inputs)
+    category: ClassVar[str] = "add"
 
-    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return self._between(inputs, output, "add")
+
+@layer("div")
+class Div(OfTwo, frozen=True):
+    """Quotient of two tensors. An axis of size 1 stretches.
+
+    Source: the documentation of `torch.div`.
+
+    Example: input(64x28x28) -> div(identity, global_avgpool)
+
+    >>> Div().output_shape((64, 28, 28), (64, 1, 1))
+    (64, 28, 28)
+    """
+
+    category: ClassVar[str] = "div"
 
 
 @layer("stack")
@@ -180,7 +203,11 @@ class Stack(Join, frozen=True):
         return axis_at(self.dim, len(shape) + 1, "dim", self.kind)
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        shape = self._equal(inputs)
+        self._several(inputs)
+        shape = inputs[0]
+        for index, other in enumerate(inputs[1:], 1):
+            if other != shape:
+                raise _differ("`stack` needs equal shapes", inputs, index)
         if len(shape) == MAX_RANK:
             raise LayerError(
                 f"`stack` adds an axis, but {format_shape(shape, cross='x')} has {MAX_RANK} already, "

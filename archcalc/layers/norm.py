@@ -10,10 +10,10 @@ from archcalc.layers.terms import (
     Facts,
     Operations,
     Reach,
-    Term,
     Weight,
     Windows,
     per_value,
+    statistics_of,
     term,
     values_of,
 )
@@ -35,22 +35,10 @@ def _scale_and_shift(shape: Shape, scale: bool = True, bias: bool = True) -> tup
     return tuple(Weight(name, channels, "norm") for name, has in (("weight", scale), ("bias", bias)) if has)
 
 
-def _statistics(values: Term, groups: Term) -> Operations:
-    """Mean, variance and normalization, computed at inference: a sum, a difference, a square and a
-    sum of squares, and a scaling per value; two divisions, an addition and a root per group."""
-    return (
-        ("add", term(("3", 3)) * values),
-        ("mul", term(("2", 2)) * values),
-        ("div", term(("2", 2)) * groups),
-        ("add", groups),
-        ("sqrt", groups),
-    )
-
-
 def _per_channel(shape: Shape, scale: bool, bias: bool) -> Operations:
     """Statistics of each channel, and a scale and a shift per value if it has them."""
     scaled = per_value(shape, mul=int(scale), add=int(bias)) if scale or bias else ()
-    return *_statistics(values_of(shape), term(("C", shape[0]))), *scaled
+    return *statistics_of(values_of(shape), term(("C", shape[0]))), *scaled
 
 
 @layer("bn")
@@ -174,7 +162,7 @@ class LayerNorm(Normalisation, frozen=True):
         values = values_of(output)
         groups = 1 if self.dim == "all" else values.value // output[0]
         affine = per_value(output, mul=1, add=int(self.bias)) if self.elementwise_affine else ()
-        return *_statistics(values, term(("groups", groups))), *affine
+        return *statistics_of(values, term(("groups", groups))), *affine
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.dim == "channels" else Reach.WHOLE
@@ -205,7 +193,7 @@ class GroupNorm(Normalisation, frozen=True):
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         affine = per_value(output, mul=1, add=1) if self.affine else ()
-        return *_statistics(values_of(output), term(("groups", self.num_groups))), *affine
+        return *statistics_of(values_of(output), term(("groups", self.num_groups))), *affine
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE

@@ -13,10 +13,12 @@ from archcalc.shape import SYMBOLS, Shape, Window
 class Term(Struct, frozen=True, gc=False):
     """A product of named factors in groups: `k_h·k_w·C_in·C_out × H_out·W_out`.
 
-    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it.
+    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it. `label` says what
+    is counted, where a layer counts several things of one category.
     """
 
     groups: tuple[tuple[tuple[str, int], ...], ...]
+    label: str = ""
 
     @property
     def value(self) -> int:
@@ -36,6 +38,10 @@ class Term(Struct, frozen=True, gc=False):
 
     def __mul__(self, other: Term) -> Term:
         return Term(self.groups + other.groups)
+
+    def of(self, label: str) -> Term:
+        """The same count, with a label."""
+        return Term(self.groups, label)
 
 
 def term(*factors: tuple[str, int]) -> Term:
@@ -60,12 +66,13 @@ class Weight(Struct, frozen=True, gc=False):
     """An array that a layer owns.
 
     `role` is `weight` (what a layer multiplies by), `bias`, `norm` (the scale and shift of a
-    normalisation), or `buffer` (state that is not trained).
+    normalisation), or `buffer` (state that is not trained). A `frozen` one is a parameter, not trained.
     """
 
     name: str
     factors: tuple[tuple[str, int], ...]
     role: str = "weight"
+    frozen: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -105,6 +112,18 @@ def per_value(shape: Shape, **counts: int) -> Operations:
     )
 
 
+def statistics_of(values: Term, groups: Term) -> Operations:
+    """Mean, variance and normalization, computed at inference: a sum, a difference, a square and a
+    sum of squares, and a scaling per value; two divisions, an addition and a root per group."""
+    return (
+        ("add", term(("3", 3)) * values),
+        ("mul", term(("2", 2)) * values),
+        ("div", term(("2", 2)) * groups),
+        ("add", groups),
+        ("sqrt", groups),
+    )
+
+
 class Reach(Enum):
     """What an output value sees, where no sliding window says it."""
 
@@ -141,6 +160,12 @@ class Facts(Struct, frozen=True, eq=False):
     def with_weights(self, weights: Iterable[Weight]) -> Facts:
         """The same facts with other arrays."""
         return Facts(self.inputs, self.output, tuple(weights), self.operations, self.windows)
+
+    def frozen(self) -> Facts:
+        """The same facts with parameters that are not trained."""
+        return self.with_weights(
+            Weight(weight.name, weight.factors, weight.role, frozen=True) for weight in self.weights
+        )
 
     def with_buffers(self, names: Collection[str]) -> Facts:
         """The same facts with the arrays of these names not trained."""

@@ -53,14 +53,20 @@ class FieldFold:
         self.parts: dict[int, Parts] = {}
         self._told_apart = _told_apart(network)
         self._room = MOST_KEPT
+        rank = max((len(node.shape) for node in network.inputs.values()), default=1) - 1
+        self._nothing = Field((0,) * rank)
         for node in network.nodes:
             self.fields[node.index] = self._field(node)
 
     def _field(self, node: Node) -> Field:
         facts, sources = node.facts, node.inputs
         if not sources:
-            return input_field(len(facts.output) - 1)
+            return input_field(len(facts.output) - 1) if node.is_input else self._nothing
+        if all(self.fields[source.index].is_nothing for source in sources):
+            return self._nothing
         inputs = [self.fields[sources[0].index]]
+        if inputs[0].is_nothing and isinstance(facts.windows, tuple):
+            return GLOBAL  # where a window slides over what sees nothing, others see an unknown part
         if inputs[0].folded and _mixes_channels(node):
             return GLOBAL
         if len(sources) == 1 or type(facts.windows) is tuple:
@@ -102,6 +108,8 @@ class FieldFold:
         reaching: dict[int, list[Branch]] = {}
         left_out = False
         for index, (shape, field, parts) in enumerate(zip(facts.inputs, inputs, before, strict=False)):
+            if field.is_nothing:
+                continue
             for part, channels in (parts or {field: all_of(shape[0])}).items():
                 reached = node.layer.reached(channels, index, facts)
                 if reached:

@@ -22,6 +22,22 @@ def _arrays(*roles: str) -> Callable[[Facts], Iterable[Summand]]:
     return terms
 
 
+def _trained(facts: Facts) -> Iterable[Summand]:
+    return [
+        (1, weight.term, weight.name)
+        for weight in facts.weights
+        if weight.role != "buffer" and not weight.frozen
+    ]
+
+
+def _total_trained(profile: Profile, number: Number) -> tuple[str, str, str] | None:
+    """Said where some are frozen."""
+    trained, every = profile.totals.trainable_params, profile.totals.params
+    if trained == every:
+        return None
+    return "  trainable", number(trained), f"{plural(every - trained, 'parameter', number)} frozen"
+
+
 def _total(profile: Profile, number: Number) -> tuple[str, str, str]:
     totals = profile.totals
     weights = plural(totals.weights, "weight", number)
@@ -48,7 +64,7 @@ def _explain_bytes(selection: Selection) -> list[str]:
 PARAMS = Quantity(
     name="params",
     noun="parameters",
-    definition="trainable scalars; an array that several layers share counts once",
+    definition="scalars that are trained, or frozen; an array that several layers share counts once",
     scope=Scope.LAYER,
     terms=_arrays("weight", "bias", "norm"),
     shared=True,
@@ -56,6 +72,16 @@ PARAMS = Quantity(
     heading="Params",
     drawn=("share", "bar"),
     headline=True,
+)
+TRAINABLE = Quantity(
+    name="trainable_params",
+    noun="trainable parameters",
+    definition="parameters that are not frozen",
+    scope=Scope.LAYER,
+    terms=_trained,
+    shared=True,
+    total=_total_trained,
+    heading="Trainable",
 )
 BUFFERS = Quantity(
     name="buffers",
@@ -83,4 +109,4 @@ PARAM_BYTES = Quantity(
     of=_bytes,
     explain=_explain_bytes,
 )
-QUANTITIES = (PARAMS, BUFFERS, WEIGHTS, PARAM_BYTES)
+QUANTITIES = (PARAMS, TRAINABLE, BUFFERS, WEIGHTS, PARAM_BYTES)

@@ -23,7 +23,7 @@ class Field(Struct, frozen=True, gc=False):
     """What one value of a tensor sees of the input, along each axis of the input.
 
     - `size`: the extent, holes of dilation included; the largest one, where sizes differ. Empty for a global
-      field, which is the whole input.
+      field, which is the whole input; zeros for what sees nothing of it.
     - `stride`: the step in the input between neighbors. Empty where neighbors are not a step apart.
     - `padding`: how far the field of the first value begins before the input.
     - `turns`: the fields along each axis. Empty where one size and one stride say it all, and where it is not
@@ -44,6 +44,11 @@ class Field(Struct, frozen=True, gc=False):
     @property
     def is_global(self) -> bool:
         return not self.size
+
+    @property
+    def is_nothing(self) -> bool:
+        """Does it see no input at all, as a parameter does?"""
+        return bool(self.size) and not any(self.size)
 
     @property
     def keeps_places(self) -> bool:
@@ -186,6 +191,14 @@ def combined(branches: Sequence[Branch], facts: Facts) -> Field:
     It is the hull of what is seen through any of them.
     """
     windows = facts.windows
+    seeing = [branch for branch in branches if not branch[1].is_nothing]
+    if not seeing:
+        return branches[0][1]
+    if len(seeing) < len(branches) and isinstance(windows, Stacked):  # places move along by those of the rest
+        return _without_places(_hull(seeing, seeing[0][0]))
+    if windows is Reach.WHOLE:
+        return GLOBAL
+    branches = seeing
     if isinstance(windows, Stacked):
         return _hull(branches, facts.output, stack=windows.axis)
     if windows is Reach.SAME and len(branches) == 1 and branches[0][0][1:] == facts.output[1:]:
@@ -216,7 +229,8 @@ def _hull(branches: Sequence[Branch], out: Shape, stack: int | None = None) -> F
     if not all(field.keeps_places for field in fields):
         if stretched:
             return GLOBAL
-        return Field(tuple(map(max, *(field.size for field in fields))), at_most=at_most, folded=folded)
+        sizes = zip(*(field.size for field in fields), strict=True)
+        return Field(tuple(map(max, sizes)), at_most=at_most, folded=folded)
     if any(field.order != first.order for field in fields):
         return GLOBAL
     if stack is None and not stretched:
@@ -251,6 +265,8 @@ def misaligned(node: Node, fields: Sequence[Field]) -> Misalignment | None:
     Where places are out of order or a branch is stretched, they say nothing.
     """
     first, windows, shapes = fields[0], node.facts.windows, node.facts.inputs
+    if any(field.is_nothing for field in fields):
+        return None
     if any(not f.keeps_places or f.order != first.order or len(f.size) != len(first.size) for f in fields):
         return None
     if windows is Reach.SAME and any(shape[1:] != node.shape[1:] for shape in shapes):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from archcalc.executor.kernel import Array, Call, each_axis, pads
+from archcalc.layers.attention import Attention, MatMul
 from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
 from archcalc.layers.linear import FullyConnected
@@ -162,6 +163,52 @@ def _conv_transpose(layer: ConvTranspose, call: Call) -> Counted:
     return _joined([(nominal, inside, out)], call, layer.bias)
 
 
+def _matmul(layer: MatMul, call: Call) -> Counted:
+    """A matrix of products for each place along the axis that is summed."""
+    first, second = (np.moveaxis(x, -1, 1) for x in call.inputs)
+    out, made = _product(first, second)
+    return made, made, np.moveaxis(out, 1, -1)
+
+
+def _product(first: Array, second: Array) -> tuple[Array, int]:
+    out: Array | None = None
+    made = 0
+    for i in range(first.shape[-1]):
+        products = first[..., :, i, None] * second[..., i, None, :]
+        made += products[0].size
+        out = products if out is None else out + products
+    assert out is not None
+    return out, made
+
+
+def _attention(layer: Attention, call: Call) -> Counted:
+    """Head by head, by the formulas of the paper."""
+    tokens, memory = (x.reshape(x.shape[0], -1, x.shape[-1]) for x in (call.inputs[0], call.inputs[-1]))
+    made, heads = 0, []
+    for head in range(layer.num_heads):
+        projected = []
+        for source, name in ((tokens, "query"), (memory, "key"), (memory, "value")):
+            size = call.weights[name].shape[1] // layer.num_heads
+            own = slice(head * size, (head + 1) * size)
+            result, count = _product(source, call.weights[name][None, :, own])
+            projected.append(result + (call.weights[f"{name}_bias"][own] if layer.bias else 0))
+            made += count
+        query, key, value = projected
+        scores, count = _product(query, np.swapaxes(key, 1, 2))
+        made += count
+        scores = scores / np.sqrt(query.shape[-1])
+        if layer.is_causal:
+            scores = np.where(np.tri(scores.shape[1], dtype=bool), scores, -np.inf)
+        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        looked_up, count = _product(shares / shares.sum(axis=-1, keepdims=True), value)
+        made += count
+        heads.append(looked_up)
+    out, count = _product(np.concatenate(heads, axis=-1), call.weights["output"][None])
+    if layer.bias:
+        out = out + call.weights["output_bias"]
+    return made + count, made + count, out.reshape(call.inputs[0].shape)
+
+
 def _joined(parts: list[Counted], call: Call, bias: bool) -> Counted:
     out = np.concatenate([part[2] for part in parts], axis=-1)
     if bias:
@@ -176,8 +223,10 @@ COUNTED: dict[type[Layer], Callable[[Any, Call], Counted]] = {
     Local: _local,
     FullyConnected: _fc,
     ConvTranspose: _conv_transpose,
+    MatMul: _matmul,
+    Attention: _attention,
 }
-"""The kinds that multiply by weights, with their slow paths."""
+"""The kinds that count multiply-accumulates, with their slow paths."""
 
 
 def count_multiplications(layer: Layer, call: Call) -> Counted:

@@ -168,23 +168,29 @@ def _clean_places(
 def visible(network: Network, axis: int) -> dict[int, Seen]:
     """What each place of each node sees along an axis of the input, as far as places can be followed."""
     seen: dict[int, Seen] = {}
+    blind: set[int] = set()  # what sees nothing, such as a parameter
     for node in network.nodes:
         if node.training:
+            continue
+        if not node.is_input and all(source.index in blind for source in node.inputs):
+            blind.add(node.index)
             continue
         if node.is_input:
             if len(node.shape) > axis + 1:
                 every = np.arange(node.shape[axis + 1])
                 seen[node.index] = Seen(axis, ((Ends(every, every), all_of(node.shape[0])),))
-        elif all(source.index in seen for source in node.inputs):
-            found = _through(node, [seen[source.index] for source in node.inputs])
+        elif all(source.index in seen or source.index in blind for source in node.inputs):
+            found = _through(node, {i: seen[s.index] for i, s in enumerate(node.inputs) if s.index in seen})
             if found is not None:
                 seen[node.index] = found
     return seen
 
 
-def _through(node: Node, reads: list[Seen]) -> Seen | None:
-    """What a node sees, given what its inputs see; `None` where places are not kept apart."""
-    windows = node.facts.windows
+def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
+    """What a node sees, given what its inputs see, by number; `None` where places are not kept apart."""
+    windows, reads = node.facts.windows, list(seeing.values())
+    if len(reads) < len(node.inputs) and windows not in (Reach.SAME, Reach.WHOLE):
+        return None
     axis = reads[0].axis
     if windows in (Reach.MOVED, Reach.FOLDED) or node.kind == "maxunpool" or len(node.shape) < 2:
         return None
@@ -222,7 +228,7 @@ def _through(node: Node, reads: list[Seen]) -> Seen | None:
             )
             return Seen(axis, ((ends, all_of(node.shape[0])),), exact, rounded)
     reaching: dict[int, list[Ends]] = {}
-    for index, read in enumerate(reads):
+    for index, read in seeing.items():
         for ends, channels in read.parts:
             reached = node.layer.reached(channels, index, node.facts)
             reaching.setdefault(reached, []).append(_moved(ends, node, places, taps))

@@ -1,0 +1,146 @@
+"""Arithmetic with what a network holds itself: parameters as tensors, and factors and offsets."""
+
+from typing import Annotated, Any, ClassVar
+
+from archcalc.layers.arguments import (
+    Extent,
+    Flag,
+    LayerError,
+    Number,
+    optional,
+    read_number,
+)
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows, per_value
+from archcalc.shape import SYMBOLS, Shape, format_shape
+
+
+@layer("parameter")
+class ParameterTensor(Layer, frozen=True):
+    """A trained tensor that is the same for every sample, such as a class token or a position embedding.
+
+    It reads no tensor. Its shape has no batch: `parameter(768x1)` is the class token of a sequence of 768
+    channels. With `trained=false` it is a buffer.
+
+    Source: the documentation of `torch.nn.Parameter`.
+
+    Example: input(768x196) -> add(identity, parameter(768x196))
+
+    >>> ParameterTensor((768, 196)).output_shape()
+    (768, 196)
+    """
+
+    is_source: ClassVar[bool] = True
+
+    shape: Extent
+    trained: Flag = True
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        rank = len(self.shape) - 1
+        symbols = ("C", *SYMBOLS[rank]) if rank else ("N",)
+        factors = tuple(zip(symbols, self.shape, strict=True))
+        return (Weight("weight", factors, "weight" if self.trained else "buffer"),)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME
+
+
+def read_values(value: object) -> Number | tuple[Number, ...]:
+    """A number, or one for each channel: `2`, `[0.485, 0.456, 0.406]`."""
+    if isinstance(value, tuple | list):
+        if not value:
+            raise LayerError("needs a number, or one for each channel, got an empty list")
+        return tuple(read_number(item) for item in value)
+    return read_number(value)
+
+
+Values = Annotated[Any, optional(read_values)]
+
+
+class Factor(Layer, frozen=True):
+    """What `scale` and `shift` share: a value of the text, or a trained one.
+
+    Given, it is a number, or one for each channel, and not counted as an array. Left out, it is trained: one
+    for all, or with `per_channel` one for each channel.
+    """
+
+    category: ClassVar[str]
+    array: ClassVar[str]
+
+    def check(self) -> None:
+        if self.value is not None and self.per_channel:  # type: ignore[attr-defined]
+            raise LayerError(
+                f"`{self.kind}` takes one of `value` and `per_channel`",
+                argument="per_channel",
+                help="a list has a number for each channel; without a value, they are trained",
+            )
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        value = self.value  # type: ignore[attr-defined]
+        if isinstance(value, tuple) and len(value) != inputs[0][0]:
+            raise LayerError(
+                f"`value` of `{self.kind}` has {len(value)} numbers for {inputs[0][0]} channels",
+                argument="value",
+                label=format_shape(inputs[0], cross="x"),
+            )
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        if self.value is not None:  # type: ignore[attr-defined]
+            return ()
+        if self.per_channel:  # type: ignore[attr-defined]
+            return (Weight(self.array, (("C", inputs[0][0]),), "norm"),)
+        return (Weight(self.array, (("1", 1),), "norm"),)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return per_value(output, **{self.category: 1})
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.SAME
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels
+
+
+@layer("scale")
+class Scale(Factor, frozen=True):
+    """Multiplies by a number, or by one for each channel: given, or trained if left out.
+
+    `scale` has one trained factor (Bachlechner et al. 2020, ReZero), `scale(per_channel=true)` one for each
+    channel, `scale(0.5)` and `scale([0.5, 1, 2])` fixed ones, which are part of the text and no parameters.
+
+    Source: Bachlechner et al. 2020, ReZero is All You Need, arXiv:2003.04887, Equation 1.
+
+    Example: input(64x28x28) -> add(identity, conv(64, 3, padding=1) -> scale)
+    """
+
+    category: ClassVar[str] = "mul"
+    array: ClassVar[str] = "weight"
+
+    value: Values = None
+    per_channel: Flag = False
+
+
+@layer("shift")
+class Shift(Factor, frozen=True):
+    """Adds a number, or one for each channel: given, or trained if left out.
+
+    `shift` has one trained offset, `shift(per_channel=true)` one for each channel, `shift(1)` and
+    `shift([-0.5, 0, 0.5])` fixed ones, which are part of the text and no parameters.
+
+    Source: the documentation of `torch.add`.
+
+    Example: input(3x224x224) -> shift([-0.485, -0.456, -0.406])
+    """
+
+    category: ClassVar[str] = "add"
+    array: ClassVar[str] = "bias"
+
+    value: Values = None
+    per_channel: Flag = False

@@ -1,0 +1,187 @@
+"""Attention, and the product of two tensors that it is made of."""
+
+import math
+from typing import Annotated, Any
+
+from archcalc.layers.arguments import Count, Flag, LayerError, optional, read_count
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.channels import all_of
+from archcalc.layers.merge import Join
+from archcalc.layers.terms import Facts, Operations, Reach, Term, Weight, Windows, term
+from archcalc.shape import Shape, Window, format_shape
+
+
+@layer("matmul")
+class MatMul(Join, frozen=True):
+    """The product of two tensors as matrices, as `torch.matmul`: rows of the first by columns of the second.
+
+    The last two axes are the matrices. The axes before them are the same, or 1, which stretches. A product of
+    two activations counts in multiply-accumulates as a product with a weight does.
+
+    Source: the documentation of `torch.matmul`; Wang et al. 2018, Non-local Neural Networks,
+    arXiv:1711.07971, Figure 2, for its use.
+
+    Example: input(64x196) -> matmul(permute([1, 0]), identity) -> softmax
+
+    >>> MatMul().output_shape((8, 196, 64), (8, 64, 49))
+    (8, 196, 49)
+    """
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs) != 2:
+            raise LayerError(f"`matmul` needs two tensors, got {len(inputs)}", help="write `matmul(a, b)`")
+        a, b = inputs
+        label = f"{format_shape(a, cross='x')} and {format_shape(b, cross='x')}"
+        if len(a) != len(b) or len(a) < 2:
+            raise LayerError("`matmul` needs two tensors of as many axes, two or more", label=label)
+        if a[-1] != b[-2]:
+            raise LayerError(
+                f"`matmul` needs rows as long as columns, but rows have {a[-1]} and columns {b[-2]}",
+                label=label,
+                at_odds=(0, 1),
+                help="swap the last two axes of one of them with `permute`",
+            )
+        if any(m != n and 1 not in (m, n) for m, n in zip(a[:-2], b[:-2], strict=True)):
+            message = "`matmul` needs equal axes before the last two, or axes of size 1"
+            raise LayerError(message, label=label, at_odds=(0, 1))
+        return (*map(max, a[:-2], b[:-2]), a[-2], b[-1])
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        *batch, rows, columns = output
+        product = term(("rows", rows), ("columns", columns), ("inner", inputs[0][-1]))
+        if batch:
+            product = product * term(("matrices", math.prod(batch)))
+        return (("macs", product),)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        # of two matrices, the rows of the first are channels; of several, the channels number the matrices
+        shape, output = facts.inputs[index], facts.output
+        own = index == 0 if len(output) == 2 else shape[0] == output[0]
+        return channels if own else all_of(output[0])
+
+
+def read_memory(value: object) -> bool:
+    """The tensor that keys and values come from."""
+    if value is True or not isinstance(value, bool | int | str | tuple):
+        return True
+    raise LayerError("needs a tensor", help="name it where it stands (`memory: ...`), and write its name")
+
+
+@layer("attention")
+class Attention(Layer, frozen=True):
+    """Multi-head attention, as `torch.nn.MultiheadAttention`: each place looks at every place.
+
+    The tokens are the places of a sequence or a map, the channels are their features. `key_dim` and
+    `value_dim` are the sizes of a head: the channels divided by `num_heads`, if left out. `key_value` is the
+    tensor that keys and values come from, for cross-attention; the tensor itself, if left out.
+
+    Projections make queries, keys and values, and the result; `bias` adds one to each of the four. Scores are
+    products of queries, which are scaled first, and keys. Their softmax weighs the values. Both products are
+    counted as multiply-accumulates. With `is_causal`, a token looks at itself and those before; the products
+    are counted in full, as tools compute them, and the mask adds one addition to a score.
+
+    Source: Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762, Section 3.2.
+
+    Example: input(768x197) -> attention(12)
+
+    >>> Attention(12).output_shape((768, 197))
+    (768, 197)
+    """
+
+    num_heads: Count
+    key_dim: Annotated[Any, optional(read_count)] = None
+    value_dim: Annotated[Any, optional(read_count)] = None
+    bias: Flag = True
+    is_causal: Flag = False
+    key_value: Annotated[Any, optional(read_memory), "tensor"] = None
+
+    def _widths(self, channels: int) -> tuple[int, int]:
+        """The sizes of all heads together: of queries and keys, and of values."""
+        if (self.key_dim is None or self.value_dim is None) and channels % self.num_heads:
+            raise LayerError(
+                f"`num_heads` of `attention` must divide the channels, but {self.num_heads} does not divide "
+                f"{channels}",
+                argument="num_heads",
+                help="give the size of a head: `key_dim` and `value_dim`",
+            )
+        each = channels // self.num_heads
+        return self.num_heads * (self.key_dim or each), self.num_heads * (self.value_dim or each)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        for shape in inputs:
+            if len(shape) < 2:
+                raise LayerError(
+                    f"`attention` needs a sequence or a map, got a vector of {shape[0]}",
+                    help="a sequence is channels x length",
+                )
+        if self.is_causal and len(inputs) > 1:
+            raise LayerError("`is_causal` is for attention of a tensor to itself", argument="is_causal")
+        self._widths(inputs[0][0])
+        return inputs[0]
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        channels, memory = inputs[0][0], inputs[-1][0]
+        keys, values = self._widths(channels)
+        arrays = []
+        for name, before, after, symbols in (
+            ("query", channels, keys, ("C_q", "heads·d_k")),
+            ("key", memory, keys, ("C_kv", "heads·d_k")),
+            ("value", memory, values, ("C_kv", "heads·d_v")),
+            ("output", values, channels, ("heads·d_v", "C_q")),
+        ):
+            arrays.append(Weight(name, ((symbols[0], before), (symbols[1], after))))
+            if self.bias:
+                arrays.append(Weight(f"{name}_bias", ((symbols[1], after),), "bias"))
+        return tuple(arrays)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        queries, memory = _places(inputs[0], "_q"), _places(inputs[-1], "_kv")
+        keys, values = self._widths(inputs[0][0])
+        heads = ("heads", self.num_heads)
+        d_k, d_v = ("d_k", keys // self.num_heads), ("d_v", values // self.num_heads)
+        channels, features = ("C_q", inputs[0][0]), ("C_kv", inputs[-1][0])
+        scores = term(queries, memory, heads)
+        others = term(queries, ("(n_kv-1)", memory[1] - 1), heads)
+        found: list[tuple[str, Term]] = [
+            ("macs", (term(queries) * term(channels, heads, d_k)).of("queries")),
+            ("macs", (term(memory) * term(features, heads, d_k)).of("keys")),
+            ("macs", (term(memory) * term(features, heads, d_v)).of("values")),
+            ("macs", (term(queries, memory) * term(heads, d_k)).of("scores: queries by keys")),
+            ("macs", (term(queries, memory) * term(heads, d_v)).of("scores by values")),
+            ("macs", (term(queries) * term(heads, d_v, channels)).of("output")),
+            ("mul", (term(queries) * term(heads, d_k)).of("queries scaled")),
+        ]
+        if self.bias:
+            found += [
+                ("bias", (term(queries) * term(heads, d_k)).of("bias of queries")),
+                ("bias", (term(memory) * term(heads, d_k)).of("bias of keys")),
+                ("bias", (term(memory) * term(heads, d_v)).of("bias of values")),
+                ("bias", (term(queries) * term(channels)).of("bias of the output")),
+            ]
+        if self.is_causal:
+            found.append(("add", scores.of("mask")))
+        found += [
+            ("compare", others.of("softmax: maximum")),
+            ("add", scores.of("softmax: difference")),
+            ("special", scores.of("softmax: exponential")),
+            ("add", others.of("softmax: sum")),
+            ("div", scores.of("softmax: division")),
+        ]
+        return tuple(found)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        if not self.is_causal or len(inputs[0]) != 2:
+            return Reach.WHOLE
+        length = inputs[0][1]
+        return (Window(length, 1, length - 1, 0),)
+
+    def __str__(self) -> str:
+        text = Layer.__str__(self)
+        return text.replace("key_value=true", "key_value=...")
+
+
+def _places(shape: Shape, suffix: str) -> tuple[str, int]:
+    return f"n{suffix}", math.prod(shape[1:])
