@@ -273,3 +273,13 @@ def test_a_deep_run_neither_vanishes_nor_explodes() -> None:
     for text in ("lstm(64, 4)", "gru(64, 4)", "rnn(64, 4)", 'rnn(64, 2, "relu", bidirectional=true)'):
         out = run(net(f"input(32x50) -> {text}"))["output"]
         assert 1e-3 < np.abs(out).mean() < 1e3
+
+
+def test_a_parameter_may_be_the_indices_of_an_embedding():
+    """As in Swin's table of relative positions: fixed whole numbers, for which there are rows."""
+    network = archcalc.loads(
+        "net table {\n input(6x5)\n bias = parameter([30], trained=false) -> embedding(3, 1) -> reshape([6, 5])\n"
+        " add(identity, bias)\n}"
+    )
+    assert archcalc.analyze(network).totals["params"] == 3
+    assert verify(network).held
