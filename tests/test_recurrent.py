@@ -278,8 +278,8 @@ def test_a_deep_run_neither_vanishes_nor_explodes() -> None:
 def test_a_parameter_may_be_the_indices_of_an_embedding():
     """As in Swin's table of relative positions: fixed whole numbers, for which there are rows."""
     network = archcalc.loads(
-        "net table {\n input(6x5)\n bias = parameter([30], trained=false) -> embedding(3, 1) -> reshape([6, 5])\n"
-        " add(identity, bias)\n}"
+        "net table {\n input(6x5)\n"
+        " add(identity, parameter([30], trained=false) -> embedding(3, 1) -> reshape([6, 5]))\n}"
     )
     assert archcalc.analyze(network).totals["params"] == 3
     assert verify(network).held
