@@ -274,7 +274,8 @@ def prelu(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 def axis_of(dim: str, x: Array) -> int:
     names = {2: ["length"], 3: ["height", "width"], 4: ["depth", "height", "width"]}
-    return ["channels", *names.get(x.ndim, [])].index(dim)
+    numbered = [f"axis{number}" for number in range(1, x.ndim)]
+    return ["channels", *names.get(x.ndim, numbered if x.ndim > 4 else [])].index(dim)
 
 
 def softmax(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
@@ -283,6 +284,70 @@ def softmax(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
         return np.array([math.exp(v) / total for v in values])
 
     return np.apply_along_axis(one, axis_of(layer.dim, xs[0]), xs[0])
+
+
+def log_softmax(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    def one(values: Array) -> Array:
+        total = math.fsum(math.exp(v) for v in values)
+        return np.array([math.log(math.exp(v) / total) for v in values])
+
+    return np.apply_along_axis(one, axis_of(layer.dim, xs[0]), xs[0])
+
+
+def glu(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    def one(values: Array) -> Array:
+        half = len(values) // 2
+        return np.array([values[i] * _sigmoid(values[half + i]) for i in range(half)])
+
+    return np.apply_along_axis(one, axis_of(layer.dim, xs[0]), xs[0])
+
+
+def _real(function: Callable[[float], float], x: float) -> float:
+    """A value of a function, or NaN where it has none."""
+    try:
+        return function(x)
+    except ValueError:
+        return math.nan
+
+
+def _power(x: float, exponent: float) -> float:
+    power = x**exponent
+    return math.nan if isinstance(power, complex) else power
+
+
+def _softplus(x: float, beta: float, threshold: float) -> float:
+    return x if beta * x > threshold else math.log(1 + math.exp(beta * x)) / beta
+
+
+def _clamp(x: float, low: Any, high: Any) -> float:
+    x = x if low is None else max(x, float(low))
+    return x if high is None else min(x, float(high))
+
+
+def _variance(values: list[float], correction: int) -> float:
+    mean = _mean(values)
+    return math.fsum((v - mean) ** 2 for v in values) / (len(values) - correction)
+
+
+def reduce(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,) = xs
+    names = layer.dim if isinstance(layer.dim, tuple) else (layer.dim,)
+    axes = set(range(1, x.ndim)) if layer.dim is None else {axis_of(name, x) for name in names}
+    groups: dict[tuple[int, ...], list[float]] = {}
+    for at in np.ndindex(x.shape):
+        place = tuple(0 if axis in axes else a for axis, a in enumerate(at))
+        if not layer.keepdim:
+            place = tuple(a for axis, a in enumerate(at) if axis not in axes)
+        groups.setdefault(place, []).append(float(x[at]))
+    function: dict[str, Callable[[list[float]], float]] = {
+        "sum": math.fsum,
+        "mean": _mean,
+        "max": max,
+        "min": min,
+        "var": lambda values: _variance(values, layer.correction),
+        "norm": lambda values: math.sqrt(math.fsum(v * v for v in values)),
+    }
+    return _filled({place: function[layer.op](values) for place, values in groups.items()})
 
 
 def nothing(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
@@ -452,6 +517,56 @@ def permute(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
             source[axis] = at[to]
         out[at] = x[tuple(source)]
     return out
+
+
+def transpose(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,) = xs
+    first, second = (range(x.ndim)[dim] for dim in (layer.dim0, layer.dim1))
+    values = {}
+    for at in np.ndindex(x.shape):
+        to = list(at)
+        to[first], to[second] = at[second], at[first]
+        values[tuple(to)] = float(x[at])
+    return _filled(values)
+
+
+def roll(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """One place at a time."""
+    (x,) = xs
+    axis = axis_of(layer.dim, x)
+    slices = [np.take(x, i, axis=axis) for i in range(x.shape[axis])]
+    for _ in range(abs(layer.shift)):
+        slices = [slices[-1], *slices[:-1]] if layer.shift > 0 else [*slices[1:], slices[0]]
+    return np.stack(slices, axis=axis)
+
+
+def pixel_shuffle(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """Shi et al. 2016, Equation 4, with the channels of one output channel side by side, as in PyTorch."""
+    (x,), r = xs, layer.upscale_factor
+    out = np.empty((x.shape[0] // r**2, x.shape[1] * r, x.shape[2] * r))
+    for c, row, column in np.ndindex(out.shape):
+        out[c, row, column] = x[c * r * r + row % r * r + column % r, row // r, column // r]
+    return out
+
+
+def pixel_unshuffle(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,), r = xs, layer.downscale_factor
+    squares = [x[c, i::r, j::r] for c in range(x.shape[0]) for i in range(r) for j in range(r)]
+    return np.stack(squares)
+
+
+def unfold(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    patches = oracle.patches(xs[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    return np.stack([patch.reshape(-1) for _, patch in patches], axis=1)
+
+
+def stack(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    place = range(xs[0].ndim + 1)[layer.dim]
+    values = {}
+    for number, x in enumerate(xs):
+        for at in np.ndindex(x.shape):
+            values[(*at[:place], number, *at[place:])] = float(x[at])
+    return _filled(values)
 
 
 def channel_shuffle(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
@@ -654,9 +769,11 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "avgpool": avgpool,
     "bn": bn,
     "channel_shuffle": channel_shuffle,
+    "clamp": each_value(lambda layer, x: _clamp(x, layer.min, layer.max)),
     "concat": concat,
     "conv": conv,
     "conv_transpose": conv_transpose,
+    "cos": each_value(lambda layer, x: math.cos(x)),
     "crop": crop,
     "depthwise": depthwise,
     "drop_path": nothing,
@@ -664,47 +781,71 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "dropout": nothing,
     "embedding": embedding,
     "elu": each_value(lambda layer, x: _elu(x, float(layer.alpha))),
+    "erf": each_value(lambda layer, x: math.erf(x)),
+    "exp": each_value(lambda layer, x: math.exp(x)),
     "fc": fc,
     "flatten": lambda layer, xs, weights: _in_order(xs[0], (-1,)),
     "gelu": each_value(_gelu),
     "global_avgpool": lambda layer, xs, weights: _adaptive(xs[0], 1, _mean),
     "global_maxpool": lambda layer, xs, weights: _adaptive(xs[0], 1, max),
+    "glu": glu,
     "grn": grn,
     "group_norm": group_norm,
     "gru": recurrent("gru"),
-    "hardsigmoid": each_value(lambda layer, x: _relu6(x + 3) / 6),
+    "hardsigmoid": each_value(
+        lambda layer, x: min(max(float(layer.slope) * x + float(layer.offset), 0.0), 1.0)
+    ),
     "hardswish": each_value(lambda layer, x: x * _relu6(x + 3) / 6),
+    "hardtanh": each_value(lambda layer, x: _clamp(x, layer.min_val, layer.max_val)),
     "instance_norm": group_norm,  # every channel is a group
     "layer_norm": layer_norm,
     "layer_scale": layer_scale,
     "leaky_relu": each_value(lambda layer, x: x if x > 0 else float(layer.negative_slope) * x),
     "local": local,
+    "log": each_value(lambda layer, x: _real(math.log, x)),
+    "log_softmax": log_softmax,
+    "logsigmoid": each_value(lambda layer, x: math.log(_sigmoid(x))),
     "lppool": lppool,
     "lrn": lrn,
     "matmul": matmul,
     "lstm": recurrent("lstm"),
     "maxpool": maxpool,
     "maxunpool": maxunpool,
+    "mish": each_value(lambda layer, x: x * math.tanh(_softplus(x, 1, math.inf))),
     "mul": _stretched(lambda a, b: a * b),
     "pad": pad,
     "parameter": lambda layer, xs, weights: weights["weight"],
     "permute": permute,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
     "pointwise": pointwise,
+    "pow": each_value(lambda layer, x: _power(x, float(layer.exponent))),
     "prelu": prelu,
     "rbf": rbf,
+    "reduce": reduce,
     "relu": each_value(lambda layer, x: max(x, 0.0)),
     "relu6": each_value(lambda layer, x: _relu6(x)),
     "reshape": lambda layer, xs, weights: _in_order(xs[0], layer.shape),
+    "roll": roll,
+    "rsqrt": each_value(lambda layer, x: 1 / _real(math.sqrt, x)),
     "scale": scale,
     "rnn": recurrent("rnn"),
     "selu": each_value(lambda layer, x: 1.0507009873554805 * _elu(x, 1.6732632423543772)),
     "shift": shift,
     "sigmoid": each_value(lambda layer, x: _sigmoid(x)),
     "silu": each_value(lambda layer, x: x * _sigmoid(x)),
+    "sin": each_value(lambda layer, x: math.sin(x)),
     "slice": slice_,
     "softmax": softmax,
+    "softplus": each_value(lambda layer, x: _softplus(x, float(layer.beta), float(layer.threshold))),
+    "softsign": each_value(lambda layer, x: x / (1 + abs(x))),
+    "sqrt": each_value(lambda layer, x: _real(math.sqrt, x)),
+    "square": each_value(lambda layer, x: x * x),
+    "stack": stack,
     "sub": _stretched(lambda a, b: a - b),
     "subsample": subsample,
     "tanh": each_value(lambda layer, x: math.tanh(x)),
+    "transpose": transpose,
+    "unfold": unfold,
     "upsample": upsample,
 }

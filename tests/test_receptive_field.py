@@ -242,10 +242,54 @@ def add_ends(draw: Any, built: Built) -> None:
 
 
 def add_elementwise(draw: Any, built: Built) -> None:
-    built.add(draw(st.sampled_from(["relu", "bn", "softmax", "layer_scale"])), lambda axis, row: row)
+    kinds = ["relu", "bn", "softmax", "layer_scale", "mish", "exp", "log_softmax"]
+    built.add(draw(st.sampled_from(kinds)), lambda axis, row: row)
 
 
-STEPS = [add_window, add_window, add_transposed, add_upsampling, add_ends, add_elementwise]
+def add_pixels(draw: Any, built: Built) -> None:
+    """Places to channels or back, and a convolution that reads all these channels."""
+    r = draw(st.integers(2, 3))
+    if draw(st.booleans()):
+        built.add("pointwise", lambda axis, row: row, r * r)
+        built.add("pixel_shuffle", lambda axis, row: copy(row, Fraction(r), r * len(row)), r)
+        built.turn *= r
+    else:
+        cut = tuple(len(row) // r * r for row in built.rows)
+        built.add("crop", lambda axis, row: row[(len(row) - cut[axis]) // 2 :][: cut[axis]], cut)
+        built.add("pixel_unshuffle", lambda axis, row: slide(row, r, r, 0, 0), r)
+    built.add("pointwise", lambda axis, row: row, 2)
+
+
+def add_gate(draw: Any, built: Built) -> None:
+    """A reduction over the channels, or a gate, which halves the channels or the map."""
+    how = draw(st.sampled_from(["reduce", "channels", "height"]))
+    if how == "reduce":
+        op = draw(st.sampled_from(["mean", "max"]))
+        built.add("reduce", lambda axis, row: row, op, "channels")
+        built.add("pointwise", lambda axis, row: row, 2)
+        return
+    half = len(built.rows[0]) // 2
+    if how == "height":
+        built.add("crop", lambda axis, row: row if axis else row[(len(row) - 2 * half) // 2 :][: 2 * half],
+                  (2 * half, len(built.rows[1])))  # fmt: skip
+    else:
+        built.add("pointwise", lambda axis, row: row, 4)
+    built.add(
+        "glu", lambda axis, row: slide(row, 2, 1, 0, 0, half) if how == "height" and not axis else row, how
+    )
+    built.add("pointwise", lambda axis, row: row, 2)
+
+
+STEPS = [
+    add_window,
+    add_window,
+    add_transposed,
+    add_upsampling,
+    add_ends,
+    add_elementwise,
+    add_pixels,
+    add_gate,
+]
 
 MEASURED = settings(
     deadline=None,

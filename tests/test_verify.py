@@ -122,6 +122,31 @@ SMALL = {
     "normalised": "input(4x9x10)\n conv(4, 3) -> lrn(3)\n"
     " layer_norm(\"channels\") -> group_norm(2) -> instance_norm",
     "shuffled": "input(4x9x10)\n conv(6, 1, groups=2) -> channel_shuffle(2) -> depthwise(3) -> prelu(6)",
+    "elementary": "input(4x9x10)\n conv(4, 3) -> softplus -> pow(1.5) -> clamp(max=3) -> mish -> hardtanh\n"
+    " exp -> log -> sqrt -> rsqrt -> square -> sin -> cos -> erf -> softsign -> logsigmoid -> conv(2, 2)",
+    "gates": "input(4x9x12)\n conv(4, 3x1) -> glu -> glu(\"width\") -> conv(2, 2) -> log_softmax(\"width\")",
+    "reduced": "input(4x9x10)\n conv(4, 3) -> reduce(\"max\", \"width\") -> conv(3, 2x1)\n"
+    " reduce(\"var\", \"channels\") -> conv(2, 2x1) -> reduce(\"norm\", \"height\", keepdim=false)",
+    "attention over places": "input(4x9x10)\n conv(4, 3)\n"
+    " m = concat(reduce(\"mean\", \"channels\"), reduce(\"max\", \"channels\")) -> conv(1, 3, padding=1)\n"
+    " mul(identity, m -> sigmoid)",
+    "squeezed along an axis": "input(4x9x10)\n conv(4, 3)\n mul(identity, reduce(\"mean\", \"width\"))\n"
+    " conv(2, 3)",
+    "pixels": "input(1x12x10)\n conv(8, 3, padding=1) -> pixel_shuffle(2) -> conv(3, 3) -> crop(20x16)\n"
+    " pixel_unshuffle(4) -> conv(4, 2) -> pixel_shuffle(2)",
+    "pixels there and back": "input(2x12x18)\n conv(2, 3, padding=1)\n"
+    " pixel_unshuffle(3) -> pixel_shuffle(3)\n"
+    " conv(1, 3)",
+    "single pixels": "input(2x12x18)\n pixel_unshuffle(3) -> slice(4, 11) -> depthwise(2)\n"
+    " pad([1, 0], dim=\"channels\") -> pixel_shuffle(2)",
+    "pixels of branches": "input(2x8x9)\n concat(conv(3, 3, padding=1), conv(5, 5, padding=2))\n"
+    " pixel_shuffle(2) -> conv(2, 2)",
+    "rearranged": "input(4x9x10)\n transpose -> conv(3, 2x3) -> roll(1, \"channels\") -> transpose(1, 2)\n"
+    " conv(2, 3) -> roll(-2, \"height\") -> relu",
+    "stacked": "input(4x9x10)\n conv(4, 3)\n stack(identity, relu, dim=1) -> conv(3, 2x1x1)\n"
+    " reduce(\"sum\", \"depth\", keepdim=false)",
+    "columns": "input(2x9x10)\n conv(3, 2) -> unfold(3, padding=1) -> pointwise(4)",
+    "transposed to places": "input(6x9)\n conv(4, 2) -> transpose -> reduce(\"mean\") -> relu",
     "unpooled": "input(2x8x9)\n p: maxpool(2)\n conv(2, 3, padding=1) -> maxunpool(p) -> conv(1, 1)",
     "tokens": "input(3x16x12)\n conv(8, 4, stride=4)\n add(identity, parameter([8, 4, 3])) -> attention(2)\n"
     " reshape([8, 12]) -> add(identity, attention(4, is_causal=true) -> scale)\n"

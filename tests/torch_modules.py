@@ -351,6 +351,71 @@ def _softmax(node: Node) -> Step:
     return nn.Softmax(dim=1 + dim_index(node.layer.dim, node.shape, node.kind)), _apply  # type: ignore[attr-defined]
 
 
+def _log_softmax(node: Node) -> Step:
+    return nn.LogSoftmax(dim=1 + dim_index(node.layer.dim, node.shape, node.kind)), _apply  # type: ignore[attr-defined]
+
+
+def _glu(node: Node) -> Step:
+    return nn.GLU(1 + dim_index(node.layer.dim, node.facts.inputs[0], node.kind)), _apply  # type: ignore[attr-defined]
+
+
+def _hardsigmoid(node: Node) -> Step:
+    layer: Any = node.layer
+    if layer == type(layer)():
+        return nn.Hardsigmoid(), _apply
+    slope, offset = float(layer.slope), float(layer.offset)
+    return None, lambda _, x: torch.clamp(slope * x + offset, 0, 1)
+
+
+def _softplus(layer: Any) -> nn.Module:
+    return nn.Softplus(float(layer.beta), float(layer.threshold))
+
+
+def _pow(node: Node) -> Step:
+    exponent = _number(node.layer.exponent)  # type: ignore[attr-defined]
+    return None, lambda _, x: torch.pow(x, exponent)
+
+
+def _clamp(node: Node) -> Step:
+    low, high = _number(node.layer.min), _number(node.layer.max)  # type: ignore[attr-defined]
+    return None, lambda _, x: torch.clamp(x, low, high)
+
+
+def _reduce(node: Node) -> Step:
+    layer: Any = node.layer
+    shape = node.facts.inputs[0]
+    names = layer.dim if isinstance(layer.dim, tuple) else (layer.dim,)
+    dims = tuple(1 + dim_index(name, shape, node.kind) for name in names) if layer.dim else ()
+    function: Any = {
+        "sum": torch.sum,
+        "mean": torch.mean,
+        "max": torch.amax,
+        "min": torch.amin,
+        "var": torch.var,
+        "norm": torch.linalg.vector_norm,
+    }[layer.op]
+    how = {"dim": dims or tuple(range(2, len(shape) + 1)), "keepdim": layer.keepdim}
+    if layer.op == "var":
+        how["correction"] = layer.correction
+    return None, lambda _, x: function(x, **how)
+
+
+def _transpose(node: Node) -> Step:
+    dims = [dim if dim < 0 else dim + 1 for dim in (node.layer.dim0, node.layer.dim1)]  # type: ignore[attr-defined]
+    return None, lambda _, x: x.transpose(*dims)
+
+
+def _roll(node: Node) -> Step:
+    layer: Any = node.layer
+    dim = 1 + dim_index(layer.dim, node.shape, node.kind)
+    return None, lambda _, x: torch.roll(x, layer.shift, dim)
+
+
+def _stack(node: Node) -> Step:
+    dim: int = node.layer.dim  # type: ignore[attr-defined]
+    return None, lambda _, *inputs: torch.stack(inputs, dim if dim < 0 else dim + 1)
+
+
 def _upsample(node: Node) -> Step:
     layer: Any = node.layer
     mode = (
@@ -464,11 +529,33 @@ STEPS: dict[str, Callable[[Node], Step]] = {
     "gelu": _module(lambda layer: nn.GELU(layer.approximate)),
     "silu": _module(lambda _: nn.SiLU()),
     "hardswish": _module(lambda _: nn.Hardswish()),
-    "hardsigmoid": _module(lambda _: nn.Hardsigmoid()),
+    "hardsigmoid": _hardsigmoid,
     "sigmoid": _module(lambda _: nn.Sigmoid()),
     "tanh": _module(lambda _: nn.Tanh()),
     "abs": _function(torch.abs),
     "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "glu": _glu,
+    "softplus": _module(_softplus),
+    "mish": _module(lambda _: nn.Mish()),
+    "hardtanh": _module(lambda layer: nn.Hardtanh(float(layer.min_val), float(layer.max_val))),
+    "logsigmoid": _module(lambda _: nn.LogSigmoid()),
+    "softsign": _module(lambda _: nn.Softsign()),
+    **{
+        name: _function(getattr(torch, name))
+        for name in ("exp", "log", "sqrt", "rsqrt", "square", "sin", "cos", "erf")
+    },
+    "pow": _pow,
+    "clamp": _clamp,
+    "reduce": _reduce,
+    "transpose": _transpose,
+    "roll": _roll,
+    "pixel_shuffle": _module(lambda layer: nn.PixelShuffle(layer.upscale_factor)),
+    "pixel_unshuffle": _module(lambda layer: nn.PixelUnshuffle(layer.downscale_factor)),
+    "unfold": _module(
+        lambda layer: nn.Unfold(layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    ),
+    "stack": _stack,
     "dropout": _module(lambda layer: nn.Dropout(float(layer.p))),
     "drop_path": _module(lambda _: nn.Identity()),
     "conv": _conv,

@@ -14,8 +14,11 @@ from archcalc.executor import (
     norm,
     pool,
     recurrent,
+    reduction,
     reshape,
     resize,
+    softmax,
+    unary,
 )
 from archcalc.executor.kernel import check_complete
 
@@ -31,6 +34,9 @@ __all__ = [
     "norm",
     "pool",
     "recurrent",
+    "reduction",
     "reshape",
     "resize",
+    "softmax",
+    "unary",
 ]

@@ -254,7 +254,7 @@ _DIMS = {"channels"}.union(*AXES.values())
 
 
 def read_dim(value: object) -> str:
-    """`"channels"`, `"height"` or `"width"`; in 3-D also `"depth"`, in 1-D `"length"`."""
+    """`"channels"`, `"height"`, `"width"`; in 1-D `"length"`, in 3-D `"depth"`, above `"axis1"` and so on."""
     if value in _DIMS:
         return str(value)
     help = ""
@@ -399,6 +399,18 @@ def dim_index(dim: str, shape: Shape, kind: str) -> int:
             argument="dim",
         )
     return 1 + names.index(dim)
+
+
+def axis_at(place: int, rank: int, argument: str, kind: str) -> int:
+    """The axis of a shape that a number means: 0 for the channels, -1 for the last of `rank` axes."""
+    if not -rank <= place < rank:
+        axes = "is one axis, 0" if rank == 1 else f"are {rank} axes, from 0 to {rank - 1}"
+        raise LayerError(
+            f"`{argument}` of `{kind}` is {place}, but there {axes}",
+            argument=argument,
+            help="the batch is not an axis here, and 0 is the channels" if place >= rank else "",
+        )
+    return place % rank
 
 
 def kernel_letters(rank: int) -> tuple[str, ...]:

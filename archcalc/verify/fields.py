@@ -21,6 +21,7 @@ from archcalc.executor.kernel import Array, each_axis
 from archcalc.executor.resize import nearest_places
 from archcalc.executor.weights import Weights
 from archcalc.layers.channels import all_of
+from archcalc.layers.reshape import PixelShuffle, PixelUnshuffle
 from archcalc.layers.resize import Upsample
 from archcalc.layers.terms import Reach, Stacked, Swapped
 from archcalc.network import Network, Node
@@ -195,6 +196,10 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
         return None
     if any(read.axis != axis for read in reads):
         return None
+    if len(node.shape) != len(node.inputs[0].shape):
+        return None  # an axis is new, or has gone
+    if isinstance(node.layer, PixelShuffle | PixelUnshuffle):
+        return _through_pixels(node, reads[0])
     if isinstance(windows, Swapped):
         axis = windows.axes.index(axis)
     places = node.shape[axis + 1]
@@ -230,6 +235,46 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
     reaching.pop(0, None)
     parts = tuple((_hull(ends), channels) for channels, ends in reaching.items())
     return Seen(axis, parts or ((_nothing(places), all_of(node.shape[0])),), exact, rounded)
+
+
+def _through_pixels(node: Node, read: Seen) -> Seen:
+    """Through a layer whose channels come from every `r`-th place, or whose places from every `r`-th channel.
+
+    Channel `i*r + j` of a square of `r` by `r` is its row `i` and its column `j`. The window of such a layer
+    holds all of them, so single channels may see less than their field.
+    """
+    layer, parts = node.layer, []
+    if isinstance(layer, PixelUnshuffle):
+        r, count = layer.downscale_factor, node.shape[0]
+        phases = _phases(read.axis, r, count)
+        for ends, channels in read.parts:
+            reached = layer.reached(channels, 0, node.facts)
+            parts += [
+                (Ends(ends.first[i::r], ends.last[i::r]), reached & phase)
+                for i, phase in enumerate(phases)
+                if reached & phase
+            ]
+        return Seen(read.axis, tuple(parts), exact=False, rounded=read.rounded)
+    assert isinstance(layer, PixelShuffle)
+    r, count = layer.upscale_factor, node.inputs[0].shape[0]
+    reaching: dict[int, list[Ends]] = {}
+    for ends, channels in read.parts:
+        for i, phase in enumerate(_phases(read.axis, r, count)):
+            found = _nothing(node.shape[read.axis + 1])
+            found.first[i::r], found.last[i::r] = ends.first, ends.last
+            reached = layer.reached(channels & phase, 0, node.facts)
+            reaching.setdefault(reached, []).append(found)
+    reaching.pop(0, None)
+    alike = [channels for _, channels in read.parts] == [all_of(count)]
+    parts = [(_hull(ends), channels) for channels, ends in reaching.items()]
+    return Seen(read.axis, tuple(parts), read.exact and alike, read.rounded)
+
+
+def _phases(axis: int, r: int, count: int) -> list[int]:
+    """Of `count` channels, as bits, those of each row (axis 0) or column (axis 1) of their squares."""
+    rows = [channel // r % r if axis == 0 else channel % r for channel in range(count)]
+    rows.reverse()  # the first digit is the last channel
+    return [int("".join("1" if row == phase else "0" for row in rows), 2) for phase in range(r)]
 
 
 def _moved(ends: Ends, node: Node, places: int, taps: list[list[int]] | None) -> Ends:
