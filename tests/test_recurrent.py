@@ -355,3 +355,13 @@ def test_built_in_networks_in_pytorch(name: str) -> None:
         expected = module(torch.from_numpy(inputs["input"])).numpy()
     assert counter.get_total_flops() == 2 * totals.macs
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_parameter_may_be_the_indices_of_an_embedding():
+    """As in Swin's table of relative positions: fixed whole numbers, for which there are rows."""
+    network = archcalc.loads(
+        "net table {\n input(6x5)\n"
+        " add(identity, parameter([30], trained=false) -> embedding(3, 1) -> reshape([6, 5]))\n}"
+    )
+    assert archcalc.analyze(network).totals["params"] == 3
+    assert verify(network).held
