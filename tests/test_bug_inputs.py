@@ -6,6 +6,7 @@ figures are never archcalc's own. `LATER` lists the inputs that need something a
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import pytest
@@ -63,6 +64,39 @@ CASES = [
         'net t { input(1x8x8) -> conv(1, 3, stride=2, padding="same_lower") }',
         "ONNX: (4 - 1)·2 + 3 - 8 = 1 in all, at the beginning",
         {"output_shape": (1, 4, 4), "effective_padding": (1, 1)},
+    ),
+    Case(
+        "p16",
+        "an average pool with dilations, and in ceil mode",
+        "net t { input(1x32x32x32) -> avgpool(5, 3, dilation=2, ceil_mode=true) }",
+        "onnxruntime, AveragePool-19 with dilations 2",
+        {"output_shape": (1, 9, 9, 9)},
+    ),
+    Case(
+        "u01",
+        "bilinear upsampling with aligned corners",
+        'net t { input(64x32x32) -> upsample(scale_factor=2, mode="bilinear", align_corners=true) }',
+        "torch.nn.Upsample; its gradient shows the field, and 63 steps are 31 of the input",
+        {
+            "output_shape": (64, 64, 64),
+            "receptive_field": (2, 2),
+            "effective_stride": (Fraction(31, 63), Fraction(31, 63)),
+        },
+    ),
+    Case(
+        "u02",
+        "bicubic upsampling",
+        'net t { input(3x32x32) -> upsample(scale_factor=4, mode="bicubic") }',
+        "torch.nn.Upsample; its gradient shows the field",
+        {"output_shape": (3, 128, 128), "receptive_field": (4, 4)},
+    ),
+    Case(
+        "d01",
+        "a deformable convolution counted as nothing",
+        "net t { input(64x64x64)\n offset = conv(18, 3, padding=1)\n deform_conv(64, 3, offset, padding=1) }",
+        "torchvision.ops.DeformConv2d: the 36,928 weights of a convolution, 10,386 of the offsets'",
+        {"output_shape": (64, 64, 64)},
+        {"params": 47_314, "macs": 193_462_272},
     ),
     Case(
         "s05",
@@ -296,8 +330,6 @@ class Later(NamedTuple):
 
 
 LATER = [
-    Later("p16", "dilation of an average pool (ONNX opset 19)",
-          "input(1x32x32x32) -> avgpool(5, 3, dilation=2, ceil_mode=true)", "shape 1x9x9x9"),
     Later("h06", "a weight that two layers share",
           "input(1x28x28) -> conv(16, 3) -> conv_transpose(1, 3, weight=enc)", "161 parameters"),
     Later("w01", "a trained scalar", "input(2) -> scale", "1 parameter each time"),
@@ -319,13 +351,6 @@ LATER = [
     Later("x01", "pixel shuffle", "input(9x224x224) -> pixel_shuffle(3)", "shape 1x672x672, field 11x11"),
     Later("x02", "pixel unshuffle", "input(3x640x640) -> pixel_unshuffle(2)", "shape 12x320x320"),
     Later("x03", "unfold", "input(16x20x20) -> unfold(3, padding=1)", "shape 144x400"),
-    Later("d01", "deformable convolution",
-          "input(64x64x64) -> deform_conv(64, 3, identity, padding=1)",
-          "47,314 parameters, 193,462,272 MACs"),
-    Later("u01", "aligned corners of a resize",
-          'input(64x32x32) -> upsample(scale_factor=2, mode="bilinear", align_corners=true)', "field 2x2"),
-    Later("u02", "bicubic resize", 'input(3x32x32) -> upsample(scale_factor=4, mode="bicubic")',
-          "shape 3x128x128, field 4x4"),
     Later("n01", "weight norm", "input(10x12x12) -> conv(20, 5, weight_norm=true)", "5,040 parameters"),
     Later("n02", "spectral norm", "input(64x8x8) -> conv(128, 4, spectral_norm=true)", "1,152 buffers"),
     Later("y04", "an add that stretches axes of size 1",

@@ -10,6 +10,7 @@ from typing import Any
 
 import kernel_oracle
 import numpy as np
+import oracle
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from archcalc.executor import conv as conv_kernels
 from archcalc.executor.kernel import KERNELS, Call, computing
 from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.base import facts
+from archcalc.layers.deform import GivenTensor
 from archcalc.layers.pool import Pooled
 
 Array = np.ndarray
@@ -177,6 +179,20 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             ends = st.tuples(st.integers(0, 2), st.integers(0, 2))
             given["padding"] = tuple(draw(ends) for _ in range(rank))
         given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
+    elif kind == "deform_conv":
+        moving = draw(st.integers(1, 2))
+        shape, given = draw(sliding(st.just(groups * moving)))
+        assume(len(shape) == 3)
+        given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
+        try:
+            places = make("conv", **given).output_shape(shape)[1:]
+        except LayerError:
+            assume(False)
+        taps = moving * math.prod(oracle.each(given["kernel_size"], 2))
+        shapes = (shape, (2 * taps, *places), (taps, *places))
+        given |= {"offset": GivenTensor(), "mask": GivenTensor()}
+        if draw(st.booleans()):
+            shapes, given["mask"] = shapes[:2], None
     elif kind in ("maxpool", "avgpool", "lppool", "subsample", "maxunpool"):
         shape, given = draw(sliding(st.integers(1, 2)))
         given["ceil_mode"] = flag
@@ -184,6 +200,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             del given["stride"]
         if kind == "avgpool":
             given["count_include_pad"] = draw(st.booleans())
+            given["divisor_override"] = draw(st.sampled_from([None, None, 3]))
         if kind == "lppool":
             given["norm_type"] = draw(st.integers(1, 4))
         taken = {"maxunpool": {"kernel_size", "padding", "dilation", "ceil_mode", "stride"}}
@@ -247,7 +264,8 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             given = {"size": one_or_each(draw, len(shape) - 1, st.integers(1, 9))}
         else:
             given = {"scale_factor": draw(factor | st.tuples(*[factor] * (len(shape) - 1)))}
-        given["mode"] = draw(st.sampled_from(["nearest", "bilinear"]))
+        given["mode"] = draw(st.sampled_from(["nearest", "nearest_exact", "bilinear", "bicubic"]))
+        given["align_corners"] = given["mode"][:2] == "bi" and draw(st.booleans())
     elif kind == "pad":
         end = st.integers(-2, 3)
         pair = st.tuples(end, end)
@@ -256,6 +274,9 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         else:
             shape = maps(draw)
             given = {"padding": draw(end | st.tuples(*[end | pair] * (len(shape) - 1)))}
+        given["mode"] = draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
+        if given["mode"] == "constant":
+            given["value"] = draw(FRACTION)
     elif kind == "crop":
         shape = maps(draw)
         given = {
@@ -294,6 +315,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
 
 
 MANY = {"conv": 600, "depthwise": 200, "local": 200, "conv_transpose": 250, "maxpool": 200, "avgpool": 200}
+MANY |= {"upsample": 200, "pad": 200, "deform_conv": 100}
 
 
 @pytest.mark.parametrize("kind", sorted(kernel_oracle.BY_KIND))

@@ -4,9 +4,9 @@ The kernels never call the shape rules (an unpooling reads the windows of its po
 each is compared with what was predicted, so that a run proves the shapes; `verify` proves the other figures.
 """
 
-from archcalc.executor import activation, conv, linear, merge, norm, pool, reshape, resize
+from archcalc.executor import activation, conv, deform, linear, merge, norm, pool, reshape, resize
 from archcalc.executor.kernel import check_complete
 
 check_complete()
 
-__all__ = ["activation", "conv", "linear", "merge", "norm", "pool", "reshape", "resize"]
+__all__ = ["activation", "conv", "deform", "linear", "merge", "norm", "pool", "reshape", "resize"]

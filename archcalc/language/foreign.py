@@ -17,6 +17,7 @@ _LAYERS = {
     "cropping": "crop",
     "deconv": "conv_transpose",
     "deconvolution": "conv_transpose",
+    "deformconv": "deform_conv",
     "dense": "fc",
     "depthwiseconv": "depthwise",
     "eltwise": "add",
@@ -65,7 +66,6 @@ _ABSENT = {
     **dict.fromkeys(("matmul", "bmm", "mm", "einsum", "dot"), _MATRICES),
     **dict.fromkeys(("pixelshuffle", "pixelunshuffle", "depthtospace", "spacetodepth"), _SHUFFLE),
     "embedding": "archcalc has no embedding: an input is a map or a vector of values, not of indices",
-    "deformconv": "archcalc has no deformable convolution; a `conv` has its weights, without the offsets'",
     "unfold": "archcalc has no such layer; a `conv` is an unfolding and its product in one",
     **dict.fromkeys(("split", "chunk", "narrow"), "write a `slice(start, end)` for each part"),
     **dict.fromkeys(("squeeze", "unsqueeze", "expanddims"), "write `reshape([...])`"),
@@ -170,8 +170,6 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
     known = _ARGUMENTS.get(base, (base,))[0]
     if axis in ("h", "w") and known in names:
         return f"write both axes in one, the height first: `{known}=3x1`"
-    if name == "align_corners":
-        return "leave it out: corners are never aligned here, which changes no figure but the receptive field"
     if name == "batch_normalize":
         return f"a norm is a step of its own: `{kind}(...) -> bn`"
     word = value.strip('"')

@@ -7,7 +7,7 @@ Every class can be imported from here, under its own name and, where PyTorch has
 
 from typing import TYPE_CHECKING, Any
 
-from archcalc.layers import activation, conv, linear, merge, norm, opaque, pool, reshape, resize
+from archcalc.layers import activation, conv, deform, linear, merge, norm, opaque, pool, reshape, resize
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import FACTS, KINDS, Layer, facts
 from archcalc.layers.terms import Facts
@@ -34,6 +34,7 @@ ELSEWHERE_IN_PYTORCH = {
     "add": "torch.add",
     "concat": "torch.cat",
     "crop": "",
+    "deform_conv": "torchvision.ops.DeformConv2d",
     "depthwise": "torch.nn.Conv2d(C_in, C_out, ..., groups=C_in)",
     "drop_path": "torchvision.ops.StochasticDepth",
     "global_avgpool": "torch.nn.AdaptiveAvgPool2d(1)",
@@ -74,6 +75,7 @@ __all__ = [
     "LayerError",
     "activation",
     "conv",
+    "deform",
     "facts",
     "linear",
     "merge",

@@ -186,6 +186,8 @@ def combined(branches: Sequence[Branch], facts: Facts) -> Field:
     It is the hull of what is seen through any of them.
     """
     windows = facts.windows
+    if windows is Reach.WHOLE:
+        return GLOBAL
     if isinstance(windows, Stacked):
         return _hull(branches, facts.output, stack=windows.axis)
     if windows is Reach.SAME and len(branches) == 1 and branches[0][0][1:] == facts.output[1:]:
