@@ -308,6 +308,8 @@ def _window_pool(name: str) -> Callable[[Node], Step]:
                 raise NotImplementedError(f"{layer}: PyTorch does not dilate average pools")
             arguments["count_include_pad"] = layer.count_include_pad
             if layer.divisor_override is not None:
+                if _rank(node) == 1:
+                    raise NotImplementedError(f"{layer}: PyTorch divides by the window along one axis")
                 arguments["divisor_override"] = layer.divisor_override
         return _ranked(name, _rank(node))(ceil_mode=node.layer.ceil_mode, **arguments), call  # type: ignore[attr-defined]
 
