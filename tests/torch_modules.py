@@ -524,7 +524,8 @@ def _attention(node: Node) -> Step:
     )
 
     def call(module: Any, *inputs: Tensor) -> Tensor:
-        query, keys = (x.flatten(2).transpose(1, 2) for x in (inputs[0], inputs[-1]))
+        query = inputs[0].flatten(2).transpose(1, 2)
+        keys = query if len(inputs) == 1 else inputs[1].flatten(2).transpose(1, 2)
         out = module(query, keys, keys, need_weights=False)[0]
         return out.transpose(1, 2).reshape(inputs[0].shape)
 
@@ -535,7 +536,7 @@ def _parameter(node: Node) -> Step:
     return [nn.Parameter(torch.zeros(node.shape))], lambda owned: owned[0].unsqueeze(0)
 
 
-def _factor(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], Step]:
+def _factor(combine: Callable[[Tensor, Any], Tensor]) -> Callable[[Node], Step]:
     """`scale` and `shift`: a number of the text, or a trained one."""
 
     def step(node: Node) -> Step:
@@ -544,7 +545,9 @@ def _factor(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], Ste
         if layer.value is None:
             values = nn.Parameter(torch.ones(node.facts.weights[0].shape).reshape(-1, *axes))
             return [values], lambda owned, x: combine(x, owned[0])
-        numbers = layer.value if isinstance(layer.value, tuple) else (layer.value,)
+        if not isinstance(layer.value, tuple):
+            return None, lambda _, x: combine(x, float(layer.value))
+        numbers = layer.value
         fixed = torch.tensor([float(number) for number in numbers]).reshape(-1, *axes)
         return None, lambda _, x: combine(x, fixed)
 
