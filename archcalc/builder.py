@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 from archcalc.doubts import can_be_doubted, doubt_of, doubt_of_input, leading_arguments
 from archcalc.layers.arguments import LayerError, format_argument
@@ -137,6 +139,8 @@ class NetworkBuilder:
                 raise BuildProblem(f"a tensor is what `input` or `add` returns, not a {type(node).__name__}")
             if node.index >= len(self.nodes) or self.nodes[node.index] is not node:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
+        if "weight" in fixed and getattr(layer, "weight", "") == "own":
+            layer = replace(layer, weight="fixed")
         found = facts(layer, tuple([node.facts.output for node in inputs]))
         if fixed:
             found = found.with_buffers(fixed)
@@ -305,7 +309,7 @@ def _tie(node: Node, tied: Mapping[str, tuple[Node, str]]) -> None:
         if array not in theirs:
             raise BuildProblem(
                 f"`{owner.name}` has no `{array}` that `{node.name}` could use",
-                help=f"label the layer that has it, and nothing after it: `{owner.name}: conv(...)`",
+                help="label the layer that has it, and nothing after it: `enc: conv(...)`",
             )
         if theirs[array] != sizes.get(name):
             raise BuildProblem(

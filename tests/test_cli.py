@@ -102,6 +102,7 @@ def test_the_figures_of_the_contract(run):
         "inputs": ["input"],
         "output_shape": [64, 224, 224],
         "params": 1792,
+        "trainable_params": 1792,
         "buffers": 0,
         "weights": 1728,
         "macs": 86704128,

@@ -68,6 +68,10 @@ class Root(Struct, eq=False):
     """The tensors at which its steps start."""
 
 
+def _is_source(item: ModuleItem) -> bool:
+    return item.module is None and item.node.layer.is_source
+
+
 class FlowBuilder:
     """Builds the script of one body.
 
@@ -86,6 +90,11 @@ class FlowBuilder:
         branches: bool = True,
     ) -> None:
         self.items = {item.value: item for item in items}
+        readers = Counter(source for item in self.items.values() for source in item.inputs)
+        self.written_where_read = {
+            value for value, item in self.items.items() if _is_source(item) and readers[value] == 1
+        }
+        """The parameters that one layer reads: they are written there, and lead nowhere else."""
         self.entries = list(entries)
         self.endings = list(endings)
         self.parts = parts
@@ -101,7 +110,8 @@ class FlowBuilder:
         """How long the longest branch of each diamond is, by the join at its end."""
         self.labels: list[ThreadLine] = []
         outer = self.entries[0] if self.entries else OUTERMOST
-        self.regions = {OUTERMOST: Region(outer, list(self.items))}
+        outside = [value for value in self.items if value not in self.written_where_read]
+        self.regions = {OUTERMOST: Region(outer, outside)}
         """By the join at the end of the diamond."""
         if branches:
             before, after = self._dominators()
@@ -129,7 +139,7 @@ class FlowBuilder:
 
     def _dominators(self) -> tuple[dict[int, int], dict[int, int]]:
         """For each tensor, the one before it and the one after it on every path; none at the ends."""
-        order = [*self.entries, *self.items]
+        order = [*self.entries, *(value for value in self.items if value not in self.written_where_read)]
         places = {value: place for place, value in enumerate(order, 1)}
         end = len(order) + 1
         sources = [[places[source] for source in self._inputs(value)] for value in order]
@@ -152,7 +162,8 @@ class FlowBuilder:
         )
 
     def _inputs(self, value: int) -> tuple[int, ...]:
-        return self.items[value].inputs if value in self.items else ()
+        inputs = self.items[value].inputs if value in self.items else ()
+        return tuple(source for source in inputs if source not in self.written_where_read)
 
     def _find_diamonds(self, before: dict[int, int], after: dict[int, int]) -> None:
         """Find the diamonds whose branches are short enough to be read inside an argument."""
@@ -168,8 +179,8 @@ class FlowBuilder:
         lengths = dict.fromkeys(self.entries, 0)
         joins = dict.fromkeys(self.entries, 0)
         sizes = dict.fromkeys(self.entries, 0)
-        for value, item in self.items.items():
-            inputs = [source for source in item.inputs if source not in tops]
+        for value in self.items:
+            inputs = [source for source in self._inputs(value) if source not in tops]
             length = max((lengths[source] for source in inputs), default=0)
             deepest = max((joins[source] for source in inputs), default=0)
             size = max((sizes[source] for source in inputs), default=0)
@@ -196,6 +207,8 @@ class FlowBuilder:
         for end, top in self.tops.items():
             self.regions[end] = Region(top)
         for value in self.items:
+            if value in self.written_where_read:
+                continue
             top = before.get(value, OUTERMOST)
             if top in ends and ends[top] != value:
                 home[value] = ends[top]
@@ -217,14 +230,14 @@ class FlowBuilder:
                 if item.node.is_input and (several_inputs or item.node.name != "input"):
                     self.named.add(value)
                 if item.module is not None or not item.node.layer.is_join:
-                    self.named.update(source for source in item.inputs[1:] if source != region.top)
+                    self.named.update(source for source in self._inputs(value)[1:] if source != region.top)
         for region in self.regions.values():
             for value in region.values:
                 depths[value] = self._depth(value, region, depths)
 
     def _reads(self, value: int) -> tuple[int, ...]:
         """What an item reads in its region: of a diamond, the tensor at its start."""
-        return (self.tops[value],) if value in self.tops else self.items[value].inputs
+        return (self.tops[value],) if value in self.tops else self._inputs(value)
 
     def _depth(self, value: int, region: Region, depths: dict[int, int]) -> int:
         """How many joins are inside one another in the expression of a tensor; names bound it."""
@@ -253,11 +266,11 @@ class FlowBuilder:
 
         `x -> ... -> add(identity, y)` reads better than a long branch in an argument.
         """
-        inputs = self.items[value].inputs
+        inputs = self._inputs(value)
         unknown = [source for source in inputs if not self._is_known(source, region)]
         if not unknown:
             return None
-        if len(unknown) == 1 and region.top not in inputs:
+        if len(unknown) == 1 and (region.top not in inputs or len(inputs) == 1):
             return unknown[0]
         main = max(unknown, key=lambda source: self._steps_to(source, region))
         if self._steps_to(main, region) <= LONGEST_NESTED or inputs.count(main) > 1:
@@ -361,7 +374,7 @@ class FlowBuilder:
                 others = [self._read(source, region) for source in item.inputs[1:]]
                 steps.append(PartStep(self.parts[value], [], others))
                 value = item.inputs[0]
-            elif item.node.is_input:
+            elif item.node.is_input or _is_source(item):
                 steps.append(layer_step(item.node))
                 break
             elif item.node.layer.is_join:

@@ -228,6 +228,8 @@ class BodyWriter:
         for parameter in step.layer.parameters:
             value = getattr(step.layer, parameter.name)
             slot = slots.get(parameter.name) or Slot(parameter.name, value)
+            if parameter.takes_tensor and value is None:
+                continue
             if parameter.takes_tensor:
                 text = tensors.pop(0)
             elif slot.formula is None and not parameter.required and slot.value == parameter.default:

@@ -15,7 +15,7 @@ from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Span, er
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.layer_calls import LayerCalls
 from archcalc.language.limits import MAX_STEPS, STEPS_A_MISTAKE, VALUES_A_STEP
-from archcalc.language.meanings import InputCall, LayerCall, Reading
+from archcalc.language.meanings import InputCall, LayerCall, Reading, SplitCall
 from archcalc.language.resolve import value_in_place
 from archcalc.language.run_state import FAILED, Failed, RunState
 from archcalc.language.syntax import (
@@ -92,6 +92,10 @@ def written_calls(lines: Iterable[WrittenLine], network: Network, overridden: bo
     return found
 
 
+def _is_split(step: Any) -> bool:
+    return isinstance(step, Ref) and isinstance(step.meaning, SplitCall)
+
+
 class Elaborator:
     """One elaboration: runs statements and expands blocks."""
 
@@ -112,6 +116,7 @@ class Elaborator:
             LayerCall: self.layers.layer,
             Reading: self.layers.reading,
             InputCall: self.layers.input,
+            SplitCall: self.layers.split,
         }
         self._execute: dict[Any, Callable[[Any, Env, Any], Any]] = {
             Flow: self.flow,
@@ -362,6 +367,8 @@ class Elaborator:
         evaluate = self.values.forms
         for step in chain.steps:
             current = evaluate[type(step)](step, env, current)
+            if type(current) is tuple and step is chain.steps[-1] and _is_split(step):
+                return current
             if type(current) is not Node:
                 self.run.fail(f"a step is a layer, a block or a tensor, not {type_name(current)}", step.span)
         return current

@@ -9,6 +9,12 @@ from archcalc.layers.base import KINDS
 
 _LAYERS = {
     "activation": "relu",
+    "bilstm": "lstm",
+    "bmm": "matmul",
+    "clip": "clamp",
+    "depthtospace": "pixel_shuffle",
+    "divide": "div",
+    "dot": "matmul",
     "batchnorm": "bn",
     "cat": "concat",
     "concatenate": "concat",
@@ -31,14 +37,21 @@ _LAYERS = {
     "linear": "fc",
     "localresponsenorm": "lrn",
     "locallyconnected": "local",
+    "mha": "attention",
+    "mm": "matmul",
+    "multiheadattention": "attention",
+    "multiheadselfattention": "attention",
     "multiply": "mul",
     "pointwiseconv": "pointwise",
     "resize": "upsample",
+    "scaleddotproductattention": "attention",
+    "selfattention": "attention",
+    "simplernn": "rnn",
+    "spacetodepth": "pixel_unshuffle",
     "spatialdropout": "dropout",
     "stochasticdepth": "drop_path",
     "subtract": "sub",
     "swish": "silu",
-    "transpose": "permute",
     "upsampling": "upsample",
     "view": "reshape",
     "zeropad": "pad",
@@ -46,44 +59,26 @@ _LAYERS = {
 }
 """What other tools call a layer, without `_` and `2d`, and its name here."""
 
-_RECURRENT = "archcalc has no recurrent layers, and no block can stand in for their weights"
-_ATTENTION = "archcalc has no attention, since it cannot multiply two tensors as matrices"
-_MATRICES = "archcalc cannot multiply tensors as matrices; `mul` multiplies value by value, `fc` by weights"
-_SHUFFLE = "archcalc has no such layer; `reshape([...])` gives its shape, but not its receptive field"
-
 
 def _like(kind: str) -> str:
     return f"archcalc has no such layer; `{kind}` has the same shape, parameters and multiply-adds"
 
 
+_BLOCK = "write its `attention`, norms and `pointwise` layers, as a `block` of your own"
+
 _ABSENT = {
-    **dict.fromkeys(("lstm", "gru", "rnn", "bilstm", "lstmcell", "grucell", "simplernn"), _RECURRENT),
-    **dict.fromkeys(("convlstm", "bidirectional", "timedistributed"), _RECURRENT),
-    **dict.fromkeys(("attention", "selfattention", "multiheadattention", "mha"), _ATTENTION),
-    **dict.fromkeys(("multiheadselfattention", "scaleddotproductattention", "transformer"), _ATTENTION),
-    **dict.fromkeys(("transformerencoder", "transformerencoderlayer", "transformerdecoder"), _ATTENTION),
-    **dict.fromkeys(("matmul", "bmm", "mm", "einsum", "dot"), _MATRICES),
-    **dict.fromkeys(("pixelshuffle", "pixelunshuffle", "depthtospace", "spacetodepth"), _SHUFFLE),
-    "embedding": "archcalc has no embedding: an input is a map or a vector of values, not of indices",
-    "deformconv": "archcalc has no deformable convolution; a `conv` has its weights, without the offsets'",
-    "unfold": "archcalc has no such layer; a `conv` is an unfolding and its product in one",
-    **dict.fromkeys(("split", "chunk", "narrow"), "write a `slice(start, end)` for each part"),
+    **dict.fromkeys(("convlstm", "lstmcell", "grucell"), "`lstm`, `gru` and `rnn` run over a sequence"),
+    "bidirectional": "write `lstm(..., bidirectional=true)`",
+    **dict.fromkeys(("transformerencoderlayer", "transformerencoder", "transformer"), _BLOCK),
+    "einsum": "write `matmul(a, b)`, with `permute` for other orders of axes",
+    **dict.fromkeys(("chunk", "narrow"), "write `split(...)`, or a `slice(start, end)`"),
     **dict.fromkeys(("squeeze", "unsqueeze", "expanddims"), "write `reshape([...])`"),
-    **dict.fromkeys(("clamp", "clip"), _like("relu6")),
-    "scale": "a factor for each channel is `layer_scale`; Caffe's `BatchNorm` and `Scale` are one `bn`",
     "separableconv": "write `depthwise(kernel_size) -> pointwise(out_channels)`",
     **dict.fromkeys(("sequential", "modulelist"), "chain layers with `->`, or write one below another"),
     "pool": "write `maxpool` or `avgpool`; Caffe rounds sizes up, which is `ceil_mode=true`",
     "residual": "write `add(identity, ...)`",
-    "logsoftmax": _like("softmax"),
-    "mish": _like("silu"),
-    "softplus": _like("elu"),
     "celu": _like("elu"),
-    "softsign": _like("tanh"),
-    "logsigmoid": _like("sigmoid"),
-    "hardtanh": _like("relu6"),
-    "mean": "the mean of each map is `global_avgpool`; archcalc has none over the channels",
-    "parameter": "archcalc has no free parameters: only layers own arrays",
+    "mean": "the mean of each map is `global_avgpool`, others are `reduce(\"mean\", dim=...)`",
     "print": "a figure is held to a value with `expect params < 5M`",
 }  # fmt: skip
 """What other tools have and archcalc has not, and what stands in for it."""
@@ -170,8 +165,6 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
     known = _ARGUMENTS.get(base, (base,))[0]
     if axis in ("h", "w") and known in names:
         return f"write both axes in one, the height first: `{known}=3x1`"
-    if name == "align_corners":
-        return "leave it out: corners are never aligned here, which changes no figure but the receptive field"
     if name == "batch_normalize":
         return f"a norm is a step of its own: `{kind}(...) -> bn`"
     word = value.strip('"')

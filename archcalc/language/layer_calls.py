@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any, NoReturn
 
 from archcalc.builder import BuildProblem, NetworkBuilder
@@ -15,13 +16,14 @@ from archcalc.doubts import doubt_of, doubt_of_input
 from archcalc.language import habits
 from archcalc.language.evaluate import Env, ValueEvaluator
 from archcalc.language.limits import VALUES_A_STEP
-from archcalc.language.meanings import LayerCall
+from archcalc.language.meanings import SPLIT_PARAMETERS, LayerCall
 from archcalc.language.mismatch import called_in, gives, help_for_join, help_for_shapes
 from archcalc.language.run_state import FAILED, Failed, RunState
 from archcalc.language.syntax import Expr, ListExpr, Literal, Ref
 from archcalc.language.values import is_number, type_name, weight
-from archcalc.layers.arguments import LayerError
+from archcalc.layers.arguments import LayerError, dim_index
 from archcalc.layers.base import Layer
+from archcalc.layers.resize import Slice
 from archcalc.network import Doubt, Node
 from archcalc.shape import Shape, format_shape
 
@@ -114,6 +116,37 @@ class LayerCalls:
                 named = f"input(shape={format_shape(node.shape, cross='x')})"
                 self.doubt(kind, node, format_shape(meant, cross="x"), named)
         return node
+
+    def split(self, ref: Ref, env: Env, current: Any, label: str) -> tuple[Node, ...]:
+        """The parts of the current tensor along an axis: a slice for each."""
+        tensor = self.tensor(current, ref.name_span)
+        given: dict[int, Any] = {}
+        for slot, expr in ref.slots:
+            try:
+                value = self.values.eval(expr, env, current)
+                given[slot] = SPLIT_PARAMETERS[slot].read(value)
+            except LayerError as problem:
+                name = SPLIT_PARAMETERS[slot].name
+                self.run.fail(f"`{name}` of `split` {problem.message}", expr.span, help=problem.help)
+        sizes, dim = given[0], given.get(1, "channels")
+        try:
+            whole = tensor.shape[dim_index(dim, tensor.shape, "split")]
+        except LayerError as problem:
+            self.run.fail(problem.message, ref.name_span, help=problem.help)
+        if type(sizes) is int:
+            sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
+        elif sum(sizes) != whole:
+            self.run.fail(
+                f"the parts of `split` have {sum(sizes):,} {dim} together, and the tensor has {whole:,}",
+                ref.slots[0][1].span,
+                notes=[Note(gives(tensor, ""), tensor.span)],
+            )
+        self.run.charge(len(sizes), ref.span)
+        ends = list(accumulate(sizes, initial=0))
+        return tuple(
+            self.build.add(Slice(start, end, dim), tensor, span=ref.span, calls=self.run.calls)
+            for start, end in pairwise(ends)
+        )
 
     def check_given(self, path: str, declared: Any, given: Shape) -> None:
         """Hold the shape that is given for an input against the one that is declared."""

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.language.values import BUILTINS
-from archcalc.layers.arguments import Parameter, read_shape
+from archcalc.layers.arguments import Parameter, read_dim, read_shape, read_sizes
 from archcalc.layers.base import Layer
 
 
@@ -38,7 +38,18 @@ class InputCall(Struct, frozen=True):
 
 
 LOCAL = LocalName()
+
+
+class SplitCall(Struct, frozen=True):
+    """The meaning of `split`, whose value is a list of tensors."""
+
+
 INPUT = InputCall()
+SPLIT = SplitCall()
 INPUT_PARAMETERS = (Parameter("shape", read_shape, True, None),)
+SPLIT_PARAMETERS = (
+    Parameter("split_size", read_sizes, True, None),
+    Parameter("dim", read_dim, False, "channels"),
+)
 READINGS = {name: Reading(name) for name in ("channels", "size", "shape", "identity")}
-RESERVED_MEANINGS: dict[str, Any] = {**READINGS, "input": INPUT, **BUILTINS}
+RESERVED_MEANINGS: dict[str, Any] = {**READINGS, "input": INPUT, "split": SPLIT, **BUILTINS}

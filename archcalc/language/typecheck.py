@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 from archcalc.diagnostics import MAX_REPORTED, Note
 from archcalc.doubts import INPUTS_FIRST
 from archcalc.language.habits import in_doubt, without_input_channels
-from archcalc.language.meanings import INPUT, INPUT_PARAMETERS, LOCAL, READINGS, LayerCall
+from archcalc.language.meanings import (
+    INPUT,
+    INPUT_PARAMETERS,
+    LOCAL,
+    READINGS,
+    SPLIT,
+    SPLIT_PARAMETERS,
+    LayerCall,
+)
 from archcalc.language.mismatch import help_for_join
 from archcalc.language.scopes import ANY, BOUND, LIST, TENSOR, VALUE, Binding, Scopes, ValueType
 from archcalc.language.syntax import (
@@ -45,8 +53,8 @@ LISTS = {
 """What takes a single list, and in other tools several numbers; and what the list is."""
 
 OF_TENSORS = {
-    "max": "the maximum of each map is `global_maxpool`; archcalc has none over the channels",
-    "sum": "write `add(...)`; archcalc has no sum over an axis",
+    "max": 'the maximum of each map is `global_maxpool`, others are `reduce("max", dim=...)`',
+    "sum": 'write `add(...)`; a sum over an axis is `reduce("sum", dim=...)`',
     "len": "`channels(...)`, `size(...)` and `shape(...)` read a tensor",
 }
 """What is written for a function of numbers that other tools also have for tensors."""
@@ -89,7 +97,10 @@ class TypeChecker:
             return ANY
         if isinstance(expr, Chain):
             for step in expr.steps:
-                if self.step(step) in (VALUE, LIST):
+                type = self.step(step)
+                if step is expr.steps[-1] and isinstance(step, Ref) and step.meaning is SPLIT:
+                    return type
+                if type in (VALUE, LIST):
                     self.scopes.error("a step is a layer, a block or a tensor, not a value", step.span)
             return TENSOR
         if isinstance(expr, ListExpr):
@@ -171,6 +182,8 @@ class TypeChecker:
             return self.reading_ref(ref)
         if ref.name == "input":
             return self.input_ref(ref)
+        if ref.name == "split":
+            return self.split_ref(ref)
         for arg in ref.args or ():
             self.expr(arg.value)
         if self.parameter is not None and self.unquoted(ref, self.parameter):
@@ -351,6 +364,13 @@ class TypeChecker:
                 self.scopes.error(f"`{ref.name}` reads a tensor, not a value", arg.span)
         ref.slots = tuple((0, arg.value) for arg in args[:1])
         return LIST if ref.name != "channels" else VALUE
+
+    def split_ref(self, ref: Ref) -> ValueType:
+        ref.meaning = SPLIT
+        self.arguments(ref, SPLIT_PARAMETERS, None)
+        for arg in ref.args or ():
+            self.value(arg.value, "`split` takes the sizes of the parts")
+        return LIST if self.layers_allowed(ref) else ANY
 
     def input_ref(self, ref: Ref) -> ValueType:
         ref.meaning = INPUT

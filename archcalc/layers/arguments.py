@@ -167,6 +167,15 @@ def read_natural_per_axis(value: object) -> int | tuple[int, ...]:
     return result
 
 
+def read_sizes(value: object) -> int | tuple[int, ...]:
+    """The size of each part, or a list with the size of every part."""
+    if isinstance(value, tuple | list):
+        if not value:
+            raise LayerError("needs the size of each part, or a list with the size of every part, got []")
+        return tuple(map(read_count, value))
+    return read_count(value)
+
+
 def read_scale(value: object) -> Number | tuple[Number, ...]:
     """A number above 0, or one per axis: `2`, `[1, 2]`."""
 

@@ -28,7 +28,7 @@ power, tanh or erf 8, the weights that McMahon (1986) gave them for the Livermor
 
 assert FLOPS_OF.keys() == OPERATIONS.keys()
 
-MACS_CONVENTION = "multiply-adds of conv and fc; bias, norm, activation, pooling not counted"
+NOT_IN_MACS = "bias, norm, activation, pooling not counted"
 FLOPS_CONVENTION = (
     "2 per multiply-add; 1 per add, multiply, divide, compare; 4 per root; "
     "8 per exp, log, power, tanh, erf; every layer"
@@ -50,7 +50,14 @@ def _flops(facts: Facts) -> list[Summand]:
 
 
 def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str]:
-    return "multiply-adds", number(profile.totals.macs), MACS_CONVENTION
+    kinds = dict.fromkeys(
+        layer.node.kind
+        for layer in profile.layers
+        if layer.macs and layer.node.layer.family not in ("conv", "linear")
+    )
+    *others, last = ["conv", "fc", *kinds]
+    words = f"multiply-adds of {', '.join(others)} and {last}; {NOT_IN_MACS}"
+    return "multiply-adds", number(profile.totals.macs), words
 
 
 def _total_flops(profile: Profile, number: Number) -> tuple[str, str, str]:
@@ -61,8 +68,8 @@ MACS = Quantity(
     name="macs",
     of_operations=True,
     noun="multiply-adds",
-    definition="one multiply-accumulate per multiplied weight of convolutions and fully connected layers, "
-    "per sample; nothing else",
+    definition="one multiply-accumulate per multiplied weight, and per product of two activations in a "
+    "matrix product or attention, per sample; nothing else",
     scope=Scope.LAYER,
     terms=_macs,
     total=_total_macs,

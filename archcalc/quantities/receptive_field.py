@@ -196,6 +196,8 @@ def combined(branches: Sequence[Branch], facts: Facts) -> Field:
         return branches[0][1]
     if len(seeing) < len(branches) and isinstance(windows, Stacked):  # places move along by those of the rest
         return _without_places(_hull(seeing, seeing[0][0]))
+    if windows is Reach.WHOLE:
+        return GLOBAL
     branches = seeing
     if isinstance(windows, Stacked):
         return _hull(branches, facts.output, stack=windows.axis)
