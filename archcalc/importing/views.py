@@ -72,11 +72,12 @@ def reshaped(assembly: Assembly, x: Tensor, want: Sequence[int], batch: int) -> 
     Axes that the model splits or merges are split or merged where the operation has them. Values are
     rearranged only if the model merges axes that do not follow one another there.
     """
+    want = list(want)
     if concrete(x, batch) == tuple(want):
         return x
-    if x.axes and x.axes[0] == BATCH and want and want[0] == batch:
-        if (shuffled := _shuffled(assembly, x, tuple(want[1:]))) is not None:
-            return shuffled
+    keeps_batch = x.axes[:1] == (BATCH,) and want[:1] == [batch]
+    if keeps_batch and (shuffled := _shuffled(assembly, x, tuple(want[1:]))) is not None:
+        return shuffled
     runs = _matched_runs(x, want, batch)
     own = x.operation.shape
     order = [axis for axis, size in enumerate(own) if size != 1]
@@ -127,7 +128,8 @@ def _matched_runs(x: Tensor, want: Sequence[int], batch: int) -> list[MatchedRun
     wanted = [at for at, size in enumerate(want) if size != 1 or (batch == 1 and not at and BATCH in have)]
     runs = []
     while have or wanted:
-        old, new = [], []
+        old: list[int] = []
+        new: list[int] = []
         before = after = 0
         while before != after or not before:
             source, row = (have, old) if before <= after and have else (wanted, new)

@@ -93,18 +93,3 @@ def _affine(call: AtenCall) -> tuple[StoredArray | None, StoredArray | None]:
     if (weight is None) != (bias is None):
         raise Unsupported("it has one of scale and shift")
     return weight, bias
-
-
-def per_channel(call: AtenCall, x: Tensor, array: StoredArray) -> tuple[Tensor, int]:
-    """A tensor arranged so that an array which is combined with it has a value for each of its channels.
-
-    Returns the tensor and the number of values. Raises `Unsupported` if the array is something else.
-    """
-    count = math.prod(array.shape)
-    places = [place - len(array.shape) for place, size in enumerate(array.shape) if size != 1]
-    if len(places) != 1 or len(array.shape) > x.rank:
-        raise Unsupported(f"it computes with `{array.key}`")
-    x = call.channels_at(x, places[0])
-    if x.operation.shape[0] != count:
-        raise Unsupported(f"it computes with `{array.key}`")
-    return x, count
