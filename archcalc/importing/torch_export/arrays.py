@@ -38,7 +38,9 @@ def same(call: AtenCall) -> Outputs:
     return [call.value("self", call.value("input"))]
 
 
-@on_array("view", "reshape", "flatten", "_unsafe_view", "unsqueeze", "squeeze", "view_as", "unflatten", "reshape_as")
+@on_array(
+    "view", "reshape", "flatten", "_unsafe_view", "unsqueeze", "squeeze", "view_as", "unflatten", "reshape_as"
+)
 def reshape(call: AtenCall) -> Outputs:
     """Values keep their order."""
     value, shape = call.value("self"), call.declared()

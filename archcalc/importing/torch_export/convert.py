@@ -76,7 +76,9 @@ class GraphConverter:
         count = sum(array.size for key, array in self.computed.items() if key in used)
         if count:
             values = plural(count, "value", lambda number: f"{number:,}")
-            self.assembly.note(f"{values} that the model computes from sizes, such as masks, count as buffers")
+            self.assembly.note(
+                f"{values} that the model computes from sizes, such as masks, count as buffers"
+            )
 
     def _reader(self) -> ReadArrays | None:
         """Reads the arrays of the model, and those that it computes from sizes."""

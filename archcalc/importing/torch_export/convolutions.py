@@ -14,7 +14,8 @@ from archcalc.layers.linear import FullyConnected
 @operation("conv1d", "conv2d", "conv3d")
 def conv(call: AtenCall) -> Outputs:
     rank = int(call.node.target[-2])
-    way, more = "own", {}
+    way = "own"
+    more: Mapping[str, StoredArray] = {}
     if isinstance(computed := call.value("weight"), ComputedWeight):
         way, more = computed.way, computed.arrays
     x, weight, bias = _arrays(call, rank)

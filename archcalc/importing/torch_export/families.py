@@ -10,11 +10,12 @@ from archcalc.importing.torch_export import (
     norms,
     pools,
     products,
+    recurrent,
     shapes,
     tables,
 )
 from archcalc.importing.torch_export.values import OPERATIONS
 
-FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, products, shapes, tables)
+FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, products, recurrent, shapes, tables)
 
 __all__ = ["FAMILIES", "OPERATIONS"]

@@ -121,7 +121,9 @@ def linspace(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
 # --- Views -------------------------------------------------------------------------------------------
 
 
-@on_known("view", "reshape", "flatten", "_unsafe_view", "unsqueeze", "squeeze", "unflatten", "view_as", "reshape_as")
+@on_known(
+    "view", "reshape", "flatten", "_unsafe_view", "unsqueeze", "squeeze", "unflatten", "view_as", "reshape_as"
+)
 def view(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     return arguments["self"].reshape(shape)
 
@@ -238,7 +240,7 @@ def new(call: AtenCall) -> Outputs:
 
     call.unused("self", "size", "dtype", "layout", "device", "pin_memory", "memory_format")
     shape = call.declared()
-    if any(size % call.batch == 0 for size in shape) and call.batch > 1 or math.prod(shape) > MAX_VALUES:
+    if (any(size % call.batch == 0 for size in shape) and call.batch > 1) or math.prod(shape) > MAX_VALUES:
         raise Unsupported("it has a value for every sample")
     if "full" in call.node.target:
         value = float(call.number("fill_value"))

@@ -17,7 +17,6 @@ from archcalc.importing.tensors import (
 )
 from archcalc.importing.torch_export.graph import StoredArray
 from archcalc.importing.torch_export.values import AtenCall, ExpandedArray, KnownArray
-from archcalc.importing.views import concrete
 from archcalc.layers.arguments import MAX_RANK
 from archcalc.layers.arithmetic import ParameterTensor
 from archcalc.layers.base import Layer
@@ -137,5 +136,3 @@ def stretched(call: AtenCall, x: Tensor, main: Tensor) -> Tensor:
     if target != x.operation.shape:
         return call.assembly.add(Reshape(target), x, axes=main.axes)
     return Tensor(x.operation, main.axes)
-
-

@@ -120,8 +120,10 @@ def einsum(call: AtenCall) -> Outputs:
         return reshaped(call, x, want)
 
     product = multiplied(
-        call, arranged(tensors[0], one, stacked, rows, inner), arranged(tensors[1], two, stacked, inner, columns)
+        call,
+        arranged(tensors[0], one, stacked, rows, inner),
+        arranged(tensors[1], two, stacked, inner, columns),
     )
-    letters = [*stacked, *rows, *columns]
-    product = reshaped(call, product, [sizes[c] for c in letters])
-    return [product.permuted([letters.index(c) for c in result])]
+    order = [*stacked, *rows, *columns]
+    product = reshaped(call, product, [sizes[c] for c in order])
+    return [product.permuted([order.index(c) for c in result])]
