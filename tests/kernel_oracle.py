@@ -574,6 +574,77 @@ def attention(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
     return np.array(out).T.reshape(xs[0].shape)
 
 
+# --- Sequences --------------------------------------------------------------------------------------
+
+
+def embedding(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    (x,) = xs
+    out = np.empty((layer.embedding_dim, *x.shape))
+    for at, index in np.ndenumerate(x):
+        for d in range(layer.embedding_dim):
+            out[(d, *at)] = np.nan if math.isnan(index) else weights["weight"][int(index), d]
+    return out
+
+
+def _dot(values: Sequence[float], column: Array) -> float:
+    return sum(float(v) * float(w) for v, w in zip(values, column, strict=True))
+
+
+def _unit(kind: str, layer: Any, u: int, x: list[float], h: list[float], c: list[float], w: Weights) -> Any:
+    """The next state of a unit, and what an lstm keeps in it."""
+    n = layer.hidden_size
+
+    def read(gate: int) -> float:
+        column = gate * n + u
+        return _dot(x, w["weight_ih"][:, column]) + (w["bias_ih"][column] if "bias_ih" in w else 0)
+
+    def again(gate: int, states: Sequence[float] = h) -> float:
+        column = gate * n + u
+        return _dot(states, w["weight_hh"][:, column]) + (w["bias_hh"][column] if "bias_hh" in w else 0)
+
+    if kind == "lstm":
+        i, f, o = (_sigmoid(read(gate) + again(gate)) for gate in (0, 1, 3))
+        kept = f * c[u] + i * math.tanh(read(2) + again(2))
+        return o * math.tanh(kept), kept
+    if kind == "rnn":
+        total = read(0) + again(0)
+        return (math.tanh(total) if layer.nonlinearity == "tanh" else max(total, 0.0)), 0.0
+    z = _sigmoid(read(1) + again(1))
+    if layer.bias == "one":  # every state is reset by its own gate, before the product
+        column = range(n)
+        resets = [
+            _sigmoid(_dot(x, w["weight_ih"][:, j]) + w["bias_ih"][j] + _dot(h, w["weight_hh"][:, j]))
+            for j in column
+        ]
+        new = math.tanh(read(2) + again(2, [r * s for r, s in zip(resets, h, strict=True)]))
+    else:
+        new = math.tanh(read(2) + _sigmoid(read(0) + again(0)) * again(2))
+    return (1 - z) * new + z * h[u], 0.0
+
+
+def recurrent(kind: str) -> Callable[[Any, Sequence[Array], Weights], Array]:
+    def run(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+        steps = [list(map(float, column)) for column in xs[0].T]
+        units = range(layer.hidden_size)
+        for number in range(layer.num_layers):
+            found: list[list[float]] = [[] for _ in steps]
+            last: list[float] = []
+            for end in ["", "_reverse"] if layer.bidirectional else [""]:
+                tail = f"_l{number}{end}"
+                own = {name.removesuffix(tail): a for name, a in weights.items() if name.endswith(tail)}
+                h, c = [0.0] * len(units), [0.0] * len(units)
+                places = range(len(steps))
+                for t in reversed(places) if end else places:
+                    after = [_unit(kind, layer, u, steps[t], h, c, own) for u in units]
+                    h, c = [state for state, _ in after], [kept for _, kept in after]
+                    found[t] = found[t] + h
+                last = last + h
+            steps = found
+        return np.array(steps).T if layer.return_sequences else np.array(last)
+
+    return run
+
+
 BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "abs": each_value(lambda layer, x: x if x > 0 else -x),
     "adaptive_avgpool": lambda layer, xs, weights: _adaptive(xs[0], layer.output_size, _mean),
@@ -591,6 +662,7 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "drop_path": nothing,
     "div": _stretched(lambda a, b: a / b),
     "dropout": nothing,
+    "embedding": embedding,
     "elu": each_value(lambda layer, x: _elu(x, float(layer.alpha))),
     "fc": fc,
     "flatten": lambda layer, xs, weights: _in_order(xs[0], (-1,)),
@@ -599,6 +671,7 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "global_maxpool": lambda layer, xs, weights: _adaptive(xs[0], 1, max),
     "grn": grn,
     "group_norm": group_norm,
+    "gru": recurrent("gru"),
     "hardsigmoid": each_value(lambda layer, x: _relu6(x + 3) / 6),
     "hardswish": each_value(lambda layer, x: x * _relu6(x + 3) / 6),
     "instance_norm": group_norm,  # every channel is a group
@@ -609,6 +682,7 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "lppool": lppool,
     "lrn": lrn,
     "matmul": matmul,
+    "lstm": recurrent("lstm"),
     "maxpool": maxpool,
     "maxunpool": maxunpool,
     "mul": _stretched(lambda a, b: a * b),
@@ -622,6 +696,7 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "relu6": each_value(lambda layer, x: _relu6(x)),
     "reshape": lambda layer, xs, weights: _in_order(xs[0], layer.shape),
     "scale": scale,
+    "rnn": recurrent("rnn"),
     "selu": each_value(lambda layer, x: 1.0507009873554805 * _elu(x, 1.6732632423543772)),
     "shift": shift,
     "sigmoid": each_value(lambda layer, x: _sigmoid(x)),

@@ -86,6 +86,10 @@ WRITTEN = {
 """What code calls in place of a module of `torch.nn`, the layer, and the shape that comes in."""
 
 
+SEQUENCES = {"embedding", "lstm", "gru", "rnn"}
+"""Kinds that no convention of a tool has rules for yet."""
+
+
 def alone(sample: Sample) -> Network:
     """The network of one layer, and of a dropout, since some tools take a module without modules for a
     layer; at inference it is nothing to any of them."""

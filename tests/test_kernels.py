@@ -46,6 +46,8 @@ def drawn(
 def tensors(layer: Layer, shapes: Sequence[Shape], batch: int = BATCH, seed: int = 3) -> list[Array]:
     """Inputs, channels first; an unpooling also gets what its pool read and put out."""
     random = np.random.default_rng(seed)
+    if layer.kind == "embedding":
+        return [random.integers(layer.num_embeddings, size=(batch, *shapes[0])).astype(float)]
     arrays = [2 * random.standard_normal((batch, *shape)) for shape in shapes]
     if layer.kind == "maxunpool":
         before = 2 * random.standard_normal((batch, *layer.pool.shape))
@@ -308,6 +310,15 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         shapes = (shape,)
         if not given["is_causal"] and draw(st.booleans()):
             shapes, given = (shape, maps(draw)), given | {"key_value": True}
+    elif kind == "embedding":
+        shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=5)))
+        given = {"num_embeddings": draw(st.integers(1, 9)), "embedding_dim": draw(CHANNELS)}
+    elif kind in ("lstm", "gru", "rnn"):
+        shape = (draw(CHANNELS), draw(st.integers(1, 8)))
+        given = {"hidden_size": draw(st.integers(1, 4)), "num_layers": draw(st.integers(1, 3))}
+        given |= {"bias": draw(st.sampled_from([True, False, "one"])), "bidirectional": flag}
+        given["return_sequences"] = draw(st.booleans())
+        given |= {"nonlinearity": draw(st.sampled_from(["tanh", "relu"]))} if kind == "rnn" else {}
     else:
         assert not KINDS[kind].parameters  # a new argument is drawn here too
     shapes = (shape,) if shapes is None else shapes

@@ -76,7 +76,7 @@ def test_a_kind_by_the_name_of_another_tool(run, name: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("name", "help"),
     [
-        ("lstm", "archcalc has no recurrent layers"),
+        ("convlstm", "archcalc has no recurrent convolutions"),
         ("cnv", "did you mean `conv`?"),
         ("zzz", "`archcalc layers` lists them"),
     ],

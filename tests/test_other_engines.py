@@ -376,6 +376,47 @@ def _o_gelu(g: Graph, w: dict[str, Array]) -> str:
     return g("Mul", g("Mul", "x", np.array(half)), g("Add", inner, np.array(one)))
 
 
+GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
+"""Where ours has the gates of ONNX: i, o, f, c and z, r, h there."""
+
+
+def _o_recurrent(layer: Any) -> Onnx:
+    """One layer as ONNX has it: length first, and the arrays with the directions first and the units next."""
+
+    def apply(g: Graph, w: dict[str, Array]) -> str:
+        def first(name: str) -> Array:
+            arrays = [w[name + end] for end in ("_l0", "_l0_reverse")[: layer.directions]]
+            gates = [np.split(array, len(GATES[layer.kind]), axis=-1) for array in arrays]
+            return np.stack([np.concatenate([each[i].T for i in GATES[layer.kind]]) for each in gates])
+
+        zero = np.zeros_like(first("weight_hh")[..., 0])
+        bias = [first(f"bias_{which}") if f"bias_{which}_l0" in w else zero for which in ("ih", "hh")]
+        how: dict[str, Any] = {"hidden_size": layer.hidden_size}
+        if layer.kind == "gru":
+            how["linear_before_reset"] = int(layer.bias != "one")
+        if layer.kind == "rnn":
+            how["activations"] = [layer.nonlinearity.capitalize()] * layer.directions
+        if layer.bidirectional:
+            how["direction"] = "bidirectional"
+        x = g("Transpose", "x", perm=[2, 0, 1])
+        arrays = first("weight_ih"), first("weight_hh"), np.concatenate(bias, axis=1)
+        both = [
+            f"{x}y",
+            f"{x}h",
+        ]  # (length, directions, batch, units), and the last states without the length
+        g.nodes.append(
+            g.onnx.helper.make_node(layer.kind.upper(), [x, *map(g.constant, arrays)], both, **how)
+        )
+        if layer.return_sequences:
+            shape = np.array([0, -1, layer.directions * layer.hidden_size])
+            steps = g("Transpose", both[0], perm=[0, 2, 1, 3])
+            return g("Transpose", g("Reshape", steps, shape), perm=[1, 2, 0])
+        last = g("Transpose", both[1], perm=[1, 0, 2])
+        return g("Reshape", last, np.array([0, -1]))
+
+    return apply
+
+
 def _o_resize(sizes: tuple[int, ...], mode: str, **how: Any) -> Onnx:
     return lambda g, w: g("Resize", "x", None, None, np.array(sizes, np.int64), mode=mode, **how)
 
@@ -445,6 +486,18 @@ LIKE_ONNX: list[tuple[Layer, Shape, Onnx]] = [
         (2, 4, 18, 30), "nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")),
     (make("upsample", (13, 7), mode="bilinear"), MAP, _o_resize((2, 4, 13, 7), "linear")),
     (make("flatten"), MAP, _o("Flatten")),
+    (make("lstm", 5), (3, 7), _o_recurrent(make("lstm", 5))),
+    (make("lstm", 5, bias=False, bidirectional=True), (3, 7),
+     _o_recurrent(make("lstm", 5, bias=False, bidirectional=True))),
+    (make("lstm", 4, bias="one", return_sequences=False), (3, 7),
+     _o_recurrent(make("lstm", 4, bias="one", return_sequences=False))),
+    (make("gru", 5, bidirectional=True, return_sequences=False), (3, 7),
+     _o_recurrent(make("gru", 5, bidirectional=True, return_sequences=False))),
+    (make("gru", 4, bias="one", bidirectional=True), (3, 7),
+     _o_recurrent(make("gru", 4, bias="one", bidirectional=True))),
+    (make("gru", 4, bias=False), (3, 7), _o_recurrent(make("gru", 4, bias=False))),
+    (make("rnn", 5, nonlinearity="relu"), (3, 7), _o_recurrent(make("rnn", 5, nonlinearity="relu"))),
+    (make("rnn", 5, bidirectional=True), (3, 7), _o_recurrent(make("rnn", 5, bidirectional=True))),
 ]  # fmt: skip
 
 

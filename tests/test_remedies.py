@@ -476,6 +476,8 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(execute, two, {"left": array})
     yield partial(execute, two, options=RunOptions(keep=["fc1"]))
     yield partial(execute, one, None, [1])
+    words = loads("net n { input(1) -> embedding(20_000_000, 1) }")
+    yield partial(execute, words, np.array([[16_777_217]]))
     yield partial(frame_of, archcalc.analyze(one))
     yield partial(parse_figures, [])
     yield partial(write_reports, folder / "folder", {}, progress)

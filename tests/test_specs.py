@@ -30,6 +30,7 @@ efficientnet_b6 efficientnet_b7 convnext_tiny convnext_small convnext_base convn
 convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny convnextv2_base
 convnextv2_large convnextv2_huge mlnn mlnn_lc mlnn_lc_ps mlp conv_stack inception_naive inception_reduced
 depthwise_separable standard_conv deconvnet unet lp_pooling xception
+vit_b_16 vit_b_32 vit_l_16 deit_tiny deit_small nfnet_f0
 """.split()
 
 
@@ -82,6 +83,12 @@ PUBLISHED = {
     "mlnn": (21, None),
     "mlnn_lc": (9, None),
     "mlnn_lc_ps": (3, None),
+    "vit_b_16": (86_567_656, 17_563_828_224),
+    "vit_b_32": (88_224_232, 4_409_186_304),
+    "vit_l_16": (304_326_632, 61_554_712_576),
+    "deit_tiny": (5_717_416, 1_253_683_200),
+    "deit_small": (22_050_664, 4_598_882_304),
+    "nfnet_f0": (71_489_284, 12_384_198_656),
 }
 
 

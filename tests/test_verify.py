@@ -54,6 +54,7 @@ def counted(kind: str, *args: Any, shape: tuple[int, ...], **named: Any) -> tupl
 def test_every_kind_with_multiplied_weights_is_counted() -> None:
     assert {kind.kind for kind in COUNTED} == {
         "conv", "pointwise", "depthwise", "local", "fc", "conv_transpose", "matmul", "attention",
+        "lstm", "gru", "rnn",
     }  # fmt: skip
 
 
@@ -75,6 +76,9 @@ BY_HAND = [
     (("conv", 3, 3), {"padding": "same"}, (2, 5), 6 * 3 * 5, 6 * (4 + 5 + 4)),
     (("conv", 1, 3), {"padding": 1}, (1, 2, 4, 5), 27 * 40, (1 + 2 + 1) * 130),
     (("fc", 4), {}, (7,), 28, 28),
+    (("lstm", 4), {}, (3, 5), 4 * 4 * (3 + 4) * 5, 4 * 4 * (3 + 4) * 5),
+    (("gru", 4, 2), {"bias": "one"}, (3, 5), 3 * 4 * (3 + 4 + 4 + 4) * 5, 3 * 4 * (3 + 4 + 4 + 4) * 5),
+    (("rnn", 4), {"bidirectional": True}, (3, 5), 2 * 4 * (3 + 4) * 5, 2 * 4 * (3 + 4) * 5),
     # every input spreads by 3x3; of the 5x6 grown to 6x7, padding cuts the outermost row and column off
     (("conv_transpose", 1, 3), {"padding": 1}, (1, 4, 5), 9 * 20, (3 + 4 + 3) * (4 + 5 + 4)),
     (("conv_transpose", 4, 2, 2), {"groups": 2}, (6, 4, 5), 4 * 6 * 2 * 20, 4 * 6 * 2 * 20),
@@ -122,6 +126,8 @@ SMALL = {
     "tokens": "input(3x16x12)\n conv(8, 4, stride=4)\n add(identity, parameter([8, 4, 3])) -> attention(2)\n"
     " reshape([8, 12]) -> add(identity, attention(4, is_causal=true) -> scale)\n"
     " matmul(permute([1, 0]), identity)",
+    "sequence": "input(3x4x20)\n conv(4, 4x3) -> reshape(4x18) -> lstm(3, bidirectional=true) -> gru(4, 2)\n"
+    " rnn(5, return_sequences=false) -> fc(2)",
     "rbf": "input(1x8x8)\n conv(2, 3) -> tanh -> flatten -> rbf(3)",
 }  # fmt: skip
 

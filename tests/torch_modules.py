@@ -228,6 +228,32 @@ def _fc(node: Node) -> Step:
     return nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias), _apply
 
 
+def _embedding(node: Node) -> Step:
+    layer: Any = node.layer
+    module = nn.Embedding(layer.num_embeddings, layer.embedding_dim)
+    return module, lambda module, x: module(x.long()).movedim(-1, 1)
+
+
+def _recurrent(node: Node) -> Step:
+    layer: Any = node.layer
+    if layer.bias == "one":
+        raise NotImplementedError(f"{node.layer}: PyTorch has two biases or none")
+    how = {"nonlinearity": layer.nonlinearity} if node.kind == "rnn" else {}
+    module = getattr(nn, node.kind.upper())(
+        node.facts.inputs[0][0], layer.hidden_size, layer.num_layers, bias=layer.bias, batch_first=True,
+        bidirectional=layer.bidirectional, **how,
+    )  # fmt: skip
+
+    def call(module: nn.Module, x: Tensor) -> Tensor:
+        out, last = module(x.transpose(1, 2))
+        if layer.return_sequences:
+            return out.transpose(1, 2)
+        states = last[0] if node.kind == "lstm" else last
+        return torch.cat(list(states[-layer.directions :]), 1)
+
+    return module, call
+
+
 def _bn(node: Node) -> Step:
     layer: Any = node.layer
     module = _ranked("BatchNorm", max(_rank(node), 1))(
@@ -450,6 +476,10 @@ STEPS: dict[str, Callable[[Node], Step]] = {
     "pointwise": _conv,
     "conv_transpose": _conv_transpose,
     "fc": _fc,
+    "embedding": _embedding,
+    "lstm": _recurrent,
+    "gru": _recurrent,
+    "rnn": _recurrent,
     "bn": _bn,
     "lrn": _module(
         lambda layer: nn.LocalResponseNorm(layer.size, float(layer.alpha), float(layer.beta), float(layer.k))

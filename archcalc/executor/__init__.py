@@ -13,6 +13,7 @@ from archcalc.executor import (
     merge,
     norm,
     pool,
+    recurrent,
     reshape,
     resize,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "merge",
     "norm",
     "pool",
+    "recurrent",
     "reshape",
     "resize",
 ]

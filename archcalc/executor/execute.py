@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from archcalc.diagnostics import ArchError, Diagnostic, error
 from archcalc.executor.fast import FastPath, fast_path
 from archcalc.executor.inputs import given_inputs
-from archcalc.executor.kernel import Array, Call, computing
+from archcalc.executor.kernel import Array, BadValues, Call, computing
 from archcalc.executor.memory import LiveTensors, Memory, ordinary
 from archcalc.executor.plan import Plan, make_plan
 from archcalc.executor.reshape import channels_first
@@ -195,7 +195,10 @@ def _run_steps(plan: Plan, tensors: dict[str, Array], live: LiveTensors, options
         else:
             spare = live.spare(reads) if planned.may_overwrite else None
             call = Call(reads, planned.weights, options.train, random, spare, options.batch)
-            out = kernel(node.layer, call)
+            try:
+                out = kernel(node.layer, call)
+            except BadValues as problem:
+                raise error(f"`{node.name}` {problem}", node.span, label=f"`{node.layer}`") from None
         seconds = time.perf_counter() - start
         shape = (out.shape[-1], *out.shape[1:-1])
         if shape != node.shape or out.shape[0] != options.batch:

@@ -11,6 +11,7 @@ from archcalc.diagnostics import error
 from archcalc.executor.kernel import Array
 from archcalc.executor.reshape import channels_last
 from archcalc.executor.weights import as_array, checked
+from archcalc.layers.recurrent import Embedding
 from archcalc.network import Network
 
 
@@ -39,17 +40,51 @@ def given_inputs(
     if inputs is None:
         return {name: channels_last(x) for name, x in drawn_inputs(network, batch, seed, dtype).items()}
     arrays = {}
+    indices = index_bounds(network)
     for name, node in declared.items():
         what, want = f"the input `{name}`", (batch, *node.shape)
-        array = checked(as_array(inputs[name], what), want, dtype, what, finite)
+        given = as_array(inputs[name], what)
+        array = checked(given, want, dtype, what, finite)
+        if name in indices and (changed := (given != array) & np.isfinite(given)).any():
+            raise error(
+                f"{what} has the index {given[changed][0]}, which {array.dtype} cannot hold exactly",
+                help="run in float64",
+            )
         arrays[name] = channels_last(array)
     return arrays
 
 
 def drawn_inputs(network: Network, batch: int, seed: int, dtype: Any) -> dict[str, Array]:
-    """Standard normal values for every input, channels first; the same seed gives the same values."""
+    """Standard normal values for every input, channels first; the same seed gives the same values.
+
+    An input of indices gets whole numbers that every embedding it reaches has a row for.
+    """
     random = np.random.default_rng(seed)
-    return {
-        name: random.standard_normal((batch, *node.shape)).astype(dtype)
-        for name, node in network.inputs.items()
-    }
+    bounds = index_bounds(network)
+    exact = 2 ** (np.finfo(dtype).nmant + 1)  # whole numbers up to here
+    drawn = {}
+    for name, node in network.inputs.items():
+        shape = (batch, *node.shape)
+        if name in bounds:
+            drawn[name] = random.integers(min(bounds[name], exact), size=shape).astype(dtype)
+        else:
+            drawn[name] = random.standard_normal(shape).astype(dtype)
+    return drawn
+
+
+def index_bounds(network: Network) -> dict[str, int]:
+    """The inputs whose values are indices of embeddings, and the fewest rows that any of these has.
+
+    An input is one of them if its values come to an embedding through layers that only move values.
+    """
+    bounds: dict[int, int] = {}
+    for node in reversed(network.nodes):
+        bound = bounds.get(node.index)
+        if isinstance(node.layer, Embedding):
+            bound = node.layer.num_embeddings
+        elif node.facts.operations or node.facts.weights or node.is_opaque:
+            continue  # it computes other values
+        if bound is not None:
+            for source in node.inputs:
+                bounds[source.index] = min(bound, bounds.get(source.index, bound))
+    return {name: bounds[node.index] for name, node in network.inputs.items() if node.index in bounds}

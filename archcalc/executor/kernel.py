@@ -41,6 +41,10 @@ class Call(Struct):
         return self.inputs[0]
 
 
+class BadValues(ValueError):
+    """Values that a kernel cannot take, in words that follow the name of the layer."""
+
+
 Kernel = Callable[[Any, Call], Array]
 K = TypeVar("K", bound=Kernel)
 

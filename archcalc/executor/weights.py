@@ -124,8 +124,9 @@ _SUMMED = ("C_in", "C_in/groups", "N_in", "C_q", "C_kv", "heads·d_v")
 def _fan_in(weight: Weight) -> int:
     """What one output value sums over: the sizes of the kernel and of the input channels."""
     sums = 1
-    for symbol, size in weight.factors:
-        if symbol.startswith("k_") or symbol in _SUMMED:
+    for axis, (symbol, size) in enumerate(weight.factors):
+        states = axis == 0 and symbol in ("N_h", "2N_h")  # units are outputs as well, on the second axis
+        if states or symbol.startswith("k_") or symbol in _SUMMED:
             sums *= size
     return sums
 

@@ -9,7 +9,6 @@ from archcalc.layers.base import KINDS
 
 _LAYERS = {
     "activation": "relu",
-    "bilstm": "lstm",
     "bmm": "matmul",
     "clip": "clamp",
     "depthtospace": "pixel_shuffle",
@@ -64,13 +63,19 @@ def _like(kind: str) -> str:
     return f"archcalc has no such layer; `{kind}` has the same shape, parameters and multiply-adds"
 
 
+_CELL = "archcalc has no single steps: `lstm`, `gru` and `rnn` run over a whole sequence"
+_BOTH_WAYS = "write `lstm(..., bidirectional=true)`, or the same of `gru` or `rnn`"
 _BLOCK = "write its `attention`, norms and `pointwise` layers, as a `block` of your own"
 
 _ABSENT = {
-    **dict.fromkeys(("convlstm", "lstmcell", "grucell"), "`lstm`, `gru` and `rnn` run over a sequence"),
-    "bidirectional": "write `lstm(..., bidirectional=true)`",
+    **dict.fromkeys(("lstmcell", "grucell", "rnncell", "simplernncell"), _CELL),
+    **dict.fromkeys(("bidirectional", "bilstm", "bigru", "birnn"), _BOTH_WAYS),
+    "convlstm": "archcalc has no recurrent convolutions, and no block can stand in for their weights",
+    "timedistributed": "layers over maps read each place alone: `pointwise(...)` is an `fc` at each step",
     **dict.fromkeys(("transformerencoderlayer", "transformerencoder", "transformer"), _BLOCK),
+    "transformerdecoder": _BLOCK,
     "einsum": "write `matmul(a, b)`, with `permute` for other orders of axes",
+    "embeddingbag": "write `embedding(...) -> global_avgpool -> flatten`, which is a bag's mean",
     **dict.fromkeys(("chunk", "narrow"), "write `split(...)`, or a `slice(start, end)`"),
     **dict.fromkeys(("squeeze", "unsqueeze", "expanddims"), "write `reshape([...])`"),
     "separableconv": "write `depthwise(kernel_size) -> pointwise(out_channels)`",
@@ -91,7 +96,10 @@ _ARGUMENTS = {
     "size": ("kernel_size",),
     "out_planes": ("out_channels",),
     "num_output": ("out_channels", "out_features"),
-    "units": ("out_features",),
+    "units": ("out_features", "hidden_size"),
+    "num_units": ("hidden_size",),
+    "input_dim": ("num_embeddings",),
+    "output_dim": ("embedding_dim",),
     "kernel": ("kernel_size",),
     "kernel_shape": ("kernel_size",),
     "ksize": ("kernel_size",),
@@ -120,14 +128,15 @@ _ARGUMENTS = {
 
 _INFERRED = (
     "in_channels", "in_features", "num_features", "num_channels", "input_shape", "input_dim",
-    "normalized_shape", "inplanes",
+    "normalized_shape", "inplanes", "input_size", "input_length",
 )  # fmt: skip
 
 _NO_FIGURE = (
     "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "kernel_constraint",
     "activity_regularizer", "weight_filler", "bias_filler", "depthwise_initializer", "padding_mode",
     "inplace", "device", "dtype", "return_indices", "divisor_override", "trainable", "gamma_initializer",
-    "beta_initializer", "lr_mult", "decay_mult",
+    "beta_initializer", "lr_mult", "decay_mult", "batch_first", "padding_idx", "max_norm",
+    "recurrent_initializer", "recurrent_dropout", "unroll", "stateful", "mask_zero",
 )  # fmt: skip
 
 
@@ -156,11 +165,11 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
 
     `value` is the text of what is given for it.
     """
-    if name in _INFERRED:
-        return "leave it out: what comes in is known"
     for known in _ARGUMENTS.get(name, ()):
         if known in names:
             return f"write `{known}`"
+    if name in _INFERRED:
+        return "leave it out: what comes in is known"
     base, _, axis = name.rpartition("_")
     known = _ARGUMENTS.get(base, (base,))[0]
     if axis in ("h", "w") and known in names:

@@ -17,6 +17,7 @@ from archcalc.layers import (
     norm,
     opaque,
     pool,
+    recurrent,
     reshape,
     resize,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "norm",
     "opaque",
     "pool",
+    "recurrent",
     "reshape",
     "resize",
     *CLASSES,

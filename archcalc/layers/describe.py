@@ -18,6 +18,7 @@ from archcalc.layers.base import Layer
 HEADINGS = {
     "conv": "Convolutions",
     "linear": "On vectors",
+    "recurrent": "Sequences",
     "activation": "Activations and dropout",
     "norm": "Normalization",
     "pool": "Pooling",

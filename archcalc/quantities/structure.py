@@ -39,6 +39,8 @@ def _explain_shape(selection: Selection) -> list[str]:
     letters = SYMBOLS[len(windows)]
     sizes = zip(letters, node.inputs[0].shape[1:], node.shape[1:], windows, strict=True)
     for letter, before, after, window in sizes:
+        if window.clamped and not window.transposed:
+            continue  # places see one another: no window slides
         if isinstance(window.stride, int) and isinstance(window.kernel_size, int):
             lines.append(f"  {letter}_out = {_size_formula(before, window, after, ceil)}")
     return lines

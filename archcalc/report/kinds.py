@@ -117,6 +117,8 @@ def _size_formula(windows: Windows) -> list[str]:
     """How the size along an axis follows from a window, in symbols."""
     if not isinstance(windows, tuple) or not all(map(_is_whole, windows)):
         return []
+    if any(window.clamped and not window.transposed for window in windows):
+        return []  # places see one another: no window slides
     return [f"  n_out = {TRANSPOSED_SIZE if windows[0].transposed else SIZE}"]
 
 

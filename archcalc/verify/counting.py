@@ -18,6 +18,7 @@ from archcalc.layers.attention import Attention, MatMul
 from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
 from archcalc.layers.linear import FullyConnected
+from archcalc.verify.recurrent import STEPS, count_recurrent
 
 Counted = tuple[int, int, Array]
 """Nominal multiplications, those not made with padding (a sample each), and the result."""
@@ -225,6 +226,7 @@ COUNTED: dict[type[Layer], Callable[[Any, Call], Counted]] = {
     ConvTranspose: _conv_transpose,
     MatMul: _matmul,
     Attention: _attention,
+    **dict.fromkeys(STEPS, count_recurrent),
 }
 """The kinds that count multiply-accumulates, with their slow paths."""
 

@@ -1,0 +1,299 @@
+"""Layers over sequences: embeddings of indices, and recurrent layers.
+
+A sequence is a map of channels x length. A recurrent layer computes a state at each step of the length,
+from the channels there and from the state at the step before. The state before the first step is zero.
+"""
+
+from typing import Annotated, ClassVar
+
+from archcalc.layers.arguments import MAX_RANK, Count, Flag, LayerError, choice, read_count, read_flag
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Term, Weight, Windows, term
+from archcalc.shape import Shape, Window, format_shape
+
+MAX_LAYERS = 16
+"""The most layers in one stack. A larger number is rather PyTorch's `hidden_size`, after `input_size`."""
+
+
+@layer("embedding")
+class Embedding(Layer, frozen=True):
+    """A trained vector of `embedding_dim` values in place of each index of the input.
+
+    The input has whole numbers from 0 to `num_embeddings - 1`. A vector of L indices gives a sequence of
+    `embedding_dim` x L. A map gives `embedding_dim` channels, and all its own axes after them. Vectors are
+    looked up, so nothing is computed.
+
+    Source: the documentation of `torch.nn.Embedding`.
+
+    Example: input(100) -> embedding(20, 300)
+
+    >>> Embedding(20, 300).output_shape((100,)), Embedding(20, 300).output_shape((1, 5, 7))
+    ((300, 100), (300, 1, 5, 7))
+    """
+
+    num_embeddings: Count
+    embedding_dim: Count
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) == MAX_RANK:
+            shown = format_shape(inputs[0], cross="x")
+            raise LayerError(
+                f"`embedding` gives one axis more than it reads, and {shown} already has {MAX_RANK}",
+                label=shown,
+                help="write `flatten -> embedding(...)` for one sequence of all indices",
+            )
+        return (self.embedding_dim, *inputs[0])
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return (Weight("weight", (("num", self.num_embeddings), ("dim", self.embedding_dim))),)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.FOLDED if len(inputs[0]) == 1 else Reach.MOVED
+
+
+def read_layers(value: object) -> int:
+    """A whole number from 1 to 16."""
+    count = read_count(value)
+    if count > MAX_LAYERS:
+        raise LayerError(
+            f"needs a whole number from 1 to {MAX_LAYERS}, got {count}",
+            help="leave out PyTorch's `input_size`: what comes in is known; for a deeper stack, write "
+            "several layers",
+        )
+    return count
+
+
+def read_bias(value: object) -> bool | str:
+    """`true`, `false`, or `"one"`."""
+    if value == "one":
+        return "one"
+    if isinstance(value, str):
+        raise LayerError(
+            f'needs `true`, `false` or "one", got "{value[:40]}"',
+            help='`true` is the two biases of PyTorch, "one" the single bias of Keras',
+        )
+    return read_flag(value)
+
+
+Layers = Annotated[int, read_layers]
+Bias = Annotated[bool | str, read_bias]
+
+
+class Recurrent(Layer, frozen=True):
+    """What recurrent layers share. `rnn` has an argument after the first two, so kinds declare the others."""
+
+    gates: ClassVar[int]
+    """How many vectors of `hidden_size` a step computes from its input and from the last state."""
+    hidden_size: Count
+    num_layers: Layers = 1
+
+    @property
+    def bias(self) -> bool | str:
+        raise NotImplementedError
+
+    @property
+    def bidirectional(self) -> bool:
+        raise NotImplementedError
+
+    @property
+    def return_sequences(self) -> bool:
+        raise NotImplementedError
+
+    def per_unit(self) -> dict[str, int]:
+        """Operations of each unit at each step, without the multiply-accumulates and the bias additions."""
+        raise NotImplementedError
+
+    @property
+    def directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def biases(self) -> int:
+        """How many biases each gate adds."""
+        return 1 if self.bias == "one" else 2 * int(self.bias)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        _, length = _sequence(self.kind, inputs[0])
+        channels = self.directions * self.hidden_size
+        return (channels, length) if self.return_sequences else (channels,)
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        hidden, doubled = self.hidden_size, "2" if self.bidirectional else ""
+        gates = (_times(self.gates, "N_h"), self.gates * hidden)
+        found = []
+        for number in range(self.num_layers):
+            reads = ("N_in", inputs[0][0]) if number == 0 else (f"{doubled}N_h", self.directions * hidden)
+            for end in ("", "_reverse")[: self.directions]:
+                found += [
+                    Weight(f"weight_ih_l{number}{end}", (reads, gates)),
+                    Weight(f"weight_hh_l{number}{end}", (("N_h", hidden), gates)),
+                ]
+                for which in ("ih", "hh")[: self.biases]:
+                    found.append(Weight(f"bias_{which}_l{number}{end}", (gates,), "bias"))
+        return tuple(found)
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        channels, length = inputs[0]
+        hidden, gates = self.hidden_size, self.gates
+        ways = _unless_one(("2", self.directions))
+        layers = _unless_one(("layers", self.num_layers))
+        units, steps = ("N_h", hidden), term(("L", length))
+
+        def per_step(*factors: tuple[str, int]) -> Term:
+            return term(*layers, *ways, *factors) * steps
+
+        times = _unless_one((str(gates), gates))
+        found = [("macs", term(*ways, *times, ("N_in", channels), units) * steps)]
+        found.append(("macs", per_step(*times, units, units)))
+        if self.num_layers > 1:  # later layers read the states of the one below, in both directions
+            below = ("(layers-1)", self.num_layers - 1)
+            found.append(("macs", term(below, *ways, *times, *ways, units, units) * steps))
+        if self.biases:
+            count = self.biases * gates
+            found.append(("bias", per_step(*_unless_one((str(count), count)), units)))
+        for category, count in self.per_unit().items():
+            found.append((category, per_step(*_unless_one((str(count), count)), units)))
+        return tuple(found)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        if not self.return_sequences:
+            return Reach.WHOLE
+        ahead = inputs[0][1] - 1  # every place sees as far back as the sequence is long
+        if self.bidirectional:
+            return (Window(2 * ahead + 1, 1, ahead, ahead, clamped=True),)
+        return (Window(ahead + 1, 1, ahead, 0, clamped=True),)
+
+
+def _sequence(kind: str, shape: Shape) -> Shape:
+    """The channels and the length of an input that must be a sequence."""
+    if len(shape) == 2:
+        return shape
+    shown = format_shape(shape, cross="x")
+    if len(shape) == 1:
+        raise LayerError(
+            f"`{kind}` needs a sequence of channels x length, got a vector of {shown}",
+            label=shown,
+            help=f"write `embedding(...) -> {kind}(...)` if these are indices, or `reshape(1x{shown})` for "
+            "one value at each step",
+        )
+    rows = 1
+    for size in shape[:-1]:
+        rows *= size
+    raise LayerError(
+        f"`{kind}` needs a sequence of channels x length, got a map of {shown}",
+        label=shown,
+        help=f"write `reshape({rows}x{shape[-1]})` for a step at each place of the last axis",
+    )
+
+
+def _times(count: int, symbol: str) -> str:
+    return symbol if count == 1 else f"{count}{symbol}"
+
+
+def _unless_one(factor: tuple[str, int]) -> tuple[tuple[str, int], ...]:
+    """A factor of a formula, which leaves out a 1."""
+    return () if factor[1] == 1 else (factor,)
+
+
+@layer("lstm")
+class LSTM(Recurrent, frozen=True):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997), as `torch.nn.LSTM`.
+
+    `i, f, o = sigmoid(...)` and `g = tanh(...)` of `W_ih x + b_ih + W_hh h + b_hh`; then `c = f c + i g` and
+    `h = o tanh(c)`. The columns of the arrays are in the order i, f, g, o.
+
+    A step costs `4 (N_in + N_h)` multiply-accumulates per unit; the two products are one sum. It also costs
+    8 bias additions per unit, 5 exponentials or tanh, 4 additions, 3 multiplications and 3 divisions. A
+    sigmoid is an exponential, an addition and a division. The products with the state before the first step,
+    which is zero, are counted too.
+
+    `bias="one"` has one bias per gate, like Keras. With `return_sequences=false` the output is the last state
+    of the last layer: the state after the last step, and with `bidirectional` also the state of the backward
+    direction after its last step, which is at the first place. With `num_layers`, each layer reads the
+    states of the one below.
+
+    Source: Hochreiter & Schmidhuber 1997, Long Short-Term Memory; Gers et al. 2000, Learning to Forget; the
+    documentation of `torch.nn.LSTM`.
+
+    Example: input(10x5) -> lstm(20)
+
+    >>> LSTM(20, bidirectional=True).output_shape((10, 5))
+    (40, 5)
+    >>> LSTM(20, return_sequences=False).output_shape((10, 5))
+    (20,)
+    """
+
+    bias: Bias = True
+    bidirectional: Flag = False
+    return_sequences: Flag = True
+    gates = 4
+
+    def per_unit(self) -> dict[str, int]:
+        return {"special": 5, "add": 4, "mul": 3, "div": 3}
+
+
+@layer("gru")
+class GRU(Recurrent, frozen=True):
+    """Gated recurrent unit (Cho et al. 2014), as `torch.nn.GRU`.
+
+    `r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh)`, `n = tanh(W_in x + b_in + r (W_hn h + b_hn))`, and
+    `h = (1 - z) n + z h`. The columns of the arrays are in the order r, z, n.
+
+    `bias="one"` has one bias per gate, and the reset gate applies before the product:
+    `n = tanh(W_in x + W_hn (r h) + b_n)`. This is the cell of Cho et al. 2014, and of Keras with
+    `reset_after=False`. With `true` and `false` it is that of Keras with `reset_after=True`.
+
+    A step costs `3 (N_in + N_h)` multiply-accumulates per unit. It also costs 6 bias additions per unit,
+    5 other additions, 3 exponentials or tanh, 3 multiplications and 2 divisions; with `bias="one"`, 3 bias
+    additions and 4 others. A sigmoid is an exponential, an addition and a division. The products with the
+    state before the first step, which is zero, are counted too. `return_sequences` and `num_layers` are as
+    in `lstm`.
+
+    Source: Cho et al. 2014, Learning Phrase Representations using RNN Encoder-Decoder, arXiv:1406.1078,
+    Equations 5 to 8; the documentation of `torch.nn.GRU`.
+
+    Example: input(64x100) -> gru(64)
+
+    >>> GRU(64).output_shape((64, 100))
+    (64, 100)
+    """
+
+    bias: Bias = True
+    bidirectional: Flag = False
+    return_sequences: Flag = True
+    gates = 3
+
+    def per_unit(self) -> dict[str, int]:
+        # with the reset gate inside the product, all of it is one sum
+        return {"special": 3, "add": 4 if self.bias == "one" else 5, "mul": 3, "div": 2}
+
+
+@layer("rnn")
+class RNN(Recurrent, frozen=True):
+    """Recurrent layer without gates (Elman 1990), as `torch.nn.RNN`.
+
+    `h = tanh(W_ih x + b_ih + W_hh h + b_hh)`, or `max(..., 0)` with `nonlinearity="relu"`.
+
+    A step costs `N_in + N_h` multiply-accumulates per unit, 2 bias additions, and a tanh or a comparison.
+    The products with the state before the first step, which is zero, are counted too. `bias`,
+    `return_sequences` and `num_layers` are as in `lstm`.
+
+    Source: Elman 1990, Finding Structure in Time; the documentation of `torch.nn.RNN`.
+
+    Example: input(8x30) -> rnn(32, nonlinearity="relu")
+
+    >>> RNN(32).output_shape((8, 30))
+    (32, 30)
+    """
+
+    nonlinearity: Annotated[str, choice("tanh", "relu")] = "tanh"
+    bias: Bias = True
+    bidirectional: Flag = False
+    return_sequences: Flag = True
+    gates = 1
+
+    def per_unit(self) -> dict[str, int]:
+        return {"special": 1} if self.nonlinearity == "tanh" else {"compare": 1}

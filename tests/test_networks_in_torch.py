@@ -1,0 +1,112 @@
+"""Built-in networks whose figures come from programs: built in PyTorch, and counted by its own counter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import archcalc
+
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
+
+
+def torchvision_model(name: str) -> nn.Module:
+    return getattr(pytest.importorskip("torchvision").models, name)()
+
+
+def timm_model(name: str) -> nn.Module:
+    return pytest.importorskip("timm").create_model(name)
+
+
+def counted(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
+    """The trained parameters, and the MACs of convolutions and products of matrices."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counter = FlopCounterMode(display=False)
+    with counter, sdpa_kernel(SDPBackend.MATH):
+        model.eval()(torch.zeros(1, *shape))
+    params = sum(array.numel() for array in model.parameters() if array.requires_grad)
+    return params, counter.get_total_flops() // 2
+
+
+def conv_bn(conv: nn.Module) -> nn.Sequential:
+    norm = nn.BatchNorm3d if isinstance(conv, nn.Conv3d) else nn.BatchNorm2d
+    return nn.Sequential(conv, norm(conv.out_channels))
+
+
+class NonLocal(nn.Module):
+    """Wang et al. 2018, Figure 2, with the subsampling of Section 3.3."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.theta, self.phi, self.g = (nn.Conv3d(c, c // 2, 1) for _ in range(3))
+        self.out = conv_bn(nn.Conv3d(c // 2, c, 1))
+        self.pool = nn.MaxPool3d((1, 2, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = self.pool(x)
+        theta, phi, g = self.theta(x).flatten(2), self.phi(pooled).flatten(2), self.g(pooled).flatten(2)
+        scores = (theta.transpose(1, 2) @ phi / theta.shape[1] ** 0.5).softmax(2)
+        y = (g @ scores.transpose(1, 2)).unflatten(2, x.shape[2:])
+        return x + self.out(y)
+
+
+class VideoBottleneck(nn.Module):
+    def __init__(self, before: int, c: int, stride: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            conv_bn(nn.Conv3d(before, c, 1, bias=False)),
+            nn.ReLU(),
+            conv_bn(nn.Conv3d(c, c, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)),
+            nn.ReLU(),
+            conv_bn(nn.Conv3d(c, 4 * c, 1, bias=False)),
+        )
+        self.shortcut = nn.Identity()
+        if before != 4 * c:
+            self.shortcut = conv_bn(nn.Conv3d(before, 4 * c, 1, (1, stride, stride), bias=False))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.convs(x) + self.shortcut(x)).relu()
+
+
+def c2d_resnet50(non_local: bool) -> nn.Sequential:
+    """Wang et al. 2018, Table 1, with non-local blocks in res3 and res4, one after every two blocks."""
+    layers = [
+        conv_bn(nn.Conv3d(3, 64, (1, 7, 7), 2, (0, 3, 3), bias=False)),
+        nn.ReLU(),
+        nn.MaxPool3d(3, 2, 1),
+    ]
+    before = 64
+    for stage, (c, n) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)]):
+        if stage == 1:
+            layers.append(nn.MaxPool3d((3, 1, 1), (2, 1, 1), (1, 0, 0)))
+        for i in range(n):
+            layers.append(VideoBottleneck(before, c, 2 if stage and i == 0 else 1))
+            before = 4 * c
+            if non_local and stage in (1, 2) and i % 2:
+                layers.append(NonLocal(before))
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(2048, 400))
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "vit_b_16": lambda: torchvision_model("vit_b_16"),
+    "vit_b_32": lambda: torchvision_model("vit_b_32"),
+    "vit_l_16": lambda: torchvision_model("vit_l_16"),
+    "deit_tiny": lambda: timm_model("deit_tiny_patch16_224"),
+    "deit_small": lambda: timm_model("deit_small_patch16_224"),
+    "nfnet_f0": lambda: timm_model("dm_nfnet_f0"),
+    "c2d_resnet50": lambda: c2d_resnet50(non_local=False),
+    "non_local_resnet50": lambda: c2d_resnet50(non_local=True),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_params_and_macs_are_those_of_the_model(name: str) -> None:
+    profile = archcalc.analyze(name)
+    (shape,) = (node.shape for node in profile.network.inputs.values())
+    with torch.device("meta"):
+        found = counted(MODELS[name](), shape)
+    assert found == (profile.totals.params, profile.totals.macs)
