@@ -16,6 +16,17 @@ from archcalc.importing.torch_export import (
 )
 from archcalc.importing.torch_export.values import OPERATIONS
 
-FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, products, recurrent, shapes, tables)
+FAMILIES = (
+    activations,
+    arithmetic,
+    composites,
+    convolutions,
+    norms,
+    pools,
+    products,
+    recurrent,
+    shapes,
+    tables,
+)
 
 __all__ = ["FAMILIES", "OPERATIONS"]

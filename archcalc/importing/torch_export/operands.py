@@ -34,9 +34,9 @@ def with_array(call: AtenCall, value: ArrayValue, like: Tensor | None = None) ->
     has_batch = isinstance(value, ExpandedArray)
     shape = value.shape[1:] if has_batch else value.shape
     array = value.array if isinstance(value, ExpandedArray) else value
-    if like is not None and len(value.shape) <= like.rank:
-        if (found := _laid_out(call, array, value.shape, like)) is not None:
-            return found
+    fits = like is not None and len(value.shape) <= like.rank
+    if like is not None and fits and (found := _laid_out(call, array, value.shape, like)) is not None:
+        return found
     if not shape or len(shape) > MAX_RANK:
         raise Unsupported(f"it computes with an array of {len(shape)} axes")
     axes = plain_axes(len(shape)) if has_batch else tuple(range(len(shape)))

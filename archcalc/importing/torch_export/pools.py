@@ -54,9 +54,9 @@ def _indices(call: AtenCall) -> ComputedValue:
 def avg_pool(call: AtenCall) -> Outputs:
     rank = _rank(call)
     x = call.map(rank=rank)
-    more = (
-        {} if call.value("divisor_override") is None else {"divisor_override": call.whole("divisor_override")}
-    )
+    more: dict[str, Any] = {}
+    if call.value("divisor_override") is not None:
+        more["divisor_override"] = call.whole("divisor_override")
     layer = AvgPool(count_include_pad=call.flag("count_include_pad", True), **_window(call, rank), **more)
     return [call.add(layer, x)]
 
