@@ -21,7 +21,6 @@ from archcalc.layers.activation import (
     ReLU6,
     Sigmoid,
     SiLU,
-    Softmax,
     Tanh,
 )
 from archcalc.layers.base import KINDS, Layer
@@ -147,7 +146,7 @@ def softmax(call: AtenCall) -> Outputs:
     call.unused("dtype")
     call.must_be("half_to_float", False)
     x = call.tensor()
-    return [call.add(Softmax(axis_name(x, call.whole("dim"))), x)]
+    return [call.add(KINDS["softmax"](axis_name(x, call.whole("dim"))), x)]
 
 
 @operation("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")

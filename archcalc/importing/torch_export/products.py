@@ -9,9 +9,9 @@ from archcalc.importing.tensors import BATCH, Tensor, Unsupported, own_axis, ren
 from archcalc.importing.torch_export.operands import joined, stretched
 from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
 from archcalc.importing.views import axis_name
-from archcalc.layers.activation import Softmax
 from archcalc.layers.arithmetic import Scale
 from archcalc.layers.attention import MatMul
+from archcalc.layers.base import KINDS
 from archcalc.layers.merge import Add
 
 
@@ -77,7 +77,7 @@ def attention(call: AtenCall) -> Outputs:
     scores = call.add(Scale(factor), scores)
     if call.value("attn_mask") is not None:
         scores = joined(call, Add(), scores, call.value("attn_mask"))
-    shares = call.add(Softmax(axis_name(scores, -1)), scores)
+    shares = call.add(KINDS["softmax"](axis_name(scores, -1)), scores)
     return [multiplied(call, shares, value)]
 
 
