@@ -86,7 +86,7 @@ WRITTEN = {
 """What code calls in place of a module of `torch.nn`, the layer, and the shape that comes in."""
 
 
-SEQUENCES = {"embedding", "lstm", "gru", "rnn"}
+SEQUENCES = {"embedding", "lstm", "gru", "rnn", "attention", "matmul", "parameter", "scale", "shift", "div"}
 """Kinds that no convention of a tool has rules for yet."""
 
 

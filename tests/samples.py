@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from archcalc.layers import KINDS, Layer
+from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.pool import Pooled
 from archcalc.layers.terms import Stacked, Swapped
 from archcalc.shape import Shape, Window
@@ -79,6 +80,7 @@ SAMPLES = [
     case(make("silu"), MAP, MAP, SAME, flops=(8 + 1 + 1) * 270),
     case(make("hardswish"), MAP, MAP, SAME, flops=(1 + 2 + 1 + 1) * 270),
     case(make("hardsigmoid"), MAP, MAP, SAME, flops=(1 + 2 + 1) * 270),
+    case(make("hardsigmoid", Fraction(1, 5)), MAP, MAP, SAME, flops=(1 + 1 + 2) * 270),
     case(make("sigmoid"), MAP, MAP, SAME, flops=(8 + 1 + 1) * 270),
     case(make("tanh"), (4, 11), (4, 11), SAME, flops=8 * 44),
     case(make("abs"), (2, 5, 6, 7), (2, 5, 6, 7), SAME, flops=420),
@@ -93,6 +95,47 @@ SAMPLES = [
         ((1, 1, 0, 0, 1), (19, 1, 9, 9, 1)),  # 9 back and 9 ahead
         flops=9 * 27 + 270 + 8 * 270 + 9 * 27 + 270,
     ),
+    # one axis of five
+    case(
+        make("softmax", "axis3"),
+        (2, 3, 2, 4, 5),
+        (2, 3, 2, 4, 5),
+        ((1, 1, 0, 0, 1), (1, 1, 0, 0, 1), (7, 1, 3, 3, 1), (1, 1, 0, 0, 1)),
+        flops=3 * 60 + 240 + 8 * 240 + 3 * 60 + 240,
+    ),
+    # the same with a logarithm for each of 90 columns, and a difference in place of the quotient
+    case(make("log_softmax"), MAP, MAP, SAME, flops=2 * 90 + 270 + 8 * 270 + 2 * 90 + 8 * 90 + 270),
+    case(
+        make("log_softmax", "height"),
+        MAP,
+        MAP,
+        ((17, 1, 8, 8, 1), (1, 1, 0, 0, 1)),
+        flops=8 * 30 + 270 + 8 * 270 + 8 * 30 + 8 * 30 + 270,
+    ),
+    case(make("softplus"), MAP, MAP, SAME, flops=(1 + 8 + 1 + 8) * 270),
+    case(make("softplus", Fraction(1, 2), 3), MAP, MAP, SAME, flops=(1 + 1 + 8 + 1 + 8 + 1) * 270),
+    case(make("mish"), MAP, MAP, SAME, flops=(8 + 1 + 8 + 8 + 1) * 270),
+    case(make("hardtanh"), MAP, MAP, SAME, flops=2 * 270),
+    case(make("hardtanh", Fraction(-1, 2), 3), (7,), (7,), SAME, flops=2 * 7),
+    case(make("logsigmoid"), MAP, MAP, SAME, flops=(8 + 1 + 8) * 270),
+    case(make("softsign"), MAP, MAP, SAME, flops=(1 + 1 + 1) * 270),
+    # a sigmoid and a product for each value of the half
+    case(make("glu"), (6, 9, 10), MAP, SAME, flops=(8 + 1 + 1 + 1) * 270),
+    case(make("glu", "width"), MAP, (3, 9, 5), ((1, 1, 0, 0, 1), (2, 1, 0, 0, 5)), flops=11 * 135),
+    # -- functions of one value
+    case(make("exp"), MAP, MAP, SAME, flops=8 * 270),
+    case(make("log"), MAP, MAP, SAME, flops=8 * 270),
+    case(make("sqrt"), MAP, MAP, SAME, flops=4 * 270),
+    case(make("rsqrt"), MAP, MAP, SAME, flops=(4 + 1) * 270),
+    case(make("square"), (4, 11), (4, 11), SAME, flops=44),
+    case(make("sin"), MAP, MAP, SAME, flops=8 * 270),
+    case(make("cos"), MAP, MAP, SAME, flops=8 * 270),
+    case(make("erf"), MAP, MAP, SAME, flops=8 * 270),
+    case(make("pow", Fraction(3, 2)), MAP, MAP, SAME, flops=8 * 270),
+    case(make("pow", 2), MAP, MAP, SAME, flops=270),
+    case(make("pow", Fraction(-1, 2)), MAP, MAP, SAME, flops=(4 + 1) * 270),
+    case(make("clamp", 0, 6), MAP, MAP, SAME, flops=2 * 270),
+    case(make("clamp", max=Fraction(1, 2)), (2, 3, 2, 4, 5), (2, 3, 2, 4, 5), SAME, flops=240),
     case(make("dropout"), MAP, MAP, SAME),
     case(make("dropout", Fraction(2, 5)), (7,), (7,), SAME),
     case(make("drop_path", Fraction(1, 10)), MAP, MAP, SAME),
@@ -391,6 +434,28 @@ SAMPLES = [
         macs=16 * 60,
         flops=2 * 16 * 60 + 448,
     ),
+    # -- deformable: also 4 multiplications and 3 additions for each value that is read, 6 channels on 6 taps
+    # at 5x9 places; with a mask one more multiplication
+    case(
+        make("deform_conv", 4, (3, 2), GivenTensor(), stride=(2, 1), padding=(1, 0)),
+        ((6, 9, 10), (12, 5, 9)),
+        (4, 5, 9),
+        WHOLE,
+        params=148,
+        weights=144,
+        macs=144 * 45,
+        flops=2 * 144 * 45 + 7 * 36 * 45 + 4 * 45,
+    ),
+    case(  # two groups of weights, and three of channels that move together
+        make("deform_conv", 4, (2, 3), GivenTensor(), GivenTensor(), 1, 0, (1, 2), 2, False),
+        ((6, 9, 10), (36, 8, 6), (18, 8, 6)),
+        (4, 8, 6),
+        WHOLE,
+        params=72,
+        weights=72,
+        macs=72 * 48,
+        flops=2 * 72 * 48 + 8 * 36 * 48,
+    ),
     # -- fully connected
     case(make("fc", 10), (84,), (10,), WHOLE, params=850, weights=840, macs=840, flops=1690),
     case(make("fc", 3, bias=False), (7,), (3,), WHOLE, params=21, weights=21, macs=21, flops=42),
@@ -501,6 +566,22 @@ SAMPLES = [
     ),
     case(make("avgpool", 7, 3, 3, ceil_mode=True), (2, 9), (2, 4), ((7, 3, 3, 3, 1),), flops=2 * (7 * 3 + 6)),
     case(make("avgpool", 2, 2, "same"), MAP, (3, 5, 5), ((2, 2, 0, 1, 1), (2, 2, 0, 0, 1)), flops=4 * 75),
+    # rows 0 2 4 6 and columns 0 3 6, each with taps 2 and 1 apart
+    case(
+        make("avgpool", (2, 3), (2, 3), dilation=(2, 1), divisor_override=5),
+        MAP,
+        (3, 4, 3),
+        ((2, 2, 0, 0, 2), (3, 3, 0, 0, 1)),
+        flops=(5 + 1) * 36,
+    ),
+    # taps 3 apart from -2, 0 and 2: -2 1, 0 3 and 2 5, of which 1, 2 and 2 lie on the map
+    case(
+        make("avgpool", 2, 2, 2, count_include_pad=False, dilation=3),
+        (2, 6),
+        (2, 4),
+        ((2, 2, 2, 2, 3),),
+        flops=2 * (0 + 1 + 1 + 0 + 4),
+    ),
     # |x|^p of each value, their sum, its p-th root
     case(make("lppool", 1, 2), MAP, (3, 4, 5), ((2, 2, 0, 0, 1),) * 2, flops=3 * 60),
     case(
@@ -554,6 +635,24 @@ SAMPLES = [
         ((1, 1, 0, 0, 1), (Fraction(1, 2), Fraction(1, 2), 0, 0, 1)),
         flops=0,
     ),
+    # -- reductions
+    case(make("reduce", "sum"), MAP, (3, 1, 1), WHOLE, flops=89 * 3),
+    case(make("reduce", "mean", "channels"), MAP, (1, 9, 10), SAME, flops=(2 + 1) * 90),
+    case(make("reduce", "max", "channels", False), MAP, (9, 10), FOLDED, flops=2 * 90),
+    case(
+        make("reduce", "min", "width"),
+        MAP,
+        (3, 9, 1),
+        ((1, 1, 0, 0, 1), (10, 10, 0, 0, 1)),
+        flops=9 * 27,
+    ),
+    # 30 columns of 9: mean 8 + 1, variance 9 differences, 9 squares, 8 sums and a quotient
+    case(make("reduce", "var", "height", False), MAP, (3, 10), WHOLE, flops=(8 + 1 + 9 + 9 + 8 + 1) * 30),
+    case(make("reduce", "var", correction=0), (4, 11), (4, 1), WHOLE, flops=(10 + 1 + 11 + 11 + 10 + 1) * 4),
+    # a vector of 9 rows, of 30 values each
+    case(make("reduce", "norm", ("channels", "width"), False), MAP, (9,), WHOLE, flops=(30 + 29 + 4) * 9),
+    case(make("reduce", "mean", ("width", "height", "channels")), MAP, (1, 1, 1), WHOLE, flops=269 + 1),
+    case(make("reduce", "norm", "channels"), (7,), (1,), SAME, flops=7 + 6 + 4),
     # -- rearrangement
     case(make("flatten"), MAP, (270,), FOLDED),
     case(make("flatten"), (7,), (7,), SAME),
@@ -566,6 +665,18 @@ SAMPLES = [
     case(make("permute", (0, 2, 1)), MAP, (3, 10, 9), Swapped((1, 0))),
     case(make("permute", (0, 3, 1, 2)), (2, 4, 5, 6), (2, 6, 4, 5), Swapped((2, 0, 1))),
     case(make("channel_shuffle", 3), (6, 9, 10), (6, 9, 10), SAME),
+    case(make("transpose"), MAP, (3, 10, 9), Swapped((1, 0))),
+    case(make("transpose", 1, -1), (2, 4, 5, 6), (2, 6, 5, 4), Swapped((2, 1, 0))),
+    case(make("transpose"), (4, 11), (11, 4), FOLDED),
+    case(make("transpose", 1, -2), MAP, MAP, SAME),
+    case(make("roll", -3, "height"), MAP, MAP, MOVED),
+    case(make("roll", 4, "channels"), MAP, MAP, SAME),
+    case(make("roll", 20, "width"), MAP, MAP, SAME),  # all the way around, twice
+    case(make("pixel_shuffle", 2), (12, 4, 5), (3, 8, 10), ((2, 2, 0, 0, 1, T),) * 2),
+    case(make("pixel_unshuffle", 3), (2, 9, 6), (18, 3, 2), ((3, 3, 0, 0, 1),) * 2),
+    # windows start at rows -1, 1, 3 and 5, and span 3 with padding 1; at columns 0 to 5 and span 5
+    case(make("unfold", (3, 3), (1, 2), (1, 0), (2, 1)), MAP, (27, 5 * 6), WHOLE),
+    case(make("unfold", 4), MAP, (48, 6 * 7), WHOLE),
     # -- resizing
     case(make("upsample", scale_factor=2), MAP, (3, 18, 20), ((2, 2, 0, 0, 1, T),) * 2),
     case(
@@ -596,6 +707,62 @@ SAMPLES = [
         ((Fraction(7, 2), 2, 1, Fraction(1, 2), 1, T),),
         flops=3 * 88,
     ),
+    # output `o` copies `floor((o + 1/2)/scale)`, a half later than nearest does
+    case(
+        make("upsample", (12, 20), mode="nearest_exact"),
+        MAP,
+        (3, 12, 20),
+        ((Fraction(4, 3), Fraction(4, 3), Fraction(1, 2), Fraction(-1, 2), 1, T), (2, 2, 0, 0, 1, T)),
+    ),
+    # 16 values per output, two on each side of `(o + 1/2)/2 - 1/2`: `0 <= o + 7/2 - 2i < 8`
+    case(
+        make("upsample", scale_factor=2, mode="bicubic"),
+        MAP,
+        (3, 18, 20),
+        ((8, 2, Fraction(7, 2), Fraction(5, 2), 1, T),) * 2,
+        flops=(16 + 15) * 1080,
+    ),
+    # aligned corners: 16 steps of the output are 8 of 9 rows, and 27 are 9 of 10 columns. Rows have
+    # `o/2 - 1 < i < o/2 + 1`, that is `0 <= o + 1 - 2i < 3`, and columns `0 <= o + 2 - 3i < 5`
+    case(
+        make("upsample", (17, 28), mode="bilinear", align_corners=True),
+        MAP,
+        (3, 17, 28),
+        ((3, 2, 1, 1, 1, T), (5, 3, 2, 2, 1, T)),
+        flops=7 * 3 * 17 * 28,
+    ),
+    case(
+        make("upsample", (17, 4), mode="bicubic", align_corners=True),
+        MAP,
+        (3, 17, 4),
+        ((8, 2, 4, 3, 1, T), (Fraction(4, 3), Fraction(1, 3), Fraction(2, 3), Fraction(-1, 3), 1, T)),
+        flops=31 * 3 * 17 * 4,
+    ),
+    # the only output lies on the first of 11, and all outputs on the only input
+    case(
+        make("upsample", 1, mode="linear", align_corners=True),
+        (4, 11),
+        (4, 1),
+        ((1, 11, 0, 0, 1),),
+        flops=3 * 4,
+    ),
+    case(
+        make("upsample", 5, mode="linear", align_corners=True),
+        (4, 1),
+        (4, 5),
+        ((5, 5, 0, 0, 1, T),),
+        flops=60,
+    ),
+    case(make("pad", 2, mode="reflect"), MAP, (3, 13, 14), ((1, 1, 2, 2, 1),) * 2),
+    case(
+        make("pad", ((3, -1), (0, 12)), mode="replicate"),
+        MAP,
+        (3, 11, 22),
+        ((1, 1, 3, -1, 1), (1, 1, 0, 12, 1)),
+    ),
+    case(make("pad", (10, 1), "width", "circular"), MAP, (3, 9, 21), ((1, 1, 0, 0, 1), (1, 1, 10, 1, 1))),
+    case(make("pad", 3, value=Fraction(-1, 2)), (4, 11), (4, 17), ((1, 1, 3, 3, 1),)),
+    case(make("pad", (1, 4), "channels", value=2), (3, 5), (8, 5), ((1, 1, 0, 0, 1),)),
     case(make("pad", ((0, 1), (2, 0))), MAP, (3, 10, 12), ((1, 1, 0, 1, 1), (1, 1, 2, 0, 1))),
     case(make("pad", ((-1, 1), (-2, -3))), MAP, (3, 9, 5), ((1, 1, -1, 1, 1), (1, 1, -2, -3, 1))),
     case(make("pad", 3), (4, 11), (4, 17), ((1, 1, 3, 3, 1),)),
@@ -609,6 +776,9 @@ SAMPLES = [
     case(make("concat"), (MAP, (5, 9, 10)), (8, 9, 10), SAME),
     case(make("concat", dim="height"), (MAP, (3, 4, 10), MAP), (3, 22, 10), Stacked(0)),
     case(make("concat"), ((7,), (4,)), (11,), SAME),
+    case(make("stack"), (MAP, MAP), (2, 3, 9, 10), FOLDED),
+    case(make("stack", 1), (MAP, MAP, MAP), (3, 3, 9, 10), MOVED),
+    case(make("stack", -1), ((7,), (7,)), (7, 2), MOVED),
     case(make("add"), (MAP, MAP), MAP, SAME, flops=270),
     case(make("add"), (MAP, MAP, MAP), MAP, SAME, flops=2 * 270),
     case(make("mul"), (MAP, (3, 1, 1)), MAP, SAME, flops=270),
@@ -655,7 +825,7 @@ SAMPLES = [
     ),
     # a map of 2x3 places looks at a sequence of 4 places with 3 channels
     case(
-        make("attention", 2, bias=False, key_value=True),
+        make("attention", 2, bias=False, key_value=GivenTensor()),
         ((6, 2, 3), (3, 4)),
         (6, 2, 3),
         WHOLE,

@@ -10,6 +10,7 @@ from typing import Any
 
 import kernel_oracle
 import numpy as np
+import oracle
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from archcalc.executor import conv as conv_kernels
 from archcalc.executor.computed import with_computed_weight
 from archcalc.executor.kernel import KERNELS, Call, computing
 from archcalc.layers import KINDS, Layer, LayerError
+from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import facts
 from archcalc.layers.computed import WAYS
 from archcalc.layers.pool import Pooled
@@ -149,7 +151,12 @@ def maps(draw: Any, channels: st.SearchStrategy[int] = CHANNELS, vector: bool = 
 
 def dims_of(shape: Shape) -> list[str]:
     names = {1: ["length"], 2: ["height", "width"], 3: ["depth", "height", "width"]}
-    return ["channels", *names.get(len(shape) - 1, [])]
+    numbered = [f"axis{number}" for number in range(1, len(shape))]
+    return ["channels", *names.get(len(shape) - 1, numbered)]
+
+
+DEEP = st.lists(st.integers(1, 3), min_size=5, max_size=6).map(tuple)
+"""Shapes of more axes than a window slides along."""
 
 
 @st.composite
@@ -187,6 +194,20 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             ends = st.tuples(st.integers(0, 2), st.integers(0, 2))
             given["padding"] = tuple(draw(ends) for _ in range(rank))
         given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
+    elif kind == "deform_conv":
+        moving = draw(st.integers(1, 2))
+        shape, given = draw(sliding(st.just(groups * moving)))
+        assume(len(shape) == 3)
+        given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
+        try:
+            places = make("conv", **given).output_shape(shape)[1:]
+        except LayerError:
+            assume(False)
+        taps = moving * math.prod(oracle.each(given["kernel_size"], 2))
+        shapes = (shape, (2 * taps, *places), (taps, *places))
+        given |= {"offset": GivenTensor(), "mask": GivenTensor()}
+        if draw(st.booleans()):
+            shapes, given["mask"] = shapes[:2], None
     elif kind in ("maxpool", "avgpool", "lppool", "subsample", "maxunpool"):
         shape, given = draw(sliding(st.integers(1, 2)))
         given["ceil_mode"] = flag
@@ -194,6 +215,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             del given["stride"]
         if kind == "avgpool":
             given["count_include_pad"] = draw(st.booleans())
+            given["divisor_override"] = draw(st.sampled_from([None, None, 3]))
         if kind == "lppool":
             given["norm_type"] = draw(st.integers(1, 4))
         taken = {"maxunpool": {"kernel_size", "padding", "dilation", "ceil_mode", "stride"}}
@@ -221,8 +243,48 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         given = {"num_parameters": shape[0] if flag else 1}
     elif kind == "gelu":
         given = {"approximate": draw(st.sampled_from(["none", "tanh"]))}
-    elif kind == "softmax":
+    elif kind in ("softmax", "log_softmax"):
+        shape = maps(draw, vector=True) if flag else draw(DEEP)
         given = {"dim": draw(st.sampled_from(dims_of(shape)))}
+    elif kind == "glu":
+        axis = draw(st.integers(0, len(shape) - 1))
+        shape = (*shape[:axis], 2 * shape[axis], *shape[axis + 1 :])
+        given = {"dim": dims_of(shape)[axis]}
+    elif kind == "reduce":
+        shape = maps(draw, vector=True) if flag else draw(DEEP)
+        names = st.lists(st.sampled_from(dims_of(shape)), min_size=1, unique=True).map(tuple)
+        given = {"op": draw(st.sampled_from(["sum", "mean", "max", "min", "var", "norm"]))}
+        given |= {"dim": draw(st.none() | st.sampled_from(dims_of(shape)) | names)}
+        given |= {"keepdim": draw(st.booleans())}
+        given |= {"correction": draw(st.integers(0, 2))} if given["op"] == "var" else {}
+    elif kind == "hardsigmoid":
+        given = {"slope": draw(FRACTION), "offset": draw(FRACTION)} if flag else {}
+    elif kind == "hardtanh":
+        given = {"min_val": draw(FRACTION), "max_val": draw(FRACTION)}
+    elif kind == "softplus":
+        given = {"beta": draw(FRACTION), "threshold": draw(FRACTION | st.just(20))}
+    elif kind == "clamp":
+        given = {"min": draw(FRACTION | st.none()), "max": draw(FRACTION | st.none())}
+    elif kind == "pow":
+        given = {"exponent": draw(FRACTION | st.integers(-3, 4))}
+    elif kind == "transpose":
+        axis = st.integers(-len(shape), len(shape) - 1)
+        given = {"dim0": draw(axis), "dim1": draw(axis)}
+    elif kind == "roll":
+        given = {"shift": draw(st.integers(-20, 20)), "dim": draw(st.sampled_from(dims_of(shape)))}
+    elif kind == "pixel_shuffle":
+        sizes = draw(st.tuples(st.integers(1, 5), st.integers(1, 5)))
+        shape, given = (groups**2 * draw(CHANNELS), *sizes), {"upscale_factor": groups}
+    elif kind == "pixel_unshuffle":
+        sizes = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+        shape, given = (draw(CHANNELS), *(groups * n for n in sizes)), {"downscale_factor": groups}
+    elif kind == "unfold":
+        shape = draw(st.tuples(CHANNELS, st.integers(1, 8), st.integers(1, 8)))
+        most = {"kernel_size": (1, 4), "dilation": (1, 3), "padding": (0, 2), "stride": (1, 3)}
+        given = {name: one_or_each(draw, 2, st.integers(*ends)) for name, ends in most.items()}
+    elif kind == "stack":
+        shapes = (shape,) * draw(st.integers(2, 4))
+        given = {"dim": draw(st.integers(-len(shape) - 1, len(shape)))}
     elif kind in ("dropout", "drop_path"):
         given = {"p": draw(st.sampled_from([0, Fraction(1, 3), 1]))}
     elif kind == "bn":
@@ -257,7 +319,8 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             given = {"size": one_or_each(draw, len(shape) - 1, st.integers(1, 9))}
         else:
             given = {"scale_factor": draw(factor | st.tuples(*[factor] * (len(shape) - 1)))}
-        given["mode"] = draw(st.sampled_from(["nearest", "bilinear"]))
+        given["mode"] = draw(st.sampled_from(["nearest", "nearest_exact", "bilinear", "bicubic"]))
+        given["align_corners"] = given["mode"][:2] == "bi" and draw(st.booleans())
     elif kind == "pad":
         end = st.integers(-2, 3)
         pair = st.tuples(end, end)
@@ -266,6 +329,9 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         else:
             shape = maps(draw)
             given = {"padding": draw(end | st.tuples(*[end | pair] * (len(shape) - 1)))}
+        given["mode"] = draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
+        if given["mode"] == "constant":
+            given["value"] = draw(FRACTION)
     elif kind == "crop":
         shape = maps(draw)
         given = {
@@ -309,7 +375,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         given |= {name: draw(st.integers(1, 3)) for name in ("key_dim", "value_dim") if draw(st.booleans())}
         shapes = (shape,)
         if not given["is_causal"] and draw(st.booleans()):
-            shapes, given = (shape, maps(draw)), given | {"key_value": True}
+            shapes, given = (shape, maps(draw)), given | {"key_value": GivenTensor()}
     elif kind == "embedding":
         shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=5)))
         given = {"num_embeddings": draw(st.integers(1, 9)), "embedding_dim": draw(CHANNELS)}
@@ -332,7 +398,17 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
     return layer, shapes
 
 
-MANY = {"conv": 600, "depthwise": 200, "local": 200, "conv_transpose": 250, "maxpool": 200, "avgpool": 200}
+MANY = {
+    "reduce": 150,
+    "unfold": 60,
+    "conv": 600,
+    "depthwise": 200,
+    "local": 200,
+    "conv_transpose": 250,
+    "maxpool": 200,
+    "avgpool": 200,
+}
+MANY |= {"upsample": 200, "pad": 200, "deform_conv": 100}
 
 
 @pytest.mark.parametrize("kind", sorted(kernel_oracle.BY_KIND))
@@ -439,7 +515,13 @@ def test_blocks_of_rows_are_really_several(monkeypatch: pytest.MonkeyPatch) -> N
 # --- Values at the edge -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["sigmoid", "silu", "softmax", "gelu", "elu", "selu", "hardswish", "tanh"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("sigmoid", "silu", "softmax", "log_softmax", "gelu", "elu", "selu", "hardswish", "tanh"),
+        *("softplus", "mish", "logsigmoid", "softsign"),
+    ],
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_no_overflow(kind: str, dtype: Any) -> None:
     x = np.array([[-1e4, -800, -90, -1e-30, 0, 1e-30, 90, 800, 1e4]], dtype)
@@ -458,7 +540,7 @@ def test_not_a_number_stays_one() -> None:
         out = compute(sample.layer, inputs, drawn(sample.layer, sample.inputs))
         if sample.kind != "pad":  # what it adds are zeros
             assert np.isnan(out).any(), sample
-        if isinstance(sample.sees, str):
+        if isinstance(sample.sees, str) and sample.kind != "unfold":  # whose padding is zeros
             assert np.isnan(out).all(), sample
 
 

@@ -97,10 +97,10 @@ def test_an_unknown_kind_in_a_text(run, text: str) -> None:
 def test_the_names_are_those_of_pytorch() -> None:
     torch = pytest.importorskip("torch")
     for cls in KINDS.values():
-        for name in in_pytorch(cls).removeprefix("torch.nn.").split(", "):
+        for name in in_pytorch(cls).partition("(")[0].removeprefix("torch.nn.").split(", "):
             if in_pytorch(cls).startswith("torch."):
                 place = torch.nn if in_pytorch(cls).startswith("torch.nn.") else torch
-                for part in name.partition("(")[0].removeprefix("torch.").split("."):
+                for part in name.removeprefix("torch.").split("."):
                     place = getattr(place, part)
 
 

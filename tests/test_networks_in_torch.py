@@ -91,6 +91,67 @@ def c2d_resnet50(non_local: bool) -> nn.Sequential:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(2048, 400))
 
 
+class MeanShift(nn.Module):
+    def __init__(self, sign: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", sign * torch.tensor([0.4488, 0.4371, 0.4040]).view(3, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.mean
+
+
+class SuperResolutionBlock(nn.Module):
+    """Lim et al. 2017, Figure 2c."""
+
+    def __init__(self, f: int, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.convs = nn.Sequential(nn.Conv2d(f, f, 3, padding=1), nn.ReLU(), nn.Conv2d(f, f, 3, padding=1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.convs(x) * self.factor
+
+
+class EDSR(nn.Module):
+    """Lim et al. 2017, Figure 3, to 4 times the size."""
+
+    def __init__(self, b: int, f: int, factor: float) -> None:
+        super().__init__()
+        self.head = nn.Sequential(MeanShift(-1), nn.Conv2d(3, f, 3, padding=1))
+        blocks = (SuperResolutionBlock(f, factor) for _ in range(b))
+        self.body = nn.Sequential(*blocks, nn.Conv2d(f, f, 3, padding=1))
+        twice = (layer for _ in range(2) for layer in (nn.Conv2d(f, 4 * f, 3, padding=1), nn.PixelShuffle(2)))
+        self.tail = nn.Sequential(*twice, nn.Conv2d(f, 3, 3, padding=1), MeanShift(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        head = self.head(x)
+        return self.tail(head + self.body(head))
+
+
+class CBAM(nn.Module):
+    """Woo et al. 2018, Equations 2 and 3."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(c, c // 16), nn.ReLU(), nn.Linear(c // 16, c))
+        self.conv = conv_bn(nn.Conv2d(2, 1, 7, padding=3, bias=False))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        channels = self.mlp(x.mean((2, 3))) + self.mlp(x.amax((2, 3)))
+        x = x * channels.sigmoid()[:, :, None, None]
+        places = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], 1)
+        return x * self.conv(places).sigmoid()
+
+
+def cbam_resnet50() -> nn.Module:
+    """torchvision's ResNet-50 with a CBAM at the end of each residual branch."""
+    model = torchvision_model("resnet50")
+    for stage in (model.layer1, model.layer2, model.layer3, model.layer4):
+        for unit in stage:
+            unit.bn3 = nn.Sequential(unit.bn3, CBAM(unit.conv3.out_channels))
+    return model
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "vit_b_16": lambda: torchvision_model("vit_b_16"),
     "vit_b_32": lambda: torchvision_model("vit_b_32"),
@@ -99,6 +160,12 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "deit_small": lambda: timm_model("deit_small_patch16_224"),
     "nfnet_f0": lambda: timm_model("dm_nfnet_f0"),
     "c2d_resnet50": lambda: c2d_resnet50(non_local=False),
+    "swin_t": lambda: torchvision_model("swin_t"),
+    "swin_s": lambda: torchvision_model("swin_s"),
+    "maxvit_t": lambda: torchvision_model("maxvit_t"),
+    "edsr": lambda: EDSR(32, 256, 0.1),
+    "edsr_baseline": lambda: EDSR(16, 64, 1),
+    "cbam_resnet50": cbam_resnet50,
     "non_local_resnet50": lambda: c2d_resnet50(non_local=True),
 }
 

@@ -94,6 +94,28 @@ def interpolate(row: Row, scale: Fraction, length: int) -> Row:
     return cells
 
 
+def copy_exact(row: Row, scale: Fraction, length: int) -> Row:
+    """Upsampling to the nearest, as seen from the middle of each place."""
+    return [at(row, math.floor((place + Fraction(1, 2)) / scale)) for place in range(length)]
+
+
+def interpolate_four(row: Row, scale: Fraction, length: int) -> Row:
+    """Cubic upsampling: two cells on each side."""
+    cells = []
+    for place in range(length):
+        left = math.floor((place + Fraction(1, 2)) / scale - Fraction(1, 2))
+        cells.append(union(at(row, left + tap) for tap in (-1, 0, 1, 2)))
+    return cells
+
+
+FOLLOWED = {
+    "nearest": copy,
+    "nearest_exact": copy_exact,
+    "bilinear": interpolate,
+    "bicubic": interpolate_four,
+}
+
+
 def parts(row: Row, count: int) -> Row:
     """An adaptive pool: each place reads what its part of the map touches."""
     n = len(row)
@@ -214,8 +236,8 @@ def add_upsampling(draw: Any, built: Built) -> None:
     scales = pair(
         draw, st.sampled_from([Fraction(2), Fraction(3), Fraction(3, 2), Fraction(1, 2), Fraction(2, 3)])
     )
-    mode = draw(st.sampled_from(["nearest", "bilinear"]))
-    follow = copy if mode == "nearest" else interpolate
+    mode = draw(st.sampled_from(sorted(FOLLOWED)))
+    follow = FOLLOWED[mode]
     built.turn *= math.lcm(*(scale.numerator for scale in scales))
     built.add(
         "upsample",
@@ -242,10 +264,54 @@ def add_ends(draw: Any, built: Built) -> None:
 
 
 def add_elementwise(draw: Any, built: Built) -> None:
-    built.add(draw(st.sampled_from(["relu", "bn", "softmax", "layer_scale"])), lambda axis, row: row)
+    kinds = ["relu", "bn", "softmax", "layer_scale", "mish", "exp", "log_softmax"]
+    built.add(draw(st.sampled_from(kinds)), lambda axis, row: row)
 
 
-STEPS = [add_window, add_window, add_transposed, add_upsampling, add_ends, add_elementwise]
+def add_pixels(draw: Any, built: Built) -> None:
+    """Places to channels or back, and a convolution that reads all these channels."""
+    r = draw(st.integers(2, 3))
+    if draw(st.booleans()):
+        built.add("pointwise", lambda axis, row: row, r * r)
+        built.add("pixel_shuffle", lambda axis, row: copy(row, Fraction(r), r * len(row)), r)
+        built.turn *= r
+    else:
+        cut = tuple(len(row) // r * r for row in built.rows)
+        built.add("crop", lambda axis, row: row[(len(row) - cut[axis]) // 2 :][: cut[axis]], cut)
+        built.add("pixel_unshuffle", lambda axis, row: slide(row, r, r, 0, 0), r)
+    built.add("pointwise", lambda axis, row: row, 2)
+
+
+def add_gate(draw: Any, built: Built) -> None:
+    """A reduction over the channels, or a gate, which halves the channels or the map."""
+    how = draw(st.sampled_from(["reduce", "channels", "height"]))
+    if how == "reduce":
+        op = draw(st.sampled_from(["mean", "max"]))
+        built.add("reduce", lambda axis, row: row, op, "channels")
+        built.add("pointwise", lambda axis, row: row, 2)
+        return
+    half = len(built.rows[0]) // 2
+    if how == "height":
+        built.add("crop", lambda axis, row: row if axis else row[(len(row) - 2 * half) // 2 :][: 2 * half],
+                  (2 * half, len(built.rows[1])))  # fmt: skip
+    else:
+        built.add("pointwise", lambda axis, row: row, 4)
+    built.add(
+        "glu", lambda axis, row: slide(row, 2, 1, 0, 0, half) if how == "height" and not axis else row, how
+    )
+    built.add("pointwise", lambda axis, row: row, 2)
+
+
+STEPS = [
+    add_window,
+    add_window,
+    add_transposed,
+    add_upsampling,
+    add_ends,
+    add_elementwise,
+    add_pixels,
+    add_gate,
+]
 
 MEASURED = settings(
     deadline=None,
@@ -334,11 +400,11 @@ def keep_size(draw: Any, built: Built) -> None:
         assume(all(n % 2 == 0 for n in sizes))
         built.add("avgpool", lambda axis, row: slide(row, 2, 2, 0, 0), 2)
         built.turn = math.lcm(built.turn, 2)
-        mode = draw(st.sampled_from(["nearest", "bilinear", "transposed"]))
+        mode = draw(st.sampled_from([*FOLLOWED, "transposed"]))
         if mode == "transposed":
             built.add("conv_transpose", lambda axis, row: spread(row, 4, 2, 1), channels, 4, 2, 1)
         else:
-            follow = copy if mode == "nearest" else interpolate
+            follow = FOLLOWED[mode]
             grow = lambda axis, row: follow(row, Fraction(2), 2 * len(row))  # noqa: E731
             built.add("upsample", grow, scale_factor=2, mode=mode)
 
@@ -666,6 +732,15 @@ PIECES = [
     'upsample(scale_factor=3/2, mode="bilinear")',
     "upsample(scale_factor=1.15)",
     "upsample(scale_factor=[1, 2])",
+    'upsample(scale_factor=4/3, mode="bicubic")',
+    'upsample(scale_factor=5/4, mode="nearest_exact")',
+    'upsample(size=[{w}, 13], mode="bilinear", align_corners=true)',
+    'upsample(scale_factor=[2, 1], mode="bicubic", align_corners=true)',
+    'pad({k}, mode="reflect")',
+    'pad([{m}, -{n}], dim="width", mode="replicate")',
+    'pad([{s}, {k}], dim="height", mode="circular")',
+    "pad({s}, value={k})",
+    "avgpool({s}, 1, dilation={k})",
 ]
 
 

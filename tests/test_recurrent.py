@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -273,3 +273,95 @@ def test_a_deep_run_neither_vanishes_nor_explodes() -> None:
     for text in ("lstm(64, 4)", "gru(64, 4)", "rnn(64, 4)", 'rnn(64, 2, "relu", bidirectional=true)'):
         out = run(net(f"input(32x50) -> {text}"))["output"]
         assert 1e-3 < np.abs(out).mean() < 1e3
+
+
+# --- Built-in networks ------------------------------------------------------------------------------
+
+
+def in_pytorch(name: str) -> Any:
+    """The networks in PyTorch, written from their sources and not from the specs."""
+    torch = pytest.importorskip("torch")
+    from torch import nn
+
+    class Crnn(nn.Module):
+        """Table 1 of Shi et al. 2015, or the authors' program in PyTorch (meijieru/crnn.pytorch)."""
+
+        def __init__(self, normed: tuple[int, ...], pool: Any, join: bool) -> None:
+            super().__init__()
+            channels = (1, 64, 128, 256, 256, 512, 512, 512)
+            pools = {1: nn.MaxPool2d(2), 2: nn.MaxPool2d(2), 4: pool, 6: pool}
+            layers: list[nn.Module] = []
+            for number, (before, after) in enumerate(pairwise(channels), 1):
+                layers.append(nn.Conv2d(before, after, *((2,) if number == 7 else (3, 1, 1))))
+                layers += [nn.BatchNorm2d(after)] if number in normed else []
+                layers.append(nn.ReLU())
+                layers += [pools[number]] if number in pools else []
+            self.maps = nn.Sequential(*layers)
+            self.first = nn.LSTM(512, 256, bidirectional=True, batch_first=True)
+            self.between = nn.Linear(512, 256) if join else nn.Identity()
+            self.second = nn.LSTM(256 if join else 512, 256, bidirectional=True, batch_first=True)
+            self.scores = nn.Linear(512, 37)
+
+        def forward(self, x: Any) -> Any:
+            steps = self.maps(x).squeeze(2).transpose(1, 2)
+            return self.scores(self.second(self.between(self.first(steps)[0]))[0]).transpose(1, 2)
+
+    class Reviews(nn.Module):
+        """Trevett's tutorials: the last states of the last layer, and a classifier."""
+
+        def __init__(self, recurrent: nn.Module, states: int) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(25_002, 100)
+            self.recurrent, self.states = recurrent, states
+            self.fc = nn.Linear(256 * states, 1)
+
+        def forward(self, x: Any) -> Any:
+            _, last = self.recurrent(self.embedding(x.long()))
+            last = last[0] if isinstance(last, tuple) else last
+            return self.fc(torch.cat(tuple(last[-self.states :]), 1))
+
+    return {
+        "crnn": lambda: Crnn((5, 6), nn.MaxPool2d((2, 1)), join=False),
+        "crnn_pytorch": lambda: Crnn((3, 5, 7), nn.MaxPool2d(2, (2, 1), (0, 1)), join=True),
+        "text_rnn": lambda: Reviews(nn.RNN(100, 256, batch_first=True), 1),
+        "text_bilstm": lambda: Reviews(nn.LSTM(100, 256, 2, bidirectional=True, batch_first=True), 2),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", ["crnn", "crnn_pytorch", "text_rnn", "text_bilstm"])
+def test_built_in_networks_in_pytorch(name: str) -> None:
+    """Parameters, multiply-accumulates, and the values with the same weights."""
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = archcalc.load(name)
+    module = in_pytorch(name).double().eval()
+    totals = archcalc.analyze(network).totals
+    assert sum(parameter.numel() for parameter in module.parameters()) == totals.params
+    inputs = drawn_inputs(network, 1, 4, np.float64)
+    weights = random_weights(network, 4, np.float64)
+    found = run(network, inputs, weights, dtype=np.float64)["output"]
+    owned = iter([a for arrays in weights.values() for a in arrays.values()])
+    state = module.state_dict()
+    for key, value in state.items():
+        if not key.endswith("num_batches_tracked"):  # all others in the same order
+            array = next(owned)
+            if array.ndim > 1 and "embedding" not in key:
+                array = np.moveaxis(array, (-1, -2), (0, 1))
+            state[key] = torch.from_numpy(np.ascontiguousarray(array)).reshape(value.shape)
+    assert next(owned, None) is None
+    module.load_state_dict(state)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        expected = module(torch.from_numpy(inputs["input"])).numpy()
+    assert counter.get_total_flops() == 2 * totals.macs
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_parameter_may_be_the_indices_of_an_embedding():
+    """As in Swin's table of relative positions: fixed whole numbers, for which there are rows."""
+    network = archcalc.loads(
+        "net table {\n input(6x5)\n"
+        " add(identity, parameter([30], trained=false) -> embedding(3, 1) -> reshape([6, 5]))\n}"
+    )
+    assert archcalc.analyze(network).totals["params"] == 3
+    assert verify(network).held

@@ -31,6 +31,7 @@ convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny
 convnextv2_large convnextv2_huge mlnn mlnn_lc mlnn_lc_ps mlp conv_stack inception_naive inception_reduced
 depthwise_separable standard_conv deconvnet unet lp_pooling xception
 vit_b_16 vit_b_32 vit_l_16 deit_tiny deit_small nfnet_f0
+crnn crnn_pytorch text_rnn text_bilstm
 """.split()
 
 
@@ -80,6 +81,8 @@ PUBLISHED = {
     "unet": (31_030_658, None),
     "inception_naive": (None, 120_422_400),
     "inception_reduced": (None, 12_443_648),
+    "crnn_pytorch": (8_331_301, 705_143_808),
+    "text_bilstm": (4_810_857, 230_195_712),
     "mlnn": (21, None),
     "mlnn_lc": (9, None),
     "mlnn_lc_ps": (3, None),

@@ -223,6 +223,24 @@ def _conv_transpose(node: Node) -> Step:
     return module, _apply
 
 
+def _deform_conv(node: Node) -> Step:
+    layer: Any = node.layer
+    ends = [(w.before, w.after) for w in layer.kernel_windows(node.facts.inputs[0])]
+    if any(before != after for before, after in ends):
+        raise NotImplementedError(f"{layer}: PyTorch pads both ends of an axis alike")
+    module = pytest.importorskip("torchvision").ops.DeformConv2d(
+        node.facts.inputs[0][0],
+        layer.out_channels,
+        layer.kernel_size,
+        layer.stride,
+        tuple(before for before, _ in ends),
+        layer.dilation,
+        layer.groups,
+        layer.bias,
+    )
+    return module, _apply
+
+
 def _fc(node: Node) -> Step:
     layer: Any = node.layer
     return nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias), _apply
@@ -311,8 +329,14 @@ def _window_pool(name: str) -> Callable[[Node], Step]:
         arguments, call = _places(node)
         arguments["kernel_size"] = node.layer.kernel_size  # type: ignore[attr-defined]
         if name == "AvgPool":
-            del arguments["dilation"]
-            arguments["count_include_pad"] = node.layer.count_include_pad  # type: ignore[attr-defined]
+            layer: Any = node.layer
+            if any(dilation != 1 for dilation in arguments.pop("dilation")):
+                raise NotImplementedError(f"{layer}: PyTorch does not dilate average pools")
+            arguments["count_include_pad"] = layer.count_include_pad
+            if layer.divisor_override is not None:
+                if _rank(node) == 1:
+                    raise NotImplementedError(f"{layer}: PyTorch divides by the window along one axis")
+                arguments["divisor_override"] = layer.divisor_override
         return _ranked(name, _rank(node))(ceil_mode=node.layer.ceil_mode, **arguments), call  # type: ignore[attr-defined]
 
     return step
@@ -351,14 +375,83 @@ def _softmax(node: Node) -> Step:
     return nn.Softmax(dim=1 + dim_index(node.layer.dim, node.shape, node.kind)), _apply  # type: ignore[attr-defined]
 
 
+def _log_softmax(node: Node) -> Step:
+    return nn.LogSoftmax(dim=1 + dim_index(node.layer.dim, node.shape, node.kind)), _apply  # type: ignore[attr-defined]
+
+
+def _glu(node: Node) -> Step:
+    return nn.GLU(1 + dim_index(node.layer.dim, node.facts.inputs[0], node.kind)), _apply  # type: ignore[attr-defined]
+
+
+def _hardsigmoid(node: Node) -> Step:
+    layer: Any = node.layer
+    if layer == type(layer)():
+        return nn.Hardsigmoid(), _apply
+    slope, offset = float(layer.slope), float(layer.offset)
+    return None, lambda _, x: torch.clamp(slope * x + offset, 0, 1)
+
+
+def _softplus(layer: Any) -> nn.Module:
+    return nn.Softplus(float(layer.beta), float(layer.threshold))
+
+
+def _pow(node: Node) -> Step:
+    exponent = _number(node.layer.exponent)  # type: ignore[attr-defined]
+    return None, lambda _, x: torch.pow(x, exponent)
+
+
+def _clamp(node: Node) -> Step:
+    low, high = _number(node.layer.min), _number(node.layer.max)  # type: ignore[attr-defined]
+    return None, lambda _, x: torch.clamp(x, low, high)
+
+
+def _reduce(node: Node) -> Step:
+    layer: Any = node.layer
+    shape = node.facts.inputs[0]
+    names = layer.dim if isinstance(layer.dim, tuple) else (layer.dim,)
+    dims = tuple(1 + dim_index(name, shape, node.kind) for name in names) if layer.dim else ()
+    function: Any = {
+        "sum": torch.sum,
+        "mean": torch.mean,
+        "max": torch.amax,
+        "min": torch.amin,
+        "var": torch.var,
+        "norm": torch.linalg.vector_norm,
+    }[layer.op]
+    how = {"dim": dims or tuple(range(2, len(shape) + 1)), "keepdim": layer.keepdim}
+    if layer.op == "var":
+        how["correction"] = layer.correction
+    return None, lambda _, x: function(x, **how)
+
+
+def _transpose(node: Node) -> Step:
+    dims = [dim if dim < 0 else dim + 1 for dim in (node.layer.dim0, node.layer.dim1)]  # type: ignore[attr-defined]
+    return None, lambda _, x: x.transpose(*dims)
+
+
+def _roll(node: Node) -> Step:
+    layer: Any = node.layer
+    dim = 1 + dim_index(layer.dim, node.shape, node.kind)
+    return None, lambda _, x: torch.roll(x, layer.shift, dim)
+
+
+def _stack(node: Node) -> Step:
+    dim: int = node.layer.dim  # type: ignore[attr-defined]
+    return None, lambda _, *inputs: torch.stack(inputs, dim if dim < 0 else dim + 1)
+
+
 def _upsample(node: Node) -> Step:
     layer: Any = node.layer
-    mode = (
-        layer.mode if layer.mode == "nearest" else {1: "linear", 2: "bilinear", 3: "trilinear"}[_rank(node)]
-    )
+    mode = {
+        "nearest_exact": "nearest-exact",
+        "bilinear": {1: "linear", 2: "bilinear", 3: "trilinear"}[_rank(node)],
+    }.get(layer.mode, layer.mode)
+    if mode == "bicubic" and _rank(node) != 2:
+        raise NotImplementedError(f"{layer}: PyTorch has bicubic upsampling for maps of two axes only")
     scale = layer.scale_factor
     scale = tuple(map(float, scale)) if isinstance(scale, tuple) else scale and float(scale)
-    return nn.Upsample(layer.size, scale, mode), _apply
+    align_corners = None if mode.startswith("nearest") else layer.align_corners
+    return nn.Upsample(layer.size, scale, mode, align_corners), _apply
 
 
 def _reshape(node: Node) -> Step:
@@ -386,8 +479,12 @@ def _ends(node: Node) -> list[tuple[int, int]]:
 
 
 def _pad(node: Node) -> Step:
-    ends = [end for axis in reversed(_ends(node)) for end in axis]
-    return None, lambda _, x: functional.pad(x, ends)
+    layer: Any = node.layer
+    if layer.mode == "constant":
+        ends = [end for axis in reversed(_ends(node)) for end in axis]
+        return None, lambda _, x: functional.pad(x, ends, value=float(layer.value))
+    ends = [end for axis in reversed(_ends(node)[1:]) for end in axis]
+    return None, lambda _, x: functional.pad(x, ends, layer.mode)
 
 
 def _cut(node: Node) -> Step:
@@ -464,17 +561,40 @@ STEPS: dict[str, Callable[[Node], Step]] = {
     "gelu": _module(lambda layer: nn.GELU(layer.approximate)),
     "silu": _module(lambda _: nn.SiLU()),
     "hardswish": _module(lambda _: nn.Hardswish()),
-    "hardsigmoid": _module(lambda _: nn.Hardsigmoid()),
+    "hardsigmoid": _hardsigmoid,
     "sigmoid": _module(lambda _: nn.Sigmoid()),
     "tanh": _module(lambda _: nn.Tanh()),
     "abs": _function(torch.abs),
     "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "glu": _glu,
+    "softplus": _module(_softplus),
+    "mish": _module(lambda _: nn.Mish()),
+    "hardtanh": _module(lambda layer: nn.Hardtanh(float(layer.min_val), float(layer.max_val))),
+    "logsigmoid": _module(lambda _: nn.LogSigmoid()),
+    "softsign": _module(lambda _: nn.Softsign()),
+    **{
+        name: _function(getattr(torch, name))
+        for name in ("exp", "log", "sqrt", "rsqrt", "square", "sin", "cos", "erf")
+    },
+    "pow": _pow,
+    "clamp": _clamp,
+    "reduce": _reduce,
+    "transpose": _transpose,
+    "roll": _roll,
+    "pixel_shuffle": _module(lambda layer: nn.PixelShuffle(layer.upscale_factor)),
+    "pixel_unshuffle": _module(lambda layer: nn.PixelUnshuffle(layer.downscale_factor)),
+    "unfold": _module(
+        lambda layer: nn.Unfold(layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    ),
+    "stack": _stack,
     "dropout": _module(lambda layer: nn.Dropout(float(layer.p))),
     "drop_path": _module(lambda _: nn.Identity()),
     "conv": _conv,
     "depthwise": _conv,
     "pointwise": _conv,
     "conv_transpose": _conv_transpose,
+    "deform_conv": _deform_conv,
     "fc": _fc,
     "embedding": _embedding,
     "lstm": _recurrent,

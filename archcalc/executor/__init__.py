@@ -9,13 +9,17 @@ from archcalc.executor import (
     arithmetic,
     attention,
     conv,
+    deform,
     linear,
     merge,
     norm,
     pool,
     recurrent,
+    reduction,
     reshape,
     resize,
+    softmax,
+    unary,
 )
 from archcalc.executor.kernel import check_complete
 
@@ -26,11 +30,15 @@ __all__ = [
     "arithmetic",
     "attention",
     "conv",
+    "deform",
     "linear",
     "merge",
     "norm",
     "pool",
     "recurrent",
+    "reduction",
     "reshape",
     "resize",
+    "softmax",
+    "unary",
 ]

@@ -6,25 +6,26 @@ import math
 
 import numpy as np
 
-from archcalc.executor.kernel import Array, Call, along_row, axis_of, kernel
+from archcalc.executor.kernel import Array, Call, along_row, kernel
 from archcalc.layers import activation as kinds
 
 
-def _clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
-    clipped: Array = np.maximum(x, along_row(x, low), out=out)
+def clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
+    """Values between limits; a limit of infinity is none."""
+    limited: Array = np.maximum(x, along_row(x, low), out=out)
     if high < math.inf:
-        np.minimum(clipped, along_row(x, high), out=clipped)
-    return clipped
+        np.minimum(limited, along_row(x, high), out=limited)
+    return limited
 
 
 @kernel(kinds.ReLU)
 def relu(layer: kinds.ReLU, call: Call) -> Array:
-    return _clipped(call.x, 0, math.inf, call.spare)
+    return clipped(call.x, 0, math.inf, call.spare)
 
 
 @kernel(kinds.ReLU6)
 def relu6(layer: kinds.ReLU6, call: Call) -> Array:
-    return _clipped(call.x, 0, 6, call.spare)
+    return clipped(call.x, 0, 6, call.spare)
 
 
 @kernel(kinds.LeakyReLU)
@@ -84,7 +85,7 @@ def gelu(layer: kinds.GELU, call: Call) -> Array:
     return out
 
 
-def _sigmoid(x: Array) -> Array:
+def logistic(x: Array) -> Array:
     """`1 / (1 + exp(-x))`, without an overflow for large negative values."""
     small = np.exp(-np.abs(x))
     out: Array = np.where(x >= 0, 1, small) / (1 + small)
@@ -93,25 +94,29 @@ def _sigmoid(x: Array) -> Array:
 
 @kernel(kinds.SiLU)
 def silu(layer: kinds.SiLU, call: Call) -> Array:
-    out: Array = call.x * _sigmoid(call.x)
+    out: Array = call.x * logistic(call.x)
     return out
 
 
 @kernel(kinds.Sigmoid)
 def sigmoid(layer: kinds.Sigmoid, call: Call) -> Array:
-    return _sigmoid(call.x)
+    return logistic(call.x)
 
 
 def _hardsigmoid(x: Array) -> Array:
     out = x + 3
-    _clipped(out, 0, 6, out)
+    clipped(out, 0, 6, out)
     out /= 6
     return out
 
 
 @kernel(kinds.HardSigmoid)
 def hardsigmoid(layer: kinds.HardSigmoid, call: Call) -> Array:
-    return _hardsigmoid(call.x)
+    if layer.is_standard:
+        return _hardsigmoid(call.x)
+    x = call.x
+    out: Array = x * x.dtype.type(float(layer.slope)) + x.dtype.type(float(layer.offset))
+    return clipped(out, 0, 1, out)
 
 
 @kernel(kinds.HardSwish)
@@ -132,11 +137,39 @@ def abs_(layer: kinds.Abs, call: Call) -> Array:
     return out
 
 
-@kernel(kinds.Softmax)
-def softmax(layer: kinds.Softmax, call: Call) -> Array:
-    axis = axis_of(layer.dim, call.x)
-    out: Array = np.exp(call.x - call.x.max(axis=axis, keepdims=True))
-    out /= out.sum(axis=axis, keepdims=True)
+def _log_of_one_more(x: Array) -> Array:
+    """`log(1 + exp(x))`, without an overflow."""
+    out: Array = np.logaddexp(x.dtype.type(0), x)
+    return out
+
+
+@kernel(kinds.Softplus)
+def softplus(layer: kinds.Softplus, call: Call) -> Array:
+    x = call.x
+    beta = x.dtype.type(float(layer.beta))
+    scaled = x * beta
+    return np.where(scaled > float(layer.threshold), x, _log_of_one_more(scaled) / beta)
+
+
+@kernel(kinds.Mish)
+def mish(layer: kinds.Mish, call: Call) -> Array:
+    out: Array = call.x * np.tanh(_log_of_one_more(call.x))
+    return out
+
+
+@kernel(kinds.Hardtanh)
+def hardtanh(layer: kinds.Hardtanh, call: Call) -> Array:
+    return clipped(call.x, float(layer.min_val), float(layer.max_val), call.spare)
+
+
+@kernel(kinds.LogSigmoid)
+def logsigmoid(layer: kinds.LogSigmoid, call: Call) -> Array:
+    return -_log_of_one_more(-call.x)
+
+
+@kernel(kinds.Softsign)
+def softsign(layer: kinds.Softsign, call: Call) -> Array:
+    out: Array = call.x / (1 + np.abs(call.x))
     return out
 
 

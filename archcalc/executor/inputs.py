@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from archcalc.diagnostics import error
+from archcalc.executor.indices import index_limits
 from archcalc.executor.kernel import Array
 from archcalc.executor.reshape import channels_last
 from archcalc.executor.weights import as_array, checked
-from archcalc.layers.recurrent import Embedding
 from archcalc.network import Network
 
 
@@ -73,18 +73,6 @@ def drawn_inputs(network: Network, batch: int, seed: int, dtype: Any) -> dict[st
 
 
 def index_bounds(network: Network) -> dict[str, int]:
-    """The inputs whose values are indices of embeddings, and the fewest rows that any of these has.
-
-    An input is one of them if its values come to an embedding through layers that only move values.
-    """
-    bounds: dict[int, int] = {}
-    for node in reversed(network.nodes):
-        bound = bounds.get(node.index)
-        if isinstance(node.layer, Embedding):
-            bound = node.layer.num_embeddings
-        elif node.facts.operations or node.facts.weights or node.is_opaque:
-            continue  # it computes other values
-        if bound is not None:
-            for source in node.inputs:
-                bounds[source.index] = min(bound, bounds.get(source.index, bound))
-    return {name: bounds[node.index] for name, node in network.inputs.items() if node.index in bounds}
+    """The inputs whose values are indices of embeddings, and the fewest rows that any of these has."""
+    limits = index_limits(network)
+    return {name: limits[node.index] for name, node in network.inputs.items() if node.index in limits}

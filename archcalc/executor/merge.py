@@ -6,7 +6,8 @@ import numpy as np
 
 from archcalc.diagnostics import error
 from archcalc.executor.kernel import Array, Call, axis_of, kernel
-from archcalc.layers.merge import Add, Concat, Div, Mul, Sub
+from archcalc.executor.reshape import channels_first, channels_last
+from archcalc.layers.merge import Add, Concat, Div, Mul, Stack, Sub
 from archcalc.layers.opaque import Opaque
 
 
@@ -38,6 +39,13 @@ def mul(layer: Mul, call: Call) -> Array:
 def sub(layer: Sub, call: Call) -> Array:
     out: Array = call.inputs[0] - call.inputs[1]
     return out
+
+
+@kernel(Stack)
+def stack(layer: Stack, call: Call) -> Array:
+    # one axis further on, because of the batch; negative ones are counted from the end of the result
+    axis = layer.dim if layer.dim < 0 else layer.dim + 1
+    return channels_last(np.stack([channels_first(x) for x in call.inputs], axis=axis))
 
 
 @kernel(Div)

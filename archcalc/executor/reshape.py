@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from archcalc.executor.kernel import Array, Call, kernel
-from archcalc.layers.reshape import ChannelShuffle, Flatten, Permute, Reshape
+from archcalc.executor.kernel import Array, Call, axis_of, each_axis, kernel, padded, starts, windows_of
+from archcalc.layers.reshape import (
+    ChannelShuffle,
+    Flatten,
+    Permute,
+    PixelShuffle,
+    PixelUnshuffle,
+    Reshape,
+    Roll,
+    Transpose,
+    Unfold,
+)
 
 FEW = 16
 """Fewer channels are moved one by one: NumPy would copy a pixel at a time."""
@@ -51,3 +61,43 @@ def channel_shuffle(layer: ChannelShuffle, call: Call) -> Array:
     x = call.x
     split = x.reshape(*x.shape[:-1], layer.groups, x.shape[-1] // layer.groups)
     return np.ascontiguousarray(np.swapaxes(split, -1, -2)).reshape(x.shape)
+
+
+@kernel(Transpose)
+def transpose(layer: Transpose, call: Call) -> Array:
+    # an axis is one further on than its number, because of the batch; negative ones are where they are
+    first, second = (dim if dim < 0 else dim + 1 for dim in (layer.dim0, layer.dim1))
+    return channels_last(channels_first(call.x).swapaxes(first, second))
+
+
+@kernel(Roll)
+def roll(layer: Roll, call: Call) -> Array:
+    return np.roll(call.x, layer.shift, axis_of(layer.dim, call.x))
+
+
+@kernel(PixelShuffle)
+def pixel_shuffle(layer: PixelShuffle, call: Call) -> Array:
+    """Channel `c*r*r + i*r + j` of a place is row `i` and column `j` of a square of channel `c`."""
+    r, (batch, height, width, channels) = layer.upscale_factor, call.x.shape
+    squares = call.x.reshape(batch, height, width, -1, r, r).transpose(0, 1, 4, 2, 5, 3)
+    return squares.reshape(batch, height * r, width * r, channels // (r * r))
+
+
+@kernel(PixelUnshuffle)
+def pixel_unshuffle(layer: PixelUnshuffle, call: Call) -> Array:
+    """The inverse of `pixel_shuffle`."""
+    r, (batch, height, width, channels) = layer.downscale_factor, call.x.shape
+    squares = call.x.reshape(batch, height // r, r, width // r, r, channels).transpose(0, 1, 3, 5, 2, 4)
+    return squares.reshape(batch, height // r, width // r, channels * r * r)
+
+
+@kernel(Unfold)
+def unfold(layer: Unfold, call: Call) -> Array:
+    k, s, d, p = (
+        each_axis(value, 2) for value in (layer.kernel_size, layer.stride, layer.dilation, layer.padding)
+    )
+    sizes = call.x.shape[1:-1]
+    counts = [starts(n, *axis) for n, axis in zip(sizes, zip(k, s, d, p, p, strict=True), strict=True)]
+    around = padded(call.x, [(n, n) for n in p])
+    found = np.moveaxis(windows_of(around, k, s, d, counts), -1, 3)
+    return found.reshape(len(call.x), counts[0] * counts[1], -1)

@@ -16,7 +16,9 @@ import numpy as np
 from archcalc.diagnostics import error, near_miss
 from archcalc.executor.arrays import Stored, check_kind, open_arrays
 from archcalc.executor.computed import settle, with_computed_weight
+from archcalc.executor.indices import index_limits
 from archcalc.executor.kernel import Array
+from archcalc.layers.arithmetic import ParameterTensor
 from archcalc.layers.terms import Weight
 from archcalc.network import Network, Node
 from archcalc.shape import format_shape
@@ -72,10 +74,16 @@ def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, hea
     Weights have variance 2 / fan-in (He et al. 2015, Equation 10) and are uniform, which is drawn
     fastest; biases are small, scales of normalisations below one. Running statistics are those of a
     standard normal input, until the first run sets them to those of the tensors it meets (`calibrate`).
+    A parameter that an embedding reads has whole numbers, for which there are rows.
     """
     random = np.random.default_rng(seed)
+    limits = index_limits(network)
     weights: Weights = {}
     for node in owners(network, heads):
+        if isinstance(node.layer, ParameterTensor) and node.index in limits:
+            drawn = random.integers(limits[node.index], size=node.layer.shape)
+            weights[node.name] = {"weight": drawn.astype(dtype)}
+            continue
         weights[node.name] = {
             weight.name: _draw(node, weight, random).astype(dtype, copy=False) for weight in node.own_weights
         }

@@ -22,6 +22,7 @@ _LAYERS = {
     "cropping": "crop",
     "deconv": "conv_transpose",
     "deconvolution": "conv_transpose",
+    "deformconv": "deform_conv",
     "dense": "fc",
     "depthwiseconv": "depthwise",
     "eltwise": "add",
@@ -42,6 +43,7 @@ _LAYERS = {
     "multiheadselfattention": "attention",
     "multiply": "mul",
     "pointwiseconv": "pointwise",
+    "power": "pow",
     "resize": "upsample",
     "scaleddotproductattention": "attention",
     "selfattention": "attention",
@@ -84,6 +86,8 @@ _ABSENT = {
     "residual": "write `add(identity, ...)`",
     "celu": _like("elu"),
     "mean": "the mean of each map is `global_avgpool`, others are `reduce(\"mean\", dim=...)`",
+    **dict.fromkeys(("amax", "amin"), "write `reduce(\"max\", dim=...)` or `reduce(\"min\", dim=...)`"),
+    **dict.fromkeys(("var", "variance"), "write `reduce(\"var\", dim=...)`"),
     "print": "a figure is held to a value with `expect params < 5M`",
 }  # fmt: skip
 """What other tools have and archcalc has not, and what stands in for it."""

@@ -5,34 +5,13 @@ Operations per value, as written in each class: `compare` for a maximum, a minim
 """
 
 from fractions import Fraction
-from typing import Annotated, ClassVar
+from typing import Annotated
 
-from archcalc.layers.arguments import Count, Dim, LayerError, Probability, Real, choice, dim_index
-from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import all_of
-from archcalc.layers.terms import Facts, Operations, Reach, Weight, Windows, per_value, term, values_of
-from archcalc.shape import Shape, Window
-
-
-class Elementwise(Layer, frozen=True):
-    """What they share: shape and place stay, no weights; `costs` are the operations per value."""
-
-    costs: ClassVar[dict[str, int]]
-
-    def output_shape(self, *inputs: Shape) -> Shape:
-        return inputs[0]
-
-    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        return ()
-
-    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return per_value(output, **self.costs)
-
-    def windows(self, *inputs: Shape) -> Windows:
-        return Reach.SAME
-
-    def reached(self, channels: int, index: int, facts: Facts) -> int:
-        return channels
+from archcalc.layers.arguments import Count, LayerError, Probability, Real, choice
+from archcalc.layers.base import layer
+from archcalc.layers.elementwise import Elementwise
+from archcalc.layers.terms import Operations, Weight, per_value
+from archcalc.shape import Shape
 
 
 @layer("relu")
@@ -164,14 +143,37 @@ class HardSwish(Elementwise, frozen=True):
 
 @layer("hardsigmoid")
 class HardSigmoid(Elementwise, frozen=True):
-    """`relu6(x + 3) / 6` (Howard et al. 2019).
+    """`min(max(slope * x + offset, 0), 1)`; left out, `relu6(x + 3) / 6` (Howard et al. 2019).
 
-    Source: Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244, Section 5.2.
+    Keras 2 and ONNX have a slope of 0.2 and the same offset. Other arguments than the defaults take a
+    multiplication in place of the division.
+
+    Source: Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244, Section 5.2; the documentation of
+    `HardSigmoid` in ONNX.
 
     Example: input(64x1x1) -> hardsigmoid
     """
 
-    costs = {"add": 1, "compare": 2, "div": 1}
+    slope: Real = Fraction(1, 6)
+    offset: Real = Fraction(1, 2)
+
+    def check(self) -> None:
+        if self.slope == 0:
+            raise LayerError(
+                "`slope` of `hardsigmoid` cannot be 0",
+                argument="slope",
+                help="every value would be the same: the layer would read nothing",
+            )
+
+    @property
+    def is_standard(self) -> bool:
+        """Is it `relu6(x + 3) / 6`?"""
+        return (self.slope, self.offset) == (Fraction(1, 6), Fraction(1, 2))
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        if self.is_standard:
+            return per_value(output, add=1, compare=2, div=1)
+        return per_value(output, mul=1, add=1, compare=2)
 
 
 @layer("sigmoid")
@@ -210,39 +212,89 @@ class Abs(Elementwise, frozen=True):
     costs = {"compare": 1}
 
 
-@layer("softmax")
-class Softmax(Elementwise, frozen=True):
-    """`exp(x - max) / sum` along `dim`: a maximum, a difference, an exponential, a sum, a division.
+@layer("softplus")
+class Softplus(Elementwise, frozen=True):
+    """`log(1 + exp(beta * x)) / beta`; `x` itself where `beta * x` is above `threshold`.
 
-    Source: the documentation of `torch.nn.Softmax`.
+    Counts a comparison, an exponential, an addition and a logarithm; with a `beta` other than 1 also a
+    multiplication and a division.
 
-    Example: input(1000) -> softmax
+    Source: the documentation of `torch.nn.Softplus`.
+
+    Example: input(64x56x56) -> softplus
     """
 
-    dim: Dim = "channels"
+    beta: Real = 1
+    threshold: Real = 20
+    costs = {"compare": 1, "special": 2, "add": 1}
+
+    def check(self) -> None:
+        if self.beta == 0:
+            raise LayerError(
+                "`beta` of `softplus` cannot be 0", argument="beta", help="leave it out: `beta` is 1"
+            )
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        length = output[dim_index(self.dim, output, self.kind)]
-        others = term(("(n-1)", length - 1), ("groups", values_of(output).value // length))
-        return (
-            ("compare", others),
-            *per_value(output, add=1, special=1),
-            ("add", others),
-            *per_value(output, div=1),
-        )
+        scale = int(self.beta != 1)
+        return per_value(output, **self.costs, mul=scale, div=scale)
 
-    def windows(self, *inputs: Shape) -> Windows:
-        axis = dim_index(self.dim, inputs[0], self.kind)
-        if axis == 0:
-            return Reach.SAME
-        # each place sees its whole row, as far back and ahead as that is long
-        return tuple(
-            Window(2 * n - 1, 1, n - 1, n - 1, clamped=True) if i == axis else Window(1, 1, 0, 0)
-            for i, n in enumerate(inputs[0][1:], start=1)
-        )
 
-    def reached(self, channels: int, index: int, facts: Facts) -> int:
-        return all_of(facts.output[0]) if self.dim == "channels" else channels
+@layer("mish")
+class Mish(Elementwise, frozen=True):
+    """`x * tanh(log(1 + exp(x)))` (Misra 2019).
+
+    Source: Misra 2019, Mish: A Self Regularized Non-Monotonic Activation Function, arXiv:1908.08681.
+
+    Example: input(64x56x56) -> mish
+    """
+
+    costs = {"special": 3, "add": 1, "mul": 1}
+
+
+@layer("hardtanh")
+class Hardtanh(Elementwise, frozen=True):
+    """`min(max(x, min_val), max_val)`.
+
+    Source: the documentation of `torch.nn.Hardtanh`.
+
+    Example: input(64x56x56) -> hardtanh
+    """
+
+    min_val: Real = -1
+    max_val: Real = 1
+    costs = {"compare": 2}
+
+    def check(self) -> None:
+        if self.min_val >= self.max_val:
+            raise LayerError(
+                "`min_val` of `hardtanh` must be less than `max_val`",
+                argument="min_val",
+                help="write the smaller one first: `hardtanh(-1, 1)`",
+            )
+
+
+@layer("logsigmoid")
+class LogSigmoid(Elementwise, frozen=True):
+    """`-log(1 + exp(-x))`.
+
+    Source: the documentation of `torch.nn.LogSigmoid`.
+
+    Example: input(64x1x1) -> logsigmoid
+    """
+
+    costs = {"special": 2, "add": 1}
+
+
+@layer("softsign")
+class Softsign(Elementwise, frozen=True):
+    """`x / (1 + abs(x))`.
+
+    Source: the documentation of `torch.nn.Softsign`.
+
+    Example: input(64x56x56) -> softsign
+    """
+
+    costs = {"compare": 1, "add": 1, "div": 1}
 
 
 @layer("dropout")

@@ -254,7 +254,7 @@ _DIMS = {"channels"}.union(*AXES.values())
 
 
 def read_dim(value: object) -> str:
-    """`"channels"`, `"height"` or `"width"`; in 3-D also `"depth"`, in 1-D `"length"`."""
+    """`"channels"`, `"height"`, `"width"`; in 1-D `"length"`, in 3-D `"depth"`, above `"axis1"` and so on."""
     if value in _DIMS:
         return str(value)
     help = ""
@@ -292,6 +292,19 @@ def optional(read: Reader) -> Reader:
     return read_optional
 
 
+class GivenTensor(Struct, frozen=True):
+    """Stands for a tensor that is an argument. The network knows which one it is."""
+
+
+def read_tensor(value: object) -> GivenTensor:
+    """A tensor, by its name or as the layers that compute it."""
+    if isinstance(value, GivenTensor):
+        return value
+    if not hasattr(value, "facts"):  # every node of a network has them
+        raise LayerError("needs a tensor", help="name the layer that computes it, and write that name")
+    return GivenTensor()
+
+
 Count = Annotated[int, read_count]
 Natural = Annotated[int, read_natural]
 Position = Annotated[int, read_position]
@@ -306,6 +319,10 @@ TransposedPadding = Annotated[int | str | tuple[int | tuple[int, int], ...], rea
 SignedPadding = Annotated[int | tuple[int | tuple[int, int], ...], read_signed_padding]
 Extent = Annotated[Shape, read_shape]
 Dim = Annotated[str, read_dim]
+
+
+Tensor = Annotated[GivenTensor, read_tensor, "tensor"]
+OptionalTensor = Annotated[GivenTensor | None, optional(read_tensor), "tensor"]
 
 
 def format_argument(value: object) -> str:
@@ -399,6 +416,18 @@ def dim_index(dim: str, shape: Shape, kind: str) -> int:
             argument="dim",
         )
     return 1 + names.index(dim)
+
+
+def axis_at(place: int, rank: int, argument: str, kind: str) -> int:
+    """The axis of a shape that a number means: 0 for the channels, -1 for the last of `rank` axes."""
+    if not -rank <= place < rank:
+        axes = "is one axis, 0" if rank == 1 else f"are {rank} axes, from 0 to {rank - 1}"
+        raise LayerError(
+            f"`{argument}` of `{kind}` is {place}, but there {axes}",
+            argument=argument,
+            help="the batch is not an axis here, and 0 is the channels" if place >= rank else "",
+        )
+    return place % rank
 
 
 def kernel_letters(rank: int) -> tuple[str, ...]:

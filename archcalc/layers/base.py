@@ -92,7 +92,10 @@ class Layer(Struct, frozen=True, cache_hash=True):
         arguments = []
         for parameter in self.parameters:
             value = getattr(self, parameter.name)
-            if parameter.required:
+            if parameter.takes_tensor:
+                if value is not None:
+                    arguments.append(parameter.name if parameter.required else f"{parameter.name}=...")
+            elif parameter.required:
                 arguments.append(format_argument(value))
             elif value != parameter.default:
                 arguments.append(f"{parameter.name}={format_argument(value)}")
@@ -141,8 +144,8 @@ FAMILIES: set[str] = {"input"}
 L = TypeVar("L", bound=type[Layer])
 
 
-def layer(kind: str) -> Callable[[L], L]:
-    """Register a class as the layer kind `kind`. Its family is the name of the file it stands in."""
+def layer(kind: str, family: str = "") -> Callable[[L], L]:
+    """Register a class as the layer kind `kind`. Its family is its file, if not given."""
 
     def register(cls: L) -> L:
         missing = [fact for fact in FACTS if getattr(cls, fact) is getattr(Layer, fact)]
@@ -151,7 +154,7 @@ def layer(kind: str) -> Callable[[L], L]:
         if kind in _KINDS:
             raise TypeError(f"layer kind `{kind}` is defined twice")
         cls.kind = kind
-        cls.family = cls.__module__.rpartition(".")[2]
+        cls.family = family or cls.__module__.rpartition(".")[2]
         FAMILIES.add(cls.family)
         cls.parameters = _parameters(cls)
         _KINDS[kind] = cls

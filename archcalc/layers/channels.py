@@ -22,6 +22,12 @@ def moved(channels: int, by: int, count: int) -> int:
     return (channels << by if by >= 0 else channels >> -by) & all_of(count)
 
 
+def rotated(channels: int, by: int, count: int) -> int:
+    """Channels that move up by `by`, or down if it is negative, and from one end to the other."""
+    by %= count
+    return moved(channels, by, count) | moved(channels, by - count, count)
+
+
 def divided(channels: int, count: int, outputs: int) -> int:
     """The values of `count` channels in order, divided equally among `outputs` channels.
 

@@ -17,11 +17,14 @@ from archcalc.layers.base import Layer
 
 HEADINGS = {
     "conv": "Convolutions",
+    "deform": "Deformable convolution",
     "linear": "On vectors",
     "recurrent": "Sequences",
     "activation": "Activations and dropout",
+    "unary": "Functions of one value",
     "norm": "Normalization",
     "pool": "Pooling",
+    "reduction": "Reductions",
     "merge": "Joins",
     "arithmetic": "Parameters and factors",
     "attention": "Attention",

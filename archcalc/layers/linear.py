@@ -10,15 +10,29 @@ from archcalc.shape import Shape, format_shape
 def _features(kind: str, shape: Shape) -> int:
     if len(shape) == 1:
         return shape[0]
-    shown, axes = format_shape(shape, cross="x"), len(shape) - 1
+    shown = format_shape(shape, cross="x")
     help = f"write `flatten -> {kind}(...)`"
     if kind == "fc":  # PyTorch's `Linear` also reads the last axis of any tensor, at each place alone
-        last_first = [axes, *range(axes)]
-        help += (
-            " for all values as one vector; for each place alone, write `pointwise(...)`, or "
-            f"`permute({last_first}) -> pointwise(...)` if the channels are last"
+        help = _help_for_places(shape)
+    named = "sequence" if len(shape) == 2 else "map"
+    raise LayerError(f"`{kind}` needs a vector, got a {named} of {shown}", label=shown, help=help)
+
+
+def _help_for_places(shape: Shape) -> str:
+    """What stands for a linear layer at each place of a map, whichever axis has the channels."""
+    axes = len(shape) - 1
+    if axes == 1:
+        places = shape[1]
+        return (
+            f"for a linear layer at each of the {places} places, write `pointwise(...)`; "
+            f"if the channels are the {places}, write `transpose -> pointwise(...)`; "
+            "for all values as one vector, write `flatten -> fc(...)`"
         )
-    raise LayerError(f"`{kind}` needs a vector, got a map of {shown}", label=shown, help=help)
+    last_first = [axes, *range(axes)]
+    return (
+        "write `flatten -> fc(...)` for all values as one vector; for each place alone, write "
+        f"`pointwise(...)`, or `permute({last_first}) -> pointwise(...)` if the channels are last"
+    )
 
 
 @layer("fc")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from archcalc.layers.arguments import Dim, LayerError, dim_index
+from archcalc.layers.arguments import MAX_RANK, Dim, LayerError, Position, axis_at, dim_index
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of, moved
 from archcalc.layers.terms import (
@@ -181,3 +181,47 @@ class Div(OfTwo, frozen=True):
     """
 
     category: ClassVar[str] = "div"
+
+
+@layer("stack")
+class Stack(Join, frozen=True):
+    """Tensors of equal shape along a new axis, which becomes the axis `dim`: 0 the channels, -1 the last.
+
+    As `torch.stack` without the batch.
+
+    Source: the documentation of `torch.stack`.
+
+    Example: input(64x28x28) -> stack(identity, conv(64, 3, padding=1), dim=1)
+
+    >>> Stack(dim=-1).output_shape((64, 28, 20), (64, 28, 20))
+    (64, 28, 20, 2)
+    """
+
+    dim: Position = 0
+
+    def _axis(self, shape: Shape) -> int:
+        return axis_at(self.dim, len(shape) + 1, "dim", self.kind)
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        self._several(inputs)
+        shape = inputs[0]
+        for index, other in enumerate(inputs[1:], 1):
+            if other != shape:
+                raise _differ("`stack` needs equal shapes", inputs, index)
+        if len(shape) == MAX_RANK:
+            raise LayerError(
+                f"`stack` adds an axis, but {format_shape(shape, cross='x')} has {MAX_RANK} already, "
+                "the most that a tensor can have",
+                help="`reshape` the tensors first",
+            )
+        axis = self._axis(shape)
+        return (*shape[:axis], len(inputs), *shape[axis:])
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return NO_OPERATIONS
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.MOVED if self._axis(inputs[0]) else Reach.FOLDED
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return channels if self._axis(facts.inputs[0]) else 1 << index

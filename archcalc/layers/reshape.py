@@ -2,11 +2,24 @@
 
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, LayerError, check_groups, read_natural, read_shape
+from archcalc.layers.arguments import (
+    Count,
+    Dim,
+    LayerError,
+    NaturalPerAxis,
+    PerAxis,
+    Position,
+    axis_at,
+    check_groups,
+    dim_index,
+    per_axis,
+    read_natural,
+    read_shape,
+)
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.channels import all_of, divided, shuffled
+from archcalc.layers.channels import all_of, divided, rotated, shuffled
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Swapped, Weight, Windows, values_of
-from archcalc.shape import Shape, format_shape
+from archcalc.shape import Shape, Window, format_shape, output_size
 
 
 class Rearrangement(Layer, frozen=True):
@@ -159,3 +172,194 @@ class ChannelShuffle(Rearrangement, frozen=True):
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         return shuffled(channels, facts.output[0], self.groups)
+
+
+@layer("transpose")
+class Transpose(Rearrangement, frozen=True):
+    """Two axes swapped, as `torch.transpose` without the batch: 0 is the channels, -1 the last axis.
+
+    Source: the documentation of `torch.transpose`.
+
+    Example: input(768x197) -> transpose
+
+    >>> Transpose().output_shape((64, 56, 40))
+    (64, 40, 56)
+    """
+
+    dim0: Position = -2
+    dim1: Position = -1
+
+    def _swapped(self, rank: int) -> list[int]:
+        """For each axis, the axis of the input that it is."""
+        first, second = (axis_at(getattr(self, name), rank, name, self.kind) for name in ("dim0", "dim1"))
+        dims = list(range(rank))
+        dims[first], dims[second] = dims[second], dims[first]
+        return dims
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        return tuple(inputs[0][axis] for axis in self._swapped(len(inputs[0])))
+
+    def windows(self, *inputs: Shape) -> Windows:
+        dims = self._swapped(len(inputs[0]))
+        if dims == sorted(dims):
+            return Reach.SAME
+        return Reach.FOLDED if dims[0] else Swapped(tuple(axis - 1 for axis in dims[1:]))
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return all_of(facts.output[0]) if self._swapped(len(facts.output))[0] else channels
+
+
+@layer("roll")
+class Roll(Rearrangement, frozen=True):
+    """Values moved `shift` places along `dim`; those moved past the end come back at the beginning.
+
+    Source: the documentation of `torch.roll`.
+
+    Example: input(96x56x56) -> roll(-3, "height") -> roll(-3, "width")
+
+    >>> Roll(-3, "height").output_shape((96, 56, 40))
+    (96, 56, 40)
+    """
+
+    shift: Position
+    dim: Dim
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        dim_index(self.dim, inputs[0], self.kind)
+        return inputs[0]
+
+    def windows(self, *inputs: Shape) -> Windows:
+        axis = dim_index(self.dim, inputs[0], self.kind)
+        return Reach.MOVED if axis and self.shift % inputs[0][axis] else Reach.SAME
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return rotated(channels, self.shift, facts.output[0]) if self.dim == "channels" else channels
+
+
+def _image(kind: str, shape: Shape) -> Shape:
+    """The shape of an input that must have a height and a width."""
+    if len(shape) != 3:
+        raise LayerError(
+            f"`{kind}` needs a map of channels, height and width, got {format_shape(shape, cross='x')}",
+            help="`reshape` it first: PyTorch has this layer for images only",
+        )
+    return shape
+
+
+@layer("pixel_shuffle")
+class PixelShuffle(Rearrangement, frozen=True):
+    """Channels become places: `C * r * r` channels become `C` on a map `r` times as high and wide.
+
+    Each value sees what its place sees in any of the `r * r` channels that it may come from.
+
+    Source: Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+    Convolutional Neural Network, arXiv:1609.05158, Equation 4.
+
+    Example: input(9x224x224) -> pixel_shuffle(3)
+
+    >>> PixelShuffle(3).output_shape((9, 224, 200))
+    (1, 672, 600)
+    """
+
+    upscale_factor: Count
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        channels, height, width = _image(self.kind, inputs[0])
+        r = self.upscale_factor
+        if channels % (r * r):
+            raise LayerError(
+                f"`pixel_shuffle({r})` needs a multiple of {r * r} channels, got {channels}",
+                argument="upscale_factor",
+                label=format_shape(inputs[0], cross="x"),
+            )
+        return channels // (r * r), height * r, width * r
+
+    def windows(self, *inputs: Shape) -> Windows:
+        r = self.upscale_factor
+        return (Window(r, r, transposed=True),) * 2
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
+
+
+@layer("pixel_unshuffle")
+class PixelUnshuffle(Rearrangement, frozen=True):
+    """Places become channels: each square of `r` by `r` places becomes `r * r` channels of one place.
+
+    Each value counts as seeing what the whole square sees.
+
+    Source: the documentation of `torch.nn.PixelUnshuffle`.
+
+    Example: input(3x640x640) -> pixel_unshuffle(2)
+
+    >>> PixelUnshuffle(2).output_shape((3, 640, 480))
+    (12, 320, 240)
+    """
+
+    downscale_factor: Count
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        channels, height, width = _image(self.kind, inputs[0])
+        r = self.downscale_factor
+        if height % r or width % r:
+            raise LayerError(
+                f"`pixel_unshuffle({r})` needs a height and a width that {r} divides, got {height}x{width}",
+                argument="downscale_factor",
+                label=format_shape(inputs[0], cross="x"),
+                help="`pad` or `crop` the map first",
+            )
+        return channels * r * r, height // r, width // r
+
+    def windows(self, *inputs: Shape) -> Windows:
+        r = self.downscale_factor
+        return (Window(r, r),) * 2
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])
+
+
+@layer("unfold")
+class Unfold(Rearrangement, frozen=True):
+    """Each window of a map as a column: `C * k_h * k_w` channels by the number of windows (im2col).
+
+    The channels are in the order of the input's, with the places of a window for each. The receptive field is
+    given as the whole input: which window sees what is not followed.
+
+    Source: the documentation of `torch.nn.Unfold`.
+
+    Example: input(16x20x20) -> unfold(3, padding=1)
+
+    >>> Unfold(3, padding=1).output_shape((16, 20, 20))
+    (144, 400)
+    """
+
+    kernel_size: PerAxis
+    dilation: PerAxis = 1
+    padding: NaturalPerAxis = 0
+    stride: PerAxis = 1
+
+    def _sliding(self, shape: Shape) -> list[Window]:
+        names = ("kernel_size", "stride", "padding", "dilation")
+        k, s, p, d = (per_axis(getattr(self, name), 2, name, self.kind) for name in names)
+        return [Window(*axis) for axis in zip(k, s, p, p, d, strict=True)]
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        shape = _image(self.kind, inputs[0])
+        channels, columns = shape[0], 1
+        for n, window in zip(shape[1:], self._sliding(shape), strict=True):
+            places = output_size(n, window)
+            if places < 1:
+                raise LayerError(
+                    "the window of `unfold` is larger than its padded input",
+                    argument="kernel_size",
+                    label=f"{window.extent} of {n + 2 * int(window.before)}",
+                    help="use a smaller window or more padding, or reduce the map less before this layer",
+                )
+            channels, columns = channels * int(window.kernel_size), columns * places
+        return channels, columns
+
+    def windows(self, *inputs: Shape) -> Windows:
+        return Reach.WHOLE
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return divided(channels, facts.inputs[0][0], facts.output[0])

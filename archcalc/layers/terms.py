@@ -91,7 +91,7 @@ OPERATIONS = {
     "div": "divisions",
     "compare": "comparisons",
     "sqrt": "square roots",
-    "special": "exponentials, logarithms, powers, tanh, erf",
+    "special": "exponentials, logarithms, powers, tanh, erf, sines",
 }
 """The categories of operations that layers count in."""
 

@@ -22,7 +22,7 @@ DTYPES = {
 }
 """Bytes of a value, by dtype."""
 
-_IN_PLACE = frozenset({"input", "conv", "pool", "linear"})
+_IN_PLACE = frozenset({"input", "conv", "pool", "linear", "recurrent"})
 """The families whose outputs count where norms and activations work in place, as slides count memory."""
 
 _CONV = frozenset({"conv"})

@@ -23,10 +23,10 @@ from archcalc.layers.activation import (
     ReLU6,
     Sigmoid,
     SiLU,
-    Softmax,
     Tanh,
 )
 from archcalc.layers.base import Layer
+from archcalc.layers.softmax import Softmax
 
 FUNCTIONS: Mapping[str, Callable[[], Layer]] = {
     "relu": ReLU,

@@ -24,10 +24,10 @@ from archcalc.layers.activation import (
     ReLU6,
     Sigmoid,
     SiLU,
-    Softmax,
     Tanh,
 )
 from archcalc.layers.base import Layer
+from archcalc.layers.softmax import Softmax
 
 PLAIN: Mapping[str, type[Layer]] = {
     "Relu": ReLU,

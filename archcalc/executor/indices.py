@@ -1,0 +1,24 @@
+"""Which values of a network are indices of embeddings: they are whole numbers, and have a limit."""
+
+from __future__ import annotations
+
+from archcalc.layers.recurrent import Embedding
+from archcalc.network import Network
+
+
+def index_limits(network: Network) -> dict[int, int]:
+    """The nodes whose values are indices, and the fewest rows that any embedding they reach has.
+
+    Values are indices if they come to an embedding through layers that only move values.
+    """
+    limits: dict[int, int] = {}
+    for node in reversed(network.nodes):
+        limit = limits.get(node.index)
+        if isinstance(node.layer, Embedding):
+            limit = node.layer.num_embeddings
+        elif node.facts.operations or node.facts.weights or node.is_opaque:
+            continue  # it computes other values
+        if limit is not None:
+            for source in node.inputs:
+                limits[source.index] = min(limit, limits.get(source.index, limit))
+    return limits

@@ -1,0 +1,134 @@
+"""Reductions along any axes, such as a mean over the channels."""
+
+from typing import Annotated, Any
+
+from archcalc.layers.arguments import Flag, LayerError, Natural, choice, dim_index, optional, read_dim
+from archcalc.layers.base import Layer, layer
+from archcalc.layers.channels import all_of
+from archcalc.layers.terms import Facts, Operations, Reach, Weight, Windows, per_value, term, values_of
+from archcalc.shape import Shape, Window, format_shape
+
+
+def read_dims_by_name(value: object) -> Any:
+    """The name of an axis, or a list of names: `"channels"`, `["height", "width"]`."""
+    if not isinstance(value, tuple | list):
+        return read_dim(value)
+    dims = tuple(read_dim(item) for item in value)
+    if not dims or len(set(dims)) < len(dims):
+        raise LayerError("needs every axis once" if dims else "needs an axis")
+    return dims
+
+
+@layer("reduce")
+class Reduce(Layer, frozen=True):
+    """One value for all values along `dim`: their sum, mean, maximum, minimum, variance or 2-norm.
+
+    `dim` is an axis or a list of axes; left out, all axes after the channels. With `keepdim`, these axes
+    have the size 1; without, they are left out. If the channels are left out, the next axis becomes the
+    channels.
+
+    The variance divides by the number of values less `correction`, as `torch.var`. It counts a mean, a
+    difference and a multiplication for each value, a sum and a division; the norm a multiplication for each
+    value, a sum and a square root.
+
+    Where `keepdim=false` leaves out some of the axes after the channels, the receptive field is given as
+    the whole input.
+
+    Source: the documentation of `torch.sum`, `torch.var` and `torch.linalg.vector_norm`.
+
+    Example:
+    input(64x56x56)
+    place = concat(reduce("mean", "channels"), reduce("max", "channels"))
+    mul(identity, place -> conv(1, 7, padding=3) -> sigmoid)
+
+    >>> Reduce("mean", "channels").output_shape((64, 56, 40))
+    (1, 56, 40)
+    >>> Reduce("max", ("channels", "width"), keepdim=False).output_shape((64, 56, 40))
+    (56,)
+    """
+
+    op: Annotated[str, choice("sum", "mean", "max", "min", "var", "norm")]
+    dim: Annotated[str | tuple[str, ...] | None, optional(read_dims_by_name)] = None
+    keepdim: Flag = True
+    correction: Natural = 1
+
+    def check(self) -> None:
+        if self.op != "var" and self.correction != 1:
+            raise LayerError(
+                f'`correction` of `reduce` is for `"var"`, not `"{self.op}"`',
+                argument="correction",
+                help="leave it out",
+            )
+
+    def _axes(self, shape: Shape) -> set[int]:
+        """The axes that are reduced, 0 for the channels."""
+        if self.dim is None:
+            if len(shape) == 1:
+                raise LayerError(
+                    f"`reduce` needs a `dim`: a vector of {shape[0]} has no axes after the channels",
+                    help=f'write `reduce("{self.op}", dim="channels")`',
+                )
+            return set(range(1, len(shape)))
+        names = self.dim if isinstance(self.dim, tuple) else (self.dim,)
+        return {dim_index(name, shape, self.kind) for name in names}
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        (shape,) = inputs
+        axes = self._axes(shape)
+        values = self._values(shape)
+        if self.op == "var" and values <= self.correction:
+            raise LayerError(
+                f"the variance of {values} value{'' if values == 1 else 's'} with a correction of "
+                f"{self.correction} divides by nothing",
+                label=format_shape(shape, cross="x"),
+                help="`correction=0` divides by the number of values",
+            )
+        if self.keepdim:
+            return tuple(1 if axis in axes else n for axis, n in enumerate(shape))
+        if len(axes) == len(shape):
+            raise LayerError(
+                "`reduce` with `keepdim=false` leaves no axis",
+                argument="keepdim",
+                label=format_shape(shape, cross="x"),
+                help="leave `keepdim` out; `flatten` makes a vector of one value",
+            )
+        return tuple(n for axis, n in enumerate(shape) if axis not in axes)
+
+    def _values(self, shape: Shape) -> int:
+        """The values that become one."""
+        product = 1
+        for axis in self._axes(shape):
+            product *= shape[axis]
+        return product
+
+    def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
+        return ()
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        values = self._values(inputs[0])
+        groups = term(("groups", values_of(output).value))
+        others = term(("(n-1)", values - 1)) * groups
+        if self.op in ("max", "min"):
+            return (("compare", others),)
+        if self.op == "norm":
+            return *per_value(inputs[0], mul=1), ("add", others), ("sqrt", groups)
+        if self.op == "var":
+            return (
+                *(("add", others), ("div", groups)),
+                *per_value(inputs[0], add=1, mul=1),
+                *(("add", others), ("div", groups)),
+            )
+        return (("add", others), ("div", groups)) if self.op == "mean" else (("add", others),)
+
+    def windows(self, *inputs: Shape) -> Windows:
+        (shape,) = inputs
+        axes = self._axes(shape)
+        spatial = axes - {0}
+        if not spatial:
+            return Reach.SAME if self.keepdim or len(shape) == 1 else Reach.FOLDED
+        if len(spatial) == len(shape) - 1 or not self.keepdim:
+            return Reach.WHOLE
+        return tuple(Window(n, n) if i in axes else Window(1) for i, n in enumerate(shape[1:], start=1))
+
+    def reached(self, channels: int, index: int, facts: Facts) -> int:
+        return all_of(facts.output[0]) if 0 in self._axes(facts.inputs[0]) else channels

@@ -1,0 +1,174 @@
+"""Functions of one value: exponentials, logarithms, roots, powers, limits.
+
+Operations per value, as written in each class: `special` for an exponential, a logarithm, a power, a sine, a
+cosine or an erf.
+"""
+
+from fractions import Fraction
+from typing import Annotated
+
+from archcalc.layers.arguments import LayerError, Number, optional, read_number
+from archcalc.layers.base import layer
+from archcalc.layers.elementwise import Elementwise
+from archcalc.layers.terms import Operations, per_value
+from archcalc.shape import Shape
+
+OptionalReal = Annotated[Number | None, optional(read_number)]
+
+
+@layer("exp")
+class Exp(Elementwise, frozen=True):
+    """`e ** x`.
+
+    Source: the documentation of `torch.exp`.
+
+    Example: input(64x28x28) -> exp
+    """
+
+    costs = {"special": 1}
+
+
+@layer("log")
+class Log(Elementwise, frozen=True):
+    """The natural logarithm: negative values give NaN, as in PyTorch.
+
+    Source: the documentation of `torch.log`.
+
+    Example: input(64x28x28) -> softplus -> log
+    """
+
+    costs = {"special": 1}
+
+
+@layer("sqrt")
+class Sqrt(Elementwise, frozen=True):
+    """The square root: negative values give NaN, as in PyTorch.
+
+    Source: the documentation of `torch.sqrt`.
+
+    Example: input(64x28x28) -> relu -> sqrt
+    """
+
+    costs = {"sqrt": 1}
+
+
+@layer("rsqrt")
+class RSqrt(Elementwise, frozen=True):
+    """`1 / sqrt(x)`: a square root and a division.
+
+    Source: the documentation of `torch.rsqrt`.
+
+    Example: input(64x28x28) -> softplus -> rsqrt
+    """
+
+    costs = {"sqrt": 1, "div": 1}
+
+
+@layer("square")
+class Square(Elementwise, frozen=True):
+    """`x * x`.
+
+    Source: the documentation of `torch.square`.
+
+    Example: input(64x28x28) -> square
+    """
+
+    costs = {"mul": 1}
+
+
+@layer("sin")
+class Sin(Elementwise, frozen=True):
+    """Sine, of an angle in radians.
+
+    Source: the documentation of `torch.sin`.
+
+    Example: input(64x28x28) -> sin
+    """
+
+    costs = {"special": 1}
+
+
+@layer("cos")
+class Cos(Elementwise, frozen=True):
+    """Cosine, of an angle in radians.
+
+    Source: the documentation of `torch.cos`.
+
+    Example: input(64x28x28) -> cos
+    """
+
+    costs = {"special": 1}
+
+
+@layer("erf")
+class Erf(Elementwise, frozen=True):
+    """The error function.
+
+    Source: the documentation of `torch.erf`.
+
+    Example: input(64x28x28) -> erf
+    """
+
+    costs = {"special": 1}
+
+
+SIMPLE_POWERS: dict[Number, dict[str, int]] = {
+    1: {},
+    2: {"mul": 1},
+    3: {"mul": 2},
+    Fraction(1, 2): {"sqrt": 1},
+    Fraction(-1, 2): {"sqrt": 1, "div": 1},
+    -1: {"div": 1},
+    -2: {"mul": 1, "div": 1},
+}
+"""The exponents whose powers are multiplications, roots and divisions; PyTorch computes them so, too."""
+
+
+@layer("pow")
+class Pow(Elementwise, frozen=True):
+    """`x ** exponent`. Negative values have no power with a fraction: they give NaN, as in PyTorch.
+
+    The exponents 2, 3, 1/2, -1/2, -1 and -2 count as the multiplications, the root and the division that they
+    are; any other counts as one `special` operation.
+
+    Source: the documentation of `torch.pow`.
+
+    Example: input(64x28x28) -> relu -> pow(1.5)
+    """
+
+    exponent: Annotated[Number, read_number]
+
+    def check(self) -> None:
+        if self.exponent == 0:
+            raise LayerError(
+                "`exponent` of `pow` cannot be 0",
+                argument="exponent",
+                help="every value to the power of 0 is 1: the layer would read nothing",
+            )
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return per_value(output, **SIMPLE_POWERS.get(self.exponent, {"special": 1}))
+
+
+@layer("clamp")
+class Clamp(Elementwise, frozen=True):
+    """`min(max(x, min), max)`: a comparison for each limit. One of them may be left out.
+
+    Where `min` is larger than `max`, every value becomes `max`, as in PyTorch.
+
+    Source: the documentation of `torch.clamp`.
+
+    Example: input(64x28x28) -> clamp(min=0, max=6)
+    """
+
+    min: OptionalReal = None
+    max: OptionalReal = None
+
+    def check(self) -> None:
+        if self.min is None and self.max is None:
+            raise LayerError(
+                "`clamp` takes `min`, `max` or both", help="write `clamp(min=0)` or `clamp(min=0, max=6)`"
+            )
+
+    def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
+        return per_value(output, compare=(self.min is not None) + (self.max is not None))
