@@ -83,11 +83,11 @@ class GraphConverter:
     def _reader(self) -> ReadArrays | None:
         """Reads the arrays of the model, and those that it computes from sizes."""
         read, computed = self.graph.read, self.computed
-        if read is None or not computed:
+        if not computed or (read is None and self.graph.arrays):
             return read
 
         def read_all(names: Collection[str]) -> Mapping[str, Any]:
-            stored = read([name for name in names if name not in computed])
+            stored = read([name for name in names if name not in computed]) if read is not None else {}
             kind = next((a.dtype for a in stored.values() if a.dtype.kind == "f"), "float32")
             return {**stored, **{n: computed[n].astype(kind) for n in names if n in computed}}
 

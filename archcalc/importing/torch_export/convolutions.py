@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from archcalc.importing.tensors import Tensor, Unsupported
@@ -10,6 +11,7 @@ from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, Out
 from archcalc.layers.base import KINDS
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
 from archcalc.layers.linear import FullyConnected
+from archcalc.layers.reshape import Reshape
 
 
 @operation("conv1d", "conv2d", "conv3d")
@@ -139,4 +141,9 @@ def linear(call: AtenCall) -> Outputs:
         arrays["bias"] = (bias, ())
     arrays |= {name: (array, ()) for name, array in more.items()}
     layer = kind(weight.shape[0], bias=bias is not None, weight=way)
-    return [call.add_arranged(layer, x, arrays=arrays)]
+    own = x.operation.shape
+    if len(own) <= 4:
+        return [call.add_arranged(layer, x, arrays=arrays)]
+    places = call.assembly.add(Reshape((own[0], math.prod(own[1:]))), x)
+    found = call.add_arranged(layer, places, arrays=arrays)
+    return [call.assembly.add(Reshape((weight.shape[0], *own[1:])), found, axes=x.axes)]

@@ -84,11 +84,13 @@ def channel_shuffle(call: AtenCall) -> Outputs:
 
 @operation("permute")
 def permute(call: AtenCall) -> Outputs:
-    x = call.tensor()
+    value = call.value("self")
+    x = value.tensor if isinstance(value, ExpandedTensor) else call.tensor()
     dims = [dim % x.rank for dim in call.wholes("dims")]
     if sorted(dims) != list(range(x.rank)):
         raise Unsupported("it does not name every axis once")
-    return [x.permuted(dims)]
+    moved = x.permuted(dims)
+    return [ExpandedTensor(moved) if isinstance(value, ExpandedTensor) else moved]
 
 
 @operation("transpose", "swapaxes", "swapdims")
