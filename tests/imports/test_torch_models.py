@@ -211,7 +211,7 @@ def of_timm(name: str) -> bool:
         ("vit_tiny_patch16_224", True),
         ("swin_tiny_patch4_window7_224", True),
         ("halonet26t", False),
-    ],  # fmt: skip
+    ],
 )
 def test_timm(name: str, complete: bool) -> None:
     assert of_timm(name) == complete

@@ -153,9 +153,9 @@ class GraphConverter:
         results = convert(node, arguments, read)
         for name, value in zip(node.outputs, results, strict=True):
             self.values[name] = value
-        if isinstance(results[0], KnownArray):
-            return  # views of it share its memory
         for name, is_certain in self.aliases.changed(place, node):
+            if isinstance(results[0], KnownArray) and isinstance(self.values[name], KnownArray):
+                continue  # views of it share its memory, and have changed with it
             self.values[name] = self._changed(node, name, read[0], results[0], is_certain)
 
     def _changed(self, node: ExportedNode, name: str, first: Any, result: Any, is_certain: bool) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
 from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, Outputs, operation
+from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import KINDS
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
 from archcalc.layers.linear import FullyConnected
@@ -94,8 +95,6 @@ def _with_arrays(
 @operation("deform_conv2d")
 def deform_conv(call: AtenCall) -> Outputs:
     """An operation of torchvision; version 1 if it has no mask."""
-    from archcalc.layers.deform import GivenTensor
-
     x, weight, bias = _arrays(call, 2)
     tensors = [x, call.map("offset", 2)]
     has_mask = call.flag("use_mask", False)
@@ -120,7 +119,7 @@ def deform_conv(call: AtenCall) -> Outputs:
         groups=call.whole(groups, 1),
         bias=bias is not None,
     )
-    arrays = {"weight": (weight, (2, 3, 1, 0))}
+    arrays: dict[str, tuple[StoredArray, tuple[int, ...]]] = {"weight": (weight, (2, 3, 1, 0))}
     if bias is not None:
         arrays["bias"] = (bias, ())
     return [call.add_arranged(layer, *tensors, arrays=arrays)]
