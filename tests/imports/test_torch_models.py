@@ -67,7 +67,8 @@ def compare(module: Any, shape: tuple[int, ...], computed: int = 0) -> Network:
     def noted(name: str) -> Any:
         def hook(_module: Any, _inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor):
-                shapes.setdefault(name.replace(".", "/"), tuple(output.shape[1:]))
+                folded = output.shape[0] > 1  # the windows of the sample, in the axis of the batch
+                shapes.setdefault(name.replace(".", "/"), tuple(output.shape[0 if folded else 1 :]))
 
         return hook
 
