@@ -367,7 +367,7 @@ def test_changes_of_a_part_are_not_lost(function: Callable[[Any], Any]) -> None:
 
 
 class Arrays(nn.Module):
-    """Arrays that are no weights of a layer: tokens, positions, factors, tables and their indices."""
+    """Arrays that belong to no layer: tokens, positions, factors, tables and their indices."""
 
     def __init__(self) -> None:
         super().__init__()
