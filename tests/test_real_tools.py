@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
-from measured import MORE, SEQUENCES, WRITTEN, alone, written_so
+from measured import MORE, WRITTEN, alone, written_so
 from msgspec.structs import replace
 from samples import SAMPLES, Sample
 from test_conventions_torch import TORCHVISION
@@ -64,10 +64,12 @@ class AsOne(nn.Module):
 
 
 def flop_counter(module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
+    """On the device `meta`, where attention and an LSTM are the products that they are made of."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    module.to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(*inputs)
+        module(*(x.to("meta") for x in inputs))
     prefix = type(module).__name__ + "."
     found = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
     layers = {name.removeprefix(prefix): n for name, n in found.items() if name.startswith(prefix)}
@@ -304,7 +306,9 @@ NETWORKS = (
 
 
 def run(tool: Tool, module: nn.Module, inputs: tuple[Tensor, ...]) -> Counts:
-    with quietly(), torch.no_grad():
+    """As tools are run: with gradients, unless they switch them off, for without them PyTorch has operators
+    for self-attention that most do not know."""
+    with quietly():
         try:
             return tool.run(module, inputs)
         except tool.refuses as problem:
@@ -326,8 +330,6 @@ def made(build: Callable[[], nn.Module]) -> nn.Module:
 def test_single_layers(tool: Tool, sample: Sample) -> None:
     if sample.kind == "maxunpool":
         pytest.skip("needs the pool that it undoes; see the networks")
-    if sample.kind in SEQUENCES:
-        pytest.skip("no convention has a rule for it yet")
     network = alone(sample)
     assert network.outputs["output"].shape == sample.output
     try:

@@ -519,12 +519,16 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
 def _attention(node: Node) -> Step:
     layer: Any = node.layer
     channels, memory = node.facts.inputs[0][0], node.facts.inputs[-1][0]
+    if layer.is_causal or layer.key_dim is not None or layer.value_dim is not None:
+        raise NotImplementedError(f"{layer}: heads of PyTorch's module are the channels divided by their number")
     module = nn.MultiheadAttention(
         channels, layer.num_heads, bias=layer.bias, kdim=memory, vdim=memory, batch_first=True
     )
 
     def call(module: Any, *inputs: Tensor) -> Tensor:
-        query, keys = (x.flatten(2).transpose(1, 2) for x in (inputs[0], inputs[-1]))
+        # one tensor thrice is self-attention to PyTorch; tokens have their features last, as code has them
+        query, *others = (x.flatten(2).transpose(1, 2).contiguous() for x in inputs)
+        keys = others[0] if others else query
         out = module(query, keys, keys, need_weights=False)[0]
         return out.transpose(1, 2).reshape(inputs[0].shape)
 
@@ -545,8 +549,8 @@ def _factor(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], Ste
             values = nn.Parameter(torch.ones(node.facts.weights[0].shape).reshape(-1, *axes))
             return [values], lambda owned, x: combine(x, owned[0])
         numbers = layer.value if isinstance(layer.value, tuple) else (layer.value,)
-        fixed = torch.tensor([float(number) for number in numbers]).reshape(-1, *axes)
-        return None, lambda _, x: combine(x, fixed)
+        fixed = torch.tensor([float(number) for number in numbers], device="cpu").reshape(-1, *axes)
+        return None, lambda _, x: combine(x, fixed.to(x.device))
 
     return step
 

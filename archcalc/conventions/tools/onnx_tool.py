@@ -1,6 +1,7 @@
 """onnx-tool, of networks as PyTorch exports them: with batch norms folded into convolutions, and without."""
 
 import math
+from typing import Any
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
@@ -12,6 +13,7 @@ from archcalc.conventions.measures import (
     MACS,
     NOTHING,
     OUTPUTS,
+    STATES,
     Measure,
     Rule,
     each,
@@ -20,7 +22,7 @@ from archcalc.conventions.measures import (
 from archcalc.network import Node
 
 _MUL = _ADD = _COMPARE = 1
-_DIV, _EXP, _SQRT = 4, 32, 24
+_DIV, _EXP, _SQRT, _LOG, _SIN = 4, 32, 24, 43, 39
 _TANH = _EXP + 2 * _ADD + _DIV
 """Its instructions of an operation."""
 
@@ -94,6 +96,46 @@ def _joined(node: Node) -> int:
     return (len(node.inputs) - 1) * OUTPUTS.of(node)
 
 
+def _attention(node: Node) -> int:
+    """Queries and keys are both scaled, by roots that are computed on one number, as are the sizes."""
+    queries, memory = node.facts.inputs[0], node.facts.inputs[-1]
+    n, m = math.prod(queries[1:]), math.prod(memory[1:])
+    layer: Any = node.layer
+    numbers = 3 * _SQRT + _DIV + (2 if queries[0] == memory[0] else 0)
+    return int((n + m) * queries[0] * _MUL + layer.num_heads * n * m * (_EXP + _DIV) + numbers)
+
+
+def _forward(node: Node) -> int:
+    """The states of one direction: those of the other are forgotten."""
+    return STATES.of(node) // node.layer.directions  # type: ignore[attr-defined]
+
+
+def _reduced(node: Node) -> int:
+    layer: Any = node.layer
+    if layer.op == "norm":
+        return (_SQRT + _ADD) * INPUTS.of(node)
+    if layer.op != "var":
+        return INPUTS.of(node)
+    corrected = (_MUL + _DIV) * OUTPUTS.of(node) + 1 if layer.correction else 0
+    return 4 * INPUTS.of(node) + corrected
+
+
+def _softplus(node: Node) -> int:
+    """A factor other than 1 is multiplied by, and divided by."""
+    return (76 if node.layer.beta == 1 else 76 + _MUL + _DIV) * OUTPUTS.of(node)  # type: ignore[attr-defined]
+
+
+def _indices(node: Node) -> int:
+    """Where windows start, and what is read from there: sums of numbers, along each axis."""
+    layer: Any = node.layer
+    sizes = node.facts.inputs[0][1:]
+    return sum(
+        int(w.kernel_size * ((n + w.before + w.after - w.extent) // w.stride + 1))
+        for w, n in zip(layer._sliding(node.facts.inputs[0]), sizes, strict=True)
+    )
+
+
+_STATES = Measure("states of one direction", _forward)
 _GLOBAL_AVERAGE: Rule = _ADD * INPUTS + _DIV * OUTPUTS
 _POOL = Measure("kernel·outputs", lambda node: _window(node) * OUTPUTS.of(node))
 _BATCH_NORM = _ADD + _SQRT + _DIV + _ADD + _MUL
@@ -101,7 +143,26 @@ _BATCH_NORM = _ADD + _SQRT + _DIV + _ADD + _MUL
 _RULES = (
     each([*CONVOLUTIONS, "fc"], MACS + BIAS)
     | each(["conv_transpose"], Measure("outputs·channels out/groups·kernel", _transposed) + BIAS)
-    | each(["relu", "abs", "layer_scale"], OUTPUTS)
+    | each(["matmul"], MACS)
+    | each(["attention"], MACS + BIAS + Measure("scaling and softmax", _attention))
+    | each(["lstm"], MACS + BIAS + (4 + 3 * _EXP + 2 * _TANH + 4) * _STATES)
+    | each(["gru"], MACS + BIAS + (3 + 2 * _EXP + _TANH + 5) * _STATES)
+    | each(["relu", "abs", "layer_scale", "scale", "shift", "square"], OUTPUTS)
+    | each(["div"], _DIV * OUTPUTS)
+    | each(["exp", "pow"], _EXP * OUTPUTS)
+    | each(["log"], _LOG * OUTPUTS)
+    | each(["sqrt"], _SQRT * OUTPUTS)
+    | each(["rsqrt"], (_SQRT + _DIV) * OUTPUTS)
+    | each(["sin", "cos"], _SIN * OUTPUTS)
+    | each(["clamp", "hardtanh"], 2 * OUTPUTS)
+    | each(["softplus"], Measure("76·outputs", _softplus))
+    | each(["mish"], 153 * OUTPUTS)
+    | each(["log_softmax"], 80 * OUTPUTS)
+    | each(["logsigmoid"], (_EXP + _LOG) * OUTPUTS)
+    | each(["softsign"], (2 + _DIV) * OUTPUTS)
+    | each(["glu"], (_EXP + _MUL) * OUTPUTS)
+    | each(["reduce"], Measure("inputs (25·inputs of a norm, 4·inputs of a variance)", _reduced))
+    | each(["unfold"], Measure("indices", _indices))
     | each(["relu6", "leaky_relu", "prelu"], 2 * OUTPUTS)
     | each(["elu"], (_COMPARE + _EXP + _ADD + _MUL) * OUTPUTS)
     | each(["gelu"], (_EXP + 2 * _MUL) * OUTPUTS)
@@ -122,7 +183,8 @@ _RULES = (
     | each(["lppool"], _EXP * INPUTS + _POOL + (5 + _EXP) * OUTPUTS)
     | each(["upsample"], BILINEAR)
     | each(["add", "mul", "sub"], Measure("outputs", _joined))
-    | each(["concat", "pad", "crop", "slice", *FREE], NOTHING)
+    | each(["concat", "stack", "pad", "crop", "slice", "erf", "embedding"], NOTHING)
+    | each(["roll", "pixel_shuffle", "pixel_unshuffle", *FREE], NOTHING)
 )
 
 

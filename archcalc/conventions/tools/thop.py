@@ -13,6 +13,7 @@ from archcalc.conventions.measures import (
     NOTHING,
     OUTPUTS,
     PLACES,
+    STATES,
     UNSEEN,
     WEIGHTS,
     Measure,
@@ -84,10 +85,14 @@ CONVENTIONS = (
         | each(["global_avgpool", "adaptive_avgpool"], Measure("inputs + outputs", _adaptive_average))
         | each(["upsample"], Measure("outputs (11·outputs if bilinear)", _upsample))
         | each(["relu", "relu6", "leaky_relu", "maxpool", "global_maxpool", "adaptive_maxpool"], NOTHING)
-        | each(FREE, NOTHING),
+        | each(["lstm"], MACS + BIAS + 8 * STATES)
+        | each(["gru"], MACS + BIAS + 7 * STATES)
+        | each(["rnn"], MACS + BIAS + STATES)
+        | each(["pixel_shuffle", *FREE], NOTHING),
         notes=(
-            "biases are free; a norm without scale and shift counts 2·inputs",
+            "biases are free, but those of recurrent layers count; a norm without scale and shift counts 2·inputs",
             "linear upsampling over one axis counts 5·outputs, over three axes nothing",
+            "attention is not counted, nor are its projections, which are no modules of their own",
             "its README's figures (ResNet-50 4.14 G, VGG-16 15.61 G) are those of `thop-2019`",
             AS_TORCHVISION,
         ),
