@@ -110,6 +110,13 @@ def alone(sample: Sample) -> Network:
     return build.finish(build.add(make("dropout"), build.add(sample.layer, *inputs)))
 
 
+def is_none_alone(sample: Sample) -> bool:
+    """Is it no layer that a tool can be run on? A `maxunpool` needs the pool that it undoes, a `parameter`
+    has no input, and a hard sigmoid of another slope is several operators in PyTorch."""
+    other_slope = sample.kind == "hardsigmoid" and sample.layer != make("hardsigmoid")
+    return sample.kind in ("maxunpool", "parameter") or other_slope
+
+
 def written_so(code: str) -> Network:
     """The network of a layer that is written as one of `WRITTEN`."""
     layer, shape = WRITTEN[code]
@@ -121,7 +128,7 @@ def written_so(code: str) -> Network:
 def layers() -> Iterator[tuple[str, Network]]:
     """Networks of single layers, each with a name."""
     for sample in (*SAMPLES, *MORE):
-        if sample.kind != "maxunpool":  # which needs the pool that it undoes
+        if not is_none_alone(sample):
             yield str(sample), alone(sample)
     for code in WRITTEN:
         yield code, written_so(code)

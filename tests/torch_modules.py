@@ -263,7 +263,7 @@ def _recurrent(node: Node) -> Step:
     )  # fmt: skip
 
     def call(module: nn.Module, x: Tensor) -> Tensor:
-        out, last = module(x.transpose(1, 2))
+        out, last = module(x.transpose(1, 2).contiguous())  # as code has it: features last
         if layer.return_sequences:
             return out.transpose(1, 2)
         states = last[0] if node.kind == "lstm" else last
@@ -520,7 +520,9 @@ def _attention(node: Node) -> Step:
     layer: Any = node.layer
     channels, memory = node.facts.inputs[0][0], node.facts.inputs[-1][0]
     if layer.is_causal or layer.key_dim is not None or layer.value_dim is not None:
-        raise NotImplementedError(f"{layer}: heads of PyTorch's module are the channels divided by their number")
+        raise NotImplementedError(
+            f"{layer}: heads of PyTorch's module are the channels divided by their number"
+        )
     module = nn.MultiheadAttention(
         channels, layer.num_heads, bias=layer.bias, kdim=memory, vdim=memory, batch_first=True
     )

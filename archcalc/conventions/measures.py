@@ -89,6 +89,8 @@ STATES = Measure("states", lambda node: states(node))
 """A value for each unit of a recurrent layer, at each step, in each direction and layer of the stack."""
 SEQUENCES = Measure("sequences", lambda node: states(node) // node.layer.num_layers)  # type: ignore[attr-defined]
 """What a recurrent layer gives of each step, though the last state alone may be used."""
+JOINED = Measure("outputs", lambda node: joined(node))
+"""Those of a join of two tensors; of more, those of each join of one after the other."""
 COLUMNS = Measure("inputs·columns", lambda node: INPUTS.of(node) * node.shape[-1])
 """The values of the first matrices, by the columns of the second."""
 
@@ -96,6 +98,15 @@ COLUMNS = Measure("inputs·columns", lambda node: INPUTS.of(node) * node.shape[-
 def operations(node: Node, category: str) -> int:
     """The operations of a layer in one category of `layers.terms.OPERATIONS`."""
     return sum(term.value for name, term in node.facts.operations if name == category)
+
+
+def joined(node: Node) -> int:
+    """The values of all results of joining tensors one after the other."""
+    total, (shape, *others) = 0, node.facts.inputs
+    for other in others:
+        shape = tuple(map(max, shape, other))
+        total += math.prod(shape)
+    return total
 
 
 def projections(node: Node) -> int:
@@ -221,8 +232,8 @@ MODULES = (
     *("softplus", "mish", "hardtanh", "log_softmax", "logsigmoid", "softsign", "glu"),
     *("pixel_shuffle", "pixel_unshuffle", "unfold"),
 )
-"""The kinds that are modules, of `torch.nn` but for `deform_conv`, and give one tensor; the others are operators
-and functions, and `attention` and recurrent layers, which give several."""
+"""The kinds that are modules and give one tensor: of `torch.nn`, but for torchvision's `deform_conv`. The
+others are operators and functions, and `attention` and recurrent layers, which give several tensors."""
 UNSEEN: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}, "class": {}}
 """What tools see that know the classes of `torch.nn` and look at nothing else."""
 MODULES_ONLY: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}}

@@ -75,8 +75,8 @@ _ATTENTION_BUG = Bug(
     _SOURCE,
 )
 _ATTENTION = (
-    "under `torch.no_grad()` self-attention is one operator that it does not know; `torch.matmul(a, b)` counts, "
-    "`a @ b` does not"
+    "under `torch.no_grad()` self-attention is one operator that it does not know; `torch.matmul(a, b)` "
+    "counts, `a @ b` does not"
 )
 
 _FLOPS = (

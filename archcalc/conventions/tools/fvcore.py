@@ -24,7 +24,9 @@ from archcalc.network import Node
 
 
 def _upsample(node: Node) -> int:
-    return bilinear(node) or OUTPUTS.of(node)
+    """It knows two of PyTorch's four modes."""
+    mode = node.layer.mode  # type: ignore[attr-defined]
+    return OUTPUTS.of(node) if mode == "nearest" else bilinear(node)
 
 
 def _projected(node: Node) -> int:

@@ -6,16 +6,17 @@ from typing import Any
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     BIAS,
-    BILINEAR,
     CONVOLUTIONS,
     FREE,
     INPUTS,
+    JOINED,
     MACS,
     NOTHING,
     OUTPUTS,
     STATES,
     Measure,
     Rule,
+    bilinear,
     each,
     kernel_area,
 )
@@ -92,8 +93,13 @@ def _transposed(node: Node) -> int:
     return OUTPUTS.of(node) * (node.shape[0] // groups) * kernel_area(node)
 
 
-def _joined(node: Node) -> int:
-    return (len(node.inputs) - 1) * OUTPUTS.of(node)
+def _scaled_and_shifted(node: Node) -> int:
+    layer: Any = node.layer
+    return (1 + int(layer.bias)) * OUTPUTS.of(node)
+
+
+def _upsample(node: Node) -> int:
+    return 8 * OUTPUTS.of(node) if node.layer.mode == "bicubic" else bilinear(node)  # type: ignore[attr-defined]
 
 
 def _attention(node: Node) -> int:
@@ -107,7 +113,8 @@ def _attention(node: Node) -> int:
 
 def _forward(node: Node) -> int:
     """The states of one direction: those of the other are forgotten."""
-    return STATES.of(node) // node.layer.directions  # type: ignore[attr-defined]
+    layer: Any = node.layer
+    return STATES.of(node) // int(layer.directions)
 
 
 def _reduced(node: Node) -> int:
@@ -147,7 +154,8 @@ _RULES = (
     | each(["attention"], MACS + BIAS + Measure("scaling and softmax", _attention))
     | each(["lstm"], MACS + BIAS + (4 + 3 * _EXP + 2 * _TANH + 4) * _STATES)
     | each(["gru"], MACS + BIAS + (3 + 2 * _EXP + _TANH + 5) * _STATES)
-    | each(["relu", "abs", "layer_scale", "scale", "shift", "square"], OUTPUTS)
+    | each(["relu", "abs", "scale", "shift", "square"], OUTPUTS)
+    | each(["layer_scale"], Measure("outputs (2·outputs with a bias)", _scaled_and_shifted))
     | each(["div"], _DIV * OUTPUTS)
     | each(["exp", "pow"], _EXP * OUTPUTS)
     | each(["log"], _LOG * OUTPUTS)
@@ -181,8 +189,8 @@ _RULES = (
     | each(["global_avgpool"], _GLOBAL_AVERAGE)
     | each(["adaptive_avgpool"], Measure("kernel·outputs", _adaptive_average))
     | each(["lppool"], _EXP * INPUTS + _POOL + (5 + _EXP) * OUTPUTS)
-    | each(["upsample"], BILINEAR)
-    | each(["add", "mul", "sub"], Measure("outputs", _joined))
+    | each(["upsample"], Measure("0 (4·outputs if bilinear, 8·outputs if bicubic)", _upsample))
+    | each(["add", "mul", "sub"], JOINED)
     | each(["concat", "stack", "pad", "crop", "slice", "erf", "embedding"], NOTHING)
     | each(["roll", "pixel_shuffle", "pixel_unshuffle", *FREE], NOTHING)
 )
@@ -203,7 +211,8 @@ _NOTES = (
     "average as a mean, which counts inputs alone, and may leave out biases that are zero",
     "two halves by `Tensor.chunk` count 7: the exporter computes where they end",
     "a local response norm is the operator LRN; PyTorch exports it as six others",
-    "it stops at an operator that it does not know, such as Selu",
+    "it stops at an operator that it does not know, such as Selu, RNN, or self-attention exported under "
+    "`torch.no_grad()`",
 )
 _BUGS = (
     Bug(
@@ -222,6 +231,7 @@ _BUGS = (
         "over three axes the kernel's first size counts alone",
         _SOURCE,
     ),
+    Bug(("lstm", "gru"), "the states of the second direction are forgotten", _SOURCE),
     Bug(("grn",), "the norms of all maps are taken to be one number", _SOURCE),
 )
 

@@ -17,12 +17,11 @@ from archcalc.conventions.measures import (
     PLACES,
     POOLS,
     PROJECTIONS,
-    RECURRENT,
     STATES,
     UNSEEN,
+    WEIGHTS,
     Measure,
     each,
-    kernel_area,
     scaled,
 )
 from archcalc.network import Node
@@ -57,8 +56,10 @@ def _attention(node: Node) -> int:
 
 def _deformed(node: Node) -> int:
     """For each place of the window 24 operations, and one more for a mask, whatever the channels."""
+    groups: int = node.layer.groups  # type: ignore[attr-defined]
+    kernel = WEIGHTS.of(node) * groups // (node.facts.inputs[0][0] * node.shape[0])
     each_place = 24 + (len(node.facts.inputs) > 2)
-    return MACS.of(node) + each_place * kernel_area(node) * PLACES.of(node)
+    return (WEIGHTS.of(node) + each_place * kernel) * PLACES.of(node)
 
 
 _UPSAMPLED = Measure("2·outputs", _upsampled)

@@ -47,16 +47,16 @@ CONVENTIONS = (
         | each(["prelu", "embedding", *_NORMS], PARAMS)
         | each(["attention", *_WITHOUT_PARAMETERS], NOTHING),
         notes=(
-            "parameters and biases of a convolution count once for each output place, those of a recurrent layer "
-            "once for each step, all others once",
+            "parameters and biases of a convolution count once for each output place, those of a recurrent "
+            "layer once for each step, all others once",
             "only modules count: operators, functions, and parameters outside a module do not",
             AS_TORCHVISION,
         ),
         bugs=(
             Bug(
                 ("attention",),
-                "it is a module with one inside, whose parameters it uses without calling it, and only modules "
-                "without others are added up",
+                "it is a module with one inside, whose parameters it uses without calling it, and only "
+                "modules without others are added up",
                 "https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
             ),
             Bug(

@@ -1,13 +1,12 @@
 """torchprofile: operators of a traced network."""
 
-import math
-
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
     BILINEAR,
     CONVOLUTIONS,
     FREE,
+    JOINED,
     MACS,
     NOTHING,
     OUTPUTS,
@@ -26,15 +25,6 @@ def _transposed(node: Node) -> int:
     groups = node.layer.groups  # type: ignore[attr-defined]
     read = out_channels // groups if channels == out_channels else channels
     return OUTPUTS.of(node) * read * kernel_area(node)
-
-
-def _products(node: Node) -> int:
-    """What each of the products has that join the tensors one by one."""
-    total, (shape, *others) = 0, node.facts.inputs
-    for other in others:
-        shape = tuple(map(max, shape, other))
-        total += math.prod(shape)
-    return total
 
 
 def _attention(node: Node) -> int:
@@ -61,15 +51,19 @@ CONVENTIONS = (
         | each(["attention"], Measure("MACs + 4 (6 if to another tensor)", _attention))
         | each(["conv_transpose"], Measure("outputs·channels in·kernel", _transposed))
         | each(["bn", "layer_norm", "group_norm", "instance_norm"], scaled(OUTPUTS, 1, 0))
-        | each(["avgpool", "global_avgpool", "adaptive_avgpool", "leaky_relu", "layer_scale", "scale"], OUTPUTS)
+        | each(
+            ["avgpool", "global_avgpool", "adaptive_avgpool", "leaky_relu", "layer_scale", "scale"], OUTPUTS
+        )
         | each(["reduce"], Measure("outputs of means", _reduced))
-        | each(["mul"], Measure("outputs", _products))
+        | each(["mul"], JOINED)
         | each(["lrn", "lppool"], 3 * OUTPUTS)
         | each(["grn"], 2 * OUTPUTS + _MEAN)
         | each(["upsample"], on_images(BILINEAR))
         | each(["relu", "relu6", "gelu", "silu", "sigmoid", "tanh", "abs", "softmax"], NOTHING)
         | each(["maxpool", "global_maxpool", "adaptive_maxpool", "maxunpool"], NOTHING)
-        | each(["hardtanh", "log_softmax", "softsign", "sqrt", "rsqrt", "sin", "cos", "pow", "clamp"], NOTHING)
+        | each(
+            ["hardtanh", "log_softmax", "softsign", "sqrt", "rsqrt", "sin", "cos", "pow", "clamp"], NOTHING
+        )
         | each(["concat", "stack", "add", "shift", "sub", "div", "crop", "slice", "embedding"], NOTHING)
         | each(FREE, NOTHING),
         notes=(
