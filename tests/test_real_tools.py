@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pytest
 from measured import MORE, WRITTEN, alone, is_none_alone, written_so
 from msgspec.structs import replace
-from samples import SAMPLES, Sample
+from samples import SAMPLES, Sample, case, make
 from test_conventions_torch import TORCHVISION
 
 import archcalc
@@ -392,12 +392,52 @@ def test_torchvision_own_networks(tool: Tool, spec: str) -> None:
     assert archcalc.analyze(archcalc.load(spec), convention=tool.convention).count == total
 
 
+VISION_TRANSFORMER = {
+    # torchvision's `Linear` over tokens is a convolution here: its parameters count once, not at each place,
+    # and its bias does not count
+    "torchinfo": -11_107_160_064,
+    "calflops-flops": -12 * 197 * (3_072 + 768),
+    # sizes that torchvision's code multiplies are operators of a trace
+    "torchprofile": 1,
+    "onnx-tool": 6,
+    "onnx-tool-unfolded": 6,
+}
+"""What tools count of torchvision's own ViT-B/16, less what they count of archcalc's: 0 if not here."""
+
+STOPS = ("torchsummary", "torchstat", "torchstat-madd", "torchstat-memory")
+"""At attention, which gives two tensors, and at a tensor of tokens."""
+
+
+def test_a_vision_transformer(tool: Tool) -> None:
+    """Of torchvision, and of archcalc's network in PyTorch."""
+    torchvision = pytest.importorskip("torchvision")
+    network = archcalc.load("vit_b_16")
+    count = archcalc.analyze(network, convention=tool.convention).count
+    if tool.convention != "torchsummary":  # it runs two images, and the class token is one
+        total, _ = run(tool, made(lambda: to_torch(network, logits=True)), inputs_of(network))
+        assert count == total
+    if tool.convention not in STOPS:
+        total, _ = run(tool, made(torchvision.models.vit_b_16), inputs_of(network))
+        assert total - count == VISION_TRANSFORMER.get(tool.convention, 0)
+
+
+def test_without_gradients_self_attention_is_an_operator_that_tools_do_not_know(tool: Tool) -> None:
+    """PyTorch fuses it if the number of heads is even, and nothing is left for these tools to see."""
+    unknown = ("fvcore", "fvcore-activations", "ptflops-aten", "calflops", "calflops-flops")
+    if tool.convention not in unknown:
+        pytest.skip("counts modules, or stops")
+    network = alone(case(make("attention", 2), (8, 7), (8, 7), ""))
+    with torch.no_grad():
+        total, _ = run(tool, made(lambda: to_torch(network)), inputs_of(network))
+    assert total == 0
+
+
 PUBLISHED = (
     "vgg11 vgg11_bn vgg13 vgg16 vgg19 vgg19_bn resnet18 resnet34 resnext50_32x4d resnext101_32x8d "
     "resnext101_64x4d wide_resnet50_2 wide_resnet101_2 densenet121 densenet161 densenet169 densenet201 "
     "inception_v3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small convnext_tiny convnext_small "
     "convnext_base convnext_large efficientnet_b0 efficientnet_b1 efficientnet_b3 efficientnet_b4 "
-    "efficientnet_b5 efficientnet_b6 efficientnet_b7"
+    "efficientnet_b5 efficientnet_b6 efficientnet_b7 vit_b_16 vit_b_32 vit_l_16"
 ).split()
 
 
