@@ -437,7 +437,8 @@ PUBLISHED = (
     "resnext101_64x4d wide_resnet50_2 wide_resnet101_2 densenet121 densenet161 densenet169 densenet201 "
     "inception_v3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small convnext_tiny convnext_small "
     "convnext_base convnext_large efficientnet_b0 efficientnet_b1 efficientnet_b3 efficientnet_b4 "
-    "efficientnet_b5 efficientnet_b6 efficientnet_b7 vit_b_16 vit_b_32 vit_l_16"
+    "efficientnet_b5 efficientnet_b6 efficientnet_b7 vit_b_16 vit_b_32 vit_l_16 swin_t swin_s "
+    "maxvit_t"
 ).split()
 
 
@@ -458,7 +459,8 @@ def test_what_torchvision_publishes(name: str, spec: str) -> None:
         pytest.skip("no torchvision")
     count = archcalc.analyze(archcalc.load(spec), convention="torchvision").count
     for weights in torchvision.models.get_model_weights(name):
-        assert round(count / 10**9, 3) == weights.meta["_ops"]
+        if not weights.name.startswith("IMAGENET1K_SWAG_E2E"):  # of another resolution
+            assert round(count / 10**9, 3) == weights.meta["_ops"]
 
 
 # --- Imported models ---------------------------------------------------------------------------------
