@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from samples import SAMPLES, Sample, case, make
 
 from archcalc import NetworkBuilder
+from archcalc.layers.arguments import GivenTensor
 from archcalc.network import Network
 
 FILE = Path(__file__).parent / "measured.json"
@@ -60,6 +61,21 @@ MORE = [
     case(make("upsample", scale_factor=2, mode="bilinear"), (2, 5, 6, 7), (2, 10, 12, 14), ""),
     case(make("upsample", scale_factor=2), (4, 11), (4, 22), ""),
     case(make("mul"), (IMAGE, IMAGE), IMAGE, ""),
+    case(make("attention", 2), (8, 7), (8, 7), ""),
+    case(make("attention", 4), (8, 3, 5), (8, 3, 5), ""),
+    case(make("attention", 3), (12, 7), (12, 7), ""),
+    case(make("attention", 2, bias=False), (8, 7), (8, 7), ""),
+    case(make("attention", 2, key_value=GivenTensor()), ((8, 7), (8, 5)), (8, 7), ""),
+    case(make("attention", 2, key_value=GivenTensor()), ((8, 7), (6, 5)), (8, 7), ""),
+    case(make("attention", 2, bias=False, key_value=GivenTensor()), ((8, 7), (6, 5)), (8, 7), ""),
+    case(make("matmul"), ((2, 3, 4, 5), (2, 1, 5, 6)), (2, 3, 4, 6), ""),
+    case(make("matmul"), ((1, 4, 6), (2, 6, 5)), (2, 4, 5), ""),
+    case(make("lstm", 5, 2, True, True, True), (3, 7), (10, 7), ""),
+    case(make("lstm", 5, 2), (3, 7), (5, 7), ""),
+    case(make("gru", 5, 2, True, True, True), (3, 7), (10, 7), ""),
+    case(make("gru", 5, 2, False, return_sequences=False), (3, 7), (5,), ""),
+    case(make("rnn", 5, 2, "tanh", True, True), (3, 7), (10, 7), ""),
+    case(make("rnn", 5, bias=False), (3, 7), (5, 7), ""),
 ]
 
 WRITTEN = {
@@ -86,16 +102,19 @@ WRITTEN = {
 """What code calls in place of a module of `torch.nn`, the layer, and the shape that comes in."""
 
 
-SEQUENCES = {"embedding", "lstm", "gru", "rnn", "attention", "matmul", "parameter", "scale", "shift", "div"}
-"""Kinds that no convention of a tool has rules for yet."""
-
-
 def alone(sample: Sample) -> Network:
     """The network of one layer, and of a dropout, since some tools take a module without modules for a
     layer; at inference it is nothing to any of them."""
     build = NetworkBuilder("alone")
     inputs = [build.input(shape, f"input{i}") for i, shape in enumerate(sample.inputs)]
     return build.finish(build.add(make("dropout"), build.add(sample.layer, *inputs)))
+
+
+def is_none_alone(sample: Sample) -> bool:
+    """Is it no layer that a tool can be run on? A `maxunpool` needs the pool that it undoes, a `parameter`
+    has no input, and a hard sigmoid of another slope is several operators in PyTorch."""
+    other_slope = sample.kind == "hardsigmoid" and sample.layer != make("hardsigmoid")
+    return sample.kind in ("maxunpool", "parameter") or other_slope
 
 
 def written_so(code: str) -> Network:
@@ -109,7 +128,7 @@ def written_so(code: str) -> Network:
 def layers() -> Iterator[tuple[str, Network]]:
     """Networks of single layers, each with a name."""
     for sample in (*SAMPLES, *MORE):
-        if sample.kind != "maxunpool":  # which needs the pool that it undoes
+        if not is_none_alone(sample):
             yield str(sample), alone(sample)
     for code in WRITTEN:
         yield code, written_so(code)

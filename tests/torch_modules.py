@@ -263,7 +263,7 @@ def _recurrent(node: Node) -> Step:
     )  # fmt: skip
 
     def call(module: nn.Module, x: Tensor) -> Tensor:
-        out, last = module(x.transpose(1, 2))
+        out, last = module(x.transpose(1, 2).contiguous())  # as code has it: features last
         if layer.return_sequences:
             return out.transpose(1, 2)
         states = last[0] if node.kind == "lstm" else last
@@ -519,13 +519,18 @@ def _matmul(a: Tensor, b: Tensor) -> Tensor:
 def _attention(node: Node) -> Step:
     layer: Any = node.layer
     channels, memory = node.facts.inputs[0][0], node.facts.inputs[-1][0]
+    if layer.is_causal or layer.key_dim is not None or layer.value_dim is not None:
+        raise NotImplementedError(
+            f"{layer}: heads of PyTorch's module are the channels divided by their number"
+        )
     module = nn.MultiheadAttention(
         channels, layer.num_heads, bias=layer.bias, kdim=memory, vdim=memory, batch_first=True
     )
 
     def call(module: Any, *inputs: Tensor) -> Tensor:
-        query = inputs[0].flatten(2).transpose(1, 2)
-        keys = query if len(inputs) == 1 else inputs[1].flatten(2).transpose(1, 2)
+        # one tensor thrice is self-attention to PyTorch; tokens have their features last, as code has them
+        query, *others = (x.flatten(2).transpose(1, 2).contiguous() for x in inputs)
+        keys = others[0] if others else query
         out = module(query, keys, keys, need_weights=False)[0]
         return out.transpose(1, 2).reshape(inputs[0].shape)
 
@@ -548,8 +553,8 @@ def _factor(combine: Callable[[Tensor, Any], Tensor]) -> Callable[[Node], Step]:
         if not isinstance(layer.value, tuple):
             return None, lambda _, x: combine(x, float(layer.value))
         numbers = layer.value
-        fixed = torch.tensor([float(number) for number in numbers]).reshape(-1, *axes)
-        return None, lambda _, x: combine(x, fixed)
+        fixed = torch.tensor([float(number) for number in numbers], device="cpu").reshape(-1, *axes)
+        return None, lambda _, x: combine(x, fixed.to(x.device))
 
     return step
 

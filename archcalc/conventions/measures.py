@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from msgspec import Struct
 
@@ -82,11 +83,42 @@ ADDITIONS = Measure("additions", lambda node: MACS.of(node) - OUTPUTS.of(node) +
 PARAMS = Measure("params", lambda node: QUANTITIES["params"].of_layer(node.facts))
 BUFFERS = Measure("buffers", lambda node: QUANTITIES["buffers"].of_layer(node.facts))
 WEIGHTS = Measure("weights", lambda node: QUANTITIES["weights"].of_layer(node.facts))
+PROJECTIONS = Measure("projections", lambda node: projections(node))
+"""The multiply-adds of an attention's weights: without queries by keys, and scores by values."""
+STATES = Measure("states", lambda node: states(node))
+"""A value for each unit of a recurrent layer, at each step, in each direction and layer of the stack."""
+SEQUENCES = Measure("sequences", lambda node: states(node) // node.layer.num_layers)  # type: ignore[attr-defined]
+"""What a recurrent layer gives of each step, though the last state alone may be used."""
+JOINED = Measure("outputs", lambda node: joined(node))
+"""Those of a join of two tensors; of more, those of each join of one after the other."""
+COLUMNS = Measure("inputs·columns", lambda node: INPUTS.of(node) * node.shape[-1])
+"""The values of the first matrices, by the columns of the second."""
 
 
 def operations(node: Node, category: str) -> int:
     """The operations of a layer in one category of `layers.terms.OPERATIONS`."""
     return sum(term.value for name, term in node.facts.operations if name == category)
+
+
+def joined(node: Node) -> int:
+    """The values of all results of joining tensors one after the other."""
+    total, (shape, *others) = 0, node.facts.inputs
+    for other in others:
+        shape = tuple(map(max, shape, other))
+        total += math.prod(shape)
+    return total
+
+
+def projections(node: Node) -> int:
+    """The multiply-adds of an attention with its weights."""
+    macs = (term for name, term in node.facts.operations if name == "macs")
+    return sum(term.value for term in macs if not term.label.startswith("scores"))
+
+
+def states(node: Node) -> int:
+    """The values of the states of a recurrent layer, at all steps."""
+    layer: Any = node.layer
+    return int(layer.num_layers * layer.directions * layer.hidden_size * node.facts.inputs[0][1])
 
 
 def kernel_area(node: Node) -> int:
@@ -182,8 +214,11 @@ POOLS = (
     *("maxpool", "avgpool", "global_avgpool", "global_maxpool"),
     *("adaptive_avgpool", "adaptive_maxpool"),
 )
-FREE = ("dropout", "drop_path", "flatten", "reshape", "permute", "channel_shuffle")
-"""What moves values or does nothing at inference."""
+FREE = (
+    *("dropout", "drop_path", "flatten", "reshape", "permute", "transpose", "channel_shuffle", "parameter"),
+)
+"""What moves values, does nothing at inference, or is no layer to a tool."""
+RECURRENT = ("lstm", "gru", "rnn")
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu"),
     *("hardswish", "hardsigmoid", "sigmoid", "tanh", "softmax"),
@@ -193,9 +228,12 @@ MODULES = (
     *(*CONVOLUTIONS, "conv_transpose", "fc", *ACTIVATIONS, "dropout", "drop_path"),
     *("bn", "lrn", "layer_norm", "group_norm", "instance_norm"),
     *("maxpool", "avgpool", "lppool", "global_avgpool", "global_maxpool", "adaptive_avgpool"),
-    *("adaptive_maxpool", "maxunpool", "upsample"),
+    *("adaptive_maxpool", "maxunpool", "upsample", "embedding", "deform_conv"),
+    *("softplus", "mish", "hardtanh", "log_softmax", "logsigmoid", "softsign", "glu"),
+    *("pixel_shuffle", "pixel_unshuffle", "unfold"),
 )
-"""The kinds that are modules of `torch.nn`; the others are operators and functions."""
+"""The kinds that are modules and give one tensor: of `torch.nn`, but for torchvision's `deform_conv`. The
+others are operators and functions, and `attention` and recurrent layers, which give several tensors."""
 UNSEEN: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}, "class": {}}
 """What tools see that know the classes of `torch.nn` and look at nothing else."""
 MODULES_ONLY: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}}

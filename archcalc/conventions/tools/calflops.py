@@ -16,6 +16,9 @@ from archcalc.conventions.measures import (
     OUTPUTS,
     PADDED_INPUTS,
     POOLS,
+    PROJECTIONS,
+    RECURRENT,
+    STATES,
     WITH_STATISTICS,
     Measure,
     each,
@@ -57,7 +60,7 @@ _TRANSPOSED = Measure("inputs·kernel·channels out/groups²", _transposed)
 _ACTIVATIONS = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "softmax")
 _NORMS = ("layer_norm", "group_norm", "instance_norm")
 _SOURCE = "https://github.com/MrYxJ/calculate-flops.pytorch/blob/main/calflops/pytorch_ops.py"
-_MOVES = ("concat", "pad", "crop", "slice", *FREE)
+_MOVES = ("concat", "stack", "pad", "crop", "slice", "embedding", *FREE)
 
 _TRANSPOSED_BUG = Bug(
     ("conv_transpose",),
@@ -65,9 +68,24 @@ _TRANSPOSED_BUG = Bug(
     "https://github.com/deepspeedai/DeepSpeed/pull/8323",
 )
 
+_ATTENTION_BUG = Bug(
+    ("attention",),
+    "the products of queries by keys and of scores by values do not count: "
+    "`scaled_dot_product_attention` is a function that it does not know",
+    _SOURCE,
+)
+_ATTENTION = (
+    "under `torch.no_grad()` self-attention is one operator that it does not know; `torch.matmul(a, b)` "
+    "counts, `a @ b` does not"
+)
+
 _FLOPS = (
     each(CONVOLUTIONS, 2 * MACS + BIAS)
     | each(["fc"], 2 * MACS)
+    | each(["attention"], 2 * PROJECTIONS)
+    | each(["lstm"], 2 * MACS + BIAS + 2 * STATES)
+    | each(["gru"], 2 * MACS + BIAS + STATES)
+    | each(["rnn"], 2 * MACS + BIAS + Measure("-states", lambda node: -STATES.of(node)))
     | each(["conv_transpose"], 2 * _TRANSPOSED + Measure("bias", _transposed_bias))
     | each(["bn"], BATCH_NORM)
     | each(_NORMS, WITH_STATISTICS)
@@ -89,15 +107,22 @@ CONVENTIONS = (
         version="0.3.2",
         source=_SOURCE,
         rules=each([*CONVOLUTIONS, "fc"], MACS)
+        | each(["attention"], PROJECTIONS)
         | each(["conv_transpose"], _TRANSPOSED)
+        | each(RECURRENT, NOTHING)
         | each([*_ACTIVATIONS, "bn", *_NORMS, "lrn", *POOLS, "lppool", "upsample"], NOTHING)
         | each(_MOVES, NOTHING),
         notes=(
             "biases are free, and so is all but convolutions and fully connected layers",
             "padding is given in numbers: of `Conv2d(padding='same')` with an even kernel it loses a place",
+            _ATTENTION,
             AS_TORCHVISION,
         ),
-        bugs=(_TRANSPOSED_BUG,),
+        bugs=(
+            _TRANSPOSED_BUG,
+            _ATTENTION_BUG,
+            Bug(RECURRENT, "what they count is added to the FLOPs, and not to the MACs", _SOURCE),
+        ),
     ),
     Convention(
         name="calflops-flops",
@@ -118,10 +143,12 @@ CONVENTIONS = (
             "running statistics as the other norms",
             "functions and methods count, operators do not: `torch.add(a, b)` counts, `a + b` does not",
             "it fails on an upsampling with a factor for each axis",
+            _ATTENTION,
             AS_TORCHVISION,
         ),
         bugs=(
             _TRANSPOSED_BUG,
+            _ATTENTION_BUG,
             Bug(
                 ("conv_transpose",),
                 "the bias counts at the places of a convolution, and for one group",

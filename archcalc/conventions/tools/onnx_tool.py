@@ -1,26 +1,29 @@
 """onnx-tool, of networks as PyTorch exports them: with batch norms folded into convolutions, and without."""
 
 import math
+from typing import Any
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     BIAS,
-    BILINEAR,
     CONVOLUTIONS,
     FREE,
     INPUTS,
+    JOINED,
     MACS,
     NOTHING,
     OUTPUTS,
+    STATES,
     Measure,
     Rule,
+    bilinear,
     each,
     kernel_area,
 )
 from archcalc.network import Node
 
 _MUL = _ADD = _COMPARE = 1
-_DIV, _EXP, _SQRT = 4, 32, 24
+_DIV, _EXP, _SQRT, _LOG, _SIN = 4, 32, 24, 43, 39
 _TANH = _EXP + 2 * _ADD + _DIV
 """Its instructions of an operation."""
 
@@ -90,10 +93,56 @@ def _transposed(node: Node) -> int:
     return OUTPUTS.of(node) * (node.shape[0] // groups) * kernel_area(node)
 
 
-def _joined(node: Node) -> int:
-    return (len(node.inputs) - 1) * OUTPUTS.of(node)
+def _scaled_and_shifted(node: Node) -> int:
+    layer: Any = node.layer
+    return (1 + int(layer.bias)) * OUTPUTS.of(node)
 
 
+def _upsample(node: Node) -> int:
+    return 8 * OUTPUTS.of(node) if node.layer.mode == "bicubic" else bilinear(node)  # type: ignore[attr-defined]
+
+
+def _attention(node: Node) -> int:
+    """Queries and keys are both scaled, by roots that are computed on one number, as are the sizes."""
+    queries, memory = node.facts.inputs[0], node.facts.inputs[-1]
+    n, m = math.prod(queries[1:]), math.prod(memory[1:])
+    layer: Any = node.layer
+    numbers = 3 * _SQRT + _DIV + (2 if queries[0] == memory[0] else 0)
+    return int((n + m) * queries[0] * _MUL + layer.num_heads * n * m * (_EXP + _DIV) + numbers)
+
+
+def _forward(node: Node) -> int:
+    """The states of one direction: those of the other are forgotten."""
+    layer: Any = node.layer
+    return STATES.of(node) // int(layer.directions)
+
+
+def _reduced(node: Node) -> int:
+    layer: Any = node.layer
+    if layer.op == "norm":
+        return (_SQRT + _ADD) * INPUTS.of(node)
+    if layer.op != "var":
+        return INPUTS.of(node)
+    corrected = (_MUL + _DIV) * OUTPUTS.of(node) + 1 if layer.correction else 0
+    return 4 * INPUTS.of(node) + corrected
+
+
+def _softplus(node: Node) -> int:
+    """A factor other than 1 is multiplied by, and divided by."""
+    return (76 if node.layer.beta == 1 else 76 + _MUL + _DIV) * OUTPUTS.of(node)  # type: ignore[attr-defined]
+
+
+def _indices(node: Node) -> int:
+    """Where windows start, and what is read from there: sums of numbers, along each axis."""
+    layer: Any = node.layer
+    sizes = node.facts.inputs[0][1:]
+    return sum(
+        int(w.kernel_size * ((n + w.before + w.after - w.extent) // w.stride + 1))
+        for w, n in zip(layer._sliding(node.facts.inputs[0]), sizes, strict=True)
+    )
+
+
+_STATES = Measure("states of one direction", _forward)
 _GLOBAL_AVERAGE: Rule = _ADD * INPUTS + _DIV * OUTPUTS
 _POOL = Measure("kernel·outputs", lambda node: _window(node) * OUTPUTS.of(node))
 _BATCH_NORM = _ADD + _SQRT + _DIV + _ADD + _MUL
@@ -101,7 +150,27 @@ _BATCH_NORM = _ADD + _SQRT + _DIV + _ADD + _MUL
 _RULES = (
     each([*CONVOLUTIONS, "fc"], MACS + BIAS)
     | each(["conv_transpose"], Measure("outputs·channels out/groups·kernel", _transposed) + BIAS)
-    | each(["relu", "abs", "layer_scale"], OUTPUTS)
+    | each(["matmul"], MACS)
+    | each(["attention"], MACS + BIAS + Measure("scaling and softmax", _attention))
+    | each(["lstm"], MACS + BIAS + (4 + 3 * _EXP + 2 * _TANH + 4) * _STATES)
+    | each(["gru"], MACS + BIAS + (3 + 2 * _EXP + _TANH + 5) * _STATES)
+    | each(["relu", "abs", "scale", "shift", "square"], OUTPUTS)
+    | each(["layer_scale"], Measure("outputs (2·outputs with a bias)", _scaled_and_shifted))
+    | each(["div"], _DIV * OUTPUTS)
+    | each(["exp", "pow"], _EXP * OUTPUTS)
+    | each(["log"], _LOG * OUTPUTS)
+    | each(["sqrt"], _SQRT * OUTPUTS)
+    | each(["rsqrt"], (_SQRT + _DIV) * OUTPUTS)
+    | each(["sin", "cos"], _SIN * OUTPUTS)
+    | each(["clamp", "hardtanh"], 2 * OUTPUTS)
+    | each(["softplus"], Measure("76·outputs", _softplus))
+    | each(["mish"], 153 * OUTPUTS)
+    | each(["log_softmax"], 80 * OUTPUTS)
+    | each(["logsigmoid"], (_EXP + _LOG) * OUTPUTS)
+    | each(["softsign"], (2 + _DIV) * OUTPUTS)
+    | each(["glu"], (_EXP + _MUL) * OUTPUTS)
+    | each(["reduce"], Measure("inputs (25·inputs of a norm, 4·inputs of a variance)", _reduced))
+    | each(["unfold"], Measure("indices", _indices))
     | each(["relu6", "leaky_relu", "prelu"], 2 * OUTPUTS)
     | each(["elu"], (_COMPARE + _EXP + _ADD + _MUL) * OUTPUTS)
     | each(["gelu"], (_EXP + 2 * _MUL) * OUTPUTS)
@@ -120,9 +189,10 @@ _RULES = (
     | each(["global_avgpool"], _GLOBAL_AVERAGE)
     | each(["adaptive_avgpool"], Measure("kernel·outputs", _adaptive_average))
     | each(["lppool"], _EXP * INPUTS + _POOL + (5 + _EXP) * OUTPUTS)
-    | each(["upsample"], BILINEAR)
-    | each(["add", "mul", "sub"], Measure("outputs", _joined))
-    | each(["concat", "pad", "crop", "slice", *FREE], NOTHING)
+    | each(["upsample"], Measure("0 (4·outputs if bilinear, 8·outputs if bicubic)", _upsample))
+    | each(["add", "mul", "sub"], JOINED)
+    | each(["concat", "stack", "pad", "crop", "slice", "erf", "embedding"], NOTHING)
+    | each(["roll", "pixel_shuffle", "pixel_unshuffle", *FREE], NOTHING)
 )
 
 
@@ -141,7 +211,8 @@ _NOTES = (
     "average as a mean, which counts inputs alone, and may leave out biases that are zero",
     "two halves by `Tensor.chunk` count 7: the exporter computes where they end",
     "a local response norm is the operator LRN; PyTorch exports it as six others",
-    "it stops at an operator that it does not know, such as Selu",
+    "it stops at an operator that it does not know, such as Selu, RNN, or self-attention exported under "
+    "`torch.no_grad()`",
 )
 _BUGS = (
     Bug(
@@ -160,6 +231,7 @@ _BUGS = (
         "over three axes the kernel's first size counts alone",
         _SOURCE,
     ),
+    Bug(("lstm", "gru"), "the states of the second direction are forgotten", _SOURCE),
     Bug(("grn",), "the norms of all maps are taken to be one number", _SOURCE),
 )
 

@@ -14,8 +14,12 @@ from archcalc.conventions.measures import (
     NOTHING,
     OUTPUTS,
     PADDED_INPUTS,
+    PLACES,
     POOLS,
+    PROJECTIONS,
+    STATES,
     UNSEEN,
+    WEIGHTS,
     Measure,
     each,
     scaled,
@@ -36,6 +40,26 @@ def _upsampled(node: Node) -> int:
 def _interpolated(node: Node) -> int:
     """What the function alone is taken to give."""
     return _upsampled(node) - OUTPUTS.of(node)
+
+
+def _attention(node: Node) -> int:
+    """Of keys and values with other channels than the queries, it takes theirs for all that follows."""
+    (channels, *places), (features, *others) = node.facts.inputs[0], node.facts.inputs[-1]
+    n, m = math.prod(places), math.prod(others)
+    heads: int = node.layer.num_heads  # type: ignore[attr-defined]
+    has_bias: bool = node.layer.bias  # type: ignore[attr-defined]
+    projections = n * channels**2 + 2 * m * features**2
+    bias = (n + 2 * m) * channels if has_bias else 0
+    scores = heads * n * m * (channels // heads + 1 + features // heads)
+    return n * channels + projections + bias + scores + n * features * (features + 1)
+
+
+def _deformed(node: Node) -> int:
+    """For each place of the window 24 operations, and one more for a mask, whatever the channels."""
+    groups: int = node.layer.groups  # type: ignore[attr-defined]
+    kernel = WEIGHTS.of(node) * groups // (node.facts.inputs[0][0] * node.shape[0])
+    each_place = 24 + (len(node.facts.inputs) > 2)
+    return (WEIGHTS.of(node) + each_place * kernel) * PLACES.of(node)
 
 
 _UPSAMPLED = Measure("2·outputs", _upsampled)
@@ -74,6 +98,11 @@ CONVENTIONS = (
         | each(["upsample"], _UPSAMPLED)
         | each(["lrn"], LOCAL_RESPONSE)
         | each(["lppool"], INPUTS + 2 * OUTPUTS)
+        | each(["attention"], Measure("MACs + bias + queries + scores", _attention))
+        | each(["lstm"], MACS + BIAS + 10 * STATES)
+        | each(["gru"], MACS + BIAS + 7 * STATES)
+        | each(["rnn"], MACS + BIAS + STATES)
+        | each(["deform_conv"], Measure("MACs + 24·kernel·output places", _deformed) + BIAS)
         | each(FREE, NOTHING),
         notes=(
             "a batch, group or instance norm without scale and shift counts 1·inputs",
@@ -86,6 +115,12 @@ CONVENTIONS = (
                 "the module is counted, and the function that it calls is counted again",
                 _FUNCTIONAL,
             ),
+            Bug(
+                ("attention",),
+                "the last projection has a bias even without, and what attends to keys of other channels is "
+                "counted with theirs",
+                "https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
+            ),
         ),
     ),
     Convention(
@@ -95,7 +130,24 @@ CONVENTIONS = (
         logits=True,
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/aten_ops.py",
-        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS + BIAS) | each(FREE, NOTHING),
-        notes=("multiply-adds of convolutions and matrix products, and their biases", AS_TORCHVISION),
+        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS + BIAS)
+        | each(["matmul"], MACS)
+        | each(["attention"], PROJECTIONS + BIAS)
+        | each(["gru", "rnn"], MACS + BIAS)
+        | each(FREE, NOTHING),
+        notes=(
+            "multiply-adds of convolutions and matrix products, and their biases",
+            "an LSTM is one operator on a CPU, and not counted; a GRU and an RNN are matrix products",
+            "under `torch.no_grad()` self-attention is one operator too, and not counted",
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            Bug(
+                ("attention",),
+                "the products of queries by keys and of scores by values do not count: they are an operator "
+                "that it does not know",
+                "https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/aten_ops.py",
+            ),
+        ),
     ),
 )

@@ -1,7 +1,17 @@
 """What PyTorch and torchvision count themselves: convolutions and matrix products."""
 
 from archcalc.conventions import Convention
-from archcalc.conventions.measures import AS_TORCHVISION, CONVOLUTIONS, FREE, MACS, NOTHING, each
+from archcalc.conventions.measures import (
+    AS_TORCHVISION,
+    CONVOLUTIONS,
+    FREE,
+    MACS,
+    NOTHING,
+    RECURRENT,
+    each,
+)
+
+_PRODUCTS = (*CONVOLUTIONS, "conv_transpose", "fc", "matmul", "attention", *RECURRENT)
 
 CONVENTIONS = (
     Convention(
@@ -12,10 +22,11 @@ CONVENTIONS = (
         calls_it="GFLOPS",
         version="0.29.2",
         source="https://github.com/pytorch/vision/blob/main/test/common_extended_utils.py",
-        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], MACS) | each(FREE, NOTHING),
+        rules=each(_PRODUCTS, MACS) | each(FREE, NOTHING),
         notes=(
             "multiply-adds of convolutions and matrix products alone, without biases",
             "printed to a thousandth of 10^9",
+            "attention and recurrent layers count by the products that they are made of",
             AS_TORCHVISION,
         ),
     ),
@@ -27,10 +38,13 @@ CONVENTIONS = (
         version="2.13.0",
         source="https://github.com/pytorch/pytorch/blob/v2.13.0/torch/utils/flop_counter.py",
         aliases=("flop-counter-mode", "flopcountermode", "flop-counter", "torch"),
-        rules=each([*CONVOLUTIONS, "conv_transpose", "fc"], 2 * MACS) | each(FREE, NOTHING),
+        rules=each(_PRODUCTS, 2 * MACS) | each(FREE, NOTHING),
         notes=(
             "2 for each multiply-add of convolutions and matrix products, without biases",
             "any other operator is 0, and it does not say so",
+            "attention and recurrent layers count by the products that they are made of, as on the device "
+            "`meta`; of fused kernels it only knows those of attention on a GPU: on a CPU an LSTM counts "
+            "nothing, attention its projections alone, and under `torch.no_grad()` self-attention nothing",
             AS_TORCHVISION,
         ),
     ),

@@ -14,6 +14,8 @@ from archcalc.conventions.measures import (
     OUTPUTS,
     PARAMS,
     PLACES,
+    RECURRENT,
+    SEQUENCES,
     WEIGHTS,
     Measure,
     each,
@@ -22,7 +24,7 @@ from archcalc.layers.base import KINDS
 from archcalc.network import Node
 
 _NORMS = ("bn", "layer_norm", "group_norm", "instance_norm")
-_WITH_PARAMETERS = (*CONVOLUTIONS, "conv_transpose", "fc", "prelu", *_NORMS)
+_WITH_PARAMETERS = (*CONVOLUTIONS, "conv_transpose", "deform_conv", "fc", "embedding", "prelu", *_NORMS)
 _WITHOUT_PARAMETERS = (*(kind for kind in MODULES if kind not in _WITH_PARAMETERS), *FREE)
 
 
@@ -40,16 +42,23 @@ CONVENTIONS = (
         calls_it="mult-adds",
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/layer_info.py",
-        rules=each([*CONVOLUTIONS, "fc"], MACS + BIAS)
+        rules=each([*CONVOLUTIONS, "deform_conv", "fc", *RECURRENT], MACS + BIAS)
         | each(["conv_transpose"], WEIGHTS * PLACES + BIAS)
-        | each(["prelu", *_NORMS], PARAMS)
-        | each(_WITHOUT_PARAMETERS, NOTHING),
+        | each(["prelu", "embedding", *_NORMS], PARAMS)
+        | each(["attention", *_WITHOUT_PARAMETERS], NOTHING),
         notes=(
-            "parameters and biases of a convolution once for each output place, all others once",
+            "parameters and biases of a convolution count once for each output place, those of a recurrent "
+            "layer once for each step, all others once",
             "only modules count: operators, functions, and parameters outside a module do not",
             AS_TORCHVISION,
         ),
         bugs=(
+            Bug(
+                ("attention",),
+                "it is a module with one inside, whose parameters it uses without calling it, and only "
+                "modules without others are added up",
+                "https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
+            ),
             Bug(
                 ("prelu", *_NORMS),
                 "parameters are used at every place, but count once",
@@ -71,13 +80,19 @@ CONVENTIONS = (
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
         rules=each(_WITH_PARAMETERS, 2 * Measure("outputs", _with_parameters))
-        | each(_WITHOUT_PARAMETERS, NOTHING),
+        | each(RECURRENT, 2 * SEQUENCES)
+        | each(["attention", *_WITHOUT_PARAMETERS], NOTHING),
         notes=(
             "outputs of modules with parameters, doubled for gradients, at inference too",
             "the same for activations in place and not",
             AS_TORCHVISION,
         ),
         bugs=(
+            Bug(
+                ("attention",),
+                "only modules without others inside are added up",
+                "https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
+            ),
             Bug(
                 _WITHOUT_PARAMETERS,
                 "modules without parameters count as if they had no output",
@@ -102,6 +117,7 @@ CONVENTIONS = (
             "blocks with branches, such as torchvision's Bottleneck, are modules: they are listed after "
             "the layers in them; `Sequential` is not",
             "the outputs of operators and functions are left out",
+            "it stops at attention and recurrent layers, which give several tensors; they are left out here",
             "of a pool that gives its places too it multiplies the two sizes, and it stops at a module that "
             "takes a list; here both count as their output",
             AS_TORCHVISION,

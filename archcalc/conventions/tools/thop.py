@@ -13,6 +13,7 @@ from archcalc.conventions.measures import (
     NOTHING,
     OUTPUTS,
     PLACES,
+    STATES,
     UNSEEN,
     WEIGHTS,
     Measure,
@@ -38,9 +39,12 @@ def _adaptive_average(node: Node) -> int:
 
 
 def _interpolations(node: Node) -> int:
-    """Of linear upsampling over one axis and two; thop knows no other."""
+    """Of linear upsampling over one axis and two, and of bicubic; thop knows no other."""
+    mode = node.layer.mode  # type: ignore[attr-defined]
+    if mode == "bicubic":
+        return (224 + 35) * OUTPUTS.of(node)
     factor = {1: 5, 2: 11}.get(len(node.shape) - 1, 0)
-    return 0 if node.layer.mode == "nearest" else factor * OUTPUTS.of(node)  # type: ignore[attr-defined]
+    return factor * OUTPUTS.of(node) if mode == "bilinear" else 0
 
 
 def _upsample(node: Node) -> int:
@@ -84,10 +88,15 @@ CONVENTIONS = (
         | each(["global_avgpool", "adaptive_avgpool"], Measure("inputs + outputs", _adaptive_average))
         | each(["upsample"], Measure("outputs (11·outputs if bilinear)", _upsample))
         | each(["relu", "relu6", "leaky_relu", "maxpool", "global_maxpool", "adaptive_maxpool"], NOTHING)
-        | each(FREE, NOTHING),
+        | each(["lstm"], MACS + BIAS + 8 * STATES)
+        | each(["gru"], MACS + BIAS + 7 * STATES)
+        | each(["rnn"], MACS + BIAS + STATES)
+        | each(["pixel_shuffle", *FREE], NOTHING),
         notes=(
-            "biases are free; a norm without scale and shift counts 2·inputs",
+            "biases are free, but those of recurrent layers count",
+            "a norm without scale and shift counts 2·inputs",
             "linear upsampling over one axis counts 5·outputs, over three axes nothing",
+            "attention is not counted, nor are its projections, which are no modules of their own",
             "its README's figures (ResNet-50 4.14 G, VGG-16 15.61 G) are those of `thop-2019`",
             AS_TORCHVISION,
         ),

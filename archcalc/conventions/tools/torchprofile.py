@@ -1,13 +1,12 @@
 """torchprofile: operators of a traced network."""
 
-import math
-
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
     BILINEAR,
     CONVOLUTIONS,
     FREE,
+    JOINED,
     MACS,
     NOTHING,
     OUTPUTS,
@@ -28,13 +27,14 @@ def _transposed(node: Node) -> int:
     return OUTPUTS.of(node) * read * kernel_area(node)
 
 
-def _products(node: Node) -> int:
-    """What each of the products has that join the tensors one by one."""
-    total, (shape, *others) = 0, node.facts.inputs
-    for other in others:
-        shape = tuple(map(max, shape, other))
-        total += math.prod(shape)
-    return total
+def _attention(node: Node) -> int:
+    """Its products, and a few of sizes with each other, which are operators of a traced network too."""
+    shared = len(node.facts.inputs) > 1 and node.facts.inputs[0][0] == node.facts.inputs[1][0]
+    return MACS.of(node) + (6 if shared else 4)
+
+
+def _reduced(node: Node) -> int:
+    return OUTPUTS.of(node) if node.layer.op == "mean" else 0  # type: ignore[attr-defined]
 
 
 _MEAN = Measure("1", lambda _: 1)
@@ -47,21 +47,30 @@ CONVENTIONS = (
         logits=True,
         version="0.1.0",
         source="https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py",
-        rules=each([*CONVOLUTIONS, "fc"], MACS)
+        rules=each([*CONVOLUTIONS, "fc", "matmul", "lstm"], MACS)
+        | each(["attention"], Measure("MACs + 4 (6 if to another tensor)", _attention))
         | each(["conv_transpose"], Measure("outputs·channels in·kernel", _transposed))
         | each(["bn", "layer_norm", "group_norm", "instance_norm"], scaled(OUTPUTS, 1, 0))
-        | each(["avgpool", "global_avgpool", "adaptive_avgpool", "leaky_relu", "layer_scale"], OUTPUTS)
-        | each(["mul"], Measure("outputs", _products))
+        | each(
+            ["avgpool", "global_avgpool", "adaptive_avgpool", "leaky_relu", "layer_scale", "scale"], OUTPUTS
+        )
+        | each(["reduce"], Measure("outputs of means", _reduced))
+        | each(["mul"], JOINED)
         | each(["lrn", "lppool"], 3 * OUTPUTS)
         | each(["grn"], 2 * OUTPUTS + _MEAN)
         | each(["upsample"], on_images(BILINEAR))
         | each(["relu", "relu6", "gelu", "silu", "sigmoid", "tanh", "abs", "softmax"], NOTHING)
         | each(["maxpool", "global_maxpool", "adaptive_maxpool", "maxunpool"], NOTHING)
-        | each(["concat", "add", "sub", "crop", "slice", *FREE], NOTHING),
+        | each(
+            ["hardtanh", "log_softmax", "softsign", "sqrt", "rsqrt", "sin", "cos", "pow", "clamp"], NOTHING
+        )
+        | each(["concat", "stack", "add", "shift", "sub", "div", "crop", "slice", "embedding"], NOTHING)
+        | each(FREE, NOTHING),
         notes=(
             "biases, and norms without scale and shift, are free",
             "a tensor times a tensor or a number counts, whichever module it is in",
             "linear upsampling counts over two spatial axes only",
+            "of recurrent layers it knows LSTMs alone; it fails on self-attention under `torch.no_grad()`",
             AS_TORCHVISION,
         ),
         bugs=(

@@ -1,6 +1,7 @@
 """torchscan, of the repository torch-scan: its MACs, and the FLOPs of its formulas."""
 
 import math
+from typing import Any
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
@@ -78,6 +79,18 @@ def _dropped(node: Node) -> int:
     return INPUTS.of(node) if node.layer.p else 0  # type: ignore[attr-defined]
 
 
+def _attention(node: Node) -> int:
+    """Projections, products and softmax by multiplications and additions, and one root for the scale."""
+    (channels, *places), (features, *others) = node.facts.inputs[0], node.facts.inputs[-1]
+    n, m = math.prod(places), math.prod(others)
+    layer: Any = node.layer
+    heads, bias = layer.num_heads, int(layer.bias)
+    projections = sum(k * channels * (2 * c - 1 + bias) for k, c in [(n, channels), *2 * [(m, features)]])
+    scores = heads * n * m * (2 * (channels // heads) - 1) + heads * n * (3 * m - 1)
+    values = n * channels * (2 * m - 1)
+    return int(projections + 1 + n * channels + scores + values + n * channels * (2 * channels - 1 + bias))
+
+
 _AXES = Measure("axes", _axes)
 _TRANSPOSED = Measure("outputs·channels in/groups·kernel", _transposed)
 _POOLS = (
@@ -144,6 +157,7 @@ CONVENTIONS = (
         | each(["conv_transpose"], _TRANSPOSED + Measure("additions", _transposed_additions) + 8 * _AXES)
         | each(["bn"], scaled(INPUTS, 4, 2) + 2 * CHANNELS)
         | each(["layer_norm"], 6 * INPUTS + 2 * Measure("means", _groups) + Measure("affine", _affine))
+        | each(["attention"], Measure("MACs + additions + softmax", _attention))
         | each(["relu"], INPUTS)
         | each(["relu6"], 2 * INPUTS)
         | each(["leaky_relu", "sigmoid"], 4 * INPUTS)
