@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from archcalc.importing.tensors import BATCH, Tensor, Unsupported
+from collections.abc import Mapping
+
+from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
-from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, Outputs, operation
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
 from archcalc.layers.linear import FullyConnected
 
@@ -12,6 +14,10 @@ from archcalc.layers.linear import FullyConnected
 @operation("conv1d", "conv2d", "conv3d")
 def conv(call: AtenCall) -> Outputs:
     rank = int(call.node.target[-2])
+    way = "own"
+    more: Mapping[str, StoredArray] = {}
+    if isinstance(computed := call.value("weight"), ComputedWeight):
+        way, more = computed.way, computed.arrays
     x, weight, bias = _arrays(call, rank)
     padding = call.value("padding", 0)
     if padding not in ("same", "valid"):
@@ -24,8 +30,9 @@ def conv(call: AtenCall) -> Outputs:
         dilation=call.per_axis("dilation", rank, 1),
         groups=call.whole("groups", 1),
         bias=bias is not None,
+        weight=way,
     )
-    return [_with_arrays(call, layer, x, weight, bias, (1, 0))]
+    return [_with_arrays(call, layer, x, weight, bias, (1, 0), more)]
 
 
 @operation("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -47,10 +54,16 @@ def conv_transpose(call: AtenCall) -> Outputs:
 
 
 def _arrays(call: AtenCall, rank: int) -> tuple[Tensor, StoredArray, StoredArray | None]:
-    x, weight, bias = call.map("input", rank), call.array("weight"), call.array("bias")
+    x, weight, bias = call.map("input", rank), weight_of(call), call.array("bias")
     if weight is None or len(weight.shape) != rank + 2 or weight.is_view:
         raise Unsupported("its weight has other axes in the model")
     return x, weight, bias
+
+
+def weight_of(call: AtenCall) -> StoredArray | None:
+    """The array of a weight, or what its weight is computed from."""
+    value = call.value("weight")
+    return value.array if isinstance(value, ComputedWeight) else call.array("weight")
 
 
 def _kernel(weight: StoredArray) -> int | tuple[int, ...]:
@@ -65,9 +78,11 @@ def _with_arrays(
     weight: StoredArray,
     bias: StoredArray | None,
     channels: tuple[int, int],
+    more: Mapping[str, StoredArray] | None = None,
 ) -> Tensor:
     """The executor has kernels first, then channels, which `channels` arranges."""
     arrays = {"weight": (weight, (*range(2, len(weight.shape)), *channels))}
+    arrays |= {name: (array, ()) for name, array in (more or {}).items()}
     if bias is not None:
         arrays["bias"] = (bias, ())
     return call.add_arranged(layer, x, arrays=arrays)
@@ -76,14 +91,16 @@ def _with_arrays(
 @operation("linear")
 def linear(call: AtenCall) -> Outputs:
     """Over the last axis: `fc` for a vector, `pointwise` where there are places."""
-    x, weight, bias = call.tensor("input"), call.array("weight"), call.array("bias")
+    x, weight, bias = call.tensor("input"), weight_of(call), call.array("bias")
     if weight is None or len(weight.shape) != 2 or weight.is_view:
         raise Unsupported("its weight is not a matrix of the model")
     x = call.channels_at(x, -1)
-    if x.rank > 5:
-        raise Unsupported(f"it reads a tensor of {x.rank} axes")
-    kind = FullyConnected if x.axes == (BATCH, 0) else Pointwise
+    kind = FullyConnected if len(x.operation.shape) == 1 else Pointwise
+    computed = call.value("weight")
+    way, more = ("own", {}) if isinstance(computed, StoredArray) else (computed.way, computed.arrays)
     arrays: dict[str, tuple[StoredArray, tuple[int, ...]]] = {"weight": (weight, (1, 0))}
     if bias is not None:
         arrays["bias"] = (bias, ())
-    return [call.add_arranged(kind(weight.shape[0], bias=bias is not None), x, arrays=arrays)]
+    arrays |= {name: (array, ()) for name, array in more.items()}
+    layer = kind(weight.shape[0], bias=bias is not None, weight=way)
+    return [call.add_arranged(layer, x, arrays=arrays)]
