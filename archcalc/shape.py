@@ -38,7 +38,7 @@ class Window(Struct, frozen=True, gc=False):
     `after` are the padding at the two ends (negative: cropped). A window of a fractional size reads
     every input that it touches. With `transposed`, the stride is that of the output: each input spreads
     over `kernel_size` outputs. With `clamped`, there is no padding: what lies beyond an end is the value
-    at that end.
+    at that end, or another value of the map.
     """
 
     kernel_size: int | Fraction

@@ -118,6 +118,32 @@ def conv_transpose(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
     return _biased(out, weights)
 
 
+def deform_conv(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
+    """Dai et al. 2017, Equations 2 to 4: the sum over all values of the map, each times `G(q, p)`."""
+    x, offset, weight = xs[0], xs[1], weights["weight"]
+    kernel = weight.shape[:2]
+    s, d = oracle.each(layer.stride, 2), oracle.each(layer.dilation, 2)
+    around = oracle.paddings(layer.padding, x.shape[1:], layer.kernel_size, layer.stride, layer.dilation)
+    reads = oracle.in_groups(x.shape[0], layer.out_channels, layer.groups)
+    moved = x.shape[0] // (offset.shape[0] // (2 * math.prod(kernel)))  # channels that move together
+    out = np.zeros((layer.out_channels, *offset.shape[1:]))
+    for *place, number in np.ndindex(*offset.shape[1:], math.prod(kernel)):
+        tap = np.unravel_index(number, kernel)
+        read = []
+        for channel in range(x.shape[0]):
+            of_tap = channel // moved * math.prod(kernel) + number
+            at = [
+                p * s_ + t * d_ - before + offset[(2 * of_tap + axis, *place)]
+                for axis, (p, s_, t, d_, (before, _)) in enumerate(zip(place, s, tap, d, around, strict=True))
+            ]
+            hats = [np.maximum(0, 1 - np.abs(a - np.arange(n))) for a, n in zip(at, x.shape[1:], strict=True)]
+            value = float((np.outer(*hats) * x[channel]).sum())
+            read.append(value * xs[2][(of_tap, *place)] if layer.mask is not None else value)
+        for o, maps in enumerate(reads):
+            out[(o, *place)] += sum(read[source] * weight[(*tap, i, o)] for i, source in enumerate(maps))
+    return _biased(out, weights)
+
+
 def fc(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
     (x,), weight = xs, weights["weight"]
     out = np.array([sum(x[i] * weight[i, o] for i in range(len(x))) for o in range(layer.out_features)])
@@ -176,8 +202,9 @@ def maxpool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 
 def avgpool(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
     return _pool(
-        xs[0], layer.kernel_size, layer.stride, layer.padding, 1, layer.ceil_mode,
-        lambda inside, padded: sum(inside) / (padded if layer.count_include_pad else len(inside)),
+        xs[0], layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode,
+        lambda inside, padded: sum(inside)
+        / (layer.divisor_override or (padded if layer.count_include_pad else len(inside) or 1)),
     )  # fmt: skip
 
 
@@ -432,12 +459,24 @@ def layer_scale(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
 # --- Places -----------------------------------------------------------------------------------------
 
 
+def _hat(distance: Fraction) -> Fraction:
+    return max(1 - distance, Fraction(0))
+
+
+def _keys_cubic(distance: Fraction) -> Fraction:
+    """Keys 1981, Equation 8, which has its parameter as `a`."""
+    s, a = distance, Fraction(-3, 4)
+    if s <= 1:
+        return (a + 2) * s**3 - (a + 3) * s**2 + 1
+    return a * s**3 - 5 * a * s**2 + 8 * a * s - 4 * a if s < 2 else Fraction(0)
+
+
 def upsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
-    """Nearest: the value at `floor(o·step)`, in the single precision of PyTorch's source (`nearest_idx`).
-    Bilinear: values weigh `1 - distance`, and the map goes on behind its edges with the values at its
-    edges."""
+    """Nearest: the value at `floor(o·step)`, in the single precision of PyTorch's source (`nearest_idx`), or
+    half a step further. Otherwise values weigh by their distance, and the map continues beyond its edges with
+    the values at its edges."""
     (x,) = xs
-    rank = x.ndim - 1
+    rank, mode = x.ndim - 1, layer.mode
     steps, sizes = [], []
     for axis, n in enumerate(x.shape[1:]):
         if layer.size is not None:
@@ -446,34 +485,49 @@ def upsample(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
         else:
             factor = oracle.each(layer.scale_factor, rank)[axis]
             sizes.append(math.floor(n * (factor.numerator / factor.denominator)))
-            as_if = sizes[-1] == n and layer.mode == "bilinear"
-            as_if |= sizes[-1] in (n, 2 * n) and layer.mode == "nearest" and rank == 2
+            as_if = sizes[-1] == n and mode == "bilinear"
+            as_if |= sizes[-1] in (n, 2 * n) and mode == "nearest" and rank == 2
             steps.append(Fraction(n, sizes[-1]) if as_if else 1 / Fraction(factor))
+        if layer.align_corners:  # the first output is the first input, and the last one the last
+            steps[-1] = Fraction(n - 1, max(sizes[-1] - 1, 1))
     out = np.zeros((x.shape[0], *sizes))
     for c, *place in np.ndindex(out.shape):
         parts: list[list[tuple[int, float]]] = []
         for o, step, n in zip(place, steps, x.shape[1:], strict=True):
-            if layer.mode == "nearest":
-                parts.append([(min(math.floor(np.float32(o) * np.float32(step)), n - 1), 1.0)])
+            if mode.startswith("nearest"):
+                further = 0.5 if mode == "nearest_exact" else 0
+                parts.append([(min(math.floor(np.float32(o + further) * np.float32(step)), n - 1), 1.0)])
                 continue
-            at = (o + Fraction(1, 2)) * step - Fraction(1, 2)
-            near = range(math.floor(at) - 1, math.floor(at) + 3)
-            hats = [(j, 1 - abs(at - j)) for j in near]
-            parts.append([(min(max(j, 0), n - 1), float(hat)) for j, hat in hats if hat > 0])
+            at = o * step if layer.align_corners else (o + Fraction(1, 2)) * step - Fraction(1, 2)
+            weigh = _keys_cubic if mode == "bicubic" else _hat
+            shares = [(j, weigh(abs(at - j))) for j in range(math.floor(at) - 3, math.floor(at) + 5)]
+            parts.append([(min(max(j, 0), n - 1), float(share)) for j, share in shares if share])
         for taps in itertools.product(*parts):
             source = (c, *(j for j, _ in taps))
             out[(c, *place)] += x[source] * math.prod(share for _, share in taps)
     return out
 
 
-def _moved(x: Array, ends: Sequence[tuple[int, int]]) -> Array:
-    """Zeros before and behind each axis, or values cut off."""
-    out = np.zeros([n + b + a for n, (b, a) in zip(x.shape, ends, strict=True)])
+def _moved(x: Array, ends: Sequence[tuple[int, int]], value: float = 0) -> Array:
+    """A value before and after each axis, or values cut off."""
+    out = np.full([n + b + a for n, (b, a) in zip(x.shape, ends, strict=True)], float(value))
     for at in np.ndindex(out.shape):
         source = tuple(a - b for a, (b, _) in zip(at, ends, strict=True))
         if all(0 <= s < n for s, n in zip(source, x.shape, strict=True)):
             out[at] = x[source]
     return out
+
+
+def _row_around(mode: str, n: int, before: int, after: int) -> list[int]:
+    """The places of a row of `n` that a padded row shows, one step at a time away from the row."""
+    row = list(range(n))
+    kept = row[max(0, -before) : n - max(0, -after)]
+    if mode == "replicate":
+        return [kept[0]] * before + kept + [kept[-1]] * after
+    if mode == "circular":
+        return kept[len(kept) - max(before, 0) :] * (before > 0) + kept + kept[: max(after, 0)]
+    front = [row[1 + step] for step in range(max(before, 0))][::-1]
+    return front + kept + [row[-2 - step] for step in range(max(after, 0))]
 
 
 def pad(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
@@ -483,7 +537,10 @@ def pad(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
     else:
         for axis, entry in enumerate(oracle.each(layer.padding, x.ndim - 1), start=1):
             ends[axis] = entry if isinstance(entry, tuple) else (entry, entry)
-    return _moved(x, ends)
+    if layer.mode == "constant":
+        return _moved(x, ends, layer.value)
+    rows = [_row_around(layer.mode, n, *both) for n, both in zip(x.shape, ends, strict=True)]
+    return x[np.ix_(*rows)]
 
 
 def crop(layer: Any, xs: Sequence[Array], weights: Weights) -> Array:
@@ -775,6 +832,7 @@ BY_KIND: dict[str, Callable[[Any, Sequence[Array], Weights], Array]] = {
     "conv_transpose": conv_transpose,
     "cos": each_value(lambda layer, x: math.cos(x)),
     "crop": crop,
+    "deform_conv": deform_conv,
     "depthwise": depthwise,
     "drop_path": nothing,
     "div": _stretched(lambda a, b: a / b),

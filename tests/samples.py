@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from archcalc.layers import KINDS, Layer
+from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.pool import Pooled
 from archcalc.layers.terms import Stacked, Swapped
 from archcalc.shape import Shape, Window
@@ -433,6 +434,28 @@ SAMPLES = [
         macs=16 * 60,
         flops=2 * 16 * 60 + 448,
     ),
+    # -- deformable: also 4 multiplications and 3 additions for each value that is read, 6 channels on 6 taps
+    # at 5x9 places; with a mask one more multiplication
+    case(
+        make("deform_conv", 4, (3, 2), GivenTensor(), stride=(2, 1), padding=(1, 0)),
+        ((6, 9, 10), (12, 5, 9)),
+        (4, 5, 9),
+        WHOLE,
+        params=148,
+        weights=144,
+        macs=144 * 45,
+        flops=2 * 144 * 45 + 7 * 36 * 45 + 4 * 45,
+    ),
+    case(  # two groups of weights, and three of channels that move together
+        make("deform_conv", 4, (2, 3), GivenTensor(), GivenTensor(), 1, 0, (1, 2), 2, False),
+        ((6, 9, 10), (36, 8, 6), (18, 8, 6)),
+        (4, 8, 6),
+        WHOLE,
+        params=72,
+        weights=72,
+        macs=72 * 48,
+        flops=2 * 72 * 48 + 8 * 36 * 48,
+    ),
     # -- fully connected
     case(make("fc", 10), (84,), (10,), WHOLE, params=850, weights=840, macs=840, flops=1690),
     case(make("fc", 3, bias=False), (7,), (3,), WHOLE, params=21, weights=21, macs=21, flops=42),
@@ -543,6 +566,22 @@ SAMPLES = [
     ),
     case(make("avgpool", 7, 3, 3, ceil_mode=True), (2, 9), (2, 4), ((7, 3, 3, 3, 1),), flops=2 * (7 * 3 + 6)),
     case(make("avgpool", 2, 2, "same"), MAP, (3, 5, 5), ((2, 2, 0, 1, 1), (2, 2, 0, 0, 1)), flops=4 * 75),
+    # rows 0 2 4 6 and columns 0 3 6, each with taps 2 and 1 apart
+    case(
+        make("avgpool", (2, 3), (2, 3), dilation=(2, 1), divisor_override=5),
+        MAP,
+        (3, 4, 3),
+        ((2, 2, 0, 0, 2), (3, 3, 0, 0, 1)),
+        flops=(5 + 1) * 36,
+    ),
+    # taps 3 apart from -2, 0 and 2: -2 1, 0 3 and 2 5, of which 1, 2 and 2 lie on the map
+    case(
+        make("avgpool", 2, 2, 2, count_include_pad=False, dilation=3),
+        (2, 6),
+        (2, 4),
+        ((2, 2, 2, 2, 3),),
+        flops=2 * (0 + 1 + 1 + 0 + 4),
+    ),
     # |x|^p of each value, their sum, its p-th root
     case(make("lppool", 1, 2), MAP, (3, 4, 5), ((2, 2, 0, 0, 1),) * 2, flops=3 * 60),
     case(
@@ -668,6 +707,62 @@ SAMPLES = [
         ((Fraction(7, 2), 2, 1, Fraction(1, 2), 1, T),),
         flops=3 * 88,
     ),
+    # output `o` copies `floor((o + 1/2)/scale)`, a half later than nearest does
+    case(
+        make("upsample", (12, 20), mode="nearest_exact"),
+        MAP,
+        (3, 12, 20),
+        ((Fraction(4, 3), Fraction(4, 3), Fraction(1, 2), Fraction(-1, 2), 1, T), (2, 2, 0, 0, 1, T)),
+    ),
+    # 16 values per output, two on each side of `(o + 1/2)/2 - 1/2`: `0 <= o + 7/2 - 2i < 8`
+    case(
+        make("upsample", scale_factor=2, mode="bicubic"),
+        MAP,
+        (3, 18, 20),
+        ((8, 2, Fraction(7, 2), Fraction(5, 2), 1, T),) * 2,
+        flops=(16 + 15) * 1080,
+    ),
+    # aligned corners: 16 steps of the output are 8 of 9 rows, and 27 are 9 of 10 columns. Rows have
+    # `o/2 - 1 < i < o/2 + 1`, that is `0 <= o + 1 - 2i < 3`, and columns `0 <= o + 2 - 3i < 5`
+    case(
+        make("upsample", (17, 28), mode="bilinear", align_corners=True),
+        MAP,
+        (3, 17, 28),
+        ((3, 2, 1, 1, 1, T), (5, 3, 2, 2, 1, T)),
+        flops=7 * 3 * 17 * 28,
+    ),
+    case(
+        make("upsample", (17, 4), mode="bicubic", align_corners=True),
+        MAP,
+        (3, 17, 4),
+        ((8, 2, 4, 3, 1, T), (Fraction(4, 3), Fraction(1, 3), Fraction(2, 3), Fraction(-1, 3), 1, T)),
+        flops=31 * 3 * 17 * 4,
+    ),
+    # the only output lies on the first of 11, and all outputs on the only input
+    case(
+        make("upsample", 1, mode="linear", align_corners=True),
+        (4, 11),
+        (4, 1),
+        ((1, 11, 0, 0, 1),),
+        flops=3 * 4,
+    ),
+    case(
+        make("upsample", 5, mode="linear", align_corners=True),
+        (4, 1),
+        (4, 5),
+        ((5, 5, 0, 0, 1, T),),
+        flops=60,
+    ),
+    case(make("pad", 2, mode="reflect"), MAP, (3, 13, 14), ((1, 1, 2, 2, 1),) * 2),
+    case(
+        make("pad", ((3, -1), (0, 12)), mode="replicate"),
+        MAP,
+        (3, 11, 22),
+        ((1, 1, 3, -1, 1), (1, 1, 0, 12, 1)),
+    ),
+    case(make("pad", (10, 1), "width", "circular"), MAP, (3, 9, 21), ((1, 1, 0, 0, 1), (1, 1, 10, 1, 1))),
+    case(make("pad", 3, value=Fraction(-1, 2)), (4, 11), (4, 17), ((1, 1, 3, 3, 1),)),
+    case(make("pad", (1, 4), "channels", value=2), (3, 5), (8, 5), ((1, 1, 0, 0, 1),)),
     case(make("pad", ((0, 1), (2, 0))), MAP, (3, 10, 12), ((1, 1, 0, 1, 1), (1, 1, 2, 0, 1))),
     case(make("pad", ((-1, 1), (-2, -3))), MAP, (3, 9, 5), ((1, 1, -1, 1, 1), (1, 1, -2, -3, 1))),
     case(make("pad", 3), (4, 11), (4, 17), ((1, 1, 3, 3, 1),)),
@@ -730,7 +825,7 @@ SAMPLES = [
     ),
     # a map of 2x3 places looks at a sequence of 4 places with 3 channels
     case(
-        make("attention", 2, bias=False, key_value=True),
+        make("attention", 2, bias=False, key_value=GivenTensor()),
         ((6, 2, 3), (3, 4)),
         (6, 2, 3),
         WHOLE,

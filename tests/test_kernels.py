@@ -10,6 +10,7 @@ from typing import Any
 
 import kernel_oracle
 import numpy as np
+import oracle
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from archcalc.executor import conv as conv_kernels
 from archcalc.executor.computed import with_computed_weight
 from archcalc.executor.kernel import KERNELS, Call, computing
 from archcalc.layers import KINDS, Layer, LayerError
+from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import facts
 from archcalc.layers.computed import WAYS
 from archcalc.layers.pool import Pooled
@@ -192,6 +194,20 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             ends = st.tuples(st.integers(0, 2), st.integers(0, 2))
             given["padding"] = tuple(draw(ends) for _ in range(rank))
         given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
+    elif kind == "deform_conv":
+        moving = draw(st.integers(1, 2))
+        shape, given = draw(sliding(st.just(groups * moving)))
+        assume(len(shape) == 3)
+        given |= {"out_channels": draw(st.integers(1, 2)) * groups, "groups": groups, "bias": flag}
+        try:
+            places = make("conv", **given).output_shape(shape)[1:]
+        except LayerError:
+            assume(False)
+        taps = moving * math.prod(oracle.each(given["kernel_size"], 2))
+        shapes = (shape, (2 * taps, *places), (taps, *places))
+        given |= {"offset": GivenTensor(), "mask": GivenTensor()}
+        if draw(st.booleans()):
+            shapes, given["mask"] = shapes[:2], None
     elif kind in ("maxpool", "avgpool", "lppool", "subsample", "maxunpool"):
         shape, given = draw(sliding(st.integers(1, 2)))
         given["ceil_mode"] = flag
@@ -199,6 +215,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             del given["stride"]
         if kind == "avgpool":
             given["count_include_pad"] = draw(st.booleans())
+            given["divisor_override"] = draw(st.sampled_from([None, None, 3]))
         if kind == "lppool":
             given["norm_type"] = draw(st.integers(1, 4))
         taken = {"maxunpool": {"kernel_size", "padding", "dilation", "ceil_mode", "stride"}}
@@ -302,7 +319,8 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
             given = {"size": one_or_each(draw, len(shape) - 1, st.integers(1, 9))}
         else:
             given = {"scale_factor": draw(factor | st.tuples(*[factor] * (len(shape) - 1)))}
-        given["mode"] = draw(st.sampled_from(["nearest", "bilinear"]))
+        given["mode"] = draw(st.sampled_from(["nearest", "nearest_exact", "bilinear", "bicubic"]))
+        given["align_corners"] = given["mode"][:2] == "bi" and draw(st.booleans())
     elif kind == "pad":
         end = st.integers(-2, 3)
         pair = st.tuples(end, end)
@@ -311,6 +329,9 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         else:
             shape = maps(draw)
             given = {"padding": draw(end | st.tuples(*[end | pair] * (len(shape) - 1)))}
+        given["mode"] = draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
+        if given["mode"] == "constant":
+            given["value"] = draw(FRACTION)
     elif kind == "crop":
         shape = maps(draw)
         given = {
@@ -354,7 +375,7 @@ def layer_of(draw: Any, kind: str) -> tuple[Layer, tuple[Shape, ...]]:
         given |= {name: draw(st.integers(1, 3)) for name in ("key_dim", "value_dim") if draw(st.booleans())}
         shapes = (shape,)
         if not given["is_causal"] and draw(st.booleans()):
-            shapes, given = (shape, maps(draw)), given | {"key_value": True}
+            shapes, given = (shape, maps(draw)), given | {"key_value": GivenTensor()}
     elif kind == "embedding":
         shape = tuple(draw(st.lists(st.integers(1, 4), min_size=1, max_size=5)))
         given = {"num_embeddings": draw(st.integers(1, 9)), "embedding_dim": draw(CHANNELS)}
@@ -387,6 +408,7 @@ MANY = {
     "maxpool": 200,
     "avgpool": 200,
 }
+MANY |= {"upsample": 200, "pad": 200, "deform_conv": 100}
 
 
 @pytest.mark.parametrize("kind", sorted(kernel_oracle.BY_KIND))

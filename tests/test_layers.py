@@ -385,6 +385,8 @@ def torch_case(draw: Any) -> tuple[str, Shape, dict[str, Any], Callable[[Any], A
             given["padding"] = number(0, 2)
         if kind == "maxpool":
             given["dilation"] = number(1, 3)
+        if kind == "avgpool" and rank > 1:
+            given["divisor_override"] = draw(st.sampled_from([None, 3]))
         if kind == "lppool":
             given["norm_type"] = draw(st.integers(1, 3))
             assume(rank > 1 or isinstance(given["kernel_size"], int))  # PyTorch stumbles over `(2,)`
@@ -423,8 +425,8 @@ def torch_case(draw: Any) -> tuple[str, Shape, dict[str, Any], Callable[[Any], A
             lambda nn: per_rank("InstanceNorm")(nn, shape)(shape[0], affine=flag),
         )
     if kind == "upsample":
-        mode = draw(st.sampled_from(["nearest", "bilinear"]))
-        names = {1: "linear", 2: "bilinear", 3: "trilinear"}
+        mode = draw(st.sampled_from(["nearest", "nearest_exact", "bilinear"] + ["bicubic"] * (rank == 2)))
+        names = {"nearest_exact": "nearest-exact", "bilinear": [0, "linear", "bilinear", "trilinear"][rank]}
         if flag:
             given = {"size": number(1, 9)}
         else:
@@ -434,14 +436,24 @@ def torch_case(draw: Any) -> tuple[str, Shape, dict[str, Any], Callable[[Any], A
             name: tuple(map(float, value)) if isinstance(value, tuple) else float(value)
             for name, value in given.items()
         } if not flag else given  # fmt: skip
-        torch_mode = mode if mode == "nearest" else names[rank]
-        return kind, shape, given | {"mode": mode}, lambda nn: nn.Upsample(**as_torch, mode=torch_mode)
+        as_torch = as_torch | {"mode": names.get(mode, mode)}
+        given |= {"mode": mode}
+        if not mode.startswith("nearest"):
+            aligned = {"align_corners": draw(st.booleans())}
+            given, as_torch = given | aligned, as_torch | aligned
+        return kind, shape, given, lambda nn: nn.Upsample(**as_torch)
     if kind == "pad":
         ends = draw(st.tuples(*[st.tuples(st.integers(-4, 4), st.integers(-4, 4))] * rank))
         left = [n + min(b, 0) + min(a, 0) for n, (b, a) in zip(shape[1:], ends, strict=True)]
         assume(min(left) > 0)  # PyTorch may leave nothing of the input but padding
         flat = [end for pair in reversed(ends) for end in pair]
-        return kind, shape, {"padding": ends}, lambda nn: per_rank("ConstantPad")(nn, shape)(flat, 0.0)
+        mode = draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
+        if mode == "constant":
+            return kind, shape, {"padding": ends}, lambda nn: per_rank("ConstantPad")(nn, shape)(flat, 0.0)
+        # if more than the rest of a cropped map is added, PyTorch reads what it has just written
+        assume(mode != "circular" or all(max(ends[i]) <= left[i] for i in range(rank)))
+        name = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circular": "CircularPad"}[mode]
+        return kind, shape, {"padding": ends, "mode": mode}, lambda nn: per_rank(name)(nn, shape)(tuple(flat))
     if kind == "flatten":
         return kind, shape, {}, lambda nn: nn.Flatten()
     return kind, shape, {"groups": groups}, lambda nn: nn.ChannelShuffle(groups)

@@ -159,7 +159,7 @@ the tables, to notice a lost entry; the entry for thop was compared with its `re
 NO_RULES = """
     exp log sqrt rsqrt square sin cos pow clamp erf softplus mish hardtanh log_softmax logsigmoid softsign glu
     reduce transpose roll pixel_shuffle pixel_unshuffle unfold stack
-    attention matmul parameter scale shift div embedding lstm gru rnn
+    attention matmul parameter scale shift div embedding lstm gru rnn deform_conv
 """
 """The kinds that no tool has a rule for."""
 

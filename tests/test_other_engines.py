@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,7 @@ from archcalc.executor.execute import run
 from archcalc.executor.kernel import KERNELS, Call
 from archcalc.executor.weights import Weights, random_weights
 from archcalc.layers import Layer
+from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import facts
 from archcalc.network import Network
 
@@ -101,6 +103,15 @@ def _bn(training: bool) -> Torch:
     return lambda f, xs, w: f.batch_norm(
         xs[0], w["running_mean"].clone(), w["running_var"].clone(), w["weight"], w["bias"], training
     )
+
+
+DEFORMABLE: list[tuple[Any, tuple[Shape, ...]]] = [
+    (make("deform_conv", 4, (3, 2), GivenTensor(), None, (2, 1), (1, 0), (1, 1)), ((6, 9, 10), (12, 5, 9))),
+    (
+        make("deform_conv", 4, (2, 3), GivenTensor(), GivenTensor(), (1, 1), (0, 2), (1, 2), 2, False),
+        ((6, 9, 10), (36, 8, 10), (18, 8, 10)),
+    ),
+]
 
 
 def _unpool(f: Any, xs: list[Any], w: dict[str, Any]) -> Any:
@@ -196,7 +207,7 @@ LIKE_TORCH: list[tuple[Layer, Any, Torch]] = [
     (make("attention", 3), (6, 7), _attention(3)),
     (make("attention", 2, is_causal=True), (6, 7), _attention(2, causal=True)),
     (make("attention", 2, bias=False), (6, 3, 5), _attention(2)),
-    (make("attention", 2, key_value=True), ((6, 3, 5), (4, 9)), _attention(2)),
+    (make("attention", 2, key_value=GivenTensor()), ((6, 3, 5), (4, 9)), _attention(2)),
     (make("matmul"), ((3, 1, 4, 6), (1, 2, 6, 5)), lambda f, xs, w: xs[0] @ xs[1]),
     (make("conv", 6, (2, 3), bias=False, weight="weight_norm"), MAP, _normed("weight_norm")),
     (make("conv", 6, (2, 3), bias=False, weight="spectral_norm"), MAP, _normed("spectral_norm")),
@@ -278,6 +289,26 @@ LIKE_TORCH: list[tuple[Layer, Any, Torch]] = [
     (make("upsample", (5, 4, 9), mode="bilinear"), (2, 3, 4, 5),
      _plain("interpolate", (5, 4, 9), mode="trilinear")),
     (make("pad", ((1, -2), (0, 3))), MAP, _plain("pad", (0, 3, 1, -2))),
+    (make("pad", (1, 4), "channels", value=Fraction(-3, 2)), MAP,
+     _plain("pad", (0, 0, 0, 0, 1, 4), value=-1.5)),
+    (make("pad", ((1, -2), (3, 4)), mode="reflect"), MAP, _plain("pad", (3, 4, 1, -2), "reflect")),
+    (make("pad", ((-4, 5), (9, 12)), mode="replicate"), MAP, _plain("pad", (9, 12, -4, 5), "replicate")),
+    (make("pad", ((-2, 3), (10, 4)), mode="circular"), MAP, _plain("pad", (10, 4, -2, 3), "circular")),
+    (make("upsample", (13, 7), mode="nearest_exact"), MAP,
+     _plain("interpolate", (13, 7), mode="nearest-exact")),
+    (make("upsample", scale_factor=Fraction(5, 4), mode="nearest_exact"), (2, 3, 4),
+     _plain("interpolate", scale_factor=1.25, mode="nearest-exact")),
+    (make("upsample", (13, 7), mode="bicubic"), MAP, _plain("interpolate", (13, 7), mode="bicubic")),
+    (make("upsample", scale_factor=Fraction(5, 4), mode="bicubic"), (2, 3, 3),
+     _plain("interpolate", scale_factor=1.25, mode="bicubic")),
+    (make("upsample", (1, 17), mode="bicubic", align_corners=True), MAP,
+     _plain("interpolate", (1, 17), mode="bicubic", align_corners=True)),
+    (make("upsample", (13, 7), mode="bilinear", align_corners=True), MAP,
+     _plain("interpolate", (13, 7), mode="bilinear", align_corners=True)),
+    (make("upsample", scale_factor=Fraction(5, 2), mode="bilinear", align_corners=True), (2, 3),
+     _plain("interpolate", scale_factor=2.5, mode="linear", align_corners=True)),
+    (make("avgpool", 3, 2, 1, True, divisor_override=5), MAP,
+     _plain("avg_pool2d", 3, 2, 1, ceil_mode=True, divisor_override=5)),
     (make("flatten"), MAP, lambda f, xs, w: xs[0].flatten(1)),
     (make("permute", (1, 2, 0)), MAP, lambda f, xs, w: xs[0].permute(0, 2, 3, 1)),
     (make("reshape", (5, 8, 9)), MAP, lambda f, xs, w: xs[0].reshape(2, 5, 8, 9)),
@@ -313,6 +344,20 @@ def test_torch_unpooling() -> None:
     np.testing.assert_array_equal(run(network, x, batch=2, dtype=np.float64)["output"], expected)
 
 
+def test_torchvision_deformable_convolution() -> None:
+    torch, ops = pytest.importorskip("torch"), pytest.importorskip("torchvision.ops")
+    for layer, shapes in DEFORMABLE:
+        inputs, weights = drawn(layer, shapes, np.float64)
+        inputs[1] *= 2  # some taps move beyond the map
+        x, offset, *mask = map(torch.from_numpy, inputs)
+        weight, bias = torch.from_numpy(output_first(weights["weight"])), weights.get("bias")
+        expected = ops.deform_conv2d(
+            x, offset, weight, None if bias is None else torch.from_numpy(bias), layer.stride, layer.padding,
+            layer.dilation, mask[0] if mask else None,
+        ).numpy()  # fmt: skip
+        assert_close(ours(layer, inputs, weights), expected, 1e-12)
+
+
 # --- onnxruntime ------------------------------------------------------------------------------------
 
 
@@ -345,7 +390,7 @@ class Graph:
             [helper.make_tensor_value_info(out, types.FLOAT, None)],
             self.constants,
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
         options = self.engine.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         session = self.engine.InferenceSession(
@@ -460,6 +505,15 @@ LIKE_ONNX: list[tuple[Layer, Shape, Onnx]] = [
      _o("AveragePool", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, count_include_pad=1)),
     (make("avgpool", 2, ceil_mode=True, count_include_pad=False), MAP,
      _o("AveragePool", kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)),
+    (make("avgpool", (2, 3), 2, 1, True, dilation=(3, 2)), MAP,
+     _o("AveragePool", kernel_shape=[2, 3], strides=[2, 2], pads=[1] * 4, dilations=[3, 2], ceil_mode=1,
+        count_include_pad=1)),
+    (make("avgpool", 3, 3, 2, count_include_pad=False, dilation=2), (2, 14),
+     _o("AveragePool", kernel_shape=[3], strides=[3], pads=[2, 2], dilations=[2])),
+    (make("avgpool", 5, 3, ceil_mode=True, dilation=2), (1, 14, 15, 16),
+     _o("AveragePool", kernel_shape=[5] * 3, strides=[3] * 3, dilations=[2] * 3, ceil_mode=1)),
+    (make("avgpool", 2, 1, 1, count_include_pad=False, dilation=3), (1, 2),
+     _o("AveragePool", kernel_shape=[2], pads=[1, 1], dilations=[3])),  # its only window is empty
     (make("lppool", 2, (3, 2), 2), MAP, _o("LpPool", kernel_shape=[3, 2], strides=[2, 2], p=2)),
     (make("global_avgpool"), MAP, _o("GlobalAveragePool")),
     (make("global_maxpool"), MAP, _o("GlobalMaxPool")),
@@ -509,6 +563,19 @@ LIKE_ONNX: list[tuple[Layer, Shape, Onnx]] = [
     (make("upsample", (18, 30)), MAP, _o_resize(
         (2, 4, 18, 30), "nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")),
     (make("upsample", (13, 7), mode="bilinear"), MAP, _o_resize((2, 4, 13, 7), "linear")),
+    (make("upsample", (13, 7), mode="bilinear", align_corners=True), MAP,
+     _o_resize((2, 4, 13, 7), "linear", coordinate_transformation_mode="align_corners")),
+    (make("upsample", (13, 7), mode="bicubic"), MAP, _o_resize((2, 4, 13, 7), "cubic")),
+    (make("upsample", (13, 17), mode="bicubic", align_corners=True), MAP,
+     _o_resize((2, 4, 13, 17), "cubic", coordinate_transformation_mode="align_corners")),
+    (make("pad", ((1, 2), (3, 4)), mode="reflect"), MAP,
+     _o("Pad", np.array([0, 0, 1, 3, 0, 0, 2, 4]), mode="reflect")),
+    (make("pad", ((1, 2), (13, 4)), mode="replicate"), MAP,
+     _o("Pad", np.array([0, 0, 1, 13, 0, 0, 2, 4]), mode="edge")),
+    (make("pad", ((1, 2), (3, 10)), mode="circular"), MAP,
+     _o("Pad", np.array([0, 0, 1, 3, 0, 0, 2, 10]), mode="wrap")),
+    (make("pad", ((1, -2), (3, 4)), value=3), MAP,
+     _o("Pad", np.array([0, 0, 1, 3, 0, 0, -2, 4]), np.array(3, np.float32))),
     (make("flatten"), MAP, _o("Flatten")),
     (make("lstm", 5), (3, 7), _o_recurrent(make("lstm", 5))),
     (make("lstm", 5, bias=False, bidirectional=True), (3, 7),
@@ -531,6 +598,22 @@ def test_onnxruntime(layer: Layer, shape: Shape, theirs: Onnx) -> None:
     inputs, weights = drawn(layer, (shape,), np.float32)
     expected = graph.run(theirs(graph, weights), x=inputs[0])
     assert_close(ours(layer, inputs, weights), expected, SINGLE)
+
+
+def test_onnxruntime_deformable_convolution() -> None:
+    for layer, shapes in DEFORMABLE:
+        graph = Graph()
+        inputs, weights = drawn(layer, shapes, np.float32)
+        inputs[1] *= 2
+        taps = math.prod(layer.kernel_size)
+        out = graph(
+            "DeformConv", "x", output_first(weights["weight"]), "o", weights.get("bias"),
+            "m" if layer.mask is not None else None, strides=list(layer.stride),
+            pads=[*layer.padding, *layer.padding], dilations=list(layer.dilation), group=layer.groups,
+            offset_group=shapes[1][0] // (2 * taps),
+        )  # fmt: skip
+        given = dict(zip("xom", inputs, strict=False))
+        assert_close(ours(layer, inputs, weights), graph.run(out, **given), SINGLE)
 
 
 def test_onnxruntime_concat() -> None:

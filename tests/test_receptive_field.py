@@ -94,6 +94,28 @@ def interpolate(row: Row, scale: Fraction, length: int) -> Row:
     return cells
 
 
+def copy_exact(row: Row, scale: Fraction, length: int) -> Row:
+    """Upsampling to the nearest, as seen from the middle of each place."""
+    return [at(row, math.floor((place + Fraction(1, 2)) / scale)) for place in range(length)]
+
+
+def interpolate_four(row: Row, scale: Fraction, length: int) -> Row:
+    """Cubic upsampling: two cells on each side."""
+    cells = []
+    for place in range(length):
+        left = math.floor((place + Fraction(1, 2)) / scale - Fraction(1, 2))
+        cells.append(union(at(row, left + tap) for tap in (-1, 0, 1, 2)))
+    return cells
+
+
+FOLLOWED = {
+    "nearest": copy,
+    "nearest_exact": copy_exact,
+    "bilinear": interpolate,
+    "bicubic": interpolate_four,
+}
+
+
 def parts(row: Row, count: int) -> Row:
     """An adaptive pool: each place reads what its part of the map touches."""
     n = len(row)
@@ -214,8 +236,8 @@ def add_upsampling(draw: Any, built: Built) -> None:
     scales = pair(
         draw, st.sampled_from([Fraction(2), Fraction(3), Fraction(3, 2), Fraction(1, 2), Fraction(2, 3)])
     )
-    mode = draw(st.sampled_from(["nearest", "bilinear"]))
-    follow = copy if mode == "nearest" else interpolate
+    mode = draw(st.sampled_from(sorted(FOLLOWED)))
+    follow = FOLLOWED[mode]
     built.turn *= math.lcm(*(scale.numerator for scale in scales))
     built.add(
         "upsample",
@@ -378,11 +400,11 @@ def keep_size(draw: Any, built: Built) -> None:
         assume(all(n % 2 == 0 for n in sizes))
         built.add("avgpool", lambda axis, row: slide(row, 2, 2, 0, 0), 2)
         built.turn = math.lcm(built.turn, 2)
-        mode = draw(st.sampled_from(["nearest", "bilinear", "transposed"]))
+        mode = draw(st.sampled_from([*FOLLOWED, "transposed"]))
         if mode == "transposed":
             built.add("conv_transpose", lambda axis, row: spread(row, 4, 2, 1), channels, 4, 2, 1)
         else:
-            follow = copy if mode == "nearest" else interpolate
+            follow = FOLLOWED[mode]
             grow = lambda axis, row: follow(row, Fraction(2), 2 * len(row))  # noqa: E731
             built.add("upsample", grow, scale_factor=2, mode=mode)
 
@@ -710,6 +732,15 @@ PIECES = [
     'upsample(scale_factor=3/2, mode="bilinear")',
     "upsample(scale_factor=1.15)",
     "upsample(scale_factor=[1, 2])",
+    'upsample(scale_factor=4/3, mode="bicubic")',
+    'upsample(scale_factor=5/4, mode="nearest_exact")',
+    'upsample(size=[{w}, 13], mode="bilinear", align_corners=true)',
+    'upsample(scale_factor=[2, 1], mode="bicubic", align_corners=true)',
+    'pad({k}, mode="reflect")',
+    'pad([{m}, -{n}], dim="width", mode="replicate")',
+    'pad([{s}, {k}], dim="height", mode="circular")',
+    "pad({s}, value={k})",
+    "avgpool({s}, 1, dilation={k})",
 ]
 
 

@@ -22,6 +22,7 @@ import archcalc
 from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.kernel import KERNELS, Call
 from archcalc.layers import KINDS
+from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import facts
 from archcalc.layers.terms import term
 from archcalc.quantities import Figures
@@ -54,7 +55,7 @@ def counted(kind: str, *args: Any, shape: tuple[int, ...], **named: Any) -> tupl
 def test_every_kind_with_multiplied_weights_is_counted() -> None:
     assert {kind.kind for kind in COUNTED} == {
         "conv", "pointwise", "depthwise", "local", "fc", "conv_transpose", "matmul", "attention",
-        "lstm", "gru", "rnn",
+        "lstm", "gru", "rnn", "deform_conv",
     }  # fmt: skip
 
 
@@ -92,6 +93,29 @@ def test_counts_by_hand(call: Any, named: Any, shape: Any, nominal: int, inside:
     assert counted(*call, shape=shape, **named) == (nominal, inside)
 
 
+@pytest.mark.parametrize(
+    ("move", "inside"),
+    [
+        (0, (3 + 4 + 3) * (4 + 5 + 4)),  # as a convolution
+        (
+            0.5,
+            (4 + 4 + 3) * (5 + 5 + 4),
+        ),  # half a place down and right: what lay just before the map is in it
+        (-2, (1 + 2 + 3) * (2 + 3 + 4)),
+        (100, 0),
+    ],
+)
+def test_a_deformable_convolution_counted_by_hand(move: float, inside: int) -> None:
+    """3x3 with padding 1 on 4x5, each tap moved by as much down as right."""
+    layer = KINDS["deform_conv"](2, 3, GivenTensor(), padding=1)
+    random = np.random.default_rng(0)
+    weights = {"weight": random.standard_normal((3, 3, 3, 2)), "bias": random.standard_normal(2)}
+    call = Call([random.standard_normal((2, 4, 5, 3)), np.full((2, 4, 5, 18), float(move))], weights)
+    nominal, measured, result = count_multiplications(layer, call)
+    assert (nominal, measured) == (6 * 9 * 20, 6 * inside)
+    np.testing.assert_allclose(result, KERNELS[type(layer)](layer, call), rtol=1e-10, atol=1e-12)
+
+
 # --- Networks that hold -----------------------------------------------------------------------------
 
 SMALL = {
@@ -113,6 +137,14 @@ SMALL = {
     "planes": "input(2x5x6x7)\n conv(3, 2x3x1, 1x2x1, 1) -> avgpool(1x2x3)",
     "resized": "input(2x9x10)\n upsample(scale_factor=2) -> conv(1, 3)\n"
     " upsample(scale_factor=2, mode=\"bilinear\")",
+    "resized otherwise": "input(2x9x10)\n upsample(scale_factor=2, mode=\"bicubic\") -> conv(1, 3)\n"
+    " upsample(size=20x31, mode=\"bilinear\", align_corners=true)\n"
+    " upsample(scale_factor=3/2, mode=\"nearest_exact\")",
+    "padded with the map": "input(2x9x10)\n pad(2, mode=\"reflect\") -> conv(2, 3)\n"
+    " pad([1, 2], mode=\"circular\") -> conv(2, 3, stride=2)\n pad(1, mode=\"replicate\") -> conv(2, 3)",
+    "deformed": "input(4x9x10)\n o = conv(24, 3x2, stride=2, padding=1x0)\n"
+    " m = conv(12, 3x2, stride=2, padding=1x0)\n"
+    " deform_conv(6, 3x2, o, mask=m, stride=2, padding=1x0, groups=2) -> bn -> conv(2, 1)",
     "placed": "input(2x9x10)\n pad([[1, 0], [0, 2]]) -> conv(2, 3) -> crop(5x6) -> slice(1, 4, \"height\")",
     "joined": "input(3x9x10)\n conv(4, 3, padding=1)\n a = conv(4, 5, padding=2)\n b = conv(4, 1)\n"
     " concat(add(a, b), sub(a, b), identity)",

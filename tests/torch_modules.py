@@ -223,6 +223,24 @@ def _conv_transpose(node: Node) -> Step:
     return module, _apply
 
 
+def _deform_conv(node: Node) -> Step:
+    layer: Any = node.layer
+    ends = [(w.before, w.after) for w in layer.kernel_windows(node.facts.inputs[0])]
+    if any(before != after for before, after in ends):
+        raise NotImplementedError(f"{layer}: PyTorch pads both ends of an axis alike")
+    module = pytest.importorskip("torchvision").ops.DeformConv2d(
+        node.facts.inputs[0][0],
+        layer.out_channels,
+        layer.kernel_size,
+        layer.stride,
+        tuple(before for before, _ in ends),
+        layer.dilation,
+        layer.groups,
+        layer.bias,
+    )
+    return module, _apply
+
+
 def _fc(node: Node) -> Step:
     layer: Any = node.layer
     return nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias), _apply
@@ -311,8 +329,14 @@ def _window_pool(name: str) -> Callable[[Node], Step]:
         arguments, call = _places(node)
         arguments["kernel_size"] = node.layer.kernel_size  # type: ignore[attr-defined]
         if name == "AvgPool":
-            del arguments["dilation"]
-            arguments["count_include_pad"] = node.layer.count_include_pad  # type: ignore[attr-defined]
+            layer: Any = node.layer
+            if any(dilation != 1 for dilation in arguments.pop("dilation")):
+                raise NotImplementedError(f"{layer}: PyTorch does not dilate average pools")
+            arguments["count_include_pad"] = layer.count_include_pad
+            if layer.divisor_override is not None:
+                if _rank(node) == 1:
+                    raise NotImplementedError(f"{layer}: PyTorch divides by the window along one axis")
+                arguments["divisor_override"] = layer.divisor_override
         return _ranked(name, _rank(node))(ceil_mode=node.layer.ceil_mode, **arguments), call  # type: ignore[attr-defined]
 
     return step
@@ -418,12 +442,16 @@ def _stack(node: Node) -> Step:
 
 def _upsample(node: Node) -> Step:
     layer: Any = node.layer
-    mode = (
-        layer.mode if layer.mode == "nearest" else {1: "linear", 2: "bilinear", 3: "trilinear"}[_rank(node)]
-    )
+    mode = {
+        "nearest_exact": "nearest-exact",
+        "bilinear": {1: "linear", 2: "bilinear", 3: "trilinear"}[_rank(node)],
+    }.get(layer.mode, layer.mode)
+    if mode == "bicubic" and _rank(node) != 2:
+        raise NotImplementedError(f"{layer}: PyTorch has bicubic upsampling for maps of two axes only")
     scale = layer.scale_factor
     scale = tuple(map(float, scale)) if isinstance(scale, tuple) else scale and float(scale)
-    return nn.Upsample(layer.size, scale, mode), _apply
+    align_corners = None if mode.startswith("nearest") else layer.align_corners
+    return nn.Upsample(layer.size, scale, mode, align_corners), _apply
 
 
 def _reshape(node: Node) -> Step:
@@ -451,8 +479,12 @@ def _ends(node: Node) -> list[tuple[int, int]]:
 
 
 def _pad(node: Node) -> Step:
-    ends = [end for axis in reversed(_ends(node)) for end in axis]
-    return None, lambda _, x: functional.pad(x, ends)
+    layer: Any = node.layer
+    if layer.mode == "constant":
+        ends = [end for axis in reversed(_ends(node)) for end in axis]
+        return None, lambda _, x: functional.pad(x, ends, value=float(layer.value))
+    ends = [end for axis in reversed(_ends(node)[1:]) for end in axis]
+    return None, lambda _, x: functional.pad(x, ends, layer.mode)
 
 
 def _cut(node: Node) -> Step:
@@ -562,6 +594,7 @@ STEPS: dict[str, Callable[[Node], Step]] = {
     "depthwise": _conv,
     "pointwise": _conv,
     "conv_transpose": _conv_transpose,
+    "deform_conv": _deform_conv,
     "fc": _fc,
     "embedding": _embedding,
     "lstm": _recurrent,

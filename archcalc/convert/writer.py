@@ -231,6 +231,8 @@ class BodyWriter:
             if parameter.takes_tensor and value is None:
                 continue
             if parameter.takes_tensor:
+                if value is None:
+                    continue
                 text = tensors.pop(0)
             elif slot.formula is None and not parameter.required and slot.value == parameter.default:
                 continue
@@ -251,7 +253,7 @@ class BodyWriter:
 
 
 def _weighs(layer: Layer) -> bool:
-    return layer.is_join or layer.family in ("conv", "linear")
+    return layer.is_join or layer.family in ("conv", "deform", "linear")
 
 
 def value_text(value: Any) -> str:

@@ -89,12 +89,12 @@ def _held(taps: Taps, x: Array, padding: bool) -> Array:
     """The number of values in each window: nothing behind the padding, and not the padding if `padding`
     is false."""
     held = np.ones((1,) * (x.ndim - 2))
-    for axis, (n, k, s, (before, after), count) in enumerate(
-        zip(x.shape[1:-1], taps.kernel_size, taps.stride, taps.ends, taps.counts, strict=True)
+    for axis, (n, k, s, d, (before, after), count) in enumerate(
+        zip(x.shape[1:-1], taps.kernel_size, taps.stride, taps.dilation, taps.ends, taps.counts, strict=True)
     ):
-        first = np.arange(count) * s - before
+        at = np.arange(count)[:, None] * s + np.arange(k) * d - before
         low, high = (-before, n + after) if padding else (0, n)
-        lengths = np.minimum(first + k, high) - np.maximum(first, low)
+        lengths = np.count_nonzero((low <= at) & (at < high), axis=1)
         shape = [1] * (x.ndim - 2)
         shape[axis] = count
         held = held * lengths.reshape(shape)
@@ -103,10 +103,16 @@ def _held(taps: Taps, x: Array, padding: bool) -> Array:
 
 @kernel(AvgPool)
 def avgpool(layer: AvgPool, call: Call) -> Array:
-    """The divisor is the window, padding included if it counts, but nothing behind the padding."""
-    taps = Taps(call.x, layer.kernel_size, layer.stride, layer.padding, 1, layer.ceil_mode, 0.0)
+    """The divisor is the window, padding included if it counts, but nothing beyond the padding.
+
+    A dilated window can lie on padding alone. Its sum is 0, and stays 0.
+    """
+    taps = Taps(call.x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, 0.0)
     total = taps.sum()
-    total /= _held(taps, call.x, layer.count_include_pad)
+    if layer.divisor_override is not None:
+        total /= layer.divisor_override
+    else:
+        total /= np.maximum(_held(taps, call.x, layer.count_include_pad), 1)
     return total
 
 

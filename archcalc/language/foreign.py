@@ -22,6 +22,7 @@ _LAYERS = {
     "cropping": "crop",
     "deconv": "conv_transpose",
     "deconvolution": "conv_transpose",
+    "deformconv": "deform_conv",
     "dense": "fc",
     "depthwiseconv": "depthwise",
     "eltwise": "add",

@@ -227,6 +227,8 @@ class LayerCalls:
         values = [parameter.default for parameter in parameters]
         tensors: list[Node] = []
         owner: Node | None = None
+        given: dict[int, Node] = {}
+        """The arguments that are tensors, by their numbers."""
         if not (cls.is_join or cls.is_source):
             tensors.append(self.tensor(current, ref.name_span))
         kind_of: Callable[[Any], Any] = type
@@ -247,11 +249,13 @@ class LayerCalls:
                     message = f"`{parameters[slot].name}` of `{cls.kind}` takes a value, not a tensor"
                     number = f"`channels({expr.span.text})` is its number of channels"
                     self.run.fail(message, expr.span, help=number if isinstance(expr, Ref) else "")
-                tensors.append(value)
+                given[slot] = value
             elif type(value) is tuple:
                 self.run.charge(weight(value) // VALUES_A_STEP, expr.span)
                 kind_of = _kind
             values[slot] = value
+        if given:
+            tensors += [given[slot] for slot in sorted(given)]
         key = (cls, *values, *map(kind_of, values))
         layer: Layer | None = self.made.get(key)
         if layer is None:

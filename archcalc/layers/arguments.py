@@ -292,6 +292,19 @@ def optional(read: Reader) -> Reader:
     return read_optional
 
 
+class GivenTensor(Struct, frozen=True):
+    """Stands for a tensor that is an argument. The network knows which one it is."""
+
+
+def read_tensor(value: object) -> GivenTensor:
+    """A tensor, by its name or as the layers that compute it."""
+    if isinstance(value, GivenTensor):
+        return value
+    if not hasattr(value, "facts"):  # every node of a network has them
+        raise LayerError("needs a tensor", help="name the layer that computes it, and write that name")
+    return GivenTensor()
+
+
 Count = Annotated[int, read_count]
 Natural = Annotated[int, read_natural]
 Position = Annotated[int, read_position]
@@ -306,6 +319,10 @@ TransposedPadding = Annotated[int | str | tuple[int | tuple[int, int], ...], rea
 SignedPadding = Annotated[int | tuple[int | tuple[int, int], ...], read_signed_padding]
 Extent = Annotated[Shape, read_shape]
 Dim = Annotated[str, read_dim]
+
+
+Tensor = Annotated[GivenTensor, read_tensor, "tensor"]
+OptionalTensor = Annotated[GivenTensor | None, optional(read_tensor), "tensor"]
 
 
 def format_argument(value: object) -> str:

@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Any
 
-from archcalc.layers.arguments import Count, Flag, LayerError, optional, read_count
+from archcalc.layers.arguments import Count, Flag, LayerError, OptionalTensor, optional, read_count
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of
 from archcalc.layers.merge import Join
@@ -63,13 +63,6 @@ class MatMul(Join, frozen=True):
         return channels if own else all_of(output[0])
 
 
-def read_memory(value: object) -> bool:
-    """The tensor that keys and values come from."""
-    if value is True or not isinstance(value, bool | int | str | tuple):
-        return True
-    raise LayerError("needs a tensor", help="name it where it stands (`memory: ...`), and write its name")
-
-
 @layer("attention")
 class Attention(Layer, frozen=True):
     """Multi-head attention, as `torch.nn.MultiheadAttention`: each place looks at every place.
@@ -96,7 +89,7 @@ class Attention(Layer, frozen=True):
     value_dim: Annotated[Any, optional(read_count)] = None
     bias: Flag = True
     is_causal: Flag = False
-    key_value: Annotated[Any, optional(read_memory), "tensor"] = None
+    key_value: OptionalTensor = None
 
     def _widths(self, channels: int) -> tuple[int, int]:
         """The sizes of all heads together: of queries and keys, and of values."""
@@ -177,10 +170,6 @@ class Attention(Layer, frozen=True):
             return Reach.WHOLE
         length = inputs[0][1]
         return (Window(length, 1, length - 1, 0),)
-
-    def __str__(self) -> str:
-        text = Layer.__str__(self)
-        return text.replace("key_value=true", "key_value=...")
 
 
 def _places(shape: Shape, suffix: str) -> tuple[str, int]:

@@ -92,7 +92,10 @@ class Layer(Struct, frozen=True, cache_hash=True):
         arguments = []
         for parameter in self.parameters:
             value = getattr(self, parameter.name)
-            if parameter.required:
+            if parameter.takes_tensor:
+                if value is not None:
+                    arguments.append(parameter.name if parameter.required else f"{parameter.name}=...")
+            elif parameter.required:
                 arguments.append(format_argument(value))
             elif value != parameter.default:
                 arguments.append(f"{parameter.name}={format_argument(value)}")

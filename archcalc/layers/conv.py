@@ -21,7 +21,7 @@ from archcalc.layers.arguments import (
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import divided, grouped, picked
 from archcalc.layers.computed import WeightWay
-from archcalc.layers.terms import Facts, Operations, Weight, places_of, values_of
+from archcalc.layers.terms import Facts, Operations, Weight, Windows, places_of, values_of
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, Window, cut_to_stride, format_shape, output_size, transposed_size
 
@@ -67,8 +67,11 @@ class SlidingKernel(Layer, frozen=True):
         """Output channels, input channels a group, groups."""
         raise NotImplementedError
 
-    def windows(self, *inputs: Shape) -> tuple[Window, ...]:
-        (shape,) = inputs
+    def windows(self, *inputs: Shape) -> Windows:
+        return self.kernel_windows(inputs[0])
+
+    def kernel_windows(self, shape: Shape) -> tuple[Window, ...]:
+        """Where the kernel lies on the map, along each axis."""
         rank = spatial_rank(self.kind, shape)
         kernel_size, stride, dilation = (  # a kind without one of them has 1
             per_axis(getattr(self, name, 1), rank, name, self.kind)
@@ -82,13 +85,13 @@ class SlidingKernel(Layer, frozen=True):
         )
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        (shape,) = inputs
-        windows = self.windows(shape)
+        shape = inputs[0]
+        windows = self.kernel_windows(shape)
         out_channels, _, _ = self._channels(shape)
         return (out_channels, *fitting_size(self.kind, shape, windows))
 
     def _kernel_factors(self, shape: Shape) -> tuple[tuple[str, int], ...]:
-        windows = self.windows(shape)
+        windows = self.kernel_windows(shape)
         letters = kernel_letters(len(windows))
         return tuple((k, int(w.kernel_size)) for k, w in zip(letters, windows, strict=True))
 
@@ -101,7 +104,7 @@ class SlidingKernel(Layer, frozen=True):
         return bool(getattr(self, "bias", False))
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        (shape,) = inputs
+        shape = inputs[0]
         weight = self._weight(shape)
         if not self._has_bias():
             return (weight,)

@@ -17,6 +17,7 @@ from archcalc.layers.base import Layer
 
 HEADINGS = {
     "conv": "Convolutions",
+    "deform": "Deformable convolution",
     "linear": "On vectors",
     "recurrent": "Sequences",
     "activation": "Activations and dropout",

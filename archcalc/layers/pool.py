@@ -17,6 +17,7 @@ from archcalc.layers.arguments import (
     optional,
     padding_per_axis,
     per_axis,
+    read_count,
     read_per_axis,
     spatial_rank,
 )
@@ -123,8 +124,10 @@ class WindowPool(Layer, frozen=True):
         full, taps, places = self._full_windows(shape), self._taps(shape, output), places_of(output).value
         if taps == full.value * places:
             return term((f"({full.formula}-1)", full.value - 1)) * values_of(output, "_out")
-        # a window over padding alone holds nothing, and takes no operation
-        return term(("(taps-places)", max(taps - places, 0)), ("C", shape[0]))
+        if not self._holds_padding():  # a window over padding alone holds nothing, and takes no operation
+            axes = zip(shape[1:], output[1:], self.windows(shape), strict=True)
+            places = math.prod(filled_windows(*axis) for axis in axes)
+        return term(("(taps-places)", taps - places), ("C", shape[0]))
 
 
 def held_values(n: int, places: int, window: Window, padding: bool) -> int:
@@ -145,6 +148,25 @@ def held_values(n: int, places: int, window: Window, padding: bool) -> int:
         return all_of * k + partly + _floor_sum(partly, d, s, room - (some_of - 1) * s)
 
     return below(high) - below(low)
+
+
+def filled_windows(n: int, places: int, window: Window) -> int:
+    """The windows along one axis of a pool over `n` values that hold any of them.
+
+    A window holds none if its first tap within or after the map lies after it. That takes a dilation larger
+    than the map, and a window that starts before the map, since padding is at most half a window.
+
+    >>> filled_windows(2, 4, Window(2, 1, 2, 2, dilation=3))  # taps at -2 and 1, -1 and 2, 0 and 3, 1 and 4
+    3
+    """
+    s, d, before = int(window.stride), window.dilation, int(window.before)
+    if n >= d:
+        return places
+    starting_before = min(places, -(-before // s))
+    # the first tap of place `o` that is not before the map is at `(o*s - before) mod d`
+    first = -before % d
+    within = _floor_sum(starting_before, d, s, first + d) - _floor_sum(starting_before, d, s, first + d - n)
+    return places - starting_before + within
 
 
 def _floor_sum(count: int, m: int, a: int, b: int) -> int:
@@ -195,7 +217,11 @@ class AvgPool(WindowPool, frozen=True):
     """Mean over a window, as `torch.nn.AvgPool2d`; the stride is the kernel's size unless given.
 
     Added and divided by are the values that a window holds: with `count_include_pad` the zeros of the
-    padding among them, otherwise those of the input alone.
+    padding among them, otherwise those of the input alone. `divisor_override` is divided by instead; it
+    does not change the number of operations.
+
+    PyTorch has no `dilation` here. It is that of the operator AveragePool of ONNX, version 19. A window
+    that holds nothing gives 0.
 
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
     chapter 3.
@@ -211,6 +237,8 @@ class AvgPool(WindowPool, frozen=True):
     padding: Padding = 0
     ceil_mode: Flag = False
     count_include_pad: Flag = True
+    divisor_override: Annotated[int | None, optional(read_count)] = None
+    dilation: PerAxis = 1
 
     def _holds_padding(self) -> bool:
         return self.count_include_pad
@@ -496,6 +524,3 @@ class MaxUnpool(Layer, frozen=True):
             Window(w.kernel_size, w.stride, w.before, w.after, w.dilation, transposed=True)
             for w in self.pool.windows
         )
-
-    def __str__(self) -> str:
-        return "maxunpool(pool)"

@@ -5,10 +5,12 @@ from typing import Annotated, Any
 
 from archcalc.layers.arguments import (
     Dim,
+    Flag,
     LayerError,
     Natural,
     Number,
     PerAxis,
+    Real,
     SignedPadding,
     choice,
     dim_index,
@@ -21,15 +23,26 @@ from archcalc.layers.arguments import (
 )
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import moved
+from archcalc.layers.interpolation import (
+    aligned_window,
+    cubic_window,
+    linear_window,
+    nearest_exact_window,
+    nearest_window,
+)
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows, per_value
 from archcalc.shape import Shape, Window, format_shape
 
+MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
+
 
 def read_mode(value: object) -> str:
-    """`"nearest"` or `"bilinear"`, in 1-D and 3-D also written `"linear"` and `"trilinear"`."""
+    """`"nearest"`, `"nearest_exact"`, `"linear"`, `"bilinear"`, `"trilinear"` or `"bicubic"`."""
     if value in ("linear", "trilinear"):
         return "bilinear"
-    mode: str = choice("nearest", "bilinear")(value)
+    if value == "nearest-exact":  # as PyTorch writes it
+        return "nearest_exact"
+    mode: str = choice(*MODES)(value)
     return mode
 
 
@@ -37,15 +50,24 @@ def read_mode(value: object) -> str:
 class Upsample(Layer, frozen=True):
     """A larger map, as `torch.nn.Upsample`: to a `size`, or by a `scale_factor`.
 
-    `nearest` copies. `bilinear`, in 1-D and 3-D also written `linear` and `trilinear`, weighs the two
-    nearest values along each axis (without aligned corners): with `r` axes, `2^r` multiplications and one
-    addition less per value.
+    `nearest` copies the value at `floor(o/scale)` for output `o`, `nearest_exact` that at
+    `floor((o + 1/2)/scale)`. `linear`, `bilinear` and `trilinear` are one mode, for maps of 1, 2 and 3 axes:
+    each weighs the two nearest values along each axis, so with `r` axes, `2^r` multiplications and one
+    addition less per value. `bicubic` weighs four values along each axis by Keys' cubic with a = -0.75:
+    `4^r` multiplications and one addition less. How the weights themselves are computed is not counted:
+    they are the same for all channels and samples.
+
+    Output `o` lies at `(o + 1/2)/scale - 1/2` of the input. With `align_corners` it lies at
+    `o*(n-1)/(m-1)`, for `m` outputs of `n` inputs. Beyond the edges of the map are the values at its edges.
+    PyTorch's arguments `antialias` and `recompute_scale_factor` of `interpolate` are not supported.
 
     The size is the input's times the factor in floating point, rounded down: 120/88 times 88 is 119.999...,
-    and gives 119. Where a factor leaves the size as it is, PyTorch takes it for 1, and on maps of two axes
-    `nearest` takes one that doubles the size for 2; on one or three axes it does neither.
+    and gives 119. The factor is also the scale, except with aligned corners. Where a factor leaves the size
+    as it is, `bilinear`, and on maps of two axes `nearest`, take it for 1, as PyTorch does. There `nearest`
+    also takes a factor that doubles the size for 2.
 
-    Source: the documentation of `torch.nn.Upsample`.
+    Source: the documentation of `torch.nn.Upsample`; Keys 1981, Cubic Convolution Interpolation for Digital
+    Image Processing.
 
     Example: input(256x13x26) -> upsample(scale_factor=2)
 
@@ -56,6 +78,7 @@ class Upsample(Layer, frozen=True):
     size: Annotated[int | tuple[int, ...] | None, optional(read_per_axis)] = None
     scale_factor: Annotated[Number | tuple[Number, ...] | None, optional(read_scale)] = None
     mode: Annotated[str, read_mode] = "nearest"
+    align_corners: Flag = False
 
     def check(self) -> None:
         if (self.size is None) == (self.scale_factor is None):
@@ -63,6 +86,17 @@ class Upsample(Layer, frozen=True):
                 "`upsample` takes one of `size` and `scale_factor`",
                 help="write `upsample(scale_factor=2)` or `upsample(size=28)`",
             )
+        if self.align_corners and self.copies:
+            raise LayerError(
+                f'`upsample` aligns corners only between values, and "{self.mode}" copies them',
+                argument="align_corners",
+                help='add `mode="bilinear"` or `mode="bicubic"`, or leave `align_corners` out',
+            )
+
+    @property
+    def copies(self) -> bool:
+        """Is each output the copy of an input?"""
+        return self.mode in ("nearest", "nearest_exact")
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
@@ -82,16 +116,16 @@ class Upsample(Layer, frozen=True):
         return channels
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        if self.mode == "nearest":
+        if self.copies:
             return NO_OPERATIONS
-        taps = 2 ** (len(output) - 1)
+        taps = (4 if self.mode == "bicubic" else 2) ** (len(output) - 1)
         return per_value(output, mul=taps, add=taps - 1)
 
     def windows(self, *inputs: Shape) -> Windows:
-        scales = self._scales(inputs[0])
-        if self.mode == "nearest":
-            return tuple(Window(scale, scale, transposed=True, clamped=True) for scale in scales)
-        return tuple(map(_interpolated, scales))
+        if self.align_corners:
+            sizes = zip(inputs[0][1:], self.output_shape(inputs[0])[1:], strict=True)
+            return tuple(aligned_window(n, m, self.mode == "bicubic") for n, m in sizes)
+        return tuple(map(WINDOWS[self.mode], self._scales(inputs[0])))
 
     def _scales(self, shape: Shape) -> list[Fraction]:
         """The steps of the input that one step of the output goes, upside down, along each axis."""
@@ -100,22 +134,22 @@ class Upsample(Layer, frozen=True):
         if self.size is not None:
             return ratios
         factors = per_axis(self.scale_factor, len(sizes), "scale_factor", self.kind)
-        whole = (1,) if self.mode == "bilinear" else (1, 2) if len(sizes) == 2 else ()
+        whole: tuple[int, ...] = (1,) if self.mode == "bilinear" else ()
+        if self.mode == "nearest" and len(sizes) == 2:
+            whole = (1, 2)
         return [
             ratio if ratio in whole else Fraction(factor)
             for ratio, factor in zip(ratios, factors, strict=True)
         ]
 
 
-def _interpolated(scale: Fraction) -> Window:
-    """Where an interpolated value comes from: the inputs nearer than a place to `(o + 1/2)/scale - 1/2`.
-
-    In outputs that is `0 < o + (scale + 1)/2 - i*scale < 2*scale`. The values between are multiples of
-    half of `1/denominator`, so that moving the window by that much leaves out those at its ends.
-    """
-    half = Fraction(1, 2 * scale.denominator)
-    before, after = (scale + 1) / 2 - half, (scale - 1) / 2
-    return Window(2 * scale - half, scale, before, after, transposed=True, clamped=True)
+WINDOWS = {
+    "nearest": nearest_window,
+    "nearest_exact": nearest_exact_window,
+    "bilinear": linear_window,
+    "bicubic": cubic_window,
+}
+"""What an output of each mode reads along one axis, without aligned corners."""
 
 
 class Placement(Layer, frozen=True):
@@ -156,7 +190,15 @@ class Placement(Layer, frozen=True):
 
 @layer("pad")
 class Pad(Placement, frozen=True):
-    """Zeros around a map; negative numbers crop. With `dim`, `[begin, end]` of that axis alone.
+    """Values around a map, as `torch.nn.functional.pad`; negative numbers crop.
+
+    With `dim`, `padding` is `[begin, end]` of that axis alone, which may be the channels. `constant` pads
+    with `value`. The other modes take values of the map, along the axes after the channels: `reflect` those
+    next to its edge in reverse, `replicate` the one at its edge, and `circular` those at its other end.
+    `reflect` adds less than the size of the map, and `circular` at most that size after cropping.
+
+    The receptive field is that of a padding with zeros, except that it ends where the map does: a place in
+    the padding of `reflect` or `circular` counts as one beyond the edge.
 
     Source: the documentation of `torch.nn.functional.pad`.
 
@@ -168,6 +210,24 @@ class Pad(Placement, frozen=True):
 
     padding: SignedPadding
     dim: Annotated[str | None, optional(read_dim)] = None
+    mode: Annotated[str, choice("constant", "reflect", "replicate", "circular")] = "constant"
+    value: Real = 0
+
+    def check(self) -> None:
+        if self.mode == "constant":
+            return
+        if self.value:
+            raise LayerError(
+                f'`value` of `pad` is for the mode "constant", and the mode is "{self.mode}"',
+                argument="value",
+                help="leave out `value` or `mode`",
+            )
+        if self.dim == "channels":
+            raise LayerError(
+                f'`pad` with the mode "{self.mode}" needs an axis after the channels',
+                argument="dim",
+                help='`concat` the channels with a `slice` of them, or use the mode "constant"',
+            )
 
     def _ends(self, shape: Shape) -> list[tuple[int, int]]:
         padding: Any = self.padding
@@ -183,6 +243,26 @@ class Pad(Placement, frozen=True):
         ends = [(0, 0)] * len(shape)
         ends[axis] = padding
         return ends
+
+    def output_shape(self, *inputs: Shape) -> Shape:
+        output = super().output_shape(*inputs)
+        if self.mode in ("reflect", "circular"):
+            for n, (before, after) in zip(inputs[0], self._ends(inputs[0]), strict=True):
+                most = n - 1 if self.mode == "reflect" else n + min(before, 0) + min(after, 0)
+                if max(before, after) > most:
+                    raise LayerError(
+                        f'`padding` of `pad` with the mode "{self.mode}" may be at most {most} along an '
+                        f"axis of {n}, got {max(before, after)}",
+                        argument="padding",
+                        label=format_shape(inputs[0], cross="x"),
+                        help='pad less, or use the mode "replicate", which takes any padding',
+                    )
+        return output
+
+    def windows(self, *inputs: Shape) -> Windows:
+        clamped = self.mode != "constant"  # what is seen never lies outside the map
+        ends = self._ends(inputs[0])[1:]
+        return tuple(Window(1, 1, before, after, clamped=clamped) for before, after in ends) or Reach.SAME
 
 
 @layer("crop")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from archcalc.layers.channels import MOST_CHANNELS, all_of
-from archcalc.layers.terms import Stacked
+from archcalc.layers.terms import Reach, Stacked
 from archcalc.network import Network, Node
 from archcalc.quantities.receptive_field import (
     GLOBAL,
@@ -83,7 +83,7 @@ class FieldFold:
         return field
 
     def _join(self, node: Node, inputs: Sequence[Field]) -> Field:
-        if not all(field.size for field in inputs):
+        if node.facts.windows is Reach.WHOLE or not all(field.size for field in inputs):
             return GLOBAL
         field = combined(list(zip(node.facts.inputs, inputs, strict=True)), node.facts)
         if not any(field is each for each in inputs):  # it is the widest branch, if they are aligned

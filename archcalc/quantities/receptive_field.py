@@ -191,13 +191,13 @@ def combined(branches: Sequence[Branch], facts: Facts) -> Field:
     It is the hull of what is seen through any of them.
     """
     windows = facts.windows
+    if windows is Reach.WHOLE:
+        return GLOBAL
     seeing = [branch for branch in branches if not branch[1].is_nothing]
     if not seeing:
         return branches[0][1]
     if len(seeing) < len(branches) and isinstance(windows, Stacked):  # places move along by those of the rest
         return _without_places(_hull(seeing, seeing[0][0]))
-    if windows is Reach.WHOLE:
-        return GLOBAL
     branches = seeing
     if isinstance(windows, Stacked):
         return _hull(branches, facts.output, stack=windows.axis)

@@ -7,6 +7,7 @@ multiplications with zero and left out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -17,6 +18,7 @@ from archcalc.executor.kernel import Array, Call, each_axis, pads
 from archcalc.layers.attention import Attention, MatMul
 from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
+from archcalc.layers.deform import DeformConv
 from archcalc.layers.linear import FullyConnected
 from archcalc.verify.recurrent import STEPS, count_recurrent
 
@@ -210,6 +212,54 @@ def _attention(layer: Attention, call: Call) -> Counted:
     return made + count, made + count, out.reshape(call.inputs[0].shape)
 
 
+def _deform_conv(layer: DeformConv, call: Call) -> Counted:
+    """Place by place, each tap with what lies nearer than 1 to where it has been moved."""
+    x, offset, weight = call.x, call.inputs[1], call.weights["weight"]
+    taps = list(np.ndindex(weight.shape[:2]))
+    of_group, of_weights = weight.shape[2], weight.shape[3] // layer.groups
+    moving = offset.shape[-1] // (2 * len(taps))  # groups of channels that move together
+    k, s, d = (each_axis(value, 2) for value in (layer.kernel_size, layer.stride, layer.dilation))
+    ends = pads(layer.padding, x.shape[1:-1], k, s, d)
+    out = np.zeros((*offset.shape[:3], weight.shape[3]), x.dtype)
+    nominal = inside = 0
+    for sample, row, column in np.ndindex(offset.shape[:3]):
+        start = (row * s[0] - ends[0][0], column * s[1] - ends[1][0])
+        for number, tap in enumerate(taps):
+            read = np.zeros(x.shape[-1], x.dtype)
+            for group in range(moving):
+                channels = slice(group * x.shape[-1] // moving, (group + 1) * x.shape[-1] // moving)
+                at = 2 * (group * len(taps) + number)
+                down, right = offset[sample, row, column, at : at + 2]
+                y, x_ = start[0] + tap[0] * d[0] + float(down), start[1] + tap[1] * d[1] + float(right)
+                part, on_map = _between(x[sample, :, :, channels], y, x_)
+                if layer.mask is not None:
+                    part = part * call.inputs[2][sample, row, column, at // 2]
+                read[channels] = part
+                products = part.size * of_weights
+                nominal += products if sample == 0 else 0
+                inside += products if sample == 0 and on_map else 0
+            for group in range(layer.groups):
+                outputs = slice(group * of_weights, (group + 1) * of_weights)
+                inputs = read[group * of_group : (group + 1) * of_group]
+                out[sample, row, column, outputs] += inputs @ weight[tap][:, outputs]
+    return _joined([(nominal, inside, out)], call, layer.bias)
+
+
+def _between(x: Array, y: float, x_: float) -> tuple[Array, bool]:
+    """The channels of a map at a place between its values, and whether any value is nearer than 1 to it."""
+    total = np.zeros(x.shape[-1], x.dtype)
+    if math.isnan(y) or math.isnan(x_):
+        return total + np.nan, True
+    if not (-1 < y < x.shape[0] and -1 < x_ < x.shape[1]):
+        return total, False
+    top, left = math.floor(y), math.floor(x_)
+    for row, column in product((top, top + 1), (left, left + 1)):
+        if 0 <= row < x.shape[0] and 0 <= column < x.shape[1]:
+            share = (1 - abs(y - row)) * (1 - abs(x_ - column))
+            total = total + x[row, column] * x.dtype.type(share)
+    return total, True
+
+
 def _joined(parts: list[Counted], call: Call, bias: bool) -> Counted:
     out = np.concatenate([part[2] for part in parts], axis=-1)
     if bias:
@@ -227,6 +277,7 @@ COUNTED: dict[type[Layer], Callable[[Any, Call], Counted]] = {
     MatMul: _matmul,
     Attention: _attention,
     **dict.fromkeys(STEPS, count_recurrent),
+    DeformConv: _deform_conv,
 }
 """The kinds that count multiply-accumulates, with their slow paths."""
 

@@ -18,11 +18,12 @@ from msgspec import Struct
 from archcalc.executor.execute import RunOptions, Step, execute
 from archcalc.executor.inputs import given_inputs
 from archcalc.executor.kernel import Array, each_axis
-from archcalc.executor.resize import nearest_places
+from archcalc.executor.resize import nearest_places, padded_places
 from archcalc.executor.weights import Weights
+from archcalc.layers.base import Layer
 from archcalc.layers.channels import all_of
 from archcalc.layers.reshape import PixelShuffle, PixelUnshuffle
-from archcalc.layers.resize import Upsample
+from archcalc.layers.resize import Pad, Upsample
 from archcalc.layers.terms import Reach, Stacked, Swapped
 from archcalc.network import Network, Node
 from archcalc.profile import Profile
@@ -37,6 +38,9 @@ MOST_CUTS = 4
 
 MOST_TAPS = 2_000_000
 """Where the windows of a node have more taps along an axis, they are not followed."""
+
+BY_VALUE = ("maxunpool", "deform_conv")
+"""Kinds whose places see what the values of another tensor say, so that they cannot be followed."""
 
 
 class Verdict(Struct):
@@ -61,14 +65,15 @@ class Seen(Struct, frozen=True):
     """What the places of a map see along one axis of the input, which lies along the axis `axis` of the map.
 
     `parts` has what channels see, each with these channels as bits. A channel in several parts sees what any
-    of them sees, and a channel in none sees nothing. `exact` are hulls too, away from the edges: nothing has
-    been cut or left over on the way. `rounded` are places that PyTorch's single precision has moved.
+    of them sees, and a channel in none sees nothing. `moved` are the places that see something else than the
+    windows say, because PyTorch's single precision or a padding with values of the map has moved what they
+    read. `exact` are hulls too, away from the edges: nothing has been cut or left over on the way.
     """
 
     axis: int
     parts: tuple[tuple[Ends, int], ...]
+    moved: Array
     exact: bool = True
-    rounded: bool = False
 
     @property
     def first(self) -> Array:
@@ -148,8 +153,7 @@ def _clean_places(
 
     def look(step: Step, reads: list[Array], arrays: Mapping[str, Array], out: Array) -> None:
         node = step.node
-        # what an unpooling puts out depends on values, not on places
-        if any(s.index in spoiled for s in node.inputs) or node.kind == "maxunpool":
+        if any(s.index in spoiled for s in node.inputs) or node.kind in BY_VALUE:
             spoiled.add(node.index)
         elif node.index in sight:
             others = tuple(i for i in range(out.ndim) if i != sight[node.index].axis + 1)
@@ -178,7 +182,8 @@ def visible(network: Network, axis: int) -> dict[int, Seen]:
         if node.is_input:
             if len(node.shape) > axis + 1:
                 every = np.arange(node.shape[axis + 1])
-                seen[node.index] = Seen(axis, ((Ends(every, every), all_of(node.shape[0])),))
+                ends = (Ends(every, every), all_of(node.shape[0]))
+                seen[node.index] = Seen(axis, (ends,), np.zeros(len(every), bool))
         elif all(source.index in seen or source.index in blind for source in node.inputs):
             found = _through(node, {i: seen[s.index] for i, s in enumerate(node.inputs) if s.index in seen})
             if found is not None:
@@ -192,7 +197,7 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
     if len(reads) < len(node.inputs) and windows not in (Reach.SAME, Reach.WHOLE):
         return None
     axis = reads[0].axis
-    if windows in (Reach.MOVED, Reach.FOLDED) or node.kind == "maxunpool" or len(node.shape) < 2:
+    if windows in (Reach.MOVED, Reach.FOLDED) or node.kind in BY_VALUE or len(node.shape) < 2:
         return None
     if any(read.axis != axis for read in reads):
         return None
@@ -203,7 +208,8 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
     if isinstance(windows, Swapped):
         axis = windows.axes.index(axis)
     places = node.shape[axis + 1]
-    exact, rounded = all(read.exact for read in reads), any(read.rounded for read in reads)
+    exact = all(read.exact for read in reads)
+    moved = np.zeros(places, bool)
     taps: list[list[int]] | None = None
     if isinstance(windows, tuple):
         window, size = windows[axis], len(reads[0].first)
@@ -211,10 +217,10 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
             return None
         taps = [[tap for tap in _taps(window, place) if 0 <= tap < size] for place in range(places)]
         exact = exact and not _cuts(window, size, places)
-        if isinstance(node.layer, Upsample) and node.layer.mode == "nearest":
-            copied = [[int(place)] for place in _copied(node.layer, axis, size, places, len(windows))]
-            rounded = rounded or copied != taps
-            taps = copied
+        copied = _copied(node.layer, axis, size, places, window, len(windows))
+        if copied is not None:
+            moved = np.array([taps[place] != [source] for place, source in enumerate(copied)])
+            taps = [[int(source)] for source in copied]
     elif windows is Reach.SAME and any(len(read.first) != places for read in reads):
         exact = False  # stretched
     elif isinstance(windows, Stacked):
@@ -226,7 +232,10 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
             ends = Ends(
                 *(np.concatenate(end) for end in zip(*((r.first, r.last) for r in reads), strict=True))
             )
-            return Seen(axis, ((ends, all_of(node.shape[0])),), exact, rounded)
+            moved = np.concatenate([read.moved for read in reads])
+            return Seen(axis, ((ends, all_of(node.shape[0])),), moved, exact)
+    for read in reads:
+        moved = moved | _read_moved(read.moved, node, places, taps)
     reaching: dict[int, list[Ends]] = {}
     for index, read in seeing.items():
         for ends, channels in read.parts:
@@ -234,7 +243,7 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
             reaching.setdefault(reached, []).append(_moved(ends, node, places, taps))
     reaching.pop(0, None)
     parts = tuple((_hull(ends), channels) for channels, ends in reaching.items())
-    return Seen(axis, parts or ((_nothing(places), all_of(node.shape[0])),), exact, rounded)
+    return Seen(axis, parts or ((_nothing(places), all_of(node.shape[0])),), moved, exact)
 
 
 def _through_pixels(node: Node, read: Seen) -> Seen:
@@ -254,7 +263,9 @@ def _through_pixels(node: Node, read: Seen) -> Seen:
                 for i, phase in enumerate(phases)
                 if reached & phase
             ]
-        return Seen(read.axis, tuple(parts), exact=False, rounded=read.rounded)
+        return Seen(
+            read.axis, tuple(parts), np.logical_or.reduce(read.moved.reshape(-1, r), axis=1), exact=False
+        )
     assert isinstance(layer, PixelShuffle)
     r, count = layer.upscale_factor, node.inputs[0].shape[0]
     reaching: dict[int, list[Ends]] = {}
@@ -267,7 +278,7 @@ def _through_pixels(node: Node, read: Seen) -> Seen:
     reaching.pop(0, None)
     alike = [channels for _, channels in read.parts] == [all_of(count)]
     parts = [(_hull(ends), channels) for channels, ends in reaching.items()]
-    return Seen(read.axis, tuple(parts), read.exact and alike, read.rounded)
+    return Seen(read.axis, tuple(parts), np.repeat(read.moved, r), read.exact and alike)
 
 
 def _phases(axis: int, r: int, count: int) -> list[int]:
@@ -290,6 +301,15 @@ def _moved(ends: Ends, node: Node, places: int, taps: list[list[int]] | None) ->
     return found
 
 
+def _read_moved(moved: Array, node: Node, places: int, taps: list[list[int]] | None) -> Array:
+    """Which places of a node read a place that has been moved."""
+    if node.facts.windows is Reach.WHOLE:
+        return np.full(places, moved.any())
+    if taps is None:
+        return np.broadcast_to(moved, places)
+    return np.array([any(moved[tap] for tap in at) for at in taps])
+
+
 def _hull(several: list[Ends]) -> Ends:
     first, last = [ends.first for ends in several], [ends.last for ends in several]
     return Ends(np.min(first, axis=0), np.max(last, axis=0))
@@ -300,10 +320,14 @@ def _nothing(places: int) -> Ends:
     return Ends(np.full(places, limits.max), np.full(places, limits.min))
 
 
-def _copied(layer: Upsample, axis: int, size: int, places: int, rank: int) -> Array:
-    """The places that an upsampling to the nearest copies, in PyTorch's single precision."""
-    factor = None if layer.size is not None else Fraction(each_axis(layer.scale_factor, rank)[axis])
-    return nearest_places(size, places, factor, rank)
+def _copied(layer: Layer, axis: int, size: int, places: int, window: Window, rank: int) -> Array | None:
+    """The input that each place is a copy of, for the kinds that copy and whose windows are not exact."""
+    if isinstance(layer, Upsample) and layer.copies:  # in PyTorch's single precision
+        factor = None if layer.size is not None else Fraction(each_axis(layer.scale_factor, rank)[axis])
+        return nearest_places(layer.mode, size, places, factor, rank)
+    if isinstance(layer, Pad) and layer.mode != "constant":
+        return padded_places(layer.mode, size, int(window.before), int(window.after))
+    return None
 
 
 def _taps(window: Window, place: int) -> Iterator[int]:
@@ -347,11 +371,13 @@ def _disagrees(node: Node, seen: Seen, axis: int, j: int, before: bool, clean: A
 
 def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
     """How the field that archcalc reports differs from what the places see, if it does."""
-    if field.is_global or not field.keeps_places or seen.rounded:
+    if field.is_global or not field.keeps_places:
         return ""
     turn = field.along()[axis]
     exact = seen.exact and turn.in_order and not field.at_most
     for place, (first, last) in enumerate(zip(seen.first, seen.last, strict=True)):
+        if seen.moved[place]:
+            continue
         start, end = turn.first(place), turn.last(place)
         inside = exact and start >= 0 and end < n
         wrong = (first, last) != (start, end) if inside else not start <= first <= last <= end

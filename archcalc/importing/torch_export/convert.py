@@ -227,7 +227,7 @@ class GraphConverter:
     ) -> Outputs:
         """What the function for an operation makes of it, if it reads all and gives the declared shapes."""
         package, _, name = node.target.partition(".")
-        convert = OPERATIONS.get(base_name(name)) if package == "aten" else None
+        convert = OPERATIONS.get(base_name(name)) if package in ("aten", "torchvision") else None
         if convert is None:
             raise Unsupported("")  # its name says it all
         if not all(self.graph.tensors[output].is_float for output in node.outputs[:1]):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
 from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, Outputs, operation
+from archcalc.layers.base import KINDS
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
 from archcalc.layers.linear import FullyConnected
 
@@ -86,6 +87,41 @@ def _with_arrays(
     if bias is not None:
         arrays["bias"] = (bias, ())
     return call.add_arranged(layer, x, arrays=arrays)
+
+
+@operation("deform_conv2d")
+def deform_conv(call: AtenCall) -> Outputs:
+    """An operation of torchvision; version 1 if it has no mask."""
+    from archcalc.layers.deform import GivenTensor
+
+    x, weight, bias = _arrays(call, 2)
+    tensors = [x, call.map("offset", 2)]
+    has_mask = call.flag("use_mask", False)
+    if has_mask:
+        tensors.append(call.map("mask", 2))
+    else:
+        call.unused("mask")
+    call.unused("offset_groups", "n_offset_grps")  # the channels of the offsets say how many
+
+    def pair(name: str) -> tuple[int, int]:
+        return call.whole(f"{name}_h"), call.whole(f"{name}_w")
+
+    groups = "groups" if call.value("groups") is not None else "n_weight_grps"
+    layer = KINDS["deform_conv"](
+        weight.shape[0],
+        _kernel(weight),
+        GivenTensor(),
+        mask=GivenTensor() if has_mask else None,
+        stride=pair("stride"),
+        padding=pair("pad"),
+        dilation=pair("dilation"),
+        groups=call.whole(groups, 1),
+        bias=bias is not None,
+    )
+    arrays = {"weight": (weight, (2, 3, 1, 0))}
+    if bias is not None:
+        arrays["bias"] = (bias, ())
+    return [call.add_arranged(layer, *tensors, arrays=arrays)]
 
 
 @operation("linear")
