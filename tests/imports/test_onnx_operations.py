@@ -83,7 +83,8 @@ def check_values(network: archcalc.Network, inputs: list[Any], outputs: list[Any
     for (name, node), array in zip(network.inputs.items(), inputs, strict=False):
         array = np.asarray(array, np.float64)
         arrays[name] = array if array.ndim == len(node.shape) + 1 else array[None]  # without a batch
-    batch = len(next(iter(arrays.values())))
+    batch = max(map(len, arrays.values()))
+    arrays = {name: np.broadcast_to(array, (batch, *array.shape[1:])) for name, array in arrays.items()}
     weights = network.trained() if network.trained is not None else {}
     got = run(network, arrays, weights, batch=batch, dtype=np.float64)
     for name, want in zip(network.outputs, outputs, strict=False):
