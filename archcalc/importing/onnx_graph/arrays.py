@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
     from archcalc.importing.onnx_graph.values import OnnxCall
 
-MAX_FOLDED = 200_000
+MAX_FOLDED = 1_000_000
 """Values of an array that is computed with on the way. Shapes and indices have a few."""
 
 MAX_AXES = 32
@@ -61,6 +61,8 @@ class OnnxArray(Struct, eq=False):
     """Were its values looked at, as those of shapes and limits are?"""
     is_constant: bool = False
     """Is it written where it is used, as a constant, and not among the arrays of the model?"""
+    is_made: bool = False
+    """Is it filled with a number, or made by the exporter? What is computed of it is no weight."""
     is_parameter: bool = False
     """Is it a trained number?"""
     recipe: OnnxCall | None = None
@@ -87,7 +89,7 @@ class OnnxArray(Struct, eq=False):
 
     @property
     def comes_from_trained(self) -> bool:
-        return self.recipe is not None or (self.is_trained and not self.is_fixed)
+        return self.recipe is not None or (self.is_trained and not self.is_fixed and not self.is_made)
 
     @property
     def values(self) -> Array:

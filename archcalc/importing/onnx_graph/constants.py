@@ -230,6 +230,17 @@ def gather(call: OnnxCall, inputs: list[Any]) -> Any:
     return np.take(x, indices.astype(np.int64), axis)
 
 
+@on_constants("ScatterND")
+def scatter_nd(call: OnnxCall, inputs: list[Any]) -> Any:
+    """Values at places that are written over."""
+    call.must_be("reduction", "none")
+    x, places, values = inputs
+    bounded(x.size)
+    found = x.copy()
+    found[tuple(np.moveaxis(places, -1, 0))] = values
+    return found
+
+
 # --- Arrays that are made ------------------------------------------------------------------------------
 
 

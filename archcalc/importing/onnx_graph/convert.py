@@ -148,6 +148,7 @@ class OnnxConverter:
         for record in self.graph.arrays:
             array = store.array(record, record.name)
             array.is_buffer = record.name in self.traces.buffers
+            array.is_made = self.traces.is_made(record.name)
             array.is_parameter = array.size == 1 and self.traces.is_parameter(record.name)
             values[record.name] = array
         for sparse in self.graph.sparse_arrays:
@@ -470,7 +471,7 @@ class OnnxConverter:
             for result in results:
                 result.recipe = call
         if op == "ConstantOfShape":  # so files have weights without their values
-            results[0].is_own = results[0].is_float
+            results[0].is_own = results[0].is_made = results[0].is_float
         return results
 
     def _expanded(self, call: OnnxCall) -> OnnxValue | None:

@@ -61,6 +61,10 @@ class ExporterTraces:
             return name in self._trained
         return self._is_pytorch and not name.startswith(("onnx::", "/")) and not name.isdecimal()
 
+    def is_made(self, name: str) -> bool:
+        """Is an array neither a parameter nor a buffer of the module?"""
+        return bool(self._trained) and name not in self._trained and name not in self.buffers
+
     def is_copy(self, node: OnnxNodeRecord) -> bool:
         """Is this an `Identity` that the older exporter wrote for an array that equals another one?
 
