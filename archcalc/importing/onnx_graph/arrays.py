@@ -83,6 +83,10 @@ class OnnxArray(Struct, eq=False):
         return self.is_own and self.is_float and not self.is_buffer and (self.size > 1 or self.is_parameter)
 
     @property
+    def is_computed(self) -> bool:
+        return self._values is not None
+
+    @property
     def is_fixed(self) -> bool:
         """Is it a buffer, where it is a tensor or a factor?"""
         return self.is_buffer or self.is_constant or not self.is_own

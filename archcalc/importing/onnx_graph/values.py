@@ -178,6 +178,8 @@ class OnnxCall:
     def array(self, place: int) -> OnnxArray | None:
         """An input that is an array of the model; `None` if it is left out."""
         value = self.input(place)
+        if isinstance(value, OnnxArray) and value.recipe is not None and not value.is_computed:
+            raise Unsupported(f"its input {place + 1} is computed by {value.recipe.node.op}")
         if value is None or isinstance(value, OnnxArray):
             return value
         if isinstance(value, OnnxComputed):
