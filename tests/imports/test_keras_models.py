@@ -27,7 +27,15 @@ KNOWN = [
 SAMPLE = ["MobileNetV2", "MobileNetV3Small", "InceptionV3", "EfficientNetB0", "ConvNeXtTiny", "NASNetMobile"]
 """Within a minute: depthwise, gated, without scales of norms, with preprocessing, separable."""
 
-RUN = ["MobileNetV2", "ResNet50V2", "InceptionV3", "DenseNet121", "ConvNeXtTiny", "Xception", "EfficientNetB0"]
+RUN = [
+    "MobileNetV2",
+    "ResNet50V2",
+    "InceptionV3",
+    "DenseNet121",
+    "ConvNeXtTiny",
+    "Xception",
+    "EfficientNetB0",
+]
 SMALL = {"InceptionV3": 75, "Xception": 71}
 """The input is 64x64; where that is too small, so much."""
 

@@ -48,8 +48,8 @@ def _passed_on(call: OnnxCall) -> OnnxValue | None:
 
 
 def _not_legacy(call: OnnxCall) -> None:
-    """Before version 7, the axes of the second input are said by an attribute."""
-    call.must_be("broadcast", 0)
+    """Before version 7, the axes of the second input may be said by an attribute, which is not read."""
+    call.must_be("broadcast", 0, 1)
     call.unused("consumed_inputs")
 
 
