@@ -267,7 +267,7 @@ def test_the_slope_of_a_hard_sigmoid_was_another_one_in_keras_2(
 ) -> None:
     config = chain(("Activation", {"activation": "hard_sigmoid"}))
     assert texts(load(config)) == ["hardsigmoid"]
-    assert texts(load(config, version="2.15.0")) == ["hardsigmoid(slope=1/5)"]
+    assert texts(load(config, version="2.15.0")) == ["hardsigmoid(slope=0.2)"]
 
 
 def test_calls_as_keras_2_writes_them(load: Callable[..., archcalc.Network]) -> None:
