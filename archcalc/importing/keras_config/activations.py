@@ -18,15 +18,20 @@ from archcalc.layers.activation import (
     HardSigmoid,
     HardSwish,
     LeakyReLU,
+    Mish,
     PReLU,
     ReLU,
     ReLU6,
     Sigmoid,
     SiLU,
+    Softplus,
+    Softsign,
     Tanh,
 )
+from archcalc.layers.arithmetic import Scale
 from archcalc.layers.base import Layer
-from archcalc.layers.softmax import Softmax
+from archcalc.layers.softmax import LogSoftmax, Softmax
+from archcalc.layers.unary import Erf, Exp, Log, Pow, RSqrt, Sqrt, Square
 
 FUNCTIONS: Mapping[str, Callable[[], Layer]] = {
     "relu": ReLU,
@@ -42,6 +47,10 @@ FUNCTIONS: Mapping[str, Callable[[], Layer]] = {
     "hard_sigmoid": HardSigmoid,
     "sigmoid": Sigmoid,
     "tanh": Tanh,
+    "exponential": Exp,
+    "mish": Mish,
+    "softplus": Softplus,
+    "softsign": Softsign,
 }
 """Activation functions with the arguments that they have when they are named, by their names in Keras 3."""
 
@@ -54,6 +63,15 @@ OPERATIONS: Mapping[str, type[Layer]] = {
     "ops.HardSigmoid": HardSigmoid,
     "ops.Sigmoid": Sigmoid,
     "ops.Tanh": Tanh,
+    "ops.Erf": Erf,
+    "ops.Exp": Exp,
+    "ops.Log": Log,
+    "ops.Mish": Mish,
+    "ops.Rsqrt": RSqrt,
+    "ops.Softplus": Softplus,
+    "ops.Softsign": Softsign,
+    "ops.Sqrt": Sqrt,
+    "ops.Square": Square,
     "ops.Abs": Abs,
     "ops.Absolute": Abs,
 }
@@ -79,8 +97,10 @@ def activated(call: CalledLayer, x: Tensor, function: Any) -> Tensor:
     name = function_name(function)
     if name == "softmax":
         return call.add(Softmax(axis_name(x, -1)), x)
+    if name == "log_softmax":
+        return call.add(LogSoftmax(axis_name(x, -1)), x)
     if name == "hard_sigmoid" and call.context.is_keras_2:
-        raise Unsupported("it has the slope 0.2 in Keras 2")
+        return call.add(HardSigmoid(Fraction(1, 5), Fraction(1, 2)), x)
     if name not in FUNCTIONS:
         raise Unsupported("")  # its name says it all
     return call.add(FUNCTIONS[name](), x)
@@ -95,6 +115,11 @@ def activation(call: CalledLayer) -> list[Tensor]:
 @keras_layer(*OPERATIONS)
 def operation(call: CalledLayer) -> list[Tensor]:
     return [call.add(OPERATIONS[call.kind](), call.tensor())]
+
+
+@keras_layer("ops.Negative", "ops.Reciprocal")
+def negative(call: CalledLayer) -> list[Tensor]:
+    return [call.add(Scale(-1) if call.kind == "ops.Negative" else Pow(-1), call.tensor())]
 
 
 @keras_layer("ReLU")
@@ -139,12 +164,13 @@ def prelu(call: CalledLayer) -> list[Tensor]:
     return [call.add(PReLU(x.operation.shape[0]), x, arrays=["weight"])]
 
 
-@keras_layer("Softmax", "ops.Softmax")
+@keras_layer("Softmax", "ops.Softmax", "ops.LogSoftmax")
 def softmax(call: CalledLayer) -> list[Tensor]:
     x, axes = call.tensor(), call.wholes("axis", (-1,))
     if len(axes) != 1:
         raise Unsupported(f"it goes along {len(axes)} axes")
-    return [call.add(Softmax(axis_name(x, axes[0])), x)]
+    kind = LogSoftmax if call.kind == "ops.LogSoftmax" else Softmax
+    return [call.add(kind(axis_name(x, axes[0])), x)]
 
 
 @keras_layer(

@@ -1,4 +1,4 @@
-"""Sums, differences, products and joins of tensors; with numbers, only where these change nothing."""
+"""Sums, differences, products and joins of tensors, and with numbers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from typing import Any
 
 from archcalc.importing.keras_config.pools import reduced
 from archcalc.importing.keras_config.shapes import reshaped
-from archcalc.importing.keras_config.values import CalledLayer, as_tensor, axis_name, is_number, keras_layer
+from archcalc.importing.keras_config.values import (
+    CalledLayer,
+    as_tensor,
+    axis_name,
+    exact,
+    is_number,
+    keras_layer,
+)
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.layers.activation import HardSigmoid, ReLU6
+from archcalc.layers.arguments import Number
+from archcalc.layers.arithmetic import Scale, Shift
 from archcalc.layers.base import Layer
-from archcalc.layers.merge import Add, Concat, Mul, Sub
-from archcalc.layers.opaque import Opaque
+from archcalc.layers.merge import Add, Concat, Div, Mul, Sub
 from archcalc.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-
-SHIFTED = "ops.Add"
-"""The operation that adds a number to a tensor, which is opaque."""
+from archcalc.layers.unary import Pow
 
 
 @keras_layer("Add")
@@ -33,7 +39,7 @@ def multiply(call: CalledLayer) -> list[Tensor]:
     return [_joined(call, Mul(), call.tensors())]
 
 
-def _joined(call: CalledLayer, layer: Add | Mul | Sub, tensors: list[Tensor]) -> Tensor:
+def _joined(call: CalledLayer, layer: Add | Mul | Sub | Div, tensors: list[Tensor]) -> Tensor:
     """A tensor with fewer axes gets axes of size 1 behind the batch, as in Keras."""
     if len(tensors) == 1:
         return tensors[0]
@@ -56,20 +62,32 @@ def operation(call: CalledLayer) -> list[Tensor]:
     one, two = operands
     kind = call.kind.removeprefix("ops.")
     if isinstance(one, Tensor) and isinstance(two, Tensor):
-        layers: dict[str, Add | Mul | Sub] = {"Add": Add(), "Subtract": Sub(), "Multiply": Mul()}
-        if kind not in layers:
-            raise Unsupported("it divides")
-        if one.rank != two.rank:
-            raise Unsupported(f"its tensors have {one.rank} and {two.rank} axes")
-        return [_joined(call, layers[kind], [one, two])]
+        layers: dict[str, Add | Mul | Sub | Div] = {"Add": Add(), "Subtract": Sub(), "Multiply": Mul()}
+        return [_joined(call, layers.get(kind, Div()), [one, two])]
     if (gate := _hard_sigmoid(call, one, two)) is not None:
         return [gate]
-    nothing = 0 if kind in ("Add", "Subtract") else 1
-    if _is(two, nothing):
-        return [as_tensor(one)]
-    if _is(one, nothing) and kind in ("Add", "Multiply"):
-        return [as_tensor(two)]
-    raise Unsupported("it computes with a number")
+    if isinstance(one, Tensor):
+        return [_with_number(call, kind, one, exact(two, "its second argument"))]
+    return [_number_with(call, kind, exact(one, "its first argument"), as_tensor(two))]
+
+
+def _with_number(call: CalledLayer, kind: str, x: Tensor, number: Number) -> Tensor:
+    if kind in ("Add", "Subtract"):
+        return call.add(Shift(number if kind == "Add" else -number), x) if number else x
+    if kind == "Multiply":
+        return call.add(Scale(number), x) if number != 1 else x
+    if not number:
+        raise Unsupported("it divides by zero")
+    return call.add(Scale(exact(1 / float(number), "its inverse")), x) if number != 1 else x
+
+
+def _number_with(call: CalledLayer, kind: str, number: Number, x: Tensor) -> Tensor:
+    if kind in ("Add", "Multiply"):
+        return _with_number(call, kind, x, number)
+    first: Layer = Scale(-1) if kind == "Subtract" else Pow(-1)
+    with call.part("negative" if kind == "Subtract" else "inverse"):
+        x = call.add(first, x)
+    return call.add(Shift(number) if kind == "Subtract" else Scale(number), x)
 
 
 def _hard_sigmoid(call: CalledLayer, one: Any, two: Any) -> Tensor | None:
@@ -79,8 +97,7 @@ def _hard_sigmoid(call: CalledLayer, one: Any, two: Any) -> Tensor | None:
     if not isinstance(x, Tensor) or not is_last or not isinstance(x.operation.layer, ReLU6):
         return None
     (before,) = x.operation.inputs
-    shifted = isinstance(before.layer, Opaque) and before.layer.op == SHIFTED
-    if not shifted or call.context.shifts.get(id(before)) != 3:
+    if not isinstance(before.layer, Shift) or before.layer.value != 3:
         return None
     return call.add(HardSigmoid(), Tensor(before.inputs[0], x.axes))
 

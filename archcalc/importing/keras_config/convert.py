@@ -75,7 +75,15 @@ class ModelConverter:
         import numpy as np
 
         constants, least = self.context.constants, self.context.least
-        arrays = dict(self.variables.read([name for name in names if name not in constants]))
+        parts = {name: self.context.parts[name] for name in names if name in self.context.parts}
+        stored = [name for name in names if name not in constants and name not in parts]
+        whole = self.variables.read({*stored, *(part.variable for part in parts.values())})
+        arrays = {name: whole[name] for name in stored if name in whole}
+        for name, part in parts.items():
+            if part.variable in whole:
+                values = whole[part.variable] if part.row is None else whole[part.variable][part.row]
+                gates = np.split(values, len(part.gates), axis=-1)
+                arrays[name] = np.concatenate([gates[gate] for gate in part.gates], axis=-1)
         arrays |= {name: np.array(constants[name]) for name in names if name in constants}
         return {
             name: np.maximum(array, np.array(least[name], array.dtype)) if name in least else array
@@ -238,9 +246,6 @@ class ModelConverter:
                 raise error(
                     f"the shape of `{shorten(call.layer.name)}` in `{self.shown}` {problem.message}"
                 ) from None
-        if call.kind == "ops.Add" and len(operands) == 2:
-            for value in filter(is_number, operands):
-                self.context.shifts[id(results[0].operation)] = value
         return results
 
     def _opaque_tensor(

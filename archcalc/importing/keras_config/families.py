@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from archcalc.importing.keras_config import activations, arithmetic, convolutions, norms, pools, shapes
+from archcalc.importing.keras_config import (
+    activations,
+    arithmetic,
+    convolutions,
+    norms,
+    pools,
+    sequences,
+    shapes,
+)
 from archcalc.importing.keras_config.values import LAYERS
 
-FAMILIES = (activations, arithmetic, convolutions, norms, pools, shapes)
+FAMILIES = (activations, arithmetic, convolutions, norms, pools, sequences, shapes)
 
 KEEP_SHAPE = frozenset(
     """
@@ -19,7 +27,10 @@ KEEP_SHAPE = frozenset(
 )
 """What gives a tensor of the shape of its input, if it has only one, or several of the same shape."""
 
-_WITH = ("Conv1", "Conv2", "Conv3", "Dense", "DepthwiseConv", "LayerScale", "PReLU", "SeparableConv")
+_WITH = (
+    "Bidirectional", "Embedding", "GRU", "LSTM", "MultiHeadAttention", "SimpleRNN",
+    "Conv1", "Conv2", "Conv3", "Dense", "DepthwiseConv", "LayerScale", "PReLU", "SeparableConv",
+)  # fmt: skip
 
 WITH_VARIABLES = frozenset(
     kind for kind in LAYERS if kind.endswith("Normalization") or kind.startswith(_WITH)

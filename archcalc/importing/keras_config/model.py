@@ -82,6 +82,14 @@ class ModelVariables:
             for number, variable in enumerate(layer.weights)
         ]
 
+    def _layer(self, address: str) -> Any:
+        """A layer, or one that is an attribute of it, such as the cell of a recurrent one."""
+        if address in self._layers:
+            return self._layers[address]
+        above, _, name = address.rpartition("/")
+        layer = self._layer(above)
+        return getattr(layer, name) if hasattr(layer, name) else getattr(layer, f"_{name}")
+
     def read(self, names: Collection[str]) -> Mapping[str, Any]:
         import keras
 
@@ -94,7 +102,7 @@ class ModelVariables:
                 continue
             if address not in saved:
                 saved[address] = {}
-                self._layers[address].save_own_variables(saved[address])
+                self._layer(address).save_own_variables(saved[address])
             if number in saved[address]:
                 arrays[name] = keras.ops.convert_to_numpy(saved[address][number])
         return arrays

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.importing.keras_config.values import CalledLayer, is_number, keras_layer, shown_value
+from archcalc.importing.keras_config.values import CalledLayer, exact, is_number, keras_layer, shown_value
 from archcalc.importing.tensors import ModelArray, Tensor, Unsupported
+from archcalc.layers.arguments import Number
+from archcalc.layers.arithmetic import Scale, Shift
+from archcalc.layers.merge import Add
 from archcalc.layers.norm import BatchNorm, GroupNorm, LayerNorm, LayerScale
 
 TINY = 1e-7
@@ -83,17 +86,38 @@ def normalization(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("Rescaling")
 def rescaling(call: CalledLayer) -> list[Tensor]:
-    """By a number for each channel. One for all would take arrays that the model does not have."""
-    scale, offset = call.value("scale"), call.value("offset", 0.0)
-    if not isinstance(scale, list) and not isinstance(offset, list):
-        raise Unsupported("it scales and shifts by a number")
-    x = call.channels_at(call.tensor(), -1 if call.data_format == "channels_last" else 1)
-    factors, shifts = _numbers(scale, "scale", x), _numbers(offset, "offset", x)
-    if min(factors) <= 0:
-        raise Unsupported("its scale is not above 0")
-    means = [-shift / factor for shift, factor in zip(shifts, factors, strict=True)]
-    variances = [factor**-2 for factor in factors]
-    return [_with_constants(call, BatchNorm(eps=0, affine=False), x, means, variances)]
+    """By a number, or by one for each channel."""
+    x = call.tensor()
+    scale, offset = _factors(call, "scale", 1.0), _factors(call, "offset", 0.0)
+    if isinstance(scale, tuple) or isinstance(offset, tuple):
+        x = call.channels_at(x, -1 if call.data_format == "channels_last" else 1)
+    is_last = offset == 0 and not isinstance(offset, tuple)
+    if is_last:
+        return [call.add(Scale(scale), x)]
+    with call.part("scale"):
+        x = call.add(Scale(scale), x)
+    return [call.add(Shift(offset), x)]
+
+
+def _factors(call: CalledLayer, name: str, default: float) -> Number | tuple[Number, ...]:
+    value = call.value(name, default)
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, list):
+        return exact(value, name)
+    return tuple(exact(item, name) for item in value)
+
+
+@keras_layer("CustomScaleLayer")
+def scaled_sum(call: CalledLayer) -> list[Tensor]:
+    """Of `keras.applications.InceptionResNetV2`: a tensor, and another one times a number."""
+    tensors = call.tensors()
+    if len(tensors) != 2:
+        raise Unsupported(f"it is called with {len(tensors)} tensors")
+    one, two = tensors
+    with call.part("scale"):
+        two = call.add(Scale(call.number("scale")), two)
+    return [call.assembly.add(Add(), one, call.aligned(two, one.axes))]
 
 
 def _with_constants(

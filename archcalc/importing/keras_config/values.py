@@ -25,6 +25,14 @@ _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
 MISSING = object()
 
 
+class VariablePart(Struct, frozen=True):
+    """A variable, or a row of it, whose columns are gates that a layer has in another order."""
+
+    variable: str
+    row: int | None
+    gates: tuple[int, ...]
+
+
 class KerasContext(Struct, frozen=True, kw_only=True):
     """What the calls of a model share while they are converted."""
 
@@ -36,8 +44,8 @@ class KerasContext(Struct, frozen=True, kw_only=True):
     """Arrays whose values the configuration has itself, by their names."""
     least: dict[str, float] = {}
     """The least values of arrays, by their names: smaller ones are taken for these."""
-    shifts: dict[int, float] = {}
-    """The numbers that operations add, by the identities of these operations."""
+    parts: dict[str, VariablePart] = {}
+    """Arrays that are parts of variables, or their values in another order, by their names."""
 
 
 class CalledLayer:
@@ -108,10 +116,7 @@ class CalledLayer:
 
     def number(self, name: str, default: float | None = None) -> Number:
         """A number; one of floating point counts as the decimal it prints as."""
-        value = self.value(name, default)
-        if not is_number(value):
-            raise Unsupported(f"`{name}` is {shown_value(value)}")
-        return value if isinstance(value, int) else Fraction(repr(value))
+        return exact(self.value(name, default), name)
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.value(name, default)
@@ -232,6 +237,13 @@ def as_whole(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Unsupported(f"`{name}` is {shown_value(value)}")
     return value
+
+
+def exact(value: Any, name: str) -> Number:
+    """A number; one of floating point counts as the decimal it prints as."""
+    if not is_number(value):
+        raise Unsupported(f"`{name}` is {shown_value(value)}")
+    return value if isinstance(value, int) else Fraction(repr(value))
 
 
 def is_number(value: Any) -> bool:

@@ -18,16 +18,21 @@ from archcalc.layers.activation import (
     Dropout,
     HardSigmoid,
     HardSwish,
+    Hardtanh,
     LeakyReLU,
+    Mish,
     PReLU,
     ReLU,
     ReLU6,
     Sigmoid,
     SiLU,
+    Softplus,
+    Softsign,
     Tanh,
 )
 from archcalc.layers.base import Layer
-from archcalc.layers.softmax import Softmax
+from archcalc.layers.softmax import LogSoftmax, Softmax
+from archcalc.layers.unary import Clamp, Cos, Erf, Exp, Log, Pow, Sin, Sqrt
 
 PLAIN: Mapping[str, type[Layer]] = {
     "Relu": ReLU,
@@ -35,6 +40,14 @@ PLAIN: Mapping[str, type[Layer]] = {
     "Sigmoid": Sigmoid,
     "Tanh": Tanh,
     "Abs": Abs,
+    "Cos": Cos,
+    "Erf": Erf,
+    "Exp": Exp,
+    "Log": Log,
+    "Mish": Mish,
+    "Sin": Sin,
+    "Softsign": Softsign,
+    "Sqrt": Sqrt,
 }
 """Those without arguments."""
 
@@ -43,6 +56,18 @@ PLAIN: Mapping[str, type[Layer]] = {
 def activation(call: OnnxCall) -> OnnxOutputs:
     call.unused("consumed_inputs")
     return [call.add(PLAIN[call.node.op](), call.tensor())]
+
+
+@onnx_operation("Reciprocal")
+def reciprocal(call: OnnxCall) -> OnnxOutputs:
+    call.unused("consumed_inputs")
+    return [call.add(Pow(-1), call.tensor())]
+
+
+@onnx_operation("Softplus")
+def softplus(call: OnnxCall) -> OnnxOutputs:
+    """PyTorch has another formula for values above 20, whose results differ by less than 1e-8."""
+    return [call.add(Softplus(), call.tensor())]
 
 
 @onnx_operation("Clip")
@@ -54,11 +79,18 @@ def clip(call: OnnxCall) -> OnnxOutputs:
         if value is None and call.input(place) is not None:
             raise Unsupported("its limits are computed")
         limits.append(value)
-    low, high = limits
-    is_open = high is None or high == math.inf or high >= 3.4e38
-    if low != 0 or not (is_open or high == 6):
-        raise Unsupported(f"its limits are {low} and {high}")
-    return [call.add(ReLU() if is_open else ReLU6(), call.tensor())]
+    low, high = (
+        None if value is None or abs(value) >= 3.4e38 else decimal(value) for value in limits
+    )  # the largest number of single precision is no limit
+    call.unused("consumed_inputs")
+    x = call.tensor()
+    if (low, high) == (None, None):
+        return [x]
+    if low == 0 and high in (None, 6):
+        return [call.add(ReLU() if high is None else ReLU6(), x)]
+    if low is None or high is None or low > high:
+        return [call.add(Clamp(low, high), x)]
+    return [call.add(Hardtanh(low, high), x)]
 
 
 @onnx_operation("LeakyRelu")
@@ -84,9 +116,9 @@ def selu(call: OnnxCall) -> OnnxOutputs:
 def hard_sigmoid(call: OnnxCall) -> OnnxOutputs:
     """That of PyTorch has a slope of 1/6; left out, it is 0.2 here."""
     slope, shift = call.number("alpha", 0.2), call.number("beta", 0.5)
-    if abs(float(slope) - 1 / 6) > 1e-6 or shift != decimal(0.5):
-        raise Unsupported(f"its slope is {float(slope)}")
-    return [call.add(HardSigmoid(), call.tensor())]
+    if abs(float(slope) - 1 / 6) <= 1e-6 and shift == decimal(0.5):
+        return [call.add(HardSigmoid(), call.tensor())]
+    return [call.add(HardSigmoid(slope, shift), call.tensor())]
 
 
 @onnx_operation("Swish")
@@ -112,18 +144,21 @@ def prelu(call: OnnxCall) -> OnnxOutputs:
     return [call.add(PReLU(slope.size), x, weight=slope)]
 
 
-@onnx_operation("Softmax")
+@onnx_operation("Softmax", "LogSoftmax")
 def softmax(call: OnnxCall) -> OnnxOutputs:
-    """Before version 13, over all axes from `axis` on."""
+    """Before version 13, over all axes from `axis` on, as one."""
     x = call.tensor()
     is_new = call.opset >= 13
     dim = axis_in(call.whole("axis", -1 if is_new else 1), x.rank)
-    if not is_new:
-        long = [place for place in range(dim, x.rank) if x.shape[place] != 1]
-        if len(long) > 1:
-            raise Unsupported("it goes over more than one axis")
-        dim = long[0] if long else dim
-    return [call.add(Softmax(axis_name(x, dim)), x)]
+    kind: type[Softmax] | type[LogSoftmax] = Softmax if call.node.op == "Softmax" else LogSoftmax
+    if is_new:
+        return [call.add(kind(axis_name(x, dim)), x)]
+    long = [place for place in range(dim, x.rank) if x.shape[place] != 1]
+    if len(long) < 2:
+        return [call.add(kind(axis_name(x, long[0] if long else dim)), x)]
+    shape = call.shape()
+    row = call.reshaped(x, [*shape[:dim], math.prod(shape[dim:])])
+    return [call.reshaped(call.add(kind(axis_name(row, -1)), row), shape)]
 
 
 @onnx_operation("Dropout")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from msgspec.structs import replace
 
 from archcalc.importing.onnx_graph.arrays import OnnxArray
 from archcalc.importing.onnx_graph.norms import channel_array
+from archcalc.importing.onnx_graph.operands import joined
 from archcalc.importing.onnx_graph.values import (
     OnnxCall,
     OnnxOutputs,
@@ -16,11 +19,14 @@ from archcalc.importing.onnx_graph.values import (
 )
 from archcalc.importing.tensors import ExpandedTensor, Tensor, Unsupported
 from archcalc.layers.activation import HardSigmoid, HardSwish, Sigmoid, SiLU
+from archcalc.layers.arguments import Number
+from archcalc.layers.arithmetic import Scale, Shift
 from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Pointwise
 from archcalc.layers.linear import FullyConnected
-from archcalc.layers.merge import Add, Mul, Sub
+from archcalc.layers.merge import Add, Div, Mul, Sub
 from archcalc.layers.norm import GroupNorm, LayerNorm, LayerScale
+from archcalc.layers.unary import Clamp, Pow, RSqrt, Sqrt, Square
 
 NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1, "Pow": 1}
 """The number with which each of them gives its first input."""
@@ -42,46 +48,125 @@ def _passed_on(call: OnnxCall) -> OnnxValue | None:
 
 
 def _not_legacy(call: OnnxCall) -> None:
-    """Before version 7, the axes of the second input are said by an attribute."""
-    call.must_be("broadcast", 0)
+    """Before version 7, the axes of the second input may be said by an attribute, which is not read."""
+    call.must_be("broadcast", 0, 1)
     call.unused("consumed_inputs")
 
 
 @onnx_operation("Add", "Sub", "Sum")
 def add(call: OnnxCall) -> OnnxOutputs:
+    """A number is a `shift`, an array with a value for each channel a trained one."""
     _not_legacy(call)
-    if call.node.op != "Sum" and (same := _passed_on(call)) is not None:
+    op = call.node.op
+    if op != "Sum" and (same := _passed_on(call)) is not None:
         return [same]
-    tensors = [as_tensor(value) for value in call.inputs]
-    if len(tensors) == 1:
-        return tensors
-    if len({tensor.shape for tensor in tensors}) > 1:
-        raise Unsupported("its tensors have different shapes")
-    return [call.assembly.joined(Sub() if call.node.op == "Sub" else Add(), *tensors)]
+    if len(call.inputs) == 1:
+        return [call.tensor()]
+    if op == "Sum":
+        return [joined(call, Add(), *call.inputs)]
+    one, two = call.input(0), call.input(1)
+    if (number := call.exact(1)) is not None:
+        return [call.add(Shift(-number if op == "Sub" else number), as_tensor(one))]
+    if (number := call.exact(0)) is not None:
+        other = as_tensor(two)
+        return [call.add(Shift(number), call.add(Scale(-1), other) if op == "Sub" else other)]
+    if op == "Add":
+        for x, array in ((one, two), (two, one)):
+            if (shape := factor_shape(x, array)) is not None and isinstance(array, OnnxArray):
+                return [call.add(Shift(per_channel=shape == "channels"), as_tensor(x), bias=array)]
+    return [joined(call, Sub() if op == "Sub" else Add(), one, two)]
 
 
 @onnx_operation("Mul")
 def mul(call: OnnxCall) -> OnnxOutputs:
-    """An array with a value for each channel is a `layer_scale`; axes of size 1 are repeated."""
+    """A number is a `scale`, an array with a value for each channel a `layer_scale`."""
     _not_legacy(call)
     if (same := _passed_on(call)) is not None:
         return [same]
     one, two = call.input(0), call.input(1)
+    for place, other in ((1, one), (0, two)):
+        if (number := call.exact(place)) is not None:
+            return [call.add(Scale(number), as_tensor(other))]
     for x, array in ((one, two), (two, one)):
-        if isinstance(x, Tensor) and isinstance(array, OnnxArray):
-            return [call.add(LayerScale(), channel_array(call, x, array), weight=array)]
-    first, second = (as_tensor(v.tensor if isinstance(v, ExpandedTensor) else v) for v in (one, two))
-    if first.rank != second.rank:
-        raise Unsupported(f"it multiplies tensors of {first.rank} and {second.rank} axes")
-    return [call.assembly.joined(Mul(), first, second)]
+        if (shape := factor_shape(x, array)) is not None and isinstance(array, OnnxArray):
+            layer = LayerScale() if shape == "channels" else Scale()
+            return [call.add(layer, as_tensor(x), weight=array)]
+    return [joined(call, Mul(), one, two)]
 
 
-@onnx_operation("Div", "Pow")
-def unchanged(call: OnnxCall) -> OnnxOutputs:
+def factor_shape(x: OnnxValue | None, array: OnnxValue | None) -> str | None:
+    """Which values of a tensor each value of an array is for: "channels" or "all"."""
+    if not isinstance(x, Tensor) or not isinstance(array, OnnxArray):
+        return None
+    if array.recipe is not None or len(array.shape) > x.rank or not array.is_float:
+        return None
+    if array.size == 1:
+        return "all"
+    places = [place - len(array.shape) for place, size in enumerate(array.shape) if size != 1]
+    if len(places) != 1 or x.axes[places[0]] != 0 or array.size != x.operation.shape[0]:
+        return None
+    return "channels"
+
+
+@onnx_operation("Div")
+def div(call: OnnxCall) -> OnnxOutputs:
+    """A number is a factor: its inverse."""
     _not_legacy(call)
     if (same := _passed_on(call)) is not None:
         return [same]
-    raise Unsupported("it divides" if call.node.op == "Div" else "it takes a power")
+    if (number := call.exact(1)) is not None:
+        if not number:
+            raise Unsupported("it divides by zero")
+        return [call.add(Scale(_inverse(number)), as_tensor(call.input(0)))]
+    if (number := call.exact(0)) is not None:
+        inverse = call.add(Pow(-1), as_tensor(call.input(1)))
+        return [call.add(Scale(number), inverse) if number != 1 else inverse]
+    return [joined(call, Div(), call.input(0), call.input(1))]
+
+
+def _inverse(number: Number) -> Number:
+    exact = Fraction(1) / Fraction(number)
+    return exact.numerator if exact.denominator == 1 else Fraction(repr(float(exact)))
+
+
+@onnx_operation("Pow")
+def power(call: OnnxCall) -> OnnxOutputs:
+    _not_legacy(call)
+    if (same := _passed_on(call)) is not None:
+        return [same]
+    number = call.exact(1)
+    if number is None:
+        raise Unsupported("its exponent is not a number")
+    kinds: dict[Number, type[Layer]] = {2: Square, Fraction(1, 2): Sqrt, Fraction(-1, 2): RSqrt}
+    return [call.add(kinds[number]() if number in kinds else Pow(number), as_tensor(call.input(0)))]
+
+
+@onnx_operation("Mean")
+def mean(call: OnnxCall) -> OnnxOutputs:
+    """The sum of tensors, divided."""
+    call.unused("consumed_inputs")
+    if len(call.inputs) == 1:
+        return [call.tensor()]
+    return [call.add(Scale(_inverse(len(call.inputs))), joined(call, Add(), *call.inputs))]
+
+
+@onnx_operation("Min", "Max")
+def limit(call: OnnxCall) -> OnnxOutputs:
+    """With a number, a limit."""
+    call.unused("consumed_inputs")
+    if len(call.inputs) == 1:
+        return [call.tensor()]
+    if len(call.inputs) == 2:
+        for place in (0, 1):
+            if (number := call.exact(place)) is not None:
+                low, high = (number, None) if call.node.op == "Max" else (None, number)
+                return [call.add(Clamp(low, high), as_tensor(call.input(1 - place)))]
+    raise Unsupported("it compares tensors")
+
+
+@onnx_operation("Neg")
+def negative(call: OnnxCall) -> OnnxOutputs:
+    return [call.add(Scale(-1), call.tensor())]
 
 
 # --- One layer from several nodes ------------------------------------------------------------------------

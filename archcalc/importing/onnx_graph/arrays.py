@@ -17,8 +17,9 @@ from archcalc.importing.tensors import Unsupported
 
 if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
+    from archcalc.importing.onnx_graph.values import OnnxCall
 
-MAX_FOLDED = 200_000
+MAX_FOLDED = 1_000_000
 """Values of an array that is computed with on the way. Shapes and indices have a few."""
 
 MAX_AXES = 32
@@ -58,6 +59,14 @@ class OnnxArray(Struct, eq=False):
     """Does the model say that it is not trained?"""
     is_argument: bool = False
     """Were its values looked at, as those of shapes and limits are?"""
+    is_constant: bool = False
+    """Is it written where it is used, as a constant, and not among the arrays of the model?"""
+    is_made: bool = False
+    """Is it filled with a number, or made by the exporter? What is computed of it is no weight."""
+    is_parameter: bool = False
+    """Is it a trained number?"""
+    recipe: OnnxCall | None = None
+    """The node that computes it from trained arrays."""
     _values: Array | None = None
 
     def __post_init__(self) -> None:
@@ -71,7 +80,20 @@ class OnnxArray(Struct, eq=False):
     @property
     def is_trained(self) -> bool:
         """Is it one, where no layer says so? Single numbers and whole numbers are none."""
-        return self.is_own and self.is_float and self.size > 1 and not self.is_buffer
+        return self.is_own and self.is_float and not self.is_buffer and (self.size > 1 or self.is_parameter)
+
+    @property
+    def is_computed(self) -> bool:
+        return self._values is not None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Is it a buffer, where it is a tensor or a factor?"""
+        return self.is_buffer or self.is_constant or not self.is_own
+
+    @property
+    def comes_from_trained(self) -> bool:
+        return self.recipe is not None or (self.is_trained and not self.is_fixed and not self.is_made)
 
     @property
     def values(self) -> Array:

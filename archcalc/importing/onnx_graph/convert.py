@@ -19,6 +19,7 @@ from archcalc.importing.onnx_graph.families import COMPOSITES, ONNX_OPERATIONS
 from archcalc.importing.onnx_graph.inputs import declared_dims, inputs_of
 from archcalc.importing.onnx_graph.model import CHECK, NEWEST_OPSET, OnnxModel, too_many
 from archcalc.importing.onnx_graph.modules import convolution_path, numbered, path_of
+from archcalc.importing.onnx_graph.operands import operand
 from archcalc.importing.onnx_graph.original import OnnxOriginal
 from archcalc.importing.onnx_graph.outputs import shapes_after
 from archcalc.importing.onnx_graph.quantized import dequantized, quantized
@@ -33,10 +34,12 @@ from archcalc.importing.onnx_graph.remarks import ExporterTraces
 from archcalc.importing.onnx_graph.values import (
     OnnxCall,
     OnnxComputed,
+    OnnxExpanded,
     OnnxOutputs,
     OnnxValue,
     Sizes,
     arrays_in,
+    as_tensor,
     attribute_value,
     tensors_in,
 )
@@ -145,6 +148,8 @@ class OnnxConverter:
         for record in self.graph.arrays:
             array = store.array(record, record.name)
             array.is_buffer = record.name in self.traces.buffers
+            array.is_made = self.traces.is_made(record.name)
+            array.is_parameter = array.size == 1 and self.traces.is_parameter(record.name)
             values[record.name] = array
         for sparse in self.graph.sparse_arrays:
             if sparse.values is None:
@@ -407,12 +412,22 @@ class OnnxConverter:
                 array = call.needed_array(0)
                 key = call.node.outputs[0]
                 return [OnnxArray(key, array.shape, array.is_float, array.load, array.dims, array.rank)]
+            if op in ("Expand", "Tile") and (expanded := self._expanded(call)) is not None:
+                return [expanded]
             if op in CONSTANTS:
                 return self._computed(call)
         except (Unsupported, *_BAD) as problem:
             if isinstance(problem, LayerError):
                 raise
         parts = _parts(call.inputs)
+        if parts[1] and not parts[0] and op in ONNX_OPERATIONS and _from_trained(call):
+            shapes = shapes_after(call)
+            if None not in shapes:
+                return [
+                    _unread(call, name, shape)
+                    for name, shape in zip(call.node.outputs, shapes, strict=False)
+                    if shape
+                ]
         return [OnnxComputed(op, shape, *parts) for shape in shapes_after(call)]
 
     def _given_constant(self, call: OnnxCall) -> OnnxArray:
@@ -420,7 +435,9 @@ class OnnxConverter:
         (record,) = (call.all_attributes[name] for name in call.all_attributes if name.startswith("value"))
         value = attribute_value(record)
         if isinstance(value, OnnxTensorRecord):
-            return self.model.store.array(value, value.name or key if value.name == key else key)
+            array = self.model.store.array(value, value.name or key if value.name == key else key)
+            array.is_constant = True
+            return array
         import numpy as np
 
         if isinstance(value, float) or (isinstance(value, list) and value and isinstance(value[0], float)):
@@ -450,9 +467,44 @@ class OnnxConverter:
                 call.node.outputs, found if isinstance(found, list) else [found], strict=True
             )
         ]
+        if _from_trained(call) and op not in ("Shape", "Size"):
+            for result in results:
+                result.recipe = call
         if op == "ConstantOfShape":  # so files have weights without their values
-            results[0].is_own = results[0].is_float
+            results[0].is_own = results[0].is_made = results[0].is_float
         return results
+
+    def _expanded(self, call: OnnxCall) -> OnnxValue | None:
+        """An array of the model for every sample: the same array, if there is one sample."""
+        array = call.needed_array(0)
+        if not array.is_own or not array.is_float or array.is_constant or array.recipe is not None:
+            return None
+        (shape, *_) = shapes_after(call)
+        if shape == array.shape:
+            return array
+        is_same = shape is not None and shape[:1] == (self.batch,)
+        if is_same and shape is not None and array.shape in ((1, *shape[1:]), shape[1:]):
+            return OnnxExpanded(array, shape)
+        return None
+
+    def rebuilt(self, array: OnnxArray) -> Tensor:
+        """What computes an array from trained ones, as layers."""
+        call = array.recipe
+        assert call is not None
+        inputs: list[OnnxValue | None] = [
+            self.rebuilt(each) if isinstance(each, OnnxArray) and each.recipe is not None else each
+            for each in call.inputs
+        ]
+        again = OnnxCall(self, call.node, inputs, call.all_attributes, call.opset)
+        if call.node.op != "Gather" and not any(tensors_in(inputs)):
+            place = next(at for at, each in enumerate(inputs) if _is_trained(each))
+            inputs[place] = operand(again, inputs[place])
+        convert = ONNX_OPERATIONS.get(call.node.op)
+        if convert is None or len(call.node.outputs) > 1:
+            raise Unsupported(f"it computes with `{shown(array.key)}`")
+        (result,) = convert(again)
+        again.check_all_read()
+        return as_tensor(result)
 
     def _moved(self, call: OnnxCall, first: OnnxArray) -> OnnxOutputs:
         op = call.node.op
@@ -513,6 +565,8 @@ class OnnxConverter:
             raise Unsupported("its arguments do not go together") from None  # of a file that somebody wrote
         for name, value in zip(call.node.outputs, results, strict=False):
             self._check_declared(name, value)
+            if isinstance(value, ExpandedTensor) and any(each.name == name for each in self.graph.outputs):
+                raise Unsupported("it repeats values")
         if call.node.op in MOVES and call.node.op != "Cast":
             for value in results:
                 if isinstance(value, Tensor) and any(id(each) in self._whole for each in call.inputs):
@@ -550,7 +604,8 @@ class OnnxConverter:
         for value in call.inputs:
             if id(value) in self._odd:
                 raise Unsupported("its input has the batch folded into another axis")
-            if id(value) in self._whole and call.node.op not in (*MOVES, "CastLike"):
+            is_index = call.node.op == "Gather" and value is call.input(1)
+            if id(value) in self._whole and not is_index and call.node.op not in (*MOVES, "CastLike"):
                 raise Unsupported("it reads numbers that are not floating point")
 
     def _opaque(self, call: OnnxCall, reason: str) -> list[OnnxValue]:
@@ -638,6 +693,24 @@ class OnnxConverter:
 
 _BAD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What NumPy and plain Python raise for arguments that do not go together."""
+
+
+def _is_trained(value: OnnxValue | None) -> bool:
+    return isinstance(value, OnnxArray) and value.comes_from_trained
+
+
+def _from_trained(call: OnnxCall) -> bool:
+    """Does a node that reads constants alone compute with arrays that are trained?"""
+    return any(map(_is_trained, call.inputs))
+
+
+def _unread(call: OnnxCall, key: str, shape: Sizes) -> OnnxArray:
+    """An array that is too large to compute with on the way: layers may compute it."""
+
+    def load() -> Array:
+        raise error(f"`{shown(key)}` is not computed")
+
+    return OnnxArray(key, shape, True, load, is_own=False, recipe=call)
 
 
 class _Later(Struct):

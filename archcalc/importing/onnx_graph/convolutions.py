@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from archcalc.importing.broadcasting import multiplied
 from archcalc.importing.onnx_graph.arrays import OnnxArray
+from archcalc.importing.onnx_graph.operands import joined, operand
 from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, onnx_operation, per_axis
-from archcalc.importing.tensors import BATCH, Tensor, Unsupported
+from archcalc.importing.tensors import Tensor, Unsupported
+from archcalc.importing.views import concrete
+from archcalc.layers.arguments import GivenTensor
+from archcalc.layers.arithmetic import Scale, Shift
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
+from archcalc.layers.deform import DeformConv
 from archcalc.layers.linear import FullyConnected
+from archcalc.layers.merge import Add
 from archcalc.shape import Shape
 
 SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
@@ -156,12 +164,10 @@ def _linear(call: OnnxCall, x: Tensor, weight: OnnxArray, is_turned: bool, bias:
     if len(weight.shape) != 2:
         raise Unsupported("its weight is not a matrix")
     x = call.channels_at(x, -1)
-    if x.rank > 5 or x.rank < 2 or x.axes[0] != BATCH:
-        raise Unsupported(f"it reads a tensor of {x.rank} axes")
     n_out, n_in = weight.shape if is_turned else weight.shape[::-1]
     if x.operation.shape[0] != n_in:
         raise Unsupported("its weight does not fit its input")
-    kind = FullyConnected if x.axes == (BATCH, 0) else Pointwise
+    kind = FullyConnected if len(x.operation.shape) == 1 else Pointwise
     arrays: dict[str, tuple[OnnxArray, Sequence[int]]] = {"weight": (weight, (1, 0) if is_turned else (0, 1))}
     if bias is not None:
         if bias.shape not in ((n_out,), (1, n_out)):
@@ -172,18 +178,101 @@ def _linear(call: OnnxCall, x: Tensor, weight: OnnxArray, is_turned: bool, bias:
 
 @onnx_operation("Gemm")
 def gemm(call: OnnxCall) -> OnnxOutputs:
-    call.must_be("alpha", 1.0)
-    call.must_be("transA", 0)
     call.must_be("broadcast", 0, 1)
-    x, bias = call.tensor(), call.array(2)
-    if bias is not None:
-        call.must_be("beta", 1.0)
-    call.unused("beta")
+    x = call.tensor()
     if x.rank != 2:
         raise Unsupported(f"it reads a tensor of {x.rank} axes")
-    return [_linear(call, x, call.needed_array(1), bool(call.whole("transB", 0)), bias)]
+    if call.whole("transA", 0):
+        x = x.permuted([1, 0])
+    alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
+    weight, bias, is_turned = call.input(1), call.input(2), bool(call.whole("transB", 0))
+    if not isinstance(weight, OnnxArray):
+        other = operand(call, weight)
+        product = multiplied(call.assembly, x, other.permuted([1, 0]) if is_turned else other)
+    else:
+        n_out = weight.shape[0 if is_turned else -1]
+        if (alpha, beta) == (1, 1) and isinstance(bias, OnnxArray) and bias.shape in ((n_out,), (1, n_out)):
+            return [_linear(call, x, weight, is_turned, bias)]
+        product = _linear(call, x, weight, is_turned, None)
+    if alpha != 1:
+        product = call.add(Scale(alpha), product)
+    if bias is None or not beta:
+        return [product]
+    if (number := call.exact(2)) is not None:
+        return [call.add(Shift(number * beta), product)]
+    if beta != 1:
+        bias = call.add(Scale(beta), operand(call, bias, product))
+    return [joined(call, Add(), product, bias)]
 
 
 @onnx_operation("MatMul")
 def matmul(call: OnnxCall) -> OnnxOutputs:
-    return [_linear(call, call.tensor(), call.needed_array(1), False, None)]
+    """With a matrix of the model, a linear layer; otherwise the product of two tensors."""
+    one, two = call.input(0), call.input(1)
+    if isinstance(two, OnnxArray) and two.recipe is None and len(two.shape) == 2:
+        return [_linear(call, operand(call, one), two, False, None)]
+    return [multiplied(call.assembly, operand(call, one), operand(call, two))]
+
+
+@onnx_operation("Einsum")
+def einsum(call: OnnxCall) -> OnnxOutputs:
+    """Of two tensors, where every letter is an axis of both, or of one and the result."""
+    equation = call.text("equation", "").replace(" ", "")
+    unknown = Unsupported(f"`equation` is {equation[:60]}")
+    read, arrow, result = equation.partition("->")
+    parts = read.split(",")
+    if not arrow or len(parts) != 2 or "." in equation or any(len(set(p)) < len(p) for p in (*parts, result)):
+        raise unknown
+    one, two = parts
+    tensors = [operand(call, value) for value in call.inputs]
+    stacked = [c for c in one if c in two and c in result]
+    inner = [c for c in one if c in two and c not in result]
+    rows = [c for c in one if c not in two]
+    columns = [c for c in two if c not in one]
+    if not inner or set(result) != {*stacked, *rows, *columns}:
+        raise unknown
+    sizes: dict[str, int] = {}
+    for letters, x in zip(parts, tensors, strict=True):
+        sizes.update(zip(letters, concrete(x, call.batch), strict=True))
+
+    def arranged(x: Tensor, letters: str, *merged: list[str]) -> Tensor:
+        """Its axes in the order of some letters, and each of two groups of letters as one axis."""
+        x = x.permuted([letters.index(c) for c in (*stacked, *merged[0], *merged[1])])
+        groups = [math.prod(sizes[c] for c in group) for group in merged]
+        return call.reshaped(x, [*(sizes[c] for c in stacked), *groups])
+
+    pair = arranged(tensors[0], one, rows, inner), arranged(tensors[1], two, inner, columns)
+    order = [*stacked, *rows, *columns]
+    product = call.reshaped(multiplied(call.assembly, *pair), [sizes[c] for c in order])
+    return [product.permuted([order.index(c) for c in result])]
+
+
+@onnx_operation("DeformConv")
+def deform_conv(call: OnnxCall) -> OnnxOutputs:
+    """Version 1 if it has no mask."""
+    weight = call.needed_array(1)
+    kernel = _kernel(call, weight)
+    bias = call.array(3)
+    if len(kernel) != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+        raise Unsupported("its weight or its bias does not fit")
+    x, offset = call.map(2), call.map(2, 2)
+    mask = call.map(2, 4) if call.input(4) is not None else None
+    call.unused("offset_group")  # the channels of the offsets say how many
+    if offset.operation.shape[0] != 2 * math.prod(kernel) * call.whole("offset_group", 1):
+        raise Unsupported("its offsets do not fit")
+    layer = DeformConv(
+        weight.shape[0],
+        per_axis(kernel),
+        GivenTensor(),
+        mask=None if mask is None else GivenTensor(),
+        stride=sizes(call, "strides", 2),
+        padding=padding(call, 2),
+        dilation=sizes(call, "dilations", 2),
+        groups=call.whole("group", 1),
+        bias=bias is not None,
+    )
+    arrays: dict[str, tuple[OnnxArray, Sequence[int]]] = {"weight": (weight, (2, 3, 1, 0))}
+    if bias is not None:
+        arrays["bias"] = (bias, ())
+    tensors = [x, offset] if mask is None else [x, offset, mask]
+    return [call.add_arranged(layer, *tensors, arrays=arrays)]

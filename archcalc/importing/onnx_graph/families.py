@@ -10,10 +10,11 @@ from archcalc.importing.onnx_graph import (
     norms,
     pools,
     quantized,
+    recurrent,
     shapes,
 )
 from archcalc.importing.onnx_graph.values import COMPOSITES, ONNX_OPERATIONS
 
-FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, quantized, shapes)
+FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, quantized, recurrent, shapes)
 
 __all__ = ["COMPOSITES", "FAMILIES", "ONNX_OPERATIONS"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archcalc.importing.onnx_graph.constants import axis_in
 from archcalc.importing.onnx_graph.convolutions import both_ends, padding, sizes
 from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, onnx_operation, per_axis
-from archcalc.importing.tensors import BATCH, Tensor, Unsupported
-from archcalc.importing.views import concrete
+from archcalc.importing.tensors import BATCH, Tensor, Unsupported, renumbered
+from archcalc.importing.views import axis_name, concrete
+from archcalc.layers.activation import Abs
+from archcalc.layers.arguments import MAX_SPATIAL
 from archcalc.layers.base import Layer
 from archcalc.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, LPPool, MaxPool
+from archcalc.layers.reduction import Reduce
+from archcalc.layers.unary import Log, Square
 
 
 def _window(call: OnnxCall) -> tuple[Tensor, dict[str, Any]]:
@@ -60,9 +64,9 @@ def max_pool(call: OnnxCall) -> OnnxOutputs:
 @onnx_operation("AveragePool")
 def average_pool(call: OnnxCall) -> OnnxOutputs:
     x, window = _window(call)
-    if sizes(call, "dilations", x.rank - 2) != 1:
-        raise Unsupported("its windows are dilated")
-    return [call.add(AvgPool(count_include_pad=bool(call.whole("count_include_pad", 0)), **window), x)]
+    dilation = sizes(call, "dilations", x.rank - 2)
+    layer = AvgPool(count_include_pad=bool(call.whole("count_include_pad", 0)), dilation=dilation, **window)
+    return [call.add(layer, x)]
 
 
 @onnx_operation("LpPool")
@@ -84,10 +88,18 @@ def global_pool(call: OnnxCall) -> OnnxOutputs:
     return [call.add(layer, call.map())]
 
 
-@onnx_operation("ReduceMean", "ReduceMax")
+REDUCED = {
+    "ReduceMean": "mean", "ReduceMax": "max", "ReduceMin": "min", "ReduceSum": "sum", "ReduceL2": "norm",
+    "ReduceL1": "sum", "ReduceSumSquare": "sum", "ReduceLogSum": "sum",
+}  # fmt: skip
+BEFORE: Mapping[str, type[Layer]] = {"ReduceL1": Abs, "ReduceSumSquare": Square}
+"""What some of them apply to each value first."""
+
+
+@onnx_operation(*REDUCED)
 def reduce(call: OnnxCall) -> OnnxOutputs:
     """Over all places, or along some of their axes, where it is a pool with windows as long as these."""
-    axes, keepdims = call.axes(), bool(call.whole("keepdims", 1))
+    op, axes, keepdims = call.node.op, call.axes(), bool(call.whole("keepdims", 1))
     x = call.tensor()
     if not axes:
         if call.whole("noop_with_empty_axes", 0):
@@ -95,19 +107,43 @@ def reduce(call: OnnxCall) -> OnnxOutputs:
         raise Unsupported("it goes over the batch")
     call.unused("noop_with_empty_axes")
     dims = sorted({axis_in(axis, x.rank) for axis in axes})
+    if op in BEFORE:
+        x = call.add(BEFORE[op](), x)
+    found = _pooled(call, x, dims, keepdims) if op in ("ReduceMean", "ReduceMax") else None
+    if found is None:
+        found = _reduced(call, x, dims, keepdims, REDUCED[op])
+    return [call.add(Log(), found) if op == "ReduceLogSum" else found]
+
+
+def _pooled(call: OnnxCall, x: Tensor, dims: Sequence[int], keepdims: bool) -> Tensor | None:
+    """A pool, if the axes are those of places."""
     others = [dim for dim in range(x.rank) if dim not in dims]
     own = sorted(x.axis(dim) for dim in dims)
-    if own[0] == 0 and len(others) == 2:  # one axis is left: it may be that of the channels
-        x = call.channels_at(x, others[1])
+    if own[0] == 0 and len(others) == 2 and x.axes[0] == BATCH and x.rank > 3:
+        x = call.channels_at(x, others[1])  # one axis is left: it may be that of the channels
         own = sorted(x.axis(dim) for dim in dims)
-    if own[0] == 0 or x.axes[0] != BATCH:
-        raise Unsupported("it goes over the channels")
+    if own[0] == 0 or x.axes[0] != BATCH or len(x.operation.shape) > MAX_SPATIAL + 1:
+        return None
     kernel = tuple(size if axis in own else 1 for axis, size in enumerate(x.operation.shape))[1:]
-    is_mean, is_whole = call.node.op == "ReduceMean", len(own) == len(kernel)
-    if is_whole:
+    is_mean = call.node.op == "ReduceMean"
+    if len(own) == len(kernel):
         pooled = call.add(GlobalAvgPool() if is_mean else GlobalMaxPool(), x)
     else:
         pooled = call.add(AvgPool(kernel) if is_mean else MaxPool(kernel), x)
     if keepdims:
-        return [pooled]
-    return [call.reshaped(pooled, [concrete(pooled, call.batch)[dim] for dim in others])]
+        return pooled
+    return call.reshaped(pooled, [concrete(pooled, call.batch)[dim] for dim in others])
+
+
+def _reduced(call: OnnxCall, x: Tensor, dims: Sequence[int], keepdims: bool, op: str) -> Tensor:
+    names, own = tuple(axis_name(x, dim) for dim in dims), [x.axis(dim) for dim in dims]
+    dim: Any = names[0] if len(names) == 1 else names
+    if keepdims:
+        return call.add(Reduce(op, dim), x)
+    if len(own) == len(x.operation.shape):
+        found = call.add(Reduce(op, dim), x)
+        return call.reshaped(found, [n for at, n in enumerate(concrete(found, call.batch)) if at not in dims])
+    left = [axis for axis in range(len(x.operation.shape)) if axis not in own]
+    numbers = {axis: number for number, axis in enumerate(left)}
+    axes = tuple(renumbered(axis, numbers) for place, axis in enumerate(x.axes) if place not in dims)
+    return call.assembly.add(Reduce(op, dim, False), x, axes=axes)

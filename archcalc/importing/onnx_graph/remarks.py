@@ -43,12 +43,27 @@ class ExporterTraces:
             for value in (*model.graph.values, *model.graph.inputs)
             if any(entry.key == KIND and "BUFFER" in entry.value for entry in value.metadata)
         }
+        self._trained = {
+            value.name
+            for value in (*model.graph.values, *model.graph.inputs)
+            if any(entry.key == KIND and "PARAMETER" in entry.value for entry in value.metadata)
+        }
         self._is_pytorch = is_pytorch
         self._has_training = bool(model.training)
         self._uses: dict[str, dict[Path, str]] = {}
         self._merged: set[str] = set()
         self._folded = sum(map(self.is_folded, model.graph.nodes))
         self._unbiased = sum(map(self._has_lost_bias, model.graph.nodes))
+
+    def is_parameter(self, name: str) -> bool:
+        """Is an array of one number trained? The older exporter only says it by the name of a module."""
+        if self.is_newer:
+            return name in self._trained
+        return self._is_pytorch and not name.startswith(("onnx::", "/")) and not name.isdecimal()
+
+    def is_made(self, name: str) -> bool:
+        """Is an array neither a parameter nor a buffer of the module?"""
+        return bool(self._trained) and name not in self._trained and name not in self.buffers
 
     def is_copy(self, node: OnnxNodeRecord) -> bool:
         """Is this an `Identity` that the older exporter wrote for an array that equals another one?

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from archcalc.importing.onnx_graph.arrays import OnnxArray
 from archcalc.importing.onnx_graph.constants import axis_in, flattened_from, slices, split_sizes, target_shape
+from archcalc.importing.onnx_graph.operands import operand
 from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, as_tensor, decimal, onnx_operation
-from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, plain_axes
+from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, plain_axes, renumbered
 from archcalc.importing.views import axis_name, concrete
+from archcalc.layers.arguments import Number
+from archcalc.layers.arithmetic import ParameterTensor
 from archcalc.layers.merge import Concat
-from archcalc.layers.reshape import Permute, Reshape
+from archcalc.layers.recurrent import Embedding
+from archcalc.layers.reshape import Permute, PixelShuffle, Reshape
 from archcalc.layers.resize import Pad, Upsample
 
 # --- The same tensor -----------------------------------------------------------------------------------
@@ -27,9 +33,10 @@ def expand(call: OnnxCall) -> OnnxOutputs:
     """To its own size, or along axes of size 1."""
     value = call.input(0)
     x = value.tensor if isinstance(value, ExpandedTensor) else call.tensor()
-    have, want = concrete(x, call.batch), call.whole_constants(1) or []
-    if len(want) > len(have):
-        raise Unsupported("it adds an axis")
+    want = call.whole_constants(1) or []
+    if len(want) > x.rank:
+        x = call.reshaped(x, [1] * (len(want) - x.rank) + list(concrete(x, call.batch)))
+    have = concrete(x, call.batch)
     want = [1] * (len(have) - len(want)) + want
     if any(1 not in (one, two) and one != two for one, two in zip(have, want, strict=True)):
         raise Unsupported("its sizes do not go together")
@@ -62,14 +69,8 @@ def reshape(call: OnnxCall) -> OnnxOutputs:
 @onnx_operation("Flatten")
 def flatten(call: OnnxCall) -> OnnxOutputs:
     x = call.tensor()
-    if flattened_from(call, x.rank) != 1 or x.axes[0] != BATCH:
-        raise Unsupported("it folds the batch into another axis")
-    if x.rank == 1:
-        raise Unsupported("it adds an axis")
-    size = 1
-    for axis in x.operation.shape:
-        size *= axis
-    return [call.reshaped(x, (call.batch, size))]
+    axis, shape = flattened_from(call, x.rank), concrete(x, call.batch)
+    return [call.reshaped(x, (math.prod(shape[:axis]), math.prod(shape[axis:])))]
 
 
 @onnx_operation("Squeeze")
@@ -95,9 +96,7 @@ def _without(call: OnnxCall, x: Tensor, dims: set[int]) -> Tensor:
     if not dims:
         return x
     kept = [dim for dim in range(x.rank) if dim not in dims]
-    if BATCH in x.axes and len(kept) > 1:
-        return call.reshaped(x, [concrete(x, call.batch)[dim] for dim in kept])
-    raise Unsupported("the batch is not its first axis")
+    return call.reshaped(x, [concrete(x, call.batch)[dim] for dim in kept])
 
 
 @onnx_operation("Unsqueeze")
@@ -132,16 +131,16 @@ def between_depth_and_space(call: OnnxCall) -> OnnxOutputs:
     if size < 1:
         raise Unsupported(f"`blocksize` is {size}")
     add = call.assembly.add
+    if call.node.op == "DepthToSpace" and call.text("mode", "DCR") == "CRD":
+        return [call.add(PixelShuffle(size), x)]
     if call.node.op == "SpaceToDepth":
         apart = (channels, height // size, size, width // size, size)
         together = (channels * size * size, height // size, width // size)
         order = (2, 4, 0, 1, 3)
     else:
         depth = channels // (size * size)
-        is_columns_first = call.text("mode", "DCR") == "DCR"
-        call.must_be("mode", "DCR", "CRD")
-        apart = (size, size, depth, height, width) if is_columns_first else (depth, size, size, height, width)
-        order = (2, 3, 0, 4, 1) if is_columns_first else (0, 3, 1, 4, 2)
+        call.must_be("mode", "DCR")
+        apart, order = (size, size, depth, height, width), (2, 3, 0, 4, 1)
         together = (depth, height * size, width * size)
     y = add(Permute(order), add(Reshape(apart), x), axes=plain_axes(5))
     return [add(Reshape(together), y)]
@@ -156,11 +155,28 @@ def slice_(call: OnnxCall) -> OnnxOutputs:
     for axis, first, last, step in slices(call, call.shape()):
         size = concrete(x, call.batch)[axis]
         start, end, _ = slice(first, last, step).indices(size)
-        if step != 1 and (step < 0 or end - start > step):
+        if step < 0 and end - start < step:
             raise Unsupported(f"its step is {step}")
-        x = call.piece(x, axis, start, min(end, start + 1) if step != 1 else end)
+        if step < 0 or 0 < end - start <= step:
+            start, end, step = start, start + 1, 1
+        x = _stepped(call, x, axis, range(start, end, step))
     call.unused("starts", "ends", "axes")
     return [x]
+
+
+def _stepped(call: OnnxCall, x: Tensor, dim: int, places: range) -> Tensor:
+    """With a step, the axis becomes two, of which the second has the values that are passed over."""
+    step, count, size = places.step, len(places), concrete(x, call.batch)[dim]
+    if step == 1:
+        return call.piece(x, dim, places.start, places.stop)
+    begin = places.start if places.start + count * step <= size else size - count * step
+    if begin < 0 or places.start - begin >= step:
+        raise Unsupported(f"its step is {step}")
+    x = call.piece(x, dim, begin, begin + count * step)
+    shape = list(concrete(x, call.batch))
+    x = call.reshaped(x, (*shape[:dim], count, step, *shape[dim + 1 :]))
+    x = call.piece(x, dim + 1, places.start - begin, places.start - begin + 1)
+    return call.reshaped(x, (*shape[:dim], count, *shape[dim + 1 :]))
 
 
 @onnx_operation("Split")
@@ -176,7 +192,10 @@ def split(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Gather")
 def gather(call: OnnxCall) -> OnnxOutputs:
-    """A single place along an axis, or several in a row."""
+    """A single place along an axis, or several in a row; rows of a table of the model."""
+    table = call.input(0)
+    if isinstance(table, OnnxArray):
+        return [_looked_up(call, table)]
     x, indices = call.tensor(), call.needed_array(1)
     axis = axis_in(call.whole("axis", 0), x.rank)
     size = concrete(x, call.batch)[axis]
@@ -187,38 +206,71 @@ def gather(call: OnnxCall) -> OnnxOutputs:
     return [x if indices.shape else _without(call, x, {axis})]
 
 
+def _looked_up(call: OnnxCall, table: OnnxArray) -> Tensor:
+    """An `embedding` of indices: a tensor, or an array of the model. The rows become the last axis."""
+    if len(table.shape) != 2 or table.recipe is not None or call.whole("axis", 0) != 0:
+        raise Unsupported("its table is not a matrix of the model")
+    indices, layer = call.input(1), Embedding(*table.shape)
+    if not isinstance(indices, OnnxArray):
+        x = as_tensor(indices)
+        numbers = {axis: axis + 1 for axis in range(len(x.operation.shape))}
+        y = call.add(layer, x, weight=table)
+        return Tensor(y.operation, (*(renumbered(axis, numbers) for axis in x.axes), 0))
+    count = indices.size
+    if min(indices.values.reshape(-1), default=0) < 0:
+        raise Unsupported("its indices count from the end")
+    stored = {"weight": call.arranged(indices)}
+    read = call.assembly.add(ParameterTensor((count,), trained=False), arrays=stored, axes=(0,))
+    rows = Tensor(call.add(layer, read, weight=table).operation, (1, 0))
+    return call.reshaped(rows, (*indices.shape, table.shape[1]))
+
+
 # --- Joins, padding, resizing --------------------------------------------------------------------------
 
 
 @onnx_operation("Concat")
 def concat(call: OnnxCall) -> OnnxOutputs:
-    tensors = [as_tensor(value) for value in call.inputs]
-    if not tensors:
+    given = [value for value in call.inputs if value is not None]
+    if not given:
         raise Unsupported("it lacks an input")
-    first = tensors[0]
+    first = next((value for value in given if isinstance(value, Tensor)), None)
+    tensors = [operand(call, value, first) for value in given]
+    if any(isinstance(value, ExpandedTensor) for value in given):
+        raise Unsupported("it reads a tensor that is repeated along an axis")
+    first = first or tensors[0]
     axis = axis_in(call.whole("axis", 1), first.rank)
     if len(tensors) == 1:
         return [first]
     if any(each.rank != first.rank for each in tensors):
         raise Unsupported("its tensors have different numbers of axes")
     aligned = [call.assembly.aligned(each, first.axes) for each in tensors]
-    return [call.assembly.add(Concat(axis_name(first, axis)), *aligned)]
+    return [call.assembly.add(Concat(axis_name(first, axis)), *aligned, axes=first.axes)]
+
+
+PADDING = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
+"""The modes of padding, and what they are called here."""
 
 
 @onnx_operation("Pad")
 def pad(call: OnnxCall) -> OnnxOutputs:
-    """Zeros at the ends of axes. Sizes are attributes before version 11, and inputs from then on."""
-    call.must_be("mode", "constant")
-    call.must_be("value", 0.0)
+    """Values at the ends of axes. Sizes are attributes before version 11, and inputs from then on."""
+    mode = call.text("mode", "constant")
+    if mode not in PADDING:
+        raise Unsupported(f'its mode is "{mode[:20]}"')
+    value: Number | None = call.number("value", 0.0)
     x = call.tensor()
     name = "pads" if call.has("pads") else "paddings"
     listed = call.wholes(name) if call.has(name) else call.whole_constants(1)
-    if call.input(2) is not None and call.single(2) != 0:
-        raise Unsupported("it pads with something else than zeros")
+    if call.input(2) is not None:
+        value = call.exact(2)
+    if value is None:
+        raise Unsupported("it pads with a value that is not known")
     axes = call.whole_constants(3)
     dims = list(range(x.rank)) if axes is None else [axis_in(axis, x.rank) for axis in axes]
     if listed is None or len(listed) != 2 * len(dims):
         raise Unsupported("its sizes do not go together")
+    more: dict[str, Any] = {"value": value} if mode == "constant" and value else {}
+    more |= {"mode": PADDING[mode]} if mode != "constant" else {}
     ends = {}
     for place, dim in enumerate(dims):
         before, after = listed[place], listed[place + len(dims)]
@@ -226,23 +278,12 @@ def pad(call: OnnxCall) -> OnnxOutputs:
             ends[x.axis(dim)] = (before, after)
     if not ends:
         return [x]
-    if list(ends) == [0]:
-        return [call.add(Pad(ends[0], dim="channels"), x)]
     if 0 in ends:
-        raise Unsupported("it pads channels and places")
-    return [call.add(Pad(tuple(ends.get(axis, (0, 0)) for axis in range(1, x.rank - 1))), x)]
-
-
-COPYING = {
-    ("asymmetric", "floor"): False,
-    ("half_pixel", "round_prefer_floor"): True,
-    ("half_pixel", "round_prefer_ceil"): True,
-    ("half_pixel_symmetric", "round_prefer_floor"): True,
-    ("half_pixel_symmetric", "round_prefer_ceil"): True,
-    ("pytorch_half_pixel", "round_prefer_floor"): True,
-    ("pytorch_half_pixel", "round_prefer_ceil"): True,
-}
-"""The ways to choose a neighbor that copy as `upsample` does, and which of them only for whole factors."""
+        x = call.add(Pad(ends.pop(0), dim="channels", **more), x)
+    if not ends:
+        return [x]
+    places = range(1, len(x.operation.shape))
+    return [call.add(Pad(tuple(ends.get(axis, (0, 0)) for axis in places), **more), x)]
 
 
 @onnx_operation("Resize", "Upsample")
@@ -259,16 +300,15 @@ def resize(call: OnnxCall) -> OnnxOutputs:
     else:
         assert size is not None
         wanted, ratios = size, [Fraction(m, n) for n, m in zip(own, size, strict=True)]
-    _check_neighbors(call, mode, ratios, wanted)
-    how = "nearest" if mode == "nearest" else "bilinear"
+    how, more = _way(call, mode, ratios, own, wanted)
     is_whole = all(Fraction(m, n) == ratio for n, m, ratio in zip(own, wanted, ratios, strict=True))
     if is_whole and size is not None and all(ratio.denominator == 1 for ratio in ratios):
         factors = [int(ratio) for ratio in ratios]  # a size that is twice as large reads better as a factor
     if factors is None:
-        return [call.add(Upsample(size=_for_axes(wanted), mode=how), x)]
-    if rank != 2 and mode == "nearest" and not is_whole:
+        return [call.add(Upsample(size=_for_axes(wanted), mode=how, **more), x)]
+    if rank != 2 and how == "nearest" and not is_whole:
         raise Unsupported("its factors are not whole")
-    return [call.add(Upsample(scale_factor=_for_axes(factors), mode=how), x)]
+    return [call.add(Upsample(scale_factor=_for_axes(factors), mode=how, **more), x)]
 
 
 def _for_axes(values: Sequence[Any]) -> Any:
@@ -298,22 +338,43 @@ def _factors(call: OnnxCall, rank: int) -> tuple[list[Any] | None, list[int] | N
     return None, [sizes.get(dim, shape[dim]) for dim in range(2, rank)]
 
 
-def _check_neighbors(call: OnnxCall, mode: str, ratios: Sequence[Fraction], wanted: Sequence[int]) -> None:
-    """Raise `Unsupported` if values are taken from other places than `upsample` takes them from."""
-    call.unused("cubic_coeff_a", "exclude_outside", "extrapolation_value", "keep_aspect_ratio_policy")
+def _way(
+    call: OnnxCall, mode: str, ratios: Sequence[Fraction], own: Sequence[int], wanted: Sequence[int]
+) -> tuple[str, dict[str, Any]]:
+    """The mode of `upsample` and its arguments. Raises `Unsupported` if values come from other places."""
+    call.unused("extrapolation_value", "keep_aspect_ratio_policy", "cubic_coeff_a", "exclude_outside")
     call.must_be("antialias", 0)
     is_old = call.node.op == "Upsample" or call.opset < 11
     where = call.text("coordinate_transformation_mode", "asymmetric" if is_old else "half_pixel")
     nearest = call.text("nearest_mode", "floor" if is_old else "round_prefer_floor")
-    if all(ratio == 1 for ratio in ratios):
-        return
-    if mode == "nearest":
-        only_whole = COPYING.get((where, nearest))
-        if only_whole is None or (only_whole and any(ratio.denominator != 1 for ratio in ratios)):
-            raise Unsupported(f"it copies the nearest value in another way: {where}, {nearest}")
-    elif mode == "linear":
-        is_pytorch = where == "pytorch_half_pixel" and min(wanted) > 1
-        if where != "half_pixel" and not is_pytorch:
-            raise Unsupported(f"it interpolates in another way: {where}")
-    else:
+    kinds = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
+    if mode not in kinds:
         raise Unsupported(f'its mode is "{mode[:20]}"')
+    if mode == "cubic":
+        call.must_be("cubic_coeff_a", -0.75)
+        call.must_be("exclude_outside", 0)
+    if all(ratio == 1 for ratio in ratios):
+        return kinds[mode], {}
+    is_whole = all(ratio == Fraction(m, n) for n, m, ratio in zip(own, wanted, ratios, strict=True))
+    centered = where == "half_pixel" or (where == "pytorch_half_pixel" and min(wanted) > 1)
+    centered |= where == "half_pixel_symmetric" and is_whole
+    if mode != "nearest":
+        if where == "align_corners" and is_whole and min(wanted) > 1:
+            return kinds[mode], {"align_corners": True}
+        if not centered:
+            raise Unsupported(f"it interpolates in another way: {where}")
+        return kinds[mode], {}
+    if (where, nearest) == ("asymmetric", "floor"):
+        return "nearest", {}
+    if centered and nearest.startswith("round_prefer"):
+        # where a place lies in the middle of two values, `nearest_exact` takes the second one
+        halves = any(
+            (Fraction(2 * o + 1, 2) / ratio).denominator == 1
+            for ratio, m in zip(ratios, wanted, strict=True)
+            for o in range(min(m, 2 * ratio.numerator))
+        )
+        if all(ratio.denominator == 1 for ratio in ratios):
+            return "nearest", {}
+        if nearest == "round_prefer_ceil" or not halves:
+            return "nearest_exact", {}
+    raise Unsupported(f"it copies the nearest value in another way: {where}, {nearest}")

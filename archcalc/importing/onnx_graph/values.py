@@ -16,6 +16,7 @@ from archcalc.importing.onnx_graph.records import AttributeRecord, OnnxNodeRecor
 from archcalc.importing.tensors import ExpandedTensor, ModelArray, Tensor, Unsupported, plain_axes
 from archcalc.layers.arguments import Number
 from archcalc.layers.base import Layer
+from archcalc.layers.reshape import Flatten, Reshape
 
 if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
@@ -36,7 +37,14 @@ class OnnxComputed(Struct, frozen=True, eq=False):
     arrays: tuple[OnnxArray, ...] = ()
 
 
-OnnxValue = Tensor | ExpandedTensor | OnnxArray | OnnxComputed
+class OnnxExpanded(Struct, frozen=True, eq=False):
+    """An array of the model for every sample, such as a class token; its first axis is the batch."""
+
+    array: OnnxArray
+    shape: Sizes
+
+
+OnnxValue = Tensor | ExpandedTensor | OnnxArray | OnnxComputed | OnnxExpanded
 
 OnnxOutputs = Sequence[OnnxValue]
 """What a node gives: a value for each of its outputs; those at the end that nobody reads may be left out."""
@@ -61,6 +69,9 @@ class GraphView(Protocol):
 
     def is_read_once(self, tensor: Tensor) -> bool:
         """Does a single node read what an operation gives?"""
+
+    def rebuilt(self, array: OnnxArray) -> Tensor:
+        """What computes an array from trained ones, as layers."""
 
     def stored(self, record: OnnxTensorRecord) -> OnnxArray:
         """An array that is an attribute."""
@@ -167,6 +178,8 @@ class OnnxCall:
     def array(self, place: int) -> OnnxArray | None:
         """An input that is an array of the model; `None` if it is left out."""
         value = self.input(place)
+        if isinstance(value, OnnxArray) and value.recipe is not None and not value.is_computed:
+            raise Unsupported(f"its input {place + 1} is computed by {value.recipe.node.op}")
         if value is None or isinstance(value, OnnxArray):
             return value
         if isinstance(value, OnnxComputed):
@@ -221,7 +234,7 @@ class OnnxCall:
         return self.assembly.add(
             layer,
             *inputs,
-            arrays={name: self._arranged(array, order) for name, (array, order) in arrays.items()},
+            arrays={name: self.arranged(array, order) for name, (array, order) in arrays.items()},
             fixed=[name for name, (array, _) in arrays.items() if array.is_buffer],
         )
 
@@ -233,7 +246,7 @@ class OnnxCall:
         assembly, old = self.assembly, before.operation
         here = assembly.path, assembly.origin, assembly.label
         assembly.path, assembly.origin, assembly.label = old.path, old.origin, old.name
-        more = {name: self._arranged(array) for name, array in arrays.items()}
+        more = {name: self.arranged(array) for name, array in arrays.items()}
         sources = [Tensor(source, plain_axes(len(source.shape))) for source in old.inputs]
         try:
             return assembly.add(
@@ -242,14 +255,20 @@ class OnnxCall:
         finally:
             assembly.path, assembly.origin, assembly.label = here
 
-    def _arranged(self, array: OnnxArray, order: Sequence[int] = ()) -> ModelArray:
+    def arranged(self, array: OnnxArray, order: Sequence[int] = ()) -> ModelArray:
         return ModelArray(self.graph.name_of(array), array.arranged(order))
 
     def channels_at(self, tensor: Tensor, dim: int) -> Tensor:
         return views.channels_at(self.assembly, tensor, dim)
 
     def reshaped(self, tensor: Tensor, want: Sequence[int]) -> Tensor:
-        return views.reshaped(self.assembly, tensor, want, self.batch)
+        found = views.reshaped(self.assembly, tensor, want, self.batch)
+        before = found.operation
+        while isinstance(before.layer, Reshape | Flatten) and found.operation is not tensor.operation:
+            (before,) = before.inputs  # two reshapes that undo each other are none
+            if before.shape == found.operation.shape:
+                found = Tensor(before, found.axes)
+        return found
 
     def piece(self, tensor: Tensor, dim: int, start: int, end: int) -> Tensor:
         return views.piece(self.assembly, tensor, dim, start, end, self.batch)
@@ -264,9 +283,19 @@ class OnnxCall:
     def single(self, place: int) -> float | None:
         """The only value of an input that is a constant."""
         value = self.input(place)
-        if not isinstance(value, OnnxArray) or value.size != 1:
+        if not isinstance(value, OnnxArray) or value.size != 1 or value.comes_from_trained:
             return None
         return float(value.values.reshape(()))
+
+    def exact(self, place: int) -> Number | None:
+        """The same, if it is finite: as the decimal that it prints as. It gives the result no axes."""
+        value, others = self.input(place), [each for at, each in enumerate(self.inputs) if at != place]
+        number = self.single(place)
+        if number is None or not isinstance(value, OnnxArray):
+            return None
+        if others and len(value.shape) > max(len(self.graph.shape(each) or ()) for each in others if each):
+            raise Unsupported("it adds an axis")
+        return decimal(number)
 
 
 def attribute_value(record: AttributeRecord) -> Any:
@@ -294,6 +323,8 @@ def as_tensor(value: OnnxValue | None) -> Tensor:
         raise Unsupported("it reads a tensor that is repeated along an axis")
     if isinstance(value, OnnxComputed):
         raise Unsupported(f"it reads what {value.by} computes")
+    if isinstance(value, OnnxExpanded):
+        raise Unsupported(f"it reads `{shown(value.array.key)}` for every sample")
     if isinstance(value, OnnxArray):
         raise Unsupported(f"it computes with `{shown(value.key)}`")
     raise Unsupported("it lacks an input")
@@ -313,11 +344,17 @@ def tensors_in(values: Collection[OnnxValue | None]) -> Iterator[Tensor]:
 def arrays_in(values: Collection[OnnxValue | None]) -> list[OnnxArray]:
     """The arrays that values depend on, each once: also one that is read as it is and in another shape."""
     found: dict[tuple[str, int], OnnxArray] = {}
-    for value in values:
-        several = value.arrays if isinstance(value, OnnxComputed) else (value,)
-        for array in several:
-            if isinstance(array, OnnxArray):
-                found.setdefault((array.made_from or array.key, array.size), array)
+    waiting = list(values)
+    while waiting:
+        array = waiting.pop(0)
+        if isinstance(array, OnnxComputed):
+            waiting += array.arrays
+        elif isinstance(array, OnnxExpanded):
+            waiting.append(array.array)
+        elif isinstance(array, OnnxArray) and array.recipe is not None:
+            waiting += array.recipe.inputs
+        elif isinstance(array, OnnxArray):
+            found.setdefault((array.made_from or array.key, array.size), array)
     return list(found.values())
 
 

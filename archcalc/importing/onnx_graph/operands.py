@@ -1,0 +1,78 @@
+"""Operands of arithmetic: numbers, and arrays of the model as tensors."""
+
+from __future__ import annotations
+
+from archcalc.importing.broadcasting import combined, extent
+from archcalc.importing.onnx_graph.arrays import OnnxArray, shown
+from archcalc.importing.onnx_graph.values import OnnxCall, OnnxExpanded, OnnxValue, as_tensor
+from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, own_axis, plain_axes
+from archcalc.layers.arguments import MAX_RANK
+from archcalc.layers.arithmetic import ParameterTensor
+from archcalc.layers.base import Layer
+
+
+def operand(call: OnnxCall, value: OnnxValue | None, like: Tensor | None = None) -> Tensor:
+    """A value as a tensor: an array becomes a `parameter`.
+
+    Its axes lie as those of `like`, where it has as many axes or fewer: so nothing is rearranged to combine
+    the two. Otherwise they are as the model has them.
+    """
+    if isinstance(value, ExpandedTensor):
+        return value.tensor
+    if isinstance(value, OnnxArray) and value.recipe is not None:
+        return call.graph.rebuilt(value)
+    if isinstance(value, OnnxExpanded):
+        return _parameter_of(call, value.array, value.array.shape, like, True)
+    if isinstance(value, OnnxArray):
+        return _parameter_of(call, value, value.shape, like, False)
+    return as_tensor(value)
+
+
+def joined(call: OnnxCall, layer: Layer, *values: OnnxValue | None) -> Tensor:
+    """A join of values, axes of size 1 stretched."""
+    given = [value.tensor if isinstance(value, ExpandedTensor) else value for value in values]
+    tensors = [value for value in given if isinstance(value, Tensor)]
+    like = max(tensors, key=extent) if tensors else None
+    return combined(call.assembly, layer, *(operand(call, value, like) for value in given))
+
+
+def _parameter_of(
+    call: OnnxCall, array: OnnxArray, shape: tuple[int, ...], like: Tensor | None, has_batch: bool
+) -> Tensor:
+    if not array.is_float:
+        raise Unsupported(f"it computes with `{shown(array.key)}`")
+    if like is not None and len(shape) <= like.rank:
+        found = _laid_out(call, array, shape, like)
+        if found is not None:
+            return found
+    first = 1 if has_batch and shape[:1] == (1,) else 0
+    own = shape[first:]
+    if not own or len(own) > MAX_RANK:
+        raise Unsupported(f"it computes with an array of {len(shape)} axes")
+    axes = plain_axes(len(own)) if has_batch else tuple(range(len(own)))
+    return _parameter(call, array, list(range(first, len(shape))), own, axes)
+
+
+def _laid_out(call: OnnxCall, array: OnnxArray, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
+    """The array with its axes where a tensor has them; `None` if it has values along the batch."""
+    missing = like.rank - len(shape)
+    sizes = [1] * missing + list(shape)
+    own: dict[int, int] = {}
+    for place, axis in enumerate(like.axes):
+        if axis <= BATCH and sizes[place] != 1:
+            return None
+        if (each := own_axis(axis)) is not None:
+            own[each] = place
+    order = [own[axis] for axis in sorted(own)]
+    target = tuple(sizes[place] for place in order)
+    return _parameter(call, array, [place - missing for place in order], target, like.axes)
+
+
+def _parameter(
+    call: OnnxCall, array: OnnxArray, order: list[int], shape: tuple[int, ...], axes: tuple[int, ...]
+) -> Tensor:
+    """A `parameter` with the axes of the array in this order; negative ones are axes of size 1."""
+    kept = [place for place in order if place >= 0]
+    stored = call.arranged(array, kept)
+    layer = ParameterTensor(shape, trained=not array.is_fixed)
+    return call.assembly.add(layer, arrays={"weight": stored}, axes=axes)
