@@ -393,7 +393,7 @@ def test_torchvision_own_networks(tool: Tool, spec: str) -> None:
 
 
 SIZES = {"torchprofile": 1, "onnx-tool": 6, "onnx-tool-unfolded": 6}
-"""What tools count of torchvision's ViT-B/16 alone: sizes that its code multiplies are operators of a trace."""
+"""What tools count of torchvision's ViT-B/16 alone: products of sizes, which are in a trace."""
 
 STOPS = ("torchsummary", "torchstat", "torchstat-madd", "torchstat-memory")
 """At attention, which gives two tensors, and at a tensor of tokens."""
