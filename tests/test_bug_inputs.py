@@ -320,7 +320,7 @@ CASES = [
     ),
     Case(
         "w02",
-        "parameters that are no layer, such as a position embedding",
+        "parameters of no layer, such as a position embedding",
         "net t { input(3x224x224) -> conv(768, 16, stride=16) -> reshape(768x196)\n"
         " add(identity, parameter(768x196)) }",
         "torchvision's conv_proj and a parameter of 196x768: 590,592 + 150,528",

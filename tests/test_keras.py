@@ -474,7 +474,7 @@ START = layer("InputLayer", "in", [], batch_shape=[None, 4])
         (functional([START, {"name": "a", "inbound_nodes": 3}], ["in", 0, 0], ["in", 0, 0]),
          "are not a list"),
         (chain(("ReLU", {}), shape=(None, 2**62, 3)), "the input `input` needs"),
-        (chain(("ReLU", {}), shape=(None, 9, 9, 9, 9, 9)), "the input `input` needs a shape"),
+        (chain(("ReLU", {}), shape=(None, *[9] * 7)), "the input `input` needs a shape"),
         (chain(("ReLU", {}), shape=()), "does not say the shape of its input"),
         (unknown([None, 2**62, 2**62, 4]), "the shape of `between` in .* needs"),
         (unknown([None] + [2] * 40), "the shape of `between` in .* needs"),

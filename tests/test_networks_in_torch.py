@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -20,12 +23,18 @@ def timm_model(name: str) -> nn.Module:
     return pytest.importorskip("timm").create_model(name)
 
 
+def deformable_flops(x: Any, weight: Any, *args: Any, out_shape: Any, **kwargs: Any) -> int:
+    """FLOPs of a deformable convolution, which PyTorch's counter does not know: those of a convolution."""
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
 def counted(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
     """The trained parameters, and the MACs of convolutions and products of matrices."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    counter = FlopCounterMode(display=False)
+    rules = {torch.ops.torchvision.deform_conv2d: deformable_flops} if "torchvision" in sys.modules else {}
+    counter = FlopCounterMode(display=False, custom_mapping=rules)
     with counter, sdpa_kernel(SDPBackend.MATH):
         model.eval()(torch.zeros(1, *shape))
     params = sum(array.numel() for array in model.parameters() if array.requires_grad)
@@ -152,6 +161,29 @@ def cbam_resnet50() -> nn.Module:
     return model
 
 
+class Deformable(nn.Module):
+    """Dai et al. 2017, Figure 2."""
+
+    def __init__(self, c: int, dilation: int) -> None:
+        from torchvision.ops import DeformConv2d
+
+        super().__init__()
+        self.offset = nn.Conv2d(c, 18, 3, padding=dilation, dilation=dilation)
+        self.conv = DeformConv2d(c, c, 3, padding=dilation, dilation=dilation, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x, self.offset(x))
+
+
+def dcn_resnet50() -> nn.Module:
+    """torchvision's ResNet-50 to its last stage, which is deformable and keeps the size."""
+    model = torchvision_model("resnet50")
+    for unit in model.layer4:
+        unit.conv2 = Deformable(512, dilation=2)
+    model.layer4[0].downsample[0].stride = (1, 1)
+    return nn.Sequential(*list(model.children())[:-2], nn.Conv2d(2048, 1024, 1))
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "vit_b_16": lambda: torchvision_model("vit_b_16"),
     "vit_b_32": lambda: torchvision_model("vit_b_32"),
@@ -166,6 +198,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "edsr": lambda: EDSR(32, 256, 0.1),
     "edsr_baseline": lambda: EDSR(16, 64, 1),
     "cbam_resnet50": cbam_resnet50,
+    "dcn_resnet50": dcn_resnet50,
     "non_local_resnet50": lambda: c2d_resnet50(non_local=True),
 }
 

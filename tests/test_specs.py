@@ -30,7 +30,8 @@ efficientnet_b6 efficientnet_b7 convnext_tiny convnext_small convnext_base convn
 convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny convnextv2_base
 convnextv2_large convnextv2_huge mlnn mlnn_lc mlnn_lc_ps mlp conv_stack inception_naive inception_reduced
 depthwise_separable standard_conv deconvnet unet lp_pooling xception
-vit_b_16 vit_b_32 vit_l_16 deit_tiny deit_small nfnet_f0
+vit_b_16 vit_b_32 vit_l_16 deit_tiny deit_small nfnet_f0 swin_t swin_s maxvit_t
+c2d_resnet50 non_local_resnet50 cbam_resnet50 edsr edsr_baseline dcn_resnet50
 crnn crnn_pytorch text_rnn text_bilstm
 """.split()
 
@@ -92,6 +93,9 @@ PUBLISHED = {
     "deit_tiny": (5_717_416, 1_253_683_200),
     "deit_small": (22_050_664, 4_598_882_304),
     "nfnet_f0": (71_489_284, 12_384_198_656),
+    "swin_t": (28_288_354, 4_490_566_656),
+    "swin_s": (49_606_258, 8_740_875_264),
+    "maxvit_t": (30_919_624, 5_558_046_720),
 }
 
 

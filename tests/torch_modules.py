@@ -541,7 +541,7 @@ def _parameter(node: Node) -> Step:
     return [nn.Parameter(torch.zeros(node.shape))], lambda owned: owned[0].unsqueeze(0)
 
 
-def _factor(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], Step]:
+def _factor(combine: Callable[[Tensor, Any], Tensor]) -> Callable[[Node], Step]:
     """`scale` and `shift`: a number of the text, or a trained one."""
 
     def step(node: Node) -> Step:
@@ -550,7 +550,9 @@ def _factor(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], Ste
         if layer.value is None:
             values = nn.Parameter(torch.ones(node.facts.weights[0].shape).reshape(-1, *axes))
             return [values], lambda owned, x: combine(x, owned[0])
-        numbers = layer.value if isinstance(layer.value, tuple) else (layer.value,)
+        if not isinstance(layer.value, tuple):
+            return None, lambda _, x: combine(x, float(layer.value))
+        numbers = layer.value
         fixed = torch.tensor([float(number) for number in numbers], device="cpu").reshape(-1, *axes)
         return None, lambda _, x: combine(x, fixed.to(x.device))
 

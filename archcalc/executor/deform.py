@@ -47,7 +47,7 @@ def deform_conv(layer: DeformConv, call: Call) -> Array:
 def sampled(x: Array, rows: Array, columns: Array) -> Array:
     """The map between its values: at each place the four around it, zeros beyond the map.
 
-    A place that is no number gives none.
+    A place that is not a number gives a NaN.
     """
     height, width = x.shape[1:3]
     unknown = np.isnan(rows) | np.isnan(columns)

@@ -6,11 +6,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from archcalc.importing.naming import NetworkNames
-from archcalc.importing.tensors import BATCH, ModelArray, Operation, Tensor, Unsupported, plain_axes
+from archcalc.importing.tensors import (
+    BATCH,
+    ModelArray,
+    Operation,
+    Tensor,
+    Unsupported,
+    own_axis,
+    plain_axes,
+    unfolded,
+)
 from archcalc.importing.weights import ReadArrays, trained_weights
 from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Input, Layer, facts
-from archcalc.layers.merge import Add, Mul, Sub
+from archcalc.layers.merge import Add, Div, Mul, Sub
 from archcalc.layers.opaque import MAX_OP, Opaque
 from archcalc.layers.reshape import Permute
 from archcalc.network import Network, Original, Remark
@@ -107,12 +116,13 @@ class Assembly:
         """The same tensor arranged so that its axes are `axes`: a `permute`, if anything has to move."""
         if tensor.axes == axes:
             return tensor
-        if [axis == BATCH for axis in tensor.axes] != [axis == BATCH for axis in axes]:
+        if [_batch_in(axis) for axis in tensor.axes] != [_batch_in(axis) for axis in axes]:
             raise Unsupported("its tensors have their axes in places that do not match")
-        own = {axes[i]: tensor.axes[i] for i in range(len(axes)) if axes[i] != BATCH}
+        wanted = [own for own in map(own_axis, axes) if own is not None]
+        own = dict(zip(wanted, tensor.order, strict=True))
         return self.add(Permute(tuple(own[i] for i in range(len(own)))), tensor, axes=axes)
 
-    def joined(self, layer: Add | Mul | Sub, *tensors: Tensor) -> Tensor:
+    def joined(self, layer: Add | Mul | Sub | Div, *tensors: Tensor) -> Tensor:
         """A join value by value, of tensors that may have their axes in different places."""
         first = tensors[0]
         return self.add(layer, first, *(self.aligned(other, first.axes) for other in tensors[1:]))
@@ -188,6 +198,11 @@ class Assembly:
         if read is not None:
             network.trained = partial(trained_weights, network, named.arrays, read)
         return network
+
+
+def _batch_in(axis: int) -> tuple[bool, ...]:
+    """Where the batch is in an axis as `Tensor.axes` has it."""
+    return tuple(each == BATCH for each in unfolded(axis))
 
 
 def _words(reason: str) -> str:

@@ -78,10 +78,11 @@ class NetworkNames:
         return {weight: self._first[array.name] for weight, array in arrays if array.name in self._first}
 
     def _turned(self, operation: Operation) -> bool:
-        """Does it use an array of another node with the axes in another order?"""
+        """Does it use an array of another node in another arrangement?"""
         for array in operation.arrays.values():
             node, weight = self._first[array.name]
-            if self.arrays[node.name][weight].axes != array.axes:
+            first = self.arrays[node.name][weight]
+            if (first.axes, first.shape, first.factor) != (array.axes, array.shape, array.factor):
                 return True
         return False
 

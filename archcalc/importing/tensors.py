@@ -15,6 +15,41 @@ BATCH = -1
 """In `Tensor.axes`: the batch."""
 
 
+def folded(axis: int, inner: bool = False) -> int:
+    """In `Tensor.axes`: an own axis and the batch as one axis of the model, such as windows of all images.
+
+    The batch is the outer of the two, or with `inner` the inner one.
+    """
+    return -2 - 2 * axis - inner
+
+
+def unfolded(axis: int) -> tuple[int, ...]:
+    """The axes that one axis of the model is made of, outermost first.
+
+    >>> unfolded(3), unfolded(BATCH), unfolded(folded(3)), unfolded(folded(0, inner=True))
+    ((3,), (-1,), (-1, 3), (0, -1))
+    """
+    if axis >= BATCH:
+        return (axis,)
+    own, inner = divmod(-2 - axis, 2)
+    return (own, BATCH) if inner else (BATCH, own)
+
+
+def renumbered(axis: int, numbers: Mapping[int, int]) -> int:
+    """An axis as `Tensor.axes` has it, with another number for the own axis in it."""
+    if axis == BATCH:
+        return BATCH
+    if axis > BATCH:
+        return numbers[axis]
+    own, inner = divmod(-2 - axis, 2)
+    return folded(numbers[own], bool(inner))
+
+
+def own_axis(axis: int) -> int | None:
+    """The own axis in an axis as `Tensor.axes` has it; `None` for the batch alone."""
+    return next((each for each in unfolded(axis) if each != BATCH), None)
+
+
 class Unsupported(Exception):
     """A layer kind cannot say what an operation does; the text says what, in a few words.
 
@@ -33,6 +68,10 @@ class ModelArray(Struct, frozen=True):
 
     name: str
     axes: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    """The shape that the array is given first, if it has another one in the model."""
+    factor: float = 1
+    """What the values are multiplied by, for an array that the model scales by a number."""
 
 
 class Operation(Struct, eq=False, kw_only=True):
@@ -64,6 +103,9 @@ class Tensor(Struct, frozen=True, eq=False):
     `axes` says where its axes lie: `axes[i]` is the operation's own axis that the model has at `i`, or
     `BATCH`. A map of PyTorch has `(BATCH, 0, 1, 2)`, one of Keras `(BATCH, 1, 2, 0)`: the operation has its
     channels first in any case. A transposition in the model only changes `axes`, and costs nothing.
+
+    An axis of the model may be the batch and an own axis as one: `folded`. A tensor that is the same for
+    every sample, such as a bias that the model computes, has no batch in `axes`.
     """
 
     operation: Operation
@@ -71,9 +113,13 @@ class Tensor(Struct, frozen=True, eq=False):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape as the model has it; the batch is `BATCH`."""
-        own = self.operation.shape
-        return tuple(axis if axis == BATCH else own[axis] for axis in self.axes)
+        """The shape as the model has it; the batch is `BATCH`, and the batch of `n` values is `-n`."""
+        own, sizes = self.operation.shape, []
+        for axis in self.axes:
+            inner = own_axis(axis)
+            size = 1 if inner is None else own[inner]
+            sizes.append(size if axis > BATCH else -size)
+        return tuple(sizes)
 
     @property
     def rank(self) -> int:
@@ -83,12 +129,12 @@ class Tensor(Struct, frozen=True, eq=False):
     @property
     def sample(self) -> Shape:
         """The shape of one sample as the model has it: without the batch."""
-        return tuple(size for size in self.shape if size != BATCH)
+        return tuple(abs(size) for size, axis in zip(self.shape, self.axes, strict=True) if axis != BATCH)
 
     @property
     def order(self) -> tuple[int, ...]:
         """The operation's axes in the order in which the model has them, without the batch."""
-        return tuple(axis for axis in self.axes if axis != BATCH)
+        return tuple(own for own in map(own_axis, self.axes) if own is not None)
 
     @property
     def is_plain(self) -> bool:
@@ -103,7 +149,7 @@ class Tensor(Struct, frozen=True, eq=False):
         if not -self.rank <= dim < self.rank:
             raise Unsupported(f"there is no axis {dim}")
         axis = self.axes[dim]
-        if axis == BATCH:
+        if axis <= BATCH:
             raise Unsupported("it works along the batch")
         return axis
 

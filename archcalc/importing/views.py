@@ -6,19 +6,31 @@ A shape with the batch in it has it as the number `batch`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
 
 from archcalc.importing.assembly import Assembly
-from archcalc.importing.tensors import BATCH, Tensor, Unsupported, plain_axes
+from archcalc.importing.tensors import (
+    BATCH,
+    Tensor,
+    Unsupported,
+    folded,
+    plain_axes,
+    renumbered,
+    unfolded,
+)
 from archcalc.layers.arguments import MAX_RANK, MAX_SIZE
-from archcalc.layers.reshape import ChannelShuffle, Flatten, Reshape
+from archcalc.layers.reshape import ChannelShuffle, Flatten, Permute, Reshape
 from archcalc.layers.resize import Slice
 from archcalc.shape import AXES, Shape
 
 
 def concrete(tensor: Tensor, batch: int) -> tuple[int, ...]:
     """A tensor's shape with the batch as a number."""
-    return tuple(batch if size == BATCH else size for size in tensor.shape)
+    return tuple(
+        batch * -size if axis <= BATCH else size for size, axis in zip(tensor.shape, tensor.axes, strict=True)
+    )
 
 
 def sample_shape(shape: tuple[int, ...], batch: int) -> Shape:
@@ -48,34 +60,131 @@ def channels_at(assembly: Assembly, tensor: Tensor, dim: int) -> Tensor:
     """The tensor arranged so that the axis that the model has at `dim` is that of the channels."""
     if tensor.axis(dim) == 0:
         return tensor
-    dim = dim % tensor.rank
-    others = iter(range(1, tensor.rank))
-    axes = tuple(
-        BATCH if axis == BATCH else 0 if place == dim else next(others)
-        for place, axis in enumerate(tensor.axes)
-    )
-    return assembly.aligned(tensor, axes)
+    others = iter(range(1, len(tensor.operation.shape)))
+    channels = tensor.axis(dim)
+    numbers = {own: 0 if own == channels else next(others) for own in tensor.order}
+    return assembly.aligned(tensor, tuple(renumbered(axis, numbers) for axis in tensor.axes))
 
 
 def reshaped(assembly: Assembly, x: Tensor, want: Sequence[int], batch: int) -> Tensor:
-    """A tensor with its values in the same order in another shape, the batch in it as a number."""
-    have = concrete(x, batch)
-    if have == tuple(want):
+    """A tensor with its values in the same order in another shape, the batch in it as a number.
+
+    Axes that the model splits or merges are split or merged where the operation has them. Values are
+    rearranged only if the model merges axes that do not follow one another there.
+    """
+    want = list(want)
+    if concrete(x, batch) == tuple(want):
         return x
-    if x.axes[0] != BATCH or not want or want[0] != batch or len(want) < 2:
-        raise Unsupported("the batch is not its first axis")
-    target = tuple(want[1:])
-    if math.prod(target) != math.prod(x.operation.shape):
-        raise Unsupported("the batch is folded into another axis")
-    if (shuffled := _shuffled(assembly, x, target)) is not None:
+    keeps_batch = x.axes[:1] == (BATCH,) and want[:1] == [batch]
+    if keeps_batch and (shuffled := _shuffled(assembly, x, tuple(want[1:]))) is not None:
         return shuffled
-    last = (BATCH, *range(1, len(x.operation.shape)), 0)
-    if x.axes == last and x.rank > 2 and len(target) > 1 and target[-1] == x.operation.shape[0]:
-        own = (target[-1], *target[:-1])  # only places change their shape: channels stay last
-        return assembly.add(Reshape(own), x, axes=(BATCH, *range(1, len(own)), 0))
-    x = assembly.plain(x)
-    layer = Flatten() if len(target) == 1 else Reshape(target)
-    return assembly.add(layer, x, axes=plain_axes(len(target)))
+    runs = _matched_runs(x, want, batch)
+    own = x.operation.shape
+    order = [axis for axis, size in enumerate(own) if size != 1]
+    first = order[:1]
+    in_memory = sorted((run for run in runs if run.owns), key=lambda run: min(run.owns))
+    if [axis for run in in_memory for axis in run.owns] != order:
+        # the channels stay first, the other axes are as the model has them
+        in_memory = sorted((run for run in runs if run.owns), key=lambda run: first[0] not in run.owns)
+        moved = [axis for run in in_memory for axis in run.owns]
+        ones = [axis for axis, size in enumerate(own) if size == 1]
+        x = assembly.add(Permute((*moved, *ones)), x, axes=plain_axes(len(own)))
+    places: list[tuple[int, int]] = []
+    """For each axis of the result, its place in the model and its size."""
+    for run in in_memory:
+        places += run.places
+    places = _with_ones(places, want, {run.batch_at for run in runs})
+    numbers = {place: number for number, (place, _) in enumerate(places)}
+    shape = tuple(size for _, size in places)
+    if not shape:
+        raise Unsupported("nothing is left of a sample")
+    if len(shape) > MAX_RANK:
+        raise Unsupported(f"a sample of it has {len(shape)} axes")
+    axes = tuple(_code(runs, place, numbers) for place in range(len(want)))
+    if shape == x.operation.shape:
+        return Tensor(x.operation, axes)
+    layer = Flatten() if len(shape) == 1 else Reshape(shape)
+    return assembly.add(layer, x, axes=axes)
+
+
+class MatchedRun(Struct):
+    """Axes of a tensor in a row that become other axes in a row, with as many values.
+
+    `owns` are the tensor's own axes, `places` those of the new shape with their sizes for one sample. The
+    batch is in the new axis `batch_at`, on the outside or the inside of it.
+    """
+
+    owns: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
+    batch_at: int | None = None
+    is_inner: bool = False
+
+
+def _matched_runs(x: Tensor, want: Sequence[int], batch: int) -> list[MatchedRun]:
+    """How a shape becomes another one: the shortest runs of axes with as many values."""
+    own = x.operation.shape
+    have = [axis for code in x.axes for axis in unfolded(code) if axis == BATCH or own[axis] != 1]
+    # the batch may be 1 in a file: it stays the first axis, or in it
+    wanted = [at for at, size in enumerate(want) if size != 1 or (batch == 1 and not at and BATCH in have)]
+    runs = []
+    while have or wanted:
+        old: list[int] = []
+        new: list[int] = []
+        before = after = 0
+        while before != after or not before:
+            source, row = (have, old) if before <= after and have else (wanted, new)
+            if not source:
+                raise Unsupported("its values do not keep their order")
+            row.append(source.pop(0))
+            before = math.prod(batch if axis == BATCH else own[axis] for axis in old) if old else 0
+            after = math.prod(want[at] for at in new) if new else 0
+        runs.append(_run(old, new, want, batch))
+    return runs
+
+
+def _run(old: list[int], new: list[int], want: Sequence[int], batch: int) -> MatchedRun:
+    owns = tuple(axis for axis in old if axis != BATCH)
+    places = {at: want[at] for at in new}
+    if BATCH not in old:
+        return MatchedRun(owns, tuple(places.items()))
+    if BATCH not in (old[0], old[-1]):
+        raise Unsupported("the batch is between axes that become one")
+    is_inner = old[0] != BATCH
+    at = new[-1] if is_inner else new[0]
+    if want[at] % batch:
+        raise Unsupported("the batch is folded into another axis")
+    places[at] //= batch
+    if places[at] == 1:
+        del places[at]
+        is_inner = False
+    if math.prod(places.values()) != 1 and not owns:
+        raise Unsupported("the batch is folded into another axis")
+    return MatchedRun(owns, tuple(places.items()), at, is_inner)
+
+
+def _with_ones(
+    places: list[tuple[int, int]], want: Sequence[int], batch_at: set[int | None]
+) -> list[tuple[int, int]]:
+    """The new axes with those of size 1, each next to the axis that the model has before or after it."""
+    found = list(places)
+    for at, size in enumerate(want):
+        known = [place for place, _ in found]
+        if size != 1 or at in batch_at or at in known:
+            continue
+        if at - 1 in known:
+            found.insert(known.index(at - 1) + 1, (at, 1))
+            continue
+        later = [place for place in range(at + 1, len(want)) if place in known]
+        found.insert(known.index(later[0]) if later else len(found), (at, 1))
+    return found
+
+
+def _code(runs: Sequence[MatchedRun], place: int, numbers: Mapping[int, int]) -> int:
+    """An axis of the new shape as `Tensor.axes` has it."""
+    for run in runs:
+        if run.batch_at == place:
+            return folded(numbers[place], run.is_inner) if place in numbers else BATCH
+    return numbers[place]
 
 
 def _shuffled(assembly: Assembly, x: Tensor, target: tuple[int, ...]) -> Tensor | None:

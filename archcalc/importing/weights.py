@@ -32,8 +32,12 @@ def trained_weights(
             if stored is None or stored.name not in arrays:
                 raise error(f"the model has no array for `{weight.name}` of `{node.name}`")
             array = arrays[stored.name]
+            if stored.shape:
+                array = array.reshape(stored.shape)
             if stored.axes:
                 array = array.transpose(stored.axes)
+            if stored.factor != 1:
+                array = array * array.dtype.type(stored.factor)
             if array.size != weight.term.value:
                 shapes = (
                     f"{format_shape(array.shape, cross='x')}, not {format_shape(weight.shape, cross='x')}"

@@ -57,7 +57,7 @@ class MatMul(Join, frozen=True):
         return Reach.WHOLE
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
-        # of two matrices, the rows of the first are channels; of several, the channels number the matrices
+        # with two axes, the rows of the first are channels; with more, the channels count the matrices
         shape, output = facts.inputs[index], facts.output
         own = index == 0 if len(output) == 2 else shape[0] == output[0]
         return channels if own else all_of(output[0])

@@ -18,7 +18,7 @@ from msgspec.structs import force_setattr
 from archcalc.layers.arguments import MAX_SIZE, LayerError, Parameter, format_argument, read_shape
 from archcalc.layers.channels import all_of
 from archcalc.layers.computed import arrays_of_way, operations_of_way
-from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows
+from archcalc.layers.terms import NO_OPERATIONS, OPERATIONS, Facts, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape, format_shape
 
 
@@ -201,6 +201,9 @@ def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
     weights, operations = layer.weights(*inputs), layer.operations(inputs, output)
     way = getattr(layer, "weight", "own")
     if way != "own":
-        operations += operations_of_way(way, weights[0])
+        computing = operations_of_way(way, weights[0])
+        operations += tuple(
+            (category, count.of(f"weight: {OPERATIONS[category]}")) for category, count in computing
+        )
         weights = arrays_of_way(way, weights)
     return Facts(inputs, output, weights, operations, layer.windows(*inputs))

@@ -63,13 +63,15 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
     console = open_console(width, colour)
     items = list(entries)
     lines = [(item, _cells(item, grouped)) for item in items]
-    widths = [max(len(cells[i]) for _, cells in lines) for i in range(5)]
-    if (
-        INDENT + sum(widths) + GAP * (len(widths) - 1) > width
-    ):  # rather short figures than figures that are cut
+    widths = _widths(lines)
+    if _room(widths) > width:  # rather short figures than figures that are cut
         lines = [(item, _cells(item, human)) for item in items]
-        widths = [max(len(cells[i]) for _, cells in lines) for i in range(5)]
-    for family, of_family in groupby(lines, key=lambda line: line[0].family):
+        widths = _widths(lines)
+    aligned = _room(widths) <= width  # rather columns of each family than figures that are cut
+    for family, in_family in groupby(lines, key=lambda line: line[0].family):
+        of_family = list(in_family)
+        if not aligned:
+            widths = _widths(of_family)
         console.print(Text(family, style="bold"))
         for reference, of_reference in groupby(of_family, key=lambda line: line[0].reference):
             members = list(of_reference)
@@ -88,6 +90,15 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
         console.print()
     console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, multiply-adds")
     return printed(console)
+
+
+def _widths(lines: Sequence[tuple[ListedNetwork, tuple[str, ...]]]) -> list[int]:
+    return [max((len(cells[i]) for _, cells in lines), default=0) for i in range(5)]
+
+
+def _room(widths: Sequence[int]) -> int:
+    """The width of a line with columns of these widths."""
+    return INDENT + sum(widths) + GAP * (len(widths) - 1)
 
 
 def _cells(item: ListedNetwork, number: Callable[[int], str]) -> tuple[str, ...]:

@@ -23,8 +23,7 @@ from archcalc.layers.activation import (
     SiLU,
     Tanh,
 )
-from archcalc.layers.base import Layer
-from archcalc.layers.softmax import Softmax
+from archcalc.layers.base import KINDS, Layer
 
 PLAIN: Mapping[str, type[Layer]] = {
     "relu": ReLU,
@@ -48,18 +47,70 @@ def activation(call: AtenCall) -> Outputs:
 
 @operation("hardtanh")
 def hardtanh(call: AtenCall) -> Outputs:
-    limits = call.number("min_val", -1), call.number("max_val", 1)
-    if limits != (0, 6):
-        raise Unsupported(f"its limits are {limits[0]} and {limits[1]}")
-    return [call.add(ReLU6(), call.tensor())]
+    low, high = call.number("min_val", -1), call.number("max_val", 1)
+    layer = ReLU6() if (low, high) == (0, 6) else KINDS["hardtanh"](low, high)
+    return [call.add(layer, call.tensor())]
 
 
-@operation("clamp", "clamp_min", "clip")
+@operation("clamp", "clamp_min", "clamp_max", "clip")
 def clamp(call: AtenCall) -> Outputs:
-    low, high = call.value("min"), call.value("max")
-    if low != 0 or isinstance(low, bool) or high not in (None, 6):
-        raise Unsupported(f"its limits are {low} and {high}")
-    return [call.add(ReLU() if high is None else ReLU6(), call.tensor())]
+    low, high = (None if call.value(name) is None else call.number(name) for name in ("min", "max"))
+    if low == 0 and high in (None, 6):
+        return [call.add(ReLU() if high is None else ReLU6(), call.tensor())]
+    return [call.add(KINDS["clamp"](low, high), call.tensor())]
+
+
+@operation("threshold")
+def threshold(call: AtenCall) -> Outputs:
+    call.must_be("threshold", 0, 0.0)
+    call.must_be("value", 0, 0.0)
+    return [call.add(ReLU(), call.tensor())]
+
+
+FUNCTIONS = ("exp", "log", "sqrt", "rsqrt", "square", "sin", "cos", "erf", "mish")
+"""Those that have a kind of the same name, and no argument."""
+
+
+@operation(*FUNCTIONS)
+def function(call: AtenCall) -> Outputs:
+    name = call.node.target.removeprefix("aten.").removesuffix("_")
+    return [call.add(KINDS[name](), call.tensor())]
+
+
+@operation("reciprocal")
+def reciprocal(call: AtenCall) -> Outputs:
+    return [call.add(KINDS["pow"](-1), call.tensor())]
+
+
+@operation("pow")
+def power(call: AtenCall) -> Outputs:
+    return [call.add(KINDS["pow"](call.number("exponent")), call.tensor())]
+
+
+@operation("softplus")
+def softplus(call: AtenCall) -> Outputs:
+    layer = KINDS["softplus"](call.number("beta", 1), call.number("threshold", 20))
+    return [call.add(layer, call.tensor())]
+
+
+@operation("log_sigmoid", "softsign")
+def smooth(call: AtenCall) -> Outputs:
+    kind = {"log_sigmoid": "logsigmoid", "softsign": "softsign"}[call.node.target.removeprefix("aten.")]
+    return [call.add(KINDS[kind](), call.tensor())]
+
+
+@operation("log_softmax", "_log_softmax")
+def log_softmax(call: AtenCall) -> Outputs:
+    call.unused("dtype")
+    call.must_be("half_to_float", False)
+    x = call.tensor()
+    return [call.add(KINDS["log_softmax"](axis_name(x, call.whole("dim"))), x)]
+
+
+@operation("glu")
+def glu(call: AtenCall) -> Outputs:
+    x = call.tensor()
+    return [call.add(KINDS["glu"](axis_name(x, call.whole("dim", -1))), x)]
 
 
 @operation("leaky_relu")
@@ -95,7 +146,7 @@ def softmax(call: AtenCall) -> Outputs:
     call.unused("dtype")
     call.must_be("half_to_float", False)
     x = call.tensor()
-    return [call.add(Softmax(axis_name(x, call.whole("dim"))), x)]
+    return [call.add(KINDS["softmax"](axis_name(x, call.whole("dim"))), x)]
 
 
 @operation("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from archcalc.diagnostics import error
@@ -14,14 +14,19 @@ from archcalc.importing.torch_export.arrays import ON_ARRAYS
 from archcalc.importing.torch_export.composites import with_composites
 from archcalc.importing.torch_export.families import OPERATIONS
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
+from archcalc.importing.torch_export.known import evaluated
 from archcalc.importing.torch_export.values import (
     AtenCall,
     ComputedValue,
+    ComputedWeight,
+    ExpandedArray,
+    KnownArray,
     Outputs,
     leaves,
 )
 from archcalc.importing.torch_export.written import written_as
 from archcalc.importing.views import concrete, sample_shape
+from archcalc.importing.weights import ReadArrays
 from archcalc.layers.arguments import LayerError
 from archcalc.network import MAX_NODES, Network
 from archcalc.render.numbers import plural
@@ -44,6 +49,8 @@ class GraphConverter:
         self.assembly = Assembly(graph.name)
         self.values: dict[str, Any] = dict(graph.arrays)
         self.aliases = Aliases(graph)
+        self.computed: dict[str, Any] = {}
+        """Arrays that the model computes from sizes, by keys of their own."""
 
     def network(self) -> Network:
         if len(self.graph.nodes) > MAX_NODES:
@@ -60,7 +67,31 @@ class GraphConverter:
             }
         for note in (*self.graph.notes, *self._unused(outputs.values(), heads.values())):
             self.assembly.note(note)
-        return self.assembly.finish(outputs, heads, self.graph.read, self.graph.original)
+        if self.computed:
+            self._note_computed(outputs.values(), heads.values())
+        return self.assembly.finish(outputs, heads, self._reader(), self.graph.original)
+
+    def _note_computed(self, *results: Iterable[Tensor]) -> None:
+        used = used_arrays(tensor.operation for group in results for tensor in group)
+        count = sum(array.size for key, array in self.computed.items() if key in used)
+        if count:
+            values = plural(count, "value", lambda number: f"{number:,}")
+            self.assembly.note(
+                f"{values} that the model computes from sizes, such as masks, count as buffers"
+            )
+
+    def _reader(self) -> ReadArrays | None:
+        """Reads the arrays of the model, and those that it computes from sizes."""
+        read, computed = self.graph.read, self.computed
+        if not computed or (read is None and self.graph.arrays):
+            return read
+
+        def read_all(names: Collection[str]) -> Mapping[str, Any]:
+            stored = read([name for name in names if name not in computed]) if read is not None else {}
+            kind = next((a.dtype for a in stored.values() if a.dtype.kind == "f"), "float32")
+            return {**stored, **{n: computed[n].astype(kind) for n in names if n in computed}}
+
+        return read_all
 
     # --- Inputs and outputs -------------------------------------------------------------------------
 
@@ -123,6 +154,8 @@ class GraphConverter:
         for name, value in zip(node.outputs, results, strict=True):
             self.values[name] = value
         for name, is_certain in self.aliases.changed(place, node):
+            if isinstance(results[0], KnownArray) and isinstance(self.values[name], KnownArray):
+                continue  # views of it share its memory, and have changed with it
             self.values[name] = self._changed(node, name, read[0], results[0], is_certain)
 
     def _changed(self, node: ExportedNode, name: str, first: Any, result: Any, is_certain: bool) -> Any:
@@ -152,10 +185,24 @@ class GraphConverter:
         """An operation that reads no tensor: arrays and numbers alone."""
         name = node.target.removeprefix("aten.")
         shapes = self._declared(node)
-        if name in ON_ARRAYS and isinstance(read[0], StoredArray):
+        arguments = {key: self._with_values(value) for key, value in arguments.items()}
+        if (known := evaluated(name, arguments, shapes)) is not None:
+            return [known]
+        if name in ON_ARRAYS and any(isinstance(each, StoredArray | ComputedWeight) for each in read):
             try:
-                call = AtenCall(self.assembly, node, arguments, shapes, self.graph.batch)
-                return ON_ARRAYS[name](call)
+                return ON_ARRAYS[name](self._call(node, arguments, shapes))
+            except Unsupported:
+                pass
+        if any(isinstance(each, StoredArray | KnownArray) for each in read):
+            found: list[Any] = []
+
+            def attempt() -> Sequence[Tensor]:
+                found[:] = self._layers(node, arguments, shapes)
+                return ()
+
+            try:
+                self.assembly.attempt(attempt, ())
+                return found
             except Unsupported:
                 pass
         return [ComputedValue(node.target, (), tuple(_arrays(read)))] * len(node.outputs)
@@ -180,12 +227,12 @@ class GraphConverter:
     ) -> Outputs:
         """What the function for an operation makes of it, if it reads all and gives the declared shapes."""
         package, _, name = node.target.partition(".")
-        convert = OPERATIONS.get(base_name(name)) if package == "aten" else None
+        convert = OPERATIONS.get(base_name(name)) if package in ("aten", "torchvision") else None
         if convert is None:
             raise Unsupported("")  # its name says it all
         if not all(self.graph.tensors[output].is_float for output in node.outputs[:1]):
             raise Unsupported("its result is not a floating point number")
-        call = AtenCall(self.assembly, node, arguments, shapes, self.graph.batch)
+        call = self._call(node, arguments, shapes)
         try:
             results = convert(call)
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
@@ -199,6 +246,17 @@ class GraphConverter:
                 got, want = (format_shape(s, cross="x") for s in (concrete(value, self.graph.batch), shape))
                 raise Unsupported(f"it would give {got}, and the model says {want}")
         return results
+
+    def _call(self, node: ExportedNode, arguments: dict[str, Any], shapes: Sequence[Any]) -> AtenCall:
+        return AtenCall(self.assembly, node, arguments, shapes, self.graph.batch, self.computed)
+
+    def _with_values(self, value: Any) -> Any:
+        """An argument with the values of constants, if the graph has them."""
+        if isinstance(value, list | tuple):
+            return [self._with_values(item) for item in value]
+        if isinstance(value, StoredArray) and value.key in self.graph.constants:
+            return KnownArray(self.graph.constants[value.key])
+        return value
 
     def _check_inputs(self, node: ExportedNode) -> None:
         """Raise `Unsupported` for a tensor that is not what the graph declares: its batch went elsewhere."""
@@ -276,6 +334,11 @@ def _arrays(read: Iterable[Any]) -> Iterable[StoredArray]:
         elif isinstance(value, ComputedValue):
             for array in value.arrays:
                 found.setdefault(array.key, array)
+        elif isinstance(value, ComputedWeight):
+            for array in (value.array, *value.arrays.values()):
+                found.setdefault(array.key, array)
+        elif isinstance(value, ExpandedArray):
+            found.setdefault(value.array.key, value.array)
     return found.values()
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from archcalc.importing.tensors import BATCH, Tensor, Unsupported
+import math
+from collections.abc import Mapping
+
+from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
-from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, Outputs, operation
+from archcalc.layers.arguments import GivenTensor
+from archcalc.layers.base import KINDS
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
 from archcalc.layers.linear import FullyConnected
+from archcalc.layers.reshape import Reshape
 
 
 @operation("conv1d", "conv2d", "conv3d")
 def conv(call: AtenCall) -> Outputs:
     rank = int(call.node.target[-2])
+    way = "own"
+    more: Mapping[str, StoredArray] = {}
+    if isinstance(computed := call.value("weight"), ComputedWeight):
+        way, more = computed.way, computed.arrays
     x, weight, bias = _arrays(call, rank)
     padding = call.value("padding", 0)
     if padding not in ("same", "valid"):
@@ -24,8 +34,9 @@ def conv(call: AtenCall) -> Outputs:
         dilation=call.per_axis("dilation", rank, 1),
         groups=call.whole("groups", 1),
         bias=bias is not None,
+        weight=way,
     )
-    return [_with_arrays(call, layer, x, weight, bias, (1, 0))]
+    return [_with_arrays(call, layer, x, weight, bias, (1, 0), more)]
 
 
 @operation("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -47,10 +58,16 @@ def conv_transpose(call: AtenCall) -> Outputs:
 
 
 def _arrays(call: AtenCall, rank: int) -> tuple[Tensor, StoredArray, StoredArray | None]:
-    x, weight, bias = call.map("input", rank), call.array("weight"), call.array("bias")
+    x, weight, bias = call.map("input", rank), weight_of(call), call.array("bias")
     if weight is None or len(weight.shape) != rank + 2 or weight.is_view:
         raise Unsupported("its weight has other axes in the model")
     return x, weight, bias
+
+
+def weight_of(call: AtenCall) -> StoredArray | None:
+    """The array of a weight, or what its weight is computed from."""
+    value = call.value("weight")
+    return value.array if isinstance(value, ComputedWeight) else call.array("weight")
 
 
 def _kernel(weight: StoredArray) -> int | tuple[int, ...]:
@@ -65,25 +82,67 @@ def _with_arrays(
     weight: StoredArray,
     bias: StoredArray | None,
     channels: tuple[int, int],
+    more: Mapping[str, StoredArray] | None = None,
 ) -> Tensor:
     """The executor has kernels first, then channels, which `channels` arranges."""
     arrays = {"weight": (weight, (*range(2, len(weight.shape)), *channels))}
+    arrays |= {name: (array, ()) for name, array in (more or {}).items()}
     if bias is not None:
         arrays["bias"] = (bias, ())
     return call.add_arranged(layer, x, arrays=arrays)
 
 
+@operation("deform_conv2d")
+def deform_conv(call: AtenCall) -> Outputs:
+    """An operation of torchvision; version 1 if it has no mask."""
+    x, weight, bias = _arrays(call, 2)
+    tensors = [x, call.map("offset", 2)]
+    has_mask = call.flag("use_mask", False)
+    if has_mask:
+        tensors.append(call.map("mask", 2))
+    else:
+        call.unused("mask")
+    call.unused("offset_groups", "n_offset_grps")  # the channels of the offsets say how many
+
+    def pair(name: str) -> tuple[int, int]:
+        return call.whole(f"{name}_h"), call.whole(f"{name}_w")
+
+    groups = "groups" if call.value("groups") is not None else "n_weight_grps"
+    layer = KINDS["deform_conv"](
+        weight.shape[0],
+        _kernel(weight),
+        GivenTensor(),
+        mask=GivenTensor() if has_mask else None,
+        stride=pair("stride"),
+        padding=pair("pad"),
+        dilation=pair("dilation"),
+        groups=call.whole(groups, 1),
+        bias=bias is not None,
+    )
+    arrays: dict[str, tuple[StoredArray, tuple[int, ...]]] = {"weight": (weight, (2, 3, 1, 0))}
+    if bias is not None:
+        arrays["bias"] = (bias, ())
+    return [call.add_arranged(layer, *tensors, arrays=arrays)]
+
+
 @operation("linear")
 def linear(call: AtenCall) -> Outputs:
     """Over the last axis: `fc` for a vector, `pointwise` where there are places."""
-    x, weight, bias = call.tensor("input"), call.array("weight"), call.array("bias")
+    x, weight, bias = call.tensor("input"), weight_of(call), call.array("bias")
     if weight is None or len(weight.shape) != 2 or weight.is_view:
         raise Unsupported("its weight is not a matrix of the model")
     x = call.channels_at(x, -1)
-    if x.rank > 5:
-        raise Unsupported(f"it reads a tensor of {x.rank} axes")
-    kind = FullyConnected if x.axes == (BATCH, 0) else Pointwise
+    kind = FullyConnected if len(x.operation.shape) == 1 else Pointwise
+    computed = call.value("weight")
+    way, more = ("own", {}) if isinstance(computed, StoredArray) else (computed.way, computed.arrays)
     arrays: dict[str, tuple[StoredArray, tuple[int, ...]]] = {"weight": (weight, (1, 0))}
     if bias is not None:
         arrays["bias"] = (bias, ())
-    return [call.add_arranged(kind(weight.shape[0], bias=bias is not None), x, arrays=arrays)]
+    arrays |= {name: (array, ()) for name, array in more.items()}
+    layer = kind(weight.shape[0], bias=bias is not None, weight=way)
+    own = x.operation.shape
+    if len(own) <= 4:
+        return [call.add_arranged(layer, x, arrays=arrays)]
+    places = call.assembly.add(Reshape((own[0], math.prod(own[1:]))), x)
+    found = call.add_arranged(layer, places, arrays=arrays)
+    return [call.assembly.add(Reshape((weight.shape[0], *own[1:])), found, axes=x.axes)]

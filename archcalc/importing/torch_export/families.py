@@ -9,10 +9,24 @@ from archcalc.importing.torch_export import (
     convolutions,
     norms,
     pools,
+    products,
+    recurrent,
     shapes,
+    tables,
 )
 from archcalc.importing.torch_export.values import OPERATIONS
 
-FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, shapes)
+FAMILIES = (
+    activations,
+    arithmetic,
+    composites,
+    convolutions,
+    norms,
+    pools,
+    products,
+    recurrent,
+    shapes,
+    tables,
+)
 
 __all__ = ["FAMILIES", "OPERATIONS"]

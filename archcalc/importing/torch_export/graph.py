@@ -60,6 +60,8 @@ class StoredArray(Struct, frozen=True):
     is_trained: bool
     own_shape: tuple[int, ...] = ()
     """The shape in the model, if this is a view of it with another one."""
+    factor: float = 1
+    """A number that the model multiplies it by."""
 
     @property
     def is_view(self) -> bool:
@@ -85,6 +87,8 @@ class ExportedGraph(Struct, frozen=True, kw_only=True):
     read: ReadArrays | None = None
     """Reads arrays by their keys, if the model has values."""
     original: Original | None = None
+    constants: Mapping[str, Any] = {}
+    """Arrays of NumPy that are part of the model's code, by their keys; they are among `arrays`, too."""
     notes: tuple[str, ...] = ()
     """What whoever reads the network should know, in sentences."""
 

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
     from archcalc.network import Network
 
+MAX_CONSTANT = 2**16
+"""The most values of a constant of the code that is followed."""
+
 INSTALL = "install it: `pip install 'archcalc[torch]'`"
 
 
@@ -445,7 +448,19 @@ class ProgramRecords:
             outputs=self._outputs(),
             arrays=self.stored,
             read=self._read if self.arrays.can_be_read else None,
+            constants={key: array for key in self._constants if (array := self._known(key)) is not None},
         )
+
+    def _known(self, key: str) -> Any:
+        """A constant of the code as an array of NumPy: a copy in double precision; `None` without values."""
+        tensor = self._constants[key]
+        if tensor is None or tensor.is_meta or tensor.numel() > MAX_CONSTANT:
+            return None
+        try:
+            array = tensor.detach().cpu().numpy().copy()
+        except (RuntimeError, TypeError):
+            return None  # it is not a plain array
+        return array.astype("float64") if array.dtype.kind == "f" else array
 
     def _read(self, names: Any) -> Mapping[str, Any]:
         constants = {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
 from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
-from archcalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
+from archcalc.layers.arithmetic import Shift
+from archcalc.layers.base import KINDS
+from archcalc.layers.merge import Mul
+from archcalc.layers.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LayerScale
 
 CUDNN = "cudnn_enabled"
 
@@ -56,6 +58,20 @@ def layer_norm(call: AtenCall) -> Outputs:
     return [call.add(layer, x, weight=weight, bias=bias)]
 
 
+@operation("rms_norm")
+def rms_norm(call: AtenCall) -> Outputs:
+    """Over the last axis: `x / sqrt(mean(x * x) + eps)`, and a scale."""
+    x, weight, eps = call.tensor("input"), call.array("weight"), call.value("eps")
+    if len(call.wholes("normalized_shape")) != 1:
+        raise Unsupported("it normalizes more than one axis")
+    call.must_fit(weight is None or len(weight.shape) == 1)
+    x = call.channels_at(x, -1)
+    least = Fraction(2) ** -23 if eps is None else call.number("eps")  # that of single precision
+    mean = call.add(KINDS["reduce"]("mean", "channels"), call.add(KINDS["square"](), x))
+    found = call.assembly.joined(Mul(), x, call.add(KINDS["rsqrt"](), call.add(Shift(least), mean)))
+    return [found if weight is None else call.add(LayerScale(), found, weight=weight)]
+
+
 @operation("group_norm")
 def group_norm(call: AtenCall) -> Outputs:
     call.unused(CUDNN)
@@ -93,18 +109,3 @@ def _affine(call: AtenCall) -> tuple[StoredArray | None, StoredArray | None]:
     if (weight is None) != (bias is None):
         raise Unsupported("it has one of scale and shift")
     return weight, bias
-
-
-def per_channel(call: AtenCall, x: Tensor, array: StoredArray) -> tuple[Tensor, int]:
-    """A tensor arranged so that an array which is combined with it has a value for each of its channels.
-
-    Returns the tensor and the number of values. Raises `Unsupported` if the array is something else.
-    """
-    count = math.prod(array.shape)
-    places = [place - len(array.shape) for place, size in enumerate(array.shape) if size != 1]
-    if len(places) != 1 or len(array.shape) > x.rank:
-        raise Unsupported(f"it computes with `{array.key}`")
-    x = call.channels_at(x, places[0])
-    if x.operation.shape[0] != count:
-        raise Unsupported(f"it computes with `{array.key}`")
-    return x, count

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from archcalc.importing import views
-from archcalc.importing.tensors import ExpandedTensor, Tensor, Unsupported
+from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, own_axis, renumbered
 from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
 from archcalc.importing.views import axis_name, concrete
+from archcalc.layers.arguments import Number
+from archcalc.layers.base import KINDS
 from archcalc.layers.merge import Concat
-from archcalc.layers.reshape import ChannelShuffle
+from archcalc.layers.reshape import ChannelShuffle, Reshape
 from archcalc.layers.resize import Pad, Upsample
 
 # --- The same tensor ---------------------------------------------------------------------------------
@@ -35,12 +37,25 @@ def expand(call: AtenCall) -> Outputs:
     x = call.value("self")
     tensor = x.tensor if isinstance(x, ExpandedTensor) else call.tensor()
     want = call.declared()
-    have = concrete(tensor, call.batch)
-    if have == want:
+    if concrete(tensor, call.batch) == want:
         return [tensor]
-    if len(have) != len(want):
+    if len(want) > tensor.rank:
         raise Unsupported("it adds an axis")
+    if BATCH not in tensor.axes and want[0] == call.batch and tensor.shape[:1] == (1,):
+        return [with_batch(call, tensor, want)]
     return [ExpandedTensor(tensor)]
+
+
+def with_batch(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
+    """A tensor that is the same for every sample as one with a batch: its first axis has the size 1."""
+    if x.shape[1:] != tuple(want[1:]) or len(want) < 2:
+        raise Unsupported("it repeats a tensor")
+    rest = Tensor(x.operation, x.axes)
+    first = x.axis(0)
+    shape = tuple(size for axis, size in enumerate(rest.operation.shape) if axis != first)
+    numbers = {axis: axis - (axis > first) for axis in range(len(shape) + 1) if axis != first}
+    axes = (BATCH, *(numbers[axis] for axis in x.axes[1:]))
+    return call.assembly.add(Reshape(shape), rest, axes=axes)
 
 
 # --- Views -------------------------------------------------------------------------------------------
@@ -69,11 +84,13 @@ def channel_shuffle(call: AtenCall) -> Outputs:
 
 @operation("permute")
 def permute(call: AtenCall) -> Outputs:
-    x = call.tensor()
+    value = call.value("self")
+    x = value.tensor if isinstance(value, ExpandedTensor) else call.tensor()
     dims = [dim % x.rank for dim in call.wholes("dims")]
     if sorted(dims) != list(range(x.rank)):
         raise Unsupported("it does not name every axis once")
-    return [x.permuted(dims)]
+    moved = x.permuted(dims)
+    return [ExpandedTensor(moved) if isinstance(value, ExpandedTensor) else moved]
 
 
 @operation("transpose", "swapaxes", "swapdims")
@@ -99,12 +116,23 @@ def piece(call: AtenCall, x: Tensor, dim: int, start: int, end: int) -> Tensor:
 
 @operation("slice")
 def slice_(call: AtenCall) -> Outputs:
-    call.must_be("step", 1)
-    x, dim = call.tensor(), call.whole("dim", 0)
+    """With a step, the axis becomes two, of which the second has the values that are passed over."""
+    x, dim, step = call.tensor(), call.whole("dim", 0), call.whole("step", 1)
     size = concrete(x, call.batch)[dim]
     first, last = call.value("start"), call.value("end")
     start, end, _ = slice(first, last).indices(size)
-    return [piece(call, x, dim, start, end)]
+    if step == 1:
+        return [piece(call, x, dim, start, end)]
+    count = len(range(start, end, step))
+    begin = start if start + count * step <= size else size - count * step
+    if begin < 0 or start - begin >= step:
+        raise Unsupported(f"`step` is {step}")
+    dim %= x.rank
+    x = piece(call, x, dim, begin, begin + count * step)
+    shape = list(concrete(x, call.batch))
+    x = reshaped(call, x, (*shape[:dim], count, step, *shape[dim + 1 :]))
+    x = piece(call, x, dim + 1, start - begin, start - begin + 1)
+    return [reshaped(call, x, call.declared())]
 
 
 @operation("narrow")
@@ -145,24 +173,93 @@ def unbind(call: AtenCall) -> Outputs:
 
 @operation("cat", "concat", "concatenate")
 def cat(call: AtenCall) -> Outputs:
-    tensors, dim = call.tensors(), call.whole("dim", 0)
-    first = tensors[0]
+    given, dim = call.value("tensors"), call.whole("dim", 0)
+    if not isinstance(given, list | tuple) or not given:
+        raise Unsupported("it joins nothing")
+    first = next((each for each in given if isinstance(each, Tensor)), None)
+    tensors = [call.as_tensor(each, first) for each in given]
+    first = first or tensors[0]
     if len(tensors) == 1:
         return [first]
     if any(each.rank != first.rank for each in tensors):
         raise Unsupported("its tensors have different numbers of axes")
     layer = Concat(axis_name(first, dim))
+    aligned = [call.assembly.aligned(each, first.axes) for each in tensors]
+    return [call.assembly.add(layer, *aligned, axes=first.axes)]
+
+
+@operation("stack")
+def stack(call: AtenCall) -> Outputs:
+    """Where the batch is the first axis."""
+    tensors, dim = call.tensors(), call.whole("dim", 0)
+    first = tensors[0]
+    dim %= first.rank + 1
+    tensors = [call.assembly.aligned(each, first.axes) for each in tensors]
+    # the new axis is put where the model has it, next to the axis after it
+    after = next((own_axis(axis) for axis in first.axes[dim:] if own_axis(axis) is not None), None)
+    new = len(first.operation.shape) if after is None else after
+    numbers = {axis: axis + (axis >= new) for axis in range(len(first.operation.shape))}
+    axes = [renumbered(axis, numbers) for axis in first.axes]
+    return [call.assembly.add(KINDS["stack"](new), *tensors, axes=(*axes[:dim], new, *axes[dim:]))]
+
+
+@operation("roll")
+def roll(call: AtenCall) -> Outputs:
+    x, dims = call.tensor(), call.wholes("dims")
+    shifts = call.wholes("shifts")
+    if not dims or len(dims) != len(shifts):
+        raise Unsupported("it rolls all values as one row")
+    for shift, dim in zip(shifts, dims, strict=True):
+        x = call.add(KINDS["roll"](shift, axis_name(x, dim)), x)
+    return [x]
+
+
+@operation("flip")
+def flip(call: AtenCall) -> Outputs:
+    raise Unsupported("")
+
+
+@operation("pixel_shuffle")
+def pixel_shuffle(call: AtenCall) -> Outputs:
+    return [call.add(KINDS["pixel_shuffle"](call.whole("upscale_factor")), call.map(rank=2))]
+
+
+@operation("pixel_unshuffle")
+def pixel_unshuffle(call: AtenCall) -> Outputs:
+    return [call.add(KINDS["pixel_unshuffle"](call.whole("downscale_factor")), call.map(rank=2))]
+
+
+@operation("im2col")
+def im2col(call: AtenCall) -> Outputs:
+    names = (("kernel_size", None), ("dilation", 1), ("padding", 0), ("stride", 1))
     return [
-        call.assembly.add(layer, first, *(call.assembly.aligned(each, first.axes) for each in tensors[1:]))
+        call.add(
+            KINDS["unfold"](*(call.per_axis(name, 2, default) for name, default in names)), call.map(rank=2)
+        )
     ]
 
 
 @operation("constant_pad_nd", "pad")
 def pad(call: AtenCall) -> Outputs:
-    """Zeros at the ends of axes, which are listed from the last one on."""
-    call.must_be("mode", "constant")
-    call.must_be("value", 0, 0.0, None)
-    x, listed = call.tensor(), call.wholes("pad")
+    """Values at the ends of axes, which are listed from the last one on."""
+    mode = call.value("mode", "constant")
+    value = 0 if call.value("value") is None else call.number("value")
+    return _padded(call, mode, value, call.wholes("pad"))
+
+
+@operation("reflection_pad1d", "reflection_pad2d", "reflection_pad3d")
+def reflection_pad(call: AtenCall) -> Outputs:
+    return _padded(call, "reflect", 0, call.wholes("padding"))
+
+
+@operation("replication_pad1d", "replication_pad2d", "replication_pad3d")
+def replication_pad(call: AtenCall) -> Outputs:
+    return _padded(call, "replicate", 0, call.wholes("padding"))
+
+
+def _padded(call: AtenCall, mode: str, value: Number, listed: Sequence[int]) -> Outputs:
+    x = call.tensor()
+    more: dict[str, Any] = {"mode": mode} if mode != "constant" else {"value": value} if value else {}
     ends = {}
     for place in range(len(listed) // 2):
         before, after = listed[2 * place : 2 * place + 2]
@@ -171,10 +268,11 @@ def pad(call: AtenCall) -> Outputs:
     if not ends:
         return [x]
     if list(ends) == [0]:
-        return [call.add(Pad(ends[0], dim="channels"), x)]
+        return [call.add(Pad(ends[0], dim="channels", **more), x)]
     if 0 in ends:
         raise Unsupported("it pads channels and places")
-    return [call.add(Pad(tuple(ends.get(axis, (0, 0)) for axis in range(1, x.rank - 1))), x)]
+    places = range(1, len(x.operation.shape))
+    return [call.add(Pad(tuple(ends.get(axis, (0, 0)) for axis in places), **more), x)]
 
 
 @operation("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
@@ -182,13 +280,23 @@ def upsample_nearest(call: AtenCall) -> Outputs:
     return [_upsampled(call, "nearest")]
 
 
+@operation("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d")
+def upsample_nearest_exact(call: AtenCall) -> Outputs:
+    return [_upsampled(call, "nearest_exact")]
+
+
 @operation("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
 def upsample_linear(call: AtenCall) -> Outputs:
-    call.must_be("align_corners", False)
-    return [_upsampled(call, "bilinear")]
+    return [_upsampled(call, "bilinear", call.flag("align_corners", False))]
 
 
-def _upsampled(call: AtenCall, mode: str) -> Tensor:
+@operation("upsample_bicubic2d")
+def upsample_bicubic(call: AtenCall) -> Outputs:
+    return [_upsampled(call, "bicubic", call.flag("align_corners", False))]
+
+
+def _upsampled(call: AtenCall, mode: str, aligned: bool = False) -> Tensor:
+    more = {"align_corners": True} if aligned else {}
     rank = int(call.node.target[-2])
     x = call.map("self" if call.value("input") is None else "input", rank)
     scales = [call.value("scale_factors"), call.value("scales")]
@@ -197,9 +305,9 @@ def _upsampled(call: AtenCall, mode: str) -> Tensor:
     if call.value("output_size") is not None:
         if given:
             raise Unsupported("it has a size and a scale")
-        return call.add(Upsample(size=call.per_axis("output_size", rank), mode=mode), x)
+        return call.add(Upsample(size=call.per_axis("output_size", rank), mode=mode, **more), x)
     factors: Any = given[0] if len(given) == 1 else ()
     if not isinstance(factors, list | tuple) or len(factors) != rank:
         raise Unsupported("its scale is not one number for each axis")
     factor = factors[0] if len(set(factors)) == 1 else tuple(factors)
-    return call.add(Upsample(scale_factor=factor, mode=mode), x)
+    return call.add(Upsample(scale_factor=factor, mode=mode, **more), x)

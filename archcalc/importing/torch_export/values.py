@@ -28,6 +28,39 @@ class ComputedValue(Struct, frozen=True, eq=False):
     arrays: tuple[StoredArray, ...] = ()
 
 
+class KnownArray(Struct, frozen=True, eq=False):
+    """An array that depends on sizes alone, such as a mask: its values are known."""
+
+    values: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.values.shape)
+
+    @property
+    def number(self) -> float | None:
+        """Its value, if it has only one."""
+        return float(self.values.reshape(-1)[0]) if self.values.size == 1 else None
+
+
+class ExpandedArray(Struct, frozen=True, eq=False):
+    """An array that is repeated for every sample: a class token. `shape` has the batch as a number."""
+
+    array: StoredArray
+    shape: tuple[int, ...]
+
+
+class ComputedWeight(Struct, frozen=True, eq=False):
+    """A weight that is computed from arrays in one of the ways that layers have: `weight="standardized"`.
+
+    `array` is what it is computed from, in the shape that the model has it in here; `arrays` are others.
+    """
+
+    way: str
+    array: StoredArray
+    arrays: Mapping[str, StoredArray] = {}
+
+
 Outputs = Sequence[Any]
 """What an operation gives: a `Tensor`, an `ExpandedTensor` or a `ComputedValue` for each of its outputs."""
 
@@ -51,8 +84,10 @@ class AtenCall:
         arguments: dict[str, Any],
         shapes: Sequence[Any],
         batch: int,
+        computed: dict[str, Any],
     ) -> None:
         self.assembly = assembly
+        self._computed = computed
         self.node = node
         self.shapes = shapes
         """The shapes that the graph declares for the outputs, the batch in them as a number."""
@@ -87,7 +122,16 @@ class AtenCall:
             raise Unsupported("its arrays do not fit its input")
 
     def tensor(self, name: str = "self") -> Tensor:
-        return as_tensor(self.value(name))
+        """An argument as a tensor; an array of the model is then a `parameter`, the same for every sample."""
+        return self.as_tensor(self.value(name))
+
+    def as_tensor(self, value: Any, like: Tensor | None = None) -> Tensor:
+        """A value as a tensor; an array with its axes as those of the tensor `like`."""
+        from archcalc.importing.torch_export.operands import with_array
+
+        if isinstance(value, StoredArray | KnownArray | ExpandedArray):
+            return with_array(self, value, like)
+        return as_tensor(value)
 
     def map(self, name: str = "self", rank: int | None = None) -> Tensor:
         """A tensor with the batch first and the channels second, as layers have them.
@@ -103,7 +147,7 @@ class AtenCall:
         value = self.value(name)
         if not isinstance(value, list | tuple) or not value:
             raise Unsupported(f"`{name}` is {_shown(value)}")
-        return [as_tensor(item) for item in value]
+        return [self.as_tensor(item) for item in value]
 
     def array(self, name: str) -> StoredArray | None:
         """An array of the model, or `None`."""
@@ -112,6 +156,8 @@ class AtenCall:
             return value
         if isinstance(value, ComputedValue):
             raise Unsupported(f"its `{name}` is computed by {value.by}")
+        if isinstance(value, ComputedWeight):
+            raise Unsupported(f"its `{name}` is computed")
         raise Unsupported(f"its `{name}` is a tensor")
 
     def whole(self, name: str, default: int | None = None) -> int:
@@ -143,6 +189,15 @@ class AtenCall:
             raise Unsupported(f"`{name}` is {_shown(list(values))}")
         return values[0] if len(set(values)) == 1 else values
 
+    def known(self, array: KnownArray) -> str:
+        """The key of an array that the model computes from sizes, for those who read arrays."""
+        for key, values in self._computed.items():
+            if values.shape == array.values.shape and (values == array.values).all():
+                return key
+        key = f"computed{len(self._computed) + 1}"
+        self._computed[key] = array.values.copy()
+        return key
+
     # --- Results ------------------------------------------------------------------------------------
 
     def add(self, layer: Layer, *inputs: Tensor, **arrays: StoredArray | None) -> Tensor:
@@ -155,7 +210,10 @@ class AtenCall:
         return self.assembly.add(
             layer,
             *inputs,
-            arrays={name: ModelArray(array.key, axes) for name, (array, axes) in arrays.items()},
+            arrays={
+                name: ModelArray(array.key, axes, factor=array.factor)
+                for name, (array, axes) in arrays.items()
+            },
             fixed=[name for name, (array, _) in arrays.items() if not array.is_trained],
         )
 
@@ -188,6 +246,8 @@ def as_tensor(value: Any) -> Tensor:
         raise Unsupported(f"it reads what {value.by} computes")
     if isinstance(value, StoredArray):
         raise Unsupported(f"it computes with `{value.key}`")
+    if isinstance(value, ComputedWeight | KnownArray | ExpandedArray):
+        raise Unsupported("it computes with what the model computes from its arrays")
     raise Unsupported(f"it computes with {_shown(value)}")
 
 
@@ -208,13 +268,27 @@ def _whole(value: Any, name: str) -> int:
 
 def _shown(value: Any) -> str:
     """A value in a few words."""
-    if isinstance(value, Tensor | ExpandedTensor | ComputedValue):
+    if isinstance(
+        value, Tensor | ExpandedTensor | ComputedValue | ComputedWeight | KnownArray | ExpandedArray
+    ):
         return "a tensor"
     if isinstance(value, StoredArray):
         return f"`{value.key}`"
     if isinstance(value, list | tuple) and any(not isinstance(item, int | float) for item in value):
         return "a list"
     return str(value)[:60]
+
+
+def number_of(value: Any) -> Number | None:
+    """A value as a number: itself, or the only one of an array that is known. One of floating point counts
+    as the decimal it prints as."""
+    if isinstance(value, KnownArray):
+        value = value.number
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return int(value)
+    return value if isinstance(value, int) else Fraction(repr(value))
 
 
 Convert = Callable[[AtenCall], Outputs]

@@ -1,0 +1,129 @@
+"""Products of tensors as matrices, and the attention that is made of them."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from archcalc.importing.tensors import BATCH, Tensor, Unsupported, own_axis, renumbered
+from archcalc.importing.torch_export.operands import joined, stretched
+from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.importing.views import axis_name
+from archcalc.layers.arithmetic import Scale
+from archcalc.layers.attention import MatMul
+from archcalc.layers.base import KINDS
+from archcalc.layers.merge import Add
+
+
+@operation("matmul", "bmm")
+def matmul(call: AtenCall) -> Outputs:
+    second = "other" if call.node.target == "aten.matmul" else "mat2"
+    return [multiplied(call, call.tensor(), call.tensor(second))]
+
+
+@operation("baddbmm")
+def baddbmm(call: AtenCall) -> Outputs:
+    """`beta * self + alpha * batch1 @ batch2`."""
+    product = multiplied(call, call.tensor("batch1"), call.tensor("batch2"))
+    if (alpha := call.number("alpha", 1)) != 1:
+        product = call.add(Scale(alpha), product)
+    if (beta := call.number("beta", 1)) == 0:
+        call.unused("self")
+        return [product]
+    added = call.value("self")
+    if beta != 1:
+        added = call.add(Scale(beta), call.as_tensor(added))
+    return [joined(call, Add(), added, product)]
+
+
+def multiplied(call: AtenCall, one: Tensor, two: Tensor) -> Tensor:
+    """The matrices in the last two axes of two tensors, multiplied; axes before these may be stretched."""
+    if one.rank < 2 or two.rank < 2:
+        raise Unsupported("it multiplies a vector")
+    first, second = (_as_matrices(call, each) for each in (one, two))
+    main, other = (first, second) if _leading(first) >= _leading(second) else (second, first)
+    if len(other.operation.shape) > len(main.operation.shape):
+        raise Unsupported("its tensors have their axes in places that do not match")
+    if other.axes != main.axes:
+        other = stretched(call, other, main)
+    pair = (main, other) if main is first else (other, main)
+    return call.assembly.add(MatMul(), *pair, axes=main.axes)
+
+
+def _leading(tensor: Tensor) -> tuple[int, bool]:
+    return tensor.rank, any(axis <= BATCH for axis in tensor.axes)
+
+
+def _as_matrices(call: AtenCall, x: Tensor) -> Tensor:
+    """The tensor arranged as the model has it: the matrices are its last two axes."""
+    if x.axes[-1] <= BATCH or x.axes[-2] <= BATCH:
+        raise Unsupported("it works along the batch")
+    order = [own for own in map(own_axis, x.axes) if own is not None]
+    numbers = {own: number for number, own in enumerate(order)}
+    return call.assembly.aligned(x, tuple(renumbered(axis, numbers) for axis in x.axes))
+
+
+@operation("scaled_dot_product_attention")
+def attention(call: AtenCall) -> Outputs:
+    """Queries by keys, scaled, and their softmax by values."""
+    call.must_be("dropout_p", 0, 0.0)
+    call.must_be("is_causal", False)
+    call.must_be("enable_gqa", False)
+    query, key, value = (call.tensor(name) for name in ("query", "key", "value"))
+    scores = multiplied(call, query, _transposed(key))
+    width = query.operation.shape[query.axis(-1)]
+    scale = call.value("scale")
+    factor = Fraction(repr(1 / math.sqrt(width))) if scale is None else call.number("scale")
+    scores = call.add(Scale(factor), scores)
+    if call.value("attn_mask") is not None:
+        scores = joined(call, Add(), scores, call.value("attn_mask"))
+    shares = call.add(KINDS["softmax"](axis_name(scores, -1)), scores)
+    return [multiplied(call, shares, value)]
+
+
+def _transposed(x: Tensor) -> Tensor:
+    return x.permuted([*range(x.rank - 2), x.rank - 1, x.rank - 2])
+
+
+@operation("einsum")
+def einsum(call: AtenCall) -> Outputs:
+    """Of two tensors, where every letter is an axis of both, or of one and the result."""
+    from archcalc.importing.torch_export.shapes import reshaped
+
+    call.must_be("path", None)
+    equation = call.value("equation")
+    tensors = call.tensors()
+    if not isinstance(equation, str) or len(tensors) != 2 or "->" not in equation or "." in equation:
+        raise Unsupported(f"`equation` is {str(equation)[:60]}")
+    read, result = equation.replace(" ", "").split("->")
+    one, two = read.split(",")
+    if any(len(set(part)) != len(part) for part in (one, two, result)):
+        raise Unsupported(f"`equation` is {equation[:60]}")
+    stacked = [c for c in one if c in two and c in result]
+    inner = [c for c in one if c in two and c not in result]
+    rows = [c for c in one if c not in two]
+    columns = [c for c in two if c not in one]
+    if not inner or set(result) != {*stacked, *rows, *columns}:
+        raise Unsupported(f"`equation` is {equation[:60]}")
+    sizes: dict[str, int] = {}
+    for letters, x in zip((one, two), tensors, strict=True):
+        if len(letters) != x.rank:
+            raise Unsupported(f"`equation` is {equation[:60]}")
+        for letter, axis, size in zip(letters, x.axes, x.shape, strict=True):
+            sizes[letter] = -size * call.batch if axis <= BATCH else size
+
+    def arranged(x: Tensor, letters: str, *groups: list[str]) -> Tensor:
+        """Its axes in the order of some letters, and each of the two last groups of letters as one axis."""
+        lead, *merged = groups
+        x = x.permuted([letters.index(c) for c in (*lead, *merged[0], *merged[1])])
+        want = [sizes[c] for c in lead] + [math.prod(sizes[c] for c in group) for group in merged]
+        return reshaped(call, x, want)
+
+    product = multiplied(
+        call,
+        arranged(tensors[0], one, stacked, rows, inner),
+        arranged(tensors[1], two, stacked, inner, columns),
+    )
+    order = [*stacked, *rows, *columns]
+    product = reshaped(call, product, [sizes[c] for c in order])
+    return [product.permuted([order.index(c) for c in result])]
