@@ -186,3 +186,71 @@ def test_functions_that_are_written_as_nodes(opset: int, tmp_path: Path) -> None
     assert network.trained is not None
     out = run(network, x.numpy(), network.trained(), batch=2)["output"]
     assert np.abs(out - want).max() <= 1e-5 * np.abs(want).max()
+
+
+# --- Transformers and sequences ------------------------------------------------------------------------
+
+SMALL = {
+    "vit": lambda: torchvision.models.VisionTransformer(32, 8, 2, 4, 24, 48, num_classes=7),
+    "swin": lambda: torchvision.models.SwinTransformer([4, 4], 12, [2, 2], [2, 4], [4, 4], num_classes=7),
+}
+MADE_OF_TABLES = {"vit": 0, "swin": (2 * 2 + 2 * 4) * (16 * 16 - 7 * 7)}
+"""Values that biases of relative positions have beyond those of their tables."""
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("exporter", [OLD, NEW])
+def test_transformers(name: str, exporter: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, size = SMALL[name]().eval(), 32 if name == "vit" else 64
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    x = torch.randn(2, 3, size, size)
+    export(module, x, tmp_path / "model.onnx", exporter, 18, True)
+    network = archcalc.load(tmp_path / "model.onnx")
+    assert network.is_complete
+    direct = archcalc.analyze(archcalc.from_torch(module, (3, size, size))).totals
+    mine = archcalc.analyze(network).totals
+    params = sum(parameter.numel() for parameter in module.parameters())
+    assert (mine.params, mine.macs) == (params + MADE_OF_TABLES[name], direct.macs)
+    _same_values(network, module, x)
+
+
+def _same_values(network: archcalc.Network, module: Any, x: Any) -> None:
+    with torch.no_grad():
+        want = module(x).numpy()
+    assert network.trained is not None
+    out = run(network, x.numpy().astype(np.float32), network.trained(), batch=2)["output"]
+    assert np.abs(out - want).max() <= 1e-5 * np.abs(want).max()
+
+
+class Sequences(nn.Module):
+    def __init__(self, kind: str, both: bool) -> None:
+        super().__init__()
+        self.table = nn.Embedding(50, 12)
+        self.layers = getattr(nn, kind)(12, 8, 2, batch_first=True, bidirectional=both)
+        self.fc = nn.Linear(8 * (2 if both else 1), 5)
+
+    def forward(self, x: Any) -> Any:
+        states, last = self.layers(self.table(x))
+        last = last[0] if isinstance(last, tuple) else last
+        if self.layers.bidirectional:
+            return self.fc(torch.cat([last[-2], last[-1]], -1) + states.mean(1))
+        return self.fc(last[-1])
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "exporter"),  # the newer one writes an RNN step by step
+    [("LSTM", OLD), ("LSTM", NEW), ("GRU", OLD), ("GRU", NEW), ("RNN", OLD)],
+)
+def test_recurrent_layers(kind: str, both: bool, exporter: bool, tmp_path: Path) -> None:
+    module = Sequences(kind, both).eval()
+    x = torch.randint(0, 50, (2, 7))
+    export(module, x, tmp_path / "model.onnx", exporter, 18, True)
+    network = archcalc.load(tmp_path / "model.onnx")
+    assert network.is_complete
+    params = sum(parameter.numel() for parameter in module.parameters())
+    assert archcalc.analyze(network).totals.params == params
+    _same_values(network, module, x)
