@@ -420,7 +420,8 @@ class OnnxConverter:
             if isinstance(problem, LayerError):
                 raise
         parts = _parts(call.inputs)
-        if parts[1] and not parts[0] and op in ONNX_OPERATIONS and _from_trained(call):
+        is_rounded = op in ("DequantizeLinear", "QuantizeLinear")
+        if parts[1] and op in ONNX_OPERATIONS and not is_rounded and _from_trained(call):
             shapes = shapes_after(call)
             if None not in shapes:
                 return [
