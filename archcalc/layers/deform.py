@@ -42,6 +42,7 @@ class DeformConv(SlidingKernel, frozen=True):
     mask = conv(9, 3, padding=1) -> sigmoid
     deform_conv(64, 3, offset, mask=mask, padding=1)
 
+    >>> from archcalc.layers.arguments import GivenTensor
     >>> layer = DeformConv(64, 3, GivenTensor(), stride=2, padding=1)
     >>> layer.output_shape((64, 32, 32), (18, 16, 16))
     (64, 16, 16)

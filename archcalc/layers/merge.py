@@ -45,22 +45,32 @@ class ValueByValue(Join, frozen=True):
     category: ClassVar[str]
 
     def output_shape(self, *inputs: Shape) -> Shape:
+        return self._steps(inputs)[-1]
+
+    def _steps(self, inputs: tuple[Shape, ...]) -> list[Shape]:
+        """What comes out after each further tensor; a shape that stays is the same object."""
         self._several(inputs)
         output = inputs[0]
+        steps = []
         for index, shape in enumerate(inputs[1:], 1):
-            if len(shape) != len(output):
-                raise _differ(f"`{self.kind}` needs tensors with as many axes", inputs, index)
-            unequal = [
-                i for i, (a, b) in enumerate(zip(output, shape, strict=True)) if a != b and 1 not in (a, b)
-            ]
-            if unequal:
-                raise _differ(f"`{self.kind}` needs equal shapes, or axes of size 1", inputs, index, unequal)
-            output = tuple(map(max, shape, output))
-        return output
+            if shape != output:
+                output = self._stretched(inputs, output, index)
+            steps.append(output)
+        return steps
+
+    def _stretched(self, inputs: tuple[Shape, ...], output: Shape, index: int) -> Shape:
+        shape = inputs[index]
+        if len(shape) != len(output):
+            raise _differ(f"`{self.kind}` needs tensors with as many axes", inputs, index)
+        pairs = enumerate(zip(output, shape, strict=True))
+        unequal = [axis for axis, (a, b) in pairs if a != b and 1 not in (a, b)]
+        if unequal:
+            raise _differ(f"`{self.kind}` needs equal shapes, or axes of size 1", inputs, index, unequal)
+        return tuple(map(max, shape, output))
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        steps = [self.output_shape(*inputs[:count]) for count in range(2, len(inputs) + 1)]
-        if len(steps) > 1 and all(step == output for step in steps):
+        steps = self._steps(inputs)
+        if len(steps) > 1 and all(step is output or step == output for step in steps):
             return ((self.category, term(("(tensors-1)", len(steps))) * values_of(output)),)
         return tuple((self.category, values_of(step)) for step in steps)
 
