@@ -222,7 +222,7 @@ def test_timm(name: str, complete: bool) -> None:
 def test_a_sample_of_timm() -> None:
     names = timm_sample(200)
     complete = [name for name in names if of_timm(name)]
-    assert len(complete) >= 0.97 * len(names)
+    assert len(complete) >= 0.95 * len(names)  # 190 of 200
 
 
 @pytest.mark.parametrize(
