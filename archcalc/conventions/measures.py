@@ -217,7 +217,7 @@ POOLS = (
 FREE = (
     *("dropout", "drop_path", "flatten", "reshape", "permute", "transpose", "channel_shuffle", "parameter"),
 )
-"""What moves values, does nothing at inference, or is no layer to a tool."""
+"""What moves values, does nothing at inference, or does not count as a layer to a tool."""
 RECURRENT = ("lstm", "gru", "rnn")
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu"),

@@ -436,7 +436,7 @@ def test_weight_norm() -> None:
 def test_recurrent_layers(make: Callable[[], Any], place: int) -> None:
     layer = make()
     if place == 1 and layer.num_layers > 1:
-        pytest.skip("the last state of several layers is not said")
+        pytest.skip("archcalc does not have the last states of stacked layers")
 
     def function(x: Any, recurrent: Any) -> Any:
         found = recurrent(x)[place]

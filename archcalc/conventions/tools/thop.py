@@ -96,7 +96,7 @@ CONVENTIONS = (
             "biases are free, but those of recurrent layers count",
             "a norm without scale and shift counts 2·inputs",
             "linear upsampling over one axis counts 5·outputs, over three axes nothing",
-            "attention is not counted, nor are its projections, which are no modules of their own",
+            "attention is not counted, nor are its projections, which a module of attention computes itself",
             "its README's figures (ResNet-50 4.14 G, VGG-16 15.61 G) are those of `thop-2019`",
             AS_TORCHVISION,
         ),

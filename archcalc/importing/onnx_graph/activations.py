@@ -81,7 +81,7 @@ def clip(call: OnnxCall) -> OnnxOutputs:
         limits.append(value)
     low, high = (
         None if value is None or abs(value) >= 3.4e38 else decimal(value) for value in limits
-    )  # the largest number of single precision is no limit
+    )  # the largest number of single precision means: not limited
     call.unused("consumed_inputs")
     x = call.tensor()
     if (low, high) == (None, None):

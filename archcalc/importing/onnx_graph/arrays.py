@@ -62,7 +62,7 @@ class OnnxArray(Struct, eq=False):
     is_constant: bool = False
     """Is it written where it is used, as a constant, and not among the arrays of the model?"""
     is_made: bool = False
-    """Is it filled with a number, or made by the exporter? What is computed of it is no weight."""
+    """Is it filled with a number, or made by the exporter? Then what is computed from it is not a weight."""
     is_parameter: bool = False
     """Is it a trained number?"""
     recipe: OnnxCall | None = None
