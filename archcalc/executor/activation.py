@@ -180,8 +180,10 @@ def _dropped(x: Array, p: float, shape: tuple[int, ...], call: Call) -> Array:
     if p == 1:
         return np.zeros_like(x)
     random = call.random if call.random is not None else np.random.default_rng(0)
-    out: Array = np.where(random.random(shape) < p, 0, x / x.dtype.type(1 - p))
-    return out
+    stays = random.random(shape) >= p
+    if call.kept is not None:
+        call.kept["mask"] = stays
+    return np.where(stays, x / x.dtype.type(1 - p), x.dtype.type(0))
 
 
 @kernel(kinds.Dropout)

@@ -24,7 +24,8 @@ Array = NDArray[Any]
 class Call(Struct):
     """One application of a layer: what it reads, its arrays, and how the network is run.
 
-    `train` takes batch statistics and drops values, with `random` as the source of chance. `spare` is
+    `train` takes batch statistics and drops values, with `random` as the source of chance. `kept` takes what
+    chance decided, for the backward pass. `spare` is
     the first input if nothing reads it any more: a kernel may write its result there. `batch` is the number
     of samples, for kernels that read no tensor.
     """
@@ -35,6 +36,7 @@ class Call(Struct):
     random: np.random.Generator | None = None
     spare: Array | None = None
     batch: int = 1
+    kept: dict[str, Array] | None = None
 
     @property
     def x(self) -> Array:

@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Annotated
 
 from archcalc.layers.arguments import Count, LayerError, Probability, Real, choice
+from archcalc.layers.backward import OUTPUT, Backward, Needs, mask
 from archcalc.layers.base import layer
 from archcalc.layers.elementwise import Elementwise
-from archcalc.layers.terms import Operations, Weight, per_value
+from archcalc.layers.terms import Facts, Operations, Weight, per_value, values_of
 from archcalc.shape import Shape
 
 
@@ -24,6 +25,9 @@ class ReLU(Elementwise, frozen=True):
     """
 
     costs = {"compare": 1}
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward((mask(values_of(facts.output), instead=OUTPUT),), per_value(facts.output, compare=1))
 
 
 @layer("relu6")
@@ -309,6 +313,14 @@ class Dropout(Elementwise, frozen=True):
 
     p: Probability = Fraction(1, 2)
     costs = {}
+
+    def is_view(self, facts: Facts) -> bool:
+        return self.p == 0
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        if self.p in (0, 1):
+            return Backward(passes=(0,) if self.p == 0 else ())
+        return Backward((mask(values_of(facts.output)),), per_value(facts.output, mul=1))
 
 
 @layer("drop_path")

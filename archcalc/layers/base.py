@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from archcalc.layers.arguments import MAX_SIZE, LayerError, Parameter, format_argument, read_shape
+from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.channels import all_of
 from archcalc.layers.computed import arrays_of_way, operations_of_way
 from archcalc.layers.terms import NO_OPERATIONS, OPERATIONS, Facts, Operations, Reach, Weight, Windows
@@ -37,6 +38,8 @@ class Layer(Struct, frozen=True, cache_hash=True):
     """A source reads no tensor."""
     is_opaque: ClassVar[bool] = False
     """What it computes is not known."""
+    stops_gradients: ClassVar[bool] = False
+    """Do its inputs get no gradient, as the indices that an embedding reads?"""
     least_tensors: ClassVar[int] = 2
     """How many tensors a join needs."""
 
@@ -75,6 +78,14 @@ class Layer(Struct, frozen=True, cache_hash=True):
     def windows(self, *inputs: Shape) -> Windows:
         """What an output value sees: a `Window` per spatial axis, a `Reach`, or how places are moved."""
         raise NotImplementedError
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """What the backward pass keeps and computes, for the gradients that are asked for."""
+        raise NotImplementedError(f"the backward pass of `{self.kind}`")
+
+    def is_view(self, facts: Facts) -> bool:
+        """Is the output the input's own memory, looked at in another way?"""
+        return False
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         """The output channels that read any of these channels of the input number `index`.

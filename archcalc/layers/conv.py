@@ -18,6 +18,7 @@ from archcalc.layers.arguments import (
     read_natural,
     spatial_rank,
 )
+from archcalc.layers.backward import Backward, Needs, backward_of_products
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import divided, grouped, picked
 from archcalc.layers.computed import WeightWay
@@ -115,6 +116,9 @@ class SlidingKernel(Layer, frozen=True):
         if not self._has_bias():
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return backward_of_products(facts, needs)
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         out_channels, _, groups = self._channels(facts.inputs[0])
@@ -365,6 +369,9 @@ class ConvTranspose(Layer, frozen=True):
         if not self.bias:
             return (("macs", macs),)
         return ("macs", macs), ("bias", values_of(output, "_out"))
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return backward_of_products(facts, needs)
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         return grouped(channels, facts.inputs[0][0], self.groups, self.out_channels)

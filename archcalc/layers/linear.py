@@ -1,9 +1,10 @@
 """Layers over vectors: fully connected, and the radial basis functions of LeNet-5."""
 
 from archcalc.layers.arguments import Count, Flag, LayerError
+from archcalc.layers.backward import Backward, Needs, backward_of_products
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.computed import WeightWay
-from archcalc.layers.terms import Operations, Reach, Weight, Windows, term
+from archcalc.layers.terms import Facts, Operations, Reach, Weight, Windows, term
 from archcalc.shape import Shape, format_shape
 
 
@@ -69,6 +70,9 @@ class FullyConnected(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return backward_of_products(facts, needs)
 
 
 @layer("rbf")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.layers.arguments import MAX_RANK, Dim, LayerError, Position, axis_at, dim_index
+from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of, moved
 from archcalc.layers.terms import (
@@ -131,6 +132,20 @@ class Concat(Join, frozen=True):
             return channels
         return moved(channels, sum(shape[0] for shape in facts.inputs[:index]), facts.output[0])
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward(passes=tuple(range(len(facts.inputs))))
+
+
+def sums_over_stretched(facts: Facts, needs: Needs) -> Operations:
+    """The sums that give the gradients of inputs that were stretched."""
+    output = values_of(facts.output).value
+    sums = [
+        output - values_of(shape).value
+        for shape, needed in zip(facts.inputs, needs.inputs, strict=True)
+        if needed and shape != facts.output
+    ]
+    return tuple(("add", term(("N_out-N_in", count)).of("gradient of a stretched input")) for count in sums)
+
 
 @layer("add")
 class Add(ValueByValue, frozen=True):
@@ -146,6 +161,10 @@ class Add(ValueByValue, frozen=True):
     """
 
     category: ClassVar[str] = "add"
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        passes = tuple(i for i, shape in enumerate(facts.inputs) if shape == facts.output)
+        return Backward(operations=sums_over_stretched(facts, needs), passes=passes)
 
 
 @layer("mul")

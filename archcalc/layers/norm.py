@@ -4,6 +4,7 @@ from fractions import Fraction
 from typing import Annotated
 
 from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, check_groups, choice
+from archcalc.layers.backward import KEPT_INPUT, Backward, Kept, Needs
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of, grouped, widened
 from archcalc.layers.terms import (
@@ -83,6 +84,24 @@ class BatchNorm(Normalisation, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.track_running_stats else Reach.WHOLE
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """With the statistics of the batch, as in training.
+
+        A value is a difference and a product to be normalized again, and two sums take its share of the
+        gradients of bias and scale; its own gradient is a product, an addition, a difference and a product.
+        """
+        channels = term(("C", facts.output[0]))
+        kept = (
+            KEPT_INPUT,
+            Kept("mean", values=channels, per_batch=True),
+            Kept("inverse deviation", values=channels, per_batch=True),
+        )
+        if needs.trained == {"bias"} and not needs.any_input:
+            return Backward(operations=per_value(facts.output, add=1))
+        if not needs.any_input:
+            return Backward(kept, per_value(facts.output, add=3, mul=2))
+        return Backward(kept, (*per_value(facts.output, add=5, mul=4), ("div", term(("2", 2)) * channels)))
 
 
 @layer("lrn")

@@ -21,6 +21,7 @@ from archcalc.layers.arguments import (
     read_per_axis,
     spatial_rank,
 )
+from archcalc.layers.backward import Backward, Kept, Needs
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import (
     Facts,
@@ -211,6 +212,14 @@ class MaxPool(WindowPool, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return (("compare", self._others(inputs[0], output)),)
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The number of the largest value in each window is kept: a byte, if the window has at most 256."""
+        windows = self.windows(*facts.inputs)
+        taps = math.prod(int(window.kernel_size) for window in windows)
+        values = values_of(facts.output, "_out")
+        kept = Kept("taps", values=values, value_bytes=1 if taps <= 256 else 4)
+        return Backward((kept,), (("add", values),))
+
 
 @layer("avgpool")
 class AvgPool(WindowPool, frozen=True):
@@ -348,6 +357,9 @@ class GlobalAvgPool(GlobalPool, frozen=True):
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return ("add", self._others(inputs[0])), ("div", term(("C", output[0])))
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward(operations=(("div", term(("C", facts.output[0]))),))
 
 
 @layer("global_maxpool")

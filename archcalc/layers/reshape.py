@@ -16,6 +16,7 @@ from archcalc.layers.arguments import (
     read_natural,
     read_shape,
 )
+from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of, divided, rotated, shuffled
 from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Swapped, Weight, Windows, values_of
@@ -35,8 +36,18 @@ class Rearrangement(Layer, frozen=True):
         return Reach.FOLDED
 
 
+class Renamed(Rearrangement, frozen=True):
+    """Values in the same order, in another shape."""
+
+    def is_view(self, facts: Facts) -> bool:
+        return True
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward(passes=(0,))
+
+
 @layer("flatten")
-class Flatten(Rearrangement, frozen=True):
+class Flatten(Renamed, frozen=True):
     """All values as one vector.
 
     Source: the documentation of `torch.nn.Flatten`.
@@ -72,7 +83,7 @@ def read_target(value: object) -> Shape:
 
 
 @layer("reshape")
-class Reshape(Rearrangement, frozen=True):
+class Reshape(Renamed, frozen=True):
     """The same values in order, in another shape.
 
     Source: the documentation of `torch.reshape`.

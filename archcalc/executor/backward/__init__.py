@@ -1,0 +1,21 @@
+"""The backward pass of every layer kind: a function beside each kernel, family by family.
+
+Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are written as one derives them.
+"""
+
+from archcalc.executor.backward import activation, conv, linear, merge, norm, pool, reshape
+from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
+
+__all__ = [
+    "BACKWARD",
+    "Back",
+    "activation",
+    "conv",
+    "kept_by",
+    "linear",
+    "merge",
+    "norm",
+    "pool",
+    "reshape",
+    "run_backward",
+]

@@ -1,0 +1,18 @@
+"""Backward passes of the layers over vectors."""
+
+from __future__ import annotations
+
+from archcalc.executor.backward.register import Back, Sent, backward
+from archcalc.layers.linear import FullyConnected
+
+
+@backward(FullyConnected)
+def fc(layer: FullyConnected, back: Back) -> Sent:
+    """Of `y = x W + b`: `g Wᵀ` for the input, `xᵀ g` for the weights, the sum of `g` for the bias."""
+    g = back.gradient
+    arrays = {}
+    if "weight" in back.needs.trained:
+        arrays["weight"] = back.x.T @ g
+    if "bias" in back.needs.trained:
+        arrays["bias"] = g.sum(axis=0)
+    return [g @ back.weights["weight"].T if back.any_input else None], arrays

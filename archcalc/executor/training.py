@@ -1,0 +1,328 @@
+"""One step of training on real tensors: forward, backward, and every byte that is alive on the way.
+
+What is kept for the backward pass is what `archcalc.memory.saved` declares, and nothing else: a backward pass
+finds NaN in every tensor that its layer does not declare. When tensors are freed is decided here, by counting
+who still needs them, and not read from the predicted timeline.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc.executor.backward import Back, kept_by, run_backward
+from archcalc.executor.inputs import given_inputs
+from archcalc.executor.kernel import KERNELS, Array, Call, computing
+from archcalc.executor.memory import ordinary, owner
+from archcalc.executor.weights import Weights, arrays_of, random_weights
+from archcalc.gradients import Gradients
+from archcalc.layers.backward import OUTPUT
+from archcalc.memory.saved import Saved
+from archcalc.memory.step import owner_of
+from archcalc.network import Network, Node
+
+
+class TrainingRun(Struct):
+    """A finished step: results, the gradients of arrays, and the bytes alive at each moment.
+
+    `outputs` are channels last, by the index of the node. `gradients` are by the node that has an array and
+    its name. `alive` has a number for each moment of the predicted timeline, in the same order.
+    """
+
+    outputs: dict[int, Array]
+    gradients: dict[tuple[int, str], Array]
+    alive: list[int]
+    saved_bytes: int
+
+
+class Alive:
+    """The arrays in memory, each counted as often as something holds it; views are their owner's bytes."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._held: Counter[int] = Counter()
+        self._owners: dict[int, Any] = {}
+
+    def hold(self, array: Array) -> None:
+        holder = owner(array)
+        if not self._held[id(holder)]:
+            self.bytes += holder.nbytes
+            self._owners[id(holder)] = holder
+        self._held[id(holder)] += 1
+
+    def drop(self, array: Array) -> None:
+        key = id(owner(array))
+        self._held[key] -= 1
+        if not self._held[key]:
+            self.bytes -= self._owners.pop(key).nbytes
+            del self._held[key]
+
+    def is_shared(self, array: Array) -> bool:
+        return self._held[id(owner(array))] > 1
+
+
+def train_step(
+    network: Network,
+    inputs: Mapping[str, Array] | None = None,
+    weights: Weights | None = None,
+    *,
+    batch: int = 1,
+    seed: int = 0,
+    dtype: Any = np.float64,
+    heads: bool = False,
+    result_gradients: Mapping[int, Array] | None = None,
+    saved: Saved | None = None,
+) -> TrainingRun:
+    """Run one step of training, and return the gradients of all arrays that are trained.
+
+    `inputs` are arrays of `(batch, C, H, W)` by name. `result_gradients` are the gradients of the results, by the index of
+    the node, drawn at random if they are left out. `saved` declares what is kept, if not what is needed.
+
+    >>> import archcalc
+    >>> net = archcalc.loads("net tiny { input(1x6x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
+    >>> step = train_step(net, batch=2)
+    >>> [array.shape for array in step.gradients.values()]
+    [(96, 10), (10,), (3, 3, 1, 4), (4,)]
+    """
+    given = given_inputs(network, inputs, batch, seed, np.dtype(dtype))
+    arrays = weights if weights is not None else random_weights(network, seed, dtype, heads)
+    saved = saved or Saved(Gradients(network, heads))
+    with ordinary(), computing():
+        step = _Step(saved, given, arrays, seed)
+        for node in saved.gradients.nodes:
+            step.forward(node)
+        step.loss(result_gradients or {}, seed)
+        for node in reversed(saved.gradients.nodes):
+            if node.index in saved.gradients.needs:
+                step.backward(node)
+        step.update()
+    return step.result
+
+
+class _Step:
+    def __init__(self, saved: Saved, inputs: dict[str, Array], weights: Weights, seed: int) -> None:
+        self.saved = saved
+        self.gradients = saved.gradients
+        self.inputs = inputs
+        self.weights = weights
+        self.batch = len(next(iter(inputs.values())))
+        self.random = np.random.default_rng(seed + 1)
+        self.alive = Alive()
+        self.tensors: dict[int, Array] = {}
+        self.kept: dict[int, dict[str, Array]] = {}
+        self.coming: dict[int, Array] = {}
+        self.result = TrainingRun({}, {}, [], 0)
+        self.unread: Counter[int] = Counter()
+        """How often the forward pass will still read the memory of a node."""
+        self.unused: Counter[int] = Counter()
+        """How many backward passes will still read the memory of a node."""
+        network = self.gradients.network
+        for node in self.gradients.nodes:
+            self.unread[saved.memory_of[node.index]] += 1
+            self.unread.update(saved.memory_of[source.index] for source in node.inputs)
+            if node.index in self.gradients.needs:
+                sources = [node if n == OUTPUT else node.inputs[n] for n in saved.reads(node)]
+                self.unused.update(saved.memory_of[source.index] for source in sources)
+        for node in (*network.outputs.values(), *network.heads.values()):
+            if node.index in saved.memory_of:
+                self.unread[saved.memory_of[node.index]] += 1
+        for arrays in weights.values():
+            for array in arrays.values():
+                self.alive.hold(array)
+
+    def _look(self) -> None:
+        self.result.alive.append(self.alive.bytes)
+
+    # --- Forward ---
+
+    def tensor(self, node: Node) -> Array:
+        """What a node outputs. A view is looked at anew, as the layout of arrays may take a copy for it."""
+        memory = self.saved.memory_of[node.index]
+        if memory == node.index:
+            return self.tensors[node.index]
+        return KERNELS[type(node.layer)](node.layer, Call([self.tensor(node.inputs[0])], {}))
+
+    def forward(self, node: Node) -> None:
+        if self.saved.memory_of[node.index] == node.index:
+            self._compute(node)
+        self._look()
+        for memory in (node.index, *(source.index for source in node.inputs)):
+            self._read(self.saved.memory_of[memory])
+
+    def _compute(self, node: Node) -> None:
+        if node.is_input:
+            out = self.inputs.pop(node.name)
+        else:
+            call = Call(
+                [self.tensor(source) for source in node.inputs],
+                arrays_of(node, self.weights),
+                train=True,
+                random=self.random,
+                batch=self.batch,
+                kept={},
+            )
+            out = KERNELS[type(node.layer)](node.layer, call)
+            self._keep(node, call, out)
+        if not node.layer.is_source:
+            out = _own(out, [self.tensor(source) for source in node.inputs])
+            self.alive.hold(out)
+        self.tensors[node.index] = out
+
+    def _keep(self, node: Node, call: Call, out: Array) -> None:
+        names = [own.name for own in self.saved.own.get(node.index, ())]
+        if not names:
+            return
+        found = kept_by(node.layer, call, out)
+        self.kept[node.index] = {name: _own(found[name], []) for name in names}
+        for array in self.kept[node.index].values():
+            self.alive.hold(array)
+            self.result.saved_bytes += array.nbytes
+
+    def _read(self, memory: int) -> None:
+        self.unread[memory] -= 1
+        if not self.unread[memory] and not self.unused[memory]:
+            self._discard(memory)
+
+    def _discard(self, memory: int) -> None:
+        array = self.tensors.pop(memory)
+        if not self._node(memory).layer.is_source:
+            self.alive.drop(array)
+
+    def _node(self, index: int) -> Node:
+        return self.gradients.network.nodes[index]
+
+    # --- Backward ---
+
+    def loss(self, given: Mapping[int, Array], seed: int) -> None:
+        random = np.random.default_rng(seed + 2)
+        network = self.gradients.network
+        for memory in self.tensors:
+            if self.unused[memory] and not self._node(memory).layer.is_source:
+                self.result.saved_bytes += self.tensors[memory].nbytes
+        for node in self.gradients.results:
+            out = self.tensor(node)
+            gradient = given.get(node.index)
+            if gradient is None:
+                gradient = random.standard_normal(out.shape).astype(out.dtype)
+            gradient = np.array(gradient)
+            self.alive.hold(gradient)
+            self._receive(node, gradient)
+        self._look()
+        for node in (*network.outputs.values(), *network.heads.values()):
+            if node.index in self.saved.memory_of:
+                self.result.outputs[node.index] = self.tensor(node).copy()
+        for node in (*network.outputs.values(), *network.heads.values()):
+            if node.index in self.saved.memory_of:
+                self._read(self.saved.memory_of[node.index])
+
+    def _seen(self, node: Node, number: int, reads: set[int]) -> Array:
+        """A tensor of the graph as the backward pass of a node may see it."""
+        source = node if number == OUTPUT else node.inputs[number]
+        if number in reads:
+            return self.tensor(source)
+        shape = (self.batch, *source.shape[1:], source.shape[0])
+        return np.broadcast_to(np.asarray(np.nan, self.result_dtype), shape)
+
+    @property
+    def result_dtype(self) -> Any:
+        return next(iter(self.coming.values())).dtype
+
+    def backward(self, node: Node) -> None:
+        needs = self.gradients.needs[node.index]
+        reads = self.saved.reads(node)
+        seen = [self._seen(node, number, reads) for number in range(len(node.inputs))]
+        output = self._seen(node, OUTPUT, reads)
+        gradient = self.coming.pop(node.index)
+        back = Back(
+            gradient, seen, output, self.kept.get(node.index, {}), arrays_of(node, self.weights), needs
+        )
+        sent, of_arrays = run_backward(node.layer, back)
+        arriving = []
+        for source, needed, array in zip(node.inputs, needs.inputs, sent, strict=True):
+            if needed:
+                assert array is not None, node.name
+                array = _own(array, [gradient])
+                self.alive.hold(array)
+                arriving.append((source, array))
+        added = self._gradients_of_arrays(node, needs.trained, of_arrays)
+        self._look()
+        for array in added:
+            self.alive.drop(array)
+        self.alive.drop(gradient)
+        for array in self.kept.pop(node.index, {}).values():
+            self.alive.drop(array)
+        for number in reads:
+            source = node if number == OUTPUT else node.inputs[number]
+            memory = self.saved.memory_of[source.index]
+            self.unused[memory] -= 1
+            if not self.unused[memory]:
+                self._discard(memory)
+        del back, seen, output, gradient, sent
+        for source, array in arriving:
+            self._receive(source, array)
+
+    def _gradients_of_arrays(
+        self, node: Node, trained: frozenset[str], found: Mapping[str, Array]
+    ) -> list[Array]:
+        """Hold the gradients of a node's arrays; return those that were added to earlier ones."""
+        added = []
+        totals = self.result.gradients
+        for weight in node.facts.weights:
+            if weight.name not in trained:
+                continue
+            has, name = owner_of(node, weight.name)
+            array = _own(found[weight.name], [])
+            self.alive.hold(array)
+            stored = self.weights[has.name][name]
+            key = (has.index, name)
+            if key in totals:
+                totals[key] += _as_stored(array, stored)
+                added.append(array)
+            else:
+                totals[key] = _as_stored(array, stored)
+        return added
+
+    def _receive(self, node: Node, gradient: Array) -> None:
+        """Add a gradient that arrives to the one that is there, in place where nobody else has that memory."""
+        before = self.coming.get(node.index)
+        if before is None:
+            self.coming[node.index] = gradient
+        elif not self.alive.is_shared(before):
+            before += gradient
+            self.alive.drop(gradient)
+        elif not self.alive.is_shared(gradient):
+            gradient += before
+            self.coming[node.index] = gradient
+            self.alive.drop(before)
+        else:
+            total = before + gradient
+            self.alive.hold(total)
+            self.coming[node.index] = total
+            self._look()
+            self.alive.drop(before)
+            self.alive.drop(gradient)
+
+    def update(self) -> None:
+        self._look()
+
+
+def _own(array: Array, others: list[Array]) -> Array:
+    """The array, or a copy of it if it lies in the memory of something that is not wanted."""
+    holder = owner(array)
+    if any(holder is owner(other) for other in others):
+        return array
+    if holder.nbytes != array.nbytes or not array.flags.writeable:
+        return array.copy()
+    return array
+
+
+def _as_stored(gradient: Array, stored: Array) -> Array:
+    """The gradient of a tied array in the shape in which its owner has it."""
+    if gradient.shape == stored.shape:
+        return gradient
+    swapped = np.swapaxes(gradient, -1, -2) if gradient.ndim > 1 else gradient
+    return swapped if swapped.shape == stored.shape else gradient.reshape(stored.shape)

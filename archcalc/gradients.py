@@ -1,0 +1,95 @@
+"""Which gradients training computes: of which tensors, of which arrays, and what each node does for them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from archcalc.layers.backward import Backward, Needs
+from archcalc.layers.base import Layer
+from archcalc.layers.terms import Facts, Term, Weight, term, values_of
+from archcalc.network import Network, Node
+
+
+class Gradients:
+    """The nodes of a network that take part in its backward pass.
+
+    A tensor needs a gradient if it depends on a parameter that is trained. A node takes part if its output
+    needs one and a result depends on that output. Inputs of the network need none, and so the first layer
+    computes none for its input, and frozen layers at the front do nothing.
+
+    `results` are the nodes at which gradients come in: the outputs, and with `heads` the outputs of heads that
+    are used in training only.
+
+    >>> import archcalc
+    >>> gradients = Gradients(archcalc.load("lenet5?activation=relu"))
+    >>> gradients.needs[gradients.network["C1/conv1"].index].inputs
+    (False,)
+    """
+
+    def __init__(self, network: Network, heads: bool = False) -> None:
+        self.network = network
+        self.nodes = [node for node in network.nodes if heads or not node.training]
+        ends = [*network.outputs.values(), *(network.heads.values() if heads else ())]
+        trained = {node.index: trained_arrays(node) for node in self.nodes if node.facts.weights}
+        depends: set[int] = set()
+        for node in self.nodes:
+            if trained.get(node.index) or (
+                not node.layer.stops_gradients and any(source.index in depends for source in node.inputs)
+            ):
+                depends.add(node.index)
+        reached = {node.index for node in ends if node.index in depends}
+        self.results = [node for node in dict.fromkeys(ends) if node.index in reached]
+        self.needs: dict[int, Needs] = {}
+        """By the index of each node that takes part."""
+        self.readers: dict[int, int] = {}
+        """How many gradients come back to a node's output."""
+        for node in reversed(self.nodes):
+            if node.index not in reached:
+                continue
+            flags = tuple(
+                not node.layer.stops_gradients and source.index in depends for source in node.inputs
+            )
+            self.needs[node.index] = Needs(flags, trained.get(node.index, frozenset()))
+            for source, needed in zip(node.inputs, flags, strict=True):
+                if needed:
+                    reached.add(source.index)
+                    self.readers[source.index] = self.readers.get(source.index, 0) + 1
+        for node in self.results:
+            self.readers[node.index] = self.readers.get(node.index, 0) + 1
+
+    def backward(self, node: Node) -> Backward:
+        """The backward pass of a node that takes part."""
+        return backward_of(node.layer, node.facts, self.needs[node.index])
+
+    def operations(self, node: Node) -> list[tuple[str, Term]]:
+        """What a node computes in the backward pass, with the sum of the gradients that its readers send."""
+        if node.index not in self.needs:
+            return []
+        found = list(self.backward(node).operations)
+        sums = self.readers[node.index] - 1
+        if sums:
+            fork = term(("readers-1", sums)) * values_of(node.shape)
+            found.append(("add", fork.of("sum of the gradients from its readers")))
+        return found
+
+
+def trained_arrays(node: Node) -> frozenset[str]:
+    """The names of a node's arrays that are trained; those of other nodes that it uses count as theirs do."""
+    owner = node.shares or node
+    found = set()
+    for weight in owner.facts.weights:
+        has, name = owner.tied.get(weight.name, (owner, weight.name))
+        array = weight if has is owner else _named(has.facts, name)
+        if array.role != "buffer" and not array.frozen and not weight.frozen:
+            found.add(weight.name)
+    return frozenset(found)
+
+
+def _named(facts: Facts, name: str) -> Weight:
+    return next(weight for weight in facts.weights if weight.name == name)
+
+
+@lru_cache(maxsize=8192)
+def backward_of(layer: Layer, facts: Facts, needs: Needs) -> Backward:
+    """The backward pass of a layer. Equal layers share one object, as they share their facts."""
+    return layer.backward(facts, needs)

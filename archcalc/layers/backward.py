@@ -1,0 +1,85 @@
+"""What training asks of a layer: the tensors kept for the backward pass, and what that pass computes."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from archcalc.layers.terms import Facts, Operations, Term
+
+
+class Needs(Struct, frozen=True):
+    """Which gradients a layer is asked for: of which inputs, and of which of its arrays, by name."""
+
+    inputs: tuple[bool, ...]
+    trained: frozenset[str] = frozenset()
+
+    @property
+    def any_input(self) -> bool:
+        return any(self.inputs)
+
+
+class Kept(Struct, frozen=True):
+    """A tensor that is kept from the forward pass, because a gradient is computed from it.
+
+    Without `values` it is a tensor of the graph: `input` is the number of an input, or `OUTPUT` for the
+    output. With `values` it is one of the layer's own, such as a mask: so many values for each sample (for
+    the whole batch if `per_batch`), of `value_bytes` each (0: those of the dtype). A tensor of its own is
+    not kept if the tensor of the graph that `instead` numbers is kept anyway, and says the same.
+    """
+
+    name: str
+    input: int = 0
+    values: Term | None = None
+    value_bytes: int = 0
+    per_batch: bool = False
+    instead: int | None = None
+
+
+OUTPUT = -1
+"""The number of a layer's output, beside those of its inputs."""
+
+KEPT_OUTPUT = Kept("output", OUTPUT)
+KEPT_INPUT = Kept("input")
+
+
+def kept_input(number: int) -> Kept:
+    """The input of this number, kept."""
+    return Kept(f"input {number}", number)
+
+
+def mask(values: Term, instead: int | None = None) -> Kept:
+    """A byte for each value that says which way its gradient goes."""
+    return Kept("mask", values=values, value_bytes=1, instead=instead)
+
+
+class Backward(Struct, frozen=True):
+    """The backward pass of a layer, for the gradients that are asked for.
+
+    - `kept`: the tensors that it reads, apart from the gradient of the output and the layer's arrays.
+    - `operations`: what it computes for one sample, by category; for a batch of one, where statistics of the
+      whole batch take a few operations more.
+    - `passes`: the inputs whose gradient is the gradient of the output itself, or a view of it: these take no
+      memory. The gradient of any other input is a new tensor of the input's size.
+    """
+
+    kept: tuple[Kept, ...] = ()
+    operations: Operations = ()
+    passes: tuple[int, ...] = ()
+
+
+def backward_of_products(facts: Facts, needs: Needs) -> Backward:
+    """Of a layer that multiplies its input by `weight` and adds `bias`, if it has one.
+
+    Each product of the forward pass is made once more for the gradient of the input, with the gradient of the
+    output in place of the input, and once more for the gradient of the weights. The weights' gradient alone
+    reads the input.
+    """
+    operations = []
+    for category, count in facts.operations:
+        if category == "macs" and needs.any_input:
+            operations.append(("macs", count.of("gradient of the input")))
+        if category == "macs" and "weight" in needs.trained:
+            operations.append(("macs", count.of("gradient of the weights")))
+        if category == "bias" and "bias" in needs.trained:
+            operations.append(("add", count.of("gradient of the bias")))
+    return Backward((KEPT_INPUT,) if "weight" in needs.trained else (), tuple(operations))

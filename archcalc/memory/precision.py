@@ -1,0 +1,25 @@
+"""How many bytes a value takes, by what it is for."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from archcalc.network import Node
+from archcalc.quantities.activations import DTYPES
+
+
+class Precision(Struct, frozen=True):
+    """The bytes of a value: of activations, of parameters and their gradients, of optimizer state."""
+
+    name: str
+    activations: int
+    parameters: int
+
+    def of_output(self, node: Node) -> int:
+        """The bytes of a value that a node outputs."""
+        return self.activations
+
+
+def precision(dtype: str) -> Precision:
+    """Everything in one dtype."""
+    return Precision(dtype, DTYPES[dtype], DTYPES[dtype])

@@ -1,0 +1,67 @@
+"""What is kept from the forward pass until the backward pass has read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from archcalc.gradients import Gradients
+from archcalc.layers.backward import OUTPUT, Backward, Kept
+from archcalc.network import Node
+
+BackwardOf = Callable[[Node], Backward]
+
+
+class Saved:
+    """The tensors of the graph that are kept, and the tensors of their own that nodes keep beside them.
+
+    A tensor of the graph is named by the index of the node whose memory it is: a view is in the memory of the
+    tensor it looks at. `backward` says what a node keeps, if not what its gradients need.
+    """
+
+    def __init__(self, gradients: Gradients, backward: BackwardOf | None = None) -> None:
+        self.gradients = gradients
+        self.backward = backward or gradients.backward
+        self.memory_of = memories(gradients.nodes)
+        """For each node, the one in whose memory its output is."""
+        taking_part = [node for node in gradients.nodes if node.index in gradients.needs]
+        wanted = {node.index: self.backward(node).kept for node in taking_part}
+        self.keepers: dict[int, int] = {}
+        """For each tensor of the graph that is kept, the first node that keeps it, and so the last to read it."""
+        for node in taking_part:
+            for kept in wanted[node.index]:
+                if kept.values is None:
+                    self.keepers.setdefault(self._memory(node, kept.input), node.index)
+        self.own: dict[int, list[Kept]] = {}
+        """The tensors of its own that each node keeps."""
+        self.instead: dict[int, list[int]] = {}
+        """The tensors of the graph that a node reads, as they are kept anyway, in place of one of its own."""
+        for node in taking_part:
+            for kept in wanted[node.index]:
+                if kept.values is None:
+                    continue
+                if kept.instead is not None and self._memory(node, kept.instead) in self.keepers:
+                    self.instead.setdefault(node.index, []).append(kept.instead)
+                else:
+                    self.own.setdefault(node.index, []).append(kept)
+        for node in taking_part:  # who reads it in place of its own may come before the first keeper
+            for number in self.instead.get(node.index, ()):
+                memory = self._memory(node, number)
+                self.keepers[memory] = min(self.keepers[memory], node.index)
+
+    def _memory(self, node: Node, number: int) -> int:
+        source = node if number == OUTPUT else node.inputs[number]
+        return self.memory_of[source.index]
+
+    def reads(self, node: Node) -> set[int]:
+        """The numbers of the tensors of the graph that a node's backward pass may read."""
+        kept = {kept.input for kept in self.backward(node).kept if kept.values is None}
+        return kept | set(self.instead.get(node.index, ()))
+
+
+def memories(nodes: list[Node]) -> dict[int, int]:
+    """For each node, by index, the node in whose memory its output is: itself, unless it is a view."""
+    found: dict[int, int] = {}
+    for node in nodes:
+        viewed = node.inputs[:1] if node.layer.is_view(node.facts) else ()
+        found[node.index] = found[viewed[0].index] if viewed else node.index
+    return found

@@ -1,0 +1,246 @@
+"""A step of training as a timeline: forward in order, the loss, backward in reverse order, the update.
+
+- A layer's inputs and its output are alive together; nothing is computed in place. What nothing reads any
+  more is freed after the layer, unless the backward pass needs it.
+- The loss turns each result into a gradient of the same size.
+- In the backward pass a layer's gradients are allocated before the gradient of its output and the tensors
+  kept for it are freed. If a tensor has several readers, the second gradient is added to the first in place,
+  or into a new tensor if both are in use elsewhere.
+- Gradients of parameters stay until the update.
+
+What kernels allocate for themselves is not counted.
+"""
+
+from __future__ import annotations
+
+from archcalc.gradients import Gradients
+from archcalc.layers.backward import Kept
+from archcalc.memory.optimizers import Optimizer
+from archcalc.memory.precision import Precision
+from archcalc.memory.saved import Saved
+from archcalc.memory.timeline import Moment, Size, Tensor, Timeline
+from archcalc.network import ArraysSeen, Node
+from archcalc.quantities.activations import count_activations
+
+
+def training_step(gradients: Gradients, saved: Saved, precision: Precision, optimizer: Optimizer) -> Timeline:
+    """The timeline of one step of training.
+
+    >>> import archcalc
+    >>> from archcalc.memory.optimizers import OPTIMIZERS
+    >>> from archcalc.memory.precision import precision
+    >>> gradients = Gradients(archcalc.loads("net n { input(8) -> fc(4, bias=false) }"))
+    >>> step = training_step(gradients, Saved(gradients), precision("float32"), OPTIMIZERS["sgd"])
+    >>> step.bytes_alive(batch=1)  # 32 weights; 8 values in; 4 values out and 4 gradients; 32 gradients
+    [160, 176, 192, 304, 256]
+    """
+    machine = Machine(gradients, saved, precision)
+    machine.hold_parameters(optimizer)
+    for node in gradients.nodes:
+        machine.forward(node)
+    machine.loss()
+    for node in reversed(gradients.nodes):
+        if node.index in gradients.needs:
+            machine.backward(node)
+    machine.update()
+    return machine.timeline()
+
+
+class Gradient:
+    """A gradient in memory that `users` nodes wait for."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.users = 1
+
+
+class Machine:
+    """Memory during a step: what each node allocates and frees, one moment after the other."""
+
+    def __init__(self, gradients: Gradients, saved: Saved, precision: Precision) -> None:
+        self.gradients = gradients
+        self.saved = saved
+        self.precision = precision
+        self.moments: list[Moment] = []
+        self.tensors: list[Tensor] = []
+        self.outputs: dict[int, Tensor] = {}
+        """What is alive of the outputs of nodes, by the node in whose memory it is."""
+        self.own: dict[int, list[Tensor]] = {}
+        """The tensors that a node keeps beside those of the graph."""
+        self.coming: dict[int, Gradient] = {}
+        """The gradients of outputs, by the node that waits for them."""
+        self.of_arrays: dict[tuple[int, str], Tensor] = {}
+        self.last_read = self._last_reads()
+        self.kept_until: dict[int, list[int]] = {}
+        """The tensors of the graph that are freed after a node's backward pass."""
+        for memory, keeper in saved.keepers.items():
+            self.kept_until.setdefault(keeper, []).append(memory)
+
+    def _last_reads(self) -> dict[int, list[int]]:
+        """For each node, the tensors of the graph that the forward pass does not read after it."""
+        last: dict[int, int] = {}
+        for node in self.gradients.nodes:
+            for tensor in (node, *node.inputs):
+                last[self.saved.memory_of[tensor.index]] = node.index
+        network = self.gradients.network
+        for node in (*network.outputs.values(), *network.heads.values()):
+            last.pop(self.saved.memory_of.get(node.index, -1), None)
+        found: dict[int, list[int]] = {}
+        for memory, reader in last.items():
+            found.setdefault(reader, []).append(memory)
+        return found
+
+    # --- Moments and tensors ---
+
+    def _new(self, name: str, category: str, node: Node | None, size: Size) -> Tensor:
+        """A tensor that is allocated for the next moment."""
+        tensor = Tensor(name, category, node, size, len(self.moments))
+        self.tensors.append(tensor)
+        return tensor
+
+    def _free(self, tensor: Tensor) -> None:
+        tensor.last = len(self.moments) - 1
+
+    def _pass(self, phase: str, node: Node | None = None) -> None:
+        self.moments.append(Moment(phase, node))
+
+    def timeline(self) -> Timeline:
+        for tensor in self.tensors:
+            if tensor.last < 0:
+                self._free(tensor)
+        return Timeline(self.moments, self.tensors)
+
+    # --- What a step does ---
+
+    def hold_parameters(self, optimizer: Optimizer) -> None:
+        """Parameters, buffers and the state of the optimizer, which stay from step to step."""
+        size = self.precision.parameters
+        seen = ArraysSeen()
+        for node in self.gradients.nodes:
+            repeated = {weight.name for weight in seen.repeated(node).weights} if node.facts.weights else ()
+            for weight in node.facts.weights:
+                if weight.name in repeated:
+                    continue
+                name, count = f"{node.name}.{weight.name}", weight.term.value
+                self._new(name, "parameters", node, Size(count * size))
+                trained = weight.role != "buffer" and not weight.frozen
+                if trained and (optimizer.values or optimizer.per_array):
+                    state = optimizer.values * count * size + optimizer.per_array
+                    self._new(f"state of {name}", "optimizer", node, Size(state))
+
+    def forward(self, node: Node, phase: str = "forward", keep: bool = True) -> None:
+        """Compute a node; with `keep`, keep what its backward pass needs."""
+        memory = self.saved.memory_of[node.index]
+        if memory == node.index:
+            kept = keep and memory in self.saved.keepers
+            self.outputs[memory] = self._new(
+                node.name, "saved" if kept else "temporary", node, self._size_of(node)
+            )
+        if keep:
+            for own in self.saved.own.get(node.index, ()):
+                tensor = self._new(f"{node.name} {own.name}", "saved", node, self._size_of_kept(own, node))
+                self.own.setdefault(node.index, []).append(tensor)
+        self._pass(phase, node)
+        for unread in self.last_read.get(node.index, ()):
+            if unread in self.outputs and not (keep and unread in self.saved.keepers):
+                self._free(self.outputs.pop(unread))
+
+    def loss(self) -> None:
+        """The gradients of the results, of their size; the results themselves are freed."""
+        for node in self.gradients.results:
+            self._receive(node, self._new_gradient(node))
+        self._pass("loss")
+        for memory in [memory for memory in self.outputs if memory not in self.saved.keepers]:
+            self._free(self.outputs.pop(memory))
+
+    def backward(self, node: Node) -> None:
+        """The gradients of a node's inputs and arrays, from the gradient of its output."""
+        needs, does = self.gradients.needs[node.index], self.saved.backward(node)
+        arriving = self.coming.pop(node.index)
+        sent: list[tuple[Node, Gradient]] = []
+        for number, (source, needed) in enumerate(zip(node.inputs, needs.inputs, strict=True)):
+            if not needed:
+                continue
+            if number in does.passes:
+                arriving.users += 1
+                sent.append((source, arriving))
+            else:
+                sent.append((source, self._new_gradient(source)))
+        added = self._gradients_of_arrays(node, needs.trained)
+        self._pass("backward", node)
+        for tensor in added:
+            self._free(tensor)
+        self._release(arriving)
+        self._free_kept(node)
+        for source, gradient in sent:
+            self._receive(source, gradient)
+
+    def update(self) -> None:
+        """The update of the parameters, with all their gradients."""
+        self._pass("step")
+
+    def _gradients_of_arrays(self, node: Node, names: frozenset[str]) -> list[Tensor]:
+        """Allocate the gradients of a node's arrays. Those that are added to an earlier one are returned."""
+        added = []
+        for weight in node.facts.weights:
+            if weight.name not in names:
+                continue
+            owner, name = owner_of(node, weight.name)
+            size = Size(weight.term.value * self.precision.parameters)
+            key = (owner.index, name)
+            if key in self.of_arrays:
+                added.append(self._new(f"gradient of {node.name}.{weight.name}", "temporary", node, size))
+            else:
+                self.of_arrays[key] = self._new(f"gradient of {owner.name}.{name}", "gradients", owner, size)
+        return added
+
+    def _new_gradient(self, node: Node) -> Gradient:
+        return Gradient(self._new(f"gradient of {node.name}", "temporary", node, self._size_of(node)))
+
+    def _release(self, gradient: Gradient) -> None:
+        gradient.users -= 1
+        if not gradient.users:
+            self._free(gradient.tensor)
+
+    def _receive(self, node: Node, gradient: Gradient) -> None:
+        """A gradient arrives at a node's output, and is added to one that came before."""
+        before = self.coming.get(node.index)
+        if before is None:
+            self.coming[node.index] = gradient
+        elif before.users == 1:
+            self._release(gradient)
+        elif gradient.users == 1:
+            self.coming[node.index] = gradient
+            self._release(before)
+        else:
+            self.coming[node.index] = self._new_gradient(node)
+            self._pass("backward", node)
+            self._release(before)
+            self._release(gradient)
+
+    def _free_kept(self, node: Node) -> None:
+        """Free what no other node's backward pass reads after this one's."""
+        for tensor in self.own.pop(node.index, ()):
+            self._free(tensor)
+        for memory in self.kept_until.get(node.index, ()):
+            if memory in self.outputs:
+                self._free(self.outputs.pop(memory))
+
+    # --- Sizes ---
+
+    def _size_of(self, node: Node) -> Size:
+        """What a node outputs; a parameter as a tensor is there already."""
+        if node.layer.is_source:
+            return Size(0)
+        return Size(0, count_activations(node.facts) * self.precision.of_output(node))
+
+    def _size_of_kept(self, kept: Kept, node: Node) -> Size:
+        assert kept.values is not None
+        size = kept.values.value * (kept.value_bytes or self.precision.of_output(node))
+        return Size(size) if kept.per_batch else Size(0, size)
+
+
+def owner_of(node: Node, name: str) -> tuple[Node, str]:
+    """The node that has an array which a node uses, and the array's name there."""
+    owner = node.shares or node
+    return owner.tied.get(name, (owner, name))
