@@ -17,8 +17,8 @@ class Gradients:
     needs one and a result depends on that output. Inputs of the network need none, and so the first layer
     computes none for its input, and frozen layers at the front do nothing.
 
-    `results` are the nodes at which gradients come in: the outputs, and with `heads` the outputs of heads that
-    are used in training only.
+    `results` are the nodes at which gradients come in: the outputs, and with `heads` the outputs of heads
+    that are used in training only.
 
     >>> import archcalc
     >>> gradients = Gradients(archcalc.load("lenet5?activation=relu"))

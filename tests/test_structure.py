@@ -12,7 +12,8 @@ import archcalc
 ROOT = Path(archcalc.__file__).parent
 
 ORDER = """
-shape diagnostics render layers network notes doubts gradients quantities memory expect builder language importing opened
+shape diagnostics render layers network notes doubts gradients quantities memory expect builder
+language importing opened
 readers conventions profile catalog elsewhere opening freezing
 settings convert executor checking comparison report
 reconcile verify audit plots pages interface cli __main__

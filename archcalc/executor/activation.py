@@ -183,7 +183,8 @@ def _dropped(x: Array, p: float, shape: tuple[int, ...], call: Call) -> Array:
     stays = random.random(shape) >= p
     if call.kept is not None:
         call.kept["mask"] = stays
-    return np.where(stays, x / x.dtype.type(1 - p), x.dtype.type(0))
+    out: Array = np.where(stays, x / x.dtype.type(1 - p), x.dtype.type(0))
+    return out
 
 
 @kernel(kinds.Dropout)

@@ -79,8 +79,9 @@ def train_step(
 ) -> TrainingRun:
     """Run one step of training, and return the gradients of all arrays that are trained.
 
-    `inputs` are arrays of `(batch, C, H, W)` by name. `result_gradients` are the gradients of the results, by the index of
-    the node, drawn at random if they are left out. `saved` declares what is kept, if not what is needed.
+    `inputs` are arrays of `(batch, C, H, W)` by name. `result_gradients` are the gradients of the results,
+    channels last, by the index of the node, drawn at random if they are left out. `saved` declares what is
+    kept, if not what is needed.
 
     >>> import archcalc
     >>> net = archcalc.loads("net tiny { input(1x6x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
@@ -287,7 +288,7 @@ class _Step:
         return added
 
     def _receive(self, node: Node, gradient: Array) -> None:
-        """Add a gradient that arrives to the one that is there, in place where nobody else has that memory."""
+        """Add a gradient to the one that came before, in place where nobody else has that memory."""
         before = self.coming.get(node.index)
         if before is None:
             self.coming[node.index] = gradient

@@ -8,7 +8,7 @@ from archcalc.network import Node
 from archcalc.quantities.activations import DTYPES
 
 
-class Precision(Struct, frozen=True):
+class Widths(Struct, frozen=True):
     """The bytes of a value: of activations, of parameters and their gradients, of optimizer state."""
 
     name: str
@@ -20,6 +20,6 @@ class Precision(Struct, frozen=True):
         return self.activations
 
 
-def precision(dtype: str) -> Precision:
+def precision(dtype: str) -> Widths:
     """Everything in one dtype."""
-    return Precision(dtype, DTYPES[dtype], DTYPES[dtype])
+    return Widths(dtype, DTYPES[dtype], DTYPES[dtype])

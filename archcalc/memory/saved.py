@@ -26,7 +26,7 @@ class Saved:
         taking_part = [node for node in gradients.nodes if node.index in gradients.needs]
         wanted = {node.index: self.backward(node).kept for node in taking_part}
         self.keepers: dict[int, int] = {}
-        """For each tensor of the graph that is kept, the first node that keeps it, and so the last to read it."""
+        """For each tensor of the graph that is kept, the first node that keeps it: the last to read it."""
         for node in taking_part:
             for kept in wanted[node.index]:
                 if kept.values is None:

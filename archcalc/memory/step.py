@@ -16,14 +16,14 @@ from __future__ import annotations
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import Kept
 from archcalc.memory.optimizers import Optimizer
-from archcalc.memory.precision import Precision
+from archcalc.memory.precision import Widths
 from archcalc.memory.saved import Saved
-from archcalc.memory.timeline import Moment, Size, Tensor, Timeline
+from archcalc.memory.timeline import Moment, Size, Stretch, Timeline
 from archcalc.network import ArraysSeen, Node
 from archcalc.quantities.activations import count_activations
 
 
-def training_step(gradients: Gradients, saved: Saved, precision: Precision, optimizer: Optimizer) -> Timeline:
+def training_step(gradients: Gradients, saved: Saved, precision: Widths, optimizer: Optimizer) -> Timeline:
     """The timeline of one step of training.
 
     >>> import archcalc
@@ -49,7 +49,7 @@ def training_step(gradients: Gradients, saved: Saved, precision: Precision, opti
 class Gradient:
     """A gradient in memory that `users` nodes wait for."""
 
-    def __init__(self, tensor: Tensor) -> None:
+    def __init__(self, tensor: Stretch) -> None:
         self.tensor = tensor
         self.users = 1
 
@@ -57,19 +57,19 @@ class Gradient:
 class Machine:
     """Memory during a step: what each node allocates and frees, one moment after the other."""
 
-    def __init__(self, gradients: Gradients, saved: Saved, precision: Precision) -> None:
+    def __init__(self, gradients: Gradients, saved: Saved, precision: Widths) -> None:
         self.gradients = gradients
         self.saved = saved
         self.precision = precision
         self.moments: list[Moment] = []
-        self.tensors: list[Tensor] = []
-        self.outputs: dict[int, Tensor] = {}
+        self.tensors: list[Stretch] = []
+        self.outputs: dict[int, Stretch] = {}
         """What is alive of the outputs of nodes, by the node in whose memory it is."""
-        self.own: dict[int, list[Tensor]] = {}
+        self.own: dict[int, list[Stretch]] = {}
         """The tensors that a node keeps beside those of the graph."""
         self.coming: dict[int, Gradient] = {}
         """The gradients of outputs, by the node that waits for them."""
-        self.of_arrays: dict[tuple[int, str], Tensor] = {}
+        self.of_arrays: dict[tuple[int, str], Stretch] = {}
         self.last_read = self._last_reads()
         self.kept_until: dict[int, list[int]] = {}
         """The tensors of the graph that are freed after a node's backward pass."""
@@ -92,13 +92,13 @@ class Machine:
 
     # --- Moments and tensors ---
 
-    def _new(self, name: str, category: str, node: Node | None, size: Size) -> Tensor:
+    def _new(self, name: str, category: str, node: Node | None, size: Size) -> Stretch:
         """A tensor that is allocated for the next moment."""
-        tensor = Tensor(name, category, node, size, len(self.moments))
+        tensor = Stretch(name, category, node, size, len(self.moments))
         self.tensors.append(tensor)
         return tensor
 
-    def _free(self, tensor: Tensor) -> None:
+    def _free(self, tensor: Stretch) -> None:
         tensor.last = len(self.moments) - 1
 
     def _pass(self, phase: str, node: Node | None = None) -> None:
@@ -179,7 +179,7 @@ class Machine:
         """The update of the parameters, with all their gradients."""
         self._pass("step")
 
-    def _gradients_of_arrays(self, node: Node, names: frozenset[str]) -> list[Tensor]:
+    def _gradients_of_arrays(self, node: Node, names: frozenset[str]) -> list[Stretch]:
         """Allocate the gradients of a node's arrays. Those that are added to an earlier one are returned."""
         added = []
         for weight in node.facts.weights:

@@ -42,7 +42,7 @@ class Moment(NamedTuple):
     node: Node | None
 
 
-class Tensor(Struct, eq=False):
+class Stretch(Struct, eq=False):
     """A stretch of memory that is in use from the moment `born` to the moment `last`, both included.
 
     `name` says whose it is and what: `conv1`, `gradient of conv1`, `relu1 mask`.
@@ -60,7 +60,7 @@ class Timeline(Struct, eq=False, dict=True):
     """All moments of a run, and all tensors."""
 
     moments: Sequence[Moment]
-    tensors: Sequence[Tensor]
+    tensors: Sequence[Stretch]
 
     def bytes_alive(self, batch: int, category: str = "") -> list[int]:
         """The bytes alive at each moment, of one category or of all."""
@@ -72,7 +72,7 @@ class Timeline(Struct, eq=False, dict=True):
                 changes[tensor.last + 1] -= size
         return list(accumulate(changes[:-1]))
 
-    def alive(self, moment: int) -> list[Tensor]:
+    def alive(self, moment: int) -> list[Stretch]:
         """The tensors alive at a moment, the oldest first."""
         return [tensor for tensor in self.tensors if tensor.born <= moment <= tensor.last]
 

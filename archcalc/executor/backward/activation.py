@@ -17,7 +17,7 @@ def relu_mask(layer: kinds.ReLU, call: Call, out: Array) -> Mapping[str, Array]:
 @backward(kinds.ReLU)
 def relu(layer: kinds.ReLU, back: Back) -> Sent:
     """The gradient passes where the output is positive. At 0 it is 0, as in PyTorch."""
-    passes = back.kept["mask"] if "mask" in back.kept else back.output > 0
+    passes = back.kept.get("mask", back.output > 0)
     return [back.gradient * passes], {}
 
 
