@@ -116,15 +116,16 @@ class Machine:
         """Parameters, buffers and the state of the optimizer, which stay from step to step."""
         size = self.precision.parameters
         seen = ArraysSeen()
+        needs = self.gradients.needs
         for node in self.gradients.nodes:
             repeated = {weight.name for weight in seen.repeated(node).weights} if node.facts.weights else ()
+            trained = needs[node.index].trained if node.index in needs else ()
             for weight in node.facts.weights:
                 if weight.name in repeated:
                     continue
                 name, count = f"{node.name}.{weight.name}", weight.term.value
                 self._new(name, "parameters", node, Size(count * size))
-                trained = weight.role != "buffer" and not weight.frozen
-                if trained and (optimizer.values or optimizer.per_array):
+                if weight.name in trained and (optimizer.values or optimizer.per_array):
                     state = optimizer.values * count * size + optimizer.per_array
                     self._new(f"state of {name}", "optimizer", node, Size(state))
 
