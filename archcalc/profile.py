@@ -10,18 +10,20 @@ from msgspec import Struct
 
 from archcalc.diagnostics import error, unknown
 from archcalc.layers.terms import Facts
+from archcalc.memory.inference import inference
 from archcalc.memory.optimizers import OPTIMIZERS, Optimizer
+from archcalc.memory.precision import precision
 from archcalc.network import ArraysSeen, Group, Network, Node, is_pattern
 from archcalc.quantities import OF_LAYERS, OF_TRAINING, QUANTITIES, TOTALS, Figures, Scope, Selection
 from archcalc.quantities.activations import DTYPES
 from archcalc.quantities.field_fold import FieldFold
-from archcalc.quantities.peak import Peak, find_peak
 from archcalc.quantities.receptive_field import Field, Misalignment
 from archcalc.shape import Shape
 
 if TYPE_CHECKING:
     from archcalc.conventions import Convention, Counter
     from archcalc.gradients import Gradients
+    from archcalc.memory.arena import Arena
     from archcalc.memory.timeline import Timeline
 
 
@@ -219,7 +221,6 @@ class Profile:
     @cached_property
     def step(self) -> Timeline:
         """A step of training: what is alive at each moment."""
-        from archcalc.memory.precision import precision
         from archcalc.memory.saved import Saved
         from archcalc.memory.step import training_step
 
@@ -233,9 +234,16 @@ class Profile:
         return costs_of_nodes(self.gradients, self.step, self.batch)
 
     @cached_property
-    def peak(self) -> Peak:
-        """The most activations alive at once, for one sample."""
-        return find_peak(self.network, self.heads)
+    def values_alive(self) -> Timeline:
+        """The activations alive at each moment of a run, with a byte for each value."""
+        return inference(self.network, precision("int8"), heads=self.heads)
+
+    @cached_property
+    def arena(self) -> Arena:
+        """The places of the activations in one block of memory, with a byte for each value of a sample."""
+        from archcalc.memory.arena import arena
+
+        return arena(self.values_alive)
 
     @overload
     def __getitem__(self, key: str | int) -> LayerProfile: ...

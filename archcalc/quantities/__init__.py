@@ -29,7 +29,9 @@ for _family in FAMILIES:
 OF_LAYERS = tuple(q for q in QUANTITIES.values() if q.scope is Scope.LAYER and not q.of_convention)
 """What every layer counts."""
 
-TOTALS = tuple(q for q in QUANTITIES.values() if q.is_number and not q.of_convention and not q.of_training)
+TOTALS = tuple(
+    q for q in QUANTITIES.values() if q.is_number and not (q.of_convention or q.of_training or q.on_request)
+)
 """What every network has a total of."""
 
 OF_TRAINING = tuple(q for q in QUANTITIES.values() if q.of_training)
