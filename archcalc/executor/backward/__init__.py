@@ -3,7 +3,7 @@
 Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are written as one derives them.
 """
 
-from archcalc.executor.backward import activation, conv, linear, merge, norm, pool, reshape
+from archcalc.executor.backward import activation, conv, linear, merge, norm, pool, reshape, resize
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "norm",
     "pool",
     "reshape",
+    "resize",
     "run_backward",
 ]
