@@ -14,6 +14,7 @@ from archcalc.executor.backward import (
     pool,
     reduction,
     reshape,
+    resize,
     softmax,
     unary,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "pool",
     "reduction",
     "reshape",
+    "resize",
     "run_backward",
     "softmax",
     "unary",
