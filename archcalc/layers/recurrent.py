@@ -7,8 +7,19 @@ from the channels there and from the state at the step before. The state before 
 from typing import Annotated, ClassVar
 
 from archcalc.layers.arguments import MAX_RANK, Count, Flag, LayerError, choice, read_count, read_flag
+from archcalc.layers.backward import KEPT_INPUT, Backward, Needs
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Term, Weight, Windows, term
+from archcalc.layers.terms import (
+    NO_OPERATIONS,
+    Facts,
+    Operations,
+    Reach,
+    Term,
+    Weight,
+    Windows,
+    term,
+    values_of,
+)
 from archcalc.shape import Shape, Window, format_shape
 
 MAX_LAYERS = 16
@@ -31,6 +42,8 @@ class Embedding(Layer, frozen=True):
     ((300, 100), (300, 1, 5, 7))
     """
 
+    stops_gradients: ClassVar[bool] = True
+
     num_embeddings: Count
     embedding_dim: Count
 
@@ -52,6 +65,12 @@ class Embedding(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.FOLDED if len(inputs[0]) == 1 else Reach.MOVED
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The gradient of each vector is added to that of the row that was read."""
+        if "weight" not in needs.trained:
+            return Backward()
+        return Backward((KEPT_INPUT,), (("add", values_of(facts.output).of("gradient of the rows")),))
 
 
 def read_layers(value: object) -> int:

@@ -3,19 +3,31 @@
 Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are written as one derives them.
 """
 
-from archcalc.executor.backward import activation, conv, linear, merge, norm, pool, reshape
+from archcalc.executor.backward import (
+    activation,
+    attention,
+    conv,
+    linear,
+    merge,
+    norm,
+    pool,
+    recurrent,
+    reshape,
+)
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
 __all__ = [
     "BACKWARD",
     "Back",
     "activation",
+    "attention",
     "conv",
     "kept_by",
     "linear",
     "merge",
     "norm",
     "pool",
+    "recurrent",
     "reshape",
     "run_backward",
 ]
