@@ -5,18 +5,10 @@ Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are w
 
 from archcalc.executor.backward import (
     activation,
-    arithmetic,
-    conv,
-    deform,
     linear,
     merge,
     norm,
     pool,
-    reduction,
-    reshape,
-    resize,
-    softmax,
-    unary,
 )
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
@@ -25,6 +17,7 @@ __all__ = [
     "Back",
     "activation",
     "arithmetic",
+    "attention",
     "conv",
     "deform",
     "kept_by",
@@ -32,6 +25,7 @@ __all__ = [
     "merge",
     "norm",
     "pool",
+    "recurrent",
     "reduction",
     "reshape",
     "resize",
