@@ -246,8 +246,10 @@ def faked_peak(name: str, optimizer_name: str) -> int:
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with FakeTensorMode():
+    with torch.device("meta"):  # first, as networks are initialized by values, which fake tensors lack
         module = build(name).train()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        module.to_empty(device="cpu")
         x = torch.empty(BATCH, *input_shape(name))
         targets = targets_of(module(x))
         optimizer = make_optimizer(optimizer_name, module)

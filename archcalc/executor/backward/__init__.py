@@ -5,10 +5,21 @@ Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are w
 
 from archcalc.executor.backward import (
     activation,
+    arithmetic,
+    attention,
+    computed,
+    conv,
+    deform,
     linear,
     merge,
     norm,
     pool,
+    recurrent,
+    reduction,
+    reshape,
+    resize,
+    softmax,
+    unary,
 )
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
@@ -18,6 +29,7 @@ __all__ = [
     "activation",
     "arithmetic",
     "attention",
+    "computed",
     "conv",
     "deform",
     "kept_by",
