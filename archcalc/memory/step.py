@@ -13,6 +13,8 @@ What kernels allocate for themselves is not counted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import Kept
 from archcalc.memory.optimizers import Optimizer
@@ -36,12 +38,7 @@ def training_step(gradients: Gradients, saved: Saved, precision: Widths, optimiz
     """
     machine = Machine(gradients, saved, precision)
     machine.hold_parameters(optimizer)
-    for node in gradients.nodes:
-        machine.forward(node)
-    machine.loss()
-    for node in reversed(gradients.nodes):
-        if node.index in gradients.needs:
-            machine.backward(node)
+    machine.run()
     machine.update()
     return machine.timeline()
 
@@ -57,8 +54,18 @@ class Gradient:
 class Machine:
     """Memory during a step: what each node allocates and frees, one moment after the other."""
 
-    def __init__(self, gradients: Gradients, saved: Saved, precision: Widths) -> None:
+    def __init__(
+        self,
+        gradients: Gradients,
+        saved: Saved,
+        precision: Widths,
+        nodes: Sequence[Node] | None = None,
+        results: Sequence[Node] | None = None,
+    ) -> None:
         self.gradients = gradients
+        self.nodes = gradients.nodes if nodes is None else nodes
+        """What runs: all nodes, or some in a row."""
+        self.results = gradients.results if results is None else results
         self.saved = saved
         self.precision = precision
         self.moments: list[Moment] = []
@@ -84,11 +91,11 @@ class Machine:
     def _last_reads(self) -> dict[int, list[int]]:
         """For each node, the tensors of the graph that the forward pass does not read after it."""
         last: dict[int, int] = {}
-        for node in self.gradients.nodes:
+        for node in self.nodes:
             for tensor in (node, *node.inputs):
                 last[self.saved.memory_of[tensor.index]] = node.index
         network = self.gradients.network
-        for node in (*network.outputs.values(), *network.heads.values()):
+        for node in (*network.outputs.values(), *network.heads.values(), *self.results):
             last.pop(self.saved.memory_of.get(node.index, -1), None)
         found: dict[int, list[int]] = {}
         for memory, reader in last.items():
@@ -117,6 +124,15 @@ class Machine:
 
     # --- What a step does ---
 
+    def run(self) -> None:
+        """Forward, the loss, backward."""
+        for node in self.nodes:
+            self.forward(node)
+        self.loss()
+        for node in reversed(self.nodes):
+            if node.index in self.coming:
+                self.backward(node)
+
     def hold_parameters(self, optimizer: Optimizer) -> None:
         """Parameters, buffers and the state of the optimizer, which stay from step to step."""
         size = self.precision.parameters
@@ -137,7 +153,7 @@ class Machine:
     def forward(self, node: Node, phase: str = "forward", keep: bool = True) -> None:
         """Compute a node; with `keep`, keep what its backward pass needs."""
         memory = self.saved.memory_of[node.index]
-        if memory == node.index:
+        if memory == node.index and memory not in self.outputs:
             kept = bool(self.claims.get(memory))
             self.outputs[memory] = self._new(
                 node.name, "saved" if kept else "temporary", node, self._size_of(node)
@@ -165,7 +181,7 @@ class Machine:
 
     def loss(self) -> None:
         """The gradients of the results, of their size; the results themselves are freed."""
-        for node in self.gradients.results:
+        for node in self.results:
             self._receive(node, self._new_gradient(node))
         self._pass("loss")
         for copy in self.copies.pop(-1, ()):  # autocast keeps its copies until the end of the forward pass
