@@ -3,7 +3,7 @@
 Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are written as one derives them.
 """
 
-from archcalc.executor.backward import activation, conv, linear, merge, norm, pool, reshape
+from archcalc.executor.backward import activation, conv, deform, linear, merge, norm, pool, reshape
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Back",
     "activation",
     "conv",
+    "deform",
     "kept_by",
     "linear",
     "merge",
