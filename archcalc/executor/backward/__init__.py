@@ -3,13 +3,29 @@
 Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are written as one derives them.
 """
 
-from archcalc.executor.backward import activation, conv, deform, linear, merge, norm, pool, reshape
+from archcalc.executor.backward import (
+    activation,
+    arithmetic,
+    computed,
+    conv,
+    deform,
+    linear,
+    merge,
+    norm,
+    pool,
+    reduction,
+    reshape,
+    softmax,
+    unary,
+)
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
 __all__ = [
     "BACKWARD",
     "Back",
     "activation",
+    "arithmetic",
+    "computed",
     "conv",
     "deform",
     "kept_by",
@@ -17,6 +33,9 @@ __all__ = [
     "merge",
     "norm",
     "pool",
+    "reduction",
     "reshape",
     "run_backward",
+    "softmax",
+    "unary",
 ]
