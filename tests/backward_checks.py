@@ -114,12 +114,12 @@ def needs_of(layer: Layer, shapes: Sequence[Shape]) -> list[Needs]:
     """Every choice of inputs (all, each alone, none), with arrays trained and frozen."""
     known = facts(layer, tuple(shapes))
     trained = frozenset(w.name for w in known.weights if w.role != "buffer")
-    count = 0 if layer.stops_gradients else len(shapes)
-    none = (False,) * len(shapes)
-    choices = [none]
-    if count:
-        choices += [tuple(i == j for j in range(count)) for i in range(count)]
-        choices += [(True,) * count]
+    numbers = range(0 if layer.stops_gradients else len(shapes))
+    able = [i for i in numbers if i not in layer.without_gradient]
+    choices = [(False,) * len(shapes)]
+    if able:
+        choices += [tuple(i == j for j in range(len(shapes))) for i in able]
+        choices += [tuple(j in able for j in range(len(shapes)))]
     arrays = [frozenset[str](), trained, *(frozenset({name}) for name in sorted(trained))]
     found = [Needs(inputs, names) for inputs, names in product(choices, arrays)]
     return [needs for needs in dict.fromkeys(found) if needs.any_input or needs.trained]

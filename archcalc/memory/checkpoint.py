@@ -89,7 +89,7 @@ class _Checkpointing(Machine):
                     claims.setdefault(memory, set()).add(-1 - segment)
         for number, nodes in enumerate(self.needed):
             for node in nodes:
-                for source in node.inputs:
+                for source in node.reads:
                     memory = self.saved.memory_of[source.index]
                     if self.segment_of.get(memory) != number:
                         claims.setdefault(memory, set()).add(-1 - number)
@@ -108,7 +108,7 @@ class _Checkpointing(Machine):
             if node.index in wanted or self.saved.memory_of[node.index] in wanted:
                 wanted.add(node.index)
                 wanted |= {
-                    source.index for source in node.inputs if self.segment_of.get(source.index) == number
+                    source.index for source in node.reads if self.segment_of.get(source.index) == number
                 }
         return [node for node in self.segments[number] if node.index in wanted]
 
@@ -129,11 +129,11 @@ class _Checkpointing(Machine):
             for memory in self.reads.get(node.index, ()):
                 self.claims.setdefault(memory, set()).add(node.index)
         memory_of = self.saved.memory_of
-        last = {memory_of[source.index]: node.index for node in nodes for source in (node, *node.inputs)}
+        last = {memory_of[source.index]: node.index for node in nodes for source in (node, *node.reads)}
         for node in nodes:
             super().forward(node, "recompute")
             self.recomputed.append(node)
-            for source in (node, *node.inputs):
+            for source in (node, *node.reads):
                 memory = memory_of[source.index]
                 if last[memory] == node.index and memory in inside and not self.claims.get(memory):
                     self._forget(memory)
@@ -160,7 +160,7 @@ def cuts(saved: Saved) -> list[int]:
     nodes = saved.gradients.nodes
     last: dict[int, int] = {}
     for i, node in enumerate(nodes):
-        for source in (node, *node.inputs):
+        for source in (node, *node.reads):
             last[saved.memory_of[source.index]] = i
     alive: set[int] = set()
     ends: dict[int, list[int]] = {}

@@ -92,7 +92,7 @@ class Machine:
         """For each node, the tensors of the graph that the forward pass does not read after it."""
         last: dict[int, int] = {}
         for node in self.nodes:
-            for tensor in (node, *node.inputs):
+            for tensor in (node, *node.reads):
                 last[self.saved.memory_of[tensor.index]] = node.index
         network = self.gradients.network
         for node in (*network.outputs.values(), *network.heads.values(), *self.results):

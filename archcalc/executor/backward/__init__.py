@@ -15,6 +15,7 @@ from archcalc.executor.backward import (
     pool,
     reduction,
     reshape,
+    resize,
     softmax,
     unary,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "pool",
     "reduction",
     "reshape",
+    "resize",
     "run_backward",
     "softmax",
     "unary",
