@@ -27,12 +27,17 @@ DIRECTIONS = 3
 
 
 class Applied:
-    """A layer in training on given tensors, as a function of its inputs and arrays."""
+    """A layer in training on given tensors, as a function of its inputs and arrays.
 
-    def __init__(self, layer: Layer, shapes: Sequence[Shape], seed: int = 3) -> None:
+    With `rounded` inputs, to multiples of a half, values are equal, or lie where a function has a kink.
+    """
+
+    def __init__(self, layer: Layer, shapes: Sequence[Shape], seed: int = 3, rounded: bool = False) -> None:
         self.layer = layer
         self.facts = facts(layer, tuple(shapes))
         first = tensors(layer, shapes, BATCH, seed)
+        if rounded:
+            first = [np.round(2 * x) / 2 for x in first]
         self.inputs = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in first]
         self.weights = drawn(layer, tuple(shapes))
         self.out, self.kept = self.forward(self.inputs, self.weights)
