@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.base import Layer
+from archcalc.layers.computed import backward_of_way, needs_of_computed
 from archcalc.layers.terms import Facts, Term, Weight, term, values_of
 from archcalc.network import Network, Node
 
@@ -33,9 +37,7 @@ class Gradients:
         trained = {node.index: trained_arrays(node) for node in self.nodes if node.facts.weights}
         depends: set[int] = set()
         for node in self.nodes:
-            if trained.get(node.index) or (
-                not node.layer.stops_gradients and any(source.index in depends for source in node.inputs)
-            ):
+            if trained.get(node.index) or any(_sends(node, depends)):
                 depends.add(node.index)
         reached = {node.index for node in ends if node.index in depends}
         self.results = [node for node in dict.fromkeys(ends) if node.index in reached]
@@ -46,9 +48,7 @@ class Gradients:
         for node in reversed(self.nodes):
             if node.index not in reached:
                 continue
-            flags = tuple(
-                not node.layer.stops_gradients and source.index in depends for source in node.inputs
-            )
+            flags = _sends(node, depends)
             self.needs[node.index] = Needs(flags, trained.get(node.index, frozenset()))
             for source, needed in zip(node.inputs, flags, strict=True):
                 if needed:
@@ -73,6 +73,15 @@ class Gradients:
         return found
 
 
+def _sends(node: Node, depends: Collection[int]) -> tuple[bool, ...]:
+    """Whether a node sends a gradient to each of its inputs, of which those in `depends` need one."""
+    layer = node.layer
+    return tuple(
+        source.index in depends and not layer.stops_gradients and number not in layer.without_gradient
+        for number, source in enumerate(node.inputs)
+    )
+
+
 def trained_arrays(node: Node) -> frozenset[str]:
     """The names of a node's arrays that are trained; those of other nodes that it uses count as theirs do."""
     owner = node.shares or node
@@ -92,4 +101,7 @@ def _named(facts: Facts, name: str) -> Weight:
 @lru_cache(maxsize=8192)
 def backward_of(layer: Layer, facts: Facts, needs: Needs) -> Backward:
     """The backward pass of a layer. Equal layers share one object, as they share their facts."""
-    return layer.backward(facts, needs)
+    way = getattr(layer, "weight", "own")
+    does = layer.backward(facts, needs_of_computed(way, needs))
+    computing = backward_of_way(way, facts.weights[0], needs) if way != "own" else ()
+    return replace(does, operations=(*does.operations, *computing)) if computing else does

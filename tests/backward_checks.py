@@ -11,6 +11,7 @@ from test_kernels import BATCH, drawn, tensors
 from archcalc.executor.backward import Back, kept_by, run_backward
 from archcalc.executor.computed import with_computed_weight
 from archcalc.executor.kernel import KERNELS, Call, computing
+from archcalc.gradients import backward_of
 from archcalc.layers import Layer
 from archcalc.layers.backward import OUTPUT, Backward, Needs
 from archcalc.layers.base import facts
@@ -87,7 +88,7 @@ class Applied:
             [x if i in declared else _nan(x) for i, x in enumerate(self.inputs)],
             self.out if OUTPUT in declared else _nan(self.out),
             own,
-            with_computed_weight(self.layer, self.weights),
+            self.weights,
             needs,
         )
         with computing():
@@ -113,12 +114,12 @@ def needs_of(layer: Layer, shapes: Sequence[Shape]) -> list[Needs]:
     """Every choice of inputs (all, each alone, none), with arrays trained and frozen."""
     known = facts(layer, tuple(shapes))
     trained = frozenset(w.name for w in known.weights if w.role != "buffer")
-    count = 0 if layer.stops_gradients else len(shapes)
-    none = (False,) * len(shapes)
-    choices = [none]
-    if count:
-        choices += [tuple(i == j for j in range(count)) for i in range(count)]
-        choices += [(True,) * count]
+    numbers = range(0 if layer.stops_gradients else len(shapes))
+    able = [i for i in numbers if i not in layer.without_gradient]
+    choices = [(False,) * len(shapes)]
+    if able:
+        choices += [tuple(i == j for j in range(len(shapes))) for i in able]
+        choices += [tuple(j in able for j in range(len(shapes)))]
     arrays = [frozenset[str](), trained, *(frozenset({name}) for name in sorted(trained))]
     found = [Needs(inputs, names) for inputs, names in product(choices, arrays)]
     return [needs for needs in dict.fromkeys(found) if needs.any_input or needs.trained]
@@ -133,7 +134,7 @@ def check_backward(layer: Layer, shapes: Sequence[Shape], seed: int = 3) -> None
     rounding = 1e-15 * float(np.abs(applied.out * applied.gradient).sum()) / STEP
     slopes: dict[int | str, list[tuple[Array, float]]] = {}
     for needs in needs_of(layer, shapes):
-        does = layer.backward(applied.facts, needs)
+        does = backward_of(layer, applied.facts, needs)
         for kept in does.kept:
             if kept.values is None:
                 continue
@@ -163,7 +164,7 @@ def check_minimal(layer: Layer, shapes: Sequence[Shape], seed: int = 3) -> None:
     """Every tensor that is declared is needed: gradients change without it."""
     applied = Applied(layer, shapes, seed)
     for needs in needs_of(layer, shapes):
-        does = layer.backward(applied.facts, needs)
+        does = backward_of(layer, applied.facts, needs)
         right = applied.backward(needs, does, False)
         for kept in does.kept:
             wrong = applied.backward(needs, does, False, poisoned=kept.name)

@@ -18,7 +18,7 @@ from archcalc.executor.backward import Back, kept_by, run_backward
 from archcalc.executor.inputs import given_inputs
 from archcalc.executor.kernel import KERNELS, Array, Call, computing
 from archcalc.executor.memory import ordinary, owner
-from archcalc.executor.weights import Weights, arrays_of, random_weights
+from archcalc.executor.weights import Weights, arrays_of, random_weights, stored_arrays
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import OUTPUT
 from archcalc.memory.saved import Saved
@@ -124,7 +124,7 @@ class _Step:
         network = self.gradients.network
         for node in self.gradients.nodes:
             self.unread[saved.memory_of[node.index]] += 1
-            self.unread.update(saved.memory_of[source.index] for source in node.inputs)
+            self.unread.update(saved.memory_of[source.index] for source in node.reads)
             if node.index in self.gradients.needs:
                 sources = [node if n == OUTPUT else node.inputs[n] for n in saved.reads(node)]
                 self.unused.update(saved.memory_of[source.index] for source in sources)
@@ -151,7 +151,7 @@ class _Step:
         if self.saved.memory_of[node.index] == node.index:
             self._compute(node)
         self._look()
-        for memory in (node.index, *(source.index for source in node.inputs)):
+        for memory in (node.index, *(source.index for source in node.reads)):
             self._read(self.saved.memory_of[memory])
 
     def _compute(self, node: Node) -> None:
@@ -159,7 +159,7 @@ class _Step:
             out = self.inputs.pop(node.name)
         else:
             call = Call(
-                [self.tensor(source) for source in node.inputs],
+                [self.tensor(source) for source in node.reads],
                 arrays_of(node, self.weights),
                 train=True,
                 random=self.random,
@@ -238,9 +238,8 @@ class _Step:
         seen = [self._seen(node, number, reads) for number in range(len(node.inputs))]
         output = self._seen(node, OUTPUT, reads)
         gradient = self.coming.pop(node.index)
-        back = Back(
-            gradient, seen, output, self.kept.get(node.index, {}), arrays_of(node, self.weights), needs
-        )
+        kept, stored = self.kept.get(node.index, {}), stored_arrays(node, self.weights)
+        back = Back(gradient, seen, output, kept, stored, needs)
         sent, of_arrays = run_backward(node.layer, back)
         arriving = []
         for source, needed, array in zip(node.inputs, needs.inputs, sent, strict=True):
@@ -262,7 +261,7 @@ class _Step:
             self.unused[memory] -= 1
             if not self.unused[memory]:
                 self._discard(memory)
-        del back, seen, output, gradient, sent
+        del back, kept, seen, output, gradient, sent
         for source, array in arriving:
             self._receive(source, array)
 

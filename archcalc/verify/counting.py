@@ -42,7 +42,7 @@ class Axis:
                 self.taps.append((slice(0, 0), slice(0, 0)))
 
 
-def _axes(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[Axis]:
+def axes_of(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[Axis]:
     rank = x.ndim - 2
     k, s, d = (each_axis(value, rank) for value in (kernel_size, stride, dilation))
     ends = pads(padding, x.shape[1:-1], k, s, d)
@@ -79,7 +79,7 @@ def _dense(x: Array, weight: Array, axes: list[Axis]) -> Counted:
 
 def _conv(layer: Conv, call: Call) -> Counted:
     x, weight = call.x, call.weights["weight"]
-    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    axes = axes_of(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     parts: list[tuple[Array, Array]] = []
     if layer.connections is not None:
         at = 0
@@ -96,7 +96,7 @@ def _conv(layer: Conv, call: Call) -> Counted:
 
 
 def _pointwise(layer: Pointwise, call: Call) -> Counted:
-    return _joined([_dense(call.x, call.weights["weight"], _axes(call.x, 1, 1, 0, 1))], call, layer.bias)
+    return _joined([_dense(call.x, call.weights["weight"], axes_of(call.x, 1, 1, 0, 1))], call, layer.bias)
 
 
 def _depthwise(layer: Depthwise, call: Call) -> Counted:
@@ -105,14 +105,14 @@ def _depthwise(layer: Depthwise, call: Call) -> Counted:
     def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:
         return part * weight[tap], weight[tap].size
 
-    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    axes = axes_of(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     return _joined([_slide(x, axes, x.shape[-1], multiply)], call, layer.bias)
 
 
 def _local(layer: Local, call: Call) -> Counted:
     x = call.x
     rank = x.ndim - 2
-    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, 1)
+    axes = axes_of(x, layer.kernel_size, layer.stride, layer.padding, 1)
     weight = np.moveaxis(call.weights["weight"], (rank, rank + 1), (-2, -1))
 
     def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:

@@ -5,14 +5,21 @@ Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are w
 
 from archcalc.executor.backward import (
     activation,
+    arithmetic,
     attention,
+    computed,
     conv,
+    deform,
     linear,
     merge,
     norm,
     pool,
     recurrent,
+    reduction,
     reshape,
+    resize,
+    softmax,
+    unary,
 )
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
@@ -20,14 +27,21 @@ __all__ = [
     "BACKWARD",
     "Back",
     "activation",
+    "arithmetic",
     "attention",
+    "computed",
     "conv",
+    "deform",
     "kept_by",
     "linear",
     "merge",
     "norm",
     "pool",
     "recurrent",
+    "reduction",
     "reshape",
+    "resize",
     "run_backward",
+    "softmax",
+    "unary",
 ]
