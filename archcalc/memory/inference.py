@@ -61,7 +61,7 @@ def _memories(
     results = {node.index for node in ends}
     last_reader = {}
     for node in nodes:
-        for source in (node, *node.inputs):
+        for source in (node, *node.reads):
             last_reader[source.index] = node.index
     end = nodes[-1].index
     memory: dict[int, int] = {}

@@ -30,7 +30,7 @@ Source: the documentation of `torch.amp`, "CUDA Ops that can autocast to float16
 class Widths(Struct, frozen=True):
     """The bytes of a value: of activations, and of parameters, their gradients and the optimizer's state.
 
-    In mixed precision, `outputs` has the bytes of each node's output, by its index, and `casts` the numbers of
+    In mixed precision, `outputs` has the bytes of each node's output, by its index, `casts` the numbers of
     the inputs that a node casts to 16 bits.
     """
 

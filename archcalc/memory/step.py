@@ -13,13 +13,16 @@ What kernels allocate for themselves is not counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import Kept
+from archcalc.layers.terms import Weight
 from archcalc.memory.optimizers import Optimizer
 from archcalc.memory.precision import Widths
 from archcalc.memory.saved import Saved
 from archcalc.memory.timeline import Moment, Size, Stretch, Timeline
-from archcalc.network import ArraysSeen, Node
+from archcalc.network import ArraysSeen, Network, Node
 from archcalc.quantities.activations import count_activations
 
 
@@ -36,12 +39,7 @@ def training_step(gradients: Gradients, saved: Saved, precision: Widths, optimiz
     """
     machine = Machine(gradients, saved, precision)
     machine.hold_parameters(optimizer)
-    for node in gradients.nodes:
-        machine.forward(node)
-    machine.loss()
-    for node in reversed(gradients.nodes):
-        if node.index in gradients.needs:
-            machine.backward(node)
+    machine.run()
     machine.update()
     return machine.timeline()
 
@@ -57,8 +55,18 @@ class Gradient:
 class Machine:
     """Memory during a step: what each node allocates and frees, one moment after the other."""
 
-    def __init__(self, gradients: Gradients, saved: Saved, precision: Widths) -> None:
+    def __init__(
+        self,
+        gradients: Gradients,
+        saved: Saved,
+        precision: Widths,
+        nodes: Sequence[Node] | None = None,
+        results: Sequence[Node] | None = None,
+    ) -> None:
         self.gradients = gradients
+        self.nodes = gradients.nodes if nodes is None else nodes
+        """What runs: all nodes, or some in a row."""
+        self.results = gradients.results if results is None else results
         self.saved = saved
         self.precision = precision
         self.moments: list[Moment] = []
@@ -84,11 +92,11 @@ class Machine:
     def _last_reads(self) -> dict[int, list[int]]:
         """For each node, the tensors of the graph that the forward pass does not read after it."""
         last: dict[int, int] = {}
-        for node in self.gradients.nodes:
+        for node in self.nodes:
             for tensor in (node, *node.reads):
                 last[self.saved.memory_of[tensor.index]] = node.index
         network = self.gradients.network
-        for node in (*network.outputs.values(), *network.heads.values()):
+        for node in (*network.outputs.values(), *network.heads.values(), *self.results):
             last.pop(self.saved.memory_of.get(node.index, -1), None)
         found: dict[int, list[int]] = {}
         for memory, reader in last.items():
@@ -117,27 +125,30 @@ class Machine:
 
     # --- What a step does ---
 
+    def run(self) -> None:
+        """Forward, the loss, backward."""
+        for node in self.nodes:
+            self.forward(node)
+        self.loss()
+        for node in reversed(self.nodes):
+            if node.index in self.coming:
+                self.backward(node)
+
     def hold_parameters(self, optimizer: Optimizer) -> None:
         """Parameters, buffers and the state of the optimizer, which stay from step to step."""
-        size = self.precision.parameters
-        seen = ArraysSeen()
-        needs = self.gradients.needs
-        for node in self.gradients.nodes:
-            repeated = {weight.name for weight in seen.repeated(node).weights} if node.facts.weights else ()
-            trained = needs[node.index].trained if node.index in needs else ()
-            for weight in node.facts.weights:
-                if weight.name in repeated:
-                    continue
-                name, count = f"{node.name}.{weight.name}", weight.term.value
-                self._new(name, "parameters", node, Size(count * size))
-                if weight.name in trained and (optimizer.values or optimizer.per_array):
-                    state = optimizer.values * count * size + optimizer.per_array
-                    self._new(f"state of {name}", "optimizer", node, Size(state))
+        size, needs = self.precision.parameters, self.gradients.needs
+        for node, weight in arrays_once(self.nodes):
+            name, count = f"{node.name}.{weight.name}", weight.term.value
+            self._new(name, "parameters", node, Size(count * size))
+            trained = node.index in needs and weight.name in needs[node.index].trained
+            if trained and (optimizer.values or optimizer.per_array):
+                state = optimizer.values * count * size + optimizer.per_array
+                self._new(f"state of {name}", "optimizer", node, Size(state))
 
     def forward(self, node: Node, phase: str = "forward", keep: bool = True) -> None:
         """Compute a node; with `keep`, keep what its backward pass needs."""
         memory = self.saved.memory_of[node.index]
-        if memory == node.index:
+        if memory == node.index and memory not in self.outputs:
             kept = bool(self.claims.get(memory))
             self.outputs[memory] = self._new(
                 node.name, "saved" if kept else "temporary", node, self._size_of(node)
@@ -165,7 +176,7 @@ class Machine:
 
     def loss(self) -> None:
         """The gradients of the results, of their size; the results themselves are freed."""
-        for node in self.gradients.results:
+        for node in self.results:
             self._receive(node, self._new_gradient(node))
         self._pass("loss")
         for copy in self.copies.pop(-1, ()):  # autocast keeps its copies until the end of the forward pass
@@ -267,6 +278,29 @@ class Machine:
         assert kept.values is not None
         size = kept.values.value * (kept.value_bytes or self.precision.of_own(node))
         return Size(size) if kept.per_batch else Size(0, size)
+
+
+def hold_parameters(timeline: Timeline, network: Network, widths: Widths, heads: bool = False) -> Timeline:
+    """The same run with the parameters and buffers, which are alive all the time."""
+    nodes = [node for node in network.nodes if heads or not node.training]
+    held = [
+        Stretch(
+            f"{node.name}.{weight.name}", "parameters", node, Size(weight.term.value * widths.parameters), 0
+        )
+        for node, weight in arrays_once(nodes)
+    ]
+    for tensor in held:
+        tensor.last = len(timeline.moments) - 1
+    return Timeline(timeline.moments, [*held, *timeline.tensors])
+
+
+def arrays_once(nodes: Sequence[Node]) -> Iterator[tuple[Node, Weight]]:
+    """The arrays of nodes, one that several use only where it comes first."""
+    seen = ArraysSeen()
+    for node in nodes:
+        if node.facts.weights:
+            repeated = {weight.name for weight in seen.repeated(node).weights}
+            yield from ((node, weight) for weight in node.facts.weights if weight.name not in repeated)
 
 
 def owner_of(node: Node, name: str) -> tuple[Node, str]:

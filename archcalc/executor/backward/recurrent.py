@@ -23,7 +23,7 @@ def embedding(layer: Embedding, back: Back) -> Sent:
     return [None], {"weight": rows}
 
 
-class Way:
+class CellBack:
     """One layer of a stack in one direction. Everything is in the order of its steps."""
 
     def __init__(self, back: Back, name: str, states: Array | None) -> None:
@@ -61,7 +61,7 @@ Sums = tuple[Array, Array, Array | None]
 state; and what the last gate reads in place of the state, if it does."""
 
 
-def _lstm(layer: LSTM, way: Way, g: Array) -> Sums:
+def _lstm(layer: LSTM, way: CellBack, g: Array) -> Sums:
     gates, memories = way.kept("gates"), way.kept("memories")
     i, f, new, o = np.split(gates, 4, axis=-1)
     before, squashed = way.before(memories), np.tanh(memories)
@@ -80,7 +80,7 @@ def _lstm(layer: LSTM, way: Way, g: Array) -> Sums:
     return sums, sums, None
 
 
-def _gru(layer: GRU, way: Way, g: Array) -> Sums:
+def _gru(layer: GRU, way: CellBack, g: Array) -> Sums:
     gates, n = way.kept("gates"), layer.hidden_size
     r, z, new = np.split(gates, 3, axis=-1)
     before = way.states_before(new)
@@ -110,7 +110,7 @@ def _gru(layer: GRU, way: Way, g: Array) -> Sums:
     return of_input, of_state, reset
 
 
-def _rnn(layer: RNN, way: Way, g: Array) -> Sums:
+def _rnn(layer: RNN, way: CellBack, g: Array) -> Sums:
     states = way.states
     sums = np.empty_like(states)
     dh = np.zeros_like(g[:, 0])
@@ -121,7 +121,7 @@ def _rnn(layer: RNN, way: Way, g: Array) -> Sums:
     return sums, sums, None
 
 
-Cell = Callable[[Any, Way, Array], Sums]
+Cell = Callable[[Any, CellBack, Array], Sums]
 
 
 def _run(layer: Recurrent, back: Back, cell: Cell) -> Sent:
@@ -145,7 +145,7 @@ def _run(layer: Recurrent, back: Back, cell: Cell) -> Sent:
             states = list(np.split(back.output, layer.directions, axis=-1))
         below: Array | None = None
         for end, g, own in zip(ends, gradients, states, strict=True):
-            way = Way(back, f"l{number}{end}", own)
+            way = CellBack(back, f"l{number}{end}", own)
             if not goes_on and not any(name.split("_", 2)[2] == way.name for name in trained):
                 continue
             of_input, of_state, reset = cell(layer, way, way.in_order(g))
@@ -183,7 +183,7 @@ def _sum_of_products(read: Array, gradient: Array) -> Array:
     return np.asarray(np.tensordot(read, gradient, axes=((0, 1), (0, 1))))
 
 
-def _add_arrays(arrays: dict[str, Array], way: Way, sums: Sums) -> None:
+def _add_arrays(arrays: dict[str, Array], way: CellBack, sums: Sums) -> None:
     """The gradients of what multiplies the state, and of the biases."""
     of_input, of_state, reset = sums
     if way.is_trained("bias_ih"):
