@@ -219,6 +219,40 @@ def step_peak(module: Any, optimizer: Any, targets: Sequence[Any], *inputs: Any)
     return {getattr(key, "value", key): int(value) for key, value in peak.items()}
 
 
+# --- The same network in archcalc --------------------------------------------------------------------
+
+
+def imported(name: str) -> Any:
+    """The network as archcalc imports it, with its stochastic depth.
+
+    A model is imported as it is in evaluation, where torchvision's `StochasticDepth` leaves no trace: here a
+    dropout stands for it, and becomes a `drop_path`.
+    """
+    import torch
+    from torchvision.ops import StochasticDepth
+
+    import archcalc
+    from archcalc.layers import KINDS
+    from archcalc.layers.base import facts
+
+    with torch.device("meta"):
+        module = build(name)
+    paths: dict[str, float] = {}
+    for path, each in list(module.named_modules()):
+        if isinstance(each, StochasticDepth):
+            assert each.mode == "row"
+            parent, _, last = path.rpartition(".")
+            module.get_submodule(parent).register_module(last, torch.nn.Dropout(each.p))
+            paths[path.replace(".", "/")] = each.p
+    network = archcalc.from_torch(module, input_shape(name))
+    for node in network.nodes:
+        if node.name in paths:
+            node.layer = KINDS["drop_path"](paths.pop(node.name))
+            node.facts = facts(node.layer, node.facts.inputs)
+    assert not paths
+    return network
+
+
 # --- All networks -----------------------------------------------------------------------------------
 
 
