@@ -95,7 +95,7 @@ def _deform_conv(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _embedding(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    return (KEPT_INPUT,) if needs.trained else ()
+    return (own("indices", values_of(facts.inputs[0]), value_bytes=8),) if needs.trained else ()
 
 
 def _dropout(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
@@ -149,13 +149,14 @@ def _lrn(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _grn(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
+    """`gamma·(x·r) + beta + x`, with the norms of the maps by their mean as `r`."""
     channels = term(("C", facts.output[0]))
-    return (
-        KEPT_INPUT,
-        own("norms and their ratios", times(2, channels)),
-        own("mean of the norms", term(("1", 1))),
-        own("normalized input", values_of(facts.output)),
-    )
+    if needs.any_input:
+        yield KEPT_INPUT
+        yield own("norms and their ratios", times(2, channels))
+        yield own("mean of the norms", term(("1", 1)))
+    if "weight" in needs.trained:
+        yield own("normalized input", values_of(facts.output))
 
 
 def _lppool(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
@@ -167,7 +168,7 @@ def _lppool(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _factor(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    return (KEPT_INPUT,) if "weight" in needs.trained or "gamma" in needs.trained else ()
+    return (KEPT_INPUT,) if "weight" in needs.trained else ()
 
 
 def _constants(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
