@@ -99,7 +99,7 @@ def test_samples(sample: Sample, how: str) -> None:
     check(sample.layer, sample.inputs, how)
 
 
-@pytest.mark.parametrize("kind", sorted(IN_PLACE) + ["relu"])
+@pytest.mark.parametrize("kind", [*sorted(IN_PLACE), "relu"])
 def test_in_place(kind: str) -> None:
     check(make(kind), [(3, 9, 10)], "all", inplace=True)
 

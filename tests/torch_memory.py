@@ -141,9 +141,7 @@ def products() -> Iterator[Callable[[], int]]:
     class Mode(TorchDispatchMode):  # type: ignore[misc]
         count = 0
 
-        def __torch_dispatch__(
-            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             out = function(*args, **(kwargs or {}))
             self.count += products_of(function, args, out)
             return out

@@ -51,7 +51,8 @@ def _rules(convention: Convention) -> list[tuple[str, str]]:
     if convention.containers is not None:
         rows.append(("also each block that joins branches", convention.containers.text))
     if convention.backward:
-        rows.append(("also their backward pass", " + ".join(part_text(*part) for part in convention.backward)))
+        text = " + ".join(part_text(*part) for part in convention.backward)
+        rows.append(("also their backward pass", text))
     if free:
         rows.append((_listed(free), "0"))
     missing = _without_rule(convention)

@@ -37,7 +37,7 @@ class Eager:
         return self.rows.get(node.kind)
 
     def backward(self, node: Node) -> Backward:
-        """The backward pass of a node, with what PyTorch keeps for it. If that is not known, what is needed."""
+        """The backward pass of a node, with what PyTorch keeps; if that is not known, with what is needed."""
         needed = self.gradients.backward(node)
         row = self.row(node)
         if row is None:
@@ -102,7 +102,7 @@ def saved_size(saved: Saved, widths: Widths) -> Size:
 
 
 def waste(needed: Saved, kept: Saved, eager: Eager, widths: Widths) -> list[Waste]:
-    """What eager PyTorch keeps beside what is needed, by cause, the largest first. It adds up to the difference.
+    """What eager PyTorch keeps beside what is needed, by cause, the largest first: the whole difference.
 
     A tensor of the graph is kept because of the last node that reads it in the backward pass.
     """

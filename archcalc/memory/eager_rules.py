@@ -1,8 +1,8 @@
 """What autograd keeps of a layer in eager PyTorch, kind by kind: a table.
 
 Measured with the hooks of `torch.autograd.graph.saved_tensors_hooks` in PyTorch 2.14 on the CPU, of layers as
-`torch.nn` has them; formulas of gradients are in `tools/autograd/derivatives.yaml` of its source. An operation
-keeps what its formula reads, as a rule even if the gradient that reads it is not asked for.
+`torch.nn` has them; formulas of gradients are in `tools/autograd/derivatives.yaml` of its source. As a rule,
+an operation keeps what its formula reads, even if the gradient that reads it is not asked for.
 """
 
 from __future__ import annotations
@@ -122,7 +122,10 @@ def _bn(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _layer_norm(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    return (KEPT_INPUT, own("mean and inverse deviation", times(2, term(("groups", layer._groups(facts.output))))))
+    return (
+        KEPT_INPUT,
+        own("mean and inverse deviation", times(2, term(("groups", layer._groups(facts.output))))),
+    )
 
 
 def _group_norm(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:

@@ -108,7 +108,8 @@ class EagerMachine(Machine):
         for weight in node.facts.weights:
             if weight.name in self.gradients.needs[node.index].trained and _has_layouts(weight):
                 size = Size(weight.term.value * self.precision.parameters)
-                copy = self._new(f"gradient of {node.name}.{weight.name} in its layout", "temporary", node, size)
+                name = f"gradient of {node.name}.{weight.name} in its layout"
+                copy = self._new(name, "temporary", node, size)
                 self._pass("backward", node)
                 self._free(copy)
 
@@ -131,8 +132,8 @@ class EagerMachine(Machine):
         self._drop(gradient)
 
     def update(self) -> None:
-        """Adam computes the root of its second moment, and then the divisor, while the divisor of the parameter
-        before is still there."""
+        """Adam computes the root of its second moment, and then the divisor, while the divisor of the
+        parameter before is still there."""
         self._free(self.one)
         most = 0
         if self.optimizer.name.startswith("adam"):
