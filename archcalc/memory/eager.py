@@ -124,4 +124,5 @@ def waste(needed: Saved, kept: Saved, eager: Eager, widths: Widths) -> list[Wast
         Waste(*words, total([size for _, size in parts]), len({index for index, _ in parts}))
         for words, parts in found.items()
     ]
+    entries = [entry for entry in entries if entry.size != Size(0)]
     return sorted(entries, key=lambda entry: -entry.size.of(1))

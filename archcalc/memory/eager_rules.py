@@ -248,9 +248,9 @@ _PARTS = "it is written with several operations, each of which keeps what it rea
 
 ROWS: dict[str, Row] = {
     **dict.fromkeys(("conv", "depthwise", "pointwise", "conv_transpose"), Row(_window, _CONV, _FORMULAS)),
-    "deform_conv": Row(_deform_conv),
+    "deform_conv": Row(_deform_conv, "tensors of zeros stand for a mask and a bias that are left out"),
     "fc": Row(_fc),
-    "embedding": Row(_embedding),
+    "embedding": Row(_embedding, "indices are whole numbers of 8 bytes"),
     "relu": Row(OUTPUT, _SIGN, _FORMULAS),
     **dict.fromkeys(("relu6", "leaky_relu", "abs", "hardtanh", "clamp"), Row(INPUT, _SIGN, _FORMULAS)),
     "hardsigmoid": Row(_hardsigmoid, _SIGN, _FORMULAS),
@@ -283,9 +283,9 @@ ROWS: dict[str, Row] = {
     "global_avgpool": Row(NOTHING),
     "lppool": Row(_lppool, _PARTS),
     "maxunpool": Row(
-        _always(KEPT_INPUT, Kept("indices", 1)), "the input is kept, of which the shape alone is read"
+        INPUT, "the input is kept, of which the shape alone is read; the indices are the pool's"
     ),
-    "reduce": Row(_reduce),
+    "reduce": Row(_reduce, "input and output are kept, where the place of an extreme would do"),
     **dict.fromkeys(
         (
             *("flatten", "reshape", "permute", "transpose", "channel_shuffle", "roll"),
@@ -295,8 +295,17 @@ ROWS: dict[str, Row] = {
     ),
     "pad": Row(_pad, "padding by values of the map keeps its input, of which the shape alone is read"),
 }
-"""By kind. A kind that is missing is one that PyTorch lacks, or whose kernels keep what depends on the
-device: recurrent layers and attention."""
+"""By kind; `UNKNOWN` has the others."""
+
+_LACKING = "PyTorch has no such layer"
+_KERNELS = "what is kept depends on the kernel: on a CPU and on a GPU it is different"
+
+UNKNOWN = {
+    **dict.fromkeys(("local", "rbf", "subsample"), _LACKING),
+    **dict.fromkeys(("attention", "lstm", "gru", "rnn"), _KERNELS),
+    "opaque": "what it computes is not known",
+}
+"""The kinds of which what is needed is counted in place of what PyTorch keeps, and why."""
 
 FUSED = {"dropout": Row(_fused_dropout)}
 """What differs on a GPU."""
