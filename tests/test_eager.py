@@ -17,7 +17,7 @@ from archcalc.gradients import Gradients
 from archcalc.layers import KINDS
 from archcalc.memory.eager import Eager, saved_size, total, waste
 from archcalc.memory.eager_rules import FUSED, IN_PLACE, ROWS, UNKNOWN
-from archcalc.memory.eager_step import eager_step
+from archcalc.memory.eager_step import EagerMachine, eager_step
 from archcalc.memory.optimizers import OPTIMIZERS
 from archcalc.memory.precision import precision
 from archcalc.memory.saved import Saved
@@ -67,7 +67,7 @@ def figures(network: Network) -> dict[str, Any]:
         "forward": sum(macs(node.facts.operations) for node in gradients.nodes),
         "backward": sum(macs(gradients.operations(node)) for node in gradients.nodes),
         "peaks": {
-            name: eager_step(eager, WIDTHS, OPTIMIZERS[name]).peak(BATCH)[0]
+            name: eager_step(eager, WIDTHS, OPTIMIZERS[name], watched=True).peak(BATCH)[0]
             for name in torch_memory.OPTIMIZERS
         },
     }
@@ -174,4 +174,29 @@ def test_tensors_without_memory_are_as_good(name: str) -> None:
         made.step()
         made.zero_grad()
         peak = torch_memory.step_peak(module, made, targets, x)["Total"]
-        assert eager_step(eager, WIDTHS, OPTIMIZERS[optimizer]).peak(2)[0] == peak
+        assert eager_step(eager, WIDTHS, OPTIMIZERS[optimizer], watched=True).peak(2)[0] == peak
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v3_small", "densenet121", "googlenet", "squeezenet1_1"]
+)
+def test_gradients_are_added_in_place_where_pytorch_does(name: str) -> None:
+    """Counted by PyTorch's profiler, which is no mode that looks on."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("torchvision")
+    from torch.profiler import ProfilerActivity, profile
+
+    size = 64
+    module = torch_memory.build(name).train()
+    network = archcalc.from_torch(module, (3, size, size))
+    eager = Eager(Gradients(network, heads=True))
+    saved = Saved(eager.gradients, eager.backward)
+    machine = EagerMachine(eager, saved, WIDTHS, OPTIMIZERS["sgd"])
+    machine.run()
+    results = torch_memory.results_of(module.train()(torch.rand(2, 3, size, size)))
+    loss = torch_memory.loss_of(tuple(results), torch_memory.targets_of(tuple(results)))
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        loss.backward()
+    names = [event.name for event in seen.events()]
+    found = {"in place": names.count("aten::add_"), "new": names.count("aten::add")}
+    assert found == machine.sums

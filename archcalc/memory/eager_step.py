@@ -1,12 +1,12 @@
-"""A step of training in eager PyTorch as a timeline, as its `MemTracker` sees it.
+"""A step of training in eager PyTorch as a timeline, alone or as its `MemTracker` sees it.
 
 It differs from what is needed (`archcalc.memory.step`) in that
 
 - autograd keeps what `archcalc.memory.eager_rules` says;
 - the loss is a cross-entropy, which keeps logarithms of probabilities;
 - the caller holds the inputs and the targets for the whole step;
-- the gradients of a tensor with several readers are added into a new tensor. PyTorch adds in place where it
-  can, but not while a mode such as `MemTracker` looks on;
+- the gradients of a tensor with several readers are added in place only if the first is used by nobody else,
+  and never while a mode such as `MemTracker` looks on;
 - some operations compute a gradient in full and then sum it up;
 - batch norms have a counter of 8 bytes, and Adam allocates temporary tensors for each parameter.
 """
@@ -31,8 +31,10 @@ INDEX = 8
 """Bytes of a whole number in PyTorch: of a target, and of the counter of a batch norm."""
 
 
-def eager_step(eager: Eager, precision: Widths, optimizer: Optimizer) -> Timeline:
+def eager_step(eager: Eager, precision: Widths, optimizer: Optimizer, watched: bool = False) -> Timeline:
     """The timeline of a step, with a cross-entropy for each result and the state of the optimizer there.
+
+    `watched` is whether a mode such as `MemTracker` looks on.
 
     >>> import archcalc
     >>> from archcalc.gradients import Gradients
@@ -44,7 +46,7 @@ def eager_step(eager: Eager, precision: Widths, optimizer: Optimizer) -> Timelin
     [184, 200]
     """
     saved = Saved(eager.gradients, eager.backward)
-    machine = EagerMachine(eager, saved, precision, optimizer)
+    machine = EagerMachine(eager, saved, precision, optimizer, watched)
     machine.hold_parameters(optimizer)
     machine.run()
     machine.update()
@@ -52,9 +54,14 @@ def eager_step(eager: Eager, precision: Widths, optimizer: Optimizer) -> Timelin
 
 
 class EagerMachine(Machine):
-    def __init__(self, eager: Eager, saved: Saved, precision: Widths, optimizer: Optimizer) -> None:
+    def __init__(
+        self, eager: Eager, saved: Saved, precision: Widths, optimizer: Optimizer, watched: bool = False
+    ) -> None:
         super().__init__(eager.gradients, saved, precision)
         self.optimizer = optimizer
+        self.watched = watched
+        self.sums = {"in place": 0, "new": 0}
+        """How many sums of gradients are made in place, and in a new tensor."""
         self.held = {memory for node in self.nodes if node.is_input for memory in (node.index,)}
         """What the caller holds until the end."""
         self.channels_last = channels_last(self.nodes)
@@ -126,6 +133,12 @@ class EagerMachine(Machine):
         if before is None:
             self.coming[node.index] = gradient
             return
+        part = before.tensor.size != self._size_of(node)  # as the gradient of one of a concatenation
+        if not self.watched and not part and before.users == 1:
+            self.sums["in place"] += 1
+            self._drop(gradient)
+            return
+        self.sums["new"] += 1
         self.coming[node.index] = self._new_gradient(node)
         self._pass("backward", node)
         self._drop(before)
