@@ -8,13 +8,13 @@ who still needs them, and not read from the predicted timeline.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
-from archcalc.executor.backward import Back, kept_by, run_backward
+from archcalc.executor.backward import Back, Sent, kept_by, run_backward
 from archcalc.executor.inputs import given_inputs
 from archcalc.executor.kernel import KERNELS, Array, Call, computing
 from archcalc.executor.memory import ordinary, owner
@@ -24,6 +24,8 @@ from archcalc.layers.backward import OUTPUT
 from archcalc.memory.saved import Saved
 from archcalc.memory.step import owner_of
 from archcalc.network import Network, Node
+
+InspectBack = Callable[[Node, Back, Sent], None]
 
 
 class TrainingRun(Struct):
@@ -76,12 +78,13 @@ def train_step(
     heads: bool = False,
     result_gradients: Mapping[int, Array] | None = None,
     saved: Saved | None = None,
+    inspect: InspectBack | None = None,
 ) -> TrainingRun:
     """Run one step of training, and return the gradients of all arrays that are trained.
 
     `inputs` are arrays of `(batch, C, H, W)` by name. `result_gradients` are the gradients of the results,
     channels last, by the index of the node, drawn at random if they are left out. `saved` declares what is
-    kept, if not what is needed.
+    kept, if not what is needed. `inspect` is called after each backward pass with what it was given and sent.
 
     >>> import archcalc
     >>> net = archcalc.loads("net tiny { input(1x6x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
@@ -93,7 +96,7 @@ def train_step(
     arrays = weights if weights is not None else random_weights(network, seed, dtype, heads)
     saved = saved or Saved(Gradients(network, heads))
     with ordinary(), computing():
-        step = _Step(saved, given, arrays, seed)
+        step = _Step(saved, given, arrays, seed, inspect)
         for node in saved.gradients.nodes:
             step.forward(node)
         step.loss(result_gradients or {}, seed)
@@ -105,7 +108,15 @@ def train_step(
 
 
 class _Step:
-    def __init__(self, saved: Saved, inputs: dict[str, Array], weights: Weights, seed: int) -> None:
+    def __init__(
+        self,
+        saved: Saved,
+        inputs: dict[str, Array],
+        weights: Weights,
+        seed: int,
+        inspect: InspectBack | None,
+    ) -> None:
+        self.inspect = inspect
         self.saved = saved
         self.gradients = saved.gradients
         self.inputs = inputs
@@ -241,6 +252,8 @@ class _Step:
         kept, stored = self.kept.get(node.index, {}), stored_arrays(node, self.weights)
         back = Back(gradient, seen, output, kept, stored, needs)
         sent, of_arrays = run_backward(node.layer, back)
+        if self.inspect is not None:
+            self.inspect(node, back, (sent, of_arrays))
         arriving = []
         for source, needed, array in zip(node.inputs, needs.inputs, sent, strict=True):
             if needed:

@@ -51,16 +51,22 @@ class Total:
         first, second = operands.split(",")
         if self.of_x is not None:
             self.made += products
-            self.of_x[x] += np.einsum(f"{into},{second}->{first}", self.g[g], self.weight[weight])
+            self.of_x[x] += _sum(f"{into},{second}->{first}", self.g[g], self.weight[weight])
         if self.of_weight is not None:
             self.made += products
-            self.of_weight[weight] += np.einsum(f"{first},{into}->{second}", self.x[x], self.g[g])
+            self.of_weight[weight] += _sum(f"{first},{into}->{second}", self.x[x], self.g[g])
 
     def result(self, back: Back) -> CountedBack:
         arrays = {} if self.of_weight is None else {"weight": self.of_weight}
         if "bias" in back.needs.trained:
             arrays["bias"] = _of_bias(self.g)
         return self.made, ([self.of_x], arrays)
+
+
+def _sum(formula: str, one: Array, other: Array) -> Array:
+    """A sum of products as `np.einsum` has it, by the way that takes the fewest steps."""
+    out: Array = np.einsum(formula, one, other, optimize=True)
+    return out
 
 
 def _of_bias(gradient: Array) -> Array:

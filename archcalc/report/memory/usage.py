@@ -142,5 +142,5 @@ def read_bytes(text: str) -> int:
         raise error(f"`{text[:40]}` is not a size of memory", help="write `24GB` or `24GiB`")
     base = 1024 if found[3] else 1000
     whole, _, rest = found[1].partition(".")
-    unit: int = base ** " KMGT".index(found[2] or " ")
-    return int(whole) * unit + int(rest or 0) * unit // 10 ** len(rest)
+    unit = int(base ** " KMGT".index(found[2] or " "))
+    return int(whole) * unit + int(rest or 0) * unit // int(10 ** len(rest))
