@@ -25,8 +25,7 @@ SMALL = 1_000_000_000
 """Multiply-adds up to which a network is proved at its declared input size."""
 
 SMALL_IN_TRAINING = 40_000_000
-"""The same for a step of training: in double precision, two samples, and every product a second and third time
-on the slow path."""
+"""The same for a step of training, of two samples in double precision, with the slow path of its products."""
 
 SMALLEST = 16
 """An axis of the input is not made shorter than this."""

@@ -33,7 +33,7 @@ BATCH = 2
 
 DISTANCES = (1e-8, 1e-9, 1e-7)
 """Half the distances of central differences, tried until one agrees."""
-# MobileNet v2 on 64x48 pixels differs by 8e-3 with 1e-6, and by 9e-10 with 1e-8: over a larger distance, a few
+# MobileNet v2 on 64x48 pixels differs by 8e-3 with 1e-6, by 9e-10 with 1e-8: over a larger distance, a few
 # of its millions of values pass the kink of a ReLU6. Over a smaller one the loss is rounded too coarsely.
 
 TOLERANCE = 1e-5
