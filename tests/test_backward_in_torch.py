@@ -1,7 +1,7 @@
 """The backward pass of every kind that PyTorch has too, against its autograd.
 
-Gradients are compared in double precision, in training, over all arguments; also where values are equal or lie
-on the kink of a function.
+Gradients are compared in double precision, in training, over all arguments; also where values are equal or
+lie on the kink of a function.
 """
 
 from __future__ import annotations
