@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 
 from msgspec.structs import replace
@@ -36,9 +37,7 @@ class Gradients:
         trained = {node.index: trained_arrays(node) for node in self.nodes if node.facts.weights}
         depends: set[int] = set()
         for node in self.nodes:
-            if trained.get(node.index) or (
-                not node.layer.stops_gradients and any(source.index in depends for source in node.inputs)
-            ):
+            if trained.get(node.index) or any(_sends(node, depends)):
                 depends.add(node.index)
         reached = {node.index for node in ends if node.index in depends}
         self.results = [node for node in dict.fromkeys(ends) if node.index in reached]
@@ -49,9 +48,7 @@ class Gradients:
         for node in reversed(self.nodes):
             if node.index not in reached:
                 continue
-            flags = tuple(
-                not node.layer.stops_gradients and source.index in depends for source in node.inputs
-            )
+            flags = _sends(node, depends)
             self.needs[node.index] = Needs(flags, trained.get(node.index, frozenset()))
             for source, needed in zip(node.inputs, flags, strict=True):
                 if needed:
@@ -74,6 +71,15 @@ class Gradients:
             fork = term(("readers-1", sums)) * values_of(node.shape)
             found.append(("add", fork.of("sum of the gradients from its readers")))
         return found
+
+
+def _sends(node: Node, depends: Collection[int]) -> tuple[bool, ...]:
+    """Whether a node sends a gradient to each of its inputs, of which those in `depends` need one."""
+    layer = node.layer
+    return tuple(
+        source.index in depends and not layer.stops_gradients and number not in layer.without_gradient
+        for number, source in enumerate(node.inputs)
+    )
 
 
 def trained_arrays(node: Node) -> frozenset[str]:

@@ -78,6 +78,13 @@ class Node(Struct, eq=False, gc=False):
         return tuple(weight for weight in self.facts.weights if weight.name not in self.tied)
 
     @property
+    def reads(self) -> tuple[Node, ...]:
+        """The nodes whose outputs it computes with: its inputs, and for an unpooling what its pool read."""
+        if not self.layer.reads_before:
+            return self.inputs
+        return (*self.inputs, *(self.inputs[number].inputs[0] for number in self.layer.reads_before))
+
+    @property
     def place(self) -> str:
         """Where it comes from, in a text or in a model; empty if nobody said."""
         return str(self.span) if self.span is not None else self.origin

@@ -35,7 +35,8 @@ def check_count(layer: Layer, shapes: Sequence[Shape]) -> None:
             assert slow is not None
             assert fast is not None
             scale = float(np.abs(fast).max(initial=0)) or 1.0
-            np.testing.assert_allclose(slow, fast, rtol=1e-9, atol=1e-9 * scale)
+            # keys' biases have a gradient of zero, but for rounding
+            np.testing.assert_allclose(slow, fast, rtol=1e-9, atol=1e-9 * scale + 1e-13)
 
 
 def test_every_kind_that_multiplies_is_counted() -> None:

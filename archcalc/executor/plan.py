@@ -14,7 +14,6 @@ from archcalc.executor.fast import FastPath
 from archcalc.executor.kernel import KERNELS, Array, Call, Kernel
 from archcalc.executor.weights import Weights, arrays_of
 from archcalc.layers.base import Layer
-from archcalc.layers.pool import MaxUnpool
 from archcalc.network import Node
 
 
@@ -73,7 +72,7 @@ def make_plan(
                 node,
                 kernel,
                 arrays,
-                tuple(source.index for source in _sources(node)),
+                tuple(source.index for source in node.reads),
                 tuple(frees),
                 # the memory of an input can be the caller's
                 overwrite and any(s.index in frees and not s.is_input for s in node.inputs[:1]),
@@ -87,7 +86,7 @@ def _possible(fast: FastPath, nodes: Sequence[Node], kept: Collection[int]) -> F
     """The shortcuts without those whose convolution is needed as it is before the batch norm."""
     if not fast:
         return fast
-    uses = Counter(source.index for node in nodes for source in _sources(node))
+    uses = Counter(source.index for node in nodes for source in node.reads)
     return {
         index: shortcut
         for index, shortcut in fast.items()
@@ -100,19 +99,12 @@ def _pass_on(layer: Layer, call: Call) -> Array:
     return call.x
 
 
-def _sources(node: Node) -> tuple[Node, ...]:
-    """The nodes whose outputs a kernel reads: the inputs, and for an unpooling also what its pool read."""
-    if isinstance(node.layer, MaxUnpool):
-        return (*node.inputs, node.inputs[1].inputs[0])
-    return node.inputs
-
-
 def _last_uses(nodes: Sequence[Node], kept: Collection[int]) -> list[list[int]]:
     """For each node the tensors that nothing needs after it; those in `kept` are always needed."""
     last: dict[int, int] = {}
     for place, node in enumerate(nodes):
         last[node.index] = place
-        for source in _sources(node):
+        for source in node.reads:
             last[source.index] = place
     frees: list[list[int]] = [[] for _ in nodes]
     for index, place in last.items():

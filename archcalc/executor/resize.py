@@ -27,15 +27,15 @@ def upsample(layer: Upsample, call: Call) -> Array:
         if layer.copies:
             x = np.take(x, nearest_places(layer.mode, n, m, factor, rank), axis=axis + 1)
         elif layer.mode == "bicubic":
-            x = _cubic(x, axis + 1, _places(n, m, factor, layer.align_corners))
+            x = _cubic(x, axis + 1, resized_places(n, m, factor, layer.align_corners))
         else:
             as_if = None if n == m else factor
-            places = _places(n, m, as_if, layer.align_corners)
+            places = resized_places(n, m, as_if, layer.align_corners)
             x = _linear(x, axis + 1, [max(Fraction(0), place) for place in places])
     return x
 
 
-def _places(n: int, m: int, factor: Fraction | None, align_corners: bool) -> list[Fraction]:
+def resized_places(n: int, m: int, factor: Fraction | None, align_corners: bool) -> list[Fraction]:
     """Where `m` outputs of `n` inputs lie: at `(o + 1/2) n/m - 1/2`, or from the first input to the last."""
     if align_corners:
         step = Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
@@ -80,14 +80,14 @@ def _cubic(x: Array, axis: int, places: list[Fraction]) -> Array:
     shares = np.array([float(place - math.floor(place)) for place in places])
     out: Array | None = None
     for tap in (-1, 0, 1, 2):
-        weights = _along(x, axis, _keys(np.abs(shares - tap)))
+        weights = _along(x, axis, keys_cubic(np.abs(shares - tap)))
         part: Array = np.take(x, np.clip(low + tap, 0, n - 1), axis=axis) * weights
         out = part if out is None else out + part
     assert out is not None
     return out
 
 
-def _keys(distance: Array) -> Array:
+def keys_cubic(distance: Array) -> Array:
     """What a value at this distance weighs: 1 at 0, nothing at 1 and from 2 on."""
     near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance**2 + 1
     far = ((distance - 5) * distance + 8) * distance - 4

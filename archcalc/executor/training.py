@@ -124,7 +124,7 @@ class _Step:
         network = self.gradients.network
         for node in self.gradients.nodes:
             self.unread[saved.memory_of[node.index]] += 1
-            self.unread.update(saved.memory_of[source.index] for source in node.inputs)
+            self.unread.update(saved.memory_of[source.index] for source in node.reads)
             if node.index in self.gradients.needs:
                 sources = [node if n == OUTPUT else node.inputs[n] for n in saved.reads(node)]
                 self.unused.update(saved.memory_of[source.index] for source in sources)
@@ -151,7 +151,7 @@ class _Step:
         if self.saved.memory_of[node.index] == node.index:
             self._compute(node)
         self._look()
-        for memory in (node.index, *(source.index for source in node.inputs)):
+        for memory in (node.index, *(source.index for source in node.reads)):
             self._read(self.saved.memory_of[memory])
 
     def _compute(self, node: Node) -> None:
@@ -159,7 +159,7 @@ class _Step:
             out = self.inputs.pop(node.name)
         else:
             call = Call(
-                [self.tensor(source) for source in node.inputs],
+                [self.tensor(source) for source in node.reads],
                 arrays_of(node, self.weights),
                 train=True,
                 random=self.random,

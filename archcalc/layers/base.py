@@ -40,6 +40,10 @@ class Layer(Struct, frozen=True, cache_hash=True):
     """What it computes is not known."""
     stops_gradients: ClassVar[bool] = False
     """Do its inputs get no gradient, as the indices that an embedding reads?"""
+    without_gradient: ClassVar[tuple[int, ...]] = ()
+    """The numbers of inputs that get no gradient, as the pool of an unpooling, which only says places."""
+    reads_before: ClassVar[tuple[int, ...]] = ()
+    """The numbers of inputs of which it also reads what went in, as an unpooling does for its pool."""
     least_tensors: ClassVar[int] = 2
     """How many tensors a join needs."""
 

@@ -7,12 +7,14 @@ from archcalc.layers.arguments import Count, Eps, Flag, LayerError, Real, check_
 from archcalc.layers.backward import KEPT_INPUT, Backward, Kept, Needs
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of, grouped, widened
+from archcalc.layers.statistics import backward_of_channels, backward_of_groups, backward_of_values
 from archcalc.layers.terms import (
     Facts,
     Operations,
     Reach,
     Weight,
     Windows,
+    labelled,
     per_value,
     statistics_of,
     term,
@@ -86,22 +88,8 @@ class BatchNorm(Normalisation, frozen=True):
         return Reach.SAME if self.track_running_stats else Reach.WHOLE
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """With the statistics of the batch, as in training.
-
-        A value is a difference and a product to be normalized again, and two sums take its share of the
-        gradients of bias and scale; its own gradient is a product, an addition, a difference and a product.
-        """
-        channels = term(("C", facts.output[0]))
-        kept = (
-            KEPT_INPUT,
-            Kept("mean", values=channels, per_batch=True),
-            Kept("inverse deviation", values=channels, per_batch=True),
-        )
-        if needs.trained == {"bias"} and not needs.any_input:
-            return Backward(operations=per_value(facts.output, add=1))
-        if not needs.any_input:
-            return Backward(kept, per_value(facts.output, add=3, mul=2))
-        return Backward(kept, (*per_value(facts.output, add=5, mul=4), ("div", term(("2", 2)) * channels)))
+        """With the statistics of the batch, as in training."""
+        return backward_of_channels(facts, needs, self.affine and self.scale, per_batch=True)
 
 
 @layer("lrn")
@@ -134,6 +122,18 @@ class LocalResponseNorm(Normalisation, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Of `y = x / u^beta`, with `u = k + alpha/size · sum of x²`.
+
+        The gradient of an input is `g / u^beta - 2 alpha/size beta x · sum of (g x / u^(beta + 1))`, with the
+        sum over the outputs that read it: a power, four products, a quotient, `size - 1` additions and a
+        difference. Without squares in it, `u^beta` is one constant.
+        """
+        if not self.alpha or not self.beta:
+            return Backward(operations=per_value(facts.output, mul=1))
+        kept = (KEPT_INPUT, Kept("scaled sums", values=values_of(facts.output)))
+        return Backward(kept, per_value(facts.output, special=1, mul=4, div=1, add=self.size))
 
 
 def read_normalised(value: object) -> str:
@@ -178,16 +178,22 @@ class LayerNorm(Normalisation, frozen=True):
         return (weight, Weight("bias", factors, "norm")) if self.bias else (weight,)
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        values = values_of(output)
-        groups = 1 if self.dim == "all" else values.value // output[0]
+        groups = term(("groups", self._groups(output)))
         affine = per_value(output, mul=1, add=int(self.bias)) if self.elementwise_affine else ()
-        return *statistics_of(values, term(("groups", groups))), *affine
+        return *statistics_of(values_of(output), groups), *affine
+
+    def _groups(self, shape: Shape) -> int:
+        """How many means and variances there are."""
+        return 1 if self.dim == "all" else values_of(shape).value // shape[0]
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME if self.dim == "channels" else Reach.WHOLE
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         return all_of(facts.output[0])
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return backward_of_values(facts, needs, self._groups(facts.output), self.elementwise_affine)
 
 
 @layer("group_norm")
@@ -220,6 +226,9 @@ class GroupNorm(Normalisation, frozen=True):
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         return grouped(channels, facts.output[0], self.num_groups, facts.output[0])
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return backward_of_groups(facts, needs, self.num_groups, self.affine)
+
 
 @layer("instance_norm")
 class InstanceNorm(Normalisation, frozen=True):
@@ -241,6 +250,9 @@ class InstanceNorm(Normalisation, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return backward_of_channels(facts, needs, self.affine, per_batch=False)
 
 
 @layer("grn")
@@ -275,6 +287,40 @@ class GlobalResponseNorm(Normalisation, frozen=True):
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         return all_of(facts.output[0])
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Of `y = gamma x r + beta + x`, with `r = norm / d` and `d = mean of the norms + eps`.
+
+        With `t` for the sums of `g x` of each channel, the gradient of gamma is `t r`, and that of a norm is
+        `(gamma t - mean(gamma t r)) / d`. The gradient of an input is `(gamma r + 1) g + x · (that / norm)`.
+        """
+        channels, one = term(("C", facts.output[0])), term(("1", 1))
+        operations: Operations = ()
+        if "bias" in needs.trained:
+            operations += labelled("gradient of beta", per_value(facts.output, add=1))
+        if not needs.any_input and "weight" not in needs.trained:
+            return Backward(operations=operations)
+        relative: Operations = (("add", channels), ("div", one), ("add", one), ("div", channels))
+        operations += labelled("relative norms again", relative)
+        operations += labelled("sums of the gradients times the input", per_value(facts.output, mul=1, add=1))
+        if "weight" in needs.trained:
+            operations += labelled("gradient of gamma", (("mul", channels),))
+        if needs.any_input:
+            of_norms: Operations = (
+                ("mul", term(("2", 2)) * channels),
+                ("add", term(("2", 2)) * channels),
+                ("div", term(("2", 2)) * channels),
+                ("div", one),
+                ("compare", channels),  # a norm of 0 gets no gradient
+            )
+            operations += labelled("gradients of the norms", of_norms)
+            of_input: Operations = (
+                *per_value(facts.output, mul=2, add=1),
+                ("mul", channels),
+                ("add", channels),
+            )
+            operations += labelled("gradient of the input", of_input)
+        return Backward((KEPT_INPUT, Kept("norms", values=channels)), operations)
+
 
 @layer("layer_scale")
 class LayerScale(Normalisation, frozen=True):
@@ -298,3 +344,13 @@ class LayerScale(Normalisation, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.SAME
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        operations: Operations = ()
+        if needs.any_input:
+            operations += labelled("gradient of the input", per_value(facts.output, mul=1))
+        if "weight" in needs.trained:
+            operations += labelled("gradient of the weights", per_value(facts.output, mul=1, add=1))
+        if "bias" in needs.trained:
+            operations += labelled("gradient of the bias", per_value(facts.output, add=1))
+        return Backward((KEPT_INPUT,) if "weight" in needs.trained else (), operations)

@@ -2,7 +2,7 @@
 
 import math
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Struct
 
@@ -21,7 +21,7 @@ from archcalc.layers.arguments import (
     read_per_axis,
     spatial_rank,
 )
-from archcalc.layers.backward import Backward, Kept, Needs
+from archcalc.layers.backward import KEPT_INPUT, KEPT_OUTPUT, Backward, Kept, Needs
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.terms import (
     Facts,
@@ -30,6 +30,7 @@ from archcalc.layers.terms import (
     Term,
     Weight,
     Windows,
+    labelled,
     places_of,
     term,
     values_of,
@@ -190,6 +191,11 @@ def _floor_sum(count: int, m: int, a: int, b: int) -> int:
     return total
 
 
+def chosen(values: Term, places: int) -> Kept:
+    """The number of the place that each value was taken from: a byte, if there are at most 256 of them."""
+    return Kept("taps", values=values, value_bytes=1 if places <= 256 else 4)
+
+
 @layer("maxpool")
 class MaxPool(WindowPool, frozen=True):
     """Maximum over a window, as `torch.nn.MaxPool2d`; the stride is the kernel's size unless given.
@@ -214,11 +220,8 @@ class MaxPool(WindowPool, frozen=True):
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
         """The number of the largest value in each window is kept: a byte, if the window has at most 256."""
-        windows = self.windows(*facts.inputs)
-        taps = math.prod(int(window.kernel_size) for window in windows)
         values = values_of(facts.output, "_out")
-        kept = Kept("taps", values=values, value_bytes=1 if taps <= 256 else 4)
-        return Backward((kept,), (("add", values),))
+        return Backward((chosen(values, self._full_windows(*facts.inputs).value),), (("add", values),))
 
 
 @layer("avgpool")
@@ -254,6 +257,11 @@ class AvgPool(WindowPool, frozen=True):
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return ("add", self._others(inputs[0], output)), ("div", values_of(output, "_out"))
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Each value of a window gets the same share."""
+        shares = ("div", values_of(facts.output, "_out"))
+        return Backward(operations=(shares, ("add", self._values(facts.inputs[0], facts.output))))
 
 
 @layer("lppool")
@@ -295,6 +303,24 @@ class LPPool(WindowPool, frozen=True):
         cut = places_of(output).value - whole
         return (("mul", term(("cut", cut), ("C", shape[0]))),) if cut else ()
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Of `y = (s sum x^p)^(1/p)`: an input gets `x^(p-1) · sum of s g / y^(p-1)` of its windows.
+
+        `s` is 1, but for windows that are cut off. With `norm_type=1` it is the gradient of a sum.
+        """
+        (shape,), output = facts.inputs, facts.output
+        sums = ("add", self._values(shape, output))
+        scaled = self._scaled(shape, output)
+        if self.norm_type == 1:
+            return Backward(operations=(*scaled, sums))
+        outputs, inputs = values_of(output, "_out"), values_of(shape)
+        powers: Operations = ()
+        if self.norm_type > 2:
+            powers = *labelled("powers of the output", (("special", outputs),)), ("special", inputs)
+        return Backward(
+            (KEPT_INPUT, KEPT_OUTPUT), (*powers, *scaled, ("div", outputs), sums, ("mul", inputs))
+        )
+
 
 @layer("subsample")
 class Subsample(WindowPool, frozen=True):
@@ -319,6 +345,19 @@ class Subsample(WindowPool, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         outputs = values_of(output, "_out")
         return ("add", self._others(inputs[0], output)), ("mul", outputs), ("bias", outputs)
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The sums of the windows are kept if the coefficients are trained."""
+        outputs = values_of(facts.output, "_out")
+        operations: Operations = ()
+        if needs.any_input:
+            operations += labelled("gradient of the input", (("mul", outputs),))
+        if "weight" in needs.trained:
+            operations += labelled("gradient of the weights", (("mul", outputs), ("add", outputs)))
+        if "bias" in needs.trained:
+            operations += labelled("gradient of the bias", (("add", outputs),))
+        kept = (Kept("sums", values=outputs),) if "weight" in needs.trained else ()
+        return Backward(kept, operations)
 
 
 class GlobalPool(Layer, frozen=True):
@@ -377,6 +416,9 @@ class GlobalMaxPool(GlobalPool, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return (("compare", self._others(inputs[0])),)
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward((chosen(term(("C", facts.output[0])), places_of(facts.inputs[0]).value),))
+
 
 class AdaptivePool(Layer, frozen=True):
     """What the pools to a given size share.
@@ -410,10 +452,12 @@ class AdaptivePool(Layer, frozen=True):
 
     def _others(self, shape: Shape, output: Shape) -> Term:
         """One operation for each value of every window but its first."""
-        taps = 1
-        for n, m in zip(shape[1:], output[1:], strict=True):
-            taps *= _adaptive_taps(n, m)
-        return term(("(taps-places)", taps - places_of(output).value), ("C", shape[0]))
+        places = places_of(output).value
+        return term(("(taps-places)", self._taps(shape, output) - places), ("C", shape[0]))
+
+    def _taps(self, shape: Shape, output: Shape) -> int:
+        """The values of all windows of a channel together."""
+        return math.prod(_adaptive_taps(n, m) for n, m in zip(shape[1:], output[1:], strict=True))
 
 
 def _adaptive_taps(n: int, m: int) -> int:
@@ -426,6 +470,18 @@ def _adaptive_taps(n: int, m: int) -> int:
     True
     """
     return n + m - math.gcd(n, m)
+
+
+def _largest_window(n: int, m: int) -> int:
+    """The values of the largest of `m` adaptive windows over `n` values.
+
+    A window begins `f/m` behind a place, where `f` is a multiple of `gcd(n, m)` below `m`, and any of them
+    occurs: it reads `ceil((f + n)/m)` values.
+
+    >>> _largest_window(13, 6) == max(-(-(i + 1) * 13 // 6) - i * 13 // 6 for i in range(6))
+    True
+    """
+    return -(-(m - math.gcd(n, m) + n) // m)
 
 
 @layer("adaptive_avgpool")
@@ -448,6 +504,15 @@ class AdaptiveAvgPool(AdaptivePool, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return ("add", self._others(inputs[0], output)), ("div", values_of(output, "_out"))
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Each value of a window gets the same share; nothing is added up where there is one window."""
+        (shape,), output = facts.inputs, facts.output
+        shares = ("div", values_of(output, "_out"))
+        if places_of(output).value == 1:
+            return Backward(operations=(shares,))
+        taps = term(("taps", self._taps(shape, output)), ("C", shape[0]))
+        return Backward(operations=(shares, ("add", taps)))
+
 
 @layer("adaptive_maxpool")
 class AdaptiveMaxPool(AdaptivePool, frozen=True):
@@ -468,6 +533,13 @@ class AdaptiveMaxPool(AdaptivePool, frozen=True):
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return (("compare", self._others(inputs[0], output)),)
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        (shape,), output = facts.inputs, facts.output
+        values = values_of(output, "_out")
+        largest = math.prod(_largest_window(n, m) for n, m in zip(shape[1:], output[1:], strict=True))
+        sums: Operations = (("add", values),) if places_of(output).value > 1 else ()
+        return Backward((chosen(values, largest),), sums)
 
 
 class Pooled(Struct, frozen=True):
@@ -510,6 +582,8 @@ class MaxUnpool(Layer, frozen=True):
     relu -> maxunpool(p)
     """
 
+    without_gradient: ClassVar[tuple[int, ...]] = (1,)
+    reads_before: ClassVar[tuple[int, ...]] = (1,)
     pool: PooledTensor
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -536,3 +610,8 @@ class MaxUnpool(Layer, frozen=True):
             Window(w.kernel_size, w.stride, w.before, w.after, w.dilation, transposed=True)
             for w in self.pool.windows
         )
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Each value gets the gradient of its place. Where windows share it, the last one's value stands."""
+        places = math.prod(int(window.kernel_size) for window in self.pool.windows)
+        return Backward((chosen(values_of(facts.inputs[0]), places),))

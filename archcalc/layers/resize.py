@@ -1,5 +1,6 @@
 """Layers that change a map's size without weights: upsampling, padding, cropping, slicing."""
 
+import math
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from archcalc.layers.arguments import (
     read_scale,
     spatial_rank,
 )
+from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import moved
 from archcalc.layers.interpolation import (
@@ -30,7 +32,17 @@ from archcalc.layers.interpolation import (
     nearest_exact_window,
     nearest_window,
 )
-from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows, per_value
+from archcalc.layers.terms import (
+    NO_OPERATIONS,
+    Facts,
+    Operations,
+    Reach,
+    Weight,
+    Windows,
+    per_value,
+    term,
+    values_of,
+)
 from archcalc.shape import Shape, Window, format_shape
 
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
@@ -118,8 +130,19 @@ class Upsample(Layer, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         if self.copies:
             return NO_OPERATIONS
-        taps = (4 if self.mode == "bicubic" else 2) ** (len(output) - 1)
+        taps = self._taps(output)
         return per_value(output, mul=taps, add=taps - 1)
+
+    def _taps(self, output: Shape) -> int:
+        """How many values of the input an output is computed from."""
+        along_axis = 1 if self.copies else 4 if self.mode == "bicubic" else 2
+        taps: int = along_axis ** (len(output) - 1)
+        return taps
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Each output's gradient is added to those of the inputs it was computed from, with their weights."""
+        taps = self._taps(facts.output)
+        return Backward(operations=per_value(facts.output, mul=0 if self.copies else taps, add=taps))
 
     def windows(self, *inputs: Shape) -> Windows:
         if self.align_corners:
@@ -186,6 +209,17 @@ class Placement(Layer, frozen=True):
 
     def leaves_out_channels(self, facts: Facts) -> bool:
         return min(self._ends(facts.inputs[0])[0]) < 0
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The gradient is put in its place, with zeros for what was left out."""
+        return Backward()
+
+
+class Part(Placement, frozen=True):
+    """A part of the tensor, in its memory."""
+
+    def is_view(self, facts: Facts) -> bool:
+        return True
 
 
 @layer("pad")
@@ -264,9 +298,18 @@ class Pad(Placement, frozen=True):
         ends = self._ends(inputs[0])[1:]
         return tuple(Window(1, 1, before, after, clamped=clamped) for before, after in ends) or Reach.SAME
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """What was taken from the map to pad it adds its gradient to that of the place it was taken from."""
+        if self.mode == "constant":
+            return Backward()
+        ends = self._ends(facts.inputs[0])
+        own = [n + min(b, 0) + min(a, 0) for n, (b, a) in zip(facts.inputs[0], ends, strict=True)]
+        padded = values_of(facts.output).value - math.prod(own)
+        return Backward(operations=(("add", term(("padded", padded))),) if padded else ())
+
 
 @layer("crop")
-class Crop(Placement, frozen=True):
+class Crop(Part, frozen=True):
     """The middle of a map; of an odd remainder, the larger part is cut at the end.
 
     Source: Ronneberger et al. 2015, U-Net, arXiv:1505.04597, Figure 1.
@@ -296,7 +339,7 @@ class Crop(Placement, frozen=True):
 
 
 @layer("slice")
-class Slice(Placement, frozen=True):
+class Slice(Part, frozen=True):
     """The values from `start` to `end` (without it) along `dim`. Two slices in a join split a tensor.
 
     Source: the documentation of `torch.narrow`.

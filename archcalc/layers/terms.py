@@ -112,6 +112,11 @@ def per_value(shape: Shape, **counts: int) -> Operations:
     )
 
 
+def labelled(label: str, operations: Operations) -> Operations:
+    """The same operations, with a label."""
+    return tuple((category, count.of(label)) for category, count in operations)
+
+
 def statistics_of(values: Term, groups: Term) -> Operations:
     """Mean, variance and normalization, computed at inference: a sum, a difference, a square and a
     sum of squares, and a scaling per value; two divisions, an addition and a root per group."""

@@ -20,6 +20,7 @@ from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwis
 from archcalc.layers.deform import DeformConv
 from archcalc.layers.linear import FullyConnected
 from archcalc.verify.counting import Axis, axes_of
+from archcalc.verify.counting_backward_sequences import COUNTED_SEQUENCES
 
 CountedBack = tuple[int, Sent]
 """Nominal multiplications for a sample, and the gradients of the inputs and of the arrays."""
@@ -233,6 +234,7 @@ COUNTED_BACKWARD: dict[type[Layer], Callable[[Any, Back], CountedBack]] = {
     FullyConnected: _fc,
     ConvTranspose: _conv_transpose,
     DeformConv: _deform_conv,
+    **COUNTED_SEQUENCES,
 }
 """The kinds that count multiply-accumulates, with the slow paths of their backward passes."""
 
