@@ -282,13 +282,16 @@ class _Step:
         self, node: Node, trained: frozenset[str], found: Mapping[str, Array]
     ) -> list[Array]:
         """Hold the gradients of a node's arrays; return those that were added to earlier ones."""
-        added = []
+        added, held = [], list[Array]()
         totals = self.result.gradients
         for weight in node.facts.weights:
             if weight.name not in trained:
                 continue
             has, name = owner_of(node, weight.name)
             array = _own(found[weight.name], [])
+            if any(owner(array) is owner(other) for other in held):
+                array = array.copy()  # two biases may have one gradient
+            held.append(array)
             self.alive.hold(array)
             stored = self.weights[has.name][name]
             key = (has.index, name)
