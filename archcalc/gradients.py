@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.base import Layer
+from archcalc.layers.computed import backward_of_way, needs_of_computed
 from archcalc.layers.terms import Facts, Term, Weight, term, values_of
 from archcalc.network import Network, Node
 
@@ -98,4 +101,7 @@ def _named(facts: Facts, name: str) -> Weight:
 @lru_cache(maxsize=8192)
 def backward_of(layer: Layer, facts: Facts, needs: Needs) -> Backward:
     """The backward pass of a layer. Equal layers share one object, as they share their facts."""
-    return layer.backward(facts, needs)
+    way = getattr(layer, "weight", "own")
+    does = layer.backward(facts, needs_of_computed(way, needs))
+    computing = backward_of_way(way, facts.weights[0], needs) if way != "own" else ()
+    return replace(does, operations=(*does.operations, *computing)) if computing else does

@@ -37,12 +37,16 @@ def analyze(
     dtype: str = "float32",
     heads: bool = False,
     convention: str = "",
+    training: bool = False,
+    optimizer: str = "sgd",
 ) -> Profile:
     """Compute every quantity of a network.
 
     `net` is a `Network`, or what `load` takes, with the same `overrides` and `inputs`. `batch` and `dtype`
     affect bytes only: shapes, operations and activations are per sample. `heads` counts the heads that are
     used in training only. `convention` names how `count` is counted, as `archcalc conventions` lists them.
+    With `training`, the totals have those of a step of training too; `optimizer` is the one whose state is in
+    memory: "none", "sgd", "momentum", "adam" or "adamw".
 
     The result is a sequence of layers, whose attributes have the names that JSON and expectations use. Raises
     `ArchError` for an unknown network, dtype or convention.
@@ -55,7 +59,15 @@ def analyze(
     'fc1'
     """
     network = _network(net, overrides, inputs)
-    return profiles.analyze(network, batch=batch, dtype=dtype, heads=heads, convention=convention)
+    return profiles.analyze(
+        network,
+        batch=batch,
+        dtype=dtype,
+        heads=heads,
+        convention=convention,
+        training=training,
+        optimizer=optimizer,
+    )
 
 
 def compare(*nets: Net, **settings: Any) -> Comparison:

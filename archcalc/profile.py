@@ -10,16 +10,21 @@ from msgspec import Struct
 
 from archcalc.diagnostics import error, unknown
 from archcalc.layers.terms import Facts
+from archcalc.memory.inference import inference
+from archcalc.memory.optimizers import OPTIMIZERS, Optimizer
+from archcalc.memory.precision import precision
 from archcalc.network import ArraysSeen, Group, Network, Node, is_pattern
-from archcalc.quantities import OF_LAYERS, QUANTITIES, TOTALS, Figures, Scope, Selection
+from archcalc.quantities import OF_LAYERS, OF_TRAINING, QUANTITIES, TOTALS, Figures, Scope, Selection
 from archcalc.quantities.activations import DTYPES
 from archcalc.quantities.field_fold import FieldFold
-from archcalc.quantities.peak import Peak, find_peak
 from archcalc.quantities.receptive_field import Field, Misalignment
 from archcalc.shape import Shape
 
 if TYPE_CHECKING:
     from archcalc.conventions import Convention, Counter
+    from archcalc.gradients import Gradients
+    from archcalc.memory.arena import Arena
+    from archcalc.memory.timeline import Timeline
 
 
 class LayerProfile(Struct, eq=False):
@@ -90,17 +95,27 @@ class Profile:
     """A network with all its quantities.
 
     `layers` has the nodes that are not inputs, in topological order; those of training-only heads only
-    if `heads` was asked for. `convention` is the one that `count` counts by, if any.
+    if `heads` was asked for. `convention` is the one that `count` counts by, if any. With `training`, the
+    totals have those of training too; `optimizer` is the one that trains.
     """
 
     def __init__(
-        self, network: Network, batch: int, dtype: str, heads: bool, convention: Convention | None
+        self,
+        network: Network,
+        batch: int,
+        dtype: str,
+        heads: bool,
+        convention: Convention | None,
+        training: bool,
+        optimizer: Optimizer,
     ) -> None:
         self.network = network
         self.batch = batch
         self.dtype = dtype
         self.heads = heads
         self.convention = convention
+        self.training = training
+        self.optimizer = optimizer
         self.counter: Counter | None = convention.counter(network) if convention is not None else None
         self.shares = any(node.shares is not None or node.tied for node in network.nodes)
         """Do any layers share arrays?"""
@@ -180,7 +195,9 @@ class Profile:
     def totals(self) -> Figures:
         """Every quantity of the network that is a number; `count` only under a convention."""
         whole = self.whole
-        quantities = TOTALS if self.convention is None else (*TOTALS, QUANTITIES["count"])
+        quantities = [*TOTALS, *(OF_TRAINING if self.training else ())]
+        if self.convention is not None:
+            quantities.append(QUANTITIES["count"])
         return Figures({quantity.name: int(quantity.measure(whole)) for quantity in quantities})
 
     @property
@@ -195,9 +212,38 @@ class Profile:
         return Selection(self, self.network.name, self.layers, output, whole=True)
 
     @cached_property
-    def peak(self) -> Peak:
-        """The most activations alive at once, for one sample."""
-        return find_peak(self.network, self.heads)
+    def gradients(self) -> Gradients:
+        """Which gradients training computes. Found when a figure of training is first asked for."""
+        from archcalc.gradients import Gradients
+
+        return Gradients(self.network, self.heads)
+
+    @cached_property
+    def step(self) -> Timeline:
+        """A step of training: what is alive at each moment."""
+        from archcalc.memory.saved import Saved
+        from archcalc.memory.step import training_step
+
+        return training_step(self.gradients, Saved(self.gradients), precision(self.dtype), self.optimizer)
+
+    @cached_property
+    def training_costs(self) -> dict[int, Figures]:
+        """What each node adds to the figures of training, by its index."""
+        from archcalc.memory.costs import costs_of_nodes
+
+        return costs_of_nodes(self.gradients, self.step, self.batch)
+
+    @cached_property
+    def values_alive(self) -> Timeline:
+        """The activations alive at each moment of a run, with a byte for each value."""
+        return inference(self.network, precision("int8"), heads=self.heads)
+
+    @cached_property
+    def arena(self) -> Arena:
+        """The places of the activations in one block of memory, with a byte for each value of a sample."""
+        from archcalc.memory.arena import arena
+
+        return arena(self.values_alive)
 
     @overload
     def __getitem__(self, key: str | int) -> LayerProfile: ...
@@ -321,12 +367,16 @@ def analyze(
     dtype: str = "float32",
     heads: bool = False,
     convention: str = "",
+    training: bool = False,
+    optimizer: str = "sgd",
 ) -> Profile:
     """Compute every quantity of a network.
 
     `batch` and `dtype` affect bytes only: shapes, counts of operations and activations are per sample.
     `heads` counts the heads that are used in training only. `convention` names how `count` is counted,
-    as `archcalc conventions` lists them. Raises `ArchError` for an unknown dtype or convention.
+    as `archcalc conventions` lists them. With `training`, the totals have those of a step of training too;
+    `optimizer` is the one whose state is in memory: "none", "sgd", "momentum", "adam" or "adamw". Raises
+    `ArchError` for an unknown dtype, convention or optimizer.
     """
     if dtype not in DTYPES:
         raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
@@ -337,4 +387,6 @@ def analyze(
         from archcalc.conventions import find
 
         named = find(convention)
-    return Profile(network, batch, dtype, heads, named)
+    if optimizer not in OPTIMIZERS:
+        raise unknown("unknown optimizer", optimizer, OPTIMIZERS, listing="optimizers")
+    return Profile(network, batch, dtype, heads, named, training, OPTIMIZERS[optimizer])

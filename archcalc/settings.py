@@ -29,13 +29,22 @@ class Settings(Struct, frozen=True):
     convention: str = ""
     freeze: tuple[str, ...] = ()
     """Paths and patterns of the nodes whose parameters are not trained."""
+    training: bool = False
+    """Count what a step of training costs too."""
+    optimizer: str = "sgd"
     allow_unknown: bool = False
     """Check figures that leave out operations which are not known."""
 
     def profile(self, network: Network) -> Profile:
         """All quantities of a network under these conditions. Raises `ArchError`."""
         return analyze(
-            network, batch=self.batch, dtype=self.dtype, heads=self.heads, convention=self.convention
+            network,
+            batch=self.batch,
+            dtype=self.dtype,
+            heads=self.heads,
+            convention=self.convention,
+            training=self.training,
+            optimizer=self.optimizer,
         )
 
     def network(self, net: str) -> Network:

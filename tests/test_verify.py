@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from msgspec import structs
 from msgspec.structs import astuple
 
 import archcalc
@@ -25,8 +24,10 @@ from archcalc.layers import KINDS
 from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import facts
 from archcalc.layers.terms import term
+from archcalc.memory.inference import inference
+from archcalc.memory.precision import precision
+from archcalc.memory.timeline import Size, Stretch
 from archcalc.quantities import Figures
-from archcalc.quantities.peak import find_peak
 from archcalc.quantities.receptive_field import Field
 from archcalc.shape import Window
 from archcalc.verify.counting import COUNTED, count_multiplications
@@ -421,7 +422,7 @@ def test_a_wrong_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_peak_by_hand(body: str, peak: int) -> None:
     """Values alive at once, by hand: the layer's input and output, and what a later layer still reads."""
     network = net(body)
-    assert find_peak(network).values == peak
+    assert inference(network, precision("int8")).peak(1)[0] == peak
     assert verify(network).verdicts[-1] == Verdict("peak", 4 * peak, 4 * peak, True)
 
 
@@ -477,8 +478,12 @@ def test_cli_one_network_in_full(cli: Any, width: int) -> None:
 def test_cli_says_where_figures_differ(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import archcalc.profile as module
 
-    peak = find_peak(archcalc.load("lenet5"))
-    monkeypatch.setattr(module, "find_peak", lambda network, heads: structs.replace(peak, values=41))
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        timeline = inference(*arguments, **named)
+        timeline.tensors.append(Stretch("none", "temporary", None, Size(1), 0, len(timeline.moments) - 1))
+        return timeline
+
+    monkeypatch.setattr(module, "inference", wrong)
     status, out, _ = cli("nets.arch:two", width=80)
     assert status == 1
     assert "nets.arch:two, peak: predicted 164, measured 160." in out

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from archcalc.checking.digest import Digest
 from archcalc.network import Network
 from archcalc.profile import analyze
-from archcalc.quantities import TOTALS, Figures
+from archcalc.quantities import QUANTITIES, Figures
 from archcalc.settings import DEFAULT as PLAIN
 from archcalc.settings import Settings
 from archcalc.shape import Shape, format_shape
@@ -86,7 +86,7 @@ def figures_of(name: str, network: Network, settings: Settings = PLAIN) -> Locke
         )
         for entry in whole.entries.values()
     }
-    reached_at = {quantity.name: quantity.at(profile) for quantity in TOTALS if quantity.at is not None}
+    reached_at = {name: at(profile) for name in profile.totals if (at := QUANTITIES[name].at) is not None}
     totals = Figures(profile.totals)
     if totals[TRAINABLE] == totals["params"]:
         del totals[TRAINABLE]
@@ -95,4 +95,11 @@ def figures_of(name: str, network: Network, settings: Settings = PLAIN) -> Locke
 
 def conditions(settings: Settings) -> Settings:
     """What a lock says of the settings: values for parameters are in the names of networks."""
-    return Settings(inputs=settings.inputs, batch=settings.batch, dtype=settings.dtype, heads=settings.heads)
+    return Settings(
+        inputs=settings.inputs,
+        batch=settings.batch,
+        dtype=settings.dtype,
+        heads=settings.heads,
+        training=settings.training,
+        optimizer=settings.optimizer,
+    )

@@ -43,7 +43,8 @@ import archcalc
 from archcalc.checking.digest import MARK, Digest
 from archcalc.checking.lock import FIGURES, LayerFigures, Lock, LockedNetwork, LockedPath
 from archcalc.diagnostics import ArchError, Source, Span, error
-from archcalc.quantities import TOTALS, Figures
+from archcalc.memory.optimizers import OPTIMIZERS
+from archcalc.quantities import OF_TRAINING, TOTALS, Figures
 from archcalc.quantities.activations import DTYPES
 from archcalc.settings import DEFAULT as PLAIN
 from archcalc.settings import Settings
@@ -56,7 +57,7 @@ archcalc lock {VERSION}
 # Written by archcalc {archcalc.__version__}. Do not edit: `archcalc lock --update` writes it again.
 """
 
-LOCKED = frozenset(quantity.name for quantity in TOTALS)
+LOCKED = frozenset(quantity.name for quantity in (*TOTALS, *OF_TRAINING))
 """What is locked of a network; a lock written before a quantity existed does not have it."""
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -102,6 +103,8 @@ def _conditions(settings: Settings) -> list[str]:
         words.append(f"dtype={settings.dtype}")
     if settings.heads:
         words.append("heads")
+    if settings.training:
+        words.append(f"training={settings.optimizer}")
     words += [f"input:{name}={format_shape(shape, cross='x')}" for name, shape in settings.inputs.items()]
     return [f"with {' '.join(words)}"] if words else []
 
@@ -118,7 +121,7 @@ _HEAD = re.compile(r"archcalc lock (\d+)\n(?:# Written by archcalc (\S+?)\. )?")
 _CONFLICT = re.compile(r"^(?:<{7} |\|{7}(?: |$)|={7}$|>{7} ).*", re.MULTILINE)
 _PATH = re.compile(r"path (\S.*)")
 _NET = re.compile(r"net (\S.*)")
-_WITH = re.compile(rf"with((?: batch=\d{{1,10}}| dtype=\w+| heads| input:[^ =]+={_SHAPE})+)")
+_WITH = re.compile(rf"with((?: batch=\d{{1,10}}| dtype=\w+| heads| training=\w+| input:[^ =]+={_SHAPE})+)")
 _TOTAL = re.compile(rf"total (\w+) ({_COUNT})(?: at (\S+))?")
 _LAYER = re.compile(rf"(layer|aux) (\S+) ({_SHAPE})((?: (?:{'|'.join(FIGURES)}) {_COUNT})*)")
 _LAYERS = re.compile(r"layers (\d{1,7}) ([0-9a-f]{64}) ([\w-]+)")
@@ -328,18 +331,27 @@ class _LockLines:
 
 def _settings(words: Sequence[str]) -> Settings | None:
     """The conditions of a line `with`; none if they cannot be."""
-    batch, dtype, inputs = PLAIN.batch, PLAIN.dtype, {}
+    batch, dtype, optimizer, inputs = PLAIN.batch, PLAIN.dtype, "", {}
     for word in words:
         name, _, value = word.partition("=")
         if name == "batch":
             batch = int(value)
         elif name == "dtype":
             dtype = value
+        elif name == "training":
+            optimizer = value
         elif name != "heads":
             inputs[name.removeprefix("input:")] = tuple(map(int, value.split("x")))
-    if dtype not in DTYPES or batch < 1:
+    if dtype not in DTYPES or batch < 1 or (optimizer and optimizer not in OPTIMIZERS):
         return None
-    return Settings(inputs=inputs, batch=batch, dtype=dtype, heads="heads" in words)
+    return Settings(
+        inputs=inputs,
+        batch=batch,
+        dtype=dtype,
+        heads="heads" in words,
+        training=bool(optimizer),
+        optimizer=optimizer or PLAIN.optimizer,
+    )
 
 
 def _number(text: str) -> int:

@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from archcalc.diagnostics import Problems, Source, Span, error, unknown
 from archcalc.expect import UNITS
-from archcalc.quantities import TOTALS
+from archcalc.quantities import OF_TRAINING, TOTALS
 
 ALL = "all"
-QUANTITIES = (*(quantity.name for quantity in TOTALS), "shape", ALL)
+QUANTITIES = (*(quantity.name for quantity in (*TOTALS, *OF_TRAINING)), "shape", ALL)
 
 _QUANTITY = re.compile(r"\s*(\w*)\s*")
 _AMOUNT = re.compile(

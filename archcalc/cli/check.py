@@ -16,6 +16,7 @@ from archcalc.cli.options import (
     Freeze,
     Heads,
     Inputs,
+    OptimizerName,
     Sets,
     TableOrJson,
     TableOrJsonOption,
@@ -48,6 +49,7 @@ def check(
     freeze: Freeze = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
+    optimizer: OptimizerName = "sgd",
     heads: Heads = False,
     convention: ConventionName = "",
     locked: Annotated[bool, typer.Option("--locked", help="Check against lock files instead.")] = False,
@@ -133,7 +135,7 @@ def check(
             from archcalc.checking.bounds import parse_bounds
             from archcalc.checking.run import check_networks
 
-            chosen = settings(set_, input_, batch, dtype, heads, convention, freeze)
+            chosen = settings(set_, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer)
             chosen = replace(chosen, allow_unknown=allow_unknown)
             outcome = check_networks(targets or [], parse_bounds(expect or [], chosen), progress, chosen)
     except ArchError as mistakes:  # in an option: CI is told of it as of everything else

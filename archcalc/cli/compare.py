@@ -15,8 +15,10 @@ from archcalc.cli.options import (
     Heads,
     Human,
     Inputs,
+    OptimizerName,
     Output,
     Sets,
+    Training,
     complete_net,
     settings,
 )
@@ -43,6 +45,8 @@ def compare(
     freeze: Freeze = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
+    training: Training = False,
+    optimizer: OptimizerName = "sgd",
     heads: Heads = False,
     convention: ConventionName = "",
     human: Human = False,
@@ -72,7 +76,12 @@ def compare(
     from archcalc.comparison.tables import CompareView
     from archcalc.render import output as out
 
-    subjects = comparison.open_subjects(nets, settings(set_, input_, batch, dtype, heads, convention, freeze))
+    subjects = comparison.open_subjects(
+        nets,
+        settings(
+            set_, input_, batch, dtype, heads, convention, freeze, training=training, optimizer=optimizer
+        ),
+    )
     view = CompareView(comparison.compare(subjects), human)
     if format is CompareFormat.json:
         out.write(to_json(view.comparison), output)

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli.options import Batch, ConventionName, Dtype, Freeze, Heads, Inputs, Net, Sets, settings
+from archcalc.cli.options import (
+    Batch,
+    ConventionName,
+    Dtype,
+    Freeze,
+    Heads,
+    Inputs,
+    Net,
+    OptimizerName,
+    Sets,
+    settings,
+)
 
 
 def explain(
@@ -23,6 +34,7 @@ def explain(
     freeze: Freeze = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
+    optimizer: OptimizerName = "sgd",
     heads: Heads = False,
     convention: ConventionName = "",
 ) -> None:
@@ -40,7 +52,9 @@ def explain(
     from archcalc.render import output
     from archcalc.report.explain import explain as account
 
-    _, profile = settings(set_, input_, batch, dtype, heads, convention, freeze).open(net)
+    _, profile = settings(set_, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer).open(
+        net
+    )
     if layer in QUANTITIES and not quantity:
         layer, quantity = "", layer
     if convention and not quantity:

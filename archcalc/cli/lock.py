@@ -7,7 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
-from archcalc.cli.options import Batch, Dtype, Heads, Inputs, Sets, complete_net, settings
+from archcalc.cli.options import (
+    Batch,
+    Dtype,
+    Heads,
+    Inputs,
+    OptimizerName,
+    Sets,
+    Training,
+    complete_net,
+    settings,
+)
 
 
 def lock(
@@ -31,6 +41,8 @@ def lock(
     input_: Inputs = None,
     batch: Batch = 1,
     dtype: Dtype = "float32",
+    training: Training = False,
+    optimizer: OptimizerName = "sgd",
     heads: Heads = False,
     compact: Annotated[
         bool, typer.Option("--compact", help="One line for the layers of a network, instead of one each.")
@@ -60,7 +72,7 @@ def lock(
     from archcalc.render.progress import progress
     from archcalc.settings import DEFAULT
 
-    chosen = settings(set_, input_, batch, dtype, heads)
+    chosen = settings(set_, input_, batch, dtype, heads, training=training, optimizer=optimizer)
     if not nets and not update:
         raise error(
             "name networks, files or folders to lock", help="or lock again what is locked: `--update`"

@@ -77,6 +77,17 @@ Freeze = Annotated[
         "--freeze", metavar="PATTERN", help="Freeze the parameters of layers: `stage1`, `stage*`; repeatable."
     ),
 ]
+Training = Annotated[
+    bool, typer.Option("--training", help="Also count the backward pass and the memory of a step.")
+]
+OptimizerName = Annotated[
+    str,
+    typer.Option(
+        "--optimizer",
+        metavar="NAME",
+        help="Whose state is in memory in training: none, sgd, momentum, adam or adamw.",
+    ),
+]
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
 Human = Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")]
 Seed = Annotated[int, typer.Option(min=0, help="For random inputs and weights.")]
@@ -107,8 +118,10 @@ def settings(
     heads: bool = False,
     convention: str = "",
     freeze: list[str] | None = None,
+    training: bool = False,
+    optimizer: str = "sgd",
 ) -> Settings:
-    """What `--set`, `--input`, `--batch`, `--dtype`, `--heads`, `--convention`, `--freeze` say."""
+    """What the options say that every command with networks has. Each command has some of them."""
     from archcalc.settings import Settings
 
     return Settings(
@@ -120,6 +133,8 @@ def settings(
         heads,
         convention,
         tuple(freeze or ()),
+        training,
+        optimizer,
     )
 
 

@@ -17,8 +17,10 @@ from archcalc.cli.options import (
     Inputs,
     Layout,
     Net,
+    OptimizerName,
     Output,
     Sets,
+    Training,
     settings,
     words,
 )
@@ -54,6 +56,8 @@ def report(
         str, typer.Option(metavar="QUANTITY", help="Largest first, by `params`, `macs`, `activations`, ...")
     ] = "",
     top: Annotated[Optional[int], typer.Option(min=1, help="Show the first rows only.")] = None,
+    training: Training = False,
+    optimizer: OptimizerName = "sgd",
     heads: Heads = False,
     convention: ConventionName = "",
     human: Human = False,
@@ -85,7 +89,9 @@ def report(
     from archcalc.report.columns import View, choose
     from archcalc.report.rows import select_rows
 
-    opened, profile = settings(set_, input_, batch, dtype, heads, convention, freeze).open(net)
+    opened, profile = settings(
+        set_, input_, batch, dtype, heads, convention, freeze, training=training, optimizer=optimizer
+    ).open(net)
     if format is ReportFormat.torchsummary:
         from archcalc.report.torchsummary import torchsummary
 
@@ -106,7 +112,7 @@ def report(
         out.write(torchsummary(profile), output)
         out.warn(note_lines(profile.network.notes))
         return
-    chosen = choose(words(columns), profile.convention is not None)
+    chosen = choose(words(columns), profile.convention is not None, profile.training)
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)
     view = View(profile, layout.value, human)
     heading = table.heading(view, opened.reference)

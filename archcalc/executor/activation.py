@@ -8,6 +8,7 @@ import numpy as np
 
 from archcalc.executor.kernel import Array, Call, along_row, kernel
 from archcalc.layers import activation as kinds
+from archcalc.layers.dropout import Dropout, DropPath
 
 
 def clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
@@ -187,12 +188,12 @@ def _dropped(x: Array, p: float, shape: tuple[int, ...], call: Call) -> Array:
     return out
 
 
-@kernel(kinds.Dropout)
-def dropout(layer: kinds.Dropout, call: Call) -> Array:
+@kernel(Dropout)
+def dropout(layer: Dropout, call: Call) -> Array:
     return _dropped(call.x, float(layer.p), call.x.shape, call)
 
 
-@kernel(kinds.DropPath)
-def drop_path(layer: kinds.DropPath, call: Call) -> Array:
+@kernel(DropPath)
+def drop_path(layer: DropPath, call: Call) -> Array:
     """Whole samples are dropped (Huang et al. 2016)."""
     return _dropped(call.x, float(layer.p), (call.x.shape[0],) + (1,) * (call.x.ndim - 1), call)

@@ -27,14 +27,17 @@ def attention(layer: Attention, call: Call) -> Array:
     query = query * query.dtype.type(1 / math.sqrt(query.shape[-1]))
     if layer.is_causal:
         # what lies ahead is not read at all: times a weight of zero, a NaN would stay one
-        parts = [
-            _looked_up(query[..., i : i + 1, :], key[..., : i + 1, :], value[..., : i + 1, :])
-            for i in range(query.shape[-2])
-        ]
-        heads = np.concatenate(parts, axis=-2)
+        shares = np.zeros((*query.shape[:-1], key.shape[-2]), query.dtype)
+        heads = np.empty((*query.shape[:-1], value.shape[-1]), query.dtype)
+        for i in range(query.shape[-2]):
+            own, upto = np.s_[..., i : i + 1, :], np.s_[..., : i + 1, :]
+            shares[..., i : i + 1, : i + 1], heads[own] = _looked_up(query[own], key[upto], value[upto])
     else:
-        heads = _looked_up(query, key, value)
+        shares, heads = _looked_up(query, key, value)
     joined = np.moveaxis(heads, 1, 2).reshape(*tokens.shape[:2], -1)
+    if call.kept is not None:
+        call.kept |= {"queries": query, "keys": key, "values": value}
+        call.kept |= {"probabilities": shares, "heads": joined}
     out = joined @ call.weights["output"]
     if layer.bias:
         out += call.weights["output_bias"]
@@ -54,9 +57,9 @@ def _projected(tokens: Array, call: Call, name: str, heads: int) -> Array:
     return np.moveaxis(out.reshape(*out.shape[:2], heads, -1), 2, 1)
 
 
-def _looked_up(query: Array, key: Array, value: Array) -> Array:
+def _looked_up(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
+    """How much each query takes of each value, and the sum that it takes."""
     scores = query @ np.swapaxes(key, -1, -2)
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)
-    out: Array = shares @ value
-    return out
+    return shares, shares @ value

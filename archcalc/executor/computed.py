@@ -29,7 +29,7 @@ def settle(layer: Any, arrays: dict[str, Array]) -> None:
     """Let the vectors of a spectral norm follow a random weight, as they do after some training."""
     if getattr(layer, "weight", "own") != "spectral_norm":
         return
-    matrix = _rows(arrays["weight"]).astype(np.float64)
+    matrix = rows_of(arrays["weight"]).astype(np.float64)
     u = arrays["u"].astype(np.float64)
     v = matrix.T @ u
     for _ in range(ITERATIONS):
@@ -40,7 +40,7 @@ def settle(layer: Any, arrays: dict[str, Array]) -> None:
     arrays["u"][...], arrays["v"][...] = u, v.reshape(arrays["v"].shape)
 
 
-def _rows(weight: Array) -> Array:
+def rows_of(weight: Array) -> Array:
     """A weight as a matrix with a row for each output channel; outputs are last in the array."""
     return weight.reshape(-1, weight.shape[-1]).T
 
@@ -65,7 +65,7 @@ def _weight_norm(weight: Array, arrays: Mapping[str, Array]) -> Array:
 
 
 def _spectral(weight: Array, arrays: Mapping[str, Array]) -> Array:
-    out: Array = weight / (arrays["u"] @ _rows(weight) @ arrays["v"].reshape(-1))
+    out: Array = weight / (arrays["u"] @ rows_of(weight) @ arrays["v"].reshape(-1))
     return out
 
 

@@ -25,7 +25,7 @@ class Call(Struct):
     """One application of a layer: what it reads, its arrays, and how the network is run.
 
     `train` takes batch statistics and drops values, with `random` as the source of chance. `kept` takes what
-    chance decided, for the backward pass. `spare` is
+    chance decided, and else what is computed on the way, for the backward pass. `spare` is
     the first input if nothing reads it any more: a kernel may write its result there. `batch` is the number
     of samples, for kernels that read no tensor.
     """

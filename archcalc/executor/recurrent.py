@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,10 @@ def embedding(layer: Embedding, call: Call) -> Array:
 States = tuple[Array, Array]
 """The state of a layer after a step, and the memory of an `lstm`."""
 
-Cell = Callable[[Any, Array, States, Array, Array | int], States]
+Parts = Mapping[str, Sequence[Array]]
+"""What a step computes on the way and a backward pass reads, by name: vectors that are kept in one tensor."""
+
+Cell = Callable[[Any, Array, States, Array, Array | int], tuple[States, Parts]]
 """One step: the layer, the products with the input, the states before, and the recurrent arrays."""
 
 
@@ -40,31 +43,34 @@ def _sigmoid(x: Array) -> Array:
     return out
 
 
-def _lstm(layer: LSTM, read: Array, states: States, hh: Array, bias: Array | int) -> States:
+def _lstm(layer: LSTM, read: Array, states: States, hh: Array, bias: Array | int) -> tuple[States, Parts]:
     h, c = states
     i, f, g, o = np.split(read + (h @ hh + bias), 4, axis=-1)
-    c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(c), c
+    i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
+    c = f * c + i * g
+    return (o * np.tanh(c), c), {"gates": (i, f, g, o), "memories": (c,)}
 
 
-def _gru(layer: GRU, read: Array, states: States, hh: Array, bias: Array | int) -> States:
+def _gru(layer: GRU, read: Array, states: States, hh: Array, bias: Array | int) -> tuple[States, Parts]:
     h, _ = states
     n = layer.hidden_size
     if layer.bias == "one":
         r, z = np.split(_sigmoid(read[:, : 2 * n] + h @ hh[:, : 2 * n]), 2, axis=-1)
         new = np.tanh(read[:, 2 * n :] + (r * h) @ hh[:, 2 * n :])
+        parts: Parts = {"gates": (r, z, new)}
     else:
         again = h @ hh + bias
         r, z = np.split(_sigmoid(read[:, : 2 * n] + again[:, : 2 * n]), 2, axis=-1)
         new = np.tanh(read[:, 2 * n :] + r * again[:, 2 * n :])
+        parts = {"gates": (r, z, new), "products": (again[:, 2 * n :],)}
     h = (1 - z) * new + z * h
-    return h, h
+    return (h, h), parts
 
 
-def _rnn(layer: RNN, read: Array, states: States, hh: Array, bias: Array | int) -> States:
+def _rnn(layer: RNN, read: Array, states: States, hh: Array, bias: Array | int) -> tuple[States, Parts]:
     h = read + (states[0] @ hh + bias)
     h = np.tanh(h) if layer.nonlinearity == "tanh" else np.maximum(h, 0)
-    return h, h
+    return (h, h), {}
 
 
 def _run(layer: Recurrent, call: Call, cell: Cell) -> Array:
@@ -89,9 +95,21 @@ def _one_way(layer: Recurrent, call: Call, x: Array, name: str, backward: bool, 
     zero = np.zeros((batch, layer.hidden_size), x.dtype)
     states = (zero, zero)
     for step in reversed(range(length)) if backward else range(length):
-        states = cell(layer, reads[:, step], states, hh, bias)
+        states, parts = cell(layer, reads[:, step], states, hh, bias)
         out[:, step] = states[0]
+        if call.kept is not None:
+            _keep(call.kept, f"states {name}", (states[0],), step, length)
+            for part, vectors in parts.items():
+                _keep(call.kept, f"{part} {name}", vectors, step, length)
     return out
+
+
+def _keep(kept: dict[str, Array], name: str, vectors: Sequence[Array], step: int, length: int) -> None:
+    """Keep the vectors of a step at their place in a tensor of all steps."""
+    joined = np.concatenate(vectors, axis=-1)
+    if name not in kept:
+        kept[name] = np.empty((len(joined), length, joined.shape[-1]), joined.dtype)
+    kept[name][:, step] = joined
 
 
 @kernel(LSTM)

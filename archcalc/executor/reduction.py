@@ -9,14 +9,18 @@ from archcalc.executor.reshape import channels_first, channels_last
 from archcalc.layers.reduction import Reduce
 
 
+def axes_of(layer: Reduce, x: Array) -> tuple[int, ...]:
+    """The axes of an array that are reduced."""
+    if layer.dim is None:
+        return tuple(range(1, x.ndim - 1))
+    names = layer.dim if isinstance(layer.dim, tuple) else (layer.dim,)
+    return tuple(axis_of(name, x) for name in names)
+
+
 @kernel(Reduce)
 def reduce(layer: Reduce, call: Call) -> Array:
     x = call.x
-    if layer.dim is None:
-        axes = tuple(range(1, x.ndim - 1))
-    else:
-        names = layer.dim if isinstance(layer.dim, tuple) else (layer.dim,)
-        axes = tuple(axis_of(name, x) for name in names)
+    axes = axes_of(layer, x)
     out = _reduced(layer, x, axes)
     if layer.keepdim:
         return out

@@ -18,7 +18,7 @@ from archcalc.executor.backward import Back, kept_by, run_backward
 from archcalc.executor.inputs import given_inputs
 from archcalc.executor.kernel import KERNELS, Array, Call, computing
 from archcalc.executor.memory import ordinary, owner
-from archcalc.executor.weights import Weights, arrays_of, random_weights
+from archcalc.executor.weights import Weights, arrays_of, random_weights, stored_arrays
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import OUTPUT
 from archcalc.memory.saved import Saved
@@ -238,9 +238,8 @@ class _Step:
         seen = [self._seen(node, number, reads) for number in range(len(node.inputs))]
         output = self._seen(node, OUTPUT, reads)
         gradient = self.coming.pop(node.index)
-        back = Back(
-            gradient, seen, output, self.kept.get(node.index, {}), arrays_of(node, self.weights), needs
-        )
+        kept, stored = self.kept.get(node.index, {}), stored_arrays(node, self.weights)
+        back = Back(gradient, seen, output, kept, stored, needs)
         sent, of_arrays = run_backward(node.layer, back)
         arriving = []
         for source, needed, array in zip(node.inputs, needs.inputs, sent, strict=True):
@@ -262,7 +261,7 @@ class _Step:
             self.unused[memory] -= 1
             if not self.unused[memory]:
                 self._discard(memory)
-        del back, seen, output, gradient, sent
+        del back, kept, seen, output, gradient, sent
         for source, array in arriving:
             self._receive(source, array)
 

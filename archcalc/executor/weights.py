@@ -41,11 +41,13 @@ def arrays_of(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping
     """The arrays a node computes with, its own and those of others, in the shapes that it needs."""
     if not node.facts.weights:
         return {}
-    return with_computed_weight(node.layer, _stored(node, weights))
+    return with_computed_weight(node.layer, stored_arrays(node, weights))
 
 
-def _stored(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping[str, Array]:
-    """The arrays of a node as they are kept."""
+def stored_arrays(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping[str, Array]:
+    """The arrays of a node as they are kept: those from which its weight may be computed."""
+    if not node.facts.weights:
+        return {}
     node = node.shares or node
     if not node.tied:
         return weights[node.name]

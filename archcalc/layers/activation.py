@@ -1,14 +1,14 @@
-"""Activation functions and dropout: one value in, one value out.
+"""Activation functions: one value in, one value out.
 
 Operations per value, as written in each class: `compare` for a maximum, a minimum or a choice by sign;
-`special` for an exponential, a tanh or an erf.
+`special` for an exponential, a tanh or an erf. Where a formula has branches, the longest one counts.
 """
 
 from fractions import Fraction
 from typing import Annotated
 
-from archcalc.layers.arguments import Count, LayerError, Probability, Real, choice
-from archcalc.layers.backward import OUTPUT, Backward, Needs, mask
+from archcalc.layers.arguments import Count, LayerError, Real, choice
+from archcalc.layers.backward import KEPT_INPUT, KEPT_OUTPUT, OUTPUT, Backward, Needs, mask
 from archcalc.layers.base import layer
 from archcalc.layers.elementwise import Elementwise
 from archcalc.layers.terms import Facts, Operations, Weight, per_value, values_of
@@ -41,6 +41,9 @@ class ReLU6(Elementwise, frozen=True):
 
     costs = {"compare": 2}
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward((mask(values_of(facts.output), instead=OUTPUT),), per_value(facts.output, compare=2))
+
 
 @layer("leaky_relu")
 class LeakyReLU(Elementwise, frozen=True):
@@ -53,6 +56,14 @@ class LeakyReLU(Elementwise, frozen=True):
 
     negative_slope: Real = Fraction(1, 100)
     costs = {"compare": 1, "mul": 1}
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The output has the sign of the input, unless the slope is negative: then it is never negative."""
+        if self.negative_slope == 1:
+            return Backward(passes=(0,))
+        says_the_same = OUTPUT if self.negative_slope >= 0 else 0
+        kept = mask(values_of(facts.output), instead=says_the_same)
+        return Backward((kept,), per_value(facts.output, compare=1, mul=1))
 
 
 @layer("prelu")
@@ -76,6 +87,17 @@ class PReLU(Elementwise, frozen=True):
             )
         return (Weight("weight", (("slopes", self.num_parameters),)),)
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The gradient of the input needs the sign of the input alone; that of the slopes needs all of it."""
+        values = values_of(facts.output)
+        operations = [("compare", values)]
+        if needs.any_input:
+            operations.append(("mul", values.of("gradient of the input")))
+        if not needs.trained:
+            return Backward((mask(values, instead=0),), tuple(operations))
+        operations += [(category, values.of("gradient of the slopes")) for category in ("mul", "add")]
+        return Backward((KEPT_INPUT,), tuple(operations))
+
 
 @layer("elu")
 class ELU(Elementwise, frozen=True):
@@ -90,6 +112,18 @@ class ELU(Elementwise, frozen=True):
     alpha: Real = 1
     costs = {"compare": 1, "special": 1, "add": 1, "mul": 1}
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Below 0 the derivative is `alpha * exp(x)`, which is `y + alpha`.
+
+        With a negative `alpha` the output is never negative, and the input is needed to tell the branches.
+        """
+        if self.alpha < 0:
+            return Backward((KEPT_INPUT,), per_value(facts.output, compare=1, special=1, mul=2))
+        if self.alpha == 0:
+            kept = mask(values_of(facts.output), instead=OUTPUT)
+            return Backward((kept,), per_value(facts.output, compare=1))
+        return Backward((KEPT_OUTPUT,), per_value(facts.output, compare=1, add=1, mul=1))
+
 
 @layer("selu")
 class SELU(Elementwise, frozen=True):
@@ -101,6 +135,8 @@ class SELU(Elementwise, frozen=True):
     """
 
     costs = {"compare": 1, "special": 1, "add": 1, "mul": 2}
+    keeps = KEPT_OUTPUT
+    costs_back = {"compare": 1, "add": 1, "mul": 1}  # g scale, or below 0 g (y + scale alpha)
 
 
 @layer("gelu")
@@ -114,11 +150,22 @@ class GELU(Elementwise, frozen=True):
 
     approximate: Annotated[str, choice("none", "tanh")] = "none"
     costs = {"mul": 3, "add": 1, "special": 1}
+    keeps = KEPT_INPUT
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         if self.approximate == "tanh":
             return per_value(output, mul=6, add=2, special=1)
         return per_value(output, **self.costs)
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """With the distribution `P` and the density `p` of a normal variable, `g (P(x) + x p(x))`.
+
+        The approximation is `x/2 (1 + tanh(u))` with `u = a x + b x^3`, and so the derivative is
+        `(1 + tanh(u))/2 + x/2 (1 - tanh(u)^2) (a + 3b x^2)`.
+        """
+        if self.approximate == "tanh":
+            return Backward((self.keeps,), per_value(facts.output, mul=12, add=5, special=1))
+        return Backward((self.keeps,), per_value(facts.output, mul=7, add=2, special=2))
 
 
 @layer("silu")
@@ -131,6 +178,8 @@ class SiLU(Elementwise, frozen=True):
     """
 
     costs = {"special": 1, "add": 1, "div": 1}
+    keeps = KEPT_INPUT
+    costs_back = {"special": 1, "add": 3, "div": 1, "mul": 3}  # g s (1 + x (1 - s)), s the sigmoid of x
 
 
 @layer("hardswish")
@@ -143,6 +192,8 @@ class HardSwish(Elementwise, frozen=True):
     """
 
     costs = {"add": 1, "compare": 2, "mul": 1, "div": 1}
+    keeps = KEPT_INPUT
+    costs_back = {"compare": 2, "div": 1, "add": 1, "mul": 1}  # g (x/3 + 1/2) between the limits
 
 
 @layer("hardsigmoid")
@@ -179,6 +230,10 @@ class HardSigmoid(Elementwise, frozen=True):
             return per_value(output, add=1, compare=2, div=1)
         return per_value(output, mul=1, add=1, compare=2)
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        kept = mask(values_of(facts.output), instead=OUTPUT)
+        return Backward((kept,), per_value(facts.output, compare=2, mul=1))
+
 
 @layer("sigmoid")
 class Sigmoid(Elementwise, frozen=True):
@@ -190,6 +245,8 @@ class Sigmoid(Elementwise, frozen=True):
     """
 
     costs = {"special": 1, "add": 1, "div": 1}
+    keeps = KEPT_OUTPUT
+    costs_back = {"add": 1, "mul": 2}  # g y (1 - y)
 
 
 @layer("tanh")
@@ -202,6 +259,8 @@ class Tanh(Elementwise, frozen=True):
     """
 
     costs = {"special": 1}
+    keeps = KEPT_OUTPUT
+    costs_back = {"mul": 2, "add": 1}  # g (1 - y y)
 
 
 @layer("abs")
@@ -214,6 +273,10 @@ class Abs(Elementwise, frozen=True):
     """
 
     costs = {"compare": 1}
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The mask is the sign of the input, which one comparison finds: -1, 0 or 1."""
+        return Backward((mask(values_of(facts.output), instead=0),), per_value(facts.output, compare=1))
 
 
 @layer("softplus")
@@ -242,6 +305,14 @@ class Softplus(Elementwise, frozen=True):
         scale = int(self.beta != 1)
         return per_value(output, **self.costs, mul=scale, div=scale)
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """`g / (1 + exp(-beta x))`, the sigmoid; above the threshold `g`.
+
+        The output says where it is above the threshold only if that is high.
+        """
+        costs = per_value(facts.output, compare=1, special=1, add=1, div=1, mul=int(self.beta != 1))
+        return Backward((KEPT_INPUT,), costs)
+
 
 @layer("mish")
 class Mish(Elementwise, frozen=True):
@@ -253,6 +324,9 @@ class Mish(Elementwise, frozen=True):
     """
 
     costs = {"special": 3, "add": 1, "mul": 1}
+    keeps = KEPT_INPUT
+    # g (t + x s (1 - t t)), s the sigmoid of x, t the tanh of log(1 + exp(x))
+    costs_back = {"special": 4, "add": 4, "div": 1, "mul": 4}
 
 
 @layer("hardtanh")
@@ -276,6 +350,9 @@ class Hardtanh(Elementwise, frozen=True):
                 help="write the smaller one first: `hardtanh(-1, 1)`",
             )
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward((mask(values_of(facts.output), instead=OUTPUT),), per_value(facts.output, compare=2))
+
 
 @layer("logsigmoid")
 class LogSigmoid(Elementwise, frozen=True):
@@ -287,6 +364,8 @@ class LogSigmoid(Elementwise, frozen=True):
     """
 
     costs = {"special": 2, "add": 1}
+    keeps = KEPT_OUTPUT
+    costs_back = {"special": 1, "add": 1, "mul": 1}  # g (1 - exp(y))
 
 
 @layer("softsign")
@@ -299,38 +378,5 @@ class Softsign(Elementwise, frozen=True):
     """
 
     costs = {"compare": 1, "add": 1, "div": 1}
-
-
-@layer("dropout")
-class Dropout(Elementwise, frozen=True):
-    """Dropout (Hinton et al. 2012): nothing at inference.
-
-    Source: Hinton et al. 2012, Improving neural networks by preventing co-adaptation of feature detectors,
-    arXiv:1207.0580.
-
-    Example: input(4096) -> dropout(0.5)
-    """
-
-    p: Probability = Fraction(1, 2)
-    costs = {}
-
-    def is_view(self, facts: Facts) -> bool:
-        return self.p == 0
-
-    def backward(self, facts: Facts, needs: Needs) -> Backward:
-        if self.p in (0, 1):
-            return Backward(passes=(0,) if self.p == 0 else ())
-        return Backward((mask(values_of(facts.output)),), per_value(facts.output, mul=1))
-
-
-@layer("drop_path")
-class DropPath(Elementwise, frozen=True):
-    """Stochastic depth (Huang et al. 2016): nothing at inference.
-
-    Source: Huang et al. 2016, Deep Networks with Stochastic Depth, arXiv:1603.09382.
-
-    Example: input(96x56x56) -> drop_path(0.1)
-    """
-
-    p: Probability = 0
-    costs = {}
+    keeps = KEPT_OUTPUT
+    costs_back = {"compare": 1, "add": 1, "mul": 2}  # g (1 - abs(y))^2

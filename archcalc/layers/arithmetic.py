@@ -10,8 +10,18 @@ from archcalc.layers.arguments import (
     optional,
     read_number,
 )
+from archcalc.layers.backward import KEPT_INPUT, Backward, Needs
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows, per_value
+from archcalc.layers.terms import (
+    NO_OPERATIONS,
+    Facts,
+    Operations,
+    Reach,
+    Weight,
+    Windows,
+    per_value,
+    values_of,
+)
 from archcalc.shape import SYMBOLS, Shape, format_shape
 
 
@@ -43,6 +53,10 @@ class ParameterTensor(Layer, frozen=True):
         symbols = ("C", *SYMBOLS[rank]) if rank else ("N",)
         factors = tuple(zip(symbols, self.shape, strict=True))
         return (Weight("weight", factors, "weight" if self.trained else "buffer"),)
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Its gradient is the sum of those of all samples."""
+        return Backward(operations=(("add", values_of(facts.output)),))
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return NO_OPERATIONS
@@ -126,6 +140,14 @@ class Scale(Factor, frozen=True):
     value: Values = None
     per_channel: Flag = False
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        values, operations = values_of(facts.output), []
+        if needs.any_input:
+            operations.append(("mul", values.of("gradient of the input")))
+        if needs.trained:
+            operations += [(category, values.of("gradient of the factor")) for category in ("mul", "add")]
+        return Backward((KEPT_INPUT,) if needs.trained else (), tuple(operations))
+
 
 @layer("shift")
 class Shift(Factor, frozen=True):
@@ -144,3 +166,7 @@ class Shift(Factor, frozen=True):
 
     value: Values = None
     per_channel: Flag = False
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        sums = ("add", values_of(facts.output).of("gradient of the offset"))
+        return Backward(operations=(sums,) if needs.trained else (), passes=(0,))

@@ -1,13 +1,15 @@
 """Attention, and the product of two tensors that it is made of."""
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from archcalc.layers.arguments import Count, Flag, LayerError, OptionalTensor, optional, read_count
+from archcalc.layers.backward import Backward, Kept, Needs, kept_input
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of
 from archcalc.layers.merge import Join
-from archcalc.layers.terms import Facts, Operations, Reach, Term, Weight, Windows, term
+from archcalc.layers.terms import Facts, Operations, Reach, Term, Weight, Windows, term, values_of
 from archcalc.shape import Shape, Window, format_shape
 
 
@@ -61,6 +63,24 @@ class MatMul(Join, frozen=True):
         shape, output = facts.inputs[index], facts.output
         own = index == 0 if len(output) == 2 else shape[0] == output[0]
         return channels if own else all_of(output[0])
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Of `A B`: `g Bᵀ` for A and `Aᵀ g` for B, summed where a matrix was stretched to several."""
+        (_, product), *_ = facts.operations
+        matrices = math.prod(facts.output[:-2])
+        operations: list[tuple[str, Term]] = []
+        kept = []
+        for number, name in enumerate(("first", "second")):
+            if not needs.inputs[number]:
+                continue
+            kept.append(kept_input(1 - number))
+            operations.append(("macs", product.of(f"gradient of the {name} tensor")))
+            *batch, rows, columns = facts.inputs[number]
+            if math.prod(batch) != matrices:
+                more = term(("(matrices-own)", matrices - math.prod(batch)))
+                sums = more * term(("rows", rows), ("columns", columns))
+                operations.append(("add", sums.of(f"gradient of the {name} tensor, stretched")))
+        return Backward(tuple(kept), tuple(operations))
 
 
 @layer("attention")
@@ -170,6 +190,114 @@ class Attention(Layer, frozen=True):
             return Reach.WHOLE
         length = inputs[0][1]
         return (Window(length, 1, length - 1, 0),)
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The chain rule through `y = O W_o + b_o`, `O = P v`, `P = softmax(q kᵀ)` and the projections.
+
+        `q` are the queries after they are scaled, by `s`. With the gradient `g` of the output:
+
+            dO = g W_oᵀ         dv = Pᵀ dO       dP = dO vᵀ
+            dS = P (dP - sum of dP P over the keys)
+            dq = s dS k         dk = dSᵀ q
+            dx = dq W_qᵀ, and for what keys and values come from: dk W_kᵀ + dv W_vᵀ
+
+        The gradient of each array is the product of what it multiplied with the gradient of the result, and
+        of each bias the sum of that gradient. Of `key_bias` it is zero but for rounding, as a softmax does
+        not change with it; it is computed all the same. Only what a gradient that is asked for depends on is
+        computed. What is kept is what these formulas read, and nothing is computed twice. With `is_causal`
+        the products are counted in full, as in the forward pass.
+
+        Source: Vaswani et al. 2017, Equation 1, derived; the softmax's as in PyTorch's
+        `_softmax_backward_data`.
+        """
+        return _AttentionBackward(self, facts, needs).backward()
+
+
+class _AttentionBackward:
+    """Which steps the backward pass of an attention takes."""
+
+    def __init__(self, layer: Attention, facts: Facts, needs: Needs) -> None:
+        self.trained = needs.trained
+        self.crossed = len(facts.inputs) > 1
+        self.into_queries, self.into_memory = needs.inputs[0], needs.inputs[-1]
+        self.of_query, self.of_key, self.of_value = (
+            into or not self.trained.isdisjoint((name, f"{name}_bias"))
+            for name, into in (
+                ("query", self.into_queries),
+                ("key", self.into_memory),
+                ("value", self.into_memory),
+            )
+        )
+        self.macs = {count.label: count for category, count in facts.operations if category == "macs"}
+        self.facts = facts
+        keys, values = layer._widths(facts.inputs[0][0])
+        self.n_q, self.n_kv = _places(facts.inputs[0], "_q"), _places(facts.inputs[-1], "_kv")
+        self.heads = ("heads", layer.num_heads)
+        self.d_k, self.d_v = ("d_k", keys // layer.num_heads), ("d_v", values // layer.num_heads)
+
+    def backward(self) -> Backward:
+        return Backward(tuple(self._kept()), tuple(self._operations()))
+
+    def _kept(self) -> Iterator[Kept]:
+        of_scores = self.of_query or self.of_key
+        from_memory = not self.trained.isdisjoint(("key", "value"))
+        if "query" in self.trained or (from_memory and not self.crossed):
+            yield kept_input(0)
+        if from_memory and self.crossed:
+            yield kept_input(1)
+        queries, memory = term(self.n_q), term(self.n_kv)
+        if self.of_key:
+            yield Kept("queries", values=queries * term(self.heads, self.d_k))
+        if self.of_query:
+            yield Kept("keys", values=memory * term(self.heads, self.d_k))
+        if of_scores:
+            yield Kept("values", values=memory * term(self.heads, self.d_v))
+        if of_scores or self.of_value:
+            yield Kept("probabilities", values=term(self.n_q, self.n_kv, self.heads))
+        if "output" in self.trained:
+            yield Kept("heads", values=queries * term(self.heads, self.d_v))
+
+    def _operations(self) -> Iterator[tuple[str, Term]]:
+        of_scores = self.of_query or self.of_key
+        macs, channels = self.macs, ("C_q", self.facts.inputs[0][0])
+        queries, memory = term(self.n_q), term(self.n_kv)
+        scores = term(self.n_q, self.n_kv, self.heads)
+        yield from self._of_arrays("output", "output", queries * term(channels))
+        if of_scores or self.of_value:
+            yield "macs", macs["output"].of("gradient of the heads' results")
+        if self.of_value:
+            yield "macs", macs["scores by values"].of("gradient of the values")
+        if of_scores:
+            yield "macs", macs["scores by values"].of("gradient of the softmax")
+            others = term(self.n_q, ("(n_kv-1)", self.n_kv[1] - 1), self.heads)
+            yield "mul", (term(("2", 2)) * scores).of("softmax: products")
+            yield "add", scores.of("softmax: difference")
+            yield "add", others.of("softmax: sum")
+        if self.of_query:
+            yield "macs", macs["scores: queries by keys"].of("gradient of the queries")
+            yield "mul", (queries * term(self.heads, self.d_k)).of("gradient of the queries, scaled")
+        if self.of_key:
+            yield "macs", macs["scores: queries by keys"].of("gradient of the keys")
+        yield from self._of_arrays("query", "queries", queries * term(self.heads, self.d_k))
+        yield from self._of_arrays("key", "keys", memory * term(self.heads, self.d_k))
+        yield from self._of_arrays("value", "values", memory * term(self.heads, self.d_v))
+        source = "what keys and values come from" if self.crossed else "the input"
+        if self.into_queries:
+            yield "macs", macs["queries"].of("gradient of the input, through the queries")
+        if self.into_memory:
+            yield "macs", macs["keys"].of(f"gradient of {source}, through the keys")
+            yield "macs", macs["values"].of(f"gradient of {source}, through the values")
+            total = values_of(self.facts.inputs[-1])
+            if not self.crossed:
+                total = term(("2", 2)) * total
+            yield "add", total.of(f"gradient of {source}, summed")
+
+    def _of_arrays(self, name: str, product: str, summed: Term) -> Iterator[tuple[str, Term]]:
+        """The gradients of a projection's arrays."""
+        if name in self.trained:
+            yield "macs", self.macs[product].of(f"gradient of the {name} weights")
+        if f"{name}_bias" in self.trained:
+            yield "add", summed.of(f"gradient of the {name} bias")
 
 
 def _places(shape: Shape, suffix: str) -> tuple[str, int]:

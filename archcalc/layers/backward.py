@@ -60,11 +60,13 @@ class Backward(Struct, frozen=True):
       whole batch take a few operations more.
     - `passes`: the inputs whose gradient is the gradient of the output itself, or a view of it: these take no
       memory. The gradient of any other input is a new tensor of the input's size.
+    - `known`: whether this is all. If not, the layer keeps and computes more, and totals are lower bounds.
     """
 
     kept: tuple[Kept, ...] = ()
     operations: Operations = ()
     passes: tuple[int, ...] = ()
+    known: bool = True
 
 
 def backward_of_products(facts: Facts, needs: Needs) -> Backward:

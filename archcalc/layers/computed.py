@@ -7,7 +7,8 @@ batch, and is counted for each sample, as if samples came one by one.
 from typing import Annotated
 
 from archcalc.layers.arguments import LayerError
-from archcalc.layers.terms import Operations, Weight, statistics_of, term
+from archcalc.layers.backward import Needs
+from archcalc.layers.terms import Operations, Term, Weight, statistics_of, term
 
 WAYS = ("own", "fixed", "standardized", "scaled_standardized", "weight_norm", "spectral_norm")
 
@@ -52,11 +53,8 @@ def operations_of_way(way: str, weight: Weight) -> Operations:
     - `weight_norm`: the length of the weights of each output channel, and each weight times gain / length.
     - `spectral_norm`: `u·W·v`, and each weight divided by it.
     """
-    values = weight.term
+    values, channels, sums = _sizes_of(weight)
     outputs = weight.factors[-1]
-    channels = term(outputs)
-    fan_in = values.value // outputs[1]
-    sums = term((f"({outputs[0]}·(fan_in-1))", outputs[1] * (fan_in - 1)))
     if way == "standardized":
         return statistics_of(values, channels)
     if way == "scaled_standardized":
@@ -73,3 +71,83 @@ def operations_of_way(way: str, weight: Weight) -> Operations:
         last = term((f"({outputs[0]}-1)", outputs[1] - 1))
         return ("mul", values), ("add", sums), ("mul", channels), ("add", last), ("div", values)
     return ()
+
+
+def _sizes_of(weight: Weight) -> tuple[Term, Term, Term]:
+    """The values of a weight, its output channels, and the additions of a sum over each of these."""
+    values, (symbol, count) = weight.term, weight.factors[-1]
+    fan_in = values.value // count
+    return values, term((symbol, count)), term((f"({symbol}·(fan_in-1))", count * (fan_in - 1)))
+
+
+# --- The way back -----------------------------------------------------------------------------------
+
+COMPUTED = ("standardized", "scaled_standardized", "weight_norm", "spectral_norm")
+"""The ways in which a weight is computed from arrays: these are `weight` and `gain`, if it has one."""
+
+
+def needs_of_computed(way: str, needs: Needs) -> Needs:
+    """What the layer itself is asked for: the gradient of its weight, if any array behind it is trained."""
+    if way not in COMPUTED or "gain" not in needs.trained:
+        return needs
+    return Needs(needs.inputs, (needs.trained - {"gain"}) | {"weight"})
+
+
+def backward_of_way(way: str, weight: Weight, needs: Needs) -> Operations:
+    """What the gradients of the arrays behind a weight take, from that of the weight.
+
+    Nothing is kept: the arrays are there, and what is needed of the weight is computed again. Below, `g` is
+    the gradient of the weight, `n` the fan-in, and sums are over the weights of an output channel.
+
+    - `standardized`: with `y` the standardized weight and `s` its deviation,
+      `(g - (sum(g)/n + y * (sum(g y)/n))) / s`, as for a batch norm.
+    - `scaled_standardized`: the same, times `gain / root(n)`; for the gain, `sum(g y) / root(n)`.
+    - `weight_norm`: for the gain, `t = sum(g W) / length`; for `W`, `gain/length * (g - W * (t / length))`
+      (Salimans & Kingma 2016, Equation 3).
+    - `spectral_norm`: `(g - t * u v) / sigma`, where `sigma = u W v` and `t = sum(g W) / sigma`, with sums
+      over all weights. The vectors count as constants (Miyato et al. 2018, Equation 11).
+    """
+    if way not in COMPUTED:
+        return ()
+    raw, gain = "weight" in needs.trained, "gain" in needs.trained
+    if not (raw or gain or needs.any_input):
+        return ()
+    values, channels, sums = _sizes_of(weight)
+    again: Operations
+    found: Operations = ()
+    if way in ("standardized", "scaled_standardized"):
+        again = statistics_of(values, channels)
+        if way == "scaled_standardized" and (raw or needs.any_input):
+            again += (("mul", channels),)
+            again += (("mul", values),) if needs.any_input else ()
+        if raw or gain:
+            found = ("mul", values), ("add", sums)
+        if gain:
+            found += (("mul", channels),)
+        if raw:
+            found += ("add", sums), ("div", term(("2", 2)) * channels), ("mul", values)
+            found += ("add", term(("2", 2)) * values), ("mul", values)
+            found += (("mul", channels),) if way == "scaled_standardized" else ()
+    elif way == "weight_norm":
+        again = ("mul", values), ("add", sums), ("sqrt", channels)
+        if raw or needs.any_input:
+            again += (("div", channels),)
+        if needs.any_input:
+            again += (("mul", values),)
+        if raw or gain:
+            found = ("mul", values), ("add", sums), ("div", channels)
+        if raw:
+            found += ("div", channels), ("mul", values), ("add", values), ("mul", values)
+    else:
+        symbol, count = weight.factors[-1]
+        last = term((f"({symbol}-1)", count - 1))
+        again = ("mul", values), ("add", sums), ("mul", channels), ("add", last)
+        if needs.any_input:
+            again += (("div", values),)
+        if raw:
+            found = ("mul", values), ("add", sums), ("add", last), ("div", term(("1", 1)))
+            found += ("mul", channels), ("mul", values), ("add", values), ("div", values)
+    return (
+        *((category, count.of("weight: computed again")) for category, count in again),
+        *((category, count.of("weight: gradients of its arrays")) for category, count in found),
+    )

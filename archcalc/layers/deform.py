@@ -12,6 +12,7 @@ from archcalc.layers.arguments import (
     Tensor,
     check_groups,
 )
+from archcalc.layers.backward import Backward, Kept, Needs, backward_of_products, kept_input
 from archcalc.layers.base import layer
 from archcalc.layers.channels import divided, grouped
 from archcalc.layers.conv import SlidingKernel
@@ -112,10 +113,63 @@ class DeformConv(SlidingKernel, frozen=True):
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         shape = inputs[0]
-        read = Term(((*self._kernel_factors(shape), ("C_in", shape[0])),)) * places_of(output, "_out")
+        read = self._read(shape, output)
         sampled: Operations = (("mul", term(("4", 4)) * read), ("add", term(("3", 3)) * read))
         masked: Operations = () if self.mask is None else (("mul", read),)
         return (*super().operations(inputs, output), *sampled, *masked)
+
+    def _read(self, shape: Shape, output: Shape) -> Term:
+        """The values that are read, each between four values of the map."""
+        return Term(((*self._kernel_factors(shape), ("C_in", shape[0])),)) * places_of(output, "_out")
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """With `r` a value that is read, `m` its mask and `e` the gradient of `m r`, from the weights:
+
+        - the map: `m e` times each of the four shares with which `r` was weighed, added where it was read;
+        - the offsets: `m e` times the slope of `r` down and right, from differences of the four values,
+          summed over the channels that move together;
+        - the masks: `e r`, summed over these channels.
+
+        Values are read again where a gradient needs them: those of the weights and of the masks.
+        """
+        masked = self.mask is not None
+        of_map, of_offset, of_mask = (*needs.inputs, False)[:3]
+        of_weight = "weight" in needs.trained
+        read = self._read(facts.inputs[0], facts.output)
+        groups = facts.inputs[1][0] // (2 * self._taps(facts.inputs[0]))
+        in_groups = ("(C_in-G)", facts.inputs[0][0] - groups)
+        sums = Term(((*self._kernel_factors(facts.inputs[0]), in_groups),)) * places_of(facts.output, "_out")
+        operations: Operations = backward_of_products(facts, needs).operations
+        if of_weight or of_mask:
+            again = "values that are read again"
+            operations += (("mul", (term(("4", 4)) * read).of(again)),)
+            operations += (("add", (term(("3", 3)) * read).of(again)),)
+        if of_weight and masked:
+            operations += (("mul", read.of("masks once more")),)
+        if (of_map or of_offset) and masked:
+            operations += (("mul", read.of("gradients times masks")),)
+        if of_map:
+            label = "gradient of the map"
+            operations += (("mul", (term(("4", 4)) * read).of(label)),)
+            operations += (("add", (term(("4", 4)) * read).of(label)),)
+        if of_offset:
+            label = "gradient of the offsets"
+            operations += (("mul", (term(("6", 6)) * read).of(label)),)
+            operations += (("add", (term(("6", 6)) * read).of(label)),)
+            operations += (("add", (term(("2", 2)) * sums).of(label)),)
+        if of_mask:
+            operations += (
+                ("mul", read.of("gradient of the masks")),
+                ("add", sums.of("gradient of the masks")),
+            )
+        kept: tuple[Kept, ...] = ()
+        if of_weight or of_offset or of_mask:
+            kept += (kept_input(0),)
+        if of_weight or needs.any_input:
+            kept += (kept_input(1),)
+        if masked and (of_weight or of_map or of_offset):
+            kept += (kept_input(2),)
+        return Backward(kept, operations)
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE

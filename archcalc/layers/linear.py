@@ -1,7 +1,7 @@
 """Layers over vectors: fully connected, and the radial basis functions of LeNet-5."""
 
 from archcalc.layers.arguments import Count, Flag, LayerError
-from archcalc.layers.backward import Backward, Needs, backward_of_products
+from archcalc.layers.backward import KEPT_INPUT, Backward, Needs, backward_of_products
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.computed import WeightWay
 from archcalc.layers.terms import Facts, Operations, Reach, Weight, Windows, term
@@ -106,3 +106,15 @@ class RadialBasis(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """`sum_j 2 g_j (x_i - w_ij)` for the input; the prototypes are not trained."""
+        inputs, outputs = ("N_in", facts.inputs[0][0]), ("N_out", self.out_features)
+        sums = term(inputs, ("(N_out-1)", self.out_features - 1))
+        operations: Operations = (
+            ("mul", term(outputs).of("gradients twice")),
+            ("add", term(inputs, outputs).of("differences")),
+            ("mul", term(inputs, outputs).of("gradients times differences")),
+            ("add", sums.of("sums over prototypes")),
+        )
+        return Backward((KEPT_INPUT,), operations) if needs.any_input else Backward()

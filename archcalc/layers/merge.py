@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from archcalc.layers.arguments import MAX_RANK, Dim, LayerError, Position, axis_at, dim_index
-from archcalc.layers.backward import Backward, Needs
+from archcalc.layers.backward import Backward, Needs, kept_input
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of, moved
 from archcalc.layers.terms import (
@@ -181,6 +181,19 @@ class Mul(ValueByValue, frozen=True):
 
     category: ClassVar[str] = "mul"
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """For each input, the gradient of the output times all other inputs."""
+        count = len(facts.inputs)
+        kept = tuple(
+            kept_input(number)
+            for number in range(count)
+            if any(needed for other, needed in enumerate(needs.inputs) if other != number)
+        )
+        products = term(("inputs", sum(needs.inputs))) * values_of(facts.output)
+        if count > 2:
+            products = term(("(tensors-1)", count - 1)) * products
+        return Backward(kept, (("mul", products), *sums_over_stretched(facts, needs)))
+
 
 @layer("sub")
 class Sub(OfTwo, frozen=True):
@@ -196,6 +209,13 @@ class Sub(OfTwo, frozen=True):
 
     category: ClassVar[str] = "add"
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The gradient of the second input has the other sign. It is changed after the sum, if any."""
+        operations = sums_over_stretched(facts, needs)
+        if needs.inputs[1]:
+            operations += (("add", values_of(facts.inputs[1]).of("sign of the second gradient")),)
+        return Backward(operations=operations, passes=(0,) if facts.inputs[0] == facts.output else ())
+
 
 @layer("div")
 class Div(OfTwo, frozen=True):
@@ -210,6 +230,22 @@ class Div(OfTwo, frozen=True):
     """
 
     category: ClassVar[str] = "div"
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Of `a / b`: `g / b` for a, and `-(g / b) a / b` for b. The sign is changed after the sum, if any.
+
+        Source: the formulas of PyTorch, `tools/autograd/derivatives.yaml`.
+        """
+        values = values_of(facts.output)
+        operations: Operations = (("div", values.of("gradient by the second input")),)
+        if needs.inputs[1]:
+            operations += (
+                ("mul", values.of("times the first input")),
+                ("div", values.of("by the second input again")),
+                ("add", values_of(facts.inputs[1]).of("sign of the second gradient")),
+            )
+        kept = (kept_input(0), kept_input(1)) if needs.inputs[1] else (kept_input(1),)
+        return Backward(kept, operations + sums_over_stretched(facts, needs))
 
 
 @layer("stack")
@@ -254,3 +290,6 @@ class Stack(Join, frozen=True):
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         return channels if self._axis(facts.inputs[0]) else 1 << index
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward(passes=tuple(range(len(facts.inputs))))

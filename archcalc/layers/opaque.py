@@ -3,8 +3,9 @@
 from typing import Annotated, ClassVar
 
 from archcalc.layers.arguments import LayerError, read_shape
+from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Weight, Windows
+from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weight, Windows
 from archcalc.shape import Shape
 
 MAX_OP = 200
@@ -74,3 +75,7 @@ class Opaque(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.WHOLE
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """What it keeps and computes is not known. Its gradients have the sizes of its inputs and arrays."""
+        return Backward(known=False)

@@ -7,8 +7,20 @@ from the channels there and from the state at the step before. The state before 
 from typing import Annotated, ClassVar
 
 from archcalc.layers.arguments import MAX_RANK, Count, Flag, LayerError, choice, read_count, read_flag
+from archcalc.layers.backward import KEPT_INPUT, Backward, Needs
 from archcalc.layers.base import Layer, layer
-from archcalc.layers.terms import NO_OPERATIONS, Operations, Reach, Term, Weight, Windows, term
+from archcalc.layers.terms import (
+    NO_OPERATIONS,
+    Facts,
+    Operations,
+    Reach,
+    Term,
+    Weight,
+    Windows,
+    term,
+    values_of,
+)
+from archcalc.layers.through_time import StepBack, ThroughTime
 from archcalc.shape import Shape, Window, format_shape
 
 MAX_LAYERS = 16
@@ -31,6 +43,8 @@ class Embedding(Layer, frozen=True):
     ((300, 100), (300, 1, 5, 7))
     """
 
+    stops_gradients: ClassVar[bool] = True
+
     num_embeddings: Count
     embedding_dim: Count
 
@@ -52,6 +66,12 @@ class Embedding(Layer, frozen=True):
 
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.FOLDED if len(inputs[0]) == 1 else Reach.MOVED
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The gradient of each vector is added to that of the row that was read."""
+        if "weight" not in needs.trained:
+            return Backward()
+        return Backward((KEPT_INPUT,), (("add", values_of(facts.output).of("gradient of the rows")),))
 
 
 def read_layers(value: object) -> int:
@@ -105,6 +125,13 @@ class Recurrent(Layer, frozen=True):
     def per_unit(self) -> dict[str, int]:
         """Operations of each unit at each step, without the multiply-accumulates and the bias additions."""
         raise NotImplementedError
+
+    def step_back(self) -> StepBack:
+        """What a step keeps, and computes for each unit in the backward pass."""
+        raise NotImplementedError
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return ThroughTime(self, self.step_back(), facts, needs).backward()
 
     @property
     def directions(self) -> int:
@@ -234,6 +261,25 @@ class LSTM(Recurrent, frozen=True):
     def per_unit(self) -> dict[str, int]:
         return {"special": 5, "add": 4, "mul": 3, "div": 3}
 
+    def step_back(self) -> StepBack:
+        """With `dh` and `dc`, the gradients of a state and a memory from above and from the step after:
+
+            dc += dh o (1 - tanh(c)²)
+            do = dh tanh(c) o (1 - o)      di = dc g i (1 - i)
+            df = dc c' f (1 - f)           dg = dc i (1 - g²)
+
+        and `dc' = dc f` for the memory `c'` before. Kept are the four gates after their functions and the
+        memories c, at each step; and the states h for the gradient of `weight_hh`, and for that of the
+        `weight_ih` of the layer above. The states of the last layer are the output, if it has them all.
+        `tanh(c)` alone is computed again, as PyTorch does (`_thnn_fused_lstm_cell_backward`).
+        """
+        return StepBack(
+            kept={"gates": 4, "memories": 1},
+            reads_states="weights",
+            operations={"special": 1, "mul": 15, "add": 5},
+            earlier={"mul": 1, "add": 1},
+        )
+
 
 @layer("gru")
 class GRU(Recurrent, frozen=True):
@@ -270,6 +316,34 @@ class GRU(Recurrent, frozen=True):
         # with the reset gate inside the product, all of it is one sum
         return {"special": 3, "add": 4 if self.bias == "one" else 5, "mul": 3, "div": 2}
 
+    def step_back(self) -> StepBack:
+        """With `dh`, the gradient of a state from above and from the step after, and `h'`, the state before:
+
+            dn = dh (1 - z) (1 - n²)       dz = dh (h' - n) z (1 - z)       dr = dn p r (1 - r)
+
+        with `p = W_hn h' + b_hn`, whose gradient is `dn r`. The gradient of `h'` is `dh z`, and what comes
+        through the products. Kept are the three gates after their functions, the products p, and the states
+        h, at each step. The states of the last layer are the output, if it has them all.
+
+        With `bias="one"`, `dr = q h' r (1 - r)` with `q = dn W_hnᵀ`, the gradient of `r h'`, and the gradient
+        of `h'` has a part `q r`. No products are kept.
+        """
+        if self.bias == "one":
+            return StepBack(
+                kept={"gates": 3},
+                reads_states="before",
+                operations={"mul": 9, "add": 4},
+                earlier={"mul": 2, "add": 2},
+                reset=1,
+            )
+        return StepBack(
+            kept={"gates": 3, "products": 1},
+            reads_states="before",
+            operations={"mul": 10, "add": 4},
+            earlier={"mul": 1, "add": 1},
+            again=1,
+        )
+
 
 @layer("rnn")
 class RNN(Recurrent, frozen=True):
@@ -297,3 +371,16 @@ class RNN(Recurrent, frozen=True):
 
     def per_unit(self) -> dict[str, int]:
         return {"special": 1} if self.nonlinearity == "tanh" else {"compare": 1}
+
+    def step_back(self) -> StepBack:
+        """With `dh`, the gradient of a state: `dh (1 - h²)`, or with `relu` `dh` where `h` is positive.
+
+        Kept are the states h at each step. Those of the last layer are the output, if it has them all.
+        """
+        tanh = self.nonlinearity == "tanh"
+        return StepBack(
+            kept={},
+            reads_states="after",
+            operations={"mul": 2, "add": 1} if tanh else {"compare": 1},
+            earlier={},
+        )

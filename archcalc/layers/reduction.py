@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from archcalc.layers.arguments import Flag, LayerError, Natural, choice, dim_index, optional, read_dim
+from archcalc.layers.backward import KEPT_INPUT, KEPT_OUTPUT, Backward, Needs, mask
 from archcalc.layers.base import Layer, layer
 from archcalc.layers.channels import all_of
 from archcalc.layers.terms import Facts, Operations, Reach, Weight, Windows, per_value, term, values_of
@@ -119,6 +120,32 @@ class Reduce(Layer, frozen=True):
                 *(("add", others), ("div", groups)),
             )
         return (("add", others), ("div", groups)) if self.op == "mean" else (("add", others),)
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Each of the `n` values gets `g`, the gradient of what they became, in a share of its own.
+
+        The sum `g`, the mean `g/n`; the variance `2g/(n - correction) (x - mean)`, where the mean is computed
+        again; the norm `g/y x`, and 0 where that is 0. The maximum and the minimum divide `g` evenly among
+        the values that are equal to it, as `torch.amax`; one more maximum finds them, and counting them is
+        no operation on values.
+        """
+        shape = facts.inputs[0]
+        values = self._values(shape)
+        groups = term(("groups", values_of(facts.output).value))
+        others = term(("(n-1)", values - 1)) * groups
+        match self.op:
+            case "sum":
+                return Backward()
+            case "mean":
+                return Backward(operations=(("div", groups),))
+            case "var":
+                mean = (("add", others), ("div", groups))
+                return Backward((KEPT_INPUT,), (*mean, *per_value(shape, add=1, mul=1), ("mul", groups)))
+            case "norm":
+                scale = (("compare", groups), ("div", groups))
+                return Backward((KEPT_INPUT, KEPT_OUTPUT), (*scale, *per_value(shape, mul=1)))
+        found = (("compare", others), *per_value(shape, compare=1))
+        return Backward((mask(values_of(shape), instead=0),), (*found, ("div", groups)))
 
     def windows(self, *inputs: Shape) -> Windows:
         (shape,) = inputs

@@ -35,6 +35,20 @@ class Rearrangement(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         return Reach.FOLDED
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """The gradient is rearranged the other way, into a new tensor."""
+        return Backward()
+
+
+class Reordered(Rearrangement, frozen=True):
+    """Axes in another order, which is another look at the same memory."""
+
+    def is_view(self, facts: Facts) -> bool:
+        return True
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        return Backward(passes=(0,))
+
 
 class Renamed(Rearrangement, frozen=True):
     """Values in the same order, in another shape."""
@@ -126,7 +140,7 @@ def read_dims(value: object) -> tuple[int, ...]:
 
 
 @layer("permute")
-class Permute(Rearrangement, frozen=True):
+class Permute(Reordered, frozen=True):
     """The axes in another order, as `torch.permute` without the batch: 0 is the channels.
 
     Source: the documentation of `torch.permute`.
@@ -186,7 +200,7 @@ class ChannelShuffle(Rearrangement, frozen=True):
 
 
 @layer("transpose")
-class Transpose(Rearrangement, frozen=True):
+class Transpose(Reordered, frozen=True):
     """Two axes swapped, as `torch.transpose` without the batch: 0 is the channels, -1 the last axis.
 
     Source: the documentation of `torch.transpose`.
@@ -374,3 +388,7 @@ class Unfold(Rearrangement, frozen=True):
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         return divided(channels, facts.inputs[0][0], facts.output[0])
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """Each value of the output is added to where it comes from; those from the padding count too."""
+        return Backward(operations=(("add", values_of(facts.output).of("overlapping windows")),))

@@ -1,6 +1,7 @@
 """Activations along an axis, where a value depends on others: softmax, its logarithm, and gates."""
 
 from archcalc.layers.arguments import Dim, LayerError, dim_index
+from archcalc.layers.backward import KEPT_INPUT, KEPT_OUTPUT, Backward, Needs
 from archcalc.layers.base import layer
 from archcalc.layers.channels import all_of, moved
 from archcalc.layers.elementwise import Elementwise
@@ -61,6 +62,11 @@ class Softmax(SoftmaxLike, frozen=True):
             *per_value(output, div=1),
         )
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """`y (g - sum)`, where `sum` is that of `g y` along the row."""
+        others = self._others(facts.output)
+        return Backward((KEPT_OUTPUT,), (*per_value(facts.output, mul=2, add=1), ("add", others)))
+
 
 @layer("log_softmax", family="activation")
 class LogSoftmax(SoftmaxLike, frozen=True):
@@ -88,6 +94,12 @@ class LogSoftmax(SoftmaxLike, frozen=True):
             *per_value(output, add=1),
         )
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """`g - exp(y) sum`, where `sum` is that of `g` along the row."""
+        others = self._others(facts.output)
+        costs = per_value(facts.output, special=1, mul=1, add=1)
+        return Backward((KEPT_OUTPUT,), (*costs, ("add", others)))
+
 
 @layer("glu", family="activation")
 class GLU(Elementwise, frozen=True):
@@ -106,6 +118,9 @@ class GLU(Elementwise, frozen=True):
 
     dim: Dim = "channels"
     costs = {"special": 1, "add": 1, "div": 1, "mul": 1}
+    keeps = KEPT_INPUT
+    # g s for the first half a, g s a (1 - s) for the second half, whose sigmoid is s
+    costs_back = {"special": 1, "add": 2, "div": 1, "mul": 3}
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs

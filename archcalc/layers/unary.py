@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Annotated
 
 from archcalc.layers.arguments import LayerError, Number, optional, read_number
+from archcalc.layers.backward import KEPT_INPUT, KEPT_OUTPUT, OUTPUT, Backward, Needs, mask
 from archcalc.layers.base import layer
 from archcalc.layers.elementwise import Elementwise
-from archcalc.layers.terms import Operations, per_value
+from archcalc.layers.terms import Facts, Operations, per_value, values_of
 from archcalc.shape import Shape
 
 OptionalReal = Annotated[Number | None, optional(read_number)]
@@ -26,6 +27,8 @@ class Exp(Elementwise, frozen=True):
     """
 
     costs = {"special": 1}
+    keeps = KEPT_OUTPUT
+    costs_back = {"mul": 1}  # g y
 
 
 @layer("log")
@@ -38,6 +41,8 @@ class Log(Elementwise, frozen=True):
     """
 
     costs = {"special": 1}
+    keeps = KEPT_INPUT
+    costs_back = {"div": 1}  # g / x
 
 
 @layer("sqrt")
@@ -50,6 +55,8 @@ class Sqrt(Elementwise, frozen=True):
     """
 
     costs = {"sqrt": 1}
+    keeps = KEPT_OUTPUT
+    costs_back = {"mul": 1, "div": 1}  # g / (2 y)
 
 
 @layer("rsqrt")
@@ -62,6 +69,8 @@ class RSqrt(Elementwise, frozen=True):
     """
 
     costs = {"sqrt": 1, "div": 1}
+    keeps = KEPT_OUTPUT
+    costs_back = {"mul": 4}  # -1/2 g y y y
 
 
 @layer("square")
@@ -74,6 +83,8 @@ class Square(Elementwise, frozen=True):
     """
 
     costs = {"mul": 1}
+    keeps = KEPT_INPUT
+    costs_back = {"mul": 2}  # 2 g x
 
 
 @layer("sin")
@@ -86,6 +97,8 @@ class Sin(Elementwise, frozen=True):
     """
 
     costs = {"special": 1}
+    keeps = KEPT_INPUT
+    costs_back = {"special": 1, "mul": 1}  # g cos(x)
 
 
 @layer("cos")
@@ -98,6 +111,8 @@ class Cos(Elementwise, frozen=True):
     """
 
     costs = {"special": 1}
+    keeps = KEPT_INPUT
+    costs_back = {"special": 1, "mul": 1}  # -g sin(x)
 
 
 @layer("erf")
@@ -110,6 +125,8 @@ class Erf(Elementwise, frozen=True):
     """
 
     costs = {"special": 1}
+    keeps = KEPT_INPUT
+    costs_back = {"special": 1, "mul": 3}  # 2/sqrt(pi) g exp(-x x)
 
 
 SIMPLE_POWERS: dict[Number, dict[str, int]] = {
@@ -149,6 +166,14 @@ class Pow(Elementwise, frozen=True):
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return per_value(output, **SIMPLE_POWERS.get(self.exponent, {"special": 1}))
 
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        """`g exponent x^(exponent-1)`: two multiplications and a power."""
+        if self.exponent == 1:
+            return Backward(passes=(0,))
+        power = SIMPLE_POWERS.get(self.exponent - 1, {"special": 1})
+        costs = {**power, "mul": power.get("mul", 0) + 2}
+        return Backward((KEPT_INPUT,), per_value(facts.output, **costs))
+
 
 @layer("clamp")
 class Clamp(Elementwise, frozen=True):
@@ -172,3 +197,15 @@ class Clamp(Elementwise, frozen=True):
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
         return per_value(output, compare=(self.min is not None) + (self.max is not None))
+
+    @property
+    def is_constant(self) -> bool:
+        """Do the limits leave one value?"""
+        return self.min is not None and self.max is not None and self.min >= self.max
+
+    def backward(self, facts: Facts, needs: Needs) -> Backward:
+        if self.is_constant:
+            return Backward()
+        limits = (self.min is not None) + (self.max is not None)
+        kept = mask(values_of(facts.output), instead=OUTPUT)
+        return Backward((kept,), per_value(facts.output, compare=limits))

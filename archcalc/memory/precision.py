@@ -1,25 +1,91 @@
-"""How many bytes a value takes, by what it is for."""
+"""How many bytes a value takes: everything in one dtype, or mixed precision."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
-from archcalc.network import Node
+from archcalc.network import Network, Node
 from archcalc.quantities.activations import DTYPES
+
+AMP = "amp"
+"""Mixed precision as `torch.autocast` has it on a GPU: 16 bits where products are, 32 where sums are long."""
+
+IN_16_BITS = frozenset({"conv", "linear", "attention", "recurrent", "prelu"})
+"""Kinds and families that autocast computes in 16 bits: it casts their inputs and arrays."""
+
+IN_32_BITS = frozenset(
+    {
+        "softmax", "log_softmax", "logsigmoid", "softplus", "exp", "log", "rsqrt", "pow", "square",
+        "layer_norm", "group_norm", "grn", "lrn", "lppool", "reduce", "upsample",
+    }
+)  # fmt: skip
+"""Kinds that autocast computes in 32 bits. All others take the widest of their inputs.
+
+Source: the documentation of `torch.amp`, "CUDA Ops that can autocast to float16" and "to float32".
+"""
 
 
 class Widths(Struct, frozen=True):
-    """The bytes of a value: of activations, of parameters and their gradients, of optimizer state."""
+    """The bytes of a value: of activations, and of parameters, their gradients and the optimizer's state.
+
+    In mixed precision, `outputs` has the bytes of each node's output, by its index, `casts` the numbers of
+    the inputs that a node casts to 16 bits.
+    """
 
     name: str
     activations: int
     parameters: int
+    outputs: Mapping[int, int] | None = None
+    casts: Mapping[int, tuple[int, ...]] | None = None
+
+    @property
+    def mixed(self) -> bool:
+        return self.outputs is not None
 
     def of_output(self, node: Node) -> int:
         """The bytes of a value that a node outputs."""
-        return self.activations
+        return self.activations if self.outputs is None else self.outputs[node.index]
+
+    def of_own(self, node: Node) -> int:
+        """The bytes of a value that a node keeps of its own: statistics stay in 32 bits."""
+        return self.parameters if self.mixed and node.layer.family == "norm" else self.of_output(node)
+
+    def cast_inputs(self, node: Node) -> tuple[int, ...]:
+        return self.casts.get(node.index, ()) if self.casts is not None else ()
+
+    def copies_arrays(self, node: Node) -> bool:
+        """Does a node compute with copies of its arrays, in 16 bits?"""
+        return self.mixed and _in_16_bits(node)
 
 
-def precision(dtype: str) -> Widths:
-    """Everything in one dtype."""
-    return Widths(dtype, DTYPES[dtype], DTYPES[dtype])
+def precision(dtype: str, network: Network | None = None) -> Widths:
+    """The bytes of values in a dtype, or in mixed precision for a network (`"amp"`).
+
+    >>> import archcalc
+    >>> network = archcalc.loads("net n { input(3x8x8) -> conv(4, 3) -> bn -> flatten -> fc(10) -> softmax }")
+    >>> widths = precision("amp", network)
+    >>> [widths.of_output(node) for node in network.nodes]
+    [4, 2, 2, 2, 2, 4]
+    """
+    if dtype != AMP:
+        return Widths(dtype, DTYPES[dtype], DTYPES[dtype])
+    assert network is not None
+    outputs: dict[int, int] = {}
+    casts: dict[int, tuple[int, ...]] = {}
+    for node in network.nodes:
+        incoming = [outputs[source.index] for source in node.inputs]
+        if _in_16_bits(node):
+            outputs[node.index] = 2
+            casts[node.index] = tuple(number for number, width in enumerate(incoming) if width != 2)
+        elif not incoming or node.kind in IN_32_BITS:
+            outputs[node.index] = 4
+        else:
+            outputs[node.index] = max(incoming)
+    return Widths(AMP, 2, 4, outputs, casts)
+
+
+def _in_16_bits(node: Node) -> bool:
+    """An embedding looks values up: it multiplies nothing, and stays as it is."""
+    return bool({node.kind, node.layer.family} & IN_16_BITS) and not node.layer.stops_gradients

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import OUTPUT, Backward, Kept
+from archcalc.layers.terms import values_of
+from archcalc.memory.precision import Widths
 from archcalc.network import Node
 
 BackwardOf = Callable[[Node], Backward]
@@ -18,19 +20,23 @@ class Saved:
     tensor it looks at. `backward` says what a node keeps, if not what its gradients need.
     """
 
-    def __init__(self, gradients: Gradients, backward: BackwardOf | None = None) -> None:
+    def __init__(
+        self, gradients: Gradients, backward: BackwardOf | None = None, widths: Widths | None = None
+    ) -> None:
         self.gradients = gradients
         self.backward = backward or gradients.backward
+        if widths is not None and widths.mixed:
+            self.backward = _with_casts(self.backward, widths)
         self.memory_of = memories(gradients.nodes)
         """For each node, the one in whose memory its output is."""
         taking_part = [node for node in gradients.nodes if node.index in gradients.needs]
         wanted = {node.index: self.backward(node).kept for node in taking_part}
-        self.keepers: dict[int, int] = {}
-        """For each tensor of the graph that is kept, the first node that keeps it: the last to read it."""
+        self.keepers: dict[int, set[int]] = {}
+        """For each tensor of the graph that is kept, the nodes whose backward passes read it."""
         for node in taking_part:
             for kept in wanted[node.index]:
                 if kept.values is None:
-                    self.keepers.setdefault(self._memory(node, kept.input), node.index)
+                    self.keepers.setdefault(self._memory(node, kept.input), set()).add(node.index)
         self.own: dict[int, list[Kept]] = {}
         """The tensors of its own that each node keeps."""
         self.instead: dict[int, list[int]] = {}
@@ -43,10 +49,9 @@ class Saved:
                     self.instead.setdefault(node.index, []).append(kept.instead)
                 else:
                     self.own.setdefault(node.index, []).append(kept)
-        for node in taking_part:  # who reads it in place of its own may come before the first keeper
+        for node in taking_part:
             for number in self.instead.get(node.index, ()):
-                memory = self._memory(node, number)
-                self.keepers[memory] = min(self.keepers[memory], node.index)
+                self.keepers[self._memory(node, number)].add(node.index)
 
     def _memory(self, node: Node, number: int) -> int:
         source = node if number == OUTPUT else node.inputs[number]
@@ -56,6 +61,25 @@ class Saved:
         """The numbers of the tensors of the graph that a node's backward pass may read."""
         kept = {kept.input for kept in self.backward(node).kept if kept.values is None}
         return kept | set(self.instead.get(node.index, ()))
+
+
+def _with_casts(backward: BackwardOf, widths: Widths) -> BackwardOf:
+    """What nodes keep in mixed precision: of an input that was cast, the copy."""
+
+    def cast(node: Node) -> Backward:
+        does = backward(node)
+        numbers = widths.cast_inputs(node)
+        if not any(kept.values is None and kept.input in numbers for kept in does.kept):
+            return does
+        kept = tuple(
+            Kept(f"{each.name} in 16 bits", values=values_of(node.inputs[each.input].shape), value_bytes=2)
+            if each.values is None and each.input in numbers
+            else each
+            for each in does.kept
+        )
+        return Backward(kept, does.operations, does.passes)
+
+    return cast
 
 
 def memories(nodes: list[Node]) -> dict[int, int]:

@@ -13,13 +13,16 @@ What kernels allocate for themselves is not counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import Kept
+from archcalc.layers.terms import Weight
 from archcalc.memory.optimizers import Optimizer
 from archcalc.memory.precision import Widths
 from archcalc.memory.saved import Saved
 from archcalc.memory.timeline import Moment, Size, Stretch, Timeline
-from archcalc.network import ArraysSeen, Node
+from archcalc.network import ArraysSeen, Network, Node
 from archcalc.quantities.activations import count_activations
 
 
@@ -36,12 +39,7 @@ def training_step(gradients: Gradients, saved: Saved, precision: Widths, optimiz
     """
     machine = Machine(gradients, saved, precision)
     machine.hold_parameters(optimizer)
-    for node in gradients.nodes:
-        machine.forward(node)
-    machine.loss()
-    for node in reversed(gradients.nodes):
-        if node.index in gradients.needs:
-            machine.backward(node)
+    machine.run()
     machine.update()
     return machine.timeline()
 
@@ -57,8 +55,18 @@ class Gradient:
 class Machine:
     """Memory during a step: what each node allocates and frees, one moment after the other."""
 
-    def __init__(self, gradients: Gradients, saved: Saved, precision: Widths) -> None:
+    def __init__(
+        self,
+        gradients: Gradients,
+        saved: Saved,
+        precision: Widths,
+        nodes: Sequence[Node] | None = None,
+        results: Sequence[Node] | None = None,
+    ) -> None:
         self.gradients = gradients
+        self.nodes = gradients.nodes if nodes is None else nodes
+        """What runs: all nodes, or some in a row."""
+        self.results = gradients.results if results is None else results
         self.saved = saved
         self.precision = precision
         self.moments: list[Moment] = []
@@ -67,23 +75,28 @@ class Machine:
         """What is alive of the outputs of nodes, by the node in whose memory it is."""
         self.own: dict[int, list[Stretch]] = {}
         """The tensors that a node keeps beside those of the graph."""
+        self.copies: dict[int, list[Stretch]] = {}
+        """The copies of arrays in 16 bits, by the node that uses them in the backward pass, or -1."""
         self.coming: dict[int, Gradient] = {}
         """The gradients of outputs, by the node that waits for them."""
         self.of_arrays: dict[tuple[int, str], Stretch] = {}
         self.last_read = self._last_reads()
-        self.kept_until: dict[int, list[int]] = {}
-        """The tensors of the graph that are freed after a node's backward pass."""
-        for memory, keeper in saved.keepers.items():
-            self.kept_until.setdefault(keeper, []).append(memory)
+        self.claims: dict[int, set[int]] = {memory: set(nodes) for memory, nodes in saved.keepers.items()}
+        """Who still needs a tensor of the graph after the forward pass."""
+        self.reads: dict[int, list[int]] = {}
+        """The tensors of the graph that a node's backward pass reads."""
+        for memory, keepers in saved.keepers.items():
+            for keeper in keepers:
+                self.reads.setdefault(keeper, []).append(memory)
 
     def _last_reads(self) -> dict[int, list[int]]:
         """For each node, the tensors of the graph that the forward pass does not read after it."""
         last: dict[int, int] = {}
-        for node in self.gradients.nodes:
+        for node in self.nodes:
             for tensor in (node, *node.reads):
                 last[self.saved.memory_of[tensor.index]] = node.index
         network = self.gradients.network
-        for node in (*network.outputs.values(), *network.heads.values()):
+        for node in (*network.outputs.values(), *network.heads.values(), *self.results):
             last.pop(self.saved.memory_of.get(node.index, -1), None)
         found: dict[int, list[int]] = {}
         for memory, reader in last.items():
@@ -112,46 +125,64 @@ class Machine:
 
     # --- What a step does ---
 
+    def run(self) -> None:
+        """Forward, the loss, backward."""
+        for node in self.nodes:
+            self.forward(node)
+        self.loss()
+        for node in reversed(self.nodes):
+            if node.index in self.coming:
+                self.backward(node)
+
     def hold_parameters(self, optimizer: Optimizer) -> None:
         """Parameters, buffers and the state of the optimizer, which stay from step to step."""
-        size = self.precision.parameters
-        seen = ArraysSeen()
-        for node in self.gradients.nodes:
-            repeated = {weight.name for weight in seen.repeated(node).weights} if node.facts.weights else ()
-            for weight in node.facts.weights:
-                if weight.name in repeated:
-                    continue
-                name, count = f"{node.name}.{weight.name}", weight.term.value
-                self._new(name, "parameters", node, Size(count * size))
-                trained = weight.role != "buffer" and not weight.frozen
-                if trained and (optimizer.values or optimizer.per_array):
-                    state = optimizer.values * count * size + optimizer.per_array
-                    self._new(f"state of {name}", "optimizer", node, Size(state))
+        size, needs = self.precision.parameters, self.gradients.needs
+        for node, weight in arrays_once(self.nodes):
+            name, count = f"{node.name}.{weight.name}", weight.term.value
+            self._new(name, "parameters", node, Size(count * size))
+            trained = node.index in needs and weight.name in needs[node.index].trained
+            if trained and (optimizer.values or optimizer.per_array):
+                state = optimizer.values * count * size + optimizer.per_array
+                self._new(f"state of {name}", "optimizer", node, Size(state))
 
     def forward(self, node: Node, phase: str = "forward", keep: bool = True) -> None:
         """Compute a node; with `keep`, keep what its backward pass needs."""
         memory = self.saved.memory_of[node.index]
-        if memory == node.index:
-            kept = keep and memory in self.saved.keepers
+        if memory == node.index and memory not in self.outputs:
+            kept = bool(self.claims.get(memory))
             self.outputs[memory] = self._new(
                 node.name, "saved" if kept else "temporary", node, self._size_of(node)
             )
+        if self.precision.copies_arrays(node):
+            self._copy_arrays(node)
         if keep:
             for own in self.saved.own.get(node.index, ()):
                 tensor = self._new(f"{node.name} {own.name}", "saved", node, self._size_of_kept(own, node))
                 self.own.setdefault(node.index, []).append(tensor)
         self._pass(phase, node)
         for unread in self.last_read.get(node.index, ()):
-            if unread in self.outputs and not (keep and unread in self.saved.keepers):
-                self._free(self.outputs.pop(unread))
+            if not self.claims.get(unread):
+                self._forget(unread)
+
+    def _copy_arrays(self, node: Node) -> None:
+        """The copies of a node's arrays in 16 bits. They stay until the gradient of its input is computed."""
+        values = sum(weight.term.value for weight in node.facts.weights if weight.role != "buffer")
+        needs = self.gradients.needs.get(node.index)
+        stays = needs is not None and needs.any_input
+        copy = self._new(
+            f"{node.name} arrays in 16 bits", "saved" if stays else "temporary", node, Size(2 * values)
+        )
+        self.copies.setdefault(node.index if stays else -1, []).append(copy)
 
     def loss(self) -> None:
         """The gradients of the results, of their size; the results themselves are freed."""
-        for node in self.gradients.results:
+        for node in self.results:
             self._receive(node, self._new_gradient(node))
         self._pass("loss")
-        for memory in [memory for memory in self.outputs if memory not in self.saved.keepers]:
-            self._free(self.outputs.pop(memory))
+        for copy in self.copies.pop(-1, ()):  # autocast keeps its copies until the end of the forward pass
+            self._free(copy)
+        for memory in [memory for memory in self.outputs if not self.claims.get(memory)]:
+            self._forget(memory)
 
     def backward(self, node: Node) -> None:
         """The gradients of a node's inputs and arrays, from the gradient of its output."""
@@ -170,7 +201,7 @@ class Machine:
         self._pass("backward", node)
         for tensor in added:
             self._free(tensor)
-        self._release(arriving)
+        self._drop(arriving)
         self._free_kept(node)
         for source, gradient in sent:
             self._receive(source, gradient)
@@ -197,7 +228,7 @@ class Machine:
     def _new_gradient(self, node: Node) -> Gradient:
         return Gradient(self._new(f"gradient of {node.name}", "temporary", node, self._size_of(node)))
 
-    def _release(self, gradient: Gradient) -> None:
+    def _drop(self, gradient: Gradient) -> None:
         gradient.users -= 1
         if not gradient.users:
             self._free(gradient.tensor)
@@ -208,23 +239,32 @@ class Machine:
         if before is None:
             self.coming[node.index] = gradient
         elif before.users == 1:
-            self._release(gradient)
+            self._drop(gradient)
         elif gradient.users == 1:
             self.coming[node.index] = gradient
-            self._release(before)
+            self._drop(before)
         else:
             self.coming[node.index] = self._new_gradient(node)
             self._pass("backward", node)
-            self._release(before)
-            self._release(gradient)
+            self._drop(before)
+            self._drop(gradient)
 
     def _free_kept(self, node: Node) -> None:
         """Free what no other node's backward pass reads after this one's."""
-        for tensor in self.own.pop(node.index, ()):
+        for tensor in (*self.own.pop(node.index, ()), *self.copies.pop(node.index, ())):
             self._free(tensor)
-        for memory in self.kept_until.get(node.index, ()):
-            if memory in self.outputs:
-                self._free(self.outputs.pop(memory))
+        for memory in self.reads.get(node.index, ()):
+            self._release(memory, node.index)
+
+    def _release(self, memory: int, claim: int) -> None:
+        """Free a tensor of the graph if nobody else needs it."""
+        self.claims[memory].discard(claim)
+        if not self.claims[memory]:
+            self._forget(memory)
+
+    def _forget(self, memory: int) -> None:
+        if memory in self.outputs:
+            self._free(self.outputs.pop(memory))
 
     # --- Sizes ---
 
@@ -236,8 +276,31 @@ class Machine:
 
     def _size_of_kept(self, kept: Kept, node: Node) -> Size:
         assert kept.values is not None
-        size = kept.values.value * (kept.value_bytes or self.precision.of_output(node))
+        size = kept.values.value * (kept.value_bytes or self.precision.of_own(node))
         return Size(size) if kept.per_batch else Size(0, size)
+
+
+def hold_parameters(timeline: Timeline, network: Network, widths: Widths, heads: bool = False) -> Timeline:
+    """The same run with the parameters and buffers, which are alive all the time."""
+    nodes = [node for node in network.nodes if heads or not node.training]
+    held = [
+        Stretch(
+            f"{node.name}.{weight.name}", "parameters", node, Size(weight.term.value * widths.parameters), 0
+        )
+        for node, weight in arrays_once(nodes)
+    ]
+    for tensor in held:
+        tensor.last = len(timeline.moments) - 1
+    return Timeline(timeline.moments, [*held, *timeline.tensors])
+
+
+def arrays_once(nodes: Sequence[Node]) -> Iterator[tuple[Node, Weight]]:
+    """The arrays of nodes, one that several use only where it comes first."""
+    seen = ArraysSeen()
+    for node in nodes:
+        if node.facts.weights:
+            repeated = {weight.name for weight in seen.repeated(node).weights}
+            yield from ((node, weight) for weight in node.facts.weights if weight.name not in repeated)
 
 
 def owner_of(node: Node, name: str) -> tuple[Node, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
@@ -61,6 +61,11 @@ class Timeline(Struct, eq=False, dict=True):
 
     moments: Sequence[Moment]
     tensors: Sequence[Stretch]
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """How the categories of its tensors are called."""
+        return CATEGORIES
 
     def bytes_alive(self, batch: int, category: str = "") -> list[int]:
         """The bytes alive at each moment, of one category or of all."""

@@ -15,10 +15,11 @@ from archcalc.quantities import (
     parameters,
     peak,
     structure,
+    training,
 )
 from archcalc.quantities.quantity import Figures, Quantity, Scope, Selection, Unit
 
-FAMILIES = (parameters, operations, counted, activations, peak, structure, fields)
+FAMILIES = (parameters, operations, counted, activations, peak, training, structure, fields)
 """In the order in which quantities are listed everywhere."""
 
 QUANTITIES: dict[str, Quantity] = {}
@@ -28,8 +29,13 @@ for _family in FAMILIES:
 OF_LAYERS = tuple(q for q in QUANTITIES.values() if q.scope is Scope.LAYER and not q.of_convention)
 """What every layer counts."""
 
-TOTALS = tuple(q for q in QUANTITIES.values() if q.is_number and not q.of_convention)
+TOTALS = tuple(
+    q for q in QUANTITIES.values() if q.is_number and not (q.of_convention or q.of_training or q.on_request)
+)
 """What every network has a total of."""
+
+OF_TRAINING = tuple(q for q in QUANTITIES.values() if q.of_training)
+"""What it has a total of as well, if its training is asked for."""
 
 
 def find(name: str, span: Span | None = None) -> Quantity:
@@ -39,4 +45,15 @@ def find(name: str, span: Span | None = None) -> Quantity:
     return QUANTITIES[name]
 
 
-__all__ = ["OF_LAYERS", "QUANTITIES", "TOTALS", "Figures", "Quantity", "Scope", "Selection", "Unit", "find"]
+__all__ = [
+    "OF_LAYERS",
+    "OF_TRAINING",
+    "QUANTITIES",
+    "TOTALS",
+    "Figures",
+    "Quantity",
+    "Scope",
+    "Selection",
+    "Unit",
+    "find",
+]

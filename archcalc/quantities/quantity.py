@@ -125,8 +125,9 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
 
     `heading` and `drawn` are for columns: a `share` is a percentage of the total, a `bar` draws it.
     A `headline` is in the sentence that opens a comparison; `comparatives` are its words: as many, more,
-    fewer. `of_convention` marks what only a named convention fills, and `of_operations` what operations that
-    are not known would add to.
+    fewer. `of_convention` marks what only a named convention fills, `of_training` what a report shows of
+    training only, `on_request` what no report shows, and `of_operations` what operations that are not known
+    would add to.
     """
 
     name: str
@@ -139,6 +140,8 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
     of: Callable[[Selection], Any] | None = None
     shared: bool = False
     of_convention: bool = False
+    of_training: bool = False
+    on_request: bool = False
     of_operations: bool = False
     explain: Callable[[Selection], list[str]] | None = None
     total: Callable[[Profile, Number], tuple[str, str, str] | None] | None = None

@@ -41,6 +41,7 @@ class Column(Struct, frozen=True):
     bar: bool = False
     for_people: bool = False
     of_convention: bool = False
+    of_training: bool = False
 
     def cell(self, row: Selection, view: View) -> str:
         return self.text(row, view) if self.text is not None else str(self.raw(row, view))
@@ -69,6 +70,7 @@ def _number(quantity: Quantity) -> Column:
         text,
         total=lambda view: view.profile.totals[name],
         of_convention=quantity.of_convention,
+        of_training=quantity.of_training,
     )
 
 
@@ -163,11 +165,21 @@ INSTEAD = {"macs": "count", "macs_share": "count_share", "macs_bar": "count_bar"
 """The columns of what a convention counts, which take the place of multiply-adds."""
 
 
+TRAINING = ("layer", "output", "params", "macs", "backward_macs", "saved_bytes")
+"""What a report of training shows, however narrow."""
+
+BY_IMPORTANCE_IN_TRAINING = ("operation", "kernel", "trainable_params", "gradient_bytes", "backward_flops")
+
+
 def default(view: View) -> tuple[str, ...]:
+    if view.profile.training:
+        return TRAINING
     return _counted(DEFAULT) if view.profile.convention is not None else DEFAULT
 
 
 def by_importance(view: View) -> tuple[str, ...]:
+    if view.profile.training:
+        return BY_IMPORTANCE_IN_TRAINING
     return (*_counted(BY_IMPORTANCE), "macs") if view.profile.convention is not None else BY_IMPORTANCE
 
 
@@ -177,8 +189,12 @@ def _counted(names: Sequence[str]) -> tuple[str, ...]:
 
 def for_programs(view: View) -> list[str]:
     """Every column that says something to a program."""
-    has_convention = view.profile.convention is not None
-    return [c.name for c in COLUMNS.values() if not c.for_people and (has_convention or not c.of_convention)]
+    has_convention, training = view.profile.convention is not None, view.profile.training
+    return [
+        c.name
+        for c in COLUMNS.values()
+        if not c.for_people and (has_convention or not c.of_convention) and (training or not c.of_training)
+    ]
 
 
 def kernel(row: Selection) -> str:
@@ -204,14 +220,16 @@ def _place(row: Selection) -> str:
     return str(span) if span is not None else ""
 
 
-def choose(names: Sequence[str], convention: bool = True) -> list[Column]:
+def choose(names: Sequence[str], convention: bool = True, training: bool = True) -> list[Column]:
     """The columns of these names, in the order given.
 
-    Raises `ArchError` for an unknown one, and for one that only a named convention fills.
+    Raises `ArchError` for an unknown one, and for one that only a named convention or training fills.
     """
     for name in names:
         if name not in COLUMNS:
             raise unknown("there is no column", name, COLUMNS, listing="columns")
         if COLUMNS[name].of_convention and not convention:
             raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
+        if COLUMNS[name].of_training and not training:
+            raise error(f"column `{name}` is a figure of training", help="add `--training`")
     return [COLUMNS[name] for name in names]

@@ -10,7 +10,7 @@ from msgspec import Struct
 from archcalc.checking.evaluate import check
 from archcalc.notes import note_lines, note_objects
 from archcalc.profile import Profile
-from archcalc.quantities import QUANTITIES, TOTALS, Quantity, Selection
+from archcalc.quantities import QUANTITIES, Quantity, Selection
 from archcalc.render.documents import csv_text, escaped, json_text, markdown_table, plain
 from archcalc.report.columns import COLUMNS, Column, View, choose, default, for_programs
 from archcalc.report.table import remarks, total_cell, totals_in_words
@@ -35,11 +35,14 @@ def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
         "batch": profile.batch,
         "dtype": profile.dtype,
         "heads": profile.heads,
+        **({"optimizer": profile.optimizer.name} if profile.training else {}),
         **({"convention": convention.name} if convention is not None else {}),
         "inputs": {name: list(node.shape) for name, node in network.inputs.items()},
         "parameters": {name: plain(value) for name, value in network.parameters.items()},
         "totals": totals,
-        "reached_at": {q.name: q.at(profile) for q in TOTALS if q.at is not None},
+        "reached_at": {
+            name: at(profile) for name in profile.totals if (at := QUANTITIES[name].at) is not None
+        },
         "expectations": {
             "declared": len(network.expectations),
             "checked": len(checks),
@@ -80,7 +83,13 @@ class RowQuantities(Struct, frozen=True):
 
     @classmethod
     def of(cls, profile: Profile) -> RowQuantities:
-        known = [q for q in QUANTITIES.values() if q.heading and (profile.convention or not q.of_convention)]
+        known = [
+            q
+            for q in QUANTITIES.values()
+            if q.heading
+            and (profile.convention or not q.of_convention)
+            and (profile.training or not q.of_training)
+        ]
         return cls([q for q in known if q.is_number], [q for q in known if not q.is_number])
 
 

@@ -41,7 +41,10 @@ def sortable(profile: Profile) -> list[str]:
     return [
         quantity.name
         for quantity in QUANTITIES.values()
-        if quantity.is_number and quantity.heading and (profile.convention or not quantity.of_convention)
+        if quantity.is_number
+        and quantity.heading
+        and (profile.convention or not quantity.of_convention)
+        and (profile.training or not quantity.of_training)
     ]
 
 

@@ -42,7 +42,7 @@ class Axis:
                 self.taps.append((slice(0, 0), slice(0, 0)))
 
 
-def _axes(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[Axis]:
+def axes_of(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> list[Axis]:
     rank = x.ndim - 2
     k, s, d = (each_axis(value, rank) for value in (kernel_size, stride, dilation))
     ends = pads(padding, x.shape[1:-1], k, s, d)
@@ -79,7 +79,7 @@ def _dense(x: Array, weight: Array, axes: list[Axis]) -> Counted:
 
 def _conv(layer: Conv, call: Call) -> Counted:
     x, weight = call.x, call.weights["weight"]
-    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    axes = axes_of(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     parts: list[tuple[Array, Array]] = []
     if layer.connections is not None:
         at = 0
@@ -96,7 +96,7 @@ def _conv(layer: Conv, call: Call) -> Counted:
 
 
 def _pointwise(layer: Pointwise, call: Call) -> Counted:
-    return _joined([_dense(call.x, call.weights["weight"], _axes(call.x, 1, 1, 0, 1))], call, layer.bias)
+    return _joined([_dense(call.x, call.weights["weight"], axes_of(call.x, 1, 1, 0, 1))], call, layer.bias)
 
 
 def _depthwise(layer: Depthwise, call: Call) -> Counted:
@@ -105,14 +105,14 @@ def _depthwise(layer: Depthwise, call: Call) -> Counted:
     def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:
         return part * weight[tap], weight[tap].size
 
-    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    axes = axes_of(x, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     return _joined([_slide(x, axes, x.shape[-1], multiply)], call, layer.bias)
 
 
 def _local(layer: Local, call: Call) -> Counted:
     x = call.x
     rank = x.ndim - 2
-    axes = _axes(x, layer.kernel_size, layer.stride, layer.padding, 1)
+    axes = axes_of(x, layer.kernel_size, layer.stride, layer.padding, 1)
     weight = np.moveaxis(call.weights["weight"], (rank, rank + 1), (-2, -1))
 
     def multiply(part: Array, tap: tuple[int, ...]) -> tuple[Array, int]:
@@ -169,11 +169,11 @@ def _conv_transpose(layer: ConvTranspose, call: Call) -> Counted:
 def _matmul(layer: MatMul, call: Call) -> Counted:
     """A matrix of products for each place along the axis that is summed."""
     first, second = (np.moveaxis(x, -1, 1) for x in call.inputs)
-    out, made = _product(first, second)
+    out, made = matrix_product(first, second)
     return made, made, np.moveaxis(out, 1, -1)
 
 
-def _product(first: Array, second: Array) -> tuple[Array, int]:
+def matrix_product(first: Array, second: Array) -> tuple[Array, int]:
     out: Array | None = None
     made = 0
     for i in range(first.shape[-1]):
@@ -193,20 +193,20 @@ def _attention(layer: Attention, call: Call) -> Counted:
         for source, name in ((tokens, "query"), (memory, "key"), (memory, "value")):
             size = call.weights[name].shape[1] // layer.num_heads
             own = slice(head * size, (head + 1) * size)
-            result, count = _product(source, call.weights[name][None, :, own])
+            result, count = matrix_product(source, call.weights[name][None, :, own])
             projected.append(result + (call.weights[f"{name}_bias"][own] if layer.bias else 0))
             made += count
         query, key, value = projected
-        scores, count = _product(query, np.swapaxes(key, 1, 2))
+        scores, count = matrix_product(query, np.swapaxes(key, 1, 2))
         made += count
         scores = scores / np.sqrt(query.shape[-1])
         if layer.is_causal:
             scores = np.where(np.tri(scores.shape[1], dtype=bool), scores, -np.inf)
         shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        looked_up, count = _product(shares / shares.sum(axis=-1, keepdims=True), value)
+        looked_up, count = matrix_product(shares / shares.sum(axis=-1, keepdims=True), value)
         made += count
         heads.append(looked_up)
-    out, count = _product(np.concatenate(heads, axis=-1), call.weights["output"][None])
+    out, count = matrix_product(np.concatenate(heads, axis=-1), call.weights["output"][None])
     if layer.bias:
         out = out + call.weights["output_bias"]
     return made + count, made + count, out.reshape(call.inputs[0].shape)

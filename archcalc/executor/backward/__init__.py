@@ -3,20 +3,45 @@
 Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are written as one derives them.
 """
 
-from archcalc.executor.backward import activation, conv, linear, merge, norm, pool, reshape, resize
+from archcalc.executor.backward import (
+    activation,
+    arithmetic,
+    attention,
+    computed,
+    conv,
+    deform,
+    linear,
+    merge,
+    norm,
+    pool,
+    recurrent,
+    reduction,
+    reshape,
+    resize,
+    softmax,
+    unary,
+)
 from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
 
 __all__ = [
     "BACKWARD",
     "Back",
     "activation",
+    "arithmetic",
+    "attention",
+    "computed",
     "conv",
+    "deform",
     "kept_by",
     "linear",
     "merge",
     "norm",
     "pool",
+    "recurrent",
+    "reduction",
     "reshape",
     "resize",
     "run_backward",
+    "softmax",
+    "unary",
 ]

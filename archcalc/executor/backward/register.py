@@ -6,10 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from archcalc.executor.backward.computed import of_raw_arrays
+from archcalc.executor.computed import with_computed_weight
 from archcalc.executor.kernel import Array, Call
 from archcalc.layers.backward import Needs
 from archcalc.layers.base import Layer
+from archcalc.layers.computed import needs_of_computed
 
 
 class Back(Struct):
@@ -18,7 +22,8 @@ class Back(Struct):
     `gradient` is that of the output. `inputs` and `output` have the values of the forward pass only where the
     layer says that it keeps them; others are NaN, in the right shape. `kept` are the tensors of its own that
     it keeps, by name; one that says the same as a tensor of the graph is missing if that tensor is kept.
-    `weights` are the arrays as the kernel takes them. `needs` says which gradients to compute.
+    `weights` are the arrays as they are stored; a backward pass finds among them the weight that its kernel
+    took, if it is computed. `needs` says which gradients to compute.
     """
 
     gradient: Array
@@ -54,7 +59,19 @@ KEEPING: dict[type[Layer], Keep] = {}
 
 def run_backward(layer: Layer, back: Back) -> Sent:
     """The gradients that a layer sends."""
-    return BACKWARD[type(layer)](layer, back)
+    return through_computed_weight(BACKWARD[type(layer)], layer, back)
+
+
+def through_computed_weight(function: BackwardKernel, layer: Layer, back: Back) -> Sent:
+    """What a backward pass sends, with the gradients of the arrays that a computed weight comes from."""
+    way = getattr(layer, "weight", "own")
+    given = replace(
+        back,
+        weights=with_computed_weight(layer, back.weights),
+        needs=needs_of_computed(way, back.needs),
+    )
+    sent, arrays = function(layer, given)
+    return sent, of_raw_arrays(layer, arrays, back.weights, back.needs.trained)
 
 
 def kept_by(layer: Layer, call: Call, out: Array) -> dict[str, Array]:

@@ -13,8 +13,6 @@ from archcalc.layers.activation import (
     GELU,
     SELU,
     Abs,
-    Dropout,
-    DropPath,
     HardSigmoid,
     HardSwish,
     LeakyReLU,
@@ -30,6 +28,7 @@ from archcalc.layers.activation import (
 )
 from archcalc.layers.arithmetic import Scale
 from archcalc.layers.base import Layer
+from archcalc.layers.dropout import Dropout, DropPath
 from archcalc.layers.softmax import LogSoftmax, Softmax
 from archcalc.layers.unary import Erf, Exp, Log, Pow, RSqrt, Sqrt, Square
 

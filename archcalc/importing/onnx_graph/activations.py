@@ -15,7 +15,6 @@ from archcalc.layers.activation import (
     GELU,
     SELU,
     Abs,
-    Dropout,
     HardSigmoid,
     HardSwish,
     Hardtanh,
@@ -31,6 +30,7 @@ from archcalc.layers.activation import (
     Tanh,
 )
 from archcalc.layers.base import Layer
+from archcalc.layers.dropout import Dropout
 from archcalc.layers.softmax import LogSoftmax, Softmax
 from archcalc.layers.unary import Clamp, Cos, Erf, Exp, Log, Pow, Sin, Sqrt
 

@@ -12,7 +12,6 @@ from archcalc.layers.activation import (
     GELU,
     SELU,
     Abs,
-    Dropout,
     HardSigmoid,
     HardSwish,
     LeakyReLU,
@@ -24,6 +23,7 @@ from archcalc.layers.activation import (
     Tanh,
 )
 from archcalc.layers.base import KINDS, Layer
+from archcalc.layers.dropout import Dropout
 
 PLAIN: Mapping[str, type[Layer]] = {
     "relu": ReLU,

@@ -1,0 +1,300 @@
+"""Checkpointing: parts whose tensors are thrown away after the forward pass and computed again.
+
+A segment is a run of nodes. Its forward pass keeps only what it reads from outside; before its backward pass
+it runs again, as `torch.utils.checkpoint` does (Chen et al. 2016, Training Deep Nets with Sublinear Memory
+Cost, arXiv:1604.06174).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from archcalc.gradients import Gradients
+from archcalc.memory.optimizers import Optimizer
+from archcalc.memory.precision import Widths
+from archcalc.memory.saved import Saved
+from archcalc.memory.step import Machine
+from archcalc.memory.timeline import Timeline
+from archcalc.network import Node
+from archcalc.quantities.activations import count_activations
+from archcalc.quantities.operations import MACS
+
+MAX_CUTS = 24
+"""Places between segments that are tried: the work grows with their square."""
+# ResNet-152 has 50 such places. With 12, 24 and 50 of them its best peak is within 4 % of one another.
+
+Range = tuple[int, int]
+"""Nodes by their places in order: the first, and the one after the last."""
+
+
+class Plan(Struct, frozen=True, eq=False):
+    """Segments that are computed again, the step that comes of it, and the multiply-adds it takes more.
+
+    `recomputed` are the nodes that run twice; `extra_macs` are for one sample.
+    """
+
+    segments: tuple[Range, ...]
+    timeline: Timeline
+    recomputed: tuple[Node, ...]
+
+    @property
+    def extra_macs(self) -> int:
+        return sum(MACS.of_layer(node.facts) for node in self.recomputed)
+
+
+def with_checkpoints(saved: Saved, widths: Widths, optimizer: Optimizer, segments: Sequence[Range]) -> Plan:
+    """A step of training in which these segments are computed again.
+
+    >>> import archcalc
+    >>> from archcalc.memory.optimizers import OPTIMIZERS
+    >>> from archcalc.memory.precision import precision
+    >>> network = archcalc.loads("net n {\\n input(4x8x8)\\n repeat 6 { conv(4, 3, padding=1) -> relu }\\n}")
+    >>> saved = Saved(Gradients(network))
+    >>> plain, plan = (
+    ...     with_checkpoints(saved, precision("float32"), OPTIMIZERS["sgd"], segments)
+    ...     for segments in ([], [(1, 7), (7, 13)])
+    ... )
+    >>> plain.timeline.peak(64)[0] > plan.timeline.peak(64)[0], len(plan.recomputed)
+    (True, 12)
+    """
+    machine = _Checkpointing(saved, widths, segments)
+    machine.hold_parameters(optimizer)
+    machine.run()
+    machine.update()
+    return Plan(tuple(segments), machine.timeline(), tuple(machine.recomputed))
+
+
+class _Checkpointing(Machine):
+    def __init__(self, saved: Saved, widths: Widths, segments: Sequence[Range]) -> None:
+        super().__init__(saved.gradients, saved, widths)
+        self.segments = [saved.gradients.nodes[start:stop] for start, stop in segments]
+        self.segment_of = {node.index: i for i, nodes in enumerate(self.segments) for node in nodes}
+        self.needed = [self._needed(number) for number in range(len(self.segments))]
+        """The nodes of each segment that are computed again."""
+        self.recomputed: list[Node] = []
+        self.waiting = set(range(len(self.segments)))
+        self.claims = self._first_claims()
+
+    def _first_claims(self) -> dict[int, set[int]]:
+        """Who needs a tensor after the forward pass: a node, or (-1 - n) the segment n that runs again."""
+        claims: dict[int, set[int]] = {}
+        for memory, keepers in self.saved.keepers.items():
+            for keeper in keepers:
+                segment = self.segment_of.get(keeper)
+                if segment is None:
+                    claims.setdefault(memory, set()).add(keeper)
+                elif segment != self.segment_of.get(memory):
+                    claims.setdefault(memory, set()).add(-1 - segment)
+        for number, nodes in enumerate(self.needed):
+            for node in nodes:
+                for source in node.reads:
+                    memory = self.saved.memory_of[source.index]
+                    if self.segment_of.get(memory) != number:
+                        claims.setdefault(memory, set()).add(-1 - number)
+        return claims
+
+    def _needed(self, number: int) -> list[Node]:
+        """The nodes of a segment whose tensors its backward passes read, and those that these come from."""
+        wanted: set[int] = set()
+        for node in self.segments[number]:
+            if self.saved.own.get(node.index):
+                wanted.add(node.index)
+            for memory in self.reads.get(node.index, ()):
+                if self.segment_of.get(memory) == number:
+                    wanted.add(memory)
+        for node in reversed(self.segments[number]):
+            if node.index in wanted or self.saved.memory_of[node.index] in wanted:
+                wanted.add(node.index)
+                wanted |= {
+                    source.index for source in node.reads if self.segment_of.get(source.index) == number
+                }
+        return [node for node in self.segments[number] if node.index in wanted]
+
+    def forward(self, node: Node, phase: str = "forward", keep: bool = True) -> None:
+        super().forward(node, phase, keep and node.index not in self.segment_of)
+
+    def backward(self, node: Node) -> None:
+        segment = self.segment_of.get(node.index)
+        if segment in self.waiting:
+            self.waiting.discard(segment)
+            self._run_again(segment)
+        super().backward(node)
+
+    def _run_again(self, number: int) -> None:
+        nodes = self.needed[number]
+        inside = {node.index for node in nodes}
+        for node in self.segments[number]:  # what they read is kept until then
+            for memory in self.reads.get(node.index, ()):
+                self.claims.setdefault(memory, set()).add(node.index)
+        memory_of = self.saved.memory_of
+        last = {memory_of[source.index]: node.index for node in nodes for source in (node, *node.reads)}
+        for node in nodes:
+            super().forward(node, "recompute")
+            self.recomputed.append(node)
+            for source in (node, *node.reads):
+                memory = memory_of[source.index]
+                if last[memory] == node.index and memory in inside and not self.claims.get(memory):
+                    self._forget(memory)
+        for memory in [memory for memory, claims in self.claims.items() if -1 - number in claims]:
+            self._release(memory, -1 - number)
+
+
+# --- Plans --------------------------------------------------------------------------------------------
+
+
+def by_stage(gradients: Gradients) -> list[Range]:
+    """A segment for each block or group at the top of the network."""
+    place = {node.index: i for i, node in enumerate(gradients.nodes)}
+    found = []
+    for group in gradients.network.groups:
+        inside = [place[i] for i in range(group.start, group.stop) if i in place]
+        if group.depth == 1 and len(inside) > 1:
+            found.append((inside[0], inside[-1] + 1))
+    return found
+
+
+def cuts(saved: Saved) -> list[int]:
+    """The places between nodes where a single tensor goes on: the candidates for the ends of segments."""
+    nodes = saved.gradients.nodes
+    last: dict[int, int] = {}
+    for i, node in enumerate(nodes):
+        for source in (node, *node.reads):
+            last[saved.memory_of[source.index]] = i
+    alive: set[int] = set()
+    ends: dict[int, list[int]] = {}
+    for memory, end in last.items():
+        ends.setdefault(end, []).append(memory)
+    found = []
+    for i, node in enumerate(nodes):
+        if not node.layer.is_source:
+            alive.add(saved.memory_of[node.index])
+        alive.difference_update(ends.get(i, ()))
+        if alive == {saved.memory_of[node.index]} and i + 1 < len(nodes):
+            found.append(i + 1)
+    return found
+
+
+def best(saved: Saved, widths: Widths, optimizer: Optimizer, batch: int) -> Plan:
+    """The plan with the lowest peak; of those, the one with the fewest extra multiply-adds.
+
+    Segments begin and end where a single tensor goes on, at most `MAX_CUTS` of these places. Every way to put
+    them together is compared, by what each segment takes alone (Beaumont et al. 2019, Optimal checkpointing
+    for heterogeneous chains, arXiv:1911.13214, treat the same problem with more kinds of steps).
+    """
+    plain = with_checkpoints(saved, widths, optimizer, [])
+    nodes = saved.gradients.nodes
+    ends = [0, *_spread(cuts(saved), plain.timeline, batch), len(nodes)]
+    chain = _Chain(saved, widths, ends, batch)
+    plan = with_checkpoints(saved, widths, optimizer, chain.segments())
+    return plan if plan.timeline.peak(batch)[0] < plain.timeline.peak(batch)[0] else plain
+
+
+def _spread(places: list[int], step: Timeline, batch: int) -> list[int]:
+    """At most `MAX_CUTS` places, with about as much kept between them as there is."""
+    if len(places) <= MAX_CUTS:
+        return places
+    alive = step.bytes_alive(batch, "saved")
+    chosen: dict[int, int] = {}
+    for place in places:  # the forward pass has a moment for each node
+        chosen[alive[place] * (MAX_CUTS - 1) // max(1, max(alive))] = place
+    return sorted(chosen.values())
+
+
+class _Option(Struct, frozen=True):
+    """Segments up to a place: what they leave in memory, the highest peak so far, and what runs again."""
+
+    left: int
+    peak: int
+    macs: int
+    segments: tuple[Range, ...]
+
+
+class _Chain:
+    """Parts of a network in a row, between places where a single tensor goes on."""
+
+    def __init__(self, saved: Saved, widths: Widths, ends: list[int], batch: int) -> None:
+        self.saved, self.widths, self.ends, self.batch = saved, widths, ends, batch
+
+    def segments(self) -> tuple[Range, ...]:
+        """The segments of the best way from the first place to the last."""
+        options: list[list[_Option]] = [[_Option(0, 0, 0, ())]]
+        for stop in range(1, len(self.ends)):
+            found: list[_Option] = []
+            for start in range(stop):
+                for way in self._ways(self.ends[start], self.ends[stop]):
+                    for before in options[start]:
+                        peak = max(before.peak, before.left + way.peak)
+                        segments = before.segments + way.segments
+                        found.append(_Option(before.left + way.left, peak, before.macs + way.macs, segments))
+            options.append(_undominated(found))
+        return min(options[-1], key=lambda option: (option.peak, option.macs)).segments
+
+    def _ways(self, start: int, stop: int) -> list[_Option]:
+        """A part as it is, and computed again.
+
+        What is alive beside it in its backward pass are the gradients of the parameters behind it.
+        """
+        nodes = self.saved.gradients.nodes
+        part = nodes[start:stop]
+        machine = Machine(self.saved.gradients, self.saved, self.widths, part, self._results(stop))
+        for node in part:
+            machine.forward(node)
+        machine.loss()
+        at_loss = len(machine.moments)
+        for node in reversed(part):
+            if node.index in machine.coming:
+                machine.backward(node)
+        if len(machine.moments) == at_loss:  # nothing is trained here, nor before it
+            return [_Option(0, 0, 0, ())]
+        timeline = machine.timeline()
+        alive = timeline.bytes_alive(self.batch)
+        behind = self._gradients_behind(stop)
+        kept = timeline.bytes_alive(self.batch, "saved")[at_loss - 1]
+        gradient = alive[at_loss - 1] - kept
+        plain = behind + max(alive[at_loss - 1 :])
+        again = behind + max(max(alive[: at_loss - 1], default=0) + gradient, *alive[at_loss - 1 :])
+        out = self._leaving(stop)
+        ways = [_Option(kept if out is None else max(kept, out), plain, 0, ())]
+        if start and out is not None:
+            macs = sum(MACS.of_layer(node.facts) for node in part)
+            ways.append(_Option(out, again, macs, ((start, stop),)))
+        return ways
+
+    def _results(self, stop: int) -> list[Node]:
+        """The nodes of a part at which gradients come in."""
+        gradients = self.saved.gradients
+        if stop == len(gradients.nodes):
+            return gradients.results
+        last = gradients.nodes[stop - 1]
+        return [last] if last.index in gradients.needs else []
+
+    def _leaving(self, stop: int) -> int | None:
+        """The bytes of the tensor that goes on to the next part; `None` after the last."""
+        nodes = self.saved.gradients.nodes
+        if stop == len(nodes):
+            return None
+        memory = self.saved.memory_of[nodes[stop - 1].index]
+        node = self.saved.gradients.network.nodes[memory]
+        return count_activations(node.facts) * self.widths.of_output(node) * self.batch
+
+    def _gradients_behind(self, stop: int) -> int:
+        """The bytes of the gradients of parameters that are there when the backward pass comes to a place."""
+        needs = self.saved.gradients.needs
+        return self.widths.parameters * sum(
+            weight.term.value
+            for node in self.saved.gradients.nodes[stop:]
+            if node.index in needs
+            for weight in node.facts.weights
+            if weight.name in needs[node.index].trained
+        )
+
+
+def _undominated(options: list[_Option]) -> list[_Option]:
+    """The options that are worse than no other one."""
+    found: list[_Option] = []
+    for option in sorted(options, key=lambda each: (each.left, each.peak, each.macs)):
+        if not any(other.peak <= option.peak and other.macs <= option.macs for other in found):
+            found.append(option)
+    return found

@@ -1,0 +1,27 @@
+"""What each node adds to the figures of training."""
+
+from __future__ import annotations
+
+from archcalc.gradients import Gradients
+from archcalc.memory.timeline import Timeline
+from archcalc.quantities.operations import FLOPS_OF
+from archcalc.quantities.quantity import Figures
+
+BYTES = {"saved": "saved_bytes", "gradients": "gradient_bytes", "optimizer": "optimizer_bytes"}
+"""The figures that are bytes of a category of tensors."""
+
+
+def costs_of_nodes(gradients: Gradients, step: Timeline, batch: int) -> dict[int, Figures]:
+    """By the index of the node: operations of the backward pass for a sample, bytes for the batch."""
+    costs = {}
+    for node in gradients.nodes:
+        macs = flops = 0
+        for category, term in gradients.operations(node):
+            macs += term.value if category == "macs" else 0
+            flops += FLOPS_OF[category] * term.value
+        figures = Figures(backward_macs=macs, backward_flops=flops, **dict.fromkeys(BYTES.values(), 0))
+        costs[node.index] = figures
+    for tensor in step.tensors:
+        if tensor.category in BYTES and tensor.node is not None:
+            costs[tensor.node.index][BYTES[tensor.category]] += tensor.size.of(batch)
+    return costs

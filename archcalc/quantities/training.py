@@ -1,0 +1,281 @@
+"""What a step of training costs: the backward pass, and the memory of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from archcalc.layers.terms import OPERATIONS
+from archcalc.quantities.formulas import of_parts, of_selection, of_terms
+from archcalc.quantities.operations import FLOPS_CONVENTION, FLOPS_OF, MACS
+from archcalc.quantities.parameters import TRAINABLE
+from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Summand, Unit
+from archcalc.render.numbers import byte_size, grouped
+
+if TYPE_CHECKING:
+    from archcalc.network import Node
+    from archcalc.profile import Profile
+
+
+def _terms(profile: Profile, node: Node, macs_only: bool) -> list[Summand]:
+    return [
+        (1 if macs_only else FLOPS_OF[category], term, term.label or OPERATIONS[category])
+        for category, term in profile.gradients.operations(node)
+        if category == "macs" or not macs_only
+    ]
+
+
+def _nodes(selection: Selection) -> list[Node]:
+    """The nodes of a selection; of a whole network with its inputs, whose values may be kept."""
+    nodes = [layer.node for layer in selection.layers]
+    return [*selection.profile.network.inputs.values(), *nodes] if selection.whole else nodes
+
+
+def _of_nodes(name: str) -> Callable[[Selection], int]:
+    """The sum of a figure that `Profile.training_costs` has of each node."""
+
+    def measure(selection: Selection) -> int:
+        costs = selection.profile.training_costs
+        return sum(costs[node.index][name] for node in _nodes(selection) if node.index in costs)
+
+    return measure
+
+
+def _explain_operations(
+    quantity: Callable[[], Quantity], macs_only: bool
+) -> Callable[[Selection], list[str]]:
+    def explain(selection: Selection) -> list[str]:
+        if not selection.is_layer:
+            return of_selection(quantity(), selection)
+        profile, node = selection.profile, selection.output
+        lines = of_terms(
+            quantity().name, _terms(profile, node, macs_only), int(quantity().measure(selection))
+        )
+        reason = _reason(profile, node)
+        return [*lines, f"  {reason}"] if reason else lines
+
+    return explain
+
+
+def _reason(profile: Profile, node: Node) -> str:
+    """Why a layer has no gradient of its input or of its weights, where that is worth a line."""
+    needs = profile.gradients.needs.get(node.index)
+    if needs is None:
+        return "it takes no part in the backward pass: no trained parameter before it, or no result after it"
+    if node.facts.weights and not needs.trained:
+        return "its parameters are not trained"
+    if node.inputs and not needs.any_input:
+        return "its input needs no gradient: no trained parameter before it"
+    return ""
+
+
+def _training_macs(selection: Selection) -> int:
+    return int(MACS.measure(selection)) + int(BACKWARD_MACS.measure(selection))
+
+
+def _explain_training(selection: Selection) -> list[str]:
+    forward, backward = int(MACS.measure(selection)), int(BACKWARD_MACS.measure(selection))
+    of = "" if selection.is_layer else f" of {selection.name}"
+    return [
+        f"training_macs{of} = macs + backward_macs",
+        f"  = {grouped(forward)} + {grouped(backward)} = {grouped(forward + backward)}",
+    ]
+
+
+def _explain_saved(selection: Selection) -> list[str]:
+    """The tensors that are kept, a line each."""
+    profile = selection.profile
+    wanted = {node.index for node in _nodes(selection)}
+    kept = [t for t in profile.step.tensors if t.category == "saved" and t.node and t.node.index in wanted]
+    name = f"saved_bytes of {selection.name}"
+    if not kept:
+        return [f"{name} = 0: no gradient is computed from what it outputs"]
+    title = f"{name} = what is kept for the backward pass, {_batch(profile)}"
+    return of_parts(title, [(t.name, t.size.of(profile.batch)) for t in kept])
+
+
+def _batch(profile: Profile) -> str:
+    return f"for a batch of {profile.batch:,}"
+
+
+def _explain_gradients(selection: Selection) -> list[str]:
+    count, size = int(TRAINABLE.measure(selection)), selection.profile.bytes_per_value
+    of = "" if selection.is_layer else f" of {selection.name}"
+    total = int(GRADIENT_BYTES.measure(selection))
+    lines = [
+        f"gradient_bytes{of} = trainable_params × bytes of a value",
+        f"  = {grouped(count)} × {size} = {grouped(count * size)}",
+    ]
+    if total != count * size:
+        lines.append(f"  without those on which no result depends: {grouped(total)}")
+    return lines
+
+
+def _explain_optimizer(selection: Selection) -> list[str]:
+    profile = selection.profile
+    optimizer = profile.optimizer
+    of = "" if selection.is_layer else f" of {selection.name}"
+    total = grouped(int(OPTIMIZER_BYTES.measure(selection)))
+    per_array = f" + {optimizer.per_array} × arrays" if optimizer.per_array else ""
+    return [
+        f"optimizer_bytes{of} = {optimizer.values} × gradient_bytes{per_array} = {total}",
+        f"  {optimizer.name}: {optimizer.words}",
+    ]
+
+
+def _peak(selection: Selection) -> int:
+    return selection.profile.step.peak(selection.profile.batch)[0]
+
+
+def _peak_at(profile: Profile) -> str:
+    """The moment of the peak: the layer, or what else a step does."""
+    moment = profile.step.moments[profile.step.peak(profile.batch)[1]]
+    return moment.node.name if moment.node is not None else moment.phase
+
+
+def _explain_peak(selection: Selection) -> list[str]:
+    profile = selection.profile
+    total, moment = profile.step.peak(profile.batch)
+    phase, node = profile.step.moments[moment]
+    during = f"in the {phase} pass of {node.name}" if node is not None else f"in the {phase}"
+    parts: dict[str, int] = {}
+    for tensor in profile.step.alive(moment):
+        parts[tensor.category] = parts.get(tensor.category, 0) + tensor.size.of(profile.batch)
+    title = f"training_peak_bytes of {selection.name} = the most bytes alive at once, {during}"
+    words = profile.step.words
+    return [
+        *of_parts(title, [(words[name], value) for name, value in parts.items() if value]),
+        f"  = {byte_size(total)}, {_batch(profile)}, optimizer {profile.optimizer.name}",
+    ]
+
+
+def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str] | None:
+    if not profile.training:
+        return None
+    totals = profile.totals
+    ratio = f"{totals.backward_macs / totals.macs:.3f} times" if totals.macs else "beside"
+    words = f"multiply-adds of the backward pass: {ratio} the forward pass"
+    return "backward", number(totals.backward_macs), words
+
+
+def _total_training(profile: Profile, number: Number) -> tuple[str, str, str] | None:
+    if not profile.training:
+        return None
+    return "  training", number(profile.totals.training_macs), "multiply-adds forward and backward"
+
+
+def _total_saved(profile: Profile, number: Number) -> tuple[str, str, str] | None:
+    if not profile.training:
+        return None
+    words = f"bytes kept for the backward pass, {_batch(profile)}"
+    return "saved", byte_size(profile.totals.saved_bytes), words
+
+
+def _total_peak(profile: Profile, number: Number) -> tuple[str, str, str] | None:
+    if not profile.training:
+        return None
+    words = (
+        f"the most alive at once in a step, with parameters, gradients and the state of "
+        f"{profile.optimizer.name}, at `{_peak_at(profile)}`"
+    )
+    return "  peak of a step", byte_size(profile.totals.training_peak_bytes), words
+
+
+def _backward_macs() -> Quantity:
+    return BACKWARD_MACS
+
+
+def _backward_flops() -> Quantity:
+    return BACKWARD_FLOPS
+
+
+BACKWARD_MACS = Quantity(
+    name="backward_macs",
+    of_operations=True,
+    of_training=True,
+    noun="backward multiply-adds",
+    definition="multiply-adds of the backward pass, per sample: those of the forward pass once for the "
+    "gradient of a layer's input, if a trained parameter comes before it, and once for that of its weights, "
+    "if they are trained",
+    of=_of_nodes("backward_macs"),
+    explain=_explain_operations(_backward_macs, macs_only=True),
+    total=_total_macs,
+    heading="Backward MACs",
+)
+BACKWARD_FLOPS = Quantity(
+    name="backward_flops",
+    of_operations=True,
+    of_training=True,
+    noun="backward FLOPs",
+    definition="floating-point operations of the backward pass, for a batch of one, counted as `flops` are: "
+    + FLOPS_CONVENTION.removesuffix("; every layer"),
+    of=_of_nodes("backward_flops"),
+    explain=_explain_operations(_backward_flops, macs_only=False),
+    heading="Backward FLOPs",
+)
+TRAINING_MACS = Quantity(
+    name="training_macs",
+    of_operations=True,
+    of_training=True,
+    noun="training multiply-adds",
+    definition="multiply-adds of the forward and the backward pass, per sample",
+    of=_training_macs,
+    explain=_explain_training,
+    total=_total_training,
+    heading="Training MACs",
+)
+SAVED_BYTES = Quantity(
+    name="saved_bytes",
+    of_training=True,
+    noun="saved bytes",
+    definition="bytes that must be kept from the forward pass for the backward pass, for the whole batch; "
+    "parameters not included",
+    unit=Unit.BYTES,
+    of=_of_nodes("saved_bytes"),
+    explain=_explain_saved,
+    total=_total_saved,
+    heading="Saved bytes",
+)
+GRADIENT_BYTES = Quantity(
+    name="gradient_bytes",
+    of_training=True,
+    noun="gradient bytes",
+    definition="bytes of the gradients of trained parameters",
+    unit=Unit.BYTES,
+    of=_of_nodes("gradient_bytes"),
+    explain=_explain_gradients,
+    heading="Gradient bytes",
+)
+OPTIMIZER_BYTES = Quantity(
+    name="optimizer_bytes",
+    of_training=True,
+    noun="optimizer bytes",
+    definition="bytes that the optimizer keeps from step to step (`--optimizer`): none for SGD, a value for "
+    "each trained parameter with momentum, two for Adam and AdamW, and a step count for each array",
+    unit=Unit.BYTES,
+    of=_of_nodes("optimizer_bytes"),
+    explain=_explain_optimizer,
+    heading="Optimizer bytes",
+)
+TRAINING_PEAK_BYTES = Quantity(
+    name="training_peak_bytes",
+    of_training=True,
+    noun="training peak bytes",
+    definition="the most bytes alive at once in a step of training: parameters, gradients, optimizer state, "
+    "saved and temporary tensors, for the whole batch; what kernels allocate for themselves is not counted",
+    unit=Unit.BYTES,
+    scope=Scope.NETWORK,
+    of=_peak,
+    explain=_explain_peak,
+    total=_total_peak,
+    at=_peak_at,
+)
+QUANTITIES = (
+    BACKWARD_MACS,
+    BACKWARD_FLOPS,
+    TRAINING_MACS,
+    SAVED_BYTES,
+    GRADIENT_BYTES,
+    OPTIMIZER_BYTES,
+    TRAINING_PEAK_BYTES,
+)
