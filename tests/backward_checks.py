@@ -27,12 +27,16 @@ DIRECTIONS = 3
 
 
 class Applied:
-    """A layer in training on given tensors, as a function of its inputs and arrays."""
+    """A layer in training on given tensors, as a function of its inputs and arrays.
 
-    def __init__(self, layer: Layer, shapes: Sequence[Shape], seed: int = 3) -> None:
+    With `rounded` inputs, to multiples of a half, values are equal, or lie where a function has a kink.
+    """
+
+    def __init__(self, layer: Layer, shapes: Sequence[Shape], seed: int = 3, rounded: bool = False) -> None:
         self.layer = layer
         self.facts = facts(layer, tuple(shapes))
         first = tensors(layer, shapes, BATCH, seed)
+        first = [np.round(2 * x) / 2 if rounded else where_it_is_smooth(layer, x) for x in first]
         self.inputs = [np.ascontiguousarray(np.moveaxis(x, 1, -1)) for x in first]
         self.weights = drawn(layer, tuple(shapes))
         self.out, self.kept = self.forward(self.inputs, self.weights)
@@ -101,6 +105,17 @@ class Applied:
         }
         assert len(found) == sum(needs.inputs), "a gradient of an input is missing"
         return {**found, **{name: arrays[name] for name in needs.trained}}
+
+
+def where_it_is_smooth(layer: Layer, x: Array) -> Array:
+    """Values at which a logarithm, a root or a power is a number, and not so near to 0 that differences are
+    too coarse for its derivative."""
+    if layer.kind in ("log", "sqrt", "rsqrt"):
+        return np.abs(x) + 0.5
+    if layer.kind == "pow":
+        whole = float(layer.exponent).is_integer()
+        return np.sign(x) * (np.abs(x) + 0.5) if whole else np.abs(x) + 0.5
+    return x
 
 
 def _nan(array: Array) -> Array:

@@ -126,7 +126,8 @@ class Reduce(Layer, frozen=True):
 
         The sum `g`, the mean `g/n`; the variance `2g/(n - correction) (x - mean)`, where the mean is computed
         again; the norm `g/y x`, and 0 where that is 0. The maximum and the minimum divide `g` evenly among
-        the values that are equal to it, as `torch.amax`; these are found by one more maximum.
+        the values that are equal to it, as `torch.amax`; one more maximum finds them, and counting them is
+        no operation on values.
         """
         shape = facts.inputs[0]
         values = self._values(shape)
@@ -144,7 +145,7 @@ class Reduce(Layer, frozen=True):
                 scale = (("compare", groups), ("div", groups))
                 return Backward((KEPT_INPUT, KEPT_OUTPUT), (*scale, *per_value(shape, mul=1)))
         found = (("compare", others), *per_value(shape, compare=1))
-        return Backward((mask(values_of(shape), instead=0),), (*found, ("add", others), ("div", groups)))
+        return Backward((mask(values_of(shape), instead=0),), (*found, ("div", groups)))
 
     def windows(self, *inputs: Shape) -> Windows:
         (shape,) = inputs

@@ -13,15 +13,16 @@ What kernels allocate for themselves is not counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import Kept
+from archcalc.layers.terms import Weight
 from archcalc.memory.optimizers import Optimizer
 from archcalc.memory.precision import Widths
 from archcalc.memory.saved import Saved
 from archcalc.memory.timeline import Moment, Size, Stretch, Timeline
-from archcalc.network import ArraysSeen, Node
+from archcalc.network import ArraysSeen, Network, Node
 from archcalc.quantities.activations import count_activations
 
 
@@ -135,20 +136,14 @@ class Machine:
 
     def hold_parameters(self, optimizer: Optimizer) -> None:
         """Parameters, buffers and the state of the optimizer, which stay from step to step."""
-        size = self.precision.parameters
-        seen = ArraysSeen()
-        needs = self.gradients.needs
-        for node in self.gradients.nodes:
-            repeated = {weight.name for weight in seen.repeated(node).weights} if node.facts.weights else ()
-            trained = needs[node.index].trained if node.index in needs else ()
-            for weight in node.facts.weights:
-                if weight.name in repeated:
-                    continue
-                name, count = f"{node.name}.{weight.name}", weight.term.value
-                self._new(name, "parameters", node, Size(count * size))
-                if weight.name in trained and (optimizer.values or optimizer.per_array):
-                    state = optimizer.values * count * size + optimizer.per_array
-                    self._new(f"state of {name}", "optimizer", node, Size(state))
+        size, needs = self.precision.parameters, self.gradients.needs
+        for node, weight in arrays_once(self.nodes):
+            name, count = f"{node.name}.{weight.name}", weight.term.value
+            self._new(name, "parameters", node, Size(count * size))
+            trained = node.index in needs and weight.name in needs[node.index].trained
+            if trained and (optimizer.values or optimizer.per_array):
+                state = optimizer.values * count * size + optimizer.per_array
+                self._new(f"state of {name}", "optimizer", node, Size(state))
 
     def forward(self, node: Node, phase: str = "forward", keep: bool = True) -> None:
         """Compute a node; with `keep`, keep what its backward pass needs."""
@@ -283,6 +278,29 @@ class Machine:
         assert kept.values is not None
         size = kept.values.value * (kept.value_bytes or self.precision.of_own(node))
         return Size(size) if kept.per_batch else Size(0, size)
+
+
+def hold_parameters(timeline: Timeline, network: Network, widths: Widths, heads: bool = False) -> Timeline:
+    """The same run with the parameters and buffers, which are alive all the time."""
+    nodes = [node for node in network.nodes if heads or not node.training]
+    held = [
+        Stretch(
+            f"{node.name}.{weight.name}", "parameters", node, Size(weight.term.value * widths.parameters), 0
+        )
+        for node, weight in arrays_once(nodes)
+    ]
+    for tensor in held:
+        tensor.last = len(timeline.moments) - 1
+    return Timeline(timeline.moments, [*held, *timeline.tensors])
+
+
+def arrays_once(nodes: Sequence[Node]) -> Iterator[tuple[Node, Weight]]:
+    """The arrays of nodes, one that several use only where it comes first."""
+    seen = ArraysSeen()
+    for node in nodes:
+        if node.facts.weights:
+            repeated = {weight.name for weight in seen.repeated(node).weights}
+            yield from ((node, weight) for weight in node.facts.weights if weight.name not in repeated)
 
 
 def owner_of(node: Node, name: str) -> tuple[Node, str]:

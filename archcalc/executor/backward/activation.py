@@ -151,8 +151,8 @@ def sign(layer: kinds.Abs, call: Call, out: Array) -> Mapping[str, Array]:
 @backward(kinds.Abs)
 def abs_(layer: kinds.Abs, back: Back) -> Sent:
     """At 0 the gradient is 0, as in PyTorch."""
-    signs = back.kept["mask"] if "mask" in back.kept else np.sign(back.x)
-    return [back.gradient * signs], {}
+    g, signs = back.gradient, back.kept["mask"] if "mask" in back.kept else np.sign(back.x)
+    return [np.where(signs > 0, g, np.where(signs < 0, -g, g.dtype.type(0)))], {}
 
 
 # --- Smooth functions ---------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from archcalc.executor.backward.activation import between
 from archcalc.executor.backward.register import Back, Sent, backward, keeping
 from archcalc.executor.kernel import Array, Call
 from archcalc.layers import unary as kinds
@@ -67,9 +66,12 @@ def pow_(layer: kinds.Pow, back: Back) -> Sent:
 
 def _inside(layer: kinds.Clamp, out: Array) -> Array:
     """At the limits the gradient is 0, as in PyTorch since 2.14."""
-    low = -math.inf if layer.min is None else float(layer.min)
-    high = math.inf if layer.max is None else float(layer.max)
-    return between(out, out.dtype.type(low), out.dtype.type(high))
+    inside = np.ones(out.shape, bool)
+    if layer.min is not None:
+        inside &= out > out.dtype.type(float(layer.min))
+    if layer.max is not None:
+        inside &= out < out.dtype.type(float(layer.max))
+    return inside
 
 
 @keeping(kinds.Clamp)

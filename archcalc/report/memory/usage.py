@@ -1,0 +1,146 @@
+"""The memory of a network under the conditions that are asked for, as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from archcalc.diagnostics import error, unknown
+from archcalc.gradients import Gradients
+from archcalc.memory.arena import Arena, arena
+from archcalc.memory.checkpoint import Plan, best, by_stage, with_checkpoints
+from archcalc.memory.inference import IN_PLACE, inference
+from archcalc.memory.optimizers import OPTIMIZERS
+from archcalc.memory.precision import AMP, precision
+from archcalc.memory.saved import Saved
+from archcalc.memory.step import hold_parameters
+from archcalc.memory.timeline import CATEGORIES, Moment, Stretch, Timeline
+from archcalc.network import Network
+from archcalc.quantities.activations import DTYPES
+
+CHECKPOINTS = ("none", "stage", "best")
+
+NOT_COUNTED = (
+    "workspaces of kernels (90 to 200 MB measured with cuDNN for float32 at batch 64)",
+    "fragments that an allocator cannot use (1 to 9 % measured, workspaces included)",
+    "the context of the device (some hundred MB)",
+)
+"""What a device needs as well and no definition of a network says, with sizes measured on an H100."""
+
+
+class Asked(Struct, frozen=True):
+    """The conditions: those of training, or with `is_inference` those of running the network once."""
+
+    batch: int = 1
+    dtype: str = "float32"
+    optimizer: str = "sgd"
+    heads: bool = False
+    is_inference: bool = False
+    in_place: tuple[str, ...] = ()
+    has_arena: bool = False
+    checkpoint: str = "none"
+
+    def checked(self) -> Asked:
+        """The same. Raises `ArchError` for values that do not exist or do not go together."""
+        if type(self.batch) is not int or not 1 <= self.batch <= 10**9:
+            raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {self.batch}")
+        if self.dtype not in (*DTYPES, AMP):
+            raise unknown("unknown dtype", self.dtype, (*DTYPES, AMP), listing="dtypes")
+        if self.optimizer not in OPTIMIZERS:
+            raise unknown("unknown optimizer", self.optimizer, OPTIMIZERS, listing="optimizers")
+        for name in self.in_place:
+            if name not in IN_PLACE:
+                raise unknown("nothing works in place by the name", name, IN_PLACE, listing="names")
+        if self.checkpoint not in CHECKPOINTS:
+            raise unknown("unknown checkpoint plan", self.checkpoint, CHECKPOINTS, listing="plans")
+        if not self.is_inference and (self.in_place or self.has_arena):
+            option = "--in-place" if self.in_place else "--arena"
+            raise error(f"`{option}` is for running a network, not for training it", help="add `--inference`")
+        if self.is_inference and self.checkpoint != "none":
+            raise error("`--checkpoint` is for training", help="leave out `--inference`")
+        if not self.is_inference and self.dtype in ("int8", "float8"):
+            raise error(
+                f"a step of training in {self.dtype} is not defined",
+                help="use `bfloat16` or `amp`, or add `--inference`",
+            )
+        return self
+
+
+class Usage(Struct, frozen=True, eq=False):
+    """What comes of it. `plain` is the step without checkpoints, where there is a plan with them."""
+
+    network: Network
+    asked: Asked
+    timeline: Timeline
+    placed: Arena | None = None
+    plan: Plan | None = None
+    plain: Timeline | None = None
+
+    @property
+    def peak(self) -> tuple[int, int]:
+        """The most bytes alive at once, and the moment."""
+        return self.timeline.peak(self.asked.batch)
+
+    @property
+    def moment(self) -> Moment:
+        return self.timeline.moments[self.peak[1]]
+
+    def at_peak(self) -> dict[str, int]:
+        """The bytes of each category at the peak. They add up to it."""
+        found = dict.fromkeys(CATEGORIES, 0)
+        for tensor in self.timeline.alive(self.peak[1]):
+            found[tensor.category] += tensor.size.of(self.asked.batch)
+        return found
+
+    def largest(self, top: int) -> Sequence[Stretch]:
+        """The largest tensors at the peak."""
+        batch = self.asked.batch
+        alive = self.timeline.alive(self.peak[1])
+        return sorted(alive, key=lambda tensor: -tensor.size.of(batch))[:top]
+
+
+def usage_of(network: Network, asked: Asked) -> Usage:
+    """The memory of a network. Raises `ArchError` for conditions that cannot be."""
+    asked.checked()
+    widths = precision(asked.dtype, network)
+    if asked.is_inference:
+        timeline = inference(network, widths, asked.in_place, asked.heads)
+        placed = arena(timeline, asked.batch) if asked.has_arena else None
+        whole = hold_parameters(timeline, network, widths, asked.heads)
+        return Usage(network, asked, whole, placed)
+    gradients = Gradients(network, asked.heads)
+    if not gradients.needs:
+        raise error(
+            f"nothing in `{network.name}` is trained",
+            help="freeze less, or add `--inference`",
+        )
+    saved = Saved(gradients, widths=widths)
+    optimizer = OPTIMIZERS[asked.optimizer]
+    plain = with_checkpoints(saved, widths, optimizer, [])
+    if asked.checkpoint == "none":
+        return Usage(network, asked, plain.timeline)
+    if asked.checkpoint == "stage":
+        plan = with_checkpoints(saved, widths, optimizer, by_stage(gradients))
+    else:
+        plan = best(saved, widths, optimizer, asked.batch)
+    return Usage(network, asked, plan.timeline, None, plan, plain.timeline)
+
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B\s*")
+
+
+def read_bytes(text: str) -> int:
+    """A number of bytes: `24GB`, `24GiB`, `1.5 TB`. Raises `ArchError` for anything else.
+
+    >>> read_bytes("24GB"), read_bytes("24 GiB")
+    (24000000000, 25769803776)
+    """
+    found = _SIZE.fullmatch(text)
+    if found is None or len(found[1]) > 20:
+        raise error(f"`{text[:40]}` is not a size of memory", help="write `24GB` or `24GiB`")
+    base = 1024 if found[3] else 1000
+    whole, _, rest = found[1].partition(".")
+    unit: int = base ** " KMGT".index(found[2] or " ")
+    return int(whole) * unit + int(rest or 0) * unit // 10 ** len(rest)
