@@ -105,6 +105,8 @@ def number(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
 def sources(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     """For each convolution, how many tensors it reads through joins, normalizations and activations."""
     layers = [layer for layer in _layers(evaluator, given) if layer.node.layer.family == "conv"]
+    if not layers:
+        evaluator.fail("there is no convolution", given.get("path", ref).span, help="name one: `conv1`")
     counts, seen = [], 0
     for layer in layers:
         found, visited = _read_by(layer.node)
@@ -119,7 +121,7 @@ def sources(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
 PASSED = frozenset({"concat", "bn", "relu", "dropout"})
 """The kinds of layers that `sources` looks through."""
 
-MOST_VISITED = 1_000_000
+MOST_VISITED = 100_000
 """`sources` looks at at most as many layers, each once for every convolution that reads it."""
 
 

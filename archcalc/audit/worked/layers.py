@@ -153,7 +153,7 @@ def _example(layers: Any, values: Array, weights: Any, is_batch: bool) -> _Examp
     sizes = ", ".join(map(str, samples.shape[1:]))
     network = loads(f"net example {{\n  input([{sizes}])\n  {layers}\n}}")
     if [*network.outputs] != [RESULT]:
-        raise error("the layers have several results", help="leave out `output`")
+        raise error("the layers have named results", help="leave out `output`")
     cost = _cost(network) * len(samples)
     if cost > MOST:
         raise error(f"the example takes more than {MOST:,} places or operations", help="use smaller sizes")
@@ -161,10 +161,10 @@ def _example(layers: Any, values: Array, weights: Any, is_batch: bool) -> _Examp
         return _Example(network, samples, random_weights(network, dtype=np.float64), [], cost)
     wanted = [(node.name, array) for node in owners(network) for array in node.own_weights]
     if not isinstance(weights, tuple) or len(weights) != len(wanted):
-        got = len(weights) if isinstance(weights, tuple) else "no list"
         shapes = (f"`{name}.{one.name}` ({format_shape(one.shape, cross='x')})" for name, one in wanted[:6])
-        arrays = plural(len(wanted), "array")
-        raise error(f"the layers have {arrays}, `weights` {got}", help=f"give {', '.join(shapes)}, in order")
+        help = f"give a list of values for {', '.join(shapes)}" if wanted else "leave out `weights`"
+        has = f"`weights` has {len(weights)}" if isinstance(weights, tuple) else "`weights` is not a list"
+        raise error(f"the layers have {plural(len(wanted), 'array')}, and {has}", help=help)
     given: Weights = {node.name: {} for node in owners(network)}
     for (name, one), value in zip(wanted, weights, strict=True):
         array = fitted(array_of(value, "weights"), one.shape, f"`{name}.{one.name}`")

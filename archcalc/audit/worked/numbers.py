@@ -32,7 +32,7 @@ def layer_of(kind: type[OfKind], *values: Any, **named: Any) -> OfKind:
     try:
         return kind(*values, **named)
     except LayerError as problem:
-        raise error(f"`{problem.argument}` {problem.message}", help=problem.help) from None
+        raise error(problem.message, help=problem.help) from None
 
 
 def array_of(value: Any, what: str) -> Array:
