@@ -394,7 +394,8 @@ WRONG = [
     (lambda: forward("fc(2)", (1, 2, 3), (("a",), 0)), "`weights` needs numbers", ""),
     (lambda: gradient("relu", (1, 2), (1, 2, 3)), "`upstream` is 2, not 3", ""),
     (lambda: gradient("relu", (1,), by=-1), "`by` names no array", "write 0"),
-    (lambda: gradient("relu", (0,) * 501), "by 501 values takes too long", "at most 500"),
+    (lambda: gradient("exp", (1000,)), "not a finite number", ""),
+    (lambda: gradient("relu", (0,) * 501), "by 501 values takes too long", "fewer values"),
     (lambda: affected("relu", (3, "a"), (0, 0)), "`shape` is a size", ""),
     (lambda: affected("relu", (3, 0), (0, 0)), "`shape` is a size", "7x6"),
     (lambda: affected("relu", (10**5, 10**5), (0, 0)), "`shape` is a size of at most 1,000,000", ""),
@@ -425,6 +426,7 @@ LARGE = [
     "flatten -> fc(100000000)",
     "repeat 20 { concat(identity, identity) }",
     "repeat 5000 { conv(20, 1) }",
+    "repeat 10000 { relu }",
     "unfold(1, padding=5000)",
 ]
 

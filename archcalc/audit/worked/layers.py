@@ -30,6 +30,9 @@ from archcalc.shape import format_shape
 STEP = 2.0**-17
 """How far a value is moved to either side for a derivative. With a power of two, linear layers are exact."""
 
+A_LAYER = 100
+"""As many operations more stand for what it takes to run a layer at all."""
+
 MOST_RUNS = 1_000
 """A derivative takes at most as many runs: two for each value."""
 
@@ -81,7 +84,7 @@ def gradient(
     if 2 * moved.size > MOST_RUNS or 2 * moved.size * example.cost > MOST:
         raise error(
             f"a derivative by {plural(moved.size, 'value')} takes too long",
-            help=f"use at most {MOST_RUNS // 2} values, on a smaller example",
+            help="use fewer values, or layers that compute less",
         )
     shape = example.network.outputs[RESULT].shape
     factors = fitted(array_of(upstream, "upstream"), shape, "`upstream`")[None]
@@ -93,7 +96,8 @@ def gradient(
             moved[at] = before + step
             sides.append((factors * example.run()).sum())
         moved[at] = before
-        slopes[at] = (sides[0] - sides[1]) / (2 * STEP)
+        with np.errstate(invalid="ignore"):  # what is not finite is refused below
+            slopes[at] = (sides[0] - sides[1]) / (2 * STEP)
     # the shape in which the statement gives the array
     given = values if by == 0 else array_of(weights[by - 1], "weights")
     return listed(slopes.reshape(given.shape) if given.ndim else slopes, places)
@@ -154,7 +158,7 @@ def _example(layers: Any, values: Array, weights: Any, is_batch: bool) -> _Examp
     network = loads(f"net example {{\n  input([{sizes}])\n  {layers}\n}}")
     if [*network.outputs] != [RESULT]:
         raise error("the layers have named results", help="leave out `output`")
-    cost = _cost(network) * len(samples)
+    cost = _cost(network) * len(samples) + A_LAYER * len(network.nodes)
     if cost > MOST:
         raise error(f"the example takes more than {MOST:,} places or operations", help="use smaller sizes")
     if weights is None:
