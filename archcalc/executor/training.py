@@ -48,23 +48,35 @@ class Alive:
         self.bytes = 0
         self._held: Counter[int] = Counter()
         self._owners: dict[int, Any] = {}
+        self._copies: dict[int, tuple[Any, int]] = {}
+        """What counts as another array's memory: a view, of which the layout of arrays made a copy."""
 
-    def hold(self, array: Array) -> None:
+    def _key(self, array: Array) -> int:
+        key = id(owner(array))
+        return self._copies[key][1] if key in self._copies else key
+
+    def hold(self, array: Array, view_of: Array | None = None) -> None:
+        """Count an array; one that is a `view_of` another by definition is in the other's memory."""
         holder = owner(array)
-        if not self._held[id(holder)]:
+        if view_of is not None and id(holder) != id(owner(view_of)):
+            self._copies[id(holder)] = holder, self._key(view_of)
+        key = self._key(array)
+        if not self._held[key]:
             self.bytes += holder.nbytes
-            self._owners[id(holder)] = holder
-        self._held[id(holder)] += 1
+            self._owners[key] = holder
+        self._held[key] += 1
 
     def drop(self, array: Array) -> None:
-        key = id(owner(array))
+        key = self._key(array)
         self._held[key] -= 1
         if not self._held[key]:
             self.bytes -= self._owners.pop(key).nbytes
             del self._held[key]
+            for copy in [copy for copy, (_, kept) in self._copies.items() if kept == key]:
+                del self._copies[copy]
 
     def is_shared(self, array: Array) -> bool:
-        return self._held[id(owner(array))] > 1
+        return self._held[self._key(array)] > 1
 
 
 def train_step(
@@ -255,11 +267,12 @@ class _Step:
         if self.inspect is not None:
             self.inspect(node, back, (sent, of_arrays))
         arriving = []
-        for source, needed, array in zip(node.inputs, needs.inputs, sent, strict=True):
-            if needed:
+        passes = self.saved.backward(node).passes
+        for number, (source, array) in enumerate(zip(node.inputs, sent, strict=True)):
+            if needs.inputs[number]:
                 assert array is not None, node.name
                 array = _own(array, [gradient])
-                self.alive.hold(array)
+                self.alive.hold(array, gradient if number in passes else None)
                 arriving.append((source, array))
         added = self._gradients_of_arrays(node, needs.trained, of_arrays)
         self._look()

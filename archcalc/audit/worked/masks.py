@@ -11,7 +11,7 @@ from archcalc.audit.worked.numbers import DIGITS, array_of, layer_of, listed
 from archcalc.diagnostics import error
 from archcalc.executor.activation import dropout
 from archcalc.executor.kernel import Array, Call
-from archcalc.layers.activation import Dropout
+from archcalc.layers.dropout import Dropout
 
 MOST_UNITS = 10
 """An example drops at most as many units: it has two masks for one, and twice as many for each more."""
