@@ -2,8 +2,8 @@
 
 A kind is one class. Its fields are its arguments, named, ordered and defaulted as the language spells
 them (which is as `torch.nn` spells them). Its facts are the output shape, the weights, the operations,
-the window and the backward pass; every analysis folds over these and names no kind. A kind that leaves one out cannot be
-registered.
+the window and the backward pass; every analysis folds over these and names no kind. A kind that leaves
+one out cannot be registered.
 """
 
 from __future__ import annotations
