@@ -194,8 +194,12 @@ def of_timm(name: str) -> bool:
         params = archcalc.analyze(network, heads=True).totals.params
         assert unused or params == sum(each.numel() for each in module.parameters())
         return False
-    compare(module, shape)
+    compare(module, shape, computed=COMPUTED.get(name, 0))
     return True
+
+
+COMPUTED = {"bat_resnext26ts": 8 * 8 + 4 * 4 + 2 * 2}
+"""Values that a model computes from sizes, which count as buffers: identity matrices here."""
 
 
 @pytest.mark.parametrize(

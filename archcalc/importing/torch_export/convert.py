@@ -8,10 +8,12 @@ from typing import Any
 
 from archcalc.diagnostics import error
 from archcalc.importing.assembly import Assembly
+from archcalc.importing.broadcasting import has_batch
 from archcalc.importing.tensors import BATCH, ExpandedTensor, ModelArray, Operation, Tensor, Unsupported
 from archcalc.importing.torch_export.aliases import Aliases
 from archcalc.importing.torch_export.arrays import ON_ARRAYS
 from archcalc.importing.torch_export.composites import with_composites
+from archcalc.importing.torch_export.expanding import materialized
 from archcalc.importing.torch_export.families import OPERATIONS
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
 from archcalc.importing.torch_export.known import evaluated
@@ -27,7 +29,7 @@ from archcalc.importing.torch_export.values import (
 from archcalc.importing.torch_export.written import written_as
 from archcalc.importing.views import concrete, sample_shape
 from archcalc.importing.weights import ReadArrays
-from archcalc.layers.arguments import LayerError
+from archcalc.layers.arguments import MAX_RANK, LayerError
 from archcalc.network import MAX_NODES, Network
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
@@ -116,12 +118,21 @@ class GraphConverter:
         for name, label in named:
             value = self.values.get(name)
             if isinstance(value, ExpandedTensor):
-                value = value.tensor
+                value = self._repeated(value)
             if isinstance(value, Tensor):
                 found[label] = self.assembly.plain(value) if value.axes[0] == BATCH else value
             else:
                 self.assembly.note(f"the result `{label}` is left out: it does not depend on the input")
         return found
+
+    def _repeated(self, value: ExpandedTensor) -> Tensor:
+        """A result that is repeated along axes, with its repetitions."""
+        batch = self.graph.batch
+        try:
+            return self.assembly.attempt(lambda: [materialized(self.assembly, batch, value)], [None])[0]
+        except Unsupported as problem:
+            shape = sample_shape(value.shape, batch)
+            return self.assembly.opaque("aten.expand", [value.tensor], shape, reason=str(problem))
 
     def _unused(self, *results: Iterable[Tensor]) -> list[str]:
         """A sentence about the parameters that no result depends on."""
@@ -284,19 +295,31 @@ class GraphConverter:
             try:
                 if shape is None:
                     raise LayerError("has no declared shape")
+                own, axes = self._own_shape(shape, tensors)
                 results.append(
                     self.assembly.opaque(
                         node.target[:120],
                         tensors,
-                        sample_shape(shape, self.graph.batch),
+                        own,
                         params=_described(array for array in arrays if array.is_trained),
                         buffers=_described(array for array in arrays if not array.is_trained),
                         reason=reason,
+                        axes=axes,
                     )
                 )
             except LayerError:
                 results.append(ComputedValue(node.target, tuple(tensors), tuple(arrays)))
         return results
+
+    def _own_shape(self, shape: tuple[int, ...], tensors: Sequence[Tensor]) -> tuple[Shape, tuple[int, ...]]:
+        """The shape of one sample, and where the model has its axes; none of them if that is not certain."""
+        if shape and len(shape) <= MAX_RANK and not any(map(has_batch, tensors)):
+            return shape, tuple(range(len(shape)))
+        own = sample_shape(shape, self.graph.batch)
+        with_batch = [place for place, size in enumerate(shape) if size % self.graph.batch == 0]
+        if len(with_batch) != 1 or shape[with_batch[0]] != self.graph.batch or len(own) != len(shape) - 1:
+            return own, ()
+        return own, (*range(with_batch[0]), BATCH, *range(with_batch[0], len(own)))
 
 
 def base_name(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from archcalc.importing import views
 from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, own_axis, renumbered
+from archcalc.importing.torch_export.expanding import reshaped_expanded
 from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
 from archcalc.importing.views import axis_name, concrete
 from archcalc.layers.arguments import Number
@@ -40,10 +41,10 @@ def expand(call: AtenCall) -> Outputs:
     if concrete(tensor, call.batch) == want:
         return [tensor]
     if len(want) > tensor.rank:
-        raise Unsupported("it adds an axis")
+        tensor = reshaped(call, tensor, (*[1] * (len(want) - tensor.rank), *concrete(tensor, call.batch)))
     if BATCH not in tensor.axes and want[0] == call.batch and tensor.shape[:1] == (1,):
         return [with_batch(call, tensor, want)]
-    return [ExpandedTensor(tensor)]
+    return [ExpandedTensor(tensor, want)]
 
 
 def with_batch(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
@@ -67,6 +68,9 @@ def with_batch(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
 def view(call: AtenCall) -> Outputs:
     """Whatever arguments they have, their output's shape says it all: values keep their order."""
     call.unused("size", "shape", "start_dim", "end_dim", "dim", "other", "sizes")
+    if isinstance(value := call.value("self"), ExpandedTensor):
+        found = reshaped_expanded(call.assembly, call.batch, value, call.declared())
+        return [found.tensor if concrete(found.tensor, call.batch) == found.shape else found]
     return [reshaped(call, call.tensor(), call.declared())]
 
 
@@ -90,7 +94,9 @@ def permute(call: AtenCall) -> Outputs:
     if sorted(dims) != list(range(x.rank)):
         raise Unsupported("it does not name every axis once")
     moved = x.permuted(dims)
-    return [ExpandedTensor(moved) if isinstance(value, ExpandedTensor) else moved]
+    if isinstance(value, ExpandedTensor):
+        return [ExpandedTensor(moved, tuple(value.shape[dim] for dim in dims))]
+    return [moved]
 
 
 @operation("transpose", "swapaxes", "swapdims")
@@ -293,6 +299,22 @@ def upsample_linear(call: AtenCall) -> Outputs:
 @operation("upsample_bicubic2d")
 def upsample_bicubic(call: AtenCall) -> Outputs:
     return [_upsampled(call, "bicubic", call.flag("align_corners", False))]
+
+
+@operation("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
+def upsample_antialiased(call: AtenCall) -> Outputs:
+    """To the same size: nothing. So position embeddings are resized when the image has its usual size."""
+    call.unused("align_corners")
+    x = call.tensor("self" if call.value("input") is None else "input")
+    scales = [call.value(name) for name in ("scales_h", "scales_w", "scale_factors")]
+    size = call.value("output_size")
+    if (
+        size is None
+        or tuple(size) != concrete(x, call.batch)[2:]
+        or any(scale is not None for scale in scales)
+    ):
+        raise Unsupported("it is antialiased")
+    return [x]
 
 
 def _upsampled(call: AtenCall, mode: str, aligned: bool = False) -> Tensor:
