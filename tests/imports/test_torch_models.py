@@ -215,7 +215,9 @@ COMPUTED = {"bat_resnext26ts": 8 * 8 + 4 * 4 + 2 * 2}
         ("resnest14d", True),
         ("vit_tiny_patch16_224", True),
         ("swin_tiny_patch4_window7_224", True),
-        ("halonet26t", False),
+        ("halonet26t", True),
+        ("bat_resnext26ts", True),
+        ("csatv2", False),  # it multiplies samples with one another
     ],
 )
 def test_timm(name: str, complete: bool) -> None:
