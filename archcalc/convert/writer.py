@@ -34,7 +34,7 @@ from archcalc.convert.plan import (
 from archcalc.diagnostics import shorten
 from archcalc.doubts import doubt_of_input
 from archcalc.language.limits import MAX_AXES, MAX_STRING
-from archcalc.layers.arguments import format_argument
+from archcalc.layers.arguments import AxisOrder, format_argument
 from archcalc.layers.base import Input, Layer
 
 
@@ -262,7 +262,7 @@ def value_text(value: Any) -> str:
         clean = "".join(c if c.isprintable() else "?" for c in value[: MAX_STRING // 2])
         return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, tuple):
-        sizes = all(type(item) is int and item >= 0 for item in value)
+        sizes = all(type(item) is int and item >= 0 for item in value) and not isinstance(value, AxisOrder)
         if sizes and 2 <= len(value) <= MAX_AXES:
             return format_argument(value)
         return f"[{', '.join(map(value_text, value))}]"
