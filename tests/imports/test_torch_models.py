@@ -51,12 +51,14 @@ def build(name: str, device: str = "cpu") -> Any:
         return build(name)
 
 
-def compare(module: Any, shape: tuple[int, ...], computed: int = 0) -> Network:
+def compare(
+    module: Any, shape: tuple[int, ...], computed: int = 0, network: Network | None = None
+) -> Network:
     """The network of a module, after its figures were compared with PyTorch's own count."""
     from torch.utils.flop_counter import FlopCounterMode
 
     module.eval()
-    network = archcalc.from_torch(module, shape)
+    network = network or archcalc.from_torch(module, shape)
     totals = archcalc.analyze(network, heads=True).totals
     assert totals.params == sum(each.numel() for each in module.parameters())
     counted = [each.numel() for name, each in module.named_buffers() if not name.endswith("batches_tracked")]
@@ -194,7 +196,7 @@ def of_timm(name: str) -> bool:
         params = archcalc.analyze(network, heads=True).totals.params
         assert unused or params == sum(each.numel() for each in module.parameters())
         return False
-    compare(module, shape, computed=COMPUTED.get(name, 0))
+    compare(module, shape, COMPUTED.get(name, 0), network)
     return True
 
 
@@ -228,7 +230,7 @@ def test_timm(name: str, complete: bool) -> None:
 def test_a_sample_of_timm() -> None:
     names = timm_sample(200)
     complete = [name for name in names if of_timm(name)]
-    assert len(complete) >= 0.95 * len(names)  # 190 of 200
+    assert len(complete) >= 0.985 * len(names)  # 197 of 200
 
 
 @pytest.mark.parametrize(
