@@ -521,6 +521,21 @@ def test_repeated_axes_in_a_view(order: list[int], ones: set[int], want: tuple[i
     compare(Function(function), (2, 3, 4))
 
 
+def test_what_is_repeated_for_every_sample_elsewhere_is_opaque() -> None:
+    """The batch is the second axis: the values of a sample are no axis of their own."""
+
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.row = nn.Parameter(torch.randn(4))
+
+        def forward(self, x: Any) -> Any:
+            return x + (self.row * 2).unsqueeze(1).expand(-1, x.shape[0]).tanh().transpose(0, 1)
+
+    network = compare(Repeated(), (4,), opaque=True)
+    assert {node.shape for node in network.nodes if node.kind == "opaque"} == {(4,)}
+
+
 def test_a_repeated_result() -> None:
     network = compare(Function(lambda x: x.mean(1, keepdim=True).expand(-1, 7, -1, -1)), (3, 5, 4))
     assert network.outputs["output"].shape == (7, 5, 4)

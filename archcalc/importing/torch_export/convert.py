@@ -314,11 +314,13 @@ class GraphConverter:
 
     def _own_shape(self, shape: tuple[int, ...], tensors: Sequence[Tensor]) -> tuple[Shape, tuple[int, ...]]:
         """The shape of one sample, and where the model has its axes; none of them if that is not certain."""
-        if shape and len(shape) <= MAX_RANK and not any(map(has_batch, tensors)):
+        batch = self.graph.batch
+        with_batch = [place for place, size in enumerate(shape) if size % batch == 0]
+        without = not any(map(has_batch, tensors)) and (batch == 1 or not with_batch)
+        if without and 0 < len(shape) <= MAX_RANK:
             return shape, tuple(range(len(shape)))
-        own = sample_shape(shape, self.graph.batch)
-        with_batch = [place for place, size in enumerate(shape) if size % self.graph.batch == 0]
-        if len(with_batch) != 1 or shape[with_batch[0]] != self.graph.batch or len(own) != len(shape) - 1:
+        own = sample_shape(shape, batch)
+        if len(with_batch) != 1 or shape[with_batch[0]] != batch or len(own) != len(shape) - 1:
             return own, ()
         return own, (*range(with_batch[0]), BATCH, *range(with_batch[0], len(own)))
 

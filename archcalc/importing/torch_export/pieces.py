@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from archcalc.importing.torch_export.aliases import is_in_place
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
 from archcalc.importing.torch_export.values import leaves
 from archcalc.importing.weights import ReadArrays
@@ -52,11 +53,20 @@ def _pieces(graph: ExportedGraph) -> set[str]:
     pieces: dict[str, set[Rows]] = defaultdict(set)
     others = {graph.arrays[name].key for name, _ in (*graph.outputs, *graph.heads) if name in graph.arrays}
     others |= graph.constants.keys()
+    cut: dict[str, str] = {}
+    """The outputs of cuts, with the keys of what they are cut from."""
     for node in graph.nodes:
+        if is_in_place(node.target):  # what changes a piece changes the others that have rows of it
+            others |= {
+                cut[value.name]
+                for value in leaves(list(node.arguments.values()))
+                if isinstance(value, TensorName) and value.name in cut
+            }
         array = _cut_array(graph, node)
         rows = None if array is None else _rows(graph, node, array)
         if array is not None and rows is not None:
             pieces[array.key].update(rows)
+            cut |= dict.fromkeys(node.outputs, array.key)
             continue
         for value in leaves(list(node.arguments.values())):
             if isinstance(value, TensorName) and value.name in graph.arrays:
