@@ -114,6 +114,22 @@ def test_shifted_windows() -> None:
     assert is_complete(compare(module, (3, 224, 224), computed=masks))
 
 
+@pytest.mark.full
+def test_what_is_opaque_in_swin_v2_has_no_multiply_adds() -> None:
+    """It looks up biases in a table that it computes, and writes zeros over the biases of keys."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = build("swin_v2_t", "meta").eval()
+    network = archcalc.from_torch(module, (3, 224, 224))
+    totals = archcalc.analyze(network).totals
+    assert totals.params == sum(each.numel() for each in module.parameters())
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(torch.empty(1, 3, 224, 224, device="meta"))
+    assert totals.macs == counter.get_total_flops() / 2
+    ops = {node.layer.op for node in network.nodes if node.kind == "opaque"}  # type: ignore[attr-defined]
+    assert ops == {"aten.index", "aten.zero_"}
+
+
 @pytest.mark.parametrize("name", RUN)
 def test_executed_networks_equal_pytorch(name: str) -> None:
     torch.manual_seed(0)

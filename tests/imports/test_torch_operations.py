@@ -572,6 +572,13 @@ def test_pieces_of_one_place_joined_along_another_axis() -> None:
     assert archcalc.analyze(network).totals.buffers == 16
 
 
+@pytest.mark.parametrize("shape", [(6,), (5, 6)])
+def test_a_bias_that_is_computed(shape: Shape) -> None:
+    layer = nn.Linear(6, 7)
+    network = compare(Function(lambda x, fc: F.linear(x, fc.weight, fc.bias.tanh()), layer), shape)
+    assert "add" in [node.kind for node in network.layers]
+
+
 class AttentionPool(nn.Module):
     """A mean token, position embeddings that are resized where a model is exported, and attention (CLIP)."""
 
