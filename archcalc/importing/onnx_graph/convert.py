@@ -44,8 +44,8 @@ from archcalc.importing.onnx_graph.values import (
     tensors_in,
 )
 from archcalc.importing.tensors import BATCH, ExpandedTensor, ModelArray, Tensor, Unsupported
-from archcalc.importing.torch_export.convert import used_arrays
 from archcalc.importing.torch_export.graph import labeled
+from archcalc.importing.torch_export.reading import used_arrays
 from archcalc.importing.views import concrete, sample_shape
 from archcalc.layers.arguments import MAX_RANK, LayerError
 from archcalc.network import MAX_NODES, Network, Original
