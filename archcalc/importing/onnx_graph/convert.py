@@ -14,7 +14,14 @@ from msgspec.structs import replace
 from archcalc.diagnostics import ArchError, error
 from archcalc.importing.assembly import Assembly, Path
 from archcalc.importing.onnx_graph.arrays import FLOATS, MAX_FOLDED, OnnxArray, computed, shown
-from archcalc.importing.onnx_graph.constants import CONSTANTS, MOVES, SAME_ARRAY, axis_in, stand_in
+from archcalc.importing.onnx_graph.constants import (
+    CONSTANTS,
+    MOVES,
+    SAME_ARRAY,
+    axis_in,
+    bounded,
+    stand_in,
+)
 from archcalc.importing.onnx_graph.families import COMPOSITES, ONNX_OPERATIONS
 from archcalc.importing.onnx_graph.inputs import declared_dims, inputs_of
 from archcalc.importing.onnx_graph.model import CHECK, NEWEST_OPSET, OnnxModel, too_many
@@ -60,6 +67,9 @@ MAX_NESTING = 16
 
 MAX_WORK = 50_000_000
 """Values of constants that are computed on the way, over all nodes."""
+
+MAX_HELD = 150_000_000
+"""Bytes of constants that are computed on the way: all of them are kept until the end."""
 
 STANDARD = ("", "ai.onnx")
 """The names of the domain of ONNX's own operations."""
@@ -118,7 +128,7 @@ class OnnxConverter:
         """For each operation, how often what it gives is read."""
         self._arrays: dict[str, OnnxArray] = {}
         """Arrays by the names that they have in the network."""
-        self._steps = self._work = 0
+        self._steps = self._work = self._held = 0
         self.is_quantized = False
 
     def network(self) -> Network:
@@ -458,16 +468,17 @@ class OnnxConverter:
         self._work += sum(value.size for value in values if value is not None)
         if self._work > MAX_WORK:
             raise Unsupported("it computes too much with constants")
+        if op not in MOVES:  # an array that one number fills takes no memory, what is computed from it does
+            bounded(sum(value.size for value in values if value is not None))
+        if self._held > MAX_HELD:
+            raise Unsupported("it keeps too many constants")
         import numpy as np
 
         with np.errstate(all="ignore"):
             found = CONSTANTS[op](call, values)
-        results = [
-            computed(name, value)
-            for name, value in zip(
-                call.node.outputs, found if isinstance(found, list) else [found], strict=True
-            )
-        ]
+        made = found if isinstance(found, list) else [found]
+        self._held += sum(array.nbytes for array in map(np.asarray, made) if any(array.strides))
+        results = [computed(name, value) for name, value in zip(call.node.outputs, made, strict=True)]
         if _from_trained(call) and op not in ("Shape", "Size"):
             for result in results:
                 result.recipe = call
