@@ -689,6 +689,19 @@ class OnnxConverter:
     def maker(self, name: str) -> OnnxCall | None:
         return self.source(name) if self.scope.reads.get(name) == 1 else None
 
+    def value(self, name: str) -> OnnxValue | None:
+        return self.scope.values.get(name)
+
+    def rebind(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            self.scope.values[name] = tensor
+            self._reads[id(tensor.operation)] += self.scope.reads.get(name, 0)
+        calls = [call for call in self.scope.calls.values() if call.node.op == "Squeeze"]
+        for call in calls:
+            if call.node.inputs[0] in tensors:
+                (again,) = ONNX_OPERATIONS["Squeeze"](self._call(call.node))
+                self.rebind({call.node.outputs[0]: as_tensor(again)})
+
     def is_read_once(self, tensor: Tensor) -> bool:
         return self._reads[id(tensor.operation)] == 1
 

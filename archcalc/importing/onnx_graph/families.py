@@ -12,9 +12,12 @@ from archcalc.importing.onnx_graph import (
     quantized,
     recurrent,
     shapes,
+    unrolled,
 )
 from archcalc.importing.onnx_graph.values import COMPOSITES, ONNX_OPERATIONS
 
-FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, quantized, recurrent, shapes)
+FAMILIES = (
+    activations, arithmetic, composites, convolutions, norms, pools, quantized, recurrent, shapes, unrolled,
+)  # fmt: skip
 
 __all__ = ["COMPOSITES", "FAMILIES", "ONNX_OPERATIONS"]

@@ -67,6 +67,15 @@ class GraphView(Protocol):
     def source(self, name: str) -> OnnxCall | None:
         """The node that a tensor comes from."""
 
+    def value(self, name: str) -> OnnxValue | None:
+        """What a name stands for."""
+
+    def rebind(self, tensors: Mapping[str, Tensor]) -> None:
+        """Let names stand for other tensors of the same values, for the nodes that come.
+
+        A `Squeeze` of one of them that came before is converted again.
+        """
+
     def is_read_once(self, tensor: Tensor) -> bool:
         """Does a single node read what an operation gives?"""
 
