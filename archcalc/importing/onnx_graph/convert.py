@@ -283,9 +283,12 @@ class OnnxConverter:
             if name:
                 self._bind(name, value)
                 self.scope.calls[name] = call
-        for name in node.outputs[len(results) :]:
+        rest = node.outputs[len(results) :]
+        shapes = shapes_after(call)[len(results) :] if any(rest) else []
+        for name, shape in zip(rest, [*shapes, *(None for _ in rest)], strict=False):
             if name:
-                self._bind(name, OnnxComputed(node.op, None, *_parts(call.inputs)))
+                self._bind(name, OnnxComputed(node.op, shape, *_parts(call.inputs)))
+                self.scope.calls[name] = call
 
     def _call(self, node: OnnxNodeRecord) -> OnnxCall:
         inputs: list[OnnxValue | None] = []
