@@ -214,6 +214,8 @@ def test_transformers(name: str, exporter: bool, tmp_path: Path) -> None:
     mine = archcalc.analyze(network).totals
     params = sum(parameter.numel() for parameter in module.parameters())
     assert (mine.params, mine.macs) == (params + MADE_OF_TABLES[name], direct.macs)
+    said = [text for text in network.remarks if "biases of positions from their table: 3,072 values" in text]
+    assert len(said) == bool(MADE_OF_TABLES[name])
     _same_values(network, module, x)
 
 

@@ -23,7 +23,7 @@ from archcalc.importing.onnx_graph.constants import (
     stand_in,
 )
 from archcalc.importing.onnx_graph.families import COMPOSITES, ONNX_OPERATIONS
-from archcalc.importing.onnx_graph.inputs import declared_dims, inputs_of
+from archcalc.importing.onnx_graph.inputs import PRIME_BATCH, declared_dims, inputs_of
 from archcalc.importing.onnx_graph.model import CHECK, NEWEST_OPSET, OnnxModel, too_many
 from archcalc.importing.onnx_graph.modules import convolution_path, numbered, path_of
 from archcalc.importing.onnx_graph.operands import operand
@@ -55,6 +55,7 @@ from archcalc.importing.torch_export.convert import used_arrays
 from archcalc.importing.torch_export.graph import labeled
 from archcalc.importing.views import concrete, sample_shape
 from archcalc.layers.arguments import MAX_RANK, LayerError
+from archcalc.layers.arithmetic import ParameterTensor
 from archcalc.network import MAX_NODES, Network, Original
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
@@ -100,18 +101,35 @@ def to_network(model: OnnxModel, inputs: Mapping[str, Shape] | None = None) -> N
 
     Raises `ArchError` for a graph that cannot be counted, or that computes nothing from its inputs.
     """
-    return OnnxConverter(model, inputs or {}).network()
+    converter = OnnxConverter(model, inputs or {})
+    network = converter.network()
+    if (
+        not converter.is_along_batch
+        or network.is_complete
+        or inputs
+        or not 1 < converter.batch != PRIME_BATCH
+    ):
+        return network
+    again = OnnxConverter(model, {}, has_batch=False)
+    again.assembly.note(
+        f"the model has values for each of {converter.batch} samples: it is read without a batch"
+    )
+    try:
+        without = again.network()
+    except ArchError:
+        return network
+    return without if without.is_complete else network
 
 
 class OnnxConverter:
     """Walks through a graph in its order. It is the `GraphView` of its nodes."""
 
-    def __init__(self, model: OnnxModel, given: Mapping[str, Shape]) -> None:
+    def __init__(self, model: OnnxModel, given: Mapping[str, Shape], has_batch: bool = True) -> None:
         self.model = model
         self.graph = model.graph
         self.shown = model.shown
         self.assembly = Assembly(model.name)
-        self.given = inputs_of(model.graph, model.shown, given)
+        self.given = inputs_of(model.graph, model.shown, given, has_batch)
         self.batch = self.given.batch
         self.scope = OnnxScope({}, {}, read_counts(self.graph), _opsets(model.record.opsets))
         if "" not in self.scope.opsets:
@@ -129,7 +147,7 @@ class OnnxConverter:
         self._arrays: dict[str, OnnxArray] = {}
         """Arrays by the names that they have in the network."""
         self._steps = self._work = self._held = 0
-        self.is_quantized = False
+        self.is_quantized = self.is_along_batch = False
 
     def network(self) -> Network:
         self._add_arrays()
@@ -204,7 +222,11 @@ class OnnxConverter:
             if isinstance(value, ExpandedTensor):
                 value = value.tensor
             if isinstance(value, Tensor):
-                found[label] = self.assembly.plain(value) if value.axes[:1] == (BATCH,) else value
+                if value.axes[:1] == (BATCH,):
+                    value = self.assembly.plain(value)
+                elif all(axis > BATCH for axis in value.axes) and len(value.operation.shape) == value.rank:
+                    value = self.assembly.aligned(value, tuple(range(value.rank)))
+                found[label] = value
             elif isinstance(value, OnnxComputed) and value.tensors:
                 unknown = unknown or value
                 self.assembly.note(f"the result `{shown(name)}` is left out: its shape is not known")
@@ -232,6 +254,16 @@ class OnnxConverter:
         ]
         for note in self.traces.notes(used, self._arrays):
             self.assembly.note(note)
+        held = [
+            self._arrays[array.name]
+            for operation in self.assembly.operations
+            if isinstance(operation.layer, ParameterTensor) and operation.layer.trained
+            for array in operation.arrays.values()
+            if array.name in used
+        ]
+        made = {array.key: array for array in held if array.is_own and self.traces.is_computed(array)}
+        if made:
+            self.assembly.note(self.traces.note_on_computed(list(made.values())))
         if unused:
             names = ", ".join(f"`{shown(array.key)}`" for array in unused[:4])
             more = f" and {len(unused) - 4} more" if len(unused) > 4 else ""

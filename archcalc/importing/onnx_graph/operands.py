@@ -60,6 +60,7 @@ def _laid_out(call: OnnxCall, array: OnnxArray, shape: tuple[int, ...], like: Te
     own: dict[int, int] = {}
     for place, axis in enumerate(like.axes):
         if axis <= BATCH and sizes[place] != 1:
+            call.graph.is_along_batch = True
             return None
         if (each := own_axis(axis)) is not None:
             own[each] = place

@@ -57,6 +57,8 @@ class GraphView(Protocol):
     batch: int
     is_quantized: bool
     """Are tensors rounded on the way?"""
+    is_along_batch: bool
+    """Does an array of the model have values for each sample?"""
 
     def shape(self, value: OnnxValue) -> Sizes | None:
         """The shape of a value, the batch in it as a number."""
