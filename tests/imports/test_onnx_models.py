@@ -219,6 +219,24 @@ def test_transformers(name: str, exporter: bool, tmp_path: Path) -> None:
     _same_values(network, module, x)
 
 
+def test_a_vision_transformer_with_a_fixed_batch(tmp_path: Path) -> None:
+    """The newer exporter writes the class token for each sample."""
+    batch = 2
+    module = trained(SMALL["vit"]().eval())
+    x = torch.randn(batch, 3, 32, 32)
+    export(module, x, tmp_path / "model.onnx", NEW, 18, False)
+    network = archcalc.load(tmp_path / "model.onnx")
+    direct = archcalc.analyze(archcalc.from_torch(module, (3, 32, 32))).totals
+    mine = archcalc.analyze(network).totals
+    assert network.is_complete
+    assert (mine.params, mine.macs) == (direct.params, direct.macs)
+    with torch.no_grad():
+        want = module(x).numpy()
+    assert network.trained is not None
+    out = run(network, x.numpy(), network.trained(), batch=batch)["output"]
+    assert np.abs(out - want).max() <= 1e-5 * np.abs(want).max()
+
+
 def _same_values(network: archcalc.Network, module: Any, x: Any) -> None:
     with torch.no_grad():
         want = module(x).numpy()
