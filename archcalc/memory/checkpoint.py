@@ -29,7 +29,7 @@ Range = tuple[int, int]
 """Nodes by their places in order: the first, and the one after the last."""
 
 
-class Plan(Struct, frozen=True, eq=False):
+class Checkpoints(Struct, frozen=True, eq=False):
     """Segments that are computed again, the step that comes of it, and the multiply-adds it takes more.
 
     `recomputed` are the nodes that run twice; `extra_macs` are for one sample.
@@ -44,7 +44,9 @@ class Plan(Struct, frozen=True, eq=False):
         return sum(MACS.of_layer(node.facts) for node in self.recomputed)
 
 
-def with_checkpoints(saved: Saved, widths: Widths, optimizer: Optimizer, segments: Sequence[Range]) -> Plan:
+def with_checkpoints(
+    saved: Saved, widths: Widths, optimizer: Optimizer, segments: Sequence[Range]
+) -> Checkpoints:
     """A step of training in which these segments are computed again.
 
     >>> import archcalc
@@ -63,7 +65,7 @@ def with_checkpoints(saved: Saved, widths: Widths, optimizer: Optimizer, segment
     machine.hold_parameters(optimizer)
     machine.run()
     machine.update()
-    return Plan(tuple(segments), machine.timeline(), tuple(machine.recomputed))
+    return Checkpoints(tuple(segments), machine.timeline(), tuple(machine.recomputed))
 
 
 class _Checkpointing(Machine):
@@ -176,7 +178,7 @@ def cuts(saved: Saved) -> list[int]:
     return found
 
 
-def best(saved: Saved, widths: Widths, optimizer: Optimizer, batch: int) -> Plan:
+def best(saved: Saved, widths: Widths, optimizer: Optimizer, batch: int) -> Checkpoints:
     """The plan with the lowest peak; of those, the one with the fewest extra multiply-adds.
 
     Segments begin and end where a single tensor goes on, at most `MAX_CUTS` of these places. Every way to put

@@ -10,7 +10,7 @@ from msgspec import Struct
 from archcalc.diagnostics import error, unknown
 from archcalc.gradients import Gradients
 from archcalc.memory.arena import Arena, arena
-from archcalc.memory.checkpoint import Plan, best, by_stage, with_checkpoints
+from archcalc.memory.checkpoint import Checkpoints, best, by_stage, with_checkpoints
 from archcalc.memory.inference import IN_PLACE, inference
 from archcalc.memory.optimizers import OPTIMIZERS
 from archcalc.memory.precision import AMP, precision
@@ -75,7 +75,7 @@ class Usage(Struct, frozen=True, eq=False):
     asked: Asked
     timeline: Timeline
     placed: Arena | None = None
-    plan: Plan | None = None
+    plan: Checkpoints | None = None
     plain: Timeline | None = None
 
     @property
@@ -142,5 +142,5 @@ def read_bytes(text: str) -> int:
         raise error(f"`{text[:40]}` is not a size of memory", help="write `24GB` or `24GiB`")
     base = 1024 if found[3] else 1000
     whole, _, rest = found[1].partition(".")
-    unit: int = base ** " KMGT".index(found[2] or " ")
-    return int(whole) * unit + int(rest or 0) * unit // 10 ** len(rest)
+    unit = int(base ** " KMGT".index(found[2] or " "))
+    return int(whole) * unit + int(rest or 0) * unit // int(10 ** len(rest))
