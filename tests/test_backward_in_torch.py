@@ -166,9 +166,15 @@ ROUGH = {"hardsigmoid": 1e-7}
 """PyTorch has the slope of one sixth in single precision."""
 
 
-def is_wrong_there(layer: Any, shapes: tuple[Shape, ...]) -> bool:
-    """Does PyTorch's own `gradcheck` fail? Bicubic to the same size, its backward pass ignores the factor."""
-    return layer.kind == "upsample" and layer.mode == "bicubic" and layer.output_shape(*shapes) == shapes[0]
+def differs_there(layer: Any, shapes: tuple[Shape, ...], rounded: bool) -> bool:
+    """Is PyTorch's gradient another one, and not the slope?
+
+    Bicubic to the same size, its backward pass ignores the factor, and its own `gradcheck` fails. A pool of
+    norm 1, which is a sum, sends nothing where the sum is 0.
+    """
+    if layer.kind == "upsample":
+        return layer.mode == "bicubic" and layer.output_shape(*shapes) == shapes[0]
+    return rounded and layer.kind == "lppool" and layer.norm_type == 1
 
 
 DONE = sorted({kind.kind for kind in BACKWARD} & STEPS.keys() - LEFT_OUT.keys())
@@ -199,7 +205,7 @@ def compare(kind: str, rounded: bool, examples: int, **arguments: object) -> Non
             layer = replace(layer, **arguments)
         except LayerError:
             assume(False)
-        assume(not is_wrong_there(layer, shapes))
+        assume(not differs_there(layer, shapes, rounded))
         applied = Applied(layer, shapes, seed, rounded)
         assume(np.isfinite(applied.out).all())
         try:
@@ -221,7 +227,7 @@ def compare(kind: str, rounded: bool, examples: int, **arguments: object) -> Non
 @pytest.mark.parametrize("rounded", [False, True], ids=["", "rounded"])
 @pytest.mark.parametrize("kind", DONE)
 def test_gradients(kind: str, rounded: bool) -> None:
-    compare(kind, rounded, 60 if KINDS[kind].parameters else 10)
+    compare(kind, rounded, 40 if KINDS[kind].parameters else 10)
 
 
 @pytest.mark.parametrize("way", COMPUTED)
