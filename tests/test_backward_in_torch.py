@@ -158,7 +158,7 @@ def ours(applied: Applied) -> dict[Any, Any]:
 LEFT_OUT = {
     "dropout": "what it drops is chance",
     "drop_path": "what it drops is chance",
-    "maxunpool": "it reads what its pool read",
+    "maxunpool": "PyTorch sends gradients to values over which others were written, too",
 }
 """These have tests of their own."""
 
