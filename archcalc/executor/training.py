@@ -192,7 +192,9 @@ class _Step:
             out = KERNELS[type(node.layer)](node.layer, call)
             self._keep(node, call, out)
         if not node.layer.is_source:
-            out = _own(out, [self.tensor(source) for source in node.inputs])
+            out = _own(out, [])
+            if any(owner(out) is owner(self.tensor(source)) for source in node.reads):
+                out = out.copy()  # a kernel that had nothing to move, of a layer that is no view in general
             self.alive.hold(out)
         self.tensors[node.index] = out
 
