@@ -32,7 +32,7 @@ STEP = 1e-6
 DIRECTIONS = 3
 BATCH = 3
 
-GRAPHS = 40
+GRAPHS = 60
 STEPS = 12
 
 LAYERS = """
@@ -93,7 +93,35 @@ sub(identity, reduce("mean", dim="width"))
 div(identity, abs -> shift(1))
 concat(reduce("mean", dim="channels"), reduce("max", dim="channels"))
 softmax
+log_softmax
 glu
+gelu
+silu
+elu
+selu
+prelu
+relu6
+leaky_relu(0.1)
+hardswish
+hardsigmoid
+hardtanh
+softplus
+mish
+logsigmoid
+softsign
+clamp(-1, 2)
+square
+sin
+cos
+erf
+tanh -> exp
+abs -> shift(0.5) -> log
+abs -> shift(0.5) -> sqrt
+abs -> shift(0.5) -> rsqrt
+abs -> shift(0.5) -> pow(1.5)
+unfold(2)
+flatten -> rbf(5)
+deform_conv({c}, 2, pointwise(8) -> slice(0, 8) -> crop([size[0] - 1, size[1] - 1]))
 channel_shuffle(2)
 pixel_shuffle(2)
 pixel_unshuffle(2)
@@ -202,6 +230,49 @@ def _moved(
         arrays = moved[network.nodes[index].name]
         arrays[name] = arrays[name] + by * direction
     return moved
+
+
+NETWORKS: dict[str, tuple[int, ...]] = {
+    "lenet5": (1, 32, 32),
+    "squeezenet1_1?classes=10": (3, 40, 40),
+    "mobilenet_v2_0_35_96?classes=10": (3, 32, 32),
+    "mobilenet_v3_small_0_75?classes=10": (3, 32, 32),
+    "efficientnet_b0?classes=10": (3, 32, 32),
+    "shufflenet_v1_g3_x0_5?classes=10": (3, 32, 32),
+    "shufflenet_v2_x0_5?classes=10": (3, 32, 32),
+    "densenet_bc100_k12_cifar": (3, 8, 8),
+    "resnet20_cifar": (3, 9, 9),
+    "googlenet_torchvision?classes=10": (3, 64, 64),
+    "convnextv2_atto?classes=10": (3, 32, 32),
+    "vit?patch=8&layers=2&d=48&mlp=96&heads=3": (3, 24, 24),
+    "swin?c=32&n=[1,2,1,1]&w=4&classes=10": (3, 64, 64),
+    "text_bilstm?words=50&length=9&hidden=12": (),
+    "nasnet_a?n=1&filters=8&stem_channels=8": (3, 97, 97),
+    "edsr_sized?b=2&f=8&residual_scaling=0.1": (3, 8, 8),
+    "highway_fc50_10": (),
+    "lp_pooling": (),
+}
+"""Built-in networks, with a small input or few channels or both."""
+
+
+def built_in(name: str) -> Network:
+    return archcalc.load(name, inputs={"input": NETWORKS[name]} if NETWORKS[name] else {})
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+class TestBuiltIn:
+    def test_bytes(self, name: str) -> None:
+        network = built_in(name)
+        frozen = some_frozen(network, 1)
+        for dtype in ("float32", "float64"):
+            for batch in (1, 3):
+                check_bytes(network, dtype, batch, heads=batch == 1)
+                check_bytes(frozen, dtype, batch)
+
+    def test_gradients(self, name: str) -> None:
+        network = built_in(name)
+        check_gradients(network, heads=True)
+        check_gradients(some_frozen(network, 1))
 
 
 @pytest.mark.parametrize("seed", range(GRAPHS))

@@ -244,10 +244,14 @@ class _Step:
         back = Back(gradient, seen, output, kept, stored, needs)
         sent, of_arrays = run_backward(node.layer, back)
         arriving = []
-        for source, needed, array in zip(node.inputs, needs.inputs, sent, strict=True):
+        passes = self.saved.backward(node).passes
+        for number, (source, needed, array) in enumerate(zip(node.inputs, needs.inputs, sent, strict=True)):
             if needed:
                 assert array is not None, node.name
-                array = _own(array, [gradient])
+                if number in passes:
+                    array = _own(array, [gradient])
+                else:
+                    array = array.copy() if owner(array) is owner(gradient) else _own(array, [])
                 self.alive.hold(array)
                 arriving.append((source, array))
         added = self._gradients_of_arrays(node, needs.trained, of_arrays)
