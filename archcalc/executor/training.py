@@ -45,24 +45,39 @@ class Alive:
     def __init__(self) -> None:
         self.bytes = 0
         self._held: Counter[int] = Counter()
-        self._owners: dict[int, Any] = {}
+        self._owners: dict[int, list[Any]] = {}
+        self._same: dict[int, int] = {}
+
+    def _key(self, array: Array) -> int:
+        key = id(owner(array))
+        return self._same.get(key, key)
 
     def hold(self, array: Array) -> None:
-        holder = owner(array)
-        if not self._held[id(holder)]:
+        key, holder = self._key(array), owner(array)
+        if not self._held[key]:
             self.bytes += holder.nbytes
-            self._owners[id(holder)] = holder
-        self._held[id(holder)] += 1
+            self._owners[key] = [holder]
+        self._held[key] += 1
 
     def drop(self, array: Array) -> None:
-        key = id(owner(array))
+        key = self._key(array)
         self._held[key] -= 1
         if not self._held[key]:
-            self.bytes -= self._owners.pop(key).nbytes
+            first, *others = self._owners.pop(key)
+            self.bytes -= first.nbytes
+            for other in others:
+                del self._same[id(other)]
             del self._held[key]
 
+    def is_view(self, array: Array, of: Array) -> None:
+        """Count an array as the memory of another one: a view for which the layout of arrays took a copy."""
+        key, holder = self._key(of), owner(array)
+        if id(holder) != key and id(holder) not in self._same:
+            self._same[id(holder)] = key
+            self._owners[key].append(holder)
+
     def is_shared(self, array: Array) -> bool:
-        return self._held[id(owner(array))] > 1
+        return self._held[self._key(array)] > 1
 
 
 def train_step(
@@ -250,6 +265,8 @@ class _Step:
                 assert array is not None, node.name
                 if number in passes:
                     array = _own(array, [gradient])
+                    if node.layer.is_view(node.facts):
+                        self.alive.is_view(array, gradient)
                 else:
                     array = array.copy() if owner(array) is owner(gradient) else _own(array, [])
                 self.alive.hold(array)
