@@ -99,7 +99,7 @@ UNKNOWN = {
         pixel_unshuffle unfold pad slice log_softmax glu exp log sqrt rsqrt square sin cos erf
         pow clamp
     """,
-    "calflops calflops-flops": """
+    "calflops calflops-flops calflops-training calflops-flops-training": """
         relu6 selu hardswish hardsigmoid sigmoid tanh abs softplus mish hardtanh logsigmoid
         softsign scale shift add mul sub div matmul local deform_conv rbf grn layer_scale
         subsample maxunpool reduce roll pixel_shuffle pixel_unshuffle unfold log_softmax glu exp
@@ -129,7 +129,7 @@ UNKNOWN = {
         maxunpool embedding lstm reduce roll pixel_shuffle pixel_unshuffle unfold upsample pad
         crop slice softmax log_softmax glu exp log sqrt rsqrt square sin cos erf pow clamp
     """,
-    "torchvision torch-flop-counter": """
+    "torchvision torch-flop-counter torch-flop-counter-training": """
         relu relu6 leaky_relu prelu elu selu gelu silu hardswish hardsigmoid sigmoid tanh abs
         softplus mish hardtanh logsigmoid softsign scale shift concat add mul sub div stack
         local deform_conv rbf bn lrn layer_norm group_norm instance_norm grn layer_scale maxpool

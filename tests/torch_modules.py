@@ -201,6 +201,8 @@ def _conv(node: Node) -> Step:
     module = _ranked("Conv", _rank(node))(
         shape[0], node.shape[0], groups=groups, bias=layer.bias, **arguments
     )
+    if layer.weight == "fixed":
+        module.weight.requires_grad_(False)
     return module, call
 
 
@@ -243,7 +245,10 @@ def _deform_conv(node: Node) -> Step:
 
 def _fc(node: Node) -> Step:
     layer: Any = node.layer
-    return nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias), _apply
+    module = nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias)
+    if layer.weight == "fixed":
+        module.weight.requires_grad_(False)
+    return module, _apply
 
 
 def _embedding(node: Node) -> Step:
