@@ -25,7 +25,7 @@ class Gradients:
     that are used in training only.
 
     >>> import archcalc
-    >>> gradients = Gradients(archcalc.load("lenet5?activation=relu"))
+    >>> gradients = Gradients(archcalc.load("lenet5"))
     >>> gradients.needs[gradients.network["C1/conv1"].index].inputs
     (False,)
     """
@@ -83,13 +83,16 @@ def _sends(node: Node, depends: Collection[int]) -> tuple[bool, ...]:
 
 
 def trained_arrays(node: Node) -> frozenset[str]:
-    """The names of a node's arrays that are trained; those of other nodes that it uses count as theirs do."""
+    """The names of a node's arrays that are trained.
+
+    An array of another node is trained if it is trained there, even if the node that uses it is frozen.
+    """
     owner = node.shares or node
     found = set()
     for weight in owner.facts.weights:
         has, name = owner.tied.get(weight.name, (owner, weight.name))
         array = weight if has is owner else _named(has.facts, name)
-        if array.role != "buffer" and not array.frozen and not weight.frozen:
+        if array.role != "buffer" and not array.frozen:
             found.add(weight.name)
     return frozenset(found)
 

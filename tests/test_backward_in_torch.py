@@ -1,7 +1,7 @@
 """The backward pass of every kind that PyTorch has too, against its autograd.
 
-Gradients are compared in double precision, in training, over all arguments; also where values are equal or lie
-on the kink of a function.
+Gradients are compared in double precision, in training, over all arguments; also where values are equal or
+lie on the kink of a function.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import pytest
 from backward_checks import Applied
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_kernels import layer_of
 
 from archcalc import NetworkBuilder
 from archcalc.executor.backward import Back, run_backward
 from archcalc.executor.backward.register import BACKWARD
 from archcalc.executor.kernel import computing
-from archcalc.layers import KINDS, Layer
+from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.backward import Needs
+from archcalc.layers.computed import COMPUTED
 from archcalc.network import Node
 from archcalc.shape import Shape
 
@@ -124,7 +126,9 @@ def in_torch(layer: Layer, shapes: tuple[Shape, ...], applied: Applied) -> tuple
         getattr(parametrizations, way)(owner)
         owner.eval()  # its vectors stay as they are
     inputs = [torch.from_numpy(x).requires_grad_() for x in applied.inputs]
-    weights = {name: torch.from_numpy(array).requires_grad_() for name, array in applied.weights.items()}
+    weights = {name: torch.from_numpy(array.copy()) for name, array in applied.weights.items()}
+    for name in trained_of(applied):
+        weights[name].requires_grad_()
     given = parameters_of(node, module, weights)
     out = torch.func.functional_call(module, given, tuple(x.movedim(-1, 1) for x in inputs))
     last = out.movedim(1, -1)
@@ -134,9 +138,13 @@ def in_torch(layer: Layer, shapes: tuple[Shape, ...], applied: Applied) -> tuple
     return last.detach().numpy(), {key: gradient.numpy() for key, gradient in gradients.items()}
 
 
+def trained_of(applied: Applied) -> frozenset[str]:
+    return frozenset(weight.name for weight in applied.facts.weights if weight.role != "buffer")
+
+
 def ours(applied: Applied) -> dict[Any, Any]:
     layer = applied.layer
-    trained = frozenset(weight.name for weight in applied.facts.weights if weight.role != "buffer")
+    trained = trained_of(applied)
     wanted = (not layer.stops_gradients,) * len(applied.facts.inputs)
     back = Back(
         applied.gradient, applied.inputs, applied.out, applied.kept, applied.weights, Needs(wanted, trained)
@@ -150,28 +158,42 @@ def ours(applied: Applied) -> dict[Any, Any]:
 LEFT_OUT = {
     "dropout": "what it drops is chance",
     "drop_path": "what it drops is chance",
-    "maxunpool": "it reads what its pool read",
+    "maxunpool": "PyTorch sends gradients to values over which others were written, too",
 }
 """These have tests of their own."""
+
+ROUGH = {"hardsigmoid": 1e-7}
+"""PyTorch has the slope of one sixth in single precision."""
+
+
+def differs_there(layer: Any, shapes: tuple[Shape, ...], rounded: bool) -> bool:
+    """Is PyTorch's gradient another one, and not the slope?
+
+    Bicubic to the same size, its backward pass ignores the factor, and its own `gradcheck` fails. A pool of
+    norm 1, which is a sum, sends nothing where the sum is 0.
+    """
+    if layer.kind == "upsample":
+        return layer.mode == "bicubic" and layer.output_shape(*shapes) == shapes[0]
+    return rounded and layer.kind == "lppool" and layer.norm_type == 1
+
 
 DONE = sorted({kind.kind for kind in BACKWARD} & STEPS.keys() - LEFT_OUT.keys())
 
 
-def close(actual: np.ndarray, expected: np.ndarray) -> None:
+def close(actual: np.ndarray, expected: np.ndarray, relative: float = 1e-9) -> None:
     numbers = np.abs(expected[np.isfinite(expected)])
     scale = max(1.0, float(numbers.max(initial=0)))
-    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9 * scale)
+    np.testing.assert_allclose(actual, expected, rtol=relative, atol=relative * scale)
 
 
-@pytest.mark.parametrize("rounded", [False, True], ids=["", "rounded"])
-@pytest.mark.parametrize("kind", DONE)
-def test_gradients(kind: str, rounded: bool) -> None:
+def compare(kind: str, rounded: bool, examples: int, **arguments: object) -> None:
+    """Draw layers of a kind, give them these arguments, and compare."""
     if kind == "deform_conv":
         pytest.importorskip("torchvision")
 
     @settings(
         deadline=None,
-        max_examples=60 if KINDS[kind].parameters else 10,
+        max_examples=examples,
         suppress_health_check=list(HealthCheck),
         derandomize=True,
         database=None,
@@ -179,6 +201,11 @@ def test_gradients(kind: str, rounded: bool) -> None:
     @given(layer_of(kind), st.integers(0, 5))
     def holds(case: Any, seed: int) -> None:
         layer, shapes = case
+        try:
+            layer = replace(layer, **arguments)
+        except LayerError:
+            assume(False)
+        assume(not differs_there(layer, shapes, rounded))
         applied = Applied(layer, shapes, seed, rounded)
         assume(np.isfinite(applied.out).all())
         try:
@@ -188,10 +215,23 @@ def test_gradients(kind: str, rounded: bool) -> None:
             assume(False)
         close(applied.out, np.broadcast_to(out, applied.out.shape))
         for key, gradient in ours(applied).items():
-            close(gradient, expected[key])
+            close(gradient, expected[key], relative=ROUGH.get(kind, 1e-9))
         compared.append(layer)
 
     compared: list[Any] = []
     refused: list[str] = []
     holds()
-    assert len(compared) > len(refused) / 4, set(refused)
+    assert len(compared) >= examples // 2, set(refused)
+
+
+@pytest.mark.parametrize("rounded", [False, True], ids=["", "rounded"])
+@pytest.mark.parametrize("kind", DONE)
+def test_gradients(kind: str, rounded: bool) -> None:
+    compare(kind, rounded, 40 if KINDS[kind].parameters else 10)
+
+
+@pytest.mark.parametrize("way", COMPUTED)
+@pytest.mark.parametrize("kind", ["conv", "depthwise", "pointwise", "fc"])
+def test_computed_weights(kind: str, way: str) -> None:
+    """The gradients of the arrays behind a computed weight. Vectors of a spectral norm are constants."""
+    compare(kind, rounded=False, examples=30, weight=way)

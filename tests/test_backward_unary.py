@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from backward_checks import Applied, check_minimal, needs_of
 from counted import Tally, erf, plain
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from samples import MAP, SAMPLES, Sample, make
 from test_kernels import BATCH, layer_of
@@ -121,6 +121,16 @@ def test_drop_path_keeps_a_byte_for_each_sample() -> None:
     (kept,) = layer.backward(facts(layer, (MAP,)), Needs((True,))).kept
     assert kept.values is not None
     assert (kept.values.value, kept.value_bytes, kept.per_batch) == (1, 1, False)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in HERE if KINDS[kind].parameters])
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(data=st.data())
+def test_what_is_kept_is_needed(kind: str, data: Any) -> None:
+    """For any arguments, where there are enough values for both sides of a kink, and rows of two or more."""
+    layer, shapes = data.draw(layer_of(kind))
+    assume(all(min(shape) > 1 and math.prod(shape) > 11 for shape in shapes))
+    check_minimal(layer, shapes)
 
 
 # --- Gradients at kinks, and where functions are steep or flat -----------------------------------------

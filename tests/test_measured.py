@@ -317,3 +317,13 @@ def test_functions_that_ptflops_counts(text: str, code: str, count: int) -> None
     network = archcalc.loads(f"net alone {{\n  input(24)\n  {text}\n}}")
     network.written = {1: code}
     assert archcalc.analyze(network, convention="ptflops-pytorch").count == count
+
+
+def test_a_deformable_convolution_has_an_output_like_every_module() -> None:
+    """Two inputs, 2 channels to 4, 3x3 with padding on 6x8: 18 channels of offsets, and the output."""
+    network = archcalc.loads(
+        "net deformed { input(2x6x8)\n offset = conv(18, 3, padding=1)\n"
+        " deform_conv(4, 3, offset, padding=1) }"
+    )
+    values = 18 * 6 * 8 + 4 * 6 * 8
+    assert archcalc.analyze(network, convention="torchstat-memory").count == 4 * values

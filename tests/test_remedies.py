@@ -290,6 +290,14 @@ WRONG_CLAIMS = [
             "params(3)", "params(zzz)", "params(vgg16(8))", "params(vgg16, 3)",
             "count(vgg16)", 'number(vgg16, "zzz")', "correlation([[1, 2], [3]], [[1]])",
             "max_pool([[1]], 2)", "correlation([[1]], [[1]], padding=1.5)",
+            "params(vgg16, freeze=3)", 'sources(vgg16, "fc1")',
+            "sources(densenet(n1=400, n2=1, n3=1, n4=1))",
+            "forward(3, [1])", 'forward("relu", [[1, 2], [3]])', 'forward("relu", ["a"])',
+            'forward("relu", 3)', 'forward("relu", [2 ** 53])', 'forward("output a = relu", [1])',
+            'forward("lrn(1000000000)", [[1]])', 'forward("fc(1)", [1])', 'forward("relu", [1], [1])',
+            'forward("fc(1)", [1, 2], [[1, 2, 3], 0])', 'gradient("relu", [1], by=1)',
+            'gradient("relu", range(600))', 'affected("relu", 0, 0)', 'affected("relu", 3, 3)',
+            "dropped(3, 0.5)",
         ]
     ),
 ]  # fmt: skip

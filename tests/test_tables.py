@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import jsonschema
@@ -46,7 +47,7 @@ def column(table, name, part=0):
 
 def test_every_table_of_the_decks_is_there(every):
     numbers = [table.layout.number for table in every.values()]
-    assert {number.partition(".")[0] for number in numbers} == {f"T{n}" for n in range(1, 14)}
+    assert {number.partition(".")[0] for number in numbers} == {f"T{n}" for n in range(1, 16)}
     decks = {deck for table in every.values() for deck in table.layout.decks}
     assert decks == {"deck0", "deck1", "deck2", "deck3", "deck4"}
 
@@ -92,6 +93,46 @@ def test_worked_arithmetic_by_the_executor(every):
     assert results["65"] == (200 - 100) + 2 * (100 - 100) + (25 - 10)
     assert results["200"] == 200
     assert results["1,6,5\n7,10,9\n7,10,8"] == ((1, 5, 6), (7, 8, 3), (3, 10, 4))
+
+
+def test_training_on_small_numbers(every):
+    """By hand, or by another way through the executor."""
+    table = every["worked-training"]
+    neuron = [entry.value for entry in column(table, "Neuron", 5)]
+    assert neuron == [(0,), (2 * 0 + 7 * 10,), (2 * 6 + 7 * 0,), (2 * 6 + 7 * 10,), 41, (41,)]
+    mean, variance, normalized, scaled, alone, later = (entry.value for entry in column(table, "Value", 4))
+    assert (mean, variance, alone, later) == (5, 9, ((1,),), ((3,), (1,)))
+    assert [round(3 * float(x) + 5, 2) for (x,) in normalized] == [2, 4, 4, 10]
+    assert [round((float(x) - 1) / 2 * 3 + 5, 2) for (x,) in scaled] == [2, 4, 4, 10]
+    two, one = (column(table, name, 2) for name in table.sections[2].part.columns[1:])
+    assert [entry.value for entry in two] == [entry.value for entry in one] == [(-2, 5), (24, 133)]
+    # 60,965,224 and 138,357,544 parameters, three times; 1,935,440 and 28,677,072 outputs, twice
+    largest = [entry.value for entry in column(table, "Largest batch in 3 GB", 6)]
+    assert largest[0] == (3 * 10**9 - 12 * 60_965_224) // (8 * 1_935_440)
+    assert largest[1] == (3 * 10**9 - 12 * 138_357_544) // (8 * 28_677_072)
+    assert [entry.value for entry in column(table, "Parameters", 7)] == [11_181_642, 512 * 10 + 10]
+
+
+def test_convolutions_on_small_numbers(every):
+    table = every["worked-convolutions"]
+    forward, of_kernel, moved, of_input, moved_too, transposed = (
+        entry.value for entry in column(table, "Value", 3)
+    )
+    assert forward == ((1 + 4 + 16 + 21, 2 + 12 + 49), (4 + 6 + 20 + 56, 3 + 14 + 32 + 42))
+    assert of_kernel == moved == ((2 + 10 + 12 + 27, 4 + 9 + 63), (8 + 15 + 15 + 72, 6 + 35 + 24 + 54))
+    assert of_input == moved_too == transposed
+    assert of_input[0] == (2 * 1, 2 * 2 + 5 * 1, 5 * 2)
+    largest, average = (entry.value for entry in column(table, "Gradient of the input", 4))
+    assert largest == ((0, 10, 0, 0), (0, 0, 20, 0))  # where 5 and 8 are
+    assert average == ((Fraction(10, 4),) * 2 + (Fraction(20, 4),) * 2,) * 2
+    identity, without, bottleneck, narrow, wide, sources, connections = (
+        entry.value for entry in column(table, "Value", 5)
+    )
+    assert (identity, without) == (((1, 0, 2), (5, 3, 4)), ((0, 0, 0), (0, 0, 0)))
+    assert bottleneck == 256 * 64 + 64 * 64 * 9 + 64 * 256 == 69_632
+    assert (narrow, wide) == (2 * 64 * 64 * 9, 2 * 256 * 256 * 9)
+    assert sources == (1, 2, 3, 4, 5, 6)
+    assert connections == tuple(n * (n + 1) // 2 for n in (6, 12, 24, 16))
 
 
 def test_an_item_of_a_claim(every):
@@ -177,6 +218,8 @@ def test_the_list(run, golden):
         ("T7", 80),
         ("T12", 120),
         ("T13", 80),
+        ("T14", 120),
+        ("T15", 80),
     ],
 )
 def test_as_people_see_it(run, golden, name, width):

@@ -317,7 +317,7 @@ def _grn(node: Node) -> Step:
     eps = float(node.layer.eps)  # type: ignore[attr-defined]
 
     def call(owned: Sequence[Tensor], x: Tensor) -> Tensor:
-        norm = x.norm(dim=axes, keepdim=True)
+        norm = x.norm(dim=axes, keepdim=True) if axes else x.abs()
         return owned[0] * (x * (norm / (norm.mean(1, keepdim=True) + eps))) + owned[1] + x
 
     return _along_channels(node, "gamma", "beta"), call
@@ -349,7 +349,10 @@ def _window_pool(name: str) -> Callable[[Node], Step]:
 
 def _lp_pool(node: Node) -> Step:
     layer: Any = node.layer
-    arguments = (layer.norm_type, layer.kernel_size, layer.stride, layer.ceil_mode)
+    kernel_size = layer.kernel_size
+    if _rank(node) == 1 and isinstance(kernel_size, tuple):
+        (kernel_size,) = kernel_size
+    arguments = (layer.norm_type, kernel_size, layer.stride, layer.ceil_mode)
     return _ranked("LPPool", _rank(node))(*arguments), _apply
 
 

@@ -12,7 +12,7 @@ from archcalc.diagnostics import ArchError, unknown
 from archcalc.language.syntax import Expr, Ref
 from archcalc.language.values import type_name
 from archcalc.layers.base import FAMILIES, KINDS
-from archcalc.network import is_pattern
+from archcalc.network import Network, Node, is_pattern
 from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import QUANTITIES
 
@@ -25,7 +25,7 @@ SIZES = frozenset(name for name, known in QUANTITIES.items() if not known.is_num
 
 def quantity(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     """A quantity of a network or of what a path names in it."""
-    network = evaluator.network(given["net"])
+    network = _frozen(evaluator, given)
     path = evaluator.text(given, "path")
     if ref.name == "count" and "convention" not in given:
         help = 'write `count(vgg16, convention="macs")`; `archcalc conventions` lists them'
@@ -44,6 +44,21 @@ def quantity(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
         evaluator.fail_at(given.get("path", ref).span, found)
     evaluator.asked.append(Asked(ref.span.text, value, profile, ref.name, path))
     return value
+
+
+def _frozen(evaluator: FigureEvaluator, given: Given) -> Network:
+    """The network that a call is about, with the parameters of the layers in `freeze` not trained."""
+    network = evaluator.network(given["net"])
+    if "freeze" not in given:
+        return network
+    value = evaluator.eval(given["freeze"], {}, None)
+    patterns = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        evaluator.fail("`freeze` is a path or a list of paths", given["freeze"].span, help='write `"conv*"`')
+    try:
+        return evaluator.networks.frozen(network, patterns)
+    except ArchError as found:
+        evaluator.fail_at(given["freeze"].span, found)
 
 
 def argument_of(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
@@ -87,6 +102,45 @@ def number(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     return _answered(evaluator, ref, len(layers), layers)
 
 
+def sources(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
+    """For each convolution, how many tensors it reads through joins, normalizations and activations."""
+    layers = [layer for layer in _layers(evaluator, given) if layer.node.layer.family == "conv"]
+    if not layers:
+        evaluator.fail("there is no convolution", given.get("path", ref).span, help="name one: `conv1`")
+    counts, seen = [], 0
+    for layer in layers:
+        found, visited = _read_by(layer.node)
+        counts.append(found)
+        seen += visited
+        if seen > MOST_VISITED:
+            message = f"`sources` looks at more than {MOST_VISITED:,} layers"
+            evaluator.fail(message, ref.span, help="name fewer convolutions")
+    return _answered(evaluator, ref, tuple(counts), layers)
+
+
+PASSED = frozenset({"concat", "bn", "relu", "dropout"})
+"""The kinds of layers that `sources` looks through."""
+
+MOST_VISITED = 100_000
+"""`sources` looks at at most as many layers, each once for every convolution that reads it."""
+
+
+def _read_by(node: Node) -> tuple[int, int]:
+    """How many tensors a layer reads through layers that pass them on, and how many layers were visited."""
+    found: set[int] = set()
+    visited = {source.index: source for source in node.inputs}
+    waiting = [*visited.values()]
+    while waiting:
+        source = waiting.pop()
+        if source.kind not in PASSED:
+            found.add(source.index)
+            continue
+        new = {other.index: other for other in source.inputs if other.index not in visited}
+        visited |= new
+        waiting += new.values()
+    return len(found), len(visited)
+
+
 def _answered(evaluator: FigureEvaluator, ref: Ref, value: Any, layers: Sequence[LayerProfile]) -> Any:
     """A value, noted with the layers that it comes from."""
     evaluator.asked.append(Asked(ref.span.text, value, layers=tuple(layers)))
@@ -127,28 +181,36 @@ def worked(name: str) -> Callable[[FigureEvaluator, Ref, Given], Any]:
     return call
 
 
+WORKED = {
+    "correlation(image, kernel)": (("image", "kernel", "stride", "padding"), 2),
+    "convolution(image, kernel)": (("image", "kernel", "stride", "padding"), 2),
+    "max_pool(image, kernel_size)": (("image", "kernel_size", "stride"), 2),
+    "forward(layers, input)": (("layers", "input", "weights", "train", "batch", "digits"), 2),
+    "gradient(layers, input)": (("layers", "input", "upstream", "weights", "by", "digits"), 2),
+    "affected(layers, shape, place)": (("layers", "shape", "place"), 3),
+    "dropped(values, p)": (("values", "p"), 2),
+}
+"""How worked examples are written, their parameters, and how many of them must be given."""
+
 FUNCTIONS = {
     **{
-        name: StatementFunction(f"{name}(vgg16)", ("net", "path", "heads"), 1, quantity)
+        name: StatementFunction(f"{name}(vgg16)", ("net", "path", "heads", "freeze"), 1, quantity)
         for name in QUANTITIES
     },
     "count": StatementFunction(
-        'count(vgg16, convention="fvcore")', ("net", "path", "heads", "convention"), 1, quantity
+        'count(vgg16, convention="fvcore")', ("net", "path", "heads", "convention", "freeze"), 1, quantity
     ),
     "argument": StatementFunction(
         'argument(vgg16, "fc1", "out_features")', ("net", "path", "name"), 3, argument_of
     ),
     "kinds": StatementFunction("kinds(lenet5)", ("net", "path"), 1, kinds),
     "number": StatementFunction('number(vgg16, "conv")', ("net", "path", "kind"), 2, number),
+    "sources": StatementFunction('sources(densenet121, "block1/*")', ("net", "path"), 1, sources),
     "distinct": StatementFunction("distinct([1, 2, 1])", ("list",), 1, distinct),
-    "correlation": StatementFunction(
-        "correlation(image, kernel)", ("image", "kernel", "stride", "padding"), 2, worked("correlation")
-    ),
-    "convolution": StatementFunction(
-        "convolution(image, kernel)", ("image", "kernel", "stride", "padding"), 2, worked("convolution")
-    ),
-    "max_pool": StatementFunction(
-        "max_pool(image, kernel_size)", ("image", "kernel_size", "stride"), 2, worked("max_pool")
-    ),
+    **{
+        name: StatementFunction(usage, parameters, required, worked(name))
+        for usage, (parameters, required) in WORKED.items()
+        for name in [usage.partition("(")[0]]
+    },
 }
 """Every function of statements, by name."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archcalc.catalog import open_shipped, shipped_files
+from archcalc.freezing import with_frozen
 from archcalc.network import Network
 from archcalc.opening import open_network
 from archcalc.profile import Profile, analyze
@@ -43,6 +44,13 @@ class Networks:
         if net not in self._networks:
             self._networks[net] = open_network(net)[1]
         return self._networks[net]
+
+    def frozen(self, network: Network, patterns: Sequence[str]) -> Network:
+        """One of these networks with the parameters of some layers frozen. Raises `ArchError`."""
+        key = f"{id(network)} frozen {patterns!r}"
+        if key not in self._networks:
+            self._networks[key] = with_frozen(network, patterns)
+        return self._networks[key]
 
     def profile(self, network: Network, heads: bool = False, convention: str = "") -> Profile:
         """The figures of one of these networks. Raises `ArchError` for an unknown convention."""

@@ -21,6 +21,9 @@ def verify(
     full: Annotated[
         bool, typer.Option("--full", help="Run at the declared input size, however long it takes.")
     ] = False,
+    training: Annotated[
+        bool, typer.Option("--training", help="Prove what a step of training costs instead.")
+    ] = False,
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(min=0, help="Number of processes; 0 means one per core.")] = 0,
     format: TableOrJsonOption = TableOrJson.table,
@@ -35,13 +38,25 @@ def verify(
 
     `archcalc verify resnet50 --set classes=10 --input 3x64x96`
 
+    With `--training`: gradients beside central differences, multiply-adds of the backward pass counted one by
+    one, and the bytes alive at every moment of a step, with NaN in all that is not declared to be kept.
+
     `archcalc verify --all`
+
+    `archcalc verify resnet50 --training`
     """
     # before NumPy is imported: each of several processes would start as many threads as there are cores
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from archcalc.verify.command import verify_and_print
 
     if not verify_and_print(
-        nets or [], all_, settings(set_, input_), full, seed, jobs, format is TableOrJson.json
+        nets or [],
+        all_,
+        settings(set_, input_),
+        full,
+        seed,
+        jobs,
+        format is TableOrJson.json,
+        training,
     ):
         raise typer.Exit(1)

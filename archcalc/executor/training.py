@@ -8,13 +8,13 @@ who still needs them, and not read from the predicted timeline.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 
-from archcalc.executor.backward import Back, kept_by, run_backward
+from archcalc.executor.backward import Back, Sent, kept_by, run_backward
 from archcalc.executor.inputs import given_inputs
 from archcalc.executor.kernel import KERNELS, Array, Call, computing
 from archcalc.executor.memory import ordinary, owner
@@ -24,6 +24,8 @@ from archcalc.layers.backward import OUTPUT
 from archcalc.memory.saved import Saved
 from archcalc.memory.step import owner_of
 from archcalc.network import Network, Node
+
+InspectBack = Callable[[Node, Back, Sent], None]
 
 
 class TrainingRun(Struct):
@@ -46,23 +48,35 @@ class Alive:
         self.bytes = 0
         self._held: Counter[int] = Counter()
         self._owners: dict[int, Any] = {}
+        self._copies: dict[int, tuple[Any, int]] = {}
+        """What counts as another array's memory: a view, of which the layout of arrays made a copy."""
 
-    def hold(self, array: Array) -> None:
+    def _key(self, array: Array) -> int:
+        key = id(owner(array))
+        return self._copies[key][1] if key in self._copies else key
+
+    def hold(self, array: Array, view_of: Array | None = None) -> None:
+        """Count an array; one that is a `view_of` another by definition is in the other's memory."""
         holder = owner(array)
-        if not self._held[id(holder)]:
+        if view_of is not None and id(holder) != id(owner(view_of)):
+            self._copies[id(holder)] = holder, self._key(view_of)
+        key = self._key(array)
+        if not self._held[key]:
             self.bytes += holder.nbytes
-            self._owners[id(holder)] = holder
-        self._held[id(holder)] += 1
+            self._owners[key] = holder
+        self._held[key] += 1
 
     def drop(self, array: Array) -> None:
-        key = id(owner(array))
+        key = self._key(array)
         self._held[key] -= 1
         if not self._held[key]:
             self.bytes -= self._owners.pop(key).nbytes
             del self._held[key]
+            for copy in [copy for copy, (_, kept) in self._copies.items() if kept == key]:
+                del self._copies[copy]
 
     def is_shared(self, array: Array) -> bool:
-        return self._held[id(owner(array))] > 1
+        return self._held[self._key(array)] > 1
 
 
 def train_step(
@@ -76,12 +90,13 @@ def train_step(
     heads: bool = False,
     result_gradients: Mapping[int, Array] | None = None,
     saved: Saved | None = None,
+    inspect: InspectBack | None = None,
 ) -> TrainingRun:
     """Run one step of training, and return the gradients of all arrays that are trained.
 
     `inputs` are arrays of `(batch, C, H, W)` by name. `result_gradients` are the gradients of the results,
     channels last, by the index of the node, drawn at random if they are left out. `saved` declares what is
-    kept, if not what is needed.
+    kept, if not what is needed. `inspect` is called after each backward pass with what it was given and sent.
 
     >>> import archcalc
     >>> net = archcalc.loads("net tiny { input(1x6x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
@@ -93,7 +108,7 @@ def train_step(
     arrays = weights if weights is not None else random_weights(network, seed, dtype, heads)
     saved = saved or Saved(Gradients(network, heads))
     with ordinary(), computing():
-        step = _Step(saved, given, arrays, seed)
+        step = _Step(saved, given, arrays, seed, inspect)
         for node in saved.gradients.nodes:
             step.forward(node)
         step.loss(result_gradients or {}, seed)
@@ -105,7 +120,15 @@ def train_step(
 
 
 class _Step:
-    def __init__(self, saved: Saved, inputs: dict[str, Array], weights: Weights, seed: int) -> None:
+    def __init__(
+        self,
+        saved: Saved,
+        inputs: dict[str, Array],
+        weights: Weights,
+        seed: int,
+        inspect: InspectBack | None,
+    ) -> None:
+        self.inspect = inspect
         self.saved = saved
         self.gradients = saved.gradients
         self.inputs = inputs
@@ -169,7 +192,9 @@ class _Step:
             out = KERNELS[type(node.layer)](node.layer, call)
             self._keep(node, call, out)
         if not node.layer.is_source:
-            out = _own(out, [self.tensor(source) for source in node.inputs])
+            out = _own(out, [])
+            if any(owner(out) is owner(self.tensor(source)) for source in node.reads):
+                out = out.copy()  # a kernel that had nothing to move, of a layer that is no view in general
             self.alive.hold(out)
         self.tensors[node.index] = out
 
@@ -241,12 +266,19 @@ class _Step:
         kept, stored = self.kept.get(node.index, {}), stored_arrays(node, self.weights)
         back = Back(gradient, seen, output, kept, stored, needs)
         sent, of_arrays = run_backward(node.layer, back)
+        if self.inspect is not None:
+            self.inspect(node, back, (sent, of_arrays))
         arriving = []
-        for source, needed, array in zip(node.inputs, needs.inputs, sent, strict=True):
-            if needed:
+        passes = self.saved.backward(node).passes
+        for number, (source, array) in enumerate(zip(node.inputs, sent, strict=True)):
+            if needs.inputs[number]:
                 assert array is not None, node.name
-                array = _own(array, [gradient])
-                self.alive.hold(array)
+                if number in passes:
+                    array = _own(array, [gradient])
+                    self.alive.hold(array, gradient)
+                else:  # memory of its own, as is declared
+                    array = array.copy() if owner(array) is owner(gradient) else _own(array, [])
+                    self.alive.hold(array)
                 arriving.append((source, array))
         added = self._gradients_of_arrays(node, needs.trained, of_arrays)
         self._look()
@@ -269,13 +301,16 @@ class _Step:
         self, node: Node, trained: frozenset[str], found: Mapping[str, Array]
     ) -> list[Array]:
         """Hold the gradients of a node's arrays; return those that were added to earlier ones."""
-        added = []
+        added, held = [], list[Array]()
         totals = self.result.gradients
         for weight in node.facts.weights:
             if weight.name not in trained:
                 continue
             has, name = owner_of(node, weight.name)
             array = _own(found[weight.name], [])
+            if any(owner(array) is owner(other) for other in held):
+                array = array.copy()  # two biases may have one gradient
+            held.append(array)
             self.alive.hold(array)
             stored = self.weights[has.name][name]
             key = (has.index, name)

@@ -306,7 +306,8 @@ class LPPool(WindowPool, frozen=True):
     def backward(self, facts: Facts, needs: Needs) -> Backward:
         """Of `y = (s sum x^p)^(1/p)`: an input gets `x^(p-1) · sum of s g / y^(p-1)` of its windows.
 
-        `s` is 1, but for windows that are cut off. With `norm_type=1` it is the gradient of a sum.
+        `s` is 1, but for windows that are cut off. An output of 0 sends nothing, which takes a comparison.
+        With `norm_type=1` it is the gradient of a sum.
         """
         (shape,), output = facts.inputs, facts.output
         sums = ("add", self._values(shape, output))
@@ -317,9 +318,8 @@ class LPPool(WindowPool, frozen=True):
         powers: Operations = ()
         if self.norm_type > 2:
             powers = *labelled("powers of the output", (("special", outputs),)), ("special", inputs)
-        return Backward(
-            (KEPT_INPUT, KEPT_OUTPUT), (*powers, *scaled, ("div", outputs), sums, ("mul", inputs))
-        )
+        shares: Operations = (("compare", outputs), ("div", outputs))
+        return Backward((KEPT_INPUT, KEPT_OUTPUT), (*powers, *scaled, *shares, sums, ("mul", inputs)))
 
 
 @layer("subsample")

@@ -215,7 +215,7 @@ class Placement(Layer, frozen=True):
         return Backward()
 
 
-class Part(Placement, frozen=True):
+class Cut(Placement, frozen=True):
     """A part of the tensor, in its memory."""
 
     def is_view(self, facts: Facts) -> bool:
@@ -309,7 +309,7 @@ class Pad(Placement, frozen=True):
 
 
 @layer("crop")
-class Crop(Part, frozen=True):
+class Crop(Cut, frozen=True):
     """The middle of a map; of an odd remainder, the larger part is cut at the end.
 
     Source: Ronneberger et al. 2015, U-Net, arXiv:1505.04597, Figure 1.
@@ -339,7 +339,7 @@ class Crop(Part, frozen=True):
 
 
 @layer("slice")
-class Slice(Part, frozen=True):
+class Slice(Cut, frozen=True):
     """The values from `start` to `end` (without it) along `dim`. Two slices in a join split a tensor.
 
     Source: the documentation of `torch.narrow`.

@@ -55,7 +55,7 @@ class ThroughTime:
     def backward(self) -> Backward:
         return Backward(tuple(self._kept()), tuple(self._operations()))
 
-    def _cells(self, trained: frozenset[str]) -> Iterator[tuple[int, str]]:
+    def cells(self, trained: frozenset[str]) -> Iterator[tuple[int, str]]:
         """The layer and the direction of all cells that take part, from the first layer to the last."""
         below = self.into_input
         for number in range(self.layer.num_layers):
@@ -78,7 +78,7 @@ class ThroughTime:
         if self.length == 1:  # the state before the first step is zero, and the gradient of its weights too
             trained = frozenset(name for name in trained if not name.startswith("weight_hh"))
         last = self.layer.num_layers - 1
-        cells = list(self._cells(trained))
+        cells = list(self.cells(trained))
         if any(f"weight_ih_l0{end}" in trained for end in self.ends):
             yield kept_input(0)
         for number, end in cells:
@@ -111,7 +111,7 @@ class ThroughTime:
     # --- What is computed ---
 
     def _operations(self) -> Iterator[tuple[str, Term]]:
-        cells = list(self._cells(self.trained))
+        cells = list(self.cells(self.trained))
         for number, end in cells:
             yield from self._of_cell(number, end)
         lowest = cells[0][0]
@@ -173,4 +173,4 @@ class ThroughTime:
     @property
     def lowest(self) -> int:
         """The first layer that takes part."""
-        return next(self._cells(self.trained))[0]
+        return next(self.cells(self.trained))[0]

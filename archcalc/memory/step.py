@@ -81,13 +81,8 @@ class Machine:
         """The gradients of outputs, by the node that waits for them."""
         self.of_arrays: dict[tuple[int, str], Stretch] = {}
         self.last_read = self._last_reads()
-        self.claims: dict[int, set[int]] = {memory: set(nodes) for memory, nodes in saved.keepers.items()}
+        self.claims = self._first_claims()
         """Who still needs a tensor of the graph after the forward pass."""
-        self.reads: dict[int, list[int]] = {}
-        """The tensors of the graph that a node's backward pass reads."""
-        for memory, keepers in saved.keepers.items():
-            for keeper in keepers:
-                self.reads.setdefault(keeper, []).append(memory)
 
     def _last_reads(self) -> dict[int, list[int]]:
         """For each node, the tensors of the graph that the forward pass does not read after it."""
@@ -102,6 +97,16 @@ class Machine:
         for memory, reader in last.items():
             found.setdefault(reader, []).append(memory)
         return found
+
+    def _first_claims(self) -> dict[int, set[int]]:
+        """For each tensor of the graph that these nodes output or read, whose backward passes read it."""
+        keepers = self.saved.keepers
+        claims: dict[int, set[int]] = {}
+        for node in self.nodes:  # not all that are kept: plans of checkpoints run many short parts
+            for memory in (self.saved.memory_of[node.index], *self.saved.kept_for.get(node.index, ())):
+                if memory not in claims and memory in keepers:
+                    claims[memory] = set(keepers[memory])
+        return claims
 
     # --- Moments and tensors ---
 
@@ -258,7 +263,7 @@ class Machine:
         """Free what no other node's backward pass reads after this one's."""
         for tensor in (*self.own.pop(node.index, ()), *self.copies.pop(node.index, ())):
             self._free(tensor)
-        for memory in self.reads.get(node.index, ()):
+        for memory in self.saved.kept_for.get(node.index, ()):
             self._release(memory, node.index)
 
     def _release(self, memory: int, claim: int) -> None:

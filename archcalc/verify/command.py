@@ -19,19 +19,32 @@ from archcalc.render.progress import progress_bar
 from archcalc.settings import DEFAULT, Settings
 from archcalc.shape import format_shape
 from archcalc.verify import view
-from archcalc.verify.prove import Verified, verify
+from archcalc.verify.prove import Proof, Verified, verify
 
 SMALL = 1_000_000_000
 """Multiply-adds up to which a network is proved at its declared input size."""
 
+SMALL_IN_TRAINING = 40_000_000
+"""The same for a step of training, of two samples in double precision, with the slow path of its products."""
+
 SMALLEST = 16
 """An axis of the input is not made shorter than this."""
 
+SMALLEST_IN_TRAINING = 32
+"""The same for a step of training. On maps of one place, norms of three samples make gradients explode."""
+
 
 def verify_and_print(
-    nets: Sequence[str], all_: bool, settings: Settings, full: bool, seed: int, jobs: int, as_json: bool
+    nets: Sequence[str],
+    all_: bool,
+    settings: Settings,
+    full: bool,
+    seed: int,
+    jobs: int,
+    as_json: bool,
+    training: bool = False,
 ) -> bool:
-    """Prove networks and print the verdicts; whether all of them held.
+    """Prove networks and print the verdicts, with `training` those of a step; whether all of them held.
 
     A network is made with the values and shapes of `settings`; at given shapes, it is not scaled down.
     """
@@ -44,7 +57,7 @@ def verify_and_print(
         open_net(name)
     outcomes = []
     with progress_bar(len(names), "Verifying") as advance:
-        for outcome in _map(names, settings.inputs, full, seed, jobs):
+        for outcome in _map(names, settings.inputs, full, seed, jobs, training):
             outcomes.append(outcome)
             advance()
     if as_json:
@@ -54,9 +67,11 @@ def verify_and_print(
     return all(outcome.proof is not None and outcome.proof.held for outcome in outcomes)
 
 
-def _map(names: Sequence[str], inputs: Shapes, full: bool, seed: int, jobs: int) -> Iterator[Verified]:
+def _map(
+    names: Sequence[str], inputs: Shapes, full: bool, seed: int, jobs: int, training: bool
+) -> Iterator[Verified]:
     workers = min(jobs or os.cpu_count() or 1, len(names))
-    tasks = [(name, inputs, full or bool(inputs), seed) for name in names]
+    tasks = [(name, inputs, full or bool(inputs), seed, training) for name in names]
     if workers <= 1:
         yield from map(prove, tasks)
         return
@@ -65,8 +80,8 @@ def _map(names: Sequence[str], inputs: Shapes, full: bool, seed: int, jobs: int)
     yield from in_processes(prove, tasks, workers, _killed)
 
 
-Task = tuple[str, Shapes, bool, int]
-"""A network, the shapes of its inputs, whether it keeps its size, and the seed."""
+Task = tuple[str, Shapes, bool, int, bool]
+"""A network, the shapes of its inputs, whether it keeps its size, the seed, and whether it is trained."""
 
 
 def _killed(task: Task) -> Verified:
@@ -76,9 +91,10 @@ def _killed(task: Task) -> Verified:
 
 def prove(task: Task) -> Verified:
     """Prove one network, at a smaller input if it is large and that is possible."""
-    name, shapes, full, seed = task
+    name, shapes, full, seed, training = task
     _, declared = open_network(name, None, shapes)
-    network = declared if full else _scaled_down(name, declared)
+    limit, shortest = (SMALL_IN_TRAINING, SMALLEST_IN_TRAINING) if training else (SMALL, SMALLEST)
+    network = declared if full else _scaled_down(name, declared, limit, shortest)
     scaled = network is not declared
     verified = Verified(
         name,
@@ -88,7 +104,12 @@ def prove(task: Task) -> Verified:
     )
     try:
         refuse_too_large(network, 1, "float32", False)
-        verified.proof = verify(network, seed=seed, declared=declared if scaled else None)
+        if training:
+            from archcalc.verify.training import verify_training
+
+            verified.proof = Proof(network.name, verify_training(network, seed))
+        else:
+            verified.proof = verify(network, seed=seed, declared=declared if scaled else None)
     except ArchError as problem:
         verified.problem = str(problem)
     except MemoryError:
@@ -100,12 +121,12 @@ def _inputs(network: Network) -> str:
     return ", ".join(format_shape(node.shape) for node in network.inputs.values())
 
 
-def _scaled_down(name: str, network: Network) -> Network:
+def _scaled_down(name: str, network: Network, limit: int, shortest: int) -> Network:
     """The network with its maps shrunk by a quarter at a time, until it is small or cannot shrink further."""
-    while analyze(network).totals.macs > SMALL:
+    while analyze(network).totals.macs > limit:
         shapes = {name: node.shape for name, node in network.inputs.items()}
         smaller = {
-            source: (shape[0], *(max(min(n, SMALLEST), n * 3 // 4) for n in shape[1:]))
+            source: (shape[0], *(max(min(n, shortest), n * 3 // 4) for n in shape[1:]))
             for source, shape in shapes.items()
         }
         try:

@@ -26,7 +26,7 @@ CountedBack = tuple[int, Sent]
 """Nominal multiplications for a sample, and the gradients of the inputs and of the arrays."""
 
 
-class Total:
+class Products:
     """The gradients of one input and of `weight`, as far as they are asked for, and what they took.
 
     A product of the forward pass of an input value with a weight, which goes into an output value, is one
@@ -51,16 +51,22 @@ class Total:
         first, second = operands.split(",")
         if self.of_x is not None:
             self.made += products
-            self.of_x[x] += np.einsum(f"{into},{second}->{first}", self.g[g], self.weight[weight])
+            self.of_x[x] += _sum(f"{into},{second}->{first}", self.g[g], self.weight[weight])
         if self.of_weight is not None:
             self.made += products
-            self.of_weight[weight] += np.einsum(f"{first},{into}->{second}", self.x[x], self.g[g])
+            self.of_weight[weight] += _sum(f"{first},{into}->{second}", self.x[x], self.g[g])
 
     def result(self, back: Back) -> CountedBack:
         arrays = {} if self.of_weight is None else {"weight": self.of_weight}
         if "bias" in back.needs.trained:
             arrays["bias"] = _of_bias(self.g)
         return self.made, ([self.of_x], arrays)
+
+
+def _sum(formula: str, one: Array, other: Array) -> Array:
+    """A sum of products as `np.einsum` has it, by the way that takes the fewest steps."""
+    out: Array = np.einsum(formula, one, other, optimize=True)
+    return out
 
 
 def _of_bias(gradient: Array) -> Array:
@@ -88,7 +94,7 @@ def _window(layer: Conv | Pointwise | Depthwise | Local, back: Back) -> tuple[li
 
 
 def _conv(layer: Conv | Pointwise, back: Back) -> CountedBack:
-    total = Total(back)
+    total = Products(back)
     axes, places = _window(layer, back)
     weight = back.weights["weight"]
     groups, connections = getattr(layer, "groups", 1), getattr(layer, "connections", None)
@@ -112,7 +118,7 @@ def _conv(layer: Conv | Pointwise, back: Back) -> CountedBack:
 
 
 def _depthwise(layer: Depthwise, back: Back) -> CountedBack:
-    total = Total(back)
+    total = Products(back)
     axes, places = _window(layer, back)
     for tap, at, to in _taps(axes):
         for number in range(layer.multiplier):  # output channel c reads input channel c // multiplier
@@ -123,7 +129,7 @@ def _depthwise(layer: Depthwise, back: Back) -> CountedBack:
 
 
 def _local(layer: Local, back: Back) -> CountedBack:
-    total = Total(back)
+    total = Products(back)
     axes, places = _window(layer, back)
     for tap, at, to in _taps(axes):
         there = (*tap, slice(None), slice(None), *to[1:])
@@ -136,14 +142,14 @@ def _local(layer: Local, back: Back) -> CountedBack:
 
 
 def _fc(layer: FullyConnected, back: Back) -> CountedBack:
-    total = Total(back)
+    total = Products(back)
     total.multiply(..., ..., ..., "bi,io->bo", back.weights["weight"].size)
     return total.result(back)
 
 
 def _conv_transpose(layer: ConvTranspose, back: Back) -> CountedBack:
     """Each input place gathers from the outputs that it was spread over, if these were not cut off."""
-    total = Total(back)
+    total = Products(back)
     x, sizes = back.x, back.gradient.shape[1:-1]
     rank, inputs = x.ndim - 2, x.shape[1:-1]
     k, s, d = (each_axis(value, rank) for value in (layer.kernel_size, layer.stride, layer.dilation))

@@ -33,8 +33,8 @@ class Proof(Struct):
 
     network: str
     verdicts: list[Verdict]
-    without_padding: int
-    peak_bytes: int
+    without_padding: int = 0
+    peak_bytes: int = 0
 
     @property
     def held(self) -> bool:

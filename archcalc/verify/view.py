@@ -20,6 +20,12 @@ MEANINGS = {
     "fields": "receptive fields confirmed with NaN probes",
     "bytes": "total size of all outputs",
     "peak": "the most of that alive at once",
+    "gradients": "arrays whose gradients agree with central differences",
+    "trained": "values of gradients, all of them numbers",
+    "backward": "multiplications of the backward pass, counted one by one",
+    "saved": "bytes kept for the backward pass",
+    "moments": "moments of a step with the predicted bytes alive",
+    "step peak": "the most bytes alive at once in a step",
     "original": "outputs equal to those of the imported model",
 }
 """The figures that are proved, and what is measured of each."""
@@ -85,7 +91,7 @@ def _in_full(proof: Proof, declared: str) -> object:
             words += f" at {declared}"
         table.add_row(verdict.figure, *figures, _mark(verdict), Text(words, style="dim"))
     macs, fewer = _macs(proof), proof.without_padding
-    if macs:
+    if macs and fewer:
         words = f"without those by padding: {100 * (macs - fewer) / macs:.1f} % fewer"
         table.add_row("", "", grouped(fewer), "", Text(words, style="dim"))
     return table
@@ -99,8 +105,10 @@ def _in_lines(outcomes: Sequence[Verified], width: int) -> object:
     figures = {v.figure: None for each in outcomes if each.proof for v in each.proof.verdicts}
     for heading in figures if wide else ("verdicts",):
         table.add_column(heading, no_wrap=True)
-    table.add_column("MACs", justify="right", no_wrap=True)
-    table.add_column("without padding" if wide else "no padding", justify="right", no_wrap=True)
+    training = "backward" in figures
+    table.add_column("backward MACs" if training else "MACs", justify="right", no_wrap=True)
+    if not training:
+        table.add_column("without padding" if wide else "no padding", justify="right", no_wrap=True)
     for outcome in outcomes:
         proof = outcome.proof
         if proof is None:
@@ -111,9 +119,8 @@ def _in_lines(outcomes: Sequence[Verified], width: int) -> object:
         if not wide:
             missed = [verdict.figure for verdict in proof.verdicts if not verdict.held]
             marks = [f"NO: {', '.join(missed)}" if missed else "all hold"]
-        table.add_row(
-            outcome.name, _size(outcome), *marks, grouped(_macs(proof)), grouped(proof.without_padding)
-        )
+        fewer = [] if training else [grouped(proof.without_padding)]
+        table.add_row(outcome.name, _size(outcome), *marks, grouped(_macs(proof)), *fewer)
     return table
 
 
@@ -122,7 +129,8 @@ def _size(outcome: Verified) -> str:
 
 
 def _macs(proof: Proof) -> int:
-    return next(verdict.measured for verdict in proof.verdicts if verdict.figure == "macs")
+    """The multiplications that were counted, forward or backward."""
+    return next((v.measured for v in proof.verdicts if v.figure in ("macs", "backward")), 0)
 
 
 def _mark(verdict: Verdict) -> str:

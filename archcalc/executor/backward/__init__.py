@@ -21,11 +21,12 @@ from archcalc.executor.backward import (
     softmax,
     unary,
 )
-from archcalc.executor.backward.register import BACKWARD, Back, kept_by, run_backward
+from archcalc.executor.backward.register import BACKWARD, Back, Sent, kept_by, run_backward
 
 __all__ = [
     "BACKWARD",
     "Back",
+    "Sent",
     "activation",
     "arithmetic",
     "attention",

@@ -46,8 +46,11 @@ def mul(layer: Mul, back: Back) -> Sent:
 
 @backward(Sub)
 def sub(layer: Sub, back: Back) -> Sent:
-    first, second = (summed_to(back.gradient, x.shape) for x in back.inputs)
-    return [first if back.needs.inputs[0] else None, -second if back.needs.inputs[1] else None], {}
+    sent = [
+        summed_to(back.gradient, x.shape) if needed else None
+        for x, needed in zip(back.inputs, back.needs.inputs, strict=True)
+    ]
+    return [sent[0], None if sent[1] is None else -sent[1]], {}
 
 
 @backward(Div)

@@ -234,7 +234,8 @@ def avgpool(layer: AvgPool, back: Back) -> Sent:
 def lppool(layer: LPPool, back: Back) -> Sent:
     """Of `y = (s sum x^p)^(1/p)`: `x^(p-1) · sum of s g / y^(p-1)` over the windows that hold the input.
 
-    At an output of 0 it is no number for `norm_type` above 1, as in PyTorch.
+    An output of 0 sends nothing, as in PyTorch. There it sends nothing with `norm_type=1` either, where the
+    pool is a sum and has no kink.
     """
     g, p = back.gradient, layer.norm_type
     places = _places(layer, back.x, g.shape[1:-1])
@@ -242,7 +243,8 @@ def lppool(layer: LPPool, back: Back) -> Sent:
         g = g * (math.prod(places.kernel_size) / places.held(padding=True)).astype(g.dtype)
     if p == 1:
         return [places.spread(g)], {}
-    return [back.x ** (p - 1) * places.spread(g / back.output ** (p - 1))], {}
+    shares = np.where(back.output == 0, g.dtype.type(0), g / back.output ** (p - 1))
+    return [back.x ** (p - 1) * places.spread(shares)], {}
 
 
 @keeping(Subsample)

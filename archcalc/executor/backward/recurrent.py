@@ -97,15 +97,15 @@ def _gru(layer: GRU, way: CellBack, g: Array) -> Sums:
         if products is None:
             of_reset = of_new @ hh_new
             of_r = of_reset * before[at] * r[at] * (1 - r[at])
-            through, again = of_reset * r[at], of_new
+            again, direct = of_new, dh * z[at] + of_reset * r[at]
         else:
             of_r = of_new * products[at] * r[at] * (1 - r[at])
             again = of_new * r[at]
-            through = again @ hh_new
+            direct = dh * z[at]
         of_gates = np.concatenate([of_r, of_z], axis=-1)
         of_input[at] = np.concatenate([of_gates, of_new], axis=-1)
         of_state[at] = np.concatenate([of_gates, again], axis=-1)
-        dh = dh * z[at] + through + of_gates @ hh_gates
+        dh = direct + (of_gates @ hh_gates if products is None else of_state[at] @ way.weight_hh.T)
     reset = r * before if products is None and way.is_trained("weight_hh") else None
     return of_input, of_state, reset
 
@@ -186,16 +186,26 @@ def _sum_of_products(read: Array, gradient: Array) -> Array:
 def _add_arrays(arrays: dict[str, Array], way: CellBack, sums: Sums) -> None:
     """The gradients of what multiplies the state, and of the biases."""
     of_input, of_state, reset = sums
+    units = len(way.weight_hh)
     if way.is_trained("bias_ih"):
         arrays[f"bias_ih_{way.name}"] = of_input.sum(axis=(0, 1))
     if way.is_trained("bias_hh"):
-        arrays[f"bias_hh_{way.name}"] = of_state.sum(axis=(0, 1))
+        known = arrays.get(f"bias_ih_{way.name}")  # it has another gradient for the last gate of `gru` alone
+        if known is None:
+            found = of_state.sum(axis=(0, 1))
+        elif of_state is of_input:
+            found = known.copy()
+        else:
+            found = np.concatenate([known[:-units], of_state[..., -units:].sum(axis=(0, 1))])
+        arrays[f"bias_hh_{way.name}"] = found
     if way.is_trained("weight_hh") and f"weight_hh_{way.name}" not in arrays:
-        units = len(way.weight_hh)
         before = way.states_before(of_state[..., :units])
-        found = _sum_of_products(before, of_state)
-        if reset is not None:
-            found[:, -units:] = _sum_of_products(reset, of_state[..., -units:])
+        if reset is None:
+            found = _sum_of_products(before, of_state)
+        else:
+            of_gates, of_new = of_state[..., :-units], of_state[..., -units:]
+            parts = [_sum_of_products(before, of_gates), _sum_of_products(reset, of_new)]
+            found = np.concatenate(parts, axis=-1)
         arrays[f"weight_hh_{way.name}"] = found
 
 

@@ -1,13 +1,13 @@
-"""Worked examples: a map of numbers in rows, run through the reference executor."""
+"""Worked examples on one map of whole numbers: exact convolutions and max pools."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from archcalc.audit.worked.numbers import LARGEST, MOST, layer_of
 from archcalc.builder import NetworkBuilder
 from archcalc.diagnostics import error
 from archcalc.executor.execute import run
@@ -16,12 +16,6 @@ from archcalc.layers.arguments import LayerError
 from archcalc.layers.base import Layer
 from archcalc.layers.conv import Conv
 from archcalc.layers.pool import MaxPool
-
-LARGEST = 2**53
-"""Up to here, whole numbers are exact in double precision."""
-
-MOST = 10**6
-"""An example has at most as many places, padding included, and as many products."""
 
 
 def correlation(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> Any:
@@ -32,7 +26,7 @@ def correlation(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> A
     """
     rows = _rows(image, "image")
     weight = _rows(kernel, "kernel")
-    layer = _layer(Conv, 1, weight.shape, stride=stride, padding=padding, bias=False)
+    layer = layer_of(Conv, 1, weight.shape, stride=stride, padding=padding, bias=False)
     if np.abs(rows).sum() * np.abs(weight).max() >= LARGEST:
         raise error("the numbers are too large for an exact result")
     return _run(layer, rows, {"weight": weight[:, :, None, None]})
@@ -54,15 +48,7 @@ def max_pool(image: Any, kernel_size: Any, stride: Any = None) -> Any:
     >>> max_pool(((1, 5, 2, 0), (3, 4, 8, 7)), 2)
     ((5, 8),)
     """
-    return _run(_layer(MaxPool, kernel_size, stride), _rows(image, "image"), {})
-
-
-EXAMPLES: dict[str, Callable[..., Any]] = {
-    "correlation": correlation,
-    "convolution": convolution,
-    "max_pool": max_pool,
-}
-"""The worked examples by the names that statements call them by."""
+    return _run(layer_of(MaxPool, kernel_size, stride), _rows(image, "image"), {})
 
 
 def _rows(value: Any, what: str) -> Array:
@@ -75,13 +61,6 @@ def _rows(value: Any, what: str) -> Array:
     if max(map(abs, numbers)) >= LARGEST:
         raise error(f"a number of `{what}` is too large for an exact result")
     return np.array(value, dtype=np.float64)
-
-
-def _layer(kind: type[Layer], *values: Any, **named: Any) -> Layer:
-    try:
-        return kind(*values, **named)
-    except LayerError as problem:
-        raise error(f"`{problem.argument}` {problem.message}", help=problem.help) from None
 
 
 def _run(layer: Layer, rows: Array, weights: dict[str, Array]) -> Any:

@@ -1,0 +1,195 @@
+"""The proof of what training costs: each figure beside what happens in a step of training on tensors.
+
+- gradients: the change of the loss along a random direction, by central differences in double precision,
+  beside what the gradients say. A backward pass finds NaN in every tensor that its layer does not declare;
+- multiply-adds of the backward pass: a slow path that performs each multiplication tap by tap, counts them,
+  and must come to the same gradients;
+- memory: the bytes that are kept, and those alive at each moment of the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from archcalc.executor.backward import Back, Sent
+from archcalc.executor.execute import RunOptions, execute
+from archcalc.executor.inputs import drawn_inputs
+from archcalc.executor.kernel import Array
+from archcalc.executor.training import TrainingRun, train_step
+from archcalc.executor.weights import Weights, random_weights
+from archcalc.gradients import Gradients
+from archcalc.memory.optimizers import OPTIMIZERS
+from archcalc.memory.precision import precision
+from archcalc.memory.saved import Saved
+from archcalc.memory.step import training_step
+from archcalc.network import Network, Node
+from archcalc.verify.counting_backward import COUNTED_BACKWARD, count_backward
+from archcalc.verify.fields import Verdict
+
+BATCH = 3
+"""Samples. Where a map is a single place, a batch norm makes 1 and -1 of two samples, whatever they are."""
+
+MOVES = (1e-6, 1e-7, 1e-5)
+"""How far the loss moves in a central difference, until one agrees."""
+# A longer move takes some of millions of values past the kink of a ReLU; in a shorter one rounding shows. It
+# is the loss that counts: gradients of deep networks on a few samples are between 1 and 10,000 long.
+
+REPEATS = 99_991
+"""Random values of a direction, a prime number so that they do not repeat along an axis."""
+
+TOLERANCE = 1e-5
+"""How far a difference may be from the gradient."""
+
+
+def verify_training(network: Network, seed: int = 0) -> list[Verdict]:
+    """Prove what a step of training costs by running one, in double precision."""
+    gradients = Gradients(network)
+    if not gradients.needs:
+        return [Verdict("gradients", 0, 0, True, "nothing is trained")]
+    saved = Saved(gradients)
+    timeline = training_step(gradients, saved, precision("float64"), OPTIMIZERS["none"])
+    weights = random_weights(network, seed, np.float64)
+    inputs = drawn_inputs(network, BATCH, seed, np.float64)
+    made: dict[int, int] = {}
+    problems: list[str] = []
+
+    def look(node: Node, back: Back, sent: Sent) -> None:
+        if type(node.layer) in COUNTED_BACKWARD:
+            made[node.index], slow = count_backward(node.layer, back)
+            if not _equal(sent, slow, back):
+                problems.append(f"{node.name}: the slow path comes to other gradients")
+
+    results = _result_gradients(gradients, seed)
+    run = train_step(
+        network, inputs, weights, batch=BATCH, seed=seed, result_gradients=results, saved=saved, inspect=look
+    )
+    alive = timeline.bytes_alive(BATCH)
+    same = sum(one == other for one, other in zip(alive, run.alive, strict=True))
+    kept = sum(t.size.of(BATCH) for t in timeline.tensors if t.category == "saved")
+    return [
+        _slopes(network, gradients, inputs, weights, results, run, seed),
+        _trained(gradients, run),
+        _macs(gradients, made, problems),
+        Verdict("saved", kept, run.saved_bytes, kept == run.saved_bytes),
+        Verdict("moments", len(alive), same, same == len(alive)),
+        Verdict("step peak", max(alive), max(run.alive), max(alive) == max(run.alive)),
+    ]
+
+
+def _result_gradients(gradients: Gradients, seed: int) -> dict[int, Array]:
+    """A gradient for each result: the loss is the sum of the products with these."""
+    random = np.random.default_rng(seed + 3)
+    return {
+        node.index: random.standard_normal((BATCH, *node.shape[1:], node.shape[0]))
+        for node in gradients.results
+    }
+
+
+def _slopes(
+    network: Network,
+    gradients: Gradients,
+    inputs: Mapping[str, Array],
+    weights: Weights,
+    results: Mapping[int, Array],
+    run: TrainingRun,
+    seed: int,
+) -> Verdict:
+    """The derivative of the loss along a random direction of all trained arrays together.
+
+    Where one of the gradients is wrong, it does not agree.
+    """
+    random = np.random.default_rng(seed + 4)
+    directions = {key: _direction(array, random) for key, array in run.gradients.items()}
+    predicted = sum(float((run.gradients[key] * directions[key]).sum()) for key in directions)
+    closest = np.inf
+    for move in MOVES:
+        distance = move / max(abs(predicted), 1e-3)
+        losses = []
+        for sign in (1, -1):
+            moved = {name: dict(arrays) for name, arrays in weights.items()}
+            for (index, name), direction in directions.items():
+                owner = network.nodes[index].name
+                moved[owner][name] = moved[owner][name] + sign * distance * direction
+            losses.append(_loss(network, gradients, inputs, moved, results, seed))
+        measured = (losses[0] - losses[1]) / (2 * distance)
+        closest = min(closest, abs(measured - predicted) / max(abs(measured), abs(predicted), 1e-12))
+        if closest <= TOLERANCE:
+            break
+    arrays, held = len(run.gradients), closest <= TOLERANCE
+    remark = "" if held else f"the loss changes otherwise: a difference of {closest:.1e}"
+    return Verdict("gradients", arrays, arrays if held else 0, held, remark)
+
+
+def _direction(gradient: Array, random: np.random.Generator) -> Array:
+    """Partly along the gradient, where the loss changes most, and partly any way; of about unit length.
+
+    Random values repeat in large arrays: to draw 350 million of them takes longer than a step.
+    """
+    drawn = random.standard_normal(min(gradient.size, REPEATS))
+    anywhere = np.resize(drawn, gradient.shape)
+    along = gradient * np.resize(np.abs(drawn), gradient.shape)
+    found: Array = along / (np.linalg.norm(along) or 1.0) + anywhere / np.linalg.norm(anywhere)
+    return found
+
+
+def _loss(
+    network: Network,
+    gradients: Gradients,
+    inputs: Mapping[str, Array],
+    weights: Weights,
+    results: Mapping[int, Array],
+    seed: int,
+) -> float:
+    keep = [node.name for node in gradients.results]
+    options = RunOptions(keep=keep, batch=BATCH, seed=seed, dtype=np.float64, train=True)
+    outputs = execute(network, inputs, weights, options).outputs
+    return sum(
+        float((np.moveaxis(outputs[node.name], 1, -1) * results[node.index]).sum())
+        for node in gradients.results
+    )
+
+
+def _trained(gradients: Gradients, run: TrainingRun) -> Verdict:
+    """A gradient for each value of the arrays that are trained, and every one a number."""
+    from archcalc.memory.step import owner_of
+
+    arrays = {
+        owner_of(node, weight.name): weight.term.value
+        for node in gradients.nodes
+        if node.index in gradients.needs
+        for weight in node.facts.weights
+        if weight.name in gradients.needs[node.index].trained
+    }
+    predicted = sum(arrays.values())
+    measured = sum(int(np.isfinite(array).sum()) for array in run.gradients.values())
+    return Verdict("trained", predicted, measured, predicted == measured)
+
+
+def _macs(gradients: Gradients, made: Mapping[int, int], problems: list[str]) -> Verdict:
+    total = 0
+    remark = problems[0] if problems else ""
+    for node in gradients.nodes:
+        predicted = sum(term.value for category, term in gradients.operations(node) if category == "macs")
+        total += predicted
+        counted = made.get(node.index, 0)
+        if counted != predicted and not remark:
+            remark = f"{node.name}: predicted {predicted:,}, counted {counted:,}"
+    measured = sum(made.values())
+    return Verdict("backward", total, measured, total == measured and not remark, remark)
+
+
+def _equal(sent: Sent, slow: Sent, back: Back) -> bool:
+    """Are the gradients of two ways the same, but for rounding?"""
+    pairs = [
+        (one, other) for one, other, needed in zip(sent[0], slow[0], back.needs.inputs, strict=True) if needed
+    ]
+    pairs += [(sent[1][name], slow[1][name]) for name in back.needs.trained if name in slow[1]]
+    for one, other in pairs:
+        assert one is not None
+        assert other is not None
+        scale = float(np.abs(one).max(initial=0)) or 1.0
+        if not np.abs(one - other).max(initial=0) <= 1e-9 * scale:
+            return False
+    return True
