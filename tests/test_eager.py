@@ -106,7 +106,10 @@ def test_an_average_pool_wastes_its_input() -> None:
     eager = Eager(gradients)
     (entry,) = waste(Saved(gradients), Saved(gradients, eager.backward), eager, WIDTHS)
     assert (entry.kind, entry.size.of(1), entry.nodes) == ("avgpool", 4 * 4 * 8 * 8, 1)
-    assert entry.address == "https://github.com/pytorch/pytorch/issues/1468"
+    assert entry.text == (
+        "avgpool (1): an average pool keeps its input, of which its backward pass reads the shape alone "
+        "(https://github.com/pytorch/pytorch/issues/1468)"
+    )
 
 
 def test_every_kind_has_a_row_or_a_reason() -> None:

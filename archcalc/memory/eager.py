@@ -61,6 +61,12 @@ class Waste(Struct, frozen=True):
     size: Size
     nodes: int
 
+    @property
+    def text(self) -> str:
+        """`avgpool (3): an average pool keeps its input, ... (https://...)`."""
+        address = f" ({self.address})" if self.address else ""
+        return f"{self.kind} ({self.nodes}): {self.why}{address}"
+
 
 def kept_tensors(saved: Saved, widths: Widths) -> dict[tuple[int, str], Size]:
     """The size of each tensor that is kept, by the node in whose memory it is, and its name if it is a tensor
