@@ -42,7 +42,7 @@ REPEATS = 99_991
 TOLERANCE = 1e-3
 """How far a difference may be from the gradient."""
 # Most agree to 1e-6. EfficientNet-B5 at 32x32 makes gradients of 3e8 from outputs of 7e-3, and rounding leaves
-# 7e-4. Formulas are held to 1e-6 kind by kind in the tests; here it is seen that they are put together right.
+# 7e-4. The tests check formulas to 1e-6, kind by kind; here it is seen that they are put together right.
 
 
 def verify_training(network: Network, seed: int = 0) -> list[Verdict]:
