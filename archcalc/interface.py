@@ -114,7 +114,11 @@ def check(net: Net, *expectations: str, **settings: Any) -> Result:
 
     found = net if isinstance(net, Profile) else analyze(net, **settings)
     conditions = Settings(
-        batch=found.batch, dtype=found.dtype, heads=found.heads, convention=found.convention_name
+        batch=found.batch,
+        dtype=found.dtype,
+        heads=found.heads,
+        convention=found.convention_name,
+        optimizer=found.optimizer.name,
     )
     if expectations:
         evaluator = Evaluator(found, found.heads)

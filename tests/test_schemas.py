@@ -8,8 +8,20 @@ import pytest
 from json_schemas import SCHEMAS, open_schema, schema
 
 COMMANDS = {
-    "report": ("vgg16", "googlenet --heads", "resnet50 --depth 1 --convention fvcore", "mine.arch"),
-    "compare": ("vgg16 mobilenet_v1", "resnet50 resnet50_v1_5 --convention thop", "alexnet vgg16 lenet5"),
+    "memory": ("vgg16 --accounting pytorch", 
+        "lenet5", "lenet5 --batch 8 --optimizer adam --fit 1GB", "lenet5 --fit 1KB",
+        "lenet5 --fit 99999999TB", "lenet5 --checkpoint stage", "lenet5 --batch 64 --checkpoint best",
+        "googlenet --heads --dtype amp", "opaque.arch", "mine.arch --inference --weights-dtype int8",
+        "mine.arch --inference --dtype int8 --in-place activations,add,depthwise --arena",
+    ),
+    "report": (
+        "vgg16", "googlenet --heads", "resnet50 --depth 1 --convention fvcore", "mine.arch",
+        "opaque.arch --training", "lenet5 --training --optimizer adam",
+    ),
+    "compare": (
+        "vgg16 mobilenet_v1", "resnet50 resnet50_v1_5 --convention thop", "alexnet vgg16 lenet5",
+        "lenet5 mine.arch --training --optimizer adam",
+    ),
     "audit": ("", "--deck papers"),
     "tables": ("", "T4", "T12"),
     "check": (
@@ -27,6 +39,8 @@ TEXTS = {
     "nothing.arch": "net nothing { input(3x8x8) -> conv(4, 3) }\n",
     "mine.arch": "net mine { input(3x9x8) -> conv(4, 3) -> relu\n expect params == 112 }\n",
     "bounds.arch": 'net bounds { input(3x9x8) -> conv(4, 3) -> conv(8, 3)\n expect macs("*") <= 100 }\n',
+    "opaque.arch": "net unknown { input(3x9x8) -> conv(4, 3)\n"
+    '  opaque(identity, op="roll", shape=4x7x6, reason="none") -> flatten -> fc(2) }\n',
     "big.arch": "net big { input(1x9000000x9000) -> relu }\n",
     "pools.arch": "net pools { input(3x9x8) -> conv(4, 3) -> maxpool(2) -> relu }\n",
 }

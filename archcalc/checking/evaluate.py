@@ -132,8 +132,8 @@ def check(profile: Profile) -> list[Check]:
 
 
 def as_declared(profile: Profile) -> Profile:
-    """The profile of the same network that its own expectations refer to: one sample, in float32."""
-    if (profile.batch, profile.dtype) == (1, "float32"):
+    """The profile of the same network that its own expectations refer to: one sample, in float32, by SGD."""
+    if (profile.batch, profile.dtype, profile.optimizer.name) == (1, "float32", "sgd"):
         return profile
     return analyze(profile.network, heads=profile.heads, convention=profile.convention_name)
 
@@ -162,6 +162,7 @@ class Evaluator:
                 dtype=profile.dtype,
                 heads=heads,
                 convention=profile.convention_name,
+                optimizer=profile.optimizer.name,
             )
         return self.profiles[heads]
 

@@ -18,6 +18,7 @@ from archcalc.cli.options import (
     settings,
     words,
 )
+from archcalc.diagnostics import error
 
 
 class MemoryFormat(str, Enum):
@@ -41,6 +42,14 @@ def memory(
     inference: Annotated[
         bool, typer.Option("--inference", help="Of running the network once, not of training it.")
     ] = False,
+    weights_dtype: Annotated[
+        Optional[str],
+        typer.Option(
+            "--weights-dtype",
+            metavar="DTYPE",
+            help="Of parameters at inference, if it is another one: `int8` with activations in float32.",
+        ),
+    ] = None,
     in_place: Annotated[
         Optional[str],
         typer.Option(
@@ -65,6 +74,14 @@ def memory(
             "lowest peak.",
         ),
     ] = "none",
+    accounting: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What is kept for the backward pass: what gradients need (`needed`), or what eager PyTorch "
+            "keeps (`pytorch`).",
+        ),
+    ] = "needed",
     top: Annotated[int, typer.Option(min=1, help="How many tensors to list.")] = 8,
     format: Annotated[MemoryFormat, typer.Option(help="Output format.")] = MemoryFormat.table,
     output: Output = None,
@@ -81,15 +98,16 @@ def memory(
 
     `archcalc memory resnet152 --batch 64 --checkpoint best`
 
+    `archcalc memory mobilenet_v2 --batch 64 --accounting pytorch`, with the reasons for what it keeps more
+
     `archcalc memory mobilenet_v2 --inference --dtype int8 --in-place activations,depthwise`
 
     `archcalc memory unet --inference --arena`
 
     `archcalc memory resnet50 --batch 64 --format svg -o memory.svg`
     """
-    from msgspec.structs import replace
-
     from archcalc.render import output as out
+    from archcalc.render.progress import progress
     from archcalc.report.memory.usage import Asked, read_bytes, usage_of
 
     network = settings(set_, input_, freeze=freeze).network(net)
@@ -102,15 +120,19 @@ def memory(
         tuple(words(in_place)),
         arena,
         checkpoint.removeprefix("every="),
+        weights_dtype or "",
+        accounting,
     ).checked()
     found: dict[str, Any] | None = None
     lines: list[str] = []
     if fit is not None:
         from archcalc.report.memory.fit import largest_batch
 
-        found, lines = largest_batch(network, asked, read_bytes(fit), fit.strip())
-        asked = replace(asked, batch=found["batch"] or 1)
-    usage = usage_of(network, asked)
+        if arena:
+            raise error("`--fit` goes by the peak, not by the arena", help="leave out `--arena`")
+        usage, found, lines = largest_batch(network, asked, read_bytes(fit), fit.strip(), progress)
+    else:
+        usage = usage_of(network, asked, progress)
     if format is MemoryFormat.json:
         from archcalc.report.memory.document import to_json
 

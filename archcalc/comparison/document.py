@@ -22,6 +22,7 @@ def to_json(comparison: Comparison) -> str:
         batch=profile.batch,
         dtype=profile.dtype,
         heads=profile.heads,
+        **({"optimizer": profile.optimizer.name} if profile.training else {}),
         **({"convention": convention.name, "unit": convention.unit} if convention is not None else {}),
         networks=[
             {

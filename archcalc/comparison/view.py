@@ -53,6 +53,8 @@ def about(view: CompareView) -> list[str]:
     lines = [f"{', '.join(names)}: {text}" for text, names in named.items()]
     if profile.heads:
         words += ", training heads counted"
+    if profile.training:
+        words += f", optimizer {profile.optimizer.name}"
     if profile.convention is not None:
         words += f", counted as by {profile.convention.title}"
     return [*lines, words]

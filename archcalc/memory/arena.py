@@ -29,7 +29,7 @@ def arena(timeline: Timeline, batch: int = 1) -> Arena:
 
     Greedy by size (Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Net Inference,
     arXiv:2001.03288, Section 5.2): a tensor takes the smallest gap that is large enough between those that
-    are alive with it, or else the first place behind them. Of equal sizes, the first born goes first.
+    are alive with it, or else the first place after them. Of equal sizes, the first born goes first.
 
     >>> import archcalc
     >>> from archcalc.memory.inference import inference
@@ -57,7 +57,7 @@ def arena(timeline: Timeline, batch: int = 1) -> Arena:
 
 
 def _offset(size: int, together: list[Placed]) -> int:
-    """The smallest gap between these that holds `size` bytes, or the first place behind them."""
+    """The smallest gap between these that holds `size` bytes, or the first place after them."""
     best: tuple[int, int] | None = None
     end = 0
     for placed in sorted(together, key=lambda each: each.offset):

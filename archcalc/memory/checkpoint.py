@@ -7,6 +7,7 @@ Cost, arXiv:1604.06174).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -20,6 +21,7 @@ from archcalc.memory.timeline import Timeline
 from archcalc.network import Node
 from archcalc.quantities.activations import count_activations
 from archcalc.quantities.operations import MACS
+from archcalc.render.progress import Progress, unseen
 
 MAX_CUTS = 24
 """Places between segments that are tried: the work grows with their square."""
@@ -70,14 +72,14 @@ def with_checkpoints(
 
 class _Checkpointing(Machine):
     def __init__(self, saved: Saved, widths: Widths, segments: Sequence[Range]) -> None:
-        super().__init__(saved.gradients, saved, widths)
         self.segments = [saved.gradients.nodes[start:stop] for start, stop in segments]
         self.segment_of = {node.index: i for i, nodes in enumerate(self.segments) for node in nodes}
+        self.saved = saved
         self.needed = [self._needed(number) for number in range(len(self.segments))]
         """The nodes of each segment that are computed again."""
         self.recomputed: list[Node] = []
         self.waiting = set(range(len(self.segments)))
-        self.claims = self._first_claims()
+        super().__init__(saved.gradients, saved, widths)
 
     def _first_claims(self) -> dict[int, set[int]]:
         """Who needs a tensor after the forward pass: a node, or (-1 - n) the segment n that runs again."""
@@ -103,7 +105,7 @@ class _Checkpointing(Machine):
         for node in self.segments[number]:
             if self.saved.own.get(node.index):
                 wanted.add(node.index)
-            for memory in self.reads.get(node.index, ()):
+            for memory in self.saved.kept_for.get(node.index, ()):
                 if self.segment_of.get(memory) == number:
                     wanted.add(memory)
         for node in reversed(self.segments[number]):
@@ -128,7 +130,7 @@ class _Checkpointing(Machine):
         nodes = self.needed[number]
         inside = {node.index for node in nodes}
         for node in self.segments[number]:  # what they read is kept until then
-            for memory in self.reads.get(node.index, ()):
+            for memory in self.saved.kept_for.get(node.index, ()):
                 self.claims.setdefault(memory, set()).add(node.index)
         memory_of = self.saved.memory_of
         last = {memory_of[source.index]: node.index for node in nodes for source in (node, *node.reads)}
@@ -178,7 +180,9 @@ def cuts(saved: Saved) -> list[int]:
     return found
 
 
-def best(saved: Saved, widths: Widths, optimizer: Optimizer, batch: int) -> Checkpoints:
+def best(
+    saved: Saved, widths: Widths, optimizer: Optimizer, batch: int, progress: Progress = unseen
+) -> Checkpoints:
     """The plan with the lowest peak; of those, the one with the fewest extra multiply-adds.
 
     Segments begin and end where a single tensor goes on, at most `MAX_CUTS` of these places. Every way to put
@@ -189,7 +193,7 @@ def best(saved: Saved, widths: Widths, optimizer: Optimizer, batch: int) -> Chec
     nodes = saved.gradients.nodes
     ends = [0, *_spread(cuts(saved), plain.timeline, batch), len(nodes)]
     chain = _Chain(saved, widths, ends, batch)
-    plan = with_checkpoints(saved, widths, optimizer, chain.segments())
+    plan = with_checkpoints(saved, widths, optimizer, chain.segments(progress))
     return plan if plan.timeline.peak(batch)[0] < plain.timeline.peak(batch)[0] else plain
 
 
@@ -219,10 +223,10 @@ class _Chain:
     def __init__(self, saved: Saved, widths: Widths, ends: list[int], batch: int) -> None:
         self.saved, self.widths, self.ends, self.batch = saved, widths, ends, batch
 
-    def segments(self) -> tuple[Range, ...]:
+    def segments(self, progress: Progress) -> tuple[Range, ...]:
         """The segments of the best way from the first place to the last."""
         options: list[list[_Option]] = [[_Option(0, 0, 0, ())]]
-        for stop in range(1, len(self.ends)):
+        for stop in progress(range(1, len(self.ends)), "checkpoints"):
             found: list[_Option] = []
             for start in range(stop):
                 for way in self._ways(self.ends[start], self.ends[stop]):
@@ -296,7 +300,15 @@ class _Chain:
 def _undominated(options: list[_Option]) -> list[_Option]:
     """The options that are worse than no other one."""
     found: list[_Option] = []
+    peaks: list[int] = []  # of what was found: the higher the peak, the fewer multiply-adds
+    macs: list[int] = []
     for option in sorted(options, key=lambda each: (each.left, each.peak, each.macs)):
-        if not any(other.peak <= option.peak and other.macs <= option.macs for other in found):
-            found.append(option)
+        place = bisect_right(peaks, option.peak)
+        if place and macs[place - 1] <= option.macs:
+            continue
+        found.append(option)
+        end = place
+        while end < len(macs) and macs[end] >= option.macs:
+            end += 1
+        peaks[place:end], macs[place:end] = [option.peak], [option.macs]
     return found

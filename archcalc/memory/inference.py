@@ -48,7 +48,7 @@ def inference(
         at = memory[node.index]
         if at not in tensors:
             size = 0 if node.layer.is_source else count_activations(node.facts) * widths.of_output(node)
-            tensors[at] = Stretch(node.name, "temporary", node, Size(0, size), place[node.index])
+            tensors[at] = Stretch(node.name, "activations", node, Size(0, size), place[node.index])
         tensors[at].last = place[last[at]]
     return Timeline([Moment("forward", node) for node in nodes], list(tensors.values()))
 

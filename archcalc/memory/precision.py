@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.network import Network, Node
 from archcalc.quantities.activations import DTYPES
@@ -58,6 +59,11 @@ class Widths(Struct, frozen=True):
     def copies_arrays(self, node: Node) -> bool:
         """Does a node compute with copies of its arrays, in 16 bits?"""
         return self.mixed and _in_16_bits(node)
+
+
+def with_weights(widths: Widths, dtype: str) -> Widths:
+    """The same with parameters in another dtype, as quantized weights are with activations in floats."""
+    return replace(widths, parameters=DTYPES[dtype])
 
 
 def precision(dtype: str, network: Network | None = None) -> Widths:

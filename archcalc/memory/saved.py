@@ -52,6 +52,11 @@ class Saved:
         for node in taking_part:
             for number in self.instead.get(node.index, ()):
                 self.keepers[self._memory(node, number)].add(node.index)
+        self.kept_for: dict[int, list[int]] = {}
+        """For each node, the tensors of the graph that are kept because its backward pass reads them."""
+        for memory, keepers in self.keepers.items():
+            for keeper in keepers:
+                self.kept_for.setdefault(keeper, []).append(memory)
 
     def _memory(self, node: Node, number: int) -> int:
         source = node if number == OUTPUT else node.inputs[number]

@@ -81,13 +81,8 @@ class Machine:
         """The gradients of outputs, by the node that waits for them."""
         self.of_arrays: dict[tuple[int, str], Stretch] = {}
         self.last_read = self._last_reads()
-        self.claims: dict[int, set[int]] = {memory: set(nodes) for memory, nodes in saved.keepers.items()}
+        self.claims = self._first_claims()
         """Who still needs a tensor of the graph after the forward pass."""
-        self.reads: dict[int, list[int]] = {}
-        """The tensors of the graph that a node's backward pass reads."""
-        for memory, keepers in saved.keepers.items():
-            for keeper in keepers:
-                self.reads.setdefault(keeper, []).append(memory)
 
     def _last_reads(self) -> dict[int, list[int]]:
         """For each node, the tensors of the graph that the forward pass does not read after it."""
@@ -102,6 +97,16 @@ class Machine:
         for memory, reader in last.items():
             found.setdefault(reader, []).append(memory)
         return found
+
+    def _first_claims(self) -> dict[int, set[int]]:
+        """For each tensor of the graph that these nodes output or read, whose backward passes read it."""
+        keepers = self.saved.keepers
+        claims: dict[int, set[int]] = {}
+        for node in self.nodes:  # not all that are kept: plans of checkpoints run many short parts
+            for memory in (self.saved.memory_of[node.index], *self.saved.kept_for.get(node.index, ())):
+                if memory not in claims and memory in keepers:
+                    claims[memory] = set(keepers[memory])
+        return claims
 
     # --- Moments and tensors ---
 
@@ -198,6 +203,7 @@ class Machine:
             else:
                 sent.append((source, self._new_gradient(source)))
         added = self._gradients_of_arrays(node, needs.trained)
+        added += self._temporaries(node)
         self._pass("backward", node)
         for tensor in added:
             self._free(tensor)
@@ -224,6 +230,10 @@ class Machine:
             else:
                 self.of_arrays[key] = self._new(f"gradient of {owner.name}.{name}", "gradients", owner, size)
         return added
+
+    def _temporaries(self, node: Node) -> list[Stretch]:
+        """What the backward pass of a node allocates for itself: what is needed takes nothing."""
+        return []
 
     def _new_gradient(self, node: Node) -> Gradient:
         return Gradient(self._new(f"gradient of {node.name}", "temporary", node, self._size_of(node)))
@@ -253,7 +263,7 @@ class Machine:
         """Free what no other node's backward pass reads after this one's."""
         for tensor in (*self.own.pop(node.index, ()), *self.copies.pop(node.index, ())):
             self._free(tensor)
-        for memory in self.reads.get(node.index, ()):
+        for memory in self.saved.kept_for.get(node.index, ()):
             self._release(memory, node.index)
 
     def _release(self, memory: int, claim: int) -> None:

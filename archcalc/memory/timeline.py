@@ -28,8 +28,15 @@ CATEGORIES = {
     "gradients": "gradients of parameters",
     "saved": "saved for backward",
     "temporary": "temporary tensors",
+    "activations": "activations",
 }
 """What memory is used for, and how it is called. Every byte is in one of these."""
+
+IN_TRAINING = ("parameters", "optimizer", "gradients", "saved", "temporary")
+"""The categories of a step of training."""
+
+AT_INFERENCE = ("activations", "parameters")
+"""The categories of running a network once."""
 
 
 class Moment(NamedTuple):

@@ -116,9 +116,15 @@ def _explain_optimizer(selection: Selection) -> list[str]:
     optimizer = profile.optimizer
     of = "" if selection.is_layer else f" of {selection.name}"
     total = grouped(int(OPTIMIZER_BYTES.measure(selection)))
-    per_array = f" + {optimizer.per_array} × arrays" if optimizer.per_array else ""
+    size = int(GRADIENT_BYTES.measure(selection))
+    formula, numbers = f"{optimizer.values} × gradient_bytes", f"{optimizer.values} × {grouped(size)}"
+    if optimizer.per_array:
+        arrays = (int(OPTIMIZER_BYTES.measure(selection)) - optimizer.values * size) // optimizer.per_array
+        formula += f" + {optimizer.per_array} × arrays"
+        numbers += f" + {optimizer.per_array} × {grouped(arrays)}"
     return [
-        f"optimizer_bytes{of} = {optimizer.values} × gradient_bytes{per_array} = {total}",
+        f"optimizer_bytes{of} = {formula}",
+        f"  = {numbers} = {total}",
         f"  {optimizer.name}: {optimizer.words}",
     ]
 
@@ -168,6 +174,9 @@ def _total_saved(profile: Profile, number: Number) -> tuple[str, str, str] | Non
     if not profile.training:
         return None
     words = f"bytes kept for the backward pass, {_batch(profile)}"
+    inputs = [profile.training_costs[node.index]["saved_bytes"] for node in profile.network.inputs.values()]
+    if any(inputs):
+        words += f"; {grouped(sum(inputs))} of them are the input's"
     return "saved", byte_size(profile.totals.saved_bytes), words
 
 
@@ -226,6 +235,7 @@ TRAINING_MACS = Quantity(
 )
 SAVED_BYTES = Quantity(
     name="saved_bytes",
+    of_operations=True,
     of_training=True,
     noun="saved bytes",
     definition="bytes that must be kept from the forward pass for the backward pass, for the whole batch; "
@@ -259,6 +269,7 @@ OPTIMIZER_BYTES = Quantity(
 )
 TRAINING_PEAK_BYTES = Quantity(
     name="training_peak_bytes",
+    of_operations=True,
     of_training=True,
     noun="training peak bytes",
     definition="the most bytes alive at once in a step of training: parameters, gradients, optimizer state, "

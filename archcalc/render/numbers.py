@@ -70,6 +70,19 @@ def byte_size(count: int) -> str:
     return f"{_tenths(count, 10**6)} MB, {_tenths(count, 2**20)} MiB"
 
 
+def exact_size(count: int) -> str:
+    """Bytes to the last one, and in the units of their size.
+
+    >>> exact_size(1_404_928), exact_size(553_430_176)
+    ('1,404,928 bytes: 1,404.9 kB, 1,372.0 KiB', '553,430,176 bytes: 553.4 MB, 527.8 MiB')
+    """
+    if count < 1000:
+        return plural(count, "byte")
+    decimal, binary, prefix = (1000, 1024, "kK") if count < 10**7 else (10**6, 2**20, "MM")
+    sizes = f"{_tenths(count, decimal)} {prefix[0]}B, {_tenths(count, binary)} {prefix[1]}iB"
+    return f"{plural(count, 'byte')}: {sizes}"
+
+
 def _tenths(count: int, unit: int) -> str:
     tenths = (count * 20 + unit) // (unit * 2)
     return f"{tenths // 10:,}.{tenths % 10}"

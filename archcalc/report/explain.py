@@ -7,7 +7,7 @@ from pathlib import Path
 from archcalc.catalog import specs_folder
 from archcalc.diagnostics import Source, Span
 from archcalc.network import Network, Node
-from archcalc.notes import note_lines
+from archcalc.notes import note_lines, unknown_operations
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity, Selection, find
 from archcalc.quantities.formulas import of_selection, of_terms
@@ -42,6 +42,14 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
 
 def account(quantity: Quantity, selection: Selection) -> list[str]:
     """The lines that explain one quantity of a selection. Raises `ArchError` where it cannot be asked."""
+    lines = _account(quantity, selection)
+    if quantity.of_training and quantity.of_operations:
+        unknown = unknown_operations(layer.node for layer in selection.layers)
+        lines += [f"  at least: what {unknown} computes and keeps is not known"] if unknown else []
+    return lines
+
+
+def _account(quantity: Quantity, selection: Selection) -> list[str]:
     value = quantity.measure(selection)
     if quantity.explain is not None:
         return quantity.explain(selection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from archcalc.checking.evaluate import check
-from archcalc.notes import note_lines
+from archcalc.notes import note_lines, unknown_operations
 from archcalc.quantities import QUANTITIES, Selection
 from archcalc.render.numbers import plural
 from archcalc.render.terminal import open_console, printed, ruled
@@ -172,6 +172,9 @@ def remarks(view: View) -> list[str]:
         if unseen:
             listed = ", ".join(f"{code} ({number:,})" for code, number in unseen.items())
             lines.append(f"not seen by {profile.counter.convention.name}, as written in the code: {listed}")
+    if profile.training and not network.is_complete:
+        unknown = unknown_operations(layer.node for layer in profile.layers)
+        lines.append(f"lower bounds of training: what {unknown} computes and keeps is not known")
     if profile.batch > 1:
         lines.append("counts are per sample, bytes for the whole batch")
     if network.expectations:

@@ -36,6 +36,9 @@ MOVES = (1e-6, 1e-7, 1e-5)
 # A longer move takes some of millions of values past the kink of a ReLU; in a shorter one rounding shows. It
 # is the loss that counts: gradients of deep networks on a few samples are between 1 and 10,000 long.
 
+REPEATS = 99_991
+"""Random values of a direction, a prime number so that they do not repeat along an axis."""
+
 TOLERANCE = 1e-5
 """How far a difference may be from the gradient."""
 
@@ -120,8 +123,13 @@ def _slopes(
 
 
 def _direction(gradient: Array, random: np.random.Generator) -> Array:
-    """Partly along the gradient, where the loss changes most, and partly any way; of about unit length."""
-    along, anywhere = gradient * random.uniform(0, 2, gradient.shape), random.standard_normal(gradient.shape)
+    """Partly along the gradient, where the loss changes most, and partly any way; of about unit length.
+
+    Random values repeat in large arrays: to draw 350 million of them takes longer than a step.
+    """
+    drawn = random.standard_normal(min(gradient.size, REPEATS))
+    anywhere = np.resize(drawn, gradient.shape)
+    along = gradient * np.resize(np.abs(drawn), gradient.shape)
     found: Array = along / (np.linalg.norm(along) or 1.0) + anywhere / np.linalg.norm(anywhere)
     return found
 

@@ -9,21 +9,23 @@ from archcalc.notes import note_objects
 from archcalc.render.charts import COLOURS, matplotlib, sheet, svg
 from archcalc.render.documents import json_text
 from archcalc.render.numbers import byte_size
-from archcalc.report.memory.usage import NOT_COUNTED, Usage
+from archcalc.report.memory.usage import Usage
 
 
 def to_json(usage: Usage, fit: dict[str, Any] | None = None) -> str:
     """One JSON object; `schemas/memory.json` describes it."""
     asked, network, timeline = usage.asked, usage.network, usage.timeline
     peak, moment = usage.peak
-    curves = {name: timeline.bytes_alive(asked.batch, name) for name in CATEGORIES}
+    curves = {name: timeline.bytes_alive(asked.batch, name) for name in usage.categories}
     fields: dict[str, Any] = {
         "architecture": network.name,
         "inputs": {name: list(node.shape) for name, node in network.inputs.items()},
         "batch": asked.batch,
         "dtype": asked.dtype,
+        **({"weights_dtype": asked.weights_dtype} if asked.weights_dtype else {}),
         "inference": asked.is_inference,
         "optimizer": None if asked.is_inference else asked.optimizer,
+        "accounting": None if asked.is_inference else asked.accounting,
         "in_place": list(asked.in_place),
         "heads": asked.heads,
         "complete": network.is_complete,
@@ -43,8 +45,19 @@ def to_json(usage: Usage, fit: dict[str, Any] | None = None) -> str:
             }
             for number, (phase, node) in enumerate(timeline.moments)
         ],
-        "not_counted": list(NOT_COUNTED),
+        "not_counted": list(usage.not_counted),
     }
+    if asked.accounting != "needed":
+        fields["waste"] = [
+            {
+                "kind": each.kind,
+                "layers": each.nodes,
+                "bytes": each.size.of(asked.batch),
+                "why": each.why,
+                "address": each.address,
+            }
+            for each in usage.waste
+        ]
     if fit is not None:
         fields["fit"] = fit
     if usage.placed is not None:
@@ -76,13 +89,15 @@ def _draw(usage: Usage, title: str) -> Any:
     matplotlib()
     what = "a run" if asked.is_inference else f"a step of training, optimizer {asked.optimizer}"
     peak, moment = usage.peak
+    most = f"{'' if usage.network.is_complete else 'at least '}{byte_size(peak)}"
     page = sheet(
         title,
-        f"Bytes alive in {what}, batch {asked.batch:,}, {asked.dtype}: {byte_size(peak)} at the peak.",
+        f"Bytes alive in {what}, batch {asked.batch:,}, {asked.dtype}: {most} at the peak.",
         [],
     )
     (panel,) = page.panels
-    curves = {name: timeline.bytes_alive(asked.batch, name) for name in CATEGORIES}
+    order = [name for name in CATEGORIES if name in usage.categories]
+    curves = {name: timeline.bytes_alive(asked.batch, name) for name in order}
     shown = {name: curve for name, curve in curves.items() if any(curve)}
     panel.stackplot(
         range(len(timeline.moments)),

@@ -9,47 +9,75 @@ from msgspec.structs import replace
 from archcalc.memory.timeline import Timeline
 from archcalc.network import Network
 from archcalc.render.numbers import byte_size, plural
-from archcalc.report.memory.usage import Asked, usage_of
+from archcalc.render.progress import Progress, unseen
+from archcalc.report.memory.usage import MAX_BATCH, Asked, Usage, usage_of
 
-MAX_BATCH = 10**9
 
-
-def largest_batch(network: Network, asked: Asked, limit: int, shown: str) -> tuple[dict[str, Any], list[str]]:
-    """The largest batch whose peak is at most `limit` bytes, as JSON has it, and in words.
+def largest_batch(
+    network: Network, asked: Asked, limit: int, shown: str, progress: Progress = unseen
+) -> tuple[Usage, dict[str, Any], list[str]]:
+    """The largest batch whose peak is at most `limit` bytes: its memory, and the answer as JSON and in words.
 
     What is alive at any moment grows with the batch in a straight line, so the largest batch follows from one
     timeline. A `best` plan of checkpoints depends on the batch: each answer is planned again until it stays.
+    If not even one sample fits, the memory is that of a batch of 1.
     """
-    batch = _search(network, asked, limit)
-    peak = _timeline(network, replace(asked, batch=max(1, batch))).peak(batch)[0]
-    more = _timeline(network, replace(asked, batch=batch + 1)).peak(batch + 1)[0]
+    search = _Search(network, asked, progress)
+    batch = search.largest(limit)
+    usage = search.usage(max(1, batch))
+    next_peak = search.timeline(batch + 1).peak(batch + 1)[0] if batch < MAX_BATCH else None
     found = {
         "limit": limit,
         "batch": batch,
-        "peak_bytes": peak if batch else None,
-        "next_peak_bytes": more,
+        "peak_bytes": usage.peak[0] if batch else None,
+        "next_peak_bytes": next_peak,
     }
+    return usage, found, [_sentence(usage, batch, next_peak, shown)]
+
+
+def _sentence(usage: Usage, batch: int, next_peak: int | None, shown: str) -> str:
+    at_least = "at least " if not usage.network.is_complete else ""
     if not batch:
-        need = byte_size(more)
-        return found, [f"not even one sample fits into {shown}: it takes {need}; shown is a batch of 1"]
+        takes = byte_size(usage.peak[0])
+        return f"not even one sample fits into {shown}: it takes {at_least}{takes}; shown is a batch of 1"
     samples = plural(batch, "sample")
-    return found, [
-        f"the largest batch in {shown}: {samples}, {byte_size(peak)}; one more takes {byte_size(more)}"
-    ]
+    if next_peak is None:
+        return f"{samples} fit into {shown}, {at_least}{byte_size(usage.peak[0])}; no larger batch is tried"
+    if at_least:
+        samples = f"at most {samples}"
+    takes = f"{at_least}{byte_size(next_peak)}"
+    return f"the largest batch in {shown}: {samples}, {byte_size(usage.peak[0])}; one more takes {takes}"
 
 
-def _search(network: Network, asked: Asked, limit: int) -> int:
-    batch = min(MAX_BATCH, _timeline(network, asked).largest_batch(limit))
-    if asked.checkpoint != "best":
-        return batch
-    for _ in range(8):  # a plan for a larger batch may fit a still larger one; it soon stays the same
-        planned = _timeline(network, replace(asked, batch=max(1, batch)))
-        better = min(MAX_BATCH, planned.largest_batch(limit))
-        if better <= batch:
+class _Search:
+    """The memory of one network for several batches: one timeline serves them all, unless plans differ."""
+
+    def __init__(self, network: Network, asked: Asked, progress: Progress) -> None:
+        self.network, self.asked, self.progress = network, asked, progress
+        self.planned: dict[int, Usage] = {}
+
+    def usage(self, batch: int) -> Usage:
+        """The memory with a batch."""
+        asked = replace(self.asked, batch=batch)
+        if asked.checkpoint != "best" and self.planned:
+            return replace(next(iter(self.planned.values())), asked=asked)
+        if batch not in self.planned:
+            self.planned[batch] = usage_of(self.network, asked, self.progress)
+        return self.planned[batch]
+
+    def timeline(self, batch: int) -> Timeline:
+        return self.usage(batch).timeline
+
+    def largest(self, limit: int) -> int:
+        batch = min(MAX_BATCH, self.timeline(self.asked.batch).largest_batch(limit))
+        if self.asked.checkpoint != "best":
             return batch
-        batch = better
-    return batch
-
-
-def _timeline(network: Network, asked: Asked) -> Timeline:
-    return usage_of(network, replace(asked, has_arena=False)).timeline
+        fits = 0
+        for _ in range(8):  # a plan for a larger batch may fit a still larger one; it soon stays the same
+            other = min(MAX_BATCH, self.timeline(max(1, batch)).largest_batch(limit))
+            if other >= batch:
+                fits = max(fits, batch)
+            if other in (batch, fits):
+                break
+            batch = other
+        return fits

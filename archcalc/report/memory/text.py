@@ -8,10 +8,11 @@ from itertools import pairwise
 from archcalc.memory.inference import IN_PLACE
 from archcalc.memory.optimizers import OPTIMIZERS
 from archcalc.memory.timeline import CATEGORIES, Moment, Stretch
-from archcalc.notes import note_lines
-from archcalc.render.numbers import byte_size, grouped, percent, plural
+from archcalc.notes import note_lines, unknown_operations
+from archcalc.quantities.operations import MACS
+from archcalc.render.numbers import byte_size, exact_size, grouped, percent, plural
 from archcalc.render.terminal import open_console, printed, ruled
-from archcalc.report.memory.usage import NOT_COUNTED, Usage
+from archcalc.report.memory.usage import ACCOUNTINGS, Usage
 from archcalc.shape import format_shape
 
 ROWS = 6
@@ -19,14 +20,14 @@ ROWS = 6
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
-SHORT = {
-    "parameters": "parameters",
-    "optimizer": "optimizer",
-    "gradients": "gradients",
-    "saved": "saved",
-    "temporary": "temporary",
-}
-"""The categories in a word, beside a tensor."""
+GAP = 2
+"""Blanks between two columns."""
+
+LEAST_NAME = 16
+"""How many characters of a tensor's name are shown, however narrow the view."""
+
+WHOSE = ("gradient of ", "state of ")
+"""How the names of tensors may begin, with a path after that."""
 
 
 def render(usage: Usage, width: int, colour: bool, top: int, fits: Sequence[str] = ()) -> str:
@@ -42,14 +43,18 @@ def render(usage: Usage, width: int, colour: bool, top: int, fits: Sequence[str]
         console.print(Text(line, style="yellow"), overflow="fold")
     for line in fits:
         console.print(Text(line), overflow="fold")
-    peak, moment = usage.peak
+    moment = usage.peak[1]
     console.print("")
-    console.print(Text(f"peak {byte_size(peak)}", style="bold"))
+    for number, line in enumerate(_peaks(usage)):
+        console.print(Text(line, style="" if number else "bold"))
     console.print(Text(f"{_when(usage.moment)}, moment {moment + 1:,} of {len(usage.timeline.moments):,}"))
-    console.print("", _parts(usage), "", _largest(usage, top), "", sep="\n")
+    console.print("", _parts(usage), "", sep="\n")
+    for line in _largest(usage, top, width):  # rather lines that are too long than figures that are cut
+        console.print(Text(line, style=""), overflow="ignore", no_wrap=True)
+    console.print("")
     for line in _timeline(usage, width):
         console.print(Text(line, style="cyan"), overflow="crop", no_wrap=True)
-    for line in [*_plan(usage), *_arena(usage, top), *_remarks(usage)]:
+    for line in [*_plan(usage), *_arena(usage, top, width), *_remarks(usage)]:
         console.print(Text(line), overflow="fold")
     return printed(console)
 
@@ -64,6 +69,10 @@ def _conditions(usage: Usage) -> str:
     words = [asked.dtype]
     if not asked.is_inference:
         words.append(f"optimizer {asked.optimizer}")
+    if asked.accounting != "needed":
+        words.append(ACCOUNTINGS[asked.accounting])
+    if asked.weights_dtype:
+        words[0] += f", weights {asked.weights_dtype}"
     if asked.in_place:
         words.append("in place: " + ", ".join(asked.in_place))
     if asked.heads and usage.network.heads:
@@ -83,33 +92,64 @@ def _when(moment: Moment) -> str:
     return f"at {moment.node.name} ({moment.node.layer}), {words[moment.phase]}"
 
 
+def _peaks(usage: Usage) -> list[str]:
+    """The peak in a line; of a network that is run, first that of its activations."""
+    at_least = "" if usage.network.is_complete else "at least "
+    whole = f"{at_least}{exact_size(usage.peak[0])}"
+    if not usage.asked.is_inference:
+        return [f"peak {whole}"]
+    activations = exact_size(usage.at_peak()["activations"])
+    return [f"peak of the activations {at_least}{activations}", f"with the parameters {whole}"]
+
+
 def _parts(usage: Usage) -> object:
     """What is alive at the peak by category, in lines that add up."""
     table = ruled(show_footer=True)
     peak = usage.peak[0]
-    parts = usage.at_peak()
-    hidden = {"optimizer", "gradients", "saved"} if usage.asked.is_inference else set()
     table.add_column("At the peak", "sum")
-    table.add_column("bytes", grouped(peak), justify="right")
-    table.add_column("%", justify="right")
-    for name, value in parts.items():
-        if name not in hidden:
-            table.add_row(CATEGORIES[name], grouped(value), percent(value, peak))
+    table.add_column("bytes", grouped(peak), justify="right", no_wrap=True)
+    table.add_column("%", justify="right", no_wrap=True)
+    for name, value in usage.at_peak().items():
+        table.add_row(CATEGORIES[name], grouped(value), percent(value, peak))
     return table
 
 
-def _largest(usage: Usage, top: int) -> object:
-    table = ruled()
-    for heading in ("Largest at the peak", "", "shape"):
-        table.add_column(heading, overflow="ellipsis", no_wrap=True)
-    table.add_column("bytes", justify="right")
-    table.add_column("%", justify="right")
-    for tensor in usage.largest(top):
+def _largest(usage: Usage, top: int, width: int) -> list[str]:
+    """The largest tensors at the peak; of a network that is run, the largest activations."""
+    only = "activations" if usage.asked.is_inference else ""
+    whole = usage.at_peak()[only] if only else usage.peak[0]
+    rows = [("Largest at the peak", "", "shape", "bytes", "%")]
+    for tensor in usage.largest(top, only):
         size = tensor.size.of(usage.asked.batch)
-        table.add_row(
-            tensor.name, SHORT[tensor.category], _shape(tensor), grouped(size), percent(size, usage.peak[0])
-        )
-    return table
+        rows.append((tensor.name, tensor.category, _shape(tensor), grouped(size), percent(size, whole)))
+    rows = [row for row in rows if row[3] != "0"]
+    if only:
+        rows = [(name, "", shape, size, share) for name, _, shape, size, share in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    others = sum(width + GAP for width in widths[1:] if width)
+    room = max(LEAST_NAME, width - others)
+    widths[0] = min(widths[0], room)
+    lines = []
+    for number, (name, category, *cells) in enumerate(rows):
+        words = [_shortened(name, widths[0]).ljust(widths[0])]
+        words += [category.ljust(widths[1])] if widths[1] else []
+        words += [cell.rjust(size) for cell, size in zip(cells, widths[2:], strict=True) if size]
+        lines.append("  ".join(words))
+        if not number:
+            lines.append("─" * (sum(widths) + GAP * (len(words) - 1)))
+    return lines
+
+
+def _shortened(name: str, room: int) -> str:
+    """The name of a tensor in so many characters: its path loses its beginning.
+
+    >>> _shortened("gradient of stage1/block1/conv1", 24)
+    'gradient of …ock1/conv1'
+    """
+    if len(name) <= room:
+        return name
+    whose = next((words for words in WHOSE if name.startswith(words) and room - len(words) >= 8), "")
+    return whose + "…" + name[len(whose) :][1 - (room - len(whose)) :]
 
 
 def _shape(tensor: Stretch) -> str:
@@ -121,19 +161,23 @@ def _shape(tensor: Stretch) -> str:
 
 
 def _timeline(usage: Usage, width: int) -> list[str]:
-    """The bytes alive at each moment as a curve of blocks; a column is the highest of its moments."""
-    alive = usage.timeline.bytes_alive(usage.asked.batch)
+    """The bytes alive at each moment as a curve of blocks; a column is the highest of its moments.
+
+    Of a network that is run, the activations: its parameters are there all the time.
+    """
+    only = "activations" if usage.asked.is_inference else ""
+    alive = usage.timeline.bytes_alive(usage.asked.batch, only)
     columns = max(1, min(width - 14, 100, len(alive)))
     starts = [number * len(alive) // columns for number in range(columns + 1)]
     heights = [max(alive[a:b]) for a, b in pairwise(starts)]
     most = max(heights) or 1
     levels = [height * ROWS * 8 // most for height in heights]
-    lines = []
+    label = f"{most / 1e6:,.1f} MB" if most >= 10**7 else f"{most / 1e3:,.1f} kB"
+    lines = ["activations over time"] if only else []
     for row in reversed(range(ROWS)):
         cells = "".join(BLOCKS[min(8, max(0, level - 8 * row))] for level in levels)
-        label = f"{most / 1e6:,.1f} MB" if row == ROWS - 1 else ""
-        lines.append(f"{label:>12} {cells}")
-    return [*lines, f"{'':>12} {_phases(usage, starts)}"]
+        lines.append(f"{label if row == ROWS - 1 else '':>12} {cells}")
+    return lines if only else [*lines, f"{'':>12} {_phases(usage, starts)}"]
 
 
 def _phases(usage: Usage, starts: list[int]) -> str:
@@ -155,37 +199,40 @@ def _plan(usage: Usage) -> list[str]:
     plan, plain = usage.plan, usage.plain
     if plan is None or plain is None:
         return []
+    if not plan.segments:
+        return ["", _no_plan(usage)]
     nodes = [node for node in usage.network.nodes if usage.asked.heads or not node.training]
-    before, batch = plain.peak(usage.asked.batch)[0], usage.asked.batch
-    macs = sum(_macs(node) for node in nodes)
+    peak, before, batch = usage.peak[0], plain.peak(usage.asked.batch)[0], usage.asked.batch
+    macs = sum(MACS.of_layer(node.facts) for node in nodes)
     lines = ["", f"checkpoints: {plural(len(plan.segments), 'segment')} computed again"]
     lines += [f"  {nodes[start].name} to {nodes[stop - 1].name}" for start, stop in plan.segments]
-    peak = usage.peak[0]
     lines.append(f"  peak {byte_size(peak)} instead of {byte_size(before)}: {percent(peak, before)} %")
-    extra = plan.extra_macs * batch
     share = percent(plan.extra_macs, macs) or "0"
-    lines.append(f"  {grouped(extra)} multiply-adds more for the batch: {share} % of the forward pass")
+    extra = grouped(plan.extra_macs * batch)
+    lines.append(f"  {extra} multiply-adds more for the batch: {share} % of the forward pass")
     return lines
 
 
-def _macs(node: object) -> int:
-    from archcalc.quantities.operations import MACS
+def _no_plan(usage: Usage) -> str:
+    if usage.asked.checkpoint == "stage":
+        return "checkpoints: none, since no part at the top of the network has several layers"
+    return "checkpoints: none, since no plan that was tried takes less memory"
 
-    return MACS.of_layer(node.facts)  # type: ignore[attr-defined]
 
-
-def _arena(usage: Usage, top: int) -> list[str]:
+def _arena(usage: Usage, top: int, width: int) -> list[str]:
     """The places of tensors in one block of memory."""
     if usage.placed is None:
         return []
-    needed = max((each.offset + each.size for each in usage.placed.placed), default=0)
-    lines = ["", f"arena {byte_size(needed)}: one block for all activations, placed greedily by size"]
+    size, bound = usage.placed.size, usage.at_peak()["activations"]
+    more = "as much as is alive at the peak" if size == bound else f"{size / bound:.3f} times the peak"
+    lines = ["", f"arena {exact_size(size)}", f"  one block for all activations, placed by size: {more}"]
     shown = [each for each in usage.placed.placed if each.size]
-    left = max((len(each.tensor.name) for each in shown), default=0)
-    right = len(grouped(needed))
+    right = len(grouped(size))
+    left = max((len(each.tensor.name) for each in shown[:top]), default=0)
+    left = min(left, max(LEAST_NAME, width - 2 * right - 8))
     for each in shown[:top]:
         place = f"{grouped(each.offset):>{right}} to {grouped(each.offset + each.size):>{right}}"
-        lines.append(f"  {each.tensor.name:<{left}}  {place}")
+        lines.append(f"  {_shortened(each.tensor.name, left):<{left}}  {place}")
     if len(shown) > top:
         lines.append(f"  ... and {len(shown) - top:,} more (`--format json` lists all)")
     return lines
@@ -195,7 +242,8 @@ def _remarks(usage: Usage) -> list[str]:
     network, asked = usage.network, usage.asked
     lines = [""]
     if not network.is_complete:
-        lines.append("operations that are not known keep and take more: every figure here is a lower bound")
+        names = unknown_operations(network.nodes)
+        lines.append(f"lower bounds: what {names} keeps and takes for itself is not known")
     if network.heads and not asked.heads:
         names = ", ".join(network.heads)
         lines.append(f"training heads: {names} not counted; `--heads` counts them")
@@ -203,5 +251,21 @@ def _remarks(usage: Usage) -> list[str]:
         lines += [f"{name} in place: {IN_PLACE[name]}" for name in asked.in_place]
     if not asked.is_inference:
         lines.append(f"{asked.optimizer}: {OPTIMIZERS[asked.optimizer].words}")
-    lines.append("not counted: " + "; ".join(NOT_COUNTED))
+    lines += _waste(usage)
+    lines.append("not counted: " + "; ".join(usage.not_counted))
+    return lines
+
+
+def _waste(usage: Usage) -> list[str]:
+    """What eager PyTorch keeps more than gradients need, by its cause."""
+    if usage.asked.accounting == "needed":
+        return []
+    batch = usage.asked.batch
+    total = sum(each.size.of(batch) for each in usage.waste)
+    lines = [f"eager PyTorch keeps {byte_size(total)} more for the backward pass than gradients need"]
+    for each in usage.waste:
+        words = f": {each.why}" if each.why else ""
+        where = f" ({each.address})" if each.address else ""
+        size = byte_size(each.size.of(batch))
+        lines.append(f"  {each.kind}, {plural(each.nodes, 'layer')}, {size}{words}{where}")
     return lines

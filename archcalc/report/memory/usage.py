@@ -11,16 +11,29 @@ from archcalc.diagnostics import error, unknown
 from archcalc.gradients import Gradients
 from archcalc.memory.arena import Arena, arena
 from archcalc.memory.checkpoint import Checkpoints, best, by_stage, with_checkpoints
+from archcalc.memory.eager import Eager, Waste, waste
+from archcalc.memory.eager_step import eager_step
 from archcalc.memory.inference import IN_PLACE, inference
 from archcalc.memory.optimizers import OPTIMIZERS
-from archcalc.memory.precision import AMP, precision
+from archcalc.memory.precision import AMP, Widths, precision, with_weights
 from archcalc.memory.saved import Saved
 from archcalc.memory.step import hold_parameters
-from archcalc.memory.timeline import CATEGORIES, Moment, Stretch, Timeline
+from archcalc.memory.timeline import AT_INFERENCE, IN_TRAINING, Moment, Stretch, Timeline
 from archcalc.network import Network
 from archcalc.quantities.activations import DTYPES
+from archcalc.render.progress import Progress, unseen
 
 CHECKPOINTS = ("none", "stage", "best")
+
+ACCOUNTINGS = {
+    "needed": "what gradients need",
+    "pytorch": "what eager PyTorch keeps",
+}
+"""What can be counted as kept for the backward pass."""
+
+MAX_BATCH = 10**9
+
+TO_RUN = "add `--inference`"
 
 NOT_COUNTED = (
     "workspaces of kernels (90 to 200 MB measured with cuDNN for float32 at batch 64)",
@@ -28,6 +41,12 @@ NOT_COUNTED = (
     "the context of the device (some hundred MB)",
 )
 """What a device needs as well and no definition of a network says, with sizes measured on an H100."""
+
+NOT_COUNTED_AT_INFERENCE = (
+    "workspaces of kernels, such as an unfolded input",
+    "what the runtime takes for itself",
+)
+"""The same where a network is run. What it takes is not measured: it depends on the runtime."""
 
 
 class Asked(Struct, frozen=True):
@@ -41,23 +60,49 @@ class Asked(Struct, frozen=True):
     in_place: tuple[str, ...] = ()
     has_arena: bool = False
     checkpoint: str = "none"
+    weights_dtype: str = ""
+    """The dtype of parameters at inference, if it is another one."""
+    accounting: str = "needed"
+    """What is kept for the backward pass: what gradients need, or what eager PyTorch keeps."""
 
     def checked(self) -> Asked:
         """The same. Raises `ArchError` for values that do not exist or do not go together."""
-        if type(self.batch) is not int or not 1 <= self.batch <= 10**9:
+        if type(self.batch) is not int or not 1 <= self.batch <= MAX_BATCH:
             raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {self.batch}")
         if self.dtype not in (*DTYPES, AMP):
             raise unknown("unknown dtype", self.dtype, (*DTYPES, AMP), listing="dtypes")
+        if self.weights_dtype and self.weights_dtype not in DTYPES:
+            raise unknown("unknown dtype of weights", self.weights_dtype, DTYPES, listing="dtypes")
+        if self.weights_dtype and not self.is_inference:
+            raise error("`--weights-dtype` is for running a network, not for training it", help=TO_RUN)
+        if self.weights_dtype and self.dtype == AMP:
+            raise error(
+                "mixed precision computes with weights of float32 and 16 bits",
+                help="leave out `--weights-dtype`",
+            )
         if self.optimizer not in OPTIMIZERS:
             raise unknown("unknown optimizer", self.optimizer, OPTIMIZERS, listing="optimizers")
         for name in self.in_place:
             if name not in IN_PLACE:
                 raise unknown("nothing works in place by the name", name, IN_PLACE, listing="names")
+        if self.accounting not in ACCOUNTINGS:
+            raise unknown("unknown accounting", self.accounting, ACCOUNTINGS, listing="accountings")
+        if self.accounting != "needed" and (self.is_inference or self.checkpoint != "none"):
+            option = "--inference" if self.is_inference else "--checkpoint"
+            raise error(
+                f"`--accounting {self.accounting}` is of a plain step of training",
+                help=f"leave out `{option}`",
+            )
+        if self.accounting != "needed" and self.dtype == AMP:
+            raise error(
+                "what eager PyTorch keeps is known for one dtype, not for mixed precision",
+                help="leave out `--accounting`, or use `--dtype bfloat16`",
+            )
         if self.checkpoint not in CHECKPOINTS:
             raise unknown("unknown checkpoint plan", self.checkpoint, CHECKPOINTS, listing="plans")
         if not self.is_inference and (self.in_place or self.has_arena):
             option = "--in-place" if self.in_place else "--arena"
-            raise error(f"`{option}` is for running a network, not for training it", help="add `--inference`")
+            raise error(f"`{option}` is for running a network, not for training it", help=TO_RUN)
         if self.is_inference and self.checkpoint != "none":
             raise error("`--checkpoint` is for training", help="leave out `--inference`")
         if not self.is_inference and self.dtype in ("int8", "float8"):
@@ -77,6 +122,8 @@ class Usage(Struct, frozen=True, eq=False):
     placed: Arena | None = None
     plan: Checkpoints | None = None
     plain: Timeline | None = None
+    waste: tuple[Waste, ...] = ()
+    """What eager PyTorch keeps more than gradients need, by its cause."""
 
     @property
     def peak(self) -> tuple[int, int]:
@@ -87,24 +134,35 @@ class Usage(Struct, frozen=True, eq=False):
     def moment(self) -> Moment:
         return self.timeline.moments[self.peak[1]]
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What memory is used for here."""
+        return AT_INFERENCE if self.asked.is_inference else IN_TRAINING
+
+    @property
+    def not_counted(self) -> tuple[str, ...]:
+        return NOT_COUNTED_AT_INFERENCE if self.asked.is_inference else NOT_COUNTED
+
     def at_peak(self) -> dict[str, int]:
         """The bytes of each category at the peak. They add up to it."""
-        found = dict.fromkeys(CATEGORIES, 0)
+        found = dict.fromkeys(self.categories, 0)
         for tensor in self.timeline.alive(self.peak[1]):
             found[tensor.category] += tensor.size.of(self.asked.batch)
         return found
 
-    def largest(self, top: int) -> Sequence[Stretch]:
-        """The largest tensors at the peak."""
+    def largest(self, top: int, category: str = "") -> Sequence[Stretch]:
+        """The largest tensors at the peak, of one category or of all."""
         batch = self.asked.batch
-        alive = self.timeline.alive(self.peak[1])
+        alive = [tensor for tensor in self.timeline.alive(self.peak[1]) if category in ("", tensor.category)]
         return sorted(alive, key=lambda tensor: -tensor.size.of(batch))[:top]
 
 
-def usage_of(network: Network, asked: Asked) -> Usage:
+def usage_of(network: Network, asked: Asked, progress: Progress = unseen) -> Usage:
     """The memory of a network. Raises `ArchError` for conditions that cannot be."""
     asked.checked()
-    widths = precision(asked.dtype, network)
+    widths: Widths = precision(asked.dtype, network)
+    if asked.weights_dtype:
+        widths = with_weights(widths, asked.weights_dtype)
     if asked.is_inference:
         timeline = inference(network, widths, asked.in_place, asked.heads)
         placed = arena(timeline, asked.batch) if asked.has_arena else None
@@ -116,6 +174,8 @@ def usage_of(network: Network, asked: Asked) -> Usage:
             f"nothing in `{network.name}` is trained",
             help="freeze less, or add `--inference`",
         )
+    if asked.accounting == "pytorch":
+        return _of_eager_pytorch(network, asked, gradients, widths)
     saved = Saved(gradients, widths=widths)
     optimizer = OPTIMIZERS[asked.optimizer]
     plain = with_checkpoints(saved, widths, optimizer, [])
@@ -124,8 +184,15 @@ def usage_of(network: Network, asked: Asked) -> Usage:
     if asked.checkpoint == "stage":
         plan = with_checkpoints(saved, widths, optimizer, by_stage(gradients))
     else:
-        plan = best(saved, widths, optimizer, asked.batch)
+        plan = best(saved, widths, optimizer, asked.batch, progress)
     return Usage(network, asked, plan.timeline, None, plan, plain.timeline)
+
+
+def _of_eager_pytorch(network: Network, asked: Asked, gradients: Gradients, widths: Widths) -> Usage:
+    eager = Eager(gradients)
+    found = waste(Saved(gradients), Saved(gradients, eager.backward), eager, widths)
+    timeline = eager_step(eager, widths, OPTIMIZERS[asked.optimizer])
+    return Usage(network, asked, timeline, waste=tuple(each for each in found if each.size.of(asked.batch)))
 
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B\s*")
@@ -139,7 +206,8 @@ def read_bytes(text: str) -> int:
     """
     found = _SIZE.fullmatch(text)
     if found is None or len(found[1]) > 20:
-        raise error(f"`{text[:40]}` is not a size of memory", help="write `24GB` or `24GiB`")
+        what = f"`{text[:40]}` is not a size of memory" if text.strip() else "no size of memory is given"
+        raise error(what, help="write `24GB` or `24GiB`")
     base = 1024 if found[3] else 1000
     whole, _, rest = found[1].partition(".")
     unit = int(base ** " KMGT".index(found[2] or " "))
