@@ -158,7 +158,8 @@ def _some_arrays(run: TrainingRun, random: np.random.Generator) -> list[tuple[in
     keys = list(run.gradients)
     if sum(array.size for array in run.gradients.values()) <= MOVED:
         return keys
-    chosen, values = [], 0
+    chosen: list[tuple[int, str]] = []
+    values = 0
     for number in random.permutation(len(keys)):
         size = run.gradients[keys[number]].size
         if values + size <= MOVED or not chosen:
