@@ -13,7 +13,7 @@ from archcalc.memory.arena import Arena, arena
 from archcalc.memory.checkpoint import Checkpoints, best, by_stage, with_checkpoints
 from archcalc.memory.inference import IN_PLACE, inference
 from archcalc.memory.optimizers import OPTIMIZERS
-from archcalc.memory.precision import AMP, Widths, precision, with_weights
+from archcalc.memory.precision import AMP, NOT_TRAINED, Widths, precision, with_weights
 from archcalc.memory.saved import Saved
 from archcalc.memory.step import hold_parameters
 from archcalc.memory.timeline import AT_INFERENCE, IN_TRAINING, Moment, Stretch, Timeline
@@ -82,7 +82,7 @@ class Asked(Struct, frozen=True):
             raise error(f"`{option}` is for running a network, not for training it", help=TO_RUN)
         if self.is_inference and self.checkpoint != "none":
             raise error("`--checkpoint` is for training", help="leave out `--inference`")
-        if not self.is_inference and self.dtype in ("int8", "float8"):
+        if not self.is_inference and self.dtype in NOT_TRAINED:
             raise error(
                 f"a step of training in {self.dtype} is not defined",
                 help="use `bfloat16` or `amp`, or add `--inference`",
