@@ -500,7 +500,7 @@ M02 = """net t {
 
 
 def test_multiply_adds_of_a_training_step() -> None:
-    """b01: 819,200 forward, as many for weights, and for inputs of all layers but the first: 376,832 + 20,480.
+    """b01: 819,200 forward, as many for the weights, and for the inputs of all layers but the first.
 
     torch's FlopCounterMode says 2,899,968, as its figure of grouped convolutions is wrong.
     """
