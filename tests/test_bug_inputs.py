@@ -14,7 +14,7 @@ import pytest
 from archcalc.diagnostics import ArchError
 from archcalc.opening import load, loads
 from archcalc.profile import Profile, analyze
-from archcalc.report.memory.usage import Asked, usage_of
+from archcalc.report.memory.usage import MemoryAsked, usage_of
 
 
 class Case(NamedTuple):
@@ -531,7 +531,7 @@ def test_memory_of_training_with_adam() -> None:
 def test_weights_of_int8_with_activations_of_float32() -> None:
     """m04: a byte for each parameter, and 4 for each activation."""
     network = loads("net t { input(3x32x32) -> conv(16, 3, padding=1) -> relu -> flatten -> fc(10) }")
-    usage = usage_of(network, Asked(is_inference=True, weights_dtype="int8"))
+    usage = usage_of(network, MemoryAsked(is_inference=True, weights_dtype="int8"))
     assert usage.at_peak()["parameters"] == 164_298
     assert usage.at_peak()["activations"] == 4 * 2 * 16_384  # of convolution and ReLU, at the peak
     assert analyze(network).totals.activation_bytes == 196_648  # of all layers together
@@ -539,5 +539,5 @@ def test_weights_of_int8_with_activations_of_float32() -> None:
 
 def test_the_peak_with_norms_and_activations_in_place() -> None:
     """m05: 64x56x56, 256x56x56 and 256x56x56 values, at the end of the first bottleneck."""
-    usage = usage_of(load("resnet50_v1_5"), Asked(is_inference=True, in_place=("activations", "add")))
+    usage = usage_of(load("resnet50_v1_5"), MemoryAsked(is_inference=True, in_place=("activations", "add")))
     assert usage.at_peak()["activations"] == 7_225_344

@@ -26,7 +26,7 @@ from archcalc.memory.saved import Saved
 from archcalc.memory.step import training_step
 from archcalc.memory.timeline import IN_TRAINING, Moment, Size, Stretch, Timeline
 from archcalc.network import Network
-from archcalc.report.memory.usage import Asked, usage_of
+from archcalc.report.memory.usage import MemoryAsked, usage_of
 
 FLOAT32 = precision("float32")
 SGD = OPTIMIZERS["sgd"]
@@ -158,19 +158,19 @@ def test_frozen_parameters_have_no_gradient_and_no_state() -> None:
 
 
 OPTIONS = [
-    Asked(),
-    Asked(batch=7, optimizer="adam"),
-    Asked(batch=3, dtype="amp", optimizer="momentum"),
-    Asked(batch=2, dtype="bfloat16", checkpoint="stage"),
-    Asked(batch=64, checkpoint="best"),
-    Asked(is_inference=True, dtype="int8", in_place=("activations", "add", "depthwise")),
-    Asked(is_inference=True, weights_dtype="int8", has_arena=True),
+    MemoryAsked(),
+    MemoryAsked(batch=7, optimizer="adam"),
+    MemoryAsked(batch=3, dtype="amp", optimizer="momentum"),
+    MemoryAsked(batch=2, dtype="bfloat16", checkpoint="stage"),
+    MemoryAsked(batch=64, checkpoint="best"),
+    MemoryAsked(is_inference=True, dtype="int8", in_place=("activations", "add", "depthwise")),
+    MemoryAsked(is_inference=True, weights_dtype="int8", has_arena=True),
 ]
 
 
 @pytest.mark.parametrize("name", ["lenet5", "resnet18", "googlenet", "densenet121", "vit_b_16", "unet"])
 @pytest.mark.parametrize("asked", OPTIONS)
-def test_lines_add_up_at_every_moment(name: str, asked: Asked) -> None:
+def test_lines_add_up_at_every_moment(name: str, asked: MemoryAsked) -> None:
     usage = usage_of(archcalc.load(name), asked)
     alive = usage.timeline.bytes_alive(asked.batch)
     parts = [usage.timeline.bytes_alive(asked.batch, each) for each in usage.categories]
@@ -614,9 +614,9 @@ def test_a_batch_beyond_the_largest_is_not_tried(run: Any) -> None:
 def test_parameters_of_another_dtype(run: Any) -> None:
     """Weights of int8 with activations in float32, as post-training quantization of weights has them."""
     text = "net t { input(3x32x32) -> conv(16, 3, padding=1) -> relu -> flatten -> fc(10) }"
-    usage = usage_of(archcalc.loads(text), Asked(is_inference=True, weights_dtype="int8"))
+    usage = usage_of(archcalc.loads(text), MemoryAsked(is_inference=True, weights_dtype="int8"))
     assert usage.at_peak() == {"activations": 4 * 2 * 16 * 32 * 32, "parameters": 448 + 163_850}
 
 
 def test_categories_are_those_of_the_command() -> None:
-    assert usage_of(net(CHAIN), Asked()).categories == IN_TRAINING
+    assert usage_of(net(CHAIN), MemoryAsked()).categories == IN_TRAINING

@@ -23,7 +23,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 GAP = 2
 """Blanks between two columns."""
 
-LEAST_NAME = 16
+LEAST_NAME = 12
 """How many characters of a tensor's name are shown, however narrow the view."""
 
 WHOSE = ("gradient of ", "state of ")

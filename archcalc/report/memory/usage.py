@@ -41,7 +41,7 @@ NOT_COUNTED_AT_INFERENCE = (
 """The same where a network is run. What it takes is not measured: it depends on the runtime."""
 
 
-class Asked(Struct, frozen=True):
+class MemoryAsked(Struct, frozen=True):
     """The conditions: those of training, or with `is_inference` those of running the network once."""
 
     batch: int = 1
@@ -55,7 +55,7 @@ class Asked(Struct, frozen=True):
     weights_dtype: str = ""
     """The dtype of parameters at inference, if it is another one."""
 
-    def checked(self) -> Asked:
+    def checked(self) -> MemoryAsked:
         """The same. Raises `ArchError` for values that do not exist or do not go together."""
         if type(self.batch) is not int or not 1 <= self.batch <= MAX_BATCH:
             raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {self.batch}")
@@ -94,7 +94,7 @@ class Usage(Struct, frozen=True, eq=False):
     """What comes of it. `plain` is the step without checkpoints, where there is a plan with them."""
 
     network: Network
-    asked: Asked
+    asked: MemoryAsked
     timeline: Timeline
     placed: Arena | None = None
     plan: Checkpoints | None = None
@@ -132,7 +132,7 @@ class Usage(Struct, frozen=True, eq=False):
         return sorted(alive, key=lambda tensor: -tensor.size.of(batch))[:top]
 
 
-def usage_of(network: Network, asked: Asked, progress: Progress = unseen) -> Usage:
+def usage_of(network: Network, asked: MemoryAsked, progress: Progress = unseen) -> Usage:
     """The memory of a network. Raises `ArchError` for conditions that cannot be."""
     asked.checked()
     widths: Widths = precision(asked.dtype, network)
