@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_plots import words
 
 import archcalc
 from archcalc.catalog import open_shipped, shipped_files
@@ -26,6 +27,9 @@ from archcalc.memory.saved import Saved
 from archcalc.memory.step import training_step
 from archcalc.memory.timeline import IN_TRAINING, Moment, Size, Stretch, Timeline
 from archcalc.network import Network
+from archcalc.render.chart_labels import overlap
+from archcalc.render.charts import svg
+from archcalc.report.memory.document import _draw
 from archcalc.report.memory.usage import MemoryAsked, usage_of
 
 FLOAT32 = precision("float32")
@@ -616,6 +620,29 @@ def test_parameters_of_another_dtype(run: Any) -> None:
     text = "net t { input(3x32x32) -> conv(16, 3, padding=1) -> relu -> flatten -> fc(10) }"
     usage = usage_of(archcalc.loads(text), MemoryAsked(is_inference=True, weights_dtype="int8"))
     assert usage.at_peak() == {"activations": 4 * 2 * 16 * 32 * 32, "parameters": 448 + 163_850}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        MemoryAsked(batch=64, optimizer="adam", checkpoint="best"),
+        MemoryAsked(is_inference=True, dtype="int8", in_place=("activations", "depthwise")),
+    ],
+)
+def test_texts_of_the_chart_do_not_overlap(asked: MemoryAsked) -> None:
+    pytest.importorskip("matplotlib")
+    usage = usage_of(archcalc.load("mobilenet_v2"), asked)
+    drawn: list[Any] = []
+
+    def draw() -> Any:
+        drawn.append(_draw(usage, "mobilenet_v2: memory over time"))
+        return drawn[0]
+
+    assert "<svg" in svg(draw, "mobilenet_v2: memory over time")
+    shown = words(drawn[0].figure)
+    assert {"MB", "parameters"} <= {text for text, _ in shown}
+    for (one, box), (other, second) in combinations(shown, 2):
+        assert overlap(box, second) < 1.5, f"`{one}` and `{other}` overlap"
 
 
 def test_categories_are_those_of_the_command() -> None:
