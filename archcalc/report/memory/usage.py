@@ -188,7 +188,7 @@ def usage_of(network: Network, asked: MemoryAsked, progress: Progress = unseen) 
     return Usage(network, asked, plan.timeline, None, plan, plain.timeline)
 
 
-def _of_eager_pytorch(network: Network, asked: Asked, gradients: Gradients, widths: Widths) -> Usage:
+def _of_eager_pytorch(network: Network, asked: MemoryAsked, gradients: Gradients, widths: Widths) -> Usage:
     eager = Eager(gradients)
     found = waste(Saved(gradients), Saved(gradients, eager.backward), eager, widths)
     timeline = eager_step(eager, widths, OPTIMIZERS[asked.optimizer])
