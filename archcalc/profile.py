@@ -12,7 +12,7 @@ from archcalc.diagnostics import error, unknown
 from archcalc.layers.terms import Facts
 from archcalc.memory.inference import inference
 from archcalc.memory.optimizers import OPTIMIZERS, Optimizer
-from archcalc.memory.precision import precision
+from archcalc.memory.precision import AMP, NOT_TRAINED, precision
 from archcalc.network import ArraysSeen, Group, Network, Node, is_pattern
 from archcalc.quantities import OF_LAYERS, OF_TRAINING, QUANTITIES, TOTALS, Figures, Scope, Selection
 from archcalc.quantities.activations import DTYPES
@@ -378,6 +378,10 @@ def analyze(
     `optimizer` is the one whose state is in memory: "none", "sgd", "momentum", "adam" or "adamw". Raises
     `ArchError` for an unknown dtype, convention or optimizer.
     """
+    if dtype == AMP:
+        raise error(
+            "values of mixed precision have several sizes", help="`archcalc memory` has `--dtype amp`"
+        )
     if dtype not in DTYPES:
         raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
     if type(batch) is not int or not 1 <= batch <= 10**9:
@@ -389,4 +393,8 @@ def analyze(
         named = find(convention)
     if optimizer not in OPTIMIZERS:
         raise unknown("unknown optimizer", optimizer, OPTIMIZERS, listing="optimizers")
+    if training and dtype in NOT_TRAINED:
+        raise error(
+            f"a step of training in {dtype} is not defined", help="leave out `--training`, or use `bfloat16`"
+        )
     return Profile(network, batch, dtype, heads, named, training, OPTIMIZERS[optimizer])

@@ -1,7 +1,7 @@
 """Small inputs from public bug reports of comparable tools, with the right figures.
 
 Each case has a key, the report in a few words, the network, its right figures, and where they come from. The
-figures are never archcalc's own. `LATER` lists the inputs that need something archcalc does not have.
+figures are never archcalc's own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import pytest
 from archcalc.diagnostics import ArchError
 from archcalc.opening import load, loads
 from archcalc.profile import Profile, analyze
+from archcalc.report.memory.usage import MemoryAsked, usage_of
 
 
 class Case(NamedTuple):
@@ -486,13 +487,57 @@ def test_files_of_other_tools_are_named(name: str, message: str, tmp_path) -> No
     assert message in str(found.value)
 
 
-# --- Inputs that need what archcalc does not have --------------------------------------------------------
+# --- Training and memory --------------------------------------------------------------------------------
+
+M02 = """net t {
+  input(3x50x50)
+  C1: conv(32, 3, padding=1)
+  P1: maxpool(2)
+  C2: conv(64, 3, padding=1)
+  P2: maxpool(2)
+  flatten -> fc(500) -> fc(10) -> softmax
+}"""
 
 
-LATER_QUANTITIES = {
-    "m02": "bytes of training with Adam and batch 64: 114,376,288",
-    "m04": "a type of parameters and another one of activations: 164,298 and 196,648 bytes",
-    "m05": "the peak with norms and activations in place: 7,225,344 bytes of resnet50_v1_5",
-    "b01": "multiply-adds of a training step: 2,015,232",
-}
-"""Figures that no quantity gives yet."""
+def test_multiply_adds_of_a_training_step() -> None:
+    """b01: 819,200 forward, as many for the weights, and for the inputs of all layers but the first.
+
+    torch's FlopCounterMode says 2,899,968, as its figure of grouped convolutions is wrong.
+    """
+    network = loads(
+        "net t { input(3x32x32) -> conv(16, 3, padding=1) -> relu\n"
+        "conv(32, 3, stride=2, padding=1, groups=4) -> relu -> flatten -> fc(10) }"
+    )
+    totals = analyze(network, training=True).totals
+    assert totals.training_macs == 2_015_232
+    assert totals.backward_macs == 2_015_232 - 819_200
+
+
+def test_memory_of_training_with_adam() -> None:
+    """m02: 16 bytes for each of 4,632,902 parameters, and 4 for each of 157,226 activations of 64 samples.
+
+    Adam keeps a step count of 4 bytes for each of 8 arrays too. What is alive at once is less: the second
+    convolution reads a pool's output, and pools keep a byte for each value that they output.
+    """
+    totals = analyze(loads(M02), batch=64, training=True, optimizer="adam").totals
+    parameters = totals.param_bytes + totals.gradient_bytes + totals.optimizer_bytes - 4 * 8
+    assert parameters == 16 * 4_632_902
+    assert parameters + 4 * 64 * totals.activations_in_place == 114_376_288
+    # the input, the outputs of pools, their masks, the output of the first fc, and the probabilities
+    assert totals.saved_bytes == 64 * (4 * (7_500 + 20_000 + 9_216 + 500 + 10) + 20_000 + 9_216)
+    assert totals.training_peak_bytes < 114_376_288
+
+
+def test_weights_of_int8_with_activations_of_float32() -> None:
+    """m04: a byte for each parameter, and 4 for each activation."""
+    network = loads("net t { input(3x32x32) -> conv(16, 3, padding=1) -> relu -> flatten -> fc(10) }")
+    usage = usage_of(network, MemoryAsked(is_inference=True, weights_dtype="int8"))
+    assert usage.at_peak()["parameters"] == 164_298
+    assert usage.at_peak()["activations"] == 4 * 2 * 16_384  # of convolution and ReLU, at the peak
+    assert analyze(network).totals.activation_bytes == 196_648  # of all layers together
+
+
+def test_the_peak_with_norms_and_activations_in_place() -> None:
+    """m05: 64x56x56, 256x56x56 and 256x56x56 values, at the end of the first bottleneck."""
+    usage = usage_of(load("resnet50_v1_5"), MemoryAsked(is_inference=True, in_place=("activations", "add")))
+    assert usage.at_peak()["activations"] == 7_225_344

@@ -53,6 +53,16 @@ GOLDEN_CASES = {
     "explain_network": (80, "explain mobilenet_v1 macs"),
     "explain_block": (80, "explain googlenet inception3a params"),
     "explain_fields": (80, "explain vgg16 receptive_field"),
+    "explain_training_peak": (120, "explain resnet50 training_peak_bytes --batch 64 --optimizer adam"),
+    "explain_backward_macs": (100, "explain resnet18 conv2_x/basic1/cbr1/conv1 backward_macs"),
+    "report_training_80": (80, "report lenet5 --training --optimizer adam --batch 4"),
+    "report_training_120": (120, "report resnet18 --training --freeze conv* --depth 1"),
+    "memory_resnet50_80": (80, "memory resnet50 --batch 64 --optimizer adam"),
+    "memory_googlenet_heads_120": (120, "memory googlenet --heads --batch 32 --dtype amp"),
+    "memory_checkpoint_80": (80, "memory resnet50 --batch 64 --checkpoint best"),
+    "memory_fit_60": (60, "memory vgg16 --fit 24GB --optimizer momentum --checkpoint stage"),
+    "memory_int8_80": (80, "memory mobilenet_v2 --inference --dtype int8 --in-place activations,depthwise"),
+    "memory_arena_120": (120, "memory unet --inference --arena"),
 }
 
 

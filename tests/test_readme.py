@@ -40,6 +40,23 @@ def test_commands_print_what_is_shown(capsys, monkeypatch, tmp_path, overwrite):
     assert readme == README.read_text()
 
 
+MEMORY = README.parent / "docs" / "memory.md"
+
+
+def test_commands_of_the_page_on_memory_print_what_is_shown(run):
+    """A line `...` stands for lines that are left out."""
+    shown = [text for name, text in BLOCK.findall(MEMORY.read_text()) if name == "console"]
+    assert len(shown) == 7
+    for block in shown:
+        command, *lines = block.splitlines()
+        printed = run(*shlex.split(command.removeprefix("$ archcalc ")), width=100).out.splitlines()
+        rest = "\n".join(line.rstrip() for line in printed)
+        for part in re.split(r"^\.\.\.$", "\n".join(lines), flags=re.MULTILINE):
+            if text := part.strip("\n"):
+                assert text in rest, command
+                rest = rest.partition(text)[2]
+
+
 def test_the_repaired_spec_is_right():
     spec, repaired = blocks("arch")
     line = "    stage: { repeat 2 { unit(c * width, stride) } }\n"

@@ -361,6 +361,16 @@ report tiny.arch --convention zzz
 spec tiny.arch --copy .
 explain tiny.arch stem peak_bytes
 explain tiny.arch count
+report tiny.arch --columns saved_bytes
+report tiny.arch --training --dtype amp
+report tiny.arch --training --dtype int8
+memory tiny.arch --freeze *
+memory tiny.arch --fit 24
+memory tiny.arch --arena
+memory tiny.arch --dtype int8
+memory tiny.arch --inference --checkpoint best
+memory tiny.arch --inference --arena --fit 1GB
+memory tiny.arch --inference --dtype amp --weights-dtype int8
 compare vgg16
 reconcile vgg16
 reconcile vgg16 zzz

@@ -108,10 +108,10 @@ def memory(
     """
     from archcalc.render import output as out
     from archcalc.render.progress import progress
-    from archcalc.report.memory.usage import Asked, read_bytes, usage_of
+    from archcalc.report.memory.usage import MemoryAsked, read_bytes, usage_of
 
     network = settings(set_, input_, freeze=freeze).network(net)
-    asked = Asked(
+    asked = MemoryAsked(
         batch,
         dtype,
         optimizer,

@@ -33,7 +33,7 @@ FEW = 4
 
 
 class Bug(Struct, frozen=True):
-    """An error of a tool that is part of the figures people see: which kinds, what, and where it stands."""
+    """An error of a tool that is part of the figures people see: which kinds, what, and where it is."""
 
     kinds: tuple[str, ...]
     words: str

@@ -66,7 +66,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _brief(convention: Convention) -> str:
-    """What counts, in a line: `MACs of conv, fc; 2·inputs of bn`. The three dense kinds stand as `conv`."""
+    """What counts, in a line: `MACs of conv, fc; 2·inputs of bn`. The three dense kinds are `conv`."""
     parts = []
     for kinds, text in _rules(convention):
         if text not in ("0", "not counted"):

@@ -27,6 +27,9 @@ MAX_CUTS = 24
 """Places between segments that are tried: the work grows with their square."""
 # ResNet-152 has 50 such places. With 12, 24 and 50 of them its best peak is within 4 % of one another.
 
+TRIED = 8
+"""Plans that are run in full, since what their parts take alone is not quite what they take together."""
+
 Range = tuple[int, int]
 """Nodes by their places in order: the first, and the one after the last."""
 
@@ -193,8 +196,8 @@ def best(
     nodes = saved.gradients.nodes
     ends = [0, *_spread(cuts(saved), plain.timeline, batch), len(nodes)]
     chain = _Chain(saved, widths, ends, batch)
-    plan = with_checkpoints(saved, widths, optimizer, chain.segments(progress))
-    return plan if plan.timeline.peak(batch)[0] < plain.timeline.peak(batch)[0] else plain
+    plans = [with_checkpoints(saved, widths, optimizer, each) for each in chain.plans(progress)]
+    return min([plain, *plans], key=lambda plan: (plan.timeline.peak(batch)[0], plan.extra_macs))
 
 
 def _spread(places: list[int], step: Timeline, batch: int) -> list[int]:
@@ -209,12 +212,17 @@ def _spread(places: list[int], step: Timeline, batch: int) -> list[int]:
 
 
 class _Option(Struct, frozen=True):
-    """Segments up to a place: what they leave in memory, the highest peak so far, and what runs again."""
+    """Parts up to a place: what they leave in memory, the highest peak so far, and what runs again.
+
+    What goes on to the next part is not in what they leave: whether it is kept depends on that part too.
+    `again` says whether the last part runs again.
+    """
 
     left: int
     peak: int
     macs: int
-    segments: tuple[Range, ...]
+    again: bool = False
+    segments: tuple[Range, ...] = ()
 
 
 class _Chain:
@@ -222,51 +230,84 @@ class _Chain:
 
     def __init__(self, saved: Saved, widths: Widths, ends: list[int], batch: int) -> None:
         self.saved, self.widths, self.ends, self.batch = saved, widths, ends, batch
+        self.nodes = saved.gradients.nodes
+        self.place = {node.index: i for i, node in enumerate(self.nodes)}
 
-    def segments(self, progress: Progress) -> tuple[Range, ...]:
-        """The segments of the best way from the first place to the last."""
-        options: list[list[_Option]] = [[_Option(0, 0, 0, ())]]
+    def plans(self, progress: Progress) -> list[tuple[Range, ...]]:
+        """The segments of the best ways from the first place to the last, the best one first."""
+        options: list[list[_Option]] = [[_Option(0, 0, 0)]]
         for stop in progress(range(1, len(self.ends)), "checkpoints"):
             found: list[_Option] = []
             for start in range(stop):
                 for way in self._ways(self.ends[start], self.ends[stop]):
                     for before in options[start]:
-                        peak = max(before.peak, before.left + way.peak)
-                        segments = before.segments + way.segments
-                        found.append(_Option(before.left + way.left, peak, before.macs + way.macs, segments))
-            options.append(_undominated(found))
-        return min(options[-1], key=lambda option: (option.peak, option.macs)).segments
+                        held = before.left + self._between(self.ends[start], before.again, way.again)
+                        found.append(
+                            _Option(
+                                held + way.left,
+                                max(before.peak, held + way.peak),
+                                before.macs + way.macs,
+                                way.again,
+                                before.segments + way.segments,
+                            )
+                        )
+            by_way = ([each for each in found if each.again is again] for again in (False, True))
+            options.append([each for group in by_way for each in _undominated(group)])
+        best = sorted(options[-1], key=lambda option: (option.peak, option.macs))
+        return [option.segments for option in best[:TRIED]]
 
     def _ways(self, start: int, stop: int) -> list[_Option]:
         """A part as it is, and computed again.
 
         What is alive beside it in its backward pass are the gradients of the parameters behind it.
         """
-        nodes = self.saved.gradients.nodes
-        part = nodes[start:stop]
+        part = self.nodes[start:stop]
         machine = Machine(self.saved.gradients, self.saved, self.widths, part, self._results(stop))
+        for memory, keepers in machine.claims.items():  # what later parts keep, they have freed by then
+            machine.claims[memory] = {keeper for keeper in keepers if self.place[keeper] < stop}
         for node in part:
             machine.forward(node)
         machine.loss()
-        at_loss = len(machine.moments)
+        at_loss = len(machine.moments) - 1
         for node in reversed(part):
             if node.index in machine.coming:
                 machine.backward(node)
-        if len(machine.moments) == at_loss:  # nothing is trained here, nor before it
-            return [_Option(0, 0, 0, ())]
         timeline = machine.timeline()
-        alive = timeline.bytes_alive(self.batch)
-        behind = self._gradients_behind(stop)
-        kept = timeline.bytes_alive(self.batch, "saved")[at_loss - 1]
-        gradient = alive[at_loss - 1] - kept
-        plain = behind + max(alive[at_loss - 1 :])
-        again = behind + max(max(alive[: at_loss - 1], default=0) + gradient, *alive[at_loss - 1 :])
-        out = self._leaving(stop)
-        ways = [_Option(kept if out is None else max(kept, out), plain, 0, ())]
-        if start and out is not None:
-            macs = sum(MACS.of_layer(node.facts) for node in part)
-            ways.append(_Option(out, again, macs, ((start, stop),)))
+        kept = timeline.bytes_alive(self.batch, "saved")[at_loss]
+        is_last = stop == len(self.nodes)
+        left = kept if is_last or not self._kept_by(stop, before=True) else kept - self._leaving(stop)
+        if len(machine.moments) == at_loss + 1:  # nothing is trained here, nor before it
+            return [_Option(left, 0, 0)]
+        alive, behind = timeline.bytes_alive(self.batch), self._gradients_behind(stop)
+        backward = max(alive[at_loss if is_last else at_loss + 1 :])
+        ways = [_Option(left, behind + backward, 0)]
+        if start and not is_last:
+            again = part[: len(part) - self._not_needed(part)]
+            gradient = self._leaving(stop)
+            peak = behind + max(max(alive[: len(again)], default=0) + gradient, backward)
+            macs = sum(MACS.of_layer(node.facts) for node in again)
+            ways.append(_Option(0, peak, macs, True, ((start, stop),)))
         return ways
+
+    def _not_needed(self, part: Sequence[Node]) -> int:
+        """How many of the last nodes of a part do not run again, since no gradient in it needs them."""
+        kept = {memory for node in part for memory in self.saved.kept_for.get(node.index, ())}
+        for number, node in enumerate(reversed(part)):
+            if node.index in self.saved.own or self.saved.memory_of[node.index] in kept:
+                return number
+        return len(part)
+
+    def _between(self, place: int, before_again: bool, after_again: bool) -> int:
+        """The bytes of the tensor between two parts, if it is kept from the forward pass."""
+        if not place:
+            return 0
+        by_former = not before_again and self._kept_by(place, before=True)
+        return self._leaving(place) if by_former or after_again or self._kept_by(place, before=False) else 0
+
+    def _kept_by(self, place: int, before: bool) -> bool:
+        """Is the tensor that goes on at a place kept for nodes before it, or for nodes after it?"""
+        keepers = self.saved.keepers.get(self.saved.memory_of[self.nodes[place - 1].index], ())
+        return any((self.place[keeper] < place) is before for keeper in keepers)
 
     def _results(self, stop: int) -> list[Node]:
         """The nodes of a part at which gradients come in."""
@@ -276,12 +317,9 @@ class _Chain:
         last = gradients.nodes[stop - 1]
         return [last] if last.index in gradients.needs else []
 
-    def _leaving(self, stop: int) -> int | None:
-        """The bytes of the tensor that goes on to the next part; `None` after the last."""
-        nodes = self.saved.gradients.nodes
-        if stop == len(nodes):
-            return None
-        memory = self.saved.memory_of[nodes[stop - 1].index]
+    def _leaving(self, stop: int) -> int:
+        """The bytes of the tensor that goes on to the next part."""
+        memory = self.saved.memory_of[self.nodes[stop - 1].index]
         node = self.saved.gradients.network.nodes[memory]
         return count_activations(node.facts) * self.widths.of_output(node) * self.batch
 
@@ -290,7 +328,7 @@ class _Chain:
         needs = self.saved.gradients.needs
         return self.widths.parameters * sum(
             weight.term.value
-            for node in self.saved.gradients.nodes[stop:]
+            for node in self.nodes[stop:]
             if node.index in needs
             for weight in node.facts.weights
             if weight.name in needs[node.index].trained

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from archcalc.gradients import Gradients
 from archcalc.layers.backward import Backward, Kept
-from archcalc.memory.eager_rules import FUSED, IN_PLACE, ROWS, Row
+from archcalc.memory.eager_rules import FUSED, IN_PLACE, ROWS, EagerRow
 from archcalc.memory.precision import Widths
 from archcalc.memory.saved import Saved
 from archcalc.memory.timeline import Size
@@ -32,7 +32,7 @@ class Eager:
         self.in_place = frozenset(in_place)
         self.rows = {**ROWS, **FUSED} if device == "cuda" else ROWS
 
-    def row(self, node: Node) -> Row | None:
+    def row(self, node: Node) -> EagerRow | None:
         """What is known of a node's kind; None if what PyTorch keeps is not known."""
         return self.rows.get(node.kind)
 

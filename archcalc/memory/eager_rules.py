@@ -19,7 +19,7 @@ from archcalc.layers.terms import Facts, Term, term, values_of
 Keeps = Callable[[Any, Facts, Needs], Iterable[Kept]]
 
 
-class Row(Struct, frozen=True):
+class EagerRow(Struct, frozen=True):
     """What is kept of a kind, why it is more than gradients need (if it is), and the address of its issue."""
 
     keeps: Keeps
@@ -246,54 +246,62 @@ _SIGN = "a whole value is kept where a byte says which way the gradient goes"
 _CONV = "a convolution keeps its input, though its weights are frozen"
 _PARTS = "it is written with several operations, each of which keeps what it reads"
 
-ROWS: dict[str, Row] = {
-    **dict.fromkeys(("conv", "depthwise", "pointwise", "conv_transpose"), Row(_window, _CONV, _FORMULAS)),
-    "deform_conv": Row(_deform_conv, "tensors of zeros stand for a mask and a bias that are left out"),
-    "fc": Row(_fc),
-    "embedding": Row(_embedding, "indices are whole numbers of 8 bytes"),
-    "relu": Row(OUTPUT, _SIGN, _FORMULAS),
-    **dict.fromkeys(("relu6", "leaky_relu", "abs", "hardtanh", "clamp"), Row(INPUT, _SIGN, _FORMULAS)),
-    "hardsigmoid": Row(_hardsigmoid, _SIGN, _FORMULAS),
-    **dict.fromkeys(("prelu", "gelu", "silu", "hardswish", "mish", "softplus", "glu"), Row(INPUT)),
-    **dict.fromkeys(("elu", "selu"), Row(INPUT, "the input is kept, though the output would do")),
-    **dict.fromkeys(("log", "square", "sin", "cos", "erf", "pow"), Row(INPUT)),
-    **dict.fromkeys(("sigmoid", "tanh", "softmax", "log_softmax", "exp", "sqrt", "rsqrt"), Row(OUTPUT)),
-    "logsigmoid": Row(_with_own("exponentials"), "the exponentials are kept beside the input", _FORMULAS),
-    "softsign": Row(_with_own("divisor"), _PARTS),
-    "dropout": Row(_dropout, "the mask is one of values, in place of bytes"),
-    "drop_path": Row(_drop_path, "the mask is one of values, in place of bytes"),
-    **dict.fromkeys(("concat", "stack", "add", "sub", "shift"), Row(NOTHING)),
-    "mul": Row(_mul),
-    "div": Row(_div),
-    "matmul": Row(_matmul),
-    "scale": Row(_constants),
-    "layer_scale": Row(_factor),
-    "bn": Row(_bn),
-    "lrn": Row(_lrn, _PARTS),
-    "layer_norm": Row(_layer_norm),
-    "group_norm": Row(_group_norm),
-    "instance_norm": Row(_instance_norm, "the scale is repeated for each sample"),
-    "grn": Row(_grn, _PARTS),
+ROWS: dict[str, EagerRow] = {
+    **dict.fromkeys(
+        ("conv", "depthwise", "pointwise", "conv_transpose"), EagerRow(_window, _CONV, _FORMULAS)
+    ),
+    "deform_conv": EagerRow(_deform_conv, "tensors of zeros stand for a mask and a bias that are left out"),
+    "fc": EagerRow(_fc),
+    "embedding": EagerRow(_embedding, "indices are whole numbers of 8 bytes"),
+    "relu": EagerRow(OUTPUT, _SIGN, _FORMULAS),
+    **dict.fromkeys(("relu6", "leaky_relu", "abs", "hardtanh", "clamp"), EagerRow(INPUT, _SIGN, _FORMULAS)),
+    "hardsigmoid": EagerRow(_hardsigmoid, _SIGN, _FORMULAS),
+    **dict.fromkeys(("prelu", "gelu", "silu", "hardswish", "mish", "softplus", "glu"), EagerRow(INPUT)),
+    **dict.fromkeys(("elu", "selu"), EagerRow(INPUT, "the input is kept, though the output would do")),
+    **dict.fromkeys(("log", "square", "sin", "cos", "erf", "pow"), EagerRow(INPUT)),
+    **dict.fromkeys(("sigmoid", "tanh", "softmax", "log_softmax", "exp", "sqrt", "rsqrt"), EagerRow(OUTPUT)),
+    "logsigmoid": EagerRow(
+        _with_own("exponentials"), "the exponentials are kept beside the input", _FORMULAS
+    ),
+    "softsign": EagerRow(_with_own("divisor"), _PARTS),
+    "dropout": EagerRow(_dropout, "the mask is one of values, in place of bytes"),
+    "drop_path": EagerRow(_drop_path, "the mask is one of values, in place of bytes"),
+    **dict.fromkeys(("concat", "stack", "add", "sub", "shift"), EagerRow(NOTHING)),
+    "mul": EagerRow(_mul),
+    "div": EagerRow(_div),
+    "matmul": EagerRow(_matmul),
+    "scale": EagerRow(_constants),
+    "layer_scale": EagerRow(_factor),
+    "bn": EagerRow(_bn),
+    "lrn": EagerRow(_lrn, _PARTS),
+    "layer_norm": EagerRow(_layer_norm),
+    "group_norm": EagerRow(_group_norm),
+    "instance_norm": EagerRow(_instance_norm, "the scale is repeated for each sample"),
+    "grn": EagerRow(_grn, _PARTS),
     **dict.fromkeys(
         ("maxpool", "global_maxpool", "adaptive_maxpool"),
-        Row(_maxpool, "a maximum keeps its input and an index of 8 bytes, where a tap's number would do"),
+        EagerRow(
+            _maxpool, "a maximum keeps its input and an index of 8 bytes, where a tap's number would do"
+        ),
     ),
-    "avgpool": Row(_window, _UNREAD, "https://github.com/pytorch/pytorch/issues/1468"),
-    "adaptive_avgpool": Row(_adaptive_avgpool, _UNREAD, "https://github.com/pytorch/pytorch/issues/1468"),
-    "global_avgpool": Row(NOTHING),
-    "lppool": Row(_lppool, _PARTS),
-    "maxunpool": Row(
+    "avgpool": EagerRow(_window, _UNREAD, "https://github.com/pytorch/pytorch/issues/1468"),
+    "adaptive_avgpool": EagerRow(
+        _adaptive_avgpool, _UNREAD, "https://github.com/pytorch/pytorch/issues/1468"
+    ),
+    "global_avgpool": EagerRow(NOTHING),
+    "lppool": EagerRow(_lppool, _PARTS),
+    "maxunpool": EagerRow(
         INPUT, "the input is kept, of which the shape alone is read; the indices are the pool's"
     ),
-    "reduce": Row(_reduce, "input and output are kept, where the place of an extreme would do"),
+    "reduce": EagerRow(_reduce, "input and output are kept, where the place of an extreme would do"),
     **dict.fromkeys(
         (
             *("flatten", "reshape", "permute", "transpose", "channel_shuffle", "roll"),
             *("pixel_shuffle", "pixel_unshuffle", "unfold", "upsample", "crop", "slice", "parameter"),
         ),
-        Row(NOTHING),
+        EagerRow(NOTHING),
     ),
-    "pad": Row(_pad, "padding by values of the map keeps its input, of which the shape alone is read"),
+    "pad": EagerRow(_pad, "padding by values of the map keeps its input, of which the shape alone is read"),
 }
 """By kind; `UNKNOWN` has the others."""
 
@@ -307,7 +315,7 @@ UNKNOWN = {
 }
 """The kinds of which what is needed is counted in place of what PyTorch keeps, and why."""
 
-FUSED = {"dropout": Row(_fused_dropout)}
+FUSED = {"dropout": EagerRow(_fused_dropout)}
 """What differs on a GPU."""
 
 

@@ -13,6 +13,9 @@ from archcalc.quantities.activations import DTYPES
 AMP = "amp"
 """Mixed precision as `torch.autocast` has it on a GPU: 16 bits where products are, 32 where sums are long."""
 
+NOT_TRAINED = frozenset({"int8", "float8"})
+"""Dtypes in which no step of training is defined: their gradients would need scales."""
+
 IN_16_BITS = frozenset({"conv", "linear", "attention", "recurrent", "prelu"})
 """Kinds and families that autocast computes in 16 bits: it casts their inputs and arrays."""
 

@@ -159,8 +159,11 @@ def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str] | None
     if not profile.training:
         return None
     totals = profile.totals
-    ratio = f"{totals.backward_macs / totals.macs:.3f} times" if totals.macs else "beside"
-    words = f"multiply-adds of the backward pass: {ratio} the forward pass"
+    words = "multiply-adds of the backward pass"
+    if totals.macs and totals.backward_macs:
+        ratio = totals.backward_macs / totals.macs
+        times = f"{ratio:.3f}" if ratio >= 0.001 else "less than 0.001"
+        words += f": {times} times the forward pass"
     return "backward", number(totals.backward_macs), words
 
 

@@ -90,6 +90,8 @@ def _draw(usage: Usage, title: str) -> Any:
     what = "a run" if asked.is_inference else f"a step of training, optimizer {asked.optimizer}"
     peak, moment = usage.peak
     most = f"{'' if usage.network.is_complete else 'at least '}{byte_size(peak)}"
+    if asked.is_inference:
+        most += f", {byte_size(usage.at_peak()['activations'])} of them activations,"
     page = sheet(
         title,
         f"Bytes alive in {what}, batch {asked.batch:,}, {asked.dtype}: {most} at the peak.",
@@ -102,13 +104,13 @@ def _draw(usage: Usage, title: str) -> Any:
     panel.stackplot(
         range(len(timeline.moments)),
         [[value / 1e6 for value in curve] for curve in shown.values()],
-        labels=[CATEGORIES[name] for name in shown],
-        colors=COLOURS[: len(shown)],
+        labels=list(shown),
+        colors=[COLOURS[order.index(name)] for name in shown],
         step="mid",
     )
     panel.axvline(moment, color="black", linewidth=0.8, linestyle=":")
     panel.set_ylabel("MB")
     panel.set_xlabel("moments: layers in the order in which they run")
     panel.set_xlim(0, max(1, len(timeline.moments) - 1))
-    panel.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False)
+    panel.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, frameon=False)
     return page

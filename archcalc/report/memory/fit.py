@@ -10,11 +10,11 @@ from archcalc.memory.timeline import Timeline
 from archcalc.network import Network
 from archcalc.render.numbers import byte_size, plural
 from archcalc.render.progress import Progress, unseen
-from archcalc.report.memory.usage import MAX_BATCH, Asked, Usage, usage_of
+from archcalc.report.memory.usage import MAX_BATCH, MemoryAsked, Usage, usage_of
 
 
 def largest_batch(
-    network: Network, asked: Asked, limit: int, shown: str, progress: Progress = unseen
+    network: Network, asked: MemoryAsked, limit: int, shown: str, progress: Progress = unseen
 ) -> tuple[Usage, dict[str, Any], list[str]]:
     """The largest batch whose peak is at most `limit` bytes: its memory, and the answer as JSON and in words.
 
@@ -52,7 +52,7 @@ def _sentence(usage: Usage, batch: int, next_peak: int | None, shown: str) -> st
 class _Search:
     """The memory of one network for several batches: one timeline serves them all, unless plans differ."""
 
-    def __init__(self, network: Network, asked: Asked, progress: Progress) -> None:
+    def __init__(self, network: Network, asked: MemoryAsked, progress: Progress) -> None:
         self.network, self.asked, self.progress = network, asked, progress
         self.planned: dict[int, Usage] = {}
 

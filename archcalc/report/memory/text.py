@@ -23,7 +23,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 GAP = 2
 """Blanks between two columns."""
 
-LEAST_NAME = 16
+LEAST_NAME = 12
 """How many characters of a tensor's name are shown, however narrow the view."""
 
 WHOSE = ("gradient of ", "state of ")
@@ -50,7 +50,7 @@ def render(usage: Usage, width: int, colour: bool, top: int, fits: Sequence[str]
     console.print(Text(f"{_when(usage.moment)}, moment {moment + 1:,} of {len(usage.timeline.moments):,}"))
     console.print("", _parts(usage), "", sep="\n")
     for line in _largest(usage, top, width):  # rather lines that are too long than figures that are cut
-        console.print(Text(line, style=""), overflow="ignore", no_wrap=True)
+        console.print(Text(line), soft_wrap=True)
     console.print("")
     for line in _timeline(usage, width):
         console.print(Text(line, style="cyan"), overflow="crop", no_wrap=True)
@@ -129,6 +129,8 @@ def _largest(usage: Usage, top: int, width: int) -> list[str]:
     others = sum(width + GAP for width in widths[1:] if width)
     room = max(LEAST_NAME, width - others)
     widths[0] = min(widths[0], room)
+    if widths[0] < len(rows[0][0]):
+        rows[0] = ("Largest", *rows[0][1:])
     lines = []
     for number, (name, category, *cells) in enumerate(rows):
         words = [_shortened(name, widths[0]).ljust(widths[0])]

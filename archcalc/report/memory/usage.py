@@ -15,7 +15,7 @@ from archcalc.memory.eager import Eager, Waste, waste
 from archcalc.memory.eager_step import eager_step
 from archcalc.memory.inference import IN_PLACE, inference
 from archcalc.memory.optimizers import OPTIMIZERS
-from archcalc.memory.precision import AMP, Widths, precision, with_weights
+from archcalc.memory.precision import AMP, NOT_TRAINED, Widths, precision, with_weights
 from archcalc.memory.saved import Saved
 from archcalc.memory.step import hold_parameters
 from archcalc.memory.timeline import AT_INFERENCE, IN_TRAINING, Moment, Stretch, Timeline
@@ -49,7 +49,7 @@ NOT_COUNTED_AT_INFERENCE = (
 """The same where a network is run. What it takes is not measured: it depends on the runtime."""
 
 
-class Asked(Struct, frozen=True):
+class MemoryAsked(Struct, frozen=True):
     """The conditions: those of training, or with `is_inference` those of running the network once."""
 
     batch: int = 1
@@ -65,7 +65,7 @@ class Asked(Struct, frozen=True):
     accounting: str = "needed"
     """What is kept for the backward pass: what gradients need, or what eager PyTorch keeps."""
 
-    def checked(self) -> Asked:
+    def checked(self) -> MemoryAsked:
         """The same. Raises `ArchError` for values that do not exist or do not go together."""
         if type(self.batch) is not int or not 1 <= self.batch <= MAX_BATCH:
             raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {self.batch}")
@@ -105,7 +105,7 @@ class Asked(Struct, frozen=True):
             raise error(f"`{option}` is for running a network, not for training it", help=TO_RUN)
         if self.is_inference and self.checkpoint != "none":
             raise error("`--checkpoint` is for training", help="leave out `--inference`")
-        if not self.is_inference and self.dtype in ("int8", "float8"):
+        if not self.is_inference and self.dtype in NOT_TRAINED:
             raise error(
                 f"a step of training in {self.dtype} is not defined",
                 help="use `bfloat16` or `amp`, or add `--inference`",
@@ -117,7 +117,7 @@ class Usage(Struct, frozen=True, eq=False):
     """What comes of it. `plain` is the step without checkpoints, where there is a plan with them."""
 
     network: Network
-    asked: Asked
+    asked: MemoryAsked
     timeline: Timeline
     placed: Arena | None = None
     plan: Checkpoints | None = None
@@ -157,7 +157,7 @@ class Usage(Struct, frozen=True, eq=False):
         return sorted(alive, key=lambda tensor: -tensor.size.of(batch))[:top]
 
 
-def usage_of(network: Network, asked: Asked, progress: Progress = unseen) -> Usage:
+def usage_of(network: Network, asked: MemoryAsked, progress: Progress = unseen) -> Usage:
     """The memory of a network. Raises `ArchError` for conditions that cannot be."""
     asked.checked()
     widths: Widths = precision(asked.dtype, network)
@@ -188,7 +188,7 @@ def usage_of(network: Network, asked: Asked, progress: Progress = unseen) -> Usa
     return Usage(network, asked, plan.timeline, None, plan, plain.timeline)
 
 
-def _of_eager_pytorch(network: Network, asked: Asked, gradients: Gradients, widths: Widths) -> Usage:
+def _of_eager_pytorch(network: Network, asked: MemoryAsked, gradients: Gradients, widths: Widths) -> Usage:
     eager = Eager(gradients)
     found = waste(Saved(gradients), Saved(gradients, eager.backward), eager, widths)
     timeline = eager_step(eager, widths, OPTIMIZERS[asked.optimizer])
