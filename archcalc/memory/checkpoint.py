@@ -284,7 +284,9 @@ class _Chain:
         if start and not is_last:
             again = part[: len(part) - self._not_needed(part)]
             gradient = self._leaving(stop)
-            peak = behind + max(max(alive[: len(again)], default=0) + gradient, backward)
+            read = self._kept_by(start, before=True) or self._kept_by(start, before=False)
+            freed = 0 if read else self._leaving(start)  # its input is not read after it has run again
+            peak = behind + max(max(alive[: len(again)], default=0) + gradient, backward - freed)
             macs = sum(MACS.of_layer(node.facts) for node in again)
             ways.append(_Option(0, peak, macs, True, ((start, stop),)))
         return ways
