@@ -22,6 +22,9 @@ golden: ## Regenerate the golden files and the README; read the diff before you 
 docs-tables: ## Update the generated tables in docs/; read the diff before you commit it
 	$(PYTHON) docs/generate.py
 
+docs: ## Build the pages of docs/ into site/
+	$(PYTHON) -m pip install -q -e '.[docs]' && $(PYTHON) -m mkdocs build --strict -q
+
 lock: ## Lock the figures of the shipped networks; read the diff before you commit it
 	$(PYTHON) -m archcalc lock specs/ --compact -o tests/shipped.lock
 
@@ -34,4 +37,4 @@ bench: ## Measure against the limits
 ci: ## All that a change must pass
 	.ci/run
 
-.PHONY: help setup test lint format golden docs-tables lock reports bench ci
+.PHONY: help setup test lint format golden docs-tables docs lock reports bench ci

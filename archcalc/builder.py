@@ -36,7 +36,7 @@ class NameScope:
         return next_name(self.counters, kind)
 
     def count_label(self, label: str) -> str:
-        """The next name of a label that stands in a loop: `stage2`."""
+        """The next name of a label in a loop: `stage2`."""
         return next_name(self.labels, label)
 
 
@@ -47,7 +47,7 @@ def next_name(counters: dict[str, int], name: str) -> str:
 
 
 class BuildProblem(LayerError):
-    """A node does not fit those that are there; `notes` say which, and where they stand."""
+    """A node does not fit those that are there; `notes` say which, and where they are."""
 
     def __init__(self, message: str, *, label: str = "", help: str = "", notes: Sequence[Note] = ()) -> None:
         super().__init__(message, label=label, help=help)

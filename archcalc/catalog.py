@@ -50,7 +50,7 @@ def _networks(path: Path) -> dict[str, Opened]:
 
 
 def open_shipped(name: str) -> Opened:
-    """A shipped network; `name` is one of `shipped_files`."""
+    """A built-in network; `name` is one of `shipped_files`."""
     return _networks(shipped_files()[name])[name]
 
 
@@ -67,7 +67,7 @@ def complete_names(name: str) -> list[str]:
 
 
 def shipped(family: str = "", search: str = "") -> list[Opened]:
-    """Every shipped network whose parameters all have values, in the order of the files.
+    """Every built-in network whose parameters all have values, in the order of the files.
 
     `family` keeps those of one file, `search` those whose name contains it. Raises `ArchError` if
     nothing is left.

@@ -79,7 +79,7 @@ class Span(Struct, frozen=True, gc=False):
 
 
 class CallSite(Struct, frozen=True, gc=False):
-    """One call of a block: where it stands, and the call in whose body it stands."""
+    """One call of a block: where it is, and the call in whose body it is."""
 
     block: str
     span: Span
@@ -105,7 +105,7 @@ class Note(Struct, frozen=True):
 class Diagnostic(Struct, frozen=True):
     """One mistake: what is wrong, where, the facts around it, and what to change.
 
-    `message` stands alone; `label` is the short text beside the caret; `notes` are facts; `help` is a
+    `message` is shown alone; `label` is the short text beside the caret; `notes` are facts; `help` is a
     change that the reader can make. (The division is rustc's.)
     """
 
@@ -158,7 +158,7 @@ class Problems(list[Diagnostic]):
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Add the diagnostics of an `ArchError` that is raised inside, and go on behind it."""
+        """Add the diagnostics of an `ArchError` that is raised inside, and continue after it."""
         try:
             yield
         except ArchError as found:

@@ -1,4 +1,4 @@
-"""Whether a layer or a shape is likely meant as it stands: the rules, without any words.
+"""Whether a layer or a shape is likely meant as it is: the rules, without any words.
 
 PyTorch writes the input channels first. `conv(64, 128, 3)` is then a convolution from 64 to 128 channels;
 here it has 64 output channels, a kernel of 128 and a stride of 3. Other tools write the batch into a shape,
@@ -183,7 +183,7 @@ def doubt_of_input(shape: Shape) -> tuple[str, Shape]:
     """What to think of a declared input, and the shape that may be meant instead.
 
     `batch` if the first axis may count samples, `channels_last` if the last one may count channels,
-    `no_channels` if there may be none; empty if the shape is likely meant as it stands.
+    `no_channels` if there may be none; empty if the shape is likely meant as it is.
     """
     first, *others = shape
     if len(shape) == 5 and shape[1] in IMAGE_CHANNELS and _is_image(shape[3:]):

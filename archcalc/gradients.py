@@ -25,7 +25,7 @@ class Gradients:
     that are used in training only.
 
     >>> import archcalc
-    >>> gradients = Gradients(archcalc.load("lenet5?activation=relu"))
+    >>> gradients = Gradients(archcalc.load("lenet5"))
     >>> gradients.needs[gradients.network["C1/conv1"].index].inputs
     (False,)
     """

@@ -91,7 +91,7 @@ def open_in_file(net: str, read: Read = read_file) -> Opened:
 
 
 def _suffix(place: str, name: str) -> str:
-    """The suffix of the reader for what stands before a `:`; empty if that is neither file nor module."""
+    """The suffix of the reader for what comes before a `:`; empty if that is neither file nor module."""
     if suffix := suffix_of(place):
         return suffix
     # `Path.is_file` and `Path.exists` raise for a name that is too long
@@ -115,7 +115,7 @@ def _listed(suffixes: Sequence[str]) -> str:
 def split_overrides(net: str) -> tuple[str, dict[str, Any]]:
     """A `NET` with overrides of its own, `mobilenet_v1?width=0.5&resolution=160`, taken apart.
 
-    Raises `ArchError` for what is no `name=value`.
+    Raises `ArchError` for what is not a `name=value`.
 
     >>> split_overrides("mobilenet_v1?resolution=160")
     ('mobilenet_v1', {'resolution': 160})

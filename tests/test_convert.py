@@ -22,6 +22,7 @@ from archcalc.convert.dominators import tree
 from archcalc.convert.names import LANGUAGE, legal
 from archcalc.convert.same import difference
 from archcalc.convert.writer import value_text
+from archcalc.freezing import with_frozen
 from archcalc.language.evaluate import constant
 from archcalc.layers.arguments import format_argument
 from archcalc.network import Node
@@ -37,6 +38,7 @@ def facts(network: Network) -> dict[str, Any]:
         totals = profile.totals
         for name in (
             "params",
+            "trainable_params",
             "buffers",
             "weights",
             "macs",
@@ -234,6 +236,118 @@ class RandomNetwork:
 @example(0)
 def test_random_networks_come_back(seed: int) -> None:
     comes_back(RandomNetwork(seed).network())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.randoms(use_true_random=False))
+def test_frozen_layers_come_back(seed: int, chosen: random.Random) -> None:
+    """Any set of layers of a random network, with those that share their parameters."""
+    network = RandomNetwork(seed).network()
+    names = [node.name for node in network.layers if chosen.random() < 0.4]
+    comes_back(with_frozen(network, names))
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen"),
+    [
+        ("resnet50", "conv[14]*"),
+        ("densenet121", "*conv*"),
+        ("googlenet", "*"),
+        ("efficientnet_b0", "*bn*"),
+    ],
+)
+@pytest.mark.parametrize("change", [lambda network: network, unnamed], ids=["named", "unnamed"])
+def test_frozen_parts_of_networks_come_back(name: str, frozen: str, change: Any) -> None:
+    network = SHIPPED[name].network()
+    places = [node.index for node in network.select(frozen)]
+    changed = change(network)
+    text = comes_back(with_frozen(changed, [changed.nodes[place].name for place in places]))
+    assert "frozen {" in text
+
+
+def test_the_largest_frozen_pieces_are_in_braces() -> None:
+    text = """
+        block unit(c) { conv(c, 3, padding=1, bias=false) -> bn -> relu }
+        net finetuned {
+          input(3x32x32)
+          frozen { unit(16) -> unit(16) }
+          unit(16)
+          add(frozen { conv(16, 1) -> relu -> conv(16, 1) }, conv(16, 1))
+          global_avgpool -> flatten -> frozen { fc(10) }
+        }"""
+    back = comes_back(archcalc.loads(text))
+    assert "frozen { conv(16, 1) -> relu -> conv(16, 1) }" in back
+    assert "global_avgpool -> flatten -> frozen { fc(10) }" in back
+    assert back.count("frozen") == 3
+
+
+TIED = {
+    "autoencoder": """net n {
+      input(1x28x28)
+      enc: conv(16, 3, stride=2, padding=1)
+      code: relu -> conv(32, 3, stride=2, padding=1)
+      relu -> conv_transpose(16, 3, stride=2, padding=1, output_padding=1, weight=code) -> relu
+      conv_transpose(1, 3, stride=2, padding=1, output_padding=1, weight=enc)
+    }""",
+    "all arrays, of another kind": """net n {
+      input(20)
+      words: embedding(100, 16)
+      pointwise(16) -> relu -> pointwise(100, bias=false, weight=words)
+    }""",
+    "frozen": """net n {
+      input(8)
+      a: frozen { fc(8) }
+      relu -> fc(8, weight=a) -> frozen { fc(4) }
+    }""",
+    "inside a block": """
+    block tail(w) { relu -> fc(8, weight=w) -> relu }
+    net n {
+      input(8)
+      a: fc(8)
+      relu -> tail(a) -> tail(a) -> fc(2)
+    }""",
+    "of one of several": """net n {
+      input(8x9)
+      a: conv(8, 1)
+      b: conv(8, 1)
+      add(conv(8, 1, weight=a), conv(8, 1, weight=b), conv(8, 1, weight=a))
+    }""",
+}
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_tied_weights_come_back(name: str) -> None:
+    network = archcalc.loads(TIED[name])
+    text = comes_back(network)
+    assert "weight=" in text
+    assert ties(archcalc.loads(text)) == ties(network)
+
+
+def ties(network: Network) -> list[tuple[str, str]]:
+    """The layers that have the weight of another one, with that one."""
+    return sorted(
+        (str(node.layer), str(owner.layer))
+        for node in network.layers
+        for owner in [node.shares, *(owner for owner, _ in node.tied.values())]
+        if owner is not None
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=9))
+def test_any_ties_come_back(layers: list[tuple[int, bool]]) -> None:
+    """Layers in a row: some have the weight of an earlier one, with a bias of their own or without."""
+    build = NetworkBuilder("tied")
+    node = build.input((8, 5))
+    owners: list[Node] = []
+    for place, bias in layers:
+        owner = owners[place] if place < len(owners) else None
+        tied = None if owner is None else {"weight": (owner, "weight")}
+        node = build.add(make("pointwise", 8, bias=bias), node, tied=tied)
+        owners.append(node)
+        node = build.add(make("relu"), node)
+    network = build.finish(node)
+    assert ties(archcalc.loads(comes_back(network))) == ties(network)
 
 
 def test_a_network_comes_back_within_random_modules_of_repeated_blocks() -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from samples import SAMPLES, Sample
 
-from archcalc import NetworkBuilder, load
+from archcalc import NetworkBuilder, load, loads
 from archcalc.layers import KINDS, Layer, LayerError
 from archcalc.layers.base import facts, layer
 from archcalc.layers.pool import Pooled
@@ -541,3 +541,12 @@ def test_a_batch_norm_may_lack_scale_or_shift(given, weights):
     # with running statistics, all of it is one multiplication and one addition a value
     counts = {name: term.value for name, term in layer.operations(((8, 5, 4),), (8, 5, 4))}
     assert counts == {"mul": 160, "add": 160}
+
+
+def test_an_order_of_axes_is_written_as_a_list() -> None:
+    """Not as `0x2x1`, which looks like a size; a copy of the text gives the same layer."""
+    layer = KINDS["permute"]((0, 2, 1))
+    assert str(layer) == "permute([0, 2, 1])"
+    text = f"net t {{ input(3x4x5) -> {layer} }}"
+    (node,) = loads(text).layers
+    assert node.layer == layer

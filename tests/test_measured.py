@@ -99,7 +99,7 @@ UNKNOWN = {
         pixel_unshuffle unfold pad slice log_softmax glu exp log sqrt rsqrt square sin cos erf
         pow clamp
     """,
-    "calflops calflops-flops": """
+    "calflops calflops-flops calflops-training calflops-flops-training": """
         relu6 selu hardswish hardsigmoid sigmoid tanh abs softplus mish hardtanh logsigmoid
         softsign scale shift add mul sub div matmul local deform_conv rbf grn layer_scale
         subsample maxunpool reduce roll pixel_shuffle pixel_unshuffle unfold log_softmax glu exp
@@ -129,7 +129,7 @@ UNKNOWN = {
         maxunpool embedding lstm reduce roll pixel_shuffle pixel_unshuffle unfold upsample pad
         crop slice softmax log_softmax glu exp log sqrt rsqrt square sin cos erf pow clamp
     """,
-    "torchvision torch-flop-counter": """
+    "torchvision torch-flop-counter torch-flop-counter-training": """
         relu relu6 leaky_relu prelu elu selu gelu silu hardswish hardsigmoid sigmoid tanh abs
         softplus mish hardtanh logsigmoid softsign scale shift concat add mul sub div stack
         local deform_conv rbf bn lrn layer_norm group_norm instance_norm grn layer_scale maxpool
@@ -317,3 +317,13 @@ def test_functions_that_ptflops_counts(text: str, code: str, count: int) -> None
     network = archcalc.loads(f"net alone {{\n  input(24)\n  {text}\n}}")
     network.written = {1: code}
     assert archcalc.analyze(network, convention="ptflops-pytorch").count == count
+
+
+def test_a_deformable_convolution_has_an_output_like_every_module() -> None:
+    """Two inputs, 2 channels to 4, 3x3 with padding on 6x8: 18 channels of offsets, and the output."""
+    network = archcalc.loads(
+        "net deformed { input(2x6x8)\n offset = conv(18, 3, padding=1)\n"
+        " deform_conv(4, 3, offset, padding=1) }"
+    )
+    values = 18 * 6 * 8 + 4 * 6 * 8
+    assert archcalc.analyze(network, convention="torchstat-memory").count == 4 * values

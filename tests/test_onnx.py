@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from archcalc.importing.onnx_graph.arrays import ArrayStore
 from archcalc.importing.onnx_graph.model import read_bytes
 from archcalc.importing.onnx_graph.modules import path_in_name
 from archcalc.importing.onnx_graph.records import OnnxTensorRecord
+from archcalc.importing.onnx_graph.values import OnnxCall
 from archcalc.importing.onnx_graph.wire import MAX_NAME_BYTES, WireReader
 
 onnx = pytest.importorskip("onnx")
@@ -601,3 +604,39 @@ def test_long_names_are_refused() -> None:
     made.graph.node[0].name = "n" * (MAX_NAME_BYTES + 1)
     with pytest.raises(ArchError, match="a name has 4,001 bytes, and at most 4,000 are read"):
         archcalc.from_onnx(made)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "arrays"),
+    [
+        ([node("Range", "a b c", f"r{i}") for i in range(100)], {"a": 0, "b": 1_000_000, "c": 1}),
+        ([node("Add", "a b", f"r{i}") for i in range(100)], {"a": np.ones((999, 1)), "b": np.ones((1, 999))}),
+        ([node("Cast", "a", f"r{i}", to=7) for i in range(100)], {"a": np.zeros(10**6, np.int8)}),
+        ([node("Expand", "a s", "e"), node("Neg", "e", "r")], {"a": np.ones(1), "s": [40_000_000]}),
+        ([node("Expand", "a s", "e"), node("Concat", "e e", "r", axis=0)], {"a": np.ones(1), "s": [19**6]}),
+    ],
+)  # fmt: skip
+def test_constants_take_a_bounded_amount_of_memory(nodes: list[Any], arrays: dict[str, Any]) -> None:
+    """Hundreds of megabytes otherwise, in files of a few kilobytes."""
+    made = model([*nodes, node("Relu", "x", "y")], arrays)
+    archcalc.from_onnx(made)  # what is imported once
+    tracemalloc.start()
+    try:
+        assert kinds(archcalc.from_onnx(made)) == ["relu"]
+        assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_nothing_is_left_of_a_model() -> None:
+    """An exception that is kept would hold the nodes that it passed."""
+    nodes = [
+        node("Div", "x two", "d"), node("Mul", "d d", "m"), node("Add", "m two", "a"),
+        node("Gather", "a one", "g", axis=2), node("Reshape", "g rest", "y"),
+    ]  # fmt: skip
+    arrays = {"two": np.float32(2), "one": np.array([1]), "rest": np.array([1, -1])}
+    archcalc.from_onnx(model(nodes, arrays))
+    with pytest.raises(ArchError):
+        archcalc.from_onnx(model([*nodes, node("Relu", "z", "r")], arrays))
+    gc.collect()
+    assert not any(isinstance(each, OnnxCall) for each in gc.get_objects())

@@ -704,6 +704,40 @@ def test_where_an_excited_network_sees_everything() -> None:
     assert (name, value, words) == ("field", "global", "from `mul1` on; before it 3×3, of `conv1`")
 
 
+WINDOWED = """
+net n {
+  input(3x8x8)
+  x: conv(4, 2, stride=2)
+  q = reshape([4, 2, 2, 2, 2]) -> permute([1, 3, 0, 2, 4]) -> reshape([4, 4, 4])
+  b = parameter([1, 4, 4])
+  add(matmul(q, q -> transpose), b) -> softmax("width")
+  matmul(identity, q) -> reshape([2, 2, 4, 2, 2]) -> permute([2, 0, 3, 1, 4]) -> reshape([4, 4, 4])
+  conv(2, 1)
+}"""
+"""Windows of 2x2 places on a map of 4x4, whose places see 2x2 each."""
+
+
+def test_windows_that_are_split_off_see_no_more_than_before() -> None:
+    """Values only move until they meet in a product. A parameter in between is not where fields begin."""
+    profile = analyze(loads(WINDOWED))
+    sizes = {layer.name: layer.receptive_field for layer in profile}
+    moved = ["reshape1", "permute1", "reshape2", "transpose1"]
+    assert {name: sizes[name] for name in moved} == dict.fromkeys(moved, (2, 2))
+    assert sizes["matmul1"] == "global"
+    name, value, words = QUANTITIES["receptive_field"].total(profile, str)
+    assert (name, value) == ("field", "global")
+    assert words.startswith("from `matmul1` on; before it 2×2")
+
+
+def test_a_field_within_windows_is_called_a_bound() -> None:
+    """A place of a window sees 4x4 of the input of 8x8, and archcalc does not follow that."""
+    text = explain(analyze(loads(WINDOWED)), "matmul2", "receptive_field")
+    assert "global   (at most the whole input: which window sees what is not followed)" in text
+    plain = analyze(loads("net n { input(3x8x8)\n conv(4, 3) -> global_avgpool -> flatten -> fc(2) }"))
+    for name in ("global_avgpool1", "fc1"):
+        assert "global   (the whole input)" in explain(plain, name, "receptive_field")
+
+
 PIECES = [
     "conv({c}, {k}x{j}, padding=1)",
     "conv(4, 3, padding=1, groups=2)",

@@ -8,7 +8,7 @@ import pytest
 from json_schemas import SCHEMAS, open_schema, schema
 
 COMMANDS = {
-    "memory": (
+    "memory": ("vgg16 --accounting pytorch",
         "lenet5", "lenet5 --batch 8 --optimizer adam --fit 1GB", "lenet5 --fit 1KB",
         "lenet5 --fit 99999999TB", "lenet5 --checkpoint stage", "lenet5 --batch 64 --checkpoint best",
         "googlenet --heads --dtype amp", "opaque.arch", "mine.arch --inference --weights-dtype int8",

@@ -201,6 +201,8 @@ def _conv(node: Node) -> Step:
     module = _ranked("Conv", _rank(node))(
         shape[0], node.shape[0], groups=groups, bias=layer.bias, **arguments
     )
+    if layer.weight == "fixed":
+        module.weight.requires_grad_(False)
     return module, call
 
 
@@ -243,7 +245,10 @@ def _deform_conv(node: Node) -> Step:
 
 def _fc(node: Node) -> Step:
     layer: Any = node.layer
-    return nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias), _apply
+    module = nn.Linear(node.facts.inputs[0][0], layer.out_features, layer.bias)
+    if layer.weight == "fixed":
+        module.weight.requires_grad_(False)
+    return module, _apply
 
 
 def _embedding(node: Node) -> Step:
@@ -312,7 +317,7 @@ def _grn(node: Node) -> Step:
     eps = float(node.layer.eps)  # type: ignore[attr-defined]
 
     def call(owned: Sequence[Tensor], x: Tensor) -> Tensor:
-        norm = x.norm(dim=axes, keepdim=True)
+        norm = x.norm(dim=axes, keepdim=True) if axes else x.abs()
         return owned[0] * (x * (norm / (norm.mean(1, keepdim=True) + eps))) + owned[1] + x
 
     return _along_channels(node, "gamma", "beta"), call
@@ -344,7 +349,10 @@ def _window_pool(name: str) -> Callable[[Node], Step]:
 
 def _lp_pool(node: Node) -> Step:
     layer: Any = node.layer
-    arguments = (layer.norm_type, layer.kernel_size, layer.stride, layer.ceil_mode)
+    kernel_size = layer.kernel_size
+    if _rank(node) == 1 and isinstance(kernel_size, tuple):
+        (kernel_size,) = kernel_size
+    arguments = (layer.norm_type, kernel_size, layer.stride, layer.ceil_mode)
     return _ranked("LPPool", _rank(node))(*arguments), _apply
 
 

@@ -1,4 +1,4 @@
-"""The networks that claims speak of, each made once however many claims name it."""
+"""The networks that claims are about, each made once however many claims name it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def specs() -> list[Opened]:
 def findings(spec: Opened, networks: Networks) -> Iterator[AuditFinding]:
     """The cited expectations of a network, evaluated as `archcalc check` does it. Raises `ArchError`.
 
-    An id is the network, the quantity, and the path it speaks of: `googlenet/macs(inception3a)`; of
+    An id is the network, the quantity, and the path it is about: `googlenet/macs(inception3a)`; of
     several alike, the second is `googlenet/macs.2`.
     """
     profile = networks.profile(networks.shipped(spec.name, {}))

@@ -1,4 +1,4 @@
-"""TOML tables whose strings know where they stand, decoded into Structs that describe what they may have.
+"""TOML tables whose strings know where they are, decoded into Structs that describe what they may have.
 
 `tomllib` gives values without places. They are found again by what the text says: the header of a table,
 the key below it, and the string after the key.

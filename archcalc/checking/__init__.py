@@ -1,1 +1,1 @@
-"""What `archcalc check` and `archcalc lock` do: find networks, hold them to figures, and say what moved."""
+"""What `archcalc check` and `archcalc lock` do: find networks, check their figures, and say what moved."""

@@ -184,7 +184,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _in_a_file(*spans: Span | None) -> Span | None:
-    """The first of some places that stands in a file."""
+    """The first of some places that is in a file."""
     return next((span for span in spans if span is not None and span.source.path is not None), None)
 
 

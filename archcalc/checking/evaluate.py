@@ -329,7 +329,7 @@ def rounding(figure: Number, step: Number) -> tuple[Number, Number]:
 
 
 def describe(expect: Expect) -> str:
-    """What an expectation speaks of: `params of stage1`."""
+    """What an expectation is about: `params of stage1`."""
     text = expect.quantity
     if expect.path:
         text += f" of `{expect.path}`"

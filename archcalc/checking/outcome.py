@@ -17,7 +17,7 @@ Figure = int | Fraction | tuple[int | Fraction, ...]
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One figure that has been held against what computes.
+    """One figure that has been compared with what computes.
 
     `text` is what is claimed, `params("stage1") == 38720`; `value` what archcalc computes, `difference`
     how far that lies above the figure, where both are one number. `reason` says in a sentence why it does

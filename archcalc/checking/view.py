@@ -27,7 +27,7 @@ MAX_LAYERS = 8
 
 
 def place(span: Span | None) -> str:
-    """Where something stands: in a file, or on the command line."""
+    """Where something is: in a file, or on the command line."""
     if span is None:
         return ""
     return str(span) if span.source.path is not None else span.source.name

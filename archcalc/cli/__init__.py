@@ -1,4 +1,4 @@
-"""The command line. It reads options and writes output; all arithmetic is elsewhere. A command a file."""
+"""The command line. It reads options and writes output; all arithmetic is elsewhere. One file per command."""
 
 from __future__ import annotations
 

@@ -74,6 +74,14 @@ def memory(
             "lowest peak.",
         ),
     ] = "none",
+    accounting: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What is kept for the backward pass: what gradients need (`needed`), or what eager PyTorch "
+            "keeps (`pytorch`).",
+        ),
+    ] = "needed",
     top: Annotated[int, typer.Option(min=1, help="How many tensors to list.")] = 8,
     format: Annotated[MemoryFormat, typer.Option(help="Output format.")] = MemoryFormat.table,
     output: Output = None,
@@ -89,6 +97,8 @@ def memory(
     `archcalc memory resnet50 --fit 24GB --optimizer momentum`
 
     `archcalc memory resnet152 --batch 64 --checkpoint best`
+
+    `archcalc memory mobilenet_v2 --batch 64 --accounting pytorch`, with the reasons for what it keeps more
 
     `archcalc memory mobilenet_v2 --inference --dtype int8 --in-place activations,depthwise`
 
@@ -111,6 +121,7 @@ def memory(
         arena,
         checkpoint.removeprefix("every="),
         weights_dtype or "",
+        accounting,
     ).checked()
     found: dict[str, Any] | None = None
     lines: list[str] = []

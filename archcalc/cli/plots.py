@@ -22,7 +22,7 @@ def plots(
     ] = "",
     output: Output = None,
 ) -> None:
-    """Draw a plot of the shipped networks as SVG; without a name, list the plots.
+    """Draw a plot of the built-in networks as SVG; without a name, list the plots.
 
     `archcalc plots`
 

@@ -43,7 +43,7 @@ def account(
 ) -> list[AccountLine]:
     """The account of a difference: by block where the layers have counterparts, else by stage.
 
-    Blocks stand in the order of the network. What makes no difference has no line.
+    Blocks are in the order of the network. What makes no difference has no line.
     """
     if not matching.alike:
         lines = []

@@ -1,6 +1,6 @@
 """Which layer of a network is which in another version of it.
 
-The layers stand in topological order, so that versions are aligned like two texts: what stands alike in
+The layers are in topological order, so that versions are aligned like two texts: what is alike in
 both (path, layer and what feeds it) is found by difflib, and the gaps between are aligned for the
 best score. networkx has graph edit distance too, which is exact and takes exponential time.
 """

@@ -116,7 +116,7 @@ def _runs(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _gathered(runs: Sequence[list[Item]]) -> list[tuple[str, list[Item]]]:
-    """Where the runs stand, with those of one item of one name, in several blocks, in one line."""
+    """Where the runs are, with those of one item of one name, in several blocks, in one line."""
     alone: dict[tuple[str, str], list[Item]] = {}
     lines: list[tuple[str, list[Item]]] = []
     for run in runs:

@@ -37,7 +37,7 @@ class CompareView(Struct, frozen=True):
 
     @property
     def operations(self) -> str:
-        """The figure that stands first: multiply-adds, or what a named convention counts."""
+        """The figure that comes first: multiply-adds, or what a named convention counts."""
         return "macs" if self.comparison.subjects[0].profile.convention is None else "count"
 
     @property
@@ -130,7 +130,7 @@ def _totals(view: CompareView) -> ArrangedTable:
 
 
 def _listed_totals(view: CompareView, labels: Sequence[str]) -> list[Columns]:
-    """A line a network below each quantity, where they do not fit side by side."""
+    """One line per network below each quantity, where they do not fit side by side."""
     lines: list[tuple[str, ...]] = []
     for noun, total in zip(labels, view.totals, strict=True):
         lines.append((noun, "", "", "", "", ""))
@@ -191,7 +191,7 @@ def _counts(view: CompareView, column: Sequence[Figures], name: str) -> list[str
 
 
 def _listed_parts(view: CompareView, first: str, parts: Sequence[ComparedPart]) -> list[Columns]:
-    """A line a network below each part, of those that have layers in it; with fewer and fewer figures."""
+    """One line per network below each part, of those that have layers in it; with fewer and fewer figures."""
     drawn = view.operations
     most = max((amounts.get(drawn, 0) for part in parts for amounts in part.amounts), default=0)
 

@@ -38,7 +38,7 @@ def times(factor: Fraction) -> str:
 
 
 def phrase(figure: Compared, quantity: str = "") -> str:
-    """How a value stands to the first network's.
+    """How a value compares with the first network's.
 
     >>> phrase(Compared(4_231_976, 138_357_544)), phrase(Compared(106, 100))
     ('32.7 times fewer', '6.0% more')

@@ -15,8 +15,9 @@ from msgspec import Struct
 
 import archcalc.layers  # noqa: F401 - rules name kinds
 from archcalc.conventions import tools
-from archcalc.conventions.measures import Rule
+from archcalc.conventions.measures import OfBackward, Rule
 from archcalc.diagnostics import shorten, unknown
+from archcalc.gradients import Gradients
 from archcalc.network import Network, Node
 
 UNITS = {
@@ -32,7 +33,7 @@ FEW = 4
 
 
 class Bug(Struct, frozen=True):
-    """An error of a tool that is part of the figures people see: which kinds, what, and where it stands."""
+    """An error of a tool that is part of the figures people see: which kinds, what, and where it is."""
 
     kinds: tuple[str, ...]
     words: str
@@ -52,7 +53,8 @@ class Convention(Struct, frozen=True, eq=False):
     `rules` are by layer kind, `input` among them; a kind without a rule is not counted. `containers` is
     counted once more for each block that joins branches, here or elsewhere in the network, as a tool
     does that lists modules such as `Bottleneck` beside the layers in them. `value_bytes` are the
-    bytes of a value where a tool takes no notice of the dtype.
+    bytes of a value where a tool takes no notice of the dtype. `backward` is what it counts of the backward
+    pass, each figure a number of times; of a layer that takes part in it.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Convention(Struct, frozen=True, eq=False):
     notes: tuple[str, ...] = ()
     bugs: tuple[Bug, ...] = ()
     containers: Rule | None = None
+    backward: tuple[tuple[int, OfBackward], ...] = ()
     value_bytes: int | None = None
     megabyte: int = 10**6
     """What the tool calls a megabyte; of bytes only."""
@@ -128,6 +131,7 @@ class Counter:
     def __init__(self, convention: Convention, network: Network) -> None:
         self.convention = convention
         self._written = network.written
+        self._gradients = Gradients(network) if convention.backward else None
         self._ends = {node.index for node in (*network.outputs.values(), *network.heads.values())}
         self._closing: dict[int, int] = {}
         """How many counted containers a node is the result of."""
@@ -164,6 +168,11 @@ class Counter:
             found += [
                 ("blocks", times, m.text, closing * times * m.of(node))
                 for times, m in convention.containers.parts
+            ]
+        if self._gradients is not None and rule is not None:
+            found += [
+                (label, times, m.text, times * m.of(self._gradients, node))
+                for times, m in convention.backward
             ]
         return found
 
@@ -208,9 +217,10 @@ def _numbers(names: Iterable[str]) -> dict[str, int]:
 def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node, int]]:
     """Nodes that every convention counts alike, as one and their number, by its index.
 
-    They are equal layers behind equal layers. What ends a block or the network, and a norm behind a norm,
-    stands for itself; so does what is not written as a module.
+    They are equal layers behind equal layers, of which the same gradients are asked. What ends a block or the
+    network, and a norm behind a norm, stands for itself; so does what is not written as a module.
     """
+    needs = Gradients(network).needs
     ends = {group.output.index for group in network.module_blocks()}
     ends |= {node.index for node in (*network.outputs.values(), *network.heads.values())}
     found: dict[object, tuple[Node, int]] = {}
@@ -218,7 +228,7 @@ def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node
         sources = tuple(id(source.facts) for source in node.inputs)
         alone = node.index in ends or node.index in network.written
         alone = alone or any(source.kind == "bn" == node.kind for source in node.inputs)
-        key: object = node.index if alone else (id(node.facts), sources)
+        key: object = node.index if alone else (id(node.facts), sources, needs.get(node.index))
         first, number = found.get(key, (node, 0))
         found[key] = (first, number + 1)
     return {node.index: (node, number) for node, number in found.values()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from archcalc.gradients import Gradients
 from archcalc.layers.base import FAMILIES, KINDS
 from archcalc.network import Node
 from archcalc.quantities import QUANTITIES
@@ -50,12 +51,19 @@ class Measure(Struct, frozen=True):
         return Measure(f"{self.text}·{other.text}", lambda node: of(node) * by(node))
 
 
-def part_text(times: int, measure: Measure) -> str:
+def part_text(times: int, measure: Measure | OfBackward) -> str:
     return measure.text if times == 1 else f"{times}·{measure.text}"
 
 
 def _rule(value: Rule | Measure) -> Rule:
     return value if isinstance(value, Rule) else Rule(((1, value),))
+
+
+class OfBackward(Struct, frozen=True):
+    """A figure of the backward pass of one layer, with the gradients that its network asks for."""
+
+    text: str
+    of: Callable[[Gradients, Node], int]
 
 
 NOTHING = Rule(())
@@ -185,6 +193,28 @@ def on_images(measure: Rule | Measure) -> Measure:
     """A figure of layers over two spatial axes; 0 over one or three, which are other operators."""
     rule = _rule(measure)
     return Measure(rule.text, lambda node: rule(node) if len(node.facts.inputs[0]) == 3 else 0)
+
+
+# --- Figures of a backward pass ---------------------------------------------------------------------
+
+
+def _backward_macs(gradients: Gradients, node: Node) -> int:
+    return sum(term.value for category, term in gradients.operations(node) if category == "macs")
+
+
+BACKWARD_MACS = OfBackward("MACs of the backward pass", _backward_macs)
+
+
+def _of_other_groups(gradients: Gradients, node: Node) -> int:
+    """As if each group of the weights had a gradient from all groups."""
+    needs = gradients.needs.get(node.index)
+    if node.kind not in (*CONVOLUTIONS, "conv_transpose") or needs is None or "weight" not in needs.trained:
+        return 0
+    groups = node.facts.inputs[0][0] if node.kind == "depthwise" else getattr(node.layer, "groups", 1)
+    return int(groups - 1) * MACS.of(node)
+
+
+OF_OTHER_GROUPS = OfBackward("(groups-1)·MACs of trained convolutions", _of_other_groups)
 
 
 # --- Rules for many kinds ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from archcalc.conventions import UNITS, Convention
-from archcalc.conventions.measures import CONVOLUTIONS
+from archcalc.conventions.measures import CONVOLUTIONS, part_text
 from archcalc.layers.base import KINDS
 from archcalc.render.documents import json_text
 from archcalc.render.terminal import open_console, printed, ruled
@@ -28,6 +28,7 @@ def _plain(convention: Convention) -> dict[str, Any]:
         "source": convention.source,
         "rules": {kind: rule.text for kind, rule in convention.rules.items()},
         "containers": "" if convention.containers is None else convention.containers.text,
+        "backward": [part_text(times, measure) for times, measure in convention.backward],
         "not_counted": _without_rule(convention),
         "notes": list(convention.notes),
         "bugs": [
@@ -49,6 +50,9 @@ def _rules(convention: Convention) -> list[tuple[str, str]]:
     rows = [(_listed(names), text) for text, names in kinds.items()]
     if convention.containers is not None:
         rows.append(("also each block that joins branches", convention.containers.text))
+    if convention.backward:
+        text = " + ".join(part_text(*part) for part in convention.backward)
+        rows.append(("also their backward pass", text))
     if free:
         rows.append((_listed(free), "0"))
     missing = _without_rule(convention)
@@ -62,7 +66,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _brief(convention: Convention) -> str:
-    """What counts, in a line: `MACs of conv, fc; 2·inputs of bn`. The three dense kinds stand as `conv`."""
+    """What counts, in a line: `MACs of conv, fc; 2·inputs of bn`. The three dense kinds are `conv`."""
     parts = []
     for kinds, text in _rules(convention):
         if text not in ("0", "not counted"):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from archcalc.convert.blocks import make_templates, with_inlined
 from archcalc.convert.flow import Ending, FlowBuilder
+from archcalc.convert.freezing import with_frozen_steps
 from archcalc.convert.modules import ModuleItem, ModuleTree, NetModule
 from archcalc.convert.phrases import with_phrases
 from archcalc.convert.plan import LayerStep, Part, Script, Step, ThreadLine
@@ -40,7 +41,7 @@ def convert(network: Network, comments: Sequence[str] = ()) -> Conversion:
     """The text of a network, with comments at its head.
 
     If the structured text does not give the same network, the result is the list of its layers. If only the
-    figures differ, because the language cannot say of an array that it is tied or not trained, the text says
+    figures differ, because the language ties weights and freezes layers, and no other arrays, the text says
     so. Raises `ArchError` if there is no text with the same layers.
     """
     problem = ""
@@ -55,7 +56,8 @@ def convert(network: Network, comments: Sequence[str] = ()) -> Conversion:
             return Conversion(text, problem)
         if not found.layers:
             words = (
-                f"The text has {found.figures}: it cannot say which arrays are tied in part, or not trained."
+                f"The text has {found.figures}: it cannot say that arrays other than a weight are those of "
+                "another layer, or that only some arrays of a layer are not trained."
             )
             return Conversion(written(script, network.name, [*notes, words]), f"{problem} {words}".strip())
         problem = f"This is the list of the layers, because a text with blocks has {found.layers}."
@@ -75,6 +77,7 @@ def plan(network: Network, structured: bool = True) -> Script:
         *(Ending(node.index) for name, node in network.outputs.items() if name == "output"),
     ]
     whole = _script(items, (), endings, structured)[0]
+    with_frozen_steps(whole)
     if not structured:
         return make_templates(whole, loops=False)
     return with_inlined(make_templates(whole))

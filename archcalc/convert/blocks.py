@@ -189,7 +189,7 @@ def _expanded_thread(thread: Thread, inlined: set[int]) -> Thread:
     steps: list[Step] = []
     for step in thread.steps:
         if isinstance(step, NestedStep):
-            steps.append(NestedStep(_expanded(step.script, inlined)))
+            steps.append(NestedStep(_expanded(step.script, inlined), step.frozen))
             continue
         step.tensors = [_expanded_thread(inner, inlined) for inner in step.tensors]
         if isinstance(step, LayerStep) or id(step.part.template) not in inlined:
@@ -198,9 +198,11 @@ def _expanded_thread(thread: Thread, inlined: set[int]) -> Thread:
         script = _Copier(step).script(step.part.template.script)
         only = script.lines[0]
         if len(script.lines) == 1 and isinstance(only, ThreadLine) and only.thread.start is None:
+            for inner in only.thread.steps:
+                inner.frozen = step.frozen or inner.frozen
             steps += only.thread.steps
         else:
-            steps.append(NestedStep(script))
+            steps.append(NestedStep(script, step.frozen))
     return Thread(thread.start, steps)
 
 
@@ -236,12 +238,12 @@ class _Copier:
 
     def step(self, step: Step) -> Step:
         if isinstance(step, NestedStep):
-            return NestedStep(self.script(step.script))
+            return NestedStep(self.script(step.script), step.frozen)
         slots = [self.slot(slot) for slot in step.slots]
         tensors = [self.thread(inner) for inner in step.tensors]
         if isinstance(step, PartStep):
-            return PartStep(step.part, slots, tensors)
-        return LayerStep(step.layer, slots, tensors)
+            return PartStep(step.part, slots, tensors, step.frozen)
+        return LayerStep(step.layer, slots, tensors, step.tied, step.frozen)
 
     def local(self, local: KeptTensor) -> KeptTensor:
         return self.locals.setdefault(local, KeptTensor(local.hint))

@@ -422,7 +422,7 @@ def add_line(lines: list[Line], line: ThreadLine) -> ThreadLine:
         lines.pop()
         start, steps = before.thread.start, [*before.thread.steps]
     for step in line.thread.steps:
-        if not isinstance(step, NestedStep):
+        if not isinstance(step, NestedStep) or step.frozen:
             steps.append(step)
             continue
         if steps or start is not None:

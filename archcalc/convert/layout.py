@@ -30,9 +30,10 @@ class CallText(Struct, eq=False):
 
 
 class Braced(Struct, eq=False):
-    """Lines in braces; `lines` makes them for an indentation."""
+    """Lines in braces, with `head` before these; `lines` makes them for an indentation."""
 
     lines: Callable[[int], list[str]]
+    head: str = ""
 
 
 Chained = list[CallText | Braced]
@@ -46,7 +47,7 @@ def flat(chain: Chained) -> str:
             lines = call.lines(0)
             if len(lines) > 1:
                 return ""
-            texts.append(f"{{ {lines[0]} }}")
+            texts.append(f"{call.head}{{ {lines[0]} }}")
             continue
         tensors = [flat(tensor) for tensor in call.tensors]
         if not all(tensors):
@@ -111,7 +112,7 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
             _append(lines, [call], indent, first)
             first = False
     elif isinstance(group[0], Braced):
-        _open(lines, "{", indent, arrow)
+        _open(lines, f"{group[0].head}{{", indent, arrow)
         lines += [*group[0].lines(indent + 2), f"{margin}}}"]
     else:
         call = group[0]
@@ -149,7 +150,8 @@ def phrases(chain: Chained) -> list[Chained]:
     calls = [call for call in chain if isinstance(call, CallText)]
     blocks = sum(call.block for call in calls)
     pools = any(_pools_all(call) for call in calls[1:])
-    if text and len(text) <= ONE_LINE and calls[0].name != "input" and blocks <= (0 if pools else 2):
+    starts = bool(calls) and calls[0].name == "input"
+    if text and len(text) <= ONE_LINE and not starts and blocks <= (0 if pools else 2):
         return [chain]
     found: list[Chained] = [[]]
     full = False

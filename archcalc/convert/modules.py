@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from archcalc.convert.plan import tied_to
 from archcalc.network import Network, Node
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ModuleTree:
         self.depths = [len(place) for place in self.places]
         """For each node, how many modules are around all that reads its tensor: it leaves those within."""
         self._measure(network)
-        items = [ModuleItem(node.index, tuple(s.index for s in node.inputs), node) for node in self.nodes]
+        items = [ModuleItem(node.index, _sources(node), node) for node in self.nodes]
         self.items = self._items(items, 0)
 
     def _place(self, node: Node) -> tuple[str, ...]:
@@ -71,9 +72,9 @@ class ModuleTree:
 
     def _measure(self, network: Network) -> None:
         for node in self.nodes:
-            for source in node.inputs:
-                common = _common(self.places[source.index], self.places[node.index])
-                self.depths[source.index] = min(self.depths[source.index], common)
+            for source in _sources(node):
+                common = _common(self.places[source], self.places[node.index])
+                self.depths[source] = min(self.depths[source], common)
         for result in (*network.outputs.values(), *network.heads.values()):
             self.depths[result.index] = 0
 
@@ -108,6 +109,13 @@ class ModuleTree:
         kinds = (kind for path in around if (kind := self.kinds.get(path, "")) not in GENERIC)
         module = NetModule(path, self.kinds.get(path, ""), rest, inputs, last.value, around=next(kinds, ""))
         return [*peeled, ModuleItem(last.value, inputs, last.node, module)]
+
+
+def _sources(node: Node) -> tuple[int, ...]:
+    """What a node reads, and then the layer whose weight it has, if a text can say so."""
+    inputs = tuple(source.index for source in node.inputs)
+    owner = tied_to(node)
+    return inputs if owner is None else (*inputs, owner.index)
 
 
 def _inputs(items: Sequence[ModuleItem]) -> tuple[int, ...]:

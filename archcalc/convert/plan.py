@@ -53,11 +53,17 @@ class Thread(Struct, eq=False):
 
 
 class LayerStep(Struct, eq=False):
-    """A layer with its numbers. `tensors` are what a join reads, or the arguments that are tensors."""
+    """A layer with its numbers. `tensors` are what a join reads, or the arguments that are tensors.
+
+    If it is `tied`, the last of them is where its weight comes from. `frozen` says whether its parameters are
+    not trained; `None` if it has none.
+    """
 
     layer: Layer
     slots: list[Slot]
     tensors: list[Thread]
+    tied: bool = False
+    frozen: bool | None = None
 
 
 class PartStep(Struct, eq=False):
@@ -66,12 +72,14 @@ class PartStep(Struct, eq=False):
     part: Part
     slots: list[Slot]
     tensors: list[Thread]
+    frozen: bool | None = None
 
 
 class NestedStep(Struct, eq=False):
     """A script in braces."""
 
     script: Script
+    frozen: bool | None = None
 
 
 Step = LayerStep | PartStep | NestedStep
@@ -158,7 +166,31 @@ def slots_of(layer: Layer) -> list[Slot]:
 def layer_step(node: Node, tensors: Iterable[Thread] = ()) -> LayerStep:
     """The step of a node, or of an input."""
     slots = [] if isinstance(node.layer, Input) else slots_of(node.layer)
-    return LayerStep(node.layer, slots, list(tensors))
+    frozen = node.frozen if node.facts.weights else None
+    return LayerStep(node.layer, slots, list(tensors), tied_to(node) is not None, frozen)
+
+
+def tied_to(node: Node) -> Node | None:
+    """The layer whose weight this one has, if a text says so as `weight=x`.
+
+    A layer that has all arrays of another one of its kind is a call of the same shared block instead.
+    """
+    if getattr(node.layer, "weight", "") != "own":
+        return None
+    if node.shares is not None:
+        same = node.kind == node.shares.kind and _array_shapes(node) == _array_shapes(node.shares)
+        return None if same or _array_shapes(node).keys() != {"weight"} else node.shares
+    owner, array = node.tied.get("weight", (None, ""))
+    return owner if array == "weight" and len(node.tied) == 1 else None
+
+
+def _array_shapes(node: Node) -> dict[str, Any]:
+    return {weight.name: weight.shape for weight in node.facts.weights}
+
+
+def owner_of(node: Node) -> Node:
+    """The node whose arrays this one has, as the calls of a shared block do; else itself."""
+    return node if node.shares is None or tied_to(node) is not None else node.shares
 
 
 def goes_on(thread: Thread) -> bool:
@@ -285,12 +317,14 @@ class Shapes:
 
     def step(self, step: Step, bound: Bound) -> int:
         if isinstance(step, NestedStep):
-            return self.number(("nested", self.script(step.script, bound)))
+            return self.number(("nested", step.frozen is True, self.script(step.script, bound)))
         slots = tuple((slot.name, self.formula(slot, bound)) for slot in step.slots)
         tensors = tuple(self.thread(thread, bound) for thread in step.tensors)
         if isinstance(step, PartStep):
-            return self.number(("part", id(step.part.template or step.part), slots, tensors))
-        return self.number((step.layer.kind, self.fixed(step.layer), slots, tensors))
+            part = id(step.part.template or step.part)
+            return self.number(("part", part, step.frozen is True, slots, tensors))
+        more = step.tied, step.frozen is True
+        return self.number((step.layer.kind, self.fixed(step.layer), more, slots, tensors))
 
     def fixed(self, layer: Layer) -> Any:
         """The arguments of a layer that are not slots."""

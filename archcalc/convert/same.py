@@ -17,8 +17,8 @@ ORDER_MATTERS = ("peak_activations", "peak_bytes")
 class Difference(Struct, frozen=True):
     """What differs between two networks, in words. Empty words say that nothing does.
 
-    `layers` is about layers and connections. If there is nothing, `figures` may still be: arrays that a file
-    ties in part, or does not train, are more than a text can say.
+    `layers` is about layers and connections. If there is nothing, `figures` may still be: a text ties weights
+    and freezes layers, and cannot say so of any other array.
     """
 
     layers: str = ""
@@ -39,7 +39,9 @@ def difference(one: Network, other: Network) -> Difference:
     numbers: dict[Any, int] = {}
     if _structure(one, numbers) != _structure(other, numbers):
         return Difference("other layers or other connections")
-    figures = []
+    figures = ["other arrays that are tied"] if _tied(one, numbers) != _tied(other, numbers) else []
+    if _frozen(one, numbers) != _frozen(other, numbers):
+        figures.append("other frozen layers")
     for heads in (False, True) if one.heads else (False,):
         mine, theirs = analyze(one, heads=heads).totals, analyze(other, heads=heads).totals
         figures += [
@@ -55,12 +57,7 @@ def _structure(network: Network, numbers: dict[Any, int]) -> Any:
 
     `numbers` has a number for each computation, so that comparing two takes no recursion.
     """
-    inputs = {node.index: place for place, node in enumerate(sorted(network.inputs.values(), key=_by_name))}
-    found: list[int] = []
-    for node in network.nodes:
-        sources = tuple(found[source.index] for source in node.inputs)
-        key = (type(node.layer), node.layer, node.shape, sources, inputs.get(node.index))
-        found.append(numbers.setdefault(key, len(numbers)))
+    found = _computed(network, numbers)
     users: dict[int, list[int]] = {}
     for node in network.nodes:
         if node.facts.weights:
@@ -72,6 +69,33 @@ def _structure(network: Network, numbers: dict[Any, int]) -> Any:
     outputs = sorted(found[node.index] for node in network.outputs.values())
     heads = sorted(found[node.index] for node in network.heads.values())
     return Counter(found), sharing, main, outputs, heads
+
+
+def _computed(network: Network, numbers: dict[Any, int]) -> list[int]:
+    """A number for the computation of each node."""
+    inputs = {node.index: place for place, node in enumerate(sorted(network.inputs.values(), key=_by_name))}
+    found: list[int] = []
+    for node in network.nodes:
+        sources = tuple(found[source.index] for source in node.inputs)
+        key = (type(node.layer), node.layer, node.shape, sources, inputs.get(node.index))
+        found.append(numbers.setdefault(key, len(numbers)))
+    return found
+
+
+def _tied(network: Network, numbers: dict[Any, int]) -> Counter[Any]:
+    """The arrays that are others', with those that these are."""
+    found = _computed(network, numbers)
+    return Counter(
+        (found[node.index], name, found[owner.index], array)
+        for node in network.nodes
+        for name, (owner, array) in node.tied.items()
+    )
+
+
+def _frozen(network: Network, numbers: dict[Any, int]) -> Counter[int]:
+    """The layers with parameters that are not trained."""
+    found = _computed(network, numbers)
+    return Counter(found[node.index] for node in network.nodes if node.frozen and node.facts.weights)
 
 
 def _by_name(node: Any) -> int:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from archcalc.convert.modules import ModuleItem, NetModule
+from archcalc.convert.plan import owner_of
 from archcalc.network import Node
 
 
@@ -18,7 +19,7 @@ class SharedParameters:
     """
 
     def __init__(self, nodes: tuple[Node, ...], items: list[ModuleItem]) -> None:
-        self.users = Counter((node.shares or node).index for node in nodes if node.facts.weights)
+        self.users = Counter(owner_of(node).index for node in nodes if node.facts.weights)
         self.shared = {index for index, number in self.users.items() if number > 1}
         self.twins: Counter[Any] = Counter()
         self.keys: dict[int, Any] = {}
@@ -40,7 +41,7 @@ class SharedParameters:
         """The owners of the parameters of a module, and its layers and connections."""
         nodes = _nodes(module)
         places = {node.index: place for place, node in enumerate(nodes)}
-        owners = tuple((node.shares or node).index for node in nodes if node.facts.weights)
+        owners = tuple(owner_of(node).index for node in nodes if node.facts.weights)
         if self.shared.isdisjoint(owners):
             return ((),)
         structure = (
@@ -65,7 +66,7 @@ class SharedParameters:
 
     def _mark_layer(self, item: ModuleItem) -> None:
         """A layer that shares its parameters, as a module of its own."""
-        owner = (item.node.shares or item.node).index
+        owner = owner_of(item.node).index
         if owner in self.shared and item.node.facts.weights:
             leaf = ModuleItem(item.value, item.inputs, item.node)
             inputs = tuple(dict.fromkeys(item.inputs))

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from archcalc.convert.blocks import Template
+from archcalc.convert.freezing import frozen_runs
 from archcalc.convert.layout import WIDTH, Braced, CallText, Chained, flat, laid_out, phrases, table
 from archcalc.convert.modules import GENERIC
 from archcalc.convert.names import SHORT_NAMES, NameSpace, legal
@@ -34,7 +35,7 @@ from archcalc.convert.plan import (
 from archcalc.diagnostics import shorten
 from archcalc.doubts import doubt_of_input
 from archcalc.language.limits import MAX_AXES, MAX_STRING
-from archcalc.layers.arguments import format_argument
+from archcalc.layers.arguments import AxisOrder, format_argument
 from archcalc.layers.base import Input, Layer
 
 
@@ -192,7 +193,9 @@ class BodyWriter:
     def chain(self, thread: Thread) -> Chained:
         """A thread as calls; the current tensor itself is `identity`."""
         calls: Chained = [] if thread.start is None else [CallText(self._bind(thread.start))]
-        calls += [self.step(step) for step in thread.steps]
+        for frozen, steps in frozen_runs(thread.steps):
+            inner = [self.step(step) for step in steps]
+            calls += [Braced(partial(laid_out, inner), "frozen ")] if frozen else inner
         return calls or [CallText("identity")]
 
     def step(self, step: Step) -> CallText | Braced:
@@ -230,9 +233,7 @@ class BodyWriter:
             slot = slots.get(parameter.name) or Slot(parameter.name, value)
             if parameter.takes_tensor and value is None:
                 continue
-            if parameter.takes_tensor:
-                if value is None:
-                    continue
+            if parameter.takes_tensor or (parameter.name == "weight" and step.tied):
                 text = tensors.pop(0)
             elif slot.formula is None and not parameter.required and slot.value == parameter.default:
                 continue
@@ -262,7 +263,7 @@ def value_text(value: Any) -> str:
         clean = "".join(c if c.isprintable() else "?" for c in value[: MAX_STRING // 2])
         return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'
     if isinstance(value, tuple):
-        sizes = all(type(item) is int and item >= 0 for item in value)
+        sizes = all(type(item) is int and item >= 0 for item in value) and not isinstance(value, AxisOrder)
         if sizes and 2 <= len(value) <= MAX_AXES:
             return format_argument(value)
         return f"[{', '.join(map(value_text, value))}]"

@@ -192,7 +192,9 @@ class _Step:
             out = KERNELS[type(node.layer)](node.layer, call)
             self._keep(node, call, out)
         if not node.layer.is_source:
-            out = _own(out, [self.tensor(source) for source in node.inputs])
+            out = _own(out, [])
+            if any(owner(out) is owner(self.tensor(source)) for source in node.reads):
+                out = out.copy()  # a kernel that had nothing to move, of a layer that is no view in general
             self.alive.hold(out)
         self.tensors[node.index] = out
 
@@ -271,8 +273,12 @@ class _Step:
         for number, (source, array) in enumerate(zip(node.inputs, sent, strict=True)):
             if needs.inputs[number]:
                 assert array is not None, node.name
-                array = _own(array, [gradient])
-                self.alive.hold(array, gradient if number in passes else None)
+                if number in passes:
+                    array = _own(array, [gradient])
+                    self.alive.hold(array, gradient)
+                else:  # memory of its own, as is declared
+                    array = array.copy() if owner(array) is owner(gradient) else _own(array, [])
+                    self.alive.hold(array)
                 arriving.append((source, array))
         added = self._gradients_of_arrays(node, needs.trained, of_arrays)
         self._look()

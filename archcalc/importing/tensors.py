@@ -159,9 +159,13 @@ class Tensor(Struct, frozen=True, eq=False):
 
 
 class ExpandedTensor(Struct, frozen=True, eq=False):
-    """A tensor whose axes of size 1 are repeated: as good as the tensor itself where a layer repeats them."""
+    """A tensor whose axes of size 1 are repeated: as good as the tensor itself where a layer repeats them.
+
+    `shape` is the shape with the repetitions and with the batch as a number, if an importer needs it.
+    """
 
     tensor: Tensor
+    shape: tuple[int, ...] = ()
 
 
 def plain_axes(rank: int) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ class Cursor:
         return self.tokens[min(self.at + 1, len(self.tokens) - 1)].kind
 
     def fail(self, expected: str, help: str = "", opening: Token | None = None) -> NoReturn:
-        """Raise the mistake that something else stands here than expected."""
+        """Raise the mistake that something else is here than expected."""
         token = self.token
         if token.problem is not None:
             raise Mistake(token.problem)
@@ -154,7 +154,7 @@ class Cursor:
     # -- going on after a mistake
 
     def recover(self, mistake: Mistake, first: int, nesting: int) -> None:
-        """Note a mistake in the statement that begins at token `first`, and go on behind it."""
+        """Note a mistake in the statement that begins at token `first`, and continue after it."""
         self.nesting = nesting
         resume = self._end_of_statement(first)
         if resume is not None:
@@ -163,7 +163,7 @@ class Cursor:
             self._resume(mistake, first, self._next_line(first), reread=True)
 
     def recover_definition(self, mistake: Mistake, first: int) -> None:
-        """Note a mistake in the definition that begins at token `first`; go on at the next one."""
+        """Note a mistake in the definition that begins at token `first`; continue at the next one."""
         self.nesting = 0
         resume = self.at
         if not (isinstance(mistake, Unclosed) and resume > first):

@@ -1,7 +1,7 @@
 """Syntax to a network: blocks expanded, loops run, shapes inferred as it goes, because conditions
 depend on them.
 
-A mistake is noted where it happens. What depends on it stays silent, and the expansion goes on, so that
+A mistake is noted where it happens. What depends on it stays silent, and the expansion continues, so that
 one run reports several mistakes and each of them once.
 """
 
@@ -186,7 +186,7 @@ class Elaborator:
         return [Diagnostic(first.message, first.span, first.label, notes, first.help), *problems[1:]]
 
     def check_overrides(self, names: list[str]) -> None:
-        """Values from outside are held to the limits of the language."""
+        """Values from outside are checked against the limits of the language."""
         params = {param.name: param for param in self.origin.params}
         for name, value in self.overrides.items():
             if name not in params:

@@ -236,7 +236,7 @@ class ExpressionParser:
     # -- pieces
 
     def listed(self, open_: str, close: str, item: Callable[[], T]) -> tuple[T, ...]:
-        """Items between brackets, separated by commas, one of which may stand behind the last."""
+        """Items between brackets, separated by commas, one of which may follow the last."""
         cursor = self.cursor
         opening = cursor.expect(open_)
         cursor.deeper()

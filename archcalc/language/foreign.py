@@ -90,7 +90,7 @@ _ABSENT = {
     **dict.fromkeys(("var", "variance"), "write `reduce(\"var\", dim=...)`"),
     "print": "a figure is held to a value with `expect params < 5M`",
 }  # fmt: skip
-"""What other tools have and archcalc has not, and what stands in for it."""
+"""What other tools have and archcalc has not, and what replaces it."""
 
 _ARGUMENTS = {
     "filters": ("out_channels",),

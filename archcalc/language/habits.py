@@ -47,7 +47,7 @@ def instead(ref: Ref, layer: Layer) -> str:
 
 
 def readings(doubt: str, ref: Ref, layer: Layer) -> tuple[str, str]:
-    """What a doubtful call may mean, and the argument whose name says that it is meant as it stands."""
+    """What a doubtful call may mean, and the argument whose name says that it is meant as it is."""
     texts = [arg.span.text for arg in ref.args or ()]
     if doubt == "kernel_twice":
         at = KERNEL_AT[layer.kind] + 1

@@ -57,7 +57,7 @@ def load_file(path: Path, shown: str = "") -> Module:
 
 
 def read_source(path: Path, shown: str) -> Source:
-    """A text file, known by the name `shown`. Raises `ArchError` if it cannot be read or is no UTF-8."""
+    """A text file, known by the name `shown`. Raises `ArchError` if it cannot be read or is not UTF-8."""
     return Source(shown, _decode(_read(path, shown, None, MAX_FILE_BYTES), shown, None), path)
 
 

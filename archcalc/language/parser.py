@@ -1,7 +1,7 @@
 """Tokens to syntax, by recursive descent.
 
 The docstring of each method is what it parses, as the grammar page writes it. The parser raises at the
-first mistake of a statement, notes it, and goes on at the next line.
+first mistake of a statement, notes it, and continues at the next line.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _ELSEWHERE = {
 
 
 def parse(source: Source) -> File:
-    """The syntax of a file, as far as it parses, and what is wrong with the rest."""
+    """The syntax of a file, the part that parses, and what is wrong with the rest."""
     if not source.text.strip():
         problem = Diagnostic(
             "the file is empty", Span(source, 0, 0), help="declare a net: `net small { ... }`"
@@ -261,7 +261,7 @@ class Parser:
         )
 
     def cost(self, first: int) -> int:
-        """The steps of what stands from token `first` to here."""
+        """The steps of the text from token `first` to here."""
         return 1 + (self.cursor.at - first) // TOKENS_A_STEP
 
     def params(self) -> tuple[Param, ...]:

@@ -291,7 +291,7 @@ class Import(Struct, eq=False):
 
 
 class File(Struct, eq=False):
-    """A parsed file. `doc` is its first comment; `items` stand in the order of the file.
+    """A parsed file. `doc` is its first comment; `items` are in the order of the file.
 
     `problems` are what does not parse. It is left out, and `lost` are the names in it, so that nobody
     complains of their absence; `whole` is false if the end of the file has not been read.

@@ -60,7 +60,7 @@ def tokenize(source: Source, start: int = 0) -> list[Token]:
     """The tokens from an offset on, with NEWLINE only where a newline ends a statement.
 
     Newlines do not count directly inside `( )` and `[ ]`, next to `->` on either side, or before
-    `else`; a `{` inside parentheses makes them count again. What is no token becomes an ERROR token,
+    `else`; a `{` inside parentheses makes them count again. What is not a token becomes an ERROR token,
     which carries its diagnostic, so that the parser meets it in its place. Raises `ArchError` if there
     are more tokens than a file may have.
     """

@@ -1,6 +1,6 @@
 """What is known of every expression before shapes are: is it a tensor, a value, a list?
 
-The arguments of every call are held against what is called.
+The arguments of every call are checked against what is called.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class TypeChecker:
         self.scopes = scopes
         self.nested = nested
         self.only_values = ""
-        """Why no layers can stand here, if none can."""
+        """Why no layers can be here, if none can."""
         self.parameter: Parameter | None = None
         """What a bare name is given to, while it is resolved."""
         self.tensor_flows = True
@@ -230,7 +230,7 @@ class TypeChecker:
         return TENSOR if self.layers_allowed(ref) else ANY
 
     def layers_allowed(self, ref: Ref) -> bool:
-        """May layers stand here? Notes the mistake if not."""
+        """May layers be here? Notes the mistake if not."""
         if self.only_values:
             self.scopes.error(f"`{ref.name}` adds layers, but {self.only_values}", ref.name_span)
         return not self.only_values

@@ -99,7 +99,7 @@ def make_list(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def weight(value: Any, _depth: int = 0) -> int:
-    """The values of a list, those of nested lists included; 0 if it is no list."""
+    """The values of a list, those of nested lists included; 0 if it is not a list."""
     if type(value) is not tuple:
         return 0
     if _depth >= MAX_DEPTH:

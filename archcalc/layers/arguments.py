@@ -325,6 +325,10 @@ Tensor = Annotated[GivenTensor, read_tensor, "tensor"]
 OptionalTensor = Annotated[GivenTensor | None, optional(read_tensor), "tensor"]
 
 
+class AxisOrder(tuple[int, ...]):
+    """A tuple of axes. It is written as a list: `[0, 2, 1]`, and not `0x2x1` as sizes are."""
+
+
 def format_argument(value: object) -> str:
     """An argument's value as the language writes it."""
     if isinstance(value, bool):
@@ -332,7 +336,8 @@ def format_argument(value: object) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, tuple):
-        if len(value) > 1 and all(type(item) is int and item >= 0 for item in value):
+        is_sizes = not isinstance(value, AxisOrder) and len(value) > 1
+        if is_sizes and all(type(item) is int and item >= 0 for item in value):
             return format_shape(value, cross="x")
         if len(value) > 8:
             return f"[... {len(value)} rows]"

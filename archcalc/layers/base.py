@@ -1,9 +1,9 @@
-"""What a layer kind is: arguments, and four facts that follow from them.
+"""What a layer kind is: arguments, and five facts that follow from them.
 
 A kind is one class. Its fields are its arguments, named, ordered and defaulted as the language spells
-them (which is as `torch.nn` spells them). Its facts are the output shape, the weights, the operations
-and the window; every analysis folds over these and names no kind. A kind that leaves one out cannot be
-registered.
+them (which is as `torch.nn` spells them). Its facts are the output shape, the weights, the operations,
+the window and the backward pass; every analysis folds over these and names no kind. A kind that leaves
+one out cannot be registered.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Input(Layer, frozen=True):
         return f"input({format_argument(self.shape)})"
 
 
-FACTS = ("output_shape", "weights", "operations", "windows")
+FACTS = ("output_shape", "weights", "operations", "windows", "backward")
 
 _KINDS: dict[str, type[Layer]] = {}
 KINDS: Mapping[str, type[Layer]] = _KINDS

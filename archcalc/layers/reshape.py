@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from archcalc.layers.arguments import (
+    AxisOrder,
     Count,
     Dim,
     LayerError,
@@ -133,7 +134,7 @@ def read_dims(value: object) -> tuple[int, ...]:
     """A list with every axis once, 0 for the channels: `[1, 2, 0]`."""
     if not isinstance(value, tuple | list):
         raise LayerError("needs a list of axes, such as [1, 2, 0]")
-    dims = tuple(read_natural(item) for item in value)
+    dims = AxisOrder(read_natural(item) for item in value)
     if sorted(dims) != list(range(len(dims))):
         raise LayerError(f"needs every axis from 0 once, got {list(dims)[:8]}")
     return dims

@@ -203,6 +203,7 @@ class Machine:
             else:
                 sent.append((source, self._new_gradient(source)))
         added = self._gradients_of_arrays(node, needs.trained)
+        added += self._temporaries(node)
         self._pass("backward", node)
         for tensor in added:
             self._free(tensor)
@@ -229,6 +230,10 @@ class Machine:
             else:
                 self.of_arrays[key] = self._new(f"gradient of {owner.name}.{name}", "gradients", owner, size)
         return added
+
+    def _temporaries(self, node: Node) -> list[Stretch]:
+        """What the backward pass of a node allocates for itself: what is needed takes nothing."""
+        return []
 
     def _new_gradient(self, node: Node) -> Gradient:
         return Gradient(self._new(f"gradient of {node.name}", "temporary", node, self._size_of(node)))

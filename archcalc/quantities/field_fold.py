@@ -67,8 +67,8 @@ class FieldFold:
         inputs = [self.fields[sources[0].index]]
         if inputs[0].is_nothing and isinstance(facts.windows, tuple):
             return GLOBAL  # where a window slides over what sees nothing, others see an unknown part
-        if inputs[0].folded and _mixes_channels(node):
-            return GLOBAL
+        if inputs[0].folded and facts.operations and _mixes_channels(node):
+            return GLOBAL  # without operations values only move, and each sees what it saw before
         if len(sources) == 1 or type(facts.windows) is tuple:
             field = through(inputs[0], facts)  # an unpooling also reads its pool, but only to find places
         else:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from archcalc.profile import LayerProfile, Profile
     from archcalc.quantities.receptive_field import Field
 
+AT_MOST = "at most the whole input: which window sees what is not followed"
+"""Said of a field after values of several places became channels, or an axis of their own."""
+
 
 def field_of(selection: Selection) -> Field:
     """The field of a selection's output."""
@@ -43,7 +46,8 @@ def _of_layer(selection: Selection) -> list[str]:
     windows = node.facts.windows
     title = f"receptive_field = {field_size(field)}"
     if field.is_global:
-        return [f"{title}   (the whole input)"]
+        words = AT_MOST if _has_windows(selection) else "the whole input"
+        return [f"{title}   ({words})"]
     if not field.stride:
         return [title]
     lines = [f"{title}   {_steps(field)}"]
@@ -63,6 +67,22 @@ def _of_layer(selection: Selection) -> list[str]:
             f",  j·s = {j}·{s} = {field.stride[axis]}"
         )
     return lines
+
+
+def _has_windows(selection: Selection) -> bool:
+    """Were places and channels of a map rearranged before, as into windows? Then less may be seen."""
+    entries = selection.profile.entries
+    seen: set[int] = set()
+    waiting = [selection.output]
+    while waiting:
+        node = waiting.pop()
+        if node.index in seen:
+            continue
+        seen.add(node.index)
+        if entries[node.index].field.folded and len(node.shape) > 1:
+            return True
+        waiting += node.inputs
+    return False
 
 
 def _of_parts(selection: Selection) -> list[str]:
@@ -94,10 +114,13 @@ def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
 
 
 def _global_from(profile: Profile) -> LayerProfile | None:
-    """The first of the layers at the end whose maps have several places, all of which see the whole input."""
+    """The first of the layers at the end whose maps have several places, all of which see the whole input.
+
+    Parameters, which see nothing, are passed over.
+    """
     found = None
     for layer in reversed(profile.layers):
-        if max(layer.shape[1:], default=1) > 1:
+        if max(layer.shape[1:], default=1) > 1 and not layer.field.is_nothing:
             if not layer.field.is_global:
                 break
             found = layer

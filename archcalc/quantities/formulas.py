@@ -39,7 +39,7 @@ def of_parts(title: str, parts: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def of_selection(quantity: Quantity, selection: Selection, before: Sequence[Selection] = ()) -> list[str]:
-    """What a quantity comes to in each part of a selection; `before` are parts that stand outside it."""
+    """What a quantity comes to in each part of a selection; `before` are parts outside it."""
     parts = [(part.name, quantity.adds(part)) for part in (*before, *selection.parts())]
     parts = [(name, value) for name, value in parts if value]
     if not parts:

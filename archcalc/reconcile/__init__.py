@@ -69,7 +69,7 @@ def reconcile(
     """What each figure is of a network.
 
     `thorough` tries variants at other resolutions than their own, which is never plausible. Raises
-    `ArchError` for an unknown network or what is no figure.
+    `ArchError` for an unknown network or what is not a figure.
 
     >>> answer, = reconcile("resnet50", ["4.09G"])
     >>> answer.matches[0].net, answer.matches[0].value

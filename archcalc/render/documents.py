@@ -64,7 +64,7 @@ def escaped(text: str) -> str:
 def markdown_table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()
 ) -> list[str]:
-    """The lines of a table of cells that are Markdown already; the columns `right` stand to the right.
+    """The lines of a table of cells that are Markdown already; the columns `right` are aligned to the right.
 
     >>> markdown_table(["Net", "Params"], [["a", "1"]], right=[1])
     ['| Net | Params |', '| --- | ---: |', '| a | 1 |']

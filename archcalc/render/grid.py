@@ -1,6 +1,6 @@
 """A grid of cells laid out for a width: cells are wrapped at blanks, and a figure is never cut.
 
-Where even the narrowest columns do not fit beside one another, the grid goes on below, with the first
+Where even the narrowest columns do not fit beside one another, the grid continues below, with the first
 column again.
 """
 
@@ -80,7 +80,7 @@ def _length(line: Sequence[Piece]) -> int:
 
 
 def _panels(columns: Sequence[_Column], width: int) -> list[list[int]]:
-    """Which columns stand beside one another: all, or as many as fit, each time with the first."""
+    """Which columns are next to one another: all, or as many as fit, each time with the first."""
     panels = [[0]]
     room = width - columns[0].least
     for number, column in enumerate(columns[1:], 1):

@@ -132,7 +132,7 @@ def _lock(handle: int) -> int | None:
 
 
 def append(text: str, path: Path) -> None:
-    """Add to the end of a file, in one piece whoever else adds to it, or write to `-`. Raises `ArchError`."""
+    """Add to the end of a file, in one piece even if others do too, or write to `-`. Raises `ArchError`."""
     if path == STANDARD:
         sys.stdout.write(text)
         return

@@ -1,4 +1,4 @@
-"""The list of the shipped networks."""
+"""The list of the built-in networks."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _left_out(columns: Sequence[Column], view: View) -> str:
 
 
 def heading(view: View, reference: str) -> list[str]:
-    """What the table speaks of."""
+    """What the table is about."""
     network = view.profile.network
     inputs = [_input(name, node.shape, view) for name, node in network.inputs.items()]
     about = [*inputs, f"batch {view.profile.batch}", view.profile.dtype]

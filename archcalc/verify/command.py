@@ -30,6 +30,9 @@ SMALL_IN_TRAINING = 40_000_000
 SMALLEST = 16
 """An axis of the input is not made shorter than this."""
 
+SMALLEST_IN_TRAINING = 32
+"""The same for a step of training. On maps of one place, norms of three samples make gradients explode."""
+
 
 def verify_and_print(
     nets: Sequence[str],
@@ -90,8 +93,8 @@ def prove(task: Task) -> Verified:
     """Prove one network, at a smaller input if it is large and that is possible."""
     name, shapes, full, seed, training = task
     _, declared = open_network(name, None, shapes)
-    limit = SMALL_IN_TRAINING if training else SMALL
-    network = declared if full else _scaled_down(name, declared, limit)
+    limit, shortest = (SMALL_IN_TRAINING, SMALLEST_IN_TRAINING) if training else (SMALL, SMALLEST)
+    network = declared if full else _scaled_down(name, declared, limit, shortest)
     scaled = network is not declared
     verified = Verified(
         name,
@@ -118,12 +121,12 @@ def _inputs(network: Network) -> str:
     return ", ".join(format_shape(node.shape) for node in network.inputs.values())
 
 
-def _scaled_down(name: str, network: Network, limit: int) -> Network:
+def _scaled_down(name: str, network: Network, limit: int, shortest: int) -> Network:
     """The network with its maps shrunk by a quarter at a time, until it is small or cannot shrink further."""
     while analyze(network).totals.macs > limit:
         shapes = {name: node.shape for name, node in network.inputs.items()}
         smaller = {
-            source: (shape[0], *(max(min(n, SMALLEST), n * 3 // 4) for n in shape[1:]))
+            source: (shape[0], *(max(min(n, shortest), n * 3 // 4) for n in shape[1:]))
             for source, shape in shapes.items()
         }
         try:

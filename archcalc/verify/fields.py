@@ -170,7 +170,7 @@ def _clean_places(
 
 
 def visible(network: Network, axis: int) -> dict[int, Seen]:
-    """What each place of each node sees along an axis of the input, as far as places can be followed."""
+    """What each place of each node sees along an axis of the input, as long as places can be followed."""
     seen: dict[int, Seen] = {}
     blind: set[int] = set()  # what sees nothing, such as a parameter
     for node in network.nodes:

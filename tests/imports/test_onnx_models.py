@@ -214,7 +214,27 @@ def test_transformers(name: str, exporter: bool, tmp_path: Path) -> None:
     mine = archcalc.analyze(network).totals
     params = sum(parameter.numel() for parameter in module.parameters())
     assert (mine.params, mine.macs) == (params + MADE_OF_TABLES[name], direct.macs)
+    said = [text for text in network.remarks if "biases of positions from their table: 3,072 values" in text]
+    assert len(said) == bool(MADE_OF_TABLES[name])
     _same_values(network, module, x)
+
+
+def test_a_vision_transformer_with_a_fixed_batch(tmp_path: Path) -> None:
+    """The newer exporter writes the class token for each sample."""
+    batch = 2
+    module = trained(SMALL["vit"]().eval())
+    x = torch.randn(batch, 3, 32, 32)
+    export(module, x, tmp_path / "model.onnx", NEW, 18, False)
+    network = archcalc.load(tmp_path / "model.onnx")
+    direct = archcalc.analyze(archcalc.from_torch(module, (3, 32, 32))).totals
+    mine = archcalc.analyze(network).totals
+    assert network.is_complete
+    assert (mine.params, mine.macs) == (direct.params, direct.macs)
+    with torch.no_grad():
+        want = module(x).numpy()
+    assert network.trained is not None
+    out = run(network, x.numpy(), network.trained(), batch=batch)["output"]
+    assert np.abs(out - want).max() <= 1e-5 * np.abs(want).max()
 
 
 def _same_values(network: archcalc.Network, module: Any, x: Any) -> None:
@@ -243,7 +263,7 @@ class Sequences(nn.Module):
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize(
     ("kind", "exporter"),  # the newer one writes an RNN step by step
-    [("LSTM", OLD), ("LSTM", NEW), ("GRU", OLD), ("GRU", NEW), ("RNN", OLD)],
+    [("LSTM", OLD), ("LSTM", NEW), ("GRU", OLD), ("GRU", NEW), ("RNN", OLD), ("RNN", NEW)],
 )
 def test_recurrent_layers(kind: str, both: bool, exporter: bool, tmp_path: Path) -> None:
     module = Sequences(kind, both).eval()
@@ -254,3 +274,65 @@ def test_recurrent_layers(kind: str, both: bool, exporter: bool, tmp_path: Path)
     params = sum(parameter.numel() for parameter in module.parameters())
     assert archcalc.analyze(network).totals.params == params
     _same_values(network, module, x)
+
+
+@pytest.mark.parametrize(
+    ("bias", "both", "is_open"), [(True, False, False), (False, True, True), (False, False, True)]
+)
+def test_steps_that_are_a_recurrent_layer(bias: bool, both: bool, is_open: bool, tmp_path: Path) -> None:
+    """Products of a state of zeros are computed by the exporter, or left to the file."""
+    module = nn.RNN(4, 7, bias=bias, batch_first=True, bidirectional=both, nonlinearity="relu").eval()
+    x = torch.randn(2, 5, 4)
+    export(module, x, tmp_path / "model.onnx", NEW, 18, is_open)
+    network = archcalc.load(tmp_path / "model.onnx")
+    (layer,) = (node for node in network.layers if node.kind == "rnn")
+    assert str(layer.layer).startswith("rnn(7")
+    assert network.is_complete
+    params = sum(parameter.numel() for parameter in module.parameters())
+    assert archcalc.analyze(network).totals.params == params
+    assert network.trained is not None
+    out = run(network, x.numpy(), network.trained(), batch=2)["output"]
+    assert np.allclose(out, module(x)[0].detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_last_state_that_is_read_alone(is_open: bool, tmp_path: Path) -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.RNN(4, 7, 2, batch_first=True)
+
+        def forward(self, x: Any) -> Any:
+            return self.layers(x)[1][-1]
+
+    module, x = Last().eval(), torch.randn(2, 5, 4)
+    export(module, x, tmp_path / "model.onnx", NEW, 18, is_open)
+    network = archcalc.load(tmp_path / "model.onnx")
+    assert [node.kind for node in network.layers if node.kind == "rnn"] == ["rnn", "rnn"]
+    assert network.is_complete
+    _same_values(network, module, x)
+
+
+class Stepped(nn.Module):
+    """Not the steps of `nn.RNN`: other weights in one step, a first state of ones, another order."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.i, self.h, self.o = how, nn.Linear(4, 7), nn.Linear(7, 7), nn.Linear(7, 7)
+
+    def forward(self, x: Any) -> Any:
+        steps = self.i(x.transpose(0, 1))
+        state = x.new_full((1, x.shape[0], 7), 1.0 if self.how == "state" else 0.0)
+        states = []
+        for place, step in enumerate(steps.unbind(0)):
+            before = self.o if self.how == "weights" and place == 2 else self.h
+            state = torch.tanh(step + before(state))
+            states.append(state)
+        return torch.cat(states[::-1] if self.how == "order" else states, 0)
+
+
+@pytest.mark.parametrize("how", ["weights", "state", "order"])
+def test_steps_that_are_no_recurrent_layer(how: str, tmp_path: Path) -> None:
+    export(Stepped(how).eval(), torch.randn(2, 3, 4), tmp_path / "model.onnx", NEW, 18, True)
+    network = archcalc.load(tmp_path / "model.onnx")
+    assert all(node.kind != "rnn" for node in network.layers)

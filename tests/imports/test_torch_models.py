@@ -51,12 +51,14 @@ def build(name: str, device: str = "cpu") -> Any:
         return build(name)
 
 
-def compare(module: Any, shape: tuple[int, ...], computed: int = 0) -> Network:
+def compare(
+    module: Any, shape: tuple[int, ...], computed: int = 0, network: Network | None = None
+) -> Network:
     """The network of a module, after its figures were compared with PyTorch's own count."""
     from torch.utils.flop_counter import FlopCounterMode
 
     module.eval()
-    network = archcalc.from_torch(module, shape)
+    network = network or archcalc.from_torch(module, shape)
     totals = archcalc.analyze(network, heads=True).totals
     assert totals.params == sum(each.numel() for each in module.parameters())
     counted = [each.numel() for name, each in module.named_buffers() if not name.endswith("batches_tracked")]
@@ -110,6 +112,22 @@ def test_shifted_windows() -> None:
     module = build("swin_t", "meta")
     masks = (64 + 16 + 3 * 4) * 49 * 49 - 2 * 4 * 49 * 49
     assert is_complete(compare(module, (3, 224, 224), computed=masks))
+
+
+@pytest.mark.full
+def test_what_is_opaque_in_swin_v2_has_no_multiply_adds() -> None:
+    """It looks up biases in a table that it computes, and writes zeros over the biases of keys."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    module = build("swin_v2_t", "meta").eval()
+    network = archcalc.from_torch(module, (3, 224, 224))
+    totals = archcalc.analyze(network).totals
+    assert totals.params == sum(each.numel() for each in module.parameters())
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        module(torch.empty(1, 3, 224, 224, device="meta"))
+    assert totals.macs == counter.get_total_flops() / 2
+    ops = {node.layer.op for node in network.nodes if node.kind == "opaque"}  # type: ignore[attr-defined]
+    assert ops == {"aten.index", "aten.zero_"}
 
 
 @pytest.mark.parametrize("name", RUN)
@@ -194,8 +212,12 @@ def of_timm(name: str) -> bool:
         params = archcalc.analyze(network, heads=True).totals.params
         assert unused or params == sum(each.numel() for each in module.parameters())
         return False
-    compare(module, shape)
+    compare(module, shape, COMPUTED.get(name, 0), network)
     return True
+
+
+COMPUTED = {"bat_resnext26ts": 8 * 8 + 4 * 4 + 2 * 2}
+"""Values that a model computes from sizes, which count as buffers: identity matrices here."""
 
 
 @pytest.mark.parametrize(
@@ -211,7 +233,9 @@ def of_timm(name: str) -> bool:
         ("resnest14d", True),
         ("vit_tiny_patch16_224", True),
         ("swin_tiny_patch4_window7_224", True),
-        ("halonet26t", False),
+        ("halonet26t", True),
+        ("bat_resnext26ts", True),
+        ("csatv2", False),  # it multiplies samples with one another
     ],
 )
 def test_timm(name: str, complete: bool) -> None:
@@ -222,7 +246,7 @@ def test_timm(name: str, complete: bool) -> None:
 def test_a_sample_of_timm() -> None:
     names = timm_sample(200)
     complete = [name for name in names if of_timm(name)]
-    assert len(complete) >= 0.95 * len(names)  # 190 of 200
+    assert len(complete) >= 0.985 * len(names)  # 197 of 200
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ class Function(nn.Module):
 
 def compare(module: Any, *shapes: Shape, opaque: bool = False) -> archcalc.Network:
     """Import a module; its figures, its shape and its values are those of PyTorch."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     torch.manual_seed(0)
@@ -49,7 +50,8 @@ def compare(module: Any, *shapes: Shape, opaque: bool = False) -> archcalc.Netwo
     inputs = [torch.randn(2, *shape, dtype=torch.float64) for shape in shapes]
     with torch.no_grad():
         want = module(*inputs)
-        with FlopCounterMode(display=False) as counter:
+        # the products of attention are counted if they are computed one by one
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             module(*[each[:1] for each in inputs])
     network = archcalc.from_torch(module, *shapes)
     totals = archcalc.analyze(network).totals
@@ -474,6 +476,180 @@ def test_attention_modules(make: Callable[[], Any]) -> None:
         want = module(x).numpy()
     got = run(network, x.numpy(), network.trained(), batch=2, dtype=np.float64)["output"]
     assert np.allclose(got, want, rtol=1e-9, atol=1e-9)
+
+
+# --- Repeated axes, windows, constants ------------------------------------------------------------------
+
+
+class EvoNormS0(nn.Module):
+    """Liu et al. 2020, Equation 4: `x * sigmoid(v * x) / std of groups * gamma + beta`."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.v, self.gamma, self.beta = (nn.Parameter(torch.randn(channels)) for _ in range(3))
+
+    def forward(self, x: Any) -> Any:
+        b, c, h, w = x.shape
+        grouped = x.reshape(b, self.groups, c // self.groups, h, w)
+        std = grouped.var(dim=(2, 3, 4), unbiased=False, keepdim=True).add(1e-5).sqrt()
+        v, gamma, beta = (each.view(1, -1, 1, 1) for each in (self.v, self.gamma, self.beta))
+        x = x * (x * v).sigmoid() / std.expand(grouped.shape).reshape(b, c, h, w)
+        return x * gamma + beta
+
+
+def test_evonorm() -> None:
+    network = compare(EvoNormS0(12, 3), (12, 5, 4))
+    assert "upsample" in [node.kind for node in network.layers]  # the deviations of groups, for each channel
+
+
+@FEW
+@given(
+    st.permutations([0, 1, 2]),
+    st.sets(st.integers(1, 3), min_size=1),
+    st.sampled_from([(24,), (6, 4), (2, 12), (2, 3, 4), (4, 3, 2), (1, 24), (8, 3)]),
+)
+def test_repeated_axes_in_a_view(order: list[int], ones: set[int], want: tuple[int, ...]) -> None:
+    """Means keep axes of size 1, which are repeated, moved and merged with others."""
+    dims = (0, *(axis + 1 for axis in order))
+
+    def function(x: Any) -> Any:
+        mean = x.mean(tuple(ones), keepdim=True)
+        y = mean.expand_as(x).permute(dims).reshape(-1, *want)
+        return y + y.tanh() * x.reshape(-1, *want)
+
+    compare(Function(function), (2, 3, 4))
+
+
+def test_what_is_repeated_for_every_sample_elsewhere_is_opaque() -> None:
+    """The batch is the second axis: the values of a sample are no axis of their own."""
+
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.row = nn.Parameter(torch.randn(4))
+
+        def forward(self, x: Any) -> Any:
+            return x + (self.row * 2).unsqueeze(1).expand(-1, x.shape[0]).tanh().transpose(0, 1)
+
+    network = compare(Repeated(), (4,), opaque=True)
+    assert {node.shape for node in network.nodes if node.kind == "opaque"} == {(4,)}
+
+
+def test_a_repeated_result() -> None:
+    network = compare(Function(lambda x: x.mean(1, keepdim=True).expand(-1, 7, -1, -1)), (3, 5, 4))
+    assert network.outputs["output"].shape == (7, 5, 4)
+
+
+@FEW
+@given(st.data())
+def test_windows_along_axes(data: st.DataObject) -> None:
+    """`Tensor.unfold`, once or twice, along any axes, of a tensor whose axes may have moved."""
+    order = data.draw(st.permutations([1, 2, 3]))
+    first, second = data.draw(st.lists(st.integers(1, 3), min_size=2, max_size=2, unique=True))
+    (size1, step1), (size2, step2) = (
+        data.draw(st.tuples(st.integers(1, 4), st.integers(1, 3))) for _ in "12"
+    )
+
+    def function(x: Any) -> Any:
+        y = x.permute(0, *order).unfold(first, size1, step1)
+        return y.unfold(second, size2, step2).tanh().flatten(1)
+
+    compare(Function(function), (4, 6, 5))
+
+
+def test_pieces_of_one_place_joined_along_another_axis() -> None:
+    """As in bilinear attention: each value becomes a scaled identity matrix."""
+
+    def function(x: Any) -> Any:
+        x = x.reshape(-1, 3, 2, 1, 1) * torch.eye(4, dtype=x.dtype, device=x.device)
+        x = torch.cat(torch.split(x, 1, dim=1), dim=3)
+        x = torch.cat(torch.split(x, 1, dim=2), dim=4)
+        return x.view(-1, 12, 8)
+
+    network = compare(Function(function), (6,))
+    assert {"slice", "concat"}.isdisjoint(node.kind for node in network.layers)
+    assert archcalc.analyze(network).totals.buffers == 16
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 6)])
+def test_a_bias_that_is_computed(shape: Shape) -> None:
+    layer = nn.Linear(6, 7)
+    network = compare(Function(lambda x, fc: F.linear(x, fc.weight, fc.bias.tanh()), layer), shape)
+    assert "add" in [node.kind for node in network.layers]
+
+
+class AttentionPool(nn.Module):
+    """A mean token, position embeddings that are resized where a model is exported, and attention (CLIP)."""
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(torch.randn(1, grid * grid + 1, 6))
+        self.grid, self.qkv, self.out = grid, nn.Linear(6, 18), nn.Linear(6, 5)
+
+    def forward(self, x: Any) -> Any:
+        b, _, h, w = x.shape
+        x = x.flatten(2).transpose(1, 2)
+        x = torch.cat([x.mean(1, keepdim=True), x], dim=1)
+        grid = self.positions[:, 1:].reshape(1, self.grid, self.grid, -1).permute(0, 3, 1, 2)
+        grid = F.interpolate(grid, size=(h, w), mode="bicubic", antialias=True)
+        x = x + torch.cat([self.positions[:, :1], grid.permute(0, 2, 3, 1).reshape(1, -1, 6)], dim=1)
+        q, k, v = self.qkv(x).reshape(b, -1, 3, 2, 3).permute(2, 0, 3, 1, 4).unbind(0)
+        x = (q @ k.transpose(-2, -1) * 3**-0.5).softmax(-1) @ v
+        return self.out(x.transpose(1, 2).reshape(b, -1, 6))[:, 0]
+
+
+@pytest.mark.parametrize(("grid", "opaque"), [(4, False), (3, True)])
+def test_attention_pool(grid: int, opaque: bool) -> None:
+    """At the usual size nothing is resized; at another one, only the resizing is not known."""
+    network = compare(AttentionPool(grid), (6, 4, 4), opaque=opaque)
+    assert [node.kind for node in network.nodes].count("opaque") == opaque
+
+
+def in_two(x: Any, y: Any, attention: Any) -> Any:
+    return attention(x, y, y, need_weights=False)[0]
+
+
+def in_three(x: Any, y: Any, attention: Any) -> Any:
+    return attention(x, y, y + 1, need_weights=False)[0]
+
+
+def both_ways(x: Any, y: Any, attention: Any) -> Any:
+    """The weights are cut twice, in the same way: each piece is used by two layers, and counted once."""
+    x = x + attention(x, y, y, need_weights=False)[0]
+    return y + attention(y, x, x, need_weights=False)[0]
+
+
+@pytest.mark.parametrize("function", [in_two, in_three, both_ways])
+def test_cross_attention(function: Callable[..., Any]) -> None:
+    """The module has the weights of queries, keys and values in one array, and cuts it."""
+    compare(Function(function, nn.MultiheadAttention(6, 2, batch_first=True)), (5, 6), (7, 6))
+
+
+class CutWeight(nn.Module):
+    def __init__(self, *cuts: tuple[int, int]) -> None:
+        super().__init__()
+        self.weight, self.bias, self.cuts = (
+            nn.Parameter(torch.randn(9, 6)),
+            nn.Parameter(torch.randn(9)),
+            cuts,
+        )
+
+    def forward(self, x: Any) -> Any:
+        return torch.cat([F.linear(x, self.weight[a:b], self.bias[a:b]) for a, b in self.cuts], 1)
+
+
+@pytest.mark.parametrize(
+    ("cuts", "opaque"),
+    [
+        ([(0, 4), (4, 9)], False),
+        ([(4, 9), (0, 4), (0, 4)], False),
+        ([(0, 4), (3, 9)], True),  # rows of two layers: counting both would be too much
+        ([(0, 4), (5, 9)], True),  # a row of none
+    ],
+)
+def test_rows_of_a_weight(cuts: list[tuple[int, int]], opaque: bool) -> None:
+    compare(CutWeight(*cuts), (6,), opaque=opaque)
 
 
 # --- What archcalc cannot say ---------------------------------------------------------------------------

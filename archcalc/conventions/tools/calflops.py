@@ -1,6 +1,9 @@
 """calflops, a relative of DeepSpeed's profiler: its MACs, and its FLOPs."""
 
 import math
+from collections.abc import Mapping
+
+from msgspec.structs import replace
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
@@ -21,6 +24,7 @@ from archcalc.conventions.measures import (
     STATES,
     WITH_STATISTICS,
     Measure,
+    Rule,
     each,
     kernel_area,
 )
@@ -97,7 +101,7 @@ _FLOPS = (
     | each(_MOVES, NOTHING)
 )
 
-CONVENTIONS = (
+_FORWARD = (
     Convention(
         name="calflops",
         title="calflops' MACs",
@@ -168,3 +172,27 @@ CONVENTIONS = (
         ),
     ),
 )
+
+
+def _in_training(convention: Convention) -> Convention:
+    """Three times the forward pass: the backward pass is taken as twice as much."""
+
+    def thrice(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+        return {kind: Rule(tuple((3 * times, m) for times, m in rule.parts)) for kind, rule in rules.items()}
+
+    return replace(
+        convention,
+        name=f"{convention.name}-training",
+        title=f"{convention.title}, forward and backward (`include_backPropagation`)",
+        rules=thrice(convention.rules),
+        written={way: thrice(rules) for way, rules in convention.written.items()},
+        notes=(
+            "the backward pass is twice the forward pass (`compute_bp_factor=2.0`), whatever is trained and "
+            "needs a gradient: the first layer too",
+            *convention.notes,
+        ),
+    )
+
+
+CONVENTIONS = (*_FORWARD, *map(_in_training, _FORWARD))
+"""Its figures of the forward pass, and those it prints as `fwd+bwd`."""

@@ -1,12 +1,14 @@
 """What PyTorch and torchvision count themselves: convolutions and matrix products."""
 
-from archcalc.conventions import Convention
+from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
+    BACKWARD_MACS,
     CONVOLUTIONS,
     FREE,
     MACS,
     NOTHING,
+    OF_OTHER_GROUPS,
     RECURRENT,
     each,
 )
@@ -46,6 +48,31 @@ CONVENTIONS = (
             "`meta`; of fused kernels it only knows those of attention on a GPU: on a CPU an LSTM counts "
             "nothing, attention its projections alone, and under `torch.no_grad()` self-attention nothing",
             AS_TORCHVISION,
+        ),
+    ),
+    Convention(
+        name="torch-flop-counter-training",
+        title="PyTorch's FlopCounterMode, forward and backward",
+        unit="FLOPs",
+        logits=True,
+        version="2.14.1",
+        source="https://github.com/pytorch/pytorch/blob/v2.14.1/torch/utils/flop_counter.py",
+        rules=each(_PRODUCTS, 2 * MACS) | each(FREE, NOTHING),
+        backward=((2, BACKWARD_MACS), (2, OF_OTHER_GROUPS)),
+        notes=(
+            "the products of the forward pass, and of the backward pass from the sum of all results",
+            "heads that are used in training only are not in it",
+            "attention and recurrent layers count by the products that they are made of, as on the device "
+            "`meta`",
+            AS_TORCHVISION,
+        ),
+        bugs=(
+            Bug(
+                (*CONVOLUTIONS, "conv_transpose"),
+                "the gradient of the weights of a grouped convolution counts `groups` times: MobileNet v2 "
+                "comes out 9.9 times as expensive backward as it is",
+                "https://github.com/pytorch/pytorch/issues/183405",
+            ),
         ),
     ),
 )

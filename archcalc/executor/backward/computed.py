@@ -36,45 +36,48 @@ def _over_inputs(array: Array) -> tuple[int, ...]:
 
 
 def _standardized(gradient: Array, arrays: Mapping[str, Array]) -> Gradients:
-    weight = arrays["weight"]
-    y, root = _normalized(weight)
-    return {"weight": _centred(gradient, y) / root}
+    y, inverse = normalized(arrays["weight"])
+    along = (gradient * y).sum(axis=_over_inputs(y))
+    return {"weight": _centred(gradient, y, along) * inverse}
 
 
 def _scaled(gradient: Array, arrays: Mapping[str, Array]) -> Gradients:
-    weight, gain = arrays["weight"], arrays["gain"]
-    y, root = _normalized(weight)
-    factor = weight.dtype.type(1 / math.sqrt(weight.size // weight.shape[-1]))
-    of_gain = (gradient * y).sum(axis=_over_inputs(weight)) * factor
-    return {"weight": _centred(gradient, y) * (gain * factor / root), "gain": of_gain}
+    weight = arrays["weight"]
+    y, inverse = normalized(weight)
+    root = weight.dtype.type(1 / math.sqrt(weight.size // weight.shape[-1]))
+    along = (gradient * y).sum(axis=_over_inputs(y))
+    scale = arrays["gain"] * root
+    return {"weight": _centred(gradient, y, along) * (scale * inverse), "gain": along * root}
 
 
-def _normalized(weight: Array) -> tuple[Array, Array]:
-    """The weights of each output channel with mean 0 and deviation 1, and their deviations."""
+def normalized(weight: Array) -> tuple[Array, Array]:
+    """The weights of each output channel with mean 0 and deviation 1, and 1 over their deviations."""
     axes = _over_inputs(weight)
-    root = np.sqrt(weight.var(axis=axes) + weight.dtype.type(EPS))
-    return (weight - weight.mean(axis=axes)) / root, root
+    inverse = 1 / np.sqrt(weight.var(axis=axes) + weight.dtype.type(EPS))
+    return (weight - weight.mean(axis=axes)) * inverse, inverse
 
 
-def _centred(gradient: Array, y: Array) -> Array:
-    axes = _over_inputs(y)
-    out: Array = gradient - (gradient.mean(axis=axes) + y * (gradient * y).mean(axis=axes))
+def _centred(gradient: Array, y: Array, along: Array) -> Array:
+    """Without what would move the mean or the deviation; `along` is the sum of `gradient * y`."""
+    fan_in = y.size // y.shape[-1]
+    out: Array = gradient - (gradient.sum(axis=_over_inputs(y)) / fan_in + y * (along / fan_in))
     return out
 
 
 def _weight_norm(gradient: Array, arrays: Mapping[str, Array]) -> Gradients:
-    weight, gain = arrays["weight"], arrays["gain"]
+    weight = arrays["weight"]
     axes = _over_inputs(weight)
     length = np.sqrt((weight * weight).sum(axis=axes))
+    scale = arrays["gain"] / length
     of_gain = (gradient * weight).sum(axis=axes) / length
-    return {"weight": gain / length * (gradient - weight * (of_gain / length)), "gain": of_gain}
+    return {"weight": scale * (gradient - weight * (of_gain / length)), "gain": of_gain}
 
 
 def _spectral(gradient: Array, arrays: Mapping[str, Array]) -> Gradients:
     weight, u, v = arrays["weight"], arrays["u"], arrays["v"]
-    sigma = u @ rows_of(weight) @ v.reshape(-1)
+    sigma = u @ (rows_of(weight) @ v.reshape(-1))
     along = (gradient * weight).sum() / sigma
-    return {"weight": (gradient - v[..., None] * (along * u)) / sigma}
+    return {"weight": (gradient - v[..., None] * (u * along)) / sigma}
 
 
 _WAYS: dict[str, OfArrays] = {

@@ -23,7 +23,15 @@ from archcalc.layers.activation import GELU, HardSigmoid, HardSwish
 from archcalc.layers.norm import GlobalResponseNorm, GroupNorm, InstanceNorm, LayerNorm
 from archcalc.layers.reshape import Reshape
 
-OTHER = Unsupported("it is something else")
+
+class OtherNodes(Unsupported):
+    """Nodes that look like a function and are something else.
+
+    Each is made where it is raised: one that is kept holds the nodes of all models that raised it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("it is something else")
 
 
 def _number_and_rest(call: OnnxCall, value: float) -> int | None:
@@ -53,7 +61,7 @@ def gelu(call: OnnxCall) -> OnnxOutputs:
     outer = _scaled(call, 0.5)
     product = outer[0].maker(outer[1], "Mul") if outer is not None else call
     if product is None or product.node.op != "Mul":
-        raise OTHER
+        raise OtherNodes
     for place in (0, 1):
         gate = product.maker(place, "Add")
         half = None
@@ -71,7 +79,7 @@ def gelu(call: OnnxCall) -> OnnxOutputs:
         kind = _gelu_kind(gate, x)
         if kind:
             return [call.add(GELU(kind), as_tensor(x))]
-    raise OTHER
+    raise OtherNodes
 
 
 def _gelu_kind(gate: OnnxCall, x: OnnxValue | None) -> str:
@@ -116,7 +124,7 @@ def hard_swish(call: OnnxCall) -> OnnxOutputs:
     """`x · clip(x + 3, 0, 6) / 6`, and `clip(x + 3, 0, 6) / 6` alone."""
     outer = _scaled(call, 1 / 6)
     if outer is None:
-        raise OTHER
+        raise OtherNodes
     x = _clipped(call.maker(outer[1], "Clip"))
     if x is not None:
         return [call.add(HardSigmoid(), as_tensor(x))]
@@ -126,7 +134,7 @@ def hard_swish(call: OnnxCall) -> OnnxOutputs:
         x = _clipped(product.maker(place, "Clip"))
         if x is not None and product.input(1 - place) is x:
             return [call.add(HardSwish(), as_tensor(x))]
-    raise OTHER
+    raise OtherNodes
 
 
 @composite("Div")
@@ -137,7 +145,7 @@ def layer_norm(call: OnnxCall) -> OnnxOutputs:
     centered = call.input(0)
     subtract = call.graph.source(call.node.inputs[0])
     if total is None or subtract is None or subtract.node.op != "Sub":
-        raise OTHER
+        raise OtherNodes
     for place in (0, 1):
         eps, variance = total.single(1 - place), total.maker(place, "ReduceMean")
         square = variance.maker(0, "Pow", "Mul") if variance is not None else None
@@ -154,7 +162,7 @@ def layer_norm(call: OnnxCall) -> OnnxOutputs:
             return [call.add(LayerNorm("channels", decimal(eps), False), call.channels_at(x, dims[0]))]
         if dims == list(range(1, x.rank)) and x.axes[0] == BATCH:
             return [call.add(LayerNorm("all", decimal(eps), False), call.assembly.plain(x))]
-    raise OTHER
+    raise OtherNodes
 
 
 def _normalized(mean: OnnxCall, x: Tensor) -> list[int] | None:
@@ -171,19 +179,19 @@ def group_norm(call: OnnxCall) -> OnnxOutputs:
     norm = call.maker(0, "InstanceNormalization")
     y = call.input(0)
     if norm is None or not isinstance(y, Tensor) or not isinstance(y.operation.layer, InstanceNorm):
-        raise OTHER
+        raise OtherNodes
     (grouped,) = y.operation.inputs
     if not isinstance(grouped.layer, Reshape) or norm.maker(0, "Reshape") is None:
-        raise OTHER
+        raise OtherNodes
     scale, shift = norm.constant(1), norm.constant(2)
     if scale is None or shift is None or (scale != 1).any() or shift.any():
-        raise OTHER
+        raise OtherNodes
     before = call.graph.source(norm.node.inputs[0])
     source = as_tensor(before.input(0) if before is not None else None)
     if source.operation is not grouped.inputs[0] or not source.is_plain:
-        raise OTHER
+        raise OtherNodes
     if reshape_target(call) != call.graph.shape(source):
-        raise OTHER
+        raise OtherNodes
     return [call.add(GroupNorm(grouped.shape[0], y.operation.layer.eps, affine=False), source)]
 
 
@@ -213,7 +221,7 @@ def response_norm(call: OnnxCall) -> OnnxOutputs:
             x = call.channels_at(x, channel[0])
             if {weight.size, bias.size} == {x.operation.shape[0]}:
                 return [call.add(GlobalResponseNorm(decimal(eps)), x, weight=weight, bias=bias)]
-    raise OTHER
+    raise OtherNodes
 
 
 def _array_and_maker(call: OnnxCall | None, op: str) -> tuple[OnnxArray | None, OnnxCall | None]:
@@ -230,9 +238,9 @@ def strided_view(call: OnnxCall) -> OnnxOutputs:
     """All values in their order in another shape, as PyTorch's newer exporter writes `as_strided`."""
     flat, indices = call.maker(0, "Reshape"), call.needed_array(1)
     if flat is None or len(call.shape()) != 1 or call.whole("axis", 0) != 0:
-        raise OTHER
+        raise OtherNodes
     x = as_tensor(flat.input(0))
     places = indices.values.reshape(-1)
     if places.size != math.prod(flat.shape()) or (places != range(places.size)).any():
-        raise OTHER
+        raise OtherNodes
     return [call.reshaped(x, indices.shape)]

@@ -14,9 +14,16 @@ from msgspec.structs import replace
 from archcalc.diagnostics import ArchError, error
 from archcalc.importing.assembly import Assembly, Path
 from archcalc.importing.onnx_graph.arrays import FLOATS, MAX_FOLDED, OnnxArray, computed, shown
-from archcalc.importing.onnx_graph.constants import CONSTANTS, MOVES, SAME_ARRAY, axis_in, stand_in
+from archcalc.importing.onnx_graph.constants import (
+    CONSTANTS,
+    MOVES,
+    SAME_ARRAY,
+    axis_in,
+    bounded,
+    stand_in,
+)
 from archcalc.importing.onnx_graph.families import COMPOSITES, ONNX_OPERATIONS
-from archcalc.importing.onnx_graph.inputs import declared_dims, inputs_of
+from archcalc.importing.onnx_graph.inputs import PRIME_BATCH, declared_dims, inputs_of
 from archcalc.importing.onnx_graph.model import CHECK, NEWEST_OPSET, OnnxModel, too_many
 from archcalc.importing.onnx_graph.modules import convolution_path, numbered, path_of
 from archcalc.importing.onnx_graph.operands import operand
@@ -44,10 +51,11 @@ from archcalc.importing.onnx_graph.values import (
     tensors_in,
 )
 from archcalc.importing.tensors import BATCH, ExpandedTensor, ModelArray, Tensor, Unsupported
-from archcalc.importing.torch_export.convert import used_arrays
 from archcalc.importing.torch_export.graph import labeled
+from archcalc.importing.torch_export.reading import used_arrays
 from archcalc.importing.views import concrete, sample_shape
 from archcalc.layers.arguments import MAX_RANK, LayerError
+from archcalc.layers.arithmetic import ParameterTensor
 from archcalc.network import MAX_NODES, Network, Original
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
@@ -60,6 +68,9 @@ MAX_NESTING = 16
 
 MAX_WORK = 50_000_000
 """Values of constants that are computed on the way, over all nodes."""
+
+MAX_HELD = 150_000_000
+"""Bytes of constants that are computed on the way: all of them are kept until the end."""
 
 STANDARD = ("", "ai.onnx")
 """The names of the domain of ONNX's own operations."""
@@ -90,18 +101,35 @@ def to_network(model: OnnxModel, inputs: Mapping[str, Shape] | None = None) -> N
 
     Raises `ArchError` for a graph that cannot be counted, or that computes nothing from its inputs.
     """
-    return OnnxConverter(model, inputs or {}).network()
+    converter = OnnxConverter(model, inputs or {})
+    network = converter.network()
+    if (
+        not converter.is_along_batch
+        or network.is_complete
+        or inputs
+        or not 1 < converter.batch != PRIME_BATCH
+    ):
+        return network
+    again = OnnxConverter(model, {}, has_batch=False)
+    again.assembly.note(
+        f"the model has values for each of {converter.batch} samples: it is read without a batch"
+    )
+    try:
+        without = again.network()
+    except ArchError:
+        return network
+    return without if without.is_complete else network
 
 
 class OnnxConverter:
     """Walks through a graph in its order. It is the `GraphView` of its nodes."""
 
-    def __init__(self, model: OnnxModel, given: Mapping[str, Shape]) -> None:
+    def __init__(self, model: OnnxModel, given: Mapping[str, Shape], has_batch: bool = True) -> None:
         self.model = model
         self.graph = model.graph
         self.shown = model.shown
         self.assembly = Assembly(model.name)
-        self.given = inputs_of(model.graph, model.shown, given)
+        self.given = inputs_of(model.graph, model.shown, given, has_batch)
         self.batch = self.given.batch
         self.scope = OnnxScope({}, {}, read_counts(self.graph), _opsets(model.record.opsets))
         if "" not in self.scope.opsets:
@@ -118,8 +146,8 @@ class OnnxConverter:
         """For each operation, how often what it gives is read."""
         self._arrays: dict[str, OnnxArray] = {}
         """Arrays by the names that they have in the network."""
-        self._steps = self._work = 0
-        self.is_quantized = False
+        self._steps = self._work = self._held = 0
+        self.is_quantized = self.is_along_batch = False
 
     def network(self) -> Network:
         self._add_arrays()
@@ -194,7 +222,11 @@ class OnnxConverter:
             if isinstance(value, ExpandedTensor):
                 value = value.tensor
             if isinstance(value, Tensor):
-                found[label] = self.assembly.plain(value) if value.axes[:1] == (BATCH,) else value
+                if value.axes[:1] == (BATCH,):
+                    value = self.assembly.plain(value)
+                elif all(axis > BATCH for axis in value.axes) and len(value.operation.shape) == value.rank:
+                    value = self.assembly.aligned(value, tuple(range(value.rank)))
+                found[label] = value
             elif isinstance(value, OnnxComputed) and value.tensors:
                 unknown = unknown or value
                 self.assembly.note(f"the result `{shown(name)}` is left out: its shape is not known")
@@ -222,6 +254,16 @@ class OnnxConverter:
         ]
         for note in self.traces.notes(used, self._arrays):
             self.assembly.note(note)
+        held = [
+            self._arrays[array.name]
+            for operation in self.assembly.operations
+            if isinstance(operation.layer, ParameterTensor) and operation.layer.trained
+            for array in operation.arrays.values()
+            if array.name in used
+        ]
+        made = {array.key: array for array in held if array.is_own and self.traces.is_computed(array)}
+        if made:
+            self.assembly.note(self.traces.note_on_computed(list(made.values())))
         if unused:
             names = ", ".join(f"`{shown(array.key)}`" for array in unused[:4])
             more = f" and {len(unused) - 4} more" if len(unused) > 4 else ""
@@ -273,9 +315,12 @@ class OnnxConverter:
             if name:
                 self._bind(name, value)
                 self.scope.calls[name] = call
-        for name in node.outputs[len(results) :]:
+        rest = node.outputs[len(results) :]
+        shapes = shapes_after(call)[len(results) :] if any(rest) else []
+        for name, shape in zip(rest, [*shapes, *(None for _ in rest)], strict=False):
             if name:
-                self._bind(name, OnnxComputed(node.op, None, *_parts(call.inputs)))
+                self._bind(name, OnnxComputed(node.op, shape, *_parts(call.inputs)))
+                self.scope.calls[name] = call
 
     def _call(self, node: OnnxNodeRecord) -> OnnxCall:
         inputs: list[OnnxValue | None] = []
@@ -458,16 +503,17 @@ class OnnxConverter:
         self._work += sum(value.size for value in values if value is not None)
         if self._work > MAX_WORK:
             raise Unsupported("it computes too much with constants")
+        if op not in MOVES:  # an array that one number fills takes no memory, what is computed from it does
+            bounded(sum(value.size for value in values if value is not None))
+        if self._held > MAX_HELD:
+            raise Unsupported("it keeps too many constants")
         import numpy as np
 
         with np.errstate(all="ignore"):
             found = CONSTANTS[op](call, values)
-        results = [
-            computed(name, value)
-            for name, value in zip(
-                call.node.outputs, found if isinstance(found, list) else [found], strict=True
-            )
-        ]
+        made = found if isinstance(found, list) else [found]
+        self._held += sum(array.nbytes for array in map(np.asarray, made) if any(array.strides))
+        results = [computed(name, value) for name, value in zip(call.node.outputs, made, strict=True)]
         if _from_trained(call) and op not in ("Shape", "Size"):
             for result in results:
                 result.recipe = call
@@ -677,6 +723,19 @@ class OnnxConverter:
 
     def maker(self, name: str) -> OnnxCall | None:
         return self.source(name) if self.scope.reads.get(name) == 1 else None
+
+    def value(self, name: str) -> OnnxValue | None:
+        return self.scope.values.get(name)
+
+    def rebind(self, tensors: Mapping[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
+            self.scope.values[name] = tensor
+            self._reads[id(tensor.operation)] += self.scope.reads.get(name, 0)
+        calls = [call for call in self.scope.calls.values() if call.node.op == "Squeeze"]
+        for call in calls:
+            if call.node.inputs[0] in tensors:
+                (again,) = ONNX_OPERATIONS["Squeeze"](self._call(call.node))
+                self.rebind({call.node.outputs[0]: as_tensor(again)})
 
     def is_read_once(self, tensor: Tensor) -> bool:
         return self._reads[id(tensor.operation)] == 1

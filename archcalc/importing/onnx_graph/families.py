@@ -5,6 +5,7 @@ from __future__ import annotations
 from archcalc.importing.onnx_graph import (
     activations,
     arithmetic,
+    attention,
     composites,
     convolutions,
     norms,
@@ -12,9 +13,13 @@ from archcalc.importing.onnx_graph import (
     quantized,
     recurrent,
     shapes,
+    unrolled,
 )
 from archcalc.importing.onnx_graph.values import COMPOSITES, ONNX_OPERATIONS
 
-FAMILIES = (activations, arithmetic, composites, convolutions, norms, pools, quantized, recurrent, shapes)
+FAMILIES = (
+    activations, arithmetic, attention, composites, convolutions, norms, pools, quantized, recurrent, shapes,
+    unrolled,
+)  # fmt: skip
 
 __all__ = ["COMPOSITES", "FAMILIES", "ONNX_OPERATIONS"]

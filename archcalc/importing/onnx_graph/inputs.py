@@ -43,17 +43,20 @@ def declared_dims(value: ValueRecord) -> list[DimensionRecord] | None:
     return value.type.tensor.shape.dims
 
 
-def inputs_of(graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape]) -> OnnxInputs:
+def inputs_of(
+    graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape], has_batch: bool = True
+) -> OnnxInputs:
     """The inputs that are not arrays of the model, with the shapes that are `given` in place of theirs.
 
-    Raises `ArchError` for a size that nobody gives, and for a given shape that cannot be.
+    With `has_batch=False`, the first axis of an input is an axis like others. Raises `ArchError` for a size
+    that nobody gives, and for a given shape that cannot be.
     """
     arrays = {array.name for array in graph.arrays}  # old files list them among the inputs
     values = [value for value in graph.inputs if value.name not in arrays]
     if not values:
         raise error(f"`{shown_as}` has no input")
     given = _by_name(values, shown_as, given)
-    alone = _without_batch(graph, values)
+    alone = _without_batch(graph, values) if has_batch else {value.name for value in values}
     first = next((value for value in values if value.name not in alone), values[0])
     dims = declared_dims(first)
     size = dims[0].value if dims else None
@@ -64,14 +67,14 @@ def inputs_of(graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape])
     found, replaced = [], False
     for value in values:
         dims = declared_dims(value)
-        has_batch = value.name not in alone and _begins_with(dims, size, symbol)
-        own = dims if dims is None or not has_batch else dims[1:]
+        begins = value.name not in alone and _begins_with(dims, size, symbol)
+        own = dims if dims is None or not begins else dims[1:]
         shape = _shape(value.name, shown_as, own, given.get(value.name))
         replaced |= own is not None and any(
             dim.value not in (None, 0, n) for dim, n in zip(own, shape, strict=True)
         )
         kind = value.type.tensor.data_type if value.type is not None and value.type.tensor is not None else 1
-        found.append(OnnxInput(value.name, shape, has_batch, kind in FLOATS))
+        found.append(OnnxInput(value.name, shape, begins, kind in FLOATS))
     return OnnxInputs(found, batch, symbol, replaced)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from archcalc.diagnostics import ArchError
 from archcalc.importing.broadcasting import combined, extent
-from archcalc.importing.onnx_graph.arrays import OnnxArray, shown
+from archcalc.importing.onnx_graph.arrays import MAX_FOLDED, OnnxArray, shown
 from archcalc.importing.onnx_graph.values import OnnxCall, OnnxExpanded, OnnxValue, as_tensor
 from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, own_axis, plain_axes
 from archcalc.layers.arguments import MAX_RANK
@@ -24,8 +25,30 @@ def operand(call: OnnxCall, value: OnnxValue | None, like: Tensor | None = None)
     if isinstance(value, OnnxExpanded):
         return _parameter_of(call, value.array, value.array.shape, like, True)
     if isinstance(value, OnnxArray):
+        row = _row(call, value, like)
+        if row is not None:
+            return _parameter_of(call, row, row.shape, like, True)
         return _parameter_of(call, value, value.shape, like, False)
     return as_tensor(value)
+
+
+def _row(call: OnnxCall, array: OnnxArray, like: Tensor | None) -> OnnxArray | None:
+    """The values for one sample, if an array repeats them: a class token that an exporter stretched."""
+    if like is None or like.axes[0] != BATCH or like.rank != len(array.shape) or not array.is_float:
+        return None
+    if call.batch < 2 or array.shape[0] != call.batch or array.size > MAX_FOLDED:
+        return None
+    try:
+        values = array.all_values()
+    except ArchError:  # they are not there
+        return None
+    if not (values == values[:1]).all():
+        return None
+    key = f"{array.key}[0]"
+    row = OnnxArray(key, array.shape[1:], True, lambda: array.all_values()[0])
+    row.made_from = array.made_from or array.key
+    row.is_own, row.is_buffer, row.is_constant = array.is_own, array.is_buffer, array.is_constant
+    return row
 
 
 def joined(call: OnnxCall, layer: Layer, *values: OnnxValue | None) -> Tensor:
@@ -60,6 +83,7 @@ def _laid_out(call: OnnxCall, array: OnnxArray, shape: tuple[int, ...], like: Te
     own: dict[int, int] = {}
     for place, axis in enumerate(like.axes):
         if axis <= BATCH and sizes[place] != 1:
+            call.graph.is_along_batch = True
             return None
         if (each := own_axis(axis)) is not None:
             own[each] = place

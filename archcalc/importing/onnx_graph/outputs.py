@@ -249,3 +249,13 @@ def one_hot(call: OnnxCall) -> Sizes:
     shape, depth = call.shape(), call.whole_constants(1) or []
     axis = call.whole("axis", -1) % (len(shape) + 1)
     return (*shape[:axis], int(math.prod(depth)), *shape[axis:])
+
+
+@shape_rule("Attention")
+def attended(call: OnnxCall) -> Sizes:
+    """The heads are an axis, or the rows of all heads are one."""
+    query, value = call.shape(0), call.shape(2)
+    if len(query) == 4:
+        return (*query[:3], value[3])
+    heads, others = call.whole("q_num_heads", 0), call.whole("kv_num_heads", 0)
+    return (*query[:2], heads * (value[2] // others))

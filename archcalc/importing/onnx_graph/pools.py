@@ -7,15 +7,17 @@ from typing import Any
 
 from archcalc.importing.onnx_graph.constants import axis_in
 from archcalc.importing.onnx_graph.convolutions import both_ends, padding, sizes
-from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, onnx_operation, per_axis
+from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, as_tensor, onnx_operation, per_axis
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported, renumbered
 from archcalc.importing.views import axis_name, concrete
 from archcalc.layers.activation import Abs
 from archcalc.layers.arguments import MAX_SPATIAL
 from archcalc.layers.base import Layer
-from archcalc.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, LPPool, MaxPool
+from archcalc.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, LPPool, MaxPool, MaxUnpool, Pooled
 from archcalc.layers.reduction import Reduce
+from archcalc.layers.resize import Pad
 from archcalc.layers.unary import Log, Square
+from archcalc.shape import format_shape
 
 
 def _window(call: OnnxCall) -> tuple[Tensor, dict[str, Any]]:
@@ -53,11 +55,34 @@ def _reached(call: OnnxCall, x: Tensor, kernel: Sequence[int], given: Any) -> An
     return both_ends(before, after)
 
 
+def _is_beyond_half(call: OnnxCall, kernel: Sequence[int], given: Any) -> bool:
+    """Is more than half of a kernel padded? Layers do not allow it."""
+    if isinstance(given, str):
+        return False
+    dilation = call.wholes("dilations", [1] * len(kernel)) or []
+    ends = given if isinstance(given, tuple) else (given,) * len(kernel)
+    return any(
+        max(end if isinstance(end, tuple) else (end,)) > (d * (k - 1) + 1) // 2
+        for k, d, end in zip(kernel, dilation, ends, strict=True)
+    )
+
+
+def _with_zeros(call: OnnxCall, x: Tensor, window: dict[str, Any]) -> Tensor:
+    """The map with its padding as a layer of its own, where that gives the same."""
+    given = window["padding"]
+    if isinstance(given, str):
+        raise Unsupported(f'its padding is "{given}"')
+    window["padding"] = 0
+    return call.add(Pad(given), x) if given else x
+
+
 @onnx_operation("MaxPool")
 def max_pool(call: OnnxCall) -> OnnxOutputs:
     """Its second output, the places of the maxima, is one that no layer gives."""
     call.unused("storage_order")
     x, window = _window(call)
+    if _is_beyond_half(call, call.wholes("kernel_shape") or [], window["padding"]):
+        raise Unsupported("it pads more than half of its kernel, and padding is never the maximum")
     return [call.add(MaxPool(dilation=sizes(call, "dilations", x.rank - 2), **window), x)]
 
 
@@ -65,7 +90,12 @@ def max_pool(call: OnnxCall) -> OnnxOutputs:
 def average_pool(call: OnnxCall) -> OnnxOutputs:
     x, window = _window(call)
     dilation = sizes(call, "dilations", x.rank - 2)
-    layer = AvgPool(count_include_pad=bool(call.whole("count_include_pad", 0)), dilation=dilation, **window)
+    counts_padding = bool(call.whole("count_include_pad", 0))
+    if _is_beyond_half(call, call.wholes("kernel_shape") or [], window["padding"]):
+        if not counts_padding:
+            raise Unsupported("it pads more than half of its kernel, and padding is not in the mean")
+        x = _with_zeros(call, x, window)
+    layer = AvgPool(count_include_pad=counts_padding, dilation=dilation, **window)
     return [call.add(layer, x)]
 
 
@@ -73,13 +103,42 @@ def average_pool(call: OnnxCall) -> OnnxOutputs:
 def lp_pool(call: OnnxCall) -> OnnxOutputs:
     x, window = _window(call)
     p = call.whole("p", 2)
-    if p % 2:
-        raise Unsupported("it takes absolute values")  # `lppool` does not, which matters for odd powers
-    if window.pop("padding") != 0 or sizes(call, "dilations", x.rank - 2) != 1:
-        raise Unsupported("its windows are padded or dilated")
+    if sizes(call, "dilations", x.rank - 2) != 1:
+        raise Unsupported("its windows are dilated")
     if window["ceil_mode"]:
         raise Unsupported("it is in ceil mode")
+    x = _with_zeros(call, x, window)  # a zero adds nothing to the sum
+    del window["padding"]
+    if p % 2:  # `lppool` takes no absolute values, which matters for odd powers
+        x = call.add(Abs(), x)
     return [call.add(LPPool(p, **window), x)]
+
+
+@onnx_operation("MaxUnpool")
+def max_unpool(call: OnnxCall) -> OnnxOutputs:
+    """Back to the shape that the pool read from which the places come."""
+    source = call.graph.source(call.node.inputs[1]) if len(call.node.inputs) > 1 else None
+    if source is None or source.node.op != "MaxPool" or source.node.outputs[1:2] != call.node.inputs[1:2]:
+        raise Unsupported("its places do not come from a `MaxPool`")
+    if source.whole("storage_order", 0):
+        raise Unsupported("its places are numbered column by column")
+    pooled, x = as_tensor(call.graph.value(source.node.outputs[0])), call.map()
+    pool = pooled.operation.layer
+    if not isinstance(pool, MaxPool) or not pooled.is_plain:
+        raise Unsupported("the pool that gives its places is not known")
+    (before,) = pooled.operation.inputs
+    windows = pool.windows(before.shape)
+    kernel = call.wholes("kernel_shape") or []
+    rank = len(kernel)
+    stride, ends = call.wholes("strides", [1] * rank) or [], call.wholes("pads", [0] * 2 * rank) or []
+    want = call.whole_constants(2)
+    if want is None:
+        pairs = zip(x.operation.shape[1:], kernel, stride, ends[:rank], ends[rank:], strict=True)
+        want = [(n - 1) * s + k - first - last for n, k, s, first, last in pairs]
+    if tuple(want[-rank:]) != before.shape[1:]:
+        sizes_ = format_shape(tuple(want[-rank:]), cross="x"), format_shape(before.shape[1:], cross="x")
+        raise Unsupported(f"it gives {sizes_[0]}, and the pool reads {sizes_[1]}")
+    return [call.add(MaxUnpool(Pooled(before.shape, windows)), x, pooled)]
 
 
 @onnx_operation("GlobalAveragePool", "GlobalMaxPool")

@@ -55,7 +55,7 @@ def recurrent(call: OnnxCall) -> OnnxOutputs:
         if call.input(place) is not None:
             raise Unsupported("its sequences have lengths of their own" if place == 4 else "it has peepholes")
     for place in (5, 6):
-        if not _is_zero(call.input(place)):
+        if not is_zero(call.input(place)):
             raise Unsupported("its states do not begin at zero")
     call.must_be("layout", 0)
     call.must_be("input_forget", 0)
@@ -123,7 +123,7 @@ def _layer(
     return kind(hidden, **more), arrays
 
 
-def _is_zero(value: OnnxValue | None) -> bool:
+def is_zero(value: OnnxValue | None) -> bool:
     """Is it left out, or are all its values zero? One that was stretched has few of them."""
     if value is None:
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from archcalc.diagnostics import ArchError
 from archcalc.importing.assembly import Path
@@ -17,6 +17,9 @@ NO_BIAS = "RemoveOptionalBiasFrom"
 
 _MADE = re.compile(r"onnx::Conv(Transpose)?_\d+")
 """Names that PyTorch's older exporter gives arrays that it computes from those of two layers."""
+
+_COMPUTED = re.compile(r"onnx::\w+_\d+")
+"""Names that it gives all arrays that it computes."""
 
 _OF_PYTORCH = re.compile(r"onnx::\w+_\d+|[\w.]+\.(weight|bias|running_mean|running_var)")
 """Names that it gives arrays: those of parameters, and those that it makes."""
@@ -64,6 +67,22 @@ class ExporterTraces:
     def is_made(self, name: str) -> bool:
         """Is an array neither a parameter nor a buffer of the module?"""
         return bool(self._trained) and name not in self._trained and name not in self.buffers
+
+    def is_computed(self, array: OnnxArray) -> bool:
+        """Did the exporter compute an array from others, so that the file does not have these?"""
+        if self.is_newer:
+            return self.is_made(array.key)
+        return self._is_pytorch and bool(_COMPUTED.fullmatch(array.key))
+
+    def note_on_computed(self, arrays: Sequence[OnnxArray]) -> str:
+        """That tensors with values of a few arrays count with all their values."""
+        names = ", ".join(f"`{shown(array.key)}`" for array in arrays[:2])
+        more = f" and {len(arrays) - 2} more" if len(arrays) > 2 else ""
+        values = sum(array.size for array in arrays)
+        return (
+            f"the exporter computed {names}{more} from arrays that are not in the file, such as biases of "
+            f"positions from their table: {values:,} values, which count as parameters"
+        )
 
     def is_copy(self, node: OnnxNodeRecord) -> bool:
         """Is this an `Identity` that the older exporter wrote for an array that equals another one?

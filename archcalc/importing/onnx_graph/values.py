@@ -57,6 +57,8 @@ class GraphView(Protocol):
     batch: int
     is_quantized: bool
     """Are tensors rounded on the way?"""
+    is_along_batch: bool
+    """Does an array of the model have values for each sample?"""
 
     def shape(self, value: OnnxValue) -> Sizes | None:
         """The shape of a value, the batch in it as a number."""
@@ -66,6 +68,15 @@ class GraphView(Protocol):
 
     def source(self, name: str) -> OnnxCall | None:
         """The node that a tensor comes from."""
+
+    def value(self, name: str) -> OnnxValue | None:
+        """What a name stands for."""
+
+    def rebind(self, tensors: Mapping[str, Tensor]) -> None:
+        """Let names stand for other tensors of the same values, for the nodes that come.
+
+        A `Squeeze` of one of them that came before is converted again.
+        """
 
     def is_read_once(self, tensor: Tensor) -> bool:
         """Does a single node read what an operation gives?"""

@@ -14,20 +14,24 @@ from msgspec.structs import replace
 
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, TensorName
 from archcalc.importing.torch_export.values import AtenCall, Outputs, leaves, operation
+from archcalc.importing.views import reshaped
 from archcalc.layers.norm import GlobalResponseNorm
 
 GRN = "aten.archcalc_grn"
 """Not an operation of ATen: what stands for the eight operations of a global response normalization."""
 
+MOVED = "aten.archcalc_moved"
+"""Not an operation of ATen either: what stands for `cat(split(x, 1, dim), to)`."""
+
 
 def with_composites(graph: ExportedGraph) -> ExportedGraph:
     """The graph with operations that are one layer as one operation."""
-    if not any(node.target == "aten.linalg_vector_norm" for node in graph.nodes):
+    if not any(node.target in ("aten.linalg_vector_norm", "aten.cat") for node in graph.nodes):
         return graph
     finder = CompositeFinder(graph)
     nodes = []
     for node in graph.nodes:
-        found = finder.response_norm(node)
+        found = finder.response_norm(node) or finder.moved_axis(node)
         nodes.append(node if found is None else found)
     return replace(graph, nodes=[node for node in nodes if not finder.is_replaced(node)])
 
@@ -86,6 +90,26 @@ class CompositeFinder:
         more = {"channel": channel, "eps": shifted.arguments["other"]}
         return replace(last, target=GRN, arguments={"self": x, **arrays, **more})
 
+    def moved_axis(self, cat: ExportedNode) -> ExportedNode | None:
+        """Pieces of one place each along an axis, joined along another one: the axis moves there."""
+        parts = cat.arguments.get("tensors")
+        if cat.target != "aten.cat" or not isinstance(parts, list) or not parts:
+            return None
+        names = [part.name for part in parts if isinstance(part, TensorName)]
+        split = self.makers.get(names[0]) if len(names) == len(parts) else None
+        if split is None or split.target not in ("aten.split", "aten.unsafe_split"):
+            return None
+        x = split.arguments.get("self")
+        shape = self.graph.tensors[x.name].shape if isinstance(x, TensorName) else None
+        before, after = split.arguments.get("dim", 0), cat.arguments.get("dim", 0)
+        one_each = tuple(names) == split.outputs and split.arguments.get("split_size") == 1
+        if not (one_each and isinstance(before, int) and isinstance(after, int) and shape):
+            return None
+        if any(self.reads[name] != 1 for name in names) or (before - after) % len(shape) == 0:
+            return None
+        self._replaced.add(id(split))
+        return replace(cat, target=MOVED, arguments={"self": x, "dim": before, "to": after})
+
     def _channel(self, norm: ExportedNode, mean: ExportedNode, rank: int) -> int | None:
         """The axis of the channels: the mean goes over it, and the norm over all others but the batch."""
         if (
@@ -112,6 +136,16 @@ def _axes(arguments: Mapping[str, Any], rank: int) -> set[int]:
 def _only(node: ExportedNode, *names: str) -> bool:
     """Has the operation no other arguments?"""
     return set(node.arguments) <= set(names)
+
+
+@operation(MOVED.removeprefix("aten."))
+def moved_axis(call: AtenCall) -> Outputs:
+    """The axis `dim` becomes the outer part of the axis `to`, and leaves one of size 1."""
+    x = call.tensor()
+    dim, to = (call.whole(name) % x.rank for name in ("dim", "to"))
+    order = [place for place in range(x.rank) if place != dim]
+    order.insert(order.index(to), dim)
+    return [reshaped(call.assembly, x.permuted(order), call.declared(), call.batch)]
 
 
 @operation(GRN.removeprefix("aten."))

@@ -8,18 +8,21 @@ from typing import Any
 
 from archcalc.diagnostics import error
 from archcalc.importing.assembly import Assembly
-from archcalc.importing.tensors import BATCH, ExpandedTensor, ModelArray, Operation, Tensor, Unsupported
+from archcalc.importing.broadcasting import has_batch
+from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported
 from archcalc.importing.torch_export.aliases import Aliases
 from archcalc.importing.torch_export.arrays import ON_ARRAYS
 from archcalc.importing.torch_export.composites import with_composites
+from archcalc.importing.torch_export.expanding import materialized
 from archcalc.importing.torch_export.families import OPERATIONS
 from archcalc.importing.torch_export.graph import ExportedGraph, ExportedNode, StoredArray, TensorName
 from archcalc.importing.torch_export.known import evaluated
+from archcalc.importing.torch_export.pieces import with_pieces
+from archcalc.importing.torch_export.reading import arrays_in, described, tensors_in, used_arrays
 from archcalc.importing.torch_export.values import (
     AtenCall,
     ComputedValue,
     ComputedWeight,
-    ExpandedArray,
     KnownArray,
     Outputs,
     leaves,
@@ -27,7 +30,7 @@ from archcalc.importing.torch_export.values import (
 from archcalc.importing.torch_export.written import written_as
 from archcalc.importing.views import concrete, sample_shape
 from archcalc.importing.weights import ReadArrays
-from archcalc.layers.arguments import LayerError
+from archcalc.layers.arguments import MAX_RANK, LayerError
 from archcalc.network import MAX_NODES, Network
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
@@ -38,7 +41,7 @@ FEW_NAMES = 4
 
 def to_network(graph: ExportedGraph) -> Network:
     """The network of a graph. Raises `ArchError` if it has no operation, or more than a network may have."""
-    return GraphConverter(with_composites(graph)).network()
+    return GraphConverter(with_pieces(with_composites(graph))).network()
 
 
 class GraphConverter:
@@ -116,12 +119,21 @@ class GraphConverter:
         for name, label in named:
             value = self.values.get(name)
             if isinstance(value, ExpandedTensor):
-                value = value.tensor
+                value = self._repeated(value)
             if isinstance(value, Tensor):
                 found[label] = self.assembly.plain(value) if value.axes[0] == BATCH else value
             else:
                 self.assembly.note(f"the result `{label}` is left out: it does not depend on the input")
         return found
+
+    def _repeated(self, value: ExpandedTensor) -> Tensor:
+        """A result that is repeated along axes, with its repetitions."""
+        batch = self.graph.batch
+        try:
+            return self.assembly.attempt(lambda: [materialized(self.assembly, batch, value)], [None])[0]
+        except Unsupported as problem:
+            shape = sample_shape(value.shape, batch)
+            return self.assembly.opaque("aten.expand", [value.tensor], shape, reason=str(problem))
 
     def _unused(self, *results: Iterable[Tensor]) -> list[str]:
         """A sentence about the parameters that no result depends on."""
@@ -148,7 +160,7 @@ class GraphConverter:
         self.assembly.written = written_as(node, base_name(node.target.removeprefix("aten.")))
         arguments = {name: self._resolved(value) for name, value in node.arguments.items()}
         read = list(leaves(list(arguments.values())))
-        tensors = list(_tensors(read))
+        tensors = list(tensors_in(read))
         convert = self._convert if tensors else self._constant
         results = convert(node, arguments, read)
         for name, value in zip(node.outputs, results, strict=True):
@@ -205,7 +217,7 @@ class GraphConverter:
                 return found
             except Unsupported:
                 pass
-        return [ComputedValue(node.target, (), tuple(_arrays(read)))] * len(node.outputs)
+        return [ComputedValue(node.target, (), tuple(arrays_in(read)))] * len(node.outputs)
 
     def _convert(self, node: ExportedNode, arguments: dict[str, Any], read: Sequence[Any]) -> Outputs:
         shapes = self._declared(node)
@@ -277,70 +289,42 @@ class GraphConverter:
         reason: str,
     ) -> list[Any]:
         """An opaque operation for each output, with everything that is read."""
-        tensors = list({id(tensor.operation): tensor for tensor in _tensors(read)}.values())
-        arrays = list(_arrays(read))
+        tensors = list({id(tensor.operation): tensor for tensor in tensors_in(read)}.values())
+        arrays = list(arrays_in(read))
         results: list[Any] = []
         for shape in shapes:
             try:
                 if shape is None:
                     raise LayerError("has no declared shape")
+                own, axes = self._own_shape(shape, tensors)
                 results.append(
                     self.assembly.opaque(
                         node.target[:120],
                         tensors,
-                        sample_shape(shape, self.graph.batch),
-                        params=_described(array for array in arrays if array.is_trained),
-                        buffers=_described(array for array in arrays if not array.is_trained),
+                        own,
+                        params=described(array for array in arrays if array.is_trained),
+                        buffers=described(array for array in arrays if not array.is_trained),
                         reason=reason,
+                        axes=axes,
                     )
                 )
             except LayerError:
                 results.append(ComputedValue(node.target, tuple(tensors), tuple(arrays)))
         return results
 
+    def _own_shape(self, shape: tuple[int, ...], tensors: Sequence[Tensor]) -> tuple[Shape, tuple[int, ...]]:
+        """The shape of one sample, and where the model has its axes; none of them if that is not certain."""
+        batch = self.graph.batch
+        with_batch = [place for place, size in enumerate(shape) if size % batch == 0]
+        without = not any(map(has_batch, tensors)) and (batch == 1 or not with_batch)
+        if without and 0 < len(shape) <= MAX_RANK:
+            return shape, tuple(range(len(shape)))
+        own = sample_shape(shape, batch)
+        if len(with_batch) != 1 or shape[with_batch[0]] != batch or len(own) != len(shape) - 1:
+            return own, ()
+        return own, (*range(with_batch[0]), BATCH, *range(with_batch[0], len(own)))
+
 
 def base_name(name: str) -> str:
     """The name of an operation without the `_` of those that work in place."""
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name
-
-
-def used_arrays(results: Iterable[Operation]) -> set[str]:
-    """The arrays that results depend on, by their keys."""
-    seen: dict[int, Operation] = {}
-    waiting = list(results)
-    while waiting:
-        operation = waiting.pop()
-        if id(operation) not in seen:
-            seen[id(operation)] = operation
-            waiting += operation.inputs
-    return {array.name for operation in seen.values() for array in operation.arrays.values()}
-
-
-def _tensors(read: Iterable[Any]) -> Iterable[Tensor]:
-    for value in read:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, ExpandedTensor):
-            yield value.tensor
-        elif isinstance(value, ComputedValue):
-            yield from value.tensors
-
-
-def _arrays(read: Iterable[Any]) -> Iterable[StoredArray]:
-    found: dict[str, StoredArray] = {}
-    for value in read:
-        if isinstance(value, StoredArray):
-            found.setdefault(value.key, value)
-        elif isinstance(value, ComputedValue):
-            for array in value.arrays:
-                found.setdefault(array.key, array)
-        elif isinstance(value, ComputedWeight):
-            for array in (value.array, *value.arrays.values()):
-                found.setdefault(array.key, array)
-        elif isinstance(value, ExpandedArray):
-            found.setdefault(value.array.key, value.array)
-    return found.values()
-
-
-def _described(arrays: Iterable[StoredArray]) -> dict[str, tuple[ModelArray, Shape]]:
-    return {array.key: (ModelArray(array.key), array.shape) for array in arrays if math.prod(array.shape)}

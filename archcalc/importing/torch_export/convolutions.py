@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
+from archcalc.importing.torch_export.operands import joined
 from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, Outputs, operation
 from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import KINDS
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
 from archcalc.layers.linear import FullyConnected
+from archcalc.layers.merge import Add
 from archcalc.layers.reshape import Reshape
 
 
@@ -127,8 +129,17 @@ def deform_conv(call: AtenCall) -> Outputs:
 
 @operation("linear")
 def linear(call: AtenCall) -> Outputs:
-    """Over the last axis: `fc` for a vector, `pointwise` where there are places."""
-    x, weight, bias = call.tensor("input"), weight_of(call), call.array("bias")
+    """Over the last axis: `fc` for a vector, `pointwise` where there are places.
+
+    A bias that the model computes is added afterwards.
+    """
+    if isinstance(given := call.value("bias"), Tensor):
+        return [joined(call, Add(), _linear(call, None), given)]
+    return [_linear(call, call.array("bias"))]
+
+
+def _linear(call: AtenCall, bias: StoredArray | None) -> Tensor:
+    x, weight = call.tensor("input"), weight_of(call)
     if weight is None or len(weight.shape) != 2 or weight.is_view:
         raise Unsupported("its weight is not a matrix of the model")
     x = call.channels_at(x, -1)
@@ -142,7 +153,7 @@ def linear(call: AtenCall) -> Outputs:
     layer = kind(weight.shape[0], bias=bias is not None, weight=way)
     own = x.operation.shape
     if len(own) <= 4:
-        return [call.add_arranged(layer, x, arrays=arrays)]
+        return call.add_arranged(layer, x, arrays=arrays)
     places = call.assembly.add(Reshape((own[0], math.prod(own[1:]))), x)
     found = call.add_arranged(layer, places, arrays=arrays)
-    return [call.assembly.add(Reshape((weight.shape[0], *own[1:])), found, axes=x.axes)]
+    return call.assembly.add(Reshape((weight.shape[0], *own[1:])), found, axes=x.axes)

@@ -11,6 +11,7 @@ from archcalc.importing.torch_export import (
     pools,
     products,
     recurrent,
+    resizing,
     shapes,
     tables,
 )
@@ -25,6 +26,7 @@ FAMILIES = (
     pools,
     products,
     recurrent,
+    resizing,
     shapes,
     tables,
 )

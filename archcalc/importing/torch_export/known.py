@@ -97,6 +97,13 @@ def full(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     return np.full(shape, value, _dtype(arguments, default))
 
 
+@on_known("eye")
+def eye(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+    import numpy as np
+
+    return np.eye(*shape, dtype=_dtype(arguments))
+
+
 @on_known("arange")
 def arange(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     import numpy as np

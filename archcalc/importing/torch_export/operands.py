@@ -1,10 +1,11 @@
-"""Operands of arithmetic: arrays as tensors, and tensors that are stretched to one another."""
+"""Operands of arithmetic: arrays of the model as tensors, and joins of tensors and arrays."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from archcalc.importing.broadcasting import combined, extent
 from archcalc.importing.tensors import (
     BATCH,
     ExpandedTensor,
@@ -13,14 +14,12 @@ from archcalc.importing.tensors import (
     Unsupported,
     own_axis,
     plain_axes,
-    renumbered,
 )
 from archcalc.importing.torch_export.graph import StoredArray
 from archcalc.importing.torch_export.values import AtenCall, ExpandedArray, KnownArray
 from archcalc.layers.arguments import MAX_RANK
 from archcalc.layers.arithmetic import ParameterTensor
 from archcalc.layers.base import Layer
-from archcalc.layers.reshape import Permute, Reshape
 
 ArrayValue = StoredArray | KnownArray | ExpandedArray
 
@@ -86,53 +85,5 @@ def joined(call: AtenCall, layer: Layer, one: Any, two: Any) -> Tensor:
     """A join of two values, axes of size 1 stretched, as PyTorch does."""
     one, two = (each.tensor if isinstance(each, ExpandedTensor) else each for each in (one, two))
     tensors = [each for each in (one, two) if isinstance(each, Tensor)]
-    main = max(tensors, key=_extent) if tensors else None
-    first, second = (call.as_tensor(each, main) for each in (one, two))
-    main = max((first, second), key=_extent)
-    return call.assembly.add(
-        layer, *(stretched(call, each, main) for each in (first, second)), axes=main.axes
-    )
-
-
-def _extent(tensor: Tensor) -> tuple[int, bool, int]:
-    has_batch = any(axis <= BATCH for axis in tensor.axes)
-    return tensor.rank, has_batch, math.prod(tensor.operation.shape)
-
-
-def stretched(call: AtenCall, x: Tensor, main: Tensor) -> Tensor:
-    """The tensor with its axes as `main` has them, and axes of size 1 where it has none."""
-    if x.axes == main.axes:
-        return x
-    reason = "its tensors have their axes in places that do not match"
-    missing = main.rank - x.rank
-    if missing < 0:
-        raise Unsupported(reason)
-    own: dict[int, int] = {}
-    for place, axis in enumerate(main.axes):
-        if place < missing:
-            continue
-        theirs, mine = own_axis(axis), own_axis(x.axes[place - missing])
-        in_batch, has_batch = axis <= BATCH, x.axes[place - missing] <= BATCH
-        size = 1 if mine is None else x.operation.shape[mine]
-        if has_batch:
-            numbers = {} if mine is None or theirs is None else {mine: theirs}
-            if (mine is None) != (theirs is None) or renumbered(x.axes[place - missing], numbers) != axis:
-                raise Unsupported(reason)
-            if mine is not None and theirs is not None and size != main.operation.shape[theirs]:
-                raise Unsupported(reason)
-        elif in_batch and size != 1:
-            raise Unsupported(reason)
-        if mine is not None and theirs is not None:
-            own[theirs] = mine
-    order = [own[axis] for axis in range(len(main.operation.shape)) if axis in own]
-    unused = [axis for axis in range(len(x.operation.shape)) if axis not in order]
-    if sorted(order) != order:
-        x = call.assembly.add(Permute((*order, *unused)), x)
-        shape = x.operation.shape
-        own = {axis: number for number, axis in enumerate(sorted(own))}
-    else:
-        shape = x.operation.shape
-    target = tuple(shape[own[axis]] if axis in own else 1 for axis in range(len(main.operation.shape)))
-    if target != x.operation.shape:
-        return call.assembly.add(Reshape(target), x, axes=main.axes)
-    return Tensor(x.operation, main.axes)
+    main = max(tensors, key=extent) if tensors else None
+    return combined(call.assembly, layer, *(call.as_tensor(each, main) for each in (one, two)))

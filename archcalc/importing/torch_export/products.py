@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from archcalc.importing.tensors import BATCH, Tensor, Unsupported, own_axis, renumbered
-from archcalc.importing.torch_export.operands import joined, stretched
+from archcalc.importing.broadcasting import multiplied
+from archcalc.importing.tensors import BATCH, Tensor, Unsupported
+from archcalc.importing.torch_export.operands import joined
 from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
 from archcalc.importing.views import axis_name
 from archcalc.layers.arithmetic import Scale
-from archcalc.layers.attention import MatMul
 from archcalc.layers.base import KINDS
 from archcalc.layers.merge import Add
 
@@ -18,13 +18,13 @@ from archcalc.layers.merge import Add
 @operation("matmul", "bmm")
 def matmul(call: AtenCall) -> Outputs:
     second = "other" if call.node.target == "aten.matmul" else "mat2"
-    return [multiplied(call, call.tensor(), call.tensor(second))]
+    return [multiplied(call.assembly, call.tensor(), call.tensor(second))]
 
 
 @operation("baddbmm")
 def baddbmm(call: AtenCall) -> Outputs:
     """`beta * self + alpha * batch1 @ batch2`."""
-    product = multiplied(call, call.tensor("batch1"), call.tensor("batch2"))
+    product = multiplied(call.assembly, call.tensor("batch1"), call.tensor("batch2"))
     if (alpha := call.number("alpha", 1)) != 1:
         product = call.add(Scale(alpha), product)
     if (beta := call.number("beta", 1)) == 0:
@@ -36,33 +36,6 @@ def baddbmm(call: AtenCall) -> Outputs:
     return [joined(call, Add(), added, product)]
 
 
-def multiplied(call: AtenCall, one: Tensor, two: Tensor) -> Tensor:
-    """The matrices in the last two axes of two tensors, multiplied; axes before these may be stretched."""
-    if one.rank < 2 or two.rank < 2:
-        raise Unsupported("it multiplies a vector")
-    first, second = (_as_matrices(call, each) for each in (one, two))
-    main, other = (first, second) if _leading(first) >= _leading(second) else (second, first)
-    if len(other.operation.shape) > len(main.operation.shape):
-        raise Unsupported("its tensors have their axes in places that do not match")
-    if other.axes != main.axes:
-        other = stretched(call, other, main)
-    pair = (main, other) if main is first else (other, main)
-    return call.assembly.add(MatMul(), *pair, axes=main.axes)
-
-
-def _leading(tensor: Tensor) -> tuple[int, bool]:
-    return tensor.rank, any(axis <= BATCH for axis in tensor.axes)
-
-
-def _as_matrices(call: AtenCall, x: Tensor) -> Tensor:
-    """The tensor arranged as the model has it: the matrices are its last two axes."""
-    if x.axes[-1] <= BATCH or x.axes[-2] <= BATCH:
-        raise Unsupported("it works along the batch")
-    order = [own for own in map(own_axis, x.axes) if own is not None]
-    numbers = {own: number for number, own in enumerate(order)}
-    return call.assembly.aligned(x, tuple(renumbered(axis, numbers) for axis in x.axes))
-
-
 @operation("scaled_dot_product_attention")
 def attention(call: AtenCall) -> Outputs:
     """Queries by keys, scaled, and their softmax by values."""
@@ -70,7 +43,7 @@ def attention(call: AtenCall) -> Outputs:
     call.must_be("is_causal", False)
     call.must_be("enable_gqa", False)
     query, key, value = (call.tensor(name) for name in ("query", "key", "value"))
-    scores = multiplied(call, query, _transposed(key))
+    scores = multiplied(call.assembly, query, _transposed(key))
     width = query.operation.shape[query.axis(-1)]
     scale = call.value("scale")
     factor = Fraction(repr(1 / math.sqrt(width))) if scale is None else call.number("scale")
@@ -78,7 +51,7 @@ def attention(call: AtenCall) -> Outputs:
     if call.value("attn_mask") is not None:
         scores = joined(call, Add(), scores, call.value("attn_mask"))
     shares = call.add(KINDS["softmax"](axis_name(scores, -1)), scores)
-    return [multiplied(call, shares, value)]
+    return [multiplied(call.assembly, shares, value)]
 
 
 def _transposed(x: Tensor) -> Tensor:
@@ -120,7 +93,7 @@ def einsum(call: AtenCall) -> Outputs:
         return reshaped(call, x, want)
 
     product = multiplied(
-        call,
+        call.assembly,
         arranged(tensors[0], one, stacked, rows, inner),
         arranged(tensors[1], two, stacked, inner, columns),
     )

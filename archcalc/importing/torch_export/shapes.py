@@ -1,19 +1,27 @@
-"""Operations that move values and compute nothing: views, slices, joins, padding, resizing."""
+"""Operations that move values and compute nothing: views, slices, joins, windows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 from archcalc.importing import views
-from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, own_axis, renumbered
+from archcalc.importing.tensors import (
+    BATCH,
+    ExpandedTensor,
+    Tensor,
+    Unsupported,
+    own_axis,
+    plain_axes,
+    renumbered,
+)
+from archcalc.importing.torch_export.expanding import reshaped_expanded
 from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
 from archcalc.importing.views import axis_name, concrete
-from archcalc.layers.arguments import Number
+from archcalc.layers.arguments import MAX_RANK
 from archcalc.layers.base import KINDS
 from archcalc.layers.merge import Concat
-from archcalc.layers.reshape import ChannelShuffle, Reshape
-from archcalc.layers.resize import Pad, Upsample
+from archcalc.layers.reshape import ChannelShuffle, Permute, Reshape
 
 # --- The same tensor ---------------------------------------------------------------------------------
 
@@ -40,10 +48,10 @@ def expand(call: AtenCall) -> Outputs:
     if concrete(tensor, call.batch) == want:
         return [tensor]
     if len(want) > tensor.rank:
-        raise Unsupported("it adds an axis")
+        tensor = reshaped(call, tensor, (*[1] * (len(want) - tensor.rank), *concrete(tensor, call.batch)))
     if BATCH not in tensor.axes and want[0] == call.batch and tensor.shape[:1] == (1,):
         return [with_batch(call, tensor, want)]
-    return [ExpandedTensor(tensor)]
+    return [ExpandedTensor(tensor, want)]
 
 
 def with_batch(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
@@ -67,6 +75,9 @@ def with_batch(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
 def view(call: AtenCall) -> Outputs:
     """Whatever arguments they have, their output's shape says it all: values keep their order."""
     call.unused("size", "shape", "start_dim", "end_dim", "dim", "other", "sizes")
+    if isinstance(value := call.value("self"), ExpandedTensor):
+        found = reshaped_expanded(call.assembly, call.batch, value, call.declared())
+        return [found.tensor if concrete(found.tensor, call.batch) == found.shape else found]
     return [reshaped(call, call.tensor(), call.declared())]
 
 
@@ -90,7 +101,9 @@ def permute(call: AtenCall) -> Outputs:
     if sorted(dims) != list(range(x.rank)):
         raise Unsupported("it does not name every axis once")
     moved = x.permuted(dims)
-    return [ExpandedTensor(moved) if isinstance(value, ExpandedTensor) else moved]
+    if isinstance(value, ExpandedTensor):
+        return [ExpandedTensor(moved, tuple(value.shape[dim] for dim in dims))]
+    return [moved]
 
 
 @operation("transpose", "swapaxes", "swapdims")
@@ -168,7 +181,7 @@ def unbind(call: AtenCall) -> Outputs:
     return [reshaped(call, each, shape) for each, shape in zip(pieces, call.shapes, strict=True)]
 
 
-# --- Joins, padding, resizing ------------------------------------------------------------------------
+# --- Joins and windows -------------------------------------------------------------------------------
 
 
 @operation("cat", "concat", "concatenate")
@@ -239,75 +252,21 @@ def im2col(call: AtenCall) -> Outputs:
     ]
 
 
-@operation("constant_pad_nd", "pad")
-def pad(call: AtenCall) -> Outputs:
-    """Values at the ends of axes, which are listed from the last one on."""
-    mode = call.value("mode", "constant")
-    value = 0 if call.value("value") is None else call.number("value")
-    return _padded(call, mode, value, call.wholes("pad"))
-
-
-@operation("reflection_pad1d", "reflection_pad2d", "reflection_pad3d")
-def reflection_pad(call: AtenCall) -> Outputs:
-    return _padded(call, "reflect", 0, call.wholes("padding"))
-
-
-@operation("replication_pad1d", "replication_pad2d", "replication_pad3d")
-def replication_pad(call: AtenCall) -> Outputs:
-    return _padded(call, "replicate", 0, call.wholes("padding"))
-
-
-def _padded(call: AtenCall, mode: str, value: Number, listed: Sequence[int]) -> Outputs:
-    x = call.tensor()
-    more: dict[str, Any] = {"mode": mode} if mode != "constant" else {"value": value} if value else {}
-    ends = {}
-    for place in range(len(listed) // 2):
-        before, after = listed[2 * place : 2 * place + 2]
-        if before or after:
-            ends[x.axis(-1 - place)] = (before, after)
-    if not ends:
-        return [x]
-    if list(ends) == [0]:
-        return [call.add(Pad(ends[0], dim="channels", **more), x)]
-    if 0 in ends:
-        raise Unsupported("it pads channels and places")
-    places = range(1, len(x.operation.shape))
-    return [call.add(Pad(tuple(ends.get(axis, (0, 0)) for axis in places), **more), x)]
-
-
-@operation("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
-def upsample_nearest(call: AtenCall) -> Outputs:
-    return [_upsampled(call, "nearest")]
-
-
-@operation("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d")
-def upsample_nearest_exact(call: AtenCall) -> Outputs:
-    return [_upsampled(call, "nearest_exact")]
-
-
-@operation("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
-def upsample_linear(call: AtenCall) -> Outputs:
-    return [_upsampled(call, "bilinear", call.flag("align_corners", False))]
-
-
-@operation("upsample_bicubic2d")
-def upsample_bicubic(call: AtenCall) -> Outputs:
-    return [_upsampled(call, "bicubic", call.flag("align_corners", False))]
-
-
-def _upsampled(call: AtenCall, mode: str, aligned: bool = False) -> Tensor:
-    more = {"align_corners": True} if aligned else {}
-    rank = int(call.node.target[-2])
-    x = call.map("self" if call.value("input") is None else "input", rank)
-    scales = [call.value("scale_factors"), call.value("scales")]
-    scales += [call.value(name) for name in ("scales_d", "scales_h", "scales_w")]
-    given = [scale for scale in scales if scale is not None]
-    if call.value("output_size") is not None:
-        if given:
-            raise Unsupported("it has a size and a scale")
-        return call.add(Upsample(size=call.per_axis("output_size", rank), mode=mode, **more), x)
-    factors: Any = given[0] if len(given) == 1 else ()
-    if not isinstance(factors, list | tuple) or len(factors) != rank:
-        raise Unsupported("its scale is not one number for each axis")
-    factor = factors[0] if len(set(factors)) == 1 else tuple(factors)
-    return call.add(Upsample(scale_factor=factor, mode=mode, **more), x)
+@operation("unfold")
+def windows(call: AtenCall) -> Outputs:
+    """Windows along one axis; their values become the last axis, as `Tensor.unfold` says."""
+    given, dim = call.tensor(), call.whole("dimension")
+    size, step = call.whole("size"), call.whole("step")
+    own, shape, x = given.axis(dim), given.operation.shape, given
+    if len(shape) == MAX_RANK:
+        raise Unsupported(f"a sample of it has {MAX_RANK + 1} axes")
+    rest = [axis for axis in range(len(shape)) if axis != own]
+    if own != len(shape) - 1:
+        x = call.assembly.add(Permute((*rest, own)), x, axes=plain_axes(len(shape)))
+    flat = (math.prod(shape[axis] for axis in rest), shape[own], 1)
+    places = call.assembly.add(Reshape(flat), x, axes=plain_axes(3))
+    found = call.assembly.add(KINDS["unfold"]((size, 1), stride=(step, 1)), places, axes=plain_axes(2))
+    count = found.operation.shape[1]
+    numbers = {axis: number for number, axis in enumerate(rest)} | {own: len(rest) + 1}
+    axes = (*(renumbered(axis, numbers) for axis in given.axes), len(rest))
+    return [call.assembly.add(Reshape((*(shape[axis] for axis in rest), size, count)), found, axes=axes)]

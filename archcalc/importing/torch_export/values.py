@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from archcalc.importing.assembly import Assembly
 from archcalc.importing.tensors import ExpandedTensor, ModelArray, Tensor, Unsupported
+from archcalc.importing.torch_export.expanding import materialized
 from archcalc.importing.torch_export.graph import ExportedNode, StoredArray
 from archcalc.importing.views import channels_at
 from archcalc.layers.arguments import Number
@@ -131,6 +132,8 @@ class AtenCall:
 
         if isinstance(value, StoredArray | KnownArray | ExpandedArray):
             return with_array(self, value, like)
+        if isinstance(value, ExpandedTensor):
+            return materialized(self.assembly, self.batch, value)
         return as_tensor(value)
 
     def map(self, name: str = "self", rank: int | None = None) -> Tensor:
@@ -240,8 +243,6 @@ def as_tensor(value: Any) -> Tensor:
     """A value as a tensor. Raises `Unsupported` if it is none."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, ExpandedTensor):
-        raise Unsupported("it reads a tensor that is repeated along an axis")
     if isinstance(value, ComputedValue):
         raise Unsupported(f"it reads what {value.by} computes")
     if isinstance(value, StoredArray):

@@ -25,6 +25,7 @@ def to_json(usage: Usage, fit: dict[str, Any] | None = None) -> str:
         **({"weights_dtype": asked.weights_dtype} if asked.weights_dtype else {}),
         "inference": asked.is_inference,
         "optimizer": None if asked.is_inference else asked.optimizer,
+        "accounting": None if asked.is_inference else asked.accounting,
         "in_place": list(asked.in_place),
         "heads": asked.heads,
         "complete": network.is_complete,
@@ -46,6 +47,17 @@ def to_json(usage: Usage, fit: dict[str, Any] | None = None) -> str:
         ],
         "not_counted": list(usage.not_counted),
     }
+    if asked.accounting != "needed":
+        fields["waste"] = [
+            {
+                "kind": each.kind,
+                "layers": each.nodes,
+                "bytes": each.size.of(asked.batch),
+                "why": each.why,
+                "address": each.address,
+            }
+            for each in usage.waste
+        ]
     if fit is not None:
         fields["fit"] = fit
     if usage.placed is not None:

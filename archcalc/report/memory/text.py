@@ -12,7 +12,7 @@ from archcalc.notes import note_lines, unknown_operations
 from archcalc.quantities.operations import MACS
 from archcalc.render.numbers import byte_size, exact_size, grouped, percent, plural
 from archcalc.render.terminal import open_console, printed, ruled
-from archcalc.report.memory.usage import Usage
+from archcalc.report.memory.usage import ACCOUNTINGS, Usage
 from archcalc.shape import format_shape
 
 ROWS = 6
@@ -69,6 +69,8 @@ def _conditions(usage: Usage) -> str:
     words = [asked.dtype]
     if not asked.is_inference:
         words.append(f"optimizer {asked.optimizer}")
+    if asked.accounting != "needed":
+        words.append(ACCOUNTINGS[asked.accounting])
     if asked.weights_dtype:
         words[0] += f", weights {asked.weights_dtype}"
     if asked.in_place:
@@ -251,5 +253,21 @@ def _remarks(usage: Usage) -> list[str]:
         lines += [f"{name} in place: {IN_PLACE[name]}" for name in asked.in_place]
     if not asked.is_inference:
         lines.append(f"{asked.optimizer}: {OPTIMIZERS[asked.optimizer].words}")
+    lines += _waste(usage)
     lines.append("not counted: " + "; ".join(usage.not_counted))
+    return lines
+
+
+def _waste(usage: Usage) -> list[str]:
+    """What eager PyTorch keeps more than gradients need, by its cause."""
+    if usage.asked.accounting == "needed":
+        return []
+    batch = usage.asked.batch
+    total = sum(each.size.of(batch) for each in usage.waste)
+    lines = [f"eager PyTorch keeps {byte_size(total)} more for the backward pass than gradients need"]
+    for each in usage.waste:
+        words = f": {each.why}" if each.why else ""
+        where = f" ({each.address})" if each.address else ""
+        size = byte_size(each.size.of(batch))
+        lines.append(f"  {each.kind}, {plural(each.nodes, 'layer')}, {size}{words}{where}")
     return lines

@@ -11,6 +11,8 @@ from archcalc.diagnostics import error, unknown
 from archcalc.gradients import Gradients
 from archcalc.memory.arena import Arena, arena
 from archcalc.memory.checkpoint import Checkpoints, best, by_stage, with_checkpoints
+from archcalc.memory.eager import Eager, Waste, waste
+from archcalc.memory.eager_step import eager_step
 from archcalc.memory.inference import IN_PLACE, inference
 from archcalc.memory.optimizers import OPTIMIZERS
 from archcalc.memory.precision import AMP, NOT_TRAINED, Widths, precision, with_weights
@@ -22,6 +24,12 @@ from archcalc.quantities.activations import DTYPES
 from archcalc.render.progress import Progress, unseen
 
 CHECKPOINTS = ("none", "stage", "best")
+
+ACCOUNTINGS = {
+    "needed": "what gradients need",
+    "pytorch": "what eager PyTorch keeps",
+}
+"""What can be counted as kept for the backward pass."""
 
 MAX_BATCH = 10**9
 
@@ -54,6 +62,8 @@ class MemoryAsked(Struct, frozen=True):
     checkpoint: str = "none"
     weights_dtype: str = ""
     """The dtype of parameters at inference, if it is another one."""
+    accounting: str = "needed"
+    """What is kept for the backward pass: what gradients need, or what eager PyTorch keeps."""
 
     def checked(self) -> MemoryAsked:
         """The same. Raises `ArchError` for values that do not exist or do not go together."""
@@ -75,6 +85,19 @@ class MemoryAsked(Struct, frozen=True):
         for name in self.in_place:
             if name not in IN_PLACE:
                 raise unknown("nothing works in place by the name", name, IN_PLACE, listing="names")
+        if self.accounting not in ACCOUNTINGS:
+            raise unknown("unknown accounting", self.accounting, ACCOUNTINGS, listing="accountings")
+        if self.accounting != "needed" and (self.is_inference or self.checkpoint != "none"):
+            option = "--inference" if self.is_inference else "--checkpoint"
+            raise error(
+                f"`--accounting {self.accounting}` is of a plain step of training",
+                help=f"leave out `{option}`",
+            )
+        if self.accounting != "needed" and self.dtype == AMP:
+            raise error(
+                "what eager PyTorch keeps is known for one dtype, not for mixed precision",
+                help="leave out `--accounting`, or use `--dtype bfloat16`",
+            )
         if self.checkpoint not in CHECKPOINTS:
             raise unknown("unknown checkpoint plan", self.checkpoint, CHECKPOINTS, listing="plans")
         if not self.is_inference and (self.in_place or self.has_arena):
@@ -99,6 +122,8 @@ class Usage(Struct, frozen=True, eq=False):
     placed: Arena | None = None
     plan: Checkpoints | None = None
     plain: Timeline | None = None
+    waste: tuple[Waste, ...] = ()
+    """What eager PyTorch keeps more than gradients need, by its cause."""
 
     @property
     def peak(self) -> tuple[int, int]:
@@ -149,6 +174,8 @@ def usage_of(network: Network, asked: MemoryAsked, progress: Progress = unseen) 
             f"nothing in `{network.name}` is trained",
             help="freeze less, or add `--inference`",
         )
+    if asked.accounting == "pytorch":
+        return _of_eager_pytorch(network, asked, gradients, widths)
     saved = Saved(gradients, widths=widths)
     optimizer = OPTIMIZERS[asked.optimizer]
     plain = with_checkpoints(saved, widths, optimizer, [])
@@ -159,6 +186,13 @@ def usage_of(network: Network, asked: MemoryAsked, progress: Progress = unseen) 
     else:
         plan = best(saved, widths, optimizer, asked.batch, progress)
     return Usage(network, asked, plan.timeline, None, plan, plain.timeline)
+
+
+def _of_eager_pytorch(network: Network, asked: MemoryAsked, gradients: Gradients, widths: Widths) -> Usage:
+    eager = Eager(gradients)
+    found = waste(Saved(gradients), Saved(gradients, eager.backward), eager, widths)
+    timeline = eager_step(eager, widths, OPTIMIZERS[asked.optimizer])
+    return Usage(network, asked, timeline, waste=tuple(each for each in found if each.size.of(asked.batch)))
 
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B\s*")
