@@ -259,7 +259,7 @@ class _Chain:
     def _ways(self, start: int, stop: int) -> list[_Option]:
         """A part as it is, and computed again.
 
-        What is alive beside it in its backward pass are the gradients of the parameters behind it.
+        What is alive beside it in its backward pass are the gradients of the parameters after it.
         """
         part = self.nodes[start:stop]
         machine = Machine(self.saved.gradients, self.saved, self.widths, part, self._results(stop))
@@ -278,13 +278,15 @@ class _Chain:
         left = kept if is_last or not self._kept_by(stop, before=True) else kept - self._leaving(stop)
         if len(machine.moments) == at_loss + 1:  # nothing is trained here, nor before it
             return [_Option(left, 0, 0)]
-        alive, behind = timeline.bytes_alive(self.batch), self._gradients_behind(stop)
+        alive, later = timeline.bytes_alive(self.batch), self._gradients_after(stop)
         backward = max(alive[at_loss if is_last else at_loss + 1 :])
-        ways = [_Option(left, behind + backward, 0)]
+        ways = [_Option(left, later + backward, 0)]
         if start and not is_last:
             again = part[: len(part) - self._not_needed(part)]
             gradient = self._leaving(stop)
-            peak = behind + max(max(alive[: len(again)], default=0) + gradient, backward)
+            read = self._kept_by(start, before=True) or self._kept_by(start, before=False)
+            freed = 0 if read else self._leaving(start)  # its input is not read after it has run again
+            peak = later + max(max(alive[: len(again)], default=0) + gradient, backward - freed)
             macs = sum(MACS.of_layer(node.facts) for node in again)
             ways.append(_Option(0, peak, macs, True, ((start, stop),)))
         return ways
@@ -323,7 +325,7 @@ class _Chain:
         node = self.saved.gradients.network.nodes[memory]
         return count_activations(node.facts) * self.widths.of_output(node) * self.batch
 
-    def _gradients_behind(self, stop: int) -> int:
+    def _gradients_after(self, stop: int) -> int:
         """The bytes of the gradients of parameters that are there when the backward pass comes to a place."""
         needs = self.saved.gradients.needs
         return self.widths.parameters * sum(
