@@ -35,7 +35,7 @@ Range = tuple[int, int]
 
 
 class Checkpoints(Struct, frozen=True, eq=False):
-    """Segments that are computed again, the step that comes of it, and the multiply-adds it takes more.
+    """Segments that are computed again, the step that comes of it, and the MACs it takes more.
 
     `recomputed` are the nodes that run twice; `extra_macs` are for one sample.
     """
@@ -163,7 +163,7 @@ def by_stage(gradients: Gradients) -> list[Range]:
 
 
 def cuts(saved: Saved) -> list[int]:
-    """The places between nodes where a single tensor goes on: the candidates for the ends of segments."""
+    """The places between nodes where a single tensor continues: the candidates for the ends of segments."""
     nodes = saved.gradients.nodes
     last: dict[int, int] = {}
     for i, node in enumerate(nodes):
@@ -186,9 +186,9 @@ def cuts(saved: Saved) -> list[int]:
 def best(
     saved: Saved, widths: Widths, optimizer: Optimizer, batch: int, progress: Progress = unseen
 ) -> Checkpoints:
-    """The plan with the lowest peak; of those, the one with the fewest extra multiply-adds.
+    """The plan with the lowest peak; of those, the one with the fewest extra MACs.
 
-    Segments begin and end where a single tensor goes on, at most `MAX_CUTS` of these places. Every way to put
+    Segments begin and end where a single tensor continues, at most `MAX_CUTS` of these places. Every way to put
     them together is compared, by what each segment takes alone (Beaumont et al. 2019, Optimal checkpointing
     for heterogeneous chains, arXiv:1911.13214, treat the same problem with more kinds of steps).
     """
@@ -214,7 +214,7 @@ def _spread(places: list[int], step: Timeline, batch: int) -> list[int]:
 class _Option(Struct, frozen=True):
     """Parts up to a place: what they leave in memory, the highest peak so far, and what runs again.
 
-    What goes on to the next part is not in what they leave: whether it is kept depends on that part too.
+    What continues to the next part is not in what they leave: whether it is kept depends on that part too.
     `again` says whether the last part runs again.
     """
 
@@ -226,7 +226,7 @@ class _Option(Struct, frozen=True):
 
 
 class _Chain:
-    """Parts of a network in a row, between places where a single tensor goes on."""
+    """Parts of a network in a row, between places where a single tensor continues."""
 
     def __init__(self, saved: Saved, widths: Widths, ends: list[int], batch: int) -> None:
         self.saved, self.widths, self.ends, self.batch = saved, widths, ends, batch
@@ -307,7 +307,7 @@ class _Chain:
         return self._leaving(place) if by_former or after_again or self._kept_by(place, before=False) else 0
 
     def _kept_by(self, place: int, before: bool) -> bool:
-        """Is the tensor that goes on at a place kept for nodes before it, or for nodes after it?"""
+        """Is the tensor that continues at a place kept for nodes before it, or for nodes after it?"""
         keepers = self.saved.keepers.get(self.saved.memory_of[self.nodes[place - 1].index], ())
         return any((self.place[keeper] < place) is before for keeper in keepers)
 
@@ -320,7 +320,7 @@ class _Chain:
         return [last] if last.index in gradients.needs else []
 
     def _leaving(self, stop: int) -> int:
-        """The bytes of the tensor that goes on to the next part."""
+        """The bytes of the tensor that continues to the next part."""
         memory = self.saved.memory_of[self.nodes[stop - 1].index]
         node = self.saved.gradients.network.nodes[memory]
         return count_activations(node.facts) * self.widths.of_output(node) * self.batch
@@ -340,7 +340,7 @@ class _Chain:
 def _undominated(options: list[_Option]) -> list[_Option]:
     """The options that are worse than no other one."""
     found: list[_Option] = []
-    peaks: list[int] = []  # of what was found: the higher the peak, the fewer multiply-adds
+    peaks: list[int] = []  # of what was found: the higher the peak, the fewer MACs
     macs: list[int] = []
     for option in sorted(options, key=lambda each: (each.left, each.peak, each.macs)):
         place = bisect_right(peaks, option.peak)

@@ -225,10 +225,12 @@ def _equal(sent: Sent, slow: Sent, back: Back) -> bool:
         (one, other) for one, other, needed in zip(sent[0], slow[0], back.needs.inputs, strict=True) if needed
     ]
     pairs += [(sent[1][name], slow[1][name]) for name in back.needs.trained if name in slow[1]]
+    largest = max((float(np.abs(one).max(initial=0)) for one, _ in pairs if one is not None), default=0.0)
     for one, other in pairs:
         assert one is not None
         assert other is not None
-        scale = float(np.abs(one).max(initial=0)) or 1.0
+        # beside large gradients, one that is zero by definition, as of the bias of keys, is their rounding
+        scale = max(float(np.abs(one).max(initial=0)), 1e-3 * largest) or 1.0
         if not np.abs(one - other).max(initial=0) <= CLOSE[one.dtype.itemsize] * scale:
             return False
     return True
