@@ -14,9 +14,9 @@ from archcalc.network import Network
 TOLERANCE = {"float16": 1e-1, "float32": 1e-4, "float64": 1e-10}
 """The largest difference of results that count as equal, by the less precise of the two.
 
-In single precision, two orders of summation differ by about 1e-6 after fifty layers, and by about 2e-5 where
-layers enlarge the errors of those before, as in networks that standardize their weights. PyTorch's own results
-are then as far from those that it computes in double precision. Half precision rounds a thousand times more.
+In single precision, two orders of summation differ by about 1e-6 in fifty layers. They differ by about 2e-5
+if layers enlarge the errors of earlier ones, as in networks that standardize their weights: PyTorch's own
+results are then as far from those in double precision. Half precision rounds a thousand times more.
 """
 
 

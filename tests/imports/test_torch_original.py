@@ -98,7 +98,7 @@ def executed(module: Any, image: Any) -> Any:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["resnetv2_50x1_bit", "fbnetv3_b"])
 def test_differences_in_single_precision_are_rounding(name: str) -> None:
-    """In double precision the results are equal; in single precision PyTorch is as far from them as we are."""
+    """Equal in double precision; in single precision, PyTorch is as far from these values as archcalc."""
     timm = pytest.importorskip("timm")
     torch.manual_seed(0)
     module = timm.create_model(name).eval()
