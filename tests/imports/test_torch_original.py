@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import archcalc
+from archcalc.diagnostics import ArchError
 from archcalc.executor.execute import run as execute
 from archcalc.executor.inputs import drawn_inputs
 from archcalc.executor.original import TOLERANCE, compare_with_original
@@ -58,6 +59,22 @@ def test_several_inputs_and_outputs_and_a_shared_layer(two: str, dtype: str, mos
     # the comparison notices another input
     inputs["mask"] = inputs["mask"] + 1
     assert not compare_with_original(network, inputs, outputs).held
+
+
+def test_inputs_by_name_are_those_in_order(two: str) -> None:
+    made: dict[str, Any] = {}
+    exec(CODE, made)
+    network = archcalc.from_torch(made["Two"](5), inputs=INPUTS)
+    by_file = archcalc.load(two, {"width": 5}, inputs=INPUTS)
+    assert [node.shape for node in network.nodes] == [node.shape for node in by_file.nodes]
+    conv = nn.Conv2d(3, 4, 3)
+    shape = archcalc.from_torch(conv, (3, 8, 9)).outputs["output"].shape
+    for inputs in ((3, 8, 9), {"input": (3, 8, 9)}):
+        assert archcalc.from_torch(conv, inputs=inputs).outputs["output"].shape == shape == (4, 6, 7)
+    with pytest.raises(ArchError, match="by place and as `inputs`"):
+        archcalc.from_torch(conv, (3, 8, 9), inputs=(3, 8, 9))
+    with pytest.raises(ArchError, match="the shape of the input is needed"):
+        archcalc.from_torch(conv)
 
 
 def test_a_head_for_training_and_a_shared_layer_are_verified(two: str) -> None:

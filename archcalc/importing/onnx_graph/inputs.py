@@ -43,6 +43,12 @@ def declared_dims(value: ValueRecord) -> list[DimensionRecord] | None:
     return value.type.tensor.shape.dims
 
 
+def input_names(graph: OnnxGraphRecord) -> list[str]:
+    """The names of the inputs that are not arrays of the model."""
+    arrays = {array.name for array in graph.arrays}  # old files list them among the inputs
+    return [value.name for value in graph.inputs if value.name not in arrays]
+
+
 def inputs_of(
     graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape], has_batch: bool = True
 ) -> OnnxInputs:
@@ -51,8 +57,8 @@ def inputs_of(
     With `has_batch=False`, the first axis of an input is an axis like others. Raises `ArchError` for a size
     that nobody gives, and for a given shape that cannot be.
     """
-    arrays = {array.name for array in graph.arrays}  # old files list them among the inputs
-    values = [value for value in graph.inputs if value.name not in arrays]
+    names = set(input_names(graph))
+    values = [value for value in graph.inputs if value.name in names]
     if not values:
         raise error(f"`{shown_as}` has no input")
     given = _by_name(values, shown_as, given)
