@@ -129,9 +129,15 @@ def check(net: Net, *expectations: str, **settings: Any) -> Result:
     return Result(found.network.name, len(findings), findings)
 
 
-def from_torch(module: torch.nn.Module, *inputs: tuple[int, ...], name: str = "") -> Network:
+def from_torch(
+    module: torch.nn.Module,
+    *shapes: tuple[int, ...],
+    inputs: Shapes | tuple[int, ...] | None = None,
+    name: str = "",
+) -> Network:
     """The network of a PyTorch module, for inputs of these shapes: channels first, without the batch.
 
+    `inputs` gives them by the names of the arguments of `forward`, as in `load`, in place of `shapes`.
     `torch.export` traces its `forward`, in evaluation mode and without memory for any tensor; the module is
     left as it was. An operation that archcalc does not know becomes an `opaque` node. `name` is the network's
     name, which is otherwise that of the class. Raises `ArchError` if the module cannot be exported.
@@ -141,17 +147,21 @@ def from_torch(module: torch.nn.Module, *inputs: tuple[int, ...], name: str = ""
     """
     from archcalc.importing.torch_export.module import network_of
 
-    return network_of(module, inputs, name)
+    return network_of(module, _given(shapes, inputs), name)
 
 
 def from_keras(
-    model: keras.Model | str | os.PathLike[str], *inputs: tuple[int, ...], name: str = ""
+    model: keras.Model | str | os.PathLike[str],
+    *shapes: tuple[int, ...],
+    inputs: Shapes | tuple[int, ...] | None = None,
+    name: str = "",
 ) -> Network:
     """The network of a Keras model, or of a `.keras` file.
 
-    `inputs` are the shapes of its inputs, channels first and without the batch, if it leaves sizes open. The
-    model is not run. A layer that archcalc does not know becomes an `opaque` node. `name` is the network's
-    name, which is otherwise that of the model or of the file. Raises `ArchError` if the model cannot be read.
+    `shapes` are those of its inputs, channels first and without the batch, if it leaves sizes open. `inputs`
+    gives them by name, as in `load`. The model is not run. A layer that archcalc does not know becomes an
+    `opaque` node. `name` is the network's name, which is otherwise that of the model or of the file. Raises
+    `ArchError` if the model cannot be read.
 
         network = archcalc.from_keras(keras.applications.ResNet50(weights=None))
         archcalc.analyze(network).totals.macs
@@ -159,35 +169,48 @@ def from_keras(
     if isinstance(model, str | os.PathLike):
         from archcalc.importing.keras_config.archive import network_in_file
 
-        return network_in_file(os.fspath(model), inputs, name)
+        return network_in_file(os.fspath(model), _given(shapes, inputs), name)
     from archcalc.importing.keras_config.model import network_of
 
-    return network_of(model, inputs, name)
+    return network_of(model, _given(shapes, inputs), name)
 
 
 def from_onnx(
     model: str | os.PathLike[str] | onnx.ModelProto,
-    *,
+    *shapes: tuple[int, ...],
     inputs: Shapes | tuple[int, ...] | None = None,
     name: str = "",
 ) -> Network:
     """The network of an ONNX model, from a file or from memory.
 
-    Nothing is run, and arrays are not read. `inputs` replaces the shapes of inputs as in `load`; sizes that
-    the model leaves open must be given. An operation that archcalc does not know becomes an `opaque` node.
-    Raises `ArchError`.
+    Nothing is run, and arrays are not read. `shapes` are those of its inputs, channels first and without the
+    batch; `inputs` gives them by name, as in `load`. They replace the shapes in the model, and are needed if
+    it leaves sizes open. An operation that archcalc does not know becomes an `opaque` node. Raises
+    `ArchError`.
 
-        network = archcalc.from_onnx("model.onnx", inputs=(3, 224, 224))
+        network = archcalc.from_onnx("model.onnx", (3, 224, 224))
         archcalc.analyze(network).totals.macs
     """
+    from archcalc.importing.given import named_shapes
     from archcalc.importing.onnx_graph.convert import to_network
+    from archcalc.importing.onnx_graph.inputs import input_names
     from archcalc.importing.onnx_graph.model import read_file, read_proto
-    from archcalc.opening import by_name
 
     if isinstance(model, str | os.PathLike):
         path = os.fspath(model)
-        return to_network(read_file(Path(path), path, name), by_name(inputs))
-    return to_network(read_proto(model, name), by_name(inputs))
+        record = read_file(Path(path), path, name)
+    else:
+        record = read_proto(model, name)
+    return to_network(record, named_shapes(input_names(record.graph), _given(shapes, inputs)))
+
+
+def _given(shapes: tuple[Any, ...], inputs: Any) -> Any:
+    """Shapes of inputs, in their order or by their names. Raises `ArchError` if they are given both ways."""
+    from archcalc.opening import by_name
+
+    if shapes and inputs is not None:
+        raise error("shapes are given by place and as `inputs`: only one of the two can be")
+    return shapes or by_name(inputs)
 
 
 def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Network:

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 from urllib.parse import unquote
 
-import click
 import pytest
 import typer
 
@@ -80,7 +79,7 @@ def test_the_tutorial_fails_only_on_purpose():
 def test_commands_have_their_options(page):
     """Every command of the `sh` blocks is one that the command line takes, read and not run."""
     group = typer.main.get_command(app)
-    with click.Context(group, info_name="archcalc") as context:
+    with group.make_context("archcalc", [], resilient_parsing=True) as context:
         for name, *args in commands(page):
             command = group.get_command(context, name)
             assert command is not None

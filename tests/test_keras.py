@@ -94,8 +94,12 @@ def test_from_python() -> None:
     network = archcalc.from_keras(MODELS / "mobilenet_v3_small.keras", PIXEL, name="small")
     assert network.name == "small"
     assert archcalc.from_keras(str(GATED)).name == "gated"
-    with pytest.raises(ArchError, match="takes 1 inputs, and 2 shapes were given"):
+    with pytest.raises(ArchError, match="takes 1 input, and 2 shapes were given"):
         archcalc.from_keras(GATED, (3, 13, 10), (3, 13, 10))
+    by_name = archcalc.from_keras(MODELS / "mobilenet_v3_small.keras", inputs={"input": PIXEL})
+    assert [node.shape for node in by_name.nodes] == [node.shape for node in network.nodes]
+    with pytest.raises(ArchError, match="by place and as `inputs`"):
+        archcalc.from_keras(MODELS / "mobilenet_v3_small.keras", PIXEL, inputs=PIXEL)
     with pytest.raises(ArchError, match="a model of Keras is needed, not a int"):
         archcalc.from_keras(3)  # type: ignore[arg-type]
 

@@ -11,6 +11,7 @@ from samples import make
 import archcalc
 from archcalc import NetworkBuilder
 from archcalc.conventions import conventions
+from archcalc.conventions.measures import CONVOLUTIONS, FREE
 from archcalc.layers import KINDS, Layer
 from archcalc.layers.pool import Pooled
 from archcalc.quantities.activations import DTYPES
@@ -327,3 +328,42 @@ def test_a_deformable_convolution_has_an_output_like_every_module() -> None:
     )
     values = 18 * 6 * 8 + 4 * 6 * 8
     assert archcalc.analyze(network, convention="torchstat-memory").count == 4 * values
+
+
+THOP_2019 = [
+    # what `profile` of thop 0.0.31.post1912272122 gives for the modules, with PyTorch 2.14, is the same
+    (make("conv", 5, (4, 5), (2, 3)), (3, 20, 26), 5 * 9 * 8 * (3 * 4 * 5 + 1)),
+    (make("conv", 6, 3, groups=3, bias=False), (3, 20, 26), 6 * 18 * 24 * 9),
+    (make("conv", 4, 5), (6, 31), 4 * 27 * (6 * 5 + 1)),
+    (make("conv_transpose", 6, (4, 5), (2, 3)), (16, 7, 7), 6 * 16 * 23 * (16 * 4 * 5 + 1)),
+    (make("conv_transpose", 6, 3, groups=2, bias=False), (4, 7, 9), 6 * 9 * 11 * (2 * 9)),
+    (make("fc", 7), (31,), 7 * (31 + 31)),
+    (make("fc", 7, bias=False), (31,), 7 * (31 + 30)),
+    (make("bn"), (3, 20, 26), 4 * 1560),
+    (make("relu"), (3, 20, 26), 0),
+    (make("leaky_relu"), (3, 20, 26), 1560),
+    (make("maxpool", 3), (3, 20, 26), 0),
+    (make("avgpool", (3, 2), (2, 3)), (3, 20, 26), 3 * 9 * 9 * (3 * 2 + 1)),
+    (make("avgpool", 3, 2), (3, 20, 26), 3 * 9 * 12 * (3 + 1)),  # the kernel is 3x3
+    (make("adaptive_avgpool", (2, 3)), (3, 20, 26), 3 * 2 * 3 * (20 // 2 * (26 // 3) + 1)),
+    (make("global_avgpool"), (3, 20, 26), 3 * (20 * 26 + 1)),
+    (make("upsample", scale_factor=2), (3, 20, 26), 0),
+    (make("upsample", scale_factor=2, mode="bilinear"), (3, 20, 26), 11 * 4 * 1560),
+    (make("upsample", scale_factor=2, mode="bicubic"), (3, 20, 26), (224 + 35) * 4 * 1560),
+    (make("upsample", scale_factor=2, mode="bilinear"), (3, 31), 5 * 3 * 62),
+    (make("upsample", scale_factor=2, mode="bilinear"), (3, 4, 5, 6), 0),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape", "count"), THOP_2019, ids=lambda value: str(value)[:40])
+def test_thop_of_2019_by_hand(layer: Layer, shape: tuple[int, ...], count: int) -> None:
+    build = NetworkBuilder("alone")
+    network = build.finish(build.add(layer, build.input(shape)))
+    assert archcalc.analyze(network, convention="thop-2019").count == count
+
+
+def test_every_rule_of_thop_of_2019_has_a_case() -> None:
+    """Or it is that of a layer which has one, or 0."""
+    cases = {layer.kind for layer, _, _ in THOP_2019}
+    others = {"relu6", "global_maxpool", "adaptive_maxpool", *CONVOLUTIONS, *FREE}
+    assert conventions()["thop-2019"].rules.keys() == cases | others

@@ -147,6 +147,11 @@ def test_open_sizes_must_be_given(tmp_path: Path) -> None:
     made = model([node("Conv", "x w b", "y")], CONV, shape=("n", 3, "h", "w"))
     with pytest.raises(ArchError, match=r"the input `x` of `.*` is 3xhxw: not all sizes are numbers"):
         archcalc.from_onnx(made)
+    assert archcalc.from_onnx(made, (3, 9, 6)).outputs["output"].shape == (4, 7, 4)
+    with pytest.raises(ArchError, match="takes 1 input, and 2 shapes were given"):
+        archcalc.from_onnx(made, (3, 10, 7), (3, 10, 7))
+    with pytest.raises(ArchError, match="by place and as `inputs`"):
+        archcalc.from_onnx(made, (3, 10, 7), inputs=(3, 10, 7))
     network = archcalc.from_onnx(made, inputs=(3, 10, 7))
     assert network.outputs["output"].shape == (4, 8, 5)
     assert archcalc.from_onnx(made, inputs={"x": (3, 10, 7)}).outputs["output"].shape == (4, 8, 5)

@@ -16,6 +16,8 @@ import pytest
 import archcalc
 from archcalc import ArchError, analyze, loads
 from archcalc.catalog import specs_folder
+from archcalc.layers import KINDS
+from archcalc.layers.terms import OPERATIONS, SPECIAL
 from archcalc.quantities import QUANTITIES, TOTALS, Scope, find
 from archcalc.report.explain import explain
 
@@ -179,3 +181,18 @@ def test_vgg16_peaks_in_its_first_stage() -> None:
     assert at_peak(profile) in ("stage1/relu1", "stage1/conv2")
     assert profile.totals.peak_bytes == 2 * 64 * 224 * 224 * 4
     assert {quantity.name for quantity in TOTALS} == set(profile.totals)
+
+
+def test_the_words_on_flops_name_every_function_that_counts_as_one() -> None:
+    """A kind that computes one function for each value is named where FLOPs are defined and shown."""
+    flops = find("flops")
+    for kind in (kind for kind, cls in KINDS.items() if getattr(cls, "costs", None) == {"special": 1}):
+        assert kind in SPECIAL.values()
+    profile = analyze(loads("net waves {\n input(4x5x7)\n sin -> pow(2.5)\n}"))
+    assert flops.total is not None
+    _, figure, words = flops.total(profile, str)
+    assert figure == str(2 * 8 * 4 * 5 * 7)
+    for name, short in SPECIAL.items():
+        assert name in flops.definition
+        assert short in words
+        assert name in OPERATIONS["special"]

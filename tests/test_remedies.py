@@ -369,6 +369,8 @@ memory tiny.arch --fit 24
 memory tiny.arch --arena
 memory tiny.arch --dtype int8
 memory tiny.arch --inference --checkpoint best
+memory tiny.arch --inference --accounting pytorch
+memory tiny.arch --accounting pytorch --dtype amp
 memory tiny.arch --inference --arena --fit 1GB
 memory tiny.arch --inference --dtype amp --weights-dtype int8
 compare vgg16

@@ -83,6 +83,17 @@ class Weight(Struct, frozen=True, gc=False):
         return Term((self.factors,))
 
 
+SPECIAL = {
+    "exponential": "exp",
+    "logarithm": "log",
+    "power": "power",
+    "tanh": "tanh",
+    "erf": "erf",
+    "sine": "sin",
+    "cosine": "cos",
+}
+"""The functions that count as one `special` operation each, and what tables call them."""
+
 OPERATIONS = {
     "macs": "multiply-accumulates",
     "bias": "bias additions",
@@ -91,7 +102,7 @@ OPERATIONS = {
     "div": "divisions",
     "compare": "comparisons",
     "sqrt": "square roots",
-    "special": "exponentials, logarithms, powers, tanh, erf, sines",
+    "special": ", ".join(name if name in ("tanh", "erf") else f"{name}s" for name in SPECIAL),
 }
 """The categories of operations that layers count in."""
 

@@ -188,8 +188,8 @@ def best(
 ) -> Checkpoints:
     """The plan with the lowest peak; of those, the one with the fewest extra MACs.
 
-    Segments begin and end where a single tensor continues, at most `MAX_CUTS` of these places. Every way to put
-    them together is compared, by what each segment takes alone (Beaumont et al. 2019, Optimal checkpointing
+    Segments begin and end where a single tensor continues, at most `MAX_CUTS` of these places. Every way to
+    put them together is compared, by what each takes alone (Beaumont et al. 2019, Optimal checkpointing
     for heterogeneous chains, arXiv:1911.13214, treat the same problem with more kinds of steps).
     """
     plain = with_checkpoints(saved, widths, optimizer, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archcalc.layers.terms import OPERATIONS, Facts
+from archcalc.layers.terms import OPERATIONS, SPECIAL, Facts
 from archcalc.quantities.quantity import Number, Quantity, Scope, Summand
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ FLOPS_OF = {
 }
 """FLOPs of one operation of each category, in archcalc's own convention.
 
-A multiply-accumulate is a multiplication and an addition. A root counts 4 and an exponential, logarithm,
-power, tanh or erf 8, the weights that McMahon (1986) gave them for the Livermore loops.
+A multiply-accumulate is a multiplication and an addition. A root counts 4 and a function of `SPECIAL` 8, the
+weights that McMahon (1986) gave roots, exponentials and sines for the Livermore loops.
 """
 
 assert FLOPS_OF.keys() == OPERATIONS.keys()
@@ -31,7 +31,7 @@ assert FLOPS_OF.keys() == OPERATIONS.keys()
 NOT_IN_MACS = "bias, norm, activation, pooling not counted"
 FLOPS_CONVENTION = (
     "2 per multiply-add; 1 per add, multiply, divide, compare; 4 per root; "
-    "8 per exp, log, power, tanh, erf; every layer"
+    f"8 per {', '.join(SPECIAL.values())}; every layer"
 )
 
 
@@ -82,8 +82,8 @@ FLOPS = Quantity(
     of_operations=True,
     noun="FLOPs",
     definition="floating-point operations of every layer at inference, per sample: 2 per multiply-add, "
-    "1 per addition, multiplication, division or comparison, 4 per root, 8 per exponential, logarithm, "
-    "power, tanh or erf",
+    "1 per addition, multiplication, division or comparison, 4 per root, 8 per "
+    f"{', '.join([*SPECIAL][:-1])} or {[*SPECIAL][-1]}",
     scope=Scope.LAYER,
     terms=_flops,
     total=_total_flops,

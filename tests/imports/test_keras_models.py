@@ -92,6 +92,12 @@ def check(name: str, folder: Path) -> None:
     opaque = {node.layer.op for node in network.nodes if node.kind == "opaque"}
     assert opaque == set()
 
+    assert params_by_layer(network, model) == {
+        place: sum(each.value.numel() for each in layer.trainable_weights)
+        for place, layer in layers_of(model)
+        if layer.trainable_weights
+    }
+
     nodes = {node.name: node for node in network.layers}
     gone = 0
     for place, layer in layers_of(model):
@@ -102,6 +108,19 @@ def check(name: str, folder: Path) -> None:
             continue
         assert node.shape == ((shape[-1], *shape[:-1]) if len(shape) > 1 else shape), place
     assert gone <= sum(is_nothing(layer) for _, layer in layers_of(model)), name
+
+
+def params_by_layer(network: archcalc.Network, model: Any) -> dict[str, int]:
+    """The parameters of all nodes that a layer of Keras became: `sep_depthwise` and `sep` of `sep`."""
+    places = {place for place, _ in layers_of(model)}
+    found: dict[str, int] = {}
+    for node, params in ((layer.node, layer.params) for layer in archcalc.analyze(network)):
+        place = node.name
+        while place not in places and "_" in place:
+            place = place.rpartition("_")[0]
+        if params:
+            found[place] = found.get(place, 0) + params
+    return found
 
 
 def is_nothing(layer: Any) -> bool:
@@ -122,7 +141,8 @@ def test_all_twenty(name: str, tmp_path: Path) -> None:
     check(name, tmp_path)
 
 
-def execute(name: str) -> None:
+def execute(name: str, folder: Path) -> None:
+    """A model in memory and its file have the same values, and a file also those that Keras reads from it."""
     size = SMALL.get(name, 64)
     model = build(name, input_shape=(size, size, 3), classes=10, classifier_activation=None)
     rng = np.random.default_rng(0)
@@ -134,19 +154,24 @@ def execute(name: str) -> None:
             variable.assign(about + rng.uniform(-0.2, 0.2, variable.shape))
     image = rng.normal(size=(1, size, size, 3)).astype(np.float32)
     want = keras.ops.convert_to_numpy(model(image, training=False))
-    network = archcalc.from_keras(model)
-    assert network.trained is not None
-    got = run(network, np.moveaxis(image, -1, 1), network.trained())["output"]
     assert np.ptp(want) > 1e-3
-    assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
+    path = folder / f"{name}.keras"
+    model.save(path)
+    for network in (archcalc.from_keras(model), archcalc.load(path)):
+        assert network.trained is not None
+        got = run(network, np.moveaxis(image, -1, 1), network.trained())["output"]
+        assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
+    again = keras.ops.convert_to_numpy(keras.models.load_model(path)(image, training=False))
+    path.unlink()
+    assert np.abs(got - again).max() <= 1e-5 * np.abs(again).max()
 
 
 @pytest.mark.parametrize("name", RUN[:2])
-def test_values_are_those_of_keras(name: str) -> None:
-    execute(name)
+def test_values_are_those_of_keras(name: str, tmp_path: Path) -> None:
+    execute(name, tmp_path)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", RUN)
-def test_all_values(name: str) -> None:
-    execute(name)
+def test_all_values(name: str, tmp_path: Path) -> None:
+    execute(name, tmp_path)

@@ -12,6 +12,7 @@ import pytest
 
 import archcalc
 from archcalc.executor.execute import run
+from archcalc.executor.original import compare_with_original
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
@@ -311,6 +312,53 @@ def test_a_last_state_that_is_read_alone(is_open: bool, tmp_path: Path) -> None:
     assert [node.kind for node in network.layers if node.kind == "rnn"] == ["rnn", "rnn"]
     assert network.is_complete
     _same_values(network, module, x)
+
+
+class TimeFirst(nn.Module):
+    """The batch is the second axis of the sequence, as PyTorch has it without `batch_first=True`."""
+
+    def __init__(self, kind: str, both: bool, last: bool) -> None:
+        super().__init__()
+        self.layers = getattr(nn, kind)(5, 6, 2 if both else 1, bidirectional=both)
+        self.fc, self.last = nn.Linear(12 if both else 6, 4), last
+
+    def forward(self, x: Any) -> Any:
+        states, _ = self.layers(x)
+        return self.fc(states[-1] if self.last else states)
+
+
+@pytest.mark.parametrize("exporter", [OLD, NEW])
+@pytest.mark.parametrize("is_open", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "both", "last"), [("LSTM", True, False), ("GRU", False, False), ("GRU", True, True)]
+)
+def test_sequences_with_the_batch_as_their_second_axis(
+    kind: str, both: bool, last: bool, is_open: bool, exporter: bool, tmp_path: Path
+) -> None:
+    module, x, path = TimeFirst(kind, both, last).eval(), torch.randn(7, 2, 5), tmp_path / "model.onnx"
+    more: dict[str, Any] = {}
+    if is_open and exporter == NEW:
+        more = {"dynamic_shapes": ({1: torch.export.Dim("batch")},)}
+    elif is_open:
+        more = {"input_names": ["x"], "dynamic_axes": {"x": {1: "n"}}}
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        torch.onnx.export(module, (x,), path, dynamo=exporter, opset_version=18, **more)
+    network = archcalc.load(path)
+    assert network.is_complete
+    assert [node.shape for node in network.inputs.values()] == [(7, 5)]  # as after a batch
+    params = sum(parameter.numel() for parameter in module.parameters())
+    assert archcalc.analyze(network).totals.params == params
+    with torch.no_grad():
+        want = module(x).numpy()
+    assert network.trained is not None
+    given = np.ascontiguousarray(x.numpy().swapaxes(0, 1))
+    outputs = run(network, given, network.trained(), batch=2)
+    assert np.allclose(outputs["output"], want if last else want.swapaxes(0, 1), atol=1e-6)
+    pytest.importorskip("onnxruntime")
+    (name,) = network.inputs
+    found = compare_with_original(network, {name: given}, outputs)
+    assert (found.compared, found.held) == (1, True), found.problem
+    assert not compare_with_original(network, {name: given[::-1].copy()}, outputs).held
 
 
 class Stepped(nn.Module):

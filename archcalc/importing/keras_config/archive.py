@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from archcalc.diagnostics import ArchError, error, shorten
+from archcalc.importing.given import GivenShapes, named_shapes
 from archcalc.importing.keras_config.configs import ConfigReader
 from archcalc.importing.keras_config.records import KerasModel
 from archcalc.importing.keras_config.variables import StoredVariable
@@ -53,10 +54,9 @@ def read_keras_file(path: Path, shown: str) -> tuple[KerasModel, FileVariables]:
     return ConfigReader(shown, version).model(config), FileVariables(path, shown, has_values)
 
 
-def network_in_file(shown: str, shapes: Sequence[Any], name: str) -> Network:
-    """The network in a file, for inputs of these shapes in their order. Raises `ArchError`."""
+def network_in_file(shown: str, shapes: GivenShapes, name: str) -> Network:
+    """The network in a file, for inputs of these shapes. Raises `ArchError`."""
     from archcalc.importing.keras_config.convert import to_network
-    from archcalc.importing.keras_config.model import named_shapes
 
     path = Path(shown)
     model, variables = read_keras_file(path, shown)

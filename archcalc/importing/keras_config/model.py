@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from archcalc.diagnostics import error, shorten
+from archcalc.importing.given import GivenShapes, named_shapes
 from archcalc.importing.keras_config.configs import ConfigReader, snake_case, unique_name
 from archcalc.importing.keras_config.variables import StoredVariable
-from archcalc.layers.arguments import LayerError, read_shape
-from archcalc.shape import Shape
 
 if TYPE_CHECKING:
     from archcalc.network import Network
@@ -26,7 +25,7 @@ def is_keras_model(value: Any) -> bool:
     )
 
 
-def network_of(model: Any, shapes: Sequence[Any], name: str = "") -> Network:
+def network_of(model: Any, shapes: GivenShapes, name: str = "") -> Network:
     """The network of a model for inputs of these shapes, channels first; without any, for its own.
 
     Raises `ArchError` if it is not a model of Keras, or has layers that Keras cannot save.
@@ -38,17 +37,6 @@ def network_of(model: Any, shapes: Sequence[Any], name: str = "") -> Network:
     record = ConfigReader(model.name).model(_config(model))
     inputs = named_shapes([label for label, _ in record.inputs], shapes)
     return to_network(record, ModelVariables(model), model.name, name or model.name, inputs)
-
-
-def named_shapes(labels: Sequence[str], shapes: Sequence[Any]) -> dict[str, Shape]:
-    """Shapes by the names of inputs, of which there are as many, if any are given. Raises `ArchError`."""
-    if shapes and len(shapes) != len(labels):
-        raise error(f"the model takes {len(labels)} inputs, and {len(shapes)} shapes were given")
-    names = ["input"] if len(labels) == 1 else labels
-    try:
-        return {name: read_shape(shape) for name, shape in zip(names, shapes, strict=False)}
-    except LayerError as problem:
-        raise error(f"the input {problem.message}", help=problem.help) from None
 
 
 def _config(model: Any) -> Any:

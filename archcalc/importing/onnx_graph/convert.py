@@ -146,6 +146,8 @@ class OnnxConverter:
         """For each operation, how often what it gives is read."""
         self._arrays: dict[str, OnnxArray] = {}
         """Arrays by the names that they have in the network."""
+        self._batch_axes: dict[str, int] = {}
+        """Places of the batch in results that have it elsewhere than first."""
         self._steps = self._work = self._held = 0
         self.is_quantized = self.is_along_batch = False
 
@@ -164,7 +166,7 @@ class OnnxConverter:
         if source is None or self.is_quantized:
             return None
         labels = {name: label for name, label in self._labels() if name in self.scope.values}
-        return Original("onnxruntime", OnnxOriginal(source, self.given.inputs, labels).run)
+        return Original("onnxruntime", OnnxOriginal(source, self.given.inputs, labels, self._batch_axes).run)
 
     def _labels(self) -> list[tuple[str, str]]:
         return labeled([(value.name, value.name) for value in self.graph.outputs])
@@ -194,6 +196,9 @@ class OnnxConverter:
                 raise error(f"the input `{shown(each.name)}` is {sizes}: {problem.message}") from None
             if not each.has_batch:
                 tensor = Tensor(tensor.operation, tuple(range(len(each.shape))))
+            elif each.batch_axis:
+                own = [*range(len(each.shape))]
+                tensor = Tensor(tensor.operation, (*own[: each.batch_axis], BATCH, *own[each.batch_axis :]))
             if not each.is_float:
                 self._whole[id(tensor)] = tensor
             self._bind(each.name, tensor)
@@ -224,6 +229,10 @@ class OnnxConverter:
             if isinstance(value, Tensor):
                 if value.axes[:1] == (BATCH,):
                     value = self.assembly.plain(value)
+                elif BATCH in value.axes and any(each.batch_axis for each in self.given.inputs):
+                    self._batch_axes[label] = value.axes.index(BATCH)
+                    own = tuple(axis for axis in value.axes if axis != BATCH)
+                    value = self.assembly.plain(Tensor(value.operation, (BATCH, *own)))
                 elif all(axis > BATCH for axis in value.axes) and len(value.operation.shape) == value.rank:
                     value = self.assembly.aligned(value, tuple(range(value.rank)))
                 found[label] = value

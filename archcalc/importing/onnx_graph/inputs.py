@@ -8,20 +8,33 @@ from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, error
 from archcalc.importing.onnx_graph.arrays import FLOATS, shown
-from archcalc.importing.onnx_graph.records import DimensionRecord, OnnxGraphRecord, ValueRecord
+from archcalc.importing.onnx_graph.records import (
+    DimensionRecord,
+    OnnxGraphRecord,
+    OnnxNodeRecord,
+    ValueRecord,
+)
 from archcalc.shape import Shape, format_shape
 
 PRIME_BATCH = 1009
 """The size of a batch that the model leaves open: an axis that holds it can be told from others."""
 
 
+RECURRENT = {"LSTM", "GRU", "RNN"}
+"""Operations that take a sequence with the batch as its second axis, unless their `layout` is another."""
+
+
 class OnnxInput(Struct, frozen=True):
-    """An input; `shape` is that of one sample if it `has_batch`, and its whole shape otherwise."""
+    """An input; `shape` is that of one sample if it `has_batch`, and its whole shape otherwise.
+
+    `batch_axis` is the batch's place among the axes in the model.
+    """
 
     name: str
     shape: Shape
     has_batch: bool
     is_float: bool
+    batch_axis: int = 0
 
 
 class OnnxInputs(Struct, frozen=True):
@@ -43,6 +56,12 @@ def declared_dims(value: ValueRecord) -> list[DimensionRecord] | None:
     return value.type.tensor.shape.dims
 
 
+def input_names(graph: OnnxGraphRecord) -> list[str]:
+    """The names of the inputs that are not arrays of the model."""
+    arrays = {array.name for array in graph.arrays}  # old files list them among the inputs
+    return [value.name for value in graph.inputs if value.name not in arrays]
+
+
 def inputs_of(
     graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape], has_batch: bool = True
 ) -> OnnxInputs:
@@ -51,14 +70,17 @@ def inputs_of(
     With `has_batch=False`, the first axis of an input is an axis like others. Raises `ArchError` for a size
     that nobody gives, and for a given shape that cannot be.
     """
-    arrays = {array.name for array in graph.arrays}  # old files list them among the inputs
-    values = [value for value in graph.inputs if value.name not in arrays]
+    names = set(input_names(graph))
+    values = [value for value in graph.inputs if value.name in names]
     if not values:
         raise error(f"`{shown_as}` has no input")
     given = _by_name(values, shown_as, given)
     alone = _without_batch(graph, values) if has_batch else {value.name for value in values}
     first = next((value for value in values if value.name not in alone), values[0])
     dims = declared_dims(first)
+    at = _batch_axis(graph, first)
+    if dims and at:
+        dims = [dims[at]]
     size = dims[0].value if dims else None
     batch = size if size is not None and size > 0 else PRIME_BATCH
     symbol = dims[0].symbol if dims else ""
@@ -67,6 +89,9 @@ def inputs_of(
     found, replaced = [], False
     for value in values:
         dims = declared_dims(value)
+        axis = _batch_axis(graph, value)
+        if dims is not None and axis:
+            dims = [dims[axis], *dims[:axis], *dims[axis + 1 :]]
         begins = value.name not in alone and _begins_with(dims, size, symbol)
         own = dims if dims is None or not begins else dims[1:]
         shape = _shape(value.name, shown_as, own, given.get(value.name))
@@ -74,8 +99,23 @@ def inputs_of(
             dim.value not in (None, 0, n) for dim, n in zip(own, shape, strict=True)
         )
         kind = value.type.tensor.data_type if value.type is not None and value.type.tensor is not None else 1
-        found.append(OnnxInput(value.name, shape, begins, kind in FLOATS))
+        found.append(OnnxInput(value.name, shape, begins, kind in FLOATS, axis if begins else 0))
     return OnnxInputs(found, batch, symbol, replaced)
+
+
+def _batch_axis(graph: OnnxGraphRecord, value: ValueRecord) -> int:
+    """The place of the batch: the second axis of a sequence that recurrent layers read as it comes, else the
+    first."""
+    dims = declared_dims(value)
+    if dims is None or len(dims) != 3:
+        return 0
+    readers = [node for node in graph.nodes if value.name in node.inputs and node.op != "Shape"]
+    direct = all(node.op in RECURRENT and node.inputs[0] == value.name for node in readers)
+    return int(bool(readers) and direct and not any(_has_layout(node) for node in readers))
+
+
+def _has_layout(node: OnnxNodeRecord) -> bool:
+    return any(attribute.name == "layout" and attribute.whole for attribute in node.attributes)
 
 
 def _begins_with(dims: Sequence[DimensionRecord] | None, size: int | None, symbol: str) -> bool:

@@ -24,6 +24,8 @@ class OnnxOriginal(Struct, frozen=True):
     source: Path | bytes
     inputs: Sequence[OnnxInput]
     labels: Mapping[str, str]
+    batch_axes: Mapping[str, int] = {}
+    """Places of the batch in results, by their names here, where it is not first."""
 
     def run(self, arrays: Sequence[Any]) -> Mapping[str, Any]:
         """Its results for arrays of NumPy. Raises `ArchError` if onnxruntime is missing, or cannot run it."""
@@ -42,10 +44,14 @@ class OnnxOriginal(Struct, frozen=True):
                 kind = types.get(each.name, "")
                 if kind not in PRECISIONS:
                     raise error(f"its input `{shorten(each.name)}` takes no numbers with a point")
-                given[each.name] = (array if each.has_batch else array[0]).astype(PRECISIONS[kind])
+                placed = array.swapaxes(0, each.batch_axis) if each.has_batch else array[0]
+                given[each.name] = placed.astype(PRECISIONS[kind])
             results = session.run(list(self.labels), given)
         except ArchError:
             raise
         except Exception as problem:  # onnxruntime's own classes have no other base
             raise error(f"it cannot run the model: {shorten(str(problem), 200)}") from None
-        return dict(zip(self.labels.values(), results, strict=True))
+        return {
+            label: result.swapaxes(0, self.batch_axes.get(label, 0))
+            for label, result in zip(self.labels.values(), results, strict=True)
+        }

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from archcalc.diagnostics import ArchError, Diagnostic, Note, error, shorten, unknown
+from archcalc.importing.given import GivenShapes, read_shapes
 from archcalc.importing.torch_export.graph import (
     PRIME_BATCH,
     ExportedGraph,
@@ -33,7 +34,6 @@ from archcalc.importing.torch_export.graph import (
     labeled,
     module_path,
 )
-from archcalc.layers.arguments import LayerError, read_shape
 from archcalc.network import Original
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape
@@ -69,23 +69,20 @@ def checked_module(module: Any) -> torch.nn.Module:
     return module
 
 
-def checked_shapes(shapes: Sequence[Any]) -> list[Shape]:
+def checked_shapes(shapes: GivenShapes) -> Inputs:
     """Shapes of inputs. Raises `ArchError` for what is none, and if there is none."""
     if not shapes:
         raise error(
             "the shape of the input is needed", help="channels first, without the batch: `(3, 224, 224)`"
         )
-    try:
-        return [read_shape(shape) for shape in shapes]
-    except LayerError as problem:
-        raise error(f"the input {problem.message}", help=problem.help) from None
+    return read_shapes(shapes)
 
 
 Inputs = Mapping[str, Shape] | Sequence[Shape]
 """Shapes of inputs, by the names of the arguments of `forward` or in their order."""
 
 
-def network_of(module: Any, shapes: Sequence[Any], name: str = "") -> Network:
+def network_of(module: Any, shapes: GivenShapes, name: str = "") -> Network:
     """The network of a module for inputs of these shapes. Raises `ArchError`."""
     from archcalc.importing.torch_export.convert import to_network
 

@@ -211,7 +211,7 @@ def _plan(usage: Usage) -> list[str]:
     lines.append(f"  peak {byte_size(peak)} instead of {byte_size(before)}: {percent(peak, before)} %")
     share = percent(plan.extra_macs, macs) or "0"
     extra = grouped(plan.extra_macs * batch)
-    lines.append(f"  {extra} multiply-adds more for the batch: {share} % of the forward pass")
+    lines.append(f"  {extra} MACs more for the batch: {share} % of the forward pass")
     return lines
 
 
