@@ -33,6 +33,12 @@ def commands(page: Path) -> list[list[str]]:
     return [words[1:] for words in found if words[:1] == ["archcalc"]]
 
 
+def is_shown(shown: list[str], printed: list[str]) -> bool:
+    """Are the lines of a page those that a command prints, with `...` for lines that are left out?"""
+    pattern = "".join("(?:.*\n)*" if line == "..." else re.escape(line) + "\n" for line in shown)
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in printed)) is not None
+
+
 # --- What commands print -----------------------------------------------------------------------------
 
 
@@ -40,7 +46,7 @@ def commands(page: Path) -> list[list[str]]:
 def test_commands_print_what_is_shown(page, run, tmp_path, overwrite):
     """From the top: the tutorial's file is saved, commands run, and `--overwrite` puts what they print there.
 
-    Output that ends in `...` on the page is cut there.
+    `...` on the page stands for lines that are left out.
     """
 
     def played(block: re.Match[str]) -> str:
@@ -57,7 +63,9 @@ def test_commands_print_what_is_shown(page, run, tmp_path, overwrite):
             lines = [line.rstrip() for line in (result.out + result.err).splitlines()]
         else:
             lines = subprocess.check_output([name, *args], text=True).splitlines()
-        if shown[-1:] == ["..."]:
+        if is_shown(shown, lines):
+            lines = shown
+        elif shown[-1:] == ["..."]:
             lines[len(shown) - 1 :] = ["..."]
         return "\n".join(["```console", command, *lines, "```"])
 
