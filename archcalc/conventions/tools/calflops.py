@@ -131,7 +131,7 @@ CONVENTIONS = (
         logits=True,
         written={
             "operator": {},
-            "function": _FLOPS | each(["relu6"], INPUTS),
+            "function": _FLOPS | each(["relu6"], INPUTS) | each(["pointwise"], 2 * MACS),
             "linear": each(["pointwise"], 2 * MACS),
         },
         version="0.3.2",
