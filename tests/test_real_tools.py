@@ -467,6 +467,63 @@ def test_linear_layers_over_places(tool: Tool, name: str) -> None:
     assert archcalc.analyze(network, convention=tool.convention).count == total
 
 
+METHODS = {"calflops": 1, "calflops-flops": 2, "ptflops-pytorch": 1}
+"""Tools that replace `Tensor.matmul`, and by how much they multiply its products; `@` they do not see."""
+
+
+def test_products_that_a_method_computes(tool: Tool) -> None:
+    """torchvision's Swin calls `Tensor.matmul`, which archcalc's networks have as `@`."""
+    torchvision = pytest.importorskip("torchvision")
+    if tool.convention not in METHODS:
+        pytest.skip("does not replace methods of tensors")
+    network = archcalc.load("swin_t")
+    total, _ = run(tool, made(torchvision.models.swin_t), inputs_of(network))
+    profile = archcalc.analyze(network, convention=tool.convention)
+    products = sum(layer.macs for layer in profile if layer.kind == "matmul")
+    assert profile.count is not None
+    assert total - profile.count == METHODS[tool.convention] * products
+
+
+EINSUM = (
+    *("thop", "torchinfo", "torchinfo-memory", "torchscan", "torchscan-flops", "torchvision"),
+    *("torch-flop-counter", "ptflops-pytorch", "ptflops-aten", "calflops", "fvcore-activations"),
+)
+
+
+def test_products_that_einsum_computes(tool: Tool) -> None:
+    """torchvision's MaxViT has them in `torch.einsum`, which most tools do not see."""
+    torchvision = pytest.importorskip("torchvision")
+    if tool.convention not in EINSUM:
+        pytest.skip("counts products of sizes, or `einsum`")
+    network = archcalc.load("maxvit_t")
+    total, _ = run(tool, made(torchvision.models.maxvit_t), inputs_of(network))
+    assert archcalc.analyze(network, convention=tool.convention).count == total
+
+
+PROJECTIONS_OF_TIMM = {
+    **dict.fromkeys(("torch-flop-counter", "torchvision", "fvcore", "fvcore-activations"), (0, 0)),
+    **dict.fromkeys(("ptflops-aten", "calflops", "calflops-flops"), (0, 0)),
+    "torchscan": (1, 0),
+    "thop": (1, 4),  # norms of timm are classes of its own, which thop does not know: 4 for each value
+}
+"""How often timm's projections count more than those of torchvision's attention, and norms less."""
+
+
+def test_a_transformer_of_timm(tool: Tool) -> None:
+    """Its attention has linear layers, where `MultiheadAttention` of PyTorch has arrays of its own."""
+    timm = pytest.importorskip("timm")
+    if tool.convention not in PROJECTIONS_OF_TIMM:
+        pytest.skip("counts attention by a formula, or its parameters")
+    network = archcalc.load("deit_tiny")
+    total, _ = run(tool, made(lambda: timm.create_model("deit_tiny_patch16_224")), inputs_of(network))
+    count = archcalc.analyze(network, convention=tool.convention).count
+    tokens, dim, layers = 14 * 14 + 1, 192, 12
+    projections, norms = PROJECTIONS_OF_TIMM[tool.convention]
+    more = projections * layers * 4 * tokens * dim**2 - norms * (2 * layers + 1) * tokens * dim
+    assert count is not None
+    assert total - count == more
+
+
 def test_without_gradients_self_attention_is_an_operator_that_tools_do_not_know(tool: Tool) -> None:
     """PyTorch fuses it if the number of heads is even, and nothing is left for these tools to see."""
     unknown = ("fvcore", "fvcore-activations", "ptflops-aten", "calflops", "calflops-flops")

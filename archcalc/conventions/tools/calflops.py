@@ -135,7 +135,7 @@ _FORWARD = (
         logits=True,
         written={
             "operator": {},
-            "function": _FLOPS | each(["relu6"], INPUTS),
+            "function": _FLOPS | each(["relu6"], INPUTS) | each(["pointwise"], 2 * MACS),
             "linear": each(["pointwise"], 2 * MACS),
         },
         version="0.3.2",

@@ -30,6 +30,7 @@ class OnnxOriginal(Struct, frozen=True):
     def run(self, arrays: Sequence[Any]) -> Mapping[str, Any]:
         """Its results for arrays of NumPy. Raises `ArchError` if onnxruntime is missing, or cannot run it."""
         try:
+            import numpy as np
             import onnxruntime
         except ImportError:
             raise error("it is not installed; `pip install 'archcalc[onnx]'`") from None
@@ -44,7 +45,7 @@ class OnnxOriginal(Struct, frozen=True):
                 kind = types.get(each.name, "")
                 if kind not in PRECISIONS:
                     raise error(f"its input `{shorten(each.name)}` takes no numbers with a point")
-                placed = array.swapaxes(0, each.batch_axis) if each.has_batch else array[0]
+                placed = np.moveaxis(array, 0, each.batch_axis) if each.has_batch else array[0]
                 given[each.name] = placed.astype(PRECISIONS[kind])
             results = session.run(list(self.labels), given)
         except ArchError:
@@ -52,6 +53,6 @@ class OnnxOriginal(Struct, frozen=True):
         except Exception as problem:  # onnxruntime's own classes have no other base
             raise error(f"it cannot run the model: {shorten(str(problem), 200)}") from None
         return {
-            label: result.swapaxes(0, self.batch_axes.get(label, 0))
+            label: np.moveaxis(result, self.batch_axes[label], 0) if label in self.batch_axes else result
             for label, result in zip(self.labels.values(), results, strict=True)
         }
