@@ -40,14 +40,14 @@ def memory(
     ] = "float32",
     heads: Heads = False,
     inference: Annotated[
-        bool, typer.Option("--inference", help="Of running the network once, not of training it.")
+        bool, typer.Option("--inference", help="Show a single run, not a step of training.")
     ] = False,
     weights_dtype: Annotated[
         Optional[str],
         typer.Option(
             "--weights-dtype",
             metavar="DTYPE",
-            help="Of parameters at inference, if it is another one: `int8` with activations in float32.",
+            help="Dtype of the parameters with `--inference`, if it differs: `int8`.",
         ),
     ] = None,
     in_place: Annotated[
@@ -55,7 +55,7 @@ def memory(
         typer.Option(
             "--in-place",
             metavar="NAMES",
-            help="What writes over its input at inference: activations, add, depthwise.",
+            help="Layers that write over their input at inference: activations, add, depthwise.",
         ),
     ] = None,
     arena: Annotated[
@@ -98,7 +98,7 @@ def memory(
 
     `archcalc memory resnet152 --batch 64 --checkpoint best`
 
-    `archcalc memory mobilenet_v2 --batch 64 --accounting pytorch`, with the reasons for what it keeps more
+    `archcalc memory mobilenet_v2 --batch 64 --accounting pytorch`, what PyTorch keeps, and why
 
     `archcalc memory mobilenet_v2 --inference --dtype int8 --in-place activations,depthwise`
 

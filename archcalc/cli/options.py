@@ -85,7 +85,7 @@ OptimizerName = Annotated[
     typer.Option(
         "--optimizer",
         metavar="NAME",
-        help="Whose state is in memory in training: none, sgd, momentum, adam or adamw.",
+        help="Optimizer of training: none, sgd, momentum, adam or adamw. Its state takes memory.",
     ),
 ]
 Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
