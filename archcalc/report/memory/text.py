@@ -146,7 +146,7 @@ def _shortened(name: str, room: int) -> str:
     """The name of a tensor in so many characters: its path loses its beginning.
 
     >>> _shortened("gradient of stage1/block1/conv1", 24)
-    'gradient of …ock1/conv1'
+    'gradient of …lock1/conv1'
     """
     if len(name) <= room:
         return name
