@@ -164,7 +164,7 @@ class _Step:
     # --- Forward ---
 
     def tensor(self, node: Node) -> Array:
-        """What a node outputs. A view is looked at anew, as the layout of arrays may take a copy for it."""
+        """What a node outputs. A view is computed each time: the layout of arrays may need a copy."""
         memory = self.saved.memory_of[node.index]
         if memory == node.index:
             return self.tensors[node.index]
@@ -194,7 +194,7 @@ class _Step:
         if not node.layer.is_source:
             out = _own(out, [])
             if any(owner(out) is owner(self.tensor(source)) for source in node.reads):
-                out = out.copy()  # a kernel that had nothing to move, of a layer that is no view in general
+                out = out.copy()  # the kernel returned its input, but the layer is not a view
             self.alive.hold(out)
         self.tensors[node.index] = out
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from archcalc.quantities.receptive_field import Field
 
 AT_MOST = "at most the whole input: which window sees what is not followed"
-"""Said of a field after values of several places became channels, or an axis of their own."""
+"""Said of a field after the values of different places became channels, or an axis of their own."""
 
 
 def field_of(selection: Selection) -> Field:

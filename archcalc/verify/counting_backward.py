@@ -27,7 +27,7 @@ CountedBack = tuple[int, Sent]
 
 
 class Products:
-    """The gradients of one input and of `weight`, as far as they are asked for, and what they took.
+    """The gradients of one input and of `weight`, where they are asked for, and the multiplications made.
 
     A product of the forward pass of an input value with a weight, which goes into an output value, is one
     multiplication for each of the two gradients.

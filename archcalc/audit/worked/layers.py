@@ -104,7 +104,7 @@ def gradient(
 
 
 def affected(layers: Any, shape: Any, place: Any) -> Any:
-    """1 where an output depends on one value of the input, 0 elsewhere: a value that is no number spoils it.
+    """1 where an output depends on one value of the input, 0 elsewhere: one NaN in the input makes it NaN.
 
     `shape` is the input's, rows by columns for one map; `place` has an index for each axis, from 0. Raises
     `ArchError`.
