@@ -76,6 +76,13 @@ def argument_of(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
     return _answered(evaluator, ref, value, [layer for layer, _ in found])
 
 
+def held_in_training(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
+    """The most bytes of activations and their gradients alive at once in training, for one sample."""
+    profile: Profile = evaluator.networks.profile(_frozen(evaluator, given))
+    alive = [profile.step.bytes_alive(1, category) for category in ("saved", "temporary")]
+    return _answered(evaluator, ref, max(map(sum, zip(*alive, strict=True))), ())
+
+
 def _single(value: Any) -> Any:
     """An argument along the axes as one value, if it is the same along each."""
     if isinstance(value, tuple) and value and all(item == value[0] for item in value):
@@ -206,6 +213,7 @@ FUNCTIONS = {
     "kinds": StatementFunction("kinds(lenet5)", ("net", "path"), 1, kinds),
     "number": StatementFunction('number(vgg16, "conv")', ("net", "path", "kind"), 2, number),
     "sources": StatementFunction('sources(densenet121, "block1/*")', ("net", "path"), 1, sources),
+    "held_in_training": StatementFunction("held_in_training(vgg16)", ("net", "freeze"), 1, held_in_training),
     "distinct": StatementFunction("distinct([1, 2, 1])", ("list",), 1, distinct),
     **{
         name: StatementFunction(usage, parameters, required, worked(name))
