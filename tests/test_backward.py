@@ -33,7 +33,7 @@ class TestSample:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in BACK if kind != "opaque"])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_all_arguments(kind: str, data: Any) -> None:
     layer, shapes = data.draw(layer_of(kind))

@@ -33,7 +33,7 @@ values, the loss is too curved for the larger one; the smaller one shows more of
 DIRECTIONS = 3
 BATCH = 3
 
-GRAPHS = 60
+GRAPHS = 30
 STEPS = 12
 
 LAYERS = """
@@ -273,10 +273,19 @@ class TestBuiltIn:
                 check_bytes(network, dtype, batch, heads=batch == 1)
                 check_bytes(frozen, dtype, batch)
 
-    def test_gradients(self, name: str) -> None:
-        network = built_in(name)
-        check_gradients(network, heads=True)
-        check_gradients(some_frozen(network, 1))
+
+SLOW = ("densenet", "nasnet", "convnextv2", "efficientnet", "swin")
+"""Networks whose differences take ten seconds each."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.full if n.startswith(SLOW) else ()) for n in NETWORKS],
+)
+def test_gradients_of_built_in_networks(name: str) -> None:
+    network = built_in(name)
+    check_gradients(network, heads=True)
+    check_gradients(some_frozen(network, 1))
 
 
 @pytest.mark.parametrize("seed", range(GRAPHS))
