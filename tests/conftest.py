@@ -65,3 +65,11 @@ def run(
         return Result(status, printed.out, printed.err)
 
     return call
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Let a process that is done take tests from another: a few of them take a minute, and stand together."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
