@@ -238,8 +238,7 @@ def test_random_networks_come_back(seed: int) -> None:
     comes_back(RandomNetwork(seed).network())
 
 
-# the same networks in every run: about one in 10,000 ties arrays of a frozen layer, which no text can say yet
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.randoms(use_true_random=False))
 def test_frozen_layers_come_back(seed: int, chosen: random.Random) -> None:
     """Any set of layers of a random network, with those that share their parameters."""

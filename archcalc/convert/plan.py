@@ -166,7 +166,8 @@ def slots_of(layer: Layer) -> list[Slot]:
 def layer_step(node: Node, tensors: Iterable[Thread] = ()) -> LayerStep:
     """The step of a node, or of an input."""
     slots = [] if isinstance(node.layer, Input) else slots_of(node.layer)
-    frozen = node.frozen if node.facts.weights else None
+    owner = node.shares or node  # arrays that several calls use are frozen where they are owned
+    frozen = owner.frozen if node.facts.weights else None
     return LayerStep(node.layer, slots, list(tensors), tied_to(node) is not None, frozen)
 
 

@@ -93,9 +93,10 @@ def _tied(network: Network, numbers: dict[Any, int]) -> Counter[Any]:
 
 
 def _frozen(network: Network, numbers: dict[Any, int]) -> Counter[int]:
-    """The layers with parameters that are not trained."""
+    """The layers with parameters that are not trained: shared ones where they are owned."""
     found = _computed(network, numbers)
-    return Counter(found[node.index] for node in network.nodes if node.frozen and node.facts.weights)
+    nodes = (node for node in network.nodes if node.facts.weights and (node.shares or node).frozen)
+    return Counter(found[node.index] for node in nodes)
 
 
 def _by_name(node: Any) -> int:
