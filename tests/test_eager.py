@@ -184,7 +184,7 @@ def test_tensors_without_memory_are_as_good(name: str) -> None:
     "name", ["resnet18", "mobilenet_v3_small", "densenet121", "googlenet", "squeezenet1_1"]
 )
 def test_gradients_are_added_in_place_where_pytorch_does(name: str) -> None:
-    """Counted by PyTorch's profiler, which is no mode that looks on."""
+    """Counted by PyTorch's profiler, under which autograd adds in place."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("torchvision")
     from torch.profiler import ProfilerActivity, profile
