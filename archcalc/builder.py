@@ -160,6 +160,7 @@ class NetworkBuilder:
             _tie(node, tied)
         elif self.sharing is not None and found.weights:
             self._share(node)
+        node.trained_as_owned()
         self.nodes.append(node)
         if self.judge:
             self._judge(node)

@@ -27,7 +27,7 @@ def with_frozen(network: Network, patterns: Sequence[str]) -> Network:
     made: dict[int, Node] = {}
     for node in network.nodes:
         frozen = node.index in chosen and not node.frozen
-        made[node.index] = replace(
+        made[node.index] = changed = replace(
             node,
             inputs=tuple(made[source.index] for source in node.inputs),
             facts=node.facts.frozen() if frozen else node.facts,
@@ -35,6 +35,7 @@ def with_frozen(network: Network, patterns: Sequence[str]) -> Network:
             shares=None if node.shares is None else made[node.shares.index],
             tied={name: (made[owner.index], array) for name, (owner, array) in node.tied.items()},
         )
+        changed.trained_as_owned()
     return replace(
         network,
         nodes=tuple(made.values()),

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.diagnostics import ArchError, CallSite, Source, Span, did_you_mean, error, unknown
 from archcalc.layers.base import Input, Layer
@@ -76,6 +77,22 @@ class Node(Struct, eq=False, gc=False):
         if self.shares is not None:
             return ()
         return tuple(weight for weight in self.facts.weights if weight.name not in self.tied)
+
+    def trained_as_owned(self) -> None:
+        """Freeze the arrays of other nodes where those freeze them, and only there.
+
+        A table without heads may have a node that shares an array, and not the node that owns it. So each
+        knows by itself what is trained.
+        """
+        owner = self.shares
+        if owner is None and not self.tied:
+            return
+        weights = []
+        for weight in self.facts.weights:
+            has, name = (owner, weight.name) if owner else self.tied.get(weight.name, (self, weight.name))
+            frozen = next(theirs.frozen for theirs in has.facts.weights if theirs.name == name)
+            weights.append(weight if weight.frozen is frozen else replace(weight, frozen=frozen))
+        self.facts = self.facts.with_weights(weights)
 
     @property
     def reads(self) -> tuple[Node, ...]:

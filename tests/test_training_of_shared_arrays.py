@@ -190,3 +190,23 @@ def test_memory_is_as_predicted(name: str) -> None:
     trained = Trained(network)
     step = training_step(gradients, saved, precision("float64"), OPTIMIZERS["sgd"])
     assert trained.step(trained.weights).alive == step.bytes_alive(BATCH)
+
+
+def test_a_layer_is_frozen_where_its_owner_is() -> None:
+    """Without heads, the node that owns the array is not in the table; what shares it stays frozen."""
+    text = """
+    shared block p { pointwise(8, bias=false) }
+    net one {
+      x: input(4x5x6)
+      aux early = p
+      x -> p -> relu
+    }
+    """
+    frozen = with_frozen(archcalc.loads(text), ["p1/*"])
+    for heads in (True, False):
+        totals = archcalc.analyze(frozen, heads=heads).totals
+        assert (totals.params, totals.trainable_params) == (32, 0)
+    other = with_frozen(archcalc.loads(text), ["p2/*"])  # its owner is trained, and so is the array
+    for heads in (True, False):
+        totals = archcalc.analyze(other, heads=heads).totals
+        assert (totals.params, totals.trainable_params) == (32, 32)

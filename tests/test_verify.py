@@ -660,3 +660,18 @@ def test_an_interrupt_while_modules_are_loaded_shows_no_traceback():
         )
         assert done.returncode in (130, -signal.SIGINT), module
         assert "Traceback" not in done.stderr, module
+
+
+def test_a_worker_killed_while_tasks_are_submitted_is_an_outcome(monkeypatch):
+    """The pool then refuses the other tasks: they are said to be killed, too."""
+    from archcalc.verify import workers
+
+    class Pool(workers.ProcessPoolExecutor):
+        def submit(self, function, task):
+            if task > 2:
+                raise workers.BrokenProcessPool
+            return super().submit(function, task)
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    done = list(workers.in_processes(abs, [-1, -2, 3], 2, lambda task: f"killed {task}"))
+    assert done == [1, 2, "killed 3"]

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -20,15 +20,25 @@ def in_processes(
     """What `function` makes of each task, in order; `killed` says so of those whose process was killed."""
     pool = ProcessPoolExecutor(workers, initializer=_end_with_parent)
     try:
-        futures = [pool.submit(function, task) for task in tasks]
+        futures = [_submitted(pool, function, task) for task in tasks]
         for task, future in zip(tasks, futures, strict=True):
             try:
-                done = future.result()
+                done = future.result() if future is not None else killed(task)
             except BrokenProcessPool:
                 done = killed(task)
             yield done
     finally:
         pool.shutdown(cancel_futures=True)  # after Ctrl-C, nothing more is begun
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, function: Callable[[Task], Done], task: Task
+) -> Future[Done] | None:
+    """Nothing if a process was killed before the task was submitted: the pool then takes no more tasks."""
+    try:
+        return pool.submit(function, task)
+    except BrokenProcessPool:
+        return None
 
 
 def _end_with_parent() -> None:
