@@ -647,6 +647,7 @@ def test_an_interrupt_while_modules_are_loaded_shows_no_traceback():
     """A module that interrupts its own process while the command line imports it."""
     code = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "class Finder:\n"
         "    def find_spec(self, name, *more):\n"
         "        if name == {!r}: os.kill(os.getpid(), signal.SIGINT)\n"
