@@ -290,7 +290,7 @@ net one {
 ONE_OF_EACH = {
     "report one.arch": "training heads: early (1 layer) not counted",
     "report one.arch --dtype int8": "1 byte: 1 weight, the rest",
-    "compare one.arch one.arch": "1 layer, 1 parameter, 16 multiply-adds",
+    "compare one.arch one.arch": "1 layer, 1 parameter, 16 MACs",
     "list resnet50_v1_5": "1 network:",
     "check one.arch --expect kernel_size>3 --format json": "in 1 of 1 layer: 1 in `conv1`",
     "check one.arch --expect kernel_size==1 --verbose": "1 layer  ",
@@ -640,5 +640,7 @@ def test_kernels_are_shown_where_operations_do_not_fit(run, tmp_path):
     assert " 3×3 g12 " in rows["depthwise1"]
     assert " 2×2 s2 " in rows["maxpool1"]
     assert "×" not in rows["bn1"].split("12×")[0]
-    assert re.search(r"no room for .*flops.*: `--columns` chooses", " ".join(narrow.split()))
+    assert re.search(
+        r"columns that do not fit: .*flops.* \(choose with `--columns`\)", " ".join(narrow.split())
+    )
     assert "Kernel" in run("report", "x.arch", "--columns", "layer,kernel").out

@@ -127,7 +127,7 @@ def archcalc(
 ) -> None:
     """What a convolutional network costs, exactly, and why.
 
-    archcalc computes shapes, parameters, multiply-adds, FLOPs, memory and receptive fields of a network
+    archcalc computes shapes, parameters, MACs, FLOPs, memory, and receptive fields of a network
     from a short text that describes it, or from a model of ONNX, PyTorch or Keras. It needs no framework,
     and runs no code but Python that you name.
 

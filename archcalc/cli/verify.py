@@ -30,15 +30,15 @@ def verify(
 ) -> None:
     """Check the figures of networks by running them on real tensors.
 
-    Output shapes of all nodes, parameters in allocated arrays, multiply-adds counted one by one, receptive
-    fields with NaN probes, total and peak tensor memory. Also shown: multiply-adds without those by padding.
+    Output shapes of all nodes, parameters in allocated arrays, MACs counted one by one, receptive
+    fields with NaN probes, total and peak tensor memory. Also shown: MACs without those by padding.
     Large inputs are scaled down, but parameters are always counted at the declared input.
 
     `archcalc verify vgg16 resnet50`
 
     `archcalc verify resnet50 --set classes=10 --input 3x64x96`
 
-    With `--training`: gradients beside central differences, multiply-adds of the backward pass counted one by
+    With `--training`: gradients beside central differences, MACs of the backward pass counted one by
     one, and the bytes alive at every moment of a step, with NaN in all that is not declared to be kept.
 
     `archcalc verify --all`

@@ -54,7 +54,7 @@ class Pair(Struct, frozen=True, eq=False):
 class Matching(Struct, frozen=True, eq=False):
     """Every layer and input of both networks, in one order.
 
-    `alike` says whether they are versions of one network: of the layers with multiply-adds, at least half
+    `alike` says whether they are versions of one network: of the layers with MACs, at least half
     those of the smaller one have a counterpart with the same path or arguments, or all of both have one
     of the same kind.
     """
@@ -132,7 +132,7 @@ def _heavy(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _is_heavy(node: Node) -> bool:
-    """Has a layer multiply-adds?"""
+    """Does a layer have MACs?"""
     return any(category == "macs" for category, _ in node.facts.operations)
 
 
@@ -153,7 +153,7 @@ def _aligned(old: Sequence[Node], new: Sequence[Node]) -> dict[int, int]:
 
 
 def _signatures(nodes: Sequence[Node]) -> list[Hashable]:
-    """Path and layer of each node, and the last layers with multiply-adds, or joins, before it.
+    """Path and layer of each node, and the last layers with MACs, or joins, before it.
 
     Without these, the relu behind a convolution that was put in would pass for the one that was there.
     """

@@ -37,7 +37,7 @@ class CompareView(Struct, frozen=True):
 
     @property
     def operations(self) -> str:
-        """The figure that comes first: multiply-adds, or what a named convention counts."""
+        """The figure that comes first: MACs, or what a named convention counts."""
         return "macs" if self.comparison.subjects[0].profile.convention is None else "count"
 
     @property

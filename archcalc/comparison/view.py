@@ -73,7 +73,7 @@ def verdict(view: CompareView) -> list[str]:
     if comparison.identical:
         totals = comparison.subjects[0].profile.totals
         params = plural(totals.params, "parameter", view.count)
-        macs = plural(totals.macs, "multiply-add", view.count)
+        macs = plural(totals.macs, "MAC", view.count)
         return [f"No difference: {plural(totals.layers, 'layer')}, {params}, {macs}."]
     return [sentence(comparison, index) for index in range(1, len(comparison.subjects))]
 

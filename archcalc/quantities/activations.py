@@ -65,7 +65,7 @@ def _explain_in_place(selection: Selection) -> list[str]:
 
 
 def _explain_conv(selection: Selection) -> list[str]:
-    words = "the values that convolutions put out"
+    words = "the values that convolutions output"
     return of_parts(f"activations_conv of {selection.name} = {words}", _parts(selection, _CONV))
 
 

@@ -106,11 +106,11 @@ def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
     known = (layer for layer in reversed(layers) if layer.field.stride)
     last = next(known, None)
     if start is not None:
-        before = f"; before it {field_size(last.field)}, of `{last.name}`" if last is not None else ""
-        return "field", "global", f"from `{start.name}` on{before}"
+        before = f"; before that {field_size(last.field)}, at `{last.name}`" if last is not None else ""
+        return "receptive field", "global", f"from `{start.name}` on{before}"
     if last is None:
         return None
-    return "field", field_size(last.field), f"seen by `{last.name}`: {_steps(last.field)}"
+    return "receptive field", field_size(last.field), f"at `{last.name}`: {_steps(last.field)}"
 
 
 def _global_from(profile: Profile) -> LayerProfile | None:

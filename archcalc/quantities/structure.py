@@ -71,7 +71,7 @@ def _is_weighted(facts: Facts) -> int:
 
 def _explain_weighted(selection: Selection) -> list[str]:
     parts = [(layer.name, 1) for layer in selection.layers if layer.counts["weighted_layers"]]
-    return of_parts(f"weighted_layers of {selection.name} = the layers with multiply-adds", parts)
+    return of_parts(f"weighted_layers of {selection.name} = the layers with MACs", parts)
 
 
 def _depth(selection: Selection) -> int:
@@ -91,11 +91,11 @@ def _depth(selection: Selection) -> int:
 
 def _explain_depth(selection: Selection) -> list[str]:
     parts = [(layer.name, 1) for layer in _longest_path(selection.layers)]
-    return of_parts(f"depth of {selection.name} = the layers with multiply-adds on the longest path", parts)
+    return of_parts(f"depth of {selection.name} = the layers with MACs on the longest path", parts)
 
 
 def _longest_path(layers: Sequence[LayerProfile]) -> list[LayerProfile]:
-    """The layers with multiply-adds on the longest path; one of them, if there are several."""
+    """The layers with MACs on the longest path, or on one of the longest."""
     paths: dict[int, tuple[int, LayerProfile | None, int]] = {}
     best: tuple[int, int] = (0, -1)
     for layer in layers:
@@ -117,7 +117,7 @@ def _longest_path(layers: Sequence[LayerProfile]) -> list[LayerProfile]:
 def _total_depth(profile: Profile, number: Number) -> tuple[str, str, str]:
     totals = profile.totals
     words = (
-        f"conv and fc layers on the longest path; {grouped(totals.weighted_layers)} in all, "
+        f"conv and fc layers on the longest path; {grouped(totals.weighted_layers)} in total, "
         f"{plural(totals.layers, 'layer')} of any kind"
     )
     return "depth", grouped(totals.depth), words

@@ -147,7 +147,7 @@ def _explain_peak(selection: Selection) -> list[str]:
     parts: dict[str, int] = {}
     for tensor in profile.step.alive(moment):
         parts[tensor.category] = parts.get(tensor.category, 0) + tensor.size.of(profile.batch)
-    title = f"training_peak_bytes of {selection.name} = the most bytes alive at once, {during}"
+    title = f"training_peak_bytes of {selection.name} = the bytes alive at the peak, {during}"
     words = profile.step.words
     return [
         *of_parts(title, [(words[name], value) for name, value in parts.items() if value]),
@@ -159,7 +159,7 @@ def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str] | None
     if not profile.training:
         return None
     totals = profile.totals
-    words = "multiply-adds of the backward pass"
+    words = "MACs of the backward pass"
     if totals.macs and totals.backward_macs:
         ratio = totals.backward_macs / totals.macs
         times = f"{ratio:.3f}" if ratio >= 0.001 else "less than 0.001"
@@ -170,7 +170,7 @@ def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str] | None
 def _total_training(profile: Profile, number: Number) -> tuple[str, str, str] | None:
     if not profile.training:
         return None
-    return "  training", number(profile.totals.training_macs), "multiply-adds forward and backward"
+    return "  training", number(profile.totals.training_macs), "MACs of both passes"
 
 
 def _total_saved(profile: Profile, number: Number) -> tuple[str, str, str] | None:
@@ -187,10 +187,10 @@ def _total_peak(profile: Profile, number: Number) -> tuple[str, str, str] | None
     if not profile.training:
         return None
     words = (
-        f"the most alive at once in a step, with parameters, gradients and the state of "
+        f"peak memory of a step, with parameters, gradients, and the state of "
         f"{profile.optimizer.name}, at `{_peak_at(profile)}`"
     )
-    return "  peak of a step", byte_size(profile.totals.training_peak_bytes), words
+    return "  step peak", byte_size(profile.totals.training_peak_bytes), words
 
 
 def _backward_macs() -> Quantity:
@@ -205,8 +205,8 @@ BACKWARD_MACS = Quantity(
     name="backward_macs",
     of_operations=True,
     of_training=True,
-    noun="backward multiply-adds",
-    definition="multiply-adds of the backward pass, per sample: those of the forward pass once for the "
+    noun="backward MACs",
+    definition="MACs of the backward pass, per sample: those of the forward pass once for the "
     "gradient of a layer's input, if a trained parameter comes before it, and once for that of its weights, "
     "if they are trained",
     of=_of_nodes("backward_macs"),
@@ -229,8 +229,8 @@ TRAINING_MACS = Quantity(
     name="training_macs",
     of_operations=True,
     of_training=True,
-    noun="training multiply-adds",
-    definition="multiply-adds of the forward and the backward pass, per sample",
+    noun="training MACs",
+    definition="MACs of the forward and the backward pass, per sample",
     of=_training_macs,
     explain=_explain_training,
     total=_total_training,
@@ -275,7 +275,7 @@ TRAINING_PEAK_BYTES = Quantity(
     of_operations=True,
     of_training=True,
     noun="training peak bytes",
-    definition="the most bytes alive at once in a step of training: parameters, gradients, optimizer state, "
+    definition="peak memory of a step of training, in bytes: parameters, gradients, optimizer state, "
     "saved and temporary tensors, for the whole batch; what kernels allocate for themselves is not counted",
     unit=Unit.BYTES,
     scope=Scope.NETWORK,

@@ -162,7 +162,7 @@ SHORT = {"operation": "kernel"}
 """What says the most important part of a column in less room. It is shown only where that does not fit."""
 
 INSTEAD = {"macs": "count", "macs_share": "count_share", "macs_bar": "count_bar"}
-"""The columns of what a convention counts, which take the place of multiply-adds."""
+"""The columns of what a convention counts, which replace MACs."""
 
 
 TRAINING = ("layer", "output", "params", "macs", "backward_macs", "saved_bytes")

@@ -88,7 +88,7 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
                     line = Text(f"{item.name}: see also {name}, {about}", style="dim")
                     console.print(Padding(line, (0, 0, 0, INDENT)))
         console.print()
-    console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, multiply-adds")
+    console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, MACs")
     return printed(console)
 
 

@@ -122,13 +122,13 @@ def _fitting(rows: Sequence[Selection], view: View, width: int) -> tuple[list[Co
 
 
 def _left_out(columns: Sequence[Column], view: View) -> str:
-    """Which columns there was no room for, in a sentence; empty if there was room for all."""
+    """A sentence that names the columns that do not fit; empty if all fit."""
     shown = {column.name for column in columns}
     shown |= {long for long, short in SHORT.items() if short in shown}
     shown |= {short for long, short in SHORT.items() if long in shown}
     missing = [COLUMNS[name] for name in by_importance(view) if name not in shown]
     names = [column.name for column in missing if not column.bar and not column.name.endswith("_share")]
-    return f"no room for {', '.join(names)}: `--columns` chooses" if names else ""
+    return f"columns that do not fit: {', '.join(names)} (choose with `--columns`)" if names else ""
 
 
 def heading(view: View, reference: str) -> list[str]:
@@ -192,7 +192,7 @@ def remarks(view: View) -> list[str]:
             f"training heads: {names} ({plural(count, 'layer', str)}) not counted; `--heads` counts them"
         )
     if profile.misalignments:
-        lines.append(f"unaligned branches: {len(profile.misalignments)}; the fields given there are hulls")
+        lines.append(_misaligned(len(profile.misalignments)))
         lines += [f"  {m}" for m in profile.misalignments[:3]]
         if len(profile.misalignments) > 3:
             lines.append(f"  ... and {len(profile.misalignments) - 3} more (`--format json` lists all)")
@@ -201,8 +201,14 @@ def remarks(view: View) -> list[str]:
         layers = plural(len(at_most), "layer", str)
         lines.append(f"receptive fields of {layers} are upper bounds, from `{at_most[0]}` on")
     if any(_has_holes(layer) for layer in profile.layers):
-        lines.append("dilation leaves holes in receptive fields: hulls are given")
+        lines.append("dilation leaves holes in receptive fields; their sizes include the holes")
     return lines
+
+
+def _misaligned(count: int) -> str:
+    if count == 1:
+        return "1 join has misaligned branches; its receptive field is their union"
+    return f"{count:,} joins have misaligned branches; their receptive fields are unions"
 
 
 def _has_holes(layer: object) -> bool:
