@@ -268,7 +268,7 @@ def test_a_lock_says_under_which_conditions_its_figures_were_taken(run, folder):
     for option in (["--batch", "3"], ["--set", "c=5"], ["--heads"], ["--input", "3x9x20"]):
         result = run("check", "--locked", *option)
         assert result.status == 2
-        assert "a lock file says itself" in result.err
+        assert "`--locked` takes these options from the lock file" in result.err
 
 
 def test_a_lock_of_version_1_is_read(run, folder):
@@ -551,7 +551,7 @@ def test_update_needs_a_lock_and_takes_no_options_without_networks(run, folder):
     run("lock", "nets")
     result = run("lock", "--update", "--batch", "3")
     assert result.status == 2
-    assert "the lock file has the options of each network" in result.err
+    assert "`--update` takes the options of each network from the lock file" in result.err
 
 
 def test_update_keeps_a_compact_lock_compact(run, folder):

@@ -578,7 +578,7 @@ def test_comparisons_of_training_name_the_optimizer(run: Any) -> None:
         ("--fit=", "no size of memory is given", "write `24GB` or `24GiB`"),
         ("--fit -1GB", "`-1GB` is not a size of memory", "write `24GB` or `24GiB`"),
         ("--fit " + "9" * 400 + "GB", "is not a size of memory", "write `24GB` or `24GiB`"),
-        ("--inference --arena --fit 1GB", "`--fit` goes by the peak", "leave out `--arena`"),
+        ("--inference --arena --fit 1GB", "`--fit` cannot be combined", "leave out `--arena`"),
         ("--freeze *", "nothing in `lenet5` is trained", "freeze less, or add `--inference`"),
     ],
 )
