@@ -209,7 +209,7 @@ def _given(shapes: tuple[Any, ...], inputs: Any) -> Any:
     from archcalc.opening import by_name
 
     if shapes and inputs is not None:
-        raise error("shapes are given by place and as `inputs`: only one of the two can be")
+        raise error("input shapes are given both by position and as `inputs`")
     return shapes or by_name(inputs)
 
 
@@ -219,7 +219,7 @@ def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Netw
     if isinstance(net, Network):
         if overrides or inputs:
             raise error(
-                "a network that is made cannot take other values or shapes",
+                "a network that is already built cannot take other parameters or input shapes",
                 help="give the name or the file instead of the network",
             )
         return net

@@ -312,7 +312,7 @@ class Profile:
             if not self.heads:
                 layers = [layer for layer in layers if not layer.node.training]
             if not layers:
-                message = f"all that `{path}` names in `{self.network.name}` is in training heads"
+                message = f"in `{self.network.name}`, `{path}` names only layers in training heads"
                 raise error(message, help="add `training=true`")
             return Selection(self, path, layers, layers[-1].node)
         if path in self._groups:
@@ -379,9 +379,7 @@ def analyze(
     `ArchError` for an unknown dtype, convention or optimizer.
     """
     if dtype == AMP:
-        raise error(
-            "values of mixed precision have several sizes", help="`archcalc memory` has `--dtype amp`"
-        )
+        raise error("mixed precision needs `archcalc memory`", help="run `archcalc memory NET --dtype amp`")
     if dtype not in DTYPES:
         raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
     if type(batch) is not int or not 1 <= batch <= 10**9:
@@ -394,7 +392,5 @@ def analyze(
     if optimizer not in OPTIMIZERS:
         raise unknown("unknown optimizer", optimizer, OPTIMIZERS, listing="optimizers")
     if training and dtype in NOT_TRAINED:
-        raise error(
-            f"a step of training in {dtype} is not defined", help="leave out `--training`, or use `bfloat16`"
-        )
+        raise error(f"training in {dtype} is not supported", help="leave out `--training`, or use `bfloat16`")
     return Profile(network, batch, dtype, heads, named, training, OPTIMIZERS[optimizer])

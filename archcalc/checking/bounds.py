@@ -139,19 +139,21 @@ def _problem(expect: Expect) -> Diagnostic | None:
     if expect.ratio is not None:
         net = expect.ratio.span
         if quantity not in QUANTITIES or not QUANTITIES[quantity].is_number:
-            message = f"`{quantity}` is no number of a whole network"
-            return Diagnostic(message, net, help="a ratio is of counts or bytes: `macs <= 0.5 * vgg16`")
+            message = f"`{quantity}` is not a number for a whole network"
+            return Diagnostic(message, net, help="ratios compare counts or bytes: `macs <= 0.5 * vgg16`")
         if expect.relation == "~":
             return Diagnostic(
-                "a ratio has no digits that `~` could round to", net, help="write `within 1% of`"
+                "`~` needs a number whose digits set the precision, not a ratio",
+                net,
+                help="write `within 1% of`",
             )
         return None
     if quantity in QUANTITIES:
         return check_expectation(expect)
     if figure.unit.endswith("B"):
-        return Diagnostic(f"`{quantity}` has no unit of bytes", figure.span)
+        return Diagnostic(f"`{quantity}` is not measured in bytes", figure.span)
     if isinstance(figure.value, tuple) and expect.relation != "==":
-        return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
+        return Diagnostic(f"compare a size with `==`, not `{expect.relation}`", figure.span)
     return None
 
 
@@ -185,7 +187,7 @@ def _argument(layer: LayerProfile, expect: Expect) -> Value | None:
         return None
     numbers = tuple(_flat(value))
     if not all(type(number) in (int, Fraction) for number in numbers):
-        message = f"`{name}` of `{layer.name}` is no number, and has no bound"
+        message = f"`{name}` of `{layer.name}` is not a number, so it has no bound"
         raise error(message, expect.quantity_span)
     figure = expect.figure.value
     if isinstance(figure, tuple):

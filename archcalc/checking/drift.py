@@ -108,7 +108,7 @@ class _Moves:
         paths = list(now.layers)
         found = [self.of_mark(move, paths, now.layers, allowed) for move in digest.moves(current)]
         if not found:  # one layer in 16 million has its old mark by chance
-            found = [self.layer("", "a layer moved, whose mark is the same by chance", allowed)]
+            found = [self.layer("", "a layer moved, but its mark is the same by chance", allowed)]
         yield from found
 
     def of_mark(
@@ -116,7 +116,7 @@ class _Moves:
     ) -> Finding:
         if move.gone:
             where = f"after `{paths[move.place - 1]}`" if move.place else "at the beginning"
-            number = f"{move.gone} layers are" if move.gone > 1 else "a layer is"
+            number = f"{move.gone} layers are" if move.gone > 1 else "1 layer is"
             return self.layer("", f"{number} gone {where}", allowed)
         path = paths[move.place]
         if move.new:
@@ -136,7 +136,7 @@ class _Moves:
             held=allowed,
             reason="" if allowed else reason,
             is_layer=True,
-            note="allowed, as its totals are" if allowed else "",
+            note="allowed, because the totals are" if allowed else "",
             span=self.spans.get(path),
         )
 

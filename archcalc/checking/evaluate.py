@@ -78,24 +78,24 @@ class Check(Struct, frozen=True):
         what = describe(expect)
         if self.unknown:
             return (
-                f"{what} is incomplete, {format_value(self.value)} without {self.unknown} "
-                "(`--allow-unknown` checks what is counted)"
+                f"{what} is incomplete: {format_value(self.value)} without {self.unknown} "
+                "(`--allow-unknown` checks it anyway)"
             )
         if self.layers:
             return f"{what} is {self._of_layers()}"
         if expect.negated:
             claim = f"{_relation(expect)}{expect.figure.text}"
-            return f"{what} is {format_value(self.value)}, so `{claim}` holds after all"
+            return f"{what} is {format_value(self.value)}, so `not {claim}` fails"
         at = f" at `{self.reached_at}`" if self.reached_at else ""
         text = f"{what} is {format_value(self.value)}{at}, not {_relation(expect)}{expect.figure.text}"
-        return f"{text} (it holds when cut off)" if self.cut else text
+        return f"{text} (it holds if truncated)" if self.cut else text
 
     def _of_layers(self) -> str:
         expect = self.expect
         bound = f"{_relation(expect)}{expect.figure.text}"
         if expect.negated:
             every = "all of " if self.layers > 1 else ""
-            return f"{bound} in {every}{plural(self.layers, 'layer', str)} after all"
+            return f"{bound} in {every}{plural(self.layers, 'layer', str)}, so `not {bound}` fails"
         named = [f"{format_value(value)} in `{name}`" for name, value in self.misses[:FEW]]
         if len(self.misses) > FEW:
             named.append(f"{len(self.misses) - FEW} more")

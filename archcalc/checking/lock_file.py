@@ -185,7 +185,9 @@ def _head(source: Source) -> tuple[int, str]:
         raise error(message, Span(source, 0, len(source.line(1))), help=REWRITE)
     version = int(first[1][:9])
     if version not in READ:
-        message = f"`{source.name}` is of version {version} of the lock file, and this archcalc reads 1 to 3"
+        message = (
+            f"`{source.name}` has version {version} of the lock file format, but this archcalc reads 1 to 3"
+        )
         raise error(message, Span(source, *first.span(1)), help="use a newer archcalc, or " + REWRITE)
     return version, first[2] or ""
 

@@ -93,7 +93,7 @@ def _layer_words(findings: Sequence[Finding]) -> str:
     """What happened to one layer: `shape 10 to 11, params 1,290 to 1,419`."""
     first = findings[0]
     if first.renamed:
-        return f"was `{first.renamed}`, with the same figures"
+        return f"was `{first.renamed}`, same figures"
     if first.is_layer and first.value is None:  # of a compact lock, which does not have the old figures
         return first.reason.removeprefix(f"layer `{first.path}` is ")
     moved = {each.quantity: each for each in findings if not each.is_layer}

@@ -31,9 +31,9 @@ def render(locked: Locked, path: Path) -> list[str]:
     if before:
         lines += _named("new", new)
         lines += _named("changed", [f"{name}{words}" for name, words in changed.items()])
-    lines += [f"  gone  {name}: it does not exist any more" for name in locked.gone]
+    lines += [f"  gone  {name}: it no longer exists" for name in locked.gone]
     lines += [
-        f"  dropped  {name}: `archcalc lock --update NET...` keeps what is locked"
+        f"  dropped  {name}: use `archcalc lock --update NET...` to keep it"
         for name in before
         if name not in now and name not in locked.gone
     ]

@@ -87,9 +87,9 @@ def to_finding(check: Check) -> Finding:
 def _nothing(argument: str, group: Sequence[CheckedNetwork], arguments: Sequence[str]) -> Diagnostic:
     where = f"`{argument}`" if arguments else "the current folder"
     if not group:
-        return Diagnostic(f"nothing to check: {where} has no network", help="name a network, file or folder")
+        return Diagnostic(f"nothing to check: {where} has no network", help="name a network, file, or folder")
     if any(checked.overrides for checked in group):
-        message = f"nothing to check: overrides leave the expectations of {where} unchecked"
+        message = f"nothing to check: the expectations of {where} do not apply to other parameters"
     else:
         message = f"nothing to check: {where} has no expectation"
-    return Diagnostic(message, help='add `expect params < 5M` to a net, or give `--expect "params < 5M"`')
+    return Diagnostic(message, help='add `expect params < 5M` to a net, or pass `--expect "params < 5M"`')

@@ -87,7 +87,7 @@ def _parse(text: str) -> Tolerance:
         span = Span(source, word.end(), len(text))
         raise error("`all` takes a percentage, since its quantities have different units", span, help=_ALL)
     if unit.endswith("B") and not quantity.endswith("_bytes"):
-        message = f"`{unit}` is a unit of bytes, and `{quantity}` is no quantity of bytes"
+        message = f"`{quantity}` is not measured in bytes, so `{unit}` does not apply"
         raise error(message, Span(source, *found.span("unit")), help=f"write `{unit[0]}`, a power of 1000")
     amount = Fraction(found["number"].replace("_", "")) * UNITS.get(unit, 1)
     return Tolerance(text, quantity, found["sign"] or "", amount, unit == "%")

@@ -229,7 +229,7 @@ def remarks(outcome: Outcome) -> list[str]:
     for lock in outcome.locks:
         if lock.moved:
             lines.append(f"If this is intended, `{lock.update}` accepts it.")
-            lines.append('`--allow "all 1%"` tolerates small changes.')
+            lines.append('`--allow "all 1%"` allows small changes.')
             if lock.written_by not in ("", __version__):
                 lines.append(f"{lock.path} was written by archcalc {lock.written_by}; this is {__version__}.")
         if lock.not_locked:

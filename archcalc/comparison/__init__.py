@@ -116,7 +116,7 @@ def compare(subjects: Sequence[ComparedNetwork]) -> Comparison:
     -112800512
     """
     if len(subjects) < 2:
-        raise error("a comparison needs two networks or more", help="name another network")
+        raise error("a comparison needs at least two networks", help="name another network")
     profiles = [subject.profile for subject in subjects]
     stages, kinds = by_stage(profiles), by_kind(profiles)
     matching = None

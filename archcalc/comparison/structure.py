@@ -45,7 +45,7 @@ def summary(matching: Matching) -> str:
         (len(matching.added), "added"),
         (len(matching.removed), "removed"),
         (len(matching.changed), "changed"),
-        (len(matching.moved), "under another path"),
+        (len(matching.moved), "renamed"),
     )
     kept = sum(
         pair.before is not None and not pair.before.is_input and pair.after is not None
@@ -53,7 +53,7 @@ def summary(matching: Matching) -> str:
         if not pair.changes and not pair.moved
     )
     parts = ", ".join(f"{count:,} {word}" for count, word in counts if count)
-    same = f"{kept:,} as they were" if kept else ""
+    same = f"{kept:,} unchanged" if kept else ""
     return "; ".join(filter(None, (parts or "no layer differs", same)))
 
 

@@ -95,7 +95,7 @@ def tables(view: CompareView) -> list[ArrangedTable]:
             view,
             "By stage",
             "Stage",
-            "a layer's resolution over the input's; head: no map is left",
+            "output resolution relative to the input; head: after global pooling or flatten",
             comparison.stages,
         ),
         _parts(view, "By kind of layer", "Kind", "", comparison.kinds),
@@ -244,9 +244,9 @@ def account_table(view: CompareView) -> ArrangedTable:
     count, params, activations = map(figure, figures)
     columns = [count, params, activations]
     columns.insert(figures.index(drawn) + 1, bars)
-    note = "affected: the same layer on another shape" if any(line.affected for line in lines) else ""
+    note = "affected: same layer, different input shape" if any(line.affected for line in lines) else ""
     if is_staged:
-        note = "by stage: too few layers have a counterpart"
+        note = "by stage, because the networks have few layers in common"
     return ArrangedTable(
         "Where the difference comes from",
         note,

@@ -56,7 +56,7 @@ def about(view: CompareView) -> list[str]:
     if profile.training:
         words += f", optimizer {profile.optimizer.name}"
     if profile.convention is not None:
-        words += f", counted as by {profile.convention.title}"
+        words += f", counted by the rules of {profile.convention.title}"
     return [*lines, words]
 
 

@@ -47,9 +47,9 @@ def phrase(figure: Compared, quantity: str = "") -> str:
     """
     same, more, less = QUANTITIES[quantity].comparatives if quantity else MANY
     if not figure.difference:
-        return same
+        return "the same"
     if not figure.base:
-        return "against none"
+        return "from none"
     if not figure.value:
         return "none"
     is_more = figure.difference > 0
@@ -106,16 +106,20 @@ def sentence(comparison: Comparison, index: int) -> str:
         noun = noun_of(total, comparison)
         words = phrase(figure, total.quantity)
         if QUANTITIES[total.quantity].comparatives != MANY:
-            deep = f"; it is {words}" if figure.value and figure.base else ""
+            deep = (
+                f"; it is {words if figure.difference else 'equally deep'}"
+                if figure.value and figure.base
+                else ""
+            )
         elif not figure.difference:
             same.append(noun)
         elif not figure.base:
-            parts.append(f"{grouped(figure.value)} {noun} against none")
+            parts.append(f"{grouped(figure.value)} {noun} instead of none")
         else:
             parts.append(f"{'no' if words == 'none' else words} {noun}")
     if same:
-        parts.append(f"as many {_listed(same)}")
-    return f"{comparison.subjects[index].name} has {', '.join(parts)}{deep}."
+        parts.append(f"the same number of {_listed(same)}")
+    return f"{comparison.subjects[index].name} has {_listed(parts)}{deep}."
 
 
 def _listed(words: list[str]) -> str:

@@ -175,7 +175,7 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
             from archcalc.diagnostics import error
 
             raise error(
-                f"`{self.name}` is a figure of a whole network, and `{selection.name}` is a part of one",
+                f"`{self.name}` is defined only for a whole network, not for `{selection.name}`",
                 help="leave out the path",
             )
         if self.of is not None:

@@ -1,4 +1,4 @@
-"""What a step of training costs: the backward pass, and the memory of a step."""
+"""The cost of a training step: the backward pass, and the memory of the step."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _terms(profile: Profile, node: Node, macs_only: bool) -> list[Summand]:
 
 
 def _nodes(selection: Selection) -> list[Node]:
-    """The nodes of a selection; of a whole network with its inputs, whose values may be kept."""
+    """The nodes of a selection. For a whole network, it includes the inputs, whose values may be kept."""
     nodes = [layer.node for layer in selection.layers]
     return [*selection.profile.network.inputs.values(), *nodes] if selection.whole else nodes
 
 
 def _of_nodes(name: str) -> Callable[[Selection], int]:
-    """The sum of a figure that `Profile.training_costs` has of each node."""
+    """The sum of a figure in `Profile.training_costs` over the nodes."""
 
     def measure(selection: Selection) -> int:
         costs = selection.profile.training_costs
@@ -58,14 +58,16 @@ def _explain_operations(
 
 
 def _reason(profile: Profile, node: Node) -> str:
-    """Why a layer has no gradient of its input or of its weights, where that is worth a line."""
+    """Why a layer has no gradient for its input or for its weights, if that needs a line."""
     needs = profile.gradients.needs.get(node.index)
     if needs is None:
-        return "it takes no part in the backward pass: no trained parameter before it, or no result after it"
+        return (
+            "it is not part of the backward pass: no trained parameter comes before it, or no result after it"
+        )
     if node.facts.weights and not needs.trained:
         return "its parameters are not trained"
     if node.inputs and not needs.any_input:
-        return "its input needs no gradient: no trained parameter before it"
+        return "its input needs no gradient: no trained parameter comes before it"
     return ""
 
 
@@ -83,14 +85,14 @@ def _explain_training(selection: Selection) -> list[str]:
 
 
 def _explain_saved(selection: Selection) -> list[str]:
-    """The tensors that are kept, a line each."""
+    """The tensors that are kept, one per line."""
     profile = selection.profile
     wanted = {node.index for node in _nodes(selection)}
     kept = [t for t in profile.step.tensors if t.category == "saved" and t.node and t.node.index in wanted]
     name = f"saved_bytes of {selection.name}"
     if not kept:
-        return [f"{name} = 0: no gradient is computed from what it outputs"]
-    title = f"{name} = what is kept for the backward pass, {_batch(profile)}"
+        return [f"{name} = 0: no gradient needs its output"]
+    title = f"{name} = bytes kept for the backward pass, {_batch(profile)}"
     return of_parts(title, [(t.name, t.size.of(profile.batch)) for t in kept])
 
 
@@ -107,7 +109,7 @@ def _explain_gradients(selection: Selection) -> list[str]:
         f"  = {grouped(count)} × {size} = {grouped(count * size)}",
     ]
     if total != count * size:
-        lines.append(f"  without those on which no result depends: {grouped(total)}")
+        lines.append(f"  without parameters on which no result depends: {grouped(total)}")
     return lines
 
 
@@ -134,7 +136,7 @@ def _peak(selection: Selection) -> int:
 
 
 def _peak_at(profile: Profile) -> str:
-    """The moment of the peak: the layer, or what else a step does."""
+    """The moment of the peak: a layer, or another phase of the step."""
     moment = profile.step.moments[profile.step.peak(profile.batch)[1]]
     return moment.node.name if moment.node is not None else moment.phase
 

@@ -125,7 +125,9 @@ def _readings(claimed: Claimed) -> list[_Reading]:
         departures = (words,) if words else ()
         low, middle, high = (ceil(edge * size) for edge in (value - step / 2, value + step / 2, value + step))
         found.append(_Reading(low, middle - 1, departures, cost))
-        found.append(_Reading(middle, high - 1, (*departures, "cut off instead of rounded"), cost + CUT_OFF))
+        found.append(
+            _Reading(middle, high - 1, (*departures, "truncated instead of rounded"), cost + CUT_OFF)
+        )
         if claimed.coarse:
             low, high = (
                 ceil(edge * size) for edge in (value - claimed.coarse / 2, value + claimed.coarse / 2)

@@ -94,7 +94,7 @@ def parse_figures(words: Sequence[str]) -> list[Claimed]:
         match = _FIGURE.fullmatch(word) if len(word) <= MAX_LETTERS else None
         if match is None:
             raise error(
-                f"`{word[:MAX_LETTERS]}` is no figure", help="write `4.12G`, `25.6M params` or `96MB`"
+                f"`{word[:MAX_LETTERS]}` is not a figure", help="write `4.12G`, `25.6M params`, or `96MB`"
             )
         digits, _, decimals = match["number"].replace(",", "").replace("_", "").partition(".")
         size = Fraction(10 ** int(match["exponent"] or 0))
@@ -133,7 +133,7 @@ def _with_unit(claimed: Claimed, word: str) -> Claimed:
             sorts = (_STORED[sort],)
     if not (letter or sorts != claimed.sorts) or (letter and claimed.letter):
         raise error(
-            f"`{text}`: `{word}` is no unit that can stand here",
+            f"`{text}`: `{word}` is not a valid unit here",
             help="units are K, M, G, T, MB, MiB; MACs, FLOPs, params, activations, bytes",
         )
     letter = (letter or claimed.letter).upper()
@@ -144,5 +144,5 @@ def _settled(claimed: Claimed) -> Claimed:
     if not claimed.letter and claimed.step < 1:
         raise error(f"`{claimed.text}` has no unit", help=f"write `{claimed.text}G` or `{claimed.text}M`")
     if not claimed.value:
-        raise error(f"`{claimed.text}` is nothing to reconcile")
+        raise error(f"`{claimed.text}` is zero, so there is nothing to reconcile")
     return replace(claimed, sorts=claimed.sorts or ("operations", "parameters"))

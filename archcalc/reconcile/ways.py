@@ -216,9 +216,9 @@ def _counts(counted: CountedNodes, sort: str) -> Iterator[Way]:
 def _twice(unit: str, parts: Sequence[CountedPart]) -> str:
     """Why somebody may have taken a count twice; empty if nobody would."""
     if unit == "MACs":
-        return "2 FLOPs for each"
+        return "2 FLOPs per MAC"
     doubled = any(part.times % 2 == 0 for part in parts)
-    return "twice, for the gradients" if unit == "bytes" and not doubled else ""
+    return "doubled, for gradients" if unit == "bytes" and not doubled else ""
 
 
 def _strangeness(convention: Convention) -> Fraction:
