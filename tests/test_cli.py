@@ -640,7 +640,5 @@ def test_kernels_are_shown_where_operations_do_not_fit(run, tmp_path):
     assert " 3×3 g12 " in rows["depthwise1"]
     assert " 2×2 s2 " in rows["maxpool1"]
     assert "×" not in rows["bn1"].split("12×")[0]
-    assert re.search(
-        r"columns that do not fit: .*flops.* \(choose with `--columns`\)", " ".join(narrow.split())
-    )
+    assert re.search(r"columns left out: .*flops.* \(see `--columns`\)", " ".join(narrow.split()))
     assert "Kernel" in run("report", "x.arch", "--columns", "layer,kernel").out

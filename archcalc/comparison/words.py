@@ -9,11 +9,11 @@ from archcalc.quantities import QUANTITIES
 from archcalc.render.numbers import grouped
 
 IN_PERCENT = Fraction(11, 10)
-"""Smaller factors are said in percent."""
+"""Smaller factors are given in percent."""
 
 
 def noun_of(total: Total, comparison: Comparison) -> str:
-    """What a total counts: of a named convention `fvcore MACs`."""
+    """The noun of a total; with a convention, `fvcore MACs`."""
     convention = comparison.subjects[0].profile.convention
     if total.quantity == "count" and convention is not None:
         return f"{convention.name} {convention.unit}"
@@ -88,9 +88,9 @@ def _percent(figure: Compared) -> str:
 
 
 def sentence(comparison: Comparison, index: int) -> str:
-    """What one network has, against the first, the largest factor first.
+    """A sentence that compares a network with the first, the largest factor first.
 
-    `mobilenet_v1 has 32.7 times fewer parameters, 1.90 times fewer activations; it is 1.75 times as deep.`
+    `mobilenet_v1 has 32.7 times fewer parameters and 1.90 times fewer activations; it is 1.75 times as deep.`
     """
     ranked = sorted(
         (
@@ -123,7 +123,9 @@ def sentence(comparison: Comparison, index: int) -> str:
 
 
 def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    if len(words) < 3:
+        return " and ".join(words)
+    return ", ".join(words[:-1]) + f", and {words[-1]}"
 
 
 def signed(text: str, value: int) -> str:

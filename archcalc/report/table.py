@@ -128,7 +128,7 @@ def _left_out(columns: Sequence[Column], view: View) -> str:
     shown |= {short for long, short in SHORT.items() if long in shown}
     missing = [COLUMNS[name] for name in by_importance(view) if name not in shown]
     names = [column.name for column in missing if not column.bar and not column.name.endswith("_share")]
-    return f"columns that do not fit: {', '.join(names)} (choose with `--columns`)" if names else ""
+    return f"columns left out: {', '.join(names)} (see `--columns`)" if names else ""
 
 
 def heading(view: View, reference: str) -> list[str]:
