@@ -1,4 +1,4 @@
-"""Every expectation of the networks found, and those of the command line, evaluated."""
+"""Evaluates all expectations of the networks found, and those of the command line."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def check_networks(
     progress: Progress,
     settings: Settings = DEFAULT,
 ) -> Outcome:
-    """Check what `arguments` mean (see `Finder.find`): every expectation, whether others fail or not.
+    """Check the networks that `arguments` mean (see `Finder.find`): every expectation, even after failures.
 
-    A network with overrides is held to the `bounds` only, since its expectations speak of its own
-    defaults; `settings` are the conditions of the `bounds`. What cannot be checked, or has nothing to check,
-    is among the problems of the outcome.
+    A network with overrides is checked only against the `bounds`, because its own expectations are about its
+    defaults. `settings` are the conditions of the `bounds`. Networks that cannot be checked, or that have
+    nothing to check, are among the problems of the outcome.
     """
     finder = Finder(settings)
     found = finder.find(arguments)
@@ -62,7 +62,7 @@ def _check(
 
 
 def to_finding(check: Check) -> Finding:
-    """A check as an outcome has it."""
+    """A check as a finding."""
     expect = check.expect
     return Finding(
         text=statement(expect),
