@@ -189,7 +189,7 @@ class Evaluator:
         return replace(check, held=False, unknown=unknown) if unknown else check
 
     def _values(self, expect: Expect) -> LayerValues:
-        """The values that an expectation bounds. The last few are kept, because expectations can share them."""
+        """The values that an expectation bounds. The last few are kept, because several can share them."""
         key = expect.training, expect.quantity, expect.path
         if key not in self._measured:
             if len(self._measured) >= MOST_MEASURED:

@@ -1,4 +1,4 @@
-"""A comparison as a chart, SVG: bars for each quantity, and the MACs of each stage."""
+"""A comparison as an SVG chart: bars for each quantity, and the MACs of each stage."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from archcalc.render.charts import COLOURS, HATCHES, matplotlib
 from archcalc.render.numbers import human
 
 DRAWN = ("params", "macs", "activations", "depth")
-"""The quantities that have a pane."""
+"""The quantities with a panel."""
 
 
 def to_svg(view: CompareView) -> str:
-    """The chart as SVG text, the same for the same networks. Raises `ArchError` without matplotlib."""
+    """The chart as SVG text, always the same for the same networks. Raises `ArchError` without matplotlib."""
     mpl = matplotlib()
     mpl.use("svg")
     from matplotlib import pyplot as plt

@@ -1,4 +1,4 @@
-"""A comparison in words and numbers: `32.7 times fewer parameters`."""
+"""Comparisons in words: `32.7 times fewer parameters`."""
 
 from __future__ import annotations
 

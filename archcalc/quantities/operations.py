@@ -68,8 +68,8 @@ MACS = Quantity(
     name="macs",
     of_operations=True,
     noun="MACs",
-    definition="one multiply-accumulate per multiplied weight, and per product of two activations in a "
-    "matrix product or attention, per sample; nothing else",
+    definition="multiply-accumulates, per sample: one for each multiplication by a weight, and one for each "
+    "product of two activations in a matrix product or attention",
     scope=Scope.LAYER,
     terms=_macs,
     total=_total_macs,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _value_bytes(profile: Profile) -> int:
-    """Bytes of one value of every sample of the batch."""
+    """The bytes of one value in all samples of the batch."""
     return profile.bytes_per_value * profile.batch
 
 
@@ -66,7 +66,7 @@ def _arena(selection: Selection) -> int:
 
 
 def _explain_arena(selection: Selection) -> list[str]:
-    """The tensors at the end of the arena, which decide its size."""
+    """The tensors at the end of the arena, which set its size."""
     profile = selection.profile
     size, total = _value_bytes(profile), _arena(selection)
     last = [placed for placed in profile.arena.placed if placed.offset + placed.size == profile.arena.size]

@@ -208,9 +208,9 @@ BACKWARD_MACS = Quantity(
     of_operations=True,
     of_training=True,
     noun="backward MACs",
-    definition="MACs of the backward pass, per sample: those of the forward pass once for the "
-    "gradient of a layer's input, if a trained parameter comes before it, and once for that of its weights, "
-    "if they are trained",
+    definition="MACs of the backward pass, per sample: for each layer, the MACs of the forward pass once for "
+    "the gradient of its input, if a trained parameter comes before it, and once for the gradient of its "
+    "weights, if they are trained",
     of=_of_nodes("backward_macs"),
     explain=_explain_operations(_backward_macs, macs_only=True),
     total=_total_macs,

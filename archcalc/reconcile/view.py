@@ -1,4 +1,4 @@
-"""Which ways to count print as a figure, for people and programs."""
+"""The explanations of a figure, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from archcalc.render.numbers import grouped, plural
 from archcalc.render.terminal import open_console, printed
 
 FEW = 3
-"""As many differences of a kind are named in a line."""
+"""The most differences of one kind that a line names."""
 
 
 def to_json(net: str, network: Network, answers: Sequence[Answer]) -> str:
-    """All matches, the most plausible first; where there are none, what comes nearest."""
+    """All matches, the most plausible first; if there are none, the nearest ways of counting."""
     return json_text(
         architecture=net,
         notes=note_objects(network.notes),
@@ -68,7 +68,7 @@ def render(
     width: int,
     colour: bool,
 ) -> str:
-    """The notes on the network, and each figure with the ways to count that print as it, `most` of them."""
+    """The notes on the network, and for each figure at most `most` ways of counting that give it."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -132,7 +132,7 @@ def _lines(match: Match) -> list[str]:
 
 
 def _differences(network: Network, variant: str, read: Read) -> str:
-    """What a variant has other than the network, in a line; empty where they have little in common."""
+    """The differences between a variant and the network, in a line; empty if they have little in common."""
     opened, overrides = open_net(variant, read)
     networks = (network, opened.network(overrides))
     subjects = [ComparedNetwork(each.name, analyze(each)) for each in networks]
