@@ -736,7 +736,7 @@ def test_windows_that_are_split_off_see_no_more_than_before() -> None:
 def test_a_field_within_windows_is_called_a_bound() -> None:
     """A place of a window sees 4x4 of the input of 8x8, and archcalc does not follow that."""
     text = explain(analyze(loads(WINDOWED)), "matmul2", "receptive_field")
-    assert "global   (at most the whole input: which window sees what is not followed)" in text
+    assert "global   (at most the whole input: positions are not tracked through this rearrangement)" in text
     plain = analyze(loads("net n { input(3x8x8)\n conv(4, 3) -> global_avgpool -> flatten -> fc(2) }"))
     for name in ("global_avgpool1", "fc1"):
         assert "global   (the whole input)" in explain(plain, name, "receptive_field")

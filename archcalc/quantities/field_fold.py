@@ -1,8 +1,8 @@
 """The receptive fields of all nodes of a network, and of their channels.
 
 After a concatenation, the channels of different branches have different fields. This matters if a later
-layer, such as a slice, reads only some of the channels. For the nodes that lead to such a layer, each field is
-kept with its channels.
+layer, such as a slice, reads only some of the channels. For the nodes before such a layer, each field is kept
+with its channels.
 """
 
 from __future__ import annotations
