@@ -4,7 +4,7 @@ PYTHON ?= .venv/bin/python
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
-setup: ## Make the environment .venv with everything for development
+setup: ## Create the environment .venv for development
 	python3 -m venv .venv && .venv/bin/pip install -q -e '.[test,lint]'
 
 test: ## Run the tests
@@ -22,19 +22,19 @@ golden: ## Regenerate the golden files and the README; read the diff before you 
 docs-tables: ## Update the generated tables in docs/; read the diff before you commit it
 	$(PYTHON) docs/generate.py
 
-docs: ## Build the pages of docs/ into site/
+docs: ## Build docs/ as a site in site/
 	$(PYTHON) -m pip install -q -e '.[docs]' && $(PYTHON) -m mkdocs build --strict -q
 
-lock: ## Lock the figures of the shipped networks; read the diff before you commit it
+lock: ## Lock the figures of the built-in networks; read the diff before you commit it
 	$(PYTHON) -m archcalc lock specs/ --compact -o tests/shipped.lock
 
-reports: ## Bring reports/ up to date; read the diff before you commit it
+reports: ## Update reports/; read the diff before you commit it
 	$(PYTHON) -m archcalc reports
 
-bench: ## Measure against the limits
+bench: ## Check speed and memory against their limits
 	$(PYTHON) benchmarks/run.py
 
-ci: ## All that a change must pass
+ci: ## Run everything that a change must pass
 	.ci/run
 
 .PHONY: help setup test lint format golden docs-tables docs lock reports bench ci

@@ -8,13 +8,14 @@
     archcalc.compare("resnet50", "resnet50_v1_5")
     archcalc.check("resnet50", "macs <= 4G").ok
 
-Networks: `load`, `loads`, `from_torch`, `from_onnx`, `from_keras` and `NetworkBuilder` make a `Network` of
+Networks: `load`, `loads`, `from_torch`, `from_onnx`, `from_keras`, and `NetworkBuilder` make a `Network` of
 `Node`s.
-Layers: `archcalc.layers` has their classes.
-Figures: `analyze` gives a `Profile` of `LayerProfile`s, whose totals are `Figures`.
-Questions: `compare` and `check`. Errors: `ArchError`, and `LayerError` for an impossible layer.
+Layers: `archcalc.layers` has the layer classes.
+Figures: `analyze` returns a `Profile` of `LayerProfile`s. Its totals are `Figures`.
+Comparisons and checks: `compare` and `check`.
+Errors: `ArchError`, and `LayerError` for an impossible layer.
 
-The names load what they need when they are first used.
+Each name is imported when it is first used.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def check_expectation(expect: Expect) -> Diagnostic | None:
         name, span = expect.quantity, expect.quantity_span
         return unknown("unknown quantity", name, QUANTITIES, span, listing="quantities").diagnostics[0]
     if quantity.scope is Scope.NETWORK and expect.path:
-        message = f"`{quantity.name}` is a figure of a whole network, and `{expect.path}` is a part of one"
+        message = f"`{quantity.name}` is defined only for a whole network, not for `{expect.path}`"
         return Diagnostic(message, expect.path_span, help="leave out the path")
     figure = expect.figure
     is_size = isinstance(figure.value, tuple)

@@ -1,4 +1,4 @@
-"""The functions of the Python interface; `archcalc.analyze` and its siblings are these."""
+"""The functions of the Python interface, such as `archcalc.analyze`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archcalc.opened import Shapes
 
 Net = str | os.PathLike[str] | Network | Profile
-"""What names a network: what `load` takes, a network, or its profile."""
+"""A network: an argument of `load`, a `Network`, or a `Profile`."""
 
 __all__ = ["analyze", "check", "compare", "from_keras", "from_onnx", "from_torch", "load", "loads"]
 
@@ -42,14 +42,14 @@ def analyze(
 ) -> Profile:
     """Compute every quantity of a network.
 
-    `net` is a `Network`, or what `load` takes, with the same `overrides` and `inputs`. `batch` and `dtype`
-    affect bytes only: shapes, operations and activations are per sample. `heads` counts the heads that are
-    used in training only. `convention` names how `count` is counted, as `archcalc conventions` lists them.
-    With `training`, the totals have those of a step of training too; `optimizer` is the one whose state is in
-    memory: "none", "sgd", "momentum", "adam" or "adamw".
+    `net` is a `Network`, or an argument of `load`, with the same `overrides` and `inputs`. `batch` and
+    `dtype` affect only byte counts. Shapes, operations, and activations are per sample. `heads` also counts
+    heads that are used only in training. `convention` sets how `count` is counted; `archcalc conventions`
+    lists the names. With `training`, the totals include a training step; `optimizer` is the one whose state
+    is in memory: "none", "sgd", "momentum", "adam", or "adamw".
 
-    The result is a sequence of layers, whose attributes have the names that JSON and expectations use. Raises
-    `ArchError` for an unknown network, dtype or convention.
+    The result is a sequence of layers. Their attributes have the names that JSON and expectations use. Raises
+    `ArchError` for an unknown network, dtype, or convention.
 
     >>> import archcalc
     >>> profile = archcalc.analyze("mobilenet_v1", {"width": 0.5}, batch=8)
@@ -71,10 +71,10 @@ def analyze(
 
 
 def compare(*nets: Net, **settings: Any) -> Comparison:
-    """Compare networks, each against the first: totals, stages, kinds of layers, and what differs.
+    """Compare networks, each with the first: totals, stages, kinds of layers, and changes.
 
-    Each is what `analyze` takes; a `Profile` is compared as it is, and `settings` are those of `analyze`
-    for the others. `str()` of the result is the text that `archcalc compare` prints. Raises `ArchError`.
+    `nets` are arguments of `analyze`, or profiles, which are compared unchanged. `settings` are those of
+    `analyze`. `str()` of the result is the text that `archcalc compare` prints. Raises `ArchError`.
 
     >>> import archcalc
     >>> comparison = archcalc.compare("vgg16", "mobilenet_v1")
@@ -93,11 +93,11 @@ def compare(*nets: Net, **settings: Any) -> Comparison:
 
 
 def check(net: Net, *expectations: str, **settings: Any) -> Result:
-    """Evaluate expectations on a network: those given, or without any those that it declares itself.
+    """Check a network against the given expectations or, if there are none, against its own.
 
-    They are written as for `archcalc check --expect`: `"macs <= 4.2G"`, `"params('stage1/*') < 1M"`.
-    `net` and `settings` are those of `analyze`. The result has `ok`, `findings` and `failures`; `str()` of
-    it is a table. Raises `ArchError` for text that is no expectation.
+    The syntax is that of `archcalc check --expect`: `"macs <= 4.2G"`, `"params('stage1/*') < 1M"`. `net` and
+    `settings` are those of `analyze`. The result has `ok`, `findings`, and `failures`; `str()` of it is a
+    table. Raises `ArchError` for text that is not an expectation.
 
     >>> import archcalc
     >>> archcalc.check("vgg16", "macs <= 16G", "peak_bytes <= 30MB").ok
@@ -137,10 +137,10 @@ def from_torch(
 ) -> Network:
     """The network of a PyTorch module, for inputs of these shapes: channels first, without the batch.
 
-    `inputs` gives them by the names of the arguments of `forward`, as in `load`, in place of `shapes`.
-    `torch.export` traces its `forward`, in evaluation mode and without memory for any tensor; the module is
-    left as it was. An operation that archcalc does not know becomes an `opaque` node. `name` is the network's
-    name, which is otherwise that of the class. Raises `ArchError` if the module cannot be exported.
+    `inputs` gives the shapes by the argument names of `forward`, as in `load`. `torch.export` traces
+    `forward` in evaluation mode without allocating tensors. The module does not change. An operation that
+    archcalc does not know becomes an `opaque` node. `name` is the name of the network, by default that of the
+    class. Raises `ArchError` if the module cannot be exported.
 
         network = archcalc.from_torch(torchvision.models.resnet50(), (3, 224, 224))
         archcalc.analyze(network).totals.macs
@@ -158,10 +158,10 @@ def from_keras(
 ) -> Network:
     """The network of a Keras model, or of a `.keras` file.
 
-    `shapes` are those of its inputs, channels first and without the batch, if it leaves sizes open. `inputs`
-    gives them by name, as in `load`. The model is not run. A layer that archcalc does not know becomes an
-    `opaque` node. `name` is the network's name, which is otherwise that of the model or of the file. Raises
-    `ArchError` if the model cannot be read.
+    `shapes` are the shapes of its inputs, channels first and without the batch. They are needed if the model
+    leaves sizes open. `inputs` gives them by name, as in `load`. The model is not run. A layer that archcalc
+    does not know becomes an `opaque` node. `name` is the name of the network, by default that of the model or
+    the file. Raises `ArchError` if the model cannot be read.
 
         network = archcalc.from_keras(keras.applications.ResNet50(weights=None))
         archcalc.analyze(network).totals.macs
@@ -183,10 +183,10 @@ def from_onnx(
 ) -> Network:
     """The network of an ONNX model, from a file or from memory.
 
-    Nothing is run, and arrays are not read. `shapes` are those of its inputs, channels first and without the
-    batch; `inputs` gives them by name, as in `load`. They replace the shapes in the model, and are needed if
-    it leaves sizes open. An operation that archcalc does not know becomes an `opaque` node. Raises
-    `ArchError`.
+    The model is not run, and its arrays are not read. `shapes` are the shapes of its inputs, channels first
+    and without the batch; `inputs` gives them by name, as in `load`. They replace the shapes in the model,
+    and are needed if it leaves sizes open. An operation that archcalc does not know becomes an `opaque` node.
+    Raises `ArchError`.
 
         network = archcalc.from_onnx("model.onnx", (3, 224, 224))
         archcalc.analyze(network).totals.macs
@@ -205,11 +205,11 @@ def from_onnx(
 
 
 def _given(shapes: tuple[Any, ...], inputs: Any) -> Any:
-    """Shapes of inputs, in their order or by their names. Raises `ArchError` if they are given both ways."""
+    """Input shapes, in order or by name. Raises `ArchError` if they are given both ways."""
     from archcalc.opening import by_name
 
     if shapes and inputs is not None:
-        raise error("shapes are given by place and as `inputs`: only one of the two can be")
+        raise error("input shapes are given both by position and as `inputs`")
     return shapes or by_name(inputs)
 
 
@@ -219,7 +219,7 @@ def _network(net: Net, overrides: Mapping[str, Any] | None, inputs: Any) -> Netw
     if isinstance(net, Network):
         if overrides or inputs:
             raise error(
-                "a network that is made cannot take other values or shapes",
+                "a network that is already built cannot take other parameters or input shapes",
                 help="give the name or the file instead of the network",
             )
         return net

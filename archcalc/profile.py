@@ -33,9 +33,9 @@ class LayerProfile(Struct, eq=False):
     Every quantity is an attribute, under the name that JSON and expectations have for it: `layer.macs`,
     `layer.receptive_field`, `layer.activation_bytes`.
 
-    `counts` has what the layer counts; layers that are equal, on equal shapes, share one of these. `own` is
-    what it adds to the totals, and what the attributes give: arrays that an earlier node has counted are
-    zero there, so that columns add up.
+    `counts` has the figures of the layer; equal layers with equal shapes share one object. `own` has its
+    contributions to the totals, which are also the values of the attributes: arrays that an earlier node has
+    counted are zero there, so that columns add up.
 
     >>> import archcalc
     >>> layer = archcalc.analyze("vgg16")["stage1/conv2"]
@@ -62,7 +62,7 @@ class LayerProfile(Struct, eq=False):
 
     @property
     def output_shape(self) -> Shape:
-        """The shape of the output, per sample, as JSON calls it."""
+        """The output shape, per sample, under its name in JSON."""
         return self.node.facts.output
 
     @property
@@ -72,11 +72,11 @@ class LayerProfile(Struct, eq=False):
 
     @property
     def inputs(self) -> list[str]:
-        """The paths of the nodes whose tensors it reads."""
+        """The paths of its input nodes."""
         return [source.name for source in self.node.inputs]
 
     def __getattr__(self, name: str) -> Any:
-        if name in self.own:  # the common ones, without a detour
+        if name in self.own:  # the most common figures, for speed
             return self.own[name]
         quantity = QUANTITIES.get(name)
         if quantity is None or quantity.of_convention or quantity.scope is Scope.NETWORK:
@@ -94,9 +94,9 @@ class LayerProfile(Struct, eq=False):
 class Profile:
     """A network with all its quantities.
 
-    `layers` has the nodes that are not inputs, in topological order; those of training-only heads only
-    if `heads` was asked for. `convention` is the one that `count` counts by, if any. With `training`, the
-    totals have those of training too; `optimizer` is the one that trains.
+    `layers` has all nodes except inputs, in topological order, and training heads only with `heads`.
+    `convention` is the convention of `count`, if any. With `training`, the totals include the figures of
+    training with `optimizer`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Profile:
         self.shares = any(node.shares is not None or node.tied for node in network.nodes)
         """Do any layers share arrays?"""
         self.entries: dict[int, LayerProfile] = {}
-        """By the index of the node, inputs and heads included."""
+        """All nodes by index, including inputs and heads."""
         self._fill()
 
     def _fill(self) -> None:
@@ -142,7 +142,7 @@ class Profile:
 
     @cached_property
     def field_fold(self) -> FieldFold:
-        """The receptive fields. They are found when the first is asked for, as most uses need none."""
+        """The receptive fields, computed when the first one is needed."""
         return FieldFold(self.network)
 
     @property
@@ -152,11 +152,11 @@ class Profile:
 
     @property
     def misalignments(self) -> list[Misalignment]:
-        """The joins whose branches are not aligned."""
+        """The joins with misaligned branches."""
         return self.field_fold.misalignments
 
     def _without(self, repeated: Facts, counts: Figures) -> Figures:
-        """What a node adds: its counts without those of arrays that were counted before."""
+        """The contribution of a node: its counts without arrays that were counted before."""
         if not repeated.weights:
             return counts
         own = {q.name: counts[q.name] - q.of_layer(repeated) for q in OF_LAYERS if q.shared}
@@ -174,7 +174,7 @@ class Profile:
 
     @property
     def per_count(self) -> int:
-        """What a count of the convention is multiplied by: of bytes, those of a value in the whole batch."""
+        """The factor of the convention's counts: for bytes, the bytes of one value in the whole batch."""
         if self.convention is None or self.convention.unit != "bytes":
             return 1
         return (self.convention.value_bytes or self.bytes_per_value) * self.batch
@@ -193,7 +193,7 @@ class Profile:
 
     @cached_property
     def totals(self) -> Figures:
-        """Every quantity of the network that is a number; `count` only under a convention."""
+        """All quantities of the network that are numbers; `count` only with a convention."""
         whole = self.whole
         quantities = [*TOTALS, *(OF_TRAINING if self.training else ())]
         if self.convention is not None:
@@ -202,7 +202,7 @@ class Profile:
 
     @property
     def count(self) -> int:
-        """What the convention counts in all. Raises `ArchError` if none was named."""
+        """The total of the convention. Raises `ArchError` if there is no convention."""
         return int(QUANTITIES["count"].measure(self.whole))
 
     @cached_property
@@ -213,14 +213,14 @@ class Profile:
 
     @cached_property
     def gradients(self) -> Gradients:
-        """Which gradients training computes. Found when a figure of training is first asked for."""
+        """The gradients that training computes, found when a figure of training is first needed."""
         from archcalc.gradients import Gradients
 
         return Gradients(self.network, self.heads)
 
     @cached_property
     def step(self) -> Timeline:
-        """A step of training: what is alive at each moment."""
+        """A training step: the tensors alive at each moment."""
         from archcalc.memory.saved import Saved
         from archcalc.memory.step import training_step
 
@@ -228,19 +228,19 @@ class Profile:
 
     @cached_property
     def training_costs(self) -> dict[int, Figures]:
-        """What each node adds to the figures of training, by its index."""
+        """The contribution of each node to the figures of training, by index."""
         from archcalc.memory.costs import costs_of_nodes
 
         return costs_of_nodes(self.gradients, self.step, self.batch)
 
     @cached_property
     def values_alive(self) -> Timeline:
-        """The activations alive at each moment of a run, with a byte for each value."""
+        """The activations alive at each moment of a run, with one byte per value."""
         return inference(self.network, precision("int8"), heads=self.heads)
 
     @cached_property
     def arena(self) -> Arena:
-        """The places of the activations in one block of memory, with a byte for each value of a sample."""
+        """The positions of the activations in one block of memory, with one byte per value of a sample."""
         from archcalc.memory.arena import arena
 
         return arena(self.values_alive)
@@ -281,7 +281,7 @@ class Profile:
         return html_of(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `archcalc report --format json` prints, as a dictionary."""
+        """The output of `archcalc report --format json` as a dictionary."""
         from archcalc.report.shown import dict_of
 
         return dict_of(self)
@@ -300,10 +300,10 @@ class Profile:
         return [self.entries[node.index] for node in self.network.select(path)]
 
     def part(self, path: str = "") -> Selection:
-        """What a path or a pattern names, or the whole network, to ask quantities of.
+        """The selection that a path or a pattern names, or the whole network.
 
-        Layers in training heads belong to what a pattern names only if the profile counts heads. Raises
-        `ArchError` if the path names nothing.
+        A pattern includes layers in training heads only if the profile counts heads. Raises `ArchError` if
+        the path names nothing.
         """
         if not path:
             return self.whole
@@ -312,7 +312,7 @@ class Profile:
             if not self.heads:
                 layers = [layer for layer in layers if not layer.node.training]
             if not layers:
-                message = f"all that `{path}` names in `{self.network.name}` is in training heads"
+                message = f"in `{self.network.name}`, `{path}` names only layers in training heads"
                 raise error(message, help="add `training=true`")
             return Selection(self, path, layers, layers[-1].node)
         if path in self._groups:
@@ -328,11 +328,11 @@ class Profile:
 
     @cached_property
     def _named(self) -> dict[str, LayerProfile]:
-        """The nodes by name, because expectations name many of them, one after the other."""
+        """The nodes by name, because expectations can name many of them."""
         return {entry.name: entry for entry in self.entries.values()}
 
     def within(self, group: Group) -> Selection:
-        """A group's layers, where they are in these figures."""
+        """The layers of a group that are part of this profile."""
         found = (self.entries[index] for index in range(group.start, group.stop))
         layers = [
             entry for entry in found if not entry.node.is_input and (self.heads or not entry.node.training)
@@ -340,7 +340,7 @@ class Profile:
         return Selection(self, group.name, layers, group.output, group)
 
     def rolled_up(self, layers: Iterable[LayerProfile], depth: int | None) -> list[Selection]:
-        """Layers as selections: one each, or one for those whose paths begin with the same `depth` names."""
+        """Layers as selections: one each, or one for all whose paths begin with the same `depth` names."""
         if depth is None:
             return [Selection(self, layer.node.name, [layer], layer.node) for layer in layers]
         groups = {group.name: group for group in self.network.groups}
@@ -356,7 +356,7 @@ class Profile:
 
 
 def figures_of(facts: Facts) -> Figures:
-    """What a layer counts, for one sample."""
+    """The figures of a layer for one sample."""
     return Figures({quantity.name: quantity.of_layer(facts) for quantity in OF_LAYERS})
 
 
@@ -372,16 +372,14 @@ def analyze(
 ) -> Profile:
     """Compute every quantity of a network.
 
-    `batch` and `dtype` affect bytes only: shapes, counts of operations and activations are per sample.
-    `heads` counts the heads that are used in training only. `convention` names how `count` is counted,
-    as `archcalc conventions` lists them. With `training`, the totals have those of a step of training too;
-    `optimizer` is the one whose state is in memory: "none", "sgd", "momentum", "adam" or "adamw". Raises
-    `ArchError` for an unknown dtype, convention or optimizer.
+    `batch` and `dtype` affect only byte counts. Shapes, operations, and activations are per sample. `heads`
+    also counts heads that are used only in training. `convention` sets how `count` is counted;
+    `archcalc conventions` lists the names. With `training`, the totals include a training step; `optimizer`
+    is the one whose state is in memory: "none", "sgd", "momentum", "adam", or "adamw". Raises `ArchError` for
+    an unknown dtype, convention, or optimizer.
     """
     if dtype == AMP:
-        raise error(
-            "values of mixed precision have several sizes", help="`archcalc memory` has `--dtype amp`"
-        )
+        raise error("mixed precision needs `archcalc memory`", help="run `archcalc memory NET --dtype amp`")
     if dtype not in DTYPES:
         raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
     if type(batch) is not int or not 1 <= batch <= 10**9:
@@ -394,7 +392,5 @@ def analyze(
     if optimizer not in OPTIMIZERS:
         raise unknown("unknown optimizer", optimizer, OPTIMIZERS, listing="optimizers")
     if training and dtype in NOT_TRAINED:
-        raise error(
-            f"a step of training in {dtype} is not defined", help="leave out `--training`, or use `bfloat16`"
-        )
+        raise error(f"training in {dtype} is not supported", help="leave out `--training`, or use `bfloat16`")
     return Profile(network, batch, dtype, heads, named, training, OPTIMIZERS[optimizer])

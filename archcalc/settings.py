@@ -1,4 +1,4 @@
-"""What options say of every network that a command works on: how it is made, and what is asked of it."""
+"""The options that affect every network of a command: how it is made, and how it is measured."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from archcalc.profile import Profile, analyze
 
 
 class Settings(Struct, frozen=True):
-    """Values for parameters, shapes for inputs, and the conditions under which figures are taken.
+    """Values for parameters, shapes for inputs, and the conditions of the figures.
 
-    `set_text` is how the values were written, `width=0.5&classes=10`, as they follow the `?` of a NET.
+    `set_text` is the text of the values, `width=0.5&classes=10`, as written after the `?` of a NET.
     """
 
     overrides: Mapping[str, Any] = {}
@@ -30,10 +30,10 @@ class Settings(Struct, frozen=True):
     freeze: tuple[str, ...] = ()
     """Paths and patterns of the nodes whose parameters are not trained."""
     training: bool = False
-    """Count what a step of training costs too."""
+    """Also count the cost of a training step."""
     optimizer: str = "sgd"
     allow_unknown: bool = False
-    """Check figures that leave out operations which are not known."""
+    """Check figures that leave out unknown operations."""
 
     def profile(self, network: Network) -> Profile:
         """All quantities of a network under these conditions. Raises `ArchError`."""
@@ -48,16 +48,16 @@ class Settings(Struct, frozen=True):
         )
 
     def network(self, net: str) -> Network:
-        """The network that a NET means, made with these values and shapes. Raises `ArchError`."""
+        """The network of a NET, made with these values and shapes. Raises `ArchError`."""
         return with_frozen(open_network(net, self.overrides, self.inputs)[1], self.freeze)
 
     def open(self, net: str) -> tuple[Opened, Profile]:
-        """What a NET means, made with these values and shapes, and its quantities. Raises `ArchError`."""
+        """The network of a NET, made with these values and shapes, and its quantities. Raises `ArchError`."""
         opened, network = open_network(net, self.overrides, self.inputs)
         return opened, self.profile(with_frozen(network, self.freeze))
 
     def applied_to(self, net: str) -> str:
-        """A NET with the values after its `?`, so that its name says what it was made with."""
+        """A NET with the values after its `?`, so that its name contains them."""
         if not self.set_text:
             return net
         return f"{net}{'&' if '?' in net else '?'}{self.set_text}"

@@ -212,7 +212,7 @@ def test_it_compares_with_the_base(runner):
     changed, model, new = (runner / "summary.md").read_text().split("## `")[1:]
     assert "| params | 386 | 579 | +193 |" in re.sub(r"parameters", "params", changed)
     assert "No difference" in model
-    assert new == "new.arch`\n\nThe base has no such network.\n\n"
+    assert new == "new.arch`\n\nThe base does not have this network.\n\n"
     assert not (runner / "temp/compare/base").exists()
     again = run(runner, "Compare", compare="small.arch", base="HEAD")
     assert again.returncode == 0, again.stderr

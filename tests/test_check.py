@@ -81,7 +81,7 @@ def test_a_report_shows_what_fails_and_only_a_check_fails(run):
     assert "expectations: 1 of 3 hold" in shown.out
     assert "params is 3,650, not < 3K" in shown.out
     assert run("check", "tiny.arch:tiny_wide").status == 1
-    assert "Its exit status is 0 all the same" in " ".join(run("report", "--help").out.split())
+    assert "but the exit status is 0" in " ".join(run("report", "--help").out.split())
 
 
 def test_what_holds_ends_in_status_0(run):
@@ -128,7 +128,7 @@ def test_broken_specs_are_reported_after_the_rest_has_been_checked(run, folder):
 
 NOTHING = {
     "check empty": "nothing to check: `empty` has no network",
-    "check vgg11?classes=5": "nothing to check: overrides leave the expectations of `vgg11?classes=5`",
+    "check vgg11?classes=5": "nothing to check: the expectations of `vgg11?classes=5` do not apply",
     "check vgg11 blocks.arch": "nothing to check: `blocks.arch` has no network",
     "check plain.arch": "nothing to check: `plain.arch` has no expectation",
     "check tiny.arch:tiny plain.arch": "nothing to check: `plain.arch` has no expectation",
@@ -247,11 +247,11 @@ MALFORMED = {
     "macs(5) <= 3": ("takes a path in quotes", 6),
     'macs("x) <= 3': ("a string does not end", 6),
     "macs <= 0.5 * nosuch": ("there is no network `nosuch`", 15),
-    "macs ~ 0.5 * vgg16": ("a ratio has no digits", 14),
-    "shape <= 0.5 * vgg16": ("is no number of a whole network", 16),
-    "kernel_size <= 0.5 * vgg16": ("is no number of a whole network", 22),
-    "kernel_size < 3x3": ("a size is compared with `==`", 15),
-    "kernel_size < 3KB": ("has no unit of bytes", 15),
+    "macs ~ 0.5 * vgg16": ("`~` needs a number whose digits", 14),
+    "shape <= 0.5 * vgg16": ("is not a number for a whole network", 16),
+    "kernel_size <= 0.5 * vgg16": ("is not a number for a whole network", 22),
+    "kernel_size < 3x3": ("compare a size with `==`", 15),
+    "kernel_size < 3KB": ("is not measured in bytes", 15),
     "macs <= 0.5 * 3 * vgg16": ("expected the end", 13),
     "macs <= 3x3 * vgg16": ("expected the end", 13),
     "not macs <= 5": ("needs a reason", 1),
@@ -274,8 +274,8 @@ UNFIT = {
     'params("b") < 5': "`tiny` has no node or block `b`",
     'params("b*") < 5': "`tiny` has no node or block `b*`",
     'kernel_size("fc*") < 5': "no layer of `tiny` that `fc*` names has `kernel_size`",
-    "bias == 1": "is no number",
-    'params("fc1*") < 5': "is in training heads",
+    "bias == 1": "is not a number",
+    'params("fc1*") < 5': "names only layers in training heads",
 }
 
 
@@ -461,7 +461,7 @@ def test_a_summary_is_added_to_the_file(run, folder):
 def test_annotations_and_json_do_not_mix(run):
     result = run("check", "--format", "json", "--github")
     assert (result.status, result.out) == (2, "")
-    assert "cannot both be printed" in result.err
+    assert "`--github` cannot be combined" in result.err
 
 
 def test_files_that_cannot_be_written_end_in_a_message(run):
@@ -549,7 +549,7 @@ def test_a_ratio_is_taken_under_the_same_conditions(run):
 def test_a_quantity_of_whole_networks_has_no_path(text, run):
     result = run("check", "tiny.arch:tiny", "--expect", text)
     assert result.status == 2
-    assert "is a figure of a whole network" in result.err
+    assert "is defined only for a whole network" in result.err
     assert "leave out the path" in result.err
 
 

@@ -230,7 +230,7 @@ WRONG = {
     "report no.arch": "there is no file `no.arch`",
     "report tiny.arch:big": "`tiny.arch` has no net `big`",
     "report tiny.arch --set d=1": "`tiny` has no parameter `d`",
-    "report tiny.arch --set c": "`--set c` sets nothing",
+    "report tiny.arch --set c": "`--set c` has no value",
     "report tiny.arch --set c=": "expected a layer, a name or a value",
     "report tiny.arch --set c=relu": "adds layers",
     "report tiny.arch --set c=1/0": "division by zero",
@@ -290,7 +290,7 @@ net one {
 ONE_OF_EACH = {
     "report one.arch": "training heads: early (1 layer) not counted",
     "report one.arch --dtype int8": "1 byte: 1 weight, the rest",
-    "compare one.arch one.arch": "1 layer, 1 parameter, 16 multiply-adds",
+    "compare one.arch one.arch": "1 layer, 1 parameter, 16 MACs",
     "list resnet50_v1_5": "1 network:",
     "check one.arch --expect kernel_size>3 --format json": "in 1 of 1 layer: 1 in `conv1`",
     "check one.arch --expect kernel_size==1 --verbose": "1 layer  ",
@@ -353,10 +353,10 @@ def test_the_help_has_the_address_of_the_metadata(run, monkeypatch):
         (["my/net.arch:a"], "there is no command `my/net.arch:a`", "write `archcalc report my/net.arch:a`"),
         (["zzz"], "there is no command `zzz`", "`archcalc --help` lists them"),
         (["report", "vgg16", "--colums", "macs"], "has no option `--colums`", "did you mean `--columns`?"),
-        (["report"], "missing argument `NET`", "`archcalc report --help` shows what it takes"),
+        (["report"], "missing argument `NET`", "`archcalc report --help` shows its arguments"),
         (["report", "vgg16", "--batch", "x"], "invalid value for `--batch`: ", "`archcalc report --help`"),
         (["report", "vgg16", "--format", "xml"], "`xml` is not one of `table`, `markdown`", "shows what"),
-        (["report", "vgg16", "--batch"], "option `--batch` requires an argument", "shows what it takes"),
+        (["report", "vgg16", "--batch"], "option `--batch` requires an argument", "shows its arguments"),
     ],
 )  # fmt: skip
 def test_a_mistyped_command_line_is_a_diagnostic_like_others(run, arguments, message, help):
@@ -640,5 +640,5 @@ def test_kernels_are_shown_where_operations_do_not_fit(run, tmp_path):
     assert " 3×3 g12 " in rows["depthwise1"]
     assert " 2×2 s2 " in rows["maxpool1"]
     assert "×" not in rows["bn1"].split("12×")[0]
-    assert re.search(r"no room for .*flops.*: `--columns` chooses", " ".join(narrow.split()))
+    assert re.search(r"columns left out: .*flops.* \(see `--columns`\)", " ".join(narrow.split()))
     assert "Kernel" in run("report", "x.arch", "--columns", "layer,kernel").out

@@ -142,9 +142,9 @@ def test_the_largest_factor_comes_first_and_what_is_alike_last():
         (Compared(110, 100), "1.10 times as many", "×1.10"),
         (Compared(94, 100), "6.0% fewer", "-6.0%"),
         (Compared(100_001, 100_000), "<0.1% more", "<+0.1%"),
-        (Compared(7, 7), "as many", "="),
-        (Compared(0, 0), "as many", "="),
-        (Compared(5, 0), "against none", ""),
+        (Compared(7, 7), "the same", "="),
+        (Compared(0, 0), "the same", "="),
+        (Compared(5, 0), "from none", ""),
         (Compared(0, 5), "none", ""),
     ],
 )

@@ -921,7 +921,7 @@ def test_figures_that_are_cut_off_do_not_hold():
     assert (cut.held, cut.cut) == (False, False)
     cut = evaluate(parse_expectation(Source("expect", "macs ~ 1K")), found)
     assert (cut.held, cut.cut) == (False, True)
-    assert cut.reason.endswith("(it holds when cut off)")
+    assert cut.reason.endswith("(it holds if truncated)")
     assert evaluate(parse_expectation(Source("expect", "macs ~ 2K")), found).held
 
 
@@ -971,7 +971,7 @@ def test_expect_not():
     first, second = check(analyze(network(body)))
     assert (first.held, first.expect.citation, first.expect.reason) == (True, "Table 1", "40")
     assert not second.held
-    assert second.reason == "params is 40, so `40` holds after all"
+    assert second.reason == "params is 40, so `not 40` fails"
 
 
 def test_not_and_because_go_together():

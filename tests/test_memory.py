@@ -298,7 +298,7 @@ def test_mobilenet_v2_as_in_mcunetv2(run: Any, names: tuple[str, ...], kib: int)
     options = ["--in-place", ",".join(names)] if names else []
     arguments = ["mobilenet_v2", "--inference", "--dtype", "int8", *options]
     shown = run("memory", *arguments).out
-    assert f"peak of the activations {kib * 1024:,} bytes" in shown
+    assert f"peak of activations {kib * 1024:,} bytes" in shown
     assert f"{kib:,}.0 KiB" in shown
     document = json.loads(run("memory", *arguments, "--format", "json").out)
     assert document["at_peak"]["activations"] == kib * 1024
@@ -502,11 +502,11 @@ def test_unknown_operations_make_lower_bounds(run: Any, tmp_path: Any) -> None:
     (tmp_path / "unknown.arch").write_text(OPAQUE)
     shown = run("memory", "unknown.arch", width=200).out
     assert "peak at least " in shown
-    assert "lower bounds: what grid_sample keeps and takes for itself is not known" in shown
+    assert "lower bounds: the memory of grid_sample is unknown" in shown
     fit = run("memory", "unknown.arch", "--fit", "1GB", width=200).out
     assert "the largest batch in 1GB: at most " in fit
     inference = run("memory", "unknown.arch", "--inference").out
-    assert "peak of the activations at least " in inference
+    assert "peak of activations at least " in inference
     assert json.loads(run("memory", "unknown.arch", "--format", "json").out)["complete"] is False
     report = run("report", "unknown.arch", "--training", width=200).out
     assert "lower bounds of training: what grid_sample computes and keeps is not known" in report
@@ -564,22 +564,26 @@ def test_comparisons_of_training_name_the_optimizer(run: Any) -> None:
         ("--freeze stage9/*", "`stage9/*`", ""),
         ("--batch 0", "the batch must be a whole number from 1 to 1,000,000,000, got 0", ""),
         ("--batch 99999999999999999999", "from 1 to 1,000,000,000, got 99999999999999999999", ""),
-        ("--dtype int8", "a step of training in int8 is not defined", "add `--inference`"),
+        ("--dtype int8", "training in int8 is not supported", "add `--inference`"),
         ("--dtype amq", "unknown dtype `amq`", "bfloat16, float8, int8, amp"),
         ("--inference --in-place norms", "`norms`", "names: activations, add, depthwise"),
-        ("--in-place add", "`--in-place` is for running a network", "add `--inference`"),
-        ("--arena", "`--arena` is for running a network", "add `--inference`"),
-        ("--weights-dtype int8", "`--weights-dtype` is for running a network", "add `--inference`"),
-        ("--inference --weights-dtype int3", "unknown dtype of weights `int3`", "int8"),
-        ("--inference --dtype amp --weights-dtype int8", "mixed precision", "leave out `--weights-dtype`"),
-        ("--inference --checkpoint best", "`--checkpoint` is for training", "leave out `--inference`"),
+        ("--in-place add", "`--in-place` needs `--inference`", "add `--inference`"),
+        ("--arena", "`--arena` needs `--inference`", "add `--inference`"),
+        ("--weights-dtype int8", "`--weights-dtype` needs `--inference`", "add `--inference`"),
+        ("--inference --weights-dtype int3", "unknown weights dtype `int3`", "int8"),
+        (
+            "--inference --dtype amp --weights-dtype int8",
+            "cannot be combined with `--dtype amp`",
+            "leave out `--weights-dtype`",
+        ),
+        ("--inference --checkpoint best", "`--checkpoint` cannot be combined", "leave out `--inference`"),
         ("--checkpoint bets", "unknown checkpoint plan `bets`", "did you mean `best`"),
-        ("--fit 24", "`24` is not a size of memory", "write `24GB` or `24GiB`"),
-        ("--fit=", "no size of memory is given", "write `24GB` or `24GiB`"),
-        ("--fit -1GB", "`-1GB` is not a size of memory", "write `24GB` or `24GiB`"),
-        ("--fit " + "9" * 400 + "GB", "is not a size of memory", "write `24GB` or `24GiB`"),
-        ("--inference --arena --fit 1GB", "`--fit` goes by the peak", "leave out `--arena`"),
-        ("--freeze *", "nothing in `lenet5` is trained", "freeze less, or add `--inference`"),
+        ("--fit 24", "`24` is not a memory size", "write `24GB` or `24GiB`"),
+        ("--fit=", "the memory size is empty", "write `24GB` or `24GiB`"),
+        ("--fit -1GB", "`-1GB` is not a memory size", "write `24GB` or `24GiB`"),
+        ("--fit " + "9" * 400 + "GB", "is not a memory size", "write `24GB` or `24GiB`"),
+        ("--inference --arena --fit 1GB", "`--fit` cannot be combined", "leave out `--arena`"),
+        ("--freeze *", "no parameter of `lenet5` is trained", "freeze less, or add `--inference`"),
     ],
 )
 def test_mistakes_have_a_cause_and_a_remedy(run: Any, arguments: str, message: str, remedy: str) -> None:
@@ -593,8 +597,8 @@ def test_mistakes_have_a_cause_and_a_remedy(run: Any, arguments: str, message: s
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("report lenet5 --training --dtype amp", "`archcalc memory` has `--dtype amp`"),
-        ("report lenet5 --training --dtype int8", "a step of training in int8 is not defined"),
+        ("report lenet5 --training --dtype amp", "`archcalc memory NET --dtype amp`"),
+        ("report lenet5 --training --dtype int8", "training in int8 is not supported"),
         ("report lenet5 --columns saved_bytes", "add `--training`"),
         ("explain lenet5 saved_bytes --optimizer adan", "did you mean `adam`"),
         ("memory lenet5 -o nowhere/memory.txt", "nowhere"),

@@ -66,7 +66,7 @@ def test_a_failure_reads_well_and_shows_no_traceback(pytester):
             "error: params is 386, not 387",
             " --> nets.arch:8:3",
             "8 |   expect params == 387",
-            "error: macs is 384, not ~ 0.3K (it holds when cut off)",
+            "error: macs is 384, not ~ 0.3K (it holds if truncated)",
             "error: `two` has no node or block `fc2`",
         ]
     )
@@ -117,7 +117,7 @@ def test_workers_and_junit(pytester):
     messages = [failure.get("message") for failure in root.iter("failure")]
     assert sorted(text.splitlines()[0] for text in messages) == [
         "error: `two` has no node or block `fc2`",
-        "error: macs is 384, not ~ 0.3K (it holds when cut off)",
+        "error: macs is 384, not ~ 0.3K (it holds if truncated)",
         "error: params is 386, not 387",
     ]
 

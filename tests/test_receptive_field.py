@@ -701,7 +701,11 @@ def test_where_an_excited_network_sees_everything() -> None:
         " mul(identity, global_avgpool -> conv(4, 1) -> sigmoid)\n conv(4, 3) -> flatten -> fc(2) }"
     ))  # fmt: skip
     name, value, words = QUANTITIES["receptive_field"].total(profile, str)
-    assert (name, value, words) == ("field", "global", "from `mul1` on; before it 3×3, of `conv1`")
+    assert (name, value, words) == (
+        "receptive field",
+        "global",
+        "from `mul1` on; before that 3×3, at `conv1`",
+    )
 
 
 WINDOWED = """
@@ -725,14 +729,14 @@ def test_windows_that_are_split_off_see_no_more_than_before() -> None:
     assert {name: sizes[name] for name in moved} == dict.fromkeys(moved, (2, 2))
     assert sizes["matmul1"] == "global"
     name, value, words = QUANTITIES["receptive_field"].total(profile, str)
-    assert (name, value) == ("field", "global")
-    assert words.startswith("from `matmul1` on; before it 2×2")
+    assert (name, value) == ("receptive field", "global")
+    assert words.startswith("from `matmul1` on; before that 2×2")
 
 
 def test_a_field_within_windows_is_called_a_bound() -> None:
     """A place of a window sees 4x4 of the input of 8x8, and archcalc does not follow that."""
     text = explain(analyze(loads(WINDOWED)), "matmul2", "receptive_field")
-    assert "global   (at most the whole input: which window sees what is not followed)" in text
+    assert "global   (at most the whole input: positions are not tracked through this rearrangement)" in text
     plain = analyze(loads("net n { input(3x8x8)\n conv(4, 3) -> global_avgpool -> flatten -> fc(2) }"))
     for name in ("global_avgpool1", "fc1"):
         assert "global   (the whole input)" in explain(plain, name, "receptive_field")

@@ -127,7 +127,7 @@ def test_resnet50_strides_in_the_3x3():
 def test_resnet50_of_the_paper_is_cut_off():
     match = best("resnet50", "3.8G")
     assert (match.net, match.value) == ("resnet50", 3_857_973_248)
-    assert match.departures == ("cut off instead of rounded",)
+    assert match.departures == ("truncated instead of rounded",)
 
 
 def test_vgg16_without_its_classifier_and_with_it():
@@ -150,7 +150,7 @@ def test_googlenet_with_heads_and_as_torchvision_has_it():
 def test_alexnet_in_its_three_sizes():
     assert best("alexnet", "62M").net == "alexnet_one_tower"
     assert best("alexnet", "61M").departures == ()
-    assert best("alexnet", "60M").departures == ("cut off instead of rounded",)
+    assert best("alexnet", "60M").departures == ("truncated instead of rounded",)
 
 
 def test_a_round_figure_may_have_been_rounded_at_the_last_digit_before_its_zeros():

@@ -378,7 +378,7 @@ def test_pages_of_networks_are_written_checked_and_removed(run, tmp_path):
     status, out, _ = run("--check")
     assert status == 1
     assert out.splitlines()[0] == "networks/n.md: no longer made"
-    assert out.splitlines()[-1] == "`--networks` writes and checks the pages of networks"
+    assert out.splitlines()[-1] == "`--networks` also writes and checks the pages of networks"
     assert run().out == "`reports`: 0 written, 3 up to date, 1 removed\n"
     assert not page.parent.exists()
     assert run("--check")[:2] == (0, "`reports` is up to date: 3 files\n")

@@ -1,1 +1,1 @@
-"""What `archcalc check` and `archcalc lock` do: find networks, check their figures, and say what moved."""
+"""`archcalc check` and `archcalc lock`: find networks, check their figures, and report what moved."""

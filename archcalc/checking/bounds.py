@@ -1,9 +1,9 @@
-"""Expectations without a file: what `--expect` takes.
+"""Expectations on the command line: the values of `--expect`.
 
-All that an `expect` line of a spec may say, and also
+Everything that an `expect` line of a spec can say, and also
 
-- a bound on an argument of every layer that has it: `kernel_size("stage1/*") <= 3`; along each axis;
-- a ratio to another network: `macs <= 0.5 * vgg16`, the same quantity of the whole of it.
+- a bound on an argument, for every layer that has it and along each axis: `kernel_size("stage1/*") <= 3`;
+- a ratio to the same quantity of another whole network: `macs <= 0.5 * vgg16`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Bound(Struct, eq=False):
     folder: Path = HERE
 
     def check(self, evaluator: Evaluator) -> Check:
-        """Evaluate it on a network. Raises `ArchError` where it names nothing in it."""
+        """Evaluate it on a network. Raises `ArchError` if it names nothing in the network."""
         expect = self.expect
         if expect.quantity not in QUANTITIES:
             return of_every_layer(expect, LayerValues(_arguments(expect, evaluator.source(expect.training))))
@@ -83,18 +83,17 @@ class Bound(Struct, eq=False):
 PER_AXIS = frozenset(
     ("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "size")
 )
-"""The arguments that, given as one number, hold for every axis."""
+"""The arguments for which one number applies to every axis."""
 
 COUNTED = {"MACs": "macs", "FLOPs": "flops", "parameters": "params", "bytes": "activation_bytes"}
-"""The quantity that a convention counts in its own way, by the convention's unit."""
+"""The quantity that a convention counts, by the convention's unit."""
 
 
 def parse_bound(text: str, settings: Settings = DEFAULT, folder: Path = HERE) -> Bound:
     """An expectation from the command line. Raises `ArchError`, pointing at the character.
 
-    The file of a ratio is found from `folder`.
-    Under a convention, the quantity that it counts is counted its way: of fvcore `macs`, of torchinfo's
-    memory `activation_bytes`.
+    The file of a ratio is relative to `folder`. With a convention, the quantity that it counts is counted by
+    its rules: `macs` for fvcore, `activation_bytes` for torchinfo's memory.
 
     >>> bound = parse_bound("macs <= 0.5 * vgg16")
     >>> bound.expect.quantity, bound.expect.ratio.factor, bound.expect.ratio.net
@@ -119,7 +118,7 @@ def _counted_by(convention: str) -> str:
 
 
 def parse_bounds(texts: Iterable[str], settings: Settings = DEFAULT, folder: Path = HERE) -> list[Bound]:
-    """Several of them. Raises `ArchError` with the mistakes in all."""
+    """Several expectations. Raises `ArchError` with the mistakes of all."""
     bounds = []
     problems = Problems()
     for text in texts:
@@ -130,7 +129,7 @@ def parse_bounds(texts: Iterable[str], settings: Settings = DEFAULT, folder: Pat
 
 
 def _problem(expect: Expect) -> Diagnostic | None:
-    """What is wrong with an expectation before any network is known, if anything."""
+    """The mistake in an expectation, if it has one before any network is known."""
     quantity, figure = expect.quantity, expect.figure
     if quantity not in QUANTITIES and quantity not in ARGUMENTS:
         help = "quantities: " + ", ".join(QUANTITIES) + "; or an argument, such as `kernel_size`"
@@ -139,24 +138,26 @@ def _problem(expect: Expect) -> Diagnostic | None:
     if expect.ratio is not None:
         net = expect.ratio.span
         if quantity not in QUANTITIES or not QUANTITIES[quantity].is_number:
-            message = f"`{quantity}` is no number of a whole network"
-            return Diagnostic(message, net, help="a ratio is of counts or bytes: `macs <= 0.5 * vgg16`")
+            message = f"`{quantity}` is not a number for a whole network"
+            return Diagnostic(message, net, help="ratios compare counts or bytes: `macs <= 0.5 * vgg16`")
         if expect.relation == "~":
             return Diagnostic(
-                "a ratio has no digits that `~` could round to", net, help="write `within 1% of`"
+                "`~` needs a number whose digits set the precision, not a ratio",
+                net,
+                help="write `within 1% of`",
             )
         return None
     if quantity in QUANTITIES:
         return check_expectation(expect)
     if figure.unit.endswith("B"):
-        return Diagnostic(f"`{quantity}` has no unit of bytes", figure.span)
+        return Diagnostic(f"`{quantity}` is not measured in bytes", figure.span)
     if isinstance(figure.value, tuple) and expect.relation != "==":
-        return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
+        return Diagnostic(f"compare a size with `==`, not `{expect.relation}`", figure.span)
     return None
 
 
 def _arguments(expect: Expect, profile: Profile) -> list[tuple[str, Value]]:
-    """The argument in question of every layer that has it, among those that the path names."""
+    """The argument of every layer that has it, among the layers that the path names."""
     layers: Sequence[LayerProfile] = profile.layers
     if expect.path:
         try:
@@ -185,7 +186,7 @@ def _argument(layer: LayerProfile, expect: Expect) -> Value | None:
         return None
     numbers = tuple(_flat(value))
     if not all(type(number) in (int, Fraction) for number in numbers):
-        message = f"`{name}` of `{layer.name}` is no number, and has no bound"
+        message = f"`{name}` of `{layer.name}` is not a number, so it has no bound"
         raise error(message, expect.quantity_span)
     figure = expect.figure.value
     if isinstance(figure, tuple):

@@ -1,4 +1,4 @@
-"""What a check found, for services that run it: JUnit XML, GitHub annotations, a Markdown summary."""
+"""The results of a check for CI services: JUnit XML, GitHub annotations, a Markdown summary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from archcalc.render.documents import escaped, markdown_table
 from archcalc.render.numbers import plural
 
 MAX_ROWS = 200
-"""Rows of the Markdown table: a summary on GitHub has at most a MiB."""
+"""The most rows of the Markdown table: GitHub limits a summary to 1 MiB."""
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -27,9 +27,9 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def to_junit(outcome: Outcome) -> str:
-    """A suite for each network with a case for each finding; problems are errors of a suite of their own.
+    """One suite per network, with one case per finding. Problems are errors in a separate suite.
 
-    The figures of a lock file that have not moved are one case together.
+    All figures of a lock file that have not moved form one case.
     """
     from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -63,14 +63,14 @@ def to_junit(outcome: Outcome) -> str:
 
 
 def _case(suite: Any, net: str, name: str) -> Any:
-    """A case with what the schema of Jenkins' xUnit plugin allows, which has no `file` and no `line`."""
+    """A case by the schema of Jenkins' xUnit plugin, which allows no `file` and no `line`."""
     from xml.etree.ElementTree import SubElement
 
     return SubElement(suite, "testcase", {"classname": _xml(net), "name": _xml(name), "time": "0"})
 
 
 def _xml(text: str) -> str:
-    """A text without the characters that XML cannot hold."""
+    """A text without the characters that XML does not allow."""
     return _NOT_XML.sub("?", text)
 
 
@@ -78,11 +78,11 @@ def _xml(text: str) -> str:
 
 
 MAX_ANNOTATIONS = 10
-"""GitHub shows so many errors and so many warnings of a step, the first ones."""
+"""GitHub shows only this many errors and this many warnings per step."""
 
 
 class Annotation(Struct, frozen=True):
-    """What GitHub shows at a place in a file, or above all files if there is none."""
+    """An annotation, which GitHub shows at a place in a file, or above all files if it has no place."""
 
     title: str
     message: str
@@ -102,8 +102,8 @@ class Annotation(Struct, frozen=True):
 def to_annotations(outcome: Outcome) -> str:
     """Workflow commands for failures, problems and notes, at their places in their files.
 
-    There are at most `MAX_ANNOTATIONS` of each level: where more things fail, and for locked figures, those
-    of one network are one annotation.
+    There are at most `MAX_ANNOTATIONS` of each level. If more expectations fail, and always for locked
+    figures, each network has one annotation.
     """
     problems = [Annotation("archcalc", _words(each), _in_a_file(each.span)) for each in outcome.problems]
     failures = [each for result in outcome.results for each in _failures(result)]
@@ -140,7 +140,7 @@ def _failures(result: Result) -> list[Annotation]:
 
 
 def _together(annotations: Sequence[Annotation]) -> Annotation:
-    """The annotations of a network as one, at the place of the first."""
+    """The annotations of a network combined into one, at the place of the first."""
     first = annotations[0]
     lines = [each.message for each in annotations[:MAX_LINES]]
     if len(annotations) > MAX_LINES:
@@ -149,11 +149,11 @@ def _together(annotations: Sequence[Annotation]) -> Annotation:
 
 
 MAX_LINES = 12
-"""The most lines that say what fails in a network, or which of its blocks moved."""
+"""The most lines on failures in one network, or on its blocks that moved."""
 
 
 def _of_network(result: Result, outcome: Outcome) -> Annotation:
-    """What moved in a locked network, totals first, at the first layer that moved."""
+    """The changes of a locked network, totals first, at the place of the first layer that moved."""
     main, others = main_totals(result)
     lines = [", ".join(filter(None, (finding.reason, off_by(finding)))) for finding in main]
     if others:
@@ -170,7 +170,7 @@ def _of_network(result: Result, outcome: Outcome) -> Annotation:
 
 
 def _at_most(annotations: Sequence[Annotation]) -> Sequence[Annotation]:
-    """The first ones, and one that says how many more there are."""
+    """The first annotations, and one with the number of the others."""
     if len(annotations) <= MAX_ANNOTATIONS:
         return annotations
     shown, hidden = annotations[: MAX_ANNOTATIONS - 1], annotations[MAX_ANNOTATIONS - 1 :]
@@ -184,7 +184,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _in_a_file(*spans: Span | None) -> Span | None:
-    """The first of some places that is in a file."""
+    """The first place that is in a file."""
     return next((span for span in spans if span is not None and span.source.path is not None), None)
 
 
@@ -192,7 +192,7 @@ def _words(problem: Diagnostic) -> str:
     lines = [problem.message]
     if (
         problem.span is not None and problem.span.source.path is None
-    ):  # an option, which no annotation can point at
+    ):  # an annotation cannot point at an option
         lines.append(f"in: {problem.span.source.name} '{problem.span.source.text}'")
     if problem.help:
         lines.append(f"help: {problem.help}")
@@ -200,7 +200,7 @@ def _words(problem: Diagnostic) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    """A text in a workflow command; the characters in `more` would end a property."""
+    """A text escaped for a workflow command. The characters in `more` would end a property."""
     for character in "%\r\n" + more:
         text = text.replace(character, f"%{ord(character):02X}")
     return text
@@ -210,7 +210,7 @@ def _escaped(text: str, more: str = "") -> str:
 
 
 def to_markdown(outcome: Outcome) -> str:
-    """A summary for a page: what does not hold in a table, and what could not be checked."""
+    """A summary in Markdown: a table of failures, and the inputs that could not be checked."""
     lines = [f"### archcalc: {escaped(summary(outcome))}", ""]
     rows = [row for result in outcome.results for row in _rows(result, outcome.locked)]
     if rows:
@@ -230,7 +230,7 @@ def to_markdown(outcome: Outcome) -> str:
 
 
 def _rows(result: Result, locked: bool) -> Iterator[list[str]]:
-    """The rows of a network: what fails; of locked figures, the totals, and the layers block by block."""
+    """The rows of a network: failures; for locked figures, the totals, and the layers by block."""
     shown, others = main_totals(result) if locked else (result.failures, [])
     cells = [(each.text, value_of(each), off_by(each), place(each.span)) for each in shown]
     if others:

@@ -1,4 +1,4 @@
-"""The layers of a network in one line of a lock file: whether any moved, and which ones."""
+"""The layers of a network in one line of a lock file, which shows which layers moved."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 MARK = 4
-"""Characters of a layer's mark. Two layers have the same one by chance once in 16 million; the digest of
-all layers tells that something moved even then."""
+"""The length of a layer's mark. Two layers have the same mark by chance once in 16 million. Even then, the
+digest of all layers shows that something moved."""
 
 
 class Move(Struct, frozen=True):
-    """A layer that is not as it was, by its position today; or `gone` layers before that position."""
+    """A layer that changed, by its position today; or `gone` layers before that position."""
 
     place: int
     new: bool = False
@@ -24,7 +24,7 @@ class Move(Struct, frozen=True):
 
 
 class Digest(Struct, frozen=True):
-    """`whole` is a SHA-256 of all layers, `marks` has a few characters for each, in order."""
+    """`whole` is a SHA-256 of all layers. `marks` has a few characters for each layer, in order."""
 
     whole: str
     marks: tuple[str, ...]
@@ -37,14 +37,14 @@ class Digest(Struct, frozen=True):
 
     @property
     def line(self) -> str:
-        """How it is written in a lock file."""
+        """The line of a lock file."""
         return f"layers {len(self.marks)} {self.whole} {''.join(self.marks)}"
 
     def moves(self, now: Digest) -> Iterator[Move]:
-        """Where the layers of today differ.
+        """The layers that differ today.
 
-        Nothing is said of a layer whose mark is the same by chance: if `whole` differs and no move is
-        found, it was such a one.
+        A layer whose mark is the same by chance is missed. If `whole` differs and no move is found, there was
+        such a layer.
         """
         if self.whole == now.whole:
             return
@@ -61,14 +61,14 @@ class Digest(Struct, frozen=True):
 
 
 def _unchanged(old: Sequence[str], now: Sequence[str]) -> list[tuple[int, int]]:
-    """Where the marks that both have once are in the two, as long as they are in the same order in both.
+    """The positions of marks that occur once in both, as long as they are in the same order in both.
 
-    It takes about linear time, where `difflib` takes quadratic time if every second layer moved.
+    This takes about linear time. `difflib` takes quadratic time if every second layer moved.
     """
     places = {mark: i for i, mark in enumerate(old)}
     once = Counter(old), Counter(now)
     pairs = [(places[m], j) for j, m in enumerate(now) if once[0][m] == once[1][m] == 1]
-    # the longest rising sequence: `ends[k]` is the least last place of those of length k + 1
+    # longest increasing sequence: `ends[k]` is the smallest last position of those with length k + 1
     ends: list[int] = []
     last: list[int] = []
     previous: list[int] = []

@@ -1,4 +1,4 @@
-"""What has moved since a lock file was written, in which layer, and by how much."""
+"""The figures that moved since a lock file was written: in which layer, and by how much."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from archcalc.render.progress import Progress
 def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress: Progress) -> Outcome:
     """Compute the networks of lock files again, and find every figure that has moved.
 
-    What cannot be read, lock file or network, is among the problems of the outcome.
+    Lock files and networks that cannot be read are among the problems of the outcome.
     """
     finder = Finder()
     results: list[Result] = []
@@ -46,7 +46,7 @@ def check_locks(paths: Sequence[Path], tolerances: Sequence[Tolerance], progress
 
 
 def _not_locked(lock: Lock, folder: Path, finder: Finder) -> list[str]:
-    """The networks in the paths of a lock that it does not have. A file that is broken is passed over."""
+    """The networks in the paths of a lock that are not locked. Broken files are skipped."""
     known = {net.name for net in lock.networks}
     problems, finder.problems = finder.problems, Problems()
     names = [lock_name(net, folder) for path in lock.paths for net in networks_at(path, folder, finder)]
@@ -69,17 +69,17 @@ def _result(before: LockedNetwork, checked: CheckedNetwork, tolerances: Sequence
 
 
 class _Moves:
-    """The figures of one network that are not what they were."""
+    """The figures of one network that moved."""
 
     def __init__(self, before: LockedNetwork, network: Network, tolerances: Sequence[Tolerance]) -> None:
         self.before = before
         self.spans = {node.name: node.span for node in network.nodes}
         self.tolerances = tolerances
         self.of_all: Tolerance | None = None
-        """The tolerance that allows every change of a layer, since the totals have moved no further."""
+        """The tolerance that allows every change of a layer, because no total moved too far."""
 
     def of_totals(self, now: LockedNetwork) -> list[Finding]:
-        """The totals that moved, which come before the layers: they may decide what is allowed there."""
+        """The totals that moved. They come first, because they can decide which layers may move."""
         findings = []
         before = dict(self.before.totals)
         if TRAINABLE in now.totals and "params" in before:
@@ -96,7 +96,7 @@ class _Moves:
     def of_digest(
         self, now: LockedNetwork, digest: Digest, of_totals: Sequence[Finding]
     ) -> Iterator[Finding]:
-        """The layers that moved, by their marks; by how much, the totals say.
+        """The layers that moved, found by their marks. Only the totals show by how much.
 
         A layer that moved is allowed if every total that moved is.
         """
@@ -108,7 +108,7 @@ class _Moves:
         paths = list(now.layers)
         found = [self.of_mark(move, paths, now.layers, allowed) for move in digest.moves(current)]
         if not found:  # one layer in 16 million has its old mark by chance
-            found = [self.layer("", "a layer moved, whose mark is the same by chance", allowed)]
+            found = [self.layer("", "a layer moved, but its mark is the same by chance", allowed)]
         yield from found
 
     def of_mark(
@@ -116,7 +116,7 @@ class _Moves:
     ) -> Finding:
         if move.gone:
             where = f"after `{paths[move.place - 1]}`" if move.place else "at the beginning"
-            number = f"{move.gone} layers are" if move.gone > 1 else "a layer is"
+            number = f"{move.gone} layers are" if move.gone > 1 else "1 layer is"
             return self.layer("", f"{number} gone {where}", allowed)
         path = paths[move.place]
         if move.new:
@@ -125,7 +125,7 @@ class _Moves:
         return self.layer(path, f"layer `{path}` is now {line}", allowed)
 
     def layer(self, path: str, reason: str, allowed: bool) -> Finding:
-        """A layer that is not as its network was locked."""
+        """A layer that changed since it was locked."""
         return Finding(
             text=f'layers("{path}") as locked' if path else "layers as locked",
             quantity="layers",
@@ -136,12 +136,12 @@ class _Moves:
             held=allowed,
             reason="" if allowed else reason,
             is_layer=True,
-            note="allowed, as its totals are" if allowed else "",
+            note="allowed, because the totals are" if allowed else "",
             span=self.spans.get(path),
         )
 
     def of_layers(self, now: LockedNetwork) -> Iterator[Finding]:
-        """Of each layer in turn: that it is new, renamed or gone, its shape, its figures."""
+        """For each layer: whether it is new, renamed, or gone, its shape, and its figures."""
         old = self.before.layers
         renamed = _renamed(old, now.layers)
         for path, layer in now.layers.items():
@@ -167,7 +167,7 @@ class _Moves:
                 yield self.move(name, path, was, value)
 
     def rename(self, was: str, path: str) -> Finding:
-        """A layer whose name alone moved: of `layers`, a move by nothing."""
+        """A layer of which only the name changed: a move of `layers` by 0."""
         finding = self.move("layers", path, 1, 1)
         reason = "" if finding.held else f"layer `{was}` is now `{path}`; its shape and figures are unchanged"
         return replace(finding, text=f'layers("{was}") == 1', reason=reason, renamed=was)
@@ -203,7 +203,7 @@ class _Moves:
 
 
 def _renamed(old: Mapping[str, LayerFigures], now: Mapping[str, LayerFigures]) -> dict[str, str]:
-    """The old names of new layers: each takes the next layer that is gone and had its shape and figures."""
+    """The old names of new layers. Each takes the next gone layer with the same shape and figures."""
     gone: dict[LayerFigures, deque[str]] = defaultdict(deque)
     for path, layer in old.items():
         if path not in now:
@@ -216,6 +216,6 @@ def _renamed(old: Mapping[str, LayerFigures], now: Mapping[str, LayerFigures]) -
 
 
 def _differ_in_kind(was: str, path: str) -> bool:
-    """Do two layers with the names `a/relu1` and `b/gelu3` say that they are of two kinds?"""
+    """Do the names of two layers, such as `a/relu1` and `b/gelu3`, have two different kinds?"""
     kinds = {name.rpartition("/")[2].rstrip("_0123456789") for name in (was, path)}
     return len(kinds) == 2 and kinds <= KINDS.keys()

@@ -24,21 +24,21 @@ Number = int | Fraction
 Value = Number | tuple[Number, ...] | str
 
 FEW = 3
-"""How many layers a sentence names."""
+"""The number of layers that a sentence names."""
 
 MOST_MEASURED = 16
-"""Patterns whose layers are kept measured: each may name every layer of a network."""
+"""The number of patterns whose measured layers are kept. Each can name every layer of a network."""
 
 
 class LayerValues:
-    """A value of each of some layers, with the name of the layer."""
+    """A value of each layer, with the name of the layer."""
 
     def __init__(self, values: Sequence[tuple[str, Value]]) -> None:
         self.values = values
 
     @cached_property
     def extremes(self) -> tuple[Number, ...]:
-        """The least and the largest number in the values; empty if one of them is not a number."""
+        """The smallest and the largest number in the values; empty if one of them is not a number."""
         numbers: list[Number] = []
         for _, value in self.values:
             if isinstance(value, str):
@@ -48,15 +48,15 @@ class LayerValues:
 
 
 class Check(Struct, frozen=True):
-    """An expectation and how it turned out.
+    """The result of an expectation.
 
-    `value` is what archcalc computes; `held` whether the expectation holds, `not` included; `cut` says
-    of a `~` that does not hold whether the figure is the value cut off instead of rounded.
+    `value` is archcalc's value, and `held` says whether the expectation holds, with `not` taken into account.
+    `cut` is true if a `~` fails because the figure is the value truncated instead of rounded.
 
     `reached_at` is the layer where a maximum is reached.
 
-    A bound on every layer of a selection has been held against `layers` of them; `misses` are those that
-    are not within it, and `value` is that of the first of these.
+    A bound on every layer of a selection was checked for `layers` of them. `misses` are the layers that break
+    it, and `value` is the value of the first of these.
     """
 
     expect: Expect
@@ -67,35 +67,35 @@ class Check(Struct, frozen=True):
     misses: tuple[tuple[str, Value], ...] = ()
     reached_at: str = ""
     unknown: str = ""
-    """The operations that `value` leaves out, since they are not known; it does not hold then."""
+    """The unknown operations that `value` leaves out. If there are any, the expectation fails."""
 
     @property
     def reason(self) -> str:
-        """Why it does not hold, with both figures; empty if it does."""
+        """Why it does not hold, with both figures; empty if it holds."""
         if self.held:
             return ""
         expect = self.expect
         what = describe(expect)
         if self.unknown:
             return (
-                f"{what} is incomplete, {format_value(self.value)} without {self.unknown} "
-                "(`--allow-unknown` checks what is counted)"
+                f"{what} is incomplete: {format_value(self.value)} without {self.unknown} "
+                "(`--allow-unknown` checks it anyway)"
             )
         if self.layers:
             return f"{what} is {self._of_layers()}"
         if expect.negated:
             claim = f"{_relation(expect)}{expect.figure.text}"
-            return f"{what} is {format_value(self.value)}, so `{claim}` holds after all"
+            return f"{what} is {format_value(self.value)}, so `not {claim}` fails"
         at = f" at `{self.reached_at}`" if self.reached_at else ""
         text = f"{what} is {format_value(self.value)}{at}, not {_relation(expect)}{expect.figure.text}"
-        return f"{text} (it holds when cut off)" if self.cut else text
+        return f"{text} (it holds if truncated)" if self.cut else text
 
     def _of_layers(self) -> str:
         expect = self.expect
         bound = f"{_relation(expect)}{expect.figure.text}"
         if expect.negated:
             every = "all of " if self.layers > 1 else ""
-            return f"{bound} in {every}{plural(self.layers, 'layer', str)} after all"
+            return f"{bound} in {every}{plural(self.layers, 'layer', str)}, so `not {bound}` fails"
         named = [f"{format_value(value)} in `{name}`" for name, value in self.misses[:FEW]]
         if len(self.misses) > FEW:
             named.append(f"{len(self.misses) - FEW} more")
@@ -104,7 +104,7 @@ class Check(Struct, frozen=True):
 
     @property
     def difference(self) -> Number | None:
-        """How far the value lies above the figure; `None` where that is no one number."""
+        """The value minus the figure; `None` if that is not one number."""
         figure = self.expect.figure.value
         if isinstance(self.value, int | Fraction) and not isinstance(figure, tuple) and not self.layers:
             difference = Fraction(self.value - figure)
@@ -115,8 +115,8 @@ class Check(Struct, frozen=True):
 def check(profile: Profile) -> list[Check]:
     """Every expectation of a network, evaluated, in the order in which they are declared.
 
-    Expectations refer to the net's own defaults, one sample in float32. Overrides therefore leave them
-    unchecked: the list is empty then. Raises `ArchError` if one names a path that does not exist.
+    Expectations refer to the net's own defaults, one sample in float32. With other parameters they are not
+    checked, and the list is empty. Raises `ArchError` if one names a path that does not exist.
     """
     network = profile.network
     if network.overridden:
@@ -141,7 +141,7 @@ def as_declared(profile: Profile) -> Profile:
 class Evaluator:
     """Evaluates expectations on one network, with its training heads for those that ask for them.
 
-    An expectation says itself whether it includes the heads. With `heads`, every one does.
+    Each expectation says whether it includes the heads. With `heads`, every expectation does.
     """
 
     def __init__(self, profile: Profile, heads: bool = False, allow_unknown: bool = False) -> None:
@@ -179,7 +179,7 @@ class Evaluator:
             ) from None
 
     def _complete(self, check: Check) -> Check:
-        """The check; it does not hold if its value leaves out operations that are not known."""
+        """The check, which fails if its value leaves out unknown operations."""
         expect = check.expect
         quantity = QUANTITIES.get(expect.quantity)
         if self.allow_unknown or quantity is None or not quantity.of_operations:
@@ -189,7 +189,7 @@ class Evaluator:
         return replace(check, held=False, unknown=unknown) if unknown else check
 
     def _values(self, expect: Expect) -> LayerValues:
-        """What an expectation bounds. Many in a row may bound the same, so the last few are kept."""
+        """The values that an expectation bounds. The last few are kept, because several can share them."""
         key = expect.training, expect.quantity, expect.path
         if key not in self._measured:
             if len(self._measured) >= MOST_MEASURED:
@@ -255,9 +255,9 @@ def select(profile: Profile, path: str) -> Sequence[LayerProfile]:
 
 
 def argument(layer: LayerProfile, name: str) -> Any:
-    """An argument of a layer as it was given, `None` if the layer has none of that name.
+    """An argument of a layer as it was given; `None` if the layer does not have the argument.
 
-    What `padding="same"` and a stride left out come to is given along each axis.
+    `padding="same"` and a stride that is left out are resolved along each axis.
     """
     if name not in (parameter.name for parameter in layer.node.layer.parameters):
         return None
@@ -272,7 +272,7 @@ def argument(layer: LayerProfile, name: str) -> Any:
 
 
 def holds(value: Value, expect: Expect) -> bool:
-    """Does a value stand in the stated relation to the figure? (`not` aside)"""
+    """Does the relation hold between a value and the figure? `not` is left out."""
     figure = expect.figure
     if isinstance(value, str):
         return False
@@ -286,7 +286,7 @@ def holds(value: Value, expect: Expect) -> bool:
 
 
 def _within(extremes: tuple[Number, ...], expect: Expect) -> bool:
-    """Do these tell that every value holds? What holds for the least and the largest holds between them."""
+    """Does the relation hold for the smallest and the largest value? Then it holds for all values."""
     if not extremes or isinstance(expect.figure.value, tuple) or expect.quantity == "shape":
         return False
     return all(_compare(value, expect) for value in extremes)
@@ -308,7 +308,7 @@ def _compare(value: Number, expect: Expect) -> bool:
 
 
 def compare(value: Number, relation: str, figure: Number, step: Number = 0, percent: Number = 0) -> bool:
-    """Does a number stand in a relation to a figure whose last digit counts `step`?
+    """Does a relation hold between a number and a figure whose last digit counts `step`?
 
     >>> compare(138_357_544, "~", 138_000_000, step=10**6), compare(98, "within", 100, percent=2)
     (True, True)
@@ -323,13 +323,13 @@ def compare(value: Number, relation: str, figure: Number, step: Number = 0, perc
 
 
 def rounding(figure: Number, step: Number) -> tuple[Number, Number]:
-    """What rounds to a figure whose last digit counts `step`: from the first number, below the second."""
+    """The range of values that round to a figure whose last digit counts `step`, without the upper end."""
     half = Fraction(step) / 2
     return figure - half, figure + half
 
 
 def describe(expect: Expect) -> str:
-    """What an expectation is about: `params of stage1`."""
+    """The subject of an expectation: `params of stage1`."""
     text = expect.quantity
     if expect.path:
         text += f" of `{expect.path}`"

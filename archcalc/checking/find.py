@@ -1,4 +1,4 @@
-"""What there is to check: the networks that names, files and folders mean."""
+"""The networks to check: those that names, files, and folders mean."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from archcalc.settings import DEFAULT, Settings
 
 
 class CheckedNetwork(Struct, frozen=True, eq=False):
-    """A network that is to be checked: one that has been opened, and values for its parameters.
+    """A network to check: an opened network, and values for its parameters.
 
-    `overrides` is the text behind the `?` of its name, and `values` what it says; `inputs` are shapes that
-    replace those of its inputs.
+    `overrides` is the text after the `?` of its name, and `values` its meaning. `inputs` are shapes that
+    replace those of the network's inputs.
     """
 
     opened: Opened
@@ -37,7 +37,7 @@ class CheckedNetwork(Struct, frozen=True, eq=False):
 
     @property
     def span(self) -> Span | None:
-        """Where it is declared."""
+        """The place where it is declared."""
         return self.opened.span
 
     def network(self) -> Network:
@@ -46,10 +46,10 @@ class CheckedNetwork(Struct, frozen=True, eq=False):
 
 
 class Finder:
-    """Finds networks; a file is read once, however many of its networks are asked for.
+    """Finds networks. Each file is read once.
 
-    Every network is made with the values and shapes of `settings`. `problems` are the mistakes in what
-    could not be read, `unread` the arguments that mean some of it.
+    Every network is made with the values and shapes of `settings`. `problems` are the mistakes in networks
+    that could not be read, and `unread` the arguments that mean such networks.
     """
 
     def __init__(self, settings: Settings = DEFAULT) -> None:
@@ -57,9 +57,9 @@ class Finder:
         self.problems = Problems()
         self.unread: set[str] = set()
         self.missed = False
-        """Has something been asked for that could not be read?"""
+        """Do some arguments mean networks that could not be read?"""
         self._files: dict[str, dict[str, Opened] | None] = {}
-        """The networks of a file by name, by its path as it is shown; `None` if its mistakes are known."""
+        """The networks of each file by name, by the path as it is shown; `None` if its mistakes are known."""
 
     def under(self, settings: Settings) -> Finder:
         """A finder with other settings, which shares the files that are read, and the problems."""
@@ -68,10 +68,10 @@ class Finder:
         return other
 
     def find(self, arguments: Sequence[str]) -> dict[str, list[CheckedNetwork]]:
-        """The networks that `NET`s, files and folders mean; without any, those of the current folder.
+        """The networks that `NET`s, files, and folders mean; without arguments, those of the current folder.
 
-        A file or folder means every network in it whose parameters have values. What could be read is
-        found, the rest is in `problems`. A network that several arguments mean is one and the same.
+        A file or folder means every network in it whose parameters have values. Networks that cannot be read
+        are in `problems`. If several arguments mean the same network, it is found once.
         """
         known: dict[tuple[str, str, str], CheckedNetwork] = {}
         found: dict[str, list[CheckedNetwork]] = {}
@@ -92,7 +92,7 @@ class Finder:
     def open(self, name: str, folder: Path) -> CheckedNetwork:
         """The network that a lock file in `folder` names.
 
-        Raises `ArchError`; for a file whose mistakes are known, with nothing to say.
+        Raises `ArchError`, which is empty for a file whose mistakes are known.
         """
         plain, _, overrides = name.partition("?")
         if ":" not in plain:
@@ -153,7 +153,7 @@ class Finder:
         ]
 
     def _read(self, suffix: str, path: Path, shown: str) -> Sequence[Opened]:
-        """The networks in a file; the error for its mistakes has them the first time only."""
+        """The networks in a file. Only the first error for a file lists its mistakes."""
         if shown not in self._files:
             self._files[shown] = None
             self._files[shown] = {network.name: network for network in read_file(suffix, path, shown)}
@@ -167,7 +167,7 @@ class Finder:
         self.problems += mistake.diagnostics
 
     def _files_in(self, folder: Path) -> list[Path]:
-        """The files with expectations in a folder and below it, but for hidden folders and virtual
+        """The files with expectations in a folder and below it, except in hidden folders and virtual
         environments."""
         files: list[Path] = []
         for here, folders, names in os.walk(folder, onerror=self._unreadable):
@@ -184,12 +184,12 @@ class Finder:
 
 
 def is_path(argument: str) -> bool:
-    """Does an argument mean a file or folder, and so every network in it?"""
+    """Does an argument mean a file or folder, and therefore every network in it?"""
     return argument not in shipped_files() and (os.path.isdir(argument) or bool(suffix_of(argument)))  # noqa: PTH112
 
 
 def seen_from(folder: Path, net: str) -> str:
-    """A `NET` that says the path of its file from `folder`, if it is the name of a file."""
+    """A `NET` with the path of its file relative to `folder`, if it names a file."""
     plain, question, values = net.partition("?")
     file = plain if suffix_of(plain) else plain.rpartition(":")[0]
     if plain in shipped_files() or not suffix_of(file):
@@ -209,7 +209,7 @@ def each_once(found: dict[str, list[CheckedNetwork]]) -> list[CheckedNetwork]:
 
 
 def lock_name(checked: CheckedNetwork, folder: Path) -> str:
-    """How a lock file in `folder` names a network: so that it is found from wherever it is checked."""
+    """The name of a network in a lock file in `folder`, which does not depend on the current folder."""
     opened = checked.opened
     if opened.built_in or opened.path is None:
         return checked.name

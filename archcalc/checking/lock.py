@@ -15,17 +15,17 @@ from archcalc.settings import Settings
 from archcalc.shape import Shape, format_shape
 
 DEFAULT = "archcalc.lock"
-"""The lock file where none is named."""
+"""The default lock file."""
 
 TRAINABLE = "trainable_params"
-"""Locked where it is not all parameters."""
+"""Locked only if it differs from `params`."""
 
 FIGURES = ("params", "macs", "flops")
-"""What is locked of a layer, with its shape."""
+"""The figures of a layer that are locked, in addition to its shape."""
 
 
 class LayerFigures(Struct, frozen=True):
-    """What is locked of a layer, or of an input."""
+    """The locked shape and figures of a layer or an input."""
 
     shape: Shape
     figures: tuple[int, ...]
@@ -41,7 +41,7 @@ class LayerFigures(Struct, frozen=True):
 
 
 class LockedNetwork(Struct, frozen=True):
-    """What is locked of a network, by the `NET` that opens it from the folder of the lock file.
+    """A locked network. `name` is the `NET` that opens it from the folder of the lock file.
 
     `settings` are the conditions of its figures, and the shapes of its inputs; `reached_at` names the layer
     where a maximum is reached. Either `layers` or `digest` has its layers.
@@ -59,7 +59,7 @@ class LockedNetwork(Struct, frozen=True):
 
 
 class LockedPath(Struct, frozen=True):
-    """A file or folder all of whose networks were locked, from the folder of the lock file.
+    """A file or folder of which all networks were locked, relative to the folder of the lock file.
 
     `name` ends in `?` and values for parameters, if there were any.
     """
@@ -77,7 +77,7 @@ class Lock(Struct, frozen=True):
 
 
 def figures_of(name: str, network: Network, settings: Settings = PLAIN) -> LockedNetwork:
-    """The figures of a network as it is now."""
+    """The current figures of a network."""
     profile = settings.profile(network)
     whole = profile if settings.heads or not network.heads else analyze(network, heads=True)
     layers = {
@@ -94,7 +94,7 @@ def figures_of(name: str, network: Network, settings: Settings = PLAIN) -> Locke
 
 
 def conditions(settings: Settings) -> Settings:
-    """What a lock says of the settings: values for parameters are in the names of networks."""
+    """The settings that a lock records. Values for parameters are in the names of networks instead."""
     return Settings(
         inputs=settings.inputs,
         batch=settings.batch,

@@ -1,4 +1,4 @@
-"""The lock file as text: written so that a change reads well in a diff and merges in git, and read with care.
+"""The lock file as text, in a form that is easy to read in a diff and to merge in git.
 
     archcalc lock 3
     # Written by archcalc 0.1.0. Do not edit: `archcalc lock --update` writes it again.
@@ -18,15 +18,15 @@
     layers 41 3f9a... x0Bq...
     checksum sha256 ...
 
-A `path` is a file or folder all of whose networks were locked. Each part of the file ends in a checksum of
-its own, so that two branches that change different networks do not conflict.
+A `path` is a file or folder of which all networks were locked. Each part of the file ends with its own
+checksum, so that two branches that change different networks do not conflict.
 
-A total that a network does not have here is not locked. A figure of a layer that is zero is left out; `aux`
-replaces `layer` in training heads, whose figures are in no total unless `with` says `heads`. A compact lock
-has one line `layers` instead of one line per layer: their number, a digest of all, and a mark of four
-characters for each, by which those that moved are found. Line ends may be LF or CRLF.
+Only totals that are listed are locked. Figures of a layer that are zero are left out. `aux` replaces `layer`
+in training heads, whose figures are part of the totals only if `with` says `heads`. A compact lock has one
+line `layers` instead of one line per layer: their number, a digest of all, and a mark of four characters for
+each, by which layers that moved are found. Line ends can be LF or CRLF.
 
-Version 2 had one checksum for the whole file and no `path`; version 1 also had no `with`, no `at` and no
+Version 2 had one checksum for the whole file and no `path`; version 1 also had no `with`, no `at`, and no
 `layers`. Both are read.
 """
 
@@ -58,7 +58,7 @@ archcalc lock {VERSION}
 """
 
 LOCKED = frozenset(quantity.name for quantity in (*TOTALS, *OF_TRAINING))
-"""What is locked of a network; a lock written before a quantity existed does not have it."""
+"""The totals that can be locked. A lock written before a quantity existed does not have it."""
 
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -69,7 +69,7 @@ REWRITE = "write it again: `archcalc lock NET... -o FILE`"
 
 
 def to_text(lock: Lock, compact: bool = False) -> str:
-    """A lock as text; if it is `compact`, with one line for the layers of each network."""
+    """A lock as text. If it is `compact`, each network has one line for all layers."""
     head = HEADER.splitlines()
     for path in lock.paths:
         head += [f"path {path.name}", *_conditions(path.settings)]
@@ -95,7 +95,7 @@ def lines_of(net: LockedNetwork, compact: bool) -> list[str]:
 
 
 def _conditions(settings: Settings) -> list[str]:
-    """The line that says under which conditions the figures were taken, unless they are the usual ones."""
+    """The line with the conditions of the figures, unless they are the defaults."""
     words = []
     if settings.batch != PLAIN.batch:
         words.append(f"batch={settings.batch}")
@@ -150,9 +150,9 @@ def read(path: Path) -> Lock:
 
 
 def read_names(path: Path) -> Lock:
-    """What is locked in a file that may have conflict markers, from both sides; without the figures.
+    """The networks locked in a file with conflict markers, from both sides, without the figures.
 
-    A network that both sides have is there once. Raises `ArchError`.
+    A network on both sides is listed once. Raises `ArchError`.
     """
     source = Source(str(path), _read(path), path)
     _head(source)
@@ -185,13 +185,15 @@ def _head(source: Source) -> tuple[int, str]:
         raise error(message, Span(source, 0, len(source.line(1))), help=REWRITE)
     version = int(first[1][:9])
     if version not in READ:
-        message = f"`{source.name}` is of version {version} of the lock file, and this archcalc reads 1 to 3"
+        message = (
+            f"`{source.name}` has version {version} of the lock file format, but this archcalc reads 1 to 3"
+        )
         raise error(message, Span(source, *first.span(1)), help="use a newer archcalc, or " + REWRITE)
     return version, first[2] or ""
 
 
 def _whole(source: Source) -> tuple[int, int]:
-    """Where the body of a file of version 1 or 2 begins and ends, which its last line seals."""
+    """The start and end of the body of a file of version 1 or 2. Its last line is the checksum."""
     text = source.text
     found = next(reversed([*_CHECKSUM.finditer(text)]), None)
     if found is None or text[found.end() :] not in ("", "\n"):
@@ -202,7 +204,7 @@ def _whole(source: Source) -> tuple[int, int]:
 
 
 def _parts(source: Source) -> Iterator[tuple[int, int]]:
-    """Where each part of a file begins and ends, without its checksum and the blank line after it."""
+    """The start and end of each part of a file, without its checksum and the blank line after it."""
     text = source.text
     start = 0
     for found in _CHECKSUM.finditer(text):
@@ -223,7 +225,7 @@ def _damaged(source: Source, reason: str, start: int, end: int) -> ArchError:
 
 
 def _edited(source: Source, span: tuple[int, int]) -> ArchError:
-    message = f"`{source.name}` has been edited by hand, or is damaged: its checksum does not fit"
+    message = f"`{source.name}` has been edited by hand or is damaged: its checksum does not match"
     return error(message, Span(source, *span), help=REWRITE)
 
 
@@ -247,7 +249,7 @@ def _read(path: Path) -> str:
 
 
 class _LockLines:
-    """The lines of a file whose checksums fit; that they make sense is checked all the same."""
+    """The lines of a file whose checksums match. Their meaning is checked as well."""
 
     def __init__(self, source: Source, written_by: str) -> None:
         self.source = source
@@ -268,14 +270,14 @@ class _LockLines:
             at += len(line) + 1
             if span.start == 0 or line.startswith("#") or (loose and not line):
                 continue
-            # no name that `lock` writes has a NUL, or an escape that a terminal would obey
+            # `lock` never writes names with NUL or with terminal escapes
             if not line.isprintable() or not self._add_line(line):
                 raise _damaged(self.source, "this line means nothing here", span.start, span.end)
         if start > 0 and not loose and len(self.nets) != number + 1:
             raise _damaged(self.source, "a part has one network", start, end)
 
     def _add_line(self, line: str) -> bool:
-        """Add what a line says to the last network, or begin another; false if it makes no sense there."""
+        """Add a line to the last network, or start another; false if the line is not valid there."""
         if found := _PATH.fullmatch(line):
             if self.nets or found[1] in self.paths:
                 return False
@@ -330,7 +332,7 @@ class _LockLines:
 
 
 def _settings(words: Sequence[str]) -> Settings | None:
-    """The conditions of a line `with`; none if they cannot be."""
+    """The conditions of a `with` line; `None` if they are not valid."""
     batch, dtype, optimizer, inputs = PLAIN.batch, PLAIN.dtype, "", {}
     for word in words:
         name, _, value = word.partition("=")

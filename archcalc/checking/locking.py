@@ -1,4 +1,4 @@
-"""What `archcalc lock` does: lock networks, or lock again what a file locks."""
+"""`archcalc lock`: lock networks, or update a lock file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Locked(Struct, frozen=True):
 
 
 class _Job(Struct, frozen=True):
-    """A network that is to be locked, and how."""
+    """A network to lock, and the conditions."""
 
     checked: CheckedNetwork
     settings: Settings
@@ -49,9 +49,9 @@ def lock_networks(
 ) -> Locked:
     """Lock what `arguments` mean (see `Finder.find`) for a file at `path`.
 
-    With `update`, also lock again what the file locks, each network under its own conditions, and what is
-    new in its files and folders. Raises `ArchError`, with every mistake, if any network cannot be read. A
-    file with only some of the networks is never written.
+    With `update`, also lock the networks of the file again, each under its own conditions, and new networks
+    in its files and folders. Raises `ArchError`, with every mistake, if any network cannot be read. A file
+    with only some of the networks is never written.
     """
     finder = Finder(settings)
     folder = path.parent
@@ -78,7 +78,7 @@ def lock_networks(
 
 
 def _before(path: Path, update: bool) -> Lock | None:
-    """The lock that is to be replaced, if there is one; it need be readable only to be updated."""
+    """The lock to replace, if there is one. It must be readable only for an update."""
     if update:
         return lock_file.read_names(path) if lock_file.has_conflicts(path) else lock_file.read(path)
     try:

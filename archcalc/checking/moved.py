@@ -1,4 +1,4 @@
-"""What moved since a network was locked, in a few lines: the totals, then the layers block by block."""
+"""A summary of the figures of a network that moved: the totals, then the layers by block."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archcalc.diagnostics import Span
 from archcalc.render.numbers import plural
 
 MAIN = ("params", "macs", "activations", "peak_bytes", "layers", "depth")
-"""The totals that are shown with their figures; the others say the same in other units, and are named."""
+"""The totals shown with their figures. Others only repeat these in other units, and are just named."""
 
 
 class BlockMoves(Struct, frozen=True):
@@ -37,7 +37,7 @@ def main_totals(result: Result) -> tuple[list[Finding], list[str]]:
 
 
 def totals_are_unchanged(result: Result) -> bool:
-    """Did layers move, but not one total?"""
+    """Did layers move, but no total?"""
     return bool(result.failures) and all(each.path or each.is_layer for each in result.findings)
 
 
@@ -71,7 +71,7 @@ def _old_blocks(layers: dict[str, list[Finding]]) -> str:
 
 
 def _sums(layers: dict[str, list[Finding]]) -> str:
-    """By how much the parameters and MACs of layers moved together."""
+    """The sums of the changes in parameters and MACs."""
     sums = Counter[str]()
     for findings in layers.values():
         for each in findings:
@@ -90,14 +90,14 @@ def _what_happened(findings: Sequence[Finding]) -> str:
 
 
 def _layer_words(findings: Sequence[Finding]) -> str:
-    """What happened to one layer: `shape 10 to 11, params 1,290 to 1,419`."""
+    """The changes of one layer: `shape 10 to 11, params 1,290 to 1,419`."""
     first = findings[0]
     if first.renamed:
-        return f"was `{first.renamed}`, with the same figures"
-    if first.is_layer and first.value is None:  # of a compact lock, which does not have the old figures
+        return f"was `{first.renamed}`, same figures"
+    if first.is_layer and first.value is None:  # a compact lock does not have the old figures
         return first.reason.removeprefix(f"layer `{first.path}` is ")
     moved = {each.quantity: each for each in findings if not each.is_layer}
-    if "macs" in moved:  # twice the MACs and a little: FLOPs would say it again
+    if "macs" in moved:  # FLOPs are about twice the MACs and would repeat the same
         moved.pop("flops", None)
     words = [_what_happened(findings)] if first.is_layer else []
     words += [

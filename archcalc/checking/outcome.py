@@ -1,4 +1,4 @@
-"""What a run of `archcalc check` found; reports, JUnit files and annotations are views of it."""
+"""The results of `archcalc check`. Reports, JUnit files, and annotations are views of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Figure = int | Fraction | tuple[int | Fraction, ...]
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One figure that has been compared with what computes.
+    """One figure compared with the computed value.
 
-    `text` is what is claimed, `params("stage1") == 38720`; `value` what archcalc computes, `difference`
-    how far that lies above the figure, where both are one number. `reason` says in a sentence why it does
-    not hold, and is empty if it does. `misses` are the layers that break a bound on each of `layers`.
-    `reached_at` is the layer where a maximum is reached. `is_layer` marks a layer that is new, gone or
-    changed; `reason` says which. `note` is the citation, the reason of an `expect not`, or the tolerance
-    that has been allowed.
+    `text` is the statement, such as `params("stage1") == 38720`. `value` is the computed value, and
+    `difference` is `value` minus the figure, if both are one number. `reason` is a sentence on why the
+    statement does not hold; it is empty if it holds. `misses` are the layers that break a bound on each of
+    `layers`. `reached_at` is the layer where a maximum is reached. `is_layer` marks a layer that is new,
+    gone, or changed, as `reason` says. `note` is the citation, the reason of an `expect not`, or the
+    tolerance that allows a change.
     """
 
     text: str
@@ -43,16 +43,16 @@ class Finding(Struct, frozen=True, kw_only=True):
     is_layer: bool = False
     note: str = ""
     unknown: str = ""
-    """The operations that `value` leaves out, since they are not known."""
+    """The unknown operations that `value` leaves out."""
     renamed: str = ""
     span: Span | None = None
 
 
 class Result(Struct, frozen=True):
-    """A network: how many figures have been `checked`, and the `findings`.
+    """A network: the number of figures `checked`, and the `findings`.
 
-    Against a lock file, these are the figures that moved; otherwise there is one for every expectation.
-    `notes` are those on the network's text.
+    With a lock file, the findings are the figures that moved; otherwise there is one for each expectation.
+    `notes` are the notes on the network's text.
     """
 
     name: str
@@ -83,10 +83,10 @@ class Result(Struct, frozen=True):
 
 
 class CheckedLock(Struct, frozen=True):
-    """A lock file that was checked: its path, and the version of archcalc that wrote it, if it says so.
+    """A lock file that was checked: its path, and the version of archcalc that wrote it, if known.
 
-    `moved` says whether a figure moved further than allowed. `not_locked` are the networks in the files and
-    folders that it locks which it does not have yet.
+    `moved` says whether a figure moved further than allowed. `not_locked` are new networks in the files and
+    folders that it locks.
     """
 
     path: str
@@ -96,14 +96,14 @@ class CheckedLock(Struct, frozen=True):
 
     @property
     def update(self) -> str:
-        """The command that locks its networks as they are now."""
+        """The command that accepts the current figures."""
         return "archcalc lock --update" + ("" if self.path == DEFAULT else f" -o {shlex.quote(self.path)}")
 
 
 class Outcome(Struct, frozen=True):
-    """All results, and the `problems`: what could not be checked.
+    """All results, and the `problems`: inputs that could not be checked.
 
-    `locked` says that figures of lock files were checked, and not expectations; `locks` are these files.
+    `locked` says that lock files were checked and not expectations. `locks` are these files.
     """
 
     results: Sequence[Result]

@@ -1,8 +1,8 @@
 """The pytest plugin: `.arch` files as tests, and a fixture for figures of networks in Python.
 
-Every `expect` of every net in an `.arch` file that pytest finds is a test of its own, named by its line:
-`models/small.arch::small::9: params < 200K`. `-p no:archcalc` turns the plugin off, and a `conftest.py`
-with `collect_ignore_glob = ["*.arch"]` keeps the files of its folder out.
+Each `expect` line of each net in an `.arch` file is a test, named by its line:
+`models/small.arch::small::9: params < 200K`. `-p no:archcalc` turns the plugin off. A `conftest.py` with
+`collect_ignore_glob = ["*.arch"]` excludes the files of its folder.
 
 In Python, the fixture `archcalc` opens a network:
 
@@ -11,12 +11,12 @@ In Python, the fixture `archcalc` opens a network:
         assert small.params < 200_000
         small.check("macs <= 0.5 * vgg16")
 
-or takes a module of PyTorch with the shapes of its inputs:
+or takes a PyTorch module and the shapes of its inputs:
 
     def test_model(archcalc):
         assert archcalc(model, (3, 224, 224)).macs < 4.2e9
 
-Until then only `archcalc.readers` is loaded, which tells files by their suffix.
+Until a test needs more, only `archcalc.readers` is loaded, which recognizes files by their suffix.
 """
 
 from __future__ import annotations
@@ -88,11 +88,11 @@ class ArchNet(pytest.Collector):
 
 
 _IN_NAMES = str.maketrans("[]", "()")
-"""pytest takes `[` for the beginning of a test's parameters, also in the ids that `--lf` and `--sw` keep."""
+"""pytest reads `[` as the start of a test's parameters, also in the ids that `--lf` and `--sw` keep."""
 
 
 class Broken(Exception):
-    """An expectation does not hold, or cannot be evaluated: the text says all that there is to say."""
+    """An expectation that does not hold or cannot be evaluated. The text is the whole message."""
 
 
 class ArchExpectation(pytest.Item):
@@ -145,9 +145,9 @@ class Measured:
         return f"<{self.network.name}>"
 
     def check(self, *expectations: str) -> None:
-        """Fail the test if any expectation does not hold; they are written as for `archcalc check --expect`.
+        """Fail the test if any expectation does not hold. The syntax is that of `archcalc check --expect`.
 
-        The files of ratios, `macs <= 0.5 * small.arch`, are found from the test's file. Raises `ArchError`
+        Files in ratios, `macs <= 0.5 * small.arch`, are relative to the test's file. Raises `ArchError`
         for text that is not an expectation.
         """
         __tracebackhide__ = True
@@ -166,7 +166,7 @@ class Measured:
 
 
 class Opener:
-    """What the fixture is: opens networks. Relative paths are from `folder`, that of the test's file."""
+    """The value of the fixture, which opens networks. Paths are relative to `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -183,8 +183,8 @@ class Opener:
     ) -> Measured:
         """The network that a `NET` means, with values for its parameters, and shapes for its inputs.
 
-        A module of PyTorch is taken as well, with a shape for each of its inputs, and a model of Keras, which
-        needs none if its own are fixed. Raises `ArchError`.
+        A PyTorch module is followed by one shape per input. A Keras model needs shapes only if it leaves
+        sizes open. Raises `ArchError`.
         """
         __tracebackhide__ = True
         from archcalc.checking.find import seen_from
@@ -211,8 +211,7 @@ def archcalc(request: pytest.FixtureRequest) -> Opener:
     """Open a network: `archcalc("vgg16").macs`, `archcalc("small.arch", width=2).check("params < 1M")`.
 
     The first argument is a built-in network, a file, or `file:net`; others are values for its parameters.
-    Relative paths are from the folder of the test's file, wherever pytest was started.
-    A module of PyTorch is followed by the shapes of its inputs: `archcalc(model, (3, 224, 224))`. A model of
-    Keras needs them only if it leaves sizes open.
+    Paths are relative to the folder of the test's file. A PyTorch module is followed by the shapes of its
+    inputs: `archcalc(model, (3, 224, 224))`. A Keras model needs shapes only if it leaves sizes open.
     """
     return Opener(request.path.parent)

@@ -1,4 +1,4 @@
-"""What `archcalc lock` says: what it wrote, and how that differs from the lock file it replaces."""
+"""The message of `archcalc lock`: the networks written, and the changes to the old lock file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from archcalc.checking.locking import Locked
 from archcalc.render.numbers import plural
 
 MAX_NAMED = 10
-"""How many networks are named that are new, changed or gone. Dropped ones are all named."""
+"""The most new or changed networks that are named. Networks that are dropped are all named."""
 
 
 def render(locked: Locked, path: Path) -> list[str]:
-    """The lines of the message: a summary, the networks that are new, changed, gone or dropped."""
+    """The lines of the message: a summary, and the networks that are new, changed, gone, or dropped."""
     now = {net.name: net for net in locked.now.networks}
     before = {net.name: net for net in locked.before.networks} if locked.before is not None else {}
     new = [name for name in now if name not in before]
@@ -31,9 +31,9 @@ def render(locked: Locked, path: Path) -> list[str]:
     if before:
         lines += _named("new", new)
         lines += _named("changed", [f"{name}{words}" for name, words in changed.items()])
-    lines += [f"  gone  {name}: it does not exist any more" for name in locked.gone]
+    lines += [f"  gone  {name}: it no longer exists" for name in locked.gone]
     lines += [
-        f"  dropped  {name}: `archcalc lock --update NET...` keeps what is locked"
+        f"  dropped  {name}: use `archcalc lock --update NET...` to keep it"
         for name in before
         if name not in now and name not in locked.gone
     ]
@@ -48,7 +48,7 @@ def _named(word: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def _moved(before: LockedNetwork, now: LockedNetwork) -> bool:
-    """Is anything but the form of the layers' lines different?"""
+    """Does anything differ, apart from the form of the layers' lines?"""
     if not before.totals:  # the figures of a file with conflict markers are not known
         return False
     compact = before.digest is not None
@@ -56,7 +56,7 @@ def _moved(before: LockedNetwork, now: LockedNetwork) -> bool:
 
 
 def _changes(before: LockedNetwork, now: LockedNetwork) -> str:
-    """How the parameters and MACs moved, if they did."""
+    """The changes in parameters and MACs, if there are any."""
     moves = [
         f"{name} {before.totals[name]:,} to {now.totals[name]:,}"
         for name in ("params", "macs")

@@ -1,4 +1,4 @@
-"""Every expectation of the networks found, and those of the command line, evaluated."""
+"""Evaluates all expectations of the networks found, and those of the command line."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def check_networks(
     progress: Progress,
     settings: Settings = DEFAULT,
 ) -> Outcome:
-    """Check what `arguments` mean (see `Finder.find`): every expectation, whether others fail or not.
+    """Check the networks that `arguments` mean (see `Finder.find`): every expectation, even after failures.
 
-    A network with overrides is held to the `bounds` only, since its expectations speak of its own
-    defaults; `settings` are the conditions of the `bounds`. What cannot be checked, or has nothing to check,
-    is among the problems of the outcome.
+    A network with overrides is checked only against the `bounds`, because its own expectations are about its
+    defaults. `settings` are the conditions of the `bounds`. Networks that cannot be checked, or that have
+    nothing to check, are among the problems of the outcome.
     """
     finder = Finder(settings)
     found = finder.find(arguments)
@@ -62,7 +62,7 @@ def _check(
 
 
 def to_finding(check: Check) -> Finding:
-    """A check as an outcome has it."""
+    """A check as a finding."""
     expect = check.expect
     return Finding(
         text=statement(expect),
@@ -87,9 +87,9 @@ def to_finding(check: Check) -> Finding:
 def _nothing(argument: str, group: Sequence[CheckedNetwork], arguments: Sequence[str]) -> Diagnostic:
     where = f"`{argument}`" if arguments else "the current folder"
     if not group:
-        return Diagnostic(f"nothing to check: {where} has no network", help="name a network, file or folder")
+        return Diagnostic(f"nothing to check: {where} has no network", help="name a network, file, or folder")
     if any(checked.overrides for checked in group):
-        message = f"nothing to check: overrides leave the expectations of {where} unchecked"
+        message = f"nothing to check: the expectations of {where} do not apply to other parameters"
     else:
         message = f"nothing to check: {where} has no expectation"
-    return Diagnostic(message, help='add `expect params < 5M` to a net, or give `--expect "params < 5M"`')
+    return Diagnostic(message, help='add `expect params < 5M` to a net, or pass `--expect "params < 5M"`')

@@ -1,4 +1,4 @@
-"""What `--allow` takes: by how much a figure may move from what is locked."""
+"""The values of `--allow`: how far a figure can move from its locked value."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ALL = 'write `--allow "all 1%"`'
 
 
 class Tolerance(Struct, frozen=True):
-    """A quantity and how far it may move: up, down, or both ways; in percent, or by a number.
+    """A quantity and how far it can move: up, down, or both ways, in percent or by a number.
 
-    Percentages are of the network's total, also for its layers: a layer may move by as much as the whole
-    network may. `shape` has no amount. `all` is every total, in percent; where no total moves further than
-    allowed, it also allows every change of a layer.
+    Percentages refer to the network's total, for its layers too: a layer can move by as much as the whole
+    network. `shape` has no amount. `all` is every total, in percent. If no total moves further than allowed,
+    it also allows every change of a layer.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Tolerance(Struct, frozen=True):
 
 
 def parse_tolerances(texts: Iterable[str]) -> list[Tolerance]:
-    """The tolerances that `--allow` options state. Raises `ArchError` with every mistake and its place.
+    """The tolerances of `--allow` options. Raises `ArchError` with every mistake and its place.
 
     >>> (one,) = parse_tolerances(["macs +1%"])
     >>> one.covers("macs", 1000, 10), one.covers("macs", 1000, 11), one.covers("macs", 1000, -1)
@@ -87,7 +87,7 @@ def _parse(text: str) -> Tolerance:
         span = Span(source, word.end(), len(text))
         raise error("`all` takes a percentage, since its quantities have different units", span, help=_ALL)
     if unit.endswith("B") and not quantity.endswith("_bytes"):
-        message = f"`{unit}` is a unit of bytes, and `{quantity}` is no quantity of bytes"
+        message = f"`{quantity}` is not measured in bytes, so `{unit}` does not apply"
         raise error(message, Span(source, *found.span("unit")), help=f"write `{unit[0]}`, a power of 1000")
     amount = Fraction(found["number"].replace("_", "")) * UNITS.get(unit, 1)
     return Tolerance(text, quantity, found["sign"] or "", amount, unit == "%")

@@ -1,4 +1,4 @@
-"""What a check found, for people and for programs: a table, and JSON."""
+"""The results of a check as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 MAX_LAYERS = 8
-"""Of the layers that break a bound, as many are named in a table."""
+"""The most layers that break a bound and are named in a table."""
 
 
 def place(span: Span | None) -> str:
-    """Where something is: in a file, or on the command line."""
+    """A place in a file or on the command line."""
     if span is None:
         return ""
     return str(span) if span.source.path is not None else span.source.name
 
 
 def off_by(finding: Finding) -> str:
-    """How far a value lies from its figure: `-1,234 (-0.5%)`; empty where that is no one number."""
+    """The difference of a value from its figure: `-1,234 (-0.5%)`; empty if it is not one number."""
     difference, figure = finding.difference, finding.figure
     if not difference or isinstance(figure, tuple) or finding.negated or finding.unknown:
         return ""
@@ -48,7 +48,7 @@ def off_by(finding: Finding) -> str:
 
 
 def value_of(finding: Finding) -> str:
-    """What has been found, in a cell."""
+    """The value found, as a cell."""
     if finding.layers:
         broken = f"{len(finding.misses)} of " if finding.misses else ""
         return broken + plural(finding.layers, "layer")
@@ -58,7 +58,7 @@ def value_of(finding: Finding) -> str:
 
 
 def summary(outcome: Outcome) -> str:
-    """The run in a sentence."""
+    """A sentence on the whole check."""
     failures, problems = len(outcome.failures), len(outcome.problems)
     checked = plural(outcome.checked, "locked figure" if outcome.locked else "expectation")
     text = f"{checked} of {plural(len(outcome.results), 'network')}: "
@@ -78,14 +78,14 @@ def summary(outcome: Outcome) -> str:
 GAP = 2
 
 MAX_BLOCKS = 8
-"""How many blocks with moved layers are listed for each network; `--verbose` lists all."""
+"""The most blocks with moved layers that are listed for a network. `--verbose` lists all."""
 
 MAX_NEW = 8
-"""How many networks are named that a lock file does not have."""
+"""The most networks named that are not in a lock file."""
 
 
 class Row(Struct, frozen=True):
-    """A line of the table: a network, or something that it was checked for, with lines below."""
+    """A line of the table: a network or one of its checks, with lines below."""
 
     text: str
     value: str = ""
@@ -101,15 +101,15 @@ class Row(Struct, frozen=True):
         return INDENT if self.verdict else 2 if self.is_wide else 0
 
     def label(self, is_first: bool) -> tuple[str, str]:
-        """What comes before a line of its text, and the style of it."""
+        """The text before a line, and its style."""
         label = f"  {self.verdict:5}  " if self.verdict and is_first else " " * self.indent
         return label, "red" if self.verdict in ("fails", "moved") else ""
 
 
 def render(outcome: Outcome, width: int, verbose: bool, colour: bool) -> str:
-    """Write the networks with a count each, and what does not hold; if `verbose`, also what holds.
+    """Write the networks with their counts, and everything that fails; with `verbose`, also what holds.
 
-    Of a network that was locked, the layers are summed up by block, unless `verbose` lists every figure.
+    The layers of a locked network are summed up by block. `verbose` lists every figure.
     """
     from rich.text import Text
 
@@ -144,7 +144,7 @@ def _rows(result: Result, locked: bool, verbose: bool) -> Iterator[Row]:
 
 
 def _moved_rows(result: Result) -> Iterator[Row]:
-    """The totals of a locked network that moved, and its layers block by block."""
+    """The totals of a locked network that moved, and its layers by block."""
     main, others = main_totals(result)
     for finding in main:
         at = [f"at {finding.reached_at}"] if finding.reached_at else []
@@ -165,11 +165,11 @@ def _moved_rows(result: Result) -> Iterator[Row]:
 
 INDENT = len("  fails  ")
 MIN_TEXT = 24
-"""The first column is not made narrower than this; lines get too long rather."""
+"""The smallest width of the first column. Lines get too long before it gets narrower."""
 
 
 def _table(rows: Sequence[Row], width: int) -> Text:
-    """The rows as aligned lines. A table of rich's would take milliseconds for each of many rows."""
+    """The rows as aligned lines. A table of rich would take milliseconds per row."""
     from rich.text import Text
 
     is_checked = any(row.verdict for row in rows)
@@ -192,7 +192,7 @@ def _table(rows: Sequence[Row], width: int) -> Text:
 
 
 def _lines(row: Row, room: int, sizes: Sequence[int]) -> Iterator[Text]:
-    """The lines of a row: its text and its cells, and its place below where no column has room for it."""
+    """The lines of a row: its text and cells, and its place below if no column has room for it."""
     from rich.text import Text
 
     below = [row.place] if len(sizes) == 2 and row.place and row.verdict else []
@@ -207,7 +207,7 @@ def _lines(row: Row, room: int, sizes: Sequence[int]) -> Iterator[Text]:
 
 
 def _wide_lines(row: Row, width: int) -> Iterator[Text]:
-    """The lines of a row without figures, which takes the whole width; its place follows its text."""
+    """The lines of a row without figures, which takes the whole width. The place follows the text."""
     from rich.text import Text
 
     texts = _wrapped(row.text, width - row.indent)
@@ -224,12 +224,12 @@ def _wrapped(text: str, room: int) -> list[str]:
 
 
 def remarks(outcome: Outcome) -> list[str]:
-    """What to do about locked figures that moved, and which networks are not locked yet."""
+    """How to accept locked figures that moved, and the networks that are not locked yet."""
     lines = []
     for lock in outcome.locks:
         if lock.moved:
             lines.append(f"If this is intended, `{lock.update}` accepts it.")
-            lines.append('`--allow "all 1%"` tolerates small changes.')
+            lines.append('`--allow "all 1%"` allows small changes.')
             if lock.written_by not in ("", __version__):
                 lines.append(f"{lock.path} was written by archcalc {lock.written_by}; this is {__version__}.")
         if lock.not_locked:
@@ -241,7 +241,7 @@ def remarks(outcome: Outcome) -> list[str]:
 
 
 def _details(finding: Finding) -> list[str]:
-    """The lines below a finding: the layers that break a bound, and what its author says of it."""
+    """The lines below a finding: the layers that break a bound, and the notes of its author."""
     lines = [f"{format_value(value)} in {name}" for name, value in finding.misses[:MAX_LAYERS]]
     if len(finding.misses) > MAX_LAYERS:
         lines.append(f"and {len(finding.misses) - MAX_LAYERS:,} more")

@@ -1,4 +1,4 @@
-"""The command line. It reads options and writes output; all arithmetic is elsewhere. One file per command."""
+"""The command line: one file per command. It reads options and writes output, and computes nothing itself."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ COMMANDS = {
     "conventions": FIGURES, "reconcile": FIGURES, "audit": FIGURES, "tables": FIGURES, "plots": FIGURES,
     "reports": FIGURES,
 }  # fmt: skip
-"""Every command and its panel in the help, in order. Each is a function in the file of its name."""
+"""Every command in order, under its heading in the help. Each is a function in the file with its name."""
 
 
 ADDRESS = "Project-URL"
-"""The field of the package's metadata that has the project's address."""
+"""The metadata field with the project's address."""
 
 
 class Command(TyperCommand):
-    """A command with its own text of `--help`."""
+    """A command whose `--help` text is written by `usage.py`."""
 
     def get_help(self, ctx: Any) -> str:
         from archcalc.cli.usage import command_help
@@ -46,7 +46,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """The commands, each imported and built when it is asked for: a start pays for one, not for all."""
+    """The commands. Each is imported and built when it is needed, so that a start is fast."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*COMMANDS]  # the name `list` is that of a module here
@@ -76,19 +76,19 @@ class Commands(TyperGroup):
 
 
 def _function(name: str) -> Any:
-    """The function of a command, whose signature and docstring declare it."""
+    """The function of a command. Its signature and docstring declare the command."""
     return getattr(import_module(f"archcalc.cli.{name}"), name)
 
 
 def _built(name: str) -> Any:
-    """A command with its options, from the function of its name."""
+    """A command with its options, from the function with its name."""
     single = typer.Typer(add_completion=False)
     single.command(name, cls=Command)(_function(name))
     return typer.main.get_command(single)
 
 
 def _address() -> list[str]:
-    """Where the project is, if the metadata of the package says so."""
+    """The project's addresses, if the package's metadata has them."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:
@@ -100,10 +100,10 @@ def _address() -> list[str]:
 
 END = (
     "`archcalc COMMAND --help` shows the options of a command, `archcalc help` the documentation.",
-    "Exit status: 0 if all is well, 1 if a check or a proof failed, 2 if the input is wrong. `report` shows "
-    "expectations that fail and ends in 0: `check` is for scripts.",
+    "Exit status: 0 for success, 1 if a check failed, 2 if the input is wrong. `report` shows expectations "
+    "that fail, but exits with 0. Use `check` in scripts.",
 )
-"""How the first help ends."""
+"""The last paragraphs of `archcalc --help`."""
 
 app = typer.Typer(
     name="archcalc",
@@ -127,29 +127,29 @@ def archcalc(
 ) -> None:
     """What a convolutional network costs, exactly, and why.
 
-    archcalc computes shapes, parameters, multiply-adds, FLOPs, memory and receptive fields of a network
-    from a short text that describes it, or from a model of ONNX, PyTorch or Keras. It needs no framework,
-    and runs no code but Python that you name.
+    archcalc computes the shapes, parameters, MACs, FLOPs, memory, and receptive fields of a network. It reads
+    a short text that describes the network, or an ONNX, PyTorch, or Keras model. It needs no framework to do
+    so, and runs no code except Python code that you name.
 
-    `archcalc list` the built-in networks
+    `archcalc list` list the built-in networks
 
-    `archcalc report vgg16` a network layer by layer
+    `archcalc report vgg16` show the cost of each layer
 
-    `archcalc report model.onnx` a model of your own
+    `archcalc report model.onnx` the same for your own model
 
-    `archcalc explain vgg16 stage1/conv2` where a figure comes from
+    `archcalc explain vgg16 stage1/conv2` show where the figures come from
 
-    `archcalc compare resnet50 resnet50_v1_5` what differs
+    `archcalc compare resnet50 resnet50_v1_5` show what differs
 
-    `archcalc spec resnet18 --copy .` a text to change
+    `archcalc spec resnet18 --copy .` copy a network to change it
     """
 
 
 def main() -> None:
-    """Run the command line; wrong input ends in its diagnostics and status 2, never in a traceback."""
+    """Run the command line. Wrong input ends with an error message and status 2, never with a traceback."""
     import gc
 
-    gc.disable()  # a short life: nothing a collection would find is worth its time
+    gc.disable()  # the process is short, so collecting costs more time than it saves memory
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115, PTH123
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115, PTH123
     plain.register()
@@ -158,23 +158,23 @@ def main() -> None:
             stream.reconfigure(errors=plain.ERRORS)
     try:
         try:
-            # not by typer's own way to end, whose messages look like those of another program
+            # typer would end the program with messages in its own style
             status = app(sys.argv[1:] or ["--help"], prog_name="archcalc", standalone_mode=False)
         finally:
             sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except ArchError as problem:
         _end(str(problem))
-    except KeyboardInterrupt:  # before or after click, which handles those in a command
+    except KeyboardInterrupt:  # outside commands; click handles those inside
         sys.exit(130)
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         _silence(sys.stdout)
     except OSError as problem:
         _silence(sys.stdout)
         what = f"`{problem.filename}` cannot be used" if problem.filename else "the output cannot be written"
         _end(f"error: {what}: {problem.strerror or problem}")
     except Exception as problem:
-        if not hasattr(problem, "format_message"):  # it is none of typer's
+        if not hasattr(problem, "format_message"):  # not an error of typer's
             raise
         from archcalc.cli.mistakes import usage_error
 
@@ -194,7 +194,7 @@ def _end(message: str) -> NoReturn:
 
 
 def _silence(stream: TextIO) -> None:
-    """Let what is left in a stream go nowhere: Python would try again at the end, and complain."""
+    """Discard what is left in a stream. Otherwise Python would try to write it at exit, and complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

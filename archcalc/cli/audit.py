@@ -13,26 +13,30 @@ from archcalc.cli.options import Format, FormatOption, Output
 def audit(
     decks: Annotated[
         Optional[list[str]],
-        typer.Option("--deck", metavar="NAME", help="Only this deck, or `papers` or `programs`; repeatable."),
+        typer.Option(
+            "--deck", metavar="NAME", help="Check only this deck, or `papers` or `programs`; repeatable."
+        ),
     ] = None,
     verdicts: Annotated[
         Optional[list[str]],
-        typer.Option("--verdict", metavar="NAME", help="List only these, such as `discrepant`; repeatable."),
+        typer.Option(
+            "--verdict", metavar="NAME", help="List only this verdict, such as `discrepant`; repeatable."
+        ),
     ] = None,
     explain: Annotated[
         Optional[str],
-        typer.Option("--explain", metavar="ID", help="Show one claim, with the formula of each figure."),
+        typer.Option("--explain", metavar="ID", help="Show one claim, with the formulas of its figures."),
     ] = None,
     claims: Annotated[
         Optional[list[Path]],
-        typer.Option("--claims", metavar="FILE", help="Check a file of your own claims instead; repeatable."),
+        typer.Option("--claims", metavar="FILE", help="Check the claims in this file instead; repeatable."),
     ] = None,
     format: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
     """Check published figures: exact, rounded, true under a convention, or wrong.
 
-    The built-in figures are from papers, from other programs, and from five lecture decks:
+    The built-in figures come from papers, from other programs, and from five lecture decks:
 
     - `deck0`: Stephan Robert-Nicoud, HEIG-VD/HES-SO: 8. Convolutional Neural Network Architectures (2024)
     - `deck1`: Retele Neurale Convolutionale II, Curs 5
@@ -74,7 +78,7 @@ def audit(
 
         if format is not Format.table or decks or verdicts:
             raise error(
-                "`--explain` shows one claim as text", help="leave out `--deck`, `--verdict` and `--format`"
+                "`--explain` shows one claim as text", help="leave out `--deck`, `--verdict`, and `--format`"
             )
         out.write(account(find(explain, claims or []), out.width()), output)
         return

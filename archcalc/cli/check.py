@@ -31,8 +31,8 @@ def check(
         Optional[list[str]],
         typer.Argument(
             metavar="NET|PATH|LOCKFILE",
-            help="Networks, `.arch` files, and folders with such files; the current folder if left out. "
-            "With `--locked`, lock files; `archcalc.lock` if left out.",
+            help="Networks, `.arch` files, and folders with `.arch` files [default: the current folder]. "
+            "With `--locked`, lock files [default: `archcalc.lock`].",
             autocompletion=complete_net,
         ),
     ] = None,
@@ -41,7 +41,7 @@ def check(
         typer.Option(
             "--expect",
             metavar="EXPECTATION",
-            help="Also require this of every network: `macs <= 600M`; repeatable.",
+            help="Require this of every network too: `macs <= 600M`; repeatable.",
         ),
     ] = None,
     set_: Sets = None,
@@ -52,25 +52,29 @@ def check(
     optimizer: OptimizerName = "sgd",
     heads: Heads = False,
     convention: ConventionName = "",
-    locked: Annotated[bool, typer.Option("--locked", help="Check against lock files instead.")] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Check networks against lock files instead.")
+    ] = False,
     allow: Annotated[
         Optional[list[str]],
         typer.Option(
             "--allow",
             metavar="TOLERANCE",
-            help="How far locked figures may move: `all 1%`, `macs +1%`, `params 10K`, `shape`; repeatable.",
+            help="Allow locked figures to change: `all 1%`, `macs +1%`, `params 10K`, `shape`; repeatable.",
         ),
     ] = None,
     allow_unknown: Annotated[
         bool,
         typer.Option(
             "--allow-unknown",
-            help="Check what is counted of networks with operations that archcalc does not know.",
+            help="Accept networks with unknown operations, and check the figures without them.",
         ),
     ] = False,
     verbose: Annotated[
         bool,
-        typer.Option("--verbose", "-v", help="Also show what holds, and every locked figure that moved."),
+        typer.Option(
+            "--verbose", "-v", help="Also show expectations that hold, and every locked figure that changed."
+        ),
     ] = False,
     format: TableOrJsonOption = TableOrJson.table,
     junit: Annotated[
@@ -78,30 +82,33 @@ def check(
     ] = None,
     github: Annotated[
         bool,
-        typer.Option("--github", help="Print annotations for GitHub: at most ten, by network if more fails."),
+        typer.Option(
+            "--github",
+            help="Print annotations for GitHub: at most ten, one per network if there are more failures.",
+        ),
     ] = False,
     summary: Annotated[
         Optional[Path],
-        typer.Option("--summary", metavar="FILE", help="Add a summary in Markdown to a file."),
+        typer.Option("--summary", metavar="FILE", help="Append a summary in Markdown to a file."),
     ] = None,
 ) -> None:
     """Check networks against their expectations, or against a lock file.
 
-    `archcalc check models/`
+    `archcalc check models/`, all networks in a folder
 
-    `archcalc check vgg16 "mobilenet_v1?width=0.5" --expect "macs <= 16G"`
+    `archcalc check vgg16 "mobilenet_v1?width=0.5" --expect "macs <= 16G"`, a limit for two networks
 
-    `archcalc check net.arch --expect 'params("stage3/*") < 5M'`, of the layers that match together
+    `archcalc check net.arch --expect 'params("stage3/*") < 5M'`, a limit for some layers together
 
-    `archcalc check net.arch --expect 'kernel_size("stem/*") <= 3'`, an argument of every layer that has it
+    `archcalc check net.arch --expect 'kernel_size("stem/*") <= 3'`, a limit for an argument of each layer
 
-    `archcalc check net.arch --expect "macs <= 0.5 * vgg16"`, the same of another network
+    `archcalc check net.arch --expect "macs <= 0.5 * vgg16"`, a limit relative to another network
 
-    `archcalc check resnet50_v1_5 --convention fvcore --expect "macs <= 4.2G"`, counted as a tool counts
+    `archcalc check resnet50_v1_5 --convention fvcore --expect "macs <= 4.2G"`, counted as fvcore counts
 
-    `archcalc check vgg16 --batch 32 --dtype float16 --expect "peak_bytes <= 420MB"`, memory of a batch
+    `archcalc check vgg16 --batch 32 --dtype float16 --expect "peak_bytes <= 420MB"`, memory for a batch
 
-    `archcalc check --locked --allow "all 1%"`
+    `archcalc check --locked --allow "all 1%"`, changes since `archcalc lock`
     """
     from archcalc.checking import view as report
     from archcalc.checking.outcome import Outcome
@@ -110,19 +117,20 @@ def check(
 
     if github and format is TableOrJson.json:
         raise error(
-            "annotations and JSON cannot both be printed", help="leave out `--github` or `--format json`"
+            "`--github` cannot be combined with `--format json`",
+            help="leave out `--github` or `--format json`",
         )
     if locked and expect:
         raise error("`--expect` cannot be combined with `--locked`", help="run `--expect` without `--locked`")
     if locked and convention:
-        raise error("locked figures are archcalc's own", help="leave out `--convention`")
+        raise error("`--convention` cannot be combined with `--locked`", help="leave out `--convention`")
     if locked and (set_ or input_ or batch != 1 or dtype != "float32" or heads):
         raise error(
-            "a lock file says itself under which options its figures were taken",
-            help="give `--set`, `--input`, `--batch`, `--dtype` and `--heads` to `archcalc lock`",
+            "`--locked` takes these options from the lock file",
+            help="give `--set`, `--input`, `--batch`, `--dtype`, and `--heads` to `archcalc lock`",
         )
     if allow and not locked:
-        raise error("`--allow` is for locked figures", help="add `--locked`")
+        raise error("`--allow` works only with `--locked`", help="add `--locked`")
     try:
         if locked:
             from archcalc.checking.drift import check_locks
@@ -138,7 +146,7 @@ def check(
             chosen = settings(set_, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer)
             chosen = replace(chosen, allow_unknown=allow_unknown)
             outcome = check_networks(targets or [], parse_bounds(expect or [], chosen), progress, chosen)
-    except ArchError as mistakes:  # in an option: CI is told of it as of everything else
+    except ArchError as mistakes:  # a mistake in an option is reported to CI like all others
         outcome = Outcome([], mistakes.diagnostics, locked)
     if format is TableOrJson.json:
         output.write(report.to_json(outcome), None)

@@ -36,7 +36,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="NET",
-            help="Two networks or more, each against the first; `mobilenet_v1?width=0.5` sets parameters.",
+            help="Two or more networks, each compared with the first. `vgg16?classes=10` sets parameters.",
             autocompletion=complete_net,
         ),
     ],
@@ -51,11 +51,11 @@ def compare(
     convention: ConventionName = "",
     human: Human = False,
     format: Annotated[
-        CompareFormat, typer.Option(help="Output format; `markdown` is for pull requests.")
+        CompareFormat, typer.Option(help="Output format; `markdown` suits pull requests.")
     ] = CompareFormat.table,
     output: Output = None,
 ) -> None:
-    """Compare networks: totals, stages and kinds of layers; for two versions also what changed.
+    """Compare networks, or list the changes between two versions of one.
 
     `archcalc compare vgg16 mobilenet_v1`
 

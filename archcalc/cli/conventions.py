@@ -14,7 +14,7 @@ def conventions(
         str,
         typer.Argument(
             metavar="NAME|NET",
-            help="A convention, or a network; all conventions if left out.",
+            help="A convention or a network; without one, list all conventions.",
             autocompletion=complete_convention,
         ),
     ] = "",
@@ -22,15 +22,13 @@ def conventions(
     input_: Inputs = None,
     format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
-    """List how tools and papers count, and what each counts for each kind of layer.
+    """Show how tools and papers count: all conventions, the rules of one, or the counts for a network.
 
-    With a network, show what each of them counts for it.
+    `archcalc conventions`, all conventions
 
-    `archcalc conventions`
+    `archcalc conventions fvcore`, what fvcore counts for each kind of layer
 
-    `archcalc conventions fvcore`
-
-    `archcalc conventions resnet50_v1_5`
+    `archcalc conventions resnet50_v1_5`, what each convention counts for a network
 
     `archcalc conventions model.onnx`
     """

@@ -18,8 +18,8 @@ def convert(
 ) -> None:
     """Write a network as an `.arch` text.
 
-    Modules and repeated layers become blocks, runs become loops. The text declares the same network: it is
-    read again and compared before it is written.
+    Modules and repeated layers become blocks, and consecutive repetitions become loops. Before the text is
+    written, archcalc reads it and checks that it declares the same network.
 
     `archcalc convert resnet50`
 

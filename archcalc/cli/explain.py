@@ -24,10 +24,11 @@ def explain(
     net: Net,
     layer: Annotated[
         str,
-        typer.Argument(metavar="LAYER", help="A layer or block by its path; the whole network if left out."),
+        typer.Argument(metavar="LAYER", help="The path of a layer or block [default: the whole network]."),
     ] = "",
     quantity: Annotated[
-        str, typer.Argument(metavar="QUANTITY", help="params, macs, flops, shape, receptive_field, ...")
+        str,
+        typer.Argument(metavar="QUANTITY", help="`params`, `macs`, `flops`, `shape`, `receptive_field`, ..."),
     ] = "",
     set_: Sets = None,
     input_: Inputs = None,
@@ -38,7 +39,7 @@ def explain(
     heads: Heads = False,
     convention: ConventionName = "",
 ) -> None:
-    """Show where a figure comes from: the formula, the numbers in it, and the result.
+    """Show where a figure comes from: the formula, the numbers, and the result.
 
     `archcalc explain vgg16 stage1/conv2 macs`
 

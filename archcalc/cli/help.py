@@ -21,12 +21,12 @@ def help(
         str,
         typer.Argument(
             metavar="PAGE",
-            help="A page, or a command; all of them if left out.",
+            help="A page or a command; without one, list the pages.",
             autocompletion=complete_page,
         ),
     ] = "",
 ) -> None:
-    """Show a page of the documentation, which is installed with archcalc.
+    """Show a page of the documentation.
 
     `archcalc help`
 
@@ -48,7 +48,9 @@ def help(
         lines = []
         for heading, names in _contents(known).items():
             lines += [heading, *(f"  {name:<{left}}  {titles[name]}" for name in names), ""]
-        lines += ["`archcalc help PAGE` shows one, `archcalc COMMAND --help` the options of a command."]
+        lines += [
+            "`archcalc help PAGE` shows a page. `archcalc COMMAND --help` shows the options of a command."
+        ]
         output.write("\n".join(lines) + "\n", None)
         return
     if page not in known:
@@ -57,7 +59,7 @@ def help(
 
 
 def _contents(known: Mapping[str, Path]) -> dict[str, list[str]]:
-    """The pages under the headings of the table of contents, `docs/index.md`, and in its order."""
+    """The pages under the headings of the table of contents, `docs/index.md`, in its order."""
     found: dict[str, list[str]] = {}
     for section in known["index"].read_text(encoding="utf-8").split("\n## ")[1:]:
         names = dict.fromkeys(re.findall(r"\]\((\w+)\.md\)", section))

@@ -18,7 +18,7 @@ def layers(
         str,
         typer.Argument(
             metavar="KIND",
-            help="A layer kind, also under PyTorch's name; all of them if left out.",
+            help="A layer kind, or its name in PyTorch; without one, list all kinds.",
             autocompletion=complete_kind,
         ),
     ] = "",

@@ -10,11 +10,11 @@ from archcalc.cli.options import TableOrJson, TableOrJsonOption
 
 
 def list(
-    search: Annotated[str, typer.Argument(metavar="SEARCH", help="Only names that contain this.")] = "",
-    family: Annotated[str, typer.Option(metavar="NAME", help="Only this family.")] = "",
+    search: Annotated[str, typer.Argument(metavar="SEARCH", help="List only names that contain this.")] = "",
+    family: Annotated[str, typer.Option(metavar="NAME", help="List only this family.")] = "",
     format: TableOrJsonOption = TableOrJson.table,
 ) -> None:
-    """List the built-in networks, by family.
+    """List the built-in networks by family.
 
     `archcalc list`
 

@@ -25,7 +25,7 @@ def lock(
         Optional[list[str]],
         typer.Argument(
             metavar="NET|PATH",
-            help="Networks, `.arch` files, and folders with such files.",
+            help="Networks, `.arch` files, and folders with `.arch` files.",
             autocompletion=complete_net,
         ),
     ] = None,
@@ -33,8 +33,8 @@ def lock(
         bool,
         typer.Option(
             "--update",
-            help="Keep what the lock file locks and lock it as it is now, with the new networks of its files "
-            "and folders. NETs are added.",
+            help="Update the figures of all networks in the lock file. Add NETs, and networks that are new "
+            "in its files and folders.",
         ),
     ] = False,
     set_: Sets = None,
@@ -45,7 +45,8 @@ def lock(
     optimizer: OptimizerName = "sgd",
     heads: Heads = False,
     compact: Annotated[
-        bool, typer.Option("--compact", help="One line for the layers of a network, instead of one each.")
+        bool,
+        typer.Option("--compact", help="Write all layers of a network on one line, not one line per layer."),
     ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The lock file.")] = Path(
         "archcalc.lock"
@@ -53,8 +54,8 @@ def lock(
 ) -> None:
     """Write the figures of networks to a lock file, for `archcalc check --locked`.
 
-    It records all totals, and the shape, parameters, MACs and FLOPs of each layer, one layer per line. The
-    file also records the `--batch`, `--dtype`, `--input` and `--heads` that its figures were taken with.
+    A lock file has all totals, and the shape, parameters, MACs, and FLOPs of each layer, one layer per line.
+    It also records the options that affect the figures, such as `--batch` and `--dtype`.
 
     `archcalc lock vgg16 "mobilenet_v1?width=0.5"`
 
@@ -74,18 +75,16 @@ def lock(
 
     chosen = settings(set_, input_, batch, dtype, heads, training=training, optimizer=optimizer)
     if not nets and not update:
-        raise error(
-            "name networks, files or folders to lock", help="or lock again what is locked: `--update`"
-        )
+        raise error("name networks, files, or folders to lock", help="or update the lock file: `--update`")
     if not nets and chosen != DEFAULT:
         raise error(
-            "the lock file has the options of each network",
-            help="give `--set`, `--input`, `--batch`, `--dtype` and `--heads` with the networks they are for",
+            "`--update` takes the options of each network from the lock file",
+            help="give `--set`, `--input`, `--batch`, `--dtype`, and `--heads` together with networks",
         )
     locked = lock_networks(nets or [], output, progress, chosen, update)
     out.write(to_text(locked.now, compact), output)
     lines = render(locked, output)
-    if str(output) == "-":  # the lock itself is on the standard output
+    if str(output) == "-":  # the lock file itself goes to the standard output
         out.warn(lines)
     else:
         out.write("".join(f"{line}\n" for line in lines), None)

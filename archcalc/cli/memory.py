@@ -36,18 +36,20 @@ def memory(
     optimizer: OptimizerName = "sgd",
     dtype: Annotated[
         str,
-        typer.Option(help="float32, bfloat16, ...; `amp` is mixed precision; `int8` for `--inference`."),
+        typer.Option(
+            help="Dtype: `float32`, `bfloat16`, ...; `amp` is mixed precision; `int8` needs `--inference`."
+        ),
     ] = "float32",
     heads: Heads = False,
     inference: Annotated[
-        bool, typer.Option("--inference", help="Show a single run, not a step of training.")
+        bool, typer.Option("--inference", help="Show inference instead of a training step.")
     ] = False,
     weights_dtype: Annotated[
         Optional[str],
         typer.Option(
             "--weights-dtype",
             metavar="DTYPE",
-            help="Dtype of the parameters with `--inference`, if it differs: `int8`.",
+            help="Dtype of the parameters at inference, if it differs: `int8`.",
         ),
     ] = None,
     in_place: Annotated[
@@ -55,7 +57,7 @@ def memory(
         typer.Option(
             "--in-place",
             metavar="NAMES",
-            help="Layers that write over their input at inference: activations, add, depthwise.",
+            help="Layers that overwrite their input at inference: `activations`, `add`, `depthwise`.",
         ),
     ] = None,
     arena: Annotated[
@@ -70,7 +72,7 @@ def memory(
         typer.Option(
             "--checkpoint",
             metavar="PLAN",
-            help="Compute parts again in the backward pass: `stage` for each top-level block, `best` for the "
+            help="Recompute parts in the backward pass: `stage` for each top-level block, `best` for the "
             "lowest peak.",
         ),
     ] = "none",
@@ -78,17 +80,17 @@ def memory(
         str,
         typer.Option(
             metavar="NAME",
-            help="What is kept for the backward pass: what gradients need (`needed`), or what eager PyTorch "
-            "keeps (`pytorch`).",
+            help="Tensors kept for the backward pass: those that gradients need (`needed`), or those that "
+            "eager PyTorch keeps (`pytorch`).",
         ),
     ] = "needed",
-    top: Annotated[int, typer.Option(min=1, help="How many tensors to list.")] = 8,
+    top: Annotated[int, typer.Option(min=1, help="Number of tensors to list.")] = 8,
     format: Annotated[MemoryFormat, typer.Option(help="Output format.")] = MemoryFormat.table,
     output: Output = None,
 ) -> None:
-    """Show where memory goes in a step of training, or in a run.
+    """Show the memory of a training step, or of inference.
 
-    What is alive at the peak, at which layer, the largest tensors, and memory over time.
+    It shows the peak, the layer at the peak, the tensors alive there, and memory over time.
 
     `archcalc memory resnet50 --batch 64 --optimizer adam`
 
@@ -98,7 +100,7 @@ def memory(
 
     `archcalc memory resnet152 --batch 64 --checkpoint best`
 
-    `archcalc memory mobilenet_v2 --batch 64 --accounting pytorch`, what PyTorch keeps, and why
+    `archcalc memory mobilenet_v2 --batch 64 --accounting pytorch`, what PyTorch keeps and why
 
     `archcalc memory mobilenet_v2 --inference --dtype int8 --in-place activations,depthwise`
 
@@ -129,7 +131,7 @@ def memory(
         from archcalc.report.memory.fit import largest_batch
 
         if arena:
-            raise error("`--fit` goes by the peak, not by the arena", help="leave out `--arena`")
+            raise error("`--fit` cannot be combined with `--arena`", help="leave out `--arena`")
         usage, found, lines = largest_batch(network, asked, read_bytes(fit), fit.strip(), progress)
     else:
         usage = usage_of(network, asked, progress)

@@ -1,4 +1,4 @@
-"""A command line that typer does not accept, as a diagnostic like all others."""
+"""Errors for command lines that typer does not accept, in the form of all other errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _REASON = re.compile(r"^(Invalid value for '[^']*': )Value error, ")
 
 
 def no_command(name: str, commands: list[str]) -> ArchError:
-    """The error for a word that is not a command; the name or file of a network belongs to `report`."""
+    """The error for a word that is not a command. For a network, it suggests `report`."""
     from archcalc.catalog import shipped_files
     from archcalc.readers import suffix_of
 
@@ -25,10 +25,10 @@ def no_command(name: str, commands: list[str]) -> ArchError:
 def usage_error(problem: Any) -> ArchError:
     """The error for what typer raises: an unknown option, a missing argument, a value of another kind.
 
-    `problem` is a `ClickException`, whose class newer releases of typer have in a place of their own.
+    `problem` is a `ClickException`, which newer releases of typer define in a module of their own.
     """
     command = problem.ctx.command_path if getattr(problem, "ctx", None) is not None else "archcalc"
-    more = f"`{command} --help` shows what it takes"
+    more = f"`{command} --help` shows its arguments and options"
     if type(problem).__name__ == "NoSuchOption":
         help = " ".join(filter(None, (did_you_mean(problem.possibilities or ()), more)))
         return error(f"`{command}` has no option `{problem.option_name}`", help=help)

@@ -43,9 +43,9 @@ Net = Annotated[
     typer.Argument(
         metavar="NET",
         help="A built-in network (`vgg16`), a file (`net.arch`, `model.onnx`, `model.pt2`, `model.keras`), a "
-        "net in a file (`net.arch:small`), the standard input (`-`), a file in a revision of git "
-        "(`HEAD~1:net.arch`), or a PyTorch model in Python code (`models.py:make`, "
-        "`package.module:factory`), which is run for it.",
+        "net in a file (`net.arch:small`), the standard input (`-`), a file in a git revision "
+        "(`HEAD~1:net.arch`), or a PyTorch model from Python code, which is run (`models.py:make`, "
+        "`package.module:factory`).",
         autocompletion=complete_net,
     ),
 ]
@@ -58,12 +58,12 @@ Inputs = Annotated[
     typer.Option(
         "--input",
         metavar="SHAPE",
-        help="Replace the input's shape: `3x192x192`; for a named input: `left=1x105x105`.",
+        help="Set the input shape: `3x192x192`; for a named input: `left=1x105x105`.",
     ),
 ]
-Batch = Annotated[int, typer.Option(help="Batch size; affects only byte counts.")]
+Batch = Annotated[int, typer.Option(help="Batch size. Affects only byte counts.")]
 Dtype = Annotated[
-    str, typer.Option(help="For byte counts: float64, float32, float16, bfloat16, float8 or int8.")
+    str, typer.Option(help="Dtype for byte counts: float64, float32, float16, bfloat16, float8, or int8.")
 ]
 Output = Annotated[
     Optional[Path],
@@ -74,23 +74,23 @@ TableOrJsonOption = Annotated[TableOrJson, typer.Option(help="Output format.")]
 Freeze = Annotated[
     Optional[list[str]],
     typer.Option(
-        "--freeze", metavar="PATTERN", help="Freeze the parameters of layers: `stage1`, `stage*`; repeatable."
+        "--freeze", metavar="PATTERN", help="Freeze the parameters of layers: `stage1`, `head/*`; repeatable."
     ),
 ]
 Training = Annotated[
-    bool, typer.Option("--training", help="Also count the backward pass and the memory of a step.")
+    bool, typer.Option("--training", help="Also count the backward pass and the memory of a training step.")
 ]
 OptimizerName = Annotated[
     str,
     typer.Option(
         "--optimizer",
         metavar="NAME",
-        help="Optimizer of training: none, sgd, momentum, adam or adamw. Its state takes memory.",
+        help="Optimizer whose state counts as memory: none, sgd, momentum, adam, or adamw.",
     ),
 ]
-Heads = Annotated[bool, typer.Option("--heads", help="Count heads that are used in training only.")]
-Human = Annotated[bool, typer.Option("--human", help="Short numbers, 138.4M.")]
-Seed = Annotated[int, typer.Option(min=0, help="For random inputs and weights.")]
+Heads = Annotated[bool, typer.Option("--heads", help="Also count heads that are used only in training.")]
+Human = Annotated[bool, typer.Option("--human", help="Write short numbers, such as 138.4M.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed for random inputs and weights.")]
 
 
 def complete_convention(incomplete: str) -> list[str]:
@@ -104,7 +104,7 @@ ConventionName = Annotated[
     typer.Option(
         "--convention",
         metavar="NAME",
-        help="Count as a tool or a paper does: `fvcore`; `archcalc conventions` lists them.",
+        help="Count as a tool or paper does: `fvcore`. `archcalc conventions` lists them.",
         autocompletion=complete_convention,
     ),
 ]
@@ -121,7 +121,7 @@ def settings(
     training: bool = False,
     optimizer: str = "sgd",
 ) -> Settings:
-    """What the options say that every command with networks has. Each command has some of them."""
+    """The settings that the shared options describe. Each command has some of these options."""
     from archcalc.settings import Settings
 
     return Settings(
@@ -145,7 +145,7 @@ def overrides(sets: list[str]) -> dict[str, Any]:
     for text in sets:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise error(f"`--set {text}` sets nothing", help="write `--set name=value`")
+            raise error(f"`--set {text}` has no value", help="write `--set name=value`")
         if name in values:
             raise error(f"`--set` gives `{name}` twice")
         values[name] = constant(value, f"--set {name}")

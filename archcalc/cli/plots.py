@@ -18,11 +18,13 @@ def complete_plot(incomplete: str) -> list[str]:
 def plots(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="A plot; without one, list them.", autocompletion=complete_plot),
+        typer.Argument(
+            metavar="NAME", help="A plot; without one, list the plots.", autocompletion=complete_plot
+        ),
     ] = "",
     output: Output = None,
 ) -> None:
-    """Draw a plot of the built-in networks as SVG; without a name, list the plots.
+    """Draw a plot of the built-in networks as SVG, or list the plots.
 
     `archcalc plots`
 

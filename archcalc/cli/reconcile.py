@@ -9,7 +9,7 @@ import typer
 from archcalc.cli.options import Inputs, Net, Sets, TableOrJson, settings
 
 MOST = 5
-"""How many ways are shown; `--all` shows the rest."""
+"""The number of explanations shown without `--all`."""
 
 
 def reconcile(
@@ -17,7 +17,7 @@ def reconcile(
     figures: Annotated[
         list[str],
         typer.Argument(
-            metavar="FIGURE", help="One or more figures as printed: `4.12G`, `25.6M params`, `96 MB`."
+            metavar="FIGURE", help="One or more figures as published: `4.12G`, `25.6M params`, `96 MB`."
         ),
     ],
     set_: Sets = None,
@@ -25,7 +25,7 @@ def reconcile(
     all_: Annotated[
         bool,
         typer.Option(
-            "--all", help="Also show less plausible explanations, including variants at other resolutions."
+            "--all", help="Also show less plausible explanations, such as variants at other resolutions."
         ),
     ] = False,
     format: Annotated[
@@ -34,7 +34,7 @@ def reconcile(
 ) -> None:
     """Find out how a published figure was obtained: which variant, whose counting rules, which unit.
 
-    The most plausible explanations come first: those nearest to the plain network in archcalc's own count.
+    The most plausible explanations come first: those that change the network and the counting rules least.
 
     `archcalc reconcile resnet50 4.12G`
 

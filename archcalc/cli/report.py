@@ -44,18 +44,20 @@ def report(
     dtype: Dtype = "float32",
     layout: Annotated[Layout, typer.Option(help="Order of the axes in shapes.")] = Layout.chw,
     depth: Annotated[
-        Optional[int], typer.Option(min=1, help="Show blocks below this level as one row each.")
+        Optional[int], typer.Option(min=1, help="Show each block at this depth as one row.")
     ] = None,
     only: Annotated[
-        Optional[str], typer.Option(metavar="KINDS", help="Show only these kinds or families: `conv,fc`.")
+        Optional[str],
+        typer.Option(metavar="KINDS", help="Show only these layer kinds or families: `conv,fc`."),
     ] = None,
     columns: Annotated[
         Optional[str], typer.Option(metavar="NAMES", help="Show these columns: `layer,output,params`.")
     ] = None,
     sort: Annotated[
-        str, typer.Option(metavar="QUANTITY", help="Largest first, by `params`, `macs`, `activations`, ...")
+        str,
+        typer.Option(metavar="QUANTITY", help="Sort by `params`, `macs`, `activations`, ..., largest first."),
     ] = "",
-    top: Annotated[Optional[int], typer.Option(min=1, help="Show the first rows only.")] = None,
+    top: Annotated[Optional[int], typer.Option(min=1, help="Show only the first rows.")] = None,
     training: Training = False,
     optimizer: OptimizerName = "sgd",
     heads: Heads = False,
@@ -64,20 +66,19 @@ def report(
     format: Annotated[ReportFormat, typer.Option(help="Output format.")] = ReportFormat.table,
     output: Output = None,
 ) -> None:
-    """Report a network, layer by layer, with totals.
+    """Show the cost of a network, layer by layer, with totals.
 
-    A report also shows which expectations fail. Its exit status is 0 all the same: `archcalc check` is the
-    command that fails.
+    A report also shows the expectations that fail, but the exit status is 0. Use `archcalc check` in scripts.
 
     `archcalc report vgg16`
 
-    `archcalc report resnet50 --depth 1`
+    `archcalc report resnet50 --depth 1`, one row per stage
 
-    `archcalc report mobilenet_v1 --set width=0.5 --input 3x160x160`
+    `archcalc report vgg16 --only conv,fc --sort params --top 5`, the largest layers
 
-    `archcalc report vgg16 --only conv,fc --sort params --top 5`
+    `archcalc report mobilenet_v1 --set width=0.5 --input 3x160x160`, another width and input
 
-    `archcalc report resnet50_v1_5 --convention fvcore`
+    `archcalc report resnet50_v1_5 --convention fvcore`, counted as fvcore counts
 
     `archcalc report nets.arch:small --format json -o small.json`
 
@@ -108,7 +109,7 @@ def report(
         }
         for option, is_given in given.items():
             if is_given:
-                raise error(f"`--format torchsummary` and `{option}` exclude one another")
+                raise error(f"`--format torchsummary` cannot be combined with `{option}`")
         out.write(torchsummary(profile), output)
         out.warn(note_lines(profile.network.notes))
         return

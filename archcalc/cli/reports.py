@@ -36,7 +36,7 @@ def reports(
             print(*lines, sep="\n")
             print(f"{len(lines):,} of {len(files):,} files of `{folder}` are outdated")
             if not networks and (folder / "networks").is_dir():
-                print("`--networks` writes and checks the pages of networks")
+                print("`--networks` also writes and checks the pages of networks")
             raise typer.Exit(1)
         print(f"`{folder}` is up to date: {len(files):,} files")
         return

@@ -24,43 +24,45 @@ def run(
         typer.Option(
             "--input",
             metavar="FILE|SHAPE",
-            help="A tensor (`x.npy`, `x.npz`) or a picture (`x.png`), or a shape, `3x64x64`; "
+            help="A tensor (`x.npy`, `x.npz`), an image (`x.png`), or a shape (`3x64x64`); "
             "for a named input: `left=x.npy`.",
         ),
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
-    dtype: Annotated[Precision, typer.Option(help="The precision of every tensor.")] = Precision.float32,
+    dtype: Annotated[Precision, typer.Option(help="Precision of all tensors.")] = Precision.float32,
     seed: Seed = 0,
     weights: Annotated[
         Optional[Path],
         typer.Option(
             metavar="FILE",
-            help="Weights by `path.name`, `.npz` or `.safetensors`; else those of "
-            "an imported model, or random ones.",
+            help="A `.npz` or `.safetensors` file of weights named `path.name` [default: the weights of an "
+            "imported model, or random ones].",
         ),
     ] = None,
     keep: Annotated[
-        Optional[str], typer.Option(metavar="PATHS", help="Keep these tensors too: `stage1,fc1`.")
+        Optional[str], typer.Option(metavar="PATHS", help="Also write these tensors: `stage1,fc1`.")
     ] = None,
     output: Annotated[
         Optional[Path],
-        typer.Option("--output", "-o", metavar="FILE", help="Write results and kept tensors, `.npz`."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write the results and kept tensors to a `.npz` file."
+        ),
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Batch statistics and dropout, as in training.")
+        bool, typer.Option("--train", help="Use batch statistics and dropout, as in training.")
     ] = False,
     fast: Annotated[
         bool,
         typer.Option(
-            "--fast", help="Winograd's convolutions and folded batch norms: faster, exact to about 1e-5."
+            "--fast", help="Use Winograd convolutions and folded batch norms: faster, exact to about 1e-5."
         ),
     ] = False,
     heads: Heads = False,
 ) -> None:
-    """Run a network on real tensors, in NumPy, and compare every shape with its prediction.
+    """Run a network in NumPy, and check every output shape.
 
-    An imported model runs with its own weights, and on the same input in its own framework, if that is
-    installed: the outputs are compared.
+    An imported model runs with its own weights. If its framework is installed, the model also runs there on
+    the same input, and the outputs are compared.
 
     `archcalc run vgg16`
 

@@ -14,7 +14,7 @@ def spec(
     net: Net,
     copy: Annotated[
         Optional[Path],
-        typer.Option(metavar="FOLDER", help="Copy the file there, with the files it imports, to change it."),
+        typer.Option(metavar="FOLDER", help="Copy the file and the files it imports to this folder."),
     ] = None,
 ) -> None:
     """Show the text that declares a network, or copy it.

@@ -28,9 +28,9 @@ def tables(
     format: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
-    """List the tables of five lecture decks, or show one with archcalc's figures where they differ.
+    """Show the tables of five lecture decks, with archcalc's own figures where they differ.
 
-    The list says whose decks they are. A `.toml` file has tables of your own.
+    Without a name, the tables are listed. A `.toml` file can hold tables of your own.
 
     `archcalc tables`
 

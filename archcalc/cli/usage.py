@@ -1,8 +1,8 @@
-"""The text of `--help`: of the program, and of each command from the signature of its function.
+"""The text of `--help`, for the program and for each command, from the signature of its function.
 
-It is written here and not by typer, so that it is the same with every release of typer, fits the width that
-all output has, and has examples that can be copied: a paragraph of a docstring that is a command in
-backquotes is an example, and what follows it becomes a comment, which a shell ignores.
+It is written here, not by typer, so that it is the same with every release of typer, fits the width of all
+other output, and has examples that can be copied. In a docstring, a paragraph that is a command in backquotes
+is an example. The text after the command becomes a shell comment. Lines that begin with `- ` are a list.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any, get_args, get_type_hints
 from typer.models import ArgumentInfo, OptionInfo
 
 Row = tuple[str, str]
-"""What is written left, and its explanation."""
+"""The text on the left, and its explanation."""
 
 NARROW = 26
-"""The most columns of the left side; what is longer has its explanation on the next line."""
+"""The widest the left side can be. The explanation of a longer entry starts on the next line."""
 
 BESIDE = 44
-"""A longer command has its remark above it."""
+"""The remark of a longer command is above it."""
 
 _EXAMPLE = re.compile(r"`(archcalc [^`]*)`(?:, | )?(.*)", re.DOTALL)
 _VALUES = {int: "NUMBER", str: "TEXT"}
@@ -32,12 +32,12 @@ _HELP = ("-h, --help", "Show this message.")
 
 
 def command_help(path: str, function: Callable[..., Any], width: int, bold: bool) -> str:
-    """The help of a command that is called by `path`, `archcalc report`."""
+    """The help of a command; `path` is how it is called, such as `archcalc report`."""
     summary, prose, examples = _docstring(function)
     arguments, options = _rows(function)
     lines = [_usage_line(path, function), "", *_wrap(summary, width)]
     for paragraph in prose:
-        lines += ["", *_wrap(paragraph, width)]
+        lines += ["", *_paragraph(paragraph, width)]
     lines += _section("Examples", _commented(examples, width), bold)
     lines += _section("Arguments", _table(arguments, width), bold)
     lines += _section("Options", _table([*options, _HELP], width), bold)
@@ -52,7 +52,7 @@ def program_help(
     width: int,
     bold: bool,
 ) -> str:
-    """The help of the program: what it is, examples, its commands in panels, options, and closing lines."""
+    """The help of the program: summary, examples, commands under headings, options, closing paragraphs."""
     summary, prose, examples = _split(docstring)
     lines = ["Usage: archcalc COMMAND ...", "", *_wrap(summary, width)]
     for paragraph in prose:
@@ -68,7 +68,7 @@ def program_help(
 
 
 def usage_pieces(function: Callable[..., Any]) -> list[str]:
-    """What follows a command in its usage line: `[OPTIONS] NET [LAYER]`."""
+    """The part of a usage line after the command: `[OPTIONS] NET [LAYER]`."""
     pieces = ["[OPTIONS]"]
     for name, info, default, hint in _parameters(function):
         if isinstance(info, ArgumentInfo):
@@ -88,7 +88,7 @@ def _docstring(function: Callable[..., Any]) -> tuple[str, list[str], list[Row]]
 
 
 def _split(docstring: str) -> tuple[str, list[str], list[Row]]:
-    """The summary of a docstring, its further prose, and its examples, each with a remark or an empty one."""
+    """The summary of a docstring, its other paragraphs, and its examples with their remarks, if any."""
     summary, *paragraphs = inspect.cleandoc(docstring).split("\n\n")
     prose, examples = [], []
     for paragraph in paragraphs:
@@ -101,7 +101,7 @@ def _split(docstring: str) -> tuple[str, list[str], list[Row]]:
 
 
 def _commented(examples: Sequence[Row], width: int) -> list[str]:
-    """Commands with their remarks as comments: beside them in one column, or above where that is too wide."""
+    """Commands with their remarks as comments, beside them in one column, or above if that is too wide."""
     short = [command for command, remark in examples if remark and len(command) <= BESIDE]
     room = max(map(len, short), default=0)
     lines = []
@@ -135,7 +135,7 @@ def _rows(function: Callable[..., Any]) -> tuple[list[Row], list[Row]]:
         if isinstance(info, ArgumentInfo):
             arguments.append((info.metavar or name.upper(), words))
             continue
-        # typer takes the first name for a default until it builds the command
+        # until it builds the command, typer takes the first name for a default
         given = [str(word) for word in (info.default, *(info.param_decls or ())) if str(word)[:1] == "-"]
         names = sorted(given or [f"--{name.replace('_', '-')}"], key=len)
         value = _value(info, hint)
@@ -147,7 +147,7 @@ def _rows(function: Callable[..., Any]) -> tuple[list[Row], list[Row]]:
 
 
 def _value(info: OptionInfo, hint: Any) -> str:
-    """What an option takes: a word for it, or the choices; empty for one that takes nothing."""
+    """The value of an option: a word for it, or the choices. Empty if the option takes no value."""
     kinds = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type)]
     if info.metavar:
         return info.metavar
@@ -168,7 +168,7 @@ def _section(title: str, lines: Sequence[str], bold: bool) -> list[str]:
 
 
 def _table(rows: Sequence[Row], width: int) -> list[str]:
-    """Rows in two columns; the explanation is wrapped."""
+    """Rows in two columns, with the explanations wrapped."""
     left = min(NARROW, max((len(name) for name, _ in rows), default=0))
     lines = []
     for name, words in rows:
@@ -183,3 +183,11 @@ def _table(rows: Sequence[Row], width: int) -> list[str]:
 
 def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(" ".join(text.split()), max(width, 20), break_on_hyphens=False)
+
+
+def _paragraph(text: str, width: int) -> list[str]:
+    """A paragraph, or a list with one item per line that starts with `- `, wrapped."""
+    if not text.startswith("- "):
+        return _wrap(text, width)
+    items = (_wrap(item, width - 2) for item in re.split(r"^- ", text, flags=re.MULTILINE)[1:])
+    return [line for first, *rest in items for line in (f"- {first}", *(f"  {more}" for more in rest))]

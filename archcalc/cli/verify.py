@@ -19,10 +19,10 @@ def verify(
     set_: Sets = None,
     input_: Inputs = None,
     full: Annotated[
-        bool, typer.Option("--full", help="Run at the declared input size, however long it takes.")
+        bool, typer.Option("--full", help="Run at the declared input size, even if it takes long.")
     ] = False,
     training: Annotated[
-        bool, typer.Option("--training", help="Prove what a step of training costs instead.")
+        bool, typer.Option("--training", help="Check the cost of a training step instead.")
     ] = False,
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(min=0, help="Number of processes; 0 means one per core.")] = 0,
@@ -30,22 +30,29 @@ def verify(
 ) -> None:
     """Check the figures of networks by running them on real tensors.
 
-    Output shapes of all nodes, parameters in allocated arrays, multiply-adds counted one by one, receptive
-    fields with NaN probes, total and peak tensor memory. Also shown: multiply-adds without those by padding.
-    Large inputs are scaled down, but parameters are always counted at the declared input.
+    It runs each network in NumPy and checks:
+
+    - the output shape of every layer
+    - parameters, as values in allocated arrays
+    - MACs, counted one by one, with and without multiplications by padding
+    - receptive fields, found by marking input values with NaN
+    - the total and peak memory of all tensors
+
+    Large inputs are shrunk. Parameters are always counted at the declared input size.
+
+    With `--training`, it compares gradients with finite differences, counts the MACs of the backward pass one
+    by one, and measures memory at every moment of a training step. Tensors that are not declared as saved are
+    overwritten with NaN.
 
     `archcalc verify vgg16 resnet50`
 
     `archcalc verify resnet50 --set classes=10 --input 3x64x96`
 
-    With `--training`: gradients beside central differences, multiply-adds of the backward pass counted one by
-    one, and the bytes alive at every moment of a step, with NaN in all that is not declared to be kept.
-
     `archcalc verify --all`
 
     `archcalc verify resnet50 --training`
     """
-    # before NumPy is imported: each of several processes would start as many threads as there are cores
+    # before NumPy is imported; otherwise each process would start one thread per core
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from archcalc.verify.command import verify_and_print
 

@@ -1,6 +1,6 @@
-"""Networks against one another, as data: totals, stages, kinds, what differs, and what that comes to.
+"""Comparisons of networks as data: totals, stages, kinds of layers, changes, and the sum of their effects.
 
-Reads profiles only. How it is shown is the business of `report/`.
+They read only profiles. Views are in separate files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Compared(Struct, frozen=True):
-    """A value against that of the first network, `base`."""
+    """A value compared with the value of the first network, `base`."""
 
     value: int
     base: int
@@ -42,21 +42,21 @@ class Compared(Struct, frozen=True):
 
     @property
     def ratio(self) -> Fraction | None:
-        """The value over the base, exactly; none over nothing."""
+        """The value divided by the base, exactly; `None` if the base is 0."""
         return Fraction(self.value, self.base) if self.base else None
 
     @property
     def factor(self) -> Fraction:
-        """How many times more or fewer: at least 1, and 0 where one of the two is nothing."""
+        """The factor, up or down: at least 1, or 0 if one of the two is 0."""
         if not self.value or not self.base:
             return Fraction(int(self.value == self.base))
         return Fraction(max(self.value, self.base), min(self.value, self.base))
 
 
 class Total(Struct, frozen=True):
-    """A quantity of whole networks, the first one's against itself.
+    """A quantity of whole networks, each compared with the first, including the first itself.
 
-    For a maximum, `reached_at` names the layer of each network where it is reached.
+    For a maximum, `reached_at` names the layer of each network that reaches it.
     """
 
     quantity: str
@@ -65,15 +65,15 @@ class Total(Struct, frozen=True):
 
     @property
     def rank(self) -> tuple[bool, Fraction]:
-        """Sorts the largest factor first; then what one network lacks, then what all have alike."""
+        """Sorts by factor, largest first, then quantities that one network lacks, then equal quantities."""
         differs = any(figure.difference for figure in self.figures)
         return not differs, -max(figure.factor for figure in self.figures)
 
 
 class Comparison(Struct, frozen=True, eq=False):
-    """All of it. `matching` and `account` are there for two networks only.
+    """A whole comparison. Only comparisons of two networks have `matching` and `account`.
 
-    The lines of the account add up to the difference of the totals, exactly, whatever the networks are.
+    The lines of the account always add up to the difference of the totals exactly.
     """
 
     subjects: tuple[ComparedNetwork, ...]
@@ -84,7 +84,7 @@ class Comparison(Struct, frozen=True, eq=False):
     account: tuple[AccountLine, ...] = ()
 
     def __getitem__(self, quantity: str) -> Total:
-        """The totals of a quantity. Raises `KeyError` for one that has none."""
+        """The totals of a quantity. Raises `KeyError` if it has none."""
         by_name = {total.quantity: total for total in self.totals}
         return by_name[quantity]
 
@@ -98,7 +98,7 @@ class Comparison(Struct, frozen=True, eq=False):
 
     @property
     def identical(self) -> bool:
-        """Two networks without any difference, in layers, connections, results or figures."""
+        """Are there two networks with equal layers, connections, results, and figures?"""
         first, second = self.subjects[0], self.subjects[-1]
         results = [
             {name: node.name for name, node in subject.profile.network.outputs.items()}
@@ -109,14 +109,14 @@ class Comparison(Struct, frozen=True, eq=False):
 
 
 def compare(subjects: Sequence[ComparedNetwork]) -> Comparison:
-    """Compare networks, each against the first. Raises `ArchError` for fewer than two.
+    """Compare networks, each with the first. Raises `ArchError` for fewer than two.
 
     >>> comparison = compare(open_subjects(["vgg16", "resnet50"]))
     >>> {total.quantity: total.figures[1].difference for total in comparison.totals}["params"]
     -112800512
     """
     if len(subjects) < 2:
-        raise error("a comparison needs two networks or more", help="name another network")
+        raise error("a comparison needs at least two networks", help="name another network")
     profiles = [subject.profile for subject in subjects]
     stages, kinds = by_stage(profiles), by_kind(profiles)
     matching = None

@@ -1,4 +1,4 @@
-"""Where the difference between two networks comes from, in lines that add up to it exactly."""
+"""The parts of the difference between two networks, in lines that add up to it exactly."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from archcalc.profile import Profile
 from archcalc.quantities import Figures
 
 MAX_LINES = 20
-"""Of more lines, those that matter least are summed in one."""
+"""The most lines. The least important ones are summed up in one."""
 
 SIGNED = ("params", "macs", "activations")
-"""A block is one line if none of these grows in one of its layers and shrinks in another."""
+"""A block is one line if none of these quantities grows in one of its layers and shrinks in another."""
 
 
 class AccountLine(Struct, frozen=True):
     """A layer, a block or a stage, and what it adds to the difference.
 
-    `added`, `removed` and `changed` count its layers; `affected` those that are the same, but work on
-    another shape. A line for what was left over has no name, and says how many lines it stands for.
+    `added`, `removed`, and `changed` count its layers. `affected` counts layers that are the same but have
+    another input shape. The line for all other lines has no name. `lines` is their number.
     """
 
     name: str
@@ -41,9 +41,9 @@ class AccountLine(Struct, frozen=True):
 def account(
     before: Profile, after: Profile, matching: Matching, stages: Sequence[ComparedPart]
 ) -> list[AccountLine]:
-    """The account of a difference: by block where the layers have counterparts, else by stage.
+    """The account of a difference: by block if layers have counterparts, otherwise by stage.
 
-    Blocks are in the order of the network. What makes no difference has no line.
+    Blocks are in the order of the network. Parts without a difference have no line.
     """
     if not matching.alike:
         lines = []
@@ -86,7 +86,7 @@ def _sum(name: str, lines: Sequence[AccountLine], count: int = 1) -> AccountLine
 
 
 def _rolled_up(leaves: Sequence[AccountLine], depth: int) -> list[AccountLine]:
-    """One line for each block at this depth whose layers agree, and for each part of the others."""
+    """One line for each block at this depth whose layers agree, and for each part of the other blocks."""
     lines: list[AccountLine] = []
     for _, members in groupby(_gathered(leaves, depth), key=_prefix(depth)):
         block = list(members)
@@ -106,7 +106,7 @@ def _prefix(depth: int) -> Callable[[AccountLine], tuple[str, ...]]:
 
 
 def _gathered(leaves: Sequence[AccountLine], depth: int) -> list[AccountLine]:
-    """The leaves with those of one block next to one another, in the order the blocks begin."""
+    """The leaves, grouped by block, in the order in which the blocks begin."""
     prefix = _prefix(depth)
     first: dict[tuple[str, ...], int] = {}
     for index, line in enumerate(leaves):

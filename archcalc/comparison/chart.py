@@ -1,4 +1,4 @@
-"""A comparison as a chart, SVG: bars for each quantity, and the multiply-adds stage by stage."""
+"""A comparison as an SVG chart: bars for each quantity, and the MACs of each stage."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from archcalc.render.charts import COLOURS, HATCHES, matplotlib
 from archcalc.render.numbers import human
 
 DRAWN = ("params", "macs", "activations", "depth")
-"""The quantities that have a pane."""
+"""The quantities with a panel."""
 
 
 def to_svg(view: CompareView) -> str:
-    """The chart as SVG text, the same for the same networks. Raises `ArchError` without matplotlib."""
+    """The chart as SVG text, always the same for the same networks. Raises `ArchError` without matplotlib."""
     mpl = matplotlib()
     mpl.use("svg")
     from matplotlib import pyplot as plt
@@ -54,7 +54,7 @@ def _style(number: int) -> dict[str, str]:
 
 
 def _stages(pane: Any, view: CompareView) -> None:
-    """Multiply-adds by stage: a group of bars for each resolution."""
+    """MACs by stage: a group of bars for each resolution."""
     stages, count = view.comparison.stages, len(view.names)
     width = 0.8 / count
     for number, name in enumerate(view.names):
@@ -62,6 +62,6 @@ def _stages(pane: Any, view: CompareView) -> None:
         values = [stage.amounts[number].macs / 1e6 for stage in stages]
         pane.bar(places, values, width, label=name, **_style(number))
     pane.set_xticks(range(len(stages)), [stage.name for stage in stages])
-    pane.set_title("million multiply-adds by resolution")
+    pane.set_title("million MACs by resolution")
     pane.legend(frameon=False)
     pane.spines[["top", "right"]].set_visible(False)

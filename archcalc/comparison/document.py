@@ -1,4 +1,4 @@
-"""A comparison for programs; `schemas/compare.json` describes it."""
+"""A comparison as JSON; `schemas/compare.json` describes it."""
 
 from __future__ import annotations
 

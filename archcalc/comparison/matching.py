@@ -1,8 +1,8 @@
-"""Which layer of a network is which in another version of it.
+"""Matches the layers of a network with those of another version of it.
 
-The layers are in topological order, so that versions are aligned like two texts: what is alike in
-both (path, layer and what feeds it) is found by difflib, and the gaps between are aligned for the
-best score. networkx has graph edit distance too, which is exact and takes exponential time.
+The layers are in topological order, so two versions are aligned like two texts. difflib finds layers that are
+equal in both (path, layer, and inputs), and the gaps are aligned for the best score. The graph edit distance
+of networkx would be exact, but takes exponential time.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from archcalc.network import Node
 from archcalc.profile import Profile
 
 MAX_CELLS = 1_000_000
-"""In larger gaps, layers are paired by their paths only."""
+"""In larger gaps, layers are paired only by their paths."""
 
 
 Partners = dict[int, Node]
-"""Counterparts in the other network, by the index of the node."""
+"""The counterparts in the other network, by node index."""
 
 
 class Change(Struct, frozen=True):
-    """An argument that differs, or `layer`, `inputs`, or `parameters of` which layer."""
+    """An argument that differs, or `layer`, `inputs`, or `parameters of`."""
 
     argument: str
     before: str
@@ -34,7 +34,7 @@ class Change(Struct, frozen=True):
 
 
 class Pair(Struct, frozen=True, eq=False):
-    """A layer of the first network and its counterpart in the second; one of them if it has none."""
+    """A layer of the first network and its counterpart in the second; or one layer without a counterpart."""
 
     before: Node | None
     after: Node | None
@@ -52,11 +52,11 @@ class Pair(Struct, frozen=True, eq=False):
 
 
 class Matching(Struct, frozen=True, eq=False):
-    """Every layer and input of both networks, in one order.
+    """All layers and inputs of both networks, in one order.
 
-    `alike` says whether they are versions of one network: of the layers with multiply-adds, at least half
-    those of the smaller one have a counterpart with the same path or arguments, or all of both have one
-    of the same kind.
+    `alike` says whether they are versions of one network: of the layers with MACs, at least half
+    in the smaller network have a counterpart with the same path or arguments, or all in both networks have a
+    counterpart of the same kind.
     """
 
     pairs: tuple[Pair, ...]
@@ -132,7 +132,7 @@ def _heavy(nodes: Sequence[Node]) -> list[Node]:
 
 
 def _is_heavy(node: Node) -> bool:
-    """Has a layer multiply-adds?"""
+    """Does a layer have MACs?"""
     return any(category == "macs" for category, _ in node.facts.operations)
 
 
@@ -153,9 +153,9 @@ def _aligned(old: Sequence[Node], new: Sequence[Node]) -> dict[int, int]:
 
 
 def _signatures(nodes: Sequence[Node]) -> list[Hashable]:
-    """Path and layer of each node, and the last layers with multiply-adds, or joins, before it.
+    """Path and layer of each node, and the last layers with MACs, or joins, before it.
 
-    Without these, the relu behind a convolution that was put in would pass for the one that was there.
+    Without these, the relu after an inserted convolution would be taken for the old one.
     """
     origins: dict[int, Layer] = {}
     signatures: list[Hashable] = []
@@ -171,7 +171,7 @@ def _fill_gap(
 ) -> None:
     if not rows or not columns or len(rows) * len(columns) > MAX_CELLS:
         return
-    # Needleman & Wunsch 1970, with gaps that cost nothing
+    # Needleman & Wunsch 1970, without costs for gaps
     best = [[0] * (len(columns) + 1)]
     for k in rows:
         node, above = old[k], best[-1]
@@ -195,20 +195,20 @@ def _fill_gap(
 
 
 def _likeness(one: Node, other: Node) -> int:
-    """How well a layer does for a counterpart of another; 0 if it cannot be one."""
+    """The score of two layers as counterparts; 0 if they cannot be counterparts."""
     mine, yours = one.layer, other.layer
     if mine.family != yours.family:
         return 0
     has_path = one.name == other.name
     if mine != yours:
         score = (3 if mine.kind == yours.kind else 1) + 3 * has_path
-    else:  # in a wider version, the layers of one stage equal those of the next, on other shapes
+    else:  # in a wider version, layers of one stage can equal those of the next stage, with other shapes
         score = (8 if one.shape == other.shape else 5) + has_path
-    return 2 * score if _is_heavy(one) else score  # a convolution says more than the relu behind it
+    return 2 * score if _is_heavy(one) else score  # a convolution counts more than the relu after it
 
 
 def _by_path(old: Sequence[Node], new: Sequence[Node], found: dict[int, int]) -> None:
-    """Pair what is left over with what has its path and kind, as branches that changed places."""
+    """Pair remaining layers by path and kind, for branches that changed their order."""
     taken = set(found.values())
     left = {(node.name, node.kind): j for j, node in enumerate(new) if j not in taken}
     for i, node in enumerate(old):
@@ -220,7 +220,7 @@ def _by_path(old: Sequence[Node], new: Sequence[Node], found: dict[int, int]) ->
 
 
 Reach = dict[int, frozenset[int]]
-"""The nearest nodes with a counterpart that lead to a node, or the node itself, by indices."""
+"""The indices of the nearest nodes with a counterpart that lead to a node, or of the node itself."""
 
 
 def _reach(nodes: Sequence[Node], partners: Partners) -> Reach:
@@ -240,7 +240,7 @@ def _union(nodes: Sequence[Node], reach: Reach) -> frozenset[int]:
 def _rewired(
     before: Node, after: Node, by_old: Partners, by_new: Partners, reach: tuple[Reach, Reach]
 ) -> bool:
-    """Do two counterparts read something else? What was added or removed in between does not count."""
+    """Do two counterparts have different inputs? Layers added or removed in between do not count."""
     mine = [by_old[node.index].index for node in before.inputs if node.index in by_old]
     yours = [node.index for node in after.inputs if node.index in by_new]
     if len(mine) == len(before.inputs) and len(yours) == len(after.inputs):
@@ -269,7 +269,7 @@ def _changes(
 
 
 def _owner(node: Node, partners: Partners) -> Node | None:
-    """The node whose parameters are shared, in terms of the other network."""
+    """The node whose parameters are shared, by its counterpart in the other network."""
     if node.shares is None:
         return None
     return partners.get(node.shares.index, node.shares)

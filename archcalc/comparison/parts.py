@@ -1,4 +1,4 @@
-"""Networks taken apart so that different families line up: by resolution, and by kind of layer."""
+"""Parts of networks that can be compared across families: by resolution, and by kind of layer."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from archcalc.profile import LayerProfile, Profile
 from archcalc.quantities import OF_LAYERS, QUANTITIES, Figures
 
 HEAD = "head"
-"""The stage behind global pooling or `flatten`, where nothing has a place any more."""
+"""The stage after global pooling or `flatten`, where values have no position."""
 
 Scale = tuple[Fraction, ...]
-"""The step between neighbours along each axis, in values of the input."""
+"""The step between neighbors along each axis, in input values."""
 
 
 NOTHING = Figures(dict.fromkeys((quantity.name for quantity in OF_LAYERS), 0))
-"""What no layers come to."""
+"""The sums of no layers."""
 
 
 def amounts(layers: Iterable[LayerProfile]) -> Figures:
-    """The sums of some layers; shared parameters count where they came first, so that parts add up.
+    """The sums of some layers. Shared parameters count where they occur first, so that parts add up.
 
     An input is not a layer, but some conventions count it.
     """
@@ -41,16 +41,16 @@ def _of_convention(layer: LayerProfile) -> dict[str, int]:
 
 
 class ComparedPart(Struct, frozen=True):
-    """A stage or a kind: what it comes to in each of the networks."""
+    """A stage or a kind, with its sums in each network."""
 
     name: str
     amounts: tuple[Figures, ...]
 
 
 def by_stage(profiles: Sequence[Profile]) -> list[ComparedPart]:
-    """The stages of networks, the finest resolution first and the head last.
+    """The stages of networks, from the finest resolution to the head.
 
-    A stage is named by the resolution of its layers' outputs in terms of the input's: `1/4`.
+    A stage is named by the output resolution of its layers relative to the input: `1/4`.
     """
     steps: dict[str, tuple[bool, Scale]] = {}
 
@@ -70,7 +70,7 @@ def by_stage(profiles: Sequence[Profile]) -> list[ComparedPart]:
 
 
 def by_kind(profiles: Sequence[Profile]) -> list[ComparedPart]:
-    """The kinds of layers in networks: convolutions by their sort, others by their family."""
+    """The kinds of layers: convolutions by type, others by family."""
     order = ("conv", "grouped conv", "depthwise", "pointwise", "conv_transpose", "local", "fc")
     parts = _parts(profiles, lambda profile: kind_of)
     rank = {name: index for index, name in enumerate(order)}
@@ -91,7 +91,7 @@ def _parts(
 
 
 def kind_of(node: Node) -> str:
-    """The kind under which a layer is counted; a `conv` of 1x1 is pointwise, one group a channel depthwise.
+    """The kind of a layer. A 1x1 `conv` is pointwise, and a `conv` with one group per channel is depthwise.
 
     >>> from archcalc import load
     >>> kind_of(load("mobilenet_v1")["separable1/depthwise1"])
@@ -116,10 +116,10 @@ _WORDS = {"merge": "join"}
 
 
 def scales(network: Network) -> dict[int, Scale | None]:
-    """The scale of every node's output, by the node's index; `None` for what belongs to the head.
+    """The scale of every node's output, by node index; `None` in the head.
 
-    What is computed from a whole map and flows back into one, as the weights of squeeze and excitation
-    do, has the scale of the map it flows into.
+    Values that are computed from a whole map and flow back into a map, such as the weights of squeeze and
+    excitation, have the scale of that map.
     """
     found: dict[int, Scale | None] = {}
     for node in network.nodes:
@@ -144,7 +144,7 @@ def _scale(node: Node, found: dict[int, Scale | None]) -> Scale | None:
         for source in node.inputs
         if (scale := found[source.index]) is not None and len(scale) == len(sizes)
     ]
-    if not maps:  # a map made from a vector is a beginning; one that a global layer left is none
+    if not maps:  # a map made from a vector starts a new stage; the output of a global layer does not
         is_map = max(sizes) > 1
         return (Fraction(1),) * len(sizes) if is_map else None
     if isinstance(windows, tuple):

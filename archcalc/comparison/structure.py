@@ -1,4 +1,4 @@
-"""What was added, removed and changed between two versions of a network, in as few lines as say it."""
+"""The layers added, removed, and changed between two versions of a network, in few lines."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from archcalc.comparison.matching import Change, Matching, Pair
 from archcalc.comparison.tables import ArrangedTable, Cells
 from archcalc.network import Network, Node
 
-MAX_ROWS = {"removed": 20, "added": 20, "changed": 20, "moved": 6}
-"""Further lines of each sort are counted, not shown."""
+MAX_ROWS = {"removed": 20, "added": 20, "changed": 20, "renamed": 6}
+"""The most lines of each sort that are shown. Others are counted."""
 
 
 class Item(Struct, frozen=True):
-    """A layer, or a block all of whose layers were added or removed."""
+    """A layer, or a block of which all layers were added or removed."""
 
     path: str
     operation: str
@@ -32,7 +32,7 @@ class Item(Struct, frozen=True):
 
 
 class StructureRow(Struct, frozen=True):
-    """`sort` is `added`, `removed`, `changed` or `moved`; `where` has the paths, `what` the rest."""
+    """`sort` is `added`, `removed`, `changed`, or `renamed`. `where` has the paths, and `what` the change."""
 
     sort: str
     where: str
@@ -40,12 +40,12 @@ class StructureRow(Struct, frozen=True):
 
 
 def summary(matching: Matching) -> str:
-    """How many layers were added, removed, changed and renamed."""
+    """The numbers of layers added, removed, changed, and renamed."""
     counts = (
         (len(matching.added), "added"),
         (len(matching.removed), "removed"),
         (len(matching.changed), "changed"),
-        (len(matching.moved), "under another path"),
+        (len(matching.moved), "renamed"),
     )
     kept = sum(
         pair.before is not None and not pair.before.is_input and pair.after is not None
@@ -53,12 +53,12 @@ def summary(matching: Matching) -> str:
         if not pair.changes and not pair.moved
     )
     parts = ", ".join(f"{count:,} {word}" for count, word in counts if count)
-    same = f"{kept:,} as they were" if kept else ""
+    same = f"{kept:,} unchanged" if kept else ""
     return "; ".join(filter(None, (parts or "no layer differs", same)))
 
 
 def structure_table(matching: Matching, before: Network, after: Network) -> ArrangedTable:
-    """The structural difference as a table whose last columns may wrap."""
+    """The structural difference as a table. Its last columns can wrap."""
     rows = structure_rows(matching, before, after)
     columns = [
         Cells("", [row.sort for row in rows], right=False),
@@ -78,7 +78,7 @@ def structure_rows(matching: Matching, before: Network, after: Network) -> list[
         runs = _gathered(_runs(_items(nodes, network)))
         rows += _cut([_row(sort, where, items) for where, items in runs], sort)
     rows += _cut(_changed(matching.changed), "changed")
-    rows += _cut(_moved(matching.moved), "moved")
+    rows += _cut(_moved(matching.moved), "renamed")
     return rows
 
 
@@ -91,7 +91,7 @@ def _cut(rows: list[StructureRow], sort: str) -> list[StructureRow]:
 
 
 def _items(nodes: Sequence[Node], network: Network) -> list[Item]:
-    """The layers, with blocks in place of all of their layers."""
+    """The layers, with a block in place of its layers if all of them are included."""
     wanted = {node.index for node in nodes}
     items = []
     covered: set[int] = set()
@@ -111,12 +111,12 @@ def _items(nodes: Sequence[Node], network: Network) -> list[Item]:
 
 
 def _runs(items: Sequence[Item]) -> list[list[Item]]:
-    """Neighbours of one sort in one block, together."""
+    """Runs of neighboring items with the same operation in the same block."""
     return [list(run) for _, run in groupby(items, key=lambda item: (item.parent, item.operation))]
 
 
 def _gathered(runs: Sequence[list[Item]]) -> list[tuple[str, list[Item]]]:
-    """Where the runs are, with those of one item of one name, in several blocks, in one line."""
+    """The runs and their places. Runs of one item with the same name in several blocks share a line."""
     alone: dict[tuple[str, str], list[Item]] = {}
     lines: list[tuple[str, list[Item]]] = []
     for run in runs:
@@ -135,7 +135,7 @@ def _gathered(runs: Sequence[list[Item]]) -> list[tuple[str, list[Item]]]:
 
 
 def _paths(paths: Sequence[str]) -> str:
-    """One path, two, or the first of several."""
+    """One path, two paths, or the first of several."""
     return ", ".join(paths) if len(paths) < 3 else f"{paths[0]} and {len(paths) - 1:,} more"
 
 
@@ -167,7 +167,7 @@ def describe(change: Change) -> str:
 
 
 def _moved(pairs: Sequence[Pair]) -> list[StructureRow]:
-    """One row for all layers whose paths differ in the same beginning."""
+    """One row for all layers whose paths differ in the same prefix."""
     paths: dict[tuple[str, str], None] = {}
     for pair in pairs:
         assert pair.before is not None
@@ -176,4 +176,4 @@ def _moved(pairs: Sequence[Pair]) -> list[StructureRow]:
         while len(old) > 1 and len(new) > 1 and old[-1] == new[-1]:
             old, new = old[:-1], new[:-1]
         paths["/".join(old), "/".join(new)] = None
-    return [StructureRow("moved", new, f"was {old}") for old, new in paths]
+    return [StructureRow("renamed", new, f"was {old}") for old, new in paths]

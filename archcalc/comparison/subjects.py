@@ -1,4 +1,4 @@
-"""From what a user names to the networks that are compared."""
+"""Opens the networks that a comparison names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archcalc.settings import DEFAULT, Settings
 
 
 class ComparedNetwork(Struct, frozen=True, eq=False):
-    """A network that is compared: the name it is shown under, and its figures."""
+    """A compared network: the name that is shown, and its figures."""
 
     name: str
     profile: Profile
@@ -20,9 +20,9 @@ class ComparedNetwork(Struct, frozen=True, eq=False):
 
 
 def open_subjects(nets: Sequence[str], settings: Settings = DEFAULT) -> list[ComparedNetwork]:
-    """The networks of several `NET`s, named as short as tells them apart.
+    """The networks of several `NET`s, with the shortest names that distinguish them.
 
-    Raises `ArchError` with the mistakes of all of them.
+    Raises `ArchError` with all mistakes.
 
     >>> [subject.name for subject in open_subjects(["vgg16", "mobilenet_v1?width=0.5"])]
     ['vgg16', 'mobilenet_v1?width=0.5']

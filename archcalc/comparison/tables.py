@@ -1,4 +1,4 @@
-"""The tables of a comparison, as columns of text; how they are set is decided by who prints them."""
+"""The tables of a comparison as columns of text. Views decide on the layout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archcalc.quantities import QUANTITIES, Figures
 from archcalc.render.numbers import bar, grouped, human
 
 SHOWN = ("macs", "count", "params", "activations", "layers")
-"""The figures of parts, the most important first."""
+"""The figures of a part, the most important first."""
 
 
 def title_of(name: str) -> str:
@@ -24,7 +24,7 @@ BAR_WIDTH = 8
 
 
 class CompareView(Struct, frozen=True):
-    """What is shown, and how it writes numbers."""
+    """The comparison that is shown, and how numbers are written."""
 
     comparison: Comparison
     human: bool = False
@@ -37,7 +37,7 @@ class CompareView(Struct, frozen=True):
 
     @property
     def operations(self) -> str:
-        """The figure that comes first: multiply-adds, or what a named convention counts."""
+        """The figure that comes first: MACs, or what a named convention counts."""
         return "macs" if self.comparison.subjects[0].profile.convention is None else "count"
 
     @property
@@ -46,7 +46,7 @@ class CompareView(Struct, frozen=True):
 
     @property
     def totals(self) -> list[Total]:
-        """All totals; without the trainable parameters where those are all parameters."""
+        """All totals, without the trainable parameters if all parameters are trainable."""
         every = self.comparison["params"].figures
         return [
             total
@@ -60,7 +60,7 @@ class CompareView(Struct, frozen=True):
 
 
 class Cells(Struct, frozen=True):
-    """A column: heading, text of every row, and the same below a line if it has a total."""
+    """A column: heading, one text per row, and a total if there is one."""
 
     heading: str
     cells: list[str]
@@ -79,7 +79,7 @@ Columns = list[Cells]
 
 
 class ArrangedTable(Struct, frozen=True):
-    """A table: what it is, and its arrangements, the one that says most in one row first."""
+    """A table: title, note, and arrangements, from the widest to the narrowest."""
 
     title: str
     note: str
@@ -95,7 +95,7 @@ def tables(view: CompareView) -> list[ArrangedTable]:
             view,
             "By stage",
             "Stage",
-            "a layer's resolution over the input's; head: no map is left",
+            "output resolution relative to the input; head: after global pooling or flatten",
             comparison.stages,
         ),
         _parts(view, "By kind of layer", "Kind", "", comparison.kinds),
@@ -130,7 +130,7 @@ def _totals(view: CompareView) -> ArrangedTable:
 
 
 def _listed_totals(view: CompareView, labels: Sequence[str]) -> list[Columns]:
-    """One line per network below each quantity, where they do not fit side by side."""
+    """One line per network below each quantity, if networks do not fit side by side."""
     lines: list[tuple[str, ...]] = []
     for noun, total in zip(labels, view.totals, strict=True):
         lines.append((noun, "", "", "", "", ""))
@@ -165,7 +165,7 @@ def _parts(
 
 
 def _side_by_side(view: CompareView, first: str, parts: Sequence[ComparedPart]) -> list[Columns]:
-    """A column for each figure of each network, with fewer and fewer figures."""
+    """Arrangements with a column for each figure of each network, each with fewer figures."""
     drawn = view.operations
     most = max((amounts.get(drawn, 0) for part in parts for amounts in part.amounts), default=0)
 
@@ -186,12 +186,12 @@ def _side_by_side(view: CompareView, first: str, parts: Sequence[ComparedPart]) 
 
 
 def _counts(view: CompareView, column: Sequence[Figures], name: str) -> list[str]:
-    """The cells of a figure: nothing where there are no layers."""
+    """The cells of a figure, which are empty if there are no layers."""
     return [view.count(amounts.get(name, 0)) if amounts.layers else "" for amounts in column]
 
 
 def _listed_parts(view: CompareView, first: str, parts: Sequence[ComparedPart]) -> list[Columns]:
-    """One line per network below each part, of those that have layers in it; with fewer and fewer figures."""
+    """Arrangements with one line per network below each part, each with fewer figures."""
     drawn = view.operations
     most = max((amounts.get(drawn, 0) for part in parts for amounts in part.amounts), default=0)
 
@@ -215,7 +215,7 @@ def _listed_parts(view: CompareView, first: str, parts: Sequence[ComparedPart]) 
 
 
 def _with(names: Sequence[str], parts: Sequence[ComparedPart]) -> list[ComparedPart]:
-    """The parts of which there is something to show."""
+    """The parts that have something to show."""
     return [part for part in parts if any(a.get(name, 0) for a in part.amounts for name in names)]
 
 
@@ -223,7 +223,7 @@ def _with(names: Sequence[str], parts: Sequence[ComparedPart]) -> list[ComparedP
 
 
 def account_table(view: CompareView) -> ArrangedTable:
-    """Where the difference comes from, with the sum below."""
+    """The parts of the difference, with their sum below."""
     comparison = view.comparison
     lines = comparison.account
     figures = (view.operations, "params", "activations")
@@ -244,9 +244,9 @@ def account_table(view: CompareView) -> ArrangedTable:
     count, params, activations = map(figure, figures)
     columns = [count, params, activations]
     columns.insert(figures.index(drawn) + 1, bars)
-    note = "affected: the same layer on another shape" if any(line.affected for line in lines) else ""
+    note = "affected: same layer, different input shape" if any(line.affected for line in lines) else ""
     if is_staged:
-        note = "by stage: too few layers have a counterpart"
+        note = "by stage, because the networks have few layers in common"
     return ArrangedTable(
         "Where the difference comes from",
         note,

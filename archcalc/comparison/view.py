@@ -1,4 +1,4 @@
-"""A comparison for people: as tables in the terminal, as Markdown for a pull request."""
+"""A comparison as tables in the terminal, and as Markdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GAP = 2
 
 
 def _sections(view: CompareView) -> list[ArrangedTable]:
-    """What is shown, in order: of two versions of a network first where they differ."""
+    """The tables in order. For two versions of a network, the changes come first."""
     comparison = view.comparison
     if comparison.identical:
         return []
@@ -40,7 +40,7 @@ def title(view: CompareView) -> str:
 
 
 def about(view: CompareView) -> list[str]:
-    """Each network's publication and input, and what holds for all."""
+    """The publication and input of each network, and the common conditions."""
     named: dict[str, list[str]] = {}
     for subject in view.comparison.subjects:
         inputs = ", ".join(format_shape(node.shape) for node in subject.profile.network.inputs.values())
@@ -56,24 +56,24 @@ def about(view: CompareView) -> list[str]:
     if profile.training:
         words += f", optimizer {profile.optimizer.name}"
     if profile.convention is not None:
-        words += f", counted as by {profile.convention.title}"
+        words += f", counted by the rules of {profile.convention.title}"
     return [*lines, words]
 
 
 def notes(view: CompareView) -> list[str]:
-    """What in the texts of the networks may be meant otherwise, once for each place."""
+    """The notes on the texts of the networks, once per place."""
     subjects = view.comparison.subjects
     lines = (line for each in subjects for line in note_lines(each.profile.network.notes, each.name))
     return list(dict.fromkeys(lines))
 
 
 def verdict(view: CompareView) -> list[str]:
-    """What each network has against the first, in a sentence."""
+    """A sentence on each network, compared with the first."""
     comparison = view.comparison
     if comparison.identical:
         totals = comparison.subjects[0].profile.totals
         params = plural(totals.params, "parameter", view.count)
-        macs = plural(totals.macs, "multiply-add", view.count)
+        macs = plural(totals.macs, "MAC", view.count)
         return [f"No difference: {plural(totals.layers, 'layer')}, {params}, {macs}."]
     return [sentence(comparison, index) for index in range(1, len(comparison.subjects))]
 
@@ -82,7 +82,7 @@ def verdict(view: CompareView) -> list[str]:
 
 
 def render(view: CompareView, width: int, colour: bool) -> str:
-    """Write a comparison, each table in the arrangement that says most in the given width."""
+    """Write a comparison, each table in its widest arrangement that fits."""
     from rich.text import Text
 
     console = open_console(width, colour)
@@ -100,7 +100,7 @@ def render(view: CompareView, width: int, colour: bool) -> str:
 
 
 def _fitting(view: CompareView, width: int) -> list[ArrangedTable]:
-    """The tables; with short numbers where exact ones do not fit, since a number cut off is wrong."""
+    """The tables, with short numbers if exact ones do not fit, because a truncated number is wrong."""
     exact = _sections(view)
     if all(_width(section.arrangements[-1]) <= width for section in exact):
         return exact
@@ -143,7 +143,7 @@ def _width(columns: Columns) -> int:
 
 
 def _sizes(columns: Columns, width: int) -> list[int]:
-    """The width of each column: those that wrap share what the others leave, the narrow ones first."""
+    """The width of each column. Columns that wrap share the remaining width, the narrow ones first."""
     sizes = [column.width for column in columns]
     room = width - sum(size + GAP for size in sizes) + GAP
     wrapping = sorted((i for i, column in enumerate(columns) if column.wraps), key=lambda i: sizes[i])
@@ -160,7 +160,7 @@ def _sizes(columns: Columns, width: int) -> list[int]:
 
 
 def to_markdown(view: CompareView) -> str:
-    """The same for a pull request: every table in full, without bars."""
+    """The same as Markdown: all tables in full, without bars."""
     lines = [f"## {escaped(title(view))}", ""]
     lines += [f"- {escaped(line)}" for line in about(view)]
     lines += ["", *(f"> {escaped(line)}  " for line in notes(view))] if notes(view) else []

@@ -1,4 +1,4 @@
-"""A comparison in words and numbers: `32.7 times fewer parameters`."""
+"""Comparisons in words: `32.7 times fewer parameters`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from archcalc.quantities import QUANTITIES
 from archcalc.render.numbers import grouped
 
 IN_PERCENT = Fraction(11, 10)
-"""Smaller factors are said in percent."""
+"""Smaller factors are given in percent."""
 
 
 def noun_of(total: Total, comparison: Comparison) -> str:
-    """What a total counts: of a named convention `fvcore MACs`."""
+    """The noun of a total; with a convention, `fvcore MACs`."""
     convention = comparison.subjects[0].profile.convention
     if total.quantity == "count" and convention is not None:
         return f"{convention.name} {convention.unit}"
@@ -47,9 +47,9 @@ def phrase(figure: Compared, quantity: str = "") -> str:
     """
     same, more, less = QUANTITIES[quantity].comparatives if quantity else MANY
     if not figure.difference:
-        return same
+        return "the same"
     if not figure.base:
-        return "against none"
+        return "from none"
     if not figure.value:
         return "none"
     is_more = figure.difference > 0
@@ -88,9 +88,9 @@ def _percent(figure: Compared) -> str:
 
 
 def sentence(comparison: Comparison, index: int) -> str:
-    """What one network has, against the first, the largest factor first.
+    """A sentence that compares a network with the first, the largest factor first.
 
-    `mobilenet_v1 has 32.7 times fewer parameters, 1.90 times fewer activations; it is 1.75 times as deep.`
+    `mobilenet_v1 has 32.7 times fewer parameters and 1.90 times fewer activations; it is 1.75 times as deep.`
     """
     ranked = sorted(
         (
@@ -106,20 +106,26 @@ def sentence(comparison: Comparison, index: int) -> str:
         noun = noun_of(total, comparison)
         words = phrase(figure, total.quantity)
         if QUANTITIES[total.quantity].comparatives != MANY:
-            deep = f"; it is {words}" if figure.value and figure.base else ""
+            deep = (
+                f"; it is {words if figure.difference else 'equally deep'}"
+                if figure.value and figure.base
+                else ""
+            )
         elif not figure.difference:
             same.append(noun)
         elif not figure.base:
-            parts.append(f"{grouped(figure.value)} {noun} against none")
+            parts.append(f"{grouped(figure.value)} {noun} instead of none")
         else:
             parts.append(f"{'no' if words == 'none' else words} {noun}")
     if same:
-        parts.append(f"as many {_listed(same)}")
-    return f"{comparison.subjects[index].name} has {', '.join(parts)}{deep}."
+        parts.append(f"the same number of {_listed(same)}")
+    return f"{comparison.subjects[index].name} has {_listed(parts)}{deep}."
 
 
 def _listed(words: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    if len(words) < 3:
+        return " and ".join(words)
+    return ", ".join(words[:-1]) + f", and {words[-1]}"
 
 
 def signed(text: str, value: int) -> str:

@@ -1,4 +1,4 @@
-"""Activations, in several accountings, and the bytes they take."""
+"""Activations, counted in several ways, and their bytes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DTYPES = {
 """Bytes of a value, by dtype."""
 
 _IN_PLACE = frozenset({"input", "conv", "pool", "linear", "recurrent"})
-"""The families whose outputs count where norms and activations work in place, as slides count memory."""
+"""The families whose outputs count if norms and activations work in place, as lecture slides count."""
 
 _CONV = frozenset({"conv"})
 
 
 def count_activations(facts: Facts) -> int:
     """The values that a layer outputs, for one sample."""
-    count = 1  # a plain loop: this runs once for every layer, and `math.prod` is no faster on so few
+    count = 1  # a plain loop, because `math.prod` is not faster for so few factors
     for n in facts.output:
         count *= n
     return count
@@ -41,7 +41,7 @@ def _terms(facts: Facts) -> list[Summand]:
 
 
 def _parts(selection: Selection, families: frozenset[str]) -> list[tuple[str, int]]:
-    """The values of each layer of some families; of a whole network, its inputs belong to it."""
+    """The values of each layer of some families. For a whole network, they include its inputs."""
     entries = list(selection.layers)
     if selection.whole and "input" in families:
         inputs = selection.profile.network.inputs.values()
@@ -65,7 +65,7 @@ def _explain_in_place(selection: Selection) -> list[str]:
 
 
 def _explain_conv(selection: Selection) -> list[str]:
-    words = "the values that convolutions put out"
+    words = "the values that convolutions output"
     return of_parts(f"activations_conv of {selection.name} = {words}", _parts(selection, _CONV))
 
 

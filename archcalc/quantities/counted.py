@@ -1,4 +1,4 @@
-"""What a named convention counts: `count`, in the convention's own unit."""
+"""`count`: the count by a named convention, in the convention's own unit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def _convention(profile: Profile) -> tuple[Convention, Counter]:
     """The convention of a profile. Raises `ArchError` if there is none."""
     if profile.convention is None or profile.counter is None:
-        raise error("`count` is what a convention counts", help="add `--convention NAME`")
+        raise error("`count` needs a convention", help="add `--convention NAME`")
     return profile.convention, profile.counter
 
 
 def _count(selection: Selection) -> int:
-    """The sum over a selection, of a whole network with the inputs that some conventions count."""
+    """The sum over a selection. For a whole network, it includes the inputs, which some conventions count."""
     profile = selection.profile
     _convention(profile)
     layers = list(selection.layers)
@@ -50,7 +50,7 @@ def _of_layer(selection: Selection) -> list[str]:
     convention, counter = _convention(profile)
     title = f"{convention.name}, {convention.what}"
     if counter.rule(node) is None:
-        unseen = [f", written as `{code}`, is not seen" for code in counter.unseen([node])]
+        unseen = [f", called as `{code}`, is not seen" for code in counter.unseen([node])]
         return [f"{title}: {node.kind}{unseen[0] if unseen else ' is not counted'}"]
     parts = counter.parts([node])
     times = f" × {profile.per_count} bytes" if convention.unit == "bytes" else ""
@@ -64,7 +64,7 @@ def _of_layer(selection: Selection) -> list[str]:
 
 
 def composition(selection: Selection) -> list[str]:
-    """What a convention's count of a part of a network is made of, by sort of layer."""
+    """The parts of a convention's count, by kind of layer."""
     profile = selection.profile
     convention, counter = _convention(profile)
     nodes = _nodes(selection)
@@ -83,7 +83,7 @@ def composition(selection: Selection) -> list[str]:
     unseen = counter.unseen(nodes)
     if unseen:
         listed = ", ".join(f"{code} ({number:,})" for code, number in unseen.items())
-        lines.append(f"  not seen, as written in the code: {listed}")
+        lines.append(f"  not seen: {listed}")
     kinds = {node.kind for node in nodes}
     return lines + [f"  {bug.text}" for bug in convention.bugs if kinds & set(bug.kinds)]
 
@@ -94,7 +94,7 @@ def _nodes(selection: Selection) -> list[Node]:
 
 
 def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
-    """What the convention counts in all, and first what that is made of."""
+    """The total of the convention, with its parts."""
     if profile.convention is None:
         return None
     convention, counter = _convention(profile)
@@ -108,7 +108,7 @@ COUNT = Quantity(
     name="count",
     of_operations=True,
     noun="count",
-    definition="what a named convention counts (`--convention`)",
+    definition="the count by a named convention (`--convention`)",
     scope=Scope.LAYER,
     of_convention=True,
     of=_count,

@@ -1,8 +1,8 @@
-"""The receptive fields of all nodes of a network, and which channels have which field.
+"""The receptive fields of all nodes of a network, and of their channels.
 
-Channels differ after a concatenation: those of one branch see less than those of another. That matters if a
-later layer reads some channels only, such as a slice. For the nodes that lead to such a layer, each field is
-kept with the channels that have it.
+After a concatenation, the channels of different branches have different fields. This matters if a later
+layer, such as a slice, reads only some of the channels. For the nodes before such a layer, each field is kept
+with its channels.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from archcalc.quantities.receptive_field import (
 )
 
 Parts = dict[Field, int]
-"""Fields, each with the channels that have it, as bits. A channel in several sees all of these fields, and a
-channel in none sees nothing, as padding does."""
+"""Fields, each with its channels as bits. A channel with several fields sees their union. A channel without a
+field, such as padding, sees nothing."""
 
 MOST_PARTS = 256
-"""Fields that the channels of one node may have. With more, its channels are not told apart."""
+"""The most fields of one node's channels. With more, its channels are not distinguished."""
 
 MOST_KEPT = 2_000_000
-"""Numbers that the fields of a network may keep for turns and parts, which is about 150 MB. After that, turns
-are given as the whole input, and channels are not told apart."""
+"""The most numbers that the fields of a network keep for turns and parts, about 150 MB. Beyond that, turns
+become the whole input, and channels are not distinguished."""
 
 
 class FieldFold:
     """The fields of a network's nodes, found in topological order.
 
     - `fields`: the field of each node, by its index.
-    - `misalignments`: the joins whose branches are not aligned.
-    - `parts`: the fields of a node's channels, by its index, where they differ and a later layer may tell
-      them apart.
+    - `misalignments`: the joins with misaligned branches.
+    - `parts`: the fields of a node's channels, by its index, if they differ and a later layer may
+      distinguish them.
     """
 
     def __init__(self, network: Network) -> None:
@@ -66,11 +66,11 @@ class FieldFold:
             return self._nothing
         inputs = [self.fields[sources[0].index]]
         if inputs[0].is_nothing and isinstance(facts.windows, tuple):
-            return GLOBAL  # where a window slides over what sees nothing, others see an unknown part
+            return GLOBAL  # a window over values that see nothing makes the others see an unknown part
         if inputs[0].folded and facts.operations and _mixes_channels(node):
-            return GLOBAL  # without operations values only move, and each sees what it saw before
+            return GLOBAL  # without operations, values only move and keep their fields
         if len(sources) == 1 or type(facts.windows) is tuple:
-            field = through(inputs[0], facts)  # an unpooling also reads its pool, but only to find places
+            field = through(inputs[0], facts)  # an unpooling also reads its pool, but only for positions
         else:
             inputs = [self.fields[source.index] for source in sources]
             field = self._join(node, inputs)
@@ -104,7 +104,7 @@ class FieldFold:
         if most > MOST_CHANNELS or len(inputs) > MOST_PARTS or self._room < 0:
             return _at_most(together)
         if isinstance(facts.windows, Stacked) and any(before):
-            return _at_most(together)  # the places of one map and the channels of another do not make a part
+            return _at_most(together)  # positions of one map and channels of another do not form a part
         reaching: dict[int, list[Branch]] = {}
         left_out = False
         for index, (shape, field, parts) in enumerate(zip(facts.inputs, inputs, before, strict=False)):
@@ -133,7 +133,7 @@ class FieldFold:
 
 
 def _new_numbers(fields: Iterable[Field], known: Iterable[Field]) -> int:
-    """How many fields the cycles of these turns have that no known field shares."""
+    """The number of fields in the cycles of these turns that no known field shares."""
     shared = {id(turn.cycle) for field in known for turn in field.turns}
     cycles = {id(turn.cycle): len(turn.cycle.firsts) for field in fields for turn in field.turns}
     return sum(count for cycle, count in cycles.items() if cycle not in shared)
@@ -144,7 +144,7 @@ def _at_most(field: Field) -> Field:
 
 
 def _told_apart(network: Network) -> set[int]:
-    """The nodes whose channels are told apart: those that leave channels out, and all that lead to them."""
+    """The nodes whose channels are distinguished: those that leave out channels, and all before them."""
     found: set[int] = set()
     for node in reversed(network.nodes):
         if node.index in found or node.layer.leaves_out_channels(node.facts):
@@ -157,7 +157,7 @@ def _mixes_channels(node: Node) -> bool:
     """Does any output channel read several channels of the input? If so, one reads the last and others."""
     count = node.facts.inputs[0][0]
     if count > MOST_CHANNELS:
-        return True  # this is not known, and a field that is too large is safe
+        return True  # unknown; a field that is too large is safe
     last, others = (
         node.layer.reached(channels, 0, node.facts) for channels in (1 << count - 1, all_of(count - 1))
     )

@@ -1,4 +1,4 @@
-"""What one value of a tensor sees of the input, as quantities: size, effective stride and padding."""
+"""The receptive field as quantities: size, effective stride, and effective padding."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from archcalc.profile import LayerProfile, Profile
     from archcalc.quantities.receptive_field import Field
 
-AT_MOST = "at most the whole input: which window sees what is not followed"
-"""Said of a field after the values of different places became channels, or an axis of their own."""
+AT_MOST = "at most the whole input: positions are not tracked through this rearrangement"
+"""Said of a field after positions were moved into channels or into an axis of their own."""
 
 
 def field_of(selection: Selection) -> Field:
@@ -41,7 +41,7 @@ def _explain(selection: Selection) -> list[str]:
 
 
 def _of_layer(selection: Selection) -> list[str]:
-    """The field, and along each axis how the layer's window enlarges that of its input."""
+    """The field, and how the layer's window enlarges the field of its input along each axis."""
     node, field = selection.output, field_of(selection)
     windows = node.facts.windows
     title = f"receptive_field = {field_size(field)}"
@@ -54,7 +54,9 @@ def _of_layer(selection: Selection) -> list[str]:
     if not isinstance(windows, tuple) or len(node.inputs) != 1:
         return lines
     before = selection.profile.entries[node.inputs[0].index].field
-    if before.turns or field.turns:  # neighbors see different sizes there, and no line gives the largest
+    if (
+        before.turns or field.turns
+    ):  # neighbors have fields of different sizes there, so no one line gives the largest
         return lines
     windows = tuple(windows[axis] for axis in before.axes())
     for axis, (letter, window) in enumerate(zip(SYMBOLS[len(windows)], windows, strict=True)):
@@ -70,7 +72,7 @@ def _of_layer(selection: Selection) -> list[str]:
 
 
 def _has_windows(selection: Selection) -> bool:
-    """Were places and channels of a map rearranged before, as into windows? Then less may be seen."""
+    """Were positions and channels rearranged before, such as into windows? The field may be smaller then."""
     entries = selection.profile.entries
     seen: set[int] = set()
     waiting = [selection.output]
@@ -100,23 +102,23 @@ def _of_parts(selection: Selection) -> list[str]:
 
 
 def _total(profile: Profile, number: Number) -> tuple[str, str, str] | None:
-    """The last field that is not the whole input; if the last maps see all of it, from which layer on."""
+    """The last field that is not global; if the last maps are global, the first layer of these."""
     start = _global_from(profile)
     layers = profile.layers if start is None else profile.layers[: profile.layers.index(start)]
     known = (layer for layer in reversed(layers) if layer.field.stride)
     last = next(known, None)
     if start is not None:
-        before = f"; before it {field_size(last.field)}, of `{last.name}`" if last is not None else ""
-        return "field", "global", f"from `{start.name}` on{before}"
+        before = f"; before that {field_size(last.field)}, at `{last.name}`" if last is not None else ""
+        return "receptive field", "global", f"from `{start.name}` on{before}"
     if last is None:
         return None
-    return "field", field_size(last.field), f"seen by `{last.name}`: {_steps(last.field)}"
+    return "receptive field", field_size(last.field), f"at `{last.name}`: {_steps(last.field)}"
 
 
 def _global_from(profile: Profile) -> LayerProfile | None:
-    """The first of the layers at the end whose maps have several places, all of which see the whole input.
+    """The first of the last layers whose maps have several positions that all see the whole input.
 
-    Parameters, which see nothing, are passed over.
+    Parameters see nothing and are skipped.
     """
     found = None
     for layer in reversed(profile.layers):
@@ -135,8 +137,8 @@ RECEPTIVE_FIELD = Quantity(
     name="receptive_field",
     of_operations=True,
     noun="receptive field",
-    definition="what one value sees of the input, along each axis (Araujo, Norris & Sim 2019); branches "
-    "of a join that are not aligned are reported",
+    definition="the part of the input that one value depends on, along each axis (Araujo, Norris & Sim "
+    "2019); misaligned branches of a join are reported",
     unit=Unit.LENGTHS,
     scope=Scope.OUTPUT,
     of=_size,
@@ -148,7 +150,7 @@ EFFECTIVE_STRIDE = Quantity(
     name="effective_stride",
     of_operations=True,
     noun="effective stride",
-    definition="the step in the input between the fields of neighbors",
+    definition="the distance in the input between the receptive fields of neighbors",
     unit=Unit.LENGTHS,
     scope=Scope.OUTPUT,
     of=_stride,
@@ -159,7 +161,7 @@ EFFECTIVE_PADDING = Quantity(
     name="effective_padding",
     of_operations=True,
     noun="effective padding",
-    definition="how far the first field begins before the input",
+    definition="the part of the first receptive field that lies before the input",
     unit=Unit.LENGTHS,
     scope=Scope.OUTPUT,
     of=_padding,

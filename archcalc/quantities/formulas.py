@@ -1,4 +1,4 @@
-"""How an explanation is written: formulas, the numbers put in, and sums that add up line by line."""
+"""The form of explanations: formulas, their numbers, and sums that add up line by line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from archcalc.render.numbers import grouped
 
 
 def of_terms(name: str, terms: Sequence[Summand], value: int) -> list[str]:
-    """A sum of weighted terms, a line for each with its numbers; a single term needs no sum."""
+    """A sum of weighted terms with their numbers, one per line; a single term has no sum."""
     if not terms:
         return [f"{name} = 0"]
     if len(terms) == 1:
@@ -28,7 +28,7 @@ def of_terms(name: str, terms: Sequence[Summand], value: int) -> list[str]:
 
 
 def of_parts(title: str, parts: Sequence[tuple[str, int]]) -> list[str]:
-    """Parts by name, a line each, and their sum."""
+    """Parts by name, one per line, and their sum."""
     total = sum(value for _, value in parts)
     left = max([len("sum"), *(len(name) for name, _ in parts)])
     right = len(grouped(total))
@@ -39,7 +39,7 @@ def of_parts(title: str, parts: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def of_selection(quantity: Quantity, selection: Selection, before: Sequence[Selection] = ()) -> list[str]:
-    """What a quantity comes to in each part of a selection; `before` are parts outside it."""
+    """The values of a quantity for the parts of a selection; `before` are parts outside it."""
     parts = [(part.name, quantity.adds(part)) for part in (*before, *selection.parts())]
     parts = [(name, value) for name, value in parts if value]
     if not parts:

@@ -28,9 +28,9 @@ weights that McMahon (1986) gave roots, exponentials and sines for the Livermore
 
 assert FLOPS_OF.keys() == OPERATIONS.keys()
 
-NOT_IN_MACS = "bias, norm, activation, pooling not counted"
+NOT_IN_MACS = "bias, norm, activation, and pooling are not counted"
 FLOPS_CONVENTION = (
-    "2 per multiply-add; 1 per add, multiply, divide, compare; 4 per root; "
+    "2 per MAC; 1 per add, multiply, divide, compare; 4 per root; "
     f"8 per {', '.join(SPECIAL.values())}; every layer"
 )
 
@@ -56,8 +56,8 @@ def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str]:
         if layer.macs and layer.node.layer.family not in ("conv", "linear")
     )
     *others, last = ["conv", "fc", *kinds]
-    words = f"multiply-adds of {', '.join(others)} and {last}; {NOT_IN_MACS}"
-    return "multiply-adds", number(profile.totals.macs), words
+    words = f"multiply-accumulates of {', '.join(others)} and {last}; {NOT_IN_MACS}"
+    return "MACs", number(profile.totals.macs), words
 
 
 def _total_flops(profile: Profile, number: Number) -> tuple[str, str, str]:
@@ -67,9 +67,9 @@ def _total_flops(profile: Profile, number: Number) -> tuple[str, str, str]:
 MACS = Quantity(
     name="macs",
     of_operations=True,
-    noun="multiply-adds",
-    definition="one multiply-accumulate per multiplied weight, and per product of two activations in a "
-    "matrix product or attention, per sample; nothing else",
+    noun="MACs",
+    definition="multiply-accumulates, per sample: one for each multiplication by a weight, and one for each "
+    "product of two activations in a matrix product or attention",
     scope=Scope.LAYER,
     terms=_macs,
     total=_total_macs,
@@ -81,7 +81,7 @@ FLOPS = Quantity(
     name="flops",
     of_operations=True,
     noun="FLOPs",
-    definition="floating-point operations of every layer at inference, per sample: 2 per multiply-add, "
+    definition="floating-point operations of every layer at inference, per sample: 2 per MAC, "
     "1 per addition, multiplication, division or comparison, 4 per root, 8 per "
     f"{', '.join([*SPECIAL][:-1])} or {[*SPECIAL][-1]}",
     scope=Scope.LAYER,

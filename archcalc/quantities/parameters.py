@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _arrays(*roles: str) -> Callable[[Facts], Iterable[Summand]]:
-    """The arrays of a layer that have one of these roles."""
+    """The arrays of a layer with one of these roles."""
 
     def terms(facts: Facts) -> list[Summand]:
         return [(1, weight.term, weight.name) for weight in facts.weights if weight.role in roles]
@@ -31,7 +31,7 @@ def _trained(facts: Facts) -> Iterable[Summand]:
 
 
 def _total_trained(profile: Profile, number: Number) -> tuple[str, str, str] | None:
-    """Said where some are frozen."""
+    """The line of the trainable parameters, if some are frozen."""
     trained, every = profile.totals.trainable_params, profile.totals.params
     if trained == every:
         return None
@@ -64,7 +64,7 @@ def _explain_bytes(selection: Selection) -> list[str]:
 PARAMS = Quantity(
     name="params",
     noun="parameters",
-    definition="scalars that are trained, or frozen; an array that several layers share counts once",
+    definition="trained and frozen scalars; an array that several layers share counts once",
     scope=Scope.LAYER,
     terms=_arrays("weight", "bias", "norm"),
     shared=True,

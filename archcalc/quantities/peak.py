@@ -1,4 +1,4 @@
-"""How much is alive at once when layers run in order."""
+"""Peak memory: the values alive at once when layers run in order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def _value_bytes(profile: Profile) -> int:
-    """Bytes of one value of every sample of the batch."""
+    """The bytes of one value in all samples of the batch."""
     return profile.bytes_per_value * profile.batch
 
 
 def _peak(profile: Profile) -> tuple[int, Node, list[Stretch]]:
-    """The most values alive at once, for one sample; the layer during which they are; and what is alive."""
+    """The most values alive at once for one sample, the layer that runs then, and the tensors alive."""
     values, moment = profile.values_alive.peak(1)
     node = profile.values_alive.moments[moment].node
     assert node is not None
@@ -66,7 +66,7 @@ def _arena(selection: Selection) -> int:
 
 
 def _explain_arena(selection: Selection) -> list[str]:
-    """The tensors at the end of the arena, which decide its size."""
+    """The tensors at the end of the arena, which set its size."""
     profile = selection.profile
     size, total = _value_bytes(profile), _arena(selection)
     last = [placed for placed in profile.arena.placed if placed.offset + placed.size == profile.arena.size]
@@ -93,14 +93,14 @@ def _living(alive: list[Stretch], factor: int) -> list[tuple[str, int]]:
 
 def _total(profile: Profile, number: Number) -> tuple[str, str, str]:
     totals = profile.totals
-    words = f"{byte_size(totals.peak_bytes)}: the most alive at once, during `{_at(profile)}`"
+    words = f"{byte_size(totals.peak_bytes)}: most values alive at once, during `{_at(profile)}`"
     return "  peak", number(totals.peak_activations), words
 
 
 PEAK_ACTIVATIONS = Quantity(
     name="peak_activations",
     noun="peak activations",
-    definition="the most values of activations alive at once when layers run in order, per sample; "
+    definition="the largest number of activation values alive at once when layers run in order, per sample; "
     "nothing is computed in place",
     scope=Scope.NETWORK,
     of=_values,

@@ -1,4 +1,4 @@
-"""What a quantity is: one record that every view, check and explanation reads."""
+"""`Quantity`: the record that all views, checks, and explanations read."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from archcalc.profile import LayerProfile, Profile
 
 Summand = tuple[int, Term, str]
-"""A factor, what it multiplies, and what that is, in words."""
+"""A factor, the term that it multiplies, and a description."""
 
 Number = Callable[[int], str]
-"""How a view writes a number: exact, or short."""
+"""Writes a number: exact, or short."""
 
 
 class Unit(Enum):
-    """What the value of a quantity is."""
+    """The type of a quantity's value."""
 
     COUNT = "a number"
     BYTES = "a number of bytes"
@@ -33,7 +33,7 @@ class Unit(Enum):
 
 
 class Scope(Enum):
-    """What a quantity can be asked of."""
+    """The selections for which a quantity is defined."""
 
     LAYER = "layers, whose figures add up"
     PART = "any selection of layers"
@@ -42,7 +42,7 @@ class Scope(Enum):
 
 
 class Figures(dict[str, int]):
-    """Exact figures by the names of their quantities, which are attributes too.
+    """Exact figures by quantity name. The names are also attributes.
 
     >>> Figures(params=1792).params
     1792
@@ -60,16 +60,16 @@ class Figures(dict[str, int]):
         return [*super().__dir__(), *self]
 
     def plus(self, other: Figures) -> Figures:
-        """The sums; a figure that one of the two lacks counts as 0 there."""
+        """The sums. A figure that one side lacks counts as 0."""
         return Figures({name: self.get(name, 0) + other.get(name, 0) for name in {**self, **other}})
 
     def minus(self, other: Figures) -> Figures:
-        """The differences, likewise."""
+        """The differences. A figure that one side lacks counts as 0."""
         return Figures({name: self.get(name, 0) - other.get(name, 0) for name in {**self, **other}})
 
 
 class Selection(Struct, frozen=True, eq=False):
-    """Some layers of a network and the node whose tensor is their output: what a quantity is asked of.
+    """Some layers of a network, and the node whose tensor is their output.
 
     `name` is the path that selects them, or the name of the network. `whole` is true for the network.
     """
@@ -82,7 +82,7 @@ class Selection(Struct, frozen=True, eq=False):
     whole: bool = False
 
     def parts(self) -> list[Selection]:
-        """The layers and blocks that it is made of, one level below it."""
+        """The layers and blocks one level below it."""
         depth = 1 if self.group is None else self.group.depth + 1
         return self.profile.rolled_up(self.layers, depth)
 
@@ -110,24 +110,24 @@ class Selection(Struct, frozen=True, eq=False):
 
 
 class Quantity(Struct, frozen=True, eq=False, kw_only=True):
-    """A quantity: what it is called and means, how it is computed, explained and shown.
+    """A quantity: its name and meaning, and how it is computed, explained, and shown.
 
-    `noun` counts it in a sentence ("4.2 times fewer parameters"), `definition` is a phrase for the
+    `noun` is its name in a sentence ("4.2 times fewer parameters"), and `definition` is a phrase for the
     documentation.
 
-    A quantity of `Scope.LAYER` has `terms`: what a layer counts, as weighted products whose sum is the
-    figure and whose factors are its explanation; or, where there is no formula to show, `count`. With
-    `shared`, what several layers share counts once. All others have `of`, from a selection to the value.
+    A quantity of `Scope.LAYER` has `terms`: weighted products that add up to the figure and explain it. If it
+    has no formula to show, it has `count` instead. With `shared`, arrays that several layers share count
+    once. Other quantities have `of`, a function from a selection to the value.
 
-    `explain` writes the lines that explain a selection (of a layer, of a part), where the default
-    (the terms of a layer, the sum over a part) does not do. `total` writes the line below a report: a
-    label, the value, and the words beside it. `at` names the layer where a maximum is reached.
+    `explain` writes the explanation of a selection if the default (the terms of a layer, or the sum over
+    parts) does not fit. `total` writes the line below a report: label, value, and description. `at` names the
+    layer where a maximum is reached.
 
-    `heading` and `drawn` are for columns: a `share` is a percentage of the total, a `bar` draws it.
-    A `headline` is in the sentence that opens a comparison; `comparatives` are its words: as many, more,
-    fewer. `of_convention` marks what only a named convention fills, `of_training` what a report shows of
-    training only, `on_request` what no report shows, and `of_operations` what operations that are not known
-    would add to.
+    `heading` and `drawn` are for columns: a `share` is a percentage of the total, and a `bar` draws it.
+    A `headline` is part of the first sentence of a comparison, and `comparatives` are its words: as many,
+    more, fewer. `of_convention` marks a quantity that needs a convention, `of_training` one that is shown
+    only for training, `on_request` one that no report shows, and `of_operations` one to which unknown
+    operations would add.
     """
 
     name: str
@@ -153,15 +153,15 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
 
     @property
     def is_number(self) -> bool:
-        """Is the value one number, so that it has totals, differences and ratios?"""
+        """Is the value one number, with totals, differences, and ratios?"""
         return self.unit in (Unit.COUNT, Unit.BYTES)
 
     def of_layer(self, facts: Facts) -> int:
-        """What one layer counts, for one sample; for quantities of `Scope.LAYER`."""
+        """The figure of one layer for one sample, for quantities of `Scope.LAYER`."""
         if self.count is not None:
             return self.count(facts)
         assert self.terms is not None, self.name
-        total = 0  # a plain loop: this runs for every layer, and a generator takes twice as long
+        total = 0  # a plain loop, because a generator takes twice as long
         for factor, term, _ in self.terms(facts):
             total += factor * term.value
         return total
@@ -169,13 +169,13 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
     def measure(self, selection: Selection) -> Any:
         """The value for a selection: a number, or a tuple of lengths.
 
-        Raises `ArchError` for a part of a network, if the quantity is one of whole networks.
+        Raises `ArchError` for a part of a network if only whole networks have the quantity.
         """
         if self.scope is Scope.NETWORK and not selection.whole:
             from archcalc.diagnostics import error
 
             raise error(
-                f"`{self.name}` is a figure of a whole network, and `{selection.name}` is a part of one",
+                f"`{self.name}` is defined only for a whole network, not for `{selection.name}`",
                 help="leave out the path",
             )
         if self.of is not None:
@@ -189,14 +189,14 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
         return total
 
     def is_unknown(self, selection: Selection) -> bool:
-        """Is it a figure of a single operation that is not known?"""
+        """Is it a figure of a single unknown operation?"""
         return self.of_operations and selection.is_layer and selection.output.is_opaque
 
     def adds(self, selection: Selection) -> int:
-        """What a selection adds to the network's total: arrays that were counted before add nothing."""
+        """The contribution of a selection to the network's total. Arrays counted before add nothing."""
         if self.scope is not Scope.LAYER:
             return int(self.measure(selection))
         name, layers = self.name, selection.layers
-        if len(layers) == 1:  # a row of a report, as a rule: there are thousands, and columns for each
+        if len(layers) == 1:  # usually a row of a report; there are thousands, each with several columns
             return layers[0].own.get(name, 0)
         return sum(layer.own.get(name, 0) for layer in layers)

@@ -1,9 +1,9 @@
 """The receptive field: size, effective stride and effective padding along each axis of the input.
 
 Araujo, Norris & Sim 2019, "Computing Receptive Fields of Convolutional Neural Networks", Sections 2, 3.
-After a layer that enlarges the map, neighbors see fields of different sizes, and the stride is a fraction.
-`archcalc.quantities.turns` follows these one by one, so the size stays exact, and
-`archcalc.quantities.field_fold` goes through a network.
+After a layer that enlarges the map, neighbors have fields of different sizes, and the stride is a fraction.
+`archcalc.quantities.turns` tracks these one by one, so the size stays exact.
+`archcalc.quantities.field_fold` computes the fields of a whole network.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from archcalc.shape import Shape, Window
 
 
 class Field(Struct, frozen=True, gc=False):
-    """What one value of a tensor sees of the input, along each axis of the input.
+    """The receptive field of a tensor's values, along each axis of the input.
 
-    - `size`: the extent, holes of dilation included; the largest one, where sizes differ. Empty for a global
-      field, which is the whole input; zeros for what sees nothing of it.
-    - `stride`: the step in the input between neighbors. Empty where neighbors are not a step apart.
-    - `padding`: how far the field of the first value begins before the input.
-    - `turns`: the fields along each axis. Empty where one size and one stride say it all, and where it is not
-      known which place sees what.
-    - `order`: the axis of the input that each axis of the map lies along. Empty if they are the same.
-    - `at_most`: no value sees more, and some or all may see less.
-    - `folded`: places have become channels, so a layer that mixes channels mixes places.
+    - `size`: the extent, including holes of dilation; the largest one if sizes differ. It is empty for a
+      global field, which is the whole input, and zero for values that do not depend on the input.
+    - `stride`: the distance in the input between neighbors. Empty if neighbors are not evenly spaced.
+    - `padding`: the part of the first value's field that lies before the input.
+    - `turns`: the fields along each axis. Empty if one size and one stride describe them, and if the field of
+      each position is unknown.
+    - `order`: for each axis of the map, the axis of the input. Empty if they are the same.
+    - `at_most`: an upper bound; some or all values may have smaller fields.
+    - `folded`: positions were moved into channels, so a layer that mixes channels mixes positions.
     """
 
     size: tuple[int, ...] = ()
@@ -47,12 +47,12 @@ class Field(Struct, frozen=True, gc=False):
 
     @property
     def is_nothing(self) -> bool:
-        """Does it see no input at all, as a parameter does?"""
+        """Does the value not depend on the input at all, like a parameter?"""
         return bool(self.size) and not any(self.size)
 
     @property
     def keeps_places(self) -> bool:
-        """Is it known which place sees what?"""
+        """Is the field of each position known?"""
         return bool(self.stride or self.turns)
 
     def along(self) -> tuple[Turn, ...]:
@@ -63,7 +63,7 @@ class Field(Struct, frozen=True, gc=False):
         return tuple(plain(-padding, size - padding - 1, int(stride)) for size, stride, padding in axes)
 
     def axes(self) -> tuple[int, ...]:
-        """For each axis of the input, the axis of the map that lies along it."""
+        """For each axis of the input, the axis of the map."""
         every = range(len(self.size))
         return tuple(map(self.order.index, every)) if self.order else tuple(every)
 
@@ -75,7 +75,7 @@ Branch = tuple[Shape, Field]
 
 
 class Misalignment(Struct, frozen=True):
-    """Two branches of a join whose fields are not centered on one another."""
+    """Two branches of a join whose fields have different centers or strides."""
 
     node: Node
     branches: tuple[Node, Node]
@@ -96,7 +96,7 @@ def input_field(rank: int) -> Field:
 
 
 def through(field: Field, facts: Facts) -> Field:
-    """The field of a layer's output, given that of its only input."""
+    """The field of a layer's output, from the field of its only input."""
     windows = facts.windows
     if windows is Reach.SAME:
         return field
@@ -135,9 +135,9 @@ def _swapped(field: Field, axes: tuple[int, ...]) -> Field:
 
 
 def _through_plain(field: Field, windows: tuple[Window, ...]) -> Field | None:
-    """The field after windows that keep one size and a whole stride; `None` if they do not.
+    """The field after windows that keep one size and an integer stride; `None` if they do not.
 
-    Most layers of most networks come here, which is why it is one plain loop.
+    Most layers of most networks take this path, so it is one plain loop.
     """
     sizes: list[int] = []
     strides: list[Length] = []
@@ -168,7 +168,7 @@ def _through_turns(field: Field, windows: tuple[Window, ...], facts: Facts) -> F
 
 
 def _of_turns(turns: Sequence[Turn | None], like: Field) -> Field:
-    """The field that consists of these; its axes lie as those of `like`. A turn too long makes it global."""
+    """The field with these turns, and with the axes of `like`. A turn that is too long makes it global."""
     known = tuple(turn for turn in turns if turn is not None)
     if len(known) < len(turns):
         return GLOBAL
@@ -186,9 +186,9 @@ def _of_turns(turns: Sequence[Turn | None], like: Field) -> Field:
 
 
 def combined(branches: Sequence[Branch], facts: Facts) -> Field:
-    """The field of a layer that reads these: all its inputs, or some channels of them.
+    """The field of a layer that reads these branches: all its inputs, or some channels of them.
 
-    It is the hull of what is seen through any of them.
+    It is the union of their fields.
     """
     windows = facts.windows
     if windows is Reach.WHOLE:
@@ -196,7 +196,9 @@ def combined(branches: Sequence[Branch], facts: Facts) -> Field:
     seeing = [branch for branch in branches if not branch[1].is_nothing]
     if not seeing:
         return branches[0][1]
-    if len(seeing) < len(branches) and isinstance(windows, Stacked):  # places move along by those of the rest
+    if len(seeing) < len(branches) and isinstance(
+        windows, Stacked
+    ):  # positions are shifted by those of the other branches
         return _without_places(_hull(seeing, seeing[0][0]))
     branches = seeing
     if isinstance(windows, Stacked):
@@ -207,9 +209,9 @@ def combined(branches: Sequence[Branch], facts: Facts) -> Field:
 
 
 def joined(branches: Sequence[Branch], out: Shape) -> Field:
-    """What each place of a map of shape `out` sees through any of these tensors.
+    """The union of these tensors' fields for each position of a map of shape `out`.
 
-    A tensor with one place along an axis is stretched over that axis.
+    A tensor with one position along an axis is stretched over that axis.
     """
     first = branches[0][1]
     same_field = all(field == first for _, field in branches)
@@ -219,7 +221,7 @@ def joined(branches: Sequence[Branch], out: Shape) -> Field:
 
 
 def _hull(branches: Sequence[Branch], out: Shape, stack: int | None = None) -> Field:
-    """The hull along each axis. Along the axis `stack` of the map, the tensors follow one another."""
+    """The union along each axis. Along the axis `stack` of the map, the tensors follow one another."""
     fields = [field for _, field in branches]
     first = fields[0]
     at_most, folded = any(field.at_most for field in fields), any(field.folded for field in fields)
@@ -246,7 +248,7 @@ def _hull(branches: Sequence[Branch], out: Shape, stack: int | None = None) -> F
 
 
 def _widest(fields: Sequence[Field]) -> Field | None:
-    """The field that holds all others, if they are aligned and one of them does."""
+    """The field that contains all others, if they are aligned and there is one."""
     first = fields[0]
     widest = max(fields, key=lambda field: field.size)
     for field in fields:
@@ -262,7 +264,7 @@ def _widest(fields: Sequence[Field]) -> Field | None:
 def misaligned(node: Node, fields: Sequence[Field]) -> Misalignment | None:
     """Two inputs of a join whose effective strides or centers differ, if there are any.
 
-    Where places are out of order or a branch is stretched, they say nothing.
+    Branches with positions out of order, and stretched branches, are not compared.
     """
     first, windows, shapes = fields[0], node.facts.windows, node.facts.inputs
     if any(field.is_nothing for field in fields):

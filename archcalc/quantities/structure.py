@@ -1,4 +1,4 @@
-"""How a network is built: its shape, and how many layers it has, in all and in depth."""
+"""The structure of a network: output shape, number of layers, and depth."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _shape(selection: Selection) -> Shape:
 
 
 def _explain_shape(selection: Selection) -> list[str]:
-    """The shape, and along each axis of a window the formula that gives it."""
+    """The shape, and the formula along each axis of a window."""
     node = selection.output
     windows = node.facts.windows
     if not selection.is_layer:
@@ -40,7 +40,7 @@ def _explain_shape(selection: Selection) -> list[str]:
     sizes = zip(letters, node.inputs[0].shape[1:], node.shape[1:], windows, strict=True)
     for letter, before, after, window in sizes:
         if window.clamped and not window.transposed:
-            continue  # places see one another: no window slides
+            continue  # positions read each other: no window slides
         if isinstance(window.stride, int) and isinstance(window.kernel_size, int):
             lines.append(f"  {letter}_out = {_size_formula(before, window, after, ceil)}")
     return lines
@@ -56,7 +56,7 @@ def _size_formula(n: int, w: Window, result: int, ceil: bool) -> str:
     padded = "".join(f" {'+' if side >= 0 else '-'} {abs(side)}" for side in (w.before, w.after))
     text = f"{word}(({n}{padded} - {w.dilation}·({w.kernel_size}-1) - 1) / {w.stride}) + 1"
     if ceil and -((w.extent - n - w.before - w.after) // w.stride) + 1 > result:
-        return f"{text} - 1 = {result}   (the last window would start behind the input)"
+        return f"{text} - 1 = {result}   (the last window would start after the input)"
     return f"{text} = {result}"
 
 
@@ -71,7 +71,7 @@ def _is_weighted(facts: Facts) -> int:
 
 def _explain_weighted(selection: Selection) -> list[str]:
     parts = [(layer.name, 1) for layer in selection.layers if layer.counts["weighted_layers"]]
-    return of_parts(f"weighted_layers of {selection.name} = the layers with multiply-adds", parts)
+    return of_parts(f"weighted_layers of {selection.name} = the layers with MACs", parts)
 
 
 def _depth(selection: Selection) -> int:
@@ -91,11 +91,11 @@ def _depth(selection: Selection) -> int:
 
 def _explain_depth(selection: Selection) -> list[str]:
     parts = [(layer.name, 1) for layer in _longest_path(selection.layers)]
-    return of_parts(f"depth of {selection.name} = the layers with multiply-adds on the longest path", parts)
+    return of_parts(f"depth of {selection.name} = the layers with MACs on the longest path", parts)
 
 
 def _longest_path(layers: Sequence[LayerProfile]) -> list[LayerProfile]:
-    """The layers with multiply-adds on the longest path; one of them, if there are several."""
+    """The layers with MACs on the longest path, or on one of the longest."""
     paths: dict[int, tuple[int, LayerProfile | None, int]] = {}
     best: tuple[int, int] = (0, -1)
     for layer in layers:
@@ -117,14 +117,14 @@ def _longest_path(layers: Sequence[LayerProfile]) -> list[LayerProfile]:
 def _total_depth(profile: Profile, number: Number) -> tuple[str, str, str]:
     totals = profile.totals
     words = (
-        f"conv and fc layers on the longest path; {grouped(totals.weighted_layers)} in all, "
+        f"conv and fc layers on the longest path; {grouped(totals.weighted_layers)} in total, "
         f"{plural(totals.layers, 'layer')} of any kind"
     )
     return "depth", grouped(totals.depth), words
 
 
 LAYERS = Quantity(
-    name="layers", noun="layers", definition="nodes that are not inputs", scope=Scope.LAYER, count=_one,
+    name="layers", noun="layers", definition="layers of any kind", scope=Scope.LAYER, count=_one,
     headline=True,
 )  # fmt: skip
 WEIGHTED_LAYERS = Quantity(

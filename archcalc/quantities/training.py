@@ -1,4 +1,4 @@
-"""What a step of training costs: the backward pass, and the memory of a step."""
+"""The cost of a training step: the backward pass, and the memory of the step."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _terms(profile: Profile, node: Node, macs_only: bool) -> list[Summand]:
 
 
 def _nodes(selection: Selection) -> list[Node]:
-    """The nodes of a selection; of a whole network with its inputs, whose values may be kept."""
+    """The nodes of a selection. For a whole network, it includes the inputs, whose values may be kept."""
     nodes = [layer.node for layer in selection.layers]
     return [*selection.profile.network.inputs.values(), *nodes] if selection.whole else nodes
 
 
 def _of_nodes(name: str) -> Callable[[Selection], int]:
-    """The sum of a figure that `Profile.training_costs` has of each node."""
+    """The sum of a figure in `Profile.training_costs` over the nodes."""
 
     def measure(selection: Selection) -> int:
         costs = selection.profile.training_costs
@@ -58,14 +58,16 @@ def _explain_operations(
 
 
 def _reason(profile: Profile, node: Node) -> str:
-    """Why a layer has no gradient of its input or of its weights, where that is worth a line."""
+    """Why a layer has no gradient for its input or for its weights, if that needs a line."""
     needs = profile.gradients.needs.get(node.index)
     if needs is None:
-        return "it takes no part in the backward pass: no trained parameter before it, or no result after it"
+        return (
+            "it is not part of the backward pass: no trained parameter comes before it, or no result after it"
+        )
     if node.facts.weights and not needs.trained:
         return "its parameters are not trained"
     if node.inputs and not needs.any_input:
-        return "its input needs no gradient: no trained parameter before it"
+        return "its input needs no gradient: no trained parameter comes before it"
     return ""
 
 
@@ -83,14 +85,14 @@ def _explain_training(selection: Selection) -> list[str]:
 
 
 def _explain_saved(selection: Selection) -> list[str]:
-    """The tensors that are kept, a line each."""
+    """The tensors that are kept, one per line."""
     profile = selection.profile
     wanted = {node.index for node in _nodes(selection)}
     kept = [t for t in profile.step.tensors if t.category == "saved" and t.node and t.node.index in wanted]
     name = f"saved_bytes of {selection.name}"
     if not kept:
-        return [f"{name} = 0: no gradient is computed from what it outputs"]
-    title = f"{name} = what is kept for the backward pass, {_batch(profile)}"
+        return [f"{name} = 0: no gradient needs its output"]
+    title = f"{name} = bytes kept for the backward pass, {_batch(profile)}"
     return of_parts(title, [(t.name, t.size.of(profile.batch)) for t in kept])
 
 
@@ -107,7 +109,7 @@ def _explain_gradients(selection: Selection) -> list[str]:
         f"  = {grouped(count)} × {size} = {grouped(count * size)}",
     ]
     if total != count * size:
-        lines.append(f"  without those on which no result depends: {grouped(total)}")
+        lines.append(f"  without parameters on which no result depends: {grouped(total)}")
     return lines
 
 
@@ -134,7 +136,7 @@ def _peak(selection: Selection) -> int:
 
 
 def _peak_at(profile: Profile) -> str:
-    """The moment of the peak: the layer, or what else a step does."""
+    """The moment of the peak: a layer, or another phase of the step."""
     moment = profile.step.moments[profile.step.peak(profile.batch)[1]]
     return moment.node.name if moment.node is not None else moment.phase
 
@@ -147,7 +149,7 @@ def _explain_peak(selection: Selection) -> list[str]:
     parts: dict[str, int] = {}
     for tensor in profile.step.alive(moment):
         parts[tensor.category] = parts.get(tensor.category, 0) + tensor.size.of(profile.batch)
-    title = f"training_peak_bytes of {selection.name} = the most bytes alive at once, {during}"
+    title = f"training_peak_bytes of {selection.name} = the bytes alive at the peak, {during}"
     words = profile.step.words
     return [
         *of_parts(title, [(words[name], value) for name, value in parts.items() if value]),
@@ -159,7 +161,7 @@ def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str] | None
     if not profile.training:
         return None
     totals = profile.totals
-    words = "multiply-adds of the backward pass"
+    words = "MACs of the backward pass"
     if totals.macs and totals.backward_macs:
         ratio = totals.backward_macs / totals.macs
         times = f"{ratio:.3f}" if ratio >= 0.001 else "less than 0.001"
@@ -170,7 +172,7 @@ def _total_macs(profile: Profile, number: Number) -> tuple[str, str, str] | None
 def _total_training(profile: Profile, number: Number) -> tuple[str, str, str] | None:
     if not profile.training:
         return None
-    return "  training", number(profile.totals.training_macs), "multiply-adds forward and backward"
+    return "  training", number(profile.totals.training_macs), "MACs of both passes"
 
 
 def _total_saved(profile: Profile, number: Number) -> tuple[str, str, str] | None:
@@ -187,10 +189,10 @@ def _total_peak(profile: Profile, number: Number) -> tuple[str, str, str] | None
     if not profile.training:
         return None
     words = (
-        f"the most alive at once in a step, with parameters, gradients and the state of "
+        f"peak memory of a step, with parameters, gradients, and the state of "
         f"{profile.optimizer.name}, at `{_peak_at(profile)}`"
     )
-    return "  peak of a step", byte_size(profile.totals.training_peak_bytes), words
+    return "  step peak", byte_size(profile.totals.training_peak_bytes), words
 
 
 def _backward_macs() -> Quantity:
@@ -205,10 +207,10 @@ BACKWARD_MACS = Quantity(
     name="backward_macs",
     of_operations=True,
     of_training=True,
-    noun="backward multiply-adds",
-    definition="multiply-adds of the backward pass, per sample: those of the forward pass once for the "
-    "gradient of a layer's input, if a trained parameter comes before it, and once for that of its weights, "
-    "if they are trained",
+    noun="backward MACs",
+    definition="MACs of the backward pass, per sample: for each layer, the MACs of the forward pass once for "
+    "the gradient of its input, if a trained parameter comes before it, and once for the gradient of its "
+    "weights, if they are trained",
     of=_of_nodes("backward_macs"),
     explain=_explain_operations(_backward_macs, macs_only=True),
     total=_total_macs,
@@ -229,8 +231,8 @@ TRAINING_MACS = Quantity(
     name="training_macs",
     of_operations=True,
     of_training=True,
-    noun="training multiply-adds",
-    definition="multiply-adds of the forward and the backward pass, per sample",
+    noun="training MACs",
+    definition="MACs of the forward and the backward pass, per sample",
     of=_training_macs,
     explain=_explain_training,
     total=_total_training,
@@ -275,7 +277,7 @@ TRAINING_PEAK_BYTES = Quantity(
     of_operations=True,
     of_training=True,
     noun="training peak bytes",
-    definition="the most bytes alive at once in a step of training: parameters, gradients, optimizer state, "
+    definition="peak memory of a step of training, in bytes: parameters, gradients, optimizer state, "
     "saved and temporary tensors, for the whole batch; what kernels allocate for themselves is not counted",
     unit=Unit.BYTES,
     scope=Scope.NETWORK,

@@ -1,7 +1,8 @@
-"""The fields of the places along one axis: where each begins and ends in the input.
+"""The receptive fields along one axis: where each begins and ends in the input.
 
-After a layer that enlarges the map, neighbors see fields of different sizes, which repeat after some places:
-a turn. Where maps have been concatenated along an axis, nothing repeats, and all places are listed.
+After a layer that enlarges the map, neighbors have fields of different sizes, which repeat after some
+positions. One such period is a turn. If maps were concatenated along an axis, nothing repeats, and all
+positions are listed.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from archcalc.shape import Window
 Length = int | Fraction
 
 MAX_TURN = 1000
-"""The longest turn or list that is followed; where it is longer, all that can be seen counts as seen."""
+"""The longest turn or list that is tracked. In a longer one, all positions count as seeing everything."""
 
 MAX_READS = 100_000
-"""The most that the places of a list may read together; with more, they count as seeing everything."""
+"""The most inputs that the positions of a list read in total. With more, they count as seeing everything."""
 
 
 class Cycle:
@@ -50,7 +51,7 @@ class Cycle:
         return self.lasts[at] + turns * self.step
 
     def width(self, ahead: int) -> int:
-        """The most from the beginning of a field to the end of the one `ahead` places further on."""
+        """The longest distance from the start of a field to the end of the field `ahead` positions later."""
         turns, ahead = divmod(ahead, len(self.firsts))
         if ahead not in self._widths:
             widths = (self.last(o + ahead) - first for o, first in enumerate(self.firsts))
@@ -75,12 +76,12 @@ class Turn(Struct, frozen=True, gc=False):
 
     @property
     def in_order(self) -> bool:
-        """Do neighbors see fields that are a stride apart?"""
+        """Are the fields of neighbors one stride apart?"""
         return not self.listed and self.cycle.step != 0
 
     @property
     def is_everywhere(self) -> bool:
-        """Is it only known what all places see together?"""
+        """Is only the union of all fields known?"""
         return not self.listed and self.cycle.step == 0
 
     @property
@@ -96,16 +97,16 @@ class Turn(Struct, frozen=True, gc=False):
 
     @property
     def start(self) -> int:
-        """Where the first field begins: at `low`, if `low` to `high` is less than a whole field."""
+        """The start of the first field, which is `low` if `low` to `high` is less than a whole field."""
         first = self.first(0)
         cut = self.low is not None and self.size < self.cycle.width(self.to - self.from_)
         return max(first, self.low) if cut and self.low is not None else first
 
     @property
     def center(self) -> Fraction:
-        """The center of the first field; in a longer turn, where it would be if all were evenly spaced."""
+        """The center of the first field; for a longer turn, as if all fields were evenly spaced."""
         n, step = len(self.cycle.firsts), self.cycle.step
-        # one place further on, the first field of the cycle becomes the last one, a step later
+        # one position later, the first field of the cycle becomes the last one, shifted by a step
         ends = self.cycle.total + step * (self.from_ + self.to)
         return Fraction(ends - step * (n - 1), 2 * n)
 
@@ -116,17 +117,17 @@ class Turn(Struct, frozen=True, gc=False):
         return self.cycle.lasts[self._listed(place)] if self.listed else self.cycle.last(place + self.to)
 
     def _listed(self, place: int) -> int:
-        """Beyond an end, the place at that end."""
+        """The nearest position inside the map."""
         return min(max(place, 0), len(self.cycle.firsts) - 1)
 
     def _ends(self, places: int) -> list[tuple[int, int]]:
-        """What each place sees; nothing that lies outside `low` to `high`."""
+        """The field of each position, limited to `low` to `high`."""
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         return [(int(max(self.first(o), low)), int(min(self.last(o), high))) for o in range(places)]
 
     def reach(self, places: int) -> tuple[int, int]:
-        """What the first so many places see together."""
+        """The union of the fields of the first `places` positions."""
         if self.listed:
             return min(self.cycle.firsts), max(self.cycle.lasts)
         low = self.first(0) if self.low is None else self.low
@@ -139,7 +140,7 @@ def plain(first: int, last: int, stride: int) -> Turn:
 
 
 def everywhere(low: int, high: int) -> Turn:
-    """Every place sees the same."""
+    """One field for all positions."""
     return plain(low, high, 0)
 
 
@@ -171,7 +172,7 @@ def through_window(turn: Turn, window: Window, before: int, after: int) -> Turn 
 
 
 def _padded(turn: Turn, window: Window, before: int, after: int, low: int, high: int) -> tuple[int, int]:
-    """The limits after a window: narrower if it leaves places out, wider if it pads."""
+    """The limits after a window: narrower if it skips positions, wider if it pads."""
     reads = _reads(window)
     first, last = reads(0)[0], reads(after - 1)[1]
     low = low + turn.first(first) - turn.first(0) if first < 0 else max(low, turn.first(first))
@@ -181,7 +182,7 @@ def _padded(turn: Turn, window: Window, before: int, after: int, low: int, high:
 
 
 def _reads(window: Window) -> Callable[[int], tuple[int, int]]:
-    """The first and the last input that an output reads, padding among them."""
+    """The first and the last input that an output reads, including padding."""
     exact = [Fraction(length) for length in (window.stride, window.before, window.extent)]
     unit = math.lcm(*(length.denominator for length in exact))
     s, before, extent = (int(length * unit) for length in exact)  # whole numbers: fractions are slow
@@ -203,7 +204,7 @@ def _followed(turn: Turn, window: Window) -> Turn | None:
 
 
 def _list_through_window(turn: Turn, window: Window, before: int, after: int) -> Turn:
-    """A window may read places that lie far apart in the input: what lies between counts as seen."""
+    """The union of the fields that a window reads. Gaps between them count as seen."""
     if after > MAX_TURN or after * window.extent > MAX_READS:
         return everywhere(*turn.reach(before))
     reads = _reads(window)
@@ -217,7 +218,7 @@ def _list_through_window(turn: Turn, window: Window, before: int, after: int) ->
 
 
 def stacked(turns: Sequence[Turn], places: Sequence[int]) -> Turn:
-    """Maps that follow one another, of so many places each."""
+    """The fields of maps that follow one another, with these numbers of positions."""
     if sum(places) > MAX_TURN:
         reach = [turn.reach(n) for turn, n in zip(turns, places, strict=True)]
         return everywhere(min(low for low, _ in reach), max(high for _, high in reach))
@@ -225,9 +226,9 @@ def stacked(turns: Sequence[Turn], places: Sequence[int]) -> Turn:
 
 
 def hull(turns: Sequence[Turn], places: Sequence[int], out: int) -> Turn | None:
-    """What each of `out` places sees through any of the branches; `None` if the turn is too long.
+    """The union of the branches' fields for each of `out` positions; `None` if the turn is too long.
 
-    A branch of one place is stretched over them. With unequal strides, the hull is that of the first place.
+    A branch with one position is stretched. With unequal strides, the union is that of the first position.
     """
     reach = [turn.reach(n) for turn, n in zip(turns, places, strict=True)]
     low, high = min(low for low, _ in reach), max(high for _, high in reach)
@@ -263,7 +264,7 @@ def _hull_in_order(turns: Sequence[Turn]) -> Turn | None:
 
 
 def unaligned(first: Sequence[Turn], second: Sequence[Turn]) -> Iterator[tuple[int, str]]:
-    """Why fields are not centered on one another, by axis. Axes with places out of order are left out."""
+    """Why fields do not have the same centers, by axis. Axes with positions out of order are left out."""
     axes = [
         (axis, a, b)
         for axis, (a, b) in enumerate(zip(first, second, strict=True))

@@ -1,7 +1,7 @@
-"""Which network, counted how, prints as a given figure: `4.12G` of a ResNet-50, and why.
+"""Finds out how a published figure was obtained, such as `4.12G` for ResNet-50.
 
-Tried is every combination of a published variant, what is left out or added, a counting convention, and
-a unit. Each departure from the plain network in archcalc's own count makes an answer less plausible.
+It tries every combination of a published variant, parts that are left out or added, a counting convention,
+and a unit. Each departure from the plain network in archcalc's own count makes an answer less plausible.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from archcalc.reconcile.figures import Claimed, parse_figures
 from archcalc.reconcile.ways import Way, candidates, further_candidates, ways
 
 CUT_OFF = Fraction(1)
-"""How implausible it is that a figure was cut off instead of rounded."""
+"""The cost of a figure that was truncated instead of rounded."""
 
 ROUND = Fraction(3, 4)
-"""How implausible it is that a round figure, `720M`, was rounded at the last digit before its zeros."""
+"""The cost of a round figure, `720M`, that was rounded at the last digit before its zeros."""
 
 PLAUSIBLE = Fraction(11, 4)
-"""What is less plausible than this explains nothing."""
+"""The highest cost of a plausible answer."""
 NEAREST = 5
-"""How many are named where nothing matches."""
+"""The number of nearest answers if none matches."""
 
 
 class Match(Struct, frozen=True):
-    """A way to count. `value` is exact; `difference` is what it has beyond the figure, if it does not
-    print as that. `departures` say what distinguishes it from the plain network in archcalc's own count.
+    """A way of counting. `value` is exact. `difference` is `value` minus the figure, if they do not match.
+    `departures` are the differences from the plain network in archcalc's own count.
     """
 
     value: int
@@ -43,11 +43,11 @@ class Match(Struct, frozen=True):
     cost: Fraction
     difference: Fraction = Fraction(0)
     undoubled: tuple[str, ...] = ()
-    """Where a count is taken twice: the conventions that come to it by themselves."""
+    """For a doubled count: the conventions that give it without doubling."""
 
 
 class Answer(Struct, frozen=True):
-    """All that prints as a figure, the most plausible first; if none is plausible, what comes nearest."""
+    """All ways that give a figure, the most plausible first; if none is plausible, also the nearest."""
 
     claimed: Claimed
     matches: tuple[Match, ...]
@@ -55,7 +55,7 @@ class Answer(Struct, frozen=True):
 
     @property
     def plausible(self) -> tuple[Match, ...]:
-        """The matches that depart so little that they may explain the figure."""
+        """The matches with few enough departures to explain the figure."""
         return tuple(match for match in self.matches if match.cost <= PLAUSIBLE)
 
 
@@ -66,10 +66,10 @@ def reconcile(
     *,
     thorough: bool = False,
 ) -> list[Answer]:
-    """What each figure is of a network.
+    """The ways of counting that give each figure for a network.
 
-    `thorough` tries variants at other resolutions than their own, which is never plausible. Raises
-    `ArchError` for an unknown network or what is not a figure.
+    `thorough` also tries variants at other input resolutions, which are never plausible. Raises `ArchError`
+    for an unknown network, and for text that is not a figure.
 
     >>> answer, = reconcile("resnet50", ["4.09G"])
     >>> answer.matches[0].net, answer.matches[0].value
@@ -100,7 +100,7 @@ def _answer(claimed: Claimed, ways: Sequence[Way]) -> Answer:
 
 
 def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
-    """Of matches of equal value the first alone: what changes no figure explains none."""
+    """The first of all matches with equal value, because a change without an effect explains nothing."""
     first: dict[tuple[int, str], Match] = {}
     for match in matches:
         first.setdefault((match.value, match.unit), match)
@@ -108,7 +108,7 @@ def _distinct(matches: Sequence[Match]) -> tuple[Match, ...]:
 
 
 class _Reading(Struct, frozen=True):
-    """The whole numbers, from `low` to `high`, that print as a figure in one way."""
+    """The whole numbers, from `low` to `high`, that a figure can stand for in one reading."""
 
     low: int
     high: int
@@ -117,15 +117,17 @@ class _Reading(Struct, frozen=True):
 
 
 def _readings(claimed: Claimed) -> list[_Reading]:
-    """What a figure may have been printed from: rounded, at its last digit or the last that is not a zero,
-    or cut off, in powers of 1000 or of 1024."""
+    """The values that a figure can stand for: rounded at its last digit, rounded at its last digit other than
+    zero, or truncated; in powers of 1000 or 1024."""
     value, step = claimed.value, claimed.step
     found = []
     for size, cost, words in claimed.scales():
         departures = (words,) if words else ()
         low, middle, high = (ceil(edge * size) for edge in (value - step / 2, value + step / 2, value + step))
         found.append(_Reading(low, middle - 1, departures, cost))
-        found.append(_Reading(middle, high - 1, (*departures, "cut off instead of rounded"), cost + CUT_OFF))
+        found.append(
+            _Reading(middle, high - 1, (*departures, "truncated instead of rounded"), cost + CUT_OFF)
+        )
         if claimed.coarse:
             low, high = (
                 ceil(edge * size) for edge in (value - claimed.coarse / 2, value + claimed.coarse / 2)

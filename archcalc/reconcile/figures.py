@@ -19,7 +19,7 @@ SORTS = {
     "stored values": ("bytes",),
     "values": ("bytes",),
 }
-"""What a figure may be of, and the units of the conventions that count that."""
+"""The sorts of figures, with the units of the conventions that count them."""
 
 IN_BYTES = ("bytes", "stored parameters", "stored values")
 
@@ -30,20 +30,20 @@ _WORDS = {
     "values": "activations values",
 }
 _STORED = {"parameters": "stored parameters", "values": "stored values"}
-"""What `MB` may be of, by the word behind it."""
+"""The meaning of `MB`, by the word after it."""
 _SORT_OF = {word: sort for sort, words in _WORDS.items() for word in words.split()}
 
 MAX_LETTERS = 40
 SIGNIFICANT = 2
-"""So many digits of a round figure are its own at least."""
+"""The fewest significant digits of a round figure."""
 
 BINARY = Fraction(2)
 BINARY_BYTES = Fraction(1, 4)
-"""How implausible it is that a letter stands for a power of 1024; of bytes it often does."""
+"""The cost of a letter that stands for a power of 1024. For bytes it often does."""
 
 
 class Claimed(Struct, frozen=True):
-    """A figure as printed: `value` in units of `letter`, its last digit counting `step`."""
+    """A figure as printed: `value` in units of `letter`. Its last digit counts `step`."""
 
     text: str
     value: Fraction
@@ -52,10 +52,10 @@ class Claimed(Struct, frozen=True):
     sorts: tuple[str, ...]
     binary: bool = False
     coarse: Fraction = Fraction(0)
-    """What the last digit before its zeros counts, where these may be no more than a rounding's."""
+    """The step of the last digit before trailing zeros, which may be the result of rounding."""
 
     def scales(self) -> list[tuple[int, Fraction, str]]:
-        """What the letter may stand for: a size, what assuming it costs, and how one says it."""
+        """The possible meanings of the letter: a size, its cost, and its description."""
         power = " KMGT".index(self.letter or " ")
         if self.binary:
             return [(1024**power, Fraction(0), "")]
@@ -76,12 +76,12 @@ _FIGURE = re.compile(
 )
 _UNIT = re.compile(r"(?P<letter>[KMGT])(?P<bytes>i?B)?", re.IGNORECASE)
 _LETTERS = {"thousand": "K", "million": "M", "billion": "G", "trillion": "T", "b": "G"}
-"""What is said for a letter; 4.1B are billions."""
+"""The letter for each abbreviation; `4.1B` means billions."""
 _COUNTED = re.compile(rf"(?P<letter>[KkMGT]?)(?P<word>{'|'.join(_SORT_OF)})", re.IGNORECASE)
 
 
 def parse_figures(words: Sequence[str]) -> list[Claimed]:
-    """The figures in some words: `4.12G`, `25.6M params`, `96 MB`. Raises `ArchError` for what is none.
+    """The figures in some words: `4.12G`, `25.6M params`, `96 MB`. Raises `ArchError` for other words.
 
     >>> [(str(c.value), c.letter, c.sorts) for c in parse_figures(["25.6M", "params", "96 MB"])]
     [('128/5', 'M', ('parameters',)), ('96', 'M', ('bytes',))]
@@ -94,7 +94,7 @@ def parse_figures(words: Sequence[str]) -> list[Claimed]:
         match = _FIGURE.fullmatch(word) if len(word) <= MAX_LETTERS else None
         if match is None:
             raise error(
-                f"`{word[:MAX_LETTERS]}` is no figure", help="write `4.12G`, `25.6M params` or `96MB`"
+                f"`{word[:MAX_LETTERS]}` is not a figure", help="write `4.12G`, `25.6M params`, or `96MB`"
             )
         digits, _, decimals = match["number"].replace(",", "").replace("_", "").partition(".")
         size = Fraction(10 ** int(match["exponent"] or 0))
@@ -115,7 +115,7 @@ def parse_figures(words: Sequence[str]) -> list[Claimed]:
 
 
 def _with_unit(claimed: Claimed, word: str) -> Claimed:
-    """The figure with a word behind it: a letter, a unit of bytes, or what it counts."""
+    """The figure with the word after it: a letter, a unit of bytes, or the quantity that it counts."""
     text = claimed.text + (" " if len(word) > 1 or claimed.letter else "") + word
     letter, sorts, binary = "", claimed.sorts, claimed.binary
     unit, counted = _UNIT.fullmatch(word), _COUNTED.fullmatch(word)
@@ -133,7 +133,7 @@ def _with_unit(claimed: Claimed, word: str) -> Claimed:
             sorts = (_STORED[sort],)
     if not (letter or sorts != claimed.sorts) or (letter and claimed.letter):
         raise error(
-            f"`{text}`: `{word}` is no unit that can stand here",
+            f"`{text}`: `{word}` is not a valid unit here",
             help="units are K, M, G, T, MB, MiB; MACs, FLOPs, params, activations, bytes",
         )
     letter = (letter or claimed.letter).upper()
@@ -144,5 +144,5 @@ def _settled(claimed: Claimed) -> Claimed:
     if not claimed.letter and claimed.step < 1:
         raise error(f"`{claimed.text}` has no unit", help=f"write `{claimed.text}G` or `{claimed.text}M`")
     if not claimed.value:
-        raise error(f"`{claimed.text}` is nothing to reconcile")
+        raise error(f"`{claimed.text}` is zero, so there is nothing to reconcile")
     return replace(claimed, sorts=claimed.sorts or ("operations", "parameters"))

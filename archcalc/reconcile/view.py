@@ -1,4 +1,4 @@
-"""Which ways to count print as a figure, for people and programs."""
+"""The explanations of a figure, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from archcalc.render.numbers import grouped, plural
 from archcalc.render.terminal import open_console, printed
 
 FEW = 3
-"""As many differences of a kind are named in a line."""
+"""The most differences of one kind that a line names."""
 
 
 def to_json(net: str, network: Network, answers: Sequence[Answer]) -> str:
-    """All matches, the most plausible first; where there are none, what comes nearest."""
+    """All matches, the most plausible first; if there are none, the nearest ways of counting."""
     return json_text(
         architecture=net,
         notes=note_objects(network.notes),
@@ -68,7 +68,7 @@ def render(
     width: int,
     colour: bool,
 ) -> str:
-    """The notes on the network, and each figure with the ways to count that print as it, `most` of them."""
+    """The notes on the network, and for each figure at most `most` ways of counting that give it."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -97,7 +97,7 @@ def render(
                 console.print(Padding(Text(words, style="dim"), (0, 0, 0, right + 3)))
         hidden = len(answer.matches) - (len(shown) if answer.plausible else 0)
         if most is not None and hidden:
-            word = "less plausible" if answer.plausible else "far-fetched"
+            word = "less plausible ways" if answer.plausible else "implausible ways"
             console.print(Text(f"\n  and {hidden:,} {word}; `--all` shows them", style="dim"))
     return printed(console)
 
@@ -106,8 +106,8 @@ def _title(net: str, answer: Answer) -> str:
     figure = answer.claimed.text
     if answer.plausible:
         count = len(answer.plausible)
-        return f"{figure} of {net}: {count:,} {'counts print' if count > 1 else 'count prints'} as that"
-    return f"{figure} of {net}: no plausible count prints as that; the nearest are"
+        return f"{plural(count, 'way')} of counting give{'' if count > 1 else 's'} {figure} for {net}"
+    return f"no plausible way of counting gives {figure} for {net}; the nearest are:"
 
 
 def _what(match: Match) -> str:
@@ -118,7 +118,7 @@ def _what(match: Match) -> str:
 def _lines(match: Match) -> list[str]:
     lines = [f"counted by {', '.join(match.conventions)}"]
     if match.undoubled:
-        lines[0] += f"; {', '.join(match.undoubled)} counts so by itself"
+        lines[0] += f"; {', '.join(match.undoubled)} without doubling"
     if match.parts:
         text = " + ".join(f"{grouped(part.value)} ({part.text})" for part in match.parts)
         factor = match.value // sum(part.value for part in match.parts)
@@ -126,13 +126,13 @@ def _lines(match: Match) -> list[str]:
             text = f"{factor} × ({text})" if len(match.parts) > 1 else f"{factor} × {text}"
         lines.append(text)
     if match.difference:
-        word = "over" if match.difference > 0 else "short of"
+        word = "above" if match.difference > 0 else "below"
         lines.append(f"{grouped(_exact(abs(match.difference)))} {word} the figure")
     return lines
 
 
 def _differences(network: Network, variant: str, read: Read) -> str:
-    """What a variant has other than the network, in a line; empty where they have little in common."""
+    """The differences between a variant and the network, in a line; empty if they have little in common."""
     opened, overrides = open_net(variant, read)
     networks = (network, opened.network(overrides))
     subjects = [ComparedNetwork(each.name, analyze(each)) for each in networks]
@@ -149,5 +149,5 @@ def _differences(network: Network, variant: str, read: Read) -> str:
         parts.append(plural(len(changes) - FEW, "other change", str))
     for word, nodes in (("more", matching.added), ("fewer", matching.removed)):
         kinds = Counter(node.kind for node in nodes)
-        parts += [f"{number:,} {kind} {word}" for kind, number in kinds.most_common(FEW)]
+        parts += [f"{number:,} {word} {kind}" for kind, number in kinds.most_common(FEW)]
     return f"{variant}: {', '.join(parts)}" if parts else ""

@@ -1,4 +1,4 @@
-"""Every way to count a network: its variants, with what is left out or added, by every convention."""
+"""All ways of counting a network: its variants, with parts left out or added, by every convention."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from archcalc.quantities.activations import DTYPES
 from archcalc.reconcile.figures import IN_BYTES, SORTS
 
 PLAIN = {"macs", "flops", "params", "activations"}
-"""archcalc's own conventions: no departure."""
+"""archcalc's own conventions, which are not a departure."""
 
 RESOLUTIONS = (192, 224, 227, 229, 231, 240, 256, 288, 299, 320, 331)
 """Input sizes that publications use."""
 
-# How much each departure costs. What is often done, or done without a word, costs less.
+# The cost of each departure. Common and unstated departures cost less.
 OTHER_CONVENTION = Fraction(1)
 PAPER_CONVENTION = Fraction(1, 4)
 VARIANT = Fraction(1)
@@ -34,21 +34,21 @@ DOUBLED = Fraction(1, 2)
 
 
 class Candidate(Struct, frozen=True, eq=False, kw_only=True):
-    """A network as it may have been meant: a variant, at a resolution, with its training heads or without."""
+    """A network that may have been meant: a variant, at a resolution, with or without its training heads."""
 
     net: str
-    """What it is opened by: a name or a path."""
+    """The name or path that opens it."""
     opened: Opened
     network: Network
     heads: bool = False
     resized: bool = False
-    """Is it at another resolution than its own?"""
+    """Is its resolution not its own?"""
     departures: tuple[str, ...] = ()
     cost: Fraction = Fraction(0)
 
 
 class Way(Struct, frozen=True):
-    """A count of a candidate by conventions that come to the same."""
+    """A count of a candidate by conventions that agree."""
 
     value: int
     sort: str
@@ -59,9 +59,9 @@ class Way(Struct, frozen=True):
     parts: tuple[CountedPart, ...]
     cost: Fraction
     resized: bool = False
-    """Is the network at another resolution than its own?"""
+    """Is the network's resolution not its own?"""
     undoubled: tuple[str, ...] = ()
-    """Where a count is taken twice: the conventions that come to it by themselves."""
+    """For a doubled count: the conventions that give it without doubling."""
 
 
 def candidates(
@@ -83,7 +83,7 @@ def candidates(
 def further_candidates(
     net: str, inputs: Mapping[str, tuple[int, ...]] | None, read: Read = read_file
 ) -> Iterator[Candidate]:
-    """The variants at other resolutions than their own."""
+    """The variants at other input resolutions."""
     for variant in _variants(net, inputs, read):
         yield from _resized(variant)
 
@@ -106,7 +106,7 @@ def _variants(net: str, inputs: Mapping[str, tuple[int, ...]] | None, read: Read
 
 
 def variants(net: str, read: Read = read_file) -> list[str]:
-    """The other versions of a network, each as a `NET`: those of its file whose names only add to its own.
+    """The other versions of a network, each as a `NET`: networks of its file whose names extend its name.
 
     >>> variants("resnet50_v1_5")
     ['resnet50', 'resnet50_keras']
@@ -146,19 +146,19 @@ def _resized(candidate: Candidate) -> Iterator[Candidate]:
 
 
 class CountedNodes(Struct, frozen=True, eq=False):
-    """The nodes of a candidate that are counted; of those that count alike the first, with their number."""
+    """The counted nodes of a candidate. Equal nodes are represented by the first, with their number."""
 
     candidate: Candidate
     nodes: list[Node]
     alike: dict[int, int]
     owners: list[Node]
-    """Nodes with parameters of their own: shared ones once."""
+    """The nodes with parameters of their own, so that shared parameters count once."""
     departures: tuple[str, ...]
     cost: Fraction
 
 
 def _selections(candidate: Candidate) -> Iterator[CountedNodes]:
-    """All of a candidate, and what is left without its fully connected head."""
+    """A whole candidate, and the candidate without its fully connected head."""
     network = candidate.network
     nodes = [node for node in network.nodes if candidate.heads or not node.training]
     yield _counted(candidate, nodes, candidate.departures, candidate.cost)
@@ -180,7 +180,7 @@ def _counted(
 
 
 def ways(candidate: Candidate, sorts: Iterable[str]) -> Iterator[Way]:
-    """Every way to count a candidate, those that come to the same as one."""
+    """All ways of counting a candidate, with equal ones combined."""
     for counted in _selections(candidate):
         for sort in sorts:
             yield from _merged(list(_counts(counted, sort)))
@@ -214,11 +214,11 @@ def _counts(counted: CountedNodes, sort: str) -> Iterator[Way]:
 
 
 def _twice(unit: str, parts: Sequence[CountedPart]) -> str:
-    """Why somebody may have taken a count twice; empty if nobody would."""
+    """The reason why a count may have been doubled; empty if there is none."""
     if unit == "MACs":
-        return "2 FLOPs for each"
+        return "2 FLOPs per MAC"
     doubled = any(part.times % 2 == 0 for part in parts)
-    return "twice, for the gradients" if unit == "bytes" and not doubled else ""
+    return "doubled, for gradients" if unit == "bytes" and not doubled else ""
 
 
 def _strangeness(convention: Convention) -> Fraction:
@@ -230,7 +230,7 @@ def _strangeness(convention: Convention) -> Fraction:
 
 
 def _merged(ways: Sequence[Way]) -> Iterator[Way]:
-    """Ways of equal value become one, that of the least cost, with the names of all conventions."""
+    """Ways with equal values, combined into the one with the lowest cost and the names of all conventions."""
     groups: dict[int, list[Way]] = {}
     for way in ways:
         if way.value:

@@ -1,1 +1,1 @@
-"""What every view is written with: numbers, tables, documents, charts, and where a text goes."""
+"""Tools for all views: numbers, tables, documents, charts, and output."""

@@ -1,4 +1,4 @@
-"""Labels beside points: each where it covers neither another label nor a point, as near as can be."""
+"""Labels beside points, as near as possible without covering other labels or points."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ DIRECTIONS = (
     RIGHT, LEFT, ABOVE, BELOW, UPPER_RIGHT, LOWER_RIGHT, UPPER_LEFT, LOWER_LEFT,
     (1.0, 0.5), (1.0, -0.5), (-1.0, 0.5), (-1.0, -0.5), (0.5, 1.0), (0.5, -1.0), (-0.5, 1.0), (-0.5, -1.0),
 )  # fmt: skip
-"""Where a label lies from its point, the best first; half a step leaves it partly beside the point."""
+"""Directions from a point to its label, the best first. Half steps shift the label partly to the side."""
 
 DISTANCES = (2.5, 6, 12, 20, 30, 42, 56)
-"""From the edge of the marker, in points."""
+"""The distance from the edge of the marker, in points."""
 
 LED = 12
-"""From this distance on, a line leads to the label."""
+"""From this distance on, a line connects the label to its point."""
 
 
 class Label(Struct, frozen=True):
-    """A text at a place of the data, whose marker has a `radius` in points."""
+    """A text at a data point, whose marker has a `radius` in points."""
 
     text: str
     x: float
@@ -52,10 +52,10 @@ def place(
     size: float,
     avoid: Iterable[tuple[float, float]] = (),
 ) -> list[Any]:
-    """Write labels into a panel, whose limits are set, and return the texts.
+    """Write labels into a panel whose limits are set, and return the texts.
 
-    In order: a label gives way to those before it. `avoid` are further places, such as those of lines,
-    which they keep off if they can.
+    Earlier labels take precedence. `avoid` are other places, such as points of lines, that labels should not
+    cover.
     """
     figure = panel.figure
     scale = figure.dpi / 72
@@ -96,14 +96,14 @@ def place(
 def _places(
     label: Label, mark: Box, width: float, height: float, scale: float
 ) -> Iterable[tuple[Box, float, float]]:
-    """Boxes around a mark, each with its distance and what speaks against it."""
+    """Boxes around a mark, each with its distance and its cost."""
     x, y = (mark[0] + mark[2]) / 2, (mark[1] + mark[3]) / 2
     directions = DIRECTIONS if label.prefer is None else (label.prefer, *DIRECTIONS)
     if label.radius * 2 * scale > width + 4:
         yield (x - width / 2, y - height / 2, x + width / 2, y + height / 2), 0, -1
     for far in DISTANCES:
         for rank, (across, up) in enumerate(directions):
-            # a corner comes nearer to a round mark than an edge
+            # a corner gets nearer to a round mark than an edge
             reach = (label.radius * (0.7 if abs(across) == abs(up) else 1) + far) * scale
             left = x + across * (reach + width / 2) - width / 2
             low = y + up * (reach + height / 2) - height / 2
@@ -113,7 +113,7 @@ def _places(
 def _badness(
     place: tuple[Box, float, float], bounds: Box, boxes: Sequence[Box], lines: Sequence[Box]
 ) -> tuple[float, float]:
-    """What a place covers, then how far it is: a line costs as much as some way."""
+    """The area that a place covers, then its distance. A line adds to the distance."""
     box, _, rank = place
     width, height = box[2] - box[0], box[3] - box[1]
     lost = width * height - overlap(box, bounds)
@@ -128,6 +128,6 @@ def _inside(box: Box, other: Box) -> bool:
 
 
 def _nearest(box: Box, mark: Box) -> tuple[float, float]:
-    """The place of a box that is nearest to a mark's centre."""
+    """The point of a box that is nearest to a mark's center."""
     x, y = (mark[0] + mark[2]) / 2, (mark[1] + mark[3]) / 2
     return min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3])

@@ -1,4 +1,4 @@
-"""What all plots look like: colours, sheets with a title, panels and a source, numbers on axes; and SVG."""
+"""The style of all plots: colors, pages with a title, panels, and a source, numbers on axes, and SVG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msgspec import Struct
 from archcalc.diagnostics import error
 from archcalc.render.numbers import human
 
-# Okabe & Ito 2008: told apart with any colour vision. In grey they are told apart by marker, hatch and label.
+# Okabe & Ito 2008: distinct with any color vision. In gray, markers, hatches, and labels distinguish them.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, VERMILION, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, YELLOW, BLACK)
@@ -23,11 +23,11 @@ HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo", "--")
 INK, PALE = "#222222", "#666666"
 
 SMALL, TEXT, LARGE = 7.5, 8.5, 12.5
-"""Sizes of letters: sources and labels, axes, titles."""
+"""Font sizes: sources and labels, axes, titles."""
 
 _RC = {
     "svg.hashsalt": "archcalc",
-    "svg.fonttype": "path",  # letters as shapes: the same wherever it is shown, whatever fonts are there
+    "svg.fonttype": "path",  # letters as shapes, so that the plot does not depend on installed fonts
     "font.family": "DejaVu Sans",  # comes with matplotlib
     "font.size": TEXT,
     "axes.edgecolor": PALE,
@@ -51,7 +51,7 @@ _RC = {
 
 
 class Series(Struct, frozen=True):
-    """How a group of points looks: colour and marker, and its name where it needs one."""
+    """The style of a group of points: color, marker, and a name if it needs one."""
 
     name: str
     colour: str
@@ -59,14 +59,14 @@ class Series(Struct, frozen=True):
 
 
 class Sheet(Struct, frozen=True):
-    """A page: matplotlib's figure, and its panels from left to right and from top to bottom."""
+    """A page: matplotlib's figure, and its panels from left to right and top to bottom."""
 
     figure: Any
     panels: list[Any]
 
 
 def matplotlib() -> Any:
-    """The package. Raises `ArchError` where it is not installed."""
+    """The package. Raises `ArchError` if it is not installed."""
     try:
         import matplotlib as mpl
     except ImportError:
@@ -75,7 +75,7 @@ def matplotlib() -> Any:
 
 
 def svg(draw: Callable[[], Sheet], title: str) -> str:
-    """What a function draws as SVG, the same for the same drawing, whatever settings a user has."""
+    """The drawing of a function as SVG, which does not depend on the user's settings."""
     mpl = matplotlib()
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -100,7 +100,7 @@ def sheet(
     head: float = 0.25,
     foot: float = 0.7,
 ) -> Sheet:
-    """A page with its words written and empty panels, whose titles stand in `head` and axes in `foot`.
+    """A page with its texts and empty panels. `head` has room for titles, and `foot` for axes.
 
     `size`, `left`, `gap`, `head` and `foot` are inches.
     """
@@ -144,13 +144,13 @@ def number(value: float) -> str:
 
 
 def ticks(axis: Any, values: Sequence[float], words: Sequence[str] = ()) -> None:
-    """Exactly these marks on an axis, logarithmic or not."""
+    """Exactly these ticks on an axis, logarithmic or not."""
     axis.set_ticks(list(values), list(words) or [number(value) for value in values])
     axis.set_ticks([], minor=True)
 
 
 def plain_bars(panel: Any, rows: int, longest: float, room: float = 1.16) -> None:
-    """Horizontal bars from top to bottom that carry their figures, with `room` for those."""
+    """Horizontal bars from top to bottom with their figures; `room` is the space for these."""
     panel.set_xlim(0, longest * room)
     panel.set_ylim(rows - 0.4, -0.6)
     panel.set_xticks([])
@@ -159,7 +159,7 @@ def plain_bars(panel: Any, rows: int, longest: float, room: float = 1.16) -> Non
 
 
 def along(places: Sequence[tuple[float, float]], panel: Any) -> list[tuple[float, float]]:
-    """Many places on the line that joins these in a panel, whose limits and scales are set."""
+    """Many points on the line through these points, in a panel whose limits and scales are set."""
     found: list[tuple[float, float]] = []
     data, pixels = panel.transData.inverted(), panel.transData.transform(list(places))
     for (x, y), (next_x, next_y) in pairwise(pixels):
@@ -172,13 +172,13 @@ def along(places: Sequence[tuple[float, float]], panel: Any) -> list[tuple[float
 
 
 def point(panel: Any, x: float, y: float, series: Series, size: float = 36, **more: Any) -> None:
-    """A marker of a group, `size` its area in square points."""
+    """A marker of a group; `size` is its area in square points."""
     style = {"color": series.colour, "edgecolors": "white", "linewidths": 0.6, "zorder": 3} | more
     panel.scatter([x], [y], s=size, marker=series.marker, **style)
 
 
 def key(panel: Any, groups: Sequence[Series], **more: Any) -> None:
-    """The groups with their markers, in a line above a panel."""
+    """A legend of the groups, in a line above a panel."""
     from matplotlib.lines import Line2D
 
     handles = [

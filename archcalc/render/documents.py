@@ -1,4 +1,4 @@
-"""How documents and programs are written to: JSON, CSV, Markdown."""
+"""Output for documents and programs: JSON, CSV, Markdown."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 import archcalc
 
 SCHEMA = 1
-"""The number of the JSON schemas: a new one where a field goes or means something else."""
+"""The version of the JSON schemas. It changes if a field is removed or changes its meaning."""
 
 _MARKUP = re.compile(r"[\\`*|~]|<(?=[A-Za-z/!?])|(?<!\w)_|_(?!\w)|\](?=[(\[])|&(?=[#\w])")
-"""What Markdown would take for more than a character; in the middle of a word `_` is none."""
+"""Characters with a meaning in Markdown; `_` in the middle of a word has none."""
 
 
 def json_text(**fields: Any) -> str:
-    """An object of some fields, behind the number of the schemas and archcalc's own."""
+    """A JSON object with these fields, after the versions of the schemas and of archcalc."""
     import msgspec
 
     document = {"schema": SCHEMA, "archcalc": archcalc.__version__, **fields}
     try:
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
-    except UnicodeEncodeError:  # the name of a file need not be UTF-8
+    except UnicodeEncodeError:  # file names may not be UTF-8
         import json
 
         return json.dumps(msgspec.to_builtins(document), indent=2) + "\n"
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: a fraction becomes the nearest float, a tuple a list.
+    """A value in JSON: a fraction becomes the nearest float, and a tuple a list.
 
     >>> plain((3, Fraction(1, 2), "same"))
     [3, 0.5, 'same']
@@ -53,7 +53,7 @@ def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Text on one line, which Markdown shows as it is.
+    r"""Text on one line, escaped so that Markdown shows it unchanged.
 
     >>> print(escaped("resnet50_v1_5: ~25M, _branch/a*b"))
     resnet50_v1_5: \~25M, \_branch/a\*b
@@ -64,7 +64,7 @@ def escaped(text: str) -> str:
 def markdown_table(
     headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()
 ) -> list[str]:
-    """The lines of a table of cells that are Markdown already; the columns `right` are aligned to the right.
+    """The lines of a table whose cells are already Markdown. The columns `right` are right-aligned.
 
     >>> markdown_table(["Net", "Params"], [["a", "1"]], right=[1])
     ['| Net | Params |', '| --- | ---: |', '| a | 1 |']

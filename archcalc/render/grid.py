@@ -1,7 +1,6 @@
-"""A grid of cells laid out for a width: cells are wrapped at blanks, and a figure is never cut.
+"""A grid of cells for a given width. Cells are wrapped at spaces, and figures are never cut.
 
-Where even the narrowest columns do not fit beside one another, the grid continues below, with the first
-column again.
+If even the narrowest columns do not fit side by side, the grid continues below and repeats the first column.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _NUMERIC = re.compile(r"[<>~≈]?-?\d[\d,.]*[KMG%]?|-?")
 
 
 class GridCell(Struct, frozen=True):
-    """A printed text, and after it a mark in a style of its own: a sign, with or without a figure."""
+    """A text followed by a mark in its own style: a sign, with or without a figure."""
 
     text: str
     sign: str = ""
@@ -32,7 +31,7 @@ class GridCell(Struct, frozen=True):
 
     @property
     def lines(self) -> list[list[Piece]]:
-        """The words of each line. A sign is not parted from the first word of its figure."""
+        """The words of each line. A sign stays with the first word of its figure."""
         lines: list[list[Piece]] = [[(word, "") for word in line.split()] for line in self.text.split("\n")]
         words = self.figure.split()
         if self.sign:
@@ -42,10 +41,10 @@ class GridCell(Struct, frozen=True):
 
 
 def lay_out(rows: Sequence[Sequence[GridCell]], width: int, spaced: bool = True) -> list[list[list[Piece]]]:
-    """The grid as panels of lines, each line a list of pieces. The first row is the heading.
+    """The grid as panels of lines. Each line is a list of pieces. The first row is the heading.
 
-    A row shorter than the heading is spanned by its last cell. `spaced` sets rows apart if any takes
-    several lines.
+    In a row shorter than the heading, the last cell spans the other columns. `spaced` separates rows if any
+    row takes several lines.
     """
     heading = rows[0]
     columns = [
@@ -59,7 +58,7 @@ def _spans(row: Sequence[GridCell], heading: Sequence[GridCell]) -> bool:
 
 
 class _Column:
-    """What a column needs."""
+    """The width that a column needs."""
 
     def __init__(self, cells: Sequence[GridCell]) -> None:
         texts = [cell.text for cell in cells[1:]]
@@ -80,7 +79,7 @@ def _length(line: Sequence[Piece]) -> int:
 
 
 def _panels(columns: Sequence[_Column], width: int) -> list[list[int]]:
-    """Which columns are next to one another: all, or as many as fit, each time with the first."""
+    """The columns of each panel: all, or as many as fit, each time with the first column."""
     panels = [[0]]
     room = width - columns[0].least
     for number, column in enumerate(columns[1:], 1):
@@ -94,7 +93,7 @@ def _panels(columns: Sequence[_Column], width: int) -> list[list[int]]:
 
 
 def _sizes(columns: Sequence[_Column], width: int) -> list[int]:
-    """The width of each: what it needs, and of the room left more for what is wrapped most."""
+    """The width of each column: the width it needs, plus more for columns that wrap most."""
     sizes = [column.least for column in columns]
     room = width - sum(sizes) - GAP * (len(sizes) - 1)
     while room > 0:
@@ -137,7 +136,7 @@ def _panel(
 
 
 def _cell(cell: GridCell, column: _Column, size: int) -> list[list[Piece]]:
-    """The lines of a cell; of a column of numbers, figures and marks each below one another."""
+    """The lines of a cell. In a column of numbers, figures and marks are aligned separately."""
     needed = column.text + (1 + column.mark if column.mark else 0)
     if column.is_numeric and needed <= size and len(cell.text) <= column.text:
         text, mark = cell.text.rjust(column.text), cell.mark.ljust(column.mark)
@@ -180,7 +179,7 @@ def _joined(
 def _ruled(
     lines: Sequence[list[Piece]], heights: Sequence[int], width: int, spaced: bool
 ) -> list[list[Piece]]:
-    """The lines with a rule below the heading, and blank ones between rows of several lines."""
+    """The lines with a rule below the heading, and blank lines between rows of several lines."""
     first = heights[0]
     ruled = [[(text, "bold") for text, _ in line] for line in lines[:first]] + [[("─" * width, "")]]
     loose = spaced and any(height > 1 for height in heights[1:])

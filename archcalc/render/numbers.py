@@ -1,4 +1,4 @@
-"""Numbers as text: exact and grouped in threes, or short for people in a hurry."""
+"""Numbers as text: exact with thousands separators, or short."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def grouped(value: int | Fraction) -> str:
 
 
 def plural(count: int, noun: str, number: Callable[[int], str] = grouped) -> str:
-    """A count and what it counts; `number` writes the count.
+    """A count with its noun; `number` writes the count.
 
     >>> plural(1, "layer"), plural(1234, "layer"), plural(1234, "layer", str)
     ('1 layer', '1,234 layers', '1234 layers')
@@ -27,14 +27,14 @@ def plural(count: int, noun: str, number: Callable[[int], str] = grouped) -> str
 
 
 def human(value: int | Fraction) -> str:
-    """`138.4M`: four significant digits at most, powers of 1000, rounded half up.
+    """`138.4M`: at most four significant digits, powers of 1000, rounded half up.
 
     >>> human(138_357_544), human(999_960), human(812)
     ('138.4M', '1M', '812')
     """
     number = Fraction(value)
     for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("K", 10**3)):
-        # 999,950 rounds to a thousand of the unit below: take the unit above
+        # 999,950 would round to 1000 of the smaller unit, so use the larger unit
         if abs(number) * 10000 >= size * 9999 + size * Fraction(1, 2):
             return _short(number / size) + unit
     return grouped(value)
@@ -49,7 +49,7 @@ def _short(number: Fraction) -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """`12.3`, of a whole; empty if there is no whole or no part, `<0.1` for less than that."""
+    """A percentage such as `12.3`; empty if the part or the whole is 0, and `<0.1` for less than that."""
     if not whole or not part:
         return ""
     tenths = (part * 2000 + whole) // (whole * 2)
@@ -64,14 +64,14 @@ def bar(part: int, whole: int, width: int = 8) -> str:
 
 
 def byte_size(count: int) -> str:
-    """Bytes in both units, never confused: `553.4 MB, 527.8 MiB`; small counts as they are."""
+    """Bytes in both units: `553.4 MB, 527.8 MiB`. Small counts are exact."""
     if count < 10**5:
         return plural(count, "byte")
     return f"{_tenths(count, 10**6)} MB, {_tenths(count, 2**20)} MiB"
 
 
 def exact_size(count: int) -> str:
-    """Bytes to the last one, and in the units of their size.
+    """The exact number of bytes, and the size in both units.
 
     >>> exact_size(1_404_928), exact_size(553_430_176)
     ('1,404,928 bytes: 1,404.9 kB, 1,372.0 KiB', '553,430,176 bytes: 553.4 MB, 527.8 MiB')
@@ -89,14 +89,14 @@ def _tenths(count: int, unit: int) -> str:
 
 
 def field_size(field: Field) -> str:
-    """A receptive field in words: its size, or `global`; `at most` where values may see less."""
+    """A receptive field as text: its size, or `global`; `at most` for an upper bound."""
     if field.is_global:
         return "global"
     return f"{'at most ' if field.at_most else ''}{format_shape(field.size)}"
 
 
 def decimal(value: int | Fraction, digits: int = 6) -> str:
-    """A number as a decimal: exact if it ends within `digits` places, else to as many digits, with a `≈`.
+    """A number as a decimal: exact if `digits` places are enough, otherwise `≈` and `digits` digits.
 
     >>> decimal(Fraction(7, 2)), decimal(Fraction(62_378_344, 6_998_552)), decimal(Fraction(1, 3000))
     ('3.5', '≈8.91304', '≈0.000333333')

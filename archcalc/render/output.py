@@ -1,6 +1,6 @@
-"""Where output goes: the terminal as it is, a pipe as plain text, a file written whole or not at all.
+"""Output to a terminal, to a pipe as plain text, or to a file, which is written completely or not at all.
 
-What is not UTF-8, as the name of a file may be, is written as question marks.
+Text that is not UTF-8, such as some file names, is written as question marks.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from typing import IO, TextIO
 from archcalc.diagnostics import error
 
 PIPE_WIDTH = 80
-"""Columns of a table in a pipe, unless `COLUMNS` says otherwise. They do not depend on who looks at it."""
+"""The width of tables in a pipe, unless `COLUMNS` sets another. It is always the same."""
 
 STANDARD = Path("-")
-"""How an option names the standard output instead of a file."""
+"""The file name that means the standard output."""
 
 UNFINISHED = ".archcalc-unfinished"
-"""How the name of a file ends while it is written. What a killed writer leaves, the next one removes."""
+"""The suffix of a file that is being written. The next writer removes files that a killed writer left."""
 
 
 def width() -> int:
-    """Columns to write for: those of the terminal, or `COLUMNS`, or `PIPE_WIDTH` in a pipe."""
+    """The width of the output: that of the terminal, `COLUMNS`, or `PIPE_WIDTH` in a pipe."""
     return max(40, shutil.get_terminal_size((PIPE_WIDTH, 24)).columns)
 
 
 def colour(path: Path | None = None, stream: TextIO | None = None) -> bool:
-    """Is color welcome on the standard output, or on another stream? In a file it never is.
+    """Should the standard output, or another stream, have color? A file never has color.
 
-    On a terminal it is. `NO_COLOR` (no-color.org) forbids it and `FORCE_COLOR` (force-color.org) demands it
-    everywhere; both count if they are not empty, and the first one wins.
+    A terminal does. `NO_COLOR` (no-color.org) turns color off and `FORCE_COLOR` (force-color.org) turns it on
+    everywhere. Both are ignored if empty, and `NO_COLOR` takes precedence.
     """
     if os.environ.get("NO_COLOR") or path not in (None, STANDARD):
         return False
@@ -46,7 +46,7 @@ def colour(path: Path | None = None, stream: TextIO | None = None) -> bool:
 
 
 def write(text: str, path: Path | None) -> None:
-    """Write to a file, whole or not at all, or to the standard output (`None` or `-`). Raises `ArchError`."""
+    """Write to a file, completely or not at all, or to standard output (`None`, `-`). Raises `ArchError`."""
     if path is None or path == STANDARD:
         sys.stdout.write(text)
         return
@@ -55,15 +55,15 @@ def write(text: str, path: Path | None) -> None:
 
 
 def warn(lines: Iterable[str]) -> None:
-    """Write lines that have no place in an output to the standard error."""
+    """Write lines that are not part of the output to the standard error."""
     for line in lines:
         sys.stderr.write(f"{line}\n")
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write: it takes its place when all is written, or leaves no trace. Raises `ArchError`."""
-    target = Path(os.path.realpath(path))  # a link stays, and what it points to is written
+    """A file to write. It replaces the target once complete; otherwise it is removed. Raises `ArchError`."""
+    target = Path(os.path.realpath(path))  # keep a link, and write the file that it points to
     temporary = lock = None
     try:
         if target.is_dir():
@@ -71,7 +71,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
         if target.is_symlink():
             raise error(f"`{path}` is a link that leads back to itself", help="name a file")
         mode = target.stat().st_mode if target.exists() else None
-        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe cannot be put in place
+        if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe cannot be replaced
             with target.open("wb") as stream:
                 yield stream
             return
@@ -94,19 +94,19 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _make_temporary(target: Path) -> tuple[int, str, int | None]:
-    """A new file beside the target: its handle, its path, and what locks it until it is in place."""
+    """A new file next to the target: its handle, its path, and its lock."""
     while True:
         handle, path = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=UNFINISHED)
         lock = _lock(handle)
         if os.fstat(handle).st_nlink:
             return handle, path, lock
-        os.close(handle)  # another process took it for a leftover before it was locked
+        os.close(handle)  # another process removed it as a leftover before it was locked
         if lock is not None:
             os.close(lock)
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove what killed writers of the target have left: the unfinished files that nobody has locked."""
+    """Remove unfinished files of killed writers, which are not locked."""
     with suppress(OSError):
         for path in target.parent.iterdir():
             if path.name.startswith(f".{target.name}.") and path.name.endswith(UNFINISHED):
@@ -118,9 +118,9 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def _lock(handle: int) -> int | None:
-    """Lock a file for as long as the handle that comes back is open; `None` if that is not possible.
+    """Lock a file while the returned handle is open; `None` if that is not possible.
 
-    It is not if another process has locked it, and not on Windows or a file system without locks.
+    Another process may have locked it. Windows and some file systems have no locks.
     """
     try:
         import fcntl
@@ -128,11 +128,11 @@ def _lock(handle: int) -> int | None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (ImportError, OSError):
         return None
-    return os.dup(handle)  # the lock is of all handles of an opened file, and ends with the last of them
+    return os.dup(handle)  # the lock belongs to all handles of an open file, and ends with the last one
 
 
 def append(text: str, path: Path) -> None:
-    """Add to the end of a file, in one piece even if others do too, or write to `-`. Raises `ArchError`."""
+    """Append to a file, in one piece even if other processes append, or write to `-`. Raises `ArchError`."""
     if path == STANDARD:
         sys.stdout.write(text)
         return

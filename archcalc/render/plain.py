@@ -1,6 +1,6 @@
-"""Plain characters in place of those that the encoding of an output lacks.
+"""Plain characters that replace those missing in the encoding of the output.
 
-Each takes as much room as the original where tables have it, so that columns stay in line.
+Replacements of characters in tables have the same width, so that columns stay aligned.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 
 ERRORS = "archcalc-plain"
-"""The name of the error handler, as `errors` of a stream."""
+"""The name of the error handler, for `errors` of a stream."""
 
 PLAIN = str.maketrans(
     {
@@ -47,7 +47,7 @@ PLAIN = str.maketrans(
 
 
 def plain(text: str) -> str:
-    """A text in ASCII; what has no plain counterpart is a question mark.
+    """A text in ASCII. Characters without a replacement become question marks.
 
     >>> plain("64×112×112  ██▍  π")
     '64x112x112  ##.  ?'
@@ -56,7 +56,7 @@ def plain(text: str) -> str:
 
 
 def register() -> None:
-    """Make `ERRORS` known as an error handler of encodings."""
+    """Register `ERRORS` as an error handler of encodings."""
 
     def replace(problem: UnicodeError) -> tuple[str, int]:
         if not isinstance(problem, UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Progress of long work: it reports what is done, and its caller decides whether a bar is shown."""
+"""Progress of long work. The work reports its progress, and the caller decides whether to show a bar."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Hands items on, and shows how far they have come."""
+    """Passes items on and shows progress."""
 
     def __call__(self, items: Sequence[T], title: str) -> Iterable[T]: ...
 
 
 def unseen(items: Sequence[T], title: str) -> Iterable[T]:
-    """Hands items on, and shows nothing."""
+    """Passes items on and shows nothing."""
     return items
 
 
 def progress(items: Sequence[T], title: str) -> Iterable[T]:
-    """Hands items on, with a progress bar on the error output if that is a terminal."""
+    """Passes items on, with a progress bar on the standard error if that is a terminal."""
     with progress_bar(len(items), title) as advance:
         for item in items:
             yield item
@@ -31,7 +31,7 @@ def progress(items: Sequence[T], title: str) -> Iterable[T]:
 
 @contextmanager
 def progress_bar(steps: int, title: str) -> Iterator[Callable[[], None]]:
-    """A progress bar on the error output if that is a terminal; gives a function that ends a step."""
+    """A progress bar on the standard error if that is a terminal. Returns a function that ends a step."""
     if not sys.stderr.isatty():
         yield lambda: None
         return

@@ -1,4 +1,4 @@
-"""How views for people are written: with rich, into a text without blanks at the ends of its lines."""
+"""Terminal views, written with rich into a text without trailing spaces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def open_console(width: int, colour: bool) -> Console:
-    """A console that keeps what is printed on it; `printed` gives it back."""
+    """A console that stores its output; `printed` returns it."""
     from rich.console import Console
 
     stream = io.StringIO()
@@ -19,13 +19,13 @@ def open_console(width: int, colour: bool) -> Console:
 
 
 def printed(console: Console) -> str:
-    """What was printed on it so far."""
+    """The output of the console so far."""
     assert isinstance(console.file, io.StringIO)
     return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
 
 
 def ruled(show_footer: bool = False, show_edge: bool = False) -> Table:
-    """A table without columns yet: a line below its headings, and no frame."""
+    """An empty table with a line below its headings and no frame."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

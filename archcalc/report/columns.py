@@ -15,7 +15,7 @@ from archcalc.shape import format_shape
 
 
 class View(Struct, frozen=True):
-    """What a report shows, and how it writes numbers."""
+    """The profile that a report shows, and how numbers are written."""
 
     profile: Profile
     layout: str = "chw"
@@ -26,10 +26,10 @@ class View(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True):
-    """`raw` is the value for programs, `text` for people (by default the value itself).
+    """A column. `raw` is the value for programs, `text` the value for people (by default the same).
 
-    `total` is the figure of the whole network. A `bar` is drawn. What is `for_people` alone, programs find in
-    other columns.
+    `total` is the figure of the whole network. A `bar` is drawn. A column `for_people` repeats values of
+    other columns, so programs do not get it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Column(Struct, frozen=True):
 
 
 def columns_of(quantity: Quantity) -> list[Column]:
-    """The columns of a quantity: its figures, and what is drawn of them."""
+    """The columns of a quantity: its figures, their shares, and bars."""
     if not quantity.heading:
         return []
     if not quantity.is_number:
@@ -120,7 +120,7 @@ def _lengths(quantity: Quantity) -> Column:
 
 
 IN_ORDER = sorted(QUANTITIES.values(), key=lambda quantity: quantity.is_number)
-"""What is not a number comes first, beside the output."""
+"""Shapes come first, beside the output shape, then numbers."""
 
 COLUMNS = {
     column.name: column
@@ -143,7 +143,7 @@ COLUMNS = {
 """Every column, in the order in which they are shown."""
 
 DEFAULT = ("layer", "output", "params", "macs", "macs_share")
-"""What every report shows, however narrow."""
+"""The columns of every report, however narrow."""
 
 BY_IMPORTANCE = (
     "params_share",
@@ -156,17 +156,17 @@ BY_IMPORTANCE = (
     "activation_bytes",
     "effective_stride",
 )
-"""What a wider report adds, the most important first, where there is room."""
+"""The columns that a wider report adds, the most important first."""
 
 SHORT = {"operation": "kernel"}
-"""What says the most important part of a column in less room. It is shown only where that does not fit."""
+"""A narrow column that is shown if the column does not fit."""
 
 INSTEAD = {"macs": "count", "macs_share": "count_share", "macs_bar": "count_bar"}
-"""The columns of what a convention counts, which take the place of multiply-adds."""
+"""The columns of what a convention counts, which replace MACs."""
 
 
 TRAINING = ("layer", "output", "params", "macs", "backward_macs", "saved_bytes")
-"""What a report of training shows, however narrow."""
+"""The columns of every report of training, however narrow."""
 
 BY_IMPORTANCE_IN_TRAINING = ("operation", "kernel", "trainable_params", "gradient_bytes", "backward_flops")
 
@@ -188,7 +188,7 @@ def _counted(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def for_programs(view: View) -> list[str]:
-    """Every column that says something to a program."""
+    """The columns for programs."""
     has_convention, training = view.profile.convention is not None, view.profile.training
     return [
         c.name
@@ -198,7 +198,7 @@ def for_programs(view: View) -> list[str]:
 
 
 def kernel(row: Selection) -> str:
-    """The window of a convolution or a pool in a few characters: `7×7 s2 d2 g32`, strides of 1 left out."""
+    """The window of a convolution or pool in a few characters: `7×7 s2 d2 g32`. Ones are left out."""
     node = row.output
     windows = node.facts.windows
     if row.group is not None or node.layer.family not in ("conv", "pool") or not isinstance(windows, tuple):
@@ -223,13 +223,13 @@ def _place(row: Selection) -> str:
 def choose(names: Sequence[str], convention: bool = True, training: bool = True) -> list[Column]:
     """The columns of these names, in the order given.
 
-    Raises `ArchError` for an unknown one, and for one that only a named convention or training fills.
+    Raises `ArchError` for an unknown column, and for one that needs a convention or training.
     """
     for name in names:
         if name not in COLUMNS:
             raise unknown("there is no column", name, COLUMNS, listing="columns")
         if COLUMNS[name].of_convention and not convention:
-            raise error(f"column `{name}` is what a convention counts", help="add `--convention NAME`")
+            raise error(f"column `{name}` needs a convention", help="add `--convention NAME`")
         if COLUMNS[name].of_training and not training:
-            raise error(f"column `{name}` is a figure of training", help="add `--training`")
+            raise error(f"column `{name}` needs `--training`", help="add `--training`")
     return [COLUMNS[name] for name in names]

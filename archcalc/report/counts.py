@@ -1,4 +1,4 @@
-"""One network as every convention counts it."""
+"""One network, counted by every convention."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from archcalc.render.terminal import open_console, printed, ruled
 
 
 class NetworkCount(Struct, frozen=True):
-    """What a convention counts in a network, and the kinds of its layers that it has no rule for."""
+    """The count of a network by one convention, and the kinds of layers without a rule."""
 
     convention: Convention
     count: int
@@ -25,7 +25,7 @@ class NetworkCount(Struct, frozen=True):
 
 
 def of_network(network: Network) -> list[NetworkCount]:
-    """What each convention counts in a network, for a batch of one."""
+    """The counts of a network by all conventions, for a batch of one."""
     found = []
     for name, convention in conventions().items():
         profile = analyze(network, convention=name)
@@ -58,11 +58,11 @@ def _plain(count: NetworkCount) -> dict[str, Any]:
 
 
 def render(network: Network, counts: Sequence[NetworkCount], width: int, colour: bool) -> str:
-    """A table of the conventions for each unit, the largest count first."""
+    """One table for each unit, the largest count first."""
     from rich.text import Text
 
     console = open_console(width, colour)
-    console.print(Text(f"{network.name}, as each convention counts it", style="bold"))
+    console.print(Text(f"{network.name}, as counted by each convention", style="bold"))
     for unit, words in UNITS.items():
         of_unit = sorted(
             (count for count in counts if count.convention.unit == unit),
@@ -85,5 +85,5 @@ def render(network: Network, counts: Sequence[NetworkCount], width: int, colour:
     for line in note_lines(network.notes):
         console.print(Text(line), overflow="fold")
     console.print()
-    console.print(Text("`archcalc conventions NAME` shows the rules of one.", style="dim"))
+    console.print(Text("`archcalc conventions NAME` shows the rules of one convention.", style="dim"))
     return printed(console)

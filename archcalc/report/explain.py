@@ -1,4 +1,4 @@
-"""How a figure comes about: the formula, the formula with the numbers put in, and the result."""
+"""Explanations of figures: the formula, the formula with its numbers, and the result."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from archcalc.render.numbers import grouped
 from archcalc.shape import format_shape
 
 OF_A_LAYER = ("shape", "params", "buffers", "macs", "flops", "activations", "receptive_field")
-"""What is explained of a layer if no quantity is named, where it is not zero."""
+"""The quantities explained for a layer if none is named, except those that are zero."""
 
 OF_A_PART = ("params", "macs")
-"""The same of a block or a network."""
+"""The same for a block or a network."""
 
 
 def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
-    """The account of a quantity of a layer, a block or, without a path, the whole network.
+    """Explain a quantity of a layer, a block, or, without a path, the whole network.
 
-    Without a quantity, of those that matter most. Raises `ArchError` for unknown names, and for a
-    quantity of whole networks that is asked of a part.
+    Without a quantity, explain the most important ones. Raises `ArchError` for unknown names, and for a
+    part of a network if only whole networks have the quantity.
     """
     network = profile.network
     if quantity:
@@ -41,11 +41,11 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
 
 
 def account(quantity: Quantity, selection: Selection) -> list[str]:
-    """The lines that explain one quantity of a selection. Raises `ArchError` where it cannot be asked."""
+    """The lines that explain one quantity of a selection. Raises `ArchError` if it has no such value."""
     lines = _account(quantity, selection)
     if quantity.of_training and quantity.of_operations:
         unknown = unknown_operations(layer.node for layer in selection.layers)
-        lines += [f"  at least: what {unknown} computes and keeps is not known"] if unknown else []
+        lines += [f"  lower bound: the cost of {unknown} is unknown"] if unknown else []
     return lines
 
 
@@ -77,7 +77,7 @@ def _of_layer(selection: Selection, quantity: str, network: Network) -> list[str
 
 
 def _origin(node: Node, network: Network) -> list[str]:
-    """Where the text has a layer, and the calls that led there.
+    """Where the text declares a layer, and the block calls that led there.
 
     The files of built-in networks are inside the package, so the command that shows them is named instead.
     """

@@ -22,7 +22,7 @@ def to_json(rows: Sequence[Selection], profile: Profile) -> str:
 
 
 def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
-    """What the JSON object has, but for the versions."""
+    """The fields of the JSON object, without the versions."""
     network = profile.network
     totals: dict[str, Any] = dict(profile.totals)
     convention = profile.convention
@@ -63,7 +63,7 @@ def document(rows: Sequence[Selection], profile: Profile) -> dict[str, Any]:
 
 
 def counted(profile: Profile) -> dict[str, Any]:
-    """How a total under a convention comes about, and the kinds of layers that it does not count."""
+    """The parts of a convention's total, and the kinds of layers that it does not count."""
     counter = profile.counter
     assert counter is not None
     nodes = [*profile.network.inputs.values(), *(layer.node for layer in profile.layers)]
@@ -76,7 +76,7 @@ def counted(profile: Profile) -> dict[str, Any]:
 
 
 class RowQuantities(Struct, frozen=True):
-    """The quantities that a row has, told apart once: there are thousands of rows."""
+    """The quantities of a row, sorted once, because there are thousands of rows."""
 
     numbers: list[Quantity]
     lengths: list[Quantity]
@@ -117,7 +117,7 @@ def _layer(row: Selection, profile: Profile, known: RowQuantities) -> dict[str, 
 
 
 def _lengths(quantity: Quantity, row: Selection) -> Any:
-    """Lengths along the axes: where the field is global, `"global"` for its size, and no other is known."""
+    """Lengths along the axes. For a global field, the size is `"global"`, and other lengths are unknown."""
     value = quantity.measure(row)
     if value == "global":
         return "global" if quantity.name == "receptive_field" else None

@@ -1,4 +1,4 @@
-"""The layer kinds for people: all of them, and one with its arguments, formulas and an example."""
+"""The layer kinds as text: the list, and the page of one kind with arguments, formulas, and an example."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from archcalc.layers.terms import Windows
 
 EXPLAINED = ("shape", "params", "buffers", "macs", "flops")
-"""What is explained of an example, buffers only where there are any."""
+"""The quantities explained for an example; buffers only if there are any."""
 
 TENSORS = "two tensors or more, or one list of tensors"
-"""What a join takes."""
+"""The inputs of a join."""
 
 
 def find_kind(name: str) -> DescribedKind:
-    """The kind of a name, also under another tool's name (`Conv2d`). Raises `ArchError`."""
+    """The kind with this name, or with this name in another tool (`Conv2d`). Raises `ArchError`."""
     from archcalc.language.foreign import help_for_layer, layer_named
 
     kind = name if name in KINDS else layer_named(name)
@@ -59,7 +59,7 @@ def render_kinds(width: int, colour: bool) -> str:
 
 
 def render_kind(kind: DescribedKind, width: int, colour: bool) -> str:
-    """A kind with its arguments and their values, PyTorch's name, its source, formulas and an example."""
+    """A kind with its arguments and their values, its name in PyTorch, source, formulas, and an example."""
     from rich.table import Table
     from rich.text import Text
 
@@ -80,7 +80,7 @@ def render_kind(kind: DescribedKind, width: int, colour: bool) -> str:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(no_wrap=True)
     facts.add_column()
-    facts.add_row("PyTorch", Text(kind.pytorch or "no such layer"))
+    facts.add_row("PyTorch", Text(kind.pytorch or "none"))
     facts.add_row("Python", Text(f"archcalc.layers.{_python_name(kind)}"))
     facts.add_row("Formulas", Text(kind.source))
     console.print("", facts, sep="\n")
@@ -89,7 +89,7 @@ def render_kind(kind: DescribedKind, width: int, colour: bool) -> str:
 
 
 def _python_name(kind: DescribedKind) -> str:
-    """The class in Python, under PyTorch's name for maps of two axes where there is one."""
+    """The Python class, with PyTorch's name for maps of two axes if there is one."""
     names = PYTORCH.get(kind.kind, ())
     return next((name for name in names if "2d" in name), next(iter(names), KINDS[kind.kind].__name__))
 
@@ -114,11 +114,11 @@ def _example(console: Console, kind: DescribedKind) -> None:
 
 
 def _size_formula(windows: Windows) -> list[str]:
-    """How the size along an axis follows from a window, in symbols."""
+    """The formula for the size along an axis, in symbols."""
     if not isinstance(windows, tuple) or not all(map(_is_whole, windows)):
         return []
     if any(window.clamped and not window.transposed for window in windows):
-        return []  # places see one another: no window slides
+        return []  # positions read each other: no window slides
     return [f"  n_out = {TRANSPOSED_SIZE if windows[0].transposed else SIZE}"]
 
 

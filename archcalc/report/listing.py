@@ -20,7 +20,7 @@ INDENT, GAP = 4, 2
 
 
 class ListedNetwork(Struct, frozen=True):
-    """A line of the list."""
+    """One line of the list."""
 
     name: str
     family: str
@@ -64,10 +64,10 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
     items = list(entries)
     lines = [(item, _cells(item, grouped)) for item in items]
     widths = _widths(lines)
-    if _room(widths) > width:  # rather short figures than figures that are cut
+    if _room(widths) > width:  # short figures are better than cut figures
         lines = [(item, _cells(item, human)) for item in items]
         widths = _widths(lines)
-    aligned = _room(widths) <= width  # rather columns of each family than figures that are cut
+    aligned = _room(widths) <= width  # columns per family are better than cut figures
     for family, in_family in groupby(lines, key=lambda line: line[0].family):
         of_family = list(in_family)
         if not aligned:
@@ -88,7 +88,7 @@ def render(entries: Iterable[ListedNetwork], width: int, colour: bool) -> str:
                     line = Text(f"{item.name}: see also {name}, {about}", style="dim")
                     console.print(Padding(line, (0, 0, 0, INDENT)))
         console.print()
-    console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, multiply-adds")
+    console.print(f"{plural(len(lines), 'network', str)}: name, year, input, parameters, MACs")
     return printed(console)
 
 

@@ -1,4 +1,4 @@
-"""The rows of a report: layers, or blocks rolled up; chosen, sorted, and cut as asked."""
+"""The rows of a report: layers, or whole blocks, filtered, sorted, and limited."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ def select_rows(
 ) -> list[Selection]:
     """The rows of a report.
 
-    `depth` rolls up what lies deeper in the paths, `only` keeps kinds or families of layers, `sort`
-    orders by a quantity, the largest first, and `top` keeps the first ones. Raises `ArchError` for
-    unknown names.
+    `depth` makes each block at that depth one row, `only` keeps kinds or families of layers, `sort` orders
+    by a quantity, the largest first, and `top` keeps the first rows. Raises `ArchError` for unknown names.
     """
     layers: Iterable[LayerProfile] = profile.layers
     if only:

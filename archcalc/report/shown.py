@@ -1,4 +1,4 @@
-"""How a profile shows itself in Python: as text, in a notebook, as a dictionary, as a data frame."""
+"""A profile in Python: as text, in a notebook, as a dictionary, and as a data frame."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcalc.report.rows import select_rows
 from archcalc.report.table import heading, remarks, render, total_cell, totals_in_words
 
 IN_NOTEBOOKS = ("layer", "operation", "output", "receptive_field", "params", "macs", "activations")
-"""The columns of the table in a notebook, which is as wide as the page."""
+"""The columns of the table in a notebook, which takes the width of the page."""
 
 
 def table_of(profile: Profile) -> str:
@@ -25,7 +25,7 @@ def table_of(profile: Profile) -> str:
 
 
 def html_of(profile: Profile) -> str:
-    """A table with totals, and the remarks below it; every name in it is escaped."""
+    """A table with totals and remarks. All names are escaped."""
     view = View(profile)
     columns = [COLUMNS[name] for name in IN_NOTEBOOKS]
     lines = [f"<h4>{' · '.join(map(html.escape, heading(view, '')))}</h4>", "<table>"]

@@ -21,7 +21,7 @@ def render(
     heading: Sequence[str],
     colour: bool,
 ) -> str:
-    """Write a heading, the table and the totals. Without `columns`, as many as fit are shown."""
+    """Write a heading, the table, and the totals. Without `columns`, show as many columns as fit."""
     from rich.table import Table
     from rich.text import Text
 
@@ -33,7 +33,7 @@ def render(
         left_out = _left_out(columns, view)
     cells = _shortened(cells, columns, view, width)
     widths = [_width(column, lines, view) for column, lines in zip(columns, cells, strict=True)]
-    # rather lines that are too long than figures that are cut
+    # lines may be too long, but figures are never cut
     console = open_console(max(width, sum(widths) + GAP * (len(widths) - 1)), colour)
     for number, line in enumerate(heading):
         console.print(Text(line, style="bold" if number == 0 else "dim"), overflow="fold")
@@ -50,7 +50,7 @@ def render(
             overflow="ellipsis",
             style="cyan" if column.bar else "",
         )
-    # One row of tall cells prints the same as a row a layer, and takes a quarter of the time.
+    # One row of tall cells prints the same as one row per layer, in a quarter of the time.
     table.add_row(*(Text("\n".join(lines)) for lines in cells))
     totals = Table.grid(padding=(0, 2))
     totals.add_column(no_wrap=True)
@@ -71,11 +71,11 @@ def _cells(rows: Sequence[Selection], view: View, columns: Sequence[Column]) -> 
 
 
 PART = "All layers"
-"""Before the totals, where only some layers are shown."""
+"""The title of the totals if only some layers are shown."""
 
 
 def total_cell(column: Column, view: View, title: str = "Total") -> str:
-    """What a column has below its rows: the total, or the title of the totals."""
+    """The cell below a column: the total, or the title of the totals."""
     if column.name == "layer":
         return title
     return view.count(column.total(view)) if column.total is not None else ""
@@ -86,7 +86,7 @@ def _width(column: Column, cells: Sequence[str], view: View) -> int:
 
 
 def _shortened(cells: list[list[str]], columns: Sequence[Column], view: View, width: int) -> list[list[str]]:
-    """Where room is short, paths lose their beginnings: a figure is never cut."""
+    """The cells, with paths shortened at the beginning if the table is too wide. Figures are never cut."""
     widths = [_width(column, lines, view) for column, lines in zip(columns, cells, strict=True)]
     excess = sum(widths) + GAP * (len(widths) - 1) - width
     if excess <= 0 or columns[0].name != "layer":
@@ -101,7 +101,7 @@ GAP = 2
 
 
 def _fitting(rows: Sequence[Selection], view: View, width: int) -> tuple[list[Column], list[list[str]]]:
-    """The default columns, and of the others what fits into the width; and their cells."""
+    """The default columns, others that fit, and the cells of all."""
     chosen: dict[str, list[str]] = {}
     room = width + GAP
     always = default(view)
@@ -122,17 +122,17 @@ def _fitting(rows: Sequence[Selection], view: View, width: int) -> tuple[list[Co
 
 
 def _left_out(columns: Sequence[Column], view: View) -> str:
-    """Which columns there was no room for, in a sentence; empty if there was room for all."""
+    """A sentence that names the columns that do not fit; empty if all fit."""
     shown = {column.name for column in columns}
     shown |= {long for long, short in SHORT.items() if short in shown}
     shown |= {short for long, short in SHORT.items() if long in shown}
     missing = [COLUMNS[name] for name in by_importance(view) if name not in shown]
     names = [column.name for column in missing if not column.bar and not column.name.endswith("_share")]
-    return f"no room for {', '.join(names)}: `--columns` chooses" if names else ""
+    return f"columns left out: {', '.join(names)} (see `--columns`)" if names else ""
 
 
 def heading(view: View, reference: str) -> list[str]:
-    """What the table is about."""
+    """The lines above the table."""
     network = view.profile.network
     inputs = [_input(name, node.shape, view) for name, node in network.inputs.items()]
     about = [*inputs, f"batch {view.profile.batch}", view.profile.dtype]
@@ -145,21 +145,21 @@ def heading(view: View, reference: str) -> list[str]:
 
 
 def _input(name: str, shape: Shape, view: View) -> str:
-    """An input in the heading; that it is a volume is said, since four axes may be meant as a batch."""
+    """An input in the heading. A volume is marked, because four axes could also mean a batch."""
     named = "input" if name == "input" else f"input {name}"
     volume = " (3-D)" if len(shape) == 4 else ""
     return f"{named} {format_shape(shape, view.layout)}{volume}"
 
 
 def totals_in_words(view: View) -> list[tuple[str, str, str]]:
-    """The totals: name, value, and what it counts, in words. What a convention counts comes first."""
+    """The totals: name, value, and a description. The count of a convention comes first."""
     known = sorted(QUANTITIES.values(), key=lambda quantity: not quantity.of_convention)
     lines = (quantity.total(view.profile, view.count) for quantity in known if quantity.total is not None)
     return [line for line in lines if line is not None]
 
 
 def remarks(view: View) -> list[str]:
-    """What else a reader of the figures must know."""
+    """The lines below the totals: everything else that a reader of the figures must know."""
     profile = view.profile
     network = profile.network
     lines = []
@@ -171,15 +171,17 @@ def remarks(view: View) -> list[str]:
         unseen = profile.counter.unseen([layer.node for layer in profile.layers])
         if unseen:
             listed = ", ".join(f"{code} ({number:,})" for code, number in unseen.items())
-            lines.append(f"not seen by {profile.counter.convention.name}, as written in the code: {listed}")
+            lines.append(f"not seen by {profile.counter.convention.name}: {listed}")
     if profile.training and not network.is_complete:
         unknown = unknown_operations(layer.node for layer in profile.layers)
-        lines.append(f"lower bounds of training: what {unknown} computes and keeps is not known")
+        lines.append(f"training figures are lower bounds: the cost of {unknown} is unknown")
     if profile.batch > 1:
-        lines.append("counts are per sample, bytes for the whole batch")
+        lines.append("counts are per sample, byte counts for the whole batch")
     if network.expectations:
         if network.overridden:
-            lines.append(f"expectations: {len(network.expectations)} not checked, since parameters were set")
+            lines.append(
+                f"expectations: {len(network.expectations)} not checked, because parameters were set"
+            )
         else:
             checks = check(profile)
             held = sum(c.held for c in checks)
@@ -192,7 +194,7 @@ def remarks(view: View) -> list[str]:
             f"training heads: {names} ({plural(count, 'layer', str)}) not counted; `--heads` counts them"
         )
     if profile.misalignments:
-        lines.append(f"unaligned branches: {len(profile.misalignments)}; the fields given there are hulls")
+        lines.append(_misaligned(len(profile.misalignments)))
         lines += [f"  {m}" for m in profile.misalignments[:3]]
         if len(profile.misalignments) > 3:
             lines.append(f"  ... and {len(profile.misalignments) - 3} more (`--format json` lists all)")
@@ -201,8 +203,14 @@ def remarks(view: View) -> list[str]:
         layers = plural(len(at_most), "layer", str)
         lines.append(f"receptive fields of {layers} are upper bounds, from `{at_most[0]}` on")
     if any(_has_holes(layer) for layer in profile.layers):
-        lines.append("dilation leaves holes in receptive fields: hulls are given")
+        lines.append("dilation leaves holes in receptive fields; their sizes include the holes")
     return lines
+
+
+def _misaligned(count: int) -> str:
+    if count == 1:
+        return "1 join has misaligned branches; its receptive field is their union"
+    return f"{count:,} joins have misaligned branches; their receptive fields are unions"
 
 
 def _has_holes(layer: object) -> bool:

@@ -1,1 +1,1 @@
-"""Where memory goes, as `archcalc memory` shows it: what is asked, what comes of it, and its views."""
+"""`archcalc memory`: the conditions, the result as data, and its views."""

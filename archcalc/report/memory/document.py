@@ -87,7 +87,7 @@ def to_svg(usage: Usage) -> str:
 def _draw(usage: Usage, title: str) -> Any:
     asked, timeline = usage.asked, usage.timeline
     matplotlib()
-    what = "a run" if asked.is_inference else f"a step of training, optimizer {asked.optimizer}"
+    what = "inference" if asked.is_inference else f"a training step, optimizer {asked.optimizer}"
     peak, moment = usage.peak
     most = f"{'' if usage.network.is_complete else 'at least '}{byte_size(peak)}"
     if asked.is_inference:

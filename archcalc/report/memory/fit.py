@@ -16,11 +16,11 @@ from archcalc.report.memory.usage import MAX_BATCH, MemoryAsked, Usage, usage_of
 def largest_batch(
     network: Network, asked: MemoryAsked, limit: int, shown: str, progress: Progress = unseen
 ) -> tuple[Usage, dict[str, Any], list[str]]:
-    """The largest batch whose peak is at most `limit` bytes: its memory, and the answer as JSON and in words.
+    """The largest batch whose peak is at most `limit` bytes: its memory, and the answer as JSON and as text.
 
-    What is alive at any moment grows with the batch in a straight line, so the largest batch follows from one
-    timeline. A `best` plan of checkpoints depends on the batch: each answer is planned again until it stays.
-    If not even one sample fits, the memory is that of a batch of 1.
+    Memory at each moment grows linearly with the batch, so one timeline gives the largest batch. A `best`
+    plan of checkpoints depends on the batch, so plan and batch are computed again until they no longer
+    change. If not even one sample fits, the result has a batch of 1.
     """
     search = _Search(network, asked, progress)
     batch = search.largest(limit)
@@ -39,10 +39,12 @@ def _sentence(usage: Usage, batch: int, next_peak: int | None, shown: str) -> st
     at_least = "at least " if not usage.network.is_complete else ""
     if not batch:
         takes = byte_size(usage.peak[0])
-        return f"not even one sample fits into {shown}: it takes {at_least}{takes}; shown is a batch of 1"
+        return f"not even one sample fits into {shown}: it takes {at_least}{takes}; a batch of 1 is shown"
     samples = plural(batch, "sample")
     if next_peak is None:
-        return f"{samples} fit into {shown}, {at_least}{byte_size(usage.peak[0])}; no larger batch is tried"
+        return (
+            f"{samples} fit into {shown}, {at_least}{byte_size(usage.peak[0])}; larger batches are not tried"
+        )
     if at_least:
         samples = f"at most {samples}"
     takes = f"{at_least}{byte_size(next_peak)}"
@@ -50,14 +52,14 @@ def _sentence(usage: Usage, batch: int, next_peak: int | None, shown: str) -> st
 
 
 class _Search:
-    """The memory of one network for several batches: one timeline serves them all, unless plans differ."""
+    """The memory of one network for several batches, from one timeline unless plans differ."""
 
     def __init__(self, network: Network, asked: MemoryAsked, progress: Progress) -> None:
         self.network, self.asked, self.progress = network, asked, progress
         self.planned: dict[int, Usage] = {}
 
     def usage(self, batch: int) -> Usage:
-        """The memory with a batch."""
+        """The memory for one batch."""
         asked = replace(self.asked, batch=batch)
         if asked.checkpoint != "best" and self.planned:
             return replace(next(iter(self.planned.values())), asked=asked)
@@ -73,7 +75,7 @@ class _Search:
         if self.asked.checkpoint != "best":
             return batch
         fits = 0
-        for _ in range(8):  # a plan for a larger batch may fit a still larger one; it soon stays the same
+        for _ in range(8):  # a plan for a larger batch may allow an even larger one; this soon ends
             other = min(MAX_BATCH, self.timeline(max(1, batch)).largest_batch(limit))
             if other >= batch:
                 fits = max(fits, batch)

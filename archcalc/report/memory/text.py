@@ -1,4 +1,4 @@
-"""The memory of a network for people: the peak, what it is made of, and a timeline."""
+"""The memory of a network as text: the peak, its parts, and a timeline."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ GAP = 2
 """Blanks between two columns."""
 
 LEAST_NAME = 12
-"""How many characters of a tensor's name are shown, however narrow the view."""
+"""The fewest characters of a tensor's name that are shown, even if the view is narrow."""
 
 WHOSE = ("gradient of ", "state of ")
-"""How the names of tensors may begin, with a path after that."""
+"""Possible beginnings of tensor names. A path follows."""
 
 
 def render(usage: Usage, width: int, colour: bool, top: int, fits: Sequence[str] = ()) -> str:
-    """Write the whole view; `fits` are lines that come first, of the batch that was looked for."""
+    """Write the whole view. `fits` are the first lines, about the largest batch."""
     from rich.text import Text
 
     console = open_console(width, colour)
@@ -49,7 +49,7 @@ def render(usage: Usage, width: int, colour: bool, top: int, fits: Sequence[str]
         console.print(Text(line, style="" if number else "bold"))
     console.print(Text(f"{_when(usage.moment)}, moment {moment + 1:,} of {len(usage.timeline.moments):,}"))
     console.print("", _parts(usage), "", sep="\n")
-    for line in _largest(usage, top, width):  # rather lines that are too long than figures that are cut
+    for line in _largest(usage, top, width):  # lines may be too long, but figures are never cut
         console.print(Text(line), soft_wrap=True)
     console.print("")
     for line in _timeline(usage, width):
@@ -60,7 +60,7 @@ def render(usage: Usage, width: int, colour: bool, top: int, fits: Sequence[str]
 
 
 def _title(usage: Usage) -> str:
-    what = "running it once" if usage.asked.is_inference else "a step of training"
+    what = "inference" if usage.asked.is_inference else "a training step"
     return f"{usage.network.name}: memory of {what}"
 
 
@@ -87,23 +87,23 @@ def _when(moment: Moment) -> str:
     words = {
         "forward": "in the forward pass",
         "backward": "in the backward pass",
-        "recompute": "when it is computed again",
+        "recompute": "when it is recomputed",
     }
     return f"at {moment.node.name} ({moment.node.layer}), {words[moment.phase]}"
 
 
 def _peaks(usage: Usage) -> list[str]:
-    """The peak in a line; of a network that is run, first that of its activations."""
+    """The lines on the peak. At inference, the peak of the activations comes first."""
     at_least = "" if usage.network.is_complete else "at least "
     whole = f"{at_least}{exact_size(usage.peak[0])}"
     if not usage.asked.is_inference:
         return [f"peak {whole}"]
     activations = exact_size(usage.at_peak()["activations"])
-    return [f"peak of the activations {at_least}{activations}", f"with the parameters {whole}"]
+    return [f"peak of activations {at_least}{activations}", f"with parameters {whole}"]
 
 
 def _parts(usage: Usage) -> object:
-    """What is alive at the peak by category, in lines that add up."""
+    """The tensors alive at the peak by category, in lines that add up."""
     table = ruled(show_footer=True)
     peak = usage.peak[0]
     table.add_column("At the peak", "sum")
@@ -115,7 +115,7 @@ def _parts(usage: Usage) -> object:
 
 
 def _largest(usage: Usage, top: int, width: int) -> list[str]:
-    """The largest tensors at the peak; of a network that is run, the largest activations."""
+    """The largest tensors at the peak; at inference, the largest activations."""
     only = "activations" if usage.asked.is_inference else ""
     whole = usage.at_peak()[only] if only else usage.peak[0]
     rows = [("Largest at the peak", "", "shape", "bytes", "%")]
@@ -143,7 +143,7 @@ def _largest(usage: Usage, top: int, width: int) -> list[str]:
 
 
 def _shortened(name: str, room: int) -> str:
-    """The name of a tensor in so many characters: its path loses its beginning.
+    """The name of a tensor in `room` characters. Its path is shortened at the beginning.
 
     >>> _shortened("gradient of stage1/block1/conv1", 24)
     'gradient of …lock1/conv1'
@@ -163,9 +163,9 @@ def _shape(tensor: Stretch) -> str:
 
 
 def _timeline(usage: Usage, width: int) -> list[str]:
-    """The bytes alive at each moment as a curve of blocks; a column is the highest of its moments.
+    """The bytes alive at each moment as a curve of blocks. A column shows the highest of its moments.
 
-    Of a network that is run, the activations: its parameters are there all the time.
+    At inference, only activations are drawn, because the parameters are always there.
     """
     only = "activations" if usage.asked.is_inference else ""
     alive = usage.timeline.bytes_alive(usage.asked.batch, only)
@@ -183,7 +183,7 @@ def _timeline(usage: Usage, width: int) -> list[str]:
 
 
 def _phases(usage: Usage, starts: list[int]) -> str:
-    """The names of the phases, each where it begins."""
+    """The names of the phases, each at its beginning."""
     moments = usage.timeline.moments
     text = ""
     before = ""
@@ -197,7 +197,7 @@ def _phases(usage: Usage, starts: list[int]) -> str:
 
 
 def _plan(usage: Usage) -> list[str]:
-    """What checkpoints save, and what they cost."""
+    """The memory that checkpoints save, and the MACs they cost."""
     plan, plain = usage.plan, usage.plain
     if plan is None or plain is None:
         return []
@@ -206,27 +206,27 @@ def _plan(usage: Usage) -> list[str]:
     nodes = [node for node in usage.network.nodes if usage.asked.heads or not node.training]
     peak, before, batch = usage.peak[0], plain.peak(usage.asked.batch)[0], usage.asked.batch
     macs = sum(MACS.of_layer(node.facts) for node in nodes)
-    lines = ["", f"checkpoints: {plural(len(plan.segments), 'segment')} computed again"]
+    lines = ["", f"checkpoints: {plural(len(plan.segments), 'segment')} recomputed"]
     lines += [f"  {nodes[start].name} to {nodes[stop - 1].name}" for start, stop in plan.segments]
-    lines.append(f"  peak {byte_size(peak)} instead of {byte_size(before)}: {percent(peak, before)} %")
+    lines.append(f"  peak {byte_size(peak)} instead of {byte_size(before)}: {percent(peak, before)}%")
     share = percent(plan.extra_macs, macs) or "0"
     extra = grouped(plan.extra_macs * batch)
-    lines.append(f"  {extra} MACs more for the batch: {share} % of the forward pass")
+    lines.append(f"  {extra} extra MACs for the batch: {share}% of the forward pass")
     return lines
 
 
 def _no_plan(usage: Usage) -> str:
     if usage.asked.checkpoint == "stage":
-        return "checkpoints: none, since no part at the top of the network has several layers"
-    return "checkpoints: none, since no plan that was tried takes less memory"
+        return "checkpoints: none, because no top-level part of the network has several layers"
+    return "checkpoints: none, because no plan that was tried takes less memory"
 
 
 def _arena(usage: Usage, top: int, width: int) -> list[str]:
-    """The places of tensors in one block of memory."""
+    """The positions of tensors in one block of memory."""
     if usage.placed is None:
         return []
     size, bound = usage.placed.size, usage.at_peak()["activations"]
-    more = "as much as is alive at the peak" if size == bound else f"{size / bound:.3f} times the peak"
+    more = "equal to the peak" if size == bound else f"{size / bound:.3f} times the peak"
     lines = ["", f"arena {exact_size(size)}", f"  one block for all activations, placed by size: {more}"]
     shown = [each for each in usage.placed.placed if each.size]
     right = len(grouped(size))
@@ -245,7 +245,7 @@ def _remarks(usage: Usage) -> list[str]:
     lines = [""]
     if not network.is_complete:
         names = unknown_operations(network.nodes)
-        lines.append(f"lower bounds: what {names} keeps and takes for itself is not known")
+        lines.append(f"lower bounds: the memory of {names} is unknown")
     if network.heads and not asked.heads:
         names = ", ".join(network.heads)
         lines.append(f"training heads: {names} not counted; `--heads` counts them")
@@ -259,7 +259,7 @@ def _remarks(usage: Usage) -> list[str]:
 
 
 def _waste(usage: Usage) -> list[str]:
-    """What eager PyTorch keeps more than gradients need, by its cause."""
+    """The memory that eager PyTorch keeps beyond what gradients need, by cause."""
     if usage.asked.accounting == "needed":
         return []
     batch = usage.asked.batch

@@ -29,28 +29,28 @@ ACCOUNTINGS = {
     "needed": "what gradients need",
     "pytorch": "what eager PyTorch keeps",
 }
-"""What can be counted as kept for the backward pass."""
+"""Which tensors count as kept for the backward pass."""
 
 MAX_BATCH = 10**9
 
 TO_RUN = "add `--inference`"
 
 NOT_COUNTED = (
-    "workspaces of kernels (90 to 200 MB measured with cuDNN for float32 at batch 64)",
-    "fragments that an allocator cannot use (1 to 9 % measured, workspaces included)",
-    "the context of the device (some hundred MB)",
+    "kernel workspaces (90 to 200 MB measured with cuDNN, float32, batch 64)",
+    "allocator fragmentation (1 to 9% measured, including workspaces)",
+    "the device context (a few hundred MB)",
 )
-"""What a device needs as well and no definition of a network says, with sizes measured on an H100."""
+"""Memory that a device needs but that does not follow from the network, with sizes measured on an H100."""
 
 NOT_COUNTED_AT_INFERENCE = (
-    "workspaces of kernels, such as an unfolded input",
-    "what the runtime takes for itself",
+    "kernel workspaces, such as an unfolded input",
+    "memory of the runtime itself",
 )
-"""The same where a network is run. What it takes is not measured: it depends on the runtime."""
+"""The same for inference. It is not measured, because it depends on the runtime."""
 
 
 class MemoryAsked(Struct, frozen=True):
-    """The conditions: those of training, or with `is_inference` those of running the network once."""
+    """The conditions of a training step or, with `is_inference`, of inference."""
 
     batch: int = 1
     dtype: str = "float32"
@@ -61,60 +61,62 @@ class MemoryAsked(Struct, frozen=True):
     has_arena: bool = False
     checkpoint: str = "none"
     weights_dtype: str = ""
-    """The dtype of parameters at inference, if it is another one."""
+    """The dtype of parameters at inference, if it differs from `dtype`."""
     accounting: str = "needed"
-    """What is kept for the backward pass: what gradients need, or what eager PyTorch keeps."""
+    """The tensors kept for the backward pass: a name in `ACCOUNTINGS`."""
 
     def checked(self) -> MemoryAsked:
-        """The same. Raises `ArchError` for values that do not exist or do not go together."""
+        """These conditions. Raises `ArchError` if a value is unknown or conditions exclude each other."""
         if type(self.batch) is not int or not 1 <= self.batch <= MAX_BATCH:
             raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {self.batch}")
         if self.dtype not in (*DTYPES, AMP):
             raise unknown("unknown dtype", self.dtype, (*DTYPES, AMP), listing="dtypes")
         if self.weights_dtype and self.weights_dtype not in DTYPES:
-            raise unknown("unknown dtype of weights", self.weights_dtype, DTYPES, listing="dtypes")
+            raise unknown("unknown weights dtype", self.weights_dtype, DTYPES, listing="dtypes")
         if self.weights_dtype and not self.is_inference:
-            raise error("`--weights-dtype` is for running a network, not for training it", help=TO_RUN)
+            raise error("`--weights-dtype` needs `--inference`", help=TO_RUN)
         if self.weights_dtype and self.dtype == AMP:
             raise error(
-                "mixed precision computes with weights of float32 and 16 bits",
+                "`--weights-dtype` cannot be combined with `--dtype amp`",
                 help="leave out `--weights-dtype`",
             )
         if self.optimizer not in OPTIMIZERS:
             raise unknown("unknown optimizer", self.optimizer, OPTIMIZERS, listing="optimizers")
         for name in self.in_place:
             if name not in IN_PLACE:
-                raise unknown("nothing works in place by the name", name, IN_PLACE, listing="names")
+                raise unknown("unknown name for `--in-place`:", name, IN_PLACE, listing="names")
         if self.accounting not in ACCOUNTINGS:
             raise unknown("unknown accounting", self.accounting, ACCOUNTINGS, listing="accountings")
         if self.accounting != "needed" and (self.is_inference or self.checkpoint != "none"):
             option = "--inference" if self.is_inference else "--checkpoint"
             raise error(
-                f"`--accounting {self.accounting}` is of a plain step of training",
+                f"`--accounting {self.accounting}` cannot be combined with `{option}`",
                 help=f"leave out `{option}`",
             )
         if self.accounting != "needed" and self.dtype == AMP:
             raise error(
-                "what eager PyTorch keeps is known for one dtype, not for mixed precision",
+                f"`--accounting {self.accounting}` does not support mixed precision",
                 help="leave out `--accounting`, or use `--dtype bfloat16`",
             )
         if self.checkpoint not in CHECKPOINTS:
             raise unknown("unknown checkpoint plan", self.checkpoint, CHECKPOINTS, listing="plans")
         if not self.is_inference and (self.in_place or self.has_arena):
             option = "--in-place" if self.in_place else "--arena"
-            raise error(f"`{option}` is for running a network, not for training it", help=TO_RUN)
+            raise error(f"`{option}` needs `--inference`", help=TO_RUN)
         if self.is_inference and self.checkpoint != "none":
-            raise error("`--checkpoint` is for training", help="leave out `--inference`")
+            raise error(
+                "`--checkpoint` cannot be combined with `--inference`", help="leave out `--inference`"
+            )
         if not self.is_inference and self.dtype in NOT_TRAINED:
             raise error(
-                f"a step of training in {self.dtype} is not defined",
+                f"training in {self.dtype} is not supported",
                 help="use `bfloat16` or `amp`, or add `--inference`",
             )
         return self
 
 
 class Usage(Struct, frozen=True, eq=False):
-    """What comes of it. `plain` is the step without checkpoints, where there is a plan with them."""
+    """The result. `plain` is the step without checkpoints, if there is a plan with checkpoints."""
 
     network: Network
     asked: MemoryAsked
@@ -123,11 +125,11 @@ class Usage(Struct, frozen=True, eq=False):
     plan: Checkpoints | None = None
     plain: Timeline | None = None
     waste: tuple[Waste, ...] = ()
-    """What eager PyTorch keeps more than gradients need, by its cause."""
+    """The memory that eager PyTorch keeps beyond what gradients need, by cause."""
 
     @property
     def peak(self) -> tuple[int, int]:
-        """The most bytes alive at once, and the moment."""
+        """The peak in bytes, and its moment."""
         return self.timeline.peak(self.asked.batch)
 
     @property
@@ -136,7 +138,7 @@ class Usage(Struct, frozen=True, eq=False):
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """What memory is used for here."""
+        """The categories of memory under these conditions."""
         return AT_INFERENCE if self.asked.is_inference else IN_TRAINING
 
     @property
@@ -158,7 +160,7 @@ class Usage(Struct, frozen=True, eq=False):
 
 
 def usage_of(network: Network, asked: MemoryAsked, progress: Progress = unseen) -> Usage:
-    """The memory of a network. Raises `ArchError` for conditions that cannot be."""
+    """The memory of a network. Raises `ArchError` for conditions that exclude each other."""
     asked.checked()
     widths: Widths = precision(asked.dtype, network)
     if asked.weights_dtype:
@@ -171,7 +173,7 @@ def usage_of(network: Network, asked: MemoryAsked, progress: Progress = unseen) 
     gradients = Gradients(network, asked.heads)
     if not gradients.needs:
         raise error(
-            f"nothing in `{network.name}` is trained",
+            f"no parameter of `{network.name}` is trained",
             help="freeze less, or add `--inference`",
         )
     if asked.accounting == "pytorch":
@@ -206,7 +208,7 @@ def read_bytes(text: str) -> int:
     """
     found = _SIZE.fullmatch(text)
     if found is None or len(found[1]) > 20:
-        what = f"`{text[:40]}` is not a size of memory" if text.strip() else "no size of memory is given"
+        what = f"`{text[:40]}` is not a memory size" if text.strip() else "the memory size is empty"
         raise error(what, help="write `24GB` or `24GiB`")
     base = 1024 if found[3] else 1000
     whole, _, rest = found[1].partition(".")
