@@ -247,7 +247,7 @@ def test_stale_names_each_file_and_what_is_wrong_with_it(tmp_path):
     (folder / "tables" / "t.csv").unlink()
     (folder / "more.md").write_text(MARK)
     assert stale(folder, SMALL) == [
-        "README.md: out of date", "more.md: no longer made", "tables/t.csv: missing",
+        "README.md: out of date", "more.md: no longer generated", "tables/t.csv: missing",
     ]  # fmt: skip
 
 
@@ -262,7 +262,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path, foreign):
     with pytest.raises(ArchError, match=f"files that are not reports: `{foreign}`"):
         write(folder, {"README.md": f"{MARK}\nanother\n"}, calm)
     assert tree(tmp_path) == before
-    assert f"{foreign}: no longer made" in stale(folder, SMALL)
+    assert f"{foreign}: no longer generated" in stale(folder, SMALL)
 
 
 def test_a_link_is_not_followed(tmp_path):
@@ -377,7 +377,7 @@ def test_pages_of_networks_are_written_checked_and_removed(run, tmp_path):
     assert run("--check", "--networks")[:2] == (0, "`reports` is up to date: 4 files\n")
     status, out, _ = run("--check")
     assert status == 1
-    assert out.splitlines()[0] == "networks/n.md: no longer made"
+    assert out.splitlines()[0] == "networks/n.md: no longer generated"
     assert out.splitlines()[-1] == "`--networks` writes and checks the pages of networks"
     assert run().out == "`reports`: 0 written, 3 up to date, 1 removed\n"
     assert not page.parent.exists()

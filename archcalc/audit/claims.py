@@ -215,7 +215,7 @@ def _read_claim(table: TomlTable, deck: str) -> tuple[list[Claim], list[Diagnost
     given = {"id": table.name, "deck": deck, "span": table.span, "quantity": "", "net": None}
     claim, problems = decode(values, Claim, table.span_of, what, given)
     if "outside" in values and claim is not None and not claim.outside:
-        problems.append(Diagnostic("`outside` can only be `true`, or left out", table.span_of("outside")))
+        problems.append(Diagnostic("`outside` is `true` or left out", table.span_of("outside")))
     if claim is None or problems:
         return [], problems
     if claim.verdict not in VERDICTS:

@@ -89,7 +89,7 @@ def read(path: Path, shown: str) -> tuple[TomlTable, list[TomlTable]]:
         again = repeated(names, "`{}` is declared twice", "give one of them another name")
         raise ArchError(again or [_syntax(source, str(problem))]) from None
     except RecursionError:
-        raise error(f"`{shown}` is nested too deeply") from None
+        raise error(f"`{shown}` is nested too deep") from None
     ends = [*(source.text.rindex("[", 0, span.start) for _, span in names), len(source.text)]
     values = {key: value for key, value in document.items() if not isinstance(value, dict)}
     head = _table("", values, Span(source, 0, 0), ends[0])

@@ -22,7 +22,7 @@ SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?"
 
 UNSIGNED = "a figure without a sign is right to the printed digits"
 
-TOTAL = "sum of the rows"
+TOTAL = "sum of rows"
 
 COMPUTED = "="
 """The sign before a sum that the slide does not print."""
