@@ -105,4 +105,4 @@ def _lines(panel: Any, data: dict[str, list[FieldStep]]) -> None:
     place(panel, labels, size=8.5, avoid=spots)
 
 
-PLOT = Plot("fields", "Receptive fields grow with depth and stride until they exceed the image", gather, draw)
+PLOT = Plot("fields", "Receptive fields grow with depth and stride, and can exceed the image", gather, draw)

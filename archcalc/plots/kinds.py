@@ -71,4 +71,4 @@ def draw(data: list[KindShare]) -> Sheet:
     return page
 
 
-PLOT = Plot("kinds", "Fully connected layers have the parameters, and convolutions do the work", gather, draw)
+PLOT = Plot("kinds", "Convolutions do the work; fully connected layers can have most of the parameters", gather, draw)

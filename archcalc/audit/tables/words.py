@@ -139,7 +139,7 @@ def beside(section: TableSection, width: int = 0) -> list[list[Piece]]:
     """The listing of a table's network, as torchsummary writes it, with the slide's figures to its right.
 
     Only figures that do not hold as printed are shown, with their signs. If there is a `width`, figures that
-    do not fit go on a separate line.
+    do not fit are on a separate line.
     """
     assert section.listed is not None
     of_slide = {row[0].text: row[1:] for row in section.rows}
