@@ -449,7 +449,7 @@ def test_a_table_of_ones_own(tmp_path):
         ('place = "slide 1"', 'plcae = "slide 1"', "unknown key `plcae`", 5),
         ('number = "T99"', 'numbre = "T99"', "unknown key `numbre`", 2),
         ('place = "slide 1"', '[mine]', "`mine` is declared twice", 5),
-        ('place = "slide 1"', '["other/grid"]\nplace = "slide 1"', "`other/grid` is not a part of a table", 5),
+        ('place = "slide 1"', '["other/grid"]\nplace = "slide 1"', "`other/grid` is not a part of a", 5),
         ("[mine]", 'number = "T1"\n[mine]', "`number` does not belong to a table", 1),
         ('"138M @S4-079"]', '"138M @S4-079", "x"]', "row 1 has 3 cells, but there are 2", 7),
         ('["VGG-16", "138M @S4-079"]', '["VGG-16", 138]', "a cell is a string, or a table", 7),

@@ -71,4 +71,6 @@ def draw(data: list[KindShare]) -> Sheet:
     return page
 
 
-PLOT = Plot("kinds", "Convolutions do the work; fully connected layers can have most of the parameters", gather, draw)
+PLOT = Plot(
+    "kinds", "Convolutions do the work; fully connected layers can have most of the parameters", gather, draw
+)
