@@ -1,14 +1,14 @@
 """Measure the reference executor: `python benchmarks/executor.py`.
 
-One thread, batch 1, float32, inputs and weights given. Each network's time is compared with the speed of a
-matrix product in the same process, and with PyTorch (the same operations, eager) and onnx's
-ReferenceEvaluator if they are installed. The second table measures the fast path, prepared beforehand. Its
-share of the matrix product's speed can exceed 100 %, since Winograd's convolutions need fewer than half of
-the multiply-adds that are counted. All figures come from best times, measured in turn.
+The benchmark uses one thread, batch 1, and float32, with given inputs and weights. The time of each network
+is compared with a matrix product in the same process, and with PyTorch (the same operations, eager) and
+onnx's ReferenceEvaluator if they are installed. The second table measures the fast path, which is prepared
+beforehand. It can exceed 100% of the speed of the matrix product, because Winograd convolutions need fewer
+than half of the MACs that are counted. All figures are best times, measured in turn.
 
-Variables that keep NumPy's OpenBLAS to an older processor are removed first, since a comparison with PyTorch,
-which does not read them, would mean nothing. `--avx2` keeps both to AVX2; it shows how good the kernels are,
-whatever the processor, and checks no limit against PyTorch. Exit status 1 if a limit is missed.
+Environment variables that restrict NumPy's OpenBLAS to an older processor are removed first: PyTorch does not
+read them, so a comparison would be meaningless. `--avx2` restricts both to AVX2. It shows the quality of the
+kernels on any processor, and it checks no limit against PyTorch. The exit status is 1 if a limit is missed.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ from archcalc.network import Network
 
 NETWORKS = ("vgg16", "resnet50", "mobilenet_v1", "alexnet")
 SHARES = {"vgg16": 75, "resnet50": 65}
-"""Least per cent of the speed of `a @ b`. Memory bounds the other networks, so their share says little."""
+"""The minimum share of the speed of `a @ b`, in percent. The other networks are bound by memory."""
 PRODUCT = 1024**3
-"""Multiply-adds of the matrix product that they are measured against."""
+"""MACs of the matrix product that they are compared with."""
 AGAINST_TORCH = {"vgg16": 1.0, "resnet50": 0.8, "mobilenet_v1": 0.85, "alexnet": 0.85}
-"""At most this many times PyTorch's time."""
+"""The maximum time, relative to PyTorch."""
 AGAINST_ONNX = {"vgg16": 10, "resnet50": 8, "mobilenet_v1": 8, "alexnet": 8}
-"""At least this many times faster than onnx's ReferenceEvaluator."""
+"""The minimum speedup over onnx's ReferenceEvaluator."""
 MEMORY = 400
-"""MiB of a whole process for VGG-16, beyond its parameters."""
+"""The most MiB that a process may use for VGG-16, not counting its parameters."""
 
 
 def best(action: Callable[[], Any], runs: int) -> float:
@@ -68,14 +68,14 @@ def best(action: Callable[[], Any], runs: int) -> float:
 
 
 def matrix_product() -> Callable[[], Any]:
-    """A large product in single precision, of `PRODUCT` multiply-adds."""
+    """A large matrix product in single precision, with `PRODUCT` MACs."""
     a = np.random.default_rng(0).random((1024, 1024), np.float32)
     b = a.copy()
     return lambda: a @ b
 
 
 def torch_program(network: Network, weights: Weights) -> Callable[[], Any] | None:
-    """The network's operations in PyTorch, eager, channels first; `None` without PyTorch."""
+    """The operations of the network in PyTorch, eager and channels first, or `None` without PyTorch."""
     try:
         import torch
         import torch.nn.functional as f
@@ -137,7 +137,7 @@ def torch_program(network: Network, weights: Weights) -> Callable[[], Any] | Non
 
 
 def _as_torch(key: str, array: Any) -> Any:
-    """A convolution's `(k_h, k_w, C_in, C_out)` as `(C_out, C_in, k_h, k_w)`, an fc's transposed."""
+    """A convolution's `(k_h, k_w, C_in, C_out)` as `(C_out, C_in, k_h, k_w)`; that of an fc transposed."""
     if key == "weight" and array.ndim == 4:
         return array.transpose(3, 2, 0, 1)
     if key == "weight" and array.ndim == 3:
@@ -148,7 +148,7 @@ def _as_torch(key: str, array: Any) -> Any:
 
 
 def onnx_program(network: Network, weights: Weights) -> Callable[[], Any] | None:
-    """The network in onnx's ReferenceEvaluator; `None` without onnx."""
+    """The network in onnx's ReferenceEvaluator, or `None` without onnx."""
     try:
         from onnx import TensorProto, helper, numpy_helper
         from onnx.reference import ReferenceEvaluator
@@ -219,13 +219,13 @@ def onnx_program(network: Network, weights: Weights) -> Callable[[], Any] | None
 
 
 def measured(actions: list[Callable[[], Any]], runs: int) -> list[float]:
-    """The best time of each, all of them in turn, so that a busy moment of the machine meets them alike."""
+    """The best time of each. They run in turn, so that a busy moment of the machine affects all of them."""
     times = [[best(action, 1) for action in actions] for _ in range(runs + 1)]
     return [min(column) for column in zip(*times[1:], strict=True)]
 
 
 def process_memory() -> float:
-    """MiB of a whole process that runs VGG-16, beyond its parameters."""
+    """MiB of a process that runs VGG-16, not counting its parameters."""
     code = (  # ru_maxrss would be inherited from this process, VmHWM is the new one's own
         "import re, archcalc\n"
         "from archcalc.executor.execute import execute\n"
@@ -241,7 +241,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=15, help="runs of each network (default 15)")
     parser.add_argument("--no-onnx", action="store_true", help="leave out onnx's slow evaluator")
-    parser.add_argument("--avx2", action="store_true", help="keep NumPy and PyTorch to AVX2")
+    parser.add_argument("--avx2", action="store_true", help="restrict NumPy and PyTorch to AVX2")
     options = parser.parse_args()
     table = Table(title="reference executor", box=None, padding=(0, 2, 0, 0), header_style="bold")
     fast_table = Table(
@@ -296,16 +296,16 @@ def main() -> int:
             "-" if fast_against is None else f"{fast_against:.2f}",
         )
     used = process_memory()
-    console = Console(width=max(Console().width, 90))  # no name is cut in a pipe
+    console = Console(width=max(Console().width, 90))  # so that no name is cut in a pipe
     if REMOVED:
         names = " and ".join(REMOVED)
-        console.print(f"Measured without {names}, which keeps NumPy to an older processor.\n")
+        console.print(f"Measured without {names}, which restricts NumPy to an older processor.\n")
     console.print(table)
     console.print()
     console.print(fast_table)
     if SAME_INSTRUCTIONS:
-        console.print("\nNumPy and PyTorch are kept to AVX2; there is no limit against PyTorch.")
-    console.print(f"\nVGG-16, memory of the process beyond its parameters: {used:.0f} MiB (at most {MEMORY})")
+        console.print("\nNumPy and PyTorch are restricted to AVX2, and there is no limit against PyTorch.")
+    console.print(f"\nMemory of the process for VGG-16, without parameters: {used:.0f} MiB (limit {MEMORY})")
     return 0 if good and used <= MEMORY else 1
 
 

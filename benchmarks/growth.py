@@ -1,7 +1,7 @@
 """Show how time grows with size: `python benchmarks/growth.py [NAME ...]`.
 
-Each case runs with a size and with twice that size. The exponent is the logarithm of the ratio of the times
-to base 2: 1 is linear, 2 is quadratic. Times are processor times, the shortest of three runs.
+Each case runs with one size and with twice that size. The exponent is the base-2 logarithm of the ratio of
+the times: 1 is linear, 2 is quadratic. Times are processor times, the shortest of three runs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run_of_a_wide_concat(n: int) -> None:
 
 
 def fields_after_an_enlargement(n: int) -> None:
-    """Receptive fields of `n` convolutions after an enlargement that makes turns of a thousand fields."""
+    """Receptive fields of `n` convolutions after an upsampling with a thousand different fields."""
     from archcalc import analyze, loads
 
     network = loads(
@@ -75,7 +75,7 @@ def seconds(case: Callable[[int], None], n: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="a case; all of them if none is named")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a case (default: all)")
     parser.add_argument("--size", type=int, default=1000, help="the smaller size (default: %(default)s)")
     arguments = parser.parse_args()
     n = arguments.size

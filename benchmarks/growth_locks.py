@@ -1,4 +1,4 @@
-"""Work with locks whose time must grow about linearly: `CASES` has functions of its size, by name."""
+"""Operations on locks whose time must grow about linearly. `CASES` has functions of the size, by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """An empty folder, which is the current one."""
+    """An empty folder, as the current folder."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
@@ -24,7 +24,7 @@ def _folder() -> Iterator[Path]:
 
 
 def _archcalc(*arguments: str) -> None:
-    """Run a command in this process, with its output kept from the terminal."""
+    """Run a command in this process, without output on the terminal."""
     from archcalc.cli import main
 
     before, sys.argv = sys.argv, ["archcalc", *arguments]
@@ -59,7 +59,7 @@ def _moved(n: int, *options: str, lock: tuple[str, ...] = ()) -> None:
 
 
 def moved_layers(n: int) -> None:
-    """`check --locked` as a table, of `n` layers that all moved."""
+    """`check --locked` as a table, with `n` layers that have all changed."""
     _moved(n)
 
 
@@ -69,17 +69,17 @@ def moved_layers_verbose(n: int) -> None:
 
 
 def moved_layers_ci(n: int) -> None:
-    """The same as annotations, as a summary and as JUnit XML."""
+    """The same as annotations, a summary, and JUnit XML."""
     _moved(n, "--github", "--summary", "summary.md", "--junit", "junit.xml")
 
 
 def moved_layers_compact(n: int) -> None:
-    """The same of a compact lock, whose layers are aligned by their marks."""
+    """The same with a compact lock, whose layers are aligned by their marks."""
     _moved(n, lock=("--compact",))
 
 
 def every_second_layer(n: int) -> None:
-    """Digests of `n` layers of which every second one moved, as where convolutions lose their biases."""
+    """Digests of `n` layers, every second of which has changed, as when convolutions lose their biases."""
     from archcalc.checking.digest import Digest
 
     old, now = ([f"layer {i} {i % 2 * change}" for i in range(n)] for change in (1, 2))

@@ -1,4 +1,4 @@
-"""How `reconcile` grows with the variants of a network: about linearly, since their file is read once."""
+"""The growth of `reconcile` with the variants of a network: about linear, because their file is read once."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ def variants(n: int) -> None:
 
 
 CASES: dict[str, Callable[[int], None]] = {"reconcile of n variants": variants}
-"""What is measured at growing `n`, by its name."""
+"""The cases to measure with growing `n`, by name."""

@@ -1,7 +1,7 @@
 """Measure archcalc against its limits and print a table: `python benchmarks/run.py`.
 
-Machines are noisy: what has a limit is a ratio of two things measured in turn, in one run, or a figure
-with room to spare. Exit status 1 if a limit is exceeded.
+Machines are noisy, so a limit is either on a ratio of two times measured in turn or leaves ample room. The
+exit status is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def seconds(command: list[str]) -> float:
 
 
 def ratio(command: list[str], baseline: list[str], runs: int) -> tuple[float, float]:
-    """The median ratio of two commands, run in turn, and the median time of the first."""
-    seconds(command), seconds(baseline)  # warm-up: files into the cache
+    """The median ratio of the times of two commands, run in turn, and the median time of the first."""
+    seconds(command), seconds(baseline)  # warm-up: reads files into the cache
     pairs = [(seconds(command), seconds(baseline)) for _ in range(runs)]
     return statistics.median(a / b for a, b in pairs), statistics.median(a for a, _ in pairs)
 
 
 def per_node(runs: int) -> float:
-    """Microseconds a node from the text of ResNet-152 to all its quantities, in process."""
+    """Microseconds per node, from the text of ResNet-152 to all its quantities, in this process."""
     from archcalc.catalog import shipped_files
     from archcalc.language.elaborate import elaborate
     from archcalc.language.loader import load_file
@@ -70,7 +70,7 @@ def per_node(runs: int) -> float:
 
 
 def all_specs() -> float:
-    """Seconds for every shipped network, text to profile, in one process."""
+    """Seconds for all built-in networks, from text to profile, in one process."""
     code = (
         "import time; s = time.perf_counter()\n"
         "from archcalc.catalog import shipped\n"
@@ -83,7 +83,7 @@ def all_specs() -> float:
 
 
 def chain(layers: int, written_out: bool, folder: Path) -> tuple[float, float, float]:
-    """Seconds and MiB of a whole process that totals a chain; microseconds a layer inside it."""
+    """Seconds and MiB of a process that computes the totals of a chain, and microseconds per layer in it."""
     if written_out:
         body = "\n".join(["  conv(8, 3, padding=1)"] * layers)
     else:
@@ -147,20 +147,20 @@ def main() -> int:
         ):
             value, wall = step(lambda command=command: ratio(command, baseline, runs))  # type: ignore[misc]
             row(label, value, limit, "x empty typer", f"{wall * 1000:.0f} ms")
-        row("text to profile, resnet152", step(lambda: per_node(max(runs, 20))), 20, "µs a node")
-        row("all shipped specs", step(all_specs), 3, "s")
+        row("text to profile, resnet152", step(lambda: per_node(max(runs, 20))), 20, "µs per node")
+        row("all built-in specs", step(all_specs), 3, "s")
         chain(1000, False, folder)
         small = step(lambda: statistics.median(chain(1000, False, folder)[2] for _ in range(5)))
         wall, memory, each = step(lambda: chain(100_000, False, folder))
         row("chain of 100,000, a loop", wall, 3, "s")
         row("  its memory", memory, 250, "MiB")
-        row("  a layer, against a chain of 1,000", each / small, 1.3, "x", f"{each:.1f} µs")
+        row("  per layer, relative to a chain of 1,000", each / small, 1.3, "x", f"{each:.1f} µs")
         wall, memory, each = step(lambda: chain(100_000, True, folder))
         row("chain of 100,000, written out", wall, None, "s")
         row("  its memory", memory, None, "MiB")
     console.print(table)
     if os.environ.get("PYTHONDONTWRITEBYTECODE"):
-        console.print("PYTHONDONTWRITEBYTECODE is set: what has not been compiled before is, at every start")
+        console.print("PYTHONDONTWRITEBYTECODE is set: modules without bytecode are compiled at every start")
     return 1 if failed else 0
 
 

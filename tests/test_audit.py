@@ -67,7 +67,7 @@ says = "AlexNet has 60M parameters"
 printed = "60M"
 claim = 'params(alexnet) ~ 60M'
 under = 'floor(params(alexnet) / 1M) == 60'
-variant = "cut off instead of rounded"
+variant = "truncated, not rounded"
 because = "60,965,224 rounds to 61M."
 verdict = "convention"
 
@@ -403,7 +403,7 @@ def test_every_cited_expectation_of_the_specs_is_a_claim():
     fails = ("discrepant", "convention")
     assert Counter(finding.verdict in fails for finding in cited) == written
     cut = [finding for finding in cited if finding.verdict == "convention"]
-    assert {finding.variant for finding in cut} == {"cut off instead of rounded"}
+    assert {finding.variant for finding in cut} == {"truncated, not rounded"}
     for finding in cut:
         (outcome,) = finding.claims
         figure = outcome.figure
@@ -452,7 +452,7 @@ def test_measured_figures_by_network():
     assert (vgg16.id, vgg16.value) == ("mobilenet-v1/table-8/vgg16-top1", Fraction(715, 10))
     # Zhang et al. 2017, ShuffleNet v2's authors, print errors
     assert [float(one.value) for one in measurements("top1_error")] == [25.0, 27.4, 30.6, 38.9]
-    with pytest.raises(ArchError, match="nobody measures `top`"):
+    with pytest.raises(ArchError, match="there is no measured quantity `top`"):
         measurements("top")
 
 
@@ -496,14 +496,14 @@ MISTAKES = [
     ("claim = 'true == 1'", "cannot compare a truth value with a number", 8, 10, ""),
     ("claim = '1 / 0 == 1'", "division by zero", 8, 14, ""),
     ("claim = 'conv(3, 3) == 1'", "unknown quantity or function `conv`", 8, 10, ""),
-    ("claim = '{ conv(3, 3) } == 1'", "has no layers", 8, 10, ""),
+    ("claim = '{ conv(3, 3) } == 1'", "cannot contain layers", 8, 10, ""),
     ("claim = 'max_pool([[1]], 2) == 1'", "larger than its padded input", 8, 10, ""),
     ("claim = 'correlation([[1, 2], [3]], [[1]]) == 1'", "`image` needs rows", 8, 10, ""),
-    ("claim = 'correlation([[1]], [[1]], padding=10000) == 1'", "more than 1,000,000 places", 8, 10, ""),
+    ("claim = 'correlation([[1]], [[1]], padding=10000) == 1'", "more than 1,000,000 values", 8, 10, ""),
     ("claim = 'floor(1, 2) == 1'", "`floor` does not take 2", 8, 10, ""),
     ("claim = 'params(vgg16, freeze=\"fc9\") == 1'", "has no node or block `fc9`", 8, 31, ""),
     ("claim = 'params(vgg16, freeze=1) == 1'", "`freeze` is a path or a list of paths", 8, 31, "conv*"),
-    ("claim = 'sources(vgg16, \"fc1\") == 1'", "there is no convolution", 8, 25, "conv1"),
+    ("claim = 'sources(vgg16, \"fc1\") == 1'", "no layer here is a convolution", 8, 25, "conv1"),
     ("claim = 'forward(\"rleu\", [1]) == 1'", "unknown layer or block `rleu`", 8, 10, "`relu`"),
     ("claim = 'forward(\"relu\", [1], 0, 1, 2, 3, 4) == 1'", "takes at most 6 arguments", 8, 43, ""),
     ("claim = 'params(vgg16, heads=1) == 1'", "`heads` is `true` or `false`", 8, 30, ""),
@@ -515,8 +515,8 @@ MISTAKES = [
     ("clam = '1 == 1'", "unknown key `clam`", 8, 1, "did you mean `claim`?"),
     ("", "the claim `x` states nothing", 3, 2, "outside = true"),
     ("outside = false", "`outside` is `true` or left out", 8, 1, ""),
-    ("outside = true\nclaim = '1 == 1'", "`outside` and `claim` exclude one another", 9, 1, ""),
-    ("answer = '1'\ncorrect = '1'", "`answer` and `correct` exclude one another", 9, 1, ""),
+    ("outside = true\nclaim = '1 == 1'", "`outside` and `claim` cannot be combined", 9, 1, ""),
+    ("answer = '1'\ncorrect = '1'", "`answer` and `correct` cannot be combined", 9, 1, ""),
     ("claim = '1 == 1'\nunder = '1 == 1'", "`under` needs `variant", 9, 1, ""),
     ("claim = '1 == 1'\nrestored = '1 == 1'", "`restored` needs `evidence", 9, 1, ""),
     ("claim = '1 == 1'\nvariant = ''", "`variant` is a string, not an empty string", 9, 1, ""),
@@ -620,7 +620,7 @@ def test_an_id_is_unique_across_files(run, tmp_path):
     (tmp_path / "other.toml").write_text(one_claim("claim = '1 == 1'", "exact").replace("[x]", "[M-3]"))
     result = run("--claims mine.toml --claims other.toml")
     assert result.status == 2
-    assert "there are two decks `mine`" in result.err
+    assert "two decks are named `mine`" in result.err
     assert "the claim `M-3` is declared twice" in result.err
     assert "other.toml:4:2" in result.err
     assert "(mine.toml:" in result.err
@@ -632,18 +632,18 @@ def test_an_id_is_unique_across_files(run, tmp_path):
         (None, "there is no file"),
         (b"", "has no deck"),
         (b"[x]\nplace = 'p'\n", "has no deck"),
-        (b'deck = "mine"\n' + HEAD.encode(), "`deck` belongs to no claim"),
+        (b'deck = "mine"\n' + HEAD.encode(), "`deck` does not belong to a claim"),
         (HEAD.encode() + b"name = 3\n", "unknown key `name`"),
         (
             one_claim("claim = '1 == 1'", "exact").partition("\n\n")[2].encode() + b"\n" + HEAD.encode(),
-            "the claim `x` belongs to no deck",
+            "the claim `x` does not belong to a deck",
         ),
         (HEAD.encode(), "has no claims"),
         (b"\xff\xfe", "is not UTF-8"),
         (b"deck = [" + b"[" * 50_000, "is nested too deep"),
         (b"deck = 1" + b"0" * 5_000, "this is not TOML"),
         (b'[x]\ntitle = "', "this is not TOML"),
-        (b"x = 2001-01-01\n" + HEAD.encode() + b"[[y]]\n", "`x` belongs to no claim"),
+        (b"x = 2001-01-01\n" + HEAD.encode() + b"[[y]]\n", "`x` does not belong to a claim"),
         (HEAD.encode() + b"[x.y]\nz = 1\n", "unknown key `y`"),
         (HEAD.encode() + b'["[x]"]\nsays = """\n[x]\n"""\n', "needs `place"),
     ],
@@ -829,9 +829,9 @@ def test_a_deck_is_cited_with_what_it_says_of_itself(run, tmp_path):
 
 def test_what_does_print_as_a_wrong_figure_is_proposed(run):
     out = run("--explain S1-036").out
-    assert "What prints as this figure (`archcalc reconcile googlenet 4M params`):" in out
-    assert "nothing plausible" in out
+    assert "Counts that print as this figure (`archcalc reconcile googlenet 4M params`):" in out
+    assert "no plausible count" in out
     # ResNet-50's 3.8e9: its 3,857,973,248 cut off
     cut = run("--explain S3-043").out
     assert "3,857,973,248 MACs: cut off instead of rounded; counted by macs" in cut
-    assert "What prints as this figure" not in run("--explain S4-079").out
+    assert "Counts that print as this figure" not in run("--explain S4-079").out

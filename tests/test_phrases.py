@@ -50,6 +50,12 @@ def strings(text: str) -> Iterator[str]:
             yield node.value
 
 
+def comments(text: str) -> list[str]:
+    """The comments of a spec and the reasons of its expectations; `reports/` has its citations."""
+    lines = [line.partition("#")[2] if line.lstrip().startswith("#") else "" for line in text.splitlines()]
+    return ["\n".join(lines), *re.findall(r'because "(.*)"$', text, re.MULTILINE)]
+
+
 def found_in(text: str) -> list[str]:
     """The phrases in a text, paragraph by paragraph, each with what is around it."""
     found = []
@@ -73,6 +79,8 @@ def texts() -> Iterator[tuple[str, list[str]]]:
     for module in sorted((ROOT / "archcalc").rglob("*.py")):
         text = module.read_text(encoding="utf-8")
         yield module.relative_to(ROOT).as_posix(), list(strings(text))
+    for spec in sorted((ROOT / "specs").glob("*.arch")):
+        yield spec.relative_to(ROOT).as_posix(), comments(spec.read_text(encoding="utf-8"))
 
 
 def test_texts_have_none_of_the_phrases(overwrite):

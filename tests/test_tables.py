@@ -449,9 +449,9 @@ def test_a_table_of_ones_own(tmp_path):
         ('place = "slide 1"', 'plcae = "slide 1"', "unknown key `plcae`", 5),
         ('number = "T99"', 'numbre = "T99"', "unknown key `numbre`", 2),
         ('place = "slide 1"', '[mine]', "`mine` is declared twice", 5),
-        ('place = "slide 1"', '["other/grid"]\nplace = "slide 1"', "`other/grid` is a part of no table", 5),
-        ("[mine]", 'number = "T1"\n[mine]', "`number` belongs to no table", 1),
-        ('"138M @S4-079"]', '"138M @S4-079", "x"]', "row 1 has 3 cells, and there are 2", 7),
+        ('place = "slide 1"', '["other/grid"]\nplace = "slide 1"', "`other/grid` is not a part of a", 5),
+        ("[mine]", 'number = "T1"\n[mine]', "`number` does not belong to a table", 1),
+        ('"138M @S4-079"]', '"138M @S4-079", "x"]', "row 1 has 3 cells, but there are 2", 7),
         ('["VGG-16", "138M @S4-079"]', '["VGG-16", 138]', "a cell is a string, or a table", 7),
         ('["VGG-16", "138M @S4-079"]', '"VGG-16"', "`rows` is a list of rows", 7),
         ('"138M @S4-079"', '"138M @S4-079[0]"', "the value of `S4-079` has no item 0", 8),
@@ -465,7 +465,7 @@ def test_a_table_of_ones_own(tmp_path):
         ("claim = 'params(", "clam = 'params(", "unknown key `clam`", 9),
         ("claim = 'params(alexnet) ~ 61M'", "claim = 61", "`claim` is a statement or a list", 9),
         ("~ 61M'}", "~ 61M', under = 'params(alexnet) ~ 61M'}", "`under` of a cell needs `variant`", 9),
-        ("below = [{", 'below = ["words", {', "`below` has claims only", 12),
+        ("below = [{", 'below = ["words", {', "`below` can contain only claims", 12),
         ("'params(vgg16) + params", "'parms(vgg16) + params", "unknown quantity or function `parms`", 12),
         ("[mine]", "[mine", "this is not TOML", 1),
     ],
@@ -480,7 +480,7 @@ def test_mistakes_are_pointed_at(tmp_path, old, new, message, line):
 
 
 def test_two_tables_of_one_number(tmp_path):
-    with pytest.raises(ArchError, match="there are two tables `T99`"):
+    with pytest.raises(ArchError, match="two tables are numbered `T99`"):
         read(tmp_path, FINE + FINE.replace("mine", "other"))
 
 

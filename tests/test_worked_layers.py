@@ -389,18 +389,18 @@ WRONG = [
     (lambda: forward("relu\n}\nnet b {\n  input(3) -> relu", (1,)), "several nets", ""),
     (lambda: forward("fc(2)", (1, 2, 3)), "has 0", "`fc1.weight` (3x2), `fc1.bias` (2)"),
     (lambda: forward("fc(2)", (1, 2, 3), 7), "`weights` is not a list", ""),
-    (lambda: forward("relu", (1,), (7,)), "the layers have 0 arrays, and `weights` has 1", "leave out"),
+    (lambda: forward("relu", (1,), (7,)), "the layers have 0 arrays, but `weights` has 1", "leave out"),
     (lambda: forward("fc(2)", (1, 2, 3), (((1, 2),), 0)), "`fc1.weight` is 3x2, not 1x2", "size 1"),
     (lambda: forward("fc(2)", (1, 2, 3), (("a",), 0)), "`weights` needs numbers", ""),
     (lambda: gradient("relu", (1, 2), (1, 2, 3)), "`upstream` is 2, not 3", ""),
-    (lambda: gradient("relu", (1,), by=-1), "`by` names no array", "write 0"),
+    (lambda: gradient("relu", (1,), by=-1), "`by` is not the number of an array", "write 0"),
     (lambda: gradient("exp", (1000,)), "not a finite number", ""),
-    (lambda: gradient("relu", (0,) * 501), "by 501 values takes too long", "fewer values"),
+    (lambda: gradient("relu", (0,) * 501), "respect to 501 values takes too long", "fewer values"),
     (lambda: affected("relu", (3, "a"), (0, 0)), "`shape` is a size", ""),
     (lambda: affected("relu", (3, 0), (0, 0)), "`shape` is a size", "7x6"),
     (lambda: affected("relu", (10**5, 10**5), (0, 0)), "`shape` is a size of at most 1,000,000", ""),
-    (lambda: affected("relu", (3, 4), (2, 4)), "not a place of the input", "[2, 3]"),
-    (lambda: affected("relu", (3, 4), 2), "not a place of the input", ""),
+    (lambda: affected("relu", (3, 4), (2, 4)), "is outside the input", "[2, 3]"),
+    (lambda: affected("relu", (3, 4), 2), "is outside the input", ""),
     (lambda: dropped((1,) * 11, Fraction(1, 2)), "at most 10 numbers", "[3, 5]"),
     (lambda: dropped(3, Fraction(1, 2)), "at most 10 numbers", ""),
     (lambda: dropped((1,), 2), "`p` of `dropout` needs a number from 0 to 1, got 2", ""),
@@ -435,14 +435,14 @@ LARGE = [
 def test_an_example_that_is_too_large_is_refused_before_it_runs(layers, monkeypatch):
     monkeypatch.setattr("archcalc.audit.worked.layers.execute", None)
     for call in (lambda: forward(layers, ((1,),)), lambda: affected(layers, (1, 1), (0, 0))):
-        with pytest.raises(ArchError, match="takes more than 1,000,000 places or operations"):
+        with pytest.raises(ArchError, match="needs more than 1,000,000 values or operations"):
             call()
 
 
 def test_a_large_batch_and_long_derivatives_are_refused():
-    with pytest.raises(ArchError, match="takes more than 1,000,000"):
+    with pytest.raises(ArchError, match="needs more than 1,000,000"):
         forward("repeat 50 { relu }", ((1,),) * 50_000, batch=True)
-    with pytest.raises(ArchError, match="by 400 values takes too long"):
+    with pytest.raises(ArchError, match="respect to 400 values takes too long"):
         gradient("repeat 9 { relu }", (1,) * 400)
     with pytest.raises(ArchError, match="looks at more than 100,000 layers"):
         evaluated("sources(densenet(n1=400, n2=1, n3=1, n4=1))")

@@ -1,1 +1,1 @@
-"""The audit: published figures as claims, evaluated, each with a verdict that is computed."""
+"""The audit: published figures as claims. Each is evaluated and gets a computed verdict."""

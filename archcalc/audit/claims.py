@@ -18,18 +18,18 @@ from archcalc.catalog import specs_folder
 from archcalc.diagnostics import ArchError, Diagnostic, Span, unknown
 
 VERDICTS = {
-    "exact": "The printed figure is the value.",
-    "rounds": "The printed figure is the value, rounded to the digits printed.",
-    "convention": "The figure holds only under the convention or for the variant that is named.",
-    "discrepant": "The figure does not hold.",
-    "damaged": "Text extraction damaged the figure; the original one holds.",
-    "open": "The figure is asked for, or lost; archcalc computes it.",
-    "outside": "The figure cannot be computed from the network alone, such as an accuracy or a time.",
+    "exact": "The printed figure is exactly the computed value.",
+    "rounds": "The printed figure is the computed value, rounded to the printed digits.",
+    "convention": "The figure holds only under the named convention or for the named variant.",
+    "discrepant": "The figure does not hold: it disagrees with the computed value.",
+    "damaged": "Text extraction damaged the figure; the restored figure holds.",
+    "open": "The source asks for the figure or leaves it out, or the text has lost it; archcalc computes it.",
+    "outside": "The network alone does not determine the figure, such as an accuracy or a running time.",
 }
-"""Every verdict, and what it says of a claim."""
+"""Every verdict, and what it says about a claim."""
 
 HOLDS = frozenset({"exact", "rounds"})
-"""The verdicts on figures that simply hold."""
+"""The verdicts on figures that hold as printed."""
 
 EXPLAINED = frozenset(VERDICTS) - HOLDS
 """The verdicts that need a reason."""
@@ -46,10 +46,10 @@ _FIGURE = re.compile(r"(\S+) +((?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?)%)")
 """A measured figure of a file: a `NET`, and a percentage."""
 
 ALONE = ("outside", "answer")
-"""The keys of a claim that states nothing: each excludes all others that are evaluated."""
+"""The keys of a claim without a statement. Neither can be combined with another key that is evaluated."""
 EVALUATED = ("claim", "under", "restored", "answer", "correct")
 PAIRS = (("under", "variant"), ("variant", "under"), ("restored", "evidence"))
-"""A key, and the one that it needs."""
+"""A key, and the key that it requires."""
 
 _Outside = Annotated[bool, Meta(description="`true` or left out", examples=["true"])]
 
@@ -57,10 +57,11 @@ _Outside = Annotated[bool, Meta(description="`true` or left out", examples=["tru
 class Claim(Struct, frozen=True, eq=False, kw_only=True):
     """A figure that a deck prints. The fields from `place` on are the keys of a file.
 
-    `claim` is what it states, `under` the same under the named `variant`, `restored` what stood there
-    before the text was damaged; each is a list of statements that must all hold. `answer` is an
-    expression where nothing is stated, `correct` one for the value to show. `verdict` is the one
-    expected, `because` its reason. `quantity` is what was measured of `net`, if anything was.
+    `claim` is what it states, `under` what it states under the named `variant`, and `restored` what it
+    stated before the text was damaged. Each is a list of statements that must all hold. `answer` is an
+    expression, for a claim that states nothing, and `correct` an expression for the value to show.
+    `verdict` is the expected verdict, and `because` the reason for it. `quantity` is what was measured of
+    `net`, if anything was measured.
     """
 
     id: str
@@ -93,7 +94,7 @@ class Claim(Struct, frozen=True, eq=False, kw_only=True):
 
 
 class Deck(Struct, frozen=True, eq=False, kw_only=True):
-    """The claims of one deck. What the deck does not say of itself is empty."""
+    """The claims of one deck. What the deck does not state about itself is empty."""
 
     name: str
     title: Word
@@ -105,7 +106,7 @@ class Deck(Struct, frozen=True, eq=False, kw_only=True):
 
     @property
     def citation(self) -> str:
-        """Its title, and who it is from: `Session 5: CNNs Overloaded (Varun Sundar, 2018)`."""
+        """Its title, author, institution, and year: `Session 5: CNNs Overloaded (Varun Sundar, 2018)`."""
         known = ", ".join(filter(None, (self.author, self.institution, self.year)))
         return f"{self.title} ({known})" if known else self.title
 
@@ -121,7 +122,7 @@ class _Measured(Struct, frozen=True):
 
 
 class Measurement(Struct, frozen=True):
-    """A measured figure in percent, the `NET` it is of, and where it is printed."""
+    """A measured figure in percent, the `NET` that it belongs to, and where it is printed."""
 
     id: str
     net: str
@@ -139,7 +140,7 @@ def measurements(quantity: str) -> list[Measurement]:
     [71.5]
     """
     if quantity not in MEASURED:
-        raise unknown("nobody measures", quantity, MEASURED, listing="measured")
+        raise unknown("there is no measured quantity", quantity, MEASURED, listing="measured")
     return [
         Measurement(claim.id, claim.net.text, quantity, claim.measured, claim.place)
         for deck in read_decks(shipped_files())
@@ -155,25 +156,25 @@ def shipped_files() -> list[tuple[Path, str]]:
 
 
 def read_decks(files: Iterable[tuple[Path, str]]) -> list[Deck]:
-    """The decks of some files. Raises `ArchError` with every mistake in them; each id is unique."""
+    """The decks of some files. Ids are unique. Raises `ArchError` with every mistake in the files."""
     found, problems = read_every(files, read_file)
     decks = [deck for of_file in found for deck in of_file]
     ids = [(claim.id, claim.span) for deck in decks for claim in deck.claims]
-    problems += repeated([(deck.name, deck.span) for deck in decks], "there are two decks `{}`")
+    problems += repeated([(deck.name, deck.span) for deck in decks], "two decks are named `{}`")
     problems += repeated(ids, "the claim `{}` is declared twice", "give one of them another name")
     problems.raise_any()
     return decks
 
 
 def read_file(path: Path, shown: str = "") -> list[Deck]:
-    """The decks of a file, known by the name `shown`. Raises `ArchError` with every mistake in it.
+    """The decks of a file that messages call `shown`. Raises `ArchError` with every mistake in it.
 
     A section with a `title` is a deck; the claims after it are its claims.
     """
     head, tables = read(path, shown or str(path))
     help = "write a header above it: `[my-deck]`"
     problems = [
-        Diagnostic(f"`{key}` belongs to no claim", head.span_of(key), help=help) for key in head.values
+        Diagnostic(f"`{key}` does not belong to a claim", head.span_of(key), help=help) for key in head.values
     ]
     if not any("title" in table.values for table in tables):
         help = "add one: `[my-deck]`, and below it its `title`"
@@ -190,7 +191,8 @@ def read_file(path: Path, shown: str = "") -> list[Deck]:
             decks[-1][1].extend(claims)
         elif not problems:
             help = "write `[my-deck]` above it, with its `title`"
-            problems.append(Diagnostic(f"the claim `{table.name}` belongs to no deck", table.span, help=help))
+            message = f"the claim `{table.name}` does not belong to a deck"
+            problems.append(Diagnostic(message, table.span, help=help))
     found = []
     for table, of_deck in decks:
         given = {"name": table.name, "span": table.span, "claims": tuple(of_deck)}
@@ -266,7 +268,7 @@ def _combination(table: TomlTable, claim: Claim, what: str) -> list[Diagnostic]:
         alone = judged[0]
         for key in dict.fromkeys((*EVALUATED, *ALONE)):
             if key in values and key != alone:
-                message = f"`{alone}` and `{key}` exclude one another"
+                message = f"`{alone}` and `{key}` cannot be combined"
                 problems.append(Diagnostic(message, table.span_of(key), help="leave one of them out"))
     for key, other in PAIRS:
         if key in values and other not in values:

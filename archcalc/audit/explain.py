@@ -1,4 +1,4 @@
-"""How the verdict on a claim comes about: its statements, each figure in them, and what was printed."""
+"""The reasons for a verdict: the printed figure, the statements of the claim, and each value in them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def explain(finding: AuditFinding, width: int) -> str:
         f"  printed: {finding.claimed}",
     ]
     for title, outcomes in (
-        ("What that states", finding.claims),
-        (f"Under another convention: {finding.variant}", finding.under),
+        ("The claim as a statement", finding.claims),
+        (f"Under a convention or for a variant: {finding.variant}", finding.under),
         ("Before the text was damaged", finding.restored),
     ):
         lines += ["", title] if outcomes else []
@@ -49,7 +49,7 @@ def explain(finding: AuditFinding, width: int) -> str:
         ]
     lines += ["", f"Verdict: {finding.verdict}. {VERDICTS[finding.verdict]}"]
     if not finding.agrees:
-        lines.append(f"  The file expects `{finding.stored}`.")
+        lines.append(f"  The file states `{finding.stored}`.")
     if reason(finding):
         lines += textwrap.wrap(reason(finding), width, initial_indent="  ", subsequent_indent="  ")
     lines += _proposals(finding, width)
@@ -57,23 +57,23 @@ def explain(finding: AuditFinding, width: int) -> str:
 
 
 def _proposals(finding: AuditFinding, width: int) -> list[str]:
-    """Ways of counting that print as a figure that does not hold."""
+    """How a figure that does not hold may have been counted."""
     if finding.verdict not in ("discrepant", "convention"):
         return []
     proposal = propose(finding)
     if proposal is None:
         return []
-    lines = ["", f"What prints as this figure (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
+    lines = ["", f"Counts that print as this figure (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
     matches = proposal.answer.plausible[:PROPOSED]
     for match in matches:
         departures = ", ".join(match.departures) or "as it is"
         text = f"{grouped(match.value)} {match.unit}: {departures}; counted by {', '.join(match.conventions)}"
         lines += textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
-    return lines if matches else [*lines, "  nothing plausible"]
+    return lines if matches else [*lines, "  no plausible count"]
 
 
 PROPOSED = 3
-"""How many ways to count are proposed."""
+"""How many counts are shown."""
 
 
 def _statement(outcome: StatementOutcome) -> list[str]:
@@ -83,11 +83,11 @@ def _statement(outcome: StatementOutcome) -> list[str]:
         low, high = rounding(figure.value, figure.step)
         lines.append(
             f"  {figure.text} is precise to {decimal(figure.step)}: "
-            f"it stands for {decimal(low)} up to, not including, {decimal(high)}"
+            f"it means at least {decimal(low)} and less than {decimal(high)}"
         )
     if outcome.relation == "within" and not isinstance(outcome.right, tuple):
         room = abs(outcome.right) * outcome.percent / 100
-        lines.append(f"  that is from {decimal(outcome.right - room)} to {decimal(outcome.right + room)}")
+        lines.append(f"  this means from {decimal(outcome.right - room)} to {decimal(outcome.right + room)}")
     if not isinstance(outcome.left, int | str | tuple) and outcome.left is not None:
         lines.append(f"  exactly {grouped(outcome.left)}")
     return lines
@@ -106,7 +106,7 @@ def _account(one: Asked) -> Sequence[str]:
     return [f"{name:<{left}}   {text}" for name, text in rows]
 
 
-# --- What else prints as a figure -------------------------------------------------------------------
+# --- Other counts -----------------------------------------------------------------------------------
 
 COUNTED = {
     "params": "params",
@@ -121,7 +121,7 @@ COUNTED = {
 
 
 class Proposal(Struct, frozen=True):
-    """What `archcalc reconcile` finds: the arguments it was given, and its answer."""
+    """The arguments and the answer of `archcalc reconcile`."""
 
     net: str
     figure: str
@@ -129,7 +129,7 @@ class Proposal(Struct, frozen=True):
 
 
 def propose(finding: AuditFinding) -> Proposal | None:
-    """What prints as a figure that does not hold; `None` if it is not one total of a built-in network."""
+    """Counts that print as a figure that does not hold; `None` if it is not a total of a built-in network."""
     for outcome in finding.claims:
         found = _propose(outcome)
         if found is not None:

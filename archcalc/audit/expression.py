@@ -1,6 +1,6 @@
 """Expressions over networks: `params(vgg16) / params(alexnet)`.
 
-The operators, numbers, lists and functions are those of the language; a figure is asked for by a call,
+The operators, numbers, lists, and functions are those of the language. A call asks for a figure:
 `macs(resnet50, "conv4_x")`. `functions.py` has the calls.
 """
 
@@ -28,8 +28,8 @@ from archcalc.render.numbers import plural
 class Asked(Struct, frozen=True, eq=False):
     """A figure that a statement asks for: the call as written, and its value.
 
-    A quantity has the profile and the path where it is found; what else is read off a network has the
-    `layers` that it is read off.
+    A quantity has the profile and the path where it is found. Other values have the `layers` that they
+    come from.
     """
 
     text: str
@@ -62,7 +62,7 @@ class FigureEvaluator:
         self.asked: list[Asked] = []
 
     def evaluate(self, expr: Expr) -> Any:
-        """The value of an expression. Raises `ArchError` with what is wrong in it."""
+        """The value of an expression. Raises `ArchError` with the mistakes in it."""
         try:
             return self.eval(expr, {}, None)
         except Failed:
@@ -80,7 +80,7 @@ class FigureEvaluator:
             return self.builtin_call(ref)
         if ref.name in shipped_files():
             self.fail(
-                f"`{ref.name}` is a network; name the figure of it that is meant",
+                f"`{ref.name}` is a network, not a figure",
                 ref.span,
                 help=f"write `params({ref.span.text})`",
             )
@@ -89,7 +89,7 @@ class FigureEvaluator:
         return self.fail_with(unknown(f"unknown {what}", ref.name, known, ref.name_span))
 
     def called(self, function: StatementFunction, ref: Ref, given: dict[str, Expr]) -> Any:
-        """The value of a call; where a list of networks or of names is given, the list of their values."""
+        """The value of a call. For a list of networks or of names, it is the list of their values."""
         for name in ("net", "name"):
             several = given.get(name)
             if isinstance(several, ListExpr):
@@ -119,7 +119,7 @@ class FigureEvaluator:
         return self.values.builtin(ref, {}, None, "")
 
     def layers(self, expr: Chain | Body, env: Env, current: Any) -> NoReturn:
-        self.fail("a statement computes values, and has no layers", expr.span)
+        self.fail("a statement computes values and cannot contain layers", expr.span)
 
     # -- arguments of calls
 
@@ -156,7 +156,7 @@ class FigureEvaluator:
             for arg in expr.args or ():
                 if not arg.name or arg.name in given:
                     help = f"write `{expr.name}(width=0.5)`, or `{expr.name}(input=3x192x192)`"
-                    self.fail("values for a network are given by name, each once", arg.span, help=help)
+                    self.fail("a network takes values by name, and each name only once", arg.span, help=help)
                 given[arg.name] = self.eval(arg.value, {}, None)
             return self.networks.shipped(expr.name, given)
         except ArchError as found:
@@ -176,13 +176,13 @@ class FigureEvaluator:
         return value
 
     def fail_with(self, found: ArchError) -> NoReturn:
-        """Fail with what is wrong at a place of this text."""
+        """Fail with mistakes that have a place in this text."""
         for problem in found.diagnostics:
             self.note(problem)
         raise Failed
 
     def fail_at(self, span: Span, found: ArchError) -> NoReturn:
-        """Fail with what is wrong elsewhere, at a place of this text."""
+        """Fail with mistakes found elsewhere, shown at a place in this text."""
         for problem in found.diagnostics:
             notes = problem.notes
             if problem.span is not None:
@@ -193,7 +193,7 @@ class FigureEvaluator:
     # -- relations
 
     def judge(self, stated: Assertion, left: Any, right: Any) -> bool:
-        """Does a statement hold? Raises `ArchError` where its sides cannot be compared."""
+        """Does a statement hold? Raises `ArchError` if its sides cannot be compared."""
         try:
             return self.holds(stated, left, right)
         except Failed:

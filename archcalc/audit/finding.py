@@ -1,4 +1,4 @@
-"""What the audit says of a figure: its verdict is computed from what it states and from its networks."""
+"""What the audit finds out about a figure. The verdict is computed from its statements and its networks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from archcalc.diagnostics import Problems, Span
 
 
 class AuditFinding(Struct, frozen=True, eq=False):
-    """A printed figure, what it comes to, and its verdict.
+    """A printed figure, the computed value, and the verdict.
 
-    `verdict` is computed, `stored` the one expected. `shown` is the outcome whose left side is
-    archcalc's own figure; `None` if nothing can be computed. `claims`, `under` and `restored` are the
+    `verdict` is computed, and `stored` is the expected verdict. `shown` is the outcome whose left side is
+    archcalc's own figure, or `None` if nothing can be computed. `claims`, `under`, and `restored` are the
     outcomes of the statements: as printed, under the named `variant`, and before the text was damaged.
-    `net` is the network that the figure is about, if it is about a single one by its name.
+    `net` is the name of the network that the figure is about, if it is about a single named network.
     """
 
     id: str
@@ -41,12 +41,12 @@ class AuditFinding(Struct, frozen=True, eq=False):
 
     @property
     def agrees(self) -> bool:
-        """Is it the expected verdict?"""
+        """Is the verdict the expected one?"""
         return self.verdict == self.stored
 
     @property
     def holds(self) -> bool:
-        """Does the printed figure simply hold?"""
+        """Does the figure hold as printed?"""
         return self.verdict in HOLDS
 
     @property
@@ -55,7 +55,7 @@ class AuditFinding(Struct, frozen=True, eq=False):
 
     @property
     def statements(self) -> list[str]:
-        """What is claimed, as it is written; what is computed where nothing can be claimed."""
+        """The statements as written; for a claim without statements, the expression that is computed."""
         shown = [self.shown] if self.shown is not None else []
         return [outcome.text for outcome in self.claims or shown]
 
@@ -113,7 +113,7 @@ def _verdict(
     under: Sequence[StatementOutcome],
     restored: Sequence[StatementOutcome],
 ) -> str:
-    """The rules, in their order."""
+    """The first rule that applies."""
     if claim.outside or claim.quantity:
         return "outside"
     if claim.answer is not None:

@@ -1,4 +1,4 @@
-"""The functions that a statement may call, in addition to those of the language."""
+"""The functions that a statement can call in addition to those of the language."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZES = frozenset(name for name, known in QUANTITIES.items() if not known.is_num
 
 
 def quantity(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
-    """A quantity of a network or of what a path names in it."""
+    """A quantity of a network, or of the layers that a path names."""
     network = _frozen(evaluator, given)
     path = evaluator.text(given, "path")
     if ref.name == "count" and "convention" not in given:
@@ -62,7 +62,7 @@ def _frozen(evaluator: FigureEvaluator, given: Given) -> Network:
 
 
 def argument_of(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
-    """An argument of the layer at a path; a list of them if several layers have it, or for a pattern."""
+    """An argument of the layer at a path. For several layers, or for a pattern, it is a list."""
     name = evaluator.text(given, "name")
     layers = _layers(evaluator, given)
     found = [(layer, _single(value)) for layer in layers if (value := argument(layer, name)) is not None]
@@ -84,7 +84,7 @@ def held_in_training(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
 
 
 def _single(value: Any) -> Any:
-    """An argument along the axes as one value, if it is the same along each."""
+    """An argument along the axes as a single value if it is the same along each axis."""
     if isinstance(value, tuple) and value and all(item == value[0] for item in value):
         return _single(value[0])
     return value
@@ -97,7 +97,7 @@ def kinds(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
 
 
 def number(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
-    """How many layers are of a kind or family; the path may be left out."""
+    """The number of layers of a kind or family. The path is optional."""
     if "kind" not in given:
         given = {"net": given["net"], "kind": given["path"]}
     wanted = evaluator.text(given, "kind")
@@ -110,10 +110,11 @@ def number(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
 
 
 def sources(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
-    """For each convolution, how many tensors it reads through joins, normalizations and activations."""
+    """For each convolution, how many tensors it reads through joins, normalizations, and activations."""
     layers = [layer for layer in _layers(evaluator, given) if layer.node.layer.family == "conv"]
     if not layers:
-        evaluator.fail("there is no convolution", given.get("path", ref).span, help="name one: `conv1`")
+        span = given.get("path", ref).span
+        evaluator.fail("no layer here is a convolution", span, help="name one: `conv1`")
     counts, seen = [], 0
     for layer in layers:
         found, visited = _read_by(layer.node)
@@ -129,7 +130,7 @@ PASSED = frozenset({"concat", "bn", "relu", "dropout"})
 """The kinds of layers that `sources` looks through."""
 
 MOST_VISITED = 100_000
-"""`sources` looks at at most as many layers, each once for every convolution that reads it."""
+"""The most layers that `sources` visits. A layer counts once for every convolution that reads it."""
 
 
 def _read_by(node: Node) -> tuple[int, int]:
@@ -149,13 +150,13 @@ def _read_by(node: Node) -> tuple[int, int]:
 
 
 def _answered(evaluator: FigureEvaluator, ref: Ref, value: Any, layers: Sequence[LayerProfile]) -> Any:
-    """A value, noted with the layers that it comes from."""
+    """A value, recorded with the layers that it comes from."""
     evaluator.asked.append(Asked(ref.span.text, value, layers=tuple(layers)))
     return value
 
 
 def _layers(evaluator: FigureEvaluator, given: Given) -> Sequence[LayerProfile]:
-    """The layers that a path names, or all; without inputs and training heads."""
+    """The layers that a path names, or all layers; without inputs and training heads."""
     profile: Profile = evaluator.networks.profile(evaluator.network(given["net"]))
     path = evaluator.text(given, "path")
     try:
@@ -174,7 +175,7 @@ def distinct(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
 
 
 def worked(name: str) -> Callable[[FigureEvaluator, Ref, Given], Any]:
-    """A worked example, on numbers that the statement has."""
+    """A worked example, with the numbers of the statement."""
 
     def call(evaluator: FigureEvaluator, ref: Ref, given: Given) -> Any:
         from archcalc.audit.worked import EXAMPLES

@@ -1,4 +1,4 @@
-"""The networks that claims are about, each made once however many claims name it."""
+"""The networks that claims are about. Each is built once, however many claims name it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcalc.shape import Shape
 
 
 class Networks:
-    """Networks and their profiles, kept for as long as this object."""
+    """Networks and their profiles, cached in this object."""
 
     def __init__(self) -> None:
         self._networks: dict[str, Network] = {}
@@ -23,7 +23,7 @@ class Networks:
     def shipped(self, name: str, given: Mapping[str, Any]) -> Network:
         """A built-in network, with values for its parameters and shapes for its inputs.
 
-        Raises `ArchError` for a name that is neither a parameter nor an input of it.
+        Raises `ArchError` for a name that is neither a parameter nor an input.
         """
         key = f"{name} {sorted(given.items())!r}"
         if key not in self._networks:
@@ -38,7 +38,7 @@ class Networks:
         return self._networks[key]
 
     def opened(self, net: str) -> Network:
-        """What the command line calls a `NET`. Raises `ArchError`."""
+        """The network of a `NET`, as on the command line. Raises `ArchError`."""
         if net in shipped_files():
             return self.shipped(net, {})
         if net not in self._networks:

@@ -1,4 +1,4 @@
-"""The figures of papers and of other programs: expectations of the built-in specs that cite a source."""
+"""Figures of papers and of other programs: the expectations in the built-in specs that cite a source."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from archcalc.expect import Expect
 from archcalc.opened import Opened
 
 PAPERS, PROGRAMS = DECKS = ("papers", "programs")
-"""The decks of these expectations."""
-TITLES = {PROGRAMS: "Figures of other programs' builds"}
-"""The titles of those that have no file: `specs/claims/papers.toml` has what else papers print."""
+"""The names of their decks."""
+TITLES = {PROGRAMS: "Figures of networks as other programs build them"}
+"""The titles of decks without a file. `specs/claims/papers.toml` has the other figures of papers."""
 
 _BUILD = re.compile(r"\b(built?|build) (in|of)\b|\bin PyTorch\b")
 _PROGRAM = re.compile(r"\b(torchvision|timm|keras|pretrainedmodels|slim, \w+\.py|osmr/imgclsmob)\b", re.I)
@@ -25,7 +25,7 @@ _PRINTED = re.compile(r"\b(Tables?|Figures?|Sections?|README|arXiv)\b")
 
 
 def deck_of(citation: str) -> str:
-    """Is the truth of an expectation what a publication prints, or what a program builds?
+    """Does an expectation cite a publication or a program?
 
     >>> deck_of("Table 2, D"), deck_of("torchvision 0.29, vgg16"), deck_of("Table 1 built in PyTorch")
     ('papers', 'programs', 'programs')
@@ -43,8 +43,8 @@ def specs() -> list[Opened]:
 def findings(spec: Opened, networks: Networks) -> Iterator[AuditFinding]:
     """The cited expectations of a network, evaluated as `archcalc check` does it. Raises `ArchError`.
 
-    An id is the network, the quantity, and the path it is about: `googlenet/macs(inception3a)`; of
-    several alike, the second is `googlenet/macs.2`.
+    An id is the network, the quantity, and the path: `googlenet/macs(inception3a)`. A second expectation
+    with the same id gets `.2`: `googlenet/macs.2`.
     """
     profile = networks.profile(networks.shipped(spec.name, {}))
     evaluator = Evaluator(profile)
@@ -93,7 +93,7 @@ def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Audi
         fails if expect.negated else would,
         expect.reason,
         expect.span,
-        variant="cut off instead of rounded" if checked.cut else "",
+        variant="truncated, not rounded" if checked.cut else "",
         shown=outcome,
         claims=(outcome,),
         net=net,

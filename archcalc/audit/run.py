@@ -1,4 +1,4 @@
-"""The whole audit: which claims, their verdicts, and how many there are of each."""
+"""The whole audit: the claims, their verdicts, and the number of each verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from archcalc.audit import papers
-from archcalc.audit.claims import VERDICTS, Claim, read_decks, shipped_files
+from archcalc.audit.claims import VERDICTS, Claim, Deck, read_decks, shipped_files
 from archcalc.audit.finding import AuditFinding, judge
 from archcalc.audit.networks import Networks
 from archcalc.diagnostics import Problems, unknown
@@ -16,28 +16,30 @@ from archcalc.render.progress import Progress, unseen
 
 
 class Audit(Struct, frozen=True, eq=False):
-    """The findings of some decks, and by name what each deck is: its title and who it is from."""
+    """The findings of some decks, and the title of each deck with its author, institution, and year."""
 
     titles: dict[str, str]
     findings: tuple[AuditFinding, ...]
     on_request: tuple[str, ...] = ()
-    """The decks that are not listed unless they are asked for."""
+    """The decks that are listed only if they are named."""
+    decks: tuple[Deck, ...] = ()
+    """The decks that have a file."""
 
     @property
     def disagreements(self) -> list[AuditFinding]:
-        """The findings whose verdict is not the one expected."""
+        """The findings with another verdict than expected."""
         return [finding for finding in self.findings if not finding.agrees]
 
     @property
     def summary(self) -> dict[str, dict[str, int]]:
-        """How many findings there are of each verdict, by deck."""
+        """The number of findings with each verdict, by deck."""
         counts = {deck: dict.fromkeys(VERDICTS, 0) for deck in self.titles}
         for finding in self.findings:
             counts[finding.deck][finding.verdict] += 1
         return counts
 
     def rows(self, decks: Sequence[str] = (), verdicts: Sequence[str] = ()) -> list[AuditFinding]:
-        """The findings to list, of all decks or of some; some decks are listed only if they are named.
+        """The findings to list, of all decks or of the named ones. Decks `on_request` must be named.
 
         Raises `ArchError` for a verdict that does not exist.
         """
@@ -49,7 +51,7 @@ class Audit(Struct, frozen=True, eq=False):
 
 
 def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progress = unseen) -> Audit:
-    """Audit the built-in claims, or those of `files`; of some decks only, if they are named.
+    """Audit the built-in claims, or those of `files`. If decks are named, audit only these.
 
     Raises `ArchError` with every mistake in the claims, and for a deck that does not exist.
 
@@ -70,7 +72,7 @@ def audit(files: Sequence[Path] = (), decks: Sequence[str] = (), progress: Progr
         for spec in progress(papers.specs(), "Papers"):
             findings += papers.findings(spec, networks)
     ordered = (finding for deck in wanted for finding in findings if finding.deck == deck)
-    return Audit(wanted, tuple(ordered), () if files else papers.DECKS)
+    return Audit(wanted, tuple(ordered), () if files else papers.DECKS, tuple(found))
 
 
 def find(id: str, files: Sequence[Path] = ()) -> AuditFinding:

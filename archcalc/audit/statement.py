@@ -21,10 +21,10 @@ Found = TypeVar("Found")
 
 
 class StatementOutcome(Struct, frozen=True, eq=False):
-    """A statement and how it turned out.
+    """A statement and the result of its evaluation.
 
-    `equal` says whether the two sides are the same value; `figure` is the right side of a `~`. An
-    expression alone has no relation, and holds.
+    `equal` is true if both sides have the same value. `figure` is the right side of a `~`. An expression
+    without a relation holds.
     """
 
     text: str
@@ -37,7 +37,7 @@ class StatementOutcome(Struct, frozen=True, eq=False):
     equal: bool = True
     is_size: bool = False
     is_computed: bool = False
-    """Is the right side computed from networks, too?"""
+    """Is the right side also computed from networks?"""
     asked: tuple[Asked, ...] = ()
 
 
@@ -81,7 +81,7 @@ def answer(text: Text, networks: Networks) -> StatementOutcome:
 
 
 def known(text: Text, networks: Networks) -> None:
-    """Raises `ArchError`, pointing into the file that has it, if a `NET` means no network."""
+    """Raise `ArchError`, pointing into the file that has it, if a `NET` does not name a network."""
     _placed(text, lambda source: networks.opened(source.text))
 
 
@@ -94,7 +94,7 @@ def _placed(text: Text, run: Callable[[Source], Found]) -> Found:
 
 
 def _is_size(expr: Expr) -> bool:
-    """Is a value lengths along axes, written `96x55x55`, or a list of such?"""
+    """Is a value a list of lengths along axes, written `96x55x55`, or a list of such lists?"""
     if isinstance(expr, ListExpr):
         return bool(expr.items) and all(map(_is_size, expr.items))
     if isinstance(expr, Literal):

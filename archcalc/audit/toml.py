@@ -1,6 +1,6 @@
-"""TOML tables whose strings know where they are, decoded into Structs that describe what they may have.
+"""TOML tables whose strings know their places, decoded into Structs that describe the valid keys.
 
-`tomllib` gives values without places. They are found again by what the text says: the header of a table,
+`tomllib` returns values without places. The places are found again in the text: the header of a table,
 the key below it, and the string after the key.
 """
 
@@ -26,9 +26,9 @@ _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
 class Text(Struct, frozen=True):
-    """A string of a file; `span` is the string itself where the file has it letter for letter.
+    """A string of a file. `span` is the string itself if the file contains it verbatim.
 
-    Where it has escapes in it, `span` is the key and `is_verbatim` false: places in it are unknown.
+    If it has escapes, `span` is its key, and `is_verbatim` is false: places inside it are unknown.
     """
 
     text: str
@@ -36,14 +36,14 @@ class Text(Struct, frozen=True):
     is_verbatim: bool
 
     def part(self, start: int, end: int) -> Text:
-        """Some letters of it."""
+        """A part of the text."""
         span = self.span
         if self.is_verbatim:
             span = Span(span.source, span.start + start, span.start + end)
         return Text(self.text[start:end], span, self.is_verbatim)
 
     def place(self, problem: Diagnostic, inner: Source) -> Diagnostic:
-        """A mistake in this text, found in `inner`, a source of its own, moved to its place in the file."""
+        """A mistake found in `inner`, a separate source for this text, moved to its place in the file."""
 
         def moved(span: Span | None) -> Span | None:
             if span is None or span.source is not inner:
@@ -61,7 +61,7 @@ class Text(Struct, frozen=True):
 class TomlTable(Struct, frozen=True):
     """The part of a file below a header, or before the first one.
 
-    `values` are by key; each string in them that is not blank is a `Text`.
+    `values` has the values by key. Each string in them that is not blank is a `Text`.
     """
 
     name: str
@@ -106,7 +106,7 @@ def read(path: Path, shown: str) -> tuple[TomlTable, list[TomlTable]]:
 def read_every(
     files: Iterable[tuple[Path, str]], read_one: Callable[[Path, str], Found]
 ) -> tuple[list[Found], Problems]:
-    """What some files have, and every mistake in them."""
+    """The contents of some files, and every mistake in them."""
     found = []
     problems = Problems()
     for path, shown in files:
@@ -116,7 +116,7 @@ def read_every(
 
 
 def repeated(names: Iterable[tuple[str, Span]], message: str, help: str = "") -> list[Diagnostic]:
-    """A mistake for each name that was there before; `message` has a `{}` for it."""
+    """A mistake for each repeated name. `message` has a `{}` for the name."""
     first: dict[str, Span] = {}
     problems = []
     for name, span in names:
@@ -156,11 +156,11 @@ def decode(
     given: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
 ) -> tuple[Record | None, list[Diagnostic]]:
-    """A record from values by key, and every mistake in them; no record if a field is wrong or missing.
+    """A record from values by key, and every mistake in them. With a mistake in a field, there is no record.
 
-    The fields of `kind` are the keys, but for those that are `given`; their types say which values they
-    take, and a `Meta` describes these in words. `defaults` has values for required keys that are left out
-    here. `owner` is what needs a key that is missing.
+    The fields of `kind` are the keys, except those in `given`. The type of a field says which values it
+    takes, and its `Meta` describes them in words. `defaults` has values for required keys that are left out.
+    `owner` names in messages what requires a missing key.
     """
     given = given or {}
     found = {**(defaults or {}), **given}
@@ -192,7 +192,7 @@ def decode(
 
 
 def _converted(value: Any, kind: Any) -> Any:
-    """A value as a field of some type has it: only what is evaluated keeps its place."""
+    """A value converted to the type of a field. Only texts that are evaluated keep their places."""
     if kind == Statements and isinstance(value, Text):
         value = [value]
     return convert(value if kind in (Statements, Figures, Text | None) else _plain(value), kind)
@@ -216,7 +216,7 @@ def _type_name(value: Any) -> str:
 
 
 def _table(name: str, values: Mapping[str, Any], span: Span, stop: int) -> TomlTable:
-    """A table whose header is at `span`, and which ends at `stop`."""
+    """The table whose header is at `span` and whose end is at `stop`."""
     source = span.source
     found = [*_KEY.finditer(source.text, span.end, stop)]
     keys = {_unquoted(key[1]): Span(source, *key.span(1)) for key in reversed(found)}
@@ -225,7 +225,7 @@ def _table(name: str, values: Mapping[str, Any], span: Span, stop: int) -> TomlT
 
 
 class _Finder:
-    """Finds the strings of a value, one after the other, after its key."""
+    """Finds the strings of a value in the text, one after another, after the key."""
 
     def __init__(self, key: Span, stop: int) -> None:
         self.key = key
@@ -233,7 +233,7 @@ class _Finder:
         self.stop = stop
 
     def placed(self, value: Any) -> Any:
-        """The value with a text in place of each string."""
+        """The value with each string replaced by a `Text`."""
         if isinstance(value, list):
             return list(map(self.placed, value))
         if isinstance(value, dict):

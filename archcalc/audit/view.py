@@ -1,4 +1,4 @@
-"""The audit for people and for programs: a table, Markdown, CSV, JSON."""
+"""The audit as a table, Markdown, CSV, and JSON."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COLUMNS = (
 
 
 def disagreements(audit: Audit) -> str:
-    """The claims whose stored verdict is not the computed one, one per line."""
+    """The claims whose computed verdict differs from the stored one, one per line."""
     lines = []
     for finding in audit.disagreements:
         value = shown_value(finding) or "nothing computed"
@@ -53,7 +53,7 @@ def disagreements(audit: Audit) -> str:
 
 
 def render(audit: Audit, rows: Sequence[AuditFinding], width: int, colour: bool) -> str:
-    """The findings by deck, each with its reason below it, and how many there are of each verdict."""
+    """The findings by deck, each with its reason below it, and the number of each verdict."""
     from rich.text import Text
 
     console = open_console(width, colour)
@@ -88,7 +88,7 @@ def _cells(row: AuditFinding) -> list[str]:
 
 
 def _sizes(cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of each column: verdicts in full, figures if there is room, and words in the rest."""
+    """The width of each column: verdicts in full, figures if there is room, and the rest for words."""
     columns = list(zip(HEADINGS, *cells, strict=True)) if cells else [(heading,) for heading in HEADINGS]
     sizes = [max(map(len, column)) for column in columns]
     room = width - GAP * (len(sizes) - 1)
@@ -102,7 +102,7 @@ def _sizes(cells: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _line(columns: Sequence[Sequence[str]], sizes: Sequence[int]) -> list[str]:
-    """The lines of a row whose cells are wrapped; figures are aligned to the right."""
+    """The lines of a row with wrapped cells. Figures are aligned to the right."""
     lines = []
     for i in range(max(map(len, columns))):
         texts = [column[i] if i < len(column) else "" for column in columns]

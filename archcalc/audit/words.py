@@ -1,4 +1,4 @@
-"""Values and verdicts of the audit in words and numbers."""
+"""Values and verdicts of the audit as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archcalc.shape import format_shape
 
 
 def value_text(value: Any, is_size: bool = False) -> str:
-    """A value for people: numbers grouped in threes, fractions as decimals, sizes with crosses.
+    """A value as text: digits in groups of three, fractions as decimals, sizes with crosses.
 
     A list of one item is shown as that item. Semicolons separate items whose digits are grouped by commas.
 
@@ -44,7 +44,7 @@ def value_text(value: Any, is_size: bool = False) -> str:
 
 
 def shown_value(finding: AuditFinding) -> str:
-    """What archcalc computes in place of a printed figure; of a comparison, both sides."""
+    """The value that archcalc computes for a printed figure. For a comparison, both sides."""
     return outcome_text(finding.shown) if finding.shown is not None else ""
 
 
@@ -56,13 +56,13 @@ def outcome_text(outcome: StatementOutcome) -> str:
 
 
 def reason(finding: AuditFinding) -> str:
-    """Why it has its verdict; a convention is named first."""
+    """The reason for a verdict. A convention is named first."""
     variant = f"{finding.variant}: " if finding.verdict == "convention" and finding.variant else ""
     return f"{variant}{finding.explanation}"
 
 
 def cell(value: Any, is_size: bool = False) -> str:
-    """A value as CSV has it: a number without commas, a size with `x`, a list as JSON.
+    """A value in CSV: a number without commas, a size with `x`, a list as JSON.
 
     >>> cell(138_357_544), cell((96, 55, 55), is_size=True), cell(("conv", "relu"))
     ('138357544', '96x55x55', '["conv", "relu"]')

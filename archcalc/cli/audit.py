@@ -46,13 +46,13 @@ def audit(
 
     Verdicts:
 
-    - `exact`: The printed figure is the value.
-    - `rounds`: The printed figure is the value, rounded to the digits printed.
-    - `convention`: The figure holds only under the convention or for the variant that is named.
-    - `discrepant`: The figure does not hold.
-    - `damaged`: Text extraction damaged the figure; the original one holds.
-    - `open`: The figure is asked for, or lost; archcalc computes it.
-    - `outside`: The figure cannot be computed from the network alone, such as an accuracy or a time.
+    - `exact`: The printed figure is exactly the computed value.
+    - `rounds`: The printed figure is the computed value, rounded to the printed digits.
+    - `convention`: The figure holds only under the named convention or for the named variant.
+    - `discrepant`: The figure does not hold: it disagrees with the computed value.
+    - `damaged`: Text extraction damaged the figure; the restored figure holds.
+    - `open`: The source asks for the figure or leaves it out, or the text has lost it; archcalc computes it.
+    - `outside`: The network alone does not determine the figure, such as an accuracy or a running time.
 
     `archcalc audit`
 

@@ -1,4 +1,4 @@
-"""The reports: the audit, tables, plots and networks as pages that link to one another."""
+"""The reports: the audit, tables, plots, and networks as linked pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archcalc.audit.run import Audit, audit
 from archcalc.audit.tables.documents import markdown_body, to_csv
 from archcalc.audit.tables.table import PublishedTable, all_tables
 from archcalc.catalog import shipped
-from archcalc.pages.audit_page import audit_page, counts, in_words
+from archcalc.pages.audit_page import audit_page, counts, deck_table, in_words
 from archcalc.pages.folder import Contents
 from archcalc.pages.markdown import page, table
 from archcalc.pages.network_pages import by_network, network_page, overview, overview_row
@@ -23,7 +23,7 @@ from archcalc.render.progress import Progress, unseen
 
 
 def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
-    """Every file of the folder, by its path; with `networks`, a page for each network as well.
+    """Every file of the folder, by its path. With `networks`, this includes a page for each network.
 
     Raises `ArchError` with every mistake in the claims.
     """
@@ -58,7 +58,7 @@ def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
 
 
 def _published(found: Audit) -> dict[str, list[AuditFinding]]:
-    """The figures of papers and programs by network: the one a figure names, or those it asks for."""
+    """The figures of papers and programs by network: the one that a figure names, or those in statements."""
     known = {spec.name for spec in shipped()}
     by_net: dict[str, list[AuditFinding]] = {}
     for finding in found.findings:
@@ -81,8 +81,9 @@ def _index(found: Audit, tables: Sequence[PublishedTable], networks: int) -> str
     for deck, words in (("papers", "Papers"), ("programs", "Other programs")):
         groups.append((f"[{words}]({deck}.md)", [each for each in found.findings if each.deck == deck]))
     lines = [
-        "archcalc checks published figures of convolutional networks: those of five lecture decks, of "
-        "papers, and of other programs. `archcalc reports` writes this folder.",
+        "These pages compare published figures of convolutional networks with the values that archcalc "
+        f"computes. The figures come from {len(decks)} lecture decks, from papers, and from other programs. "
+        "`archcalc reports` writes these pages.",
         "",
         "## The audit",
         "",
@@ -91,11 +92,12 @@ def _index(found: Audit, tables: Sequence[PublishedTable], networks: int) -> str
             [[name, grouped(len(members)), in_words(counts(members))] for name, members in groups],
             right=[1],
         ),
-        *(f"- [{deck}](audit.md#{deck}): {escaped(found.titles[deck])}" for deck in decks),
+        "The lecture decks:",
         "",
+        *deck_table(found, "audit.md"),
         "## Tables",
         "",
-        "The tables of the lecture decks, with the computed figure next to each one that differs.",
+        "The tables of the lecture decks, with the computed value next to each figure that differs.",
         "",
         *table(
             ["Table", "Title", "Decks", "Figures"],
@@ -111,8 +113,8 @@ def _index(found: Audit, tables: Sequence[PublishedTable], networks: int) -> str
         ),
         "## Networks",
         "",
-        f"[{networks} built-in networks](networks.md), with their publications, their totals, and how many "
-        "of their published figures hold.",
+        f"[The {networks} built-in networks](networks.md), with their publications, their totals, and the "
+        "number of published figures that hold.",
         "",
         "## Plots",
         "",

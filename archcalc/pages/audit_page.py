@@ -1,4 +1,4 @@
-"""The audit of the lecture decks as a page: how many figures hold, then each deck with those that do not."""
+"""The page of the audit: the lecture decks, the number of figures that hold, and those that do not."""
 
 from __future__ import annotations
 
@@ -19,32 +19,35 @@ HEADINGS = {
     "discrepant": "Does not hold",
     "damaged": "Damaged by text extraction",
     "convention": "Holds under a convention or for a variant",
-    "open": "Asked for, or lost",
+    "open": "Missing: asked for, left out, or lost",
     "outside": "Cannot be computed from the network alone",
 }
 
 Tables = Mapping[str, Sequence[tuple[str, str]]]
-"""The tables that have a claim, by its id: number and path of each."""
+"""The number and path of each table that has a claim, by the id of the claim."""
 
 
 def audit_page(audit: Audit, tables: Tables) -> str:
-    """The page of the decks; papers and programs have their own."""
+    """The page of the lecture decks. Papers and programs have their own pages."""
     decks = [deck for deck in audit.titles if deck not in audit.on_request]
     findings = [finding for finding in audit.findings if finding.deck in decks]
     lines = [
-        f"This page checks {grouped(len(findings))} figures from {len(decks)} lecture decks: "
-        f"{in_words(counts(findings))}.",
+        f"This page compares {grouped(len(findings))} figures from {len(decks)} decks of lecture slides with "
+        f"the values that archcalc computes: {in_words(counts(findings))}. [Papers](papers.md) and "
+        "[other programs](programs.md) have their own pages.",
         "",
-        *(f"- [{deck}](#{deck}): {escaped(audit.titles[deck])}" for deck in decks),
+        "## The decks",
         "",
-        "What a deck does not say of itself (author, institution, year) is left out. A place such as `L149` "
-        "is a line of the text extracted from the deck.",
+        *deck_table(audit, ""),
+        "The table shows what each deck states about itself. A place such as `L149` is a line of the text "
+        "that was extracted from the deck.",
+        "",
+        "## The verdicts",
         "",
         *summary({deck: audit.summary[deck] for deck in decks}, "Deck", {deck: f"#{deck}" for deck in decks}),
         *verdicts_explained(),
-        "Every value is computed; a formula is computed for one case. `archcalc audit --explain S4-079` "
-        "shows how. Separate pages have the figures of [papers](papers.md) and of "
-        "[other programs](programs.md).",
+        "Verdicts follow from computed values. If a figure is a formula, this page shows its value for one "
+        "case. `archcalc audit --explain S4-079` shows how a value is computed.",
         "",
     ]
     lines += _at_a_glance(findings)
@@ -56,8 +59,23 @@ def audit_page(audit: Audit, tables: Tables) -> str:
     return page("The audit", [("Reports", "README.md")], lines)
 
 
+def deck_table(audit: Audit, page: str) -> list[str]:
+    """What each lecture deck states about itself, with links to its part of the page of the audit."""
+    rows = []
+    for deck in audit.decks:
+        if deck.name in audit.titles and deck.name not in audit.on_request:
+            stated = (deck.title, deck.author, deck.institution, deck.year)
+            rows.append(
+                [f"[{deck.name}]({page}#{deck.name})", *(escaped(text) or NOT_STATED for text in stated)]
+            )
+    return table(["Deck", "Title", "Author", "Institution", "Year"], rows)
+
+
+NOT_STATED = "not stated"
+
+
 def counts(findings: Iterable[AuditFinding]) -> dict[str, int]:
-    """How many findings there are of each verdict."""
+    """The number of findings with each verdict."""
     found = dict.fromkeys(VERDICTS, 0)
     for finding in findings:
         found[finding.verdict] += 1
@@ -69,16 +87,16 @@ _WORDS = {
     "convention": ("holds under a convention or for a variant", "hold under a convention or for a variant"),
     "discrepant": ("does not hold", "do not hold"),
     "damaged": ("is damaged by text extraction", "are damaged by text extraction"),
-    "open": ("is asked for or lost", "are asked for or lost"),
+    "open": ("is missing", "are missing"),
     "outside": ("cannot be computed",) * 2,
 }
 
 
 def in_words(found: Mapping[str, int]) -> str:
-    """Verdicts and their numbers in a sentence.
+    """The number of figures with each verdict, in words.
 
     >>> in_words({"exact": 3, "rounds": 1, "discrepant": 1, "open": 0, "outside": 2})
-    '4 hold as printed, 1 does not hold, 2 cannot be computed'
+    '4 hold as printed, 1 does not hold, and 2 cannot be computed'
     """
     numbers = {"holds": found["exact"] + found["rounds"], **found}
     parts = [
@@ -86,11 +104,13 @@ def in_words(found: Mapping[str, int]) -> str:
         for name, words in _WORDS.items()
         if numbers.get(name)
     ]
-    return ", ".join(parts)
+    if len(parts) > 2:
+        parts = [", ".join(parts[:-1]) + ",", parts[-1]]
+    return " and ".join(parts)
 
 
 def summary(by_group: Mapping[str, Mapping[str, int]], heading: str, links: Mapping[str, str]) -> list[str]:
-    """A table of how many figures of each group have each verdict, with a last row for all."""
+    """A table with the number of figures by group and verdict, and a last row for all groups."""
     rows = [[f"[{escaped(name)}]({links[name]})", *_figures(found, "")] for name, found in by_group.items()]
     total = {verdict: sum(found[verdict] for found in by_group.values()) for verdict in VERDICTS}
     if len(rows) > 1:
@@ -108,7 +128,7 @@ def verdicts_explained() -> list[str]:
 
 
 def _at_a_glance(findings: Sequence[AuditFinding]) -> list[str]:
-    """The figures that do not hold, in one table with links to the reasons."""
+    """The figures that do not hold, in one table, with links to the reasons."""
     wrong = [finding for finding in findings if finding.verdict == "discrepant"]
     rows = [
         [f"[{one.id}](#{one.id})", one.deck, escaped(one.says), code(one.claimed), code(shown_value(one))]

@@ -1,4 +1,4 @@
-"""Markdown in small pieces."""
+"""Small pieces of Markdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Collect
 
 
 def folded(summary: str, lines: Iterable[str]) -> list[str]:
-    """Lines that a click on the summary shows."""
+    """Lines that are hidden until a reader clicks the summary."""
     return ["<details>", f"<summary>{summary}</summary>", "", *lines, "</details>", ""]
 
 

@@ -23,11 +23,11 @@ from archcalc.shape import format_shape
 
 COLUMNS = ("layer", "operation", "output", "receptive_field", "params", "macs", "macs_share", "activations")
 MAX_ROWS = 120
-"""In a network with more layers, blocks are rolled up until at most this many rows, or the stages, remain."""
+"""With more layers, blocks are rolled up until at most this many rows are left, or only the stages."""
 
 
 class OverviewRow(Struct, frozen=True):
-    """A network as the overview lists it; `held` of its `published` figures hold as printed."""
+    """A network in the overview. `held` of its `published` figures hold as printed."""
 
     name: str
     family: str
@@ -42,7 +42,7 @@ class OverviewRow(Struct, frozen=True):
 
 
 def overview_row(spec: Opened, profile: Profile, published: Sequence[AuditFinding]) -> OverviewRow:
-    """The totals of a network, and how many of the figures published for it hold."""
+    """The totals of a network, and the number of its published figures that hold."""
     totals = profile.totals
     return OverviewRow(
         spec.name,
@@ -61,7 +61,7 @@ def overview_row(spec: Opened, profile: Profile, published: Sequence[AuditFindin
 def network_page(
     spec: Opened, profile: Profile, published: Sequence[AuditFinding], lectures: Sequence[AuditFinding]
 ) -> str:
-    """The page of a network: its layers, and its figures in papers and lectures."""
+    """The page of a network: its layers, and the figures about it in papers and lectures."""
     view = View(profile)
     rows, depth = _rows(profile)
     lines = [escaped(spec.reference), ""] if spec.reference else []
@@ -82,7 +82,7 @@ def network_page(
 
 
 def _rows(profile: Profile) -> tuple[list[Selection], int | None]:
-    """The rows to show, and the depth they are rolled up to, if they are."""
+    """The rows to show, and the depth to which they are rolled up, if they are."""
     if len(profile.layers) <= MAX_ROWS:
         return select_rows(profile), None
     deepest = max((group.depth for group in profile.network.groups), default=1)
@@ -130,17 +130,17 @@ def _lectures(findings: Sequence[AuditFinding]) -> list[str]:
 
 
 def _claim(finding: AuditFinding) -> str:
-    """The id of a claim; a link to the audit unless the claim simply holds."""
+    """The id of a claim, with a link to the audit unless the claim holds as printed."""
     return finding.id if finding.holds else f"[{finding.id}](../audit.md#{finding.id})"
 
 
 def overview(rows: Sequence[OverviewRow], linked: bool) -> str:
-    """All networks by family and publication; their names link to their pages if `linked`."""
+    """All networks by family and publication. If `linked`, their names link to their pages."""
     lines = [
-        f"{len(rows)} networks are built in; their specs are in `specs/`. `archcalc report vgg16` prints "
-        "a network layer by layer.",
+        f"archcalc has {len(rows)} built-in networks. Their specs are in `specs/`. `archcalc report vgg16` "
+        "shows a network layer by layer.",
         "",
-        "*Published* says how many of the figures published for a network hold as printed. "
+        "The column *Published* has the number of published figures of the network that hold as printed. "
         "[Papers](papers.md) and [other programs](programs.md) list these figures.",
         "",
     ]
@@ -169,7 +169,7 @@ def _overview_table(rows: Iterable[OverviewRow], linked: bool) -> list[str]:
 
 
 def by_network(findings: Sequence[AuditFinding]) -> dict[str, list[AuditFinding]]:
-    """Figures by the networks that their statements ask for."""
+    """Figures by the networks in their statements."""
     found: dict[str, list[AuditFinding]] = {}
     for finding in findings:
         asked = [each for outcome in finding.outcomes for each in outcome.asked]

@@ -1,4 +1,4 @@
-"""The figures of papers and of other programs, by paper; those that do not hold come first."""
+"""The pages of papers and of other programs. Figures are listed by paper, those that do not hold first."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ _AUTHOR = re.compile(r"\b([A-Z][\w-]+)(?: et al\.?| & [A-Z][\w-]+)? ((?:19|20)\d
 
 TITLES = {"papers": "Figures of papers", "programs": "Figures of other programs"}
 WORDS = {
-    "papers": "figures that papers and their authors publish",
-    "programs": "figures of networks that other programs build",
+    "papers": "figures published by papers and their authors",
+    "programs": "figures of other programs, which build the same networks,",
+}
+SOURCES = {
+    "papers": "Each figure is an expectation with a citation in the built-in specs, or a claim in "
+    "`specs/claims/papers.toml`.",
+    "programs": "Each figure is an expectation in the built-in specs that cites a program, such as "
+    "torchvision, timm, or Keras.",
 }
 
 
 class Paper(Struct):
-    """A publication, and the figures of it."""
+    """A publication and its figures."""
 
     title: str
     findings: list[AuditFinding]
@@ -38,12 +44,16 @@ class Paper(Struct):
 
 
 def papers_page(deck: str, findings: Sequence[AuditFinding], specs: Sequence[Opened], linked: bool) -> str:
-    """The page of `papers` or of `programs`; figures link to the pages of their networks if `linked`."""
+    """The page of `papers` or of `programs`. If `linked`, figures link to the pages of their networks."""
     members = [finding for finding in findings if finding.deck == deck]
     papers = by_paper(members, specs)
     nets = {spec.name for spec in specs} if linked else set()
     links = {paper.title: f"#p{number}" for number, paper in enumerate(papers, 1)}
-    lines = [f"This page checks {grouped(len(members))} {WORDS[deck]}: {in_words(counts(members))}.", ""]
+    lines = [
+        f"This page compares {grouped(len(members))} {WORDS[deck]} with the values that archcalc computes: "
+        f"{in_words(counts(members))}. {SOURCES[deck]}",
+        "",
+    ]
     lines += summary({paper.title: counts(paper.findings) for paper in papers}, "Paper", links)
     lines += verdicts_explained()
     for number, paper in enumerate(papers, 1):
@@ -54,7 +64,7 @@ def papers_page(deck: str, findings: Sequence[AuditFinding], specs: Sequence[Ope
 
 
 def _id(finding: AuditFinding, nets: Collection[str]) -> str:
-    """A figure's id; a link if it belongs to one of `nets`, the networks that have a page."""
+    """The id of a figure, with a link if its network is in `nets`, the networks that have a page."""
     id = escaped(finding.id)
     return f"[{id}](networks/{finding.net}.md)" if finding.net in nets else id
 
@@ -102,11 +112,11 @@ def by_paper(findings: Sequence[AuditFinding], specs: Sequence[Opened]) -> list[
 
 
 def _keys(text: str) -> Sequence[tuple[str, ...]]:
-    """The keys that identify a reference: its number, then its first author and year."""
+    """The keys that identify a reference: its arXiv number, then its first author and year."""
     return [*((number,) for number in _ARXIV.findall(text)), *_AUTHOR.findall(text)]
 
 
 def _title(reference: str) -> str:
-    """A reference without the place in the paper: up to its number, else up to its year."""
+    """A reference without the place in the paper: up to its arXiv number, or else up to its year."""
     end = _ARXIV.search(reference) or _YEAR.search(reference)
     return reference[: end.end()] if end is not None else reference

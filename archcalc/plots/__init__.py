@@ -1,7 +1,7 @@
-"""Pictures of networks, drawn by matplotlib: what the lecture decks plot, from computed figures.
+"""Plots of networks, drawn by matplotlib: the plots of the lecture decks, from computed figures.
 
-A plot gathers its data, which takes no drawing library, and draws them. What it was drawn from stands in
-the SVG as a digest, so that a picture can be held to today's figures without being drawn again.
+A plot first gathers its data, which does not need matplotlib, and then draws them. The SVG contains a digest
+of everything that it was drawn from, so that it can be checked without being drawn again.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ MODULES = (
     "years", "depth", "accuracy", "density", "densenet", "efficientnet", "mobilenet", "vgg16", "kinds",
     "fields",
 )  # fmt: skip
-"""Each a file of this package, which has a `PLOT`."""
+"""The modules of this package that have a `PLOT`."""
 
 _STAMP = re.compile(r"<!-- archcalc plot: (\w+) of (\w+) -->\n")
 
 
 class Plot(Struct, frozen=True):
-    """`gather` computes what is drawn; `draw` makes a sheet of it."""
+    """`gather` computes the data, and `draw` draws them on a sheet."""
 
     name: str
     title: str
@@ -38,7 +38,7 @@ class Plot(Struct, frozen=True):
     draw: Callable[[Any], Any]
 
     def inputs(self) -> str:
-        """A digest of what the picture comes from: its data, its words, and the code that draws it."""
+        """A digest of the data, the text, and the code of the picture."""
         data = msgspec.json.encode([self.title, self.gather()], enc_hook=str)
         shared = [Path(render.__file__).with_name(f"{name}.py") for name in ("charts", "chart_labels")]
         files = [Path(__file__).with_name(f"{self.name}.py"), *shared]
@@ -55,9 +55,9 @@ class Plot(Struct, frozen=True):
 
 
 def is_current(plot: Plot, text: str) -> bool:
-    """Is a picture whole, and drawn from what the plot would be drawn from today?
+    """Is a picture complete and drawn from the current data and code?
 
-    Another release of matplotlib may draw the same picture with other bytes: they are not compared.
+    The bytes are not compared, because they depend on the version of matplotlib.
     """
     stamp = _STAMP.search(text)
     if stamp is None:
@@ -67,12 +67,12 @@ def is_current(plot: Plot, text: str) -> bool:
 
 
 def is_stamped(text: str) -> bool:
-    """Is it a picture of this making, current or not?"""
+    """Is it a picture that this module wrote, current or not?"""
     return _STAMP.search(text) is not None
 
 
 def _digest(*parts: bytes) -> str:
-    # a checkout may have other line ends
+    # a checkout may have different line endings
     return hashlib.sha256(b"\0".join(part.replace(b"\r\n", b"\n") for part in parts)).hexdigest()[:24]
 
 
@@ -84,10 +84,10 @@ def plots() -> dict[str, Plot]:
 
 
 def find(name: str) -> Plot:
-    """The plot of a name. Raises `ArchError` if there is none.
+    """The plot with a name. Raises `ArchError` if there is none.
 
     >>> find("vgg16").title
-    'VGG-16 keeps its values in the first layers and its parameters in the last'
+    'VGG-16 has most activations in its first layers and most parameters in its last'
     """
     if name not in plots():
         raise unknown("there is no plot", name, plots(), listing="plots")

@@ -1,4 +1,4 @@
-"""Accuracy against multiply-adds, with parameters as circles: after Canziani et al. 2016, Figure 2."""
+"""Accuracy against MACs, with parameters as circles: after Canziani et al. 2016, Figure 2."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ NAMES = {
 }  # fmt: skip
 
 AREA = 5e-6
-"""Square points for a parameter."""
+"""Square points per parameter."""
 
 
 class AccuracyPoint(Struct, frozen=True):
@@ -91,17 +91,17 @@ def gather() -> list[AccuracyPoint]:
 
 
 def sources() -> list[Cited]:
-    """Where accuracies are from; the first that has a network counts."""
+    """The sources of the accuracies. The first source that has a network is used."""
     return [cited()[name] for name in SOURCES]
 
 
 def draw(data: list[AccuracyPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "Top-1 accuracy on ImageNet from a single crop against the multiply-adds for it (a logarithmic "
-        "scale); the area of a circle is the number of parameters. Lines join a family. Newer ones were "
+        "Top-1 accuracy on ImageNet with a single crop, against MACs (logarithmic scale). The area of a "
+        "circle is the number of parameters. Lines connect the networks of a family. Newer networks were "
         "also trained better.",
-        [*(each.source for each in sources()), "the picture is that of Canziani et al. 2016, Figure 2"],
+        [*(each.source for each in sources()), "plot after Canziani et al. 2016, Figure 2"],
         size=(10.5, 7.4),
         head=0.2,
     )
@@ -112,8 +112,8 @@ def draw(data: list[AccuracyPoint]) -> Sheet:
     panel.grid()
     ticks(panel.xaxis, [5e7, 1e8, 2e8, 5e8, 1e9, 2e9, 5e9, 1e10, 2e10, 5e10])
     ticks(panel.yaxis, range(55, 90, 5))
-    panel.set_xlabel("multiply-adds")
-    panel.set_ylabel("top-1 accuracy, per cent")
+    panel.set_xlabel("MACs")
+    panel.set_ylabel("top-1 accuracy, percent")
     _circles(panel, data)
     _sizes(panel)
     return page
@@ -139,7 +139,7 @@ def _circles(panel: Any, data: list[AccuracyPoint]) -> None:
 
 
 def _sizes(panel: Any) -> None:
-    """What circles mean."""
+    """The key to the circles."""
     x = [1.35e10, 1.85e10, 2.75e10, 4.6e10]
     for place_, params in zip(x, (5e6, 25e6, 60e6, 138e6), strict=True):
         panel.scatter(
@@ -149,4 +149,4 @@ def _sizes(panel: Any) -> None:
     panel.text(x[0] * 0.92, 59.6, "parameters", size=SMALL, color=INK)
 
 
-PLOT = Plot("accuracy", "VGG-16's accuracy at a fiftieth of its operations", gather, draw)
+PLOT = Plot("accuracy", "The accuracy of VGG-16 with a fiftieth of its MACs", gather, draw)

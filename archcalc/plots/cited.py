@@ -1,4 +1,4 @@
-"""Errors and accuracies that training has found, cited: from the claims, and from `specs/accuracies.toml`."""
+"""Measured errors and accuracies, cited from the claims and from `specs/accuracies.toml`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TABLES = {
     "nasnet": "nasnet/table-2",
     "nasnet_mobile": "nasnet/table-3",
 }
-"""The tables of the claims that plots cite."""
+"""The tables in the claims that plots cite."""
 
 
 class Cited(Struct, frozen=True):
-    """What one source says of several networks, in per cent, by the network's name."""
+    """The figures of one source in percent, by the name of the network."""
 
     source: str
     measure: str
@@ -28,7 +28,7 @@ class Cited(Struct, frozen=True):
 
     @property
     def accuracies(self) -> dict[str, Fraction]:
-        """The figures as accuracies, whether the source has those or errors."""
+        """The figures as accuracies, whether the source has accuracies or errors."""
         if self.measure.endswith("accuracy"):
             return self.figures
         return {net: 100 - error for net, error in self.figures.items()}

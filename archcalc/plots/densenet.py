@@ -1,4 +1,4 @@
-"""DenseNet against ResNet, over parameters and over multiply-adds: after Huang et al. 2016, Figure 3."""
+"""DenseNet and ResNet: error against parameters and MACs, after Huang et al. 2016, Figure 3."""
 
 from __future__ import annotations
 
@@ -36,12 +36,11 @@ def gather() -> list[ErrorPoint]:
 def draw(data: list[ErrorPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "Top-1 error on ImageNet from a single crop, both families trained by the same program, against "
-        "parameters and against multiply-adds. The ResNets have their stride in the 3×3 convolutions, as "
-        "that program has it.",
+        "Top-1 error on ImageNet with a single crop, against parameters and against MACs. Both families "
+        "were trained by the same program, whose ResNets have their stride in the 3×3 convolutions.",
         [
             *(cited()[family].source for family in FAMILIES),
-            "the picture is that of Huang et al. 2016, Figure 3",
+            "plot after Huang et al. 2016, Figure 3",
         ],
         size=(10, 5.4),
         columns=2,
@@ -50,7 +49,7 @@ def draw(data: list[ErrorPoint]) -> Sheet:
     )
     for panel, quantity, words, marks in (
         (page.panels[0], "params", "parameters", [0, 1e7, 2e7, 3e7, 4e7]),
-        (page.panels[1], "macs", "multiply-adds", [0, 2e9, 4e9, 6e9, 8e9]),
+        (page.panels[1], "macs", "MACs", [0, 2e9, 4e9, 6e9, 8e9]),
     ):
         panel.set_xlim(0, marks[-1] * 1.3)
         panel.set_ylim(21.3, 31.2)
@@ -68,8 +67,8 @@ def draw(data: list[ErrorPoint]) -> Sheet:
                 point(panel, x, y, series, 42)
                 labels.append(Label(entry.name, x, y, 4, series.colour, prefer))
         place(panel, labels, size=8, avoid=spots)
-    page.panels[0].set_ylabel("top-1 error, per cent")
+    page.panels[0].set_ylabel("top-1 error, percent")
     return page
 
 
-PLOT = Plot("densenet", "DenseNets err as little as ResNets at about half the cost", gather, draw)
+PLOT = Plot("densenet", "DenseNets match the error of ResNets at about half the cost", gather, draw)

@@ -20,7 +20,7 @@ class DensityBar(Struct, frozen=True):
 
     @property
     def density(self) -> Fraction:
-        """Points of accuracy for a million parameters."""
+        """Percentage points of accuracy per million parameters."""
         return self.accuracy * 10**6 / self.params
 
 
@@ -34,11 +34,11 @@ def gather() -> list[DensityBar]:
 def draw(data: list[DensityBar]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "Left: parameters. Right: points of top-1 accuracy on ImageNet for each million of them. Small "
-        "networks use their parameters best, which does not make them the most accurate.",
+        "Left: parameters. Right: percentage points of top-1 accuracy on ImageNet per million parameters. "
+        "Small networks use their parameters best, but they are not the most accurate.",
         [
             *(each.source for each in accuracy.sources()),
-            "the picture is that of Canziani et al. 2016, Figure 10",
+            "plot after Canziani et al. 2016, Figure 10",
         ],
         size=(9.5, 7.6),
         columns=2,
@@ -56,7 +56,7 @@ def draw(data: list[DensityBar]) -> Sheet:
             [f"{float(e.density):.2f}" if e.density < 1 else f"{float(e.density):.1f}" for e in data],
             ORANGE,
             "//",
-            "accuracy for a million parameters, points",
+            "accuracy per million parameters, points",
         ),
     ):
         bars = panel.barh(
@@ -70,4 +70,4 @@ def draw(data: list[DensityBar]) -> Sheet:
     return page
 
 
-PLOT = Plot("density", "A parameter of a small network does more", gather, draw)
+PLOT = Plot("density", "Small networks get more accuracy per parameter", gather, draw)

@@ -1,4 +1,4 @@
-"""Depth, parameters and error of the networks of the ImageNet competitions."""
+"""Depth, parameters, and error of the networks of the ImageNet competitions."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NETS = {
     "resnet152": "ResNet-152",
 }
 SHIFTS = {"GoogLeNet": -0.22, "VGG-16": 0.2}
-"""Of two networks in a year, to the left and to the right."""
+"""Horizontal shifts of two networks in the same year."""
 
 AREA = 9e-6
-"""Square points for a parameter."""
+"""Square points per parameter."""
 
 
 class DepthPoint(Struct, frozen=True):
@@ -49,9 +49,9 @@ def gather() -> list[DepthPoint]:
 def draw(data: list[DepthPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "Left: convolutions and fully connected layers on the longest path; the area of a circle is the "
-        "number of parameters. Right: errors of the ImageNet competition, from several networks and crops "
-        "together.",
+        "Left: convolutions and fully connected layers on the longest path. The area of a circle is the "
+        "number of parameters. Right: errors in the ImageNet competition, with several networks and crops "
+        "combined.",
         [cited()["ilsvrc"].source],
         size=(9.5, 5.6),
         columns=2,
@@ -67,7 +67,7 @@ def draw(data: list[DepthPoint]) -> Sheet:
     left.grid(axis="y")
     ticks(left.yaxis, [5, 10, 20, 50, 100, 200])
     ticks(left.xaxis, range(len(years)), [str(each) for each in years])
-    left.set_title("layers with weights in a row")
+    left.set_title("layers with weights on the longest path")
     left.axvline(0.5, color=PALE, linewidth=0.6, linestyle=(0, (1, 3)))
     labels = []
     for entry in data:
@@ -82,7 +82,7 @@ def draw(data: list[DepthPoint]) -> Sheet:
 
 
 def _errors(panel: Any, data: list[DepthPoint]) -> None:
-    panel.set_title("top-5 error, per cent")
+    panel.set_title("top-5 error, percent")
     values = [float(entry.error or 0) for entry in data]
     bars = panel.barh(range(len(data)), values, height=0.62, color=ORANGE)
     panel.bar_label(bars, [f"{value:g}" for value in values], padding=3)
@@ -90,4 +90,4 @@ def _errors(panel: Any, data: list[DepthPoint]) -> None:
     plain_bars(panel, len(data), max(values))
 
 
-PLOT = Plot("depth", "From 8 layers to 152, and from 15 % of error to 4 %", gather, draw)
+PLOT = Plot("depth", "From 8 layers to 152, and from 15% error to 4%", gather, draw)

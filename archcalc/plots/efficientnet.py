@@ -1,4 +1,4 @@
-"""EfficientNet: what each way of scaling costs, and what the compound one achieves."""
+"""EfficientNet: the cost of each kind of scaling, and the result of compound scaling."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ def _macs(dimension: str, factor: Fraction) -> int:
 def draw(data: ScalingData) -> Sheet:
     page = sheet(
         PLOT.title,
-        "Left: multiply-adds of EfficientNet-B0, made deeper, wider or fed with larger images, each by "
-        "itself (layers are rounded up). Right: what scaling all three together, B0 to B7, gains beside "
-        "ResNets (trained earlier).",
+        "Left: MACs of EfficientNet-B0 if only the depth, the width, or the resolution is scaled (the number "
+        "of layers is rounded up). Right: accuracy if all three are scaled together, B0 to B7, compared with "
+        "ResNets, which were trained earlier.",
         [cited()["efficientnet"].source, cited()["torchvision"].source],
         size=(10.5, 5.8),
         columns=2,
@@ -103,8 +103,8 @@ def _single(panel: Any, data: ScalingData) -> None:
     panel.grid()
     ticks(panel.xaxis, [1, 1.5, 2, 2.5, 3], ["1", "1.5", "2", "2.5", "3"])
     ticks(panel.yaxis, range(10), [f"{n}×" for n in range(10)])
-    panel.set_title(f"multiply-adds, against B0's {number(data.base)}")
-    panel.set_xlabel("factor of depth, width or resolution")
+    panel.set_title(f"MACs, relative to {number(data.base)} for B0")
+    panel.set_xlabel("factor for depth, width, or resolution")
     for dimension, series in SINGLE.items():
         members = [each for each in data.scaled if each.dimension == dimension]
         places = [(float(each.factor), each.macs / data.base) for each in members]
@@ -127,7 +127,7 @@ def _compound(panel: Any, entries: list[EfficientNetPoint]) -> None:
     panel.set_ylim(68.5, 86)
     panel.grid()
     ticks(panel.xaxis, [5e8, 1e9, 2e9, 5e9, 1e10, 2e10, 5e10])
-    panel.set_title("top-1 accuracy, per cent, against multiply-adds")
+    panel.set_title("top-1 accuracy, percent, against MACs")
     labels, spots = [], []
     for series in (EFFICIENTNET, RESNET):
         members = [entry for entry in entries if entry.family == series.name]
@@ -143,7 +143,7 @@ def _compound(panel: Any, entries: list[EfficientNetPoint]) -> None:
 
 PLOT = Plot(
     "efficientnet",
-    "Twice the depth costs twice; twice the width or the resolution, about four times",
+    "Doubling the depth doubles the cost; doubling the width or resolution roughly quadruples it",
     gather,
     draw,
 )

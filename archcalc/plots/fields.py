@@ -36,7 +36,7 @@ NETS = {
 
 
 class FieldStep(Struct, frozen=True):
-    """How many convolutions lie on the longest path so far, and what is seen through them, in pixels."""
+    """The number of convolutions on the longest path so far, and the receptive field in pixels."""
 
     depth: int
     field: int
@@ -47,7 +47,7 @@ def gather() -> dict[str, list[FieldStep]]:
 
 
 def _steps(net: str) -> list[FieldStep]:
-    """The widest field at each depth that layers with windows reach."""
+    """The widest receptive field at each depth."""
     depths: dict[int, int] = {}
     widest: dict[int, int] = {}
     for entry in profile(net).layers:
@@ -64,9 +64,9 @@ def _steps(net: str) -> list[FieldStep]:
 def draw(data: dict[str, list[FieldStep]]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "The side of the square of the image that a value can see, after each convolution and the pools "
-        "behind it, up to the last before the whole image is seen.",
-        ["Araujo, Norris & Sim 2019 have the rules"],
+        "The side of the receptive field after each convolution and the pools that follow it, up to the last "
+        "layer before the global pool or the classifier.",
+        ["rules of Araujo, Norris & Sim 2019"],
         size=(9.5, 6.4),
         head=0.2,
     )
@@ -77,8 +77,8 @@ def draw(data: dict[str, list[FieldStep]]) -> Sheet:
     panel.grid()
     ticks(panel.xaxis, [1, 5, *range(10, 60, 10)])
     ticks(panel.yaxis, [3, 5, 10, 20, 50, 100, 200, 500, 1000])
-    panel.set_xlabel("convolutions in a row")
-    panel.set_ylabel("field, pixels")
+    panel.set_xlabel("convolutions on the longest path")
+    panel.set_ylabel("receptive field, pixels")
     panel.axhline(224, color=PALE, linewidth=0.9, linestyle=(0, (4, 3)))
     panel.text(55.7, 233, "an image of 224 pixels", ha="right", color=PALE, size=SMALL)
     _lines(panel, data)
@@ -105,4 +105,4 @@ def _lines(panel: Any, data: dict[str, list[FieldStep]]) -> None:
     place(panel, labels, size=8.5, avoid=spots)
 
 
-PLOT = Plot("fields", "Depth and stride widen the view, at last beyond the image", gather, draw)
+PLOT = Plot("fields", "Receptive fields grow with depth and stride, and can exceed the image", gather, draw)

@@ -1,4 +1,4 @@
-"""Figures of shipped networks for plots, each network analysed once."""
+"""Figures of built-in networks for plots. Each network is analyzed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where parameters, multiply-adds and memory lie: in convolutions or in fully connected layers."""
+"""The shares of fully connected layers in parameters, MACs, and activations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ NETS = {
     "mobilenet_v1": "MobileNet",
     "efficientnet_b0": "EfficientNet-B0",
 }
-QUANTITIES = {"params": "parameters", "macs": "multiply-adds", "activations": "values put out"}
+QUANTITIES = {"params": "parameters", "macs": "MACs", "activations": "activations"}
 
 
 class KindShare(Struct, frozen=True):
-    """What fully connected layers have of a network, and what all its layers have."""
+    """A quantity of the fully connected layers of a network, and of all its layers."""
 
     name: str
     quantity: str
@@ -44,7 +44,7 @@ def gather() -> list[KindShare]:
 def draw(data: list[KindShare]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "Shares of fully connected layers (hatched) and of all others, in per cent. Networks with a global "
+        "Shares of fully connected layers (hatched) and of all others, in percent. Networks with a global "
         "average pool have one small fully connected layer, the classifier.",
         [],
         size=(9.5, 5.2),
@@ -71,4 +71,6 @@ def draw(data: list[KindShare]) -> Sheet:
     return page
 
 
-PLOT = Plot("kinds", "Fully connected layers hold the parameters, convolutions do the work", gather, draw)
+PLOT = Plot(
+    "kinds", "Convolutions do the work; fully connected layers can have most of the parameters", gather, draw
+)

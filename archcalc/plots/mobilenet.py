@@ -1,4 +1,4 @@
-"""MobileNet's multipliers: width and resolution against cost and accuracy."""
+"""The multipliers of MobileNet: the effect of width and resolution on cost and accuracy."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def gather() -> list[MobileNetPoint]:
 def draw(data: list[MobileNetPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "MobileNet with fewer channels (width) and for smaller images. Left: top-1 accuracy on ImageNet "
-        "against multiply-adds, at 128, 160, 192 and 224 pixels. Right: parameters, which images do not "
-        "change.",
+        "MobileNet with fewer channels (width) and smaller images. Left: top-1 accuracy on ImageNet "
+        "against MACs, at 128, 160, 192, and 224 pixels. Right: parameters, which do not depend on the image "
+        "size.",
         [cited()["mobilenet_v1"].source],
         size=(10, 5.6),
         columns=2,
@@ -81,8 +81,8 @@ def _accuracy(panel: Any, data: list[MobileNetPoint]) -> None:
     panel.set_ylim(39, 73)
     panel.grid()
     ticks(panel.xaxis, [2e7, 5e7, 1e8, 2e8, 5e8])
-    panel.set_xlabel("multiply-adds")
-    panel.set_title("top-1 accuracy, per cent")
+    panel.set_xlabel("MACs")
+    panel.set_title("top-1 accuracy, percent")
     labels, spots = [], []
     for width, series in WIDTHS.items():
         members = sorted((e for e in data if e.width == width), key=lambda entry: entry.macs)
@@ -106,4 +106,9 @@ def _params(panel: Any, data: list[MobileNetPoint]) -> None:
     panel.set_title("parameters")
 
 
-PLOT = Plot("mobilenet", "Half the width quarters the cost, and so do half the pixels a side", gather, draw)
+PLOT = Plot(
+    "mobilenet",
+    "Half the width takes about a quarter of the MACs, and so does half the resolution",
+    gather,
+    draw,
+)

@@ -1,4 +1,4 @@
-"""VGG-16, layer by layer: the values it keeps and the parameters it has."""
+"""The activations and parameters of VGG-16, layer by layer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from archcalc.render.numbers import human
 from archcalc.shape import format_shape
 
 SHOWN = ("input", "conv", "pool", "linear")
-"""The families of layers that keep values of their own, activations in place."""
+"""The families of layers with an output of their own if activation functions run in place."""
 
 
 GAP = 2.05
-"""Inches between the panels, for the names."""
+"""The space between the panels for the names, in inches."""
 
 
 class Vgg16Row(Struct, frozen=True):
@@ -38,8 +38,8 @@ def draw(data: list[Vgg16Row]) -> Sheet:
     values, params = sum(entry.activations for entry in data), sum(entry.params for entry in data)
     page = sheet(
         PLOT.title,
-        f"Left: values that layers put out for one image, with activations in place {human(values)} in all. "
-        f"Right: parameters, {human(params)} in all.",
+        f"Left: output values of each layer for one image, {human(values)} in total, with activation "
+        f"functions in place. Right: parameters, {human(params)} in total.",
         ["Simonyan & Zisserman 2014, Table 1, D"],
         size=(10, 7.4),
         columns=2,
@@ -50,7 +50,7 @@ def draw(data: list[Vgg16Row]) -> Sheet:
     )
     rows = range(len(data))
     for panel, quantity, colour, hatch, title in (
-        (page.panels[0], "activations", BLUE, "", "values"),
+        (page.panels[0], "activations", BLUE, "", "activations"),
         (page.panels[1], "params", ORANGE, "//", "parameters"),
     ):
         amounts = [getattr(entry, quantity) for entry in data]
@@ -74,5 +74,5 @@ def draw(data: list[Vgg16Row]) -> Sheet:
 
 
 PLOT = Plot(
-    "vgg16", "VGG-16 keeps its values in the first layers and its parameters in the last", gather, draw
+    "vgg16", "VGG-16 has most activations in its first layers and most parameters in its last", gather, draw
 )

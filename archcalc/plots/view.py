@@ -8,7 +8,7 @@ from archcalc.plots import plots
 
 
 def listing(width: int) -> str:
-    """Every plot's name and what it shows, one below the other."""
+    """The name and title of every plot."""
     column = max(map(len, plots())) + 2
     lines: list[str] = []
     for plot in plots().values():

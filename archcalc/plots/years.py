@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of the networks over the years."""
+"""Parameters and MACs of the networks by year."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROUPS = {
     "digits": Series("for digits", VERMILION, "D"),
     "large": Series("deeper and wider", BLUE, "o"),
     "phones": Series("for phones", ORANGE, "^"),
-    "searched": Series("searched for, and scaled", GREEN, "s"),
+    "searched": Series("found by search, and scaled", GREEN, "s"),
 }
 
 NETS = {
@@ -63,7 +63,7 @@ NETS = {
 
 
 ALIKE = 1.3
-"""Two points of a year with less than this factor between them stand side by side."""
+"""Two points of a year are drawn side by side if their ratio is less than this."""
 
 
 class YearPoint(Struct, frozen=True):
@@ -84,18 +84,16 @@ def gather() -> list[YearPoint]:
 def draw(data: list[YearPoint]) -> Sheet:
     page = sheet(
         PLOT.title,
-        "Parameters, and multiply-adds for one image, of networks by the year of their paper. Scales are "
-        "logarithmic; years without a network here are left out.",
-        ["the papers' years"],
+        "Parameters, and MACs for one image, of networks by the year of their paper. Scales are "
+        "logarithmic. Years without a network are left out.",
+        ["years of the papers"],
         size=(11, 9.6),
         rows=2,
         gap=0.62,
         head=0.62,
     )
     years = sorted({entry.year for entry in data})
-    for panel, quantity, words in zip(
-        page.panels, ("params", "macs"), ("parameters", "multiply-adds"), strict=True
-    ):
+    for panel, quantity, words in zip(page.panels, ("params", "macs"), ("parameters", "MACs"), strict=True):
         _panel(panel, data, years, quantity)
         panel.set_title(words, pad=26 if quantity == "params" else 8)
     key(page.panels[0], list(GROUPS.values()))

@@ -1,1 +1,1 @@
-"""Published tables: their layout as data, and archcalc's figure for each printed figure."""
+"""Published tables: their layout as data, and the computed value of each printed figure."""

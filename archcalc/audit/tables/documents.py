@@ -1,4 +1,4 @@
-"""Published tables for documents and programs: Markdown, CSV, JSON."""
+"""Published tables as Markdown, CSV, and JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archcalc.render.numbers import grouped
 
 
 def to_markdown(table: PublishedTable, level: int = 2) -> str:
-    """A table with a heading of some level; what differs follows the printed figure in bold."""
+    """A table with a heading of the given level. A value that differs follows the printed figure in bold."""
     layout = table.layout
     heading = f"{'#' * level} {escaped(f'{layout.number} {layout.name}: {layout.title}')}"
     return "\n".join([heading, "", *markdown_body(table)]).rstrip() + "\n"
@@ -74,9 +74,9 @@ def list_to_markdown(layouts: Sequence[TableLayout]) -> str:
 
 
 def to_csv(table: PublishedTable) -> str:
-    """The table in its own layout; a column with figures is followed by their values and verdicts.
+    """The table in its own layout. A column of figures is followed by a column of values and one of verdicts.
 
-    A table of several parts has them below one another, a blank line between.
+    The parts of a table are separated by a blank line.
     """
     return "\n".join(_csv_part(section) for section in table.sections)
 
@@ -122,12 +122,12 @@ def list_to_csv(layouts: Sequence[TableLayout]) -> str:
 
 
 def to_json(tables: Sequence[PublishedTable]) -> str:
-    """Tables with all there is to say of each cell; `schemas/tables.json` describes it."""
+    """Tables with everything known about each cell; `schemas/tables.json` describes the format."""
     return json_text(tables=[{**_head(table.layout), **_body(table)} for table in tables])
 
 
 def list_to_json(layouts: Sequence[TableLayout]) -> str:
-    """The list of tables, as `to_json` without what is computed."""
+    """The list of tables, as in `to_json` but without computed values."""
     return json_text(tables=list(map(_head, layouts)))
 
 

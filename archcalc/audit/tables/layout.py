@@ -1,4 +1,4 @@
-"""Tables as data: their places, headings and rows, and the claim of each printed figure.
+"""Tables as data: their places, headings, and rows, and the claim for each printed figure.
 
 `docs/tables.md` describes the files.
 """
@@ -20,7 +20,7 @@ from archcalc.diagnostics import ArchError, Diagnostic, Span, near_miss, unknown
 from archcalc.render.numbers import plural
 
 _GIVEN = {"id": "", "deck": "", "place": "", "verdict": "", "quantity": "", "net": None, "outside": False}
-"""What a claim in a cell does not say; it is evaluated only for the cell."""
+"""The fields that a claim in a cell does not have. It is evaluated only for the cell."""
 
 _Number = Annotated[
     str, Meta(pattern=r"^T\d+(\.\d+)?\Z", description="written `T4` or `T12.1`", examples=['"T4"'])
@@ -32,7 +32,7 @@ _REFERENCE = re.compile(r"(?:(?P<text>.*\S)\s+)?@(?P<id>[\w./-]+)(?:\[(?P<item>\
 
 
 class Cell(Struct, frozen=True, eq=False):
-    """What a cell prints, and the claim that makes, if it is a figure.
+    """The text of a cell, and the claim that it makes if it is a figure.
 
     If the value of the claim is a list, `item` is the index of the cell's item.
     """
@@ -56,10 +56,10 @@ _Rows = Annotated[
 class TablePart(Struct, frozen=True, eq=False, kw_only=True):
     """One grid of a table. Its fields are the keys of a file.
 
-    The last cell of a row that is shorter than the others spans the columns left. `sums` are the columns
-    whose computed figures are added up, `below` claims about the whole. `axes` is the order in which it
-    prints the axes of a map. `listing` is a network to list in torchsummary's format, next to the rows
-    of the grid.
+    The last cell of a short row spans the remaining columns. `sums` are the columns whose computed
+    figures are added up, and `below` has claims about the whole table. `axes` is the order in which the
+    table prints the axes of a map. `listing` is a network to list in torchsummary's format, next to the
+    rows of the grid.
     """
 
     title: Word = ""
@@ -80,9 +80,9 @@ class TablePart(Struct, frozen=True, eq=False, kw_only=True):
 
 
 class TableLayout(Struct, frozen=True, eq=False):
-    """A table as it is printed, before anything is computed.
+    """A table as printed, before anything is computed.
 
-    `number`, `title` and `decks` are keys of a file, and `name` is a header in it.
+    `number`, `title`, and `decks` are keys of a file, and `name` is a header in it.
     """
 
     name: str
@@ -92,16 +92,16 @@ class TableLayout(Struct, frozen=True, eq=False):
     span: Span
     decks: Words = ()
     sources: tuple[str, ...] = ()
-    """Its decks by name, each with its title and who it is from."""
+    """Its decks by name, each with its title, author, institution, and year."""
 
     @property
     def places(self) -> list[str]:
-        """Where its parts stand, each place once."""
+        """The places of its parts, without repeats."""
         return list(dict.fromkeys(part.place for part in self.parts))
 
 
 HEAD = ("number", "title", "decks")
-"""The keys of a table; the others are those of its grids."""
+"""The keys of a table. All others are keys of its grids."""
 
 
 def layouts() -> list[TableLayout]:
@@ -114,12 +114,12 @@ def layouts() -> list[TableLayout]:
 
 
 def read_layouts(path: Path, shown: str = "") -> list[TableLayout]:
-    """The tables of a file. Raises `ArchError` with every mistake in it; names and numbers are unique."""
+    """The tables of a file. Names and numbers are unique. Raises `ArchError` with every mistake in it."""
     head, tables = read(path, shown or str(path))
     reader = _Reader(read_decks(shipped_files()))
     for key in head.values:
         reader.wrong(
-            f"`{key}` belongs to no table", head.span_of(key), "write a header above it: `[my-table]`"
+            f"`{key}` does not belong to a table", head.span_of(key), "write a header above it: `[my-table]`"
         )
     if not tables:
         help = "add one: `[my-table]`, and below it `number`, `title`, `place`, `columns`, `rows`"
@@ -130,16 +130,16 @@ def read_layouts(path: Path, shown: str = "") -> list[TableLayout]:
     found = [reader.layout(name, members) for name, members in by_name.items()]
     every = [layout for layout in found if layout is not None]
     numbers = [(layout.number, layout.span) for layout in every]
-    reader.problems += repeated(numbers, "there are two tables `{}`")
+    reader.problems += repeated(numbers, "two tables are numbered `{}`")
     if reader.problems:
         raise ArchError(reader.problems)
     return every
 
 
 def chosen(name: str, known: Iterable[TableLayout]) -> list[TableLayout]:
-    """The tables that a name means: one, or all of a number, `T12` those from `T12.1` on.
+    """The tables that a name or a number means. `T12` means `T12.1`, `T12.2`, and so on.
 
-    Raises `ArchError` for a name that there is not.
+    Raises `ArchError` if there is no such table.
     """
     every = list(known)
     wanted = name.casefold()
@@ -154,7 +154,7 @@ def chosen(name: str, known: Iterable[TableLayout]) -> list[TableLayout]:
 
 
 class _Reader:
-    """Reads tables, and gathers what is wrong in them."""
+    """Reads tables and collects the mistakes in them."""
 
     def __init__(self, decks: Sequence[Deck]) -> None:
         self.claims = {claim.id: claim for deck in decks for claim in deck.claims}
@@ -165,7 +165,7 @@ class _Reader:
         """A table from its own header `name` and from those of its parts, `name/part`."""
         head, *parts = members
         if head.name != name:
-            self.wrong(f"`{head.name}` is a part of no table", head.span, f"write `[{name}]` above it")
+            self.wrong(f"`{head.name}` is not a part of a table", head.span, f"write `[{name}]` above it")
             return None
         values = {key: head.values[key] for key in HEAD if key in head.values}
         grid = {key: value for key, value in head.values.items() if key not in HEAD}
@@ -203,13 +203,13 @@ class _Reader:
             if len(row) > len(part.columns):
                 are = "is" if len(part.columns) == 1 else "are"
                 columns = plural(len(part.columns), "column")
-                message = f"row {number} has {len(row)} cells, and there {are} {columns}"
+                message = f"row {number} has {len(row)} cells, but there {are} {columns}"
                 self.wrong(message, table.span_of("rows"))
         for name in part.sums:
             if name not in part.columns[1:]:
                 help = near_miss(name, part.columns[1:])
-                help = help or "the first column is for what the sums are called"
-                self.wrong(f"no column `{name}` to add up", table.span_of("sums"), help)
+                help = help or "the first column is for the label of the sums"
+                self.wrong(f"there is no column `{name}` to add up", table.span_of("sums"), help)
         return part
 
     # -- cells
@@ -223,14 +223,14 @@ class _Reader:
     def below(self, value: Any, place: Span) -> list[Claim]:
         cells = [self.cell(item, place) for item in (value if isinstance(value, list) else [value])]
         if not all(cell.claim for cell in cells):
-            self.wrong("`below` has claims only", place, 'write `"@S4-079"`')
+            self.wrong("`below` can contain only claims", place, 'write `"@S4-079"`')
         return [cell.claim for cell in cells if cell.claim is not None]
 
     def cell(self, value: Any, place: Span) -> Cell:
         """A cell; `place` is used if the value has no place of its own."""
         if isinstance(value, dict):
             return self.figure(value, place)
-        if isinstance(value, str):  # a blank one, which is no text
+        if isinstance(value, str):  # a blank string, which is not a `Text`
             return Cell(value)
         if not isinstance(value, Text):
             self.wrong("a cell is a string, or a table `{printed = ..., claim = ...}`", place)
@@ -258,7 +258,7 @@ class _Reader:
         claim, mistakes = decode(values, Claim, lambda key: place, "", given, defaults)
         self.problems += mistakes
         if not values.keys() & {"claim", "answer", "restored"}:
-            self.wrong("a cell needs `claim`, `restored` or `answer`", place, "or write its text alone")
+            self.wrong("a cell needs `claim`, `restored`, or `answer`", place, "or write its text alone")
         for key, other in (("under", "variant"), ("restored", "evidence")):
             if key in values and other not in values:
                 self.wrong(f"`{key}` of a cell needs `{other}`", place)

@@ -1,4 +1,4 @@
-"""Tables evaluated: each printed figure with its value and its verdict."""
+"""Evaluated tables: each printed figure with its value and its verdict."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from archcalc.render.progress import Progress, unseen
 
 
 class TableEntry(Struct, frozen=True, eq=False):
-    """A cell: what is printed, and what the audit says of it if it is a figure."""
+    """A cell: the printed text and, for a figure, the finding of the audit."""
 
     text: str
     finding: AuditFinding | None = None
     value: Any = None
-    """archcalc's figure: the finding's, or an item of it."""
+    """archcalc's figure: the value of the finding, or an item of that value."""
 
 
 class TableSection(Struct, frozen=True, eq=False):
     """One grid of a table, evaluated.
 
-    `sums` has the sums of columns by their names. `listed` is the network that is listed, if any.
+    `sums` has the sums of columns by name. `listed` is the network that is listed, if any.
     """
 
     part: TablePart
@@ -41,7 +41,7 @@ class TableSection(Struct, frozen=True, eq=False):
 
     @property
     def findings(self) -> Iterator[AuditFinding]:
-        """What is printed, row by row and then below; not what archcalc adds there."""
+        """The printed figures, row by row and then below the table, without those that archcalc adds."""
         for row in self.rows:
             yield from (entry.finding for entry in row if entry.finding is not None)
         yield from (finding for finding in self.below if finding.claimed)
@@ -59,7 +59,7 @@ class PublishedTable(Struct, frozen=True, eq=False):
 
     @property
     def verdicts(self) -> dict[str, int]:
-        """How many figures have each verdict; of those verdicts only that there are."""
+        """The number of figures with each verdict that occurs."""
         counts = Counter(finding.verdict for finding in self.findings)
         return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
@@ -70,9 +70,9 @@ def all_tables(progress: Progress = unseen) -> list[PublishedTable]:
 
 
 def tables(name: str, progress: Progress = unseen) -> list[PublishedTable]:
-    """The built-in tables of a name or a number, or all tables of a `.toml` file.
+    """The built-in tables with a name or a number, or all tables of a `.toml` file.
 
-    Raises `ArchError` if there are none, and with every mistake in them.
+    Raises `ArchError` if there are none, or with every mistake in them.
 
     >>> [table.layout.number for table in tables("vgg16-memory")]
     ['T4']
@@ -119,7 +119,7 @@ class _Evaluator:
         return TableEntry(cell.text, finding, value[cell.item])
 
     def finding(self, claim: Claim) -> AuditFinding | None:
-        """What the audit says of a claim; a claim that several cells make is judged once."""
+        """The finding for a claim. A claim in several cells is evaluated once."""
         if id(claim) not in self._judged:
             self._judged[id(claim)] = self._judge(claim)
         return self._judged[id(claim)]

@@ -1,4 +1,4 @@
-"""Published tables for people: each printed figure with its mark, and below the reasons."""
+"""Published tables in the terminal: each printed figure with its sign, and the reasons below."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def render(tables: Sequence[PublishedTable], width: int, colour: bool) -> str:
-    """Write tables one below the other."""
+    """Render tables, one below another."""
     console = open_console(width, colour)
     for number, table in enumerate(tables):
         if number:
@@ -29,7 +29,7 @@ def render(tables: Sequence[PublishedTable], width: int, colour: bool) -> str:
 
 
 def render_list(layouts: Sequence[TableLayout], width: int, colour: bool) -> str:
-    """Write the list of tables, and the decks that print them."""
+    """Render the list of tables and the decks that print them."""
     console = open_console(width, colour)
     rows = [[GridCell(heading) for heading in ("Table", "Name", "Title", "Decks")]]
     rows += [

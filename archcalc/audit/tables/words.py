@@ -1,4 +1,4 @@
-"""What a table says of its cells: signs, values in the table's own manner, and reasons."""
+"""The text of a table's cells: signs, values in the notation of the table, and reasons."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from archcalc.report import torchsummary
 from archcalc.shape import format_shape
 
 SIGNS = {"convention": "†", "discrepant": "≠", "damaged": "‡", "open": "?", "outside": "°"}
-"""The sign between a printed figure that does not simply hold and archcalc's own figure."""
+"""The sign between a printed figure that does not hold as printed and archcalc's own figure."""
 
-UNSIGNED = "a figure without a sign holds to the digits printed"
+UNSIGNED = "a figure without a sign is right to the printed digits"
 
-TOTAL = "rows added up"
+TOTAL = "sum of rows"
 
 COMPUTED = "="
 """The sign before a sum that the slide does not print."""
 
 
 ORDER = ("discrepant", "damaged", "convention", "open", "outside")
-"""In which order reasons are given: what is wrong comes first."""
+"""The order of the reasons: wrong figures come first."""
 
 
 class Reason(Struct, frozen=True):
-    """Why some cells have their verdict."""
+    """The reason that some cells have their verdict."""
 
     verdict: str
     cells: tuple[str, ...]
@@ -41,7 +41,7 @@ class Reason(Struct, frozen=True):
 
 
 def sized(value: Any, order: str, cross: str = "×") -> str:
-    """The lengths of a map, channels first as archcalc has them, in the order of a table.
+    """The shape of a map, which archcalc has channels first, in the order of a table.
 
     >>> sized((96, 55, 55), "hwc"), sized((64, 56, 56), "nchw"), sized((1, 32, 32), "chw")
     ('55×55×96', '-1,64,56,56', '1×32×32')
@@ -54,7 +54,7 @@ def sized(value: Any, order: str, cross: str = "×") -> str:
 
 
 def value(entry: TableEntry, order: str = "chw") -> str:
-    """archcalc's figure; a map of numbers as its rows."""
+    """archcalc's figure. A map of numbers is shown as rows."""
     shown = entry.finding.shown if entry.finding is not None else None
     if shown is None:
         return ""
@@ -71,19 +71,19 @@ def value(entry: TableEntry, order: str = "chw") -> str:
 
 
 def is_size(value: Any) -> bool:
-    """Is it lengths along axes, or a single one?"""
+    """Is it a list of lengths along axes?"""
     return isinstance(value, tuple) and all(isinstance(length, int) for length in value)
 
 
 def printed(entry: TableEntry) -> str:
-    """What a cell prints; nothing where the figure is a question or was lost."""
+    """The text of a cell, or nothing if the figure is a question or is lost."""
     if entry.finding is not None and entry.finding.verdict == "open" and entry.text == entry.finding.claimed:
         return ""
     return entry.text
 
 
 def mark(entry: TableEntry, order: str = "chw") -> tuple[str, str]:
-    """A sign and archcalc's figure, to follow a printed figure; both empty if that is right."""
+    """A sign and archcalc's figure, which follow a printed figure. Both are empty if that is right."""
     finding = entry.finding
     if finding is None or finding.verdict not in SIGNS:
         return "", ""
@@ -91,7 +91,7 @@ def mark(entry: TableEntry, order: str = "chw") -> tuple[str, str]:
 
 
 def below(finding: AuditFinding, order: str = "chw") -> str:
-    """A claim about the whole table, and archcalc's figure."""
+    """A claim about the whole table, and archcalc's figure for it."""
     figure = value(TableEntry(finding.claimed, finding, finding.value), order)
     if finding.verdict in SIGNS and finding.claimed:
         figure = f"{finding.claimed} {SIGNS[finding.verdict]} {figure}".rstrip()
@@ -105,7 +105,7 @@ def legend(table: PublishedTable) -> list[tuple[str, str]]:
 
 
 def summary(table: PublishedTable) -> str:
-    """How many figures there are, and of which verdicts."""
+    """The number of figures, in total and by verdict."""
     counts = table.verdicts
     total = sum(counts.values())
     listed = ", ".join(f"{count:,} {verdict}" for verdict, count in counts.items())
@@ -113,7 +113,7 @@ def summary(table: PublishedTable) -> str:
 
 
 def reasons(table: PublishedTable) -> list[Reason]:
-    """Why figures are not simply right: the wrong ones first, one reason for all cells that share it."""
+    """The reasons for verdicts, wrong figures first. Cells with the same reason are listed together."""
     cells: dict[tuple[str, str], dict[str, None]] = {}
     for section in table.sections:
         for label, finding in _labelled(section):
@@ -125,7 +125,7 @@ def reasons(table: PublishedTable) -> list[Reason]:
 
 
 def _labelled(section: TableSection) -> Iterable[tuple[str, AuditFinding]]:
-    """Each finding, and what to call it if its claim has no id."""
+    """Each finding, with a label for claims that have no id."""
     place = f"{section.part.title}: " if section.part.title else ""
     for number, row in enumerate(section.rows, 1):
         for column, entry in zip(section.part.columns, row, strict=False):
@@ -138,8 +138,8 @@ def _labelled(section: TableSection) -> Iterable[tuple[str, AuditFinding]]:
 def beside(section: TableSection, width: int = 0) -> list[list[Piece]]:
     """The listing of a table's network, as torchsummary writes it, with the slide's figures to its right.
 
-    Only figures that do not simply hold are shown, with their signs. Those that do not fit into the `width`,
-    if there is one, go on a line of their own.
+    Only figures that do not hold as printed are shown, with their signs. If there is a `width`, figures that
+    do not fit are on a separate line.
     """
     assert section.listed is not None
     of_slide = {row[0].text: row[1:] for row in section.rows}

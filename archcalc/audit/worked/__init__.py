@@ -1,4 +1,4 @@
-"""Worked examples: numbers that a statement gives, run through the reference executor."""
+"""Worked examples: numbers of a statement, computed by the reference executor."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ EXAMPLES: dict[str, Callable[..., Any]] = {
     "affected": affected,
     "dropped": dropped,
 }
-"""The worked examples by the names that statements call them by."""
+"""The worked examples by the names that statements use."""

@@ -1,4 +1,4 @@
-"""Worked examples on any layers: what they output, what they pass back, and what one value affects."""
+"""Worked examples with any layers: their output, their gradient, and what one input value affects."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from archcalc.render.numbers import plural
 from archcalc.shape import format_shape
 
 STEP = 2.0**-17
-"""How far a value is moved to either side for a derivative. With a power of two, linear layers are exact."""
+"""The step to each side for a derivative. A power of two is exact for linear layers."""
 
 A_LAYER = 100
-"""As many operations more stand for what it takes to run a layer at all."""
+"""The overhead of running a layer, as a number of operations."""
 
 MOST_RUNS = 1_000
-"""A derivative takes at most as many runs: two for each value."""
+"""The most runs for a derivative, which takes two for each value."""
 
 RESULT = "output"
 
@@ -42,11 +42,12 @@ RESULT = "output"
 def forward(
     layers: Any, input: Any, weights: Any = (), train: Any = False, batch: Any = False, digits: Any = DIGITS
 ) -> Any:
-    """What layers output, written as in a network's body, in double precision.
+    """The output of layers, written as in the body of a network, in double precision.
 
-    `input` is a list of numbers for a vector, rows for one map, or a list of maps; with `batch`, a list of
-    such. `weights` has the arrays of the layers in their order. `train` normalizes with the statistics of the
-    batch. Results are rounded to `digits` decimals; a result of one map is rows. Raises `ArchError`.
+    `input` is a list of numbers for a vector, rows for one map, or a list of maps. With `batch`, it is a list
+    of such inputs. `weights` has the arrays of the layers, in order. With `train`, batch normalization uses
+    the statistics of the batch. Results are rounded to `digits` decimals. A result of one map is given as
+    rows. Raises `ArchError`.
 
     >>> forward("conv(1, 1x2, bias=false) -> relu", ((1, 2, 3), (4, 5, 6)), ((-10, 1),))
     ((0, 0), (0, 0))
@@ -62,11 +63,12 @@ def forward(
 def gradient(
     layers: Any, input: Any, upstream: Any = 1, weights: Any = (), by: Any = 0, digits: Any = 6
 ) -> Any:
-    """The derivative of `upstream * output`, summed, by each value of the input: central differences.
+    """The derivative of the sum of `upstream * output` with respect to each input value: central differences.
 
-    `upstream` has the shape of the output; a number alone is taken for every value of it. `by=1` derives by
-    the first array of `weights`, and so on. Only the forward pass runs, twice for each value. At a kink, such
-    as that of a ReLU at 0, the result is the mean of both sides. Raises `ArchError`.
+    `upstream` has the shape of the output, or is one number for all of it. With `by=1`, the derivative is
+    with respect to the first array of `weights`, and so on. Only the forward pass runs, twice for each value.
+    At a kink, such as that of a ReLU at 0, the result is the mean of the slopes on both sides. Raises
+    `ArchError`.
 
     >>> gradient("square", (3, -2))
     (6, -4)
@@ -79,11 +81,11 @@ def gradient(
     arrays = [example.input, *example.arrays]
     if type(by) is not int or not 0 <= by < len(arrays):
         help = f"write 0 for the input, or the number of an array: there are {len(arrays) - 1}"
-        raise error(f"`by` names no array of the example: {by!r}", help=help)
+        raise error(f"`by` is not the number of an array: {by!r}", help=help)
     moved = arrays[by]
     if 2 * moved.size > MOST_RUNS or 2 * moved.size * example.cost > MOST:
         raise error(
-            f"a derivative by {plural(moved.size, 'value')} takes too long",
+            f"a derivative with respect to {plural(moved.size, 'value')} takes too long",
             help="use fewer values, or layers that compute less",
         )
     shape = example.network.outputs[RESULT].shape
@@ -96,7 +98,7 @@ def gradient(
             moved[at] = before + step
             sides.append((factors * example.run()).sum())
         moved[at] = before
-        with np.errstate(invalid="ignore"):  # what is not finite is refused below
+        with np.errstate(invalid="ignore"):  # values that are not finite are refused below
             slopes[at] = (sides[0] - sides[1]) / (2 * STEP)
     # the shape in which the statement gives the array
     given = values if by == 0 else array_of(weights[by - 1], "weights")
@@ -104,10 +106,10 @@ def gradient(
 
 
 def affected(layers: Any, shape: Any, place: Any) -> Any:
-    """1 where an output depends on one value of the input, 0 elsewhere: one NaN in the input makes it NaN.
+    """1 for each output that depends on one input value, 0 for the others: a NaN in the input makes it NaN.
 
-    `shape` is the input's, rows by columns for one map; `place` has an index for each axis, from 0. Raises
-    `ArchError`.
+    `shape` is the shape of the input, rows by columns for one map. `place` has an index for each axis,
+    counted from 0. Raises `ArchError`.
 
     >>> affected("conv(1, 1x3)", (2, 5), (1, 1))
     ((0, 0, 0), (1, 1, 0))
@@ -119,7 +121,7 @@ def affected(layers: Any, shape: Any, place: Any) -> Any:
     inside = _are_whole(at, 0) and len(at) == len(sizes)
     if not inside or any(index >= size for index, size in zip(at, sizes, strict=True)):
         help = "write an index for each axis, from 0 and below its size: `[2, 3]`"
-        raise error("`place` is not a place of the input", help=help)
+        raise error("`place` is outside the input", help=help)
     values = np.zeros(sizes)
     values[at] = np.nan
     example = _example(layers, values, None, False)
@@ -131,7 +133,7 @@ def _are_whole(values: Any, least: int) -> bool:
 
 
 class _Example(Struct):
-    """A network, what it reads, its arrays in order, and the most that one run computes."""
+    """A network, its input, its arrays in order, and an upper bound for the cost of a run."""
 
     network: Network
     input: Array
@@ -140,13 +142,13 @@ class _Example(Struct):
     cost: int
 
     def run(self, train: bool = False, finite: bool = True) -> Array:
-        """What comes out, with the axis of the samples."""
+        """The output, with the axis of the samples."""
         options = RunOptions(batch=len(self.input), dtype=np.float64, train=train, finite=finite)
         return execute(self.network, self.input, self.weights, options).outputs[RESULT]
 
 
 def _example(layers: Any, values: Array, weights: Any, is_batch: bool) -> _Example:
-    """The layers on an input, with given weights or, for `None`, any."""
+    """The layers on an input, with the given weights or, for `None`, with random ones."""
     if not isinstance(layers, str):
         raise error("`layers` is a string", help='write `"conv(1, 3) -> relu"`')
     samples = values if is_batch else values[None]
@@ -160,7 +162,7 @@ def _example(layers: Any, values: Array, weights: Any, is_batch: bool) -> _Examp
         raise error("the layers have named results", help="leave out `output`")
     cost = _cost(network) * len(samples) + A_LAYER * len(network.nodes)
     if cost > MOST:
-        raise error(f"the example takes more than {MOST:,} places or operations", help="use smaller sizes")
+        raise error(f"the example needs more than {MOST:,} values or operations", help="use smaller sizes")
     if weights is None:
         return _Example(network, samples, random_weights(network, dtype=np.float64), [], cost)
     wanted = [(node.name, array) for node in owners(network) for array in node.own_weights]
@@ -168,7 +170,7 @@ def _example(layers: Any, values: Array, weights: Any, is_batch: bool) -> _Examp
         shapes = (f"`{name}.{one.name}` ({format_shape(one.shape, cross='x')})" for name, one in wanted[:6])
         help = f"give a list of values for {', '.join(shapes)}" if wanted else "leave out `weights`"
         has = f"`weights` has {len(weights)}" if isinstance(weights, tuple) else "`weights` is not a list"
-        raise error(f"the layers have {plural(len(wanted), 'array')}, and {has}", help=help)
+        raise error(f"the layers have {plural(len(wanted), 'array')}, but {has}", help=help)
     given: Weights = {node.name: {} for node in owners(network)}
     for (name, one), value in zip(wanted, weights, strict=True):
         array = fitted(array_of(value, "weights"), one.shape, f"`{name}.{one.name}`")
@@ -177,7 +179,7 @@ def _example(layers: Any, values: Array, weights: Any, is_batch: bool) -> _Examp
 
 
 def _cost(network: Network) -> int:
-    """Values, operations and padded places of a run with one sample."""
+    """The values, operations, and padded values of a run with one sample."""
     totals = analyze(network).totals
     padded = 0
     for node in network.nodes:
@@ -189,5 +191,5 @@ def _cost(network: Network) -> int:
 
 
 def _rows(out: Array) -> Array:
-    """Without the axis of the channels where there is a single map."""
+    """The output without the channel axis if there is a single map."""
     return out[:, 0] if out.ndim == 4 and out.shape[1] == 1 else out

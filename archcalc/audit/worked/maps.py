@@ -1,4 +1,4 @@
-"""Worked examples on one map of whole numbers: exact convolutions and max pools."""
+"""Worked examples with one map of whole numbers: exact convolutions and max pools."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from archcalc.layers.pool import MaxPool
 
 
 def correlation(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> Any:
-    """The kernel laid over the image at each place, products summed: what deep learning calls convolution.
+    """The sum of products of kernel and image at each position, which deep learning calls convolution.
 
     >>> correlation(((1, 2, 3), (4, 5, 6)), ((1, 10),))
     ((21, 32), (54, 65))
@@ -33,7 +33,7 @@ def correlation(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> A
 
 
 def convolution(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> Any:
-    """The same with the kernel turned by half a turn, as signal processing defines it.
+    """The same with the kernel rotated by 180 degrees, as signal processing defines convolution.
 
     >>> convolution(((1, 2, 3), (4, 5, 6)), ((1, 10),))
     ((12, 23), (45, 56))
@@ -43,7 +43,7 @@ def convolution(image: Any, kernel: Any, stride: Any = 1, padding: Any = 0) -> A
 
 
 def max_pool(image: Any, kernel_size: Any, stride: Any = None) -> Any:
-    """The largest number of each window; the stride is the window's size unless given.
+    """The largest number in each window. The stride is the size of the window by default.
 
     >>> max_pool(((1, 5, 2, 0), (3, 4, 8, 7)), 2)
     ((5, 8),)
@@ -57,7 +57,7 @@ def _rows(value: Any, what: str) -> Array:
     numbers = [number for row in rows if isinstance(row, tuple) for number in row]
     if len(widths) != 1 or 0 in widths or not all(type(number) is int for number in numbers):
         help = "write `[[1, 0], [0, 1]]`"
-        raise error(f"`{what}` needs rows of whole numbers, all of one length", help=help)
+        raise error(f"`{what}` needs rows of whole numbers, all of the same length", help=help)
     if max(map(abs, numbers)) >= LARGEST:
         raise error(f"a number of `{what}` is too large for an exact result")
     return np.array(value, dtype=np.float64)
@@ -73,7 +73,7 @@ def _run(layer: Layer, rows: Array, weights: dict[str, Array]) -> Any:
     assert isinstance(windows, tuple)
     places = prod(int(n + w.before + w.after) for n, w in zip(rows.shape, windows, strict=True))
     if places > MOST or prod(node.shape) * prod(int(w.kernel_size) for w in windows) > MOST:
-        raise error(f"the example takes more than {MOST:,} places or products")
+        raise error(f"the example needs more than {MOST:,} values or products")
     out = run(build.finish(node), rows[None, None], {"it": weights} if weights else {}, dtype=np.float64)[
         "output"
     ]

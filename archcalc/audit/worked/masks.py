@@ -1,4 +1,4 @@
-"""Worked examples of dropout: every mask that it can draw."""
+"""Worked examples of dropout, with every possible mask."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from archcalc.executor.kernel import Array, Call
 from archcalc.layers.dropout import Dropout
 
 MOST_UNITS = 10
-"""An example drops at most as many units: it has two masks for one, and twice as many for each more."""
+"""The most units in an example. Each unit doubles the number of masks."""
 
 
 def dropped(values: Any, p: Any) -> Any:
-    """What dropout makes of some values in training: a row for each mask, the one that drops all first.
+    """The values after dropout in training: one row per mask, starting with the mask that drops everything.
 
-    The executor's kernel computes the rows. The last value changes fastest. A row with `n` values dropped
-    has the probability `p**n * (1 - p)**m`, where `m` are kept. Raises `ArchError`.
+    The executor's kernel computes the rows. The last value changes fastest. A row in which `n` values are
+    dropped and `m` are kept has the probability `p**n * (1 - p)**m`. Raises `ArchError`.
 
     >>> dropped((3, 5), 0.5)
     ((0, 0), (0, 10), (6, 0), (6, 10))
@@ -37,7 +37,7 @@ def dropped(values: Any, p: Any) -> Any:
 
 
 class _Chosen(np.random.Generator):
-    """A source of chance that draws given numbers: 0 drops a value, 1 keeps it."""
+    """A random generator that returns given numbers: 0 drops a value, 1 keeps it."""
 
     def __init__(self, numbers: Array) -> None:
         super().__init__(np.random.PCG64(0))

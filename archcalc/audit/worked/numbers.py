@@ -1,4 +1,4 @@
-"""Numbers of a statement as arrays, arrays as numbers of a statement, and how large an example may be."""
+"""Conversion between the numbers of a statement and arrays, and the limits of an example."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from archcalc.layers.base import Layer
 from archcalc.shape import format_shape
 
 LARGEST = 2**53
-"""Up to here, whole numbers are exact in double precision."""
+"""Whole numbers below this are exact in double precision."""
 
 MOST = 10**6
-"""An example has at most as many places, padding included, and as many products."""
+"""The most values of an example, including padding, and the most products."""
 
 DIGITS = 9
-"""Decimals that results of double precision are rounded to."""
+"""The number of decimals to which results in double precision are rounded."""
 
 
 OfKind = TypeVar("OfKind", bound=Layer)
@@ -36,7 +36,7 @@ def layer_of(kind: type[OfKind], *values: Any, **named: Any) -> OfKind:
 
 
 def array_of(value: Any, what: str) -> Array:
-    """Numbers, or lists of them inside one another, as an array. Raises `ArchError`.
+    """Numbers, or nested lists of numbers, as an array. Raises `ArchError`.
 
     >>> array_of(((1, 2, 3), (4, 5, 6)), "image").shape, array_of(Fraction(1, 2), "rate").shape
     ((2, 3), ())
@@ -55,7 +55,7 @@ def array_of(value: Any, what: str) -> Array:
 
 
 def _shape_of(value: Any) -> tuple[int, ...]:
-    """The lengths of lists inside one another, by the first item of each."""
+    """The lengths of nested lists, taken from the first item of each."""
     shape = []
     while isinstance(value, tuple):
         shape.append(len(value))
@@ -64,7 +64,7 @@ def _shape_of(value: Any) -> tuple[int, ...]:
 
 
 def fitted(array: Array, shape: tuple[int, ...], what: str) -> Array:
-    """An array in a shape that differs from its own by axes of size 1; a number alone fills it.
+    """An array in a shape that differs from its own only by axes of size 1. A single number fills the shape.
 
     Raises `ArchError` if it does not fit.
     """
@@ -77,7 +77,7 @@ def fitted(array: Array, shape: tuple[int, ...], what: str) -> Array:
 
 
 def listed(array: Array, digits: int) -> Any:
-    """An array as lists of exact numbers, rounded to some decimals. Raises `ArchError` if one is not finite.
+    """An array as lists of exact numbers, rounded to `digits` decimals. Raises `ArchError` if not finite.
 
     >>> listed(np.array([1.0, -0.25, 1 / 3]), 4)
     (1, Fraction(-1, 4), Fraction(3333, 10000))
@@ -91,7 +91,7 @@ def listed(array: Array, digits: int) -> Any:
 
 
 def checked_digits(digits: Any) -> int:
-    """How many decimals a statement asks for. Raises `ArchError`."""
+    """The number of decimals that a statement asks for. Raises `ArchError`."""
     if type(digits) is not int or not 0 <= digits <= DIGITS:
         raise error(f"`digits` is a whole number from 0 to {DIGITS}")
     return digits
