@@ -255,7 +255,7 @@ MALFORMED = {
     "macs <= 0.5 * 3 * vgg16": ("expected the end", 13),
     "macs <= 3x3 * vgg16": ("expected the end", 13),
     "not macs <= 5": ("needs a reason", 1),
-    "macs <= 5;": ("`;` means nothing here", 10),
+    "macs <= 5;": ("`;` is not allowed here", 10),
 }
 
 

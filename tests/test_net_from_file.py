@@ -81,8 +81,8 @@ def test_other_lines_of_its_body(folder: Path) -> None:
         ('from "saved/m.pt2" { relu }', "holds `expect`, `written` and `see` lines", "archcalc convert"),
         ('from "saved/m.pt2" { expect params("no") < 3 }', "has no node or block `no`", ""),
         ('from "saved/m.pt2" { written "no" as "F.relu" }', "has no node or block `no`", ""),
-        ("from saved", "a file's name in quotes", 'write `net a from "model.pt2"`'),
-        ('from "saved/m.pt2"\nnet b = a(3)', "`a` is read from a file, and has no parameters", "same file"),
+        ("from saved", "a file name in quotes", 'write `net a from "model.pt2"`'),
+        ('from "saved/m.pt2"\nnet b = a(3)', "`a` comes from a file and has no parameters", "same file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_at_its_place(folder: Path, net: str, message: str, help: str) -> None:
@@ -103,7 +103,7 @@ def test_it_has_no_parameters(folder: Path) -> None:
 
 
 def test_a_text_without_a_file_reads_no_other_file() -> None:
-    with pytest.raises(ArchError, match="a text without a file cannot import"):
+    with pytest.raises(ArchError, match="only a file can import"):
         archcalc.loads('net a from "residual.pt2"')
 
 

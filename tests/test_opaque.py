@@ -49,7 +49,7 @@ def test_what_it_refuses(call: str, message: str) -> None:
 
 def test_reports_say_what_is_not_counted() -> None:
     profile = archcalc.analyze(archcalc.loads(TEXT))
-    said = "incomplete: 1 operation is not known, and so not counted: roll"
+    said = "incomplete: 1 operation is unknown, and not counted: roll"
     assert said in str(profile)
     fields = profile.to_dict()
     assert fields["complete"] is False

@@ -127,7 +127,7 @@ class Cursor:
             Diagnostic(
                 f"the unit `{self.text(unit)}` is only allowed in the figure of an `expect`",
                 Span(self.source, number.start, unit.end),
-                help=f"write the whole number: `{written}`",
+                help=f"write the number without a unit: `{written}`",
             )
         )
 

@@ -316,7 +316,7 @@ class Elaborator:
         rows = self.values.eval(statement.rows, env, current)
         if type(rows) is not tuple:
             help = f"write `repeat {statement.rows.span.text} {{ ... }}`" if is_number(rows) else ""
-            self.run.fail(f"a loop runs over a list, not {type_name(rows)}", statement.rows.span, help=help)
+            self.run.fail(f"a loop needs a list, not {type_name(rows)}", statement.rows.span, help=help)
         names = statement.names
         body = statement.body
         self.run.charge(len(rows) * len(names) // VALUES_A_STEP, statement.rows.span)

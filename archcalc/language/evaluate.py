@@ -140,7 +140,9 @@ class ValueEvaluator:
             if type(value) is not tuple:
                 self.run.fail(f"only a list can be indexed, not {type_name(value)}", expr.base.span)
             if type(at) is not int:
-                self.run.fail(f"an index must be whole, got {got(at)}", index.span, help=to_whole(at))
+                self.run.fail(
+                    f"an index must be a whole number, got {got(at)}", index.span, help=to_whole(at)
+                )
             if not -len(value) <= at < len(value):
                 label = f"0 to {len(value) - 1}" if value else ""
                 self.run.fail(f"the index {at} is outside a list of {len(value)}", index.span, label=label)

@@ -204,7 +204,7 @@ class LayerCalls:
             f"`{ref.name}` takes no input channels, but its first argument equals their number, {channels}",
             (ref.args or ())[0].span,
             notes=notes,
-            help=f"{written}: the input channels are known;  "
+            help=f"{written}: the input channels are known; "
             f"if you mean a kernel of {kernel}, name it: `{named}`",
         )
 

@@ -70,7 +70,7 @@ def _help_for_factors(first: Node, second: Node) -> str:
     if vector.shape[0] == channels:
         return f"add {step} after `{vector.name}`"
     return (
-        f"bring `{vector.name}` to {channels} features, and add {step} after it. In a chain, `channels` is  "
+        f"bring `{vector.name}` to {channels} features, and add {step} after it. In a chain, `channels` is "
         "the number at that place; `c = channels` before the line keeps that of the map"
     )
 

@@ -59,8 +59,8 @@ _AXIS = re.compile(r"\d+|[A-Za-z_]\w*", re.ASCII)
 def tokenize(source: Source, start: int = 0) -> list[Token]:
     """The tokens from an offset on. A NEWLINE token marks the end of a statement.
 
-    Newlines do not count directly inside `( )` and `[ ]`, next to `->` on either side, or before `else`. A `{`
-    inside parentheses makes them count again. Text that is not a token becomes an ERROR token with its
+    Newlines do not count directly inside `( )` and `[ ]`, next to `->` on either side, or before `else`. A
+    `{` inside parentheses makes them count again. Text that is not a token becomes an ERROR token with its
     diagnostic, so that the parser reports it in order. Raises `ArchError` if the file has too many tokens.
     """
     text = source.text

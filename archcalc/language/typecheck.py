@@ -258,7 +258,7 @@ class TypeChecker:
                 joined.append(type)
                 if type is VALUE:
                     has_dim = layer.parameters and isinstance(arg.value, Literal | Unary)
-                    help = 'name an axis as: `dim="channels"`' if has_dim else ""
+                    help = 'name the axis: `dim="channels"`' if has_dim else ""
                     self.scopes.error(f"`{ref.name}` needs tensors, not values", arg.span, help=help)
             elif type is TENSOR and not (parameter.takes_tensor or parameter.takes_layer):
                 self.tensor_argument(ref, parameter.name, arg)
@@ -358,7 +358,7 @@ class TypeChecker:
                 self.scopes.error("`identity` takes no arguments", ref.span)
             return TENSOR
         if not self.tensor_flows and not args:
-            where = "a function" if isinstance(self.scopes.current, Function) else "a value here"
+            where = "a function" if isinstance(self.scopes.current, Function) else "this place"
             message = f"`{ref.name}` reads the current tensor, but {where} has none"
             self.scopes.error(message, ref.span, help="pass it as a parameter" if self.scopes.current else "")
         if len(args) > 1 or any(arg.name for arg in args):
