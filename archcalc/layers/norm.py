@@ -97,8 +97,8 @@ class LocalResponseNorm(Normalisation, frozen=True):
     """Local response normalization across channels, as `torch.nn.LocalResponseNorm`.
 
     A value takes a square, `size - 1` additions, a scaling, an addition of `k`, a power, and a division
-    (Krizhevsky et al. 2012, Section 3.3). The first and the last channels are padded with zeros, as in
-    PyTorch and Caffe. The zeros are added like values.
+    (Krizhevsky et al. 2012, Section 3.3). The channels are padded with zeros at both ends, as
+    in PyTorch and Caffe. The zeros are added like values.
 
     Source: Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, Section
     3.3.

@@ -220,7 +220,7 @@ class MaxPool(WindowPool, frozen=True):
         return (("compare", self._others(inputs[0], output)),)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The number of the largest value of each window is kept: one byte for windows of at most 256 values."""
+        """The number of the largest value of each window is kept: one byte, for windows up to 256 values."""
         values = values_of(facts.output, "_out")
         return Backward((chosen(values, self._full_windows(*facts.inputs).value),), (("add", values),))
 
@@ -613,6 +613,6 @@ class MaxUnpool(Layer, frozen=True):
         )
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Each value gets the gradient of its place. A place that windows share has the value of the last one."""
+        """Each value gets the gradient of its place. A shared place has the value of the last window."""
         places = math.prod(int(window.kernel_size) for window in self.pool.windows)
         return Backward((chosen(values_of(facts.inputs[0]), places),))

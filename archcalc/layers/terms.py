@@ -130,8 +130,11 @@ def labelled(label: str, operations: Operations) -> Operations:
 
 
 def statistics_of(values: Term, groups: Term) -> Operations:
-    """Mean, variance, and normalization computed at inference. A value takes a sum, a difference, a square, a sum of
-    squares, and a scaling. A group takes two divisions, an addition, and a root."""
+    """Mean, variance, and normalization computed at inference.
+
+    A value takes a sum, a difference, a square, a sum of squares, and a scaling. A group takes two divisions,
+    an addition, and a root.
+    """
     return (
         ("add", term(("3", 3)) * values),
         ("mul", term(("2", 2)) * values),
@@ -151,7 +154,7 @@ class Reach(Enum):
 
 
 class Swapped(Struct, frozen=True, gc=False):
-    """A value depends on its own place, but spatial axes are swapped: axis `i` is axis `axes[i]` of the input."""
+    """A value depends on its own place, but axes are swapped: axis `i` is axis `axes[i]` of the input."""
 
     axes: tuple[int, ...]
 
