@@ -62,8 +62,8 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 def erf(x: Array) -> Array:
     """The error function, which NumPy does not have.
 
-    In double precision it is exact, value by value. In single precision it is Abramowitz & Stegun 1964, 7.1.26,
-    whose error is below 1.5e-7.
+    In double precision it is exact, value by value. In single precision it is Abramowitz & Stegun 1964,
+    7.1.26, whose error is below 1.5e-7.
     """
     if x.dtype == np.float64:
         exact: Array = _erf(x)

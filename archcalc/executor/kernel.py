@@ -122,8 +122,11 @@ def pads(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> list[tuple[int, int]]:
-    """Zeros before and after each axis. For `same`, as few as give a window at every `stride`-th place. An odd
-    zero is added at the end, or with `same_lower` at the beginning."""
+    """Zeros before and after each axis.
+
+    For `same`, as few as give a window at every `stride`-th place. An odd zero is added at the end, or with
+    `same_lower` at the beginning.
+    """
     if padding == "valid":
         return [(0, 0)] * len(sizes)
     if padding not in ("same", "same_lower"):
@@ -172,7 +175,7 @@ def windows_of(
     dilation: Sequence[int],
     counts: Sequence[int],
 ) -> Array:
-    """A view of shape `(batch, *places, *kernel, channels)`: every window of an array that is already padded."""
+    """A view of shape `(batch, *places, *kernel, channels)`: every window of a padded array."""
     rank = len(kernel_size)
     spatial = x.strides[1 : 1 + rank]
     shape = (x.shape[0], *counts, *kernel_size, x.shape[-1])

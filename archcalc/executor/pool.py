@@ -122,8 +122,8 @@ def avgpool(layer: AvgPool, call: Call) -> Array:
 def lppool(layer: LPPool, call: Call) -> Array:
     """`(sum x^p)^(1/p)` without the absolute value, as in PyTorch.
 
-    The root of a negative sum is NaN. A window that is cut off in ceil mode counts as its mean times the kernel
-    size.
+    The root of a negative sum is NaN. A window that is cut off in ceil mode counts as its mean times the
+    kernel size.
     """
     p = layer.norm_type
     taps = Taps(call.x**p, layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, 0.0)

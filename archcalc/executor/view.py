@@ -56,7 +56,7 @@ def render(run: Run, profile: Profile, how: How, width: int, colour: bool) -> st
     console.print(
         f"\n{profile.network.name}: {plural(len(run.steps), 'node')}, every shape as predicted; "
         f"{how.settings}\n"
-        f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s, two per MAC\n"
+        f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s at 2 FLOPs per MAC\n"
         f"activations  {plural(total, 'byte')} in all, at most {grouped(run.peak_bytes)} alive at once\n"
         f"weights      {plural(run.weight_bytes, 'byte')}, {how.weights}"
     )

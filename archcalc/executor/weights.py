@@ -62,7 +62,7 @@ def stored_arrays(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Map
 
 
 def _in_shape(array: Array, shape: tuple[int, ...]) -> Array:
-    """A tied array in the shape that another layer needs, with inputs and outputs swapped if only that fits."""
+    """A tied array in the shape that another layer needs, with inputs and outputs swapped if needed."""
     if array.ndim > 1 and array.shape != shape:
         swapped = np.swapaxes(array, -1, -2)
         if swapped.shape == shape:
