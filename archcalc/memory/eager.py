@@ -37,7 +37,7 @@ class Eager:
         return self.rows.get(node.kind)
 
     def backward(self, node: Node) -> Backward:
-        """The backward pass of a node, with the tensors that PyTorch keeps or, if unknown, that are needed."""
+        """The backward pass of a node, with what PyTorch keeps or, if this is unknown, what is needed."""
         needed = self.gradients.backward(node)
         row = self.row(node)
         if row is None:
