@@ -21,7 +21,7 @@ UNITS = {
 
 
 class Figure(Struct, frozen=True):
-    """A figure in an expectation: its value with the unit applied, its unit, and the step of its last digit."""
+    """A figure in an expectation: its value with the unit applied, its unit, and its last digit's step."""
 
     text: str
     value: int | Fraction | tuple[int, ...]

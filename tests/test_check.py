@@ -243,7 +243,7 @@ MALFORMED = {
     "macks <= 5": ("unknown quantity `macks`", 1),
     "macs <= 5 5": ("expected the end, found `5`", 11),
     "macs <= 5MB": ("`MB` is a unit of bytes", 9),
-    "macs <= 3x3": ("`macs` is a number, this is a size", 9),
+    "macs <= 3x3": ("`macs` is a number, but this is a size", 9),
     "macs(5) <= 3": ("takes a path in quotes", 6),
     'macs("x) <= 3': ("a string does not end", 6),
     "macs <= 0.5 * nosuch": ("there is no network `nosuch`", 15),
@@ -549,7 +549,7 @@ def test_a_ratio_is_taken_under_the_same_conditions(run):
 def test_a_quantity_of_whole_networks_has_no_path(text, run):
     result = run("check", "tiny.arch:tiny", "--expect", text)
     assert result.status == 2
-    assert "is a figure of a whole network" in result.err
+    assert "is a figure of whole networks" in result.err
     assert "leave out the path" in result.err
 
 

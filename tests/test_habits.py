@@ -248,7 +248,7 @@ def test_layers_in_python_are_judged_by_the_same_rule(shape, layer, meant):
     """Input channels first, as in PyTorch: legal and a note, which `judge=False` leaves out."""
     assert noted(built(shape, layer)) == [("in_channels", meant)]
     assert noted(built(shape, layer, judge=False)) == []
-    assert "write `NetworkBuilder(..., judge=False)`" in str(analyze(built(shape, layer)))
+    assert "`NetworkBuilder(..., judge=False)`" in str(analyze(built(shape, layer)))
 
 
 def test_shapes_in_python_are_judged_by_the_same_rule():

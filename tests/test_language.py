@@ -960,7 +960,7 @@ def test_units_stand_in_figures_only():
         "the unit `K` is only allowed in the figure of an `expect`"
     ]
     assert wrong("relu\nexpect params ~ 1KB") == [
-        "`KB` is a unit of bytes, and `params` is no quantity of bytes"
+        "`KB` is a unit of bytes, but `params` is not measured in bytes"
     ]
     assert wrong("relu\nexpect macs ~ 0.4B") == ["`0.4B` is neither a number nor a name"]
     assert wrong("relu\nexpect macs ~ 4m") == ["`4m` is neither a number nor a name"]

@@ -29,7 +29,7 @@ def test_its_arrays_are_counted_and_its_operations_are_not() -> None:
 
 
 def test_it_cannot_be_run() -> None:
-    with pytest.raises(ArchError, match="`roll` cannot be run: archcalc does not know what it computes"):
+    with pytest.raises(ArchError, match="`roll` cannot be run, because archcalc does not know the operation"):
         run(archcalc.loads(TEXT))
 
 

@@ -98,7 +98,7 @@ def test_a_quantity_that_is_added_in_one_file_is_known_everywhere(extended: Path
     assert run(extended, "check", "forked.arch", "--expect", "edges < 5")[0] == 1
     status, text = run(extended, "check", "forked.arch", "--expect", 'widest("b") == 2')
     assert status == 2
-    assert "is a figure of a whole network" in text
+    assert "is a figure of whole networks" in text
 
 
 def test_a_lock_that_is_older_than_a_quantity_does_not_hold_it(extended: Path) -> None:

@@ -470,7 +470,7 @@ def test_cli_one_network_in_full(cli: Any, width: int) -> None:
         ["bytes", "80", "80", "ok"],
         ["peak", "160", "160", "ok"],
     ]
-    assert lines[9] == "130 without those by padding: 27.8 % fewer".split()
+    assert lines[9] == "130 without multiplications by padding: 27.8% fewer".split()
     assert "1 of 1 network holds in every figure." in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -568,7 +568,7 @@ def test_cli_a_shape_that_does_not_hold(cli: Any, wrong: Any) -> None:
     status, out, _ = cli("nets.arch:two", "--jobs", "1")
     assert status == 1
     assert "failed" in out
-    assert "`conv1` came out as 1x4x5, predicted was 1x4x6" in out
+    assert "`conv1` has the shape 1x4x5, but 1x4x6 was predicted" in out
     status, out, _ = cli("nets.arch:two", "--jobs", "1", "--format", "json")
     assert status == 1
     assert "came out as" in json.loads(out)["networks"][0]["problem"]
@@ -577,8 +577,8 @@ def test_cli_a_shape_that_does_not_hold(cli: Any, wrong: Any) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "name networks, or say `--all`"),
-        (["--all", "vgg16"], "name networks, or say `--all`"),
+        ([], "name networks, or write `--all`"),
+        (["--all", "vgg16"], "name networks, or write `--all`"),
         (["vgg17"], "vgg17"),
         (["nets.arch:three"], "three"),
         (["none.arch"], "none.arch"),
