@@ -531,7 +531,7 @@ def test_cli_parameters_are_those_of_the_declared_input(cli: Any) -> None:
     assert (entry["inputs"], entry["declared"]) == ("3×52×52", "3×224×224")
     out = cli("vgg16", "lenet5", "--jobs", "1", width=80).out
     assert "3×52×52*" in out
-    assert "* scaled down; parameters are proved at the declared input" in out
+    assert "* scaled down; parameters are verified at the declared input" in out
     assert "1×32×32*" not in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -571,7 +571,7 @@ def test_cli_a_shape_that_does_not_hold(cli: Any, wrong: Any) -> None:
     assert "`conv1` has the shape 1x4x5, but 1x4x6 was predicted" in out
     status, out, _ = cli("nets.arch:two", "--jobs", "1", "--format", "json")
     assert status == 1
-    assert "came out as" in json.loads(out)["networks"][0]["problem"]
+    assert "was predicted" in json.loads(out)["networks"][0]["problem"]
 
 
 @pytest.mark.parametrize(

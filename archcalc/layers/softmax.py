@@ -41,7 +41,7 @@ class SoftmaxLike(Elementwise, frozen=True):
 
 @layer("softmax", family="activation")
 class Softmax(SoftmaxLike, frozen=True):
-    """`exp(x - max) / sum` along `dim`. Counts a maximum, a difference, an exponential, a sum, a division.
+    """`exp(x - max) / sum` along `dim`: a maximum, a difference, an exponential, a sum, and a division.
 
     Source: the documentation of `torch.nn.Softmax`.
 

@@ -232,7 +232,7 @@ class Machine:
         return added
 
     def _temporaries(self, node: Node) -> list[Stretch]:
-        """What the backward pass of a node allocates for itself. Needed memory has none."""
+        """What the backward pass of a node allocates for itself: nothing, if only needed memory counts."""
         return []
 
     def _new_gradient(self, node: Node) -> Gradient:
