@@ -141,7 +141,7 @@ def unknown_remark(nodes: Sequence[Node]) -> list[Remark]:
     verb = "is" if len(opaque) == 1 else "are"
     message = f"incomplete: {count} {verb} unknown, and not counted: {unknown_operations(opaque)}"
     help = (
-        "MACs, FLOPs and depth are lower bounds; receptive fields after them are given as global; "
+        "MACs, FLOPs, and depth are lower bounds; receptive fields after them are given as global; "
         "`archcalc check --allow-unknown` checks the figures of the rest"
     )
     return [Remark("unknown", opaque[0], message, help), *_reasons(opaque)]

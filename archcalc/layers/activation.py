@@ -81,7 +81,7 @@ class PReLU(Elementwise, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         if self.num_parameters not in (1, inputs[0][0]):
             raise LayerError(
-                f"`num_parameters` of `prelu` must be 1 or the number of channels, {inputs[0][0]},  "
+                f"`num_parameters` of `prelu` must be 1 or the number of channels, {inputs[0][0]}, "
                 f"got {self.num_parameters}",
                 argument="num_parameters",
             )

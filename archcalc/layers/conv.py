@@ -336,7 +336,7 @@ class ConvTranspose(Layer, frozen=True):
         for window, padding in zip(windows, extra, strict=True):
             if padding >= max(window.stride, window.dilation):
                 raise LayerError(
-                    "`output_padding` of `conv_transpose` must be less than the stride or the dilation,  "
+                    "`output_padding` of `conv_transpose` must be less than the stride or the dilation, "
                     f"got {padding}",
                     argument="output_padding",
                 )

@@ -25,7 +25,7 @@ def _help_for_places(shape: Shape) -> str:
     if axes == 1:
         places = shape[1]
         return (
-            f"to apply a linear layer at each of the {places} places, write  `pointwise(...)`; "
+            f"to apply a linear layer at each of the {places} places, write `pointwise(...)`; "
             f"if the channels are the {places}, write `transpose -> pointwise(...)`; "
             "to apply it to all values as one vector, write `flatten -> fc(...)`"
         )

@@ -591,7 +591,7 @@ class MaxUnpool(Layer, frozen=True):
         shape, pooled = inputs
         if shape != pooled:
             raise LayerError(
-                f"`maxunpool` needs the output shape of its pool,  {format_shape(pooled, cross='x')}, "
+                f"`maxunpool` needs the output shape of its pool, {format_shape(pooled, cross='x')}, "
                 f"got {format_shape(shape, cross='x')}",
                 argument="pool",
             )

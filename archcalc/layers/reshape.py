@@ -92,7 +92,7 @@ def read_target(value: object) -> Shape:
     if isinstance(value, tuple | list) and -1 in value:
         raise LayerError(
             "needs every size, not -1",
-            help="write the size, without the batch;  `flatten` makes a vector of all values",
+            help="write the size, without the batch; `flatten` makes a vector of all values",
         )
     return read_shape(value)
 
