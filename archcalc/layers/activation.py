@@ -70,6 +70,8 @@ class LeakyReLU(Elementwise, frozen=True):
 class PReLU(Elementwise, frozen=True):
     """`x` if it is positive, otherwise a trained slope times `x` (He et al. 2015).
 
+    `num_parameters` is 1 for a single slope, or the number of channels for one slope per channel.
+
     Source: He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852, Equation 1.
 
     Example: input(64x56x56) -> prelu(64)

@@ -127,7 +127,7 @@ class SlidingKernel(Layer, frozen=True):
 
 @layer("conv")
 class Conv(SlidingKernel, frozen=True):
-    """Convolution over 1, 2 or 3 axes, as `torch.nn.Conv2d`.
+    """Convolution over 1, 2, or 3 axes, as `torch.nn.Conv2d`.
 
     `connections` lists the input channels that each output channel reads (LeCun et al. 1998, Table I).
 

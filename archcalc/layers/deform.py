@@ -25,7 +25,7 @@ class DeformConv(SlidingKernel, frozen=True):
     """Deformable convolution over a map of two axes, as `torchvision.ops.DeformConv2d`.
 
     `offset` moves each tap of the kernel by two values: down, then right. It therefore has `2*k_h*k_w`
-    channels, or as many for each group of input channels that move together. `mask`, from version 2,
+    channels, or that many for each group of input channels that move together. `mask`, from version 2,
     multiplies each value that is read by a factor; it has one channel per tap. Both tensors have the places
     of the output. The map is surrounded by zeros.
 
@@ -82,7 +82,7 @@ class DeformConv(SlidingKernel, frozen=True):
         groups = inputs[1][0] // (2 * taps)
         if inputs[1][0] % (2 * taps) or shape[0] % groups:
             raise LayerError(
-                f"`offset` of `deform_conv` needs {2 * taps} channels, or as many for each group of the "
+                f"`offset` of `deform_conv` needs {2 * taps} channels, or that many for each group of the "
                 f"{shape[0]} input channels, got {inputs[1][0]}",
                 argument="offset",
                 help=f"compute it with a convolution of {2 * taps} channels",

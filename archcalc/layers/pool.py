@@ -385,7 +385,7 @@ class GlobalPool(Layer, frozen=True):
 
 @layer("global_avgpool")
 class GlobalAvgPool(GlobalPool, frozen=True):
-    """Mean of each map, to 1x1 (Lin et al. 2013, Section 3.2).
+    """Mean of each map (Lin et al. 2013, Section 3.2). The output has 1x1 places.
 
     Source: Lin et al. 2013, Network In Network, arXiv:1312.4400, Section 3.2.
 
@@ -404,7 +404,7 @@ class GlobalAvgPool(GlobalPool, frozen=True):
 
 @layer("global_maxpool")
 class GlobalMaxPool(GlobalPool, frozen=True):
-    """Maximum of each map, to 1x1.
+    """Maximum of each map. The output has 1x1 places.
 
     Source: the documentation of `torch.nn.AdaptiveMaxPool2d`, for an output of 1x1.
 

@@ -241,7 +241,6 @@ class LSTM(Recurrent, frozen=True):
     the last layer after the last step. With `bidirectional` it also has the state of the backward direction
     after its last step, which is at the first place. With `num_layers`, each layer reads the states of the
     layer below.
-    states of the one below.
 
     Source: Hochreiter & Schmidhuber 1997, Long Short-Term Memory; Gers et al. 2000, Learning to Forget; the
     documentation of `torch.nn.LSTM`.

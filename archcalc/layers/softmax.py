@@ -105,7 +105,7 @@ class LogSoftmax(SoftmaxLike, frozen=True):
 class GLU(Elementwise, frozen=True):
     """Gated linear unit: the first half of an axis times the sigmoid of the other half (Dauphin et al. 2016).
 
-    Counts a multiplication and a sigmoid (`special`, an addition and a division) for each output value.
+    Counts a multiplication and a sigmoid (`special`, an addition, and a division) for each output value.
 
     Source: Dauphin et al. 2016, Language Modeling with Gated Convolutional Networks, arXiv:1612.08083,
     Equation 1.
