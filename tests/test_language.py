@@ -1052,6 +1052,8 @@ def test_readings():
 def test_mistakes_of_one_are_no_plurals():
     assert wrong("permute([0])") == ["`permute` names 1 axis of 3"]
     assert wrong("conv(2, [3])") == ["`kernel_size` of `conv` has 1 entry, but the input has 2 spatial axes"]
-    assert wrong("conv(2, 1, connections=[[0]])") == ["`connections` of `conv` has 1 row for 2 output maps"]
+    assert wrong("conv(2, 1, connections=[[0]])") == [
+        "`connections` of `conv` has 1 row for 2 output channels"
+    ]
     with pytest.raises(ArchError, match=r"bring `conv2` to 3 channels, for"):
         network("a = conv(3, 1)\nconv(2, 1)\nadd(a, identity)")

@@ -78,7 +78,7 @@ def test_other_lines_of_its_body(folder: Path) -> None:
         ('from "saved/m.pt2"(input="a")', "the input `input` needs a shape", ""),
         ('from "saved/m.pt2"(left=3x21x10)', "has no input `left`", "it has `input`"),
         ('from "saved/m.pt2"(input=3x21x10, input=3x21x10)', "the input `input` is given twice", ""),
-        ('from "saved/m.pt2" { relu }', "can only contain `expect`, `written`, and `see` lines", "archcalc convert"),
+        ('from "saved/m.pt2" { relu }', "can only contain `expect`, `written`, and", "archcalc convert"),
         ('from "saved/m.pt2" { expect params("no") < 3 }', "has no node or block `no`", ""),
         ('from "saved/m.pt2" { written "no" as "F.relu" }', "has no node or block `no`", ""),
         ("from saved", "a file name in quotes", 'write `net a from "model.pt2"`'),

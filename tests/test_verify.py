@@ -291,8 +291,11 @@ def test_wrong_params(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("change", "remark"),
     [
-        (lambda w: Window(w.kernel_size + 1, w.stride, w.before, w.after, w.dilation), "sees something"),
-        (lambda w: Window(w.kernel_size - 1, w.stride, w.before, w.after, w.dilation), "sees nothing"),
+        (
+            lambda w: Window(w.kernel_size + 1, w.stride, w.before, w.after, w.dilation),
+            "depends on something",
+        ),
+        (lambda w: Window(w.kernel_size - 1, w.stride, w.before, w.after, w.dilation), "depends on nothing"),
         (lambda w: Window(w.kernel_size, w.stride + 1, w.before, w.after, w.dilation), "place"),
         (lambda w: Window(w.kernel_size, w.stride, w.before + 1, w.after, w.dilation), "place"),
         (lambda w: Window(w.kernel_size, w.stride, w.before, w.after, w.dilation + 1), "place"),

@@ -163,7 +163,7 @@ class Conv(SlidingKernel, frozen=True):
                 raise LayerError("`conv` takes `groups` or `connections`, not both", argument="connections")
             if len(self.connections) != self.out_channels:
                 rows = plural(len(self.connections), "row", str)
-                maps = plural(self.out_channels, "output map", str)
+                maps = plural(self.out_channels, "output channel", str)
                 raise LayerError(f"`connections` of `conv` has {rows} for {maps}", argument="connections")
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ from archcalc.layers.base import Layer
 HEADINGS = {
     "conv": "Convolutions",
     "deform": "Deformable convolution",
-    "linear": "On vectors",
+    "linear": "Vectors",
     "recurrent": "Sequences",
     "activation": "Activations and dropout",
     "unary": "Functions of one value",

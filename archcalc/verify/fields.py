@@ -371,9 +371,9 @@ def _disagrees(node: Node, seen: Seen, axis: int, j: int, before: bool, clean: A
     if (says == clean).all():
         return ""
     place = int(np.argmax(says != clean))
-    sees = "sees nothing" if says[place] else "sees something"
-    side = "before" if before else "behind"
-    return f"{node.name}, axis {axis}: place {place} should be one that {sees} {side} {j}"
+    sees = "depends on nothing" if says[place] else "depends on something"
+    side = "before" if before else "after"
+    return f"{node.name}, axis {axis}: the prediction is that place {place} {sees} {side} {j}"
 
 
 def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
@@ -389,7 +389,7 @@ def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
         inside = exact and start >= 0 and end < n
         wrong = (first, last) != (start, end) if inside else not start <= first <= last <= end
         if wrong and first <= last:
-            sees = f"place {place} sees {first} to {last}, and its field is {start} to {end}"
+            sees = f"place {place} depends on {first} to {last}, but its receptive field is {start} to {end}"
             return f"{node.name}, axis {axis}: {sees}"
     return ""
 
