@@ -1,4 +1,4 @@
-"""Building a network, node by node: what the elaborator does for a spec, and anyone can do in Python."""
+"""Builds a network node by node. The elaborator uses it for texts, and anyone can use it in Python."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class NameScope:
-    """The names within one block call, group or network: counters by kind, and what is taken."""
+    """The names within one block call, group, or network: counters by kind, and names in use."""
 
     __slots__ = ("counters", "labels", "prefix", "taken")
 
@@ -32,7 +32,7 @@ class NameScope:
         self.taken: dict[str, Span | None] = {}
 
     def count(self, kind: str) -> str:
-        """The next name of a kind: `conv2`; after a digit the counter is set off, `relu6_1`."""
+        """The next name of a kind: `conv2`. After a digit, the number is separated by `_`: `relu6_1`."""
         return next_name(self.counters, kind)
 
     def count_label(self, label: str) -> str:
@@ -47,7 +47,7 @@ def next_name(counters: dict[str, int], name: str) -> str:
 
 
 class BuildProblem(LayerError):
-    """A node does not fit those that are there; `notes` say which, and where they are."""
+    """A node does not fit the other nodes. `notes` say which ones, and where they are."""
 
     def __init__(self, message: str, *, label: str = "", help: str = "", notes: Sequence[Note] = ()) -> None:
         super().__init__(message, label=label, help=help)
@@ -55,7 +55,7 @@ class BuildProblem(LayerError):
 
 
 def _taken(path: str, span: Span | None) -> BuildProblem:
-    notes = [Note("the first one stands here", span)] if span is not None else []
+    notes = [Note("the first one is here", span)] if span is not None else []
     return BuildProblem(
         f"two nodes have the path `{path}`", help="give one of them another label", notes=notes
     )
@@ -94,25 +94,25 @@ class NetworkBuilder:
     """
 
     def __init__(self, name: str, *, judge: bool = True) -> None:
-        """`judge` adds notes on layers and shapes that another tool would mean otherwise.
+        """Create a builder. With `judge`, layers and shapes with another meaning in another tool get a note.
 
-        A reader of files leaves it off, since its files say what they mean; so does a caller who does.
+        Turn `judge` off if the layers are certainly as intended, as readers of files do.
         """
         self.name = name
         self.judge = judge
         self.doubts: dict[tuple[str, Layer], Doubt] = {}
-        """What is legal and may be meant otherwise, once for each layer with its arguments."""
+        """The doubts about legal layers, once for each layer with its arguments."""
         self.nodes: list[Node] = []
         self.groups: list[Group | None] = []
         self.scope = NameScope("")
         self.sharing: tuple[object, int] | None = None
+        """While a shared block is built: its identity, and the length of the path of this call."""
         self.frozen = False
-        """Are the parameters of the nodes that are added frozen?"""
-        """While a shared block is built: what identifies it, and how long the path of this call is."""
+        """Are the parameters of added nodes frozen?"""
         self._owners: dict[tuple[object, str], Node] = {}
 
     def input(self, shape: Sequence[int], name: str = "input", span: Span | None = None) -> Node:
-        """An input of a shape per sample, channels first. Raises `LayerError` for a bad shape."""
+        """Add an input with this shape per sample, channels first. Raises `LayerError` for a bad shape."""
         return self.add(Input(tuple(shape)), name=name, span=span)
 
     def add(
@@ -126,17 +126,19 @@ class NetworkBuilder:
         fixed: Collection[str] = (),
         tied: Mapping[str, tuple[Node, str]] | None = None,
     ) -> Node:
-        """A layer applied to tensors; without a name it gets its kind and a counter.
+        """Apply a layer to tensors, and return the new node. The default name is its kind and a number.
 
-        `fixed` names arrays that are not trained: they are buffers. `tied` has the arrays that are those of
-        earlier nodes: for each name, the node that has it and its name there. Raises `LayerError` if the
-        shapes do not fit or the name is taken.
+        `fixed` names arrays that are not trained, and are therefore buffers. `tied` has the arrays that
+        belong to earlier nodes: for each name, the owner and the array's name there. Raises `LayerError` if
+        the shapes do not fit, or if the name is in use.
         """
         if not inputs and not (layer.is_source or isinstance(layer, Input)):
-            raise BuildProblem(f"`{layer.kind}` reads a tensor, and none is given: `add(layer, tensor)`")
+            raise BuildProblem(f"`{layer.kind}` needs a tensor, and none is given: `add(layer, tensor)`")
         for node in inputs:
             if not isinstance(node, Node):
-                raise BuildProblem(f"a tensor is what `input` or `add` returns, not a {type(node).__name__}")
+                raise BuildProblem(
+                    f"a tensor must be a result of `input` or `add`, not a {type(node).__name__}"
+                )
             if node.index >= len(self.nodes) or self.nodes[node.index] is not node:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
         if "weight" in fixed and getattr(layer, "weight", "") == "own":
@@ -167,7 +169,7 @@ class NetworkBuilder:
         return node
 
     def _judge(self, node: Node) -> None:
-        """Note what may be meant otherwise, by the rules that hold for texts too."""
+        """Add notes on likely mistakes, by the same rules as for texts."""
         layer = node.layer
         if isinstance(layer, Input):
             kind, shape = doubt_of_input(node.shape)
@@ -181,7 +183,9 @@ class NetworkBuilder:
             values = [f"scale_factor={values[0]}"] if kind == "shrinks" else values[1:]
             meant = f"{type(layer).__name__}({', '.join(values)})"
         if kind:
-            kind = "in_channels" if kind == "wrong" else kind  # a text is refused; a program may know better
+            kind = (
+                "in_channels" if kind == "wrong" else kind
+            )  # a text is refused, but a program may have a reason
             doubt = Doubt(kind, node, meant, "NetworkBuilder(..., judge=False)")
             self.doubts.setdefault((kind, layer), doubt)
 
@@ -205,20 +209,20 @@ class NetworkBuilder:
             raise BuildProblem(
                 f"calls of a shared block need equal parameters, but those of `{path}` differ",
                 label=shapes,
-                help="give the calls inputs with the same channels, or drop `shared`",
+                help="give the calls inputs with the same channels, or remove `shared`",
                 notes=[Note("the first call is here", call.span)] if call is not None else [],
             )
         node.shares = owner
 
     @contextmanager
     def group(self, name: str) -> Iterator[None]:
-        """A labelled group: what is added inside has `name/` before its own name."""
+        """A labelled group. Nodes added inside it have `name/` before their own name."""
         group = self.enter(name)
         yield
         self.leave(group, self.nodes[-1] if len(self.nodes) > group.start else None)
 
     def enter(self, label: str, block: str = "", span: Span | None = None) -> OpenGroup:
-        """Open a group. The call of a block is counted among its kind, even if it has a label."""
+        """Open a group. A block call counts among the calls of its kind, even if it has a label."""
         outer = self.scope
         counted = outer.count(block) if block else ""
         name = label or counted
@@ -235,7 +239,7 @@ class NetworkBuilder:
         return OpenGroup(path, block or "group", span, outer, len(self.groups) - 1, len(self.nodes))
 
     def leave(self, group: OpenGroup, output: Node | None) -> None:
-        """Close a group; a group without nodes leaves no trace."""
+        """Close a group. A group without nodes is removed."""
         self.scope = group.outer
         stop = len(self.nodes)
         if output is not None and stop > group.start:
@@ -253,7 +257,7 @@ class NetworkBuilder:
         source: Source | None = None,
         notes: Sequence[Doubt | Remark] = (),
     ) -> Network:
-        """The network. Raises `ArchError` if a node reaches neither a result nor a head."""
+        """Return the network. Raises `ArchError` if a node reaches neither a result nor a head."""
         results = dict(outputs or {})
         if output is not None:
             results["output"] = output
@@ -284,7 +288,7 @@ class NetworkBuilder:
         )
 
     def _reaching(self, results: Iterable[Node]) -> list[bool]:
-        """For each node, whether one of the results depends on it."""
+        """For each node, does one of the results depend on it?"""
         reaching = [False] * len(self.nodes)
         for node in results:
             reaching[node.index] = True
@@ -296,25 +300,25 @@ class NetworkBuilder:
 
 
 def _first(owner: Node, array: str) -> tuple[Node, str]:
-    """The node whose own array this is, and its name there."""
+    """The node that owns an array, and its name there."""
     owner = owner.shares or owner
     return owner.tied.get(array, (owner, array))
 
 
 def _tie(node: Node, tied: Mapping[str, tuple[Node, str]]) -> None:
-    """Let a node use arrays of earlier nodes. Raises `LayerError` if they do not have as many values."""
+    """Let a node use arrays of earlier nodes. Raises `LayerError` if the numbers of values differ."""
     tied = {name: _first(*place) for name, place in tied.items()}
     sizes = {weight.name: weight.term.value for weight in node.facts.weights}
     for name, (owner, array) in tied.items():
         theirs = {weight.name: weight.term.value for weight in owner.facts.weights}
         if array not in theirs:
             raise BuildProblem(
-                f"`{owner.name}` has no `{array}` that `{node.name}` could use",
-                help="label the layer that has it, and nothing after it: `enc: conv(...)`",
+                f"`{owner.name}` has no `{array}` for `{node.name}` to use",
+                help="label the layer that has it, without later steps: `enc: conv(...)`",
             )
         if theirs[array] != sizes.get(name):
             raise BuildProblem(
-                f"`{name}` of `{node.name}` has {sizes.get(name, 0):,} values, and `{array}` of "
+                f"`{name}` of `{node.name}` has {sizes.get(name, 0):,} values, but `{array}` of "
                 f"`{owner.name}` has {theirs[array]:,}"
             )
     owners = {owner.index: owner for owner, _ in tied.values()}
@@ -335,6 +339,6 @@ def _unused(dead: list[Node]) -> list[Diagnostic]:
             continue
         places.add(node.span)
         what = "the input" if node.is_input else "the result of"
-        help = "name it where it stands (`x: ...`) and use it, mark it as an `output`, or remove it"
+        help = "label it (`x: ...`) and use it, mark it as an `output`, or remove it"
         problems.append(Diagnostic(f"nothing uses {what} `{node.name}`", node.span, help=help))
     return problems

@@ -1,4 +1,4 @@
-"""The networks that come with archcalc: which there are, where they are, and their texts."""
+"""The built-in networks: their names, files, and texts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NET = re.compile(r"^net[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 
 
 def specs_folder() -> Path:
-    """The folder of the shipped specs: inside an installed package, or at the top of a checkout."""
+    """The folder of the built-in specs, inside an installed package or at the top of a checkout."""
     package = Path(__file__).parent
     installed = package / "specs"
     return installed if installed.is_dir() else package.parent / "specs"
 
 
 def pages() -> dict[str, Path]:
-    """The pages of the documentation by name, each a Markdown file in `docs/`."""
+    """The pages of the documentation by name. Each is a Markdown file in `docs/`."""
     package = Path(__file__).parent
     installed = package / "docs"
     folder = installed if installed.is_dir() else package.parent / "docs"
@@ -34,7 +34,7 @@ def pages() -> dict[str, Path]:
 
 @lru_cache(maxsize=1)
 def shipped_files() -> dict[str, Path]:
-    """The file of every net in the shipped specs, by the net's name; parses none of them."""
+    """The file of every built-in net, by the net's name. Does not parse the files."""
     files: dict[str, Path] = {}
     for path in sorted(specs_folder().glob("*.arch")):
         for name in _NET.findall(path.read_text(encoding="utf-8")):
@@ -44,7 +44,7 @@ def shipped_files() -> dict[str, Path]:
 
 @cache
 def _networks(path: Path) -> dict[str, Opened]:
-    """The networks of a shipped file by name, read once in a process."""
+    """The networks of a built-in file by name. It is read once per process."""
     networks = reader(path.suffix).read(path, f"specs/{path.name}")
     return {network.name: replace(network, net=network.name) for network in networks}
 
@@ -55,9 +55,9 @@ def open_shipped(name: str) -> Opened:
 
 
 def complete_names(name: str) -> list[str]:
-    """Built-in networks with names like `name`, those that can be made as they are: at most three.
+    """Up to three built-in networks with names similar to `name` that have values for all parameters.
 
-    In place of a template, whose parameters lack values, there are the networks made from it.
+    A template whose parameters have no values is replaced by the networks made from it.
     """
     found: list[str] = []
     for like in near_misses(name, shipped_files()):
@@ -69,8 +69,8 @@ def complete_names(name: str) -> list[str]:
 def shipped(family: str = "", search: str = "") -> list[Opened]:
     """Every built-in network whose parameters all have values, in the order of the files.
 
-    `family` keeps those of one file, `search` those whose name contains it. Raises `ArchError` if
-    nothing is left.
+    `family` selects the networks of one file, and `search` those whose name contains it. Raises `ArchError`
+    if there are none.
     """
     paths = list(dict.fromkeys(shipped_files().values()))
     families = [path.stem for path in paths]
@@ -85,13 +85,13 @@ def shipped(family: str = "", search: str = "") -> list[Opened]:
 
 
 def copy_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write the texts that declare a network (see `Opened.texts`) into a folder; the paths of the copies.
+    """Write the texts that declare a network (see `Opened.texts`) to a folder. Returns the new paths.
 
-    Raises `ArchError` if one of them is there already, and writes none then.
+    Raises `ArchError` if one of them already exists, and then writes none.
     """
     taken = [folder / name for name in texts if (folder / name).exists()]
     if taken:
-        raise error(f"`{taken[0]}` is there already", help="choose another folder, or remove it")
+        raise error(f"`{taken[0]}` already exists", help="choose another folder, or remove it")
     for name, text in texts.items():
         write(text, folder / name)
     return [folder / name for name in texts]

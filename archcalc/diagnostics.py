@@ -1,7 +1,7 @@
-"""Source texts, places in them, and the diagnostics that point at them.
+"""Source texts, places in them, and the diagnostics that point at the places.
 
-Knows nothing of networks or of the language: whatever reads text (an `.arch` file, an option of the
-command line, an expectation) reports its mistakes through these types.
+This module does not depend on networks or on the language. Everything that reads text (an `.arch` file, a
+command-line option, an expectation) reports mistakes with these types.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from pathlib import Path
 from msgspec import Struct
 
 MAX_LINE_SHOWN = 160
-"""Longer source lines are shown only around the place in question."""
+"""Longer source lines are shown only near the place in question."""
 
 MAX_REPORTED = 20
-"""Further diagnostics of one run are counted, not shown."""
+"""The most diagnostics of one run that are shown. The others are counted."""
 
 MAX_MATCHED = 100
-"""Longer names are not compared with known ones."""
+"""Longer names are not compared with known names."""
 
 MAX_CANDIDATES = 1_000
-"""Of more known names, the first ones are compared."""
+"""If there are more known names, only the first ones are compared."""
 
 
 class Source(Struct, eq=False):
-    """A text and the name under which people know it.
+    """A text and its name in messages.
 
-    `name` is what diagnostics show (`specs/vgg.arch`, `--set`), `path` the file, if it is one.
+    `name` is shown in diagnostics (`specs/vgg.arch`, `--set`). `path` is the file, if there is one.
     """
 
     name: str
@@ -50,20 +50,20 @@ class Source(Struct, eq=False):
         return self._line_starts
 
     def position(self, offset: int) -> tuple[int, int]:
-        """Line and column of an offset, both counted from 1."""
+        """The line and the column of an offset, both counted from 1."""
         starts = self._starts()
         line = bisect.bisect_right(starts, offset)
         return line, offset - starts[line - 1] + 1
 
     def line(self, number: int) -> str:
-        """The text of a line (counted from 1), without its end."""
+        """The text of a line (counted from 1), without its line end."""
         starts = self._starts()
         end = starts[number] - 1 if number < len(starts) else len(self.text)
         return self.text[starts[number - 1] : end].rstrip("\r")
 
 
 class Span(Struct, frozen=True, gc=False):
-    """A piece of a source: the offsets `start` to `end`, without `end`."""
+    """A range of a source: the offsets from `start` to before `end`."""
 
     source: Source
     start: int
@@ -79,14 +79,14 @@ class Span(Struct, frozen=True, gc=False):
 
 
 class CallSite(Struct, frozen=True, gc=False):
-    """One call of a block: where it is, and the call in whose body it is."""
+    """One call of a block: its place, and the call whose body contains it."""
 
     block: str
     span: Span
     outer: CallSite | None = None
 
     def chain(self) -> list[CallSite]:
-        """This call and those around it, innermost first."""
+        """This call and the calls around it, innermost first."""
         calls: list[CallSite] = []
         call: CallSite | None = self
         while call is not None:
@@ -105,8 +105,8 @@ class Note(Struct, frozen=True):
 class Diagnostic(Struct, frozen=True):
     """One mistake: what is wrong, where, the facts around it, and what to change.
 
-    `message` is shown alone; `label` is the short text beside the caret; `notes` are facts; `help` is a
-    change that the reader can make. (The division is rustc's.)
+    `message` is shown alone. `label` is the short text next to the caret. `notes` are facts, and `help` is a
+    change that the reader can make. The division is that of rustc.
     """
 
     message: str
@@ -129,7 +129,7 @@ class Diagnostic(Struct, frozen=True):
 
 
 class ArchError(Exception):
-    """The input is wrong. `diagnostics` says what, where, and what to do; `str()` renders them."""
+    """The input is wrong. `diagnostics` says what, where, and what to do. `str()` renders them."""
 
     def __init__(self, diagnostics: Diagnostic | Iterable[Diagnostic]) -> None:
         if isinstance(diagnostics, Diagnostic):
@@ -146,7 +146,7 @@ class ArchError(Exception):
 
 
 class Problems(list[Diagnostic]):
-    """The mistakes in several things, where each is tried even if others fail.
+    """Collects the mistakes of several steps, each of which runs even if others fail.
 
     >>> problems = Problems()
     >>> for name in ["a", "b"]:
@@ -158,14 +158,14 @@ class Problems(list[Diagnostic]):
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Add the diagnostics of an `ArchError` that is raised inside, and continue after it."""
+        """Add the diagnostics of an `ArchError` raised inside, and continue after it."""
         try:
             yield
         except ArchError as found:
             self.extend(found.diagnostics)
 
     def raise_any(self) -> None:
-        """Raise an `ArchError` with all of them, if there are any."""
+        """Raise an `ArchError` with all mistakes, if there are any."""
         if self:
             raise ArchError(self)
 
@@ -178,12 +178,12 @@ def error(
     notes: Iterable[Note] = (),
     help: str = "",
 ) -> ArchError:
-    """An `ArchError` of one diagnostic, ready to be raised."""
+    """An `ArchError` with one diagnostic. Returned, not raised."""
     return ArchError(Diagnostic(message, span, label, tuple(notes), help))
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
-    """A help text with the known names that `name` may have meant, or the empty string."""
+    """A help text with the known names that `name` may mean, or an empty string."""
     return did_you_mean(near_misses(name, known))
 
 
@@ -197,7 +197,7 @@ def did_you_mean(names: Sequence[str]) -> str:
 
 
 def near_misses(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The known names that are most similar to `name`: at most three, and none if all differ too much."""
+    """The known names that are most similar to `name`: at most three, or none if all differ too much."""
     from difflib import SequenceMatcher
 
     if len(name) > MAX_MATCHED:
@@ -224,10 +224,10 @@ def unknown(
     listing: str = "",
     help: str = "",
 ) -> ArchError:
-    """An `ArchError` for a name that is not among the known ones, ready to be raised.
+    """An `ArchError` for a name that is not a known one. Returned, not raised.
 
-    The message is `what`, then the name in backquotes. The help is a near miss if there is one. Otherwise
-    it is `help`; without that, `listing`, a colon, and all known names; without either, there is none.
+    The message is `what`, then the name in backquotes. The help suggests similar names if there are any.
+    Otherwise it is `help`, or `listing`, a colon, and all known names, or nothing.
 
     >>> print(unknown("there is no plot", "dpth", ["depth", "years"], listing="plots"))
     error: there is no plot `dpth`
@@ -242,13 +242,13 @@ def unknown(
 
 
 def shorten(text: str, limit: int = 60) -> str:
-    """`text` on one line, cut to at most `limit` characters and printable everywhere."""
+    """`text` on one line, cut to at most `limit` characters, and printable everywhere."""
     clean = _printable(text[: limit + 1])
     return clean if len(clean) <= limit else clean[: limit - 3] + "..."
 
 
 def _printable(text: str) -> str:
-    """`text` without what a terminal would obey instead of showing it."""
+    """`text` without characters that a terminal would interpret."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else (" " if c == "\t" else "?") for c in text)

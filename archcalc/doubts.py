@@ -1,9 +1,9 @@
-"""Whether a layer or a shape is likely meant as it is: the rules, without any words.
+"""Rules for likely mistakes in layers and shapes, without any messages.
 
-PyTorch writes the input channels first. `conv(64, 128, 3)` is then a convolution from 64 to 128 channels;
-here it has 64 output channels, a kernel of 128 and a stride of 3. Other tools write the batch into a shape,
-or the channels last. All of that is legal, so these rules ask whether it is likely. They look at arguments
-given by position alone. The language and `NetworkBuilder` both ask them.
+PyTorch takes the input channels first. There, `conv(64, 128, 3)` is a convolution from 64 to 128 channels. In
+archcalc it has 64 output channels, a kernel of 128, and a stride of 3. Other tools put the batch in a shape,
+or the channels last. All of this is legal, so the rules ask whether it is likely. They only look at arguments
+given by position. The language and `NetworkBuilder` both use them.
 
 docs/language.md states the rules under "Habits from other tools".
 """
@@ -17,57 +17,58 @@ from archcalc.layers.base import Layer
 from archcalc.shape import Shape
 
 KERNEL_AT = {"conv": 1, "local": 1, "conv_transpose": 1, "depthwise": 0}
-"""Which argument is the kernel's size, for the kinds whose first argument may be input channels."""
+"""The position of the kernel size, for the kinds whose first argument may be the input channels."""
 
 INPUTS_FIRST = (*KERNEL_AT, "fc", "pointwise")
-"""The kinds that PyTorch gives the number of inputs first."""
+"""The kinds that take the number of inputs first in PyTorch."""
 
 SIZED = ("upsample", "crop", "reshape")
 """The kinds whose first argument is a size or a shape."""
 
 LARGE = {1: 64, 2: 16, 3: 16}
-"""A kernel above this, by the number of axes, is rather a number of channels."""
-# Sound networks have 1-D kernels of tens of samples (SoundNet 64). The largest 2-D kernel with a stride in a
-# shipped network is 11; FCN's 64 is transposed, and RepLKNet's 31 has no stride.
+"""A larger kernel, by number of axes, is more likely a number of channels."""
+# Audio networks have 1-D kernels of tens of samples (SoundNet 64). The largest 2-D kernel with a stride in a
+# built-in network is 11; FCN's 64 is transposed, and RepLKNet's 31 has no stride.
 
 EVEN = 8
-"""From this size on, an even kernel that moves by 1 is rather a number of channels."""
+"""An even kernel of this size or more, with a stride of 1, is more likely a number of channels."""
 
 OVERLAP = 4
-"""A transposed kernel of more strides than this is rather a number of channels. FCN has 2, WaveGlow 4."""
+"""A transposed kernel of more strides is more likely a number of channels. FCN has 2, and WaveGlow 4."""
 
 IMAGE_CHANNELS = (1, 3, 4)
-"""Grey, colour, and colour with transparency: what the last axis of an image is, if not its width."""
+"""Gray, color, and color with transparency: the last axis of an image, if it is not the width."""
 
 SIDE = 8
-"""An image has at least as many rows and columns."""
+"""The least number of rows and columns of an image."""
 
 SMALL = 4
-"""A map of features has at least as many."""
+"""The least number of rows and columns of a feature map."""
 
 FEW, STEPS = 16, 64
-"""A sequence with the channels last has at most so many channels, and at least so many steps."""
+"""A sequence with the channels last has at most this many channels, and at least this many steps."""
 
 WIDE = 16
-"""And at least as many if it has not as many rows as columns."""
+"""The same, if the numbers of rows and columns differ."""
 
 
 def can_be_doubted(kind: str, by_position: int) -> bool:
-    """May a call with so many arguments by position mean another one in PyTorch or Keras?"""
+    """Can a call with this many arguments by position mean another layer in PyTorch or Keras?"""
     return kind == "upsample" or (kind in KERNEL_AT and by_position > KERNEL_AT[kind])
 
 
 def doubt_of(
     layer: Layer, by_position: int, shape: Shape, is_literal: Callable[[int], bool], named: bool = False
 ) -> str:
-    """What to think of a layer whose first `by_position` arguments have no names, on an input of this shape.
+    """The likely mistake in a layer, given its input shape. Its first `by_position` arguments have no names.
 
-    `wrong` if the first must be the input channels, `in_channels` if it may be, `large_kernel` if another one
-    may be a number of channels, `kernel_twice` if the stride may be the kernel's other size, `groups`
-    if the dilation may be their number, `shrinks` if a size must be a factor, `factor` if it may be one,
-    `crops` if it may be what is cut off, `channels_last` if a shape may have them there; empty if the call is
-    likely meant as it stands. `is_literal` says of an argument, by its number, whether it is written as a
-    number, and `named` whether the first has a name.
+    The result is empty if the call is probably correct. Otherwise it is `wrong` if the first argument must be
+    the input channels, `in_channels` if it may be, `large_kernel` if another argument may be a number of
+    channels, `kernel_twice` if the stride may be the other kernel size, `groups` if the dilation may be the
+    groups, `shrinks` if a size must be a factor, `factor` if it may be one, `crops` if it may be the number
+    of places to cut off, and `channels_last` if a shape may have the channels last. `is_literal` says whether
+    the argument with a given number is written as a number. `named` says whether the first argument has a
+    name.
     """
     if layer.kind not in KERNEL_AT:
         return _doubt_of_size(layer, named, shape[1:])
@@ -77,7 +78,7 @@ def doubt_of(
     at = KERNEL_AT[layer.kind]
     first = getattr(layer, "out_channels", 0) if at else kernel
     stride = largest(getattr(layer, "stride", 1)) if by_position > at + 1 else 0
-    # nearly all layers end here, at every node of a network
+    # nearly all layers end here
     if type(kernel) is not int or (first != shape[0] and kernel <= LARGE[2] and kernel != stride):
         return ""
     axes = len(shape) - 1
@@ -95,10 +96,10 @@ def doubt_of(
     if large or 1 < kernel < stride:
         return "wrong"
     if axes > 1 and ((_odd(stride) and stride != kernel) or (stride == 1 and _large_and_even(kernel, EVEN))):
-        return "wrong"  # in 1-D, such kernels and strides are usual
+        return "wrong"  # in 1-D, such kernels and strides are common
     # in 1-D, causal convolutions have other paddings
     padded = axes > 1 and (stride == 1 or by_position > at + 2) and _odd_padding(layer, kernel, stride)
-    if stride == 1:  # who means it leaves it out, unless a parameter or the next argument asks for it
+    if stride == 1:  # usually left out, unless a parameter or the next argument requires it
         last = by_position == at + 2 and getattr(layer, "padding", 0) == 0
         return "in_channels" if is_literal(at + 1) and (last or padded or not kernel % 2) else ""
     unusual = kernel >= EVEN and kernel > 2 * stride
@@ -124,7 +125,7 @@ def _doubt_of_transposed(layer: Layer, by_position: int, kernel: int, axes: int)
 
 
 def _doubt_of_size(layer: Layer, named: bool, sizes: Shape) -> str:
-    """What to think of a size or a shape that is given by position, or by a name that Keras has as well."""
+    """The likely mistake in a size or shape that is given by position, or by a name that Keras has too."""
     target: Any = getattr(layer, "shape" if layer.kind == "reshape" else "size")
     if layer.kind == "reshape":
         return "channels_last" if _is_map_with_channels_last(target) else ""
@@ -143,13 +144,13 @@ def _transposed(layer: Layer) -> bool:
 
 
 def largest(value: Any) -> int:
-    """A stride as one number: the largest one if there is one per axis."""
+    """A stride as one number: the largest one, if there is one per axis."""
     found: int = max(value) if isinstance(value, tuple) else value
     return found
 
 
 def _odd(stride: int) -> bool:
-    """Is a stride what kernels usually are?"""
+    """Is a stride a typical kernel size?"""
     return stride >= 3 and stride % 2 == 1
 
 
@@ -158,7 +159,7 @@ def _large_and_even(kernel: int, least: int) -> bool:
 
 
 def _odd_padding(layer: Layer, kernel: int, stride: int) -> bool:
-    """Is a padding more than what a kernel needs, or with a stride of 1 neither that nor nothing?"""
+    """Is the padding more than a kernel needs? With a stride of 1, is it neither that nor zero?"""
     padding, dilation = getattr(layer, "padding", 0), getattr(layer, "dilation", 1)
     if type(padding) is not int or type(dilation) is not int or padding == dilation * (kernel - 1) // 2:
         return False
@@ -166,24 +167,25 @@ def _odd_padding(layer: Layer, kernel: int, stride: int) -> bool:
 
 
 def _keeps_size(layer: Layer, kernel: int) -> bool:
-    """Is the padding chosen for the kernel, so that the map keeps its size?"""
+    """Does the padding fit the kernel, so that the map keeps its size?"""
     return getattr(layer, "padding", 0) in ("same", "same_lower", kernel // 2)
 
 
 def leading_arguments(layer: Layer) -> int:
-    """How many arguments of a layer made in Python may have been given by position.
+    """The number of arguments of a layer made in Python that may have been given by position.
 
-    Those up to the last that is not its default: Python does not keep how a call was written.
+    These are the arguments up to the last one that differs from its default, because Python does not record
+    the call.
     """
     differs = [getattr(layer, parameter.name) != parameter.default for parameter in layer.parameters]
     return max((number for number, found in enumerate(differs, 1) if found), default=0)
 
 
 def doubt_of_input(shape: Shape) -> tuple[str, Shape]:
-    """What to think of a declared input, and the shape that may be meant instead.
+    """The likely mistake in a declared input, and the shape that may be meant instead.
 
-    `batch` if the first axis may count samples, `channels_last` if the last one may count channels,
-    `no_channels` if there may be none; empty if the shape is likely meant as it is.
+    The result is `batch` if the first axis may be the batch, `channels_last` if the last axis may be the
+    channels, and `no_channels` if there may be none. It is empty if the shape is probably correct.
     """
     first, *others = shape
     if len(shape) == 5 and shape[1] in IMAGE_CHANNELS and _is_image(shape[3:]):
@@ -211,5 +213,5 @@ def _is_image(sides: Shape) -> bool:
 
 
 def _is_map_with_channels_last(shape: Shape) -> bool:
-    """Is a shape a square and a larger number, as the features of a Keras network, 7x7x512?"""
+    """Is a shape a square and a larger number, like 7x7x512, the features of a Keras network?"""
     return len(shape) == 3 and SMALL <= shape[0] == shape[1] < shape[2]

@@ -1,4 +1,4 @@
-"""Expectations: the figures that a network is expected to have.
+"""Expectations: statements about the figures of a network that must hold.
 
 They come from the `expect` lines of a net and from `--expect`. `archcalc.checking` evaluates them.
 """
@@ -17,11 +17,11 @@ UNITS = {
     "KB": 10**3, "MB": 10**6, "GB": 10**9,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
 }  # fmt: skip
-"""The units of a figure and their factors: powers of 1000 for counts, and units of bytes."""
+"""The units of figures and their factors: powers of 1000 for counts, and units of bytes."""
 
 
 class Figure(Struct, frozen=True):
-    """A figure in an expectation: its value (unit applied), its unit, and the step of its last digit."""
+    """A figure in an expectation: its value with the unit applied, its unit, and its last digit's step."""
 
     text: str
     value: int | Fraction | tuple[int, ...]
@@ -33,7 +33,7 @@ class Figure(Struct, frozen=True):
 class Ratio(Struct, frozen=True):
     """`0.5 * vgg16`: a factor times the same quantity of another network.
 
-    `net` is a NET argument of the command line; `span` is where it is written.
+    `net` is a NET argument of the command line, and `span` is its place.
     """
 
     factor: int | Fraction
@@ -44,8 +44,8 @@ class Ratio(Struct, frozen=True):
 class Expect(Struct, eq=False):
     """`params("stage1") ~ 38.7K "Table 1"`.
 
-    `path` is empty for the whole network; `percent` is used by the relation `within`. If there is a
-    `ratio`, the value of `figure` is its factor, and the text and span of `figure` cover the whole ratio.
+    `path` is empty for the whole network. `percent` is used by the relation `within`. If there is a `ratio`,
+    the value of `figure` is its factor, and the text and span of `figure` cover the whole ratio.
     """
 
     span: Span
@@ -64,7 +64,7 @@ class Expect(Struct, eq=False):
 
 
 def check_expectation(expect: Expect) -> Diagnostic | None:
-    """What is wrong with an expectation before any network is known, if anything."""
+    """The mistake in an expectation that can be found without a network, if there is one."""
     quantity = QUANTITIES.get(expect.quantity)
     if quantity is None:
         name, span = expect.quantity, expect.quantity_span
@@ -75,15 +75,15 @@ def check_expectation(expect: Expect) -> Diagnostic | None:
     figure = expect.figure
     is_size = isinstance(figure.value, tuple)
     if quantity.unit is Unit.SHAPE and (figure.unit or expect.relation != "=="):
-        message = f"`{quantity.name}` is compared with a size, by `==`"
-        return Diagnostic(message, figure.span, help="write `512x7x7`, or `4096` of a vector")
+        message = f"`{quantity.name}` must be compared with a size, using `==`"
+        return Diagnostic(message, figure.span, help="write `512x7x7`, or `4096` for a vector")
     if quantity.is_number and is_size:
-        return Diagnostic(f"`{quantity.name}` is a number, this is a size", figure.span)
+        return Diagnostic(f"`{quantity.name}` is a number, but this is a size", figure.span)
     if is_size and expect.relation not in ("==",):
-        return Diagnostic(f"a size is compared with `==`, not `{expect.relation}`", figure.span)
+        return Diagnostic(f"a size must be compared with `==`, not `{expect.relation}`", figure.span)
     if figure.unit.endswith("B") and quantity.unit is not Unit.BYTES:
         return Diagnostic(
-            f"`{figure.unit}` is a unit of bytes, and `{quantity.name}` is no quantity of bytes",
+            f"`{figure.unit}` is a unit of bytes, but `{quantity.name}` is not measured in bytes",
             figure.span,
             help=f"write `{figure.unit[0]}`, a power of 1000",
         )

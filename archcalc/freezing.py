@@ -1,4 +1,4 @@
-"""Frozen parts: parameters that are there and are not trained."""
+"""Frozen parts: parameters that exist but are not trained."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from archcalc.network import Network, Node
 def with_frozen(network: Network, patterns: Sequence[str]) -> Network:
     """The network with the parameters of some nodes frozen.
 
-    A pattern is a path of a node, of a block call or of a group, or has `*` for anything. Layers that use
-    arrays of a frozen layer use them frozen. Raises `ArchError` for a pattern that names nothing.
+    A pattern is the path of a node, a block call, or a group, and can have `*` for anything. Layers that use
+    arrays of a frozen layer use them frozen. Raises `ArchError` for a pattern that matches nothing.
 
     >>> import archcalc
     >>> net = archcalc.load("lenet5")

@@ -1,4 +1,4 @@
-"""Which gradients training computes: of which tensors, of which arrays, and what each node does for them."""
+"""The gradients that training computes: of which tensors, of which arrays, and the work of each node."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from archcalc.network import Network, Node
 class Gradients:
     """The nodes of a network that take part in its backward pass.
 
-    A tensor needs a gradient if it depends on a parameter that is trained. A node takes part if its output
-    needs one and a result depends on that output. Inputs of the network need none, and so the first layer
-    computes none for its input, and frozen layers at the front do nothing.
+    A tensor needs a gradient if it depends on a trained parameter. A node takes part if its output needs a
+    gradient and a result depends on that output. Inputs of the network need no gradient. The first layer
+    therefore computes none for its input, and frozen layers at the front do nothing.
 
-    `results` are the nodes at which gradients come in: the outputs, and with `heads` the outputs of heads
-    that are used in training only.
+    `results` are the nodes where gradients enter: the outputs, and with `heads` also the outputs of training
+    heads.
 
     >>> import archcalc
     >>> gradients = Gradients(archcalc.load("lenet5"))
@@ -44,7 +44,7 @@ class Gradients:
         self.needs: dict[int, Needs] = {}
         """By the index of each node that takes part."""
         self.readers: dict[int, int] = {}
-        """How many gradients come back to a node's output."""
+        """The number of gradients that come back to a node's output."""
         for node in reversed(self.nodes):
             if node.index not in reached:
                 continue
@@ -62,7 +62,7 @@ class Gradients:
         return backward_of(node.layer, node.facts, self.needs[node.index])
 
     def operations(self, node: Node) -> list[tuple[str, Term]]:
-        """What a node computes in the backward pass, with the sum of the gradients that its readers send."""
+        """The operations of a node in the backward pass, including the sum of its readers' gradients."""
         if node.index not in self.needs:
             return []
         found = list(self.backward(node).operations)
@@ -74,7 +74,7 @@ class Gradients:
 
 
 def _sends(node: Node, depends: Collection[int]) -> tuple[bool, ...]:
-    """Whether a node sends a gradient to each of its inputs, of which those in `depends` need one."""
+    """For each input of a node: does the node send it a gradient? The inputs in `depends` need one."""
     layer = node.layer
     return tuple(
         source.index in depends and not layer.stops_gradients and number not in layer.without_gradient
@@ -83,7 +83,7 @@ def _sends(node: Node, depends: Collection[int]) -> tuple[bool, ...]:
 
 
 def trained_arrays(node: Node) -> frozenset[str]:
-    """The names of a node's arrays that are trained.
+    """The names of a node's trained arrays.
 
     An array of another node is trained if it is trained there, even if the node that uses it is frozen.
     """
@@ -103,7 +103,7 @@ def _named(facts: Facts, name: str) -> Weight:
 
 @lru_cache(maxsize=8192)
 def backward_of(layer: Layer, facts: Facts, needs: Needs) -> Backward:
-    """The backward pass of a layer. Equal layers share one object, as they share their facts."""
+    """The backward pass of a layer. Equal layers share one object, like their facts."""
     way = getattr(layer, "weight", "own")
     does = layer.backward(facts, needs_of_computed(way, needs))
     computing = backward_of_way(way, facts.weights[0], needs) if way != "own" else ()

@@ -1,4 +1,4 @@
-"""The network: nodes in topological order, each with its layer, its inputs and its place in the source."""
+"""Networks: nodes in topological order, each with its layer, its inputs, and its place in the source."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 MAX_NODES = 150_000
-"""Nodes of a network. So many take some hundred megabytes, which is what a text may ask for."""
+"""Nodes of a network. This many take some hundred megabytes."""
 
 MAX_PATH = 500
 """Characters of a node's path."""
 
 
 def is_pattern(path: str) -> bool:
-    """Does a path stand for all nodes that match it?"""
+    """Does a path match several nodes?"""
     return any(c in path for c in "*?[")
 
 
 class Node(Struct, eq=False, gc=False):
-    """A layer at its place in a network, or an input of it.
+    """A layer at its place in a network, or an input of the network.
 
-    `name` is its path (`stage1/conv2`). `span` and `calls` say where it comes from in a text: its place, and
-    the block calls that led there; `origin` says it for a model that was imported: `resnet.py:143`.
-    `shares` is the node whose arrays this one uses, if it has none of its own. `tied` has those of its arrays
-    that are others': for each, the node that has it and its name there. `training` marks the nodes of heads
-    that are used in training only, `frozen` those whose parameters are not trained.
+    `name` is its path (`stage1/conv2`). `span` and `calls` give its place in a text, and the block calls
+    around it. For an imported model, `origin` gives its place: `resnet.py:143`. `shares` is the node whose
+    arrays this one uses, if it has none of its own. `tied` has the arrays that belong to other nodes: for
+    each, the owner and the array's name there. `training` marks the nodes of training heads. `frozen` marks
+    nodes whose parameters are not trained.
     """
 
     index: int
@@ -59,7 +59,7 @@ class Node(Struct, eq=False, gc=False):
 
     @property
     def shape(self) -> Shape:
-        """The shape that comes out, per sample."""
+        """The output shape, per sample."""
         return self.facts.output
 
     @property
@@ -68,21 +68,21 @@ class Node(Struct, eq=False, gc=False):
 
     @property
     def is_opaque(self) -> bool:
-        """Is it an operation that archcalc does not know, and so cannot count?"""
+        """Is it an unknown operation, which cannot be counted?"""
         return self.layer.is_opaque
 
     @property
     def own_weights(self) -> tuple[Weight, ...]:
-        """The arrays that are its own: not those of another node."""
+        """The arrays that the node owns, not those of other nodes."""
         if self.shares is not None:
             return ()
         return tuple(weight for weight in self.facts.weights if weight.name not in self.tied)
 
     def trained_as_owned(self) -> None:
-        """Freeze the arrays of other nodes where those freeze them, and only there.
+        """Freeze the arrays of other nodes if they are frozen there, and only then.
 
-        A table without heads may have a node that shares an array, and not the node that owns it. So each
-        knows by itself what is trained.
+        A table without heads can have a node that shares an array, but not the node that owns it. Each node
+        therefore knows by itself what is trained.
         """
         owner = self.shares
         if owner is None and not self.tied:
@@ -96,14 +96,14 @@ class Node(Struct, eq=False, gc=False):
 
     @property
     def reads(self) -> tuple[Node, ...]:
-        """The nodes whose outputs it computes with: its inputs, and for an unpooling what its pool read."""
+        """The nodes whose outputs it computes with: its inputs, and for an unpooling its pool's input."""
         if not self.layer.reads_before:
             return self.inputs
         return (*self.inputs, *(self.inputs[number].inputs[0] for number in self.layer.reads_before))
 
     @property
     def place(self) -> str:
-        """Where it comes from, in a text or in a model; empty if nobody said."""
+        """Its place in a text or in a model, or an empty string."""
         return str(self.span) if self.span is not None else self.origin
 
     def __repr__(self) -> str:
@@ -111,14 +111,14 @@ class Node(Struct, eq=False, gc=False):
 
 
 class ArraysSeen:
-    """Which arrays were counted, so that one that several layers use counts once, where it comes first."""
+    """The arrays that were counted. A shared array counts once, where it comes first."""
 
     def __init__(self) -> None:
         self._owners: set[int] = set()
         self._tied: set[tuple[int, str]] = set()
 
     def repeated(self, node: Node) -> Facts:
-        """Count the arrays of a node: its facts, with those of its arrays alone that were counted before."""
+        """Count the arrays of a node. Returns its facts with only the arrays that were counted before."""
         owner = node.shares or node
         if owner.index in self._owners:
             return node.facts
@@ -132,7 +132,7 @@ class ArraysSeen:
 
 
 class Group(Struct, eq=False, gc=False):
-    """A block call or a labelled group: the nodes `start` to `stop` (without it), and what comes out."""
+    """A block call or a labelled group: the nodes from `start` to before `stop`, and the output node."""
 
     name: str
     kind: str
@@ -147,10 +147,10 @@ class Group(Struct, eq=False, gc=False):
 
 
 class Doubt(Struct, frozen=True, eq=False):
-    """Something legal in a text that its author may have meant otherwise.
+    """Something legal in a text that its author may have meant differently.
 
-    `kind` is a key of `notes.WORDS`, which has the words. `node` is what the text makes here, `meant`
-    what to write if something else is meant, and `named` how to say that nothing else is.
+    `kind` is a key of `notes.WORDS`, which has the messages. `node` is the result of the text, `meant` is
+    what to write if something else is meant, and `named` is what to write to confirm the text.
     """
 
     kind: str
@@ -160,9 +160,9 @@ class Doubt(Struct, frozen=True, eq=False):
 
 
 class Remark(Struct, frozen=True, eq=False):
-    """What a reader of a network's figures must know, and what follows from it.
+    """A fact that a reader of a network's figures must know, and its consequence.
 
-    `node` is what it is about, or `None` for a network that was imported and differs as a whole.
+    `node` is the node that it is about, or `None` for an imported network that differs as a whole.
     """
 
     kind: str
@@ -174,8 +174,8 @@ class Remark(Struct, frozen=True, eq=False):
 class Original(Struct, frozen=True, eq=False):
     """The model that a network was imported from, as its own framework runs it.
 
-    `run` takes arrays in the order of the network's inputs, channels first with the batch, and gives the
-    outputs by their names. It raises `ArchError` where the framework is not installed or fails.
+    `run` takes arrays in the order of the network's inputs, channels first with the batch, and returns the
+    outputs by name. It raises `ArchError` if the framework is not installed or fails.
     """
 
     framework: str
@@ -183,14 +183,13 @@ class Original(Struct, frozen=True, eq=False):
 
 
 class Network(Struct, eq=False):
-    """An architecture with all its choices made. Immutable by convention; every analysis reads it.
+    """An architecture with all choices made. Immutable by convention; every analysis reads it.
 
-    `nodes` are in topological order, inputs included. `groups` are the block calls and labelled
-    groups, outer ones before inner ones. `outputs` are the results by name (`output` is the last
-    tensor of the net), `heads` those used in training only. `parameters` are the values the net was
-    made with; `overridden` says whether any differs from its own default. `notes` are the doubts about
-    its text, and what an import changed. `see` are the names of networks that may be meant instead,
-    and what each is.
+    `nodes` are in topological order, including inputs. `groups` are the block calls and labelled groups,
+    outer ones before inner ones. `outputs` are the results by name (`output` is the last tensor of the net),
+    and `heads` are the training heads. `parameters` are the values that the net was made with; `overridden`
+    says whether any of them differs from its default. `notes` are likely mistakes in its text, and the
+    changes of an import. `see` are the names of related networks, and what each one is.
     """
 
     name: str
@@ -200,17 +199,17 @@ class Network(Struct, eq=False):
     heads: Mapping[str, Node]
     parameters: Mapping[str, Any] = {}
     expectations: tuple[Any, ...] = ()
-    """Each an `archcalc.expect.Expect`."""
+    """Each is an `archcalc.expect.Expect`."""
     overridden: bool = False
     source: Source | None = None
     notes: tuple[Doubt | Remark, ...] = ()
     see: Mapping[str, str] = {}
     written: Mapping[int, str] = {}
-    """What published code calls in place of a module of `torch.nn` (`F.relu`), by the index of the node."""
+    """What published code calls instead of a module of `torch.nn` (`F.relu`), by node index."""
     trained: Callable[[], dict[str, dict[str, Any]]] | None = None
-    """Reads the arrays of an imported model, by node and by their names there, as the executor takes them."""
+    """Reads the arrays of an imported model, by node and name, in the form that the executor uses."""
     original: Original | None = None
-    """The imported model itself, if it can be run."""
+    """The imported model itself, if it can run."""
 
     @property
     def inputs(self) -> dict[str, Node]:
@@ -218,7 +217,7 @@ class Network(Struct, eq=False):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What an import changed or left out, in sentences; also in `notes`."""
+        """The changes and omissions of an import, as sentences. They are also in `notes`."""
         notes = (note for note in self.notes if isinstance(note, Remark) and note.kind == "import")
         return tuple(note.message for note in notes)
 
@@ -233,9 +232,9 @@ class Network(Struct, eq=False):
         return (node for node in self.nodes if not node.is_input)
 
     def __getitem__(self, path: str) -> Node:
-        """The node of a path; for a block call or a group, the node that its tensor comes from.
+        """The node of a path. For a block call or a group, the node that outputs its tensor.
 
-        Raises `ArchError` for a path that names nothing.
+        Raises `ArchError` if there is no such path.
         """
         for node in self.nodes:
             if node.name == path:
@@ -246,9 +245,9 @@ class Network(Struct, eq=False):
         raise self.unknown_path(path)
 
     def select(self, path: str) -> list[Node]:
-        """The nodes that a path names: one, all of a block call or group, or all that match a pattern.
+        """The nodes of a path: one node, all nodes of a block call or group, or all that match a pattern.
 
-        In a pattern, `*` stands for anything within a path. Raises `ArchError` if nothing is named.
+        In a pattern, `*` matches anything within a path. Raises `ArchError` if nothing matches.
         """
         if is_pattern(path):
             found = [node for node in self.layers if fnmatchcase(node.name, path)]
@@ -263,10 +262,10 @@ class Network(Struct, eq=False):
         return found
 
     def module_blocks(self) -> list[Group]:
-        """The block calls that in PyTorch are modules of their own, outer ones before inner ones.
+        """The block calls that are separate modules in PyTorch, outer ones before inner ones.
 
-        A block is one of them if any call of it joins tensors or calls a function itself, not only in a block
-        within it. A chain of modules is a `Sequential`.
+        A block is one of them if any call of it joins tensors or calls a function directly, and not only in a
+        block inside it. A chain of modules is a `Sequential`.
         """
         kinds = {group.kind for group in self.groups if self._computes(group)} - {"group"}
         return [group for group in self.groups if group.kind in kinds]
@@ -279,9 +278,9 @@ class Network(Struct, eq=False):
         )
 
     def unknown_path(self, path: str, also: Iterable[str] = (), noun: str = "node or block") -> ArchError:
-        """The error for a path that names nothing, with those that it may mean; ready to be raised.
+        """The error for an unknown path, with the paths that it may mean. Returned, not raised.
 
-        A path that is the end of others means them; `also` are further names that may be meant.
+        If a path is the end of others, these are suggested. `also` are further names that may be meant.
         """
         message = f"`{self.name}` has no {noun}"
         paths = [node.name for node in self.nodes] + [group.name for group in self.groups]
@@ -294,9 +293,9 @@ class Network(Struct, eq=False):
     def graph(self, *, nodes: bool = True) -> networkx.DiGraph[str]:
         """The network as a networkx graph of paths.
 
-        Each node has the plain attributes `kind`, `layer` (as the language writes it) and `output_shape`
-        ("64x224x224"), and its `Node` as the attribute `node`. Formats such as GraphML and GEXF write plain
-        attributes only: `nodes=False` leaves the `Node`s out.
+        Each node has the plain attributes `kind`, `layer` (in the language), and `output_shape`
+        ("64x224x224"), and its `Node` as the attribute `node`. Formats such as GraphML and GEXF can only
+        write plain attributes; `nodes=False` leaves the `Node`s out.
 
         >>> import archcalc, networkx
         >>> graph = archcalc.load("lenet5").graph(nodes=False)

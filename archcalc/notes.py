@@ -1,4 +1,4 @@
-"""The notes on a network in words: what may be meant otherwise (see `doubts`), and what is not counted."""
+"""The notes on a network in words: likely mistakes (see `doubts`), and what is not counted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _in_channels(doubt: Doubt) -> tuple[str, str]:
     else:
         message = f"`{node.name}` has as many output as input channels, {channels}, and a kernel of {kernel}"
     return message, (
-        f"if {channels} are meant as input channels, write `{doubt.meant}`; if not, `{doubt.named}` says so"
+        f"if {channels} are the input channels, write `{doubt.meant}`; if not, write `{doubt.named}`"
     )
 
 
@@ -29,8 +29,7 @@ def _large_kernel(doubt: Doubt) -> tuple[str, str]:
     kernel = getattr(doubt.node.layer, "kernel_size", "")
     return (
         f"`{doubt.node.name}` has a kernel of {kernel}",
-        f"if its first argument is meant as input channels, write `{doubt.meant}`; "
-        f"if not, `{doubt.named}` says so",
+        f"if its first argument is the input channels, write `{doubt.meant}`; if not, write `{doubt.named}`",
     )
 
 
@@ -38,21 +37,21 @@ def _kernel_twice(doubt: Doubt) -> tuple[str, str]:
     kernel = getattr(doubt.node.layer, "kernel_size", "")
     return (
         f"`{doubt.node.name}` has a stride as large as its kernel, {kernel}",
-        f"if a kernel of {kernel}x{kernel} is meant, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+        f"if you mean a kernel of {kernel}x{kernel}, write `{doubt.meant}`; if not, write `{doubt.named}`",
     )
 
 
 def _groups(doubt: Doubt) -> tuple[str, str]:
     dilation = getattr(doubt.node.layer, "dilation", "")
     return (
-        f"`{doubt.node.name}` has a dilation of {dilation}, as many as its input has channels",
-        f"if groups are meant, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+        f"`{doubt.node.name}` has a dilation of {dilation}, equal to its number of input channels",
+        f"if you mean groups, write `{doubt.meant}`; if not, write `{doubt.named}`",
     )
 
 
 def _factor(doubt: Doubt) -> tuple[str, str]:
     before, after = (format_shape(node.shape, cross="x") for node in (doubt.node.inputs[0], doubt.node))
-    return f"`{doubt.node.name}` makes {after} of {before}", f"to enlarge the map, write `{doubt.meant}`"
+    return f"`{doubt.node.name}` reduces {before} to {after}", f"to enlarge the map, write `{doubt.meant}`"
 
 
 def _crops(doubt: Doubt) -> tuple[str, str]:
@@ -60,7 +59,7 @@ def _crops(doubt: Doubt) -> tuple[str, str]:
     shape = format_shape(doubt.node.inputs[0].shape, cross="x")
     return (
         f"`{doubt.node.name}` keeps the middle {size} of {shape}",
-        f"to cut {size} off at each end, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+        f"to cut {size} off at each end, write `{doubt.meant}`; if not, write `{doubt.named}`",
     )
 
 
@@ -70,12 +69,12 @@ def _batch(doubt: Doubt) -> tuple[str, str]:
     if len(shape) > 4:
         return (
             f"`{doubt.node.name}` has {plural(shape[0], 'channel')} of {volume}: shapes have no batch",
-            f"for volumes, write {doubt.meant}; if not, `{doubt.named}` says so",
+            f"for volumes, write {doubt.meant}; if not, write `{doubt.named}`",
         )
     return (
         f"`{doubt.node.name}` is 3-D, {plural(shape[0], 'channel')} of a volume of {volume}: "
         "shapes have no batch",
-        f"for images, write {doubt.meant}; if a volume is meant, `{doubt.named}` says so",
+        f"for images, write {doubt.meant}; for volumes, write `{doubt.named}`",
     )
 
 
@@ -84,7 +83,7 @@ def _channels_last(doubt: Doubt) -> tuple[str, str]:
     maps = format_shape(shape[1:], cross="x")
     return (
         f"`{doubt.node.name}` has {plural(shape[0], 'channel')} of {maps}: shapes have the channels first",
-        f"if the channels are {shape[-1]}, write {doubt.meant}; if not, `{doubt.named}` says so",
+        f"if the channels are {shape[-1]}, write {doubt.meant}; if not, write `{doubt.named}`",
     )
 
 
@@ -93,7 +92,7 @@ def _no_channels(doubt: Doubt) -> tuple[str, str]:
     return (
         f"`{doubt.node.name}` is 1-D, {plural(channels, 'channel')} of length {length}: "
         "shapes have the channels first",
-        f"for grey images, write {doubt.meant}; if not, `{doubt.named}` says so",
+        f"for gray images, write {doubt.meant}; if not, write `{doubt.named}`",
     )
 
 
@@ -101,7 +100,7 @@ def _shrinks(doubt: Doubt) -> tuple[str, str]:
     size = format_argument(getattr(doubt.node.layer, "size", None))
     return (
         f"`{doubt.node.name}` to a size of {size} makes the map smaller",
-        f"if it is meant as a factor, write `{doubt.meant}`; if not, `{doubt.named}` says so",
+        f"if you mean a factor, write `{doubt.meant}`; if not, write `{doubt.named}`",
     )
 
 
@@ -117,39 +116,39 @@ WORDS: dict[str, Callable[[Doubt], tuple[str, str]]] = {
     "channels_last": _channels_last,
     "no_channels": _no_channels,
 }
-"""For each kind of doubt, how it reads and what to write instead."""
+"""For each kind of doubt, its message and what to write instead."""
 
 
 def note_of(note: Doubt | Remark) -> tuple[str, str]:
-    """How a note reads, and what to write instead or what follows from it; that may be empty."""
+    """The message of a note, and what to write instead or what follows from it, which can be empty."""
     if isinstance(note, Remark):
         return note.message, note.help
     return WORDS[note.kind](note)
 
 
 def unknown_operations(nodes: Iterable[Node]) -> str:
-    """The operations that archcalc does not know, each with its number: `roll (2), erf`; empty if none."""
+    """The operations that archcalc does not know, each with its count: `roll (2), erf`; empty if none."""
     ops = Counter(getattr(node.layer, "op", "") for node in nodes if node.is_opaque)
     return ", ".join(f"{op} ({count:,})" if count > 1 else op for op, count in ops.most_common())
 
 
 def unknown_remark(nodes: Sequence[Node]) -> list[Remark]:
-    """A remark on the operations that are not known, if there are any."""
+    """A remark on the unknown operations, if there are any."""
     opaque = [node for node in nodes if node.is_opaque]
     if not opaque:
         return []
     count = plural(len(opaque), "operation", str)
     verb = "is" if len(opaque) == 1 else "are"
-    message = f"incomplete: {count} {verb} not known, and so not counted: {unknown_operations(opaque)}"
+    message = f"incomplete: {count} {verb} unknown, and not counted: {unknown_operations(opaque)}"
     help = (
-        "MACs, FLOPs and depth are lower bounds; receptive fields from there on are taken to be global; "
-        "`archcalc check --allow-unknown` checks what is counted"
+        "MACs, FLOPs, and depth are lower bounds; receptive fields after them are given as global; "
+        "`archcalc check --allow-unknown` checks the figures of the rest"
     )
     return [Remark("unknown", opaque[0], message, help), *_reasons(opaque)]
 
 
 def _reasons(opaque: Sequence[Node]) -> list[Remark]:
-    """Why operations are not known where a layer kind exists for them: once for each reason."""
+    """Why operations are unknown although a layer kind exists for them: one remark for each reason."""
     by_reason: dict[tuple[str, str], list[Node]] = {}
     for node in opaque:
         op, reason = getattr(node.layer, "op", ""), getattr(node.layer, "reason", "")
@@ -162,25 +161,29 @@ def _reasons(opaque: Sequence[Node]) -> list[Remark]:
     left = len(by_reason) - MAX_REASONS
     if left > 0:
         remarks.append(
-            Remark("reason", None, f"{plural(left, 'more reason')}; `explain` has that of each layer")
+            Remark(
+                "reason",
+                None,
+                f"{plural(left, 'more reason')}; `archcalc explain` shows the reason of each layer",
+            )
         )
     return remarks
 
 
 MAX_REASONS = 6
-"""How many reasons are shown below a table; a model of a kind that is not known has dozens."""
+"""The number of reasons below a table. A model can have dozens."""
 
 
 def note_lines(notes: Iterable[Doubt | Remark], network: str = "") -> list[str]:
-    """The lines of notes: what each is about and where, and what to write instead or what follows.
+    """The lines of notes: what each note is about and where, and what to write instead or what follows.
 
-    `network` is named in notes that are about a whole network, where there are others.
+    `network` is the name shown in notes about a whole network, if there are several networks.
     """
     return lines_of(note_objects(notes), network)
 
 
 def lines_of(notes: Iterable[Mapping[str, Any]], network: str = "") -> list[str]:
-    """The lines of notes that are in the form for JSON."""
+    """The lines of notes in the form for JSON."""
     lines = []
     for note in notes:
         place = f" ({note['source']})" if note["source"] else ""

@@ -1,7 +1,7 @@
-"""Shapes, windows, and the only output-size formula.
+"""Shapes, windows, and the only formula for output sizes.
 
-A shape is per sample, channels first: `(C, H, W)` for an image, `(C,)` after `flatten`. The batch is
-no part of it.
+A shape is per sample, channels first: `(C, H, W)` for an image, `(C,)` after `flatten`. It does not include
+the batch.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ SYMBOLS = {
 
 
 class Window(Struct, frozen=True, gc=False):
-    """What one output value sees along one axis.
+    """What one output value depends on along one axis.
 
-    A sliding window reads `kernel_size` inputs, `dilation` apart, and moves by `stride`; `before` and
-    `after` are the padding at the two ends (negative: cropped). A window of a fractional size reads
-    every input that it touches. With `transposed`, the stride is that of the output: each input spreads
-    over `kernel_size` outputs. With `clamped`, there is no padding: what lies beyond an end is the value
-    at that end, or another value of the map.
+    A sliding window reads `kernel_size` inputs, `dilation` apart, and moves by `stride`. `before` and `after`
+    are the padding at the two ends; negative padding crops. A window with a fractional size reads every input
+    that it touches. With `transposed`, the stride is that of the output: each input spreads over
+    `kernel_size` outputs. With `clamped`, there is no padding: beyond an end are copies of the value at that
+    end, or other values of the map.
     """
 
     kernel_size: int | Fraction
@@ -51,16 +51,16 @@ class Window(Struct, frozen=True, gc=False):
 
     @property
     def extent(self) -> int | Fraction:
-        """The inputs from the first to the last tap, holes included."""
+        """The number of inputs from the first to the last tap, including holes."""
         return self.dilation * (self.kernel_size - 1) + 1
 
 
 def output_size(n: int, window: Window, ceil_mode: bool = False) -> int:
     """The number of places of a sliding window over `n` values.
 
-    `floor((n + before + after - d(k-1) - 1) / s) + 1`; in ceil mode the quotient is rounded up, and
-    a last window that would start in the padding at the end is dropped, as in Caffe and PyTorch.
-    The result is below 1 if the window does not fit.
+    This is `floor((n + before + after - d(k-1) - 1) / s) + 1`. In ceil mode the quotient is rounded up, and a
+    last window that would start in the padding at the end is dropped, as in Caffe and PyTorch. The result is
+    below 1 if the window does not fit.
 
     >>> output_size(224, Window(7, 2, 3, 3))
     112
@@ -80,7 +80,7 @@ def output_size(n: int, window: Window, ceil_mode: bool = False) -> int:
 def transposed_size(n: int, window: Window, output_padding: int = 0) -> int:
     """The output size of a transposed convolution over `n` values.
 
-    `(n-1)s - before - after + d(k-1) + output_padding + 1` (Dumoulin & Visin 2016, Relationship 14).
+    This is `(n-1)s - before - after + d(k-1) + output_padding + 1` (Dumoulin & Visin 2016, Relationship 14).
 
     >>> transposed_size(7, Window(4, 2, 1, 1, transposed=True))
     14
@@ -89,9 +89,9 @@ def transposed_size(n: int, window: Window, output_padding: int = 0) -> int:
 
 
 def same_padding(n: int, kernel_size: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Padding that gives `ceil(n / stride)` places; the larger half at the end.
+    """Padding for `ceil(n / stride)` places, with the larger half at the end.
 
-    TensorFlow's SAME and ONNX's SAME_UPPER: the total is `max((out-1)s + d(k-1) + 1 - n, 0)`.
+    TensorFlow's SAME and ONNX's SAME_UPPER. The total is `max((out-1)s + d(k-1) + 1 - n, 0)`.
 
     >>> same_padding(224, 3, 2, 1)
     (0, 1)
@@ -102,10 +102,10 @@ def same_padding(n: int, kernel_size: int, stride: int, dilation: int) -> tuple[
 
 
 def cut_to_stride(kernel_size: int, stride: int, dilation: int) -> tuple[int, int]:
-    """What a transposed convolution with SAME padding cuts off before and after `n * stride` places.
+    """The places that a transposed convolution with SAME padding cuts off around `n * stride` places.
 
-    It undoes a convolution with SAME padding, whose total on a map of that size is the extent less the
-    stride. A kernel smaller than the stride leaves zeros at the end: that much less than nothing is cut.
+    It reverses a convolution with SAME padding, whose total padding on a map of that size is the extent minus
+    the stride. A kernel smaller than the stride leaves zeros at the end, so a negative number is cut off.
 
     >>> cut_to_stride(4, 2, 1), cut_to_stride(3, 2, 1), cut_to_stride(2, 3, 1)
     ((1, 1), (0, 1), (0, -1))
@@ -116,9 +116,9 @@ def cut_to_stride(kernel_size: int, stride: int, dilation: int) -> tuple[int, in
 
 
 def format_shape(shape: tuple[int | Fraction, ...], layout: str = "chw", cross: str = "×") -> str:
-    """A shape as people write it: `64×56×56`, or `56×56×64` in the layout `hwc`.
+    """A shape for people: `64×56×56`, or `56×56×64` in the layout `hwc`.
 
-    Also other lengths along the axes, such as a stride.
+    Also formats other lengths along the axes, such as a stride.
     """
     if layout == "hwc":
         shape = shape[1:] + shape[:1]

@@ -230,7 +230,7 @@ def test_a_network_that_cannot_be_read_fails_the_step(runner):
     (runner / "work" / "small.arch").write_text("net small { conv(3, 3) }")
     done = run(runner, "Compare", compare="small.arch", base="HEAD")
     assert done.returncode == 2
-    assert "no tensor flows here yet" in done.stderr
+    assert "there is no tensor yet" in done.stderr
 
 
 def test_without_a_base_there_is_nothing_to_compare(runner):

@@ -66,5 +66,5 @@ def test_fixed_arrays_are_buffers() -> None:
 def test_arrays_of_other_sizes_cannot_be_tied() -> None:
     build = NetworkBuilder("wrong")
     one = build.add(Linear(5), build.input((12,)))
-    with pytest.raises(LayerError, match=r"`weight` of `fc2` has .* values, and `weight` of `fc1` has"):
+    with pytest.raises(LayerError, match=r"`weight` of `fc2` has .* values, but `weight` of `fc1` has"):
         build.add(Linear(6), one, tied={"weight": (one, "weight")})

@@ -243,7 +243,7 @@ MALFORMED = {
     "macks <= 5": ("unknown quantity `macks`", 1),
     "macs <= 5 5": ("expected the end, found `5`", 11),
     "macs <= 5MB": ("`MB` is a unit of bytes", 9),
-    "macs <= 3x3": ("`macs` is a number, this is a size", 9),
+    "macs <= 3x3": ("`macs` is a number, but this is a size", 9),
     "macs(5) <= 3": ("takes a path in quotes", 6),
     'macs("x) <= 3': ("a string does not end", 6),
     "macs <= 0.5 * nosuch": ("there is no network `nosuch`", 15),
@@ -255,7 +255,7 @@ MALFORMED = {
     "macs <= 0.5 * 3 * vgg16": ("expected the end", 13),
     "macs <= 3x3 * vgg16": ("expected the end", 13),
     "not macs <= 5": ("needs a reason", 1),
-    "macs <= 5;": ("`;` means nothing here", 10),
+    "macs <= 5;": ("`;` is not allowed here", 10),
 }
 
 

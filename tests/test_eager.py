@@ -107,7 +107,7 @@ def test_an_average_pool_wastes_its_input() -> None:
     (entry,) = waste(Saved(gradients), Saved(gradients, eager.backward), eager, WIDTHS)
     assert (entry.kind, entry.size.of(1), entry.nodes) == ("avgpool", 4 * 4 * 8 * 8, 1)
     assert entry.text == (
-        "avgpool (1): an average pool keeps its input, of which its backward pass reads the shape alone "
+        "avgpool (1): an average pool keeps its input, although its backward pass reads only the shape "
         "(https://github.com/pytorch/pytorch/issues/1468)"
     )
 

@@ -64,7 +64,7 @@ def test_the_standard_input_with_a_parameter() -> None:
         (b"\xff", b"`<stdin>` is not UTF-8 text: line 1 has the byte 0xff"),
         (b"", b"the file is empty"),
         (b"#" * (4 * 2**20 + 1), b"`<stdin>` has more than 4 MiB"),
-        (b'from "x.arch" import y\nnet x { input(3x8x8) -> y }', b"a text without a file cannot import"),
+        (b'from "x.arch" import y\nnet x { input(3x8x8) -> y }', b"only a file can import"),
     ],
 )
 def test_a_standard_input_that_is_wrong(text: bytes, message: bytes) -> None:

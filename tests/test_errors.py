@@ -236,7 +236,7 @@ def test_import_twice(tmp_path):
         "  |\n"
         '2 | from "common.arch" import cbr\n'
         "  |                           ^^^\n"
-        "note: the first time is here (main.arch:1:27)\n"
+        "note: the first import is here (main.arch:1:27)\n"
         "help: remove one"
     )
 
@@ -263,12 +263,12 @@ def test_circular_import(tmp_path):
     main = 'from "one.arch" import one\n' + NET.replace("cbr(8)", "one")
     path = write(tmp_path, main=main, one=one, two=two)
     assert shown(path) == (
-        "error: `one.arch` imports itself by way of `two.arch`\n"
+        "error: `one.arch` imports itself through `two.arch`\n"
         " --> two.arch:1:6\n"
         "  |\n"
         '1 | from "one.arch" import one\n'
         "  |      ^^^^^^^^^^\n"
-        "help: move what both need into a third file"
+        "help: move the shared definitions to a third file"
     )
 
 
@@ -292,12 +292,12 @@ def test_import_outside_the_folder(tmp_path, path):
     (tmp_path / "specs" / "sub").mkdir(parents=True)
     text = shown(write(tmp_path / "specs", main=f'from "{path}" import cbr\n' + NET))
     assert text == (
-        "error: an import stays in the folder of the file that is loaded, or below it\n"
+        "error: an imported file must be in the folder of the loaded file, or below it\n"
         " --> main.arch:1:6\n"
         "  |\n"
         f'1 | from "{path}" import cbr\n'
         f"  |      {'^' * (len(path) + 2)}\n"
-        "help: move the file there, or load from the folder above"
+        "help: move the file there, or load a file in a folder above both"
     )
 
 
@@ -308,7 +308,7 @@ def test_import_through_a_link_to_the_outside(tmp_path):
     (tmp_path / "specs" / "up").symlink_to(tmp_path)
     for path in ("x.arch", "up/x.arch"):
         text = shown(write(tmp_path / "specs", main=f'from "{path}" import cbr\n' + NET))
-        assert text.startswith("error: an import stays in the folder of the file that is loaded")
+        assert text.startswith("error: an imported file must be in the folder of the loaded file")
 
 
 def test_import_from_below_and_back(tmp_path):
@@ -335,9 +335,9 @@ def test_loop_of_links(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("", "an import names no file"),
+        ("", "the import does not name a file"),
         ("sub", "`sub` is a folder"),
-        (r"sub\\x.arch", r"`sub\x.arch` is not a file's name"),
+        (r"sub\\x.arch", r"`sub\x.arch` is not a file name"),
     ],
 )
 def test_import_of_no_file(tmp_path, path, message):
@@ -346,7 +346,7 @@ def test_import_of_no_file(tmp_path, path, message):
 
 
 def test_text_cannot_import():
-    with pytest.raises(ArchError, match="a text without a file cannot import"):
+    with pytest.raises(ArchError, match="only a file can import"):
         load_text('from "common.arch" import cbr\n' + NET)
 
 
@@ -355,7 +355,7 @@ def test_too_many_imports(tmp_path):
         text = f'from "f{n + 1}.arch" import cbr{n + 1}\nblock cbr{n} {{ cbr{n + 1} }}\n'
         (tmp_path / f"f{n}.arch").write_text(text, encoding="utf-8")
     assert shown(tmp_path / "f0.arch", "f0.arch").startswith(
-        f"error: more than {MAX_FILES} files are imported\n"
+        f"error: the file imports more than {MAX_FILES} files\n"
     )
 
 
@@ -368,8 +368,8 @@ LIMITED = "net small(n=1) {\n  input(3x8x8)\n  conv(n, 3)\n}\n"
     ("value", "reason"),
     [
         (10**60, "a number has more than 60 digits"),
-        ((0,) * 100_001, "a list has more than 100,000 values, nested ones included"),
-        (((((((((((1,),),),),),),),),),), "lists are nested more than 8 deep"),
+        ((0,) * 100_001, "a list has more than 100,000 values, including nested lists"),
+        (((((((((((1,),),),),),),),),),), "lists are nested more than 8 levels deep"),
         ("x" * 501, "a string has more than 500 characters"),
         (None, "it is a NoneType"),
         (1.5, "it is a float"),

@@ -118,8 +118,8 @@ def test_what_may_be_input_channels_gets_a_note(shape, body, instead):
         ("64x32x32", "conv(64, 64, 3, 1, 1, 1, 64)", "write `conv(64, 3, 1, 1, 1, 64)`"),
         ("64x32x32", "conv(64, 128, 4, 1, 0)", "write `conv(128, 4, 1, 0)`"),
         ("64x7x7", "local(64, 100, 7, 1, 1)", "write `local(100, 7, 1, 1)`"),
-        ("64x1x1", "conv(64, 4, 1)", "if 64 are meant as input channels, write `conv(4, 1)`; if not, use a"),
-        ("512x14x14", "conv(512, 16, 2)", "if 512 are meant as input channels, write `conv(16, 2)`; if not,"),
+        ("64x1x1", "conv(64, 4, 1)", "if 64 are the input channels, write `conv(4, 1)`; if not, use a"),
+        ("512x14x14", "conv(512, 16, 2)", "if 512 are the input channels, write `conv(16, 2)`; if not,"),
         ("64x9x9", "conv_transpose(64, 12, 1, 2, 3)", "input channels, write `conv_transpose(12, 1, 2, 3)`"),
     ],
 )
@@ -248,7 +248,7 @@ def test_layers_in_python_are_judged_by_the_same_rule(shape, layer, meant):
     """Input channels first, as in PyTorch: legal and a note, which `judge=False` leaves out."""
     assert noted(built(shape, layer)) == [("in_channels", meant)]
     assert noted(built(shape, layer, judge=False)) == []
-    assert "`NetworkBuilder(..., judge=False)` says so" in str(analyze(built(shape, layer)))
+    assert "`NetworkBuilder(..., judge=False)`" in str(analyze(built(shape, layer)))
 
 
 def test_shapes_in_python_are_judged_by_the_same_rule():
@@ -277,7 +277,7 @@ def test_networks_that_are_built_again_in_python_get_no_notes(net):
 
 def test_a_kernel_as_a_product_of_its_sides():
     problem = refused("3x32x32", "conv(8, 3*5)")
-    assert (problem.message, problem.help) == ("a kernel size is not a product", "a size is written `3x5`")
+    assert (problem.message, problem.help) == ("a kernel size cannot be a product", "write it as `3x5`")
     assert loads("net n(k=3) {\n  input(3x32x32)\n  conv(8, 2 * k)\n}")["conv1"].shape == (8, 27, 27)
 
 
@@ -322,12 +322,12 @@ def test_shapes_that_are_likely_meant_get_none(shape):
 @pytest.mark.parametrize(
     ("name", "given", "help"),
     [
-        ("resnet50", (1, 3, 224, 224), "shapes are CxHxW, without the batch: write 3x224x224"),
-        ("resnet50", (8, 3, 224, 224), "shapes are CxHxW, without the batch: write 3x224x224"),
-        ("resnet50", (1, 224, 224, 3), "shapes are CxHxW, without the batch: write 3x224x224"),
-        ("vgg16", (224, 224), "shapes are CxHxW, without the batch: write 3x224x224"),
-        ("resnet50", (224, 224, 3), "shapes are CxHxW, the channels first: write 3x224x224"),
-        ("resnet50", (3,), "shapes are CxHxW, without the batch"),
+        ("resnet50", (1, 3, 224, 224), "shapes are CxHxW, without a batch: write 3x224x224"),
+        ("resnet50", (8, 3, 224, 224), "shapes are CxHxW, without a batch: write 3x224x224"),
+        ("resnet50", (1, 224, 224, 3), "shapes are CxHxW, without a batch: write 3x224x224"),
+        ("vgg16", (224, 224), "shapes are CxHxW, without a batch: write 3x224x224"),
+        ("resnet50", (224, 224, 3), "shapes are CxHxW, with the channels first: write 3x224x224"),
+        ("resnet50", (3,), "shapes are CxHxW, without a batch"),
     ],
 )
 def test_shapes_from_outside_have_the_axes_of_the_input(name, given, help):
@@ -346,7 +346,7 @@ def test_the_command_line_names_the_batch(run):
     assert result.out == ""
     assert result.err == (
         "error: the input has 3 axes, 3x224x224, but 1x3x224x224 has 4\n"
-        "help: shapes are CxHxW, without the batch: write 3x224x224\n"
+        "help: shapes are CxHxW, without a batch: write 3x224x224\n"
     )
 
 
@@ -360,9 +360,9 @@ def test_a_mistake_that_follows_from_a_shape_names_it():
 NOTED = "net n {\n  input(32x1x28x28)\n  conv(8, 3, padding=1)\n  conv(8, 1, 1)\n  expect depth == 2\n}\n"
 LINES = (
     "note: `input` is 3-D, 32 channels of a volume of 1x28x28: shapes have no batch (n.arch:2:3)\n"
-    "help: for images, write 1x28x28; if a volume is meant, `input(shape=32x1x28x28)` says so\n"
+    "help: for images, write 1x28x28; for volumes, write `input(shape=32x1x28x28)`\n"
     "note: `conv2` has as many output as input channels, 8, and a kernel of 1 (n.arch:4:3)\n"
-    "help: if 8 are meant as input channels, write `conv(1, 1)`; if not, `kernel_size=1` says so\n"
+    "help: if 8 are the input channels, write `conv(1, 1)`; if not, write `kernel_size=1`\n"
 )
 
 

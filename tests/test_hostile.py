@@ -121,7 +121,7 @@ TEXTS = {
         net("  repeat 99999 { b }", f"block b(n=1, m={SUM}) {{ if m == 0 {{ relu }} }}\n"),
         STEPS,
     ),
-    "indices": (net(f"  c = [1]{'[0]' * MANY}"), "an index is taken of a list, not a number"),
+    "indices": (net(f"  c = [1]{'[0]' * MANY}"), "only a list can be indexed, not a number"),
     "a long chain": (net(f"  {' -> '.join(['relu'] * MANY)}"), "fine"),
     # numbers
     "a million digits": (net(f"  c = {'9' * 1_000_000}"), DIGITS),
@@ -187,7 +187,7 @@ TEXTS = {
         .replace("OPEN", "if true { " * 40)
         .replace("CLOSE", " }" * 40)
         + BLOCKS,
-        "calls and bodies in `small` are nested too deep",
+        "calls and bodies in `small` are nested too deeply",
     ),
     "variants of variants": (
         chained("net v{i} = v{above}(n={i})", "net v0(n=1) {\n  input(3x8x8)\n  conv(n, 1)\n}", 5_000),
@@ -207,8 +207,8 @@ TEXTS = {
         net("  x = [1]\n  repeat 99 { x = [x, x] }\n  c = len(x)"),
         "lists are nested more than 8 deep",
     ),
-    "a trillion": (net("  for i in range(10**12) { relu }"), "`range` gives more than 100,000 values"),
-    "minus a trillion": (net("  c = len(range(0, -10**12, -1))"), "`range` gives more than 100,000 values"),
+    "a trillion": (net("  for i in range(10**12) { relu }"), "`range` has more than 100,000 values"),
+    "minus a trillion": (net("  c = len(range(0, -10**12, -1))"), "`range` has more than 100,000 values"),
     "long lists added": (net("  x = range(50000)\n  for i in x { y = x + x\n    c = len(y) }"), STEPS),
     "long lists compared": (net("  x = range(99999)\n  for i in x { if x == x { c = 1 } }"), STEPS),
     "long lists searched": (net("  x = range(99999)\n  for i in x { c = max(x) }"), STEPS),
@@ -228,7 +228,7 @@ TEXTS = {
     "a million lines": ("\n" * 1_900_000 + "x", "expected `net`, `block`, `fn` or `from`, found `x`"),
     "a million comments": ("#\n" * 1_000_000, "the file defines nothing"),
     "many quotes": ('"\n' * (MAX_TOKENS // 3), "a string does not end"),
-    "strange characters": ("$" * (MAX_TOKENS // 2), "`$` means nothing here"),
+    "strange characters": ("$" * (MAX_TOKENS // 2), "`$` is not allowed here"),
     "a long name": (f"net {'a' * 1_000_000} {{ }}", "a name has more than 60 characters"),
     "a long string": (net(f'  c = "{"a" * 1_900_000}"'), "a string has more than 500 characters"),
     "a string of escapes": (net(f'  c = "{chr(92) * 1_900_000}"'), "a string has more than 500 characters"),
@@ -295,10 +295,10 @@ def test_many_large_imports(tmp_path):
             (folder / f"f{i}.arch").write_text(f"block f{i} {{ relu }}\n{text}\n", encoding="utf-8")
         imports = "".join(f'from "f{i}.arch" import f{i}\n' for i in range(90))
         (folder / "main.arch").write_text(imports + net("\n".join(f"  f{i}" for i in range(90))))
-    assert f"a file and what it imports have more than {MAX_FILE_BYTES // 2**20} MiB" in read(
+    assert f"a file and its imports have more than {MAX_FILE_BYTES // 2**20} MiB" in read(
         tmp_path / "large" / "main.arch"
     )
-    assert "`conv` stands outside a body" in read(tmp_path / "wrong" / "main.arch")
+    assert "`conv` is outside a body" in read(tmp_path / "wrong" / "main.arch")
 
 
 # --- Random changes ---------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def test_mistakes_end_in_a_sentence(call, sentence) -> None:
 def test_a_builder_says_what_it_needs() -> None:
     build = archcalc.NetworkBuilder("n")
     build.input((3, 8, 8))
-    with pytest.raises(LayerError, match="reads a tensor, and none is given"):
+    with pytest.raises(LayerError, match="needs a tensor, and none is given"):
         build.add(archcalc.layers.Conv2d(16, 3))
     with pytest.raises(LayerError, match="not a str"):
         build.add(archcalc.layers.Conv2d(16, 3), "input")

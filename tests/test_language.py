@@ -109,12 +109,12 @@ def test_one_name_in_bodies_side_by_side():
     ],
 )
 def test_names_that_are_taken(body, above):
-    assert any("is taken" in message for message in wrong(body, above))
+    assert any("is already in use" in message for message in wrong(body, above))
 
 
 @pytest.mark.parametrize("name", ["relu", "channels", "identity", "input", "range", "sum"])
 def test_names_of_the_language_are_taken(name):
-    message = f"`{name}` is a name of the language"
+    message = f"`{name}` is a built-in name"
     assert message in wrong(f"{name} = 1\nrelu")
     assert message in wrong(f"{name}: tanh")
     assert message in wrong("tanh", f"block {name} {{ tanh }}")
@@ -141,16 +141,16 @@ def test_the_current_tensor_is_seen():
 
 def test_definitions_stand_above_their_use():
     assert wrong("b", "block b { d }\nblock d { relu }") == ["`d` is not defined yet"]
-    assert wrong("b", "block b { b }") == ["`b` stands in its own definition"]
+    assert wrong("b", "block b { b }") == ["`b` is used in its own definition"]
     assert wrong("conv(f(1), 1)", "fn f(x) = g(x)\nfn g(x) = x") == ["`g` is not defined yet"]
 
 
 def test_a_function_sees_no_tensor():
     assert wrong("conv(f(1), 1)", "fn f(x) = x * channels") == [
-        "`channels` reads the current tensor, and a function sees none"
+        "`channels` reads the current tensor, but a function has none"
     ]
     assert wrong("x: relu\nconv(f(x), 1)", "fn f(x) = channels(x)") == [
-        "a function takes values, not a tensor"
+        "a function needs values, not a tensor"
     ]
 
 
@@ -164,12 +164,12 @@ def test_a_block_takes_tensors():
 
 def test_a_name_ends_with_its_body():
     for body in ("if true { c = 2 }", "repeat 1 { c = 2 }", "{ c = 2 }", "for c in [2] { relu }"):
-        assert wrong(f"{body}\nconv(c, 1)") == ["`c` is not known here"]
+        assert wrong(f"{body}\nconv(c, 1)") == ["`c` is not visible here"]
 
 
 def test_a_loop_body_starts_afresh():
     body = "for i in range(2) {\n if i > 0 { conv(c, 1) }\n c = 2\n conv(c, 1)\n}"
-    assert wrong(body) == ["`c` is not bound yet"]
+    assert wrong(body) == ["`c` is not assigned yet"]
 
 
 def test_names_are_resolved_where_nothing_is_called():
@@ -290,24 +290,24 @@ def test_round_goes_half_up(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("true + 1", "`+` does not take a truth value and a number"),
-        ("true + true", "`+` does not take two truth values"),
+        ("true + 1", "`+` does not accept a truth value and a number"),
+        ("true + true", "`+` does not accept two truth values"),
         ('"a" == 1', "`==` cannot compare a string with a number"),
         ("true == 1", "`==` cannot compare a truth value with a number"),
         ("[1] == 1", "`==` cannot compare a list with a number"),
-        ('"a" + "b"', "`+` does not take two strings"),
-        ("[1] * 2", "`*` does not take a list and a number"),
-        ('"a" < "b"', "`<` does not take two strings"),
-        ("true < false", "`<` does not take two truth values"),
+        ('"a" + "b"', "`+` does not accept two strings"),
+        ("[1] * 2", "`*` does not accept a list and a number"),
+        ('"a" < "b"', "`<` does not accept two strings"),
+        ("true < false", "`<` does not accept two truth values"),
         ("2 ** 0.5", "the exponent of `**` must be a whole number, got 0.5"),
         ("1 / 0", "division by zero"),
         ("1 // 0", "division by zero"),
         ("1 % 0", "division by zero"),
         ("0 ** -1", "division by zero"),
-        ("-true", "`-` takes a number, not a truth value"),
-        ("not 1", "a condition is a truth value, not a number"),
-        ("1 and true", "a condition is a truth value, not a number"),
-        ("true and 1", "a condition is a truth value, not a number"),
+        ("-true", "`-` needs a number, not a truth value"),
+        ("not 1", "a condition must be true or false, not a number"),
+        ("1 and true", "a condition must be true or false, not a number"),
+        ("true and 1", "a condition must be true or false, not a number"),
         ("1 < 2 < 3", "expected one comparison, found `<`"),
     ],
 )
@@ -363,9 +363,9 @@ def test_functions_and_lists(text, expected):
     [
         ("[1, 2][2]", "the index 2 is outside a list of 2"),
         ("[1, 2][-3]", "the index -3 is outside a list of 2"),
-        ("[1, 2][0.5]", "an index is a whole number, got 0.5"),
-        ("[1, 2][true]", "an index is a whole number, got a truth value"),
-        ("3[0]", "an index is taken of a list, not a number"),
+        ("[1, 2][0.5]", "an index must be a whole number, got 0.5"),
+        ("[1, 2][true]", "an index must be a whole number, got a truth value"),
+        ("3[0]", "only a list can be indexed, not a number"),
         ("range(1.5)", "`range` needs a whole number, got 1.5"),
         ("range(1, 5, 0)", "the step of `range` is zero"),
         ("min([])", "`min` of an empty list"),
@@ -373,7 +373,7 @@ def test_functions_and_lists(text, expected):
         ("sum(3)", "`sum` needs a list, got a number"),
         ("len(3)", "`len` needs a list, got a number"),
         ("floor(true)", "`floor` needs numbers, got a truth value"),
-        ("zip([1], [2, 3])", "`zip` needs lists of one length, got 1, 2"),
+        ("zip([1], [2, 3])", "`zip` needs lists of equal length, got 1, 2"),
         ("floor(1, 2)", "`floor` takes 1 argument, got 2"),
         ("range()", "`range` takes 1 to 3 arguments, got 0"),
         ("zip([1])", "`zip` takes 2 or more arguments, got 1"),
@@ -395,7 +395,7 @@ def test_a_loop_takes_rows_apart():
     assert wrong("rows = [[4, 1], [2]]\nfor c, k in rows { conv(c, k) }") == [
         "the row at index 1 has 1 value, but the loop has 2 names"
     ]
-    assert wrong("for c in 3 { conv(c, 1) }") == ["a loop runs over a list, not a number"]
+    assert wrong("for c in 3 { conv(c, 1) }") == ["a loop needs a list, not a number"]
 
 
 def test_lists_hold_tensors_and_a_join_takes_one():
@@ -410,7 +410,7 @@ def test_lists_hold_tensors_and_a_join_takes_one():
 
 def test_a_block_takes_a_list_of_tensors():
     assert network("b([relu, tanh])", "block b(x) { concat(x) }")["b1/concat1"].shape == (6, 8, 8)
-    assert wrong("b([relu, 3])", "block b(x) { concat(x) }") == ["`concat` joins tensors, not a number"]
+    assert wrong("b([relu, 3])", "block b(x) { concat(x) }") == ["`concat` needs tensors, not a number"]
     assert wrong("b([relu])", "block b(x) { concat(x) }") == ["`concat` needs two tensors or more, got 1"]
 
 
@@ -421,7 +421,7 @@ def test_choices():
     assert value("1 if true else 2") == 1
     assert value("1 if false else 2 if false else 3") == 3
     assert value("1 if true else 1 / 0") == 1
-    assert refused("1 if 1 else 2") == "a condition is a truth value, not a number"
+    assert refused("1 if 1 else 2") == "a condition must be true or false, not a number"
 
 
 def test_choices_are_never_between_tensors():
@@ -438,8 +438,8 @@ def test_layers_are_chosen_by_statements():
     assert paths(body.format("true", "true")) == ["relu1"]
     assert paths(body.format("false", "1 < 2")) == ["tanh1"]
     assert paths(body.format("false", "false")) == ["sigmoid1"]
-    assert wrong("if 1 { relu }") == ["a condition is a truth value, not a number"]
-    assert wrong('if "yes" { relu }') == ["a condition is a truth value, not a string"]
+    assert wrong("if 1 { relu }") == ["a condition must be true or false, not a number"]
+    assert wrong('if "yes" { relu }') == ["a condition must be true or false, not a string"]
 
 
 # --- 8: arguments and defaults ----------------------------------------------------------------------
@@ -447,7 +447,7 @@ def test_layers_are_chosen_by_statements():
 
 def test_arguments_by_position_then_by_name():
     assert layers("conv(2, 3, padding=1)\nconv(2, padding=1, kernel_size=3)") == ["conv(2, 3, padding=1)"] * 2
-    assert wrong("conv(out_channels=2, 3)") == ["an argument by position stands behind one by name"]
+    assert wrong("conv(out_channels=2, 3)") == ["an argument by position follows an argument by name"]
     assert wrong("conv(2, 3, out_channels=2)") == ["the argument `out_channels` of `conv` is given twice"]
 
 
@@ -456,7 +456,7 @@ def test_defaults_see_earlier_parameters():
     assert layers("b(1)", above) == ["conv(1, 1)", "conv(2, 1)", "conv(3, 1)"]
     assert layers("b(1, e=9)", above) == ["conv(1, 1)", "conv(2, 1)", "conv(9, 1)"]
     assert layers("b(1, 5)", above) == ["conv(1, 1)", "conv(5, 1)", "conv(6, 1)"]
-    assert wrong("b(1)", "block b(c=d, d=1) { conv(c, d) }") == ["`d` is not bound yet"]
+    assert wrong("b(1)", "block b(c=d, d=1) { conv(c, d) }") == ["`d` is not assigned yet"]
     assert value_of("f(1)", "fn f(a, b=10 * a) = a + b") == 11
 
 
@@ -478,11 +478,15 @@ def test_defaults_see_the_current_tensor_of_the_call():
 
 
 def test_defaults_compute_values():
-    assert wrong("b", "block b(x=relu) { x -> tanh }") == ["`relu` adds layers, but a default is a value"]
-    assert wrong("b", "block b(x=identity) { x -> tanh }") == [
-        "`identity` is a tensor, but a default is a value"
+    assert wrong("b", "block b(x=relu) { x -> tanh }") == [
+        "`relu` adds layers, which are not allowed here: a default must be a value"
     ]
-    assert wrong("b", "block b(x={ relu }) { x -> tanh }") == ["layers stand here, but a default is a value"]
+    assert wrong("b", "block b(x=identity) { x -> tanh }") == [
+        "`identity` is a tensor, which is not allowed here: a default must be a value"
+    ]
+    assert wrong("b", "block b(x={ relu }) { x -> tanh }") == [
+        "layers are not allowed here: a default must be a value"
+    ]
 
 
 def test_a_mistake_in_a_default_says_which_call():
@@ -600,7 +604,7 @@ def test_inputs():
     }
     assert found["concat1"].shape == (8, 8, 8)
     assert mistakes("net a {\n  input(3x8x8)\n  x = relu\n  input(3x8x8)\n  add(x, identity)\n}") == [
-        "there is an input `input` already"
+        "there is already an input `input`"
     ]
 
 
@@ -632,10 +636,10 @@ def test_every_layer_reaches_a_result():
 
 
 def test_inputs_and_results_stand_in_nets_only():
-    assert wrong("b", "block b { input(3x8x8) -> relu }") == ["`input` stands in nets only"]
-    assert wrong("b", "block b { output x = relu\n tanh }") == ["`output` stands in nets only"]
-    assert wrong("b", "block b { aux x = relu\n tanh }") == ["`aux` stands in nets only"]
-    assert wrong("b", "block b { relu\n expect params == 0 }") == ["`expect` stands in nets only"]
+    assert wrong("b", "block b { input(3x8x8) -> relu }") == ["`input` is only allowed in nets"]
+    assert wrong("b", "block b { output x = relu\n tanh }") == ["`output` is only allowed in nets"]
+    assert wrong("b", "block b { aux x = relu\n tanh }") == ["`aux` is only allowed in nets"]
+    assert wrong("b", "block b { relu\n expect params == 0 }") == ["`expect` is only allowed in nets"]
 
 
 # --- 13: variants -----------------------------------------------------------------------------------
@@ -664,9 +668,11 @@ def test_variants():
 def test_values_of_variants():
     above = "fn double(x) = 2 * x\n"
     assert [node.shape[0] for node in loads(above + BASE + "net a = base(double(2))", "a").layers] == [4, 8]
-    assert mistakes(BASE + "net a = base(relu)") == ["`relu` adds layers, but a net's parameter is a value"]
+    assert mistakes(BASE + "net a = base(relu)") == [
+        "`relu` adds layers, which are not allowed here: a net's parameter must be a value"
+    ]
     assert mistakes(BASE + "net a = base(channels)") == [
-        "`channels` reads the current tensor, and a value here sees none"
+        "`channels` reads the current tensor, but this place has none"
     ]
     assert mistakes(BASE + "net a = base(c=1, d=c)") == ["unknown name `c`"]
 
@@ -676,10 +682,10 @@ def test_variants_refuse():
     assert mistakes(BASE + "net a = base(1, e=2)") == ["`base` has no parameter `e`"]
     assert mistakes(BASE + "net a = base(1, c=2)") == ["the parameter `c` is given twice"]
     assert mistakes(BASE + "net a = base(1)\nnet b = a(2)") == [
-        "`a` is a variant: its parameters are given by name"
+        "`a` is a variant, so its parameters must be given by name"
     ]
     assert mistakes(BASE + "net a = base(1) { relu }") == [
-        "a variant's body holds `expect`, `written` and `see` lines only"
+        "a variant's body can only contain `expect`, `written`, and `see` lines"
     ]
     assert mistakes("block b { relu }\nnet a = b") == ["`b` is not a net"]
 
@@ -737,7 +743,7 @@ def test_expectations_need_a_value_for_every_parameter():
         ("a: conv(2, 1)\nconv(2, 1)\nb: conv(2, 1)\nconv(2, 1)", ["a", "conv2", "b", "conv4"]),
         # after a digit the counter is set off
         ("relu6 -> relu6\nx: relu6\nrelu6", ["relu6_1", "relu6_2", "x", "relu6_4"]),
-        # a label on several steps, or on a body, makes a group, with counters of its own
+        # a label on several steps, or on a body, reduces  to a group, with countersits own
         ("C5: conv(2, 1) -> tanh\nconv(2, 1) -> tanh", ["C5/conv1", "C5/tanh1", "conv1", "tanh1"]),
         ("conv(2, 1)\nC5: { conv(2, 1)\n tanh }\nconv(2, 1)", ["conv1", "C5/conv1", "C5/tanh1", "conv2"]),
         ("C5: { a: conv(2, 1) }", ["C5/a"]),
@@ -951,10 +957,10 @@ def test_units(figure, expected):
 
 def test_units_stand_in_figures_only():
     assert mistakes("net a {\n  input(3x8x8)\n  conv(1K, 1)\n}\n") == [
-        "the unit `K` stands outside the figure of an `expect`"
+        "the unit `K` is only allowed in the figure of an `expect`"
     ]
     assert wrong("relu\nexpect params ~ 1KB") == [
-        "`KB` is a unit of bytes, and `params` is no quantity of bytes"
+        "`KB` is a unit of bytes, but `params` is not measured in bytes"
     ]
     assert wrong("relu\nexpect macs ~ 0.4B") == ["`0.4B` is neither a number nor a name"]
     assert wrong("relu\nexpect macs ~ 4m") == ["`4m` is neither a number nor a name"]
@@ -976,7 +982,7 @@ def test_expect_not():
 
 def test_not_and_because_go_together():
     assert wrong("relu\nexpect not params == 1") == ["`expect not` needs a reason"]
-    assert wrong('relu\nexpect params == 0 because "so"') == ["`because` goes with `expect not`"]
+    assert wrong('relu\nexpect params == 0 because "so"') == ["`because` is only allowed with `expect not`"]
 
 
 # --- Lines and brackets -----------------------------------------------------------------------------
@@ -1039,13 +1045,15 @@ def test_readings():
         "crop(3x3)", "crop(6x6)", "maxpool(2)", "concat",
     ]  # fmt: skip
     assert layers("reshape([1, shape[0] * shape[1], shape[2]])") == ["reshape(1x24x8)"]
-    assert wrong("flatten\nconv(size[0], 1)") == ["`size` needs a map, this tensor is a vector of 192"]
-    assert wrong("conv(channels(3), 1)") == ["`channels` reads a tensor, not a value"]
+    assert wrong("flatten\nconv(size[0], 1)") == ["`size` needs a map, but this tensor is a vector of 192"]
+    assert wrong("conv(channels(3), 1)") == ["`channels` needs a tensor, not a value"]
 
 
 def test_mistakes_of_one_are_no_plurals():
     assert wrong("permute([0])") == ["`permute` names 1 axis of 3"]
     assert wrong("conv(2, [3])") == ["`kernel_size` of `conv` has 1 entry, but the input has 2 spatial axes"]
-    assert wrong("conv(2, 1, connections=[[0]])") == ["`connections` of `conv` has 1 row for 2 output maps"]
+    assert wrong("conv(2, 1, connections=[[0]])") == [
+        "`connections` of `conv` has 1 row for 2 output channels"
+    ]
     with pytest.raises(ArchError, match=r"bring `conv2` to 3 channels, for"):
         network("a = conv(3, 1)\nconv(2, 1)\nadd(a, identity)")

@@ -69,20 +69,20 @@ def test_other_lines_of_its_body(folder: Path) -> None:
     ("net", "message", "help"),
     [
         ('from "none.pt2"', "`none.pt2` cannot be read: No such file", ""),
-        ('from "../x.pt2"', "stays in the folder of the file that is loaded", "move the file there"),
+        ('from "../x.pt2"', "must be in the folder of the loaded file", "move the file there"),
         ('from "nets.arch"', "`nets.arch` is a text: what it declares", '`from "nets.arch" import'),
         ('from "code.py:make"', "`code.py:make` is not a model that a text", "Python code runs only if"),
         ('from "model.pth"', "`model.pth` is not a model that a text can read", "name a file such as"),
         ('from "saved/m.pt2:b"', "has no net `b`", "it defines `m`"),
-        ('from "saved/m.pt2"(3x21x10)', "shapes of inputs are given by name", "write `input=3x21x10`"),
+        ('from "saved/m.pt2"(3x21x10)', "shapes of inputs must be given by name", "write `input=3x21x10`"),
         ('from "saved/m.pt2"(input="a")', "the input `input` needs a shape", ""),
         ('from "saved/m.pt2"(left=3x21x10)', "has no input `left`", "it has `input`"),
         ('from "saved/m.pt2"(input=3x21x10, input=3x21x10)', "the input `input` is given twice", ""),
-        ('from "saved/m.pt2" { relu }', "holds `expect`, `written` and `see` lines", "archcalc convert"),
+        ('from "saved/m.pt2" { relu }', "can only contain `expect`, `written`, and", "archcalc convert"),
         ('from "saved/m.pt2" { expect params("no") < 3 }', "has no node or block `no`", ""),
         ('from "saved/m.pt2" { written "no" as "F.relu" }', "has no node or block `no`", ""),
-        ("from saved", "a file's name in quotes", 'write `net a from "model.pt2"`'),
-        ('from "saved/m.pt2"\nnet b = a(3)', "`a` is read from a file, and has no parameters", "same file"),
+        ("from saved", "a file name in quotes", 'write `net a from "model.pt2"`'),
+        ('from "saved/m.pt2"\nnet b = a(3)', "`a` comes from a file and has no parameters", "same file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_at_its_place(folder: Path, net: str, message: str, help: str) -> None:
@@ -103,7 +103,7 @@ def test_it_has_no_parameters(folder: Path) -> None:
 
 
 def test_a_text_without_a_file_reads_no_other_file() -> None:
-    with pytest.raises(ArchError, match="a text without a file cannot import"):
+    with pytest.raises(ArchError, match="only a file can import"):
         archcalc.loads('net a from "residual.pt2"')
 
 

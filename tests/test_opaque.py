@@ -29,7 +29,7 @@ def test_its_arrays_are_counted_and_its_operations_are_not() -> None:
 
 
 def test_it_cannot_be_run() -> None:
-    with pytest.raises(ArchError, match="`roll` cannot be run: archcalc does not know what it computes"):
+    with pytest.raises(ArchError, match="`roll` cannot be run, because archcalc does not know the operation"):
         run(archcalc.loads(TEXT))
 
 
@@ -49,7 +49,7 @@ def test_what_it_refuses(call: str, message: str) -> None:
 
 def test_reports_say_what_is_not_counted() -> None:
     profile = archcalc.analyze(archcalc.loads(TEXT))
-    said = "incomplete: 1 operation is not known, and so not counted: roll"
+    said = "incomplete: 1 operation is unknown, and not counted: roll"
     assert said in str(profile)
     fields = profile.to_dict()
     assert fields["complete"] is False

@@ -35,7 +35,7 @@ def test_the_same_outputs_agree() -> None:
     found = agreement(doubling)
     assert (found.held, found.difference, found.compared) == (True, 0.0, 1)
     allowed = "1e-04 is allowed for rounding in float32"
-    assert str(found) == f"NumPy gives the same, to 0.0e+00 of the largest value; {allowed}"
+    assert str(found) == f"NumPy computes the same, to 0.0e+00 of the largest value; {allowed}"
 
 
 @pytest.mark.parametrize(("dtype", "factor"), [("float32", 1 + 1e-3), ("float64", 1 + 1e-9)])
@@ -43,7 +43,7 @@ def test_another_output_is_said(dtype: str, factor: float) -> None:
     found = agreement(lambda x: doubling(x, 2 * factor), dtype)
     assert not found.held
     assert found.difference == pytest.approx(factor - 1, rel=1e-2)
-    assert str(found).startswith("NumPy gives another `output`, to ")
+    assert str(found).startswith("NumPy computes another `output`, to ")
 
 
 @pytest.mark.parametrize(("ours", "theirs", "factor", "held"), [
@@ -87,7 +87,7 @@ def test_a_model_that_cannot_be_run_is_not_compared() -> None:
 
 
 def test_outputs_of_other_names_are_not_compared() -> None:
-    assert "names its outputs in another way" in agreement(lambda x: {"result": x}).problem
+    assert "its outputs have other names" in agreement(lambda x: {"result": x}).problem
 
 
 def test_verify_has_a_verdict_on_it() -> None:

@@ -138,9 +138,9 @@ def test_indices_of_any_type(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("index", "message"),
     [
-        (4, "`words` takes whole numbers from 0 to 3, got 4"),
-        (-1, "`words` takes whole numbers from 0 to 3, got -1"),
-        (0.5, "`words` takes whole numbers from 0 to 3, got 0.5"),
+        (4, "`words` needs whole numbers from 0 to 3, got 4"),
+        (-1, "`words` needs whole numbers from 0 to 3, got -1"),
+        (0.5, "`words` needs whole numbers from 0 to 3, got 0.5"),
     ],
 )
 def test_an_index_without_a_row(index: float, message: str) -> None:
@@ -163,7 +163,7 @@ def test_an_index_that_single_precision_changes() -> None:
     network = net("input(2) -> embedding(20_000_000, 1)")
     given = np.array([[5, 2**24 + 1]])
     with pytest.raises(
-        ArchError, match=r"index 16777217, which float32 cannot hold exactly\nhelp: run in float64"
+        ArchError, match=r"index 16777217, which float32 cannot represent exactly\nhelp: run in float64"
     ):
         run(network, given)
     weights = random_weights(network)
@@ -179,7 +179,7 @@ def test_indices_from_a_file(run: Any) -> None:
     np.save("y.npy", np.array([1, 2, 9, 0, 3], np.int32))
     result = run("run", "t.arch", "--input", "y.npy")
     assert result.status != 0
-    assert "`embedding1` takes whole numbers from 0 to 8, got 9" in result.err
+    assert "`embedding1` needs whole numbers from 0 to 8, got 9" in result.err
 
 
 # --- Proofs -----------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_heads_only_if_asked_for() -> None:
     assert found["early"].shape == (1, 2)
     assert "fc1" in random_weights(net(), heads=True)
     assert "fc1" not in random_weights(net())
-    with pytest.raises(ArchError, match="belongs to a head"):
+    with pytest.raises(ArchError, match="belongs to a training head"):
         run(net(), keep=["fc1"])
     assert run(net(), keep=["fc1"], heads=True)["fc1"].shape == (1, 2)
 
@@ -261,12 +261,12 @@ def test_settings_of_numpy_stay() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch": 0}, "`batch` is a whole number of at least 1, not 0"),
-        ({"batch": 1.5}, "`batch` is a whole number of at least 1, not 1.5"),
-        ({"seed": -1}, "`seed` is a whole number of at least 0, not -1"),
+        ({"batch": 0}, "`batch` must be a whole number of at least 1, not 0"),
+        ({"batch": 1.5}, "`batch` must be a whole number of at least 1, not 1.5"),
+        ({"seed": -1}, "`seed` must be a whole number of at least 0, not -1"),
         ({"dtype": "nope"}, "there is no dtype 'nope'"),
-        ({"dtype": int}, "a run computes in float32 or float64, not in int64"),
-        ({"dtype": complex}, "a run computes in float32 or float64, not in complex128"),
+        ({"dtype": int}, "a run uses float32 or float64, not int64"),
+        ({"dtype": complex}, "a run uses float32 or float64, not complex128"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
@@ -333,7 +333,7 @@ def test_a_wrong_prediction_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ArchError) as caught:
         run(wrong)
     message = str(caught.value)
-    assert "`b/avgpool1` came out as 3x7x9, predicted was 3x7x3" in message
+    assert "`b/avgpool1` has the shape 3x7x9, but 3x7x3 was predicted" in message
     assert "<text>:3:8" in message
     assert "avgpool(2, stride=3)" in message
 
@@ -347,12 +347,12 @@ GOOD = np.ones((1, 3, 9, 10), np.float32)
         (GOOD[0], "the input `input` is 3x9x10, but 1x3x9x10 is needed"),
         (np.ones((2, 3, 9, 10)), "is 2x3x9x10, but 1x3x9x10"),
         (np.float32(1) * np.ones(()), "is a single number, but"),
-        (GOOD.astype(str), "holds <U32, not numbers"),
-        (GOOD.astype(complex), "holds complex128, not numbers"),
-        (GOOD.astype(object), "holds object, not numbers"),
-        (GOOD * np.nan, "has values that are not finite numbers"),
-        (GOOD * -np.inf, "has values that are not finite numbers"),
-        (GOOD.astype(float) * 1e300, "has values that are not finite numbers"),
+        (GOOD.astype(str), "contains <U32, not numbers"),
+        (GOOD.astype(complex), "contains complex128, not numbers"),
+        (GOOD.astype(object), "contains object, not numbers"),
+        (GOOD * np.nan, "has values that are not finite"),
+        (GOOD * -np.inf, "has values that are not finite"),
+        (GOOD.astype(float) * 1e300, "has values that are not finite"),
         ({"image": GOOD}, "no input `image`"),
         ({}, "an input `input`, which is not given"),
     ],
@@ -376,9 +376,9 @@ def test_wrong_weights() -> None:
             run(net(), weights=weights)
         return str(caught.value)
 
-    assert "no array `a/bn1.running_var`" in told(lambda w: w["a/bn1"].pop("running_var"))
-    assert "no array `fc2.weight`" in told(lambda w: w.pop("fc2"))
-    assert "weights for `fc3`, and `tiny` has no such layer" in told(lambda w: w.update(fc3={}))
+    assert "do not contain `a/bn1.running_var`" in told(lambda w: w["a/bn1"].pop("running_var"))
+    assert "do not contain `fc2.weight`" in told(lambda w: w.pop("fc2"))
+    assert "weights for `fc3`, but `tiny` has no such layer" in told(lambda w: w.update(fc3={}))
     assert "`a/conv1` has no array `bias`" in told(lambda w: w["a/conv1"].update(bias=np.ones(4)))
     assert "`a/conv1.weight` is 3x3x4x2, but 3x3x4x4" in told(
         lambda w: w["a/conv1"].update(weight=np.ones((3, 3, 4, 2)))
@@ -698,7 +698,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_files(cli: Any, name: str) -> None:
     Path(name).write_bytes(BROKEN[name])
-    message = "holds one array" if name == "one.npz" else "is not a readable array file: "
+    message = "contains one array" if name == "one.npz" else "is not a readable array file: "
     if name == "negative.npy" and np.lib.NumpyVersion(np.__version__) < "2.0.0":
         refused(cli("nets.arch:tiny", "--input", name), "the input `input` is 0x3")  # as NumPy 1.26 reads it
         return
@@ -741,13 +741,13 @@ WRONG = {
     "a vector": (np.ones(270), "is 270, but 1x3x9x10"),
     "a number": (np.ones(()), "is a single number, but 1x3x9x10"),
     "no sample": (np.ones((0, 3, 9, 10)), "is 0x3x9x10, but 1x3x9x10"),
-    "words": (np.full((1, 3, 9, 10), "x"), "holds <U1, not numbers"),
-    "complex": (np.ones((1, 3, 9, 10), complex), "holds complex128, not numbers"),
+    "words": (np.full((1, 3, 9, 10), "x"), "contains <U1, not numbers"),
+    "complex": (np.ones((1, 3, 9, 10), complex), "contains complex128, not numbers"),
     "dates": (np.zeros((1, 3, 9, 10), "M8[s]"), "not numbers"),
     "records": (np.zeros((1, 3, 9, 10), [("a", "f4")]), "not numbers"),
-    "NaN": (np.where(np.arange(270).reshape(1, 3, 9, 10) == 99, np.nan, 0), "not finite numbers"),
-    "infinite": (np.full((1, 3, 9, 10), np.inf), "not finite numbers"),
-    "too large for float32": (np.full((1, 3, 9, 10), 1e39), "not finite numbers"),
+    "NaN": (np.where(np.arange(270).reshape(1, 3, 9, 10) == 99, np.nan, 0), "that are not finite"),
+    "infinite": (np.full((1, 3, 9, 10), np.inf), "that are not finite"),
+    "too large for float32": (np.full((1, 3, 9, 10), 1e39), "that are not finite"),
 }
 
 
@@ -793,7 +793,7 @@ def test_no_pictures(cli: Any) -> None:
     refused(cli("nets.arch:tiny", "--input", "x.png", "-o", "out.npz"), "`x.png` is not a picture")
     refused(cli("nets.arch:tiny", "--input", "cut.png", "-o", "out.npz"), "`cut.png` is not a picture")
     refused(cli("nets.arch:tiny", "--input", "none.png"), "there is no file `none.png`")
-    refused(cli("vector.arch", "--input", "x.png"), "a picture has 1 or 3 channels, the input is 7")
+    refused(cli("vector.arch", "--input", "x.png"), "a picture has 1 or 3 channels, but the input is 7")
 
 
 def test_pictures_cut_off(cli: Any) -> None:
@@ -856,7 +856,7 @@ def test_wrong_weight_files(cli: Any) -> None:
     told("has an array `a/bn1.beta`", lambda w: w.update({"a/bn1.beta": np.ones(4)}))
     told("has an array `fc1.weight`", lambda w: w.update({"fc1.weight": np.ones((4, 2))}))  # of the head
     told("is 10x128, but 128x10 is needed", lambda w: w.update({"fc2.weight": np.ones((10, 128))}))
-    told("holds <U1, not numbers", lambda w: w.update({"fc2.bias": np.array(list("abcdefghij"))}))
+    told("contains <U1, not numbers", lambda w: w.update({"fc2.bias": np.array(list("abcdefghij"))}))
     told("not finite", lambda w: w.update({"fc2.bias": np.full(10, np.nan)}))
     told("not finite", lambda w: w.update({"fc2.bias": np.full(10, 1e300)}))
 
@@ -913,14 +913,14 @@ def test_loaded_weights_are_checked_before_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weights": [1]}, "the weights are arrays by layer and name"),
-        ({"weights": {"stem/conv1": 1}}, "the weights are arrays by layer and name"),
+        ({"weights": [1]}, "weights must be arrays by layer and name"),
+        ({"weights": {"stem/conv1": 1}}, "weights must be arrays by layer and name"),
         ({"weights": {1: {}}}, "there are weights for `1`"),
-        ({"keep": [1]}, "`keep` is a list of names of layers, not [1]"),
-        ({"keep": 1}, "`keep` is a list of names of layers, not 1"),
-        ({"fast": "yes"}, "`fast` is true, false, or what `fast_path` gives, not 'yes'"),
-        ({"inputs": [[1], [1, 2]]}, "the input `input` is no array of numbers"),
-        ({"inputs": "x"}, "holds <U1, not numbers"),
+        ({"keep": [1]}, "`keep` must be a list of layer names, not [1]"),
+        ({"keep": 1}, "`keep` must be a list of layer names, not 1"),
+        ({"fast": "yes"}, "`fast` must be true, false, or a result of `fast_path`, not 'yes'"),
+        ({"inputs": [[1], [1, 2]]}, "the input `input` is not an array of numbers"),
+        ({"inputs": "x"}, "contains <U1, not numbers"),
         ({"inputs": {1: NOISE}}, "no input `1`"),
         ({"dtype": 3}, "there is no dtype 3"),
     ],
@@ -936,12 +936,12 @@ def test_weights_that_are_no_arrays() -> None:
     first = next(iter(weights))
     name = next(iter(weights[first]))
     weights[first][name] = [[1], [1, 2]]  # type: ignore[assignment]
-    with pytest.raises(ArchError, match="is no array of numbers"):
+    with pytest.raises(ArchError, match="is not an array of numbers"):
         run(net(), weights=weights)
 
 
 def test_a_run_of_what_is_no_network() -> None:
-    with pytest.raises(ArchError, match="a run takes a network, not 'vgg16'"):
+    with pytest.raises(ArchError, match="a run needs a network, not 'vgg16'"):
         run("vgg16")  # type: ignore[arg-type]
 
 

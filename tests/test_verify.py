@@ -291,8 +291,11 @@ def test_wrong_params(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("change", "remark"),
     [
-        (lambda w: Window(w.kernel_size + 1, w.stride, w.before, w.after, w.dilation), "sees something"),
-        (lambda w: Window(w.kernel_size - 1, w.stride, w.before, w.after, w.dilation), "sees nothing"),
+        (
+            lambda w: Window(w.kernel_size + 1, w.stride, w.before, w.after, w.dilation),
+            "depends on something",
+        ),
+        (lambda w: Window(w.kernel_size - 1, w.stride, w.before, w.after, w.dilation), "depends on nothing"),
         (lambda w: Window(w.kernel_size, w.stride + 1, w.before, w.after, w.dilation), "place"),
         (lambda w: Window(w.kernel_size, w.stride, w.before + 1, w.after, w.dilation), "place"),
         (lambda w: Window(w.kernel_size, w.stride, w.before, w.after, w.dilation + 1), "place"),
@@ -470,7 +473,7 @@ def test_cli_one_network_in_full(cli: Any, width: int) -> None:
         ["bytes", "80", "80", "ok"],
         ["peak", "160", "160", "ok"],
     ]
-    assert lines[9] == "130 without those by padding: 27.8 % fewer".split()
+    assert lines[9] == "130 without multiplications by padding: 27.8% fewer".split()
     assert "1 of 1 network holds in every figure." in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -531,7 +534,7 @@ def test_cli_parameters_are_those_of_the_declared_input(cli: Any) -> None:
     assert (entry["inputs"], entry["declared"]) == ("3×52×52", "3×224×224")
     out = cli("vgg16", "lenet5", "--jobs", "1", width=80).out
     assert "3×52×52*" in out
-    assert "* scaled down; parameters are proved at the declared input" in out
+    assert "* scaled down; parameters are verified at the declared input" in out
     assert "1×32×32*" not in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -568,17 +571,17 @@ def test_cli_a_shape_that_does_not_hold(cli: Any, wrong: Any) -> None:
     status, out, _ = cli("nets.arch:two", "--jobs", "1")
     assert status == 1
     assert "failed" in out
-    assert "`conv1` came out as 1x4x5, predicted was 1x4x6" in out
+    assert "`conv1` has the shape 1x4x5, but 1x4x6 was predicted" in out
     status, out, _ = cli("nets.arch:two", "--jobs", "1", "--format", "json")
     assert status == 1
-    assert "came out as" in json.loads(out)["networks"][0]["problem"]
+    assert "was predicted" in json.loads(out)["networks"][0]["problem"]
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "name networks, or say `--all`"),
-        (["--all", "vgg16"], "name networks, or say `--all`"),
+        ([], "name networks, or write `--all`"),
+        (["--all", "vgg16"], "name networks, or write `--all`"),
         (["vgg17"], "vgg17"),
         (["nets.arch:three"], "three"),
         (["none.arch"], "none.arch"),

@@ -1,7 +1,7 @@
-"""The reference executor: networks run on real tensors, in NumPy alone.
+"""The reference executor, which runs networks on real tensors with NumPy alone.
 
-The kernels never call the shape rules (an unpooling reads the windows of its pool). What comes out of
-each is compared with what was predicted, so that a run proves the shapes; `verify` proves the other figures.
+The kernels do not use the shape rules, except that an unpooling reads the windows of its pool. Each output
+shape is compared with the predicted one, so a run verifies the shapes. `verify` checks the other figures.
 """
 
 from archcalc.executor import (

@@ -12,7 +12,7 @@ from archcalc.layers.dropout import Dropout, DropPath
 
 
 def clipped(x: Array, low: float, high: float, out: Array | None = None) -> Array:
-    """Values between limits; a limit of infinity is none."""
+    """Values limited to a range. An infinite limit has no effect."""
     limited: Array = np.maximum(x, along_row(x, low), out=out)
     if high < math.inf:
         np.minimum(limited, along_row(x, high), out=limited)
@@ -51,7 +51,7 @@ def elu(layer: kinds.ELU, call: Call) -> Array:
 
 @kernel(kinds.SELU)
 def selu(layer: kinds.SELU, call: Call) -> Array:
-    """The constants of Klambauer et al. 2017, Equation 14."""
+    """Uses the constants of Klambauer et al. 2017, Equation 14."""
     out: Array = call.x.dtype.type(1.0507009873554805) * _elu(call.x, 1.6732632423543772)
     return out
 
@@ -60,8 +60,11 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def erf(x: Array) -> Array:
-    """The error function: NumPy has none. Exact, value by value, or in single precision by
-    Abramowitz & Stegun 1964, 7.1.26, whose error is below 1.5e-7."""
+    """The error function, which NumPy does not have.
+
+    In double precision it is exact, value by value. In single precision it is Abramowitz & Stegun 1964,
+    7.1.26, whose error is below 1.5e-7.
+    """
     if x.dtype == np.float64:
         exact: Array = _erf(x)
         return exact
@@ -87,7 +90,7 @@ def gelu(layer: kinds.GELU, call: Call) -> Array:
 
 
 def logistic(x: Array) -> Array:
-    """`1 / (1 + exp(-x))`, without an overflow for large negative values."""
+    """`1 / (1 + exp(-x))`, without overflow for large negative values."""
     small = np.exp(-np.abs(x))
     out: Array = np.where(x >= 0, 1, small) / (1 + small)
     return out
@@ -139,7 +142,7 @@ def abs_(layer: kinds.Abs, call: Call) -> Array:
 
 
 def _log_of_one_more(x: Array) -> Array:
-    """`log(1 + exp(x))`, without an overflow."""
+    """`log(1 + exp(x))`, without overflow."""
     out: Array = np.logaddexp(x.dtype.type(0), x)
     return out
 
@@ -175,7 +178,7 @@ def softsign(layer: kinds.Softsign, call: Call) -> Array:
 
 
 def _dropped(x: Array, p: float, shape: tuple[int, ...], call: Call) -> Array:
-    """Zero with probability `p`, and scale what stays, so that the mean stays."""
+    """Set values to zero with probability `p`, and scale the others so that the mean stays the same."""
     if not call.train or p == 0:
         return x
     if p == 1:

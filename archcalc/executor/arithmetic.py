@@ -19,7 +19,7 @@ def parameter(layer: ParameterTensor, call: Call) -> Array:
 
 
 def _values(layer: Scale | Shift, call: Call) -> Array:
-    """The number, or those of the channels: channels are last."""
+    """The number, or the numbers of the channels. Channels are last."""
     if layer.value is None:
         return call.weights[layer.array]
     numbers = layer.value if isinstance(layer.value, tuple) else (layer.value,)

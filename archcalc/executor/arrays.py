@@ -1,7 +1,7 @@
-"""Files of arrays: `.npy`, `.npz` and `.safetensors`. Nothing in them is ever unpickled.
+"""Files of arrays: `.npy`, `.npz`, and `.safetensors`. Nothing in them is ever unpickled.
 
-What shape and dtype an array has is known, and can be refused, before it is read: a file of a few kilobytes
-may unpack to gigabytes.
+The shape and the dtype of an array are checked before the array is read, because a file of a few kilobytes
+can unpack to gigabytes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from archcalc.executor.kernel import Array
 from archcalc.shape import Shape
 
 MAX_BYTES = 8 * 2**30
-"""An archive that unpacks to more is not read."""
+"""An archive that unpacks to more bytes is not read."""
 
 Check = Callable[[Shape, Any], None]
-"""Called with a shape and a dtype before an array is read. Raises `ArchError` if such an array is no use."""
+"""Called with a shape and a dtype before an array is read. Raises `ArchError` if the array is not usable."""
 
 
 class Stored(Struct):
-    """The arrays of an open file: shape and dtype by name, and a way to read one."""
+    """The arrays of an open file: shapes and dtypes by name, and a function that reads one."""
 
     kinds: Mapping[str, tuple[Shape, Any]]
     read: Callable[[str], Array]
@@ -34,7 +34,7 @@ class Stored(Struct):
 
 @contextmanager
 def open_arrays(path: Path) -> Iterator[Stored]:
-    """The arrays of an `.npz` or `.safetensors` file. Raises `ArchError`, also for what is read from it."""
+    """The arrays of an `.npz` or `.safetensors` file. Raises `ArchError`, also while they are read."""
     with _reading(path), _safetensors(path) if path.suffix == ".safetensors" else _npz(path) as stored:
         yield stored
 
@@ -46,7 +46,7 @@ def read_array(path: Path, check: Check) -> Array:
             if stream.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
                 stream.seek(0)
                 shape, dtype = _kind(stream)
-                if min(shape, default=0) >= 0:  # what has a negative size NumPy refuses itself
+                if min(shape, default=0) >= 0:  # NumPy itself refuses negative sizes
                     check(shape, dtype)
         array = np.load(path, allow_pickle=False)
     if not isinstance(array, np.ndarray):
@@ -56,9 +56,9 @@ def read_array(path: Path, check: Check) -> Array:
 
 
 def check_kind(shape: Shape, dtype: Any, want: Shape, what: str) -> None:
-    """Refuse what holds no numbers, or has another shape. Raises `ArchError`."""
+    """Refuse an array that does not contain numbers, or has the wrong shape. Raises `ArchError`."""
     if dtype.kind not in "fiub":
-        raise error(f"{what} holds {dtype}, not numbers")
+        raise error(f"{what} contains {dtype}, not numbers")
     if shape != want:
         have, needed = ("x".join(map(str, s)) or "a single number" for s in (shape, want))
         raise error(f"{what} is {have}, but {needed} is needed")
@@ -68,7 +68,7 @@ def check_kind(shape: Shape, dtype: Any, want: Shape, what: str) -> None:
 def _npz(path: Path) -> Iterator[Stored]:
     archive = np.load(path, allow_pickle=False)
     if isinstance(archive, np.ndarray):
-        raise error(f"`{path}` holds one array, not named arrays", help="save an `.npz` archive")
+        raise error(f"`{path}` contains one array, not named arrays", help="save an `.npz` archive")
     with archive:
         size = sum(member.file_size for member in archive.zip.infolist())
         if size > MAX_BYTES:
@@ -78,7 +78,7 @@ def _npz(path: Path) -> Iterator[Stored]:
         for name in archive.files:
             with archive.zip.open(f"{name}.npy" if f"{name}.npy" in members else name) as stream:
                 if stream.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
-                    raise ValueError(f"`{name}` in it is no array")
+                    raise ValueError(f"`{name}` in it is not an array")
                 stream.seek(0)
                 kinds[name] = _kind(stream)
 
@@ -93,12 +93,12 @@ def _kind(stream: IO[bytes]) -> tuple[Shape, Any]:
     """The shape and the dtype in the header of an `.npy` file."""
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0), (3, 0)):
-        raise ValueError(f"its format is of version {version[0]}.{version[1]}")
-    # version 3 differs from 2 in the encoding of field names alone, and no array with fields is of use here
+        raise ValueError(f"its format has the version {version[0]}.{version[1]}")
+    # version 3 differs from 2 only in the encoding of field names, and arrays with fields are not usable
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = header(stream)
     if dtype.hasobject:
-        raise ValueError("it holds objects, which would have to be unpickled")
+        raise ValueError("it contains objects, which would have to be unpickled")
     return shape, dtype
 
 
@@ -113,14 +113,14 @@ def _safetensors(path: Path) -> Iterator[Stored]:
     with safe_open(path, framework="numpy") as file:
         kinds = {}
         for name in file.keys():  # noqa: SIM118 - the file itself cannot be iterated over
-            # its dtypes are named in another way, and all of them are numbers
+            # its dtypes have other names, and all of them are numbers
             kinds[name] = (tuple(file.get_slice(name).get_shape()), np.dtype(np.float32))
         yield Stored(kinds, file.get_tensor)
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """A damaged file makes NumPy raise what its parts raise: of zip, of zlib, of Python's tokens."""
+    """A damaged file raises exceptions of NumPy's parts: of zip, of zlib, or of Python's tokenizer."""
     try:
         yield
     except ArchError:
@@ -128,7 +128,7 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise error(f"there is no file `{path}`") from None
     except MemoryError:
-        raise error(f"`{path}` is not a readable array file: it is said to be larger than memory") from None
+        raise error(f"`{path}` is not a readable array file: its stated size is larger than memory") from None
     except Exception as problem:
         reason = next(iter(str(problem).splitlines()), "") or type(problem).__name__
         raise error(f"`{path}` is not a readable array file: {reason[:200]}") from None

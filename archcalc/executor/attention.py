@@ -1,4 +1,4 @@
-"""Kernels of attention and of products of tensors."""
+"""Kernels of attention and of matrix products."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def attention(layer: Attention, call: Call) -> Array:
     )
     query = query * query.dtype.type(1 / math.sqrt(query.shape[-1]))
     if layer.is_causal:
-        # what lies ahead is not read at all: times a weight of zero, a NaN would stay one
+        # later tokens are not read at all, because a NaN times a weight of zero is still NaN
         shares = np.zeros((*query.shape[:-1], key.shape[-2]), query.dtype)
         heads = np.empty((*query.shape[:-1], value.shape[-1]), query.dtype)
         for i in range(query.shape[-2]):
@@ -58,7 +58,7 @@ def _projected(tokens: Array, call: Call, name: str, heads: int) -> Array:
 
 
 def _looked_up(query: Array, key: Array, value: Array) -> tuple[Array, Array]:
-    """How much each query takes of each value, and the sum that it takes."""
+    """The weight of each value for each query, and the weighted sum of the values."""
     scores = query @ np.swapaxes(key, -1, -2)
     shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
     shares /= shares.sum(axis=-1, keepdims=True)

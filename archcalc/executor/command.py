@@ -1,4 +1,4 @@
-"""What `archcalc run` does: files in, a table out."""
+"""The `archcalc run` command: reads files, runs the network, and prints a table."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def run_and_print(
     heads: bool,
     fast: bool = False,
 ) -> bool:
-    """Run a network as the command line asks for it; print a line a layer, and the totals.
+    """Run a network as the command line asks. Print one line per layer, and the totals.
 
-    False if the network is an imported model, and its own framework computes something else.
+    Returns False if the network is an imported model and its own framework computes something else.
     """
     named = [pair for pair in map(_named, given) if _is_file(pair[1])]
     files = dict(named)
     if len(files) < len(named):
-        raise error("`--input` gives an input twice", help="of several inputs one by name, `left=x.npy`")
+        raise error("`--input` gives an input twice", help="for a named input: `left=x.npy`")
     network = load([text for text in given if not _is_file(_named(text)[1])])
     if output is not None and output.suffix != ".npz":
         raise error(f"`{output}` does not end in `.npz`", help="tensors are written as an `.npz` archive")
@@ -60,7 +60,7 @@ def run_and_print(
         raise error(f"the input `{missing}` is not given", help=f"add `--input {missing}=FILE`")
     loaded, whose = _weights(network, weights, dtype, heads)
     if whose == OWN and not arrays:
-        arrays = drawn_inputs(network, batch, seed, dtype)  # which the original gets, too
+        arrays = drawn_inputs(network, batch, seed, dtype)  # the original model gets the same
     layers = [node for node in network.nodes if heads or not node.training]
     try:
         with progress_bar(len(layers), f"Running {network.name}") as advance:
@@ -84,11 +84,11 @@ def run_and_print(
 
 
 OWN = "the model's own"
-"""Whose weights those of an imported model are."""
+"""The source of an imported model's weights."""
 
 
 def _weights(network: Network, path: Path | None, dtype: str, heads: bool) -> tuple[Weights | None, str]:
-    """The weights of a run, and whose they are; `None` for random ones."""
+    """The weights of a run, and their source; `None` for random weights."""
     if path is not None:
         return load_weights(network, path, dtype, heads), f"from `{path}`"
     if network.trained is not None:
@@ -106,7 +106,7 @@ def _is_file(value: str) -> bool:
 
 
 def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
-    """The array of an input file, as `(batch, C, H, W)`; one sample serves for the whole batch."""
+    """The array of an input file, as `(batch, C, H, W)`. One sample is repeated for the whole batch."""
     if name not in network.inputs:
         raise unknown(f"`{network.name}` has no input", name, network.inputs, listing="its inputs")
     shape = network.inputs[name].shape
@@ -122,7 +122,7 @@ def _read_input(network: Network, name: str, path: Path, batch: int) -> Array:
 
 
 def _read_array(path: Path, name: str, shape: Shape, batch: int) -> Array:
-    """The array of a file: a batch, or one sample with or without the axis of the batch."""
+    """The array of a file: a batch, or one sample with or without a batch axis."""
 
     def check(found: Shape, dtype: Any) -> None:
         want = found if found in (shape, (1, *shape)) else (batch, *shape)
@@ -140,11 +140,11 @@ def _read_array(path: Path, name: str, shape: Shape, batch: int) -> Array:
 
 
 MAX_PIXELS = 50_000_000
-"""A larger picture is not read: unpacked it takes up to eight bytes a pixel, several times over."""
+"""A larger picture is not read. Unpacked, it would take up to eight bytes per pixel, several times."""
 
 
 def _read_image(path: Path, shape: Shape) -> Array:
-    """A picture, resized to the input and brought to zero mean and unit variance."""
+    """A picture, resized to the input and scaled to zero mean and unit variance."""
     try:
         from PIL import Image
     except ImportError:
@@ -152,34 +152,34 @@ def _read_image(path: Path, shape: Shape) -> Array:
             "reading a picture needs the package Pillow", help="pip install 'archcalc[images]'"
         ) from None
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise error(f"a picture has 1 or 3 channels, the input is {format_shape(shape, cross='x')}")
+        raise error(f"a picture has 1 or 3 channels, but the input is {format_shape(shape, cross='x')}")
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
-            # warnings are of pictures that are large, or whose remarks are damaged
+            # warnings are about large pictures and damaged metadata
             width, height = picture.size
             if width * height > MAX_PIXELS:
                 raise error(
                     f"`{path}` is a picture of {width:,}x{height:,}, over the limit of {MAX_PIXELS:,} pixels"
                 )
-            wide = picture.mode[0] in "IF"  # more than 8 bits a value, and one channel
+            wide = picture.mode[0] in "IF"  # more than 8 bits per value, and one channel
             converted = picture.convert("F" if wide else "L" if shape[0] == 1 else "RGB")
             resized = converted.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
     except FileNotFoundError:
         raise error(f"there is no file `{path}`") from None
     except (ArchError, MemoryError):
         raise
-    except Exception as problem:  # a damaged picture makes Pillow raise what its parts raise
+    except Exception as problem:  # a damaged picture raises exceptions of Pillow's parts
         raise error(f"`{path}` is not a picture that can be read: {problem}") from None
     values = np.asarray(resized, np.float64).reshape(shape[1], shape[2], -1)
     values = np.broadcast_to(values, (shape[1], shape[2], shape[0]))
-    spread = values.std() if np.ptp(values) else 1  # of one colour, the deviation is rounding alone
+    spread = values.std() if np.ptp(values) else 1  # for a single color, the deviation is only rounding
     normal: Array = ((values - values.mean()) / spread).astype(np.float32)
     return np.moveaxis(normal, -1, 0)
 
 
 def write_arrays(arrays: Mapping[str, Array], path: Path) -> None:
-    """Write an `.npz` archive, whole or not at all. Raises `ArchError`."""
-    # not `np.savez`, for which a tensor must not be called `file`
+    """Write an `.npz` archive completely, or not at all. Raises `ArchError`."""
+    # not `np.savez`, which does not accept a tensor called `file`
     with out.whole(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

@@ -11,14 +11,14 @@ import numpy as np
 from archcalc.executor.kernel import Array
 
 EPS = 1e-6
-"""What keeps the root of a variance from zero: as in timm's standardized convolutions."""
+"""Keeps the root of a variance from zero, as in timm's standardized convolutions."""
 
 ITERATIONS = 15
-"""Steps of the power iteration with which random arrays begin, as PyTorch does."""
+"""Steps of the power iteration for random arrays, as in PyTorch."""
 
 
 def with_computed_weight(layer: Any, arrays: Mapping[str, Array]) -> Mapping[str, Array]:
-    """The arrays that the kernel of a layer takes: its weight computed, if the layer says so."""
+    """The arrays that the kernel of a layer reads, with the weight computed if the layer says so."""
     way = getattr(layer, "weight", "own")
     if way in ("own", "fixed"):
         return arrays
@@ -26,7 +26,7 @@ def with_computed_weight(layer: Any, arrays: Mapping[str, Array]) -> Mapping[str
 
 
 def settle(layer: Any, arrays: dict[str, Array]) -> None:
-    """Let the vectors of a spectral norm follow a random weight, as they do after some training."""
+    """Fit the vectors of a spectral norm to a random weight, as some training would."""
     if getattr(layer, "weight", "own") != "spectral_norm":
         return
     matrix = rows_of(arrays["weight"]).astype(np.float64)
@@ -41,7 +41,7 @@ def settle(layer: Any, arrays: dict[str, Array]) -> None:
 
 
 def rows_of(weight: Array) -> Array:
-    """A weight as a matrix with a row for each output channel; outputs are last in the array."""
+    """A weight as a matrix with one row per output channel. Output channels are last in the array."""
     return weight.reshape(-1, weight.shape[-1]).T
 
 

@@ -1,13 +1,13 @@
 """Kernels of the convolutions.
 
-A convolution is a matrix product of its windows, laid out as rows (im2col; Chellapilla, Puri & Simard
-2006), with its weights. Which layout of the rows is fastest depends on the shape of the layer alone:
+A convolution is a matrix product: its windows, laid out as rows, times its weights (im2col; Chellapilla, Puri
+& Simard 2006). The fastest layout of the rows depends on the shape of the layer alone:
 
 - 1x1: the map is the matrix.
-- windows of several rows over a wide map: blocks of output rows, so that the copied windows stay in the
-  cache, and yet make many rows for each reading of the weights (about four megabytes).
+- windows of several rows over a wide map: blocks of output rows. The copied windows stay in the cache, and
+  still make many rows for each reading of the weights (about four megabytes).
 - narrow maps and 5x5: copy along the width only, and add up one product per row of the kernel.
-- one channel a group: sums of products, whole rows at a time.
+- one channel per group: sums of products, whole rows at a time.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from archcalc.executor.kernel import (
 from archcalc.executor.memory import empty, ordinary
 from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwise
 
-# The times in these comments are of one thread on Zen 4 (L2 1 MiB, L3 32 MiB), OpenBLAS with AVX-512.
+# The times in these comments are for one thread on Zen 4 (L2 1 MiB, L3 32 MiB), OpenBLAS with AVX-512.
 
 BLOCK_BYTES = 1 << 22
-"""Bytes of copied windows at a time: they stay in the last-level cache."""
+"""Bytes of copied windows at a time. They stay in the last-level cache."""
 # Smaller blocks read the weights more often. VGG-16 takes 445 ms with 256 KiB, 389 ms with 1 MiB, 375 ms with
 # 2 to 8 MiB, and 400 ms with 16 MiB or more.
 
 STRIP_BYTES = 1 << 18
-"""Bytes of repeated depthwise weights at a time: they stay in the second-level cache together with a row."""
+"""Bytes of repeated depthwise weights at a time. They stay in the second-level cache together with a row."""
 # The 3x3 layers of MobileNet v1 take up to 1.6 times as long with 16 KiB. Between 256 KiB and 4 MiB their
-# times differ by at most 10 per cent, and the smallest of these needs the least memory.
+# times differ by at most 10 percent, and the smallest size needs the least memory.
 
 NARROW = 8
 """Up to this many output columns, windows are copied along the width only."""
 # This copies a third of the bytes for a 3x3 kernel. On maps of 7x7 to 14x14, 3x3 layers of 256 and 512
-# channels take the same time either way within 6 per cent, so little depends on the exact number.
+# channels take the same time either way, within 6 percent, so the exact number matters little.
 
 TALL = 5
 """From this many kernel rows on, windows are copied along the width only."""
@@ -60,9 +60,9 @@ DEEP = 16
 
 
 class Geometry(Struct, frozen=True):
-    """A window over the spatial axes of an input: one entry for each axis.
+    """A window over the spatial axes of an input, with one entry per axis.
 
-    `ends` are the zeros before and after an axis, `counts` the places of the window along it.
+    `ends` are the zeros before and after an axis, and `counts` the places of the window along it.
     """
 
     kernel_size: tuple[int, ...]
@@ -72,7 +72,7 @@ class Geometry(Struct, frozen=True):
     counts: tuple[int, ...]
 
     def with_unit_axis(self) -> Geometry:
-        """The same with an axis of size 1 before the others."""
+        """The same window, with an axis of size 1 before the others."""
         return Geometry(
             (1, *self.kernel_size), (1, *self.stride), (1, *self.dilation),
             ((0, 0), *self.ends), (1, *self.counts),
@@ -85,7 +85,7 @@ class Geometry(Struct, frozen=True):
 
 
 def geometry_of(x: Array, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> Geometry:
-    """The geometry of a layer with these arguments on `x`, found without the shape rules."""
+    """The geometry of a layer with these arguments on `x`. Does not use the shape rules."""
     sizes = x.shape[1:-1]
     k, s, d = (each_axis(value, len(sizes)) for value in (kernel_size, stride, dilation))
     ends = pads(padding, sizes, k, s, d)
@@ -136,7 +136,7 @@ def grouped(x: Array, weight: Array, geometry: Geometry, groups: int, bias: Arra
 def dense(
     x: Array, weight: Array, geometry: Geometry, bias: Array | None = None, out: Array | None = None
 ) -> Array:
-    """A convolution in which every output channel reads every input channel; into `out` if it is given."""
+    """A convolution in which every output channel reads every input channel. Writes to `out` if given."""
     if out is None:
         out = empty((x.shape[0], *geometry.counts, weight.shape[-1]), np.result_type(x, weight))
     rank = x.ndim - 2
@@ -170,7 +170,7 @@ def dense(
 
 
 def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array, bias: Array | None) -> None:
-    """Windows of a block of output rows as the rows of a matrix, a product a block."""
+    """The windows of a block of output rows become the rows of a matrix, with one product per block."""
     k_h, k_w = geometry.kernel_size
     batch, o_h, o_w, out_channels = out.shape
     size = k_h * k_w * x.shape[-1]
@@ -190,7 +190,7 @@ def _by_row_blocks(x: Array, weight: Array, geometry: Geometry, out: Array, bias
 
 
 def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array, bias: Array | None) -> None:
-    """Copy along the width only; one product for each row of the kernel, added up. Stride 1."""
+    """Copies along the width only, and adds up one product per row of the kernel. For stride 1."""
     k_h, k_w = geometry.kernel_size
     batch, o_h, o_w, out_channels = out.shape
     size = k_w * x.shape[-1]
@@ -211,7 +211,7 @@ def _by_kernel_rows(x: Array, weight: Array, geometry: Geometry, out: Array, bia
 
 
 def _by_planes(x: Array, weight: Array, geometry: Geometry, out: Array) -> None:
-    """Three axes: the sum over the kernel's depth of convolutions of planes."""
+    """Three axes: the sum of convolutions of planes over the depth of the kernel."""
     planes = padded(x, [geometry.ends[0], (0, 0), (0, 0)])
     flat = geometry.without_first_axis()
     out[...] = 0
@@ -248,8 +248,8 @@ def depthwise(layer: Depthwise, call: Call) -> Array:
 def depthwise_sum(x: Array, weight: Array, geometry: Geometry, multiplier: int) -> Array:
     """A depthwise convolution with weights `(*kernel, C_in·multiplier)`: a sum of products, tap by tap.
 
-    Where windows follow one another without a gap, the columns of a row are treated as if they were
-    channels, under weights repeated for each column: sums run over long stretches of memory.
+    If windows follow one another without gaps, the columns of a row are treated as channels, and the weights
+    are repeated for each column. Sums then run over long stretches of memory.
     """
     if multiplier > 1:  # output channel c reads input channel c // multiplier
         x = np.repeat(x, multiplier, axis=-1)
@@ -300,9 +300,9 @@ def local(layer: Local, call: Call) -> Array:
 def kept_of(
     layer: ConvTranspose, sizes: Sequence[int], spread: Sequence[int], stride: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """From where to where along each axis a transposed convolution keeps what the inputs have spread over.
+    """The range along each axis of the spread inputs that a transposed convolution keeps.
 
-    An end behind it stands for zeros.
+    If a range ends after the data, zeros are added.
     """
     if layer.padding == "same":  # `stride` outputs for each input, from the middle
         starts_at = [max(m - n * s, 0) // 2 for n, m, s in zip(sizes, spread, stride, strict=True)]
@@ -314,7 +314,7 @@ def kept_of(
 
 @kernel(ConvTranspose)
 def conv_transpose(layer: ConvTranspose, call: Call) -> Array:
-    """Each input spreads its products over the outputs that its window covers."""
+    """Each input adds its products to the outputs that its window covers."""
     x, weight = call.x, call.weights["weight"]
     rank = x.ndim - 2
     kernel_size, stride, dilation = (

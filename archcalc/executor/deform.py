@@ -10,10 +10,10 @@ from archcalc.layers.deform import DeformConv
 
 @kernel(DeformConv)
 def deform_conv(layer: DeformConv, call: Call) -> Array:
-    """For each tap, the map is read at the places of the tap plus their offsets, and weighed.
+    """For each tap, reads the map at the places of the tap plus their offsets, and multiplies by the weights.
 
     `call.inputs` are the map, the offsets, and the masks if there are any. Channels of offsets are ordered by
-    group, tap and axis.
+    group, tap, and axis.
     """
     x, offset, weight = call.x, call.inputs[1], call.weights["weight"]
     kernel_size, (size_in, out_channels) = weight.shape[:2], weight.shape[2:]
@@ -45,13 +45,13 @@ def deform_conv(layer: DeformConv, call: Call) -> Array:
 
 
 def sampled(x: Array, rows: Array, columns: Array) -> Array:
-    """The map between its values: at each place the four around it, zeros beyond the map.
+    """The map between its values, interpolated from the four values around each place. Zeros surround it.
 
-    A place that is not a number gives a NaN.
+    A place that is NaN gives NaN.
     """
     height, width = x.shape[1:3]
     unknown = np.isnan(rows) | np.isnan(columns)
-    # far outside is as good as just outside, and fits into a whole number
+    # a place far outside is clipped to just outside, which fits into a whole number
     rows = np.clip(np.where(unknown, 0, rows), -2, height + 1)
     columns = np.clip(np.where(unknown, 0, columns), -2, width + 1)
     top, left = np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Running a network: each node's kernel in order, each result compared with its prediction."""
+"""Runs a network: each node's kernel in order. Each output shape is compared with the predicted shape."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from archcalc.shape import Shape, format_shape
 
 
 class Step(Struct):
-    """What happened at one node: the shape that came out, the time it took, and the bytes alive after it.
+    """One node of a run: its output shape, its time, and the bytes alive after it.
 
-    `alive` are the activations that something still needs, this node's output among them.
+    `alive` are the activations that are still needed, including this node's output.
     """
 
     node: Node
@@ -39,16 +39,16 @@ Inspect = Callable[[Step, list[Array], Mapping[str, Array], Array], None]
 
 
 class RunOptions(Struct, frozen=True):
-    """How a network is run.
+    """The options of a run.
 
-    - `keep`: names of nodes whose outputs are returned too.
-    - `batch`, `seed`, `dtype`: samples in a batch, the seed of everything random, float32 or float64.
-    - `train`: normalize with the statistics of the batch, and drop values.
+    - `keep`: names of nodes whose outputs are also returned.
+    - `batch`, `seed`, `dtype`: the batch size, the seed of everything random, and float32 or float64.
+    - `train`: use batch statistics and dropout.
     - `heads`: also run the heads that are used in training only.
     - `fast`: use the fast path, or the one that `fast_path` prepared for these weights.
     - `watch`: called after each step.
-    - `inspect`: called after each step with what its kernel read and output. It may keep these arrays.
-    - `finite`: refuse inputs with values that are not finite numbers.
+    - `inspect`: called after each step with the kernel's inputs and output. It can keep these arrays.
+    - `finite`: refuse inputs with values that are not finite.
     - `memory`: memory that earlier runs used.
     """
 
@@ -68,25 +68,25 @@ class RunOptions(Struct, frozen=True):
         """The same options with `dtype` as a NumPy dtype. Raises `ArchError` for values out of range."""
         for name, value, least in (("batch", self.batch, 1), ("seed", self.seed, 0)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise error(f"`{name}` is a whole number of at least {least}, not {value!r}")
+                raise error(f"`{name}` must be a whole number of at least {least}, not {value!r}")
         try:
             dtype: np.dtype[Any] = np.dtype(self.dtype)
         except TypeError:
             raise error(f"there is no dtype {self.dtype!r}") from None
         if dtype not in (np.float32, np.float64):
-            raise error(f"a run computes in float32 or float64, not in {dtype}")
+            raise error(f"a run uses float32 or float64, not {dtype}")
         keep = [self.keep] if isinstance(self.keep, str) else self.keep
         if not isinstance(keep, Collection) or not all(isinstance(name, str) for name in keep):
-            raise error(f"`keep` is a list of names of layers, not {self.keep!r}")
+            raise error(f"`keep` must be a list of layer names, not {self.keep!r}")
         if not isinstance(self.fast, bool | dict):
-            raise error(f"`fast` is true, false, or what `fast_path` gives, not {self.fast!r}")
+            raise error(f"`fast` must be true, false, or a result of `fast_path`, not {self.fast!r}")
         return replace(self, dtype=dtype, keep=keep)
 
 
 class Run(Struct):
-    """A finished run: the named arrays that were kept, channels first, and a step for each node.
+    """A finished run: the arrays that were kept by name, channels first, and a step for each node.
 
-    `peak_bytes` are the most activations alive at any time, with the inputs of the node that is running.
+    `peak_bytes` are the most bytes of activations alive at once, including the inputs of the running node.
     """
 
     outputs: dict[str, Array]
@@ -109,13 +109,13 @@ def run(
     fast: bool | FastPath = False,
     watch: Callable[[Step], None] | None = None,
 ) -> dict[str, Array]:
-    """Run a network on real tensors; the results by name, and the nodes named in `keep`.
+    """Run a network on real tensors. Returns the results by name, and the outputs of the nodes in `keep`.
 
-    `inputs` are arrays of `(batch, C, H, W)` by the names of the inputs (one array if there is one
-    input); without them, standard normal values are drawn. `weights` are arrays by node and name, drawn
-    at random if they are left out. Every shape that comes out is compared with the one predicted:
-    `ArchError` names the layer if they differ. `fast` takes faster ways than the reference kernels, at
-    the price of about 1e-5 in single precision (`archcalc.executor.fast`).
+    `inputs` are arrays of shape `(batch, C, H, W)` by input name, or one array if there is one input. By
+    default they are drawn from a standard normal distribution. `weights` are arrays by node and name, random
+    by default. Every output shape is compared with the predicted one, and `ArchError` names the layer if they
+    differ. `fast` uses faster methods than the reference kernels, with an error of about 1e-5 in single
+    precision (`archcalc.executor.fast`).
 
     >>> import archcalc
     >>> net = archcalc.loads("net tiny { input(1x8x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
@@ -134,9 +134,9 @@ def execute(
     weights: Weights | None = None,
     options: RunOptions = RunOptions(),
 ) -> Run:
-    """As `run`, with the time, the shape and the bytes of every step."""
+    """Like `run`, with the time, the shape, and the bytes of every step."""
     if not isinstance(network, Network):
-        raise error(f"a run takes a network, not {network!r}", help="`archcalc.load(...)` makes one")
+        raise error(f"a run needs a network, not {network!r}", help="`archcalc.load(...)` makes one")
     options = options.checked()
     tensors = given_inputs(network, inputs, options.batch, options.seed, options.dtype, options.finite)
     drawn = weights is None
@@ -148,7 +148,7 @@ def execute(
     callers = list(tensors.values()) if inputs is not None else []
     memory = options.memory or Memory()
     live = LiveTensors(memory)
-    # arrays that `inspect` keeps must not be written again
+    # arrays that `inspect` keeps must not be overwritten
     with memory.used() if options.inspect is None else ordinary(), computing():
         steps = _run_steps(plan, tensors, live, options)
     outputs = {name: _returned(live[node.index], callers) for name, node in plan.results.items()}
@@ -173,7 +173,7 @@ def _results(network: Network, options: RunOptions) -> dict[str, Node]:
     results = {name: network[name] for name in options.keep}
     for name, node in results.items():
         if node.training and not options.heads:
-            raise error(f"`{name}` belongs to a head for training", help="run with the heads")
+            raise error(f"`{name}` belongs to a training head", help="run with the heads")
     results |= network.outputs
     if options.heads:
         results |= network.heads
@@ -181,7 +181,7 @@ def _results(network: Network, options: RunOptions) -> dict[str, Node]:
 
 
 def _run_steps(plan: Plan, tensors: dict[str, Array], live: LiveTensors, options: RunOptions) -> list[Step]:
-    """Run every step of a plan. Takes the inputs out of `tensors`; leaves the results in `live`."""
+    """Run every step of a plan. Takes the inputs out of `tensors`, and leaves the results in `live`."""
     random = np.random.default_rng(options.seed + 1)
     steps = []
     for planned in plan.steps:
@@ -216,7 +216,7 @@ def _run_steps(plan: Plan, tensors: dict[str, Array], live: LiveTensors, options
 
 
 def _returned(out: Array, callers: Sequence[Array]) -> Array:
-    """A result, channels first; a copy if it lies in an array of the caller."""
+    """A result, channels first. It is copied if it lies in an array of the caller."""
     if any(np.may_share_memory(out, other) for other in callers):
         out = out.copy()
     return channels_first(out)
@@ -225,8 +225,8 @@ def _returned(out: Array, callers: Sequence[Array]) -> Array:
 def _mismatch(node: Node, actual: Shape) -> Diagnostic:
     predicted, got = (format_shape(shape, cross="x") for shape in (node.shape, actual))
     return Diagnostic(
-        f"`{node.name}` came out as {got}, predicted was {predicted}",
+        f"`{node.name}` has the shape {got}, but {predicted} was predicted",
         node.span,
         label=f"`{node.layer}`",
-        help="this is a mistake in archcalc: please report it with the spec",
+        help="this is a bug in archcalc; please report it with the spec",
     )

@@ -1,11 +1,11 @@
-"""The fast path of a run: ways of computing that are not the definition, taken only where they are asked for.
+"""The fast path of a run: methods that differ from the definition, used only on request.
 
-- Dense 3x3 convolutions of stride 1 by Winograd's minimal filtering, where the map is large enough.
-- A batch norm with running statistics right behind a convolution is scaled into its weights, if nothing
-  else reads what the convolution puts out.
+- Dense 3x3 convolutions of stride 1 use Winograd's minimal filtering if the map is large enough.
+- A batch norm with running statistics directly after a convolution is folded into its weights, if nothing
+  else reads the output of the convolution.
 
-Everything else runs on the reference kernels. What is prepared here depends on the weights alone, so that
-several runs can share it.
+Everything else runs on the reference kernels. The preparation depends on the weights alone, so several runs
+can share it.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from archcalc.layers.norm import BatchNorm
 from archcalc.network import Node
 from archcalc.shape import Shape
 
-# The comments give the time by Winograd over the time of the reference kernel, for layers with as many output
+# The comments give the time of Winograd over that of the reference kernel, for layers with as many output
 # channels as input channels, on one thread of Zen 4 with AVX-512.
 
 LEAST_CHANNELS = 64
-"""Channels that input and output need for Winograd: with fewer the transforms cost more than they save."""
+"""Least number of channels for Winograd. With fewer, the transforms cost more than they save."""
 # 32 channels: 1.7 on 14x14, 1.1 on 28x28, 0.7 to 0.9 on 56x56 and 112x112. 64 channels: 0.9, 0.8 and 0.5.
 
 SMALL_TILES = 10
-"""Least side of a map for tiles of 2x2 outputs: on smaller maps the transforms cost more than they save."""
+"""Least side of a map for tiles of 2x2 outputs. On smaller maps the transforms cost more than they save."""
 # 128 to 512 channels: 0.8 to 1.3 on 6x6 to 8x8, 0.9 to 1.0 on 10x10, 0.7 to 0.95 on 12x12. 64 channels: 1.3
 # on 10x10 and 12x12, 0.9 on 14x14.
 
 LARGE_TILES = 28
-"""Least side of a map for tiles of 4x4 outputs, which have to make up for reading four times the weights."""
+"""Least side of a map for tiles of 4x4 outputs, which read four times as many weights."""
 # 128 to 512 channels, tiles of 4x4 against tiles of 2x2: 0.9 to 1.1 against 0.8 on 14x14, 0.35 to 0.5 against
 # 0.5 to 0.75 on 24x24 and 28x28. In between it depends on the layer.
 
 
 class Shortcut(Struct):
-    """What takes the place of a node's kernel and arrays; with `folds`, of the batch norm there too."""
+    """Replaces the kernel and the arrays of a node. With `folds`, it includes the batch norm after it."""
 
     kernel: Kernel
     weights: Mapping[str, Array]
@@ -57,9 +57,9 @@ FastPath = dict[int, Shortcut]
 def fast_path(
     nodes: Iterable[Node], weights: Mapping[str, Mapping[str, Array]], fold: bool = True
 ) -> FastPath:
-    """Prepare the fast path of nodes with these weights; without `fold` batch norms stay apart.
+    """Prepare the fast path of nodes with these weights. Without `fold`, batch norms are not folded.
 
-    Fold only where the running statistics are final.
+    Fold only if the running statistics are final.
     """
     nodes = list(nodes)
     behind = {
@@ -95,14 +95,14 @@ def fast_path(
 
 
 def _per_weight(layer: Conv | Depthwise | Pointwise, scale: Array | float) -> Array | float:
-    """A factor for each output map, as the last axis of the weights needs it."""
+    """A factor for each output channel, in the layout of the last axis of the weights."""
     if isinstance(layer, Conv) and layer.connections is not None:
-        return np.repeat(scale, [len(row) for row in layer.connections])  # a weight for each connected pair
+        return np.repeat(scale, [len(row) for row in layer.connections])  # one weight per connected pair
     return scale
 
 
 def tile_size(node: Node) -> int:
-    """The side of Winograd's tiles for a node, or 0 for the reference kernel. Only shapes decide."""
+    """The side of Winograd's tiles for a node, or 0 for the reference kernel. It depends on shapes alone."""
     layer = node.layer
     if not isinstance(layer, Conv) or layer.groups != 1 or layer.connections is not None:
         return 0

@@ -1,4 +1,4 @@
-"""Which values of a network are indices of embeddings: they are whole numbers, and have a limit."""
+"""Which values of a network are indices of embeddings. Indices are whole numbers below a limit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from archcalc.network import Network
 
 
 def index_limits(network: Network) -> dict[int, int]:
-    """The nodes whose values are indices, and the fewest rows that any embedding they reach has.
+    """The nodes whose values are indices, each with the fewest rows of any embedding that they reach.
 
-    Values are indices if they come to an embedding through layers that only move values.
+    Values are indices if they reach an embedding through layers that only move values.
     """
     limits: dict[int, int] = {}
     for node in reversed(network.nodes):

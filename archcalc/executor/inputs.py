@@ -1,4 +1,4 @@
-"""The inputs of a run: arrays that the caller gives, or random ones."""
+"""The inputs of a run: arrays from the caller, or random arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def given_inputs(
     dtype: Any,
     finite: bool = True,
 ) -> dict[str, Array]:
-    """The inputs as arrays, channels last; drawn at random if none are given. Raises `ArchError`."""
+    """The inputs as arrays, channels last, random if they are not given. Raises `ArchError`."""
     declared = network.inputs
     if inputs is not None and not isinstance(inputs, Mapping):
         if len(declared) != 1:
@@ -47,7 +47,7 @@ def given_inputs(
         array = checked(given, want, dtype, what, finite)
         if name in indices and (changed := (given != array) & np.isfinite(given)).any():
             raise error(
-                f"{what} has the index {given[changed][0]}, which {array.dtype} cannot hold exactly",
+                f"{what} has the index {given[changed][0]}, which {array.dtype} cannot represent exactly",
                 help="run in float64",
             )
         arrays[name] = channels_last(array)
@@ -55,13 +55,13 @@ def given_inputs(
 
 
 def drawn_inputs(network: Network, batch: int, seed: int, dtype: Any) -> dict[str, Array]:
-    """Standard normal values for every input, channels first; the same seed gives the same values.
+    """Standard normal values for every input, channels first. The same seed gives the same values.
 
-    An input of indices gets whole numbers that every embedding it reaches has a row for.
+    An input of indices gets whole numbers that are valid for every embedding that it reaches.
     """
     random = np.random.default_rng(seed)
     bounds = index_bounds(network)
-    exact = 2 ** (np.finfo(dtype).nmant + 1)  # whole numbers up to here
+    exact = 2 ** (np.finfo(dtype).nmant + 1)  # whole numbers are exact up to here
     drawn = {}
     for name, node in network.inputs.items():
         shape = (batch, *node.shape)
@@ -73,6 +73,6 @@ def drawn_inputs(network: Network, batch: int, seed: int, dtype: Any) -> dict[st
 
 
 def index_bounds(network: Network) -> dict[str, int]:
-    """The inputs whose values are indices of embeddings, and the fewest rows that any of these has."""
+    """The inputs whose values are indices, each with the fewest rows of any embedding that they reach."""
     limits = index_limits(network)
     return {name: limits[node.index] for name, node in network.inputs.items() if node.index in limits}

@@ -1,7 +1,7 @@
-"""What a kernel is, and the register of all of them.
+"""Kernels, and the registry of all kernels.
 
-Arrays are channels-last: a map of C×H×W is an array of `(batch, H, W, C)`, a vector one of `(batch, N)`.
-That is the layout in which a convolution is one matrix product per block of rows.
+Arrays are channels-last: a map of C×H×W is an array of shape `(batch, H, W, C)`, and a vector is `(batch,
+N)`. In this layout a convolution is one matrix product per block of rows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Array = NDArray[Any]
 
 
 class Call(Struct):
-    """One application of a layer: what it reads, its arrays, and how the network is run.
+    """One application of a layer: its inputs, its arrays, and how the network is run.
 
-    `train` takes batch statistics and drops values, with `random` as the source of chance. `kept` takes what
-    chance decided, and else what is computed on the way, for the backward pass. `spare` is
-    the first input if nothing reads it any more: a kernel may write its result there. `batch` is the number
-    of samples, for kernels that read no tensor.
+    With `train`, batch statistics and dropout are used, with `random` as the source of randomness. `kept`
+    receives random decisions, and intermediate results for the backward pass. `spare` is the first input if
+    nothing else reads it, so a kernel can write its result there. `batch` is the number of samples, for
+    kernels that do not read a tensor.
     """
 
     inputs: Sequence[Array]
@@ -44,7 +44,7 @@ class Call(Struct):
 
 
 class BadValues(ValueError):
-    """Values that a kernel cannot take, in words that follow the name of the layer."""
+    """Values that a kernel does not accept. The message follows the name of the layer."""
 
 
 Kernel = Callable[[Any, Call], Array]
@@ -68,24 +68,24 @@ def kernel(*kinds: type[Layer]) -> Callable[[K], K]:
 
 
 def check_complete() -> None:
-    """Refuse to run at all while a layer kind has no kernel."""
+    """Refuse to run if a layer kind has no kernel."""
     missing = [name for name, kind in KINDS.items() if kind not in KERNELS]
     if missing:
         raise TypeError(f"layer kinds without a kernel: {', '.join(missing)}")
 
 
-# --- How NumPy is put to work ------------------------------------------------------------------------
+# --- How NumPy is used ------------------------------------------------------------------------
 
 BUFFER = 4096
-"""Values that NumPy may copy together to make its loops longer."""
-# It copies and joins rows of up to half as many. With its own 8,192 these include rows of 2,048 to 4,096
-# values, which are long enough: `np.maximum` takes 1.2 times as long on rows of 3,072 to 4,096 (NumPy 2.4,
-# Zen 4). With 1,024 or 2,048 MobileNet v1 is not faster.
+"""The number of values that NumPy can copy together to make its loops longer."""
+# NumPy copies and joins rows of up to half this many values. Its default of 8,192 includes rows of 2,048 to
+# 4,096 values, which are long enough: `np.maximum` takes 1.2 times as long on rows of 3,072 to 4,096 (NumPy
+# 2.4, Zen 4). With 1,024 or 2,048 MobileNet v1 is not faster.
 
 
 @contextmanager
 def computing() -> Iterator[None]:
-    """Settings for running kernels: infinities and NaNs are results like others."""
+    """Settings for running kernels. Infinities and NaNs are ordinary results."""
     with np.errstate(all="ignore"):
         before = np.setbufsize(BUFFER)
         try:
@@ -95,10 +95,9 @@ def computing() -> Iterator[None]:
 
 
 def along_row(x: Array, values: Array | float) -> Array:
-    """A value for each channel, or for all, repeated for a row of the map `x`.
+    """A value per channel, or one for all channels, repeated for a row of the map `x`.
 
-    NumPy then works on long stretches of memory, and never on single numbers, which it compares with
-    one by one.
+    NumPy then works on long stretches of memory, and never on single numbers, with which it is slow.
     """
     return np.full(x.shape[-2:], values, x.dtype)
 
@@ -112,7 +111,7 @@ def axis_of(dim: str, x: Array) -> int:
 
 
 def each_axis(value: Any, rank: int) -> tuple[Any, ...]:
-    """One entry for each spatial axis."""
+    """One value per spatial axis."""
     return value if isinstance(value, tuple) else (value,) * rank
 
 
@@ -123,8 +122,11 @@ def pads(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> list[tuple[int, int]]:
-    """Zeros before and after each axis. For `same`: as few as give every `stride`-th place a window,
-    the odd one at the end; for `same_lower` at the beginning."""
+    """Zeros before and after each axis.
+
+    For `same`, as few as give a window at every `stride`-th place. An odd zero is added at the end, or with
+    `same_lower` at the beginning.
+    """
     if padding == "valid":
         return [(0, 0)] * len(sizes)
     if padding not in ("same", "same_lower"):
@@ -139,10 +141,10 @@ def pads(
 
 
 def starts(n: int, k: int, s: int, d: int, before: int, after: int, ceil_mode: bool = False) -> int:
-    """The number of windows: one starts at every `s`-th place as long as it fits into the padded axis.
+    """The number of windows. One starts at every `s`-th place if it fits into the padded axis.
 
-    In ceil mode the axis may run on for less than a stride, so that what is left over gets a window too,
-    unless that would start in the padding behind.
+    In ceil mode the axis is extended by less than a stride, so that the remaining places get a window too,
+    unless this window would start in the padding at the end.
     """
     room = n + before + after - (d * (k - 1) + 1) + (s - 1 if ceil_mode else 0)
     count = len(range(0, room + 1, s))
@@ -152,7 +154,7 @@ def starts(n: int, k: int, s: int, d: int, before: int, after: int, ceil_mode: b
 
 
 def padded(x: Array, ends: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    """An array with `value` around its spatial axes; the array itself if there is nothing to add."""
+    """An array with `value` around its spatial axes, or the array itself if nothing is added."""
     if not any(before or after for before, after in ends):
         return x
     shape = (x.shape[0], *(n + b + a for n, (b, a) in zip(x.shape[1:-1], ends, strict=True)), x.shape[-1])
@@ -173,7 +175,7 @@ def windows_of(
     dilation: Sequence[int],
     counts: Sequence[int],
 ) -> Array:
-    """A view of `(batch, *places, *kernel, channels)`: every window of an array that is padded already."""
+    """A view of shape `(batch, *places, *kernel, channels)`: every window of a padded array."""
     rank = len(kernel_size)
     spatial = x.strides[1 : 1 + rank]
     shape = (x.shape[0], *counts, *kernel_size, x.shape[-1])

@@ -1,4 +1,4 @@
-"""The memory that a run may take."""
+"""The memory limit of a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refuse_too_large(network: Network, batch: int, dtype: str, heads: bool) -> N
 
 
 def _memory() -> int:
-    """Bytes of memory that can be had here, as far as the system says."""
+    """The available memory in bytes, if the system reports it."""
     with suppress(OSError, ValueError, IndexError):  # Linux
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

@@ -1,4 +1,4 @@
-"""Memory for tensors, used again: fresh pages take longer to get from the system than to fill."""
+"""Reuses memory for tensors, because getting new pages from the system takes longer than filling them."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 SMALL = 1 << 16
-"""Bytes below which an array is not kept for later use."""
-# To look for a free buffer takes about 4 microseconds longer than `np.empty`, and 64 KiB are filled in 1
+"""Smaller arrays are not kept for later use."""
+# The search for a free buffer takes about 4 microseconds longer than `np.empty`, and filling 64 KiB takes 1
 # microsecond. The time of ResNet-50 does not depend on this number between 4 KiB and 1 MiB.
 
 LINE = 64
-"""Buffers begin at a multiple of this many bytes: an AVX-512 register and a cache line of most processors."""
-# A load of a whole register from such a buffer never crosses two cache lines.
+"""Buffers begin at a multiple of this: the size of an AVX-512 register and of most cache lines."""
+# Loading a whole register from such a buffer never crosses two cache lines.
 
 WASTE = 4
-"""An array takes a free buffer of at most this many times its size."""
-# For VGG-16 the buffers come to 94 MB with 1 (only exact fits), 60 MB with 2, 48 MB with 4, 44 MB without a
-# limit; for Inception v3 to 67, 26, 21 and 22 MB. A larger limit lets small arrays hold large buffers.
+"""An array uses a free buffer of at most this many times its size."""
+# For VGG-16 the buffers take 94 MB with 1 (only exact fits), 60 MB with 2, 48 MB with 4, 44 MB without a
+# limit; for Inception v3 to 67, 26, 21 and 22 MB. With a larger limit, small arrays occupy large buffers.
 
 
 class Memory:
-    """Buffers that arrays live in. One is free once no tensor that is still needed lies in it.
+    """Buffers for arrays. A buffer is free when no needed tensor lies in it.
 
-    It can be given to several runs, one after the other, and holds on to what they needed.
+    Several runs can use it one after the other. It keeps the buffers that they needed.
     """
 
     def __init__(self) -> None:
         self._free: list[Array] = []
         self._lent: dict[int, Array] = {}
         self._recent: list[int] = []
-        """What was lent since buffers were last taken back. Part of it is for intermediate results."""
+        """The buffers lent since the last reclaim. Some of them are for intermediate results."""
 
     def empty(self, shape: Collection[int], dtype: Any) -> Array:
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -59,7 +59,7 @@ class Memory:
     def reclaim(self, released: Iterable[int], held: Container[int]) -> None:
         """Take back the buffers that nothing needs: released ones, and those of intermediate results.
 
-        `released` and `held` name buffers by the `id` of their owner. What is in `held` stays lent.
+        `released` and `held` name buffers by the `id` of their owner. Buffers in `held` stay lent.
         """
         for key in {*released, *self._recent}:
             if key in self._lent and key not in held:
@@ -71,7 +71,7 @@ class Memory:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Let `empty` take from here; what is still needed at the end belongs to its arrays alone."""
+        """Let `empty` use this memory. At the end, buffers that are still needed belong to their arrays."""
         token = _used.set(self)
         try:
             yield
@@ -85,14 +85,14 @@ _used: ContextVar[Memory | None] = ContextVar("memory", default=None)
 
 
 def empty(shape: Collection[int], dtype: Any) -> Array:
-    """As `np.empty`, from the memory in use if there is one. Nothing may hold on to it but the result."""
+    """Like `np.empty`, but from the memory in use, if any. Only the result may keep a reference to it."""
     memory = _used.get()
     return np.empty(tuple(shape), dtype) if memory is None else memory.empty(shape, dtype)
 
 
 @contextmanager
 def ordinary() -> Iterator[None]:
-    """Let `empty` be `np.empty`, for a kernel with intermediate arrays too many to hold until its end."""
+    """Let `empty` be `np.empty`, for a kernel with too many intermediate arrays to keep until its end."""
     token = _used.set(None)
     try:
         yield
@@ -101,17 +101,17 @@ def ordinary() -> Iterator[None]:
 
 
 class LiveTensors:
-    """The tensors that something still needs, by the index of the node that outputs them.
+    """The tensors that are still needed, by the index of the node that outputs them.
 
-    `bytes` is their size and `peak_bytes` the most so far; an array under two indices counts once.
+    `bytes` is their size, and `peak_bytes` the largest size so far. An array under two indices counts once.
     """
 
     def __init__(self, memory: Memory) -> None:
         self.bytes = self.peak_bytes = 0
         self._memory = memory
         self._arrays: dict[int, Array] = {}
-        # how many indices an array is under, and how many arrays an owner has: both by `id`. To count them in
-        # every step again would take time that is quadratic in the number of tensors.
+        # how many indices an array is under, and how many arrays an owner has: both by `id`. Counting them in
+        # every step would take time that is quadratic in the number of tensors.
         self._indices: Counter[int] = Counter()
         self._owners: Counter[int] = Counter()
 
@@ -127,7 +127,7 @@ class LiveTensors:
         self.peak_bytes = max(self.peak_bytes, self.bytes)
 
     def remove(self, indices: Iterable[int]) -> None:
-        """Forget tensors that nothing needs any more, and let their memory be used again."""
+        """Remove tensors that are no longer needed, so that their memory can be used again."""
         released = []
         for index in indices:
             array = self._arrays.pop(index)
@@ -138,7 +138,7 @@ class LiveTensors:
         self._memory.reclaim(released, self._owners)
 
     def spare(self, reads: Sequence[Array]) -> Array | None:
-        """The first array, if its memory is its own: no view of another's, and not held under two indices."""
+        """The first array, if it owns its memory: it is not a view, and is not stored under two indices."""
         array = reads[0]
         holder = owner(array)
         if not (holder is array or self._memory.owns(array)) or not array.flags.writeable:
@@ -149,7 +149,7 @@ class LiveTensors:
 
 
 def _discard(counts: Counter[int], key: int) -> bool:
-    """Count one less; was it the last?"""
+    """Reduce a count by one. Was it the last?"""
     counts[key] -= 1
     if counts[key]:
         return False
@@ -164,7 +164,7 @@ def _aligned(size: int) -> Array:
 
 
 def owner(array: Array) -> Any:
-    """What the memory of an array belongs to: at the end of its chain of bases, or the array itself."""
+    """The owner of an array's memory: the end of its chain of bases, or the array itself."""
     holder: Any = array
     while getattr(holder, "base", None) is not None:
         holder = holder.base

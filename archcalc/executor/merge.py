@@ -43,7 +43,7 @@ def sub(layer: Sub, call: Call) -> Array:
 
 @kernel(Stack)
 def stack(layer: Stack, call: Call) -> Array:
-    # one axis further on, because of the batch; negative ones are counted from the end of the result
+    # the batch moves axes by one; negative axes count from the end of the result
     axis = layer.dim if layer.dim < 0 else layer.dim + 1
     return channels_last(np.stack([channels_first(x) for x in call.inputs], axis=axis))
 
@@ -56,4 +56,4 @@ def div(layer: Div, call: Call) -> Array:
 
 @kernel(Opaque)
 def opaque(layer: Opaque, call: Call) -> Array:
-    raise error(f"`{layer.op}` cannot be run: archcalc does not know what it computes")
+    raise error(f"`{layer.op}` cannot be run, because archcalc does not know the operation")

@@ -1,4 +1,4 @@
-"""Kernels of the normalisations."""
+"""Kernels of the normalizations."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def _normalised(x: Array, axes: tuple[int, ...], eps: float) -> Array:
 
 
 def _normalised_in_units(x: Array, axes: tuple[int, ...], eps: float, variance: Array) -> Array:
-    """The same for values whose squares are too large for the dtype, in units of the largest of them.
+    """The same for values whose squares are too large for the dtype, in units of the largest value.
 
-    Divided by an infinite variance they would all become zero, and the bias alone would come out. Where
-    a value itself is infinite or no number, all that it is normalized with is no number.
+    Divided by an infinite variance, all values would become zero, and only the bias would remain. If a value
+    itself is infinite or NaN, all values that are normalized with it become NaN.
     """
     largest = np.abs(x).max(axis=axes, keepdims=True)
     unit = np.where(np.isfinite(variance), x.dtype.type(1), largest)
@@ -67,7 +67,7 @@ def scale_and_shift(layer: BatchNorm, weights: Mapping[str, Array]) -> tuple[Arr
 
 @kernel(BatchNorm)
 def bn(layer: BatchNorm, call: Call) -> Array:
-    """With running statistics one multiplication and one addition a value; in training the batch's own."""
+    """One multiplication and one addition per value with running statistics; batch statistics in training."""
     x, eps = call.x, float(layer.eps)
     if call.train or not layer.track_running_stats:
         return _affine(_normalised(x, tuple(range(x.ndim - 1)), eps), call)
@@ -79,11 +79,11 @@ def bn(layer: BatchNorm, call: Call) -> Array:
 
 @kernel(LocalResponseNorm)
 def lrn(layer: LocalResponseNorm, call: Call) -> Array:
-    """`x / (k + alpha/size · sum of squares over size channels)^beta`, as PyTorch and Caffe count alpha."""
+    """`x / (k + alpha/size · sum of squares over size channels)^beta`, with alpha as in PyTorch and Caffe."""
     x, size = call.x, layer.size
     channels = x.shape[-1]
     before = size // 2  # an even window reaches further before
-    # zeros around the channels of each place: sums then run over places and all, in one long stretch
+    # zeros around the channels of each place, so that sums run over all places in one long stretch
     squares = empty((*x.shape[:-1], channels + size - 1), x.dtype)
     squares[..., :before] = 0
     squares[..., before + channels :] = 0
@@ -104,7 +104,7 @@ def lrn(layer: LocalResponseNorm, call: Call) -> Array:
 
 @kernel(LayerNorm)
 def layer_norm(layer: LayerNorm, call: Call) -> Array:
-    """Over all axes of a sample, or over the channels at each place. Weights are channels first."""
+    """Normalizes over all axes of a sample, or the channels at each place. Weights are channels first."""
     x = call.x
     axes = tuple(range(1, x.ndim)) if layer.dim == "all" else (x.ndim - 1,)
     out = _normalised(x, axes, float(layer.eps))
@@ -132,7 +132,7 @@ def instance_norm(layer: InstanceNorm, call: Call) -> Array:
 
 @kernel(GlobalResponseNorm)
 def grn(layer: GlobalResponseNorm, call: Call) -> Array:
-    """`gamma · x · n + beta + x`, with `n` a channel's L2 norm over the mean of all channels' norms."""
+    """`gamma · x · n + beta + x`, with `n` a channel's L2 norm divided by the mean norm of all channels."""
     x = call.x
     norm = np.sqrt((x * x).sum(axis=tuple(range(1, x.ndim - 1)), keepdims=True))
     relative = norm / (norm.mean(axis=-1, keepdims=True) + x.dtype.type(float(layer.eps)))

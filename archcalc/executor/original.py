@@ -1,4 +1,4 @@
-"""What an imported model computes in its own framework, beside what a run computed."""
+"""Compares a run of an imported model with the same model in its own framework."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from archcalc.executor.kernel import Array
 from archcalc.network import Network
 
 TOLERANCE = {"float16": 1e-1, "float32": 1e-4, "float64": 1e-10}
-"""The largest difference of results that count as equal, by the less precise of the two.
+"""The largest relative difference of results that count as equal, by the less precise dtype.
 
-In single precision, two orders of summation differ by about 1e-6 in fifty layers. They differ by about 2e-5
-if layers enlarge the errors of earlier ones, as in networks that standardize their weights: PyTorch's own
-results are then as far from those in double precision. Half precision rounds a thousand times more.
+In single precision, two orders of summation differ by about 1e-6 after fifty layers. They differ by about
+2e-5 in networks that standardize their weights, because layers there enlarge earlier errors. PyTorch's own
+results then differ by as much from those in double precision. Half precision rounds a thousand times more.
 """
 
 
 class Agreement(Struct, frozen=True):
-    """How far a run is from the original: `difference` is relative to the output's largest value.
+    """The difference between a run and the original. `difference` is relative to the output's largest value.
 
     `problem` says why they were not compared.
     """
@@ -31,20 +31,20 @@ class Agreement(Struct, frozen=True):
     output: str = ""
     tolerance: float = 0.0
     dtype: str = ""
-    """The less precise of the two results that were compared."""
+    """The less precise dtype of the two results."""
     compared: int = 0
-    """How many outputs."""
+    """The number of outputs."""
     problem: str = ""
 
     @property
     def held(self) -> bool:
-        """Are the results equal? Yes if they were not compared."""
+        """Are the results equal? Also true if they were not compared."""
         return self.difference <= self.tolerance
 
     def __str__(self) -> str:
         if self.problem:
             return f"not compared with {self.framework}: {self.problem}"
-        equal = "gives the same" if self.held else f"gives another `{self.output}`"
+        equal = "computes the same" if self.held else f"computes another `{self.output}`"
         allowed = f"{self.tolerance:.0e} is allowed for rounding in {self.dtype}"
         return f"{self.framework} {equal}, to {self.difference:.1e} of the largest value; {allowed}"
 
@@ -52,10 +52,10 @@ class Agreement(Struct, frozen=True):
 def compare_with_original(
     network: Network, inputs: Mapping[str, Array], outputs: Mapping[str, Array]
 ) -> Agreement | None:
-    """Run the model that a network was imported from on the same inputs, and compare every output.
+    """Run the original model of a network on the same inputs, and compare every output.
 
-    `inputs` and `outputs` have the channels first. `None` if the network was not imported, or if its model
-    cannot be run.
+    `inputs` and `outputs` have the channels first. Returns `None` if the network was not imported, or if its
+    model cannot be run.
     """
     original = network.original
     if original is None:
@@ -67,7 +67,7 @@ def compare_with_original(
         return Agreement(original.framework, problem=problem.diagnostics[0].message)
     compared = [name for name in network.outputs if name in expected]
     if not compared:
-        return Agreement(original.framework, problem="it names its outputs in another way")
+        return Agreement(original.framework, problem="its outputs have other names")
     differences = {name: _difference(outputs[name], expected[name]) for name in compared}
     worst = max(differences, key=lambda name: differences[name])
     kinds = (str(outputs[worst].dtype), str(np.asarray(expected[worst]).dtype))
@@ -76,7 +76,7 @@ def compare_with_original(
 
 
 def _difference(found: Array, expected: Array) -> float:
-    """The largest difference, as a part of the largest value; infinite where only one is a number."""
+    """The largest difference, relative to the largest value. Infinite if only one of them is NaN."""
     if found.size != expected.size:
         return float("inf")
     expected = expected.reshape(found.shape).astype(found.dtype)

@@ -1,6 +1,6 @@
-"""The plan of a run: what each node reads, which kernel computes it, and what can be freed after it.
+"""The plan of a run: the tensors and the kernel of each node, and the tensors that can be freed after it.
 
-A plan is made before any tensor is computed. It depends on the network, the weights and the options alone.
+A plan is made before any tensor is computed. It depends only on the network, the weights, and the options.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from archcalc.network import Node
 class PlannedStep(Struct, frozen=True):
     """How one node is computed. Tensors are named by the index of the node that outputs them.
 
-    `kernel` is `None` for an input of the network. `frees` are the tensors that nothing needs after this
-    step. With `may_overwrite`, the first tensor in `reads` is one of them, and the kernel may write its
-    result there if no other tensor shares that memory. With `calibrates`, the running statistics in
-    `weights` are set to those of the first tensor in `reads`.
+    `kernel` is `None` for an input of the network. `frees` are the tensors that are no longer needed after
+    this step. With `may_overwrite`, the first tensor in `reads` is one of them, and the kernel can write its
+    result there if no other tensor shares its memory. With `calibrates`, the running statistics in `weights`
+    are set to those of the first tensor in `reads`.
     """
 
     node: Node
@@ -53,8 +53,8 @@ def make_plan(
 ) -> Plan:
     """Plan a run of `nodes`, which are in topological order.
 
-    `fast` are the shortcuts to use where they are possible. `overwrite` lets kernels write into tensors
-    that nothing needs any more. `calibrate` sets the running statistics during the run.
+    `fast` are the shortcuts to use where possible. `overwrite` lets kernels write into tensors that are no
+    longer needed. `calibrate` sets the running statistics during the run.
     """
     kept = {node.index for node in results.values()}
     shortcuts = _possible(fast, nodes, kept)
@@ -74,7 +74,7 @@ def make_plan(
                 arrays,
                 tuple(source.index for source in node.reads),
                 tuple(frees),
-                # the memory of an input can be the caller's
+                # the memory of an input can belong to the caller
                 overwrite and any(s.index in frees and not s.is_input for s in node.inputs[:1]),
                 calibrate and "running_mean" in arrays,
             )
@@ -83,7 +83,7 @@ def make_plan(
 
 
 def _possible(fast: FastPath, nodes: Sequence[Node], kept: Collection[int]) -> FastPath:
-    """The shortcuts without those whose convolution is needed as it is before the batch norm."""
+    """The shortcuts, without those whose convolution output is needed before the batch norm."""
     if not fast:
         return fast
     uses = Counter(source.index for node in nodes for source in node.reads)
@@ -100,7 +100,7 @@ def _pass_on(layer: Layer, call: Call) -> Array:
 
 
 def _last_uses(nodes: Sequence[Node], kept: Collection[int]) -> list[list[int]]:
-    """For each node the tensors that nothing needs after it; those in `kept` are always needed."""
+    """For each node, the tensors that are not needed after it. Tensors in `kept` are always needed."""
     last: dict[int, int] = {}
     for place, node in enumerate(nodes):
         last[node.index] = place

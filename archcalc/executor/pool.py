@@ -24,7 +24,7 @@ from archcalc.layers.pool import (
 
 
 class Taps:
-    """The windows of a pool: for each place within the window, the values that stand there."""
+    """The windows of a pool: for each place within the window, the values at that place."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Taps:
         self.ends = pads(padding, sizes, self.kernel_size, self.stride, self.dilation)
         axes = list(zip(sizes, self.kernel_size, self.stride, self.dilation, self.ends, strict=True))
         self.counts = tuple(starts(n, k, s, d, b, a, ceil_mode) for n, k, s, d, (b, a) in axes)
-        # in ceil mode the last window may reach behind the padding
+        # in ceil mode the last window can reach beyond the padding
         behind = [
             max(a, (count - 1) * s + d * (k - 1) + 1 - n - b)
             for count, (n, k, s, d, (b, a)) in zip(self.counts, axes, strict=True)
@@ -75,7 +75,7 @@ def _copy(tap: Array) -> Array:
 
 @kernel(MaxPool)
 def maxpool(layer: MaxPool, call: Call) -> Array:
-    """Padding never wins: it is minus infinity."""
+    """The padding is minus infinity, so it is never the maximum."""
     taps = iter(
         Taps(call.x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, -np.inf)
     )
@@ -86,8 +86,10 @@ def maxpool(layer: MaxPool, call: Call) -> Array:
 
 
 def _held(taps: Taps, x: Array, padding: bool) -> Array:
-    """The number of values in each window: nothing behind the padding, and not the padding if `padding`
-    is false."""
+    """The number of values in each window.
+
+    Places beyond the padding do not count. The padding counts only with `padding`.
+    """
     held = np.ones((1,) * (x.ndim - 2))
     for axis, (n, k, s, d, (before, after), count) in enumerate(
         zip(x.shape[1:-1], taps.kernel_size, taps.stride, taps.dilation, taps.ends, taps.counts, strict=True)
@@ -103,9 +105,9 @@ def _held(taps: Taps, x: Array, padding: bool) -> Array:
 
 @kernel(AvgPool)
 def avgpool(layer: AvgPool, call: Call) -> Array:
-    """The divisor is the window, padding included if it counts, but nothing beyond the padding.
+    """The divisor is the size of the window. Padding counts if so requested, but places beyond it do not.
 
-    A dilated window can lie on padding alone. Its sum is 0, and stays 0.
+    A dilated window can lie on padding alone. Its sum is then 0, and so is its mean.
     """
     taps = Taps(call.x, layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode, 0.0)
     total = taps.sum()
@@ -118,8 +120,11 @@ def avgpool(layer: AvgPool, call: Call) -> Array:
 
 @kernel(LPPool)
 def lppool(layer: LPPool, call: Call) -> Array:
-    """`(sum x^p)^(1/p)`, as PyTorch computes it: without the absolute value, so that the root of a negative
-    sum is no number; and a window that is cut off in ceil mode counts as its mean times the kernel's size."""
+    """`(sum x^p)^(1/p)` without the absolute value, as in PyTorch.
+
+    The root of a negative sum is NaN. A window that is cut off in ceil mode counts as its mean times the
+    kernel size.
+    """
     p = layer.norm_type
     taps = Taps(call.x**p, layer.kernel_size, layer.stride, 0, 1, layer.ceil_mode, 0.0)
     total = taps.sum()
@@ -156,10 +161,10 @@ def global_maxpool(layer: GlobalMaxPool, call: Call) -> Array:
 
 @kernel(AdaptiveAvgPool, AdaptiveMaxPool)
 def adaptive(layer: AdaptiveAvgPool | AdaptiveMaxPool, call: Call) -> Array:
-    """Window `i` of `m` goes from `floor(i n/m)` to `ceil((i+1) n/m)`; one axis after the other.
+    """Window `i` of `m` is from `floor(i n/m)` to `ceil((i+1) n/m)`. Works on one axis after the other.
 
-    The mean of means is the mean, since all windows along an axis that are averaged together have
-    the same length.
+    The mean of means is the mean, because all windows along an axis that are averaged together have the same
+    length.
     """
     x = call.x
     reduce = np.mean if isinstance(layer, AdaptiveAvgPool) else np.max
@@ -176,11 +181,11 @@ def adaptive(layer: AdaptiveAvgPool | AdaptiveMaxPool, call: Call) -> Array:
 
 @kernel(MaxUnpool)
 def maxunpool(layer: MaxUnpool, call: Call) -> Array:
-    """Each value goes to the place of the maximum in the pool's window, zeros elsewhere.
+    """Each value goes to the place of the maximum in the pool's window, with zeros elsewhere.
 
-    `call.inputs` are the values, the pool's output, and the pool's input, which shows the places: the
-    first place of each window that equals the maximum. Where windows overlap and share a place, the last
-    window's value stays, as in PyTorch on one thread.
+    `call.inputs` are the values, the pool's output, and the pool's input, which gives the places: the first
+    place of each window that equals the maximum. If windows overlap and share a place, the last window's
+    value stays, as in PyTorch on one thread.
     """
     values, pooled, before = call.inputs
     windows = layer.pool.windows
@@ -202,7 +207,7 @@ def maxunpool(layer: MaxUnpool, call: Call) -> Array:
         here = waiting & (source[place] == pooled)
         waiting &= ~here
         found.append((place, here))
-    for place, here in reversed(found):  # of the windows over a place, the last meets it with its first tap
+    for place, here in reversed(found):  # the last window over a place covers it with its first tap
         np.copyto(out[place], values, where=here)
     inner = tuple(slice(b, b + n) for (b, _), n in zip(room, sizes, strict=True))
     return np.ascontiguousarray(out[(slice(None), *inner)])

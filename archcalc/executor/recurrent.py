@@ -1,4 +1,4 @@
-"""Kernels of embeddings and of recurrent layers: a plain loop over the steps of a sequence."""
+"""Kernels of embeddings and of recurrent layers: a simple loop over the steps of a sequence."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from archcalc.layers.recurrent import GRU, LSTM, RNN, Embedding, Recurrent
 
 @kernel(Embedding)
 def embedding(layer: Embedding, call: Call) -> Array:
-    """The row of each index; a row of NaNs where the index is not known."""
+    """The row of each index, or NaN if the index is not known."""
     indices = channels_first(call.x)  # its channels are an axis like the others, after those of the rows
     unknown = np.isnan(indices)
     wrong = (indices < 0) | (indices >= layer.num_embeddings) | ((indices != np.floor(indices)) & ~unknown)
     if wrong.any():
         value = float(indices[wrong][0])
         shown = int(value) if value.is_integer() else value
-        raise BadValues(f"takes whole numbers from 0 to {layer.num_embeddings - 1}, got {shown}")
+        raise BadValues(f"needs whole numbers from 0 to {layer.num_embeddings - 1}, got {shown}")
     out: Array = call.weights["weight"][np.where(unknown, 0, indices).astype(np.int64)]
     out[unknown] = np.nan
     return out
@@ -31,7 +31,7 @@ States = tuple[Array, Array]
 """The state of a layer after a step, and the memory of an `lstm`."""
 
 Parts = Mapping[str, Sequence[Array]]
-"""What a step computes on the way and a backward pass reads, by name: vectors that are kept in one tensor."""
+"""Intermediate vectors of a step that a backward pass reads, by name. They are kept in one tensor."""
 
 Cell = Callable[[Any, Array, States, Array, Array | int], tuple[States, Parts]]
 """One step: the layer, the products with the input, the states before, and the recurrent arrays."""
@@ -105,7 +105,7 @@ def _one_way(layer: Recurrent, call: Call, x: Array, name: str, backward: bool, 
 
 
 def _keep(kept: dict[str, Array], name: str, vectors: Sequence[Array], step: int, length: int) -> None:
-    """Keep the vectors of a step at their place in a tensor of all steps."""
+    """Store the vectors of a step at their place in a tensor of all steps."""
     joined = np.concatenate(vectors, axis=-1)
     if name not in kept:
         kept[name] = np.empty((len(joined), length, joined.shape[-1]), joined.dtype)

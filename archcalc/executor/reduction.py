@@ -24,7 +24,7 @@ def reduce(layer: Reduce, call: Call) -> Array:
     out = _reduced(layer, x, axes)
     if layer.keepdim:
         return out
-    # axes are dropped where the channels come first, since another axis may become the channels
+    # axes are removed with the channels first, because another axis can become the channels
     dropped = tuple(1 if axis == x.ndim - 1 else axis + 1 for axis in axes)
     return channels_last(channels_first(out).squeeze(dropped))
 

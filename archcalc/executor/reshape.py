@@ -1,4 +1,4 @@
-"""Kernels of the rearrangements. Order is channels first, as the language and PyTorch have it."""
+"""Kernels of the rearrangements. The order is channels first, as in the language and in PyTorch."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from archcalc.layers.reshape import (
 )
 
 FEW = 16
-"""Fewer channels are moved one by one: NumPy would copy a pixel at a time."""
+"""With fewer channels, they are moved one by one, because NumPy would copy one pixel at a time."""
 # One by one takes 0.2 to 0.7 times as long for 3 to 8 channels; at 16 on a map of 56x56 it takes 1.7 times as
-# long, on one of 224x224 0.8 times.
+# long, and on a map of 224x224 0.8 times.
 
 
 def channels_first(x: Array) -> Array:
-    """`(batch, C, H, W)` of `(batch, H, W, C)`."""
+    """`(batch, H, W, C)` as `(batch, C, H, W)`."""
     return np.moveaxis(x, -1, 1)
 
 
 def channels_last(x: Array) -> Array:
-    """`(batch, H, W, C)` of `(batch, C, H, W)`, contiguous."""
+    """`(batch, C, H, W)` as `(batch, H, W, C)`, contiguous."""
     moved = np.moveaxis(x, 1, -1)
     if x.shape[1] >= FEW or x.ndim < 3:
         return np.ascontiguousarray(moved)
@@ -65,7 +65,7 @@ def channel_shuffle(layer: ChannelShuffle, call: Call) -> Array:
 
 @kernel(Transpose)
 def transpose(layer: Transpose, call: Call) -> Array:
-    # an axis is one further on than its number, because of the batch; negative ones are where they are
+    # the batch moves axes by one; negative axes do not change
     first, second = (dim if dim < 0 else dim + 1 for dim in (layer.dim0, layer.dim1))
     return channels_last(channels_first(call.x).swapaxes(first, second))
 

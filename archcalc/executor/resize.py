@@ -1,4 +1,4 @@
-"""Kernels of the layers that change a map's size without weights."""
+"""Kernels of the layers that change the size of a map without weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcalc.layers.resize import Crop, Pad, Slice, Upsample
 
 @kernel(Upsample)
 def upsample(layer: Upsample, call: Call) -> Array:
-    """One axis after the other, each at its own places; with a `scale_factor`, that factor is the step."""
+    """Works on one axis after the other. With a `scale_factor`, that factor is the step."""
     x = call.x
     rank = x.ndim - 2
     for axis in range(rank):
@@ -36,7 +36,7 @@ def upsample(layer: Upsample, call: Call) -> Array:
 
 
 def resized_places(n: int, m: int, factor: Fraction | None, align_corners: bool) -> list[Fraction]:
-    """Where `m` outputs of `n` inputs lie: at `(o + 1/2) n/m - 1/2`, or from the first input to the last."""
+    """The places of `m` outputs of `n` inputs: `(o + 1/2) n/m - 1/2`, or from the first input to the last."""
     if align_corners:
         step = Fraction(n - 1, m - 1) if m > 1 else Fraction(0)
         return [o * step for o in range(m)]
@@ -46,10 +46,10 @@ def resized_places(n: int, m: int, factor: Fraction | None, align_corners: bool)
 
 
 def nearest_places(mode: str, n: int, m: int, factor: Fraction | None, rank: int) -> Array:
-    """The place of `n` that each of `m` copies along one of `rank` axes, in PyTorch's single precision.
+    """The place that each of `m` copies comes from along one of `rank` axes, in PyTorch's single precision.
 
-    Rounding may put a copy one place off. On two axes, `nearest` takes a factor that leaves or doubles the
-    size for 1 or 2.
+    Rounding can move a copy by one place. On two axes, `nearest` uses a scale of 1 or 2 for a factor that
+    keeps or doubles the size.
     """
     if mode == "nearest" and rank == 2 and m in (n, 2 * n):
         return np.arange(m) * n // m
@@ -62,7 +62,7 @@ def nearest_places(mode: str, n: int, m: int, factor: Fraction | None, rank: int
 def _linear(x: Array, axis: int, places: list[Fraction]) -> Array:
     n = x.shape[axis]
     low = [min(int(place), n - 1) for place in places]
-    # exactly at a value, the next one has no part: not even if it is no number
+    # exactly at a value, the next value does not count, even if it is NaN
     high = [min(at + (place > at), n - 1) for at, place in zip(low, places, strict=True)]
     share = _along(x, axis, [float(place - int(place)) for place in places])
     out: Array = np.take(x, low, axis=axis) * (1 - share) + np.take(x, high, axis=axis) * share
@@ -74,7 +74,7 @@ CUBIC = -0.75
 
 
 def _cubic(x: Array, axis: int, places: list[Fraction]) -> Array:
-    """The two values on each side. All four are read, even where three of them weigh nothing."""
+    """Reads the two values on each side. All four are read, even if three of them have the weight 0."""
     n = x.shape[axis]
     low = np.array([math.floor(place) for place in places])
     shares = np.array([float(place - math.floor(place)) for place in places])
@@ -88,14 +88,14 @@ def _cubic(x: Array, axis: int, places: list[Fraction]) -> Array:
 
 
 def keys_cubic(distance: Array) -> Array:
-    """What a value at this distance weighs: 1 at 0, nothing at 1 and from 2 on."""
+    """The weight of a value at this distance: 1 at 0, and 0 at 1 and from 2 on."""
     near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance**2 + 1
     far = ((distance - 5) * distance + 8) * distance - 4
     return np.where(distance <= 1, near, CUBIC * far)
 
 
 def _along(x: Array, axis: int, values: Any) -> Array:
-    """Values along an axis of `x`, in its precision."""
+    """Values along an axis of `x`, in the precision of `x`."""
     return np.asarray(values, x.dtype).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
 
 
@@ -122,10 +122,10 @@ def pad(layer: Pad, call: Call) -> Array:
 
 
 def padded_places(mode: str, n: int, before: int, after: int) -> Array:
-    """The place of `n` that each place takes its value from, for the modes that take one from the map.
+    """The place that each place takes its value from, for the modes that take values from the map.
 
-    As in PyTorch, `reflect` turns back at the edges of the map, though these may be cropped, and `circular`
-    goes around what is left after cropping.
+    As in PyTorch, `reflect` turns back at the edges of the map, even if these are cropped, and `circular`
+    continues around what is left after cropping.
     """
     place: Array = np.arange(-before, n + after)
     if mode == "circular":
@@ -141,7 +141,7 @@ def padded_places(mode: str, n: int, before: int, after: int) -> Array:
 
 @kernel(Crop)
 def crop(layer: Crop, call: Call) -> Array:
-    """The middle; of an odd remainder the larger part goes at the end."""
+    """The middle of the map. If an odd number is cut off, one more is cut at the end."""
     x = call.x
     kept: list[Any] = [slice(None)]
     for n, want in zip(x.shape[1:-1], each_axis(layer.size, x.ndim - 2), strict=True):

@@ -1,8 +1,8 @@
-"""One step of training on real tensors: forward, backward, and every byte that is alive on the way.
+"""One step of training on real tensors: forward, backward, and every byte alive in between.
 
-What is kept for the backward pass is what `archcalc.memory.saved` declares, and nothing else: a backward pass
-finds NaN in every tensor that its layer does not declare. When tensors are freed is decided here, by counting
-who still needs them, and not read from the predicted timeline.
+Only the tensors that `archcalc.memory.saved` declares are kept for the backward pass. Any other tensor is NaN
+when a backward pass reads it. When tensors are freed is decided here, by counting who still needs them, and
+not read from the predicted timeline.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ InspectBack = Callable[[Node, Back, Sent], None]
 class TrainingRun(Struct):
     """A finished step: results, the gradients of arrays, and the bytes alive at each moment.
 
-    `outputs` are channels last, by the index of the node. `gradients` are by the node that has an array and
-    its name. `alive` has a number for each moment of the predicted timeline, in the same order.
+    `outputs` are channels last, by node index. `gradients` are by the node that owns an array and the array's
+    name. `alive` has a number for each moment of the predicted timeline, in the same order.
     """
 
     outputs: dict[int, Array]
@@ -42,21 +42,21 @@ class TrainingRun(Struct):
 
 
 class Alive:
-    """The arrays in memory, each counted as often as something holds it; views are their owner's bytes."""
+    """The arrays in memory, each counted as often as something holds it. Views count with their owner."""
 
     def __init__(self) -> None:
         self.bytes = 0
         self._held: Counter[int] = Counter()
         self._owners: dict[int, Any] = {}
         self._copies: dict[int, tuple[Any, int]] = {}
-        """What counts as another array's memory: a view, of which the layout of arrays made a copy."""
+        """Arrays that count as another array's memory: views that the layout of arrays turned into copies."""
 
     def _key(self, array: Array) -> int:
         key = id(owner(array))
         return self._copies[key][1] if key in self._copies else key
 
     def hold(self, array: Array, view_of: Array | None = None) -> None:
-        """Count an array; one that is a `view_of` another by definition is in the other's memory."""
+        """Count an array. An array that is by definition a `view_of` another is in the other's memory."""
         holder = owner(array)
         if view_of is not None and id(holder) != id(owner(view_of)):
             self._copies[id(holder)] = holder, self._key(view_of)
@@ -92,11 +92,11 @@ def train_step(
     saved: Saved | None = None,
     inspect: InspectBack | None = None,
 ) -> TrainingRun:
-    """Run one step of training, and return the gradients of all arrays that are trained.
+    """Run one step of training, and return the gradients of all trained arrays.
 
-    `inputs` are arrays of `(batch, C, H, W)` by name. `result_gradients` are the gradients of the results,
-    channels last, by the index of the node, drawn at random if they are left out. `saved` declares what is
-    kept, if not what is needed. `inspect` is called after each backward pass with what it was given and sent.
+    `inputs` are arrays of shape `(batch, C, H, W)` by name. `result_gradients` are the gradients of the
+    results, channels last, by node index, random by default. `saved` declares what is kept; by default it is
+    what gradients need. `inspect` is called after each backward pass with its inputs and results.
 
     >>> import archcalc
     >>> net = archcalc.loads("net tiny { input(1x6x8)\\n conv(4, 3) -> relu -> flatten -> fc(10) }")
@@ -141,9 +141,9 @@ class _Step:
         self.coming: dict[int, Array] = {}
         self.result = TrainingRun({}, {}, [], 0)
         self.unread: Counter[int] = Counter()
-        """How often the forward pass will still read the memory of a node."""
+        """The number of times that the forward pass will still read the memory of a node."""
         self.unused: Counter[int] = Counter()
-        """How many backward passes will still read the memory of a node."""
+        """The number of backward passes that will still read the memory of a node."""
         network = self.gradients.network
         for node in self.gradients.nodes:
             self.unread[saved.memory_of[node.index]] += 1
@@ -164,7 +164,7 @@ class _Step:
     # --- Forward ---
 
     def tensor(self, node: Node) -> Array:
-        """What a node outputs. A view is computed each time: the layout of arrays may need a copy."""
+        """The output of a node. A view is computed each time, because the layout can require a copy."""
         memory = self.saved.memory_of[node.index]
         if memory == node.index:
             return self.tensors[node.index]
@@ -246,7 +246,7 @@ class _Step:
                 self._read(self.saved.memory_of[node.index])
 
     def _seen(self, node: Node, number: int, reads: set[int]) -> Array:
-        """A tensor of the graph as the backward pass of a node may see it."""
+        """A tensor of the graph as the backward pass of a node is allowed to see it."""
         source = node if number == OUTPUT else node.inputs[number]
         if number in reads:
             return self.tensor(source)
@@ -276,7 +276,7 @@ class _Step:
                 if number in passes:
                     array = _own(array, [gradient])
                     self.alive.hold(array, gradient)
-                else:  # memory of its own, as is declared
+                else:  # memory of its own, as declared
                     array = array.copy() if owner(array) is owner(gradient) else _own(array, [])
                     self.alive.hold(array)
                 arriving.append((source, array))
@@ -300,7 +300,7 @@ class _Step:
     def _gradients_of_arrays(
         self, node: Node, trained: frozenset[str], found: Mapping[str, Array]
     ) -> list[Array]:
-        """Hold the gradients of a node's arrays; return those that were added to earlier ones."""
+        """Hold the gradients of a node's arrays. Returns those that were added to earlier ones."""
         added, held = [], list[Array]()
         totals = self.result.gradients
         for weight in node.facts.weights:
@@ -309,7 +309,7 @@ class _Step:
             has, name = owner_of(node, weight.name)
             array = _own(found[weight.name], [])
             if any(owner(array) is owner(other) for other in held):
-                array = array.copy()  # two biases may have one gradient
+                array = array.copy()  # two biases can share one gradient
             held.append(array)
             self.alive.hold(array)
             stored = self.weights[has.name][name]
@@ -322,7 +322,7 @@ class _Step:
         return added
 
     def _receive(self, node: Node, gradient: Array) -> None:
-        """Add a gradient to the one that came before, in place where nobody else has that memory."""
+        """Add a gradient to an earlier one, in place if nothing else uses that memory."""
         before = self.coming.get(node.index)
         if before is None:
             self.coming[node.index] = gradient
@@ -346,7 +346,7 @@ class _Step:
 
 
 def _own(array: Array, others: list[Array]) -> Array:
-    """The array, or a copy of it if it lies in the memory of something that is not wanted."""
+    """The array, or a copy of it if it shares memory with an array that is not needed."""
     holder = owner(array)
     if any(holder is owner(other) for other in others):
         return array
@@ -356,7 +356,7 @@ def _own(array: Array, others: list[Array]) -> Array:
 
 
 def _as_stored(gradient: Array, stored: Array) -> Array:
-    """The gradient of a tied array in the shape in which its owner has it."""
+    """The gradient of a tied array, in the shape that its owner stores."""
     if gradient.shape == stored.shape:
         return gradient
     swapped = np.swapaxes(gradient, -1, -2) if gradient.ndim > 1 else gradient

@@ -1,4 +1,4 @@
-"""A run on tensors, layer by layer."""
+"""The table of a run, layer by layer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class How(Struct, frozen=True):
-    """How a network ran: batch and precision in words, whose weights it had, and what the original gives."""
+    """How a network ran: batch and precision in words, the source of its weights, and the original."""
 
     settings: str
     weights: str
@@ -26,7 +26,7 @@ class How(Struct, frozen=True):
 
 
 def render(run: Run, profile: Profile, how: How, width: int, colour: bool) -> str:
-    """Write a line a layer: both shapes, time, speed, bytes; then the totals, and `how` it ran."""
+    """Write one line per layer with shapes, time, speed, and bytes, then the totals and `how` it ran."""
     from rich.text import Text
 
     console = open_console(width, colour)
@@ -46,7 +46,7 @@ def render(run: Run, profile: Profile, how: How, width: int, colour: bool) -> st
         )  # fmt: skip
         for column, cell in zip(columns, cells, strict=True):
             column.append(cell)
-    table.add_row(*("\n".join(column) for column in columns))  # one row: rich takes long for thousands
+    table.add_row(*("\n".join(column) for column in columns))  # one row: rich is slow with thousands
     for line in note_lines(profile.network.notes):
         console.print(Text(line, style="yellow"))
     console.print(table)
@@ -56,7 +56,7 @@ def render(run: Run, profile: Profile, how: How, width: int, colour: bool) -> st
     console.print(
         f"\n{profile.network.name}: {plural(len(run.steps), 'node')}, every shape as predicted; "
         f"{how.settings}\n"
-        f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s in multiply-adds\n"
+        f"time         {seconds * 1e3:,.1f} ms, {speed:.1f} GFLOP/s at 2 FLOPs per MAC\n"
         f"activations  {plural(total, 'byte')} in all, at most {grouped(run.peak_bytes)} alive at once\n"
         f"weights      {plural(run.weight_bytes, 'byte')}, {how.weights}"
     )

@@ -1,7 +1,7 @@
-"""The arrays of a network: made at random, or read from a file; one for each parameter, shared ones once.
+"""The arrays of a network, random or from a file. Each parameter has one array, and a shared one counts once.
 
-Arrays have the shapes of the layer's `Weight` facts: a convolution's are `(*kernel, C_in/groups, C_out)`,
-a fully connected layer's `(N_in, N_out)`.
+Arrays have the shapes of the layer's `Weight` facts. Those of a convolution are `(*kernel, C_in/groups,
+C_out)`, and those of a fully connected layer are `(N_in, N_out)`.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def owners(network: Network, heads: bool = False) -> list[Node]:
 
 
 def arrays_of(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping[str, Array]:
-    """The arrays a node computes with, its own and those of others, in the shapes that it needs."""
+    """The arrays that a node computes with, its own and those of others, in the shapes that it needs."""
     if not node.facts.weights:
         return {}
     return with_computed_weight(node.layer, stored_arrays(node, weights))
 
 
 def stored_arrays(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Mapping[str, Array]:
-    """The arrays of a node as they are kept: those from which its weight may be computed."""
+    """The arrays of a node as stored. Its weight may be computed from them."""
     if not node.facts.weights:
         return {}
     node = node.shares or node
@@ -56,13 +56,13 @@ def stored_arrays(node: Node, weights: Mapping[str, Mapping[str, Array]]) -> Map
     others = {
         name: _in_shape(weights[owner.name][array], shapes[name])
         for name, (owner, array) in node.tied.items()
-        if name not in own  # an imported model gives each layer its arrays
+        if name not in own  # in an imported model, each layer has its arrays
     }
     return {**others, **own}
 
 
 def _in_shape(array: Array, shape: tuple[int, ...]) -> Array:
-    """A tied array as another layer needs it: with inputs and outputs swapped if only that fits."""
+    """A tied array in the shape that another layer needs, with inputs and outputs swapped if needed."""
     if array.ndim > 1 and array.shape != shape:
         swapped = np.swapaxes(array, -1, -2)
         if swapped.shape == shape:
@@ -71,12 +71,12 @@ def _in_shape(array: Array, shape: tuple[int, ...]) -> Array:
 
 
 def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, heads: bool = False) -> Weights:
-    """Seeded arrays with which a deep network neither explodes nor vanishes.
+    """Random arrays from a seed, with which a deep network neither explodes nor vanishes.
 
-    Weights have variance 2 / fan-in (He et al. 2015, Equation 10) and are uniform, which is drawn
-    fastest; biases are small, scales of normalisations below one. Running statistics are those of a
-    standard normal input, until the first run sets them to those of the tensors it meets (`calibrate`).
-    A parameter that an embedding reads has whole numbers, for which there are rows.
+    Weights have the variance 2 / fan-in (He et al. 2015, Equation 10). They are uniform, which is fastest to
+    draw. Biases are small, and scales of normalizations are below one. Running statistics are those of a
+    standard normal input, until the first run sets them to the statistics of its tensors (`calibrate`). A
+    parameter that an embedding reads has valid indices.
     """
     random = np.random.default_rng(seed)
     limits = index_limits(network)
@@ -94,9 +94,9 @@ def random_weights(network: Network, seed: int = 0, dtype: Any = np.float32, hea
 
 
 def allocated_values(network: Network) -> int:
-    """Trainable values in the arrays of a network: each is allocated, counted, and given back.
+    """The number of trainable values of a network. Each array is allocated, counted, and freed.
 
-    Nothing is written into them, so that they take addresses and hardly any memory. Raises `MemoryError`.
+    Nothing is written to the arrays, so they use addresses but hardly any memory. Raises `MemoryError`.
     """
     return sum(
         np.empty(weight.shape, np.float32).size
@@ -107,7 +107,7 @@ def allocated_values(network: Network) -> int:
 
 
 def calibrate(arrays: Mapping[str, Array], x: Array) -> None:
-    """Set running statistics to the mean and variance of a tensor, as training would have left them."""
+    """Set running statistics to the mean and variance of a tensor, as training would do."""
     axes = tuple(range(x.ndim - 1))
     arrays["running_mean"][...] = x.mean(axis=axes)
     arrays["running_var"][...] = x.var(axis=axes) + x.dtype.type(1e-3)
@@ -128,23 +128,23 @@ def _draw(node: Node, weight: Weight, random: np.random.Generator) -> Array:
 
 
 _SUMMED = ("C_in", "C_in/groups", "N_in", "C_q", "C_kv", "heads·d_v")
-"""Symbols of axes that an output value sums over, next to those of the kernel."""
+"""Symbols of axes that an output value sums over, in addition to those of the kernel."""
 
 
 def _fan_in(weight: Weight) -> int:
-    """What one output value sums over: the sizes of the kernel and of the input channels."""
+    """The number of values that one output value sums over: the kernel times the input channels."""
     sums = 1
     for axis, (symbol, size) in enumerate(weight.factors):
-        states = axis == 0 and symbol in ("N_h", "2N_h")  # units are outputs as well, on the second axis
+        states = axis == 0 and symbol in ("N_h", "2N_h")  # units are also outputs, on the second axis
         if states or symbol.startswith("k_") or symbol in _SUMMED:
             sums *= size
     return sums
 
 
 def load_weights(network: Network, path: Path, dtype: Any = np.float32, heads: bool = False) -> Weights:
-    """Arrays from an `.npz` or `.safetensors` file, whose names are `path/of/node.weight`.
+    """Load arrays from an `.npz` or `.safetensors` file, where their names are `path/of/node.weight`.
 
-    Raises `ArchError` for a file that is none, and for a missing, superfluous or wrong array.
+    Raises `ArchError` if the file is not such a file, or if an array is missing, unknown, or wrong.
     """
     weights: Weights = {}
     expected = {
@@ -168,7 +168,7 @@ def _check_names(
     for name in stored.kinds:
         if name not in expected:
             raise error(
-                f"`{path}` has an array `{name}`, and `{network.name}` has no such parameter",
+                f"`{path}` has an array `{name}`, but `{network.name}` has no such parameter",
                 help=near_miss(name, expected),
             )
     for name, (node, weight) in expected.items():
@@ -183,16 +183,16 @@ def _check_names(
 def given_weights(
     network: Network, weights: Mapping[str, Mapping[str, Array]], dtype: Any, heads: bool = False
 ) -> Weights:
-    """Arrays given by node and name, as a dtype. Raises `ArchError` for a missing or a wrong one."""
+    """Arrays given by node and name, converted to a dtype. Raises `ArchError` if one is missing or wrong."""
     known = {node.name: node for node in owners(network, heads=True)}
     if not isinstance(weights, Mapping) or not all(isinstance(w, Mapping) for w in weights.values()):
         raise error(
-            "the weights are arrays by layer and name", help='write `{"conv1": {"weight": w, "bias": b}}`'
+            "weights must be arrays by layer and name", help='write `{"conv1": {"weight": w, "bias": b}}`'
         )
     for path in map(str, weights):
         if path not in known:
             help = near_miss(path, known)
-            raise error(f"there are weights for `{path}`, and `{network.name}` has no such layer", help=help)
+            raise error(f"there are weights for `{path}`, but `{network.name}` has no such layer", help=help)
     found: Weights = {}
     for node in owners(network, heads):
         arrays = weights.get(node.name, {})
@@ -202,7 +202,7 @@ def given_weights(
             if weight.name not in arrays:
                 if weight.name in node.tied:
                     continue
-                raise error(f"there is no array `{name}` among the weights", node.span)
+                raise error(f"the weights do not contain `{name}`", node.span)
             found[node.name][weight.name] = checked(
                 as_array(arrays[weight.name], f"`{name}`"), weight.shape, dtype, f"`{name}`", finite=False
             )
@@ -213,19 +213,19 @@ def given_weights(
 
 
 def as_array(value: object, what: str) -> Array:
-    """What the caller gave as an array. Raises `ArchError`."""
+    """A value from the caller as an array. Raises `ArchError`."""
     try:
         return np.asarray(value)
-    except ValueError:  # rows of several lengths
-        raise error(f"{what} is no array of numbers") from None
+    except ValueError:  # rows of different lengths
+        raise error(f"{what} is not an array of numbers") from None
 
 
 def checked(array: Array, shape: tuple[int, ...], dtype: Any, what: str, finite: bool = True) -> Array:
-    """An array of (finite) numbers of a shape, as a dtype. Raises `ArchError`."""
+    """An array of (finite) numbers with this shape, converted to a dtype. Raises `ArchError`."""
     check_kind(array.shape, array.dtype, shape, what)
     if array.dtype != dtype:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        with np.errstate(over="ignore"):  # a value that is too large becomes infinite, and is refused
             array = array.astype(dtype)
     if finite and not np.isfinite(array).all():
-        raise error(f"{what} has values that are not finite numbers")
+        raise error(f"{what} has values that are not finite")
     return array

@@ -1,14 +1,14 @@
-"""Winograd's minimal filtering for dense 3x3 convolutions of stride 1: the fast path, not the reference.
+"""Winograd's minimal filtering for dense 3x3 convolutions of stride 1. It is part of the fast path.
 
-Lavin & Gray 2016 ("Fast Algorithms for Convolutional Neural Networks"), Section 4: a tile of m x m outputs
-is `Aᵀ [(G g Gᵀ) ∘ (Bᵀ d B)] A`, with `d` the n x n inputs that it reads (n = m + 2) and `g` the kernel. The
-products are summed over the channels, so for each of the n² places of a tile they are one matrix product
-of all tiles (tiles x C) with the transformed weights (C x K). A value takes 4 (m = 2) or 2.25 (m = 4)
-multiplications and input channel in place of 9.
+Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", Section 4. A tile of m x m
+outputs is `Aᵀ [(G g Gᵀ) ∘ (Bᵀ d B)] A`, where `d` are the n x n inputs of the tile (n = m + 2) and `g` is the
+kernel. The products are summed over the channels. For each of the n² places of a tile they are therefore one
+matrix product of all tiles (tiles x C) with the transformed weights (C x K). A value takes 4 (m = 2) or 2.25
+(m = 4) multiplications per input channel instead of 9.
 
-The sums are taken in another order and with coefficients other than one, which costs precision: relative
-to the largest output, errors in single precision stay below about 1e-6 for m = 2 and 2e-5 for m = 4, whose
-coefficients reach 8 (direct sums: about 5e-7), and near 1e-14 in double precision.
+The sums are taken in another order and with coefficients other than one, which costs precision. Relative to
+the largest output, errors in single precision stay below about 1e-6 for m = 2, and 2e-5 for m = 4, whose
+coefficients reach 8. Direct sums have about 5e-7. In double precision errors are near 1e-14.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from archcalc.executor.kernel import Array, padded
 from archcalc.executor.memory import empty
 
 BLOCK_BYTES = 1 << 20
-"""Bytes of transformed tiles at a time: they stay in the second-level cache."""
-# On Zen 4 (L2 1 MiB) the time of VGG-16 and ResNet-50 is the same within 3 per cent for 256 KiB, 1 MiB, 2 MiB
+"""Bytes of transformed tiles at a time. They stay in the second-level cache."""
+# On Zen 4 (L2 1 MiB) the time of VGG-16 and ResNet-50 is the same within 3 percent for 256 KiB, 1 MiB, 2 MiB
 # and 4 MiB.
 
 LEAST_TILES = 96
-"""Rows that a matrix product has at least, if the map has as many: each product reads all weights again."""
+"""Least number of rows in a matrix product, if the map has as many. Each product reads all weights again."""
 # VGG-16 takes 225 ms and ResNet-50 96 ms with 16, 202 ms and 89 ms with 96 on one thread of Zen 4. Between 48
 # and 384 the differences are within the noise of the measurement.
 
@@ -54,7 +54,7 @@ class Filter(Struct):
     weight: Array
 
     def scaled(self, scale: Array | float) -> Filter:
-        """As if the weights of each output channel had been multiplied by a number."""
+        """The filter for weights in which each output channel is multiplied by a number."""
         return Filter(self.m, self.weight * scale) if isinstance(scale, np.ndarray) else self
 
 
@@ -66,11 +66,11 @@ def transformed(weight: Array, m: int) -> Filter:
 
 
 def convolved(x: Array, filter: Filter, ends: Sequence[tuple[int, int]], bias: Array | None) -> Array:
-    """A 3x3 convolution of stride 1 of `(batch, H, W, C)`, with `ends` zeros around the map."""
+    """A 3x3 convolution of stride 1 over `(batch, H, W, C)`, with `ends` zeros around the map."""
     m, n = filter.m, filter.m + 2
     channels, out_channels = filter.weight.shape[1:]
     height, width = (size + sum(end) - 2 for size, end in zip(x.shape[1:3], ends, strict=True))
-    down, across = -(-height // m), -(-width // m)  # tiles; the last ones may stick out over the map
+    down, across = -(-height // m), -(-width // m)  # tiles; the last ones can extend beyond the map
     room = (m * down - height, m * across - width)
     x = padded(x, [(before, after + more) for (before, after), more in zip(ends, room, strict=True)])
     out = empty((x.shape[0], height, width, out_channels), x.dtype)
@@ -82,7 +82,7 @@ def convolved(x: Array, filter: Filter, ends: Sequence[tuple[int, int]], bias: A
         for top in range(0, down, most):
             rows = min(most, down - top)
             tiles = (rows, across)
-            # every n-th column of a tile side by side, so that all sums run over long stretches of memory
+            # every n-th column of a tile is next to the other, so that sums run over long stretches of memory
             columns = _view(one, n, m * rows + 2, across, channels)
             source = x[sample, m * top : m * (top + rows) + 2]
             for j in range(n):
@@ -111,7 +111,7 @@ def convolved(x: Array, filter: Filter, ends: Sequence[tuple[int, int]], bias: A
 
 
 def _view(buffer: Array, *shape: int) -> Array:
-    """The beginning of a buffer, in a shape."""
+    """The beginning of a buffer, in the given shape."""
     return buffer[: int(np.prod(shape))].reshape(shape)
 
 

@@ -1,2 +1,2 @@
-"""The architecture language: text to tokens, tokens to syntax, names to meanings, and all of it to a
+"""The `.arch` language. Text becomes tokens, tokens become syntax, names get meanings, and the result is a
 network."""

@@ -1,4 +1,4 @@
-"""Moving over the tokens of a file: taking them, failing at them, and going on behind a mistake."""
+"""A cursor over the tokens of a file. It takes tokens, records mistakes, and continues after a mistake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLOSING = {opening: closing for closing, opening in OPENING.items()}
 
 
 class Mistake(Exception):
-    """The text does not parse. Without a diagnostic, the cause has been reported."""
+    """The text does not parse. Without a diagnostic, the cause was already reported."""
 
     def __init__(self, problem: Diagnostic | None) -> None:
         self.problem = problem
@@ -28,7 +28,7 @@ class Unclosed(Mistake):
 
 
 class Cursor:
-    """A place in the tokens of a file, and the mistakes so far."""
+    """A position in the tokens of a file, and the mistakes so far."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -38,9 +38,9 @@ class Cursor:
         self.kind = self.tokens[0].kind
         self.nesting = 0
         self.lost: set[str] = set()
-        """The names in what has been skipped."""
+        """The names in the text that was skipped."""
         self.misnamed: set[str] = set()
-        """Words of the language that have been used as names."""
+        """Reserved words that were used as names."""
         self.reread = 0
         self.whole = True
 
@@ -74,18 +74,18 @@ class Cursor:
         return self.advance()
 
     def name(self, what: str, help: str = "") -> tuple[str, Span]:
-        """Take a name; returns its text and its span. `what` describes it in the error if there is none."""
+        """Take a name and return its text and span. `what` describes the name if there is an error."""
         if self.kind != "NAME":
             self.fail(what, help or ("names have no quotes" if self.kind == "STRING" else ""))
         token = self.advance()
         return self.text(token), Span(self.source, token.start, token.end)
 
     def glued(self) -> bool:
-        """Does the token follow the one before it without a space?"""
+        """Does the token follow the previous one without a space?"""
         return self.at > 0 and self.tokens[self.at - 1].end == self.tokens[self.at].start
 
     def span(self, start: int) -> Span:
-        """From an offset to the end of the last token."""
+        """The span from an offset to the end of the last token."""
         return Span(self.source, start, max(start, self.tokens[self.at - 1].end))
 
     def text(self, token: Token) -> str:
@@ -95,7 +95,7 @@ class Cursor:
         return self.tokens[min(self.at + 1, len(self.tokens) - 1)].kind
 
     def fail(self, expected: str, help: str = "", opening: Token | None = None) -> NoReturn:
-        """Raise the mistake that something else is here than expected."""
+        """Raise a mistake: something other than `expected` is here."""
         token = self.token
         if token.problem is not None:
             raise Mistake(token.problem)
@@ -111,7 +111,7 @@ class Cursor:
         if not help and token.kind == "=":
             help = "compare with `==`"
         elif not help and token.kind in RESERVED and expected.endswith("name"):
-            help = f"`{token.kind}` is a word of the language; choose another name"
+            help = f"`{token.kind}` is a reserved word; choose another name"
             self.misnamed.add(token.kind)
         raise Mistake(Diagnostic(f"expected {expected}, found {shown}", span, notes=notes, help=help))
 
@@ -125,9 +125,9 @@ class Cursor:
             written = f"{text} * {factor}"
         raise Mistake(
             Diagnostic(
-                f"the unit `{self.text(unit)}` stands outside the figure of an `expect`",
+                f"the unit `{self.text(unit)}` is only allowed in the figure of an `expect`",
                 Span(self.source, number.start, unit.end),
-                help=f"write the number out: `{written}`",
+                help=f"write the number without a unit: `{written}`",
             )
         )
 
@@ -145,16 +145,16 @@ class Cursor:
             token = self.token
             raise Mistake(
                 Diagnostic(
-                    f"an expression is nested more than {MAX_NESTING} deep",
+                    f"an expression is nested more than {MAX_NESTING} levels deep",
                     Span(self.source, token.start, token.end),
-                    help="name a part of it, in a block or with `=`",
+                    help="move a part of it to a block, or assign it to a name with `=`",
                 )
             )
 
-    # -- going on after a mistake
+    # -- continuing after a mistake
 
     def recover(self, mistake: Mistake, first: int, nesting: int) -> None:
-        """Note a mistake in the statement that begins at token `first`, and continue after it."""
+        """Record a mistake in the statement that begins at token `first`, and continue after it."""
         self.nesting = nesting
         resume = self._end_of_statement(first)
         if resume is not None:
@@ -163,7 +163,7 @@ class Cursor:
             self._resume(mistake, first, self._next_line(first), reread=True)
 
     def recover_definition(self, mistake: Mistake, first: int) -> None:
-        """Note a mistake in the definition that begins at token `first`; continue at the next one."""
+        """Record a mistake in the definition that begins at token `first`, and continue at the next one."""
         self.nesting = 0
         resume = self.at
         if not (isinstance(mistake, Unclosed) and resume > first):
@@ -181,7 +181,7 @@ class Cursor:
                 self.lost.add(self.text(token))
             elif (
                 token.kind == "ERROR" and token.end - token.start > 1
-            ):  # such as `3xres`, or all that follows an unclosed quote
+            ):  # such as `3xres`, or everything after an unclosed quote
                 text = self.text(token)
                 self.lost.update(re.findall(r"[A-Za-z_]\w*", text), text.split("x"))
         self.at = resume
@@ -214,11 +214,11 @@ class Cursor:
         return None
 
     def _next_line(self, first: int) -> int:
-        """The token behind the line with the mistake, and behind the bodies that it opens."""
+        """The token after the line with the mistake, and after the bodies that this line opens."""
         line_of = self.line_of
         line, begun = line_of(self.at), line_of(first)
         if begun <= line_of(max(self.at - 1, 0)) < line and self.kind not in OPENING:
-            line -= 1  # the token at fault begins a line: that line may be a statement of its own
+            line -= 1  # the token at fault begins a line, which may be a statement of its own
         bodies = 0
         at = first
         while True:

@@ -1,8 +1,8 @@
-"""Syntax to a network: blocks expanded, loops run, shapes inferred as it goes, because conditions
-depend on them.
+"""Expands syntax to a network. Blocks are expanded, loops run, and shapes are inferred on the way, because
+conditions depend on them.
 
-A mistake is noted where it happens. What depends on it stays silent, and the expansion continues, so that
-one run reports several mistakes and each of them once.
+A mistake is recorded where it happens. Code that depends on the mistake reports nothing, and the expansion
+continues. One run therefore reports several mistakes, and each of them once.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def elaborate(
 ) -> Network:
     """The network that a `net` declares.
 
-    `overrides` are values for its parameters, `inputs` shapes that replace those of its inputs. Raises
+    `overrides` replaces values of its parameters, and `inputs` replaces shapes of its inputs. Raises
     `ArchError` with every mistake found.
     """
     return Elaborator(net, overrides or {}, inputs or {}).network()
 
 
 def declared_shapes(net: Imported) -> dict[str, Shape]:
-    """The shapes of inputs that a net from a file is given. Raises `ArchError` for what is not a shape."""
+    """The input shapes that are given to a net from a file. Raises `ArchError` if one is not a shape."""
     run = RunState(net.name)
     values = ValueEvaluator(run)
     shapes: dict[str, Shape] = {}
@@ -79,13 +79,13 @@ def declared_shapes(net: Imported) -> dict[str, Shape]:
 
 
 def written_calls(lines: Iterable[WrittenLine], network: Network, overridden: bool) -> dict[int, str]:
-    """What published code calls for layers, by the index of the node. Raises `ArchError`."""
+    """What the published code calls, from `written` lines, by node index. Raises `ArchError`."""
     found: dict[int, str] = {}
     for line in lines:
         try:
             found |= {node.index: line.code for node in network.select(line.path)}
         except ArchError as problem:
-            if overridden:  # which may leave the layer out
+            if overridden:  # an override can remove the layer
                 continue
             (first,) = problem.diagnostics
             raise error(first.message, line.span, help=first.help) from None
@@ -144,7 +144,7 @@ class Elaborator:
         except RecursionError:
             self.run.calls = None
             self.run.note(
-                Diagnostic(f"calls and bodies in `{origin.name}` are nested too deep", origin.name_span)
+                Diagnostic(f"calls and bodies in `{origin.name}` are nested too deeply", origin.name_span)
             )
         if self.run.problems:
             raise ArchError(self.with_doubts(self.run.problems))
@@ -160,7 +160,7 @@ class Elaborator:
                 help="start with `input(3x224x224)`",
             )
         if not any(not node.is_input for node in self.build.nodes):
-            help = "put layers below its `input`"
+            help = "add layers after its `input`"
             raise error(f"the net `{origin.name}` has no layers", origin.name_span, help=help)
         network = self.build.finish(
             result if isinstance(result, Node) else None,
@@ -177,7 +177,7 @@ class Elaborator:
         return network
 
     def with_doubts(self, problems: list[Diagnostic]) -> list[Diagnostic]:
-        """Mistakes, with the doubts about inputs at the first: a shape that is misread may be its cause."""
+        """The mistakes. Notes on doubtful inputs go to the first one, which a misread shape can cause."""
         from archcalc.notes import note_of
 
         doubts = [doubt for doubt in self.layers.doubts if doubt.node.is_input]
@@ -186,7 +186,7 @@ class Elaborator:
         return [Diagnostic(first.message, first.span, first.label, notes, first.help), *problems[1:]]
 
     def check_overrides(self, names: list[str]) -> None:
-        """Values from outside are checked against the limits of the language."""
+        """Check values from outside against the limits of the language."""
         params = {param.name: param for param in self.origin.params}
         for name, value in self.overrides.items():
             if name not in params:
@@ -211,7 +211,7 @@ class Elaborator:
                 self.run.fail(
                     f"the parameter `{param.name}` of `{self.net.name}` has no value",
                     param.span,
-                    help=f"set it (`--set {param.name}=...`), or choose a net that gives it",
+                    help=f"set it with `--set {param.name}=...`, or choose a net that sets it",
                 )
             env[param.name] = self.values.eval(value, {} if param.name in given else env, None)
 
@@ -234,7 +234,7 @@ class Elaborator:
         return current
 
     def forget(self, statement: Statement, env: Env) -> None:
-        """After a mistake, the names that a statement binds are known no more."""
+        """After a mistake, forget the names that a statement binds."""
         if isinstance(statement, Flow):
             if statement.binds:
                 env[statement.name] = FAILED
@@ -276,8 +276,8 @@ class Elaborator:
             return value
         results = self.outputs if binds == "output" else self.heads
         if flow.name in results or flow.name == "output":
-            help = "give each a name of its own, and mark none within a loop"
-            self.run.fail(f"there is a result `{flow.name}` already", flow.name_span, help=help)
+            help = "give each result its own name, and do not mark results in a loop"
+            self.run.fail(f"there is already a result `{flow.name}`", flow.name_span, help=help)
         results[flow.name] = value
         return current
 
@@ -316,7 +316,7 @@ class Elaborator:
         rows = self.values.eval(statement.rows, env, current)
         if type(rows) is not tuple:
             help = f"write `repeat {statement.rows.span.text} {{ ... }}`" if is_number(rows) else ""
-            self.run.fail(f"a loop runs over a list, not {type_name(rows)}", statement.rows.span, help=help)
+            self.run.fail(f"a loop needs a list, not {type_name(rows)}", statement.rows.span, help=help)
         names = statement.names
         body = statement.body
         self.run.charge(len(rows) * len(names) // VALUES_A_STEP, statement.rows.span)
@@ -358,7 +358,7 @@ class Elaborator:
         return current
 
     def pass_by(self, statement: Statement, env: Env, current: Any) -> Any:
-        """What is said of the net as a whole adds no layers."""
+        """Statements about the net as a whole add no layers."""
         return current
 
     # -- expressions
@@ -370,7 +370,9 @@ class Elaborator:
             if type(current) is tuple and step is chain.steps[-1] and _is_split(step):
                 return current
             if type(current) is not Node:
-                self.run.fail(f"a step is a layer, a block or a tensor, not {type_name(current)}", step.span)
+                self.run.fail(
+                    f"a step must be a layer, a block, or a tensor, not {type_name(current)}", step.span
+                )
         return current
 
     def anonymous(self, body: Body, env: Env, current: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Expressions to values."""
+"""Evaluates expressions."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ Env = dict[str, Any]
 class ValueEvaluator:
     """Evaluates expressions.
 
-    `forms` has a function for each class of expression, and `meanings` one for each class of what a name or
-    a call can mean. The elaborator and the evaluator of claims add their own.
+    `forms` has a function for each class of expression. `meanings` has one for each class of meaning that a
+    name or a call can have. The elaborator and the evaluator of claims add their own.
     """
 
     def __init__(self, run: RunState) -> None:
@@ -74,7 +74,7 @@ class ValueEvaluator:
         value = self.forms[type(expr)](expr, env, current)
         if not isinstance(value, bool):
             help = f"compare it: `{expr.span.text} > 0`" if is_number(value) and isinstance(expr, Ref) else ""
-            self.run.fail(f"a condition is a truth value, not {type_name(value)}", expr.span, help=help)
+            self.run.fail(f"a condition must be true or false, not {type_name(value)}", expr.span, help=help)
         return value
 
     def binary(self, expr: Binary, env: Env, current: Any) -> Any:
@@ -106,7 +106,7 @@ class ValueEvaluator:
             return not self.truth(expr.operand, env, current)
         value = self.eval(expr.operand, env, current)
         if not is_number(value):
-            self.run.fail(f"`-` takes a number, not {type_name(value)}", expr.span)
+            self.run.fail(f"`-` needs a number, not {type_name(value)}", expr.span)
         return -value
 
     def choice(self, expr: Choice, env: Env, current: Any) -> Any:
@@ -116,7 +116,7 @@ class ValueEvaluator:
             self.run.fail(
                 "`a if c else b` chooses between values, not tensors",
                 chosen.span,
-                help=f"choose with a statement: `if {expr.condition.span.text} {{ ... }} else {{ ... }}`",
+                help=f"use the statement `if`: `if {expr.condition.span.text} {{ ... }} else {{ ... }}`",
             )
         return value
 
@@ -138,9 +138,11 @@ class ValueEvaluator:
         for index in expr.indices:
             at = self.eval(index, env, current)
             if type(value) is not tuple:
-                self.run.fail(f"an index is taken of a list, not {type_name(value)}", expr.base.span)
+                self.run.fail(f"only a list can be indexed, not {type_name(value)}", expr.base.span)
             if type(at) is not int:
-                self.run.fail(f"an index is a whole number, got {got(at)}", index.span, help=to_whole(at))
+                self.run.fail(
+                    f"an index must be a whole number, got {got(at)}", index.span, help=to_whole(at)
+                )
             if not -len(value) <= at < len(value):
                 label = f"0 to {len(value) - 1}" if value else ""
                 self.run.fail(f"the index {at} is outside a list of {len(value)}", index.span, label=label)
@@ -175,7 +177,7 @@ class ValueEvaluator:
         for slot, expr in ref.slots:
             name = function.params[slot].name
             if type(inner[name]) is Node:
-                self.run.fail(f"`{name}` of `{function.name}` takes a value, not a tensor", expr.span)
+                self.run.fail(f"`{name}` of `{function.name}` needs a value, not a tensor", expr.span)
         calls, depth = self.run.calls, self.run.depth
         self.run.deeper(ref, function.cost)
         self.run.calls = CallSite(function.name, ref.name_span, calls)
@@ -187,7 +189,7 @@ class ValueEvaluator:
             self.run.calls, self.run.depth = calls, depth
 
     def given(self, ref: Ref, params: tuple[Param, ...], env: Env, current: Any) -> Env:
-        """The parameters that a call gives, in the order of reading."""
+        """The parameters that a call sets, evaluated from left to right."""
         evaluate = self.forms
         inner: Env = {}
         for slot, expr in ref.slots:
@@ -195,7 +197,7 @@ class ValueEvaluator:
         return inner
 
     def defaults(self, params: tuple[Param, ...], inner: Env, current: Any) -> None:
-        """Fill in the parameters that a call does not give."""
+        """Set the parameters that a call does not set to their defaults."""
         for param in params:
             if param.name not in inner:
                 assert param.default is not None
@@ -203,9 +205,9 @@ class ValueEvaluator:
 
 
 def constant(text: str, shown: str) -> Any:
-    """The value of an expression without names, such as that of an option; `shown` names its origin.
+    """The value of an expression without names, such as that of an option. `shown` names its source.
 
-    Raises `ArchError`, with the place in the text.
+    Raises `ArchError` with the place in the text.
 
     >>> constant("[64, 2 * 64]", "--set channels")
     (64, 128)
@@ -214,7 +216,7 @@ def constant(text: str, shown: str) -> Any:
     expr = parse_value(source)
     problems = resolve_value(expr)
     if isinstance(expr, Ref) and expr.args is None and problems:
-        help = f'write `"{expr.name}"` if a string is meant'
+        help = f'write `"{expr.name}"` if you mean a string'
         raise error(problems[0].message, expr.span, help=help)
     if problems:
         raise ArchError(problems)

@@ -1,4 +1,4 @@
-"""Tokens to expectations, and to the statements of claims, which use the same relations."""
+"""Parses expectations, and the statements of claims, which use the same relations."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ExpectationParser:
         self.cursor = cursor
         self.expressions = expressions
         self.ratios = ratios
-        """Can the right side be a ratio to another network? Only on the command line."""
+        """Can the right side be a ratio to another network? This is possible only on the command line."""
 
     def expectation(self, start: int) -> Expect:
-        """An expectation without the word `expect`; `start` is the offset of its statement."""
+        """An expectation without the word `expect`. `start` is the offset of its statement."""
         cursor = self.cursor
         negated = cursor.take("not")
         quantity, quantity_span = cursor.name("a quantity, such as `params` or `macs`")
@@ -60,15 +60,15 @@ class ExpectationParser:
                 Diagnostic(
                     "`expect not` needs a reason",
                     span,
-                    help='add `because "..."` and say what the true figure is',
+                    help='add `because "..."` and state the correct figure',
                 )
             )
         if reason and not negated:
             raise Mistake(
                 Diagnostic(
-                    "`because` goes with `expect not`",
+                    "`because` is only allowed with `expect not`",
                     span,
-                    help="write the reason as a comment, or add `not`",
+                    help="write the reason in a comment, or add `not`",
                 )
             )
         return Expect(
@@ -113,9 +113,9 @@ class ExpectationParser:
         return figure, Ratio(factor.value, net.text, net)
 
     def _net(self, start: int) -> Span | None:
-        """The NET from `start` to the end of the text, if ratios are allowed and there is one.
+        """The NET from `start` to the end of the text, if there is one and ratios are allowed.
 
-        It is matched in the text, because it can be a path or `net?width=0.5`, which are not tokens.
+        It is matched in the text because it can be a path or `net?width=0.5`, which are not tokens.
         """
         cursor = self.cursor
         found = _NET.fullmatch(cursor.source.text, start) if self.ratios else None
@@ -130,7 +130,7 @@ class ExpectationParser:
             span = Span(cursor.source, token.start, token.end)
             return Figure(span.text, read_size(cursor.source, token), "", 1, span)
         if cursor.kind != "NUMBER":
-            helps = {"STRING": "a figure has no quotes", "~": "write `~` alone"}
+            helps = {"STRING": "a figure is written without quotes", "~": "write `~` alone"}
             help = helps.get(cursor.kind, "a size is written `512x7x7`" if cursor.kind in ("(", "[") else "")
             cursor.fail("a figure, such as `138_357_544`, `15.5G` or `512x7x7`", help=help)
         cursor.advance()

@@ -1,6 +1,6 @@
-"""Tokens to expressions: values, calls and chains.
+"""Parses expressions: values, calls, and chains.
 
-The docstring of each method is what it parses, as the grammar page writes it.
+The docstring of each method is the grammar rule that it parses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 ARROW = "chain layers with `->`"
 
-# Binary operators by precedence, the loosest first; `not` stands between `and` and the comparisons.
+# Binary operators by precedence, the loosest first. `not` comes between `and` and the comparisons.
 OR, AND, NOT, COMPARE, SUM, TERM = range(6)
 _LEVELS = {
     "or": OR,
@@ -44,13 +44,13 @@ _LEVELS = {
 
 
 class ExpressionParser:
-    """Parses expressions: values, calls and chains. `body` parses a `{ ... }` inside one."""
+    """Parses expressions: values, calls, and chains. `body` parses a `{ ... }` in an expression."""
 
     def __init__(self, cursor: Cursor, body: Callable[[], Body], units_anywhere: bool = False) -> None:
         self.cursor = cursor
         self.body = body
         self.units_anywhere = units_anywhere
-        """Can every number have a unit? Only in claims; elsewhere only figures of expectations have one."""
+        """Can every number have a unit? True in claims; elsewhere only figures of expectations have one."""
 
     def chain(self) -> Expr:
         """chain = expr { "->" expr } ."""
@@ -189,10 +189,10 @@ class ExpressionParser:
             return Body(cursor.span(token.start), body.statements, body.whole, frozen=True)
         if kind != "{":
             helps = {
-                "if": "a choice between values is written `a if condition else b`",
+                "if": "a conditional value is written `a if condition else b`",
                 "->": "a chain starts with a layer, a block or a tensor",
                 "else": "an `else` follows the `}` of an `if`",
-                "for": "a loop is a statement of its own",
+                "for": "a loop is a statement, not a value",
                 "//": "a comment starts with `#`",
                 "/": "a comment starts with `#`",
                 ">": ARROW,
@@ -217,7 +217,7 @@ class ExpressionParser:
         return Arg("", value.span, value)
 
     def _fail_at_tuple(self, opening: Token) -> NoReturn:
-        """A comma behind the first item in parentheses."""
+        """A comma follows the first item in parentheses."""
         cursor = self.cursor
         text = cursor.source.text
         end = text.find(")", opening.start)
@@ -236,7 +236,7 @@ class ExpressionParser:
     # -- pieces
 
     def listed(self, open_: str, close: str, item: Callable[[], T]) -> tuple[T, ...]:
-        """Items between brackets, separated by commas, one of which may follow the last."""
+        """Items between brackets, separated by commas. A comma can follow the last item."""
         cursor = self.cursor
         opening = cursor.expect(open_)
         cursor.deeper()
@@ -251,7 +251,7 @@ class ExpressionParser:
         return tuple(items)
 
     def _help_for_bracket(self, opening: Token, items: int) -> str:
-        """For what follows an item between brackets where a comma or the end is expected."""
+        """Help for the text after an item in brackets, where a comma or the closing bracket is expected."""
         cursor = self.cursor
         before = cursor.tokens[cursor.at - 1]
         closing = CLOSING[opening.kind]
@@ -259,11 +259,11 @@ class ExpressionParser:
             return f"close it with `{closing}`"
         if cursor.line_of(cursor.at - 1) < cursor.line_of(cursor.at) and cursor.kind != "[":
             one_line = cursor.source.position(opening.start)[0] == cursor.line_of(cursor.at - 1)
-            return f"close it with `{closing}`" if one_line else "put a comma between them"
+            return f"close it with `{closing}`" if one_line else "separate them with a comma"
         if cursor.kind == "(":
-            return "the `(` of a call follows the name without a space"
+            return "write the `(` of a call directly after the name"
         if cursor.kind == "[" and opening.kind == "[":
-            return "put a comma between the rows"
+            return "separate the rows with a comma"
         if (
             cursor.kind == "NAME"
             and before.kind in ("NUMBER", "SIZE")
@@ -271,19 +271,19 @@ class ExpressionParser:
         ):
             return "write a size without spaces: `3x224x224`"
         if cursor.kind == ":":
-            return "write `=` between an argument's name and its value"
+            return "write `=` between the name and the value of an argument"
         if cursor.kind == "for":
-            return "a list is made by a loop: `for x in list { made = made + [x] }`"
+            return "build the list in a loop: `for x in list { made = made + [x] }`"
         if cursor.kind in ("NAME", "NUMBER", "STRING", "SIZE", "[", "true", "false"):
-            return "put a comma between them, or chain layers with `->`"
+            return "separate them with a comma, or chain layers with `->`"
         return ""
 
     def _help_for_index(self, base: Expr) -> str:
         cursor = self.cursor
         if cursor.kind == "," and isinstance(base, ListExpr):
-            return "put a comma between the rows of the list"
+            return "separate the rows of the list with a comma"
         if cursor.kind == ",":
-            return "one index follows another: `rows[i][j]`"
+            return "write one index after the other: `rows[i][j]`"
         if cursor.kind == ":":
-            return "there are no slices of lists; take the values one by one"
+            return "lists have no slices; index the values one by one"
         return ""

@@ -1,4 +1,4 @@
-"""Words of other tools, and what is written here: read where a name means nothing, for the help."""
+"""Names from other tools, and what to write instead. Used for the help of errors about unknown names."""
 
 from __future__ import annotations
 
@@ -58,39 +58,39 @@ _LAYERS = {
     "zeropad": "pad",
     "zeropadding": "pad",
 }
-"""What other tools call a layer, without `_` and `2d`, and its name here."""
+"""What other tools call a layer, without `_` and `2d`, and its name in archcalc."""
 
 
 def _like(kind: str) -> str:
-    return f"archcalc has no such layer; `{kind}` has the same shape, parameters and multiply-adds"
+    return f"archcalc has no such layer; `{kind}` has the same shape, parameters, and MACs"
 
 
-_CELL = "archcalc has no single steps: `lstm`, `gru` and `rnn` run over a whole sequence"
-_BOTH_WAYS = "write `lstm(..., bidirectional=true)`, or the same of `gru` or `rnn`"
-_BLOCK = "write its `attention`, norms and `pointwise` layers, as a `block` of your own"
+_CELL = "archcalc has no single-step cells: `lstm`, `gru`, and `rnn` process a whole sequence"
+_BOTH_WAYS = "write `lstm(..., bidirectional=true)`, or do the same with `gru` or `rnn`"
+_BLOCK = "define a `block` from `attention`, norms, and `pointwise` layers"
 
 _ABSENT = {
     **dict.fromkeys(("lstmcell", "grucell", "rnncell", "simplernncell"), _CELL),
     **dict.fromkeys(("bidirectional", "bilstm", "bigru", "birnn"), _BOTH_WAYS),
-    "convlstm": "archcalc has no recurrent convolutions, and no block can stand in for their weights",
-    "timedistributed": "layers over maps read each place alone: `pointwise(...)` is an `fc` at each step",
+    "convlstm": "archcalc has no recurrent convolutions, and a block cannot replace their weights",
+    "timedistributed": "layers already apply at each place: `pointwise(...)` is an `fc` at each step",
     **dict.fromkeys(("transformerencoderlayer", "transformerencoder", "transformer"), _BLOCK),
     "transformerdecoder": _BLOCK,
     "einsum": "write `matmul(a, b)`, with `permute` for other orders of axes",
-    "embeddingbag": "write `embedding(...) -> global_avgpool -> flatten`, which is a bag's mean",
+    "embeddingbag": "write `embedding(...) -> global_avgpool -> flatten`, which is the mean of a bag",
     **dict.fromkeys(("chunk", "narrow"), "write `split(...)`, or a `slice(start, end)`"),
     **dict.fromkeys(("squeeze", "unsqueeze", "expanddims"), "write `reshape([...])`"),
     "separableconv": "write `depthwise(kernel_size) -> pointwise(out_channels)`",
-    **dict.fromkeys(("sequential", "modulelist"), "chain layers with `->`, or write one below another"),
+    **dict.fromkeys(("sequential", "modulelist"), "chain layers with `->`, or write each on its own line"),
     "pool": "write `maxpool` or `avgpool`; Caffe rounds sizes up, which is `ceil_mode=true`",
     "residual": "write `add(identity, ...)`",
     "celu": _like("elu"),
-    "mean": "the mean of each map is `global_avgpool`, others are `reduce(\"mean\", dim=...)`",
+    "mean": "the mean of each map is `global_avgpool`; other means are `reduce(\"mean\", dim=...)`",
     **dict.fromkeys(("amax", "amin"), "write `reduce(\"max\", dim=...)` or `reduce(\"min\", dim=...)`"),
     **dict.fromkeys(("var", "variance"), "write `reduce(\"var\", dim=...)`"),
-    "print": "a figure is held to a value with `expect params < 5M`",
+    "print": "to check a figure, write `expect params < 5M`",
 }  # fmt: skip
-"""What other tools have and archcalc has not, and what replaces it."""
+"""Layers and functions of other tools that archcalc does not have, and what replaces them."""
 
 _ARGUMENTS = {
     "filters": ("out_channels",),
@@ -128,7 +128,7 @@ _ARGUMENTS = {
     "interpolation": ("mode",),
     "local_size": ("size",),
 }
-"""What other tools call an argument, and its names here."""
+"""What other tools call an argument, and its names in archcalc."""
 
 _INFERRED = (
     "in_channels", "in_features", "num_features", "num_channels", "input_shape", "input_dim",
@@ -145,19 +145,19 @@ _NO_FIGURE = (
 
 
 def plain_name(name: str) -> str:
-    """The name of a layer without what tools write differently: `Conv2DTranspose` as `convtranspose`."""
+    """A layer name without what other tools spell differently: `Conv2DTranspose` as `convtranspose`."""
     plain = re.sub("[123]d", "", name.lower().replace("_", "").removesuffix("layer"))
     return plain.replace("average", "avg").replace("normalization", "norm").replace("pooling", "pool")
 
 
 def layer_named(name: str) -> str:
-    """The layer kind that another tool calls `name`; empty if none is known."""
+    """The layer kind that another tool calls `name`, or an empty string."""
     plain = plain_name(name)
     return _LAYERS.get(plain) or next((kind for kind in KINDS if kind.replace("_", "") == plain), "")
 
 
 def help_for_layer(name: str) -> str:
-    """What to write for another tool's layer or function, or why that cannot be; empty if it is not known."""
+    """What to write for a layer or function of another tool, or why archcalc does not have it."""
     known = layer_named(name)
     if name in ("view", "View"):
         return "write `flatten`, or `reshape([...])` with every size"
@@ -165,29 +165,29 @@ def help_for_layer(name: str) -> str:
 
 
 def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> str:
-    """Help for an argument `name` that a layer of this kind, with arguments `names`, does not have.
+    """Help for an argument `name` that is not among the arguments `names` of a layer of this kind.
 
-    `value` is the text of what is given for it.
+    `value` is the text of the argument's value.
     """
     for known in _ARGUMENTS.get(name, ()):
         if known in names:
             return f"write `{known}`"
     if name in _INFERRED:
-        return "leave it out: what comes in is known"
+        return "leave it out: the input channels are known"
     base, _, axis = name.rpartition("_")
     known = _ARGUMENTS.get(base, (base,))[0]
     if axis in ("h", "w") and known in names:
-        return f"write both axes in one, the height first: `{known}=3x1`"
+        return f"give both axes in one argument, height first: `{known}=3x1`"
     if name == "batch_normalize":
-        return f"a norm is a step of its own: `{kind}(...) -> bn`"
+        return f"write a norm as a separate step: `{kind}(...) -> bn`"
     word = value.strip('"')
     if name == "activation" and value.startswith('"'):
-        return f"an activation is a step of its own: `{kind}(...) -> {layer_named(word) or word}`"
+        return f"write an activation as a separate step: `{kind}(...) -> {layer_named(word) or word}`"
     if name == "name" and re.fullmatch(r'"[A-Za-z_]\w*"', value, re.ASCII):
-        return f"a label names a layer: `{word}: {kind}(...)`"
+        return f"use a label to name a layer: `{word}: {kind}(...)`"
     if name in ("data_format", "axis"):
-        return "leave it out: shapes have the channels first"
-    return "leave it out: it changes no figure" if name in _NO_FIGURE else ""
+        return "leave it out: shapes always have the channels first"
+    return "leave it out: it does not affect any figure" if name in _NO_FIGURE else ""
 
 
 # --- Names with dots ---------------------------------------------------------------------------------
@@ -198,9 +198,9 @@ _IN_CHANNELS = ("conv", "conv_transpose", "fc")
 
 
 def help_for_dots(text: str, at: int) -> tuple[int, int, str]:
-    """What to write for the name with dots around the dot at an offset: its start, its end, the help.
+    """What to write for a name with dots: the start and the end of the name, and the help.
 
-    The help is empty if there is no such name.
+    `at` is the offset of the dot. The help is empty if there is no such name.
     """
     start = at
     while start > 0 and (text[start - 1].isalnum() or text[start - 1] in "_."):
@@ -221,7 +221,7 @@ def _help_for_dotted(names: list[str], rest: str) -> str:
     last = names[-1]
     if names[0] == "self":
         bound = rest.startswith("=") and not rest.startswith("==")
-        return f"write `{last}: ...`" if bound else f"names have no `self`: write `{last}`"
+        return f"write `{last}: ...`" if bound else f"`self` is not used: write `{last}`"
     if last in ("shape", "size", "channels") and len(names) == 2:
         return _help_for_shape(names[0], last, rest)
     known = help_for_layer(last)
@@ -236,10 +236,10 @@ def _help_for_dotted(names: list[str], rest: str) -> str:
 
 
 def _help_for_shape(name: str, word: str, rest: str) -> str:
-    """What to write for `x.shape[1]` or `x.size(1)`, where PyTorch counts the batch."""
+    """What to write for `x.shape[1]` or `x.size(1)`. In PyTorch, axis 0 is the batch."""
     axis = re.match(r"[\[(](-?\d)[\])]", rest)
     known = {
-        "0": "the batch is no part of a shape; `channels(x)` and `size(x)` read the rest",
+        "0": "a shape has no batch; `channels(x)` and `size(x)` give the other axes",
         "1": "write `channels(x)`",
         "2": "write `size(x)[0]`",
         "3": "write `size(x)[1]`",

@@ -1,7 +1,7 @@
-"""Calls written as another tool writes them, which mean something else here.
+"""Calls that have another meaning in another tool.
 
-`archcalc.doubts` says which calls those are. One that nobody would mean is a mistake, and one that is only
-unusual gets a note. A name (`kernel_size=128`, `shape=224x224x3`) always says that a call is meant as it is.
+`archcalc.doubts` decides which calls those are. A call that no one would mean as written is an error, and one
+that is only unusual gets a note. Naming an argument (`kernel_size=128`, `shape=224x224x3`) confirms a call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from archcalc.shape import SYMBOLS, Shape, format_shape
 
 
 def in_doubt(ref: Ref) -> int:
-    """The number of arguments that another tool may mean otherwise; 0 if the call is beyond doubt."""
+    """The number of arguments that may have another meaning in another tool; 0 if the call is clear."""
     args = ref.args or ()
     by_position = sum(not arg.name for arg in args)
     if ref.name in SIZED:
@@ -25,29 +25,29 @@ def in_doubt(ref: Ref) -> int:
 
 
 def kernel_of(layer: Layer) -> int:
-    """The kernel's size of a layer that can be doubted."""
+    """The kernel size of a layer that may be doubtful."""
     return largest(getattr(layer, "kernel_size", 0))
 
 
 def without_input_channels(ref: Ref, drop: int = 1) -> str:
-    """A call without its first arguments, as it is written: `conv(128, 3)`."""
+    """The text of a call without its first arguments: `conv(128, 3)`."""
     return f"{ref.name}({', '.join(arg.span.text for arg in (ref.args or ())[drop:])})"
 
 
 def named_kernel(ref: Ref, layer: Layer) -> str:
-    """The kernel's size of a call, with its name."""
+    """The kernel size of a call, as a named argument."""
     return f"kernel_size={(ref.args or ())[KERNEL_AT[layer.kind]].value.span.text}"
 
 
 def instead(ref: Ref, layer: Layer) -> str:
-    """The call that PyTorch's arguments mean."""
+    """The call that means what PyTorch's arguments mean."""
     values = ref.args or ()
     same = layer.kind == "depthwise" and len(values) > 2 and values[0].span.text == values[1].span.text
     return without_input_channels(ref, 2 if same else 1)
 
 
 def readings(doubt: str, ref: Ref, layer: Layer) -> tuple[str, str]:
-    """What a doubtful call may mean, and the argument whose name says that it is meant as it is."""
+    """What a doubtful call may mean, and the named argument that confirms it as written."""
     texts = [arg.span.text for arg in ref.args or ()]
     if doubt == "kernel_twice":
         at = KERNEL_AT[layer.kind] + 1
@@ -69,7 +69,7 @@ def readings(doubt: str, ref: Ref, layer: Layer) -> tuple[str, str]:
 
 
 def as_read(layer: Layer, by_position: int) -> str:
-    """What the numbers of a call mean here: `64 output channels, a kernel of 128, a stride of 3`."""
+    """What the numbers of a call mean in archcalc: `64 output channels, a kernel of 128, a stride of 3`."""
     words = []
     for parameter in layer.parameters[: min(by_position, KERNEL_AT[layer.kind] + 2)]:
         value = getattr(layer, parameter.name)
@@ -91,9 +91,9 @@ _AS_READ = {
 def help_for_argument(
     ref: Ref, layer: type[Layer], problem: LayerError, values: list[Any], channels: int
 ) -> str:
-    """Help for an argument that is refused and is what another tool has at its place; empty if it is not.
+    """Help for an argument that is refused, where another tool has something else in its place.
 
-    `values` are those of the call by parameter, `channels` what comes in.
+    Empty if this is not the case. `values` are the arguments by parameter, and `channels` the input channels.
     """
     args = ref.args or ()
     name = problem.argument
@@ -102,12 +102,12 @@ def help_for_argument(
         return ""
     value = values[slot]
     if name == "bias" and slot == 1 and type(value) is int:
-        return f"what comes in is known: write `{without_input_channels(ref)}`"
+        return f"the input channels are known: write `{without_input_channels(ref)}`"
     if name == "bias" and isinstance(value, str) and isinstance(args[slot].value, Literal):
-        return f"an activation is a step of its own: `{ref.name}(...) -> {value}`"
+        return f"write an activation as a separate step: `{ref.name}(...) -> {value}`"
     if name == "eps" and layer.kind == "group_norm":
         groups = args[1] if values[0] == channels else args[0]
-        return f"the channels follow from the input: write `group_norm({groups.span.text})`"
+        return f"the channels are known: write `group_norm({groups.span.text})`"
     if name == "size" and layer.kind == "crop" and isinstance(value, tuple):
         return "to cut values off at the ends, write `pad([[-2, -2], [-2, -2]])`"
     if name == "stride" and value in ("same", "valid"):
@@ -125,15 +125,15 @@ def _help_without_first(ref: Ref, layer: type[Layer], values: list[Any]) -> str:
         layer(*shifted)
     except LayerError:
         return ""
-    return f"input channels follow from what comes in: write `{without_input_channels(ref)}`"
+    return f"the input channels are known: write `{without_input_channels(ref)}`"
 
 
 def help_for_misfit(help: str, ref: Ref, layer: Layer, by_position: int, shape: Shape) -> str:
-    """The help for a layer that does not fit its input; it may be due to input channels."""
+    """The help for a layer that does not fit its input, perhaps because its call has input channels."""
     channels = getattr(layer, layer.parameters[0].name)
     if by_position < KERNEL_AT.get(layer.kind, by_position) + 2 or channels != shape[0] or len(shape) == 1:
         return help
-    meant = f"if {channels} are meant as input channels, write `{instead(ref, layer)}`"
+    meant = f"if {channels} are the input channels, write `{instead(ref, layer)}`"
     return f"{meant}; if not, {help}" if help else meant
 
 
@@ -141,13 +141,13 @@ def help_for_misfit(help: str, ref: Ref, layer: Layer, by_position: int, shape: 
 
 
 def check_given_shape(name: str, declared: Shape, given: Shape) -> None:
-    """Refuse a shape from outside that has other axes than the input it replaces. Raises `LayerError`."""
+    """Refuse a given shape that differs in axes from the input it replaces. Raises `LayerError`."""
     shown = format_shape(given, cross="x")
     if len(given) != len(declared):
         raise LayerError(
             f"{_input(name)} has {_axes(len(declared))}, {format_shape(declared, cross='x')}, "
             f"but {shown} has {len(given)}",
-            help=f"shapes are {_layout(len(declared))}, without the batch{_meant(declared, given)}",
+            help=f"shapes are {_layout(len(declared))}, without a batch{_meant(declared, given)}",
         )
     channels = declared[0]
     last = given[-1] == channels != given[0] and len(given) > 2
@@ -155,7 +155,7 @@ def check_given_shape(name: str, declared: Shape, given: Shape) -> None:
         meant = format_shape((channels, *given[:-1]), cross="x")
         raise LayerError(
             f"{_input(name)} has {channels} channels, but the first axis of {shown} is {given[0]}",
-            help=f"shapes are {_layout(len(declared))}, the channels first: write {meant}",
+            help=f"shapes are {_layout(len(declared))}, with the channels first: write {meant}",
         )
 
 

@@ -1,6 +1,6 @@
-"""Calls of layers and of `input`, and the functions that read a tensor: `channels`, `size`, `shape`.
+"""Evaluates calls of layers and of `input`, and functions that read a tensor: `channels`, `size`, `shape`.
 
-The shape of each layer is inferred when it is added.
+The shape of a layer is inferred when the layer is added.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from archcalc.shape import Shape, format_shape
 
 
 def _is_literal(ref: Ref, number: int) -> bool:
-    """Is an argument of a call written as a value, not computed?"""
+    """Is an argument of a call a literal, not a computed value?"""
     return isinstance((ref.args or ())[number].value, Literal)
 
 
 class LayerCalls:
-    """Evaluates calls and adds their layers to a network. `input_shapes` override the shapes of inputs."""
+    """Evaluates calls and adds their layers to a network. `input_shapes` replaces the shapes of inputs."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class LayerCalls:
         self.made: dict[tuple[Any, ...], Layer] = {}
         """The layers so far, by kind and arguments. Equal layers are created once."""
         self.doubts: list[Doubt] = []
-        """What is legal and may be meant otherwise, once for each place in the text."""
+        """The doubts about legal calls, once for each place in the text."""
 
     def tensor(self, value: Any, span: Span) -> Node:
-        """A current tensor that must be there."""
+        """A current tensor, which must exist."""
         if type(value) is Node:
             return value
         if value is not FAILED:
-            self.run.fail("no tensor flows here yet", span, help="start the net with `input(3x224x224)`")
+            self.run.fail("there is no tensor yet", span, help="start the net with `input(3x224x224)`")
         raise Failed
 
     def reading(self, ref: Ref, env: Env, current: Any, label: str) -> Any:
@@ -65,7 +65,7 @@ class LayerCalls:
         if ref.slots:
             tensor = self.values.eval(ref.slots[0][1], env, current)
             if type(tensor) is not Node:
-                self.run.fail(f"`{name}` reads a tensor, not {type_name(tensor)}", ref.slots[0][1].span)
+                self.run.fail(f"`{name}` needs a tensor, not {type_name(tensor)}", ref.slots[0][1].span)
         else:
             tensor = self.tensor(current, ref.span)
         if name == "identity":
@@ -77,9 +77,9 @@ class LayerCalls:
             return shape
         if len(shape) == 1:
             self.run.fail(
-                f"`size` needs a map, this tensor is a vector of {shape[0]}",
+                f"`size` needs a map, but this tensor is a vector of {shape[0]}",
                 ref.span,
-                help="`channels` is the length of a vector",
+                help="the length of a vector is `channels`",
             )
         return shape[1:]
 
@@ -100,8 +100,8 @@ class LayerCalls:
         try:
             node = self.build.input(shape if type(shape) is tuple else (shape,), name, ref.span)
         except BuildProblem as problem:
-            help = "give the inputs labels: `left: input(...)`" if not label else problem.help
-            message = f"there is an input `{path}` already" if not label else problem.message
+            help = "give each input a label: `left: input(...)`" if not label else problem.help
+            message = f"there is already an input `{path}`" if not label else problem.message
             self.run.fail(message, ref.name_span, notes=problem.notes, help=help)
         except LayerError as problem:
             if given is not None:
@@ -109,7 +109,7 @@ class LayerCalls:
                     f"the input `{path}` cannot have the given shape: {problem.message}", ref.name_span
                 )
             self.run.fail(problem.message, expr.span, help=problem.help)
-        # Keras also calls it `shape`, and takes a list
+        # Keras has the same name, and takes a list
         if not (ref.args or ())[0].name or isinstance(expr, ListExpr):
             kind, meant = doubt_of_input(node.shape)
             if kind:
@@ -118,7 +118,7 @@ class LayerCalls:
         return node
 
     def split(self, ref: Ref, env: Env, current: Any, label: str) -> tuple[Node, ...]:
-        """The parts of the current tensor along an axis: a slice for each."""
+        """The parts of the current tensor along an axis, each of which is a slice."""
         tensor = self.tensor(current, ref.name_span)
         given: dict[int, Any] = {}
         for slot, expr in ref.slots:
@@ -137,7 +137,7 @@ class LayerCalls:
             sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
         elif sum(sizes) != whole:
             self.run.fail(
-                f"the parts of `split` have {sum(sizes):,} {dim} together, and the tensor has {whole:,}",
+                f"the parts of `split` add up to {sum(sizes):,} {dim}, but the tensor has {whole:,}",
                 ref.slots[0][1].span,
                 notes=[Note(gives(tensor, ""), tensor.span)],
             )
@@ -149,7 +149,7 @@ class LayerCalls:
         )
 
     def check_given(self, path: str, declared: Any, given: Shape) -> None:
-        """Hold the shape that is given for an input against the one that is declared."""
+        """Check the shape that is given for an input against the declared shape."""
         declared = declared if type(declared) is tuple else (declared,)
         if not all(type(size) is int for size in declared):
             return
@@ -192,30 +192,30 @@ class LayerCalls:
         return node
 
     def input_channels(self, ref: Ref, call: LayerCall, layer: Layer, tensor: Node) -> NoReturn:
-        """The first argument of a call is the number of input channels."""
+        """Report that the first argument of a call is the number of input channels."""
         channels = tensor.facts.output[0]
         as_read = habits.as_read(layer, call.by_position)
         kernel, named = habits.kernel_of(layer), habits.named_kernel(ref, layer)
         written = f"write `{habits.instead(ref, layer)}`"
         if self.run.calls is not None:
-            written += f" here, or give `{self.run.calls.block}` none"
+            written += f" here, or do not pass them to `{self.run.calls.block}`"
         notes = [Note(gives(tensor, ""), tensor.span), Note(f"as written, this is {as_read}")]
         self.run.fail(
-            f"`{ref.name}` takes no input channels, but its first argument is their number, {channels}",
+            f"`{ref.name}` takes no input channels, but its first argument equals their number, {channels}",
             (ref.args or ())[0].span,
             notes=notes,
-            help=f"{written}: input channels follow from what comes in; "
-            f"if a kernel of {kernel} is meant, name it: `{named}`",
+            help=f"{written}: the input channels are known; "
+            f"if you mean a kernel of {kernel}, name it: `{named}`",
         )
 
     def shrinking(self, ref: Ref, tensor: Node) -> NoReturn:
-        """An upsampling by its size makes the map smaller."""
+        """Report that an upsampling to a size makes the map smaller."""
         size = (ref.args or ())[0].span.text
         self.run.fail(
             f"`{ref.name}` to a size of {size} makes the map smaller",
             (ref.args or ())[0].span,
             notes=[Note(gives(tensor, ""), tensor.span)],
-            help=f"write `{ref.name}(scale_factor={size})`; if that size is meant, name it: `size={size}`",
+            help=f"write `{ref.name}(scale_factor={size})`; if you mean that size, name it: `size={size}`",
         )
 
     def make_layer(
@@ -228,7 +228,7 @@ class LayerCalls:
         tensors: list[Node] = []
         owner: Node | None = None
         given: dict[int, Node] = {}
-        """The arguments that are tensors, by their numbers."""
+        """The tensor arguments, by their positions."""
         if not (cls.is_join or cls.is_source):
             tensors.append(self.tensor(current, ref.name_span))
         kind_of: Callable[[Any], Any] = type
@@ -246,8 +246,8 @@ class LayerCalls:
                 continue
             if type(value) is Node:
                 if not parameters[slot].takes_tensor:
-                    message = f"`{parameters[slot].name}` of `{cls.kind}` takes a value, not a tensor"
-                    number = f"`channels({expr.span.text})` is its number of channels"
+                    message = f"`{parameters[slot].name}` of `{cls.kind}` needs a value, not a tensor"
+                    number = f"`channels({expr.span.text})` is the number of its channels"
                     self.run.fail(message, expr.span, help=number if isinstance(expr, Ref) else "")
                 given[slot] = value
             elif type(value) is tuple:
@@ -272,18 +272,18 @@ class LayerCalls:
         return layer, tuple(tensors), owner
 
     def joined(self, ref: Ref, expr: Expr, value: Any) -> list[Node]:
-        """The tensors of a list that a join takes."""
+        """The tensors in a list that is passed to a join."""
         items = value if type(value) is tuple else (value,)
         self.run.charge(len(items) // VALUES_A_STEP, expr.span)
         for item in items:
             if type(item) is not Node:
-                self.run.fail(f"`{ref.name}` joins tensors, not {type_name(item)}", expr.span)
+                self.run.fail(f"`{ref.name}` needs tensors, not {type_name(item)}", expr.span)
         return list(items)
 
     def layer_problem(
         self, ref: Ref, call: LayerCall, tensors: tuple[Node, ...], problem: LayerError
     ) -> NoReturn:
-        """A layer refuses its arguments or inputs: point at the argument, and at what comes in."""
+        """Report the error of a layer at the argument that causes it, with the shape of its input."""
         span, help = ref.name_span, problem.help
         if isinstance(problem, BuildProblem):
             self.run.fail(problem.message, span, label=problem.label, notes=problem.notes, help=help)
@@ -306,5 +306,5 @@ class LayerCalls:
 
 
 def _kind(value: Any) -> Any:
-    """What tells apart values that are equal: `true` is no 1."""
+    """A key that distinguishes values that compare equal: `true` and 1."""
     return tuple(map(_kind, value)) if type(value) is tuple else type(value)

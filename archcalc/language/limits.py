@@ -1,28 +1,28 @@
-"""What a file may ask for. A spec is input like any other: every limit ends in a clear error.
+"""The limits of a file. A file can come from anyone, so each limit ends in a clear error.
 
-They are set so that whatever is in a file, reading it ends within seconds and some hundred megabytes.
+With these limits, reading any file takes seconds and some hundred megabytes at most.
 """
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
-"""Bytes of a file and of all the files it imports, together."""
+"""Bytes of a file and all files it imports, together."""
 
 MAX_FILES = 100
-"""Files that one spec may import, all told."""
+"""Files that a file can import, directly or indirectly."""
 
 MAX_TOKENS = 800_000
-"""Words, numbers and symbols of one file."""
+"""Names, numbers, and symbols in a file."""
 
 MAX_DEFINITIONS = 10_000
-"""Blocks, nets and functions of one file."""
+"""Blocks, nets, and functions in a file."""
 
 MAX_PARAMETERS = 100
 """Parameters of a block, net or function."""
 
 MAX_MISTAKES = 100
-"""Places of one file whose text does not parse; the rest is not read."""
+"""Syntax errors in a file. After this many, the rest is not read."""
 
 MAX_REREAD = 1024 * 1024
-"""Characters of one file that are read again after mistakes, which takes half a second."""
+"""Characters of a file that are read again after mistakes. Reading so many takes half a second."""
 
 MAX_NAME = 60
 """Characters of a name."""
@@ -31,30 +31,30 @@ MAX_STRING = 500
 """Characters of a string."""
 
 MAX_DIGITS = 60
-"""Digits of a number as written, and of every number computed."""
+"""Digits of a number, written or computed."""
 
 MAX_AXES = 8
-"""Numbers of a size, as `3x224x224`."""
+"""Numbers in a size such as `3x224x224`."""
 
 MAX_NESTING = 50
-"""Brackets, bodies and operators inside one another, as written."""
+"""Nesting depth of brackets, bodies, and operators in the text."""
 
 MAX_CALLS = 60
-"""Block and function calls inside one another."""
+"""Nesting depth of block and function calls."""
 
 MAX_STEPS = 200_000
-"""Statements and calls that one net may run; mistakes, long expressions and lists count as several."""
+"""Statements and calls that a net can run. Mistakes, long expressions, and lists count as several."""
 
 STEPS_A_MISTAKE = 5
 
 TOKENS_A_STEP = 8
-"""As many words and symbols of an expression are a step more."""
+"""Each time an expression has this many more tokens, it counts as one more step."""
 
 VALUES_A_STEP = 16
-"""As many values of a list are a step more."""
+"""Each time a list has this many more values, it counts as one more step."""
 
 MAX_VALUES = 100_000
-"""Values in a list, nested ones included."""
+"""Values in a list, including nested lists."""
 
 MAX_DEPTH = 8
-"""Lists inside one another."""
+"""Nesting depth of lists."""

@@ -1,4 +1,4 @@
-"""The values of NUMBER, SIZE and STRING tokens."""
+"""The values of NUMBER, SIZE, and STRING tokens."""
 
 from __future__ import annotations
 

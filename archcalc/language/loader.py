@@ -1,4 +1,4 @@
-"""Files to definitions: reading, imports, and what may be read."""
+"""Loads files: reads them, follows imports, and checks which files can be read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archcalc.language.syntax import Definition, Import, Imported, Net, Variant
 
 
 class Module(Struct, eq=False):
-    """A file with all its names resolved; `definitions` are its own, by name, in order."""
+    """A file with all names resolved. `definitions` has its own definitions by name, in order."""
 
     source: Source
     doc: str
@@ -31,25 +31,25 @@ class Module(Struct, eq=False):
 
 
 def load_text(text: str, name: str = "<text>") -> Module:
-    """A module from a string; it can import nothing. Raises `ArchError` with every mistake in it."""
+    """A module from a string, which cannot import files. Raises `ArchError` with every mistake in it."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as problem:
         character = f"U+{ord(text[problem.start]):04X}"
-        raise error(f"`{name}` is not text: it has a lone surrogate, {character}") from None
+        raise error(f"`{name}` is not valid text: it contains the lone surrogate {character}") from None
     return _Loader(None).resolve(Source(name, text))
 
 
 def load_bytes(data: bytes, name: str) -> Module:
-    """A module from what a stream holds; it can import nothing. Raises `ArchError`, as `load_text`."""
+    """A module from bytes, which cannot import files. Raises `ArchError`, like `load_text`."""
     _check_size(data, name, None, MAX_FILE_BYTES)
     return load_text(_decode(data, name, None), name)
 
 
 def load_file(path: Path, shown: str = "") -> Module:
-    """A module from a file; `shown` is the name diagnostics use. It may import from its own folder.
+    """A module from a file, which can import files of its folder. `shown` is its name in error messages.
 
-    Raises `ArchError` for a file that cannot be read, and with every mistake in it.
+    Raises `ArchError` if the file cannot be read, and with every mistake in it.
     """
     module = _Loader(path.parent).load(path, shown or str(path), None)
     assert module is not None
@@ -57,38 +57,38 @@ def load_file(path: Path, shown: str = "") -> Module:
 
 
 def read_source(path: Path, shown: str) -> Source:
-    """A text file, known by the name `shown`. Raises `ArchError` if it cannot be read or is not UTF-8."""
+    """A text file with the name `shown`. Raises `ArchError` if it cannot be read or is not UTF-8."""
     return Source(shown, _decode(_read(path, shown, None, MAX_FILE_BYTES), shown, None), path)
 
 
 class _Loader:
-    """The files of one load: what has been read, and what is being read."""
+    """The files of one load: those that have been read, and those that are being read."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.modules: dict[str, Module | None] = {}
-        """By the resolved path; `None` for a file whose mistakes have been reported."""
+        """By resolved path. `None` is a file whose mistakes have been reported."""
         self.loading: dict[str, str] = {}
-        """The names that people know the open files by, by the resolved path, outermost first."""
+        """The names of the open files as messages show them, by resolved path, outermost first."""
         self.bytes_left = MAX_FILE_BYTES
         self.problems = 0
-        """What is wrong with the files read so far; when no more would be shown, no more are read."""
+        """The mistakes in the files so far. No more files are read once no more mistakes would be shown."""
 
     def load(self, path: Path, shown: str, asked: Span | None) -> Module | None:
-        """The module of a file; `None` if what is wrong with it has been reported."""
+        """The module of a file, or `None` if its mistakes have been reported."""
         if "\0" in str(path):
-            raise error(f"`{shown}` is not a file's name: it holds a NUL character", asked)
+            raise error(f"`{shown}` is not a file name: it contains a NUL character", asked)
         key = os.path.realpath(path)
         if key in self.modules:
             return self.modules[key]
         if key in self.loading:
             files = list(self.loading)
             between = [f"`{self.loading[file]}`" for file in files[files.index(key) + 1 :]]
-            way = f" by way of {', '.join(between)}" if between else ""
-            help = "move what both need into a third file" if between else "remove the import"
+            way = f" through {', '.join(between)}" if between else ""
+            help = "move the shared definitions to a third file" if between else "remove the import"
             raise error(f"`{self.loading[key]}` imports itself{way}", asked, help=help)
-        if len(self.modules) + len(self.loading) > MAX_FILES:  # the first is imported by none
-            raise error(f"more than {MAX_FILES} files are imported", asked)
+        if len(self.modules) + len(self.loading) > MAX_FILES:  # the first file is not an import
+            raise error(f"the file imports more than {MAX_FILES} files", asked)
         data = _read(path, shown, asked, self.bytes_left)
         self.bytes_left -= len(data)
         self.loading[key] = shown
@@ -141,7 +141,7 @@ class _Loader:
     def take(
         self, module: Module, item: Import, into: dict[str, tuple[Definition, Span]]
     ) -> list[Diagnostic]:
-        """Take the named definitions of a module; what is wrong with the names."""
+        """Import the named definitions of a module, and report names that it does not have."""
         problems: list[Diagnostic] = []
         for name, span in item.names:
             definition = module.definitions.get(name)
@@ -149,7 +149,7 @@ class _Loader:
                 what = f"`{item.path}` does not define"
                 problems += unknown(what, name, module.definitions, span).diagnostics
             elif name in into:
-                notes = (Note("the first time is here", into[name][1]),)
+                notes = (Note("the first import is here", into[name][1]),)
                 problems.append(
                     Diagnostic(f"`{name}` is imported twice", span, notes=notes, help="remove one")
                 )
@@ -158,28 +158,28 @@ class _Loader:
         return problems
 
     def locate(self, source: Source, item: Import | Imported) -> tuple[Path, str, Span]:
-        """The file that an import names, inside the folder of the file that was loaded first."""
+        """The file of an import. It must be in the folder of the first loaded file, or below it."""
         if self.folder is None or source.path is None:
-            raise error("a text without a file cannot import", item.path_span, help="save it as a file")
+            raise error("only a file can import", item.path_span, help="save it as a file")
         help = 'write `from "common.arch" import ...`'
         if not item.path:
-            raise error("an import names no file", item.path_span, help=help)
+            raise error("the import does not name a file", item.path_span, help=help)
         if "\\" in item.path or "\0" in item.path:
-            raise error(f"`{item.path}` is not a file's name", item.path_span, help=help)
+            raise error(f"`{item.path}` is not a file name", item.path_span, help=help)
         path = source.path.parent / item.path
         root = os.path.realpath(self.folder)
         inside = os.path.realpath(path).startswith(root.rstrip(os.sep) + os.sep)
         if Path(item.path).is_absolute() or not inside:
             raise error(
-                "an import stays in the folder of the file that is loaded, or below it",
+                "an imported file must be in the folder of the loaded file, or below it",
                 item.path_span,
-                help="move the file there, or load from the folder above",
+                help="move the file there, or load a file in a folder above both",
             )
         return path, os.path.normpath(Path(source.name).parent / item.path), item.path_span
 
 
 def _read(path: Path, shown: str, asked: Span | None, most: int) -> bytes:
-    """What is in a file; every reason why it cannot be read is a diagnostic."""
+    """The bytes of a file. Every reason why it cannot be read becomes a diagnostic."""
     try:
         if path.is_dir():
             raise error(f"`{shown}` is a folder", asked, help="name an `.arch` file in it")
@@ -198,7 +198,7 @@ def _read(path: Path, shown: str, asked: Span | None, most: int) -> bytes:
 
 def _check_size(data: bytes, shown: str, asked: Span | None, most: int) -> None:
     if len(data) > most:
-        more = "a file and what it imports have" if asked is not None else f"`{shown}` has"
+        more = "a file and its imports have" if asked is not None else f"`{shown}` has"
         raise error(f"{more} more than {MAX_FILE_BYTES // 2**20} MiB", asked)
 
 

@@ -1,4 +1,4 @@
-"""What a name or a call can mean, once it is resolved."""
+"""The meanings that a name or a call can have after it is resolved."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from archcalc.layers.base import Layer
 
 
 class LocalName(Struct, frozen=True):
-    """The meaning of a parameter, a label, or a name that `=` or a loop bound."""
+    """A parameter, a label, or a name bound by `=` or by a loop."""
 
 
 class LayerCall(Struct, eq=False):
-    """The meaning of a layer's name: its class, and the layer itself once its arguments are known.
+    """A layer's name: its class, and the layer itself once its arguments are known.
 
-    `by_position` is the number of arguments without names, or 0 where they are beyond doubt (see `habits`).
+    `by_position` is the number of arguments without names, or 0 if they are clear (see `habits`).
     """
 
     layer: type[Layer]
@@ -28,20 +28,20 @@ class LayerCall(Struct, eq=False):
 
 
 class Reading(Struct, frozen=True):
-    """The meaning of `channels`, `size`, `shape` and `identity`."""
+    """`channels`, `size`, `shape`, or `identity`."""
 
     name: str
 
 
 class InputCall(Struct, frozen=True):
-    """The meaning of `input`."""
+    """`input`."""
 
 
 LOCAL = LocalName()
 
 
 class SplitCall(Struct, frozen=True):
-    """The meaning of `split`, whose value is a list of tensors."""
+    """`split`, whose value is a list of tensors."""
 
 
 INPUT = InputCall()

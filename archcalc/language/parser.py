@@ -1,7 +1,7 @@
-"""Tokens to syntax, by recursive descent.
+"""Parses files by recursive descent.
 
-The docstring of each method is what it parses, as the grammar page writes it. The parser raises at the
-first mistake of a statement, notes it, and continues at the next line.
+The docstring of each method is the grammar rule that it parses. At a mistake in a statement, the parser
+raises, records the mistake, and continues at the next line.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ T = TypeVar("T")
 
 _ELSEWHERE = {
     "elif": "write `else if`",
-    "while": "a loop is written `repeat n { ... }` or `for x in list { ... }`",
-    "def": "write `block`, or `fn` for values",
-    "return": "the last tensor of a block is its result",
-    "let": "a name is bound with `name = ...`",
-    "then": "the branches of an `if` stand in `{ }`",
-    "class": "write `net`, or `block` for a part of one",
+    "while": "write a loop as `repeat n { ... }` or `for x in list { ... }`",
+    "def": "write `block`, or `fn` for a function of values",
+    "return": "leave it out: the last tensor of a block is its result",
+    "let": "assign a name with `name = ...`",
+    "then": "write the branches of an `if` in `{ }`",
+    "class": "write `net`, or `block` for a part of a network",
     "assert": "write `expect`",
 }
-"""Words of other languages, and what is written here."""
+"""Keywords of other languages, and what to write instead."""
 
 
 def parse(source: Source) -> File:
-    """The syntax of a file, the part that parses, and what is wrong with the rest."""
+    """Parse a file. Returns the syntax of the part that parses, and the mistakes in the rest."""
     if not source.text.strip():
         problem = Diagnostic(
             "the file is empty", Span(source, 0, 0), help="declare a net: `net small { ... }`"
@@ -66,39 +66,39 @@ def parse(source: Source) -> File:
 
 
 def parse_value(source: Source) -> Expr:
-    """The one expression that a text consists of, such as the value of an option."""
+    """Parse a text that is one expression, such as the value of an option."""
     parser = Parser(source)
     return parser.alone(parser.expressions.chain)
 
 
 def parse_expectation(source: Source, *, ratios: bool = False) -> Expect:
-    """An expectation without a file, as `macs <= 600M`. Raises `ArchError`.
+    """Parse an expectation that is not in a file, such as `macs <= 600M`. Raises `ArchError`.
 
-    If `ratios` is set, the right side may also be another network, as in `macs <= 0.5 * vgg16`.
+    If `ratios` is set, the right side can also be another network, as in `macs <= 0.5 * vgg16`.
     """
     parser = Parser(source, ratios=ratios)
     return parser.alone(lambda: parser.expectations.expectation(0), parser.help_for_line_end)
 
 
 def parse_statement(source: Source) -> Assertion:
-    """The statement of a claim: `sum relation sum`, and behind `~` a figure, whose digits count.
+    """Parse the statement of a claim: `sum relation sum`, or `sum ~ figure`, where the digits count.
 
-    Numbers may have units anywhere, as in `floor(params(alexnet) / 1M) == 60`. Raises `ArchError`.
+    Numbers can have units anywhere, as in `floor(params(alexnet) / 1M) == 60`. Raises `ArchError`.
     """
     parser = Parser(source, units_anywhere=True)
     return parser.alone(parser.expectations.assertion)
 
 
 def parse_expression(source: Source) -> Expr:
-    """The left side of a statement alone. Raises `ArchError`."""
+    """Parse the left side of a statement alone. Raises `ArchError`."""
     parser = Parser(source, units_anywhere=True)
     return parser.alone(lambda: parser.expressions.operation(SUM))
 
 
 class Parser:
-    """The grammar of files, definitions and statements.
+    """Parses files, definitions, and statements.
 
-    Expressions and expectations have their own parsers, which share its cursor.
+    Expressions and expectations have their own parsers, which share the cursor.
     """
 
     def __init__(self, source: Source, *, ratios: bool = False, units_anywhere: bool = False) -> None:
@@ -108,10 +108,10 @@ class Parser:
         self.bound: list[str] = []
         """The names bound with `=` so far."""
         self.misclosed: tuple[Token, Token] | None = None
-        """The first `{` of the definition that ends in a `}` indented like that of another one."""
+        """The first `{` of the definition whose `}` has the indentation of another `{`, and that `}`."""
 
     def alone(self, read: Callable[[], T], help: Callable[[T], str] | None = None) -> T:
-        """What a text consists of, from its beginning to its end. Raises `ArchError`."""
+        """Parse a whole text, from its beginning to its end. Raises `ArchError`."""
         cursor = self.cursor
         try:
             while cursor.take("NEWLINE"):
@@ -164,21 +164,23 @@ class Parser:
     def _fail_behind(self, item: Import | Definition) -> NoReturn:
         cursor = self.cursor
         if cursor.kind == "->" and isinstance(item, Function):
-            cursor.fail("the end of the line", help="a function computes values; for layers, write a `block`")
+            cursor.fail(
+                "the end of the line", help="a function has one expression; write a `block` for layers"
+            )
         if cursor.kind == "}":
-            raise Mistake(Diagnostic("a `}` closes nothing", cursor.place(cursor.token), help="remove it"))
-        cursor.fail("the end of the line", help="put each definition on a line of its own")
+            raise Mistake(
+                Diagnostic("there is no `{` for this `}`", cursor.place(cursor.token), help="remove it")
+            )
+        cursor.fail("the end of the line", help="put each definition on its own line")
 
     def import_(self) -> Import:
         """import = "from" STRING "import" NAME { "," NAME } ."""
         cursor = self.cursor
         cursor.expect("from")
-        path = cursor.expect(
-            "STRING", "a file's name in quotes", help='write `from "common.arch" import ...`'
-        )
+        path = cursor.expect("STRING", "a file name in quotes", help='write `from "common.arch" import ...`')
         cursor.expect("import")
         if cursor.kind == "*":
-            cursor.fail("a definition's name", help="name what is imported")
+            cursor.fail("a definition's name", help="name the definitions to import")
         names = [cursor.name("a definition's name")]
         while cursor.take(","):
             names.append(cursor.name("a definition's name"))
@@ -197,7 +199,7 @@ class Parser:
         if cursor.take("fn"):
             name, span = cursor.name("the function's name")
             params = self.params()
-            cursor.expect("=", help="a function is written `fn f(x) = x + 1`")
+            cursor.expect("=", help="write a function as `fn f(x) = x + 1`")
             value = self.expressions.expr()
             return Function(name, span, doc, params, self.cost(first), value)
         shared = cursor.take("shared")
@@ -214,13 +216,13 @@ class Parser:
         name, span = cursor.name("the net's name")
         if cursor.take("="):
             base, base_span = cursor.name(
-                "a net's name", help="layers stand in `net name { ... }`, without a `=`"
+                "a net's name", help="write layers in `net name { ... }`, without `=`"
             )
             args = self.expressions.args() if cursor.kind == "(" else ()
             expects = self.body().statements if cursor.kind == "{" else ()
             return Variant(name, span, doc, (), 1, base, base_span, args, expects)
         if cursor.take("from"):
-            path = cursor.expect("STRING", "a file's name in quotes", help='write `net a from "model.pt2"`')
+            path = cursor.expect("STRING", "a file name in quotes", help='write `net a from "model.pt2"`')
             args = self.expressions.args() if cursor.kind == "(" else ()
             expects = self.body().statements if cursor.kind == "{" else ()
             file, file_span = read_string(cursor.source, path), Span(cursor.source, path.start, path.end)
@@ -231,7 +233,9 @@ class Parser:
     def _fail_at_definition(self, above: list[Import | Definition]) -> NoReturn:
         cursor = self.cursor
         if cursor.kind == "}":
-            raise Mistake(Diagnostic("a `}` closes nothing", cursor.place(cursor.token), help="remove it"))
+            raise Mistake(
+                Diagnostic("there is no `{` for this `}`", cursor.place(cursor.token), help="remove it")
+            )
         expected = "`net`, `block`, `fn` or `from`"
         if cursor.text(cursor.token) in _ELSEWHERE:
             cursor.fail(expected, help=_ELSEWHERE[cursor.text(cursor.token)])
@@ -248,20 +252,20 @@ class Parser:
             "expect",
             "->",
         ):
-            cursor.fail(expected, help="layers stand in a `net` or a `block`: `net small { ... }`")
+            cursor.fail(expected, help="write layers in a `net` or a `block`: `net small { ... }`")
         token = cursor.token
         end = last.body.span.end
         raise Mistake(
             Diagnostic(
-                f"`{cursor.text(token)}` stands outside a body",
+                f"`{cursor.text(token)}` is outside a body",
                 cursor.place(token),
                 notes=(Note(f"the body of `{last.name}` ends here", Span(cursor.source, end - 1, end)),),
-                help="move that `}` behind it, or remove one too many",
+                help="move that `}` after it, or remove an extra `}`",
             )
         )
 
     def cost(self, first: int) -> int:
-        """The steps of the text from token `first` to here."""
+        """The number of steps for the text from token `first` to here."""
         return 1 + (self.cursor.at - first) // TOKENS_A_STEP
 
     def params(self) -> tuple[Param, ...]:
@@ -316,19 +320,19 @@ class Parser:
     def _help_for_body(self) -> str:
         cursor = self.cursor
         if cursor.kind == "NEWLINE" and cursor.next_kind() == "{":
-            return "put the `{` on this line"
+            return "move the `{` to this line"
         if cursor.kind == "->":
-            return "a value stands here; layers stand in the body: `{ ... }`"
+            return "only a value is possible here; write layers in the body, `{ ... }`"
         if cursor.kind == "-" and cursor.glued():
             before = cursor.text(cursor.tokens[cursor.at - 1])
             after = cursor.text(cursor.tokens[min(cursor.at + 1, len(cursor.tokens) - 1)])
-            return f"a name has letters, digits and `_`: `{before}_{after}`"
+            return f"a name consists of letters, digits, and `_`: `{before}_{after}`"
         if cursor.kind == "=":
             return ""
-        return _ELSEWHERE.get(cursor.text(cursor.token), "a body stands in braces: `{ ... }`")
+        return _ELSEWHERE.get(cursor.text(cursor.token), "write a body in braces: `{ ... }`")
 
     def _is_aligned(self, opening: Token, closing: Token) -> bool:
-        """Does a `}` that begins a line have the indentation of the line with its `{`?"""
+        """Is a `}` at the start of a line indented like the line with its `{`?"""
         cursor = self.cursor
         position, text = cursor.source.position, cursor.source.text
         if position(opening.start)[0] == position(closing.start)[0]:
@@ -343,7 +347,7 @@ class Parser:
         if self.misclosed is not None:
             opening, closing = self.misclosed
             notes.append(
-                Note("the `}` that closes it is indented like that of another one", cursor.place(closing))
+                Note("the `}` that closes it has the indentation of another one", cursor.place(closing))
             )
         elif cursor.kind != "END":
             notes.append(Note(f"`{cursor.kind}` begins a definition here", cursor.place(cursor.token)))
@@ -385,10 +389,10 @@ class Parser:
             return self.if_()
         elif kind == "for":
             cursor.advance()
-            names = [cursor.name("a loop's name", help="a loop is written `for x in list { ... }`")]
+            names = [cursor.name("a loop's name", help="write a loop as `for x in list { ... }`")]
             while cursor.take(","):
                 names.append(cursor.name("a loop's name"))
-            cursor.expect("in", help="a loop is written `for x in list { ... }`")
+            cursor.expect("in", help="write a loop as `for x in list { ... }`")
             rows = self.expressions.expr()
             cost, mark = self.cost(first), len(self.bound)
             body = self.body()
@@ -412,11 +416,13 @@ class Parser:
         elif kind in RESERVED and cursor.next_kind() in (":", "="):
             self._fail_at_word()
         elif kind in DEFINES:
-            cursor.fail(
-                "a statement", help="definitions and imports stand at the top of a file, outside `{ }`"
-            )
+            cursor.fail("a statement", help="move definitions and imports out of `{ }`")
         elif kind in (")", "]"):
-            problem = Diagnostic(f"a `{kind}` closes nothing", cursor.place(cursor.token), help="remove it")
+            problem = Diagnostic(
+                f"there is no bracket for this `{kind}` to close",
+                cursor.place(cursor.token),
+                help="remove it",
+            )
             raise Mistake(problem)
         chain = self.expressions.chain()
         return Flow(chain.span, self.cost(first), chain)
@@ -439,13 +445,13 @@ class Parser:
         return SeeLine(cursor.span(start), 1, name, read_string(cursor.source, token))
 
     def _fail_at_word(self) -> NoReturn:
-        """A word of the language where a name is bound."""
+        """Report a reserved word in place of a name."""
         cursor = self.cursor
         word = cursor.kind
         if word in cursor.misnamed:
             raise Mistake(None)
         cursor.misnamed.add(word)
-        message = f"`{word}` is a word of the language, not a name"
+        message = f"`{word}` is a reserved word, not a name"
         raise Mistake(Diagnostic(message, cursor.place(cursor.token), help="choose another name"))
 
     def if_(self) -> If:
@@ -475,24 +481,24 @@ class Parser:
         if last in _ELSEWHERE or word in _ELSEWHERE:
             return _ELSEWHERE.get(last) or _ELSEWHERE[word]
         if cursor.kind in (")", "]"):
-            return f"remove the `{cursor.kind}`, or open it"
+            return f"remove the `{cursor.kind}`, or add the opening bracket"
         if cursor.kind == "(" and before.kind == ")" and cursor.glued():
-            return "a layer reads the tensor in front of it: `x -> conv(64, 3)`"
+            return "write the tensor before the layer: `x -> conv(64, 3)`"
         if cursor.kind == "(":
-            return "the `(` of a call follows the name without a space"
+            return "write the `(` of a call directly after the name"
         if cursor.kind == "[":
-            return "the `[` of an index follows without a space; rows of a list are separated by commas"
+            return "write the `[` of an index without a space; separate rows of a list with commas"
         if cursor.kind == ":":
-            return "a label is one name, at the start of the line"
+            return "a label is a single name at the start of the line"
         if cursor.kind == "=":
             arrow = cursor.next_kind() == ">"
-            return ARROW if arrow else "compare with `==`; a name is bound at the start of the line"
+            return ARROW if arrow else "compare with `==`; assign a name at the start of the line"
         if cursor.kind == "else":
             return "an `else` follows the `}` of an `if`"
         if before.kind == "NUMBER" and word in UNITS:
             return f"write the unit without a space: `{last}{word}`"
         if before.kind == "NUMBER" and COUNTED.fullmatch(word):
-            return f"write `{last}{word[0].upper()}`: what is counted stands in front, as in `macs < 4G`"
+            return f"write `{last}{word[0].upper()}`: the quantity comes first, as in `macs < 4G`"
         if " //" in cursor.source.text[statement.span.start : cursor.token.start]:
             return "a comment starts with `#`"
         if isinstance(statement, Expect | ExpectLine):
@@ -500,13 +506,13 @@ class Parser:
                 return NO_TIMES
             if cursor.kind == ",":
                 return "write a number without commas: `138_357_544`"
-            return "after its figure, an `expect` has a citation in quotes, and `because` with a reason"
+            return "after the figure, write a citation in quotes, or `because` and a reason"
         if before.kind == "NAME" and cursor.kind == "{":
-            return f"a group has a label: `{last}: {{ ... }}`"
+            return f"a group needs a label: `{last}: {{ ... }}`"
         if before.kind == "NAME" and cursor.kind in ("NUMBER", "SIZE", "STRING"):
-            return f"arguments stand in parentheses: `{last}(...)`"
+            return f"write arguments in parentheses: `{last}(...)`"
         if cursor.kind in ("NAME", "STRING", "NUMBER", "SIZE", "{"):
-            return "chain layers with `->`, or put each statement on a line of its own"
+            return "chain layers with `->`, or put each statement on its own line"
         return ""
 
 
@@ -521,7 +527,7 @@ def _leading_comment(source: Source) -> str:
 
 
 def _comment_above(source: Source, offset: int) -> str:
-    """The comment lines right above the line of an offset."""
+    """The comment lines directly above the line of an offset."""
     number, _ = source.position(offset)
     lines: list[str] = []
     while number > 1:

@@ -1,7 +1,7 @@
-"""Names to meanings: what every name stands for, before anything is expanded.
+"""Resolves names: finds the meaning of every name before anything is expanded.
 
-Checks what can be known without shapes: names, scopes, the arguments of every call, and values where
-tensors belong (and the other way round). It runs over blocks that are never called too.
+This checks all that does not depend on shapes: names, scopes, the arguments of every call, and values
+where tensors belong, or the reverse. Blocks that are never called are checked too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from archcalc.language.syntax import (
 from archcalc.language.typecheck import TypeChecker, count
 
 CODE = re.compile(r"[A-Za-z_]\w{0,59}(\.[A-Za-z_]\w{0,59}){0,3}", re.ASCII)
-"""What `written` says that code calls: `F.relu`, `Tensor.mean`, `LayerNorm2d`."""
+"""The calls that `written` accepts: `F.relu`, `Tensor.mean`, `LayerNorm2d`."""
 
 
 def resolve_value(expr: Expr) -> list[Diagnostic]:
@@ -49,14 +49,14 @@ def resolve_value(expr: Expr) -> list[Diagnostic]:
 
 
 class Resolver:
-    """Resolves the definitions of one file, in order; `problems` collects what is wrong."""
+    """Resolves the definitions of one file, in order. `problems` collects the mistakes."""
 
     def __init__(self, imported: Mapping[str, tuple[Definition, Span]], lost: Collection[str] = ()) -> None:
         self.scopes = Scopes(imported, lost)
         self.types = TypeChecker(self.scopes, self.nested)
         self.problems = self.scopes.problems
         self.loops = 0
-        """How many loops are around a statement, within its label."""
+        """The number of loops around a statement, within its label."""
 
     # -- definitions
 
@@ -101,11 +101,11 @@ class Resolver:
             )
 
     def params(self, params: tuple[Param, ...]) -> None:
-        """Bind parameters; a default sees those before it."""
+        """Bind parameters. A default can use the parameters before it."""
         for param in params:
             if param.default is not None:
-                outer, self.types.only_values = self.types.only_values, "a default is a value"
-                self.types.value(param.default, "a default is a value")
+                outer, self.types.only_values = self.types.only_values, "a default must be a value"
+                self.types.value(param.default, "a default must be a value")
                 self.types.only_values = outer
             self.scopes.bind(param.name, param.span, "param", ANY)
 
@@ -114,7 +114,7 @@ class Resolver:
         self.scopes.used.add(variant.base)
         if not isinstance(base, Net | Variant):
             if isinstance(base, Imported):
-                message = f"`{variant.base}` is read from a file, and has no parameters"
+                message = f"`{variant.base}` comes from a file and has no parameters"
                 help = f'write `net {variant.name} from "..."` with the same file'
                 self.scopes.error(message, variant.base_span, help=help)
             elif base is not None:
@@ -131,15 +131,15 @@ class Resolver:
         variant.origin = origin
         variant.defaults = {} if isinstance(base, Net) else dict(base.defaults)
         variant.written = (*base.written, *written_lines(variant.expects))
-        self.types.tensor_flows, self.types.only_values = False, "a net's parameter is a value"
+        self.types.tensor_flows, self.types.only_values = False, "a net's parameter must be a value"
         names = [param.name for param in origin.params]
         given: set[str] = set()
         for index, arg in enumerate(variant.args):
-            self.types.value(arg.value, "a net's parameter is a value")
+            self.types.value(arg.value, "a net's parameter must be a value")
             name = arg.name
             if not name and isinstance(base, Variant):
                 self.scopes.error(
-                    f"`{variant.base}` is a variant: its parameters are given by name",
+                    f"`{variant.base}` is a variant, so its parameters must be given by name",
                     arg.span,
                     help=f"write `{names[min(index, len(names) - 1)]}=...`" if names else "",
                 )
@@ -164,7 +164,7 @@ class Resolver:
                 given.add(name)
                 variant.defaults[name] = arg.value
         self.statements_about(
-            variant.expects, "a variant's body", f"make what differs a parameter of `{origin.name}`"
+            variant.expects, "a variant's body", f"make the difference a parameter of `{origin.name}`"
         )
         missing = [p.name for p in origin.params if p.default is None and p.name not in variant.defaults]
         expects = [statement for statement in variant.expects if isinstance(statement, ExpectLine)]
@@ -176,29 +176,29 @@ class Resolver:
             )
 
     def imported(self, net: Imported) -> None:
-        """A net from a file: its arguments are shapes of inputs, by their names."""
-        self.types.tensor_flows, self.types.only_values = False, "an input's shape is a value"
+        """Check a net from a file, whose arguments are shapes of inputs, by name."""
+        self.types.tensor_flows, self.types.only_values = False, "an input's shape must be a value"
         given: set[str] = set()
         for arg in net.args:
-            self.types.value(arg.value, "an input's shape is a value")
+            self.types.value(arg.value, "an input's shape must be a value")
             if not arg.name:
-                help = f"write `input={arg.span.text}`, with the name of the input"
-                self.scopes.error("the shapes of inputs are given by name", arg.span, help=help)
+                help = f"write `input={arg.span.text}`, using the name of the input"
+                self.scopes.error("the shapes of inputs must be given by name", arg.span, help=help)
             elif arg.name in given:
                 self.scopes.error(f"the input `{arg.name}` is given twice", arg.span)
             given.add(arg.name)
-        help = f'its layers are those of the file; `archcalc convert "{net.path}"` writes them as a text'
+        help = f'its layers come from that file; `archcalc convert "{net.path}"` writes them as text'
         self.statements_about(net.expects, "the body of a net from a file", help)
 
     def statements_about(self, statements: tuple[Statement, ...], where: str, help: str) -> None:
-        """The lines of a body that adds no layers, but says something of the net."""
+        """Check a body that adds no layers and only makes statements about the net."""
         for statement in statements:
             if isinstance(statement, WrittenLine):
                 self.written(statement)
             elif isinstance(statement, ExpectLine):
                 self.expectation(statement.expect)
             elif not isinstance(statement, SeeLine):
-                message = f"{where} holds `expect`, `written` and `see` lines only"
+                message = f"{where} can only contain `expect`, `written`, and `see` lines"
                 self.scopes.error(message, statement.span, help=help)
 
     # -- statements
@@ -219,12 +219,12 @@ class Resolver:
             self.flow(statement)
         elif isinstance(statement, If):
             for condition, body in statement.branches:
-                self.types.value(condition, "a condition is a truth value")
+                self.types.value(condition, "a condition must be true or false")
                 self.nested(body)
             if statement.otherwise is not None:
                 self.nested(statement.otherwise)
         elif isinstance(statement, For):
-            self.types.value(statement.rows, "a loop runs over a list")
+            self.types.value(statement.rows, "a loop needs a list")
             self.rebound(statement.rebinds)
             self.loops += 1
             self.scopes.open_scope()
@@ -234,7 +234,7 @@ class Resolver:
             self.scopes.close_scope()
             self.loops -= 1
         elif isinstance(statement, Repeat):
-            self.types.value(statement.count, "`repeat` takes a number")
+            self.types.value(statement.count, "`repeat` needs a number")
             self.rebound(statement.rebinds)
             self.loops += 1
             self.nested(statement.body)
@@ -242,10 +242,12 @@ class Resolver:
         elif isinstance(statement, ExpectLine | WrittenLine | SeeLine):
             word = statement.span.text.split()[0]
             if not isinstance(self.scopes.current, Net):
-                self.scopes.error(f"`{word}` stands in nets only", statement.span, help="move it to the net")
+                self.scopes.error(
+                    f"`{word}` is only allowed in nets", statement.span, help="move it to the net"
+                )
             elif len(self.scopes.open) > 1:
                 self.scopes.error(
-                    f"`{word}` stands directly in the body of a net",
+                    f"`{word}` must be directly in the body of a net",
                     statement.span,
                     help="move it out of the inner `{ }`",
                 )
@@ -255,7 +257,7 @@ class Resolver:
                 self.written(statement)
 
     def rebound(self, names: Collection[str]) -> None:
-        """In a loop that binds a name again, nothing is known of it from the first line on."""
+        """Forget the types of names that a loop binds again, from its first line on."""
         for name in names:
             binding = self.scopes.lookup(name)
             if binding is not None:
@@ -269,12 +271,12 @@ class Resolver:
     def written(self, line: WrittenLine) -> None:
         if not CODE.fullmatch(line.code):
             help = 'write `"F.relu"`, `"torch.mean"`, or the name of a class: `"LayerNorm2d"`'
-            self.scopes.error(f"`{shorten(line.code)}` is not a name in Python", line.span, help=help)
+            self.scopes.error(f"`{shorten(line.code)}` is not a Python name", line.span, help=help)
 
     def flow(self, flow: Flow) -> None:
         if flow.binds in ("output", "aux") and not isinstance(self.scopes.current, Net):
             self.scopes.error(
-                f"`{flow.binds}` stands in nets only", flow.span, help="let the net mark its results"
+                f"`{flow.binds}` is only allowed in nets", flow.span, help="mark results in the net"
             )
         if flow.binds == "label":
             flow.in_loop = self.loops > 0
@@ -296,11 +298,11 @@ class Resolver:
 
 
 def value_in_place(flow: Flow) -> tuple[str, str]:
-    """Message and help for a line that must be a tensor and is a value."""
+    """The message and the help for a line that must be a tensor but is a value."""
     text = flow.chain.span.text
     shown = text if len(text) <= 40 and "\n" not in text else "..."
     if flow.binds == "label":
-        return f"the label `{flow.name}` stands on a value", f"write `{flow.name} = {shown}`"
+        return f"the label `{flow.name}` names a value, not a tensor", f"write `{flow.name} = {shown}`"
     if flow.binds:
         return f"`{flow.binds}` marks a tensor, not a value", ""
-    return "a line is a value and does nothing", f"bind it with `name = {shown}`, or remove it"
+    return "this line is a value, and has no effect", f"assign it with `name = {shown}`, or remove it"

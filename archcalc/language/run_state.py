@@ -1,6 +1,6 @@
-"""The state of an evaluation: its mistakes, its open calls, and the steps it has taken.
+"""The state of an evaluation: its mistakes, its open calls, and the number of steps.
 
-A mistake is reported where it happens, and not again by the code that depends on it.
+A mistake is reported where it happens. Code that depends on it does not report it again.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from archcalc.language.values import weight
 
 
 class _Unknown:
-    """What is known of a value after a mistake: nothing."""
+    """The value of an expression with a mistake, about which nothing is known."""
 
 
 FAILED: Any = _Unknown()
 
 
 class Failed(Exception):
-    """A mistake that has been noted; what depends on it is given up silently."""
+    """A mistake that was already recorded. Code that depends on it stops without a message."""
 
 
 class RunState:
-    """The state of one evaluation. `name` is used in errors about exceeded limits."""
+    """The state of one evaluation. `name` appears in errors about exceeded limits."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,7 +40,7 @@ class RunState:
     # -- mistakes
 
     def note(self, problem: Diagnostic) -> None:
-        """Note a mistake, unless it has been noted for this place and this outermost call."""
+        """Record a mistake, unless there is one for this place and this outermost call."""
         calls = self.calls.chain() if self.calls is not None else []
         key = (problem.span, calls[-1].span if calls else None)
         if key in self.reported:
@@ -56,7 +56,7 @@ class RunState:
         raise Failed
 
     def give_up(self, message: str, span: Span) -> NoReturn:
-        """A limit is exceeded: end the run, whatever else might be found."""
+        """End the run because a limit is exceeded."""
         notes = _call_notes(self.calls.chain() if self.calls is not None else [])
         raise ArchError([*self.problems, Diagnostic(message, span, notes=notes)])
 
@@ -65,7 +65,7 @@ class RunState:
     def deeper(self, ref: Ref, cost: int) -> None:
         self.depth += 1
         if self.depth > MAX_CALLS:
-            self.give_up(f"calls are nested more than {MAX_CALLS} deep", ref.name_span)
+            self.give_up(f"calls are nested more than {MAX_CALLS} levels deep", ref.name_span)
         self.charge(cost, ref.name_span)
 
     def charge(self, steps: int, span: Span) -> None:
@@ -74,14 +74,14 @@ class RunState:
             self.give_up(f"`{self.name}` takes more than {MAX_STEPS:,} steps", span)
 
     def charge_lists(self, values: Iterable[Any], span: Span) -> None:
-        """Work on long lists takes time too."""
+        """Count steps for work on long lists."""
         for value in values:
             if type(value) is tuple:
                 self.charge(weight(value) // VALUES_A_STEP, span)
 
 
 def _call_notes(calls: list[CallSite]) -> tuple[Note, ...]:
-    """The calls around a mistake, innermost first; of many, the first two and the last."""
+    """The calls around a mistake, innermost first. If there are many, the first two and the last."""
     shown = calls if len(calls) <= 4 else calls[:2]
     notes = [Note(f"in a call of `{call.block}`", call.span) for call in shown]
     if len(calls) > 4:

@@ -1,4 +1,4 @@
-"""The names of a file: which are visible where, and what is wrong with the others."""
+"""The names of a file: where each is visible, and errors about names."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from archcalc.layers.base import KINDS
 
 
 class ValueType(Enum):
-    """The type of an expression, as far as it is known before shapes are inferred."""
+    """The type of an expression, if it is known before shapes are inferred."""
 
     TENSOR = "a tensor"
-    VALUE = "a value, and no list"
-    LIST = "a value, which may be a list"
+    VALUE = "a value that is not a list"
+    LIST = "a value that may be a list"
     ANY = "anything"
 
 
@@ -26,14 +26,14 @@ class ValueType(Enum):
 TENSOR, VALUE, LIST, ANY = ValueType
 
 MANY_PROBLEMS = 1_000
-"""After as many, the rest of a file is not looked at."""
+"""After this many mistakes, the rest of a file is not checked."""
 
 
 BOUND = {
     "param": "is a parameter",
     "label": "is a label",
-    "let": "is bound",
-    "loop": "is a loop's name",
+    "let": "is assigned",
+    "loop": "is a loop variable",
     "output": "is a result",
     "aux": "is a result",
 }
@@ -41,7 +41,7 @@ BOUND = {
 _LITERALS = {
     "True": "write `true`",
     "False": "write `false`",
-    **dict.fromkeys(("None", "none", "null"), "leave the argument out: it has its default"),
+    **dict.fromkeys(("None", "none", "null"), "leave the argument out to use its default"),
 }
 
 
@@ -69,7 +69,7 @@ class Missed(Struct, frozen=True):
 
 
 class Scopes:
-    """The names that are known at a place of one file; `problems` collects what is wrong."""
+    """The names that are visible at a place of a file. `problems` collects the mistakes."""
 
     def __init__(self, imported: Mapping[str, tuple[Definition, Span]], lost: Collection[str] = ()) -> None:
         self.problems: list[Diagnostic] = []
@@ -82,7 +82,7 @@ class Scopes:
                 self.visible[name] = definition
                 self.places[name] = span
         self.lost = lost
-        """Names that may have a meaning in text that could not be read: nobody knows."""
+        """Names that may be defined in text that does not parse."""
         self.open: list[dict[str, Binding]] = [{}]
         """The bindings of the open scopes, outermost first."""
         self.ended: list[Binding] = []
@@ -91,7 +91,7 @@ class Scopes:
         """The unknown names of the current definition."""
         self.current: Definition | None = None
         self.below: dict[str, Span] = {}
-        """The definitions further down."""
+        """The definitions that come later in the file."""
 
     def error(
         self, message: str, span: Span, help: str = "", label: str = "", notes: Sequence[Note] = ()
@@ -99,7 +99,7 @@ class Scopes:
         self.problems.append(Diagnostic(message, span, label, tuple(notes), help))
 
     def free(self, name: str, span: Span) -> bool:
-        """May a definition have this name? Notes the mistake if not."""
+        """Can a definition have this name? If not, records a mistake."""
         if name in self.visible:
             note = Note(f"`{name}` is defined here", self.places[name])
             self.error(f"`{name}` is defined twice", span, notes=[note], help="give one of them another name")
@@ -107,10 +107,10 @@ class Scopes:
         return not self.is_of_the_language(name, span)
 
     def is_of_the_language(self, name: str, span: Span) -> bool:
-        """Does the language itself have this name? Notes the mistake if so."""
+        """Is this a name of the language itself? If so, records a mistake."""
         if name not in KINDS and name not in RESERVED_MEANINGS:
             return False
-        self.error(f"`{name}` is a name of the language", span, help="choose another name")
+        self.error(f"`{name}` is a built-in name", span, help="choose another name")
         return True
 
     def begin(self, definition: Definition) -> None:
@@ -144,7 +144,7 @@ class Scopes:
         return None
 
     def bind(self, name: str, span: Span, by: str, type: ValueType, holds_layer: bool = False) -> None:
-        """Bind a name in the innermost scope; `=` may bind again what `=` bound."""
+        """Bind a name in the innermost scope. `=` can rebind a name that was bound by `=`."""
         known = self.lookup(name)
         if known is not None:
             if by == "let" and known.by == "let":
@@ -155,8 +155,8 @@ class Scopes:
             note = Note(f"`{name}` {BOUND[known.by]} here", known.span)
             help = "choose another name"
             if by == "let":
-                help += ": only what `=` has bound may be bound again"
-            self.error(f"`{name}` is taken", span, notes=[note], help=help)
+                help += ": only a name assigned with `=` can be assigned again"
+            self.error(f"`{name}` is already in use", span, notes=[note], help=help)
             return
         place = self.places.get(name)
         if self.current is not None and name == self.current.name and by != "param":
@@ -164,13 +164,13 @@ class Scopes:
         taken = place is not None
         if taken:
             note = Note(f"`{name}` is defined here", place)
-            self.error(f"`{name}` is taken", span, notes=[note], help="choose another name")
+            self.error(f"`{name}` is already in use", span, notes=[note], help="choose another name")
         elif self.is_of_the_language(name, span):
             taken = True
         self.open[-1][name] = Binding(name, span, by, type, read=taken, holds_layer=holds_layer)
 
     def finish(self) -> None:
-        """Close what is left of a definition, and report names without a use or a meaning."""
+        """Finish a definition, and report names that are never used or have no meaning."""
         while self.open:
             self.close_scope()
         meant = {name for missed in self.missed.values() for name in missed.suggests}
@@ -189,19 +189,19 @@ class Scopes:
         if binding.by == "param":
             self.error(f"the parameter `{name}` is never used", span, help="remove it")
         elif binding.by == "let" and binding.holds_layer:
-            help = f"write `{name}: ...` to name the tensor and go on from it"
+            help = f"write `{name}: ...` to name the tensor and continue from it"
             self.error(f"nothing uses `{name}`", span, help=help)
         elif binding.by == "let":
             self.error(f"`{name}` is never used", span, help="remove it")
 
     def near_miss(self, name: str, known: Collection[str]) -> str:
-        """The known names that are like `name`; only for diagnostics that will be seen."""
+        """The known names that are similar to `name`. Called only for diagnostics that will be shown."""
         return near_miss(name, known) if len(self.problems) + len(self.missed) < MAX_REPORTED else ""
 
     def miss(self, name: str, span: Span, what: str, candidates: Collection[str] | None = None) -> None:
-        """Note that a name has no meaning where it is read. Why, shows at the end of the definition.
+        """Record that a name has no meaning where it is read. The reason shows at the end of the definition.
 
-        `candidates` are what it may have meant, if not any name at all.
+        `candidates` are the names that it may mean, if not any name.
         """
         if name in self.missed or name in self.lost:
             return
@@ -217,7 +217,7 @@ class Scopes:
             help = did_you_mean(suggests)
         if not help and what == "layer or block":
             block = f"`block {name} {{ ... }}`"
-            help = f"`archcalc layers` lists the layers; if it is made of them, define it above: {block}"
+            help = f"`archcalc layers` lists the layers; to combine layers, define it above: {block}"
         elif not help and "layer" in what:
             help = "`archcalc layers` lists the layers"
         self.missed[name] = Missed(span, what, help, suggests)
@@ -226,14 +226,14 @@ class Scopes:
         """Report a name without a meaning."""
         span = missed.span
         if self.current is not None and name == self.current.name:
-            message = f"`{name}` stands in its own definition"
-            help = "nothing recurses: write a loop, or split the definition in two"
+            message = f"`{name}` is used in its own definition"
+            help = "recursion is not possible: write a loop, or split the definition"
             if isinstance(self.current, Variant):
-                help = "name a net that stands above"
+                help = "use a net that is defined above"
             self.error(message, span, help=help)
             return
         if name in self.below:
-            notes = [Note(f"`{name}` is defined further down", self.below[name])]
+            notes = [Note(f"`{name}` is defined below", self.below[name])]
             assert self.current is not None
             help = f"move it above `{self.current.name}`"
             self.error(f"`{name}` is not defined yet", span, notes=notes, help=help)
@@ -242,12 +242,14 @@ class Scopes:
             if binding.name != name:
                 continue
             if binding.span.start > span.start:
-                notes = [Note(f"`{name}` {BOUND[binding.by]} further down", binding.span)]
-                self.error(f"`{name}` is not bound yet", span, notes=notes, help="bind it above its use")
+                notes = [Note(f"`{name}` {BOUND[binding.by]} below", binding.span)]
+                self.error(
+                    f"`{name}` is not assigned yet", span, notes=notes, help="assign it before it is used"
+                )
             else:
                 notes = [Note(f"`{name}` {BOUND[binding.by]} here, until its `}}`", binding.span)]
-                help = f"bind it before that body, too: `{name} = ...`"
-                self.error(f"`{name}` is not known here", span, notes=notes, help=help)
+                help = f"assign it before that body too: `{name} = ...`"
+                self.error(f"`{name}` is not visible here", span, notes=notes, help=help)
             return
         self.error(f"unknown {missed.what} `{name}`", span, help=missed.help)
 

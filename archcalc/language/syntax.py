@@ -1,6 +1,6 @@
-"""The parsed file: one class for each form of the grammar, each with its place.
+"""The syntax of a file: one class for each form of the grammar, each with its place in the text.
 
-Fields under `# resolved` are empty until `resolve` has found out what the names mean.
+Fields below `# resolved` are empty until `resolve` finds the meanings of names.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Expr(Struct, gc=False, eq=False):
 
 
 class Literal(Expr, gc=False, eq=False):
-    """A number, size, string or truth value."""
+    """A number, size, string, `true`, or `false`."""
 
     value: Any
 
 
 class Arg(Struct, gc=False, eq=False):
-    """An argument of a call; `name` is empty if it is given by position."""
+    """An argument of a call. `name` is empty if the argument is given by position."""
 
     name: str
     span: Span
@@ -37,7 +37,7 @@ class Arg(Struct, gc=False, eq=False):
 
 
 class Ref(Expr, gc=False, eq=False):
-    """A name, or a call if it has `args`. Which of the two it means is for `resolve` to say."""
+    """A name, or a call if it has `args`. `resolve` finds what it means."""
 
     name: str
     name_span: Span
@@ -52,16 +52,16 @@ class ListExpr(Expr, gc=False, eq=False):
 
 
 class Chain(Expr, gc=False, eq=False):
-    """Two steps or more with `->` between them."""
+    """Two or more steps with `->` between them."""
 
     steps: tuple[Expr, ...]
 
 
 class Body(Expr, gc=False, eq=False):
-    """`{ ... }`: of a definition, a loop, a condition, or an anonymous block.
+    """`{ ... }`: the body of a definition, a loop, or a condition, or an anonymous block.
 
-    `whole` is false if some of its lines do not parse and are left out. The parameters of a `frozen` one are
-    not trained.
+    `whole` is false if some of its lines do not parse and are left out. The parameters inside a `frozen` body
+    are not trained.
     """
 
     statements: tuple[Statement, ...]
@@ -82,7 +82,7 @@ class Unary(Expr, gc=False, eq=False):
 
 
 class Binary(Expr, gc=False, eq=False):
-    """A run of operators of one precedence, from the left: `a + b - c`."""
+    """Operators of one precedence, evaluated from the left: `a + b - c`."""
 
     first: Expr
     rest: tuple[tuple[str, Expr], ...]
@@ -97,17 +97,17 @@ class Choice(Expr, gc=False, eq=False):
 
 
 class Statement(Struct, gc=False, eq=False):
-    """A line of a body. `cost` is the number of steps that it counts for, bodies in it aside."""
+    """A line of a body. `cost` is the number of steps it counts for, without the bodies inside it."""
 
     span: Span
     cost: int
 
 
 class Flow(Statement, gc=False, eq=False):
-    """A chain, and what is done with its value.
+    """A chain, and what happens to its value.
 
-    `binds` is empty (moves the current tensor), `label` (moves and names it), `let` (names a value),
-    `output` or `aux` (marks a result).
+    `binds` is empty (changes the current tensor), `label` (changes and names it), `let` (names a value),
+    `output`, or `aux` (both mark a result).
     """
 
     chain: Expr
@@ -124,7 +124,7 @@ class If(Statement, gc=False, eq=False):
 
 
 class For(Statement, gc=False, eq=False):
-    """`rebinds` are the names that `=` binds within the body."""
+    """A loop. `rebinds` has the names that `=` binds in the body."""
 
     names: tuple[tuple[str, Span], ...]
     rows: Expr
@@ -145,21 +145,21 @@ class ExpectLine(Statement, eq=False):
 
 
 class WrittenLine(Statement, eq=False):
-    """`written "relu2" as "F.relu"`: what published code calls, in place of a module of `torch.nn`."""
+    """`written "relu2" as "F.relu"`: what the published code calls instead of a module of `torch.nn`."""
 
     path: str
     code: str
 
 
 class SeeLine(Statement, eq=False):
-    """`see resnet50_v1_5 "torchvision's resnet50"`: a network that may be meant instead, and what it is."""
+    """`see resnet50_v1_5 "torchvision's resnet50"`: a related network, and what it is."""
 
     name: str
     about: str
 
 
 class Assertion(Struct, gc=False, eq=False):
-    """What a claim states: `params(vgg16) ~ 138M`. `figure` is the right side where digits count."""
+    """The statement of a claim: `params(vgg16) ~ 138M`. `figure` is the right side if its digits count."""
 
     span: Span
     left: Expr
@@ -176,9 +176,9 @@ class Param(Struct, gc=False, eq=False):
 
 
 class Definition(Struct, eq=False):
-    """Something with a name: `doc` is the comment right above it.
+    """A named definition. `doc` is the comment directly above it.
 
-    `cost` is the number of steps that a call counts for, the statements of a body aside.
+    `cost` is the number of steps that a call counts for, without the statements of a body.
     """
 
     name: str
@@ -211,14 +211,14 @@ class Net(Definition, eq=False):
 
     @property
     def see(self) -> dict[str, str]:
-        """The networks that may be meant instead, and what each is."""
+        """The related networks, and what each one is."""
         return _see(self.body.statements)
 
 
 class Variant(Definition, eq=False):
-    """`net b = a(...)`: `a` with other defaults. `params` is empty; they are those of `a`.
+    """`net b = a(...)`: `a` with other defaults. `params` is empty, because its parameters are those of `a`.
 
-    `expects` are the lines of its body: `expect`, `written` and `see`.
+    `expects` are the lines of its body: `expect`, `written`, and `see`.
     """
 
     base: str
@@ -229,7 +229,7 @@ class Variant(Definition, eq=False):
     origin: Any = None
     defaults: dict[str, Expr] = {}
     written: tuple[WrittenLine, ...] = ()
-    """Those of its bases, and its own."""
+    """The lines of its bases, and its own."""
 
     @property
     def expectations(self) -> tuple[Expect, ...]:
@@ -238,14 +238,15 @@ class Variant(Definition, eq=False):
 
     @property
     def see(self) -> dict[str, str]:
-        """The networks that may be meant instead, and what each is, without those of its base."""
+        """The related networks, and what each one is, without those of its base."""
         return _see(self.expects)
 
 
 class Imported(Definition, eq=False):
-    """`net a from "model.onnx"(input=3x224x224)`: a network that another file holds.
+    """`net a from "model.onnx"(input=3x224x224)`: a network that another file contains.
 
-    `params` is empty. `args` are shapes of its inputs. `expects` are the lines of its body, as a variant's.
+    `params` is empty. `args` are the shapes of its inputs. `expects` are the lines of its body, as for
+    variants.
     """
 
     path: str
@@ -254,7 +255,7 @@ class Imported(Definition, eq=False):
     expects: tuple[Statement, ...]
     # resolved
     file: Any = None
-    """The path of the file, and the name that people know it by."""
+    """The path of the file, and its name in messages."""
 
     @property
     def expectations(self) -> tuple[Expect, ...]:
@@ -267,7 +268,7 @@ class Imported(Definition, eq=False):
 
     @property
     def see(self) -> dict[str, str]:
-        """The networks that may be meant instead, and what each is."""
+        """The related networks, and what each one is."""
         return _see(self.expects)
 
 
@@ -291,10 +292,10 @@ class Import(Struct, eq=False):
 
 
 class File(Struct, eq=False):
-    """A parsed file. `doc` is its first comment; `items` are in the order of the file.
+    """A parsed file. `doc` is its first comment, and `items` are in the order of the file.
 
-    `problems` are what does not parse. It is left out, and `lost` are the names in it, so that nobody
-    complains of their absence; `whole` is false if the end of the file has not been read.
+    `problems` has the mistakes in text that does not parse. That text is left out, and `lost` has its names,
+    so that they are not reported as unknown. `whole` is false if the end of the file was not read.
     """
 
     source: Source

@@ -1,4 +1,4 @@
-"""Text to tokens."""
+"""Splits text into tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESERVED = frozenset(
         "expect", "not", "and", "or", "true", "false", "output", "aux",
     )
 )  # fmt: skip
-"""Words of the grammar that cannot name anything. (`within`, `of`, `because`, `written`, `as`, `see` can.)"""
+"""Reserved words, which cannot be names. (`within`, `of`, `because`, `written`, `as`, and `see` can.)"""
 
 
 class Token(Struct, frozen=True, gc=False):
@@ -50,19 +50,18 @@ _UNIT = re.compile(r"(?:[KMG]i?B|[KMGT])(?![A-Za-z0-9_])")
 _WORD = re.compile(r"[\w.]*", re.ASCII)
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)([A-Za-z_]\w*)", re.ASCII)
 COUNTED = re.compile(r"[KMGTkmgt](?:FLOPs?|FLOPS|MACs?|MACS|flops|macs|params?|Params?|Ops|OPs)", re.ASCII)
-"""A unit with what is counted, as in `4 GFLOPs`."""
+"""A unit together with what is counted, as in `4 GFLOPs`."""
 TIMES = ("s", "ms", "us", "ns", "fps", "FPS")
-NO_TIMES = "archcalc knows no times: figures are counts and bytes"
+NO_TIMES = "archcalc does not predict times; figures are counts and bytes"
 _AXIS = re.compile(r"\d+|[A-Za-z_]\w*", re.ASCII)
 
 
 def tokenize(source: Source, start: int = 0) -> list[Token]:
-    """The tokens from an offset on, with NEWLINE only where a newline ends a statement.
+    """The tokens from an offset on. A NEWLINE token marks the end of a statement.
 
-    Newlines do not count directly inside `( )` and `[ ]`, next to `->` on either side, or before
-    `else`; a `{` inside parentheses makes them count again. What is not a token becomes an ERROR token,
-    which carries its diagnostic, so that the parser meets it in its place. Raises `ArchError` if there
-    are more tokens than a file may have.
+    Newlines do not count directly inside `( )` and `[ ]`, next to `->` on either side, or before `else`. A
+    `{` inside parentheses makes them count again. Text that is not a token becomes an ERROR token with its
+    diagnostic, so that the parser reports it in order. Raises `ArchError` if the file has too many tokens.
     """
     text = source.text
     tokens: list[Token] = []
@@ -154,28 +153,28 @@ def _bad_character(source: Source, at: int) -> Token:
         start, end, help = help_for_dots(text, at)
         if help:
             span = Span(source, start, end)
-            return Token("ERROR", at, end, Diagnostic("there are no names with dots", span, help=help))
+            return Token("ERROR", at, end, Diagnostic("a name cannot contain a dot", span, help=help))
     span = Span(source, at, at + 1)
     shown = character if character.isprintable() else f"U+{ord(character):04X}"
     help = _HELPS.get(character, "")
     if not help and character.isalpha():
-        help = "names have the letters a to z, digits and `_`"
+        help = "names consist of the letters a to z, digits, and `_`"
     elif not help and character.isspace():
         help = "write an ordinary space, or end the line"
-    return Token("ERROR", at, at + 1, Diagnostic(f"`{shown}` means nothing here", span, help=help))
+    return Token("ERROR", at, at + 1, Diagnostic(f"`{shown}` is not allowed here", span, help=help))
 
 
 _HELPS = {
-    **dict.fromkeys("'`\u2018\u2019\u201c\u201d", 'strings are written with `"`'),
-    ";": "put each statement on a line of its own",
+    **dict.fromkeys("'`\u2018\u2019\u201c\u201d", 'write strings with `"`'),
+    ";": "put each statement on its own line",
     "!": "write `not`",
     "&": "write `and`",
     "|": "write `or` between conditions, `->` between layers",
-    "^": "a power is written `**`",
+    "^": "write a power with `**`",
     "×": "write the letter `x`: `3x224x224`",
     "→": "write `->`",
-    "?": "a choice between values is written `a if condition else b`",
-    ".": "there are no names with dots; a number starts with a digit: `0.5`",
+    "?": "write a conditional value as `a if condition else b`",
+    ".": "a name cannot contain a dot, and a number starts with a digit: `0.5`",
 }
 
 
@@ -189,15 +188,13 @@ def _bad_number(source: Source, start: int, stop: int) -> Token:
     if factor is not None and source.text[:start].rstrip(" \t").endswith(("net", "block", "fn")):
         help = f"a name starts with a letter: `{factor[2]}{factor[1].replace('.', '_')}`"
     elif len(axes) > 1 and all(map(_AXIS.fullmatch, axes)):
-        help = f"sizes hold whole numbers only; with a variable, write a list: `[{', '.join(axes)}]`"
+        help = f"a size contains whole numbers only; to use a variable, write a list: `[{', '.join(axes)}]`"
     elif factor is None:
         help = "a number is written `16`, `138_357_544`, `0.75` or `1.8e9`"
     elif factor[2].lower() in ("b", "bn"):
         help = f"write `{factor[1]}G`: `G` is a billion"
     elif COUNTED.fullmatch(factor[2]):
-        help = (
-            f"write `{factor[1]}{factor[2][0].upper()}`: what is counted stands in front, as in `macs < 4G`"
-        )
+        help = f"write `{factor[1]}{factor[2][0].upper()}`: the quantity comes first, as in `macs < 4G`"
     elif factor[2] in TIMES:
         help = NO_TIMES
     elif factor[2].upper() in UNITS:

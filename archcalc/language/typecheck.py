@@ -1,6 +1,6 @@
-"""What is known of every expression before shapes are: is it a tensor, a value, a list?
+"""Checks types before shapes are known: whether each expression is a tensor, a value, or a list.
 
-The arguments of every call are checked against what is called.
+The arguments of every call are checked against the definition that is called.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ LISTS = {
     **dict.fromkeys(("adaptive_avgpool", "adaptive_maxpool", "crop"), "size"),
     "permute": "list",
 }
-"""What takes a single list, and in other tools several numbers; and what the list is."""
+"""Layers and functions that take one list, where other tools take several numbers; and what the list is."""
 
 OF_TENSORS = {
-    "max": 'the maximum of each map is `global_maxpool`, others are `reduce("max", dim=...)`',
+    "max": 'the maximum of each map is `global_maxpool`; other maxima are `reduce("max", dim=...)`',
     "sum": 'write `add(...)`; a sum over an axis is `reduce("sum", dim=...)`',
-    "len": "`channels(...)`, `size(...)` and `shape(...)` read a tensor",
+    "len": "`channels(...)`, `size(...)` and `shape(...)` give the sizes of a tensor",
 }
-"""What is written for a function of numbers that other tools also have for tensors."""
+"""What to write for a function of numbers that other tools also have for tensors."""
 
 
 class TypeChecker:
@@ -70,18 +70,18 @@ class TypeChecker:
         self.scopes = scopes
         self.nested = nested
         self.only_values = ""
-        """Why no layers can be here, if none can."""
+        """Why layers are not allowed here; empty if they are."""
         self.parameter: Parameter | None = None
-        """What a bare name is given to, while it is resolved."""
+        """The parameter that a bare name is passed to, while the name is resolved."""
         self.tensor_flows = True
 
     def value(self, expr: Expr, why: str) -> None:
-        """An expression that must not be a tensor."""
+        """Check an expression that must not be a tensor."""
         if self.expr(expr) is TENSOR:
             self.scopes.error(f"{why}, not a tensor", expr.span)
 
     def step(self, expr: Expr) -> ValueType:
-        """An expression where a layer, a block or a tensor is expected."""
+        """Check an expression where a layer, a block, or a tensor is expected."""
         return self.ref(expr, "layer or block") if isinstance(expr, Ref) else self.expr(expr)
 
     def expr(self, expr: Expr) -> ValueType:
@@ -90,7 +90,7 @@ class TypeChecker:
         if isinstance(expr, Literal):
             return VALUE
         if isinstance(expr, Chain | Body) and self.only_values:
-            self.scopes.error(f"layers stand here, but {self.only_values}", expr.span)
+            self.scopes.error(f"layers are not allowed here: {self.only_values}", expr.span)
             outer, self.only_values = self.only_values, ""
             self.expr(expr)
             self.only_values = outer
@@ -101,7 +101,7 @@ class TypeChecker:
                 if step is expr.steps[-1] and isinstance(step, Ref) and step.meaning is SPLIT:
                     return type
                 if type in (VALUE, LIST):
-                    self.scopes.error("a step is a layer, a block or a tensor, not a value", step.span)
+                    self.scopes.error("a step must be a layer, a block, or a tensor, not a value", step.span)
             return TENSOR
         if isinstance(expr, ListExpr):
             for item in expr.items:
@@ -110,12 +110,12 @@ class TypeChecker:
         if isinstance(expr, Binary):
             return self.binary(expr)
         if isinstance(expr, Unary):
-            self.value(expr.operand, f"`{expr.op}` takes a value")
+            self.value(expr.operand, f"`{expr.op}` needs a value")
             return VALUE
         if isinstance(expr, Index):
-            self.value(expr.base, "an index is taken of a list")
+            self.value(expr.base, "only a list can be indexed")
             for index in expr.indices:
-                self.value(index, "an index is a number")
+                self.value(index, "an index must be a number")
             return ANY
         if isinstance(expr, Choice):
             return self.choice(expr)
@@ -124,14 +124,14 @@ class TypeChecker:
         return TENSOR
 
     def choice(self, expr: Choice) -> ValueType:
-        self.value(expr.condition, "a condition is a truth value")
+        self.value(expr.condition, "a condition must be true or false")
         types = [self.expr(expr.if_true), self.expr(expr.if_false)]
         if TENSOR in types:
             condition = expr.condition.span.text
             self.scopes.error(
                 "`a if c else b` chooses between values, not layers or tensors",
                 expr.span,
-                help=f"choose with a statement: `if {condition} {{ ... }} else {{ ... }}`",
+                help=f"use the statement `if`: `if {condition} {{ ... }} else {{ ... }}`",
             )
             return ANY
         if types == [ANY, ANY]:
@@ -149,18 +149,18 @@ class TypeChecker:
         operands = [expr.first.span.text, *(operand.span.text for _, operand in expr.rest)]
         help = ""
         if join and VALUE in types:
-            help = "a number changes no shape and no parameter: leave it out"
+            help = "leave it out: a number does not change shapes or parameters"
         elif join and len({op, *(op for op, _ in expr.rest)}) == 1 and len("".join(operands)) < 60:
             help = f"write `{join}({', '.join(operands)})`"
         elif op == "//":
             help = "a comment starts with `#`"
         elif op in ("==", "!=", "<", "<=", ">", ">="):
-            help = "compare what `channels(...)`, `size(...)` or `shape(...)` says of it"
+            help = "compare its `channels(...)`, `size(...)`, or `shape(...)`"
         self.scopes.error(f"`{op}` computes with values, not tensors", expr.span, help=help)
         return ANY
 
     def ref(self, ref: Ref, what: str = "") -> ValueType:
-        """A name or a call; `what` is what is expected there, if anything."""
+        """Check a name or a call. `what` says what is expected there, if anything."""
         binding = self.scopes.lookup(ref.name)
         if binding is not None:
             binding.read = True
@@ -189,7 +189,7 @@ class TypeChecker:
         if self.parameter is not None and self.unquoted(ref, self.parameter):
             return ANY
         if not what:
-            what = "name" if ref.args is None else "layer, block or function"
+            what = "name" if ref.args is None else "layer, block, or function"
         self.scopes.miss(ref.name, ref.name_span, what)
         return ANY
 
@@ -198,10 +198,10 @@ class TypeChecker:
             self.expr(arg.value)
         help = ""
         if binding.type is TENSOR:
-            help = f"write `{ref.name} -> ...` to go on from it"
+            help = f"write `{ref.name} -> ...` to continue from it"
         elif binding.type in (VALUE, LIST):
-            help = f"write `{ref.name} * ...` to multiply, `{ref.name}[...]` for a value of a list"
-        what = {TENSOR: "a tensor, and a tensor", ANY: "no layer or block, so it"}
+            help = f"write `{ref.name} * ...` to multiply, or `{ref.name}[...]` for a value of a list"
+        what = {TENSOR: "a tensor, and a tensor", ANY: "not a layer or a block, so it"}
         self.scopes.error(
             f"`{ref.name}` is {what.get(binding.type, 'a value, and a value')} cannot be called",
             ref.name_span,
@@ -214,7 +214,7 @@ class TypeChecker:
             for arg in ref.args or ():
                 self.expr(arg.value)
             notes = [Note(f"`{ref.name}` is defined here", definition.name_span)]
-            help = "move what both need into a `block`"
+            help = "move the shared layers to a `block`"
             self.scopes.error(
                 f"`{ref.name}` is a net, and a net cannot be called", ref.name_span, help, notes=notes
             )
@@ -223,16 +223,18 @@ class TypeChecker:
         self.arguments(ref, definition.params, definition)
         if isinstance(definition, Function):
             for arg in ref.args or ():
-                self.value(arg.value, "a function takes values")
+                self.value(arg.value, "a function needs values")
             return LIST
         for arg in ref.args or ():
             self.expr(arg.value)
         return TENSOR if self.layers_allowed(ref) else ANY
 
     def layers_allowed(self, ref: Ref) -> bool:
-        """May layers be here? Notes the mistake if not."""
+        """Are layers allowed here? If not, records the mistake."""
         if self.only_values:
-            self.scopes.error(f"`{ref.name}` adds layers, but {self.only_values}", ref.name_span)
+            self.scopes.error(
+                f"`{ref.name}` adds layers, which are not allowed here: {self.only_values}", ref.name_span
+            )
         return not self.only_values
 
     def layer_ref(self, ref: Ref) -> ValueType:
@@ -256,8 +258,8 @@ class TypeChecker:
                 joined.append(type)
                 if type is VALUE:
                     has_dim = layer.parameters and isinstance(arg.value, Literal | Unary)
-                    help = 'an axis is named: `dim="channels"`' if has_dim else ""
-                    self.scopes.error(f"`{ref.name}` joins tensors, not values", arg.span, help=help)
+                    help = 'name the axis: `dim="channels"`' if has_dim else ""
+                    self.scopes.error(f"`{ref.name}` needs tensors, not values", arg.span, help=help)
             elif type is TENSOR and not (parameter.takes_tensor or parameter.takes_layer):
                 self.tensor_argument(ref, parameter.name, arg)
         ref.meaning = LayerCall(layer, constant and not layer.is_join, by_position=in_doubt(ref))
@@ -266,16 +268,16 @@ class TypeChecker:
         return TENSOR if self.layers_allowed(ref) else ANY
 
     def not_a_product(self, expr: Expr) -> None:
-        """A kernel written as `3 * 3`, which is 9."""
+        """Report a kernel size written as `3 * 3`, which is 9."""
         literals = isinstance(expr, Binary) and all(
             isinstance(operand, Literal) for operand in (expr.first, *(operand for _, operand in expr.rest))
         )
         if isinstance(expr, Binary) and literals and {op for op, _ in expr.rest} == {"*"}:
             size = expr.span.text.replace(" ", "").replace("*", "x")
-            self.scopes.error("a kernel size is not a product", expr.span, help=f"a size is written `{size}`")
+            self.scopes.error("a kernel size cannot be a product", expr.span, help=f"write it as `{size}`")
 
     def unquoted(self, ref: Ref, parameter: Parameter) -> bool:
-        """Is an unknown name a word that only lacks its quotes? Notes the mistake if so."""
+        """Is an unknown name a word without its quotes? If so, records the mistake."""
         try:
             parameter.read(ref.name)
         except LayerError:
@@ -288,19 +290,19 @@ class TypeChecker:
         if self.adds_layers(arg.value):
             before = text if len(text) < 30 and "\n" not in text else "..."
             help = f"chain layers with `->`: `{before} -> {ref.name}(...)`"
-            self.scopes.error(f"a layer stands inside an argument of `{ref.name}`", arg.span, help=help)
+            self.scopes.error(f"a layer cannot be an argument of `{ref.name}`", arg.span, help=help)
         else:
-            help = f"`channels({text})` is its number of channels" if isinstance(arg.value, Ref) else ""
+            help = f"`channels({text})` is the number of its channels" if isinstance(arg.value, Ref) else ""
             args = ref.args or ()
             required = sum(parameter.required for parameter in KINDS[ref.name].parameters)
             if help and not arg.name and arg is args[0] and len(args) > required:
                 help = f"write `{text} -> {without_input_channels(ref)}`; {help}"
             self.scopes.error(
-                f"`{parameter}` of `{ref.name}` takes a value, not a tensor", arg.span, help=help
+                f"`{parameter}` of `{ref.name}` needs a value, not a tensor", arg.span, help=help
             )
 
     def count_joined(self, ref: Ref, types: list[ValueType], least: int) -> None:
-        """A join of fewer tensors than it needs, if one can tell here."""
+        """Report a join of too few tensors, if the number is known here."""
         if len(types) >= least or (len(types) == 1 and types[0] in (LIST, ANY)):
             return
         args = [arg for arg in ref.args or () if not arg.name]
@@ -310,7 +312,7 @@ class TypeChecker:
         )
 
     def adds_layers(self, expr: Expr) -> bool:
-        """Does the value of an expression come straight out of a layer or block?"""
+        """Does the value of an expression come directly from a layer or a block?"""
         if isinstance(expr, Chain):
             return any(map(self.adds_layers, expr.steps))
         if isinstance(expr, Body):
@@ -326,7 +328,7 @@ class TypeChecker:
         for arg in args:
             if self.expr(arg.value) is TENSOR:
                 help = OF_TENSORS.get(ref.name, "")
-                self.scopes.error(f"`{ref.name}` takes values, not a tensor", arg.value.span, help=help)
+                self.scopes.error(f"`{ref.name}` needs values, not a tensor", arg.value.span, help=help)
                 return ANY
             if arg.name:
                 self.scopes.error(f"`{ref.name}` takes its arguments by position", arg.span)
@@ -348,20 +350,22 @@ class TypeChecker:
         args = ref.args or ()
         if ref.name == "identity":
             if self.only_values:
-                self.scopes.error(f"`identity` is a tensor, but {self.only_values}", ref.span)
+                self.scopes.error(
+                    f"`identity` is a tensor, which is not allowed here: {self.only_values}", ref.span
+                )
                 return ANY
             if args:
                 self.scopes.error("`identity` takes no arguments", ref.span)
             return TENSOR
         if not self.tensor_flows and not args:
-            where = "a function" if isinstance(self.scopes.current, Function) else "a value here"
-            message = f"`{ref.name}` reads the current tensor, and {where} sees none"
+            where = "a function" if isinstance(self.scopes.current, Function) else "this place"
+            message = f"`{ref.name}` reads the current tensor, but {where} has none"
             self.scopes.error(message, ref.span, help="pass it as a parameter" if self.scopes.current else "")
         if len(args) > 1 or any(arg.name for arg in args):
             self.scopes.error(f"`{ref.name}` takes one tensor, or none for the current one", ref.span)
         for arg in args:
             if self.expr(arg.value) in (VALUE, LIST):
-                self.scopes.error(f"`{ref.name}` reads a tensor, not a value", arg.span)
+                self.scopes.error(f"`{ref.name}` needs a tensor, not a value", arg.span)
         ref.slots = tuple((0, arg.value) for arg in args[:1])
         return LIST if ref.name != "channels" else VALUE
 
@@ -369,19 +373,21 @@ class TypeChecker:
         ref.meaning = SPLIT
         self.arguments(ref, SPLIT_PARAMETERS, None)
         for arg in ref.args or ():
-            self.value(arg.value, "`split` takes the sizes of the parts")
+            self.value(arg.value, "`split` needs the sizes of the parts")
         return LIST if self.layers_allowed(ref) else ANY
 
     def input_ref(self, ref: Ref) -> ValueType:
         ref.meaning = INPUT
         if self.only_values:
-            self.scopes.error(f"`input` is a tensor, but {self.only_values}", ref.name_span)
+            self.scopes.error(
+                f"`input` is a tensor, which is not allowed here: {self.only_values}", ref.name_span
+            )
         elif not isinstance(self.scopes.current, Net):
-            help = "a block starts with the tensor that flows in"
-            self.scopes.error("`input` stands in nets only", ref.name_span, help=help)
+            help = "a block starts with the tensor that it is applied to"
+            self.scopes.error("`input` is only allowed in nets", ref.name_span, help=help)
         self.arguments(ref, INPUT_PARAMETERS, None)
         for arg in ref.args or ():
-            self.value(arg.value, "`input` takes a shape")
+            self.value(arg.value, "`input` needs a shape")
         return ANY if self.only_values else TENSOR
 
     def arguments(
@@ -390,10 +396,10 @@ class TypeChecker:
         params: Sequence[Param | Parameter],
         callee: Definition | type[Layer] | None,
     ) -> dict[int, int]:
-        """Match the arguments of a call to the parameters it has, and fill in `ref.slots`.
+        """Match the arguments of a call to its parameters, and fill in `ref.slots`.
 
-        For a join, what is not named is a tensor, in slot -1. Returns the slot of each argument that
-        fits, by its place among the arguments.
+        In a join, arguments without a name are tensors, in slot -1. Returns the slot of each argument that
+        fits, by its position in the call.
         """
         slots: list[tuple[int, Expr]] = []
         placed: dict[int, int] = {}
@@ -409,8 +415,8 @@ class TypeChecker:
                     if param.name == arg.name:
                         slot = at
             elif named:
-                message = "an argument by position stands behind one by name"
-                self.scopes.error(message, arg.span, help="put it before the named ones, or name it")
+                message = "an argument by position follows an argument by name"
+                self.scopes.error(message, arg.span, help="move it before the named arguments, or name it")
                 continue
             elif is_join:
                 slot = -1
@@ -450,7 +456,7 @@ class TypeChecker:
         return placed
 
     def signature(self, callee: Definition | type[Layer] | None) -> list[Note]:
-        """How something is called, and where it is defined; only for diagnostics that will be seen."""
+        """How to call something, and where it is defined. Called only for diagnostics that will be shown."""
         if len(self.scopes.problems) >= MAX_REPORTED:
             return []
         if callee is None:
@@ -465,7 +471,7 @@ class TypeChecker:
         return [Note(f"its arguments are `{_call(callee.kind, arguments)}`")]
 
     def not_a_list(self, ref: Ref, args: Sequence[Arg]) -> None:
-        """Several numbers where one list is expected."""
+        """Report several numbers where one list is expected."""
         texts = [arg.span.text for arg in args]
         if ref.name == "input" and texts[0] in ("-1", "None", "none"):
             texts = texts[1:]
@@ -487,14 +493,10 @@ class TypeChecker:
             other = text if len(text) < 30 and "\n" not in text else "..."
             call = f"{ref.name}(...)" if names else ref.name
             help = f"`{call} -> {other}`" if arg.name else f"`{other} -> {call}`"
-            message = f"a layer stands inside an argument of `{ref.name}`"
+            message = f"a layer cannot be an argument of `{ref.name}`"
             self.scopes.error(message, arg.span, help=f"chain layers with `->`: {help}")
         elif not arg.name:
-            takes = (
-                f"takes {count(len(names), 'argument')}, and this is one more"
-                if names
-                else "takes no arguments"
-            )
+            takes = f"takes at most {count(len(names), 'argument')}" if names else "takes no arguments"
             help = "" if names else f"write `{ref.name}`"
             if not names and isinstance(arg.value, Ref) and arg.value.args is None:
                 help = f"write `{arg.value.name} -> {ref.name}`"

@@ -1,7 +1,7 @@
-"""The values of the language and what can be done with them: exact numbers, truth values, strings, lists.
+"""The values of the language and operations on them: exact numbers, truth values, strings, and lists.
 
-Tensors are values too, but nothing here computes with them. A value that does not fit ends in a
-`ValueProblem`, which knows nothing of places.
+Tensors are values too, but nothing here computes with them. An operation that is not possible raises a
+`ValueProblem`, which has no place in a text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MAX_BITS = int(MAX_DIGITS * 3.33)
 
 
 class ValueProblem(Exception):
-    """A value that an operator or a function cannot take.
+    """An operator or a function does not accept a value.
 
-    Of an operator, `of_both` says whether both sides are at fault, or the right one alone.
+    For an operator, `of_both` says whether both sides cause the problem, or only the right one.
     """
 
     def __init__(self, message: str, help: str = "", of_both: bool = True) -> None:
@@ -34,7 +34,7 @@ class ValueProblem(Exception):
 
 
 def type_name(value: object) -> str:
-    """What to call a value's type in a message."""
+    """The name of a value's type in a message."""
     if isinstance(value, bool):
         return "a truth value"
     if isinstance(value, int | Fraction):
@@ -54,16 +54,16 @@ def is_number(value: object) -> bool:
 
 def to_whole(value: object) -> str:
     """The help for a value where a whole number is needed."""
-    return "write `floor(...)`, `ceil(...)` or `round(...)`" if is_number(value) else ""
+    return "write `floor(...)`, `ceil(...)`, or `round(...)`" if is_number(value) else ""
 
 
 def got(value: object) -> str:
-    """A value as a message about numbers shows it."""
+    """A value as messages about numbers show it."""
     return format_argument(value) if is_number(value) else type_name(value)
 
 
 def check_value(value: object) -> None:
-    """Hold a value from outside to the limits of the language."""
+    """Check a value from outside against the limits of the language."""
     if isinstance(value, str):
         if len(value) > MAX_STRING:
             raise ValueProblem(f"a string has more than {MAX_STRING} characters")
@@ -78,7 +78,7 @@ def check_value(value: object) -> None:
 
 
 def number(value: int | Fraction) -> int | Fraction:
-    """A computed number: whole ones as integers, none with too many digits."""
+    """A computed number. Whole numbers become integers, and a number with too many digits is an error."""
     if isinstance(value, Fraction):
         if value.denominator == 1:
             value = value.numerator
@@ -92,18 +92,18 @@ def number(value: int | Fraction) -> int | Fraction:
 
 
 def make_list(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A list, if it and the lists in it hold no more values than they may."""
+    """A list. It is an error if the list, with the lists inside it, has too many values."""
     if len(items) > MAX_VALUES or weight(items) > MAX_VALUES:
-        raise ValueProblem(f"a list has more than {MAX_VALUES:,} values, nested ones included")
+        raise ValueProblem(f"a list has more than {MAX_VALUES:,} values, including nested lists")
     return items
 
 
 def weight(value: Any, _depth: int = 0) -> int:
-    """The values of a list, those of nested lists included; 0 if it is not a list."""
+    """The number of values in a list, including nested lists; 0 if it is not a list."""
     if type(value) is not tuple:
         return 0
     if _depth >= MAX_DEPTH:
-        raise ValueProblem(f"lists are nested more than {MAX_DEPTH} deep")
+        raise ValueProblem(f"lists are nested more than {MAX_DEPTH} levels deep")
     total = len(value)
     for item in value:
         if type(item) is tuple:
@@ -114,7 +114,7 @@ def weight(value: Any, _depth: int = 0) -> int:
 
 
 def binary(op: str, left: Any, right: Any) -> Any:
-    """`left op right` for every binary operator but `and` and `or`."""
+    """`left op right` for every binary operator except `and` and `or`."""
     if type(left) is int and type(right) is int:
         fast = _INTEGER.get(op)
         if fast is not None:
@@ -137,7 +137,7 @@ def binary(op: str, left: Any, right: Any) -> Any:
             raise ValueProblem(f"`{op}` computes with numbers, not tensors", help)
         one, other = type_name(left), type_name(right)
         both = f"two {one.partition(' ')[2]}s" if one == other else f"{one} and {other}"
-        raise ValueProblem(f"`{op}` does not take {both}")
+        raise ValueProblem(f"`{op}` does not accept {both}")
     if op == "**":
         return _power(left, right)
     if op in ("/", "//", "%"):
@@ -247,7 +247,7 @@ def _range(*bounds: Any) -> tuple[int, ...]:
         raise ValueProblem("the step of `range` is zero")
     numbers = range(*whole)
     if numbers and abs(numbers[-1] - numbers[0]) // abs(numbers.step) >= MAX_VALUES:
-        raise ValueProblem(f"`range` gives more than {MAX_VALUES:,} values")
+        raise ValueProblem(f"`range` has more than {MAX_VALUES:,} values")
     return tuple(numbers)
 
 
@@ -259,7 +259,7 @@ def _zip(*lists: Any) -> tuple[Any, ...]:
     rows = [_list("zip", value) for value in lists]
     if len({len(row) for row in rows}) > 1:
         lengths = ", ".join(str(len(row)) for row in rows)
-        raise ValueProblem(f"`zip` needs lists of one length, got {lengths}")
+        raise ValueProblem(f"`zip` needs lists of equal length, got {lengths}")
     return make_list(tuple(zip(*rows, strict=True)))
 
 

@@ -1,8 +1,8 @@
-"""The layer kinds, one family per file. Adding a kind is adding a class to the file of its family.
+"""The layer kinds, one family per file. To add a kind, add a class to the file of its family.
 
-Every class can be imported from here, under its own name and, where PyTorch has one, under PyTorch's:
-`from archcalc.layers import Conv2d, BatchNorm2d, ReLU, MaxPool2d, Linear`. One class serves 1-D, 2-D and
-3-D. Arguments are PyTorch's, without the input channels: `Conv2d(64, 3, padding=1)`.
+Every class can be imported from here, by its own name and by PyTorch's name if that differs: `from
+archcalc.layers import Conv2d, BatchNorm2d, ReLU, MaxPool2d, Linear`. One class covers 1-D, 2-D, and 3-D. The
+arguments are PyTorch's, without the input channels: `Conv2d(64, 3, padding=1)`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,7 @@ PYTORCH = {
     "hardswish": ("Hardswish",),
     "hardsigmoid": ("Hardsigmoid",),
 }
-"""The names that PyTorch has for a kind, where they differ from the name of its class."""
+"""PyTorch's names of a kind, where they differ from the name of its class."""
 
 ELSEWHERE_IN_PYTORCH = {
     "abs": "torch.abs",
@@ -91,7 +91,7 @@ ELSEWHERE_IN_PYTORCH = {
     "subsample": "",
     "transpose": "torch.transpose",
 }
-"""What PyTorch has for the kinds whose class does not have the name of a module in `torch.nn`."""
+"""PyTorch's equivalent of the kinds whose class is not named after a module in `torch.nn`."""
 
 CLASSES = {cls.__name__: cls for cls in KINDS.values()}
 CLASSES |= {name: KINDS[kind] for kind, names in PYTORCH.items() for name in names}
@@ -99,7 +99,7 @@ globals().update(CLASSES)
 
 if TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any: ...  # type checkers do not see what is registered
+    def __getattr__(name: str) -> Any: ...  # type checkers do not see registered classes
 
 
 __all__ = [

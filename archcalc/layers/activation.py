@@ -1,7 +1,7 @@
-"""Activation functions: one value in, one value out.
+"""Activation functions, from one value to one value.
 
-Operations per value, as written in each class: `compare` for a maximum, a minimum or a choice by sign;
-`special` for an exponential, a tanh or an erf. Where a formula has branches, the longest one counts.
+Each class states its operations per value. `compare` is a maximum, a minimum, or a choice by sign. `special`
+is an exponential, a tanh, or an erf. If a formula has branches, the longest one counts.
 """
 
 from fractions import Fraction
@@ -17,7 +17,7 @@ from archcalc.shape import Shape
 
 @layer("relu")
 class ReLU(Elementwise, frozen=True):
-    """`max(x, 0)` (Nair & Hinton 2010).
+    """Rectified linear unit: `max(x, 0)` (Nair & Hinton 2010).
 
     Source: Nair & Hinton 2010, Rectified Linear Units Improve Restricted Boltzmann Machines.
 
@@ -32,7 +32,7 @@ class ReLU(Elementwise, frozen=True):
 
 @layer("relu6")
 class ReLU6(Elementwise, frozen=True):
-    """`min(max(x, 0), 6)` (Krizhevsky 2010).
+    """Rectified linear unit with a limit: `min(max(x, 0), 6)` (Krizhevsky 2010).
 
     Source: Krizhevsky 2010, Convolutional Deep Belief Networks on CIFAR-10.
 
@@ -47,7 +47,7 @@ class ReLU6(Elementwise, frozen=True):
 
 @layer("leaky_relu")
 class LeakyReLU(Elementwise, frozen=True):
-    """`x` if positive, else `negative_slope * x` (Maas et al. 2013).
+    """`x` if it is positive, otherwise `negative_slope * x` (Maas et al. 2013).
 
     Source: Maas et al. 2013, Rectifier Nonlinearities Improve Neural Network Acoustic Models.
 
@@ -58,7 +58,7 @@ class LeakyReLU(Elementwise, frozen=True):
     costs = {"compare": 1, "mul": 1}
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The output has the sign of the input, unless the slope is negative: then it is never negative."""
+        """The output has the sign of the input, except with a negative slope, where no output is negative."""
         if self.negative_slope == 1:
             return Backward(passes=(0,))
         says_the_same = OUTPUT if self.negative_slope >= 0 else 0
@@ -68,7 +68,9 @@ class LeakyReLU(Elementwise, frozen=True):
 
 @layer("prelu")
 class PReLU(Elementwise, frozen=True):
-    """`x` if positive, else a trained slope times `x`: one slope, or one per channel (He et al. 2015).
+    """`x` if it is positive, otherwise a trained slope times `x` (He et al. 2015).
+
+    `num_parameters` is 1 for a single slope, or the number of channels for one slope per channel.
 
     Source: He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852, Equation 1.
 
@@ -81,14 +83,14 @@ class PReLU(Elementwise, frozen=True):
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         if self.num_parameters not in (1, inputs[0][0]):
             raise LayerError(
-                f"`num_parameters` of `prelu` must be 1 or the channels, {inputs[0][0]}, "
+                f"`num_parameters` of `prelu` must be 1 or the number of channels, {inputs[0][0]}, "
                 f"got {self.num_parameters}",
                 argument="num_parameters",
             )
         return (Weight("weight", (("slopes", self.num_parameters),)),)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The gradient of the input needs the sign of the input alone; that of the slopes needs all of it."""
+        """The gradient of the input needs only the sign of the input; that of the slopes needs its values."""
         values = values_of(facts.output)
         operations = [("compare", values)]
         if needs.any_input:
@@ -101,7 +103,7 @@ class PReLU(Elementwise, frozen=True):
 
 @layer("elu")
 class ELU(Elementwise, frozen=True):
-    """`x` if positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2015).
+    """`x` if it is positive, otherwise `alpha * (exp(x) - 1)` (Clevert et al. 2015).
 
     Source: Clevert et al. 2015, Fast and Accurate Deep Network Learning by Exponential Linear Units,
     arXiv:1511.07289.
@@ -113,9 +115,9 @@ class ELU(Elementwise, frozen=True):
     costs = {"compare": 1, "special": 1, "add": 1, "mul": 1}
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Below 0 the derivative is `alpha * exp(x)`, which is `y + alpha`.
+        """The derivative below 0 is `alpha * exp(x)`, which is `y + alpha`.
 
-        With a negative `alpha` the output is never negative, and the input is needed to tell the branches.
+        With a negative `alpha` no output is negative, so the input is needed to distinguish the branches.
         """
         if self.alpha < 0:
             return Backward((KEPT_INPUT,), per_value(facts.output, compare=1, special=1, mul=2))
@@ -127,7 +129,7 @@ class ELU(Elementwise, frozen=True):
 
 @layer("selu")
 class SELU(Elementwise, frozen=True):
-    """`scale * elu(x, alpha)` with fixed `scale` and `alpha` (Klambauer et al. 2017).
+    """Scaled ELU: `scale * elu(x, alpha)` with fixed `scale` and `alpha` (Klambauer et al. 2017).
 
     Source: Klambauer et al. 2017, Self-Normalizing Neural Networks, arXiv:1706.02515, Equation 2.
 
@@ -141,7 +143,7 @@ class SELU(Elementwise, frozen=True):
 
 @layer("gelu")
 class GELU(Elementwise, frozen=True):
-    """`x/2 * (1 + erf(x / sqrt(2)))` (Hendrycks & Gimpel 2016); `approximate="tanh"` as in PyTorch.
+    """`x/2 * (1 + erf(x / sqrt(2)))` (Hendrycks & Gimpel 2016). `approximate="tanh"` is as in PyTorch.
 
     Source: Hendrycks & Gimpel 2016, Gaussian Error Linear Units, arXiv:1606.08415.
 
@@ -158,10 +160,10 @@ class GELU(Elementwise, frozen=True):
         return per_value(output, **self.costs)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """With the distribution `P` and the density `p` of a normal variable, `g (P(x) + x p(x))`.
+        """The gradient is `g (P(x) + x p(x))`, with the normal distribution `P` and its density `p`.
 
-        The approximation is `x/2 (1 + tanh(u))` with `u = a x + b x^3`, and so the derivative is
-        `(1 + tanh(u))/2 + x/2 (1 - tanh(u)^2) (a + 3b x^2)`.
+        The approximation is `x/2 (1 + tanh(u))` with `u = a x + b x^3`. Its derivative is `(1 + tanh(u))/2 +
+        x/2 (1 - tanh(u)^2) (a + 3b x^2)`.
         """
         if self.approximate == "tanh":
             return Backward((self.keeps,), per_value(facts.output, mul=12, add=5, special=1))
@@ -170,7 +172,7 @@ class GELU(Elementwise, frozen=True):
 
 @layer("silu")
 class SiLU(Elementwise, frozen=True):
-    """`x * sigmoid(x) = x / (1 + exp(-x))` (Ramachandran et al. 2017, swish).
+    """Swish: `x * sigmoid(x) = x / (1 + exp(-x))` (Ramachandran et al. 2017).
 
     Source: Ramachandran et al. 2017, Searching for Activation Functions, arXiv:1710.05941.
 
@@ -198,10 +200,10 @@ class HardSwish(Elementwise, frozen=True):
 
 @layer("hardsigmoid")
 class HardSigmoid(Elementwise, frozen=True):
-    """`min(max(slope * x + offset, 0), 1)`; left out, `relu6(x + 3) / 6` (Howard et al. 2019).
+    """`min(max(slope * x + offset, 0), 1)`, by default `relu6(x + 3) / 6` (Howard et al. 2019).
 
-    Keras 2 and ONNX have a slope of 0.2 and the same offset. Other arguments than the defaults take a
-    multiplication in place of the division.
+    Keras 2 and ONNX use a slope of 0.2 and the same offset. With other arguments than the defaults, a
+    multiplication replaces the division.
 
     Source: Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244, Section 5.2; the documentation of
     `HardSigmoid` in ONNX.
@@ -217,12 +219,12 @@ class HardSigmoid(Elementwise, frozen=True):
             raise LayerError(
                 "`slope` of `hardsigmoid` cannot be 0",
                 argument="slope",
-                help="every value would be the same: the layer would read nothing",
+                help="with a slope of 0, the output does not depend on the input",
             )
 
     @property
     def is_standard(self) -> bool:
-        """Is it `relu6(x + 3) / 6`?"""
+        """Is this `relu6(x + 3) / 6`?"""
         return (self.slope, self.offset) == (Fraction(1, 6), Fraction(1, 2))
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
@@ -237,7 +239,7 @@ class HardSigmoid(Elementwise, frozen=True):
 
 @layer("sigmoid")
 class Sigmoid(Elementwise, frozen=True):
-    """`1 / (1 + exp(-x))`.
+    """Logistic function: `1 / (1 + exp(-x))`.
 
     Source: the documentation of `torch.nn.Sigmoid`.
 
@@ -275,16 +277,16 @@ class Abs(Elementwise, frozen=True):
     costs = {"compare": 1}
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The mask is the sign of the input, which one comparison finds: -1, 0 or 1."""
+        """The mask is the sign of the input, -1, 0, or 1, which takes one comparison."""
         return Backward((mask(values_of(facts.output), instead=0),), per_value(facts.output, compare=1))
 
 
 @layer("softplus")
 class Softplus(Elementwise, frozen=True):
-    """`log(1 + exp(beta * x)) / beta`; `x` itself where `beta * x` is above `threshold`.
+    """`log(1 + exp(beta * x)) / beta`, or `x` itself if `beta * x` is above `threshold`.
 
-    Counts a comparison, an exponential, an addition and a logarithm; with a `beta` other than 1 also a
-    multiplication and a division.
+    Counts a comparison, an exponential, an addition, and a logarithm. With a `beta` other than 1 it also
+    counts a multiplication and a division.
 
     Source: the documentation of `torch.nn.Softplus`.
 
@@ -306,9 +308,9 @@ class Softplus(Elementwise, frozen=True):
         return per_value(output, **self.costs, mul=scale, div=scale)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """`g / (1 + exp(-beta x))`, the sigmoid; above the threshold `g`.
+        """`g / (1 + exp(-beta x))`, the sigmoid. Above the threshold, `g`.
 
-        The output says where it is above the threshold only if that is high.
+        The output shows whether a value is above the threshold only if the threshold is high.
         """
         costs = per_value(facts.output, compare=1, special=1, add=1, div=1, mul=int(self.beta != 1))
         return Backward((KEPT_INPUT,), costs)
@@ -331,7 +333,7 @@ class Mish(Elementwise, frozen=True):
 
 @layer("hardtanh")
 class Hardtanh(Elementwise, frozen=True):
-    """`min(max(x, min_val), max_val)`.
+    """Values limited to a range: `min(max(x, min_val), max_val)`.
 
     Source: the documentation of `torch.nn.Hardtanh`.
 
@@ -347,7 +349,7 @@ class Hardtanh(Elementwise, frozen=True):
             raise LayerError(
                 "`min_val` of `hardtanh` must be less than `max_val`",
                 argument="min_val",
-                help="write the smaller one first: `hardtanh(-1, 1)`",
+                help="write the smaller value first: `hardtanh(-1, 1)`",
             )
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
@@ -356,7 +358,7 @@ class Hardtanh(Elementwise, frozen=True):
 
 @layer("logsigmoid")
 class LogSigmoid(Elementwise, frozen=True):
-    """`-log(1 + exp(-x))`.
+    """Logarithm of the sigmoid: `-log(1 + exp(-x))`.
 
     Source: the documentation of `torch.nn.LogSigmoid`.
 

@@ -1,4 +1,4 @@
-"""The arguments of layers: how each is read, checked and written, and what it means for each axis."""
+"""The arguments of layers: how they are read, checked, and written, and what they mean for each axis."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from msgspec import Struct
 from archcalc.shape import AXES, SYMBOLS, Shape, format_shape, same_padding
 
 SAME = ("same", "same_lower")
-"""Paddings that keep the size at stride 1: the odd one at the end, or at the beginning."""
+"""Paddings that keep the size at stride 1. An odd place is added at the end, or at the beginning."""
 
 MAX_SIZE = 10**9
-"""The largest size, channel count or position a layer accepts."""
+"""The largest size, number of channels, or position that a layer accepts."""
 
 MAX_RANK = 6
-"""The most axes of a tensor, the channels included and the batch not."""
+"""The most axes of a tensor, including the channels but not the batch."""
 
 MAX_SPATIAL = 3
 """The most axes along which a window slides."""
@@ -27,11 +27,11 @@ Number = int | Fraction
 
 
 class LayerError(ValueError):
-    """An argument or an input that a layer cannot take.
+    """An argument or an input that a layer does not accept.
 
-    Knows nothing of files: `argument` names the argument at fault (empty: the layer as a whole), so
-    that whoever holds the source can point at it. `label` is the short text for the caret. `at_odds`
-    has the positions of the two inputs that do not match, if that is the problem.
+    It has no place in a file. `argument` names the wrong argument, so that code that knows the source can
+    point at it; if it is empty, the layer as a whole is wrong. `label` is the short text next to the caret.
+    `at_odds` has the positions of the two inputs that do not match, if that is the problem.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class LayerError(ValueError):
 
 
 Reader = Callable[[Any], Any]
-"""Reads and checks a value. Its docstring says which values it takes; `archcalc layers` shows it."""
+"""Reads and checks a value. Its docstring says which values it accepts; `archcalc layers` shows it."""
 
 
 class Parameter(Struct, frozen=True):
-    """An argument of a layer kind: its name, and its default unless it is required."""
+    """An argument of a layer kind: its name, and its default unless the argument is required."""
 
     name: str
     read: Reader
@@ -64,7 +64,7 @@ class Parameter(Struct, frozen=True):
     default: Any
     takes_tensor: bool = False
     takes_layer: bool = False
-    """Is a tensor that is given the layer it comes from?"""
+    """Does a tensor given here stand for the layer that outputs it?"""
 
 
 def _got(value: object) -> str:
@@ -90,19 +90,19 @@ def _whole(value: object, low: int, expected: str) -> int:
     elif isinstance(value, Fraction | float):
         raise LayerError(
             f"needs {expected}, got {format_argument(value)}",
-            help="write `floor(...)`, `ceil(...)` or `round(...)`",
+            help="write `floor(...)`, `ceil(...)`, or `round(...)`",
         )
     help = "write it without quotes" if isinstance(value, str) and value[:1].isdigit() else ""
     raise LayerError(f"needs {expected}, got {_got(value)}", help=help)
 
 
 def read_count(value: object) -> int:
-    """A whole number of at least 1."""
+    """A whole number, 1 or more."""
     return _whole(value, 1, "a whole number of at least 1")
 
 
 def read_natural(value: object) -> int:
-    """A whole number of at least 0."""
+    """A whole number, 0 or more."""
     return _whole(value, 0, "a whole number of at least 0")
 
 
@@ -125,8 +125,8 @@ def read_eps(value: object) -> Number:
     number = read_number(value)
     if not 0 <= number < 1:
         raise LayerError(
-            f"is a small number that keeps a root from zero, got {_got(value)}",
-            help="norms take no number of channels: it follows from the input",
+            f"is a small number that avoids a division by zero, got {_got(value)}",
+            help="norms do not take a number of channels: it follows from the input",
         )
     return number
 
@@ -156,22 +156,22 @@ def _read_axes(value: object, read: Reader) -> Any:
 
 
 def read_per_axis(value: object) -> int | tuple[int, ...]:
-    """A whole number of at least 1, or one per axis: `3`, `1x7`."""
+    """A whole number, 1 or more, or one per axis: `3`, `1x7`."""
     result: int | tuple[int, ...] = _read_axes(value, read_count)
     return result
 
 
 def read_natural_per_axis(value: object) -> int | tuple[int, ...]:
-    """A whole number of at least 0, or one per axis: `1`, `[0, 1]`."""
+    """A whole number, 0 or more, or one per axis: `1`, `[0, 1]`."""
     result: int | tuple[int, ...] = _read_axes(value, read_natural)
     return result
 
 
 def read_sizes(value: object) -> int | tuple[int, ...]:
-    """The size of each part, or a list with the size of every part."""
+    """The size of each part, or a list of the sizes of all parts."""
     if isinstance(value, tuple | list):
         if not value:
-            raise LayerError("needs the size of each part, or a list with the size of every part, got []")
+            raise LayerError("needs the size of each part, or a list of the sizes of all parts, got []")
         return tuple(map(read_count, value))
     return read_count(value)
 
@@ -207,19 +207,19 @@ def _read_padding(value: object, read: Reader) -> Any:
 
 
 def read_padding(value: object) -> Any:
-    """A number, one per axis, `[begin, end]` per axis, `"same"`, `"same_lower"` or `"valid"`."""
+    """A number, one number per axis, `[begin, end]` per axis, `"same"`, `"same_lower"`, or `"valid"`."""
     if isinstance(value, str):
         if value in (*SAME, "valid"):
             return value
         raise LayerError(
-            f'needs numbers, "same", "same_lower" or "valid", got {_got(value)}',
+            f'needs numbers, "same", "same_lower", or "valid", got {_got(value)}',
             help='write `padding="same"`' if value.lower().startswith("same") else "",
         )
     return _read_padding(value, read_natural)
 
 
 def read_transposed_padding(value: object) -> Any:
-    """A number, one per axis, `[begin, end]` per axis, or `"same"`."""
+    """A number, one number per axis, `[begin, end]` per axis, or `"same"`."""
     if value == "same":
         return value
     if isinstance(value, str):
@@ -229,7 +229,7 @@ def read_transposed_padding(value: object) -> Any:
 
 
 def read_signed_padding(value: object) -> Any:
-    """A whole number, one per axis, or `[begin, end]` per axis; negative numbers crop."""
+    """A whole number, one per axis, or `[begin, end]` per axis. Negative numbers crop."""
     return _read_padding(value, read_position)
 
 
@@ -254,7 +254,7 @@ _DIMS = {"channels"}.union(*AXES.values())
 
 
 def read_dim(value: object) -> str:
-    """`"channels"`, `"height"`, `"width"`; in 1-D `"length"`, in 3-D `"depth"`, above `"axis1"` and so on."""
+    """`"channels"`, `"height"`, or `"width"`; in 1-D `"length"`, in 3-D also `"depth"`."""
     if value in _DIMS:
         return str(value)
     help = ""
@@ -263,14 +263,14 @@ def read_dim(value: object) -> str:
         if value == 1:
             help = 'write `dim="channels"`: axes have names'
         if value == -1:
-            help = 'axes have names: the last one of a map is "width", the only one of a vector "channels"'
+            help = 'axes have names: the last axis of a map is "width", and that of a vector is "channels"'
     raise LayerError(
-        f'needs "channels", "height", "width", "depth" or "length", got {_got(value)}', help=help
+        f'needs "channels", "height", "width", "depth", or "length", got {_got(value)}', help=help
     )
 
 
 def choice(*allowed: str) -> Reader:
-    """A reader for one of a few words."""
+    """A reader that accepts one of a few words."""
 
     def read(value: object) -> str:
         if isinstance(value, str) and value in allowed:
@@ -293,15 +293,15 @@ def optional(read: Reader) -> Reader:
 
 
 class GivenTensor(Struct, frozen=True):
-    """Stands for a tensor that is an argument. The network knows which one it is."""
+    """A tensor that is an argument. The network knows which one it is."""
 
 
 def read_tensor(value: object) -> GivenTensor:
-    """A tensor, by its name or as the layers that compute it."""
+    """A tensor, as a name or as the layers that compute it."""
     if isinstance(value, GivenTensor):
         return value
     if not hasattr(value, "facts"):  # every node of a network has them
-        raise LayerError("needs a tensor", help="name the layer that computes it, and write that name")
+        raise LayerError("needs a tensor", help="label the layer that computes it, and write the label")
     return GivenTensor()
 
 
@@ -326,11 +326,11 @@ OptionalTensor = Annotated[GivenTensor | None, optional(read_tensor), "tensor"]
 
 
 class AxisOrder(tuple[int, ...]):
-    """A tuple of axes. It is written as a list: `[0, 2, 1]`, and not `0x2x1` as sizes are."""
+    """A tuple of axes, written as a list: `[0, 2, 1]`, not `0x2x1` like a size."""
 
 
 def format_argument(value: object) -> str:
-    """An argument's value as the language writes it."""
+    """The value of an argument, written in the language."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -357,7 +357,7 @@ def spatial_rank(kind: str, shape: Shape) -> int:
     if rank < 1:
         raise LayerError(
             f"`{kind}` needs a map, got a vector of {shape[0]}",
-            label="no spatial axes left",
+            label="no spatial axes",
             help="move it before `flatten`, or `reshape` the vector to a map",
         )
     if rank > MAX_SPATIAL:
@@ -369,7 +369,7 @@ def spatial_rank(kind: str, shape: Shape) -> int:
 
 
 def check_groups(kind: str, groups: int, channels: int, argument: str = "groups") -> None:
-    """Raises `LayerError`, pointing at `argument`, unless the groups divide the channels."""
+    """Raise `LayerError` at `argument` unless the groups divide the channels."""
     if channels % groups:
         raise LayerError(
             f"`{argument}` of `{kind}` must divide the channels, but {groups} does not divide {channels}",
@@ -378,7 +378,7 @@ def check_groups(kind: str, groups: int, channels: int, argument: str = "groups"
 
 
 def per_axis(value: Any, rank: int, argument: str, kind: str) -> tuple[Any, ...]:
-    """One entry for each spatial axis."""
+    """One value per spatial axis."""
     if not isinstance(value, tuple):
         return (value,) * rank
     if len(value) != rank:
@@ -399,7 +399,7 @@ def padding_per_axis(
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> list[tuple[int, int]]:
-    """`(before, after)` for each spatial axis, whatever way the padding was given."""
+    """`(before, after)` for each spatial axis, for every form of padding."""
     if padding == "valid":
         return [(0, 0)] * len(sizes)
     if padding in SAME:
@@ -410,7 +410,7 @@ def padding_per_axis(
 
 
 def dim_index(dim: str, shape: Shape, kind: str) -> int:
-    """The axis of a shape that a `dim` argument names."""
+    """The index of the axis that a `dim` argument names."""
     if dim == "channels":
         return 0
     names = AXES.get(len(shape) - 1, ())
@@ -424,17 +424,17 @@ def dim_index(dim: str, shape: Shape, kind: str) -> int:
 
 
 def axis_at(place: int, rank: int, argument: str, kind: str) -> int:
-    """The axis of a shape that a number means: 0 for the channels, -1 for the last of `rank` axes."""
+    """The index of an axis given as a number: 0 is the channels, -1 the last of `rank` axes."""
     if not -rank <= place < rank:
         axes = "is one axis, 0" if rank == 1 else f"are {rank} axes, from 0 to {rank - 1}"
         raise LayerError(
             f"`{argument}` of `{kind}` is {place}, but there {axes}",
             argument=argument,
-            help="the batch is not an axis here, and 0 is the channels" if place >= rank else "",
+            help="the batch is not an axis here: axis 0 is the channels" if place >= rank else "",
         )
     return place % rank
 
 
 def kernel_letters(rank: int) -> tuple[str, ...]:
-    """Symbols for the kernel's sizes in formulas: `k_h`, `k_w`."""
+    """The symbols of the kernel sizes in formulas: `k_h`, `k_w`."""
     return tuple(f"k_{letter.lower()}" for letter in SYMBOLS[rank])

@@ -1,4 +1,4 @@
-"""Arithmetic with what a network holds itself: parameters as tensors, and factors and offsets."""
+"""Arithmetic with values that the network holds: parameters as tensors, factors, and offsets."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -29,8 +29,8 @@ from archcalc.shape import SYMBOLS, Shape, format_shape
 class ParameterTensor(Layer, frozen=True):
     """A trained tensor that is the same for every sample, such as a class token or a position embedding.
 
-    It reads no tensor. Its shape has no batch: `parameter(768x1)` is the class token of a sequence of 768
-    channels. With `trained=false` it is a buffer.
+    It does not read a tensor. Its shape has no batch: `parameter(768x1)` is the class token of a sequence
+    with 768 channels. With `trained=false` it is a buffer.
 
     Source: the documentation of `torch.nn.Parameter`.
 
@@ -55,7 +55,7 @@ class ParameterTensor(Layer, frozen=True):
         return (Weight("weight", factors, "weight" if self.trained else "buffer"),)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Its gradient is the sum of those of all samples."""
+        """The gradient is the sum over all samples."""
         return Backward(operations=(("add", values_of(facts.output)),))
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
@@ -66,10 +66,10 @@ class ParameterTensor(Layer, frozen=True):
 
 
 def read_values(value: object) -> Number | tuple[Number, ...]:
-    """A number, or one for each channel: `2`, `[0.485, 0.456, 0.406]`."""
+    """A number, or one number per channel: `2`, `[0.485, 0.456, 0.406]`."""
     if isinstance(value, tuple | list):
         if not value:
-            raise LayerError("needs a number, or one for each channel, got an empty list")
+            raise LayerError("needs a number, or one number per channel, got an empty list")
         return tuple(read_number(item) for item in value)
     return read_number(value)
 
@@ -78,10 +78,10 @@ Values = Annotated[Any, optional(read_values)]
 
 
 class Factor(Layer, frozen=True):
-    """What `scale` and `shift` share: a value of the text, or a trained one.
+    """What `scale` and `shift` share: a value that is given or trained.
 
-    Given, it is a number, or one for each channel, and not counted as an array. Left out, it is trained: one
-    for all, or with `per_channel` one for each channel.
+    A given value is a number, or one number per channel, and does not count as an array. Without a value, it
+    is trained: one for all channels, or one per channel with `per_channel`.
     """
 
     category: ClassVar[str]
@@ -90,9 +90,9 @@ class Factor(Layer, frozen=True):
     def check(self) -> None:
         if self.value is not None and self.per_channel:  # type: ignore[attr-defined]
             raise LayerError(
-                f"`{self.kind}` takes one of `value` and `per_channel`",
+                f"`{self.kind}` takes `value` or `per_channel`, not both",
                 argument="per_channel",
-                help="a list has a number for each channel; without a value, they are trained",
+                help="for one value per channel, write a list; for trained values, leave out `value`",
             )
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -124,10 +124,10 @@ class Factor(Layer, frozen=True):
 
 @layer("scale")
 class Scale(Factor, frozen=True):
-    """Multiplies by a number, or by one for each channel: given, or trained if left out.
+    """Multiplies by a factor, or by one factor per channel. The factors are given, or trained by default.
 
-    `scale` has one trained factor (Bachlechner et al. 2020, ReZero), `scale(per_channel=true)` one for each
-    channel, `scale(0.5)` and `scale([0.5, 1, 2])` fixed ones, which are part of the text and no parameters.
+    `scale` has one trained factor (Bachlechner et al. 2020, ReZero). `scale(per_channel=true)` has one per
+    channel. `scale(0.5)` and `scale([0.5, 1, 2])` have fixed factors, which are not parameters.
 
     Source: Bachlechner et al. 2020, ReZero is All You Need, arXiv:2003.04887, Equation 1.
 
@@ -151,10 +151,10 @@ class Scale(Factor, frozen=True):
 
 @layer("shift")
 class Shift(Factor, frozen=True):
-    """Adds a number, or one for each channel: given, or trained if left out.
+    """Adds an offset, or one offset per channel. The offsets are given, or trained by default.
 
-    `shift` has one trained offset, `shift(per_channel=true)` one for each channel, `shift(1)` and
-    `shift([-0.5, 0, 0.5])` fixed ones, which are part of the text and no parameters.
+    `shift` has one trained offset. `shift(per_channel=true)` has one per channel. `shift(1)` and
+    `shift([-0.5, 0, 0.5])` have fixed offsets, which are not parameters.
 
     Source: the documentation of `torch.add`.
 

@@ -1,4 +1,4 @@
-"""Attention, and the product of two tensors that it is made of."""
+"""Attention, and the matrix product that it consists of."""
 
 import math
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from archcalc.shape import Shape, Window, format_shape
 
 @layer("matmul")
 class MatMul(Join, frozen=True):
-    """The product of two tensors as matrices, as `torch.matmul`: rows of the first by columns of the second.
+    """Matrix product of two tensors, as `torch.matmul`: rows of the first by columns of the second.
 
-    The last two axes are the matrices. The axes before them are the same, or 1, which stretches. A product of
-    two activations counts in multiply-accumulates as a product with a weight does.
+    The last two axes are the matrices. The axes before them must be equal or 1; an axis of size 1 stretches.
+    Each product of two activations counts as a MAC, like a product with a weight.
 
     Source: the documentation of `torch.matmul`; Wang et al. 2018, Non-local Neural Networks,
     arXiv:1711.07971, Figure 2, for its use.
@@ -35,13 +35,15 @@ class MatMul(Join, frozen=True):
         a, b = inputs
         label = f"{format_shape(a, cross='x')} and {format_shape(b, cross='x')}"
         if len(a) != len(b) or len(a) < 2:
-            raise LayerError("`matmul` needs two tensors of as many axes, two or more", label=label)
+            raise LayerError(
+                "`matmul` needs two tensors with the same number of axes, at least two", label=label
+            )
         if a[-1] != b[-2]:
             raise LayerError(
-                f"`matmul` needs rows as long as columns, but rows have {a[-1]} and columns {b[-2]}",
+                f"`matmul` needs rows as long as columns, but rows have {a[-1]} values and columns {b[-2]}",
                 label=label,
                 at_odds=(0, 1),
-                help="swap the last two axes of one of them with `permute`",
+                help="use `transpose` on one of them if its last two axes are swapped",
             )
         if any(m != n and 1 not in (m, n) for m, n in zip(a[:-2], b[:-2], strict=True)):
             message = "`matmul` needs equal axes before the last two, or axes of size 1"
@@ -59,13 +61,13 @@ class MatMul(Join, frozen=True):
         return Reach.WHOLE
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
-        # with two axes, the rows of the first are channels; with more, the channels count the matrices
+        # with two axes, the rows of the first are channels; with more, channels number the matrices
         shape, output = facts.inputs[index], facts.output
         own = index == 0 if len(output) == 2 else shape[0] == output[0]
         return channels if own else all_of(output[0])
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Of `A B`: `g Bᵀ` for A and `Aᵀ g` for B, summed where a matrix was stretched to several."""
+        """For `A B`: `g Bᵀ` for A and `Aᵀ g` for B, summed where a matrix was stretched to several."""
         (_, product), *_ = facts.operations
         matrices = math.prod(facts.output[:-2])
         operations: list[tuple[str, Term]] = []
@@ -85,16 +87,16 @@ class MatMul(Join, frozen=True):
 
 @layer("attention")
 class Attention(Layer, frozen=True):
-    """Multi-head attention, as `torch.nn.MultiheadAttention`: each place looks at every place.
+    """Multi-head attention, as `torch.nn.MultiheadAttention`. Each token attends to all tokens.
 
-    The tokens are the places of a sequence or a map, the channels are their features. `key_dim` and
-    `value_dim` are the sizes of a head: the channels divided by `num_heads`, if left out. `key_value` is the
-    tensor that keys and values come from, for cross-attention; the tensor itself, if left out.
+    Tokens are the places of a sequence or a map, and channels are their features. `key_dim` and `value_dim`
+    are the sizes of one head; the default is the number of channels divided by `num_heads`. `key_value` is
+    the tensor for keys and values in cross-attention; the default is the input itself.
 
-    Projections make queries, keys and values, and the result; `bias` adds one to each of the four. Scores are
-    products of queries, which are scaled first, and keys. Their softmax weighs the values. Both products are
-    counted as multiply-accumulates. With `is_causal`, a token looks at itself and those before; the products
-    are counted in full, as tools compute them, and the mask adds one addition to a score.
+    Four projections compute the queries, keys, values, and the result. With `bias`, each adds a bias. Scores
+    are the products of scaled queries and keys, and their softmax weights the values. Both products count as
+    MACs. With `is_causal`, a token attends to itself and the tokens before it. The products still count in
+    full, because tools compute them in full, and the mask adds one addition per score.
 
     Source: Vaswani et al. 2017, Attention Is All You Need, arXiv:1706.03762, Section 3.2.
 
@@ -112,13 +114,13 @@ class Attention(Layer, frozen=True):
     key_value: OptionalTensor = None
 
     def _widths(self, channels: int) -> tuple[int, int]:
-        """The sizes of all heads together: of queries and keys, and of values."""
+        """The total sizes of all heads: of queries and keys, and of values."""
         if (self.key_dim is None or self.value_dim is None) and channels % self.num_heads:
             raise LayerError(
                 f"`num_heads` of `attention` must divide the channels, but {self.num_heads} does not divide "
                 f"{channels}",
                 argument="num_heads",
-                help="give the size of a head: `key_dim` and `value_dim`",
+                help="set the size of a head: `key_dim` and `value_dim`",
             )
         each = channels // self.num_heads
         return self.num_heads * (self.key_dim or each), self.num_heads * (self.value_dim or each)
@@ -131,7 +133,9 @@ class Attention(Layer, frozen=True):
                     help="a sequence is channels x length",
                 )
         if self.is_causal and len(inputs) > 1:
-            raise LayerError("`is_causal` is for attention of a tensor to itself", argument="is_causal")
+            raise LayerError(
+                "`is_causal` is only for self-attention, without `key_value`", argument="is_causal"
+            )
         self._widths(inputs[0][0])
         return inputs[0]
 
@@ -192,20 +196,20 @@ class Attention(Layer, frozen=True):
         return (Window(length, 1, length - 1, 0),)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The chain rule through `y = O W_o + b_o`, `O = P v`, `P = softmax(q kᵀ)` and the projections.
+        """The chain rule through `y = O W_o + b_o`, `O = P v`, `P = softmax(q kᵀ)`, and the projections.
 
-        `q` are the queries after they are scaled, by `s`. With the gradient `g` of the output:
+        `q` are the queries after scaling by `s`. With the gradient `g` of the output:
 
             dO = g W_oᵀ         dv = Pᵀ dO       dP = dO vᵀ
             dS = P (dP - sum of dP P over the keys)
             dq = s dS k         dk = dSᵀ q
-            dx = dq W_qᵀ, and for what keys and values come from: dk W_kᵀ + dv W_vᵀ
+            dx = dq W_qᵀ, and for the source of keys and values: dk W_kᵀ + dv W_vᵀ
 
-        The gradient of each array is the product of what it multiplied with the gradient of the result, and
-        of each bias the sum of that gradient. Of `key_bias` it is zero but for rounding, as a softmax does
-        not change with it; it is computed all the same. Only what a gradient that is asked for depends on is
-        computed. What is kept is what these formulas read, and nothing is computed twice. With `is_causal`
-        the products are counted in full, as in the forward pass.
+        The gradient of each weight is the product of its input with the gradient of its result. The gradient
+        of each bias is the sum of the gradient of its result. The gradient of `key_bias` is zero except for
+        rounding, because a softmax does not change with it, but it is computed. Only the steps that a
+        requested gradient depends on are computed. Only the tensors that these formulas read are kept, and
+        nothing is computed twice. With `is_causal` the products count in full, as in the forward pass.
 
         Source: Vaswani et al. 2017, Equation 1, derived; the softmax's as in PyTorch's
         `_softmax_backward_data`.
@@ -214,7 +218,7 @@ class Attention(Layer, frozen=True):
 
 
 class _AttentionBackward:
-    """Which steps the backward pass of an attention takes."""
+    """The steps of the backward pass of an attention."""
 
     def __init__(self, layer: Attention, facts: Facts, needs: Needs) -> None:
         self.trained = needs.trained
@@ -293,7 +297,7 @@ class _AttentionBackward:
             yield "add", total.of(f"gradient of {source}, summed")
 
     def _of_arrays(self, name: str, product: str, summed: Term) -> Iterator[tuple[str, Term]]:
-        """The gradients of a projection's arrays."""
+        """The gradients of the arrays of a projection."""
         if name in self.trained:
             yield "macs", self.macs[product].of(f"gradient of the {name} weights")
         if f"{name}_bias" in self.trained:

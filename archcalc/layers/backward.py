@@ -1,4 +1,4 @@
-"""What training asks of a layer: the tensors kept for the backward pass, and what that pass computes."""
+"""The backward pass of a layer: the tensors it keeps, and what it computes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from archcalc.layers.terms import Facts, Operations, Term
 
 
 class Needs(Struct, frozen=True):
-    """Which gradients a layer is asked for: of which inputs, and of which of its arrays, by name."""
+    """The gradients that are needed: for which inputs, and for which of the layer's arrays, by name."""
 
     inputs: tuple[bool, ...]
     trained: frozenset[str] = frozenset()
@@ -19,12 +19,13 @@ class Needs(Struct, frozen=True):
 
 
 class Kept(Struct, frozen=True):
-    """A tensor that is kept from the forward pass, because a gradient is computed from it.
+    """A tensor that is kept from the forward pass because a gradient is computed from it.
 
     Without `values` it is a tensor of the graph: `input` is the number of an input, or `OUTPUT` for the
-    output. With `values` it is one of the layer's own, such as a mask: so many values for each sample (for
-    the whole batch if `per_batch`), of `value_bytes` each (0: those of the dtype). A tensor of its own is
-    not kept if the tensor of the graph that `instead` numbers is kept anyway, and says the same.
+    output. With `values` it is the layer's own tensor, such as a mask. It then has that many values per
+    sample (or for the whole batch if `per_batch`), of `value_bytes` each (0: those of the dtype). An own
+    tensor is not kept if the tensor of the graph with the number `instead` is kept anyway and has the same
+    information.
     """
 
     name: str
@@ -36,31 +37,32 @@ class Kept(Struct, frozen=True):
 
 
 OUTPUT = -1
-"""The number of a layer's output, beside those of its inputs."""
+"""Stands for a layer's output next to the numbers of its inputs."""
 
 KEPT_OUTPUT = Kept("output", OUTPUT)
 KEPT_INPUT = Kept("input")
 
 
 def kept_input(number: int) -> Kept:
-    """The input of this number, kept."""
+    """The input with this number, kept."""
     return Kept(f"input {number}", number)
 
 
 def mask(values: Term, instead: int | None = None) -> Kept:
-    """A byte for each value that says which way its gradient goes."""
+    """One byte per value, which says where the gradient of the value goes."""
     return Kept("mask", values=values, value_bytes=1, instead=instead)
 
 
 class Backward(Struct, frozen=True):
-    """The backward pass of a layer, for the gradients that are asked for.
+    """The backward pass of a layer, for the gradients that are needed.
 
     - `kept`: the tensors that it reads, apart from the gradient of the output and the layer's arrays.
-    - `operations`: what it computes for one sample, by category; for a batch of one, where statistics of the
-      whole batch take a few operations more.
-    - `passes`: the inputs whose gradient is the gradient of the output itself, or a view of it: these take no
+    - `operations`: what it computes for one sample, by category. They are given for a batch of one;
+      statistics of the whole batch take a few more.
+    - `passes`: the inputs whose gradient is the gradient of the output itself, or a view of it. These take no
       memory. The gradient of any other input is a new tensor of the input's size.
-    - `known`: whether this is all. If not, the layer keeps and computes more, and totals are lower bounds.
+    - `known`: whether this is complete. If not, the layer keeps and computes more, and totals are lower
+      bounds.
     """
 
     kept: tuple[Kept, ...] = ()
@@ -70,11 +72,11 @@ class Backward(Struct, frozen=True):
 
 
 def backward_of_products(facts: Facts, needs: Needs) -> Backward:
-    """Of a layer that multiplies its input by `weight` and adds `bias`, if it has one.
+    """The backward pass of a layer that multiplies its input by `weight`, and may add `bias`.
 
-    Each product of the forward pass is made once more for the gradient of the input, with the gradient of the
-    output in place of the input, and once more for the gradient of the weights. The weights' gradient alone
-    reads the input.
+    Each product of the forward pass is computed once more for the gradient of the input, with the gradient of
+    the output in place of the input, and once more for the gradient of the weights. Only the gradient of the
+    weights reads the input.
     """
     operations = []
     for category, count in facts.operations:

@@ -1,9 +1,9 @@
-"""What a layer kind is: arguments, and five facts that follow from them.
+"""The base class of layer kinds.
 
-A kind is one class. Its fields are its arguments, named, ordered and defaulted as the language spells
-them (which is as `torch.nn` spells them). Its facts are the output shape, the weights, the operations,
-the window and the backward pass; every analysis folds over these and names no kind. A kind that leaves
-one out cannot be registered.
+A kind is one class. Its fields are its arguments, with the names, order, and defaults of the language, which
+are those of `torch.nn`. A kind also defines five facts: the output shape, the weights, the operations, the
+window, and the backward pass. Every analysis uses these facts and does not depend on kinds. A class that
+lacks one of them cannot be registered.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from archcalc.shape import Shape, format_shape
 
 
 class Layer(Struct, frozen=True, cache_hash=True):
-    """A layer: its kind is its class, its arguments are its fields.
+    """A layer. Its class is its kind, and its fields are its arguments.
 
-    Layers are values: two with equal arguments are equal, and none of them knows a network.
+    Layers are values: layers of one kind with equal arguments are equal. A layer does not know its network.
     """
 
     kind: ClassVar[str]
     family: ClassVar[str]
     parameters: ClassVar[tuple[Parameter, ...]]
     is_join: ClassVar[bool] = False
-    """A join takes the tensors it is given; any other layer takes the current one."""
+    """A join reads the tensors that it is given. Other layers read the current tensor."""
     is_source: ClassVar[bool] = False
-    """A source reads no tensor."""
+    """A source does not read a tensor."""
     is_opaque: ClassVar[bool] = False
-    """What it computes is not known."""
+    """The operation is unknown."""
     stops_gradients: ClassVar[bool] = False
-    """Do its inputs get no gradient, as the indices that an embedding reads?"""
+    """Do its inputs have no gradient, like the indices that an embedding reads?"""
     without_gradient: ClassVar[tuple[int, ...]] = ()
-    """The numbers of inputs that get no gradient, as the pool of an unpooling, which only says places."""
+    """The numbers of inputs without a gradient, like the pool of an unpooling, which only gives places."""
     reads_before: ClassVar[tuple[int, ...]] = ()
-    """The numbers of inputs of which it also reads what went in, as an unpooling does for its pool."""
+    """The numbers of inputs whose own input it also reads, as an unpooling does for its pool."""
     least_tensors: ClassVar[int] = 2
-    """How many tensors a join needs."""
+    """The number of tensors that a join needs."""
 
     def __post_init__(self) -> None:
         for parameter in self.parameters:
@@ -65,36 +65,37 @@ class Layer(Struct, frozen=True, cache_hash=True):
         self.check()
 
     def check(self) -> None:
-        """Refuse arguments that do not go together. Runs once, when the layer is made."""
+        """Raise `LayerError` if the arguments do not fit together. Runs once, when the layer is created."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
-        """The shape that comes out, per sample; `LayerError` if the inputs do not fit."""
+        """The output shape per sample. Raises `LayerError` if the inputs do not fit."""
         raise NotImplementedError
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
-        """The arrays the layer owns."""
+        """The arrays that the layer owns."""
         raise NotImplementedError
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        """What it computes for one sample at inference, by category of `OPERATIONS`."""
+        """The operations for one sample at inference, by category of `OPERATIONS`."""
         raise NotImplementedError
 
     def windows(self, *inputs: Shape) -> Windows:
-        """What an output value sees: a `Window` per spatial axis, a `Reach`, or how places are moved."""
+        """What an output value depends on: a `Window` per spatial axis, a `Reach`, or how places move."""
         raise NotImplementedError
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """What the backward pass keeps and computes, for the gradients that are asked for."""
+        """What the backward pass keeps and computes, for the gradients that are needed."""
         raise NotImplementedError(f"the backward pass of `{self.kind}`")
 
     def is_view(self, facts: Facts) -> bool:
-        """Is the output the input's own memory, looked at in another way?"""
+        """Is the output a view of the input's memory?"""
         return False
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
         """The output channels that read any of these channels of the input number `index`.
 
-        `channels` are bits, as in `archcalc.layers.channels`. All outputs do, unless a kind says otherwise.
+        `channels` is a set of bits, as in `archcalc.layers.channels`. By default, every output reads every
+        channel.
         """
         return all_of(facts.output[0])
 
@@ -103,7 +104,7 @@ class Layer(Struct, frozen=True, cache_hash=True):
         return False
 
     def __str__(self) -> str:
-        """The layer as one writes it in the language, defaults left out: `conv(64, 3, padding=1)`."""
+        """The layer in the language, without default arguments: `conv(64, 3, padding=1)`."""
         arguments = []
         for parameter in self.parameters:
             value = getattr(self, parameter.name)
@@ -118,7 +119,7 @@ class Layer(Struct, frozen=True, cache_hash=True):
 
 
 class Input(Layer, frozen=True):
-    """Where tensors enter a network. No layer kind: it computes nothing and is not called like one."""
+    """An input of a network. It is not a layer kind: it computes nothing and cannot be called like one."""
 
     kind: ClassVar[str] = "input"
     family: ClassVar[str] = "input"
@@ -151,16 +152,16 @@ FACTS = ("output_shape", "weights", "operations", "windows", "backward")
 
 _KINDS: dict[str, type[Layer]] = {}
 KINDS: Mapping[str, type[Layer]] = _KINDS
-"""Every layer kind, by the name the language calls it."""
+"""Every layer kind, by its name in the language."""
 
 FAMILIES: set[str] = {"input"}
-"""The families of layer kinds: the files they stand in."""
+"""The families of layer kinds, which are the files that define them."""
 
 L = TypeVar("L", bound=type[Layer])
 
 
 def layer(kind: str, family: str = "") -> Callable[[L], L]:
-    """Register a class as the layer kind `kind`. Its family is its file, if not given."""
+    """Register a class as the layer kind `kind`. The default family is the name of its file."""
 
     def register(cls: L) -> L:
         missing = [fact for fact in FACTS if getattr(cls, fact) is getattr(Layer, fact)]
@@ -204,14 +205,14 @@ def _parameters(cls: type[Layer]) -> tuple[Parameter, ...]:
 
 @lru_cache(maxsize=8192)
 def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
-    """The facts of a layer for inputs of these shapes; `LayerError` if they do not fit.
+    """The facts of a layer for inputs of these shapes. Raises `LayerError` if they do not fit.
 
-    Layers are values and facts are pure, so equal layers on equal shapes share one object.
+    Facts depend on the layer and the shapes alone, so equal layers on equal shapes share one object.
     """
     output = layer.output_shape(*inputs)
     if max(output) > MAX_SIZE:
         raise LayerError(
-            f"`{layer.kind}` gives {format_shape(output, cross='x')}: over {MAX_SIZE:,} on an axis"
+            f"`{layer.kind}` has an output of {format_shape(output, cross='x')}: over {MAX_SIZE:,} on an axis"
         )
     weights, operations = layer.weights(*inputs), layer.operations(inputs, output)
     way = getattr(layer, "weight", "own")

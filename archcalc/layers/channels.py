@@ -1,7 +1,7 @@
 """Which output channels read which input channels.
 
-A set of channels is a whole number: bit `c` is set if channel `c` is in the set. Each function takes a set
-of input channels and returns the output channels that read at least one of them, in linear time.
+A set of channels is a whole number: bit `c` is set if channel `c` is in the set. Each function takes a set of
+input channels and returns the output channels that read at least one of them, in linear time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 MOST_CHANNELS = 65_536
-"""Receptive fields are not kept apart for more channels: a set takes 8 kB at this number."""
+"""The most channels whose receptive fields are tracked separately. At this number a set takes 8 kB."""
 
 
 def all_of(count: int) -> int:
@@ -18,12 +18,12 @@ def all_of(count: int) -> int:
 
 
 def moved(channels: int, by: int, count: int) -> int:
-    """Channels that move up by `by`, or down if it is negative; of `count` channels in the output."""
+    """Channels that move up by `by`, or down if it is negative. The output has `count` channels."""
     return (channels << by if by >= 0 else channels >> -by) & all_of(count)
 
 
 def rotated(channels: int, by: int, count: int) -> int:
-    """Channels that move up by `by`, or down if it is negative, and from one end to the other."""
+    """Channels that move up by `by`, or down if it is negative, and wrap around at the ends."""
     by %= count
     return moved(channels, by, count) | moved(channels, by - count, count)
 
@@ -31,8 +31,8 @@ def rotated(channels: int, by: int, count: int) -> int:
 def divided(channels: int, count: int, outputs: int) -> int:
     """The values of `count` channels in order, divided equally among `outputs` channels.
 
-    With more outputs than channels, each channel is read by several in a row; with fewer, each output reads
-    several. It does not matter that the first digit is the last channel: the same holds from the other end.
+    If there are more outputs than channels, several outputs read each channel. If there are fewer, each
+    output reads several channels. The order of the bits does not matter, because the division is symmetric.
     """
     if count == outputs:
         return channels
@@ -42,14 +42,14 @@ def divided(channels: int, count: int, outputs: int) -> int:
 
 
 def grouped(channels: int, count: int, groups: int, outputs: int) -> int:
-    """`count` channels in equal groups: the outputs of a group read all its channels."""
+    """`count` channels in equal groups: each output of a group reads all channels of the group."""
     if groups == 1:
         return all_of(outputs)
     return divided(divided(channels, count, groups), groups, outputs)
 
 
 def shuffled(channels: int, count: int, groups: int) -> int:
-    """Channel `i` of group `g` moves to `i * groups + g`, whichever end one counts from."""
+    """Channel `i` of group `g` moves to `i * groups + g`, counted from either end."""
     size = count // groups
     digits = format(channels, f"0{count}b").encode()
     placed = bytearray(count)

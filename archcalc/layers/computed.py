@@ -1,7 +1,7 @@
-"""Where the weight of a layer comes from: trained as it is, fixed, or computed from what is trained.
+"""The source of a layer's weight: trained directly, fixed, or computed from trained arrays.
 
-`weight` is an argument of the kinds that multiply by one. A computed weight is computed once, whatever the
-batch, and is counted for each sample, as if samples came one by one.
+`weight` is an argument of the kinds that multiply by a weight. A computed weight is computed once per batch,
+but counts for each sample, as in a batch of one.
 """
 
 from typing import Annotated
@@ -18,19 +18,22 @@ def read_way(value: object) -> str:
     if isinstance(value, str) and value in WAYS:
         return value
     words = ", ".join(f'"{way}"' for way in WAYS)
-    raise LayerError(f"needs one of {words}, or a tensor", help="a tensor stands for the layer it comes from")
+    raise LayerError(
+        f"needs one of {words}, or a tensor", help="a tensor stands for the layer that outputs it"
+    )
 
 
 WeightWay = Annotated[str, read_way, "layer"]
 
 
 def arrays_of_way(way: str, arrays: tuple[Weight, ...]) -> tuple[Weight, ...]:
-    """The arrays of a layer whose weight comes about in this way.
+    """The arrays of a layer whose weight has this source.
 
-    - `fixed`: not trained, such as a blur kernel: a buffer.
-    - `scaled_standardized`: a trained gain for each output channel (Brock et al. 2021).
-    - `weight_norm`: the length of each output channel's weights, trained apart (Salimans & Kingma 2016).
-    - `spectral_norm`: two vectors that follow the largest singular value, buffers (Miyato et al. 2018).
+    - `fixed`: not trained, such as a blur kernel. It is a buffer.
+    - `scaled_standardized`: adds a trained gain for each output channel (Brock et al. 2021).
+    - `weight_norm`: adds a trained length of the weights of each output channel (Salimans & Kingma 2016).
+    - `spectral_norm`: adds two vectors that approximate the largest singular value. They are buffers (Miyato
+      et al. 2018).
     """
     weight, *others = arrays
     outputs = weight.factors[-1]
@@ -45,9 +48,9 @@ def arrays_of_way(way: str, arrays: tuple[Weight, ...]) -> tuple[Weight, ...]:
 
 
 def operations_of_way(way: str, weight: Weight) -> Operations:
-    """What computing the weight takes.
+    """The operations that compute the weight.
 
-    - `standardized`: mean, variance and normalization of the weights of each output channel (Qiao et al.
+    - `standardized`: mean, variance, and normalization of the weights of each output channel (Qiao et al.
       2019, Equation 5).
     - `scaled_standardized`: the same, times a gain that is scaled by the root of the fan-in.
     - `weight_norm`: the length of the weights of each output channel, and each weight times gain / length.
@@ -80,27 +83,27 @@ def _sizes_of(weight: Weight) -> tuple[Term, Term, Term]:
     return values, term((symbol, count)), term((f"({symbol}·(fan_in-1))", count * (fan_in - 1)))
 
 
-# --- The way back -----------------------------------------------------------------------------------
+# --- The backward pass -----------------------------------------------------------------------------------
 
 COMPUTED = ("standardized", "scaled_standardized", "weight_norm", "spectral_norm")
-"""The ways in which a weight is computed from arrays: these are `weight` and `gain`, if it has one."""
+"""The sources with a weight that is computed from arrays: `weight`, and `gain` where there is one."""
 
 
 def needs_of_computed(way: str, needs: Needs) -> Needs:
-    """What the layer itself is asked for: the gradient of its weight, if any array behind it is trained."""
+    """The gradients that the layer itself must compute: its weight's, if an array behind it is trained."""
     if way not in COMPUTED or "gain" not in needs.trained:
         return needs
     return Needs(needs.inputs, (needs.trained - {"gain"}) | {"weight"})
 
 
 def backward_of_way(way: str, weight: Weight, needs: Needs) -> Operations:
-    """What the gradients of the arrays behind a weight take, from that of the weight.
+    """The operations for the gradients of the arrays behind a weight, from the gradient of the weight.
 
-    Nothing is kept: the arrays are there, and what is needed of the weight is computed again. Below, `g` is
-    the gradient of the weight, `n` the fan-in, and sums are over the weights of an output channel.
+    Nothing is kept, because the arrays are available, and the rest is computed again. Below, `g` is the
+    gradient of the weight, `n` is the fan-in, and sums are over the weights of an output channel.
 
-    - `standardized`: with `y` the standardized weight and `s` its deviation,
-      `(g - (sum(g)/n + y * (sum(g y)/n))) / s`, as for a batch norm.
+    - `standardized`: with `y` the standardized weight and `s` its deviation, `(g - (sum(g)/n + y * (sum(g
+      y)/n))) / s`, as for a batch norm.
     - `scaled_standardized`: the same, times `gain / root(n)`; for the gain, `sum(g y) / root(n)`.
     - `weight_norm`: for the gain, `t = sum(g W) / length`; for `W`, `gain/length * (g - W * (t / length))`
       (Salimans & Kingma 2016, Equation 3).

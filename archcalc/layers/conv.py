@@ -1,4 +1,4 @@
-"""Convolutions: dense, grouped, depthwise, pointwise, with a connection table, local, transposed."""
+"""Convolutions: dense, grouped, depthwise, pointwise, locally connected, and transposed."""
 
 from typing import Annotated
 
@@ -28,16 +28,16 @@ from archcalc.shape import Shape, Window, cut_to_stride, format_shape, output_si
 
 
 def read_connections(value: object) -> tuple[tuple[int, ...], ...]:
-    """A list with the input maps of each output map: `[[0, 1], [1, 2]]`."""
+    """A list with the input channels of each output channel: `[[0, 1], [1, 2]]`."""
     if not isinstance(value, tuple | list) or not value:
-        raise LayerError("needs a list with the input maps of each output map")
+        raise LayerError("needs a list of the input channels of each output channel")
     rows = []
     for row in value:
         if not isinstance(row, tuple | list) or not row:
-            raise LayerError("needs a list with the input maps of each output map")
+            raise LayerError("needs a list of the input channels of each output channel")
         maps = tuple(read_natural(item) for item in row)
         if len(set(maps)) != len(maps):
-            raise LayerError(f"names an input map twice in one row: {list(maps)}")
+            raise LayerError(f"has an input channel twice in one row: {list(maps)}")
         rows.append(maps)
     return tuple(rows)
 
@@ -46,7 +46,7 @@ Connections = Annotated[tuple[tuple[int, ...], ...] | None, optional(read_connec
 
 
 def fitting_size(kind: str, shape: Shape, windows: tuple[Window, ...]) -> Shape:
-    """The places of sliding windows over a map; `LayerError` where one is larger than the padded map."""
+    """The sizes after sliding windows over a map. Raises `LayerError` if a window is larger than the map."""
     sizes = tuple(output_size(n, window) for n, window in zip(shape[1:], windows, strict=True))
     if min(sizes) < 1:
         extents = format_shape(tuple(int(w.extent) for w in windows), cross="x")
@@ -56,7 +56,7 @@ def fitting_size(kind: str, shape: Shape, windows: tuple[Window, ...]) -> Shape:
             f"the {dilated}kernel of `{kind}` is larger than its padded input",
             argument="kernel_size",
             label=f"{extents} over {format_shape(padded, cross='x')}",
-            help="use a smaller kernel or more padding, or reduce the map less before this layer",
+            help="use a smaller kernel or more padding, or shrink the map less before this layer",
         )
     return sizes
 
@@ -65,14 +65,14 @@ class SlidingKernel(Layer, frozen=True):
     """What the kinds with one dense kernel share. Formulas: Dumoulin & Visin 2016, Relationship 6."""
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
-        """Output channels, input channels a group, groups."""
+        """Output channels, input channels per group, and groups."""
         raise NotImplementedError
 
     def windows(self, *inputs: Shape) -> Windows:
         return self.kernel_windows(inputs[0])
 
     def kernel_windows(self, shape: Shape) -> tuple[Window, ...]:
-        """Where the kernel lies on the map, along each axis."""
+        """The position of the kernel on the map, along each axis."""
         rank = spatial_rank(self.kind, shape)
         kernel_size, stride, dilation = (  # a kind without one of them has 1
             per_axis(getattr(self, name, 1), rank, name, self.kind)
@@ -127,9 +127,9 @@ class SlidingKernel(Layer, frozen=True):
 
 @layer("conv")
 class Conv(SlidingKernel, frozen=True):
-    """Convolution over 1, 2 or 3 axes, as `torch.nn.Conv2d`.
+    """Convolution over 1, 2, or 3 axes, as `torch.nn.Conv2d`.
 
-    `connections` lists the input maps that each output map reads (LeCun et al. 1998, Table I).
+    `connections` lists the input channels that each output channel reads (LeCun et al. 1998, Table I).
 
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
     Relationship 6.
@@ -163,15 +163,15 @@ class Conv(SlidingKernel, frozen=True):
                 raise LayerError("`conv` takes `groups` or `connections`, not both", argument="connections")
             if len(self.connections) != self.out_channels:
                 rows = plural(len(self.connections), "row", str)
-                maps = plural(self.out_channels, "output map", str)
+                maps = plural(self.out_channels, "output channel", str)
                 raise LayerError(f"`connections` of `conv` has {rows} for {maps}", argument="connections")
 
     def _channels(self, shape: Shape) -> tuple[int, int, int]:
         check_groups(self.kind, self.groups, shape[0])
         if self.connections is not None and max(map(max, self.connections)) >= shape[0]:
             raise LayerError(
-                f"`connections` of `conv` names map {max(map(max, self.connections))}, but the input "
-                f"has maps 0 to {shape[0] - 1}",
+                f"`connections` of `conv` has the channel {max(map(max, self.connections))}, but the input "
+                f"has channels 0 to {shape[0] - 1}",
                 argument="connections",
             )
         return self.out_channels, shape[0] // self.groups, self.groups
@@ -193,7 +193,7 @@ class Conv(SlidingKernel, frozen=True):
 
 @layer("depthwise")
 class Depthwise(SlidingKernel, frozen=True):
-    """Depthwise convolution: each channel has `multiplier` kernels of its own (Chollet 2016).
+    """Depthwise convolution. Each channel has its own `multiplier` kernels (Chollet 2016).
 
     Source: Chollet 2016, Xception, arXiv:1610.02357; the output shape is that of `conv`.
 
@@ -223,7 +223,7 @@ class Depthwise(SlidingKernel, frozen=True):
 
 @layer("pointwise")
 class Pointwise(SlidingKernel, frozen=True):
-    """1x1 convolution (Lin et al. 2013).
+    """Convolution with a 1x1 kernel (Lin et al. 2013).
 
     Source: Lin et al. 2013, Network In Network, arXiv:1312.4400.
 
@@ -243,7 +243,7 @@ class Pointwise(SlidingKernel, frozen=True):
 
 @layer("local")
 class Local(SlidingKernel, frozen=True):
-    """Locally connected: a convolution with its own kernel and bias at each place (Taigman et al. 2014).
+    """Locally connected layer: a convolution with its own weights at each place (Taigman et al. 2014).
 
     Source: Taigman et al. 2014, DeepFace, CVPR; the output shape is that of `conv`.
 
@@ -278,8 +278,8 @@ class Local(SlidingKernel, frozen=True):
 class ConvTranspose(Layer, frozen=True):
     """Transposed convolution, as `torch.nn.ConvTranspose2d` (Dumoulin & Visin 2016, chapter 4).
 
-    With `padding="same"` the map has `stride` times the size, as in Keras: what is more is cut off, the
-    larger half at the end. Its multiplications are one per weight and *input* place.
+    With `padding="same"` each axis has `stride` times its size, as in Keras. Places beyond this size are cut
+    off, the larger half at the end. There is one MAC per weight and *input* place.
 
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
     chapter 4.
@@ -336,7 +336,7 @@ class ConvTranspose(Layer, frozen=True):
         for window, padding in zip(windows, extra, strict=True):
             if padding >= max(window.stride, window.dilation):
                 raise LayerError(
-                    "`output_padding` of `conv_transpose` must be below the stride or the dilation, "
+                    "`output_padding` of `conv_transpose` must be less than the stride or the dilation, "
                     f"got {padding}",
                     argument="output_padding",
                 )
@@ -346,7 +346,7 @@ class ConvTranspose(Layer, frozen=True):
         )
         if min(sizes) < 1:
             raise LayerError(
-                f"`conv_transpose` gives a map of {format_shape(sizes, cross='x')}",
+                f"`conv_transpose` has an output map of {format_shape(sizes, cross='x')}",
                 argument="padding",
                 help="use less padding",
             )

@@ -1,4 +1,4 @@
-"""Deformable convolution: each tap of the kernel is read at a place that another tensor says."""
+"""Deformable convolution: another tensor says where each tap of the kernel reads."""
 
 import math
 
@@ -24,15 +24,15 @@ from archcalc.shape import Shape, format_shape
 class DeformConv(SlidingKernel, frozen=True):
     """Deformable convolution over a map of two axes, as `torchvision.ops.DeformConv2d`.
 
-    Each tap of the kernel is moved by two values of `offset`: down, then right. So `offset` has `2*k_h*k_w`
-    channels, or as many for each group of input channels that move together. With `mask`, as in version 2,
-    what is read is multiplied by its values, one for each tap. Both tensors have the places of the output.
-    Beyond the map are zeros.
+    `offset` moves each tap of the kernel by two values: down, then right. It therefore has `2*k_h*k_w`
+    channels, or that many for each group of input channels that move together. `mask`, from version 2,
+    multiplies each value that is read by a factor; it has one channel per tap. Both tensors have the places
+    of the output. The map is surrounded by zeros.
 
-    MACs are those of `conv`. A value that is read lies between four values of the map. To weigh these takes
-    4 multiplications and 3 additions for each input channel, tap and place, and `mask` takes one more
-    multiplication. Computing places and weights is not counted: they are the same for all channels of a
-    group. A tap may be moved anywhere, so the receptive field is the whole input.
+    MACs are those of `conv`. Each value is interpolated from four values of the map, which takes 4
+    multiplications and 3 additions for each input channel, tap, and place. `mask` takes one more
+    multiplication. The computation of positions and weights does not count, because all channels of a group
+    share it. A tap can be moved anywhere, so the receptive field is the whole input.
 
     Source: Dai et al. 2017, Deformable Convolutional Networks, arXiv:1703.06211, Section 2.1; Zhu et al.
     2018, Deformable ConvNets v2, arXiv:1811.11168, Section 3.2.
@@ -70,7 +70,7 @@ class DeformConv(SlidingKernel, frozen=True):
         shape = inputs[0]
         wanted = 2 if self.mask is None else 3
         if len(inputs) != wanted:
-            raise LayerError(f"`deform_conv` reads {wanted} tensors, and {len(inputs)} are given")
+            raise LayerError(f"`deform_conv` needs {wanted} tensors, got {len(inputs)}")
         if len(shape) != 3:
             raise LayerError(
                 f"`deform_conv` needs a map of two spatial axes, got {format_shape(shape, cross='x')}",
@@ -82,7 +82,7 @@ class DeformConv(SlidingKernel, frozen=True):
         groups = inputs[1][0] // (2 * taps)
         if inputs[1][0] % (2 * taps) or shape[0] % groups:
             raise LayerError(
-                f"`offset` of `deform_conv` needs {2 * taps} channels, or as many for each group of the "
+                f"`offset` of `deform_conv` needs {2 * taps} channels, or that many for each group of the "
                 f"{shape[0]} input channels, got {inputs[1][0]}",
                 argument="offset",
                 help=f"compute it with a convolution of {2 * taps} channels",
@@ -98,7 +98,7 @@ class DeformConv(SlidingKernel, frozen=True):
         return output
 
     def _check_tensor(self, name: str, shape: Shape, least: int, output: Shape) -> None:
-        """Refuse a tensor of fewer channels, or of other places than the output."""
+        """Refuse a tensor with too few channels, or with other places than the output."""
         if shape[1:] != output[1:] or shape[0] < least:
             wanted = (max(shape[0], least), *output[1:])
             raise LayerError(
@@ -119,18 +119,18 @@ class DeformConv(SlidingKernel, frozen=True):
         return (*super().operations(inputs, output), *sampled, *masked)
 
     def _read(self, shape: Shape, output: Shape) -> Term:
-        """The values that are read, each between four values of the map."""
+        """The values that are read, each interpolated from four values of the map."""
         return Term(((*self._kernel_factors(shape), ("C_in", shape[0])),)) * places_of(output, "_out")
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """With `r` a value that is read, `m` its mask and `e` the gradient of `m r`, from the weights:
+        """With `r` a value that is read, `m` its mask, and `e` the gradient of `m r` from the weights:
 
-        - the map: `m e` times each of the four shares with which `r` was weighed, added where it was read;
-        - the offsets: `m e` times the slope of `r` down and right, from differences of the four values,
+        - the map gets `m e` times each of the four interpolation weights of `r`, added where it was read;
+        - the offsets get `m e` times the slope of `r` down and right, from differences of the four values,
           summed over the channels that move together;
-        - the masks: `e r`, summed over these channels.
+        - the masks get `e r`, summed over these channels.
 
-        Values are read again where a gradient needs them: those of the weights and of the masks.
+        The gradients of the weights and of the masks need the values that were read, so these are read again.
         """
         masked = self.mask is not None
         of_map, of_offset, of_mask = (*needs.inputs, False)[:3]
@@ -175,7 +175,7 @@ class DeformConv(SlidingKernel, frozen=True):
         return Reach.WHOLE
 
     def reached(self, channels: int, index: int, facts: Facts) -> int:
-        if index:  # what these channels move or weigh
+        if index:  # what these channels move or multiply
             count, taps = facts.inputs[index][0], self._taps(facts.inputs[0])
             groups = count // (2 * taps if index == 1 else taps)
             channels = divided(divided(channels, count, groups), groups, facts.inputs[0][0])

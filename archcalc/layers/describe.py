@@ -1,8 +1,8 @@
-"""Layer kinds in words, for documents and for `archcalc layers`.
+"""Descriptions of layer kinds, for documents and for `archcalc layers`.
 
-Everything is read from the class of a kind: arguments from its fields, their types from the docstrings of
-their readers, the rest from its docstring. A docstring has the summary first. Its paragraph `Source:` says
-where the formulas come from, and `Example:` is the body of a net that uses the layer.
+Everything comes from the class of a kind: the arguments from its fields, their types from the docstrings of
+their readers, and the rest from its docstring. A docstring begins with the summary. Its paragraph `Source:`
+gives the source of the formulas, and `Example:` is the body of a net that uses the layer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from archcalc.layers.base import Layer
 HEADINGS = {
     "conv": "Convolutions",
     "deform": "Deformable convolution",
-    "linear": "On vectors",
+    "linear": "Vectors",
     "recurrent": "Sequences",
     "activation": "Activations and dropout",
     "unary": "Functions of one value",
@@ -32,11 +32,11 @@ HEADINGS = {
     "reshape": "Rearrangement",
     "resize": "Resizing",
 }
-"""The families of kinds and their headings, in the order in which they are listed."""
+"""The families of kinds and their headings, in the order of the list."""
 
 
 class DescribedArgument(Struct, frozen=True):
-    """An argument: `default` is how the language writes it, or `required` or `optional`."""
+    """An argument. `default` is written in the language, or is `required` or `optional`."""
 
     name: str
     values: str
@@ -44,7 +44,7 @@ class DescribedArgument(Struct, frozen=True):
 
 
 class DescribedKind(Struct, frozen=True):
-    """A layer kind in words. `details` are paragraphs; `example` is the body of a net."""
+    """The description of a layer kind. `details` are paragraphs; `example` is the body of a net."""
 
     kind: str
     family: str
@@ -58,7 +58,7 @@ class DescribedKind(Struct, frozen=True):
 
     @property
     def net(self) -> str:
-        """The example as a text that loads."""
+        """The example as a complete text."""
         lines = self.example.split("\n")
         if len(lines) == 1:
             return f"net example {{ {self.example} }}"
@@ -66,7 +66,7 @@ class DescribedKind(Struct, frozen=True):
 
 
 def in_families() -> dict[str, list[DescribedKind]]:
-    """Every kind, by the heading of its family, in the order in which they are listed."""
+    """Every kind, by the heading of its family, in the order of the list."""
     return {
         heading: [describe(cls) for cls in KINDS.values() if cls.family == family]
         for family, heading in HEADINGS.items()
@@ -74,8 +74,8 @@ def in_families() -> dict[str, list[DescribedKind]]:
 
 
 def describe(cls: type[Layer]) -> DescribedKind:
-    """What a layer class says of its kind."""
-    # without docstrings (`python -OO`), there is a signature and nothing more
+    """The description of a layer class."""
+    # without docstrings (`python -OO`), there is only a signature
     summary, *paragraphs = (inspect.getdoc(cls) or "").split("\n\n")
     sections = {"Source": "", "Example": ""}
     details = []
@@ -99,7 +99,7 @@ def describe(cls: type[Layer]) -> DescribedKind:
 
 
 def signature(cls: type[Layer]) -> str:
-    """A kind with its arguments: `fc(out_features, bias=true)`. Brackets: it may be left out."""
+    """A kind with its arguments: `fc(out_features, bias=true)`. Optional arguments are in brackets."""
     arguments = ["..."] if cls.is_join else []
     for parameter in cls.parameters:
         if parameter.required:
@@ -112,7 +112,7 @@ def signature(cls: type[Layer]) -> str:
 
 
 def in_pytorch(cls: type[Layer]) -> str:
-    """What PyTorch calls a kind: `torch.nn.Conv1d, Conv2d, Conv3d`; empty if it has no such layer."""
+    """PyTorch's name of a kind: `torch.nn.Conv1d, Conv2d, Conv3d`; empty if PyTorch has no such layer."""
     if cls.kind in ELSEWHERE_IN_PYTORCH:
         return ELSEWHERE_IN_PYTORCH[cls.kind]
     return f"torch.nn.{', '.join(PYTORCH.get(cls.kind, (cls.__name__,)))}"

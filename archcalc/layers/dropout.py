@@ -1,4 +1,4 @@
-"""Dropout, of values and of whole samples: nothing at inference."""
+"""Dropout of values and of whole samples. Both do nothing at inference."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ from archcalc.layers.terms import Facts, per_value, term, values_of
 
 @layer("dropout", family="activation")
 class Dropout(Elementwise, frozen=True):
-    """Dropout (Hinton et al. 2012): nothing at inference.
+    """Dropout (Hinton et al. 2012). It does nothing at inference.
 
     Source: Hinton et al. 2012, Improving neural networks by preventing co-adaptation of feature detectors,
     arXiv:1207.0580.
@@ -33,7 +33,7 @@ class Dropout(Elementwise, frozen=True):
 
 @layer("drop_path", family="activation")
 class DropPath(Elementwise, frozen=True):
-    """Stochastic depth (Huang et al. 2016): nothing at inference.
+    """Stochastic depth: drops whole samples (Huang et al. 2016). It does nothing at inference.
 
     Source: Huang et al. 2016, Deep Networks with Stochastic Depth, arXiv:1603.09382.
 
@@ -47,7 +47,7 @@ class DropPath(Elementwise, frozen=True):
         return self.p == 0
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Samples are dropped as a whole: a byte for each says which."""
+        """Whole samples are dropped. One byte per sample says which."""
         if self.p in (0, 1):
             return Backward(passes=(0,) if self.p == 0 else ())
         return Backward((mask(term(("1", 1))),), per_value(facts.output, mul=1))

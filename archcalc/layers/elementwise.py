@@ -1,4 +1,4 @@
-"""What layers of one value in and one value out share: activations, and functions such as `exp`."""
+"""The base class of layers from one value to one value: activations, and functions such as `exp`."""
 
 from typing import ClassVar
 
@@ -9,10 +9,10 @@ from archcalc.shape import Shape
 
 
 class Elementwise(Layer, frozen=True):
-    """What they share: shape and place stay, no weights; `costs` are the operations per value.
+    """A layer that changes each value separately. It has no weights. `costs` are the operations per value.
 
-    `costs_back` are those of the backward pass, whose formula stands beside it: `g` is the gradient of the
-    output `y`, `x` the input. `keeps` is the tensor that this formula reads.
+    `costs_back` are the operations of the backward pass, with the formula next to it: `g` is the gradient of
+    the output `y`, and `x` is the input. `keeps` is the tensor that this formula reads.
     """
 
     costs: ClassVar[dict[str, int]]

@@ -20,18 +20,18 @@ def _features(kind: str, shape: Shape) -> int:
 
 
 def _help_for_places(shape: Shape) -> str:
-    """What stands for a linear layer at each place of a map, whichever axis has the channels."""
+    """Help for a linear layer at each place of a map, for both positions of the channels."""
     axes = len(shape) - 1
     if axes == 1:
         places = shape[1]
         return (
-            f"for a linear layer at each of the {places} places, write `pointwise(...)`; "
+            f"to apply a linear layer at each of the {places} places, write `pointwise(...)`; "
             f"if the channels are the {places}, write `transpose -> pointwise(...)`; "
-            "for all values as one vector, write `flatten -> fc(...)`"
+            "to apply it to all values as one vector, write `flatten -> fc(...)`"
         )
     last_first = [axes, *range(axes)]
     return (
-        "write `flatten -> fc(...)` for all values as one vector; for each place alone, write "
+        "write `flatten -> fc(...)` for all values as one vector; for each place separately, write "
         f"`pointwise(...)`, or `permute({last_first}) -> pointwise(...)` if the channels are last"
     )
 
@@ -79,8 +79,9 @@ class FullyConnected(Layer, frozen=True):
 class RadialBasis(Layer, frozen=True):
     """Squared distances to fixed prototypes (LeCun et al. 1998, Section II.B, Equation 7).
 
-    The prototypes are set by hand and not trained: buffers, not parameters. A distance is a
-    subtraction, a multiplication and an addition per feature; none of them multiplies by a weight.
+    The prototypes are set by hand and not trained, so they are buffers. A distance takes a subtraction, a
+    multiplication, and an addition per feature. None of them counts as a MAC, because none multiplies by a
+    weight.
 
     Source: LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition, Section II.B, Equation
     7.
@@ -108,7 +109,7 @@ class RadialBasis(Layer, frozen=True):
         return Reach.WHOLE
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """`sum_j 2 g_j (x_i - w_ij)` for the input; the prototypes are not trained."""
+        """`sum_j 2 g_j (x_i - w_ij)` for the input. The prototypes are not trained."""
         inputs, outputs = ("N_in", facts.inputs[0][0]), ("N_out", self.out_features)
         sums = term(inputs, ("(N_out-1)", self.out_features - 1))
         operations: Operations = (

@@ -1,4 +1,4 @@
-"""Joins: several tensors in, one out. A join takes the current tensor only if it is written."""
+"""Joins, which read several tensors. A join reads the current tensor only if it is written as an argument."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -22,7 +22,7 @@ from archcalc.shape import AXES, Shape, format_shape
 
 
 class Join(Layer, frozen=True):
-    """What the joins share: no weights, every place stays where it is."""
+    """The base class of joins. They have no weights, and every value keeps its place."""
 
     is_join: ClassVar[bool] = True
 
@@ -41,7 +41,7 @@ class Join(Layer, frozen=True):
 
 
 class ValueByValue(Join, frozen=True):
-    """Joins that compute with the values at one place. An axis of size 1 stretches, as PyTorch broadcasts."""
+    """Joins that compute with the values at one place. An axis of size 1 stretches, like broadcasting."""
 
     category: ClassVar[str]
 
@@ -49,7 +49,7 @@ class ValueByValue(Join, frozen=True):
         return self._steps(inputs)[-1]
 
     def _steps(self, inputs: tuple[Shape, ...]) -> list[Shape]:
-        """What comes out after each further tensor; a shape that stays is the same object."""
+        """The output shapes after each further tensor. An unchanged shape is the same object."""
         self._several(inputs)
         output = inputs[0]
         steps = []
@@ -62,7 +62,7 @@ class ValueByValue(Join, frozen=True):
     def _stretched(self, inputs: tuple[Shape, ...], output: Shape, index: int) -> Shape:
         shape = inputs[index]
         if len(shape) != len(output):
-            raise _differ(f"`{self.kind}` needs tensors with as many axes", inputs, index)
+            raise _differ(f"`{self.kind}` needs tensors with the same number of axes", inputs, index)
         pairs = enumerate(zip(output, shape, strict=True))
         unequal = [axis for axis, (a, b) in pairs if a != b and 1 not in (a, b)]
         if unequal:
@@ -77,7 +77,7 @@ class ValueByValue(Join, frozen=True):
 
 
 class OfTwo(ValueByValue, frozen=True):
-    """Those for which the order matters: two tensors."""
+    """Joins of exactly two tensors, where the order matters."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         if len(inputs) != 2:
@@ -87,7 +87,7 @@ class OfTwo(ValueByValue, frozen=True):
 
 
 def _differ(message: str, inputs: tuple[Shape, ...], index: int, axes: Sequence[int] = ()) -> LayerError:
-    """The error for an input at `index` that does not match the first one, along these axes."""
+    """The error for the input number `index`, which does not match the first one along these axes."""
     label = f"{format_shape(inputs[0], cross='x')} and {format_shape(inputs[index], cross='x')}"
     names = ("channels", *AXES.get(len(inputs[0]) - 1, ()))
     if axes and len(names) > 1:
@@ -98,7 +98,7 @@ def _differ(message: str, inputs: tuple[Shape, ...], index: int, axes: Sequence[
 
 @layer("concat")
 class Concat(Join, frozen=True):
-    """Tensors concatenated along `dim`; their other axes must agree.
+    """Concatenates tensors along `dim`. Their other axes must be equal.
 
     Source: the documentation of `torch.cat`.
 
@@ -137,7 +137,7 @@ class Concat(Join, frozen=True):
 
 
 def sums_over_stretched(facts: Facts, needs: Needs) -> Operations:
-    """The sums that give the gradients of inputs that were stretched."""
+    """The sums for the gradients of inputs that were stretched."""
     output = values_of(facts.output).value
     sums = [
         output - values_of(shape).value
@@ -210,7 +210,7 @@ class Sub(OfTwo, frozen=True):
     category: ClassVar[str] = "add"
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The gradient of the second input has the other sign. It is changed after the sum, if any."""
+        """The gradient of the second input changes its sign, after the sum over stretched axes."""
         operations = sums_over_stretched(facts, needs)
         if needs.inputs[1]:
             operations += (("add", values_of(facts.inputs[1]).of("sign of the second gradient")),)
@@ -232,7 +232,7 @@ class Div(OfTwo, frozen=True):
     category: ClassVar[str] = "div"
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Of `a / b`: `g / b` for a, and `-(g / b) a / b` for b. The sign is changed after the sum, if any.
+        """For `a / b`: `g / b` for a, and `-(g / b) a / b` for b. The sign changes after any sum.
 
         Source: the formulas of PyTorch, `tools/autograd/derivatives.yaml`.
         """
@@ -250,9 +250,9 @@ class Div(OfTwo, frozen=True):
 
 @layer("stack")
 class Stack(Join, frozen=True):
-    """Tensors of equal shape along a new axis, which becomes the axis `dim`: 0 the channels, -1 the last.
+    """Stacks tensors of equal shape along the new axis `dim`. 0 puts it before the channels, -1 last.
 
-    As `torch.stack` without the batch.
+    Like `torch.stack`, without the batch. With `dim=0` the new axis becomes the channels.
 
     Source: the documentation of `torch.stack`.
 
@@ -276,7 +276,7 @@ class Stack(Join, frozen=True):
         if len(shape) == MAX_RANK:
             raise LayerError(
                 f"`stack` adds an axis, but {format_shape(shape, cross='x')} has {MAX_RANK} already, "
-                "the most that a tensor can have",
+                "the maximum",
                 help="`reshape` the tensors first",
             )
         axis = self._axis(shape)

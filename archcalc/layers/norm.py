@@ -24,7 +24,7 @@ from archcalc.shape import Shape
 
 
 class Normalisation(Layer, frozen=True):
-    """What the normalizations share: the shape stays."""
+    """The base class of normalizations. They keep the shape."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         return inputs[0]
@@ -39,7 +39,7 @@ def _scale_and_shift(shape: Shape, scale: bool = True, bias: bool = True) -> tup
 
 
 def _per_channel(shape: Shape, scale: bool, bias: bool) -> Operations:
-    """Statistics of each channel, and a scale and a shift per value if it has them."""
+    """Statistics of each channel, and a scale and a shift per value if the layer has them."""
     scaled = per_value(shape, mul=int(scale), add=int(bias)) if scale or bias else ()
     return *statistics_of(values_of(shape), term(("C", shape[0]))), *scaled
 
@@ -48,10 +48,10 @@ def _per_channel(shape: Shape, scale: bool, bias: bool) -> Operations:
 class BatchNorm(Normalisation, frozen=True):
     """Batch normalization, as `torch.nn.BatchNorm2d` (Ioffe & Szegedy 2015, Algorithm 1).
 
-    Gamma and beta are parameters, the running mean and variance buffers. At inference it is one
-    multiplication and one addition per value. Without running statistics it computes those of its input,
-    which for one sample is an instance normalization. `scale=false` leaves out gamma, `bias=false`
-    beta, as in Keras.
+    Gamma and beta are parameters. The running mean and variance are buffers. At inference, a value takes one
+    multiplication and one addition. Without running statistics, the layer computes the statistics of its
+    input, which for one sample is an instance normalization. `scale=false` leaves out gamma, and `bias=false`
+    leaves out beta, as in Keras.
 
     Source: Ioffe & Szegedy 2015, Batch Normalization, arXiv:1502.03167, Algorithm 1.
 
@@ -88,7 +88,7 @@ class BatchNorm(Normalisation, frozen=True):
         return Reach.SAME if self.track_running_stats else Reach.WHOLE
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """With the statistics of the batch, as in training."""
+        """The backward pass in training, with the statistics of the batch."""
         return backward_of_channels(facts, needs, self.affine and self.scale, per_batch=True)
 
 
@@ -96,9 +96,9 @@ class BatchNorm(Normalisation, frozen=True):
 class LocalResponseNorm(Normalisation, frozen=True):
     """Local response normalization across channels, as `torch.nn.LocalResponseNorm`.
 
-    Krizhevsky et al. 2012, Section 3.3: per value a square, `size - 1` additions, a scaling, an
-    addition of `k`, a power, a division. Beyond the first and the last channel there are zeros, as in
-    PyTorch and Caffe; they are added like values.
+    A value takes a square, `size - 1` additions, a scaling, an addition of `k`, a power, and a division
+    (Krizhevsky et al. 2012, Section 3.3). The channels are padded with zeros at both ends, as
+    in PyTorch and Caffe. The zeros are added like values.
 
     Source: Krizhevsky et al. 2012, ImageNet Classification with Deep Convolutional Neural Networks, Section
     3.3.
@@ -124,11 +124,11 @@ class LocalResponseNorm(Normalisation, frozen=True):
         return Reach.SAME
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Of `y = x / u^beta`, with `u = k + alpha/size · sum of x²`.
+        """For `y = x / u^beta`, with `u = k + alpha/size · sum of x²`.
 
-        The gradient of an input is `g / u^beta - 2 alpha/size beta x · sum of (g x / u^(beta + 1))`, with the
-        sum over the outputs that read it: a power, four products, a quotient, `size - 1` additions and a
-        difference. Without squares in it, `u^beta` is one constant.
+        The gradient of an input is `g / u^beta - 2 alpha/size beta x · sum of (g x / u^(beta + 1))`, summed
+        over the outputs that read it. It takes a power, four products, a quotient, `size - 1` additions, and
+        a difference. If no squares are added, `u^beta` is one constant.
         """
         if not self.alpha or not self.beta:
             return Backward(operations=per_value(facts.output, mul=1))
@@ -143,8 +143,8 @@ def read_normalised(value: object) -> str:
     if isinstance(value, int | tuple | list):
         raise LayerError(
             'needs "all" or "channels", not a shape',
-            help="what comes in is known: write `layer_norm`, "
-            'or `layer_norm("channels")` for each place alone',
+            help="the input shape is known: write `layer_norm`, "
+            'or `layer_norm("channels")` for each place separately',
         )
     return choice("all", "channels")(value)  # type: ignore[no-any-return]
 
@@ -153,9 +153,9 @@ def read_normalised(value: object) -> str:
 class LayerNorm(Normalisation, frozen=True):
     """Layer normalization (Ba et al. 2016, Section 3).
 
-    Over all axes, with a scale and a shift for every value, as `torch.nn.LayerNorm` of the whole shape;
-    or with `dim="channels"` over the channels at each place, with a scale and a shift per channel, as
-    in ConvNeXt (Liu et al. 2022).
+    By default it normalizes over all axes, with a scale and a shift for every value, as `torch.nn.LayerNorm`
+    over the whole shape. With `dim="channels"` it normalizes over the channels at each place, with a scale
+    and a shift per channel, as in ConvNeXt (Liu et al. 2022).
 
     Source: Ba et al. 2016, Layer Normalization, arXiv:1607.06450, Section 3.
 
@@ -183,7 +183,7 @@ class LayerNorm(Normalisation, frozen=True):
         return *statistics_of(values_of(output), groups), *affine
 
     def _groups(self, shape: Shape) -> int:
-        """How many means and variances there are."""
+        """The number of means and variances."""
         return 1 if self.dim == "all" else values_of(shape).value // shape[0]
 
     def windows(self, *inputs: Shape) -> Windows:
@@ -259,8 +259,9 @@ class InstanceNorm(Normalisation, frozen=True):
 class GlobalResponseNorm(Normalisation, frozen=True):
     """Global response normalization (Woo et al. 2023, Section 3, Algorithm 1).
 
-    The L2 norm of each map (a square and a sum per value, a root per channel), divided by the mean of
-    the norms; then `gamma * (x * n) + beta + x`, two multiplications and two additions per value.
+    Divides the L2 norm of each map by the mean of the norms, which takes a square and an addition per value
+    and a root per channel. Then it computes `gamma * (x * n) + beta + x`, with two multiplications and two
+    additions per value.
 
     Source: Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808, Section 3, Algorithm 1.
 
@@ -288,10 +289,11 @@ class GlobalResponseNorm(Normalisation, frozen=True):
         return all_of(facts.output[0])
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Of `y = gamma x r + beta + x`, with `r = norm / d` and `d = mean of the norms + eps`.
+        """For `y = gamma x r + beta + x`, with `r = norm / d` and `d = mean of the norms + eps`.
 
-        With `t` for the sums of `g x` of each channel, the gradient of gamma is `t r`, and that of a norm is
-        `(gamma t - mean(gamma t r)) / d`. The gradient of an input is `(gamma r + 1) g + x · (that / norm)`.
+        With `t` the sum of `g x` over each channel, the gradient of gamma is `t r`, and the gradient of a
+        norm is `n' = (gamma t - mean(gamma t r)) / d`. The gradient of an input is `(gamma r + 1) g + x · (n'
+        / norm)`.
         """
         channels, one = term(("C", facts.output[0])), term(("1", 1))
         operations: Operations = ()
@@ -324,7 +326,7 @@ class GlobalResponseNorm(Normalisation, frozen=True):
 
 @layer("layer_scale")
 class LayerScale(Normalisation, frozen=True):
-    """A trained factor for each channel (Touvron et al. 2021, CaiT, Section 2); with `bias` a shift, too.
+    """A trained factor per channel (Touvron et al. 2021, CaiT, Section 2). `bias` adds a shift per channel.
 
     Source: Touvron et al. 2021, Going deeper with Image Transformers, arXiv:2103.17239, Section 2.
 

@@ -1,4 +1,4 @@
-"""An operation that archcalc does not know: its output is declared, and its cost is not counted."""
+"""An unknown operation. Its output shape is declared, and its cost is not counted."""
 
 from typing import Annotated, ClassVar
 
@@ -9,11 +9,11 @@ from archcalc.layers.terms import NO_OPERATIONS, Facts, Operations, Reach, Weigh
 from archcalc.shape import Shape
 
 MAX_OP = 200
-"""The longest name of an operation, and the longest reason, since both come from files."""
+"""The longest name of an operation, and the longest reason. Both come from files."""
 
 
 def read_op(value: object) -> str:
-    """The name of the operation"""
+    """The name of the operation."""
     if not isinstance(value, str) or not value.strip():
         raise LayerError("needs the name of the operation")
     if len(value) > MAX_OP or not value.isprintable():
@@ -22,14 +22,14 @@ def read_op(value: object) -> str:
 
 
 def read_arrays(value: object) -> tuple[Shape, ...]:
-    """A list of shapes, such as `[64x3x3, 64]`"""
+    """A list of shapes, such as `[64x3x3, 64]`."""
     if not isinstance(value, tuple | list):
         raise LayerError("needs a list of shapes, such as [64x3x3, 64]")
     return tuple(read_shape(shape) for shape in value)
 
 
 def read_reason(value: object) -> str:
-    """Why it is not known, in a few words"""
+    """The reason why the operation is unknown, in a few words."""
     if not isinstance(value, str) or len(value) > MAX_OP or not (value or " ").isprintable():
         raise LayerError(f"needs at most {MAX_OP} printable characters")
     return value
@@ -37,12 +37,12 @@ def read_reason(value: object) -> str:
 
 @layer("opaque")
 class Opaque(Layer, frozen=True):
-    """An operation that archcalc does not know, with the output shape that is declared for it.
+    """An operation that archcalc does not know. Its output shape is declared.
 
-    Its arrays are counted: `params` are trained, `buffers` are not. Its operations are *not* counted, and
-    its receptive field is taken to be the whole input, so a network with one is incomplete: reports name
-    it, and `check` refuses limits on what is not counted. `archcalc run` cannot run it. `reason` says why
-    it is not known, where that is more than its name: `its padding is uneven`.
+    Its arrays count: `params` are trained, `buffers` are not. Its operations do *not* count, and its
+    receptive field is the whole input, so the figures of the network are incomplete. Reports say so, and
+    `archcalc check` refuses limits on figures that are incomplete. `archcalc run` cannot run it. `reason`
+    says why the operation is unknown if its name does not, as in `its padding is uneven`.
 
     Example: input(3x32x32) -> opaque(identity, op="roll", shape=3x32x32) -> conv(8, 3)
 
@@ -77,5 +77,5 @@ class Opaque(Layer, frozen=True):
         return Reach.WHOLE
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """What it keeps and computes is not known. Its gradients have the sizes of its inputs and arrays."""
+        """It is unknown what is kept and computed. The gradients have the sizes of the inputs and arrays."""
         return Backward(known=False)

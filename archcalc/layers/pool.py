@@ -1,4 +1,4 @@
-"""Pooling: over windows, over the whole map, to a given size, trainable, and undone."""
+"""Pooling: over windows, over the whole map, to a given size, with trained weights, and unpooling."""
 
 import math
 from fractions import Fraction
@@ -41,14 +41,14 @@ OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis
 
 
 class WindowPool(Layer, frozen=True):
-    """What the pools with a sliding window share.
+    """The base class of pools with a sliding window.
 
-    An operation is counted for each value that a window holds. Padding is one of them, as for
-    convolutions; what lies behind the padding, where the last windows in ceil mode may reach, is not.
+    One operation counts for each value in a window. Padding counts too, as for convolutions. In ceil mode the
+    last windows can reach beyond the padding, and nothing counts there.
     """
 
     def _given(self, name: str, default: Any) -> Any:
-        """An argument, or what stands for one that the kind does not have."""
+        """An argument, or the default if the kind does not have it."""
         return getattr(self, name, default)
 
     def windows(self, *inputs: Shape) -> tuple[Window, ...]:
@@ -87,7 +87,7 @@ class WindowPool(Layer, frozen=True):
                 f"the window of `{self.kind}` is larger than its padded input",
                 argument="kernel_size",
                 label=f"{extents} over {format_shape(padded, cross='x')}",
-                help="use a smaller window or more padding, or reduce the map less before this layer",
+                help="use a smaller window or more padding, or shrink the map less before this layer",
             )
         return (shape[0], *sizes)
 
@@ -98,18 +98,18 @@ class WindowPool(Layer, frozen=True):
         return channels
 
     def _holds_padding(self) -> bool:
-        """Is padding among the values that a window works on?"""
+        """Does a window compute with padding?"""
         return True
 
     def _taps(self, shape: Shape, output: Shape) -> int:
-        """The values of all windows of a channel together."""
+        """The number of values in all windows of a channel."""
         taps = 1
         for n, places, window in zip(shape[1:], output[1:], self.windows(shape), strict=True):
             taps *= held_values(n, places, window, self._holds_padding())
         return taps
 
     def _full_windows(self, shape: Shape) -> Term:
-        """The values of a window, where each window holds as many: the size of the kernel."""
+        """The number of values in a window, if all windows are full: the size of the kernel."""
         windows = self.windows(shape)
         letters = kernel_letters(len(windows))
         return term(*((k, int(w.kernel_size)) for k, w in zip(letters, windows, strict=True)))
@@ -122,18 +122,18 @@ class WindowPool(Layer, frozen=True):
         return term(("taps", taps), ("C", shape[0]))
 
     def _others(self, shape: Shape, output: Shape) -> Term:
-        """One operation for each value of every window but its first: what a maximum or a sum takes."""
+        """One operation for each value of every window except the first one, as a maximum or a sum takes."""
         full, taps, places = self._full_windows(shape), self._taps(shape, output), places_of(output).value
         if taps == full.value * places:
             return term((f"({full.formula}-1)", full.value - 1)) * values_of(output, "_out")
-        if not self._holds_padding():  # a window over padding alone holds nothing, and takes no operation
+        if not self._holds_padding():  # a window over padding alone is empty, and takes no operation
             axes = zip(shape[1:], output[1:], self.windows(shape), strict=True)
             places = math.prod(filled_windows(*axis) for axis in axes)
         return term(("(taps-places)", taps - places), ("C", shape[0]))
 
 
 def held_values(n: int, places: int, window: Window, padding: bool) -> int:
-    """The values along one axis that all windows of a pool over `n` values hold together.
+    """The number of values along one axis in all windows of a pool over `n` values.
 
     >>> held_values(4, 2, Window(3, 2), padding=True)  # 0 to 2, and 2 and 3
     5
@@ -142,9 +142,9 @@ def held_values(n: int, places: int, window: Window, padding: bool) -> int:
     low, high = (-int(window.before), n + int(window.after)) if padding else (0, n)
 
     def below(bound: int) -> int:
-        """How many taps of all places lie before `bound`: tap `t` of place `o` is at `o*s + t*d - before`."""
+        """The number of taps before `bound`. Tap `t` of window `o` is at `o*s + t*d - before`."""
         room = bound + int(window.before) - 1
-        all_of = min(max((room - (k - 1) * d) // s + 1, 0), places)  # places of which all taps do
+        all_of = min(max((room - (k - 1) * d) // s + 1, 0), places)  # windows with all taps before it
         some_of = min(max(room // s + 1, 0), places)
         partly = some_of - all_of
         return all_of * k + partly + _floor_sum(partly, d, s, room - (some_of - 1) * s)
@@ -153,10 +153,11 @@ def held_values(n: int, places: int, window: Window, padding: bool) -> int:
 
 
 def filled_windows(n: int, places: int, window: Window) -> int:
-    """The windows along one axis of a pool over `n` values that hold any of them.
+    """The number of windows along one axis of a pool over `n` values that have at least one value.
 
-    A window holds none if its first tap within or after the map lies after it. That takes a dilation larger
-    than the map, and a window that starts before the map, since padding is at most half a window.
+    A window has no value if its first tap that is not before the map is after the map. This requires a
+    dilation larger than the map, and a window that starts before the map, because padding is at most half a
+    window.
 
     >>> filled_windows(2, 4, Window(2, 1, 2, 2, dilation=3))  # taps at -2 and 1, -1 and 2, 0 and 3, 1 and 4
     3
@@ -165,16 +166,16 @@ def filled_windows(n: int, places: int, window: Window) -> int:
     if n >= d:
         return places
     starting_before = min(places, -(-before // s))
-    # the first tap of place `o` that is not before the map is at `(o*s - before) mod d`
+    # the first tap of window `o` that is not before the map is at `(o*s - before) mod d`
     first = -before % d
     within = _floor_sum(starting_before, d, s, first + d) - _floor_sum(starting_before, d, s, first + d - n)
     return places - starting_before + within
 
 
 def _floor_sum(count: int, m: int, a: int, b: int) -> int:
-    """The sum of `(a*i + b) // m` over `i` from 0 to `count`, without it; no number is negative.
+    """The sum of `(a*i + b) // m` for `i` from 0 to `count - 1`. No number can be negative.
 
-    A loop would take as long as a kernel is wide, which may be a thousand million.
+    A loop would take as many steps as a kernel is wide, which can be a billion.
 
     >>> _floor_sum(5, 3, 4, 7) == sum((4 * i + 7) // 3 for i in range(5))
     True
@@ -192,13 +193,13 @@ def _floor_sum(count: int, m: int, a: int, b: int) -> int:
 
 
 def chosen(values: Term, places: int) -> Kept:
-    """The number of the place that each value was taken from: a byte, if there are at most 256 of them."""
+    """The number of the place that each value was taken from: one byte if there are at most 256 places."""
     return Kept("taps", values=values, value_bytes=1 if places <= 256 else 4)
 
 
 @layer("maxpool")
 class MaxPool(WindowPool, frozen=True):
-    """Maximum over a window, as `torch.nn.MaxPool2d`; the stride is the kernel's size unless given.
+    """Maximum over a window, as `torch.nn.MaxPool2d`. The default stride is the kernel size.
 
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
     chapter 3.
@@ -219,21 +220,21 @@ class MaxPool(WindowPool, frozen=True):
         return (("compare", self._others(inputs[0], output)),)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The number of the largest value in each window is kept: a byte, if the window has at most 256."""
+        """The number of the largest value of each window is kept: one byte, for windows up to 256 values."""
         values = values_of(facts.output, "_out")
         return Backward((chosen(values, self._full_windows(*facts.inputs).value),), (("add", values),))
 
 
 @layer("avgpool")
 class AvgPool(WindowPool, frozen=True):
-    """Mean over a window, as `torch.nn.AvgPool2d`; the stride is the kernel's size unless given.
+    """Mean over a window, as `torch.nn.AvgPool2d`. The default stride is the kernel size.
 
-    Added and divided by are the values that a window holds: with `count_include_pad` the zeros of the
-    padding among them, otherwise those of the input alone. `divisor_override` is divided by instead; it
-    does not change the number of operations.
+    The mean is over the values in a window. With `count_include_pad` these include the zeros of the padding,
+    otherwise only values of the input. `divisor_override` replaces the divisor; the number of operations
+    stays the same.
 
-    PyTorch has no `dilation` here. It is that of the operator AveragePool of ONNX, version 19. A window
-    that holds nothing gives 0.
+    PyTorch has no `dilation` here. It is that of the ONNX operator AveragePool, version 19. An empty window
+    gives 0.
 
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285,
     chapter 3.
@@ -266,11 +267,11 @@ class AvgPool(WindowPool, frozen=True):
 
 @layer("lppool")
 class LPPool(WindowPool, frozen=True):
-    """The p-norm of a window, as `torch.nn.LPPool2d`; the stride is the kernel's size unless given.
+    """The p-norm over a window, as `torch.nn.LPPool2d`. The default stride is the kernel size.
 
-    `norm_type=2` is L2 pooling. For an odd `norm_type`, PyTorch raises the values themselves to that
-    power, not their absolute values: where their sum is negative, its root is no number. Where ceil mode
-    cuts a window off, PyTorch takes its mean times the size of the kernel: one more multiplication.
+    `norm_type=2` is L2 pooling. As in PyTorch, an odd `norm_type` takes powers of the values, not of their
+    absolute values, so the result is NaN if their sum is negative. If ceil mode cuts off a window, PyTorch
+    takes its mean times the kernel size, which is one more multiplication.
 
     Source: the documentation of `torch.nn.LPPool2d`.
 
@@ -296,7 +297,7 @@ class LPPool(WindowPool, frozen=True):
         return ("special", taps), sums, *scaled, ("special", outputs)
 
     def _scaled(self, shape: Shape, output: Shape) -> Operations:
-        """A multiplication for each window that is cut off: in all, less those that lie within the map."""
+        """One multiplication per window that is cut off: all windows minus those that lie within the map."""
         whole = 1
         for n, places, window in zip(shape[1:], output[1:], self.windows(shape), strict=True):
             whole *= min(places, (n - int(window.extent)) // int(window.stride) + 1)
@@ -304,10 +305,10 @@ class LPPool(WindowPool, frozen=True):
         return (("mul", term(("cut", cut), ("C", shape[0]))),) if cut else ()
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Of `y = (s sum x^p)^(1/p)`: an input gets `x^(p-1) · sum of s g / y^(p-1)` of its windows.
+        """For `y = (s sum x^p)^(1/p)`, an input gets `x^(p-1) · sum of s g / y^(p-1)` over its windows.
 
-        `s` is 1, but for windows that are cut off. An output of 0 sends nothing, which takes a comparison.
-        With `norm_type=1` it is the gradient of a sum.
+        `s` is 1, except for windows that are cut off. An output of 0 sends no gradient, which takes a
+        comparison. With `norm_type=1` this is the gradient of a sum.
         """
         (shape,), output = facts.inputs, facts.output
         sums = ("add", self._values(shape, output))
@@ -324,9 +325,9 @@ class LPPool(WindowPool, frozen=True):
 
 @layer("subsample")
 class Subsample(WindowPool, frozen=True):
-    """The sum of a window times a trained coefficient, plus a trained bias, for each map.
+    """The sum of a window times a trained coefficient, plus a trained bias. Each map has one of both.
 
-    LeCun et al. 1998, Section II.B. Windows do not overlap.
+    LeNet-5 uses it. Windows do not overlap.
 
     Source: LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition, Section II.B.
 
@@ -361,7 +362,7 @@ class Subsample(WindowPool, frozen=True):
 
 
 class GlobalPool(Layer, frozen=True):
-    """What the pools over the whole map share."""
+    """The base class of pools over the whole map."""
 
     def output_shape(self, *inputs: Shape) -> Shape:
         (shape,) = inputs
@@ -384,7 +385,7 @@ class GlobalPool(Layer, frozen=True):
 
 @layer("global_avgpool")
 class GlobalAvgPool(GlobalPool, frozen=True):
-    """Mean of each map, to 1x1 (Lin et al. 2013, Section 3.2).
+    """Mean of each map (Lin et al. 2013, Section 3.2). The output has 1x1 places.
 
     Source: Lin et al. 2013, Network In Network, arXiv:1312.4400, Section 3.2.
 
@@ -403,7 +404,7 @@ class GlobalAvgPool(GlobalPool, frozen=True):
 
 @layer("global_maxpool")
 class GlobalMaxPool(GlobalPool, frozen=True):
-    """Maximum of each map, to 1x1.
+    """Maximum of each map. The output has 1x1 places.
 
     Source: the documentation of `torch.nn.AdaptiveMaxPool2d`, for an output of 1x1.
 
@@ -421,10 +422,10 @@ class GlobalMaxPool(GlobalPool, frozen=True):
 
 
 class AdaptivePool(Layer, frozen=True):
-    """What the pools to a given size share.
+    """The base class of pools to a given size.
 
-    Output `i` of `m` over `n` values reads from `floor(i n/m)` to `ceil((i+1) n/m)`, as in PyTorch: a
-    window of `n/m` values that moves by as much, and reads what it touches.
+    Output `i` of `m` over `n` values reads from `floor(i n/m)` to `ceil((i+1) n/m)`, as in PyTorch. This is a
+    window of `n/m` values that moves by `n/m`, and includes every value that it touches.
     """
 
     def _output_size(self) -> int | tuple[int, ...]:
@@ -451,20 +452,20 @@ class AdaptivePool(Layer, frozen=True):
         return tuple(Window(step, step) for step in whole)
 
     def _others(self, shape: Shape, output: Shape) -> Term:
-        """One operation for each value of every window but its first."""
+        """One operation for each value of every window except the first one."""
         places = places_of(output).value
         return term(("(taps-places)", self._taps(shape, output) - places), ("C", shape[0]))
 
     def _taps(self, shape: Shape, output: Shape) -> int:
-        """The values of all windows of a channel together."""
+        """The number of values in all windows of a channel."""
         return math.prod(_adaptive_taps(n, m) for n, m in zip(shape[1:], output[1:], strict=True))
 
 
 def _adaptive_taps(n: int, m: int) -> int:
-    """The values that `m` adaptive windows over `n` values read together.
+    """The total number of values that `m` adaptive windows over `n` values read.
 
-    Each window ends where the next one begins, or one value behind it unless `m` divides `(i+1) n`,
-    which it does `gcd(n, m)` times.
+    Each window ends where the next one begins if `m` divides `(i+1) n`, which happens `gcd(n, m)` times.
+    Otherwise it ends one value later.
 
     >>> _adaptive_taps(13, 6) == sum(-(-(i + 1) * 13 // 6) - i * 13 // 6 for i in range(6))
     True
@@ -473,10 +474,10 @@ def _adaptive_taps(n: int, m: int) -> int:
 
 
 def _largest_window(n: int, m: int) -> int:
-    """The values of the largest of `m` adaptive windows over `n` values.
+    """The size of the largest of `m` adaptive windows over `n` values.
 
-    A window begins `f/m` behind a place, where `f` is a multiple of `gcd(n, m)` below `m`, and any of them
-    occurs: it reads `ceil((f + n)/m)` values.
+    A window begins `f/m` after a value, where `f` is a multiple of `gcd(n, m)` below `m`. Every such `f`
+    occurs. The window reads `ceil((f + n)/m)` values.
 
     >>> _largest_window(13, 6) == max(-(-(i + 1) * 13 // 6) - i * 13 // 6 for i in range(6))
     True
@@ -486,7 +487,7 @@ def _largest_window(n: int, m: int) -> int:
 
 @layer("adaptive_avgpool")
 class AdaptiveAvgPool(AdaptivePool, frozen=True):
-    """Mean over windows chosen for a given output size, as `torch.nn.AdaptiveAvgPool2d`.
+    """Mean over windows for a given output size, as `torch.nn.AdaptiveAvgPool2d`.
 
     Source: the documentation of `torch.nn.AdaptiveAvgPool2d`.
 
@@ -505,7 +506,7 @@ class AdaptiveAvgPool(AdaptivePool, frozen=True):
         return ("add", self._others(inputs[0], output)), ("div", values_of(output, "_out"))
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Each value of a window gets the same share; nothing is added up where there is one window."""
+        """Each value of a window gets the same share. With a single window, nothing is added."""
         (shape,), output = facts.inputs, facts.output
         shares = ("div", values_of(output, "_out"))
         if places_of(output).value == 1:
@@ -516,7 +517,7 @@ class AdaptiveAvgPool(AdaptivePool, frozen=True):
 
 @layer("adaptive_maxpool")
 class AdaptiveMaxPool(AdaptivePool, frozen=True):
-    """Maximum over windows chosen for a given output size, as `torch.nn.AdaptiveMaxPool2d`.
+    """Maximum over windows for a given output size, as `torch.nn.AdaptiveMaxPool2d`.
 
     Source: the documentation of `torch.nn.AdaptiveMaxPool2d`.
 
@@ -543,21 +544,21 @@ class AdaptiveMaxPool(AdaptivePool, frozen=True):
 
 
 class Pooled(Struct, frozen=True):
-    """What a max pool that is to be undone has done: its input's shape, and its windows."""
+    """The max pool that is undone: the shape of its input, and its windows."""
 
     shape: Shape
     windows: tuple[Window, ...]
 
 
 def read_pooled(value: object) -> Pooled:
-    """The tensor of a `maxpool`, by its name."""
+    """The name of the tensor that a `maxpool` outputs."""
     if isinstance(value, Pooled):
         return value
     pool = getattr(value, "layer", None)
     if not isinstance(pool, MaxPool):
         raise LayerError(
-            "needs the tensor that comes out of a `maxpool`",
-            help="name that pool where it stands (`p: maxpool(2)`) and write `maxunpool(p)`",
+            "needs the output of a `maxpool`",
+            help="label the pool (`p: maxpool(2)`) and write `maxunpool(p)`",
         )
     (shape,) = (node.shape for node in value.inputs)  # type: ignore[attr-defined]
     return Pooled(shape, pool.windows(shape))
@@ -568,10 +569,10 @@ PooledTensor = Annotated[Pooled, read_pooled, "tensor"]
 
 @layer("maxunpool")
 class MaxUnpool(Layer, frozen=True):
-    """Puts each value back where the matching max pool took it from, zeros elsewhere.
+    """Puts each value back where the matching max pool took it from, with zeros elsewhere.
 
-    Zeiler & Fergus 2013, Section 2.1; as `torch.nn.MaxUnpool2d`. `pool` is the tensor of that pool: it
-    gives the places and the size.
+    This is `torch.nn.MaxUnpool2d` (Zeiler & Fergus 2013, Section 2.1). `pool` is the output of the max pool,
+    which gives the places and the size.
 
     Source: Zeiler & Fergus 2013, Visualizing and Understanding Convolutional Networks, arXiv:1311.2901,
     Section 2.1.
@@ -590,7 +591,7 @@ class MaxUnpool(Layer, frozen=True):
         shape, pooled = inputs
         if shape != pooled:
             raise LayerError(
-                f"`maxunpool` needs the shape that its pool gave, {format_shape(pooled, cross='x')}, "
+                f"`maxunpool` needs the output shape of its pool, {format_shape(pooled, cross='x')}, "
                 f"got {format_shape(shape, cross='x')}",
                 argument="pool",
             )
@@ -612,6 +613,6 @@ class MaxUnpool(Layer, frozen=True):
         )
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Each value gets the gradient of its place. Where windows share it, the last one's value stands."""
+        """Each value gets the gradient of its place. A shared place has the value of the last window."""
         places = math.prod(int(window.kernel_size) for window in self.pool.windows)
         return Backward((chosen(values_of(facts.inputs[0]), places),))

@@ -1,7 +1,7 @@
 """Layers over sequences: embeddings of indices, and recurrent layers.
 
-A sequence is a map of channels x length. A recurrent layer computes a state at each step of the length,
-from the channels there and from the state at the step before. The state before the first step is zero.
+A sequence is a map of channels × length. At each step of the length, a recurrent layer computes a state from
+the channels there and from the state of the step before. The state before the first step is zero.
 """
 
 from typing import Annotated, ClassVar
@@ -24,15 +24,15 @@ from archcalc.layers.through_time import StepBack, ThroughTime
 from archcalc.shape import Shape, Window, format_shape
 
 MAX_LAYERS = 16
-"""The most layers in one stack. A larger number is rather PyTorch's `hidden_size`, after `input_size`."""
+"""The most layers in one stack. A larger number is probably PyTorch's `hidden_size`, after `input_size`."""
 
 
 @layer("embedding")
 class Embedding(Layer, frozen=True):
-    """A trained vector of `embedding_dim` values in place of each index of the input.
+    """Replaces each index of the input by a trained vector of `embedding_dim` values.
 
-    The input has whole numbers from 0 to `num_embeddings - 1`. A vector of L indices gives a sequence of
-    `embedding_dim` x L. A map gives `embedding_dim` channels, and all its own axes after them. Vectors are
+    The input has whole numbers from 0 to `num_embeddings - 1`. A vector of L indices becomes a sequence of
+    `embedding_dim` x L. A map gets `embedding_dim` channels, followed by all of its own axes. Vectors are
     looked up, so nothing is computed.
 
     Source: the documentation of `torch.nn.Embedding`.
@@ -52,7 +52,7 @@ class Embedding(Layer, frozen=True):
         if len(inputs[0]) == MAX_RANK:
             shown = format_shape(inputs[0], cross="x")
             raise LayerError(
-                f"`embedding` gives one axis more than it reads, and {shown} already has {MAX_RANK}",
+                f"`embedding` adds an axis, but {shown} already has {MAX_RANK}",
                 label=shown,
                 help="write `flatten -> embedding(...)` for one sequence of all indices",
             )
@@ -68,7 +68,7 @@ class Embedding(Layer, frozen=True):
         return Reach.FOLDED if len(inputs[0]) == 1 else Reach.MOVED
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The gradient of each vector is added to that of the row that was read."""
+        """The gradient of each vector is added to the gradient of its row."""
         if "weight" not in needs.trained:
             return Backward()
         return Backward((KEPT_INPUT,), (("add", values_of(facts.output).of("gradient of the rows")),))
@@ -80,7 +80,7 @@ def read_layers(value: object) -> int:
     if count > MAX_LAYERS:
         raise LayerError(
             f"needs a whole number from 1 to {MAX_LAYERS}, got {count}",
-            help="leave out PyTorch's `input_size`: what comes in is known; for a deeper stack, write "
+            help="leave out PyTorch's `input_size`: the input channels are known; for a deeper stack, write "
             "several layers",
         )
     return count
@@ -92,8 +92,8 @@ def read_bias(value: object) -> bool | str:
         return "one"
     if isinstance(value, str):
         raise LayerError(
-            f'needs `true`, `false` or "one", got "{value[:40]}"',
-            help='`true` is the two biases of PyTorch, "one" the single bias of Keras',
+            f'needs `true`, `false`, or "one", got "{value[:40]}"',
+            help='`true` adds two biases as in PyTorch, and "one" a single bias as in Keras',
         )
     return read_flag(value)
 
@@ -103,10 +103,10 @@ Bias = Annotated[bool | str, read_bias]
 
 
 class Recurrent(Layer, frozen=True):
-    """What recurrent layers share. `rnn` has an argument after the first two, so kinds declare the others."""
+    """The base class of recurrent layers. Kinds declare most arguments, because `rnn` has one more."""
 
     gates: ClassVar[int]
-    """How many vectors of `hidden_size` a step computes from its input and from the last state."""
+    """The number of vectors of `hidden_size` that a step computes from its input and the last state."""
     hidden_size: Count
     num_layers: Layers = 1
 
@@ -123,11 +123,11 @@ class Recurrent(Layer, frozen=True):
         raise NotImplementedError
 
     def per_unit(self) -> dict[str, int]:
-        """Operations of each unit at each step, without the multiply-accumulates and the bias additions."""
+        """The operations of each unit at each step, without MACs and bias additions."""
         raise NotImplementedError
 
     def step_back(self) -> StepBack:
-        """What a step keeps, and computes for each unit in the backward pass."""
+        """What a step keeps, and what the backward pass computes per unit."""
         raise NotImplementedError
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
@@ -139,7 +139,7 @@ class Recurrent(Layer, frozen=True):
 
     @property
     def biases(self) -> int:
-        """How many biases each gate adds."""
+        """The number of biases that each gate adds."""
         return 1 if self.bias == "one" else 2 * int(self.bias)
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -175,7 +175,7 @@ class Recurrent(Layer, frozen=True):
         times = _unless_one((str(gates), gates))
         found = [("macs", term(*ways, *times, ("N_in", channels), units) * steps)]
         found.append(("macs", per_step(*times, units, units)))
-        if self.num_layers > 1:  # later layers read the states of the one below, in both directions
+        if self.num_layers > 1:  # later layers read the states of the layer below, in both directions
             below = ("(layers-1)", self.num_layers - 1)
             found.append(("macs", term(below, *ways, *times, *ways, units, units) * steps))
         if self.biases:
@@ -188,14 +188,14 @@ class Recurrent(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         if not self.return_sequences:
             return Reach.WHOLE
-        ahead = inputs[0][1] - 1  # every place sees as far back as the sequence is long
+        ahead = inputs[0][1] - 1  # every place depends on the whole sequence before it
         if self.bidirectional:
             return (Window(2 * ahead + 1, 1, ahead, ahead, clamped=True),)
         return (Window(ahead + 1, 1, ahead, 0, clamped=True),)
 
 
 def _sequence(kind: str, shape: Shape) -> Shape:
-    """The channels and the length of an input that must be a sequence."""
+    """The channels and the length of an input, which must be a sequence."""
     if len(shape) == 2:
         return shape
     shown = format_shape(shape, cross="x")
@@ -203,8 +203,8 @@ def _sequence(kind: str, shape: Shape) -> Shape:
         raise LayerError(
             f"`{kind}` needs a sequence of channels x length, got a vector of {shown}",
             label=shown,
-            help=f"write `embedding(...) -> {kind}(...)` if these are indices, or `reshape(1x{shown})` for "
-            "one value at each step",
+            help=f"write `embedding(...) -> {kind}(...)` for indices, or `reshape(1x{shown})` for "
+            "one value per step",
         )
     rows = 1
     for size in shape[:-1]:
@@ -221,7 +221,7 @@ def _times(count: int, symbol: str) -> str:
 
 
 def _unless_one(factor: tuple[str, int]) -> tuple[tuple[str, int], ...]:
-    """A factor of a formula, which leaves out a 1."""
+    """A factor of a formula; empty if it is 1."""
     return () if factor[1] == 1 else (factor,)
 
 
@@ -229,18 +229,18 @@ def _unless_one(factor: tuple[str, int]) -> tuple[tuple[str, int], ...]:
 class LSTM(Recurrent, frozen=True):
     """Long short-term memory (Hochreiter & Schmidhuber 1997), as `torch.nn.LSTM`.
 
-    `i, f, o = sigmoid(...)` and `g = tanh(...)` of `W_ih x + b_ih + W_hh h + b_hh`; then `c = f c + i g` and
+    `i, f, o = sigmoid(...)` and `g = tanh(...)` of `W_ih x + b_ih + W_hh h + b_hh`. Then `c = f c + i g` and
     `h = o tanh(c)`. The columns of the arrays are in the order i, f, g, o.
 
-    A step costs `4 (N_in + N_h)` multiply-accumulates per unit; the two products are one sum. It also costs
-    8 bias additions per unit, 5 exponentials or tanh, 4 additions, 3 multiplications and 3 divisions. A
-    sigmoid is an exponential, an addition and a division. The products with the state before the first step,
-    which is zero, are counted too.
+    A step costs `4 (N_in + N_h)` MACs per unit. The two products are one sum. It also costs 8 bias additions,
+    5 exponentials or tanh, 4 additions, 3 multiplications, and 3 divisions per unit. A sigmoid is an
+    exponential, an addition, and a division. Products with the state before the first step count too,
+    although it is zero.
 
-    `bias="one"` has one bias per gate, like Keras. With `return_sequences=false` the output is the last state
-    of the last layer: the state after the last step, and with `bidirectional` also the state of the backward
-    direction after its last step, which is at the first place. With `num_layers`, each layer reads the
-    states of the one below.
+    `bias="one"` has one bias per gate, like Keras. With `return_sequences=false` the output is the state of
+    the last layer after the last step. With `bidirectional` it also has the state of the backward direction
+    after its last step, which is at the first place. With `num_layers`, each layer reads the states of the
+    layer below.
 
     Source: Hochreiter & Schmidhuber 1997, Long Short-Term Memory; Gers et al. 2000, Learning to Forget; the
     documentation of `torch.nn.LSTM`.
@@ -262,16 +262,16 @@ class LSTM(Recurrent, frozen=True):
         return {"special": 5, "add": 4, "mul": 3, "div": 3}
 
     def step_back(self) -> StepBack:
-        """With `dh` and `dc`, the gradients of a state and a memory from above and from the step after:
+        """With `dh` and `dc`, the gradients of a state and a memory from above and from the next step:
 
             dc += dh o (1 - tanh(c)²)
             do = dh tanh(c) o (1 - o)      di = dc g i (1 - i)
             df = dc c' f (1 - f)           dg = dc i (1 - g²)
 
-        and `dc' = dc f` for the memory `c'` before. Kept are the four gates after their functions and the
-        memories c, at each step; and the states h for the gradient of `weight_hh`, and for that of the
-        `weight_ih` of the layer above. The states of the last layer are the output, if it has them all.
-        `tanh(c)` alone is computed again, as PyTorch does (`_thnn_fused_lstm_cell_backward`).
+        and `dc' = dc f` for the memory `c'` of the step before. Each step keeps the four gates after their
+        functions, and the memory c. It keeps the state h for the gradient of `weight_hh`, and for `weight_ih`
+        of the layer above. The states of the last layer are the output, if the output has all of them. Only
+        `tanh(c)` is computed again, as in PyTorch (`_thnn_fused_lstm_cell_backward`).
         """
         return StepBack(
             kept={"gates": 4, "memories": 1},
@@ -285,17 +285,17 @@ class LSTM(Recurrent, frozen=True):
 class GRU(Recurrent, frozen=True):
     """Gated recurrent unit (Cho et al. 2014), as `torch.nn.GRU`.
 
-    `r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh)`, `n = tanh(W_in x + b_in + r (W_hn h + b_hn))`, and
-    `h = (1 - z) n + z h`. The columns of the arrays are in the order r, z, n.
+    `r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh)`, `n = tanh(W_in x + b_in + r (W_hn h + b_hn))`, and `h =
+    (1 - z) n + z h`. The columns of the arrays are in the order r, z, n.
 
-    `bias="one"` has one bias per gate, and the reset gate applies before the product:
-    `n = tanh(W_in x + W_hn (r h) + b_n)`. This is the cell of Cho et al. 2014, and of Keras with
-    `reset_after=False`. With `true` and `false` it is that of Keras with `reset_after=True`.
+    `bias="one"` has one bias per gate, and applies the reset gate before the product: `n = tanh(W_in x + W_hn
+    (r h) + b_n)`. This is the cell of Cho et al. 2014, and of Keras with `reset_after=False`. The cell with
+    `true` or `false` is that of Keras with `reset_after=True`.
 
-    A step costs `3 (N_in + N_h)` multiply-accumulates per unit. It also costs 6 bias additions per unit,
-    5 other additions, 3 exponentials or tanh, 3 multiplications and 2 divisions; with `bias="one"`, 3 bias
-    additions and 4 others. A sigmoid is an exponential, an addition and a division. The products with the
-    state before the first step, which is zero, are counted too. `return_sequences` and `num_layers` are as
+    A step costs `3 (N_in + N_h)` MACs per unit. It also costs 6 bias additions, 5 other additions, 3
+    exponentials or tanh, 3 multiplications, and 2 divisions per unit. With `bias="one"` there are 3 bias
+    additions and 4 other additions. A sigmoid is an exponential, an addition, and a division. Products with
+    the state before the first step count too, although it is zero. `return_sequences` and `num_layers` are as
     in `lstm`.
 
     Source: Cho et al. 2014, Learning Phrase Representations using RNN Encoder-Decoder, arXiv:1406.1078,
@@ -317,16 +317,16 @@ class GRU(Recurrent, frozen=True):
         return {"special": 3, "add": 4 if self.bias == "one" else 5, "mul": 3, "div": 2}
 
     def step_back(self) -> StepBack:
-        """With `dh`, the gradient of a state from above and from the step after, and `h'`, the state before:
+        """With `dh`, the gradient of a state from above and from the next step, and `h'`, the state before:
 
             dn = dh (1 - z) (1 - n²)       dz = dh (h' - n) z (1 - z)       dr = dn p r (1 - r)
 
-        with `p = W_hn h' + b_hn`, whose gradient is `dn r`. The gradient of `h'` is `dh z`, and what comes
-        through the products. Kept are the three gates after their functions, the products p, and the states
-        h, at each step. The states of the last layer are the output, if it has them all.
+        with `p = W_hn h' + b_hn`, whose gradient is `dn r`. The gradient of `h'` is `dh z`, plus the part
+        that comes through the products. Each step keeps the three gates after their functions, the product p,
+        and the state h. The states of the last layer are the output, if the output has all of them.
 
         With `bias="one"`, `dr = q h' r (1 - r)` with `q = dn W_hnᵀ`, the gradient of `r h'`, and the gradient
-        of `h'` has a part `q r`. No products are kept.
+        of `h'` has a part `q r`. Products are not kept.
         """
         if self.bias == "one":
             return StepBack(
@@ -351,9 +351,9 @@ class RNN(Recurrent, frozen=True):
 
     `h = tanh(W_ih x + b_ih + W_hh h + b_hh)`, or `max(..., 0)` with `nonlinearity="relu"`.
 
-    A step costs `N_in + N_h` multiply-accumulates per unit, 2 bias additions, and a tanh or a comparison.
-    The products with the state before the first step, which is zero, are counted too. `bias`,
-    `return_sequences` and `num_layers` are as in `lstm`.
+    A step costs `N_in + N_h` MACs, 2 bias additions, and a tanh or a comparison per unit. Products with the
+    state before the first step count too, although it is zero. `bias`, `return_sequences`, and `num_layers`
+    are as in `lstm`.
 
     Source: Elman 1990, Finding Structure in Time; the documentation of `torch.nn.RNN`.
 
@@ -373,9 +373,9 @@ class RNN(Recurrent, frozen=True):
         return {"special": 1} if self.nonlinearity == "tanh" else {"compare": 1}
 
     def step_back(self) -> StepBack:
-        """With `dh`, the gradient of a state: `dh (1 - h²)`, or with `relu` `dh` where `h` is positive.
+        """With `dh`, the gradient of a state: `dh (1 - h²)`, or with `relu`, `dh` where `h` is positive.
 
-        Kept are the states h at each step. Those of the last layer are the output, if it has them all.
+        Each step keeps its state h. The states of the last layer are the output, if it has all of them.
         """
         tanh = self.nonlinearity == "tanh"
         return StepBack(

@@ -22,18 +22,18 @@ def read_dims_by_name(value: object) -> Any:
 
 @layer("reduce")
 class Reduce(Layer, frozen=True):
-    """One value for all values along `dim`: their sum, mean, maximum, minimum, variance or 2-norm.
+    """Reduces all values along `dim` to one: their sum, mean, maximum, minimum, variance, or 2-norm.
 
-    `dim` is an axis or a list of axes; left out, all axes after the channels. With `keepdim`, these axes
-    have the size 1; without, they are left out. If the channels are left out, the next axis becomes the
+    `dim` is an axis or a list of axes. By default it is all axes after the channels. With `keepdim` these
+    axes get the size 1, otherwise they are removed. If the channels are removed, the next axis becomes the
     channels.
 
-    The variance divides by the number of values less `correction`, as `torch.var`. It counts a mean, a
-    difference and a multiplication for each value, a sum and a division; the norm a multiplication for each
-    value, a sum and a square root.
+    The variance divides by the number of values minus `correction`, as in `torch.var`. It counts a mean, a
+    difference and a multiplication for each value, a sum, and a division. The norm counts a multiplication
+    for each value, a sum, and a square root.
 
-    Where `keepdim=false` leaves out some of the axes after the channels, the receptive field is given as
-    the whole input.
+    If `keepdim=false` removes some but not all of the axes after the channels, the receptive field is given
+    as the whole input.
 
     Source: the documentation of `torch.sum`, `torch.var` and `torch.linalg.vector_norm`.
 
@@ -62,7 +62,7 @@ class Reduce(Layer, frozen=True):
             )
 
     def _axes(self, shape: Shape) -> set[int]:
-        """The axes that are reduced, 0 for the channels."""
+        """The axes that are reduced. 0 is the channels."""
         if self.dim is None:
             if len(shape) == 1:
                 raise LayerError(
@@ -80,7 +80,7 @@ class Reduce(Layer, frozen=True):
         if self.op == "var" and values <= self.correction:
             raise LayerError(
                 f"the variance of {values} value{'' if values == 1 else 's'} with a correction of "
-                f"{self.correction} divides by nothing",
+                f"{self.correction} divides by zero",
                 label=format_shape(shape, cross="x"),
                 help="`correction=0` divides by the number of values",
             )
@@ -88,15 +88,15 @@ class Reduce(Layer, frozen=True):
             return tuple(1 if axis in axes else n for axis, n in enumerate(shape))
         if len(axes) == len(shape):
             raise LayerError(
-                "`reduce` with `keepdim=false` leaves no axis",
+                "`reduce` with `keepdim=false` removes every axis",
                 argument="keepdim",
                 label=format_shape(shape, cross="x"),
-                help="leave `keepdim` out; `flatten` makes a vector of one value",
+                help="leave out `keepdim`; `flatten` makes a vector of one value",
             )
         return tuple(n for axis, n in enumerate(shape) if axis not in axes)
 
     def _values(self, shape: Shape) -> int:
-        """The values that become one."""
+        """The number of values that are reduced to one."""
         product = 1
         for axis in self._axes(shape):
             product *= shape[axis]
@@ -122,12 +122,12 @@ class Reduce(Layer, frozen=True):
         return (("add", others), ("div", groups)) if self.op == "mean" else (("add", others),)
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Each of the `n` values gets `g`, the gradient of what they became, in a share of its own.
+        """Each of the `n` values gets a share of `g`, the gradient of their result.
 
-        The sum `g`, the mean `g/n`; the variance `2g/(n - correction) (x - mean)`, where the mean is computed
-        again; the norm `g/y x`, and 0 where that is 0. The maximum and the minimum divide `g` evenly among
-        the values that are equal to it, as `torch.amax`; one more maximum finds them, and counting them is
-        no operation on values.
+        For the sum it is `g`, and for the mean `g/n`. For the variance it is `2g/(n - correction) (x -
+        mean)`, where the mean is computed again. For the norm it is `g/y x`, or 0 if the norm is 0. The
+        maximum and the minimum divide `g` evenly among the values equal to it, as `torch.amax` does. One more
+        maximum finds these values, and counting them is not an operation on values.
         """
         shape = facts.inputs[0]
         values = self._values(shape)

@@ -25,7 +25,7 @@ from archcalc.shape import Shape, Window, format_shape, output_size
 
 
 class Rearrangement(Layer, frozen=True):
-    """What they share: no weights, no operations."""
+    """The base class of rearrangements. They have no weights and no operations."""
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
@@ -37,12 +37,12 @@ class Rearrangement(Layer, frozen=True):
         return Reach.FOLDED
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The gradient is rearranged the other way, into a new tensor."""
+        """The gradient is rearranged in the opposite direction, into a new tensor."""
         return Backward()
 
 
 class Reordered(Rearrangement, frozen=True):
-    """Axes in another order, which is another look at the same memory."""
+    """Reorders axes. The output is a view of the same memory."""
 
     def is_view(self, facts: Facts) -> bool:
         return True
@@ -52,7 +52,7 @@ class Reordered(Rearrangement, frozen=True):
 
 
 class Renamed(Rearrangement, frozen=True):
-    """Values in the same order, in another shape."""
+    """Keeps the order of the values and changes the shape."""
 
     def is_view(self, facts: Facts) -> bool:
         return True
@@ -63,7 +63,7 @@ class Renamed(Rearrangement, frozen=True):
 
 @layer("flatten")
 class Flatten(Renamed, frozen=True):
-    """All values as one vector.
+    """Turns all values into one vector.
 
     Source: the documentation of `torch.nn.Flatten`.
 
@@ -91,15 +91,15 @@ def read_target(value: object) -> Shape:
         )
     if isinstance(value, tuple | list) and -1 in value:
         raise LayerError(
-            "needs every size, and -1 is none",
-            help="write it out, without the batch; `flatten` makes a vector of all values",
+            "needs every size, not -1",
+            help="write the size, without the batch; `flatten` makes a vector of all values",
         )
     return read_shape(value)
 
 
 @layer("reshape")
 class Reshape(Renamed, frozen=True):
-    """The same values in order, in another shape.
+    """Gives the same values, in the same order, another shape.
 
     Source: the documentation of `torch.reshape`.
 
@@ -131,7 +131,7 @@ class Reshape(Renamed, frozen=True):
 
 
 def read_dims(value: object) -> tuple[int, ...]:
-    """A list with every axis once, 0 for the channels: `[1, 2, 0]`."""
+    """A list with every axis once; 0 is the channels: `[1, 2, 0]`."""
     if not isinstance(value, tuple | list):
         raise LayerError("needs a list of axes, such as [1, 2, 0]")
     dims = AxisOrder(read_natural(item) for item in value)
@@ -142,7 +142,7 @@ def read_dims(value: object) -> tuple[int, ...]:
 
 @layer("permute")
 class Permute(Reordered, frozen=True):
-    """The axes in another order, as `torch.permute` without the batch: 0 is the channels.
+    """Reorders the axes, as `torch.permute` without the batch: 0 is the channels.
 
     Source: the documentation of `torch.permute`.
 
@@ -177,7 +177,7 @@ class Permute(Reordered, frozen=True):
 
 @layer("channel_shuffle")
 class ChannelShuffle(Rearrangement, frozen=True):
-    """The channels of `groups` groups, interleaved (Zhang et al. 2017, Section 3.1).
+    """Interleaves the channels of `groups` groups (Zhang et al. 2017, Section 3.1).
 
     Source: Zhang et al. 2017, ShuffleNet, arXiv:1707.01083, Section 3.1.
 
@@ -202,7 +202,7 @@ class ChannelShuffle(Rearrangement, frozen=True):
 
 @layer("transpose")
 class Transpose(Reordered, frozen=True):
-    """Two axes swapped, as `torch.transpose` without the batch: 0 is the channels, -1 the last axis.
+    """Swaps two axes, as `torch.transpose` without the batch: 0 is the channels, -1 the last axis.
 
     Source: the documentation of `torch.transpose`.
 
@@ -216,7 +216,7 @@ class Transpose(Reordered, frozen=True):
     dim1: Position = -1
 
     def _swapped(self, rank: int) -> list[int]:
-        """For each axis, the axis of the input that it is."""
+        """For each axis, the index of the input axis that it is."""
         first, second = (axis_at(getattr(self, name), rank, name, self.kind) for name in ("dim0", "dim1"))
         dims = list(range(rank))
         dims[first], dims[second] = dims[second], dims[first]
@@ -237,7 +237,7 @@ class Transpose(Reordered, frozen=True):
 
 @layer("roll")
 class Roll(Rearrangement, frozen=True):
-    """Values moved `shift` places along `dim`; those moved past the end come back at the beginning.
+    """Moves values by `shift` places along `dim`. Values moved past the end come back at the beginning.
 
     Source: the documentation of `torch.roll`.
 
@@ -263,20 +263,20 @@ class Roll(Rearrangement, frozen=True):
 
 
 def _image(kind: str, shape: Shape) -> Shape:
-    """The shape of an input that must have a height and a width."""
+    """The shape of an input, which must have a height and a width."""
     if len(shape) != 3:
         raise LayerError(
             f"`{kind}` needs a map of channels, height and width, got {format_shape(shape, cross='x')}",
-            help="`reshape` it first: PyTorch has this layer for images only",
+            help="`reshape` it first: as in PyTorch, this layer is for images only",
         )
     return shape
 
 
 @layer("pixel_shuffle")
 class PixelShuffle(Rearrangement, frozen=True):
-    """Channels become places: `C * r * r` channels become `C` on a map `r` times as high and wide.
+    """Turns channels into places: `C * r * r` channels become `C` on a map `r` times as high and wide.
 
-    Each value sees what its place sees in any of the `r * r` channels that it may come from.
+    The receptive field of a value is the union over the `r * r` channels that it can come from.
 
     Source: Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
     Convolutional Neural Network, arXiv:1609.05158, Equation 4.
@@ -310,9 +310,9 @@ class PixelShuffle(Rearrangement, frozen=True):
 
 @layer("pixel_unshuffle")
 class PixelUnshuffle(Rearrangement, frozen=True):
-    """Places become channels: each square of `r` by `r` places becomes `r * r` channels of one place.
+    """Turns places into channels: each square of `r` by `r` places becomes `r * r` channels of one place.
 
-    Each value counts as seeing what the whole square sees.
+    The receptive field of each value is that of the whole square.
 
     Source: the documentation of `torch.nn.PixelUnshuffle`.
 
@@ -346,10 +346,10 @@ class PixelUnshuffle(Rearrangement, frozen=True):
 
 @layer("unfold")
 class Unfold(Rearrangement, frozen=True):
-    """Each window of a map as a column: `C * k_h * k_w` channels by the number of windows (im2col).
+    """Turns each window of a map into a column: `C * k_h * k_w` channels by the number of windows (im2col).
 
-    The channels are in the order of the input's, with the places of a window for each. The receptive field is
-    given as the whole input: which window sees what is not followed.
+    The channels are in the order of the input channels, with the places of the window for each. The receptive
+    field is given as the whole input, because the place of each window is not tracked.
 
     Source: the documentation of `torch.nn.Unfold`.
 
@@ -379,7 +379,7 @@ class Unfold(Rearrangement, frozen=True):
                     "the window of `unfold` is larger than its padded input",
                     argument="kernel_size",
                     label=f"{window.extent} of {n + 2 * int(window.before)}",
-                    help="use a smaller window or more padding, or reduce the map less before this layer",
+                    help="use a smaller window or more padding, or shrink the map less before this layer",
                 )
             channels, columns = channels * int(window.kernel_size), columns * places
         return channels, columns
@@ -391,5 +391,5 @@ class Unfold(Rearrangement, frozen=True):
         return divided(channels, facts.inputs[0][0], facts.output[0])
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Each value of the output is added to where it comes from; those from the padding count too."""
+        """Each value of the output is added to the place it comes from. Values from the padding count too."""
         return Backward(operations=(("add", values_of(facts.output).of("overlapping windows")),))

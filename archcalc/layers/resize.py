@@ -1,4 +1,4 @@
-"""Layers that change a map's size without weights: upsampling, padding, cropping, slicing."""
+"""Layers that change the size of a map without weights: upsampling, padding, cropping, and slicing."""
 
 import math
 from fractions import Fraction
@@ -49,7 +49,7 @@ MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic
 
 
 def read_mode(value: object) -> str:
-    """`"nearest"`, `"nearest_exact"`, `"linear"`, `"bilinear"`, `"trilinear"` or `"bicubic"`."""
+    """`"nearest"`, `"nearest_exact"`, `"linear"`, `"bilinear"`, `"trilinear"`, or `"bicubic"`."""
     if value in ("linear", "trilinear"):
         return "bilinear"
     if value == "nearest-exact":  # as PyTorch writes it
@@ -60,23 +60,23 @@ def read_mode(value: object) -> str:
 
 @layer("upsample")
 class Upsample(Layer, frozen=True):
-    """A larger map, as `torch.nn.Upsample`: to a `size`, or by a `scale_factor`.
+    """Enlarges a map to a `size` or by a `scale_factor`, as `torch.nn.Upsample`.
 
-    `nearest` copies the value at `floor(o/scale)` for output `o`, `nearest_exact` that at
-    `floor((o + 1/2)/scale)`. `linear`, `bilinear` and `trilinear` are one mode, for maps of 1, 2 and 3 axes:
-    each weighs the two nearest values along each axis, so with `r` axes, `2^r` multiplications and one
-    addition less per value. `bicubic` weighs four values along each axis by Keys' cubic with a = -0.75:
-    `4^r` multiplications and one addition less. How the weights themselves are computed is not counted:
-    they are the same for all channels and samples.
+    `nearest` copies the value at `floor(o/scale)` for output `o`, and `nearest_exact` the value at `floor((o
+    + 1/2)/scale)`. `linear`, `bilinear`, and `trilinear` are one mode, for maps of 1, 2, and 3 axes. This
+    mode interpolates between the two nearest values along each axis. With `r` axes it takes `2^r`
+    multiplications and `2^r - 1` additions per value. `bicubic` uses four values along each axis and Keys'
+    cubic with a = -0.75. It takes `4^r` multiplications and `4^r - 1` additions. The computation of the
+    interpolation weights does not count, because all channels and samples share them.
 
-    Output `o` lies at `(o + 1/2)/scale - 1/2` of the input. With `align_corners` it lies at
-    `o*(n-1)/(m-1)`, for `m` outputs of `n` inputs. Beyond the edges of the map are the values at its edges.
-    PyTorch's arguments `antialias` and `recompute_scale_factor` of `interpolate` are not supported.
+    Output `o` lies at `(o + 1/2)/scale - 1/2` of the input. With `align_corners` it lies at `o*(n-1)/(m-1)`,
+    for `m` outputs of `n` inputs. Beyond its edges, the map is continued with the values at its edges. The
+    arguments `antialias` and `recompute_scale_factor` of PyTorch's `interpolate` are not supported.
 
-    The size is the input's times the factor in floating point, rounded down: 120/88 times 88 is 119.999...,
-    and gives 119. The factor is also the scale, except with aligned corners. Where a factor leaves the size
-    as it is, `bilinear`, and on maps of two axes `nearest`, take it for 1, as PyTorch does. There `nearest`
-    also takes a factor that doubles the size for 2.
+    The output size is the input size times the factor, computed in floating point and rounded down. For
+    example, 120/88 times 88 is 119.999..., so the size is 119. The factor is also the scale, except with
+    aligned corners. If a factor keeps the size, `bilinear`, and `nearest` on maps of two axes, use a scale of
+    1, as in PyTorch. There `nearest` also uses a scale of 2 for every factor that doubles the size.
 
     Source: the documentation of `torch.nn.Upsample`; Keys 1981, Cubic Convolution Interpolation for Digital
     Image Processing.
@@ -95,19 +95,19 @@ class Upsample(Layer, frozen=True):
     def check(self) -> None:
         if (self.size is None) == (self.scale_factor is None):
             raise LayerError(
-                "`upsample` takes one of `size` and `scale_factor`",
+                "`upsample` takes `size` or `scale_factor`, not both",
                 help="write `upsample(scale_factor=2)` or `upsample(size=28)`",
             )
         if self.align_corners and self.copies:
             raise LayerError(
-                f'`upsample` aligns corners only between values, and "{self.mode}" copies them',
+                f'`upsample` cannot align corners with the mode "{self.mode}", which copies values',
                 argument="align_corners",
-                help='add `mode="bilinear"` or `mode="bicubic"`, or leave `align_corners` out',
+                help='add `mode="bilinear"` or `mode="bicubic"`, or leave out `align_corners`',
             )
 
     @property
     def copies(self) -> bool:
-        """Is each output the copy of an input?"""
+        """Is each output a copy of an input?"""
         return self.mode in ("nearest", "nearest_exact")
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -118,7 +118,7 @@ class Upsample(Layer, frozen=True):
         factors = per_axis(self.scale_factor, rank, "scale_factor", self.kind)
         sizes = tuple(int(n * float(factor)) for n, factor in zip(shape[1:], factors, strict=True))
         if min(sizes) < 1:
-            raise LayerError("`upsample` leaves nothing of its input", argument="scale_factor")
+            raise LayerError("`upsample` has no output", argument="scale_factor")
         return (shape[0], *sizes)
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
@@ -134,13 +134,13 @@ class Upsample(Layer, frozen=True):
         return per_value(output, mul=taps, add=taps - 1)
 
     def _taps(self, output: Shape) -> int:
-        """How many values of the input an output is computed from."""
+        """The number of input values that an output is computed from."""
         along_axis = 1 if self.copies else 4 if self.mode == "bicubic" else 2
         taps: int = along_axis ** (len(output) - 1)
         return taps
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """Each output's gradient is added to those of the inputs it was computed from, with their weights."""
+        """The gradient of each output is added to its inputs, with the interpolation weights."""
         taps = self._taps(facts.output)
         return Backward(operations=per_value(facts.output, mul=0 if self.copies else taps, add=taps))
 
@@ -151,7 +151,7 @@ class Upsample(Layer, frozen=True):
         return tuple(map(WINDOWS[self.mode], self._scales(inputs[0])))
 
     def _scales(self, shape: Shape) -> list[Fraction]:
-        """The steps of the input that one step of the output goes, upside down, along each axis."""
+        """The number of output steps per input step, along each axis."""
         sizes = self.output_shape(shape)[1:]
         ratios = [Fraction(m, n) for n, m in zip(shape[1:], sizes, strict=True)]
         if self.size is not None:
@@ -172,11 +172,11 @@ WINDOWS = {
     "bilinear": linear_window,
     "bicubic": cubic_window,
 }
-"""What an output of each mode reads along one axis, without aligned corners."""
+"""The window of each mode along one axis, without aligned corners."""
 
 
 class Placement(Layer, frozen=True):
-    """What padding, cropping and slicing share: values are kept, not computed with."""
+    """The base class of padding, cropping, and slicing, which keep values unchanged."""
 
     def weights(self, *inputs: Shape) -> tuple[Weight, ...]:
         return ()
@@ -185,7 +185,7 @@ class Placement(Layer, frozen=True):
         return NO_OPERATIONS
 
     def _ends(self, shape: Shape) -> list[tuple[int, int]]:
-        """What is added before and after, for every axis, channels first; negative: cut off."""
+        """The places added before and after, for every axis, channels first. Negative numbers are cut off."""
         raise NotImplementedError
 
     def output_shape(self, *inputs: Shape) -> Shape:
@@ -195,9 +195,7 @@ class Placement(Layer, frozen=True):
         if min(output) < 1 or any(
             n + min(b, 0) + min(a, 0) < 1 for n, (b, a) in zip(shape, ends, strict=True)
         ):
-            raise LayerError(
-                f"`{self.kind}` leaves nothing of its input", label=format_shape(shape, cross="x")
-            )
+            raise LayerError(f"`{self.kind}` has no output", label=format_shape(shape, cross="x"))
         return output
 
     def windows(self, *inputs: Shape) -> Windows:
@@ -211,12 +209,12 @@ class Placement(Layer, frozen=True):
         return min(self._ends(facts.inputs[0])[0]) < 0
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """The gradient is put in its place, with zeros for what was left out."""
+        """The gradient is put in its place, with zeros for the values that were left out."""
         return Backward()
 
 
 class Cut(Placement, frozen=True):
-    """A part of the tensor, in its memory."""
+    """A part of the tensor, which is a view of its memory."""
 
     def is_view(self, facts: Facts) -> bool:
         return True
@@ -224,15 +222,16 @@ class Cut(Placement, frozen=True):
 
 @layer("pad")
 class Pad(Placement, frozen=True):
-    """Values around a map, as `torch.nn.functional.pad`; negative numbers crop.
+    """Pads a map, as `torch.nn.functional.pad`. Negative numbers crop.
 
-    With `dim`, `padding` is `[begin, end]` of that axis alone, which may be the channels. `constant` pads
-    with `value`. The other modes take values of the map, along the axes after the channels: `reflect` those
-    next to its edge in reverse, `replicate` the one at its edge, and `circular` those at its other end.
-    `reflect` adds less than the size of the map, and `circular` at most that size after cropping.
+    With `dim`, `padding` is `[begin, end]` for that axis alone, which can be the channels. The mode
+    `constant` pads with `value`. The other modes take values of the map, along the axes after the channels.
+    `reflect` takes the values next to the edge in reverse order, `replicate` the value at the edge, and
+    `circular` the values at the other end. `reflect` adds less than the size of the map, and `circular` at
+    most the size after cropping.
 
-    The receptive field is that of a padding with zeros, except that it ends where the map does: a place in
-    the padding of `reflect` or `circular` counts as one beyond the edge.
+    The receptive field is that of padding with zeros, but ends at the edges of the map. A place in the
+    padding of `reflect` or `circular` counts as a place beyond the edge.
 
     Source: the documentation of `torch.nn.functional.pad`.
 
@@ -252,7 +251,7 @@ class Pad(Placement, frozen=True):
             return
         if self.value:
             raise LayerError(
-                f'`value` of `pad` is for the mode "constant", and the mode is "{self.mode}"',
+                f'`value` of `pad` is only for the mode "constant", not "{self.mode}"',
                 argument="value",
                 help="leave out `value` or `mode`",
             )
@@ -285,7 +284,7 @@ class Pad(Placement, frozen=True):
                 most = n - 1 if self.mode == "reflect" else n + min(before, 0) + min(after, 0)
                 if max(before, after) > most:
                     raise LayerError(
-                        f'`padding` of `pad` with the mode "{self.mode}" may be at most {most} along an '
+                        f'`padding` of `pad` with the mode "{self.mode}" can be at most {most} along an '
                         f"axis of {n}, got {max(before, after)}",
                         argument="padding",
                         label=format_shape(inputs[0], cross="x"),
@@ -294,12 +293,12 @@ class Pad(Placement, frozen=True):
         return output
 
     def windows(self, *inputs: Shape) -> Windows:
-        clamped = self.mode != "constant"  # what is seen never lies outside the map
+        clamped = self.mode != "constant"  # the receptive field never leaves the map
         ends = self._ends(inputs[0])[1:]
         return tuple(Window(1, 1, before, after, clamped=clamped) for before, after in ends) or Reach.SAME
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """What was taken from the map to pad it adds its gradient to that of the place it was taken from."""
+        """The gradient of a padded value is added to the place that the value was taken from."""
         if self.mode == "constant":
             return Backward()
         ends = self._ends(facts.inputs[0])
@@ -310,7 +309,7 @@ class Pad(Placement, frozen=True):
 
 @layer("crop")
 class Crop(Cut, frozen=True):
-    """The middle of a map; of an odd remainder, the larger part is cut at the end.
+    """Keeps the middle of a map. If an odd number of places is cut off, one more is cut at the end.
 
     Source: Ronneberger et al. 2015, U-Net, arXiv:1505.04597, Figure 1.
 
@@ -340,7 +339,7 @@ class Crop(Cut, frozen=True):
 
 @layer("slice")
 class Slice(Cut, frozen=True):
-    """The values from `start` to `end` (without it) along `dim`. Two slices in a join split a tensor.
+    """Keeps the values from `start` to before `end` along `dim`. Several slices in a join split a tensor.
 
     Source: the documentation of `torch.narrow`.
 
@@ -358,7 +357,7 @@ class Slice(Cut, frozen=True):
         axis = dim_index(self.dim, shape, self.kind)
         if not self.start < self.end <= shape[axis]:
             raise LayerError(
-                f"`slice` from {self.start} to {self.end} does not lie within {shape[axis]} {self.dim}",
+                f"`slice` from {self.start} to {self.end} is outside {shape[axis]} {self.dim}",
                 argument="end",
                 label=format_shape(shape, cross="x"),
             )

@@ -1,4 +1,4 @@
-"""Activations along an axis, where a value depends on others: softmax, its logarithm, and gates."""
+"""Activations along an axis, where a value depends on other values: softmax, its logarithm, and gates."""
 
 from archcalc.layers.arguments import Dim, LayerError, dim_index
 from archcalc.layers.backward import KEPT_INPUT, KEPT_OUTPUT, Backward, Needs
@@ -10,18 +10,18 @@ from archcalc.shape import Shape, Window, format_shape
 
 
 class SoftmaxLike(Elementwise, frozen=True):
-    """What softmax and its logarithm share: each value depends on all values of its row along `dim`."""
+    """The base class of softmax and its logarithm. A value depends on all values of its row along `dim`."""
 
     def _dim(self) -> str:
         raise NotImplementedError
 
     def _row(self, shape: Shape) -> tuple[int, int]:
-        """The values of a row, and the number of rows."""
+        """The number of values in a row, and the number of rows."""
         length = shape[dim_index(self._dim(), shape, self.kind)]
         return length, values_of(shape).value // length
 
     def _others(self, shape: Shape) -> Term:
-        """One operation for each value of every row but its first: what a maximum or a sum takes."""
+        """One operation for each value of every row except the first one, as a maximum or a sum takes."""
         length, rows = self._row(shape)
         return term(("(n-1)", length - 1), ("groups", rows))
 
@@ -29,7 +29,7 @@ class SoftmaxLike(Elementwise, frozen=True):
         axis = dim_index(self._dim(), inputs[0], self.kind)
         if axis == 0:
             return Reach.SAME
-        # each place sees its whole row, as far back and ahead as that is long
+        # each place depends on its whole row, in both directions
         return tuple(
             Window(2 * n - 1, 1, n - 1, n - 1, clamped=True) if i == axis else Window(1, 1, 0, 0)
             for i, n in enumerate(inputs[0][1:], start=1)
@@ -41,7 +41,7 @@ class SoftmaxLike(Elementwise, frozen=True):
 
 @layer("softmax", family="activation")
 class Softmax(SoftmaxLike, frozen=True):
-    """`exp(x - max) / sum` along `dim`: a maximum, a difference, an exponential, a sum, a division.
+    """`exp(x - max) / sum` along `dim`: a maximum, a difference, an exponential, a sum, and a division.
 
     Source: the documentation of `torch.nn.Softmax`.
 
@@ -63,16 +63,16 @@ class Softmax(SoftmaxLike, frozen=True):
         )
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """`y (g - sum)`, where `sum` is that of `g y` along the row."""
+        """`y (g - sum)`, where `sum` is the sum of `g y` along the row."""
         others = self._others(facts.output)
         return Backward((KEPT_OUTPUT,), (*per_value(facts.output, mul=2, add=1), ("add", others)))
 
 
 @layer("log_softmax", family="activation")
 class LogSoftmax(SoftmaxLike, frozen=True):
-    """`x - max - log(sum)` along `dim`, where `sum` is that of `exp(x - max)`.
+    """`x - max - log(sum)` along `dim`, where `sum` is the sum of `exp(x - max)`.
 
-    Counts a maximum, a difference, an exponential, a sum, a logarithm for each row, and a difference.
+    Counts a maximum, a difference, an exponential, a sum, a logarithm per row, and another difference.
 
     Source: the documentation of `torch.nn.LogSoftmax`.
 
@@ -95,7 +95,7 @@ class LogSoftmax(SoftmaxLike, frozen=True):
         )
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
-        """`g - exp(y) sum`, where `sum` is that of `g` along the row."""
+        """`g - exp(y) sum`, where `sum` is the sum of `g` along the row."""
         others = self._others(facts.output)
         costs = per_value(facts.output, special=1, mul=1, add=1)
         return Backward((KEPT_OUTPUT,), (*costs, ("add", others)))
@@ -103,9 +103,9 @@ class LogSoftmax(SoftmaxLike, frozen=True):
 
 @layer("glu", family="activation")
 class GLU(Elementwise, frozen=True):
-    """The first half of an axis times the sigmoid of its second half (Dauphin et al. 2016).
+    """Gated linear unit: the first half of an axis times the sigmoid of the other half (Dauphin et al. 2016).
 
-    Counts a multiplication and a sigmoid (`special`, an addition and a division) for each output value.
+    Counts a multiplication and a sigmoid (`special`, an addition, and a division) for each output value.
 
     Source: Dauphin et al. 2016, Language Modeling with Gated Convolutional Networks, arXiv:1612.08083,
     Equation 1.
@@ -137,7 +137,7 @@ class GLU(Elementwise, frozen=True):
         axis = dim_index(self.dim, inputs[0], self.kind)
         if axis == 0:
             return Reach.SAME
-        return tuple(  # a place of the first half, and the one that far into the second
+        return tuple(  # a place of the first half, and the same place of the second half
             Window(2, dilation=n // 2) if i == axis else Window(1)
             for i, n in enumerate(inputs[0][1:], start=1)
         )

@@ -1,9 +1,9 @@
-"""The backward passes of normalizations by mean and variance. No layer kinds.
+"""The backward passes of normalizations by mean and variance. This file has no layer kinds.
 
-With `n` for the normalized values, `g` for the gradients of the output, `w` for the scale and `i` for the
-inverse of the standard deviation, the gradient of the input is `i (w g - mean(w g) - n mean(w g n))`, with
-means over what is normalized together (Ioffe & Szegedy 2015, Section 3, the equations after Algorithm 1).
-The gradient of the scale is the sum of `g n`, that of the shift the sum of `g`.
+Let `n` be the normalized values, `g` the gradients of the output, `w` the scale, and `i` the inverse of the
+standard deviation. The gradient of the input is `i (w g - mean(w g) - n mean(w g n))`, where means are over
+the values that are normalized together (Ioffe & Szegedy 2015, Section 3, the equations after Algorithm 1).
+The gradient of the scale is the sum of `g n`, and the gradient of the shift is the sum of `g`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from archcalc.layers.terms import Facts, Operations, Term, labelled, per_value, 
 
 
 def backward_of_channels(facts: Facts, needs: Needs, scaled: bool, per_batch: bool) -> Backward:
-    """With statistics of each channel: of the whole batch, or of each sample.
+    """Statistics per channel, over the whole batch or over each sample.
 
-    The scale is the same for all that is normalized together, so that the sums for the gradients of scale and
-    shift are those that the gradient of the input needs: `i w (g - sum(g)/M - n sum(g n)/M)`.
+    All values that are normalized together have the same scale. The gradient of the input therefore uses the
+    sums for the gradients of scale and shift: `i w (g - sum(g)/M - n sum(g n)/M)`.
     """
     channels = term(("C", facts.output[0]))
     operations = _of_sums(facts, needs)
@@ -33,10 +33,10 @@ def backward_of_channels(facts: Facts, needs: Needs, scaled: bool, per_batch: bo
 
 
 def backward_of_groups(facts: Facts, needs: Needs, groups: int, scaled: bool) -> Backward:
-    """With statistics of groups of channels, and a scale for each channel.
+    """Statistics per group of channels, and a scale per channel.
 
-    The sums are those of each channel. Their products with the scale are added up for each group, divided by
-    its size and multiplied by `i`: a value is then `(i w) g` less one of them, and less `n` times the other.
+    The sums are per channel. Their products with the scale are added up for each group, divided by its size,
+    and multiplied by `i`. A value is then `(i w) g` minus one of these means, and minus `n` times the other.
     """
     channels, of_groups = term(("C", facts.output[0])), term(("groups", groups))
     operations = _of_sums(facts, needs)
@@ -59,9 +59,9 @@ def backward_of_groups(facts: Facts, needs: Needs, groups: int, scaled: bool) ->
 
 
 def backward_of_values(facts: Facts, needs: Needs, groups: int, scaled: bool) -> Backward:
-    """With a scale that differs among the values that are normalized together.
+    """Statistics of values that have different scales.
 
-    The sums that the gradient of the input needs are those of `g w` and of `g n w`.
+    The gradient of the input needs the sums of `g w` and of `g n w`.
     """
     of_groups = term(("groups", groups))
     operations: Operations = ()
@@ -84,7 +84,7 @@ def backward_of_values(facts: Facts, needs: Needs, groups: int, scaled: bool) ->
 
 
 def _reads_values(needs: Needs) -> bool:
-    """Not if only the shift is trained."""
+    """Are normalized values read? They are not if only the shift is trained."""
     return needs.any_input or "weight" in needs.trained
 
 

@@ -1,4 +1,4 @@
-"""The terms in which layers describe themselves: counts with their formulas, weights, operations, windows."""
+"""Counts with formulas, weights, operations, and windows: the terms in which layers describe themselves."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from archcalc.shape import SYMBOLS, Shape, Window
 class Term(Struct, frozen=True, gc=False):
     """A product of named factors in groups: `k_h·k_w·C_in·C_out × H_out·W_out`.
 
-    The one definition of a count: `value` evaluates it, `formula` and `numbers` print it. `label` says what
-    is counted, where a layer counts several things of one category.
+    This is the only definition of a count. `value` evaluates it, and `formula` and `numbers` print it.
+    `label` says what is counted if a layer counts several things of one category.
     """
 
     groups: tuple[tuple[tuple[str, int], ...], ...]
@@ -22,7 +22,7 @@ class Term(Struct, frozen=True, gc=False):
 
     @property
     def value(self) -> int:
-        product = 1  # a plain loop: every count of every layer comes from here
+        product = 1  # a plain loop: every count of every layer passes here
         for group in self.groups:
             for _, value in group:
                 product *= value
@@ -65,8 +65,9 @@ def places_of(shape: Shape, suffix: str = "") -> Term:
 class Weight(Struct, frozen=True, gc=False):
     """An array that a layer owns.
 
-    `role` is `weight` (what a layer multiplies by), `bias`, `norm` (the scale and shift of a
-    normalisation), or `buffer` (state that is not trained). A `frozen` one is a parameter, not trained.
+    `role` is `weight` (multiplied with the input), `bias`, `norm` (the scale or the shift of a
+    normalization), or `buffer` (state that is not trained). A `frozen` array is a parameter that is not
+    trained.
     """
 
     name: str
@@ -92,7 +93,7 @@ SPECIAL = {
     "sine": "sin",
     "cosine": "cos",
 }
-"""The functions that count as one `special` operation each, and what tables call them."""
+"""The functions that count as one `special` operation each, and their names in tables."""
 
 OPERATIONS = {
     "macs": "multiply-accumulates",
@@ -107,10 +108,10 @@ OPERATIONS = {
 """The categories of operations that layers count in."""
 
 Operations = tuple[tuple[str, Term], ...]
-"""Terms by category of `OPERATIONS`; a category may occur more than once."""
+"""Terms by category of `OPERATIONS`. A category can occur several times."""
 
 NO_OPERATIONS: Operations = ()
-"""For layers that only move data: said, not forgotten."""
+"""The operations of layers that only move data."""
 
 
 def per_value(shape: Shape, **counts: int) -> Operations:
@@ -129,8 +130,11 @@ def labelled(label: str, operations: Operations) -> Operations:
 
 
 def statistics_of(values: Term, groups: Term) -> Operations:
-    """Mean, variance and normalization, computed at inference: a sum, a difference, a square and a
-    sum of squares, and a scaling per value; two divisions, an addition and a root per group."""
+    """Mean, variance, and normalization computed at inference.
+
+    A value takes a sum, a difference, a square, a sum of squares, and a scaling. A group takes two divisions,
+    an addition, and a root.
+    """
     return (
         ("add", term(("3", 3)) * values),
         ("mul", term(("2", 2)) * values),
@@ -141,7 +145,7 @@ def statistics_of(values: Term, groups: Term) -> Operations:
 
 
 class Reach(Enum):
-    """What an output value sees, where no sliding window says it."""
+    """What an output value depends on, if there is no sliding window."""
 
     SAME = "its own place"
     WHOLE = "the whole input"
@@ -150,13 +154,13 @@ class Reach(Enum):
 
 
 class Swapped(Struct, frozen=True, gc=False):
-    """Its own place, but the spatial axes have changed places: axis `i` is axis `axes[i]` of the input."""
+    """A value depends on its own place, but axes are swapped: axis `i` is axis `axes[i]` of the input."""
 
     axes: tuple[int, ...]
 
 
 class Stacked(Struct, frozen=True, gc=False):
-    """A place of one of the inputs, which are joined along a spatial axis."""
+    """A value depends on one place of one input. The inputs are joined along a spatial axis."""
 
     axis: int
 
@@ -165,7 +169,7 @@ Windows = tuple[Window, ...] | Reach | Swapped | Stacked
 
 
 class Facts(Struct, frozen=True, eq=False):
-    """The facts of one layer applied to inputs of given shapes."""
+    """The facts of one layer for inputs of given shapes."""
 
     inputs: tuple[Shape, ...]
     output: Shape
@@ -184,7 +188,7 @@ class Facts(Struct, frozen=True, eq=False):
         )
 
     def with_buffers(self, names: Collection[str]) -> Facts:
-        """The same facts with the arrays of these names not trained."""
+        """The same facts, with the named arrays not trained."""
         return self.with_weights(
             Weight(weight.name, weight.factors, "buffer") if weight.name in names else weight
             for weight in self.weights

@@ -1,9 +1,8 @@
-"""The backward pass of recurrent layers: step by step, from the last one to the first.
+"""The backward pass of recurrent layers, step by step from the last step to the first.
 
-Each layer of a stack has a cell for each direction. A cell takes part if one of its arrays is trained, or
-something below it needs a gradient. From the gradients of its states it computes those of the sums that its
-gates are made of, at every step; these give the gradients of its arrays, of the state at the step before, and
-of what it reads.
+Each layer of a stack has a cell for each direction. A cell takes part if one of its arrays is trained, or if
+a layer below it needs a gradient. From the gradients of its states it computes the gradients of the gates'
+sums at every step. These give the gradients of its arrays, of the state of the step before, and of its input.
 """
 
 from __future__ import annotations
@@ -21,16 +20,15 @@ if TYPE_CHECKING:
 
 
 class StepBack(Struct, frozen=True):
-    """One step of a cell on the way back.
+    """One step of a cell in the backward pass.
 
-    `kept` are the tensors of its own that a cell keeps, with the number of vectors of `hidden_size` for each
-    step. Its states are such a tensor too; `reads_states` says which gradients read them: those of the
-    `weights` alone, or those of the `gates`, which read the state of the step `before` or the one `after`.
+    `kept` are the tensors of its own that a cell keeps, with the number of vectors of `hidden_size` per step.
+    Its states are such a tensor too. `reads_states` says which gradients read them: only those of the
+    `weights`, or those of the `gates`, which read the state of the step `before` or `after`.
 
-    `operations` are those of each unit at each step, and `earlier` those that give the gradient of the state
-    before, which is not computed at the first step. `reset` is the number of gates whose product with the
-    state is made with a part of it. `again` is the number of gates that have another gradient for `bias_hh`
-    than for `bias_ih`.
+    `operations` are the operations per unit at each step. `earlier` are those for the gradient of the state
+    before, which the first step does not compute. `reset` is the number of gates that multiply a part of the
+    state. `again` is the number of gates whose gradient for `bias_hh` differs from that for `bias_ih`.
     """
 
     kept: Mapping[str, int]
@@ -125,7 +123,7 @@ class ThroughTime:
         for category, each in self.step.earlier.items():
             units = term(count, (str(each), each), self.units)
             yield category, (units * self._earlier()).of("gradients of the earlier states")
-        # gradients meet at a step: those that come from later steps, and those from above
+        # gradients from later steps and from the layer above meet at a step
         last = self.layer.num_layers - 1
         met = [cell for cell in cells if cell[0] < last or self.layer.return_sequences]
         if met:
@@ -133,11 +131,11 @@ class ThroughTime:
             yield "add", (units * self._earlier()).of("gradients of the states, summed")
 
     def _earlier(self) -> Term:
-        """Every step but the first."""
+        """Every step except the first."""
         return term(("(L-1)", self.length - 1))
 
     def _width(self, number: int) -> Term:
-        """The channels that a layer of the stack reads."""
+        """The number of channels that a layer of the stack reads."""
         if number == 0:
             return term(("N_in", self.channels))
         return term(*[("2", 2)][: self.layer.directions - 1], self.units)

@@ -1,7 +1,7 @@
-"""Functions of one value: exponentials, logarithms, roots, powers, limits.
+"""Functions of one value: exponentials, logarithms, roots, powers, and limits.
 
-Operations per value, as written in each class: `special` for an exponential, a logarithm, a power, a sine, a
-cosine or an erf.
+Each class states its operations per value. `special` is an exponential, a logarithm, a power, a sine, a
+cosine, or an erf.
 """
 
 from fractions import Fraction
@@ -19,7 +19,7 @@ OptionalReal = Annotated[Number | None, optional(read_number)]
 
 @layer("exp")
 class Exp(Elementwise, frozen=True):
-    """`e ** x`.
+    """Exponential: `e ** x`.
 
     Source: the documentation of `torch.exp`.
 
@@ -33,7 +33,7 @@ class Exp(Elementwise, frozen=True):
 
 @layer("log")
 class Log(Elementwise, frozen=True):
-    """The natural logarithm: negative values give NaN, as in PyTorch.
+    """Natural logarithm. Negative values give NaN, as in PyTorch.
 
     Source: the documentation of `torch.log`.
 
@@ -47,7 +47,7 @@ class Log(Elementwise, frozen=True):
 
 @layer("sqrt")
 class Sqrt(Elementwise, frozen=True):
-    """The square root: negative values give NaN, as in PyTorch.
+    """Square root. Negative values give NaN, as in PyTorch.
 
     Source: the documentation of `torch.sqrt`.
 
@@ -61,7 +61,7 @@ class Sqrt(Elementwise, frozen=True):
 
 @layer("rsqrt")
 class RSqrt(Elementwise, frozen=True):
-    """`1 / sqrt(x)`: a square root and a division.
+    """Inverse square root: `1 / sqrt(x)`. Counts a square root and a division.
 
     Source: the documentation of `torch.rsqrt`.
 
@@ -89,7 +89,7 @@ class Square(Elementwise, frozen=True):
 
 @layer("sin")
 class Sin(Elementwise, frozen=True):
-    """Sine, of an angle in radians.
+    """Sine of an angle in radians.
 
     Source: the documentation of `torch.sin`.
 
@@ -103,7 +103,7 @@ class Sin(Elementwise, frozen=True):
 
 @layer("cos")
 class Cos(Elementwise, frozen=True):
-    """Cosine, of an angle in radians.
+    """Cosine of an angle in radians.
 
     Source: the documentation of `torch.cos`.
 
@@ -117,7 +117,7 @@ class Cos(Elementwise, frozen=True):
 
 @layer("erf")
 class Erf(Elementwise, frozen=True):
-    """The error function.
+    """Error function.
 
     Source: the documentation of `torch.erf`.
 
@@ -138,15 +138,15 @@ SIMPLE_POWERS: dict[Number, dict[str, int]] = {
     -1: {"div": 1},
     -2: {"mul": 1, "div": 1},
 }
-"""The exponents whose powers are multiplications, roots and divisions; PyTorch computes them so, too."""
+"""Exponents whose powers count as multiplications, roots, and divisions. PyTorch computes them so too."""
 
 
 @layer("pow")
 class Pow(Elementwise, frozen=True):
-    """`x ** exponent`. Negative values have no power with a fraction: they give NaN, as in PyTorch.
+    """`x ** exponent`. A negative value to a fractional power gives NaN, as in PyTorch.
 
-    The exponents 2, 3, 1/2, -1/2, -1 and -2 count as the multiplications, the root and the division that they
-    are; any other counts as one `special` operation.
+    The exponents 2, 3, 1/2, -1/2, -1, and -2 count as multiplications, a root, and a division. Any other
+    exponent counts as one `special` operation.
 
     Source: the documentation of `torch.pow`.
 
@@ -160,7 +160,7 @@ class Pow(Elementwise, frozen=True):
             raise LayerError(
                 "`exponent` of `pow` cannot be 0",
                 argument="exponent",
-                help="every value to the power of 0 is 1: the layer would read nothing",
+                help="with an exponent of 0, every output is 1",
             )
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
@@ -177,9 +177,9 @@ class Pow(Elementwise, frozen=True):
 
 @layer("clamp")
 class Clamp(Elementwise, frozen=True):
-    """`min(max(x, min), max)`: a comparison for each limit. One of them may be left out.
+    """Limits values: `min(max(x, min), max)`. Counts one comparison per limit. One limit can be left out.
 
-    Where `min` is larger than `max`, every value becomes `max`, as in PyTorch.
+    If `min` is larger than `max`, every value becomes `max`, as in PyTorch.
 
     Source: the documentation of `torch.clamp`.
 
@@ -200,7 +200,7 @@ class Clamp(Elementwise, frozen=True):
 
     @property
     def is_constant(self) -> bool:
-        """Do the limits leave one value?"""
+        """Do the limits allow only one value?"""
         return self.min is not None and self.max is not None and self.min >= self.max
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:

@@ -1,1 +1,1 @@
-"""Where memory goes: which tensors are alive when, at inference and in a step of training."""
+"""Memory over time: which tensors are alive at each moment of inference or of a training step."""

@@ -1,4 +1,4 @@
-"""An arena: one block of memory with a fixed place for every tensor of a run."""
+"""Arenas: one block of memory with a fixed place for every tensor of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from archcalc.memory.timeline import Stretch, Timeline
 
 
 class Placed(Struct, frozen=True, eq=False):
-    """A tensor and where it begins in the arena, in bytes."""
+    """A tensor and its first byte in the arena."""
 
     tensor: Stretch
     offset: int
@@ -18,7 +18,7 @@ class Placed(Struct, frozen=True, eq=False):
 
 
 class Arena(Struct, frozen=True, eq=False):
-    """The places of all tensors, in the order in which they are born, and the size of the whole."""
+    """The places of all tensors, in the order of their allocation, and the total size."""
 
     placed: tuple[Placed, ...]
     size: int
@@ -28,8 +28,9 @@ def arena(timeline: Timeline, batch: int = 1) -> Arena:
     """Place the tensors of a timeline, the largest first, each where it fits best.
 
     Greedy by size (Pisarchyk & Lee 2020, Efficient Memory Management for Deep Neural Net Inference,
-    arXiv:2001.03288, Section 5.2): a tensor takes the smallest gap that is large enough between those that
-    are alive with it, or else the first place after them. Of equal sizes, the first born goes first.
+    arXiv:2001.03288, Section 5.2): a tensor goes to the smallest gap that is large enough, among the tensors
+    alive at the same time, or else to the first place after them. Of two tensors of equal size, the one that
+    is allocated first is placed first.
 
     >>> import archcalc
     >>> from archcalc.memory.inference import inference
@@ -57,7 +58,7 @@ def arena(timeline: Timeline, batch: int = 1) -> Arena:
 
 
 def _offset(size: int, together: list[Placed]) -> int:
-    """The smallest gap between these that holds `size` bytes, or the first place after them."""
+    """The smallest gap between these tensors that has `size` bytes, or the first place after them."""
     best: tuple[int, int] | None = None
     end = 0
     for placed in sorted(together, key=lambda each: each.offset):

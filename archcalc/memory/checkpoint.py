@@ -1,8 +1,8 @@
-"""Checkpointing: parts whose tensors are thrown away after the forward pass and computed again.
+"""Checkpointing: parts of a network whose tensors are discarded after the forward pass and computed again.
 
-A segment is a run of nodes. Its forward pass keeps only what it reads from outside; before its backward pass
-it runs again, as `torch.utils.checkpoint` does (Chen et al. 2016, Training Deep Nets with Sublinear Memory
-Cost, arXiv:1604.06174).
+A segment is a range of nodes. Its forward pass keeps only its inputs. Before its backward pass it runs again,
+as `torch.utils.checkpoint` does (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost,
+arXiv:1604.06174).
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from archcalc.quantities.operations import MACS
 from archcalc.render.progress import Progress, unseen
 
 MAX_CUTS = 24
-"""Places between segments that are tried: the work grows with their square."""
-# ResNet-152 has 50 such places. With 12, 24 and 50 of them its best peak is within 4 % of one another.
+"""The most places between segments that are tried. The work grows with their square."""
+# ResNet-152 has 50 such places. With 12, 24, and 50 of them, its best peaks differ by at most 4%.
 
 TRIED = 8
-"""Plans that are run in full, since what their parts take alone is not quite what they take together."""
+"""Plans that are simulated in full, because the costs of their parts do not add up exactly."""
 
 Range = tuple[int, int]
-"""Nodes by their places in order: the first, and the one after the last."""
+"""A range of nodes in order: the first, and the one after the last."""
 
 
 class Checkpoints(Struct, frozen=True, eq=False):
-    """Segments that are computed again, the step that comes of it, and the MACs it takes more.
+    """Segments that are computed again, the resulting step, and its additional MACs.
 
-    `recomputed` are the nodes that run twice; `extra_macs` are for one sample.
+    `recomputed` are the nodes that run twice. `extra_macs` are for one sample.
     """
 
     segments: tuple[Range, ...]
@@ -85,7 +85,7 @@ class _Checkpointing(Machine):
         super().__init__(saved.gradients, saved, widths)
 
     def _first_claims(self) -> dict[int, set[int]]:
-        """Who needs a tensor after the forward pass: a node, or (-1 - n) the segment n that runs again."""
+        """Users of a tensor after the forward pass: a node, or (-1 - n) for a segment n that runs again."""
         claims: dict[int, set[int]] = {}
         for memory, keepers in self.saved.keepers.items():
             for keeper in keepers:
@@ -103,7 +103,7 @@ class _Checkpointing(Machine):
         return claims
 
     def _needed(self, number: int) -> list[Node]:
-        """The nodes of a segment whose tensors its backward passes read, and those that these come from."""
+        """The nodes of a segment whose tensors its backward passes read, and those that they depend on."""
         wanted: set[int] = set()
         for node in self.segments[number]:
             if self.saved.own.get(node.index):
@@ -132,7 +132,7 @@ class _Checkpointing(Machine):
     def _run_again(self, number: int) -> None:
         nodes = self.needed[number]
         inside = {node.index for node in nodes}
-        for node in self.segments[number]:  # what they read is kept until then
+        for node in self.segments[number]:  # their inputs are kept until then
             for memory in self.saved.kept_for.get(node.index, ()):
                 self.claims.setdefault(memory, set()).add(node.index)
         memory_of = self.saved.memory_of
@@ -152,7 +152,7 @@ class _Checkpointing(Machine):
 
 
 def by_stage(gradients: Gradients) -> list[Range]:
-    """A segment for each block or group at the top of the network."""
+    """One segment for each block or group at the top of the network."""
     place = {node.index: i for i, node in enumerate(gradients.nodes)}
     found = []
     for group in gradients.network.groups:
@@ -163,7 +163,7 @@ def by_stage(gradients: Gradients) -> list[Range]:
 
 
 def cuts(saved: Saved) -> list[int]:
-    """The places between nodes where a single tensor continues: the candidates for the ends of segments."""
+    """The places between nodes where a single tensor continues. Segments can end there."""
     nodes = saved.gradients.nodes
     last: dict[int, int] = {}
     for i, node in enumerate(nodes):
@@ -186,11 +186,11 @@ def cuts(saved: Saved) -> list[int]:
 def best(
     saved: Saved, widths: Widths, optimizer: Optimizer, batch: int, progress: Progress = unseen
 ) -> Checkpoints:
-    """The plan with the lowest peak; of those, the one with the fewest extra MACs.
+    """The plan with the lowest peak. Of several, the one with the fewest extra MACs.
 
-    Segments begin and end where a single tensor continues, at most `MAX_CUTS` of these places. Every way to
-    put them together is compared, by what each takes alone (Beaumont et al. 2019, Optimal checkpointing
-    for heterogeneous chains, arXiv:1911.13214, treat the same problem with more kinds of steps).
+    Segments begin and end where a single tensor continues, at no more than `MAX_CUTS` of these places. Every
+    combination is compared, by the cost of each part alone (Beaumont et al. 2019, Optimal checkpointing for
+    heterogeneous chains, arXiv:1911.13214, solve the same problem with more kinds of steps).
     """
     plain = with_checkpoints(saved, widths, optimizer, [])
     nodes = saved.gradients.nodes
@@ -201,21 +201,21 @@ def best(
 
 
 def _spread(places: list[int], step: Timeline, batch: int) -> list[int]:
-    """At most `MAX_CUTS` places, with about as much kept between them as there is."""
+    """At most `MAX_CUTS` places, with about equal amounts kept between them."""
     if len(places) <= MAX_CUTS:
         return places
     alive = step.bytes_alive(batch, "saved")
     chosen: dict[int, int] = {}
-    for place in places:  # the forward pass has a moment for each node
+    for place in places:  # the forward pass has one moment per node
         chosen[alive[place] * (MAX_CUTS - 1) // max(1, max(alive))] = place
     return sorted(chosen.values())
 
 
 class _Option(Struct, frozen=True):
-    """Parts up to a place: what they leave in memory, the highest peak so far, and what runs again.
+    """The parts up to a place: what they leave in memory, the highest peak so far, and what runs again.
 
-    What continues to the next part is not in what they leave: whether it is kept depends on that part too.
-    `again` says whether the last part runs again.
+    The tensor that continues to the next part is not included, because it depends on that part whether it is
+    kept. `again` says whether the last part runs again.
     """
 
     left: int
@@ -226,7 +226,7 @@ class _Option(Struct, frozen=True):
 
 
 class _Chain:
-    """Parts of a network in a row, between places where a single tensor continues."""
+    """Parts of a network in sequence, between places where a single tensor continues."""
 
     def __init__(self, saved: Saved, widths: Widths, ends: list[int], batch: int) -> None:
         self.saved, self.widths, self.ends, self.batch = saved, widths, ends, batch
@@ -234,7 +234,7 @@ class _Chain:
         self.place = {node.index: i for i, node in enumerate(self.nodes)}
 
     def plans(self, progress: Progress) -> list[tuple[Range, ...]]:
-        """The segments of the best ways from the first place to the last, the best one first."""
+        """The segments of the best plans from the first place to the last, the best plan first."""
         options: list[list[_Option]] = [[_Option(0, 0, 0)]]
         for stop in progress(range(1, len(self.ends)), "checkpoints"):
             found: list[_Option] = []
@@ -257,13 +257,13 @@ class _Chain:
         return [option.segments for option in best[:TRIED]]
 
     def _ways(self, start: int, stop: int) -> list[_Option]:
-        """A part as it is, and computed again.
+        """The options for a part: as it is, and computed again.
 
-        What is alive beside it in its backward pass are the gradients of the parameters after it.
+        Only the gradients of the parameters after it are also alive in its backward pass.
         """
         part = self.nodes[start:stop]
         machine = Machine(self.saved.gradients, self.saved, self.widths, part, self._results(stop))
-        for memory, keepers in machine.claims.items():  # what later parts keep, they have freed by then
+        for memory, keepers in machine.claims.items():  # later parts have freed their tensors by then
             machine.claims[memory] = {keeper for keeper in keepers if self.place[keeper] < stop}
         for node in part:
             machine.forward(node)
@@ -276,7 +276,7 @@ class _Chain:
         kept = timeline.bytes_alive(self.batch, "saved")[at_loss]
         is_last = stop == len(self.nodes)
         left = kept if is_last or not self._kept_by(stop, before=True) else kept - self._leaving(stop)
-        if len(machine.moments) == at_loss + 1:  # nothing is trained here, nor before it
+        if len(machine.moments) == at_loss + 1:  # nothing is trained here or before it
             return [_Option(left, 0, 0)]
         alive, later = timeline.bytes_alive(self.batch), self._gradients_after(stop)
         backward = max(alive[at_loss if is_last else at_loss + 1 :])
@@ -285,14 +285,14 @@ class _Chain:
             again = part[: len(part) - self._not_needed(part)]
             gradient = self._leaving(stop)
             read = self._kept_by(start, before=True) or self._kept_by(start, before=False)
-            freed = 0 if read else self._leaving(start)  # its input is not read after it has run again
+            freed = 0 if read else self._leaving(start)  # its input is not read after the part has run again
             peak = later + max(max(alive[: len(again)], default=0) + gradient, backward - freed)
             macs = sum(MACS.of_layer(node.facts) for node in again)
             ways.append(_Option(0, peak, macs, True, ((start, stop),)))
         return ways
 
     def _not_needed(self, part: Sequence[Node]) -> int:
-        """How many of the last nodes of a part do not run again, since no gradient in it needs them."""
+        """The number of last nodes of a part that do not run again, because no gradient in it needs them."""
         kept = {memory for node in part for memory in self.saved.kept_for.get(node.index, ())}
         for number, node in enumerate(reversed(part)):
             if node.index in self.saved.own or self.saved.memory_of[node.index] in kept:
@@ -312,7 +312,7 @@ class _Chain:
         return any((self.place[keeper] < place) is before for keeper in keepers)
 
     def _results(self, stop: int) -> list[Node]:
-        """The nodes of a part at which gradients come in."""
+        """The nodes of a part that receive gradients from outside."""
         gradients = self.saved.gradients
         if stop == len(gradients.nodes):
             return gradients.results
@@ -326,7 +326,7 @@ class _Chain:
         return count_activations(node.facts) * self.widths.of_output(node) * self.batch
 
     def _gradients_after(self, stop: int) -> int:
-        """The bytes of the gradients of parameters that are there when the backward pass comes to a place."""
+        """The bytes of the parameter gradients that exist when the backward pass reaches a place."""
         needs = self.saved.gradients.needs
         return self.widths.parameters * sum(
             weight.term.value
@@ -338,9 +338,9 @@ class _Chain:
 
 
 def _undominated(options: list[_Option]) -> list[_Option]:
-    """The options that are worse than no other one."""
+    """The options for which no other option is better in every respect."""
     found: list[_Option] = []
-    peaks: list[int] = []  # of what was found: the higher the peak, the fewer MACs
+    peaks: list[int] = []  # of the options so far: the higher the peak, the fewer MACs
     macs: list[int] = []
     for option in sorted(options, key=lambda each: (each.left, each.peak, each.macs)):
         place = bisect_right(peaks, option.peak)

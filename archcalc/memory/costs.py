@@ -1,4 +1,4 @@
-"""What each node adds to the figures of training."""
+"""The contribution of each node to the figures of training."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from archcalc.quantities.operations import FLOPS_OF
 from archcalc.quantities.quantity import Figures
 
 BYTES = {"saved": "saved_bytes", "gradients": "gradient_bytes", "optimizer": "optimizer_bytes"}
-"""The figures that are bytes of a category of tensors."""
+"""The figures that are the bytes of one category of tensors."""
 
 
 def costs_of_nodes(gradients: Gradients, step: Timeline, batch: int) -> dict[int, Figures]:
-    """By the index of the node: operations of the backward pass for a sample, bytes for the batch."""
+    """By node index: operations of the backward pass for one sample, and bytes for the batch."""
     costs = {}
     for node in gradients.nodes:
         macs = flops = 0

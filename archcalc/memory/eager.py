@@ -1,7 +1,7 @@
-"""What eager PyTorch keeps for the backward pass, beside what gradients need; and where the difference is.
+"""The tensors that eager PyTorch keeps for the backward pass, compared with those that gradients need.
 
-`Saved(gradients, Eager(gradients).backward)` has the tensors that PyTorch keeps, in the terms in which
-`Saved(gradients)` has those that are needed.
+`Saved(gradients, Eager(gradients).backward)` has the tensors that PyTorch keeps. `Saved(gradients)` has those
+that are needed, in the same form.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from archcalc.quantities.activations import count_activations
 class Eager:
     """The accounting of eager PyTorch.
 
-    `device` is `cpu` or `cuda`, on which a dropout keeps bytes. `in_place` are the indices of the nodes whose
+    `device` is `cpu` or `cuda`, where a dropout keeps bytes. `in_place` are the indices of the nodes whose
     activations overwrite their inputs.
     """
 
@@ -33,11 +33,11 @@ class Eager:
         self.rows = {**ROWS, **FUSED} if device == "cuda" else ROWS
 
     def row(self, node: Node) -> EagerRow | None:
-        """What is known of a node's kind; None if what PyTorch keeps is not known."""
+        """The table row of a node's kind, or `None` if it is unknown what PyTorch keeps."""
         return self.rows.get(node.kind)
 
     def backward(self, node: Node) -> Backward:
-        """The backward pass of a node, with what PyTorch keeps; if that is not known, with what is needed."""
+        """The backward pass of a node, with what PyTorch keeps or, if this is unknown, what is needed."""
         needed = self.gradients.backward(node)
         row = self.row(node)
         if row is None:
@@ -47,13 +47,13 @@ class Eager:
         return Backward(kept, needed.operations, needed.passes)
 
     def unknown(self) -> list[Node]:
-        """The nodes that take part of which PyTorch's keeping is not known."""
+        """The nodes that take part for which it is unknown what PyTorch keeps."""
         nodes = (node for node in self.gradients.nodes if node.index in self.gradients.needs)
         return [node for node in nodes if self.row(node) is None]
 
 
 class Waste(Struct, frozen=True):
-    """Bytes that eager PyTorch keeps more than gradients need (or less), by their cause."""
+    """Bytes that eager PyTorch keeps beyond what gradients need (or fewer), by their cause."""
 
     kind: str
     why: str
@@ -69,8 +69,8 @@ class Waste(Struct, frozen=True):
 
 
 def kept_tensors(saved: Saved, widths: Widths) -> dict[tuple[int, str], Size]:
-    """The size of each tensor that is kept, by the node in whose memory it is, and its name if it is a tensor
-    of that node's own."""
+    """The size of each kept tensor, by the node that owns its memory, and by its name if it is the node's own
+    tensor."""
     found: dict[tuple[int, str], Size] = {}
     nodes = {node.index: node for node in saved.gradients.nodes}
     for memory in saved.keepers:
@@ -94,7 +94,7 @@ def total(sizes: Collection[Size]) -> Size:
 
 
 def saved_size(saved: Saved, widths: Widths) -> Size:
-    """The bytes of all tensors that are kept, without the loss.
+    """The bytes of all kept tensors, without the loss.
 
     >>> import archcalc
     >>> from archcalc.memory.precision import precision
@@ -108,9 +108,9 @@ def saved_size(saved: Saved, widths: Widths) -> Size:
 
 
 def waste(needed: Saved, kept: Saved, eager: Eager, widths: Widths) -> list[Waste]:
-    """What eager PyTorch keeps beside what is needed, by cause, the largest first: the whole difference.
+    """The difference between what eager PyTorch keeps and what is needed, by cause, the largest first.
 
-    A tensor of the graph is kept because of the last node that reads it in the backward pass.
+    A tensor of the graph counts for the last node that reads it in the backward pass.
     """
     before, after = kept_tensors(needed, widths), kept_tensors(kept, widths)
     nodes = {node.index: node for node in eager.gradients.nodes}

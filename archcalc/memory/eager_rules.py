@@ -1,8 +1,8 @@
-"""What autograd keeps of a layer in eager PyTorch, kind by kind: a table.
+"""The tensors that autograd keeps for each layer kind in eager PyTorch, as a table.
 
-Measured with the hooks of `torch.autograd.graph.saved_tensors_hooks` in PyTorch 2.14 on the CPU, of layers as
-`torch.nn` has them; formulas of gradients are in `tools/autograd/derivatives.yaml` of its source. As a rule,
-an operation keeps what its formula reads, even if the gradient that reads it is not asked for.
+They were measured with `torch.autograd.graph.saved_tensors_hooks` in PyTorch 2.14 on the CPU, for layers as
+in `torch.nn`. The formulas of gradients are in `tools/autograd/derivatives.yaml` of its source. In general,
+an operation keeps what its formula reads, even if the gradient that reads it is not needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Keeps = Callable[[Any, Facts, Needs], Iterable[Kept]]
 
 
 class EagerRow(Struct, frozen=True):
-    """What is kept of a kind, why it is more than gradients need (if it is), and the address of its issue."""
+    """What a kind keeps, why this is more than gradients need (if it is), and the address of the issue."""
 
     keeps: Keeps
     why: str = ""
@@ -38,7 +38,7 @@ INPUT_AND_OUTPUT = _always(KEPT_INPUT, KEPT_OUTPUT)
 
 
 def own(name: str, values: Term, value_bytes: int = 0, per_batch: bool = False) -> Kept:
-    """A tensor that is not one of the graph."""
+    """A tensor that is not a tensor of the graph."""
     return Kept(name, values=values, value_bytes=value_bytes, per_batch=per_batch)
 
 
@@ -50,11 +50,11 @@ def copy_of_input(facts: Facts) -> Kept:
     return own("copy of the input", values_of(facts.inputs[0]))
 
 
-# --- Kinds with arguments that matter ---------------------------------------------------------------
+# --- Kinds whose arguments matter ---------------------------------------------------------------
 
 
 def windowed_input(facts: Facts) -> Kept:
-    """The input of a window; a padded copy of it if the padding differs between the ends of an axis."""
+    """The input of a window, or a padded copy of it if the padding differs between the ends of an axis."""
     windows = facts.windows
     if not isinstance(windows, tuple) or all(window.before == window.after for window in windows):
         return KEPT_INPUT
@@ -76,7 +76,7 @@ def _maxpool(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _adaptive_avgpool(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """To one place it is a mean over the map, which keeps nothing."""
+    """With one output place it is a mean over the map, which keeps nothing."""
     return () if math.prod(facts.output[1:]) == 1 else (KEPT_INPUT,)
 
 
@@ -85,7 +85,7 @@ def _fc(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _deform_conv(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """All inputs; in place of a mask and of a bias that are left out, tensors of zeros."""
+    """Keeps all inputs, and tensors of zeros in place of a missing mask or bias."""
     kept = [kept_input(number) for number in range(len(facts.inputs))]
     if len(facts.inputs) < 3:
         kept.append(own("no mask", term(("1", 1))))
@@ -134,14 +134,14 @@ def _group_norm(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _instance_norm(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """It is a batch norm of a batch of one, over the channels of all samples: the scale is repeated too."""
+    """It is a batch norm with a batch of one, over the channels of all samples. The scale is repeated too."""
     channels = term(("C", facts.output[0]))
     kept = [KEPT_INPUT, own("mean and inverse deviation", times(2, channels))]
     return [*kept, own("scales of all samples", channels)] if layer.affine else kept
 
 
 def _lrn(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """`x / (k + alpha·mean of x²)^beta`, written with the functions of squares, pools and powers."""
+    """`x / (k + alpha·mean of x²)^beta`, written with functions for squares, pools, and powers."""
     channels, *places = facts.output
     padded = (channels + layer.size - 1, *places)
     return (
@@ -152,7 +152,7 @@ def _lrn(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _grn(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """`gamma·(x·r) + beta + x`, with the norms of the maps by their mean as `r`."""
+    """`gamma·(x·r) + beta + x`, where `r` are the norms of the maps divided by their mean."""
     channels = term(("C", facts.output[0]))
     if needs.any_input:
         yield KEPT_INPUT
@@ -175,14 +175,14 @@ def _factor(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _constants(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """`scale`: the input for trained factors; given ones, if there is one for each channel."""
+    """`scale` keeps the input for trained factors, and given factors if there is one per channel."""
     if isinstance(layer.value, tuple):
         return (own("factors", term(("C", len(layer.value))), per_batch=True),)
     return _factor(layer, facts, needs)
 
 
 def _mul(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """One product after the other: each keeps a factor if the other needs a gradient."""
+    """One product after the other. Each keeps a factor if the other one needs a gradient."""
     kept: dict[int, Kept] = {}
     parts = 0
     shape = facts.inputs[0]
@@ -207,7 +207,7 @@ def _div(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _matmul(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """Each factor if the other needs a gradient; a stretched one as a copy of its full size."""
+    """Keeps each factor if the other one needs a gradient. A stretched factor is copied at its full size."""
     for number in (1, 0):
         if not needs.inputs[1 - number]:
             continue
@@ -227,10 +227,10 @@ def _pad(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
 
 
 def _hardsigmoid(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
-    """Of another slope it is written as a product, a sum and a clamp, which keeps what it clamps."""
+    """With another slope it is written as a product, a sum, and a clamp, which keeps its input."""
     if layer == type(layer)():
         return (KEPT_INPUT,)
-    return (own("what is clamped", values_of(facts.output)),)
+    return (own("input of the clamp", values_of(facts.output)),)
 
 
 def _with_own(name: str) -> Keeps:
@@ -241,31 +241,31 @@ def _with_own(name: str) -> Keeps:
 
 _FORMULAS = "https://github.com/pytorch/pytorch/blob/v2.14.0/tools/autograd/derivatives.yaml"
 
-_UNREAD = "an average pool keeps its input, of which its backward pass reads the shape alone"
-_SIGN = "a whole value is kept where a byte says which way the gradient goes"
-_CONV = "a convolution keeps its input, though its weights are frozen"
-_PARTS = "it is written with several operations, each of which keeps what it reads"
+_UNREAD = "an average pool keeps its input, although its backward pass reads only the shape"
+_SIGN = "a whole value is kept, although a byte is enough for the direction of the gradient"
+_CONV = "a convolution keeps its input, although its weights are frozen"
+_PARTS = "it consists of several operations, each of which keeps its inputs"
 
 ROWS: dict[str, EagerRow] = {
     **dict.fromkeys(
         ("conv", "depthwise", "pointwise", "conv_transpose"), EagerRow(_window, _CONV, _FORMULAS)
     ),
-    "deform_conv": EagerRow(_deform_conv, "tensors of zeros stand for a mask and a bias that are left out"),
+    "deform_conv": EagerRow(_deform_conv, "tensors of zeros replace a missing mask or bias"),
     "fc": EagerRow(_fc),
     "embedding": EagerRow(_embedding, "indices are whole numbers of 8 bytes"),
     "relu": EagerRow(OUTPUT, _SIGN, _FORMULAS),
     **dict.fromkeys(("relu6", "leaky_relu", "abs", "hardtanh", "clamp"), EagerRow(INPUT, _SIGN, _FORMULAS)),
     "hardsigmoid": EagerRow(_hardsigmoid, _SIGN, _FORMULAS),
     **dict.fromkeys(("prelu", "gelu", "silu", "hardswish", "mish", "softplus", "glu"), EagerRow(INPUT)),
-    **dict.fromkeys(("elu", "selu"), EagerRow(INPUT, "the input is kept, though the output would do")),
+    **dict.fromkeys(("elu", "selu"), EagerRow(INPUT, "the input is kept, although the output is enough")),
     **dict.fromkeys(("log", "square", "sin", "cos", "erf", "pow"), EagerRow(INPUT)),
     **dict.fromkeys(("sigmoid", "tanh", "softmax", "log_softmax", "exp", "sqrt", "rsqrt"), EagerRow(OUTPUT)),
     "logsigmoid": EagerRow(
-        _with_own("exponentials"), "the exponentials are kept beside the input", _FORMULAS
+        _with_own("exponentials"), "the exponentials are kept in addition to the input", _FORMULAS
     ),
     "softsign": EagerRow(_with_own("divisor"), _PARTS),
-    "dropout": EagerRow(_dropout, "the mask is one of values, in place of bytes"),
-    "drop_path": EagerRow(_drop_path, "the mask is one of values, in place of bytes"),
+    "dropout": EagerRow(_dropout, "the mask consists of values instead of bytes"),
+    "drop_path": EagerRow(_drop_path, "the mask consists of values instead of bytes"),
     **dict.fromkeys(("concat", "stack", "add", "sub", "shift"), EagerRow(NOTHING)),
     "mul": EagerRow(_mul),
     "div": EagerRow(_div),
@@ -281,7 +281,8 @@ ROWS: dict[str, EagerRow] = {
     **dict.fromkeys(
         ("maxpool", "global_maxpool", "adaptive_maxpool"),
         EagerRow(
-            _maxpool, "a maximum keeps its input and an index of 8 bytes, where a tap's number would do"
+            _maxpool,
+            "a maximum keeps its input and an index of 8 bytes, although the number of a tap is enough",
         ),
     ),
     "avgpool": EagerRow(_window, _UNREAD, "https://github.com/pytorch/pytorch/issues/1468"),
@@ -291,9 +292,9 @@ ROWS: dict[str, EagerRow] = {
     "global_avgpool": EagerRow(NOTHING),
     "lppool": EagerRow(_lppool, _PARTS),
     "maxunpool": EagerRow(
-        INPUT, "the input is kept, of which the shape alone is read; the indices are the pool's"
+        INPUT, "the input is kept, although only its shape is read; the indices are the pool's"
     ),
-    "reduce": EagerRow(_reduce, "input and output are kept, where the place of an extreme would do"),
+    "reduce": EagerRow(_reduce, "input and output are kept, although the place of an extreme is enough"),
     **dict.fromkeys(
         (
             *("flatten", "reshape", "permute", "transpose", "channel_shuffle", "roll"),
@@ -301,22 +302,22 @@ ROWS: dict[str, EagerRow] = {
         ),
         EagerRow(NOTHING),
     ),
-    "pad": EagerRow(_pad, "padding by values of the map keeps its input, of which the shape alone is read"),
+    "pad": EagerRow(_pad, "padding with values of the map keeps its input, although only its shape is read"),
 }
-"""By kind; `UNKNOWN` has the others."""
+"""By kind. `UNKNOWN` has the other kinds."""
 
 _LACKING = "PyTorch has no such layer"
-_KERNELS = "what is kept depends on the kernel: on a CPU and on a GPU it is different"
+_KERNELS = "what is kept depends on the kernel, and differs between CPU and GPU"
 
 UNKNOWN = {
     **dict.fromkeys(("local", "rbf", "subsample"), _LACKING),
     **dict.fromkeys(("attention", "lstm", "gru", "rnn"), _KERNELS),
-    "opaque": "what it computes is not known",
+    "opaque": "the operation is unknown",
 }
-"""The kinds of which what is needed is counted in place of what PyTorch keeps, and why."""
+"""The kinds for which the needed tensors are counted instead of those that PyTorch keeps, and why."""
 
 FUSED = {"dropout": EagerRow(_fused_dropout)}
-"""What differs on a GPU."""
+"""The differences on a GPU."""
 
 
 def _copied(layer: Any, facts: Facts, needs: Needs) -> Iterable[Kept]:
@@ -327,4 +328,4 @@ IN_PLACE = {
     **dict.fromkeys(("leaky_relu", "elu", "selu"), OUTPUT),
     **dict.fromkeys(("relu6", "silu", "hardswish", "hardsigmoid", "hardtanh", "mish"), _copied),
 }
-"""What is kept of the kinds that keep something else if they are computed in place."""
+"""The tensors of kinds that keep something else if they are computed in place."""

@@ -1,13 +1,13 @@
 """A step of training in eager PyTorch as a timeline, alone or as its `MemTracker` sees it.
 
-It differs from what is needed (`archcalc.memory.step`) in that
+It differs from the needed memory (`archcalc.memory.step`) as follows:
 
-- autograd keeps what `archcalc.memory.eager_rules` says;
-- the loss is a cross-entropy, which keeps logarithms of probabilities;
+- autograd keeps the tensors of `archcalc.memory.eager_rules`;
+- the loss is a cross-entropy, which keeps the logarithms of probabilities;
 - the caller holds the inputs and the targets for the whole step;
-- the gradients of a tensor with several readers are added in place only if the first is used by nobody else,
-  and never while a mode such as `MemTracker` looks on;
-- some operations compute a gradient in full and then sum it up;
+- the gradients of a tensor with several readers are added in place only if nothing else uses the first one,
+  and never while a mode such as `MemTracker` is active;
+- some operations compute a gradient in full and then sum it;
 - batch norms have a counter of 8 bytes, and Adam allocates temporary tensors for each parameter.
 """
 
@@ -28,13 +28,13 @@ from archcalc.memory.timeline import Size, Stretch, Timeline
 from archcalc.network import Node
 
 INDEX = 8
-"""Bytes of a whole number in PyTorch: of a target, and of the counter of a batch norm."""
+"""Bytes of an integer in PyTorch, such as a target or the counter of a batch norm."""
 
 
 def eager_step(eager: Eager, precision: Widths, optimizer: Optimizer, watched: bool = False) -> Timeline:
-    """The timeline of a step, with a cross-entropy for each result and the state of the optimizer there.
+    """The timeline of a step, with a cross-entropy for each result and the existing optimizer state.
 
-    `watched` is whether a mode such as `MemTracker` looks on.
+    `watched` says whether a mode such as `MemTracker` is active.
 
     >>> import archcalc
     >>> from archcalc.gradients import Gradients
@@ -61,9 +61,9 @@ class EagerMachine(Machine):
         self.optimizer = optimizer
         self.watched = watched
         self.sums = {"in place": 0, "new": 0}
-        """How many sums of gradients are made in place, and in a new tensor."""
+        """The number of gradient sums that are computed in place, and in a new tensor."""
         self.held = {memory for node in self.nodes if node.is_input for memory in (node.index,)}
-        """What the caller holds until the end."""
+        """The tensors that the caller holds until the end."""
         self.channels_last = channels_last(self.nodes)
 
     def hold_parameters(self, optimizer: Optimizer) -> None:
@@ -80,7 +80,7 @@ class EagerMachine(Machine):
             super()._forget(memory)
 
     def loss(self) -> None:
-        """Of each result, `log_softmax` and `nll_loss`, and the way back through them."""
+        """For each result, `log_softmax` and `nll_loss`, and their backward passes."""
         kept: list[tuple[Node, Stretch, Stretch, Stretch]] = []
         for node in self.results:
             logarithms = self._new(f"log_softmax of {node.name}", "saved", node, self._size_of(node))
@@ -90,7 +90,7 @@ class EagerMachine(Machine):
             self._pass("loss")
         for memory in [memory for memory in self.outputs if not self.claims.get(memory)]:
             self._forget(memory)
-        for *_, loss in kept[1:]:  # their sum is one number
+        for *_, loss in kept[1:]:  # the sum of losses is one number
             self._free(loss)
         one = self._new("gradient of the loss", "temporary", None, self._scalar)
         self._pass("loss")
@@ -133,7 +133,7 @@ class EagerMachine(Machine):
         if before is None:
             self.coming[node.index] = gradient
             return
-        part = before.tensor.size != self._size_of(node)  # as the gradient of one of a concatenation
+        part = before.tensor.size != self._size_of(node)  # like the gradient of one input of a concatenation
         if not self.watched and not part and before.users == 1:
             self.sums["in place"] += 1
             self._drop(gradient)
@@ -145,8 +145,8 @@ class EagerMachine(Machine):
         self._drop(gradient)
 
     def update(self) -> None:
-        """Adam computes the root of its second moment, and then the divisor, while the divisor of the
-        parameter before is still there."""
+        """Adam computes the root of its second moment and then the divisor, while the divisor of the previous
+        parameter still exists."""
         self._free(self.one)
         most = 0
         if self.optimizer.name.startswith("adam"):
@@ -163,10 +163,11 @@ class EagerMachine(Machine):
 
 
 def channels_last(nodes: Sequence[Node]) -> set[int]:
-    """The nodes whose outputs have their channels last in memory, though their axes say otherwise.
+    """The nodes whose outputs have their channels last in memory, although their axes say otherwise.
 
-    A norm over channels gives such a map, as torchvision writes it, and what reads one gives one again. The
-    gradient of a convolution's weights has the layout of the map, and is copied into that of the weights.
+    A norm over channels outputs such a map, as torchvision writes it, and layers that read one output one.
+    The gradient of a convolution's weights has the layout of the map, and is copied into the layout of the
+    weights.
     """
     found: set[int] = set()
     for node in nodes:
@@ -177,12 +178,12 @@ def channels_last(nodes: Sequence[Node]) -> set[int]:
 
 
 def _has_layouts(weight: Weight) -> bool:
-    """Do two layouts of an array differ? With one input channel or one tap, they are the same."""
+    """Do two layouts of an array differ? They are the same with one input channel or one tap."""
     taps = math.prod(n for name, n in weight.factors if name.startswith("k"))
     return taps > 1 and math.prod(n for name, n in weight.factors if name.startswith("C_in")) > 1
 
 
-# --- What backward operations allocate beside gradients ------------------------------------------------
+# --- Allocations of backward operations in addition to gradients ----------------------------------------
 
 
 def _mul(layer: Any, facts: Facts, needs: Needs) -> int:
@@ -190,7 +191,7 @@ def _mul(layer: Any, facts: Facts, needs: Needs) -> int:
     full = math.prod(facts.output)
     asked = [shape for shape, needed in zip(facts.inputs, needs.inputs, strict=True) if needed]
     stretched = [math.prod(shape) for shape in asked if shape != facts.output]
-    # after n of the sums, those of n factors are there, in place of as many full gradients but one
+    # after n of the sums, the sums of n factors exist, in place of n - 1 full gradients
     most = max(
         (full * (len(stretched) - i) + sum(stretched[: i + 1]) for i in range(len(stretched))), default=0
     )
@@ -208,4 +209,4 @@ TEMPORARIES: Mapping[str, Callable[[Any, Facts, Needs], int]] = {
     "scale": _in_full,
     "prelu": _in_full,
 }
-"""By kind, the values for a sample that are there beside the gradients of inputs and arrays."""
+"""By kind, the values per sample that exist in addition to the gradients of inputs and arrays."""

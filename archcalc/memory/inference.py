@@ -1,4 +1,4 @@
-"""Inference as a timeline: layers in order, each tensor alive until its last reader has run."""
+"""Inference as a timeline: layers run in order, and each tensor is alive until its last reader has run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from archcalc.network import Network, Node
 from archcalc.quantities.activations import count_activations
 
 IN_PLACE = {
-    "activations": "activations, norms, scales and other functions of one value",
-    "add": "add, sub, mul and div of tensors",
+    "activations": "activations, norms, scales, and other functions of one value",
+    "add": "add, sub, mul, and div of tensors",
     "depthwise": "depthwise convolutions, channel by channel",
 }
-"""What can write its output over its input, and what that covers."""
+"""The layers that can write their output over their input, by name."""
 
 _VALUE_BY_VALUE = frozenset({"activation", "norm", "unary", "arithmetic"})
 _JOINS = frozenset({"add", "sub", "mul", "div"})
@@ -26,10 +26,11 @@ def inference(
 ) -> Timeline:
     """The timeline of running a network once, without parameters.
 
-    A tensor lives from the layer that outputs it to the last one that reads it, results to the end. A layer
-    that passes its input on, as dropout does, outputs nothing new. A layer's inputs and its output are alive
-    together, unless the layer is one of those that work `in_place` (names of `IN_PLACE`), nothing reads its
-    first input afterwards, and the output is not larger than that. What the caller gave stays as it is.
+    A tensor lives from the layer that outputs it to the last layer that reads it, and a result lives to the
+    end. A layer that passes its input on, like dropout, outputs nothing new. The inputs and the output of a
+    layer are alive together, with one exception: if the layer is in one of the groups `in_place` (names of
+    `IN_PLACE`), nothing reads its first input later, and the output is not larger, the output overwrites that
+    input. Inputs of the network are never overwritten.
 
     >>> import archcalc
     >>> from archcalc.memory.precision import precision
@@ -56,7 +57,7 @@ def inference(
 def _memories(
     network: Network, nodes: list[Node], in_place: Collection[str], heads: bool
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """For each node, the node whose memory its output takes; for each of those, its last user."""
+    """For each node, the node whose memory its output uses; and for each of those, its last user."""
     ends = [*network.outputs.values(), *(network.heads.values() if heads else ())]
     results = {node.index for node in ends}
     last_reader = {}
@@ -86,7 +87,7 @@ def _memories(
 
 
 def _passes_on(node: Node) -> bool:
-    """Does a layer output what comes in? An activation that computes nothing does."""
+    """Does a layer output its input unchanged? An activation that computes nothing does."""
     return node.layer.family == "activation" and node.facts.operations == NO_OPERATIONS
 
 
@@ -99,7 +100,7 @@ def _works_in_place(node: Node, names: Collection[str]) -> bool:
 
 
 def _is_depthwise(node: Node) -> bool:
-    """A convolution whose every channel reads one channel: output and input channels are as many."""
+    """A convolution in which every channel reads one channel, with as many output as input channels."""
     channels = node.shape[0]
     groups = channels if node.kind == "depthwise" else getattr(node.layer, "groups", 1)
     return node.layer.family == "conv" and groups == channels == node.inputs[0].shape[0]

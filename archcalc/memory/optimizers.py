@@ -1,4 +1,4 @@
-"""What an optimizer keeps for each parameter that is trained."""
+"""The state that an optimizer keeps for each trained parameter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Optimizer(Struct, frozen=True):
-    """`values` are kept for each trained parameter, and `per_array` bytes for each array of them."""
+    """An optimizer keeps `values` per trained parameter, and `per_array` bytes per trained array."""
 
     name: str
     values: int
@@ -19,9 +19,9 @@ OPTIMIZERS = {
     for optimizer in (
         Optimizer("none", 0, words="nothing is updated"),
         Optimizer("sgd", 0, words="no state"),
-        Optimizer("momentum", 1, words="a momentum for each parameter"),
-        Optimizer("adam", 2, 4, "two moments for each parameter, a step count of 4 bytes for each array"),
-        Optimizer("adamw", 2, 4, "two moments for each parameter, a step count of 4 bytes for each array"),
+        Optimizer("momentum", 1, words="one momentum per parameter"),
+        Optimizer("adam", 2, 4, "two moments per parameter, and a step count of 4 bytes per array"),
+        Optimizer("adamw", 2, 4, "two moments per parameter, and a step count of 4 bytes per array"),
     )
 }
-"""As PyTorch keeps them: `torch.optim.SGD`, `Adam`, `AdamW`, with their defaults."""
+"""As in PyTorch: `torch.optim.SGD`, `Adam`, and `AdamW`, with their defaults."""

@@ -1,4 +1,4 @@
-"""How many bytes a value takes: everything in one dtype, or mixed precision."""
+"""The bytes of a value: everything in one dtype, or mixed precision."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from archcalc.network import Network, Node
 from archcalc.quantities.activations import DTYPES
 
 AMP = "amp"
-"""Mixed precision as `torch.autocast` has it on a GPU: 16 bits where products are, 32 where sums are long."""
+"""Mixed precision as in `torch.autocast` on a GPU: 16 bits for products, and 32 for long sums."""
 
 NOT_TRAINED = frozenset({"int8", "float8"})
-"""Dtypes in which no step of training is defined: their gradients would need scales."""
+"""Dtypes that have no defined training step: their gradients would need scales."""
 
 IN_16_BITS = frozenset({"conv", "linear", "attention", "recurrent", "prelu"})
-"""Kinds and families that autocast computes in 16 bits: it casts their inputs and arrays."""
+"""Kinds and families that autocast computes in 16 bits. It casts their inputs and arrays."""
 
 IN_32_BITS = frozenset(
     {
@@ -25,17 +25,17 @@ IN_32_BITS = frozenset(
         "layer_norm", "group_norm", "grn", "lrn", "lppool", "reduce", "upsample",
     }
 )  # fmt: skip
-"""Kinds that autocast computes in 32 bits. All others take the widest of their inputs.
+"""Kinds that autocast computes in 32 bits. All other kinds use the widest of their inputs.
 
 Source: the documentation of `torch.amp`, "CUDA Ops that can autocast to float16" and "to float32".
 """
 
 
 class Widths(Struct, frozen=True):
-    """The bytes of a value: of activations, and of parameters, their gradients and the optimizer's state.
+    """The bytes of a value, for activations, and for parameters, their gradients, and the optimizer's state.
 
-    In mixed precision, `outputs` has the bytes of each node's output, by its index, `casts` the numbers of
-    the inputs that a node casts to 16 bits.
+    In mixed precision, `outputs` has the bytes of each node's output, by node index. `casts` has the numbers
+    of the inputs that a node casts to 16 bits.
     """
 
     name: str
@@ -49,28 +49,28 @@ class Widths(Struct, frozen=True):
         return self.outputs is not None
 
     def of_output(self, node: Node) -> int:
-        """The bytes of a value that a node outputs."""
+        """The bytes of each value that a node outputs."""
         return self.activations if self.outputs is None else self.outputs[node.index]
 
     def of_own(self, node: Node) -> int:
-        """The bytes of a value that a node keeps of its own: statistics stay in 32 bits."""
+        """The bytes of each value that a node keeps of its own. Statistics stay in 32 bits."""
         return self.parameters if self.mixed and node.layer.family == "norm" else self.of_output(node)
 
     def cast_inputs(self, node: Node) -> tuple[int, ...]:
         return self.casts.get(node.index, ()) if self.casts is not None else ()
 
     def copies_arrays(self, node: Node) -> bool:
-        """Does a node compute with copies of its arrays, in 16 bits?"""
+        """Does a node compute with 16-bit copies of its arrays?"""
         return self.mixed and _in_16_bits(node)
 
 
 def with_weights(widths: Widths, dtype: str) -> Widths:
-    """The same with parameters in another dtype, as quantized weights are with activations in floats."""
+    """The same with parameters in another dtype, like quantized weights with floating-point activations."""
     return replace(widths, parameters=DTYPES[dtype])
 
 
 def precision(dtype: str, network: Network | None = None) -> Widths:
-    """The bytes of values in a dtype, or in mixed precision for a network (`"amp"`).
+    """The bytes of values in a dtype, or in mixed precision (`"amp"`) for a network.
 
     >>> import archcalc
     >>> network = archcalc.loads("net n { input(3x8x8) -> conv(4, 3) -> bn -> flatten -> fc(10) -> softmax }")
@@ -96,5 +96,5 @@ def precision(dtype: str, network: Network | None = None) -> Widths:
 
 
 def _in_16_bits(node: Node) -> bool:
-    """An embedding looks values up: it multiplies nothing, and stays as it is."""
+    """An embedding only looks values up, without products, so it is not cast."""
     return bool({node.kind, node.layer.family} & IN_16_BITS) and not node.layer.stops_gradients

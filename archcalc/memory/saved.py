@@ -1,4 +1,4 @@
-"""What is kept from the forward pass until the backward pass has read it."""
+"""The tensors that are kept from the forward pass until the backward pass has read them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BackwardOf = Callable[[Node], Backward]
 
 
 class Saved:
-    """The tensors of the graph that are kept, and the tensors of their own that nodes keep beside them.
+    """The kept tensors of the graph, and the kept tensors that belong to single nodes.
 
-    A tensor of the graph is named by the index of the node whose memory it is: a view is in the memory of the
-    tensor it looks at. `backward` says what a node keeps, if not what its gradients need.
+    A tensor of the graph is named by the index of the node that owns its memory. A view is in the memory of
+    its source. `backward` says what a node keeps; by default it is what its gradients need.
     """
 
     def __init__(
@@ -28,19 +28,19 @@ class Saved:
         if widths is not None and widths.mixed:
             self.backward = _with_casts(self.backward, widths)
         self.memory_of = memories(gradients.nodes)
-        """For each node, the one in whose memory its output is."""
+        """For each node, the node that owns the memory of its output."""
         taking_part = [node for node in gradients.nodes if node.index in gradients.needs]
         wanted = {node.index: self.backward(node).kept for node in taking_part}
         self.keepers: dict[int, set[int]] = {}
-        """For each tensor of the graph that is kept, the nodes whose backward passes read it."""
+        """For each kept tensor of the graph, the nodes whose backward passes read it."""
         for node in taking_part:
             for kept in wanted[node.index]:
                 if kept.values is None:
                     self.keepers.setdefault(self._memory(node, kept.input), set()).add(node.index)
         self.own: dict[int, list[Kept]] = {}
-        """The tensors of its own that each node keeps."""
+        """The kept tensors that belong to each node."""
         self.instead: dict[int, list[int]] = {}
-        """The tensors of the graph that a node reads, as they are kept anyway, in place of one of its own."""
+        """The tensors of the graph that a node reads instead of its own, because they are kept anyway."""
         for node in taking_part:
             for kept in wanted[node.index]:
                 if kept.values is None:
@@ -63,13 +63,13 @@ class Saved:
         return self.memory_of[source.index]
 
     def reads(self, node: Node) -> set[int]:
-        """The numbers of the tensors of the graph that a node's backward pass may read."""
+        """The numbers of the tensors of the graph that a node's backward pass can read."""
         kept = {kept.input for kept in self.backward(node).kept if kept.values is None}
         return kept | set(self.instead.get(node.index, ()))
 
 
 def _with_casts(backward: BackwardOf, widths: Widths) -> BackwardOf:
-    """What nodes keep in mixed precision: of an input that was cast, the copy."""
+    """What nodes keep in mixed precision. For an input that was cast, this is the copy."""
 
     def cast(node: Node) -> Backward:
         does = backward(node)
@@ -88,7 +88,7 @@ def _with_casts(backward: BackwardOf, widths: Widths) -> BackwardOf:
 
 
 def memories(nodes: list[Node]) -> dict[int, int]:
-    """For each node, by index, the node in whose memory its output is: itself, unless it is a view."""
+    """For each node, by index, the node that owns the memory of its output: itself, unless it is a view."""
     found: dict[int, int] = {}
     for node in nodes:
         viewed = node.inputs[:1] if node.layer.is_view(node.facts) else ()

@@ -1,14 +1,14 @@
-"""A step of training as a timeline: forward in order, the loss, backward in reverse order, the update.
+"""A step of training as a timeline: forward in order, the loss, backward in reverse order, and the update.
 
-- A layer's inputs and its output are alive together; nothing is computed in place. What nothing reads any
-  more is freed after the layer, unless the backward pass needs it.
+- The inputs and the output of a layer are alive together, and nothing is computed in place. A tensor that
+  nothing reads later is freed after the layer, unless the backward pass needs it.
 - The loss turns each result into a gradient of the same size.
-- In the backward pass a layer's gradients are allocated before the gradient of its output and the tensors
-  kept for it are freed. If a tensor has several readers, the second gradient is added to the first in place,
+- In the backward pass, the gradients of a layer are allocated before the gradient of its output and its kept
+  tensors are freed. If a tensor has several readers, the second gradient is added to the first one in place,
   or into a new tensor if both are in use elsewhere.
 - Gradients of parameters stay until the update.
 
-What kernels allocate for themselves is not counted.
+Memory that kernels allocate for themselves is not counted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def training_step(gradients: Gradients, saved: Saved, precision: Widths, optimiz
 
 
 class Gradient:
-    """A gradient in memory that `users` nodes wait for."""
+    """A gradient in memory. `users` are the nodes that wait for it."""
 
     def __init__(self, tensor: Stretch) -> None:
         self.tensor = tensor
@@ -53,7 +53,7 @@ class Gradient:
 
 
 class Machine:
-    """Memory during a step: what each node allocates and frees, one moment after the other."""
+    """Memory during a step: what each node allocates and frees, moment by moment."""
 
     def __init__(
         self,
@@ -65,24 +65,24 @@ class Machine:
     ) -> None:
         self.gradients = gradients
         self.nodes = gradients.nodes if nodes is None else nodes
-        """What runs: all nodes, or some in a row."""
+        """The nodes that run: all nodes, or a range of them."""
         self.results = gradients.results if results is None else results
         self.saved = saved
         self.precision = precision
         self.moments: list[Moment] = []
         self.tensors: list[Stretch] = []
         self.outputs: dict[int, Stretch] = {}
-        """What is alive of the outputs of nodes, by the node in whose memory it is."""
+        """The outputs that are alive, by the node that owns their memory."""
         self.own: dict[int, list[Stretch]] = {}
-        """The tensors that a node keeps beside those of the graph."""
+        """The tensors that a node keeps in addition to those of the graph."""
         self.copies: dict[int, list[Stretch]] = {}
-        """The copies of arrays in 16 bits, by the node that uses them in the backward pass, or -1."""
+        """The 16-bit copies of arrays, by the node that uses them in the backward pass, or -1."""
         self.coming: dict[int, Gradient] = {}
         """The gradients of outputs, by the node that waits for them."""
         self.of_arrays: dict[tuple[int, str], Stretch] = {}
         self.last_read = self._last_reads()
         self.claims = self._first_claims()
-        """Who still needs a tensor of the graph after the forward pass."""
+        """The users of a tensor of the graph after the forward pass."""
 
     def _last_reads(self) -> dict[int, list[int]]:
         """For each node, the tensors of the graph that the forward pass does not read after it."""
@@ -99,10 +99,10 @@ class Machine:
         return found
 
     def _first_claims(self) -> dict[int, set[int]]:
-        """For each tensor of the graph that these nodes output or read, whose backward passes read it."""
+        """For each tensor of the graph that these nodes use, the nodes whose backward passes read it."""
         keepers = self.saved.keepers
         claims: dict[int, set[int]] = {}
-        for node in self.nodes:  # not all that are kept: plans of checkpoints run many short parts
+        for node in self.nodes:  # not all kept tensors: plans of checkpoints run many short parts
             for memory in (self.saved.memory_of[node.index], *self.saved.kept_for.get(node.index, ())):
                 if memory not in claims and memory in keepers:
                     claims[memory] = set(keepers[memory])
@@ -111,7 +111,7 @@ class Machine:
     # --- Moments and tensors ---
 
     def _new(self, name: str, category: str, node: Node | None, size: Size) -> Stretch:
-        """A tensor that is allocated for the next moment."""
+        """Allocate a tensor for the next moment."""
         tensor = Stretch(name, category, node, size, len(self.moments))
         self.tensors.append(tensor)
         return tensor
@@ -128,10 +128,10 @@ class Machine:
                 self._free(tensor)
         return Timeline(self.moments, self.tensors)
 
-    # --- What a step does ---
+    # --- The parts of a step ---
 
     def run(self) -> None:
-        """Forward, the loss, backward."""
+        """Run forward, the loss, and backward."""
         for node in self.nodes:
             self.forward(node)
         self.loss()
@@ -140,7 +140,7 @@ class Machine:
                 self.backward(node)
 
     def hold_parameters(self, optimizer: Optimizer) -> None:
-        """Parameters, buffers and the state of the optimizer, which stay from step to step."""
+        """Hold the parameters, buffers, and optimizer state, which stay from step to step."""
         size, needs = self.precision.parameters, self.gradients.needs
         for node, weight in arrays_once(self.nodes):
             name, count = f"{node.name}.{weight.name}", weight.term.value
@@ -151,7 +151,7 @@ class Machine:
                 self._new(f"state of {name}", "optimizer", node, Size(state))
 
     def forward(self, node: Node, phase: str = "forward", keep: bool = True) -> None:
-        """Compute a node; with `keep`, keep what its backward pass needs."""
+        """Compute a node. With `keep`, keep what its backward pass needs."""
         memory = self.saved.memory_of[node.index]
         if memory == node.index and memory not in self.outputs:
             kept = bool(self.claims.get(memory))
@@ -170,7 +170,7 @@ class Machine:
                 self._forget(unread)
 
     def _copy_arrays(self, node: Node) -> None:
-        """The copies of a node's arrays in 16 bits. They stay until the gradient of its input is computed."""
+        """Copy a node's arrays to 16 bits. The copies stay until the gradient of its input is computed."""
         values = sum(weight.term.value for weight in node.facts.weights if weight.role != "buffer")
         needs = self.gradients.needs.get(node.index)
         stays = needs is not None and needs.any_input
@@ -180,7 +180,7 @@ class Machine:
         self.copies.setdefault(node.index if stays else -1, []).append(copy)
 
     def loss(self) -> None:
-        """The gradients of the results, of their size; the results themselves are freed."""
+        """Allocate the gradients of the results, which have the same size, and free the results."""
         for node in self.results:
             self._receive(node, self._new_gradient(node))
         self._pass("loss")
@@ -190,7 +190,7 @@ class Machine:
             self._forget(memory)
 
     def backward(self, node: Node) -> None:
-        """The gradients of a node's inputs and arrays, from the gradient of its output."""
+        """Compute the gradients of a node's inputs and arrays from the gradient of its output."""
         needs, does = self.gradients.needs[node.index], self.saved.backward(node)
         arriving = self.coming.pop(node.index)
         sent: list[tuple[Node, Gradient]] = []
@@ -213,11 +213,11 @@ class Machine:
             self._receive(source, gradient)
 
     def update(self) -> None:
-        """The update of the parameters, with all their gradients."""
+        """Update the parameters, with all their gradients in memory."""
         self._pass("step")
 
     def _gradients_of_arrays(self, node: Node, names: frozenset[str]) -> list[Stretch]:
-        """Allocate the gradients of a node's arrays. Those that are added to an earlier one are returned."""
+        """Allocate the gradients of a node's arrays. Returns those that are added to an earlier one."""
         added = []
         for weight in node.facts.weights:
             if weight.name not in names:
@@ -232,7 +232,7 @@ class Machine:
         return added
 
     def _temporaries(self, node: Node) -> list[Stretch]:
-        """What the backward pass of a node allocates for itself: what is needed takes nothing."""
+        """What the backward pass of a node allocates for itself: nothing, if only needed memory counts."""
         return []
 
     def _new_gradient(self, node: Node) -> Gradient:
@@ -244,7 +244,7 @@ class Machine:
             self._free(gradient.tensor)
 
     def _receive(self, node: Node, gradient: Gradient) -> None:
-        """A gradient arrives at a node's output, and is added to one that came before."""
+        """Receive a gradient for a node's output, and add it to an earlier one."""
         before = self.coming.get(node.index)
         if before is None:
             self.coming[node.index] = gradient
@@ -260,14 +260,14 @@ class Machine:
             self._drop(gradient)
 
     def _free_kept(self, node: Node) -> None:
-        """Free what no other node's backward pass reads after this one's."""
+        """Free the tensors that no later backward pass reads."""
         for tensor in (*self.own.pop(node.index, ()), *self.copies.pop(node.index, ())):
             self._free(tensor)
         for memory in self.saved.kept_for.get(node.index, ()):
             self._release(memory, node.index)
 
     def _release(self, memory: int, claim: int) -> None:
-        """Free a tensor of the graph if nobody else needs it."""
+        """Free a tensor of the graph if nothing else needs it."""
         self.claims[memory].discard(claim)
         if not self.claims[memory]:
             self._forget(memory)
@@ -279,7 +279,7 @@ class Machine:
     # --- Sizes ---
 
     def _size_of(self, node: Node) -> Size:
-        """What a node outputs; a parameter as a tensor is there already."""
+        """The size of a node's output. A parameter as a tensor exists already."""
         if node.layer.is_source:
             return Size(0)
         return Size(0, count_activations(node.facts) * self.precision.of_output(node))
@@ -291,7 +291,7 @@ class Machine:
 
 
 def hold_parameters(timeline: Timeline, network: Network, widths: Widths, heads: bool = False) -> Timeline:
-    """The same run with the parameters and buffers, which are alive all the time."""
+    """The same run with parameters and buffers, which are alive all the time."""
     nodes = [node for node in network.nodes if heads or not node.training]
     held = [
         Stretch(
@@ -305,7 +305,7 @@ def hold_parameters(timeline: Timeline, network: Network, widths: Widths, heads:
 
 
 def arrays_once(nodes: Sequence[Node]) -> Iterator[tuple[Node, Weight]]:
-    """The arrays of nodes, one that several use only where it comes first."""
+    """The arrays of nodes. A shared array appears only at its first node."""
     seen = ArraysSeen()
     for node in nodes:
         if node.facts.weights:
@@ -314,6 +314,6 @@ def arrays_once(nodes: Sequence[Node]) -> Iterator[tuple[Node, Weight]]:
 
 
 def owner_of(node: Node, name: str) -> tuple[Node, str]:
-    """The node that has an array which a node uses, and the array's name there."""
+    """The node that owns an array of a node, and the array's name there."""
     owner = node.shares or node
     return owner.tied.get(name, (owner, name))

@@ -1,4 +1,4 @@
-"""A timeline: the moments of a run, and the tensors that are alive from one of them to another."""
+"""A timeline: the moments of a run, and the range of moments in which each tensor is alive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archcalc.network import Node
 
 
 class Size(NamedTuple):
-    """Bytes: so many whatever the batch, and so many for each sample."""
+    """Bytes: a constant number, and a number per sample."""
 
     fixed: int
     per_sample: int = 0
@@ -30,7 +30,7 @@ CATEGORIES = {
     "temporary": "temporary tensors",
     "activations": "activations",
 }
-"""What memory is used for, and how it is called. Every byte is in one of these."""
+"""The categories of memory and their names. Every byte is in one of them."""
 
 IN_TRAINING = ("parameters", "optimizer", "gradients", "saved", "temporary")
 """The categories of a step of training."""
@@ -42,7 +42,7 @@ AT_INFERENCE = ("activations", "parameters")
 class Moment(NamedTuple):
     """A moment of a run: the phase, and the node that is computed.
 
-    Phases are `forward`, `loss`, `backward`, `recompute` and `step`; the loss and the step have no node.
+    Phases are `forward`, `loss`, `backward`, `recompute`, and `step`. The loss and the step have no node.
     """
 
     phase: str
@@ -50,9 +50,9 @@ class Moment(NamedTuple):
 
 
 class Stretch(Struct, eq=False):
-    """A stretch of memory that is in use from the moment `born` to the moment `last`, both included.
+    """A piece of memory that is in use from the moment `born` to the moment `last`, both included.
 
-    `name` says whose it is and what: `conv1`, `gradient of conv1`, `relu1 mask`.
+    `name` says what it is: `conv1`, `gradient of conv1`, `relu1 mask`.
     """
 
     name: str
@@ -71,11 +71,11 @@ class Timeline(Struct, eq=False, dict=True):
 
     @property
     def words(self) -> Mapping[str, str]:
-        """How the categories of its tensors are called."""
+        """The names of the categories of its tensors."""
         return CATEGORIES
 
     def bytes_alive(self, batch: int, category: str = "") -> list[int]:
-        """The bytes alive at each moment, of one category or of all."""
+        """The bytes alive at each moment, of one category or in total."""
         changes = [0] * (len(self.moments) + 1)
         for tensor in self.tensors:
             if not category or tensor.category == category:
@@ -89,14 +89,14 @@ class Timeline(Struct, eq=False, dict=True):
         return [tensor for tensor in self.tensors if tensor.born <= moment <= tensor.last]
 
     def peak(self, batch: int) -> tuple[int, int]:
-        """The most bytes alive at once, and the first moment with so many."""
+        """The most bytes alive at once, and the first moment with this number."""
         alive = self.bytes_alive(batch)
         most = max(alive)
         return most, alive.index(most)
 
     @cached_property
     def sizes(self) -> list[Size]:
-        """What is alive at each moment as a function of the batch."""
+        """The size of everything alive at each moment, as a function of the batch size."""
         fixed, per_sample = [0] * (len(self.moments) + 1), [0] * (len(self.moments) + 1)
         for tensor in self.tensors:
             for changes, size in ((fixed, tensor.size.fixed), (per_sample, tensor.size.per_sample)):

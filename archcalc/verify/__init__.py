@@ -1,1 +1,1 @@
-"""`archcalc verify`: every static figure beside what happens on real tensors."""
+"""`archcalc verify` compares every static figure with a run on real tensors."""

@@ -1,4 +1,4 @@
-"""What `archcalc verify` does: networks in, verdicts out."""
+"""The `archcalc verify` command."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from archcalc.verify import view
 from archcalc.verify.prove import Proof, Verified, verify
 
 SMALL = 1_000_000_000
-"""Multiply-adds up to which a network is proved at its declared input size."""
+"""MACs up to which a network is verified at its declared input size."""
 
 SMALL_IN_TRAINING = 40_000_000
-"""The same for a step of training, of two samples in double precision, with the slow path of its products."""
+"""The same for a step of training, with two samples, double precision, and counted products."""
 
 SMALLEST = 16
 """An axis of the input is not made shorter than this."""
@@ -44,12 +44,12 @@ def verify_and_print(
     as_json: bool,
     training: bool = False,
 ) -> bool:
-    """Prove networks and print the verdicts, with `training` those of a step; whether all of them held.
+    """Verify networks and print the verdicts, with `training` those of a step. True if all of them hold.
 
-    A network is made with the values and shapes of `settings`; at given shapes, it is not scaled down.
+    A network is made with the values and shapes of `settings`. If shapes are given, it is not scaled down.
     """
     if all_ == bool(nets):
-        raise error("name networks, or say `--all`", help="`archcalc verify vgg16`")
+        raise error("name networks, or write `--all`", help="`archcalc verify vgg16`")
     names = [spec.name for spec in shipped()] if all_ else list(map(settings.applied_to, nets))
     if all_ and settings != DEFAULT:
         raise error("`--set` and `--input` do not fit every network", help="name networks instead of `--all`")
@@ -85,12 +85,12 @@ Task = tuple[str, Shapes, bool, int, bool]
 
 
 def _killed(task: Task) -> Verified:
-    reason = "its process was killed, perhaps for lack of memory; `--jobs 1` takes the least"
+    reason = "its process was killed, perhaps for lack of memory; `--jobs 1` uses the least"
     return Verified(task[0], "", problem=reason)
 
 
 def prove(task: Task) -> Verified:
-    """Prove one network, at a smaller input if it is large and that is possible."""
+    """Verify one network, at a smaller input if the network is large and this is possible."""
     name, shapes, full, seed, training = task
     _, declared = open_network(name, None, shapes)
     limit, shortest = (SMALL_IN_TRAINING, SMALLEST_IN_TRAINING) if training else (SMALL, SMALLEST)

@@ -1,8 +1,7 @@
 """The slow path: convolutions tap by tap, with every multiplication counted.
 
-Shares nothing with the kernels or with the shape rules: each tap of a window is laid over the map, the
-places where it falls inside are multiplied, those where it falls on padding are counted as nominal
-multiplications with zero and left out.
+It shares nothing with the kernels or the shape rules. Each tap of a window is laid over the map. Where it is
+inside, it multiplies. Where it is on padding, its nominal multiplications by zero are counted but not done.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from archcalc.layers.linear import FullyConnected
 from archcalc.verify.recurrent import STEPS, count_recurrent
 
 Counted = tuple[int, int, Array]
-"""Nominal multiplications, those not made with padding (a sample each), and the result."""
+"""Nominal multiplications, those that do not involve padding (both per sample), and the result."""
 
 
 class Axis:
-    """A window along one axis: for each tap, the places where it falls inside, and what it meets there."""
+    """A window along one axis: for each tap, the places where it is inside the map, and what it reads."""
 
     def __init__(self, n: int, k: int, s: int, d: int, before: int, after: int) -> None:
         self.places = [p for p in range(0, n + before + after, s) if p + d * (k - 1) < n + before + after]
@@ -56,7 +55,7 @@ Multiply = Callable[[Array, tuple[int, ...]], tuple[Array, int]]
 
 
 def _slide(x: Array, axes: list[Axis], out_channels: int, multiply: Multiply) -> Counted:
-    """Sum over the taps what `multiply` makes of the part of the map under each."""
+    """The sum over the taps of `multiply`, applied to the part of the map under each tap."""
     places = tuple(len(axis.places) for axis in axes)
     out = np.zeros((x.shape[0], *places, out_channels), x.dtype)
     nominal = inside = 0
@@ -132,7 +131,7 @@ def _fc(layer: FullyConnected, call: Call) -> Counted:
 
 
 def _conv_transpose(layer: ConvTranspose, call: Call) -> Counted:
-    """Each output gathers from the inputs that reach it: the transpose of how the kernel scatters."""
+    """Each output collects from the inputs that reach it, which is the transpose of the kernel's method."""
     x, weight = call.x, call.weights["weight"]
     rank = x.ndim - 2
     k, s, d = (each_axis(v, rank) for v in (layer.kernel_size, layer.stride, layer.dilation))
@@ -167,7 +166,7 @@ def _conv_transpose(layer: ConvTranspose, call: Call) -> Counted:
 
 
 def _matmul(layer: MatMul, call: Call) -> Counted:
-    """A matrix of products for each place along the axis that is summed."""
+    """A matrix of products for each place along the summed axis."""
     first, second = (np.moveaxis(x, -1, 1) for x in call.inputs)
     out, made = matrix_product(first, second)
     return made, made, np.moveaxis(out, 1, -1)
@@ -213,7 +212,7 @@ def _attention(layer: Attention, call: Call) -> Counted:
 
 
 def _deform_conv(layer: DeformConv, call: Call) -> Counted:
-    """Place by place, each tap with what lies nearer than 1 to where it has been moved."""
+    """Place by place, each tap with the values at a distance of less than 1 from its moved position."""
     x, offset, weight = call.x, call.inputs[1], call.weights["weight"]
     taps = list(np.ndindex(weight.shape[:2]))
     of_group, of_weights = weight.shape[2], weight.shape[3] // layer.groups
@@ -246,7 +245,7 @@ def _deform_conv(layer: DeformConv, call: Call) -> Counted:
 
 
 def _between(x: Array, y: float, x_: float) -> tuple[Array, bool]:
-    """The channels of a map at a place between its values, and whether any value is nearer than 1 to it."""
+    """The channels of a map between its values, and whether any value is at a distance of less than 1."""
     total = np.zeros(x.shape[-1], x.dtype)
     if math.isnan(y) or math.isnan(x_):
         return total + np.nan, True
@@ -279,9 +278,9 @@ COUNTED: dict[type[Layer], Callable[[Any, Call], Counted]] = {
     **dict.fromkeys(STEPS, count_recurrent),
     DeformConv: _deform_conv,
 }
-"""The kinds that count multiply-accumulates, with their slow paths."""
+"""The kinds that count MACs, with their slow paths."""
 
 
 def count_multiplications(layer: Layer, call: Call) -> Counted:
-    """The multiplications of a layer for one sample: nominal, and without those with padding; the result."""
+    """The multiplications of a layer for one sample, in total and without padding, and the result."""
     return COUNTED[type(layer)](layer, call)

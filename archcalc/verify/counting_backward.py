@@ -1,7 +1,7 @@
 """The slow path of the backward pass: gradients of products tap by tap, with every multiplication counted.
 
-Shares nothing with the backward kernels. As forward, each tap of a window is laid over the map; products with
-padding are counted, as nominal ones, and left out.
+It shares nothing with the backward kernels. As in the forward pass, each tap of a window is laid over the
+map. Products with padding are counted, because they are nominal, but not done.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from archcalc.verify.counting import Axis, axes_of
 from archcalc.verify.counting_backward_sequences import COUNTED_SEQUENCES
 
 CountedBack = tuple[int, Sent]
-"""Nominal multiplications for a sample, and the gradients of the inputs and of the arrays."""
+"""Nominal multiplications per sample, and the gradients of the inputs and of the arrays."""
 
 
 class Products:
-    """The gradients of one input and of `weight`, where they are asked for, and the multiplications made.
+    """The gradients of one input and of `weight`, if they are needed, and the number of multiplications.
 
-    A product of the forward pass of an input value with a weight, which goes into an output value, is one
-    multiplication for each of the two gradients.
+    A product of an input value with a weight in the forward pass is one multiplication for each of the two
+    gradients.
     """
 
     def __init__(self, back: Back) -> None:
@@ -40,10 +40,10 @@ class Products:
         self.made = 0
 
     def multiply(self, x: Any, weight: Any, g: Any, formula: str, products: int) -> None:
-        """One step: parts of the input, the weights and the output, that `formula` would multiply forward.
+        """One step: parts of the input, the weights, and the output, which `formula` multiplies when forward.
 
-        In it, `Q` stands for the spatial axes and `P` for these with the samples. `products` are the nominal
-        multiplications of the forward pass, for a sample.
+        In `formula`, `Q` are the spatial axes, and `P` are these and the samples. `products` is the number of
+        nominal multiplications per sample in the forward pass.
         """
         axes = "xyz"[: self.x.ndim - 2]
         formula = formula.replace("P", f"b{axes}").replace("Q", axes)
@@ -64,7 +64,7 @@ class Products:
 
 
 def _sum(formula: str, one: Array, other: Array) -> Array:
-    """A sum of products as `np.einsum` has it, by the way that takes the fewest steps."""
+    """A sum of products as in `np.einsum`, in the order with the fewest steps."""
     out: Array = np.einsum(formula, one, other, optimize=True)
     return out
 
@@ -78,14 +78,14 @@ def _of_bias(gradient: Array) -> Array:
 
 
 def _taps(axes: list[Axis]) -> Any:
-    """Each tap, where it meets the map, and the places of the window where it does."""
+    """Each tap, the part of the map that it covers, and the places of the window where it does."""
     for tap in product(*(range(len(axis.taps)) for axis in axes)):
         to, at = zip(*(axis.taps[t] for axis, t in zip(axes, tap, strict=True)), strict=True)
         yield tap, (slice(None), *at), (slice(None), *to)
 
 
 def _window(layer: Conv | Pointwise | Depthwise | Local, back: Back) -> tuple[list[Axis], int]:
-    """The axes of a window, and its places."""
+    """The axes of a window, and the number of its places."""
     arguments = [getattr(layer, name, 1) for name in ("kernel_size", "stride", "padding", "dilation")]
     if isinstance(layer, Pointwise):
         arguments[2] = 0
@@ -148,7 +148,7 @@ def _fc(layer: FullyConnected, back: Back) -> CountedBack:
 
 
 def _conv_transpose(layer: ConvTranspose, back: Back) -> CountedBack:
-    """Each input place gathers from the outputs that it was spread over, if these were not cut off."""
+    """Each input place collects from the outputs that it was spread over, if these were not cut off."""
     total = Products(back)
     x, sizes = back.x, back.gradient.shape[1:-1]
     rank, inputs = x.ndim - 2, x.shape[1:-1]
@@ -180,7 +180,7 @@ def _conv_transpose(layer: ConvTranspose, back: Back) -> CountedBack:
 
 
 def _deform_conv(layer: DeformConv, back: Back) -> CountedBack:
-    """Place by place, from all values of the map nearer than 1 to where a tap was moved."""
+    """Place by place, from all values of the map at a distance of less than 1 from a moved tap."""
     x, offset, weight, g = back.x, back.inputs[1], back.weights["weight"], back.gradient
     taps = list(np.ndindex(weight.shape[:2]))
     size_in, size_out = weight.shape[2], weight.shape[3] // layer.groups
@@ -242,11 +242,11 @@ COUNTED_BACKWARD: dict[type[Layer], Callable[[Any, Back], CountedBack]] = {
     DeformConv: _deform_conv,
     **COUNTED_SEQUENCES,
 }
-"""The kinds that count multiply-accumulates, with the slow paths of their backward passes."""
+"""The kinds that count MACs, with the slow paths of their backward passes."""
 
 
 def count_backward(layer: Layer, back: Back) -> CountedBack:
-    """The multiplications of a layer's backward pass for one sample, and the gradients that they make."""
+    """The multiplications of a layer's backward pass for one sample, and the resulting gradients."""
     made = 0
 
     def counted(layer: Layer, back: Back) -> Sent:

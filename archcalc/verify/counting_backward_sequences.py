@@ -1,6 +1,6 @@
-"""The slow path of the backward pass of attention, products and recurrent layers.
+"""The slow path of the backward pass of attention, matrix products, and recurrent layers.
 
-Their forward formulas, written down on a tape: see `archcalc.verify.tape`.
+Their forward formulas are recorded on a tape: see `archcalc.verify.tape`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _matmul(layer: MatMul, back: Back) -> tuple[int, Sent]:
 
 
 def _attention(layer: Attention, back: Back) -> tuple[int, Sent]:
-    """Head by head, by the formulas of the paper."""
+    """Head by head, with the formulas of the paper."""
     on = OnTape(back)
     tape = on.tape
     tokens, memory = (_tokens(x) for x in (on.inputs[0], on.inputs[-1]))

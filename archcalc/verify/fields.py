@@ -1,8 +1,9 @@
-"""Receptive fields, proved by NaNs: what each place sees of the input, predicted, measured and compared.
+"""Verifies receptive fields with NaNs: the inputs that each place depends on, predicted and measured.
 
-Of an input with NaNs before or behind a place, the outputs that stay numbers are those that see none of
-them. The windows of the layers say which inputs each place reads, padding left out (`visible`); this is held
-against the NaNs, and the fields that archcalc reports, which are hulls and know no edges, against this.
+If the input has NaNs before or after a place, the outputs that stay numbers depend on none of them. `visible`
+predicts from the windows of the layers which inputs each place reads, without padding. This prediction is
+compared with the NaNs. The reported receptive fields, which are unions and ignore edges, are compared with
+the prediction.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ from archcalc.quantities.receptive_field import Field
 from archcalc.shape import Window
 
 CHEAP = 200_000_000
-"""Multiply-adds up to which receptive fields are cut at several places."""
+"""MACs up to which receptive fields are tested at several places."""
 
 MOST_CUTS = 4
-"""Places along an axis at which receptive fields are cut, at most."""
+"""The most places along an axis at which receptive fields are tested."""
 
 MOST_TAPS = 2_000_000
-"""Where the windows of a node have more taps along an axis, they are not followed."""
+"""A node whose windows have more taps along an axis is not followed."""
 
 BY_VALUE = ("maxunpool", "deform_conv")
-"""Kinds whose places see what the values of another tensor say, so that they cannot be followed."""
+"""Kinds whose receptive field depends on the values of another tensor, so that it cannot be followed."""
 
 
 class Verdict(Struct):
-    """One figure of one network: what was predicted, what was measured, and where they first differ."""
+    """One figure of one network: the prediction, the measurement, and the first difference."""
 
     figure: str
     predicted: int
@@ -54,20 +55,21 @@ class Verdict(Struct):
 
 
 class Ends(Struct, frozen=True):
-    """The first and the last input that each place along an axis sees; the last lies before the first where
-    it sees none."""
+    """The first and the last input that each place along an axis depends on. The last is before the first if
+    there is none."""
 
     first: Array
     last: Array
 
 
 class Seen(Struct, frozen=True):
-    """What the places of a map see along one axis of the input, which lies along the axis `axis` of the map.
+    """What the places of a map depend on along one axis of the input, which is the axis `axis` of the map.
 
-    `parts` has what channels see, each with these channels as bits. A channel in several parts sees what any
-    of them sees, and a channel in none sees nothing. `moved` are the places that see something else than the
-    windows say, because PyTorch's single precision or a padding with values of the map has moved what they
-    read. `exact` are hulls too, away from the edges: nothing has been cut or left over on the way.
+    `parts` has an entry for each set of channels, as bits. A channel in several parts depends on all of them,
+    and a channel in none depends on nothing. `moved` are the places that depend on something else than the
+    windows say, because PyTorch's single precision or a padding with values of the map moves what they read.
+    `exact` says whether the ends are also unions away from the edges: nothing was cut off or left over on the
+    way.
     """
 
     axis: int
@@ -91,8 +93,8 @@ def fields(
 ) -> Verdict:
     """Cut the input at places `j` along each axis in turn.
 
-    A field that moves by several places shows its ends at some `j` only, so as many neighbouring ones are
-    tried as are cheap. Nodes that have NaNs anyway, `unmarked`, are left out.
+    A receptive field that moves by several places shows its ends only at some `j`. As many neighboring places
+    are therefore tested as is cheap. The nodes in `unmarked`, which have NaNs in any case, are left out.
     """
     network = profile.network
     if len(network.inputs) != 1:
@@ -101,14 +103,14 @@ def fields(
     if len(source.shape) < 2:
         return Verdict("fields", 0, 0, True, "no spatial axes")
     clean_input = given_inputs(network, None, 1, seed, np.dtype(np.float32))[name]
-    # where branches drift apart, the hull that is reported is that of the first place
+    # where branches are misaligned, the reported union is that of the first place
     drifting = {node.index for node in network.nodes if len(node.inputs) > 1 and _drifts(profile, node)}
     left_out = unmarked | _behind(network, drifting)
     found: dict[int, bool] = {}
     remark = ""
     cheap = max(1, min(MOST_CUTS, CHEAP // max(1, profile.totals.macs)))
     sights = [visible(network, axis) for axis in range(len(source.shape) - 1)]
-    # what sees padding alone along one axis sees nothing along the others either
+    # a place that reads only padding along one axis depends on nothing along the others either
     blind = {index for sight in sights for index, seen in sight.items() if (seen.last < seen.first).all()}
     for axis, sight in enumerate(sights):
         n = source.shape[axis + 1]
@@ -117,7 +119,9 @@ def fields(
                 problem = _strays(node, profile.fields[node.index], axis, n, sight[node.index])
                 found[node.index] = found.get(node.index, True) and not problem
                 remark = remark or problem
-        cuts = range(n // 3, min(n // 2 + 1, n // 3 + cheap))  # far from the ends, where fields are cut off
+        cuts = range(
+            n // 3, min(n // 2 + 1, n // 3 + cheap)
+        )  # far from the ends, where receptive fields are cut off
         for j, before in product(cuts, (True, False)):
             places = slice(0, j) if before else slice(j + 1, n)
             if not range(n)[places]:
@@ -147,7 +151,7 @@ def _clean_places(
     sight: Mapping[int, Seen],
     watch: Callable[[], None] | None,
 ) -> dict[int, Array]:
-    """For each node that is followed, which places along an axis of the input have numbers only."""
+    """For each node that is followed, the places along an axis of the input that have only numbers."""
     places: dict[int, Array] = {}
     spoiled: set[int] = set()
 
@@ -170,9 +174,9 @@ def _clean_places(
 
 
 def visible(network: Network, axis: int) -> dict[int, Seen]:
-    """What each place of each node sees along an axis of the input, as long as places can be followed."""
+    """What each place of each node depends on along an axis of the input, if places can be followed."""
     seen: dict[int, Seen] = {}
-    blind: set[int] = set()  # what sees nothing, such as a parameter
+    blind: set[int] = set()  # nodes that do not depend on the input, such as a parameter
     for node in network.nodes:
         if node.training:
             continue
@@ -192,7 +196,7 @@ def visible(network: Network, axis: int) -> dict[int, Seen]:
 
 
 def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
-    """What a node sees, given what its inputs see, by number; `None` where places are not kept apart."""
+    """What a node depends on, given the same for its inputs, by number; `None` if places are not separate."""
     windows, reads = node.facts.windows, list(seeing.values())
     if len(reads) < len(node.inputs) and windows not in (Reach.SAME, Reach.WHOLE):
         return None
@@ -202,7 +206,7 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
     if any(read.axis != axis for read in reads):
         return None
     if len(node.shape) != len(node.inputs[0].shape):
-        return None  # an axis is new, or has gone
+        return None  # an axis is new, or was removed
     if isinstance(node.layer, PixelShuffle | PixelUnshuffle):
         return _through_pixels(node, reads[0])
     if isinstance(windows, Swapped):
@@ -226,7 +230,7 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
     elif isinstance(windows, Stacked):
         full = [all_of(source.shape[0]) for source in node.inputs]
         if [[channels for _, channels in read.parts] for read in reads] != [[every] for every in full]:
-            return None  # channels differ, and each would have to be stacked on its own
+            return None  # channels differ, and each would have to be stacked separately
         exact = False
         if windows.axis == axis:
             ends = Ends(
@@ -247,10 +251,10 @@ def _through(node: Node, seeing: Mapping[int, Seen]) -> Seen | None:
 
 
 def _through_pixels(node: Node, read: Seen) -> Seen:
-    """Through a layer whose channels come from every `r`-th place, or whose places from every `r`-th channel.
+    """Through a layer that moves every `r`-th place to a channel, or every `r`-th channel to a place.
 
     Channel `i*r + j` of a square of `r` by `r` is its row `i` and its column `j`. The window of such a layer
-    holds all of them, so single channels may see less than their field.
+    covers all of them, so single channels can depend on less than their receptive field.
     """
     layer, parts = node.layer, []
     if isinstance(layer, PixelUnshuffle):
@@ -284,12 +288,12 @@ def _through_pixels(node: Node, read: Seen) -> Seen:
 def _phases(axis: int, r: int, count: int) -> list[int]:
     """Of `count` channels, as bits, those of each row (axis 0) or column (axis 1) of their squares."""
     rows = [channel // r % r if axis == 0 else channel % r for channel in range(count)]
-    rows.reverse()  # the first digit is the last channel
+    rows.reverse()  # the first bit is the last channel
     return [int("".join("1" if row == phase else "0" for row in rows), 2) for phase in range(r)]
 
 
 def _moved(ends: Ends, node: Node, places: int, taps: list[list[int]] | None) -> Ends:
-    """What the places of a node see that read these ends."""
+    """What the places of a node depend on if they read these ends."""
     if node.facts.windows is Reach.WHOLE:
         return Ends(np.full(places, ends.first.min()), np.full(places, ends.last.max()))
     if taps is None:
@@ -302,7 +306,7 @@ def _moved(ends: Ends, node: Node, places: int, taps: list[list[int]] | None) ->
 
 
 def _read_moved(moved: Array, node: Node, places: int, taps: list[list[int]] | None) -> Array:
-    """Which places of a node read a place that has been moved."""
+    """The places of a node that read a moved place."""
     if node.facts.windows is Reach.WHOLE:
         return np.full(places, moved.any())
     if taps is None:
@@ -321,7 +325,7 @@ def _nothing(places: int) -> Ends:
 
 
 def _copied(layer: Layer, axis: int, size: int, places: int, window: Window, rank: int) -> Array | None:
-    """The input that each place is a copy of, for the kinds that copy and whose windows are not exact."""
+    """The input that each place copies, for the kinds that copy and whose windows are not exact."""
     if isinstance(layer, Upsample) and layer.copies:  # in PyTorch's single precision
         factor = None if layer.size is not None else Fraction(each_axis(layer.scale_factor, rank)[axis])
         return nearest_places(layer.mode, size, places, factor, rank)
@@ -331,7 +335,7 @@ def _copied(layer: Layer, axis: int, size: int, places: int, window: Window, ran
 
 
 def _taps(window: Window, place: int) -> Iterator[int]:
-    """The inputs that a place reads along an axis, padding among them."""
+    """The inputs that a place reads along an axis, including padding."""
     s, k, d, before = window.stride, window.kernel_size, window.dilation, window.before
     whole = all(isinstance(number, int) for number in (s, k, before))
     if whole and window.transposed:
@@ -343,15 +347,18 @@ def _taps(window: Window, place: int) -> Iterator[int]:
         yield from range(int(place * s - before), int(place * s - before + k * d), d)
     elif window.transposed:  # all inputs `i` with `0 <= place + before - i·s < extent`
         yield from range(int((place + before - window.extent) // s) + 1, int((place + before) // s) + 1)
-    else:  # all that it touches
+    else:  # all values that it touches
         start = place * s - before
         yield from range(math.floor(start), math.ceil(start + window.extent))
 
 
 def _cuts(window: Window, size: int, places: int) -> bool:
-    """May places away from the edges see less than their hull? Where the places before the first and behind
-    the last would see the input, and not its edge, the next layer's padding lies within the input; and the
-    taps of a transposed window may be apart."""
+    """Can places away from the edges depend on less than their union?
+
+    This is so if the places before the first one and after the last one would read the input beyond its edge,
+    because the next layer's padding then lies within the input; or if the taps of a transposed window are
+    apart.
+    """
     if window.transposed and (window.dilation > 1 or window.extent < window.stride):
         return True
     before, behind = list(_taps(window, -1)), list(_taps(window, places))
@@ -359,18 +366,18 @@ def _cuts(window: Window, size: int, places: int) -> bool:
 
 
 def _disagrees(node: Node, seen: Seen, axis: int, j: int, before: bool, clean: Array) -> str:
-    """How a node's clean places differ from what they see, if they do."""
+    """How a node's clean places differ from the prediction, or an empty string."""
     says = seen.first >= j if before else seen.last <= j
     if (says == clean).all():
         return ""
     place = int(np.argmax(says != clean))
-    sees = "sees nothing" if says[place] else "sees something"
-    side = "before" if before else "behind"
-    return f"{node.name}, axis {axis}: place {place} should be one that {sees} {side} {j}"
+    sees = "depends on nothing" if says[place] else "depends on something"
+    side = "before" if before else "after"
+    return f"{node.name}, axis {axis}: the prediction is that place {place} {sees} {side} {j}"
 
 
 def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
-    """How the field that archcalc reports differs from what the places see, if it does."""
+    """How the reported receptive field differs from what the places depend on, or an empty string."""
     if field.is_global or not field.keeps_places:
         return ""
     turn = field.along()[axis]
@@ -382,13 +389,13 @@ def _strays(node: Node, field: Field, axis: int, n: int, seen: Seen) -> str:
         inside = exact and start >= 0 and end < n
         wrong = (first, last) != (start, end) if inside else not start <= first <= last <= end
         if wrong and first <= last:
-            sees = f"place {place} sees {first} to {last}, and its field is {start} to {end}"
+            sees = f"place {place} depends on {first} to {last}, but its receptive field is {start} to {end}"
             return f"{node.name}, axis {axis}: {sees}"
     return ""
 
 
 def _drifts(profile: Profile, node: Node) -> bool:
-    """Do branches of a join have unequal strides? The hull that is reported is that of the first place."""
+    """Do branches of a join have unequal strides? The reported union is then that of the first place."""
     read = {source.index for source in node.inputs}
     fields = [profile.fields[index] for index in read]
     parts = [part for index in read for part in profile.field_fold.parts.get(index, ())]
@@ -396,7 +403,7 @@ def _drifts(profile: Profile, node: Node) -> bool:
 
 
 def _behind(network: Network, nodes: set[int]) -> set[int]:
-    """These nodes, and all that read them."""
+    """These nodes, and all nodes that depend on them."""
     found = set(nodes)
     for node in network.nodes:
         if any(source.index in found for source in node.inputs):

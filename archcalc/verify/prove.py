@@ -1,12 +1,12 @@
-"""The proof: each static figure of a network beside what really happens on tensors.
+"""Compares each static figure of a network with a run on tensors.
 
-- shapes: what every kernel outputs;
+- shapes: the outputs of all kernels;
 - parameters: the values of the arrays that were allocated;
-- multiply-adds: a slow path that performs each multiplication tap by tap, counts them, and must come to
-  the same result as the kernel;
-- receptive field: NaNs in the input mark what sees them;
-- memory: the bytes of the tensors, and the most of them alive at once;
-- the original of an imported model: what its own framework computes on the same input.
+- MACs: a slow path does each multiplication tap by tap and counts them, and must have the same result as the
+  kernel;
+- receptive field: NaNs in the input mark the values that depend on them;
+- memory: the bytes of the tensors, and the most bytes alive at once;
+- the original of an imported model: the outputs of its own framework for the same input.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from archcalc.verify.fields import Verdict, fields
 
 
 class Proof(Struct):
-    """All verdicts of a network; `without_padding` are the multiplications not made with padding."""
+    """All verdicts of a network. `without_padding` is the number of multiplications without padding."""
 
     network: str
     verdicts: list[Verdict]
@@ -42,9 +42,9 @@ class Proof(Struct):
 
 
 class Verified(Struct):
-    """What came of one network: its proof at an input size, or why there is none.
+    """The result for one network: its proof at an input size, or why there is none.
 
-    Where the input was scaled down, `declared` is its own size. Parameters are proved at that size.
+    If the input was scaled down, `declared` is its own size, at which parameters are verified.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Verified(Struct):
     problem: str = ""
     declared: str = ""
     notes: list[dict[str, Any]] = []
-    """What in its text may be meant otherwise, as JSON has it."""
+    """Likely mistakes in its text, as JSON shows them."""
 
 
 def verify(
@@ -63,10 +63,10 @@ def verify(
     watch: Callable[[], None] | None = None,
     declared: Network | None = None,
 ) -> Proof:
-    """Prove the figures of a network by running it.
+    """Verify the figures of a network by running it.
 
-    `declared` is the network at its own input, if `network` is one at a smaller input: its parameters are
-    proved, since those of a fully connected layer after a map depend on the size of the map.
+    If `network` has a smaller input, `declared` is the network at its own input. Its parameters are verified,
+    because those of a fully connected layer after a map depend on the size of the map.
     """
     profile = analyze(network)
     own = network.trained() if network.trained is not None else None
@@ -79,12 +79,14 @@ def verify(
         node = step.node
         if type(node.layer) in COUNTED:
             counted[node.index] = _count(node, Call(reads, arrays), out)
-        if np.isnan(out).any():  # behind a maximum over padding alone
+        if np.isnan(out).any():  # after a maximum over padding alone
             unmarked.add(node.index)
         if watch is not None:
             watch()
 
-    run = execute(network, inputs, weights, RunOptions(seed=seed, inspect=look))  # a wrong shape raises
+    run = execute(
+        network, inputs, weights, RunOptions(seed=seed, inspect=look)
+    )  # a wrong shape raises an error
     nodes = len(run.steps)
     shapes = Verdict("shapes", nodes, nodes, True)
     measured_bytes = sum(step.bytes for step in run.steps if not step.node.is_input)
@@ -105,7 +107,7 @@ def verify(
 
 
 def _original(agreement: Agreement) -> Verdict:
-    """The outputs that the model has in its own framework."""
+    """Compares the outputs with those of the model in its own framework."""
     equal = agreement.compared if agreement.held else 0
     return Verdict("original", agreement.compared, equal, agreement.held, str(agreement))
 
@@ -117,7 +119,7 @@ def _peak(profile: Profile, run: Run) -> Verdict:
 
 
 def _params(profile: Profile, weights: Weights) -> Verdict:
-    """Trainable values in the arrays that were allocated."""
+    """The number of trainable values in the arrays that were allocated."""
     allocated = sum(
         weights[node.name][weight.name].size
         for node in owners(profile.network)
@@ -129,14 +131,14 @@ def _params(profile: Profile, weights: Weights) -> Verdict:
 
 
 def _params_at_full_size(network: Network) -> Verdict:
-    """Trainable values in arrays that are allocated but not run on."""
+    """The number of trainable values in arrays that are allocated but not used in a run."""
     allocated, predicted = allocated_values(network), analyze(network).totals.params
     return Verdict("params", predicted, allocated, predicted == allocated)
 
 
 def _count(node: Node, call: Call, out: Array) -> tuple[int, int, str]:
     nominal, inside, result = count_multiplications(node.layer, call)
-    finite = np.isfinite(out)  # a maximum over padding alone is none
+    finite = np.isfinite(out)  # a maximum over padding alone is not finite
     scale = float(np.abs(out[finite]).max(initial=0)) or 1.0
     error = float(np.abs(result[finite] - out[finite]).max(initial=0)) / scale
     if (np.isfinite(result) != finite).any():

@@ -1,6 +1,6 @@
 """The slow path of recurrent layers: gate by gate and step by step, with every multiplication counted.
 
-Shares nothing with the kernels: each gate is a sum over its own columns of the arrays, and each sigmoid is
+It shares nothing with the kernels. Each gate is a sum over its own columns of the arrays, and each sigmoid is
 computed from its definition.
 """
 
@@ -17,7 +17,7 @@ from archcalc.layers.recurrent import GRU, LSTM, RNN
 
 
 class Direction:
-    """One layer in one direction: its arrays, by gate, and the multiplications that it has made."""
+    """One layer in one direction: its arrays by gate, and the number of its multiplications."""
 
     def __init__(self, layer: Any, call: Call, name: str) -> None:
         self.layer = layer
@@ -71,7 +71,7 @@ STEPS: dict[type[Layer], Step] = {LSTM: _lstm_step, GRU: _gru_step, RNN: _rnn_st
 
 
 def count_recurrent(layer: Any, call: Call) -> tuple[int, int, Array]:
-    """As the functions of `archcalc.verify.counting`. No multiplication is one with padding."""
+    """Like the functions of `archcalc.verify.counting`. No multiplication involves padding."""
     batch, length = call.x.shape[:2]
     below = [call.x[:, place] for place in range(length)]
     macs = 0

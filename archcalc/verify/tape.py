@@ -1,8 +1,8 @@
-"""Gradients by a tape: each step of a computation is written down, and undone from the last to the first.
+"""Gradients from a tape: each step of a computation is recorded, and undone from the last to the first.
 
-Multiplications of products are counted, value by value of the axis that is summed. A product has a gradient
-for each operand that depends on something that needs a gradient, and for no other. Nothing here is derived
-for a layer, so what a layer declares for its backward pass is held against what the chain rule makes of its
+Multiplications of products are counted, value by value of the summed axis. A product has a gradient for each
+operand that depends on something that needs a gradient, and for no other. Nothing here is derived for a
+particular layer, so the declared backward pass of a layer is compared with what the chain rule makes of its
 forward formula.
 """
 
@@ -18,22 +18,22 @@ from archcalc.executor.kernel import Array
 from archcalc.verify.counting import matrix_product
 
 Undo = Callable[[Array], Array]
-"""The gradient of an operand, from that of the result."""
+"""The gradient of an operand, from the gradient of the result."""
 
 
 class Tape:
-    """The steps of a computation, in order, and the multiplications made on the way back."""
+    """The steps of a computation, in order, and the number of multiplications of the backward pass."""
 
     def __init__(self) -> None:
         self.made = 0
         self._steps: list[Traced] = []
 
     def array(self, array: Array, needed: bool = False) -> Traced:
-        """An array to start from; `needed` says whether its gradient is."""
+        """An array to start from. `needed` says whether its gradient is needed."""
         return Traced(self, array, (), needed)
 
     def step(self, array: Array, *operands: tuple[Traced, Undo]) -> Traced:
-        """What was computed from operands."""
+        """A result that was computed from operands."""
         used = [(operand, undo) for operand, undo in operands if operand.needed]
         result = Traced(self, array, used, bool(used))
         if used:
@@ -41,7 +41,7 @@ class Tape:
         return result
 
     def multiply(self, first: Traced, second: Traced) -> Traced:
-        """The matrix product, of arrays that may be stretched in the axes before the last two."""
+        """The matrix product of arrays, which can be stretched in the axes before the last two."""
         a, b = first.array, second.array
 
         def counted(one: Array, other: Array, shape: tuple[int, ...]) -> Array:
@@ -67,7 +67,7 @@ class Tape:
         )
 
     def back(self, result: Traced, gradient: Array) -> None:
-        """Bring the gradient of a result back to all that it depends on."""
+        """Propagate the gradient of a result back to everything that it depends on."""
         result.gradient = gradient
         for step in reversed(self._steps):
             if step.gradient is None:
@@ -78,7 +78,7 @@ class Tape:
 
 
 class Traced(NDArrayOperatorsMixin):
-    """An array on a tape. It can be computed with as an array of NumPy, value by value."""
+    """An array on a tape. It supports the elementwise operations of a NumPy array."""
 
     def __init__(self, tape: Tape, array: Array, operands: Any, needed: bool) -> None:
         self.tape, self.array, self.operands, self.needed = tape, array, operands, needed
@@ -113,13 +113,13 @@ class Traced(NDArrayOperatorsMixin):
         return self.moved(lambda array: array[at], undo)
 
     def sum_of_rows(self) -> Traced:
-        """The sum along the last axis, which stays."""
+        """The sum along the last axis, which is kept."""
         return self.moved(
             lambda array: array.sum(axis=-1, keepdims=True), lambda g: g + np.zeros(self.array.shape)
         )
 
     def clip(self, min: float) -> Traced:
-        """What is above `min`; the rest has no gradient."""
+        """Values limited from below by `min`. Limited values have no gradient."""
         above = self.array > min
         return self.moved(lambda array: np.where(above, array, min), lambda g: np.where(above, g, 0))
 
@@ -135,7 +135,7 @@ SLOPES: dict[Any, Slopes] = {
     np.exp: lambda out, a: (out,),
     np.tanh: lambda out, a: (1 - out * out,),
 }
-"""The derivatives of a function by each of its operands."""
+"""The derivatives of a function with respect to each of its operands."""
 
 
 def _summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:

@@ -1,10 +1,10 @@
-"""The proof of what training costs: each figure beside what happens in a step of training on tensors.
+"""Compares each figure of training with a step of training on tensors.
 
 - gradients: the change of the loss along a random direction, by central differences in double precision,
-  beside what the gradients say. A backward pass finds NaN in every tensor that its layer does not declare;
-- multiply-adds of the backward pass: a slow path that performs each multiplication tap by tap, counts them,
-  and must come to the same gradients;
-- memory: the bytes that are kept, and those alive at each moment of the step.
+  compared with the gradients. Tensors that a layer does not declare are NaN in its backward pass;
+- MACs of the backward pass: a slow path does each multiplication tap by tap and counts them, and must have
+  the same gradients;
+- memory: the bytes that are kept, and the bytes alive at each moment of the step.
 """
 
 from __future__ import annotations
@@ -31,35 +31,36 @@ from archcalc.verify.counting_backward import COUNTED_BACKWARD, count_backward
 from archcalc.verify.fields import Verdict
 
 BATCH = 3
-"""Samples. Where a map is a single place, a batch norm makes 1 and -1 of two samples, whatever they are."""
+"""Samples. On a map of a single place, a batch norm makes 1 and -1 of two samples, whatever they are."""
 
 MOVES = (1e-6, 1e-7, 1e-5, 1e-4)
-"""How far the loss moves in a central difference, for its size, until one agrees."""
-# A longer move takes some of millions of values past the kink of a ReLU; in a shorter one rounding shows. It
-# is the loss that counts: gradients of deep networks on a few samples are between 1 and 100,000,000 long.
+"""The sizes of the loss changes in central differences. They are tried until one agrees."""
+# A longer step moves some of millions of values past the kink of a ReLU, and a shorter one shows rounding.
+# The size is measured in the loss, because gradients of deep networks on a few samples have lengths from 1 to
+# 100,000,000.
 
 MOVED = 20_000_000
-"""Values of the arrays that a central difference moves: of a larger network, some of the arrays."""
+"""Values of the arrays that a central difference moves. In a larger network, some of the arrays are moved."""
 
 LARGE = 150_000_000
-"""From so many parameters on, a step is run in single precision, without differences: two at a time of 660
+"""With this many parameters or more, a step runs in single precision, without differences. Two steps with 660
 million parameters would not fit into 24 GB in double precision."""
 
 CLOSE = {4: 1e-4, 8: 1e-9}
-"""How far two ways to a gradient may differ by rounding, by the bytes of a value."""
+"""The rounding difference allowed between two computations of a gradient, by the bytes of a value."""
 
 REPEATS = 99_991
-"""Random values of a direction, a prime number so that they do not repeat along an axis."""
+"""Random values of a direction. The number is prime, so that they do not repeat along an axis."""
 
 TOLERANCE = 1e-2
-"""How far a difference may be from the gradient."""
-# Most agree to 1e-6. EfficientNet-B5 at 32x32 makes gradients of 3e8 of outputs of 7e-3, and rounding leaves
-# 7e-4; the 1,202 layers of a ResNet leave 5e-3. The tests check formulas to 1e-6, kind by kind; here it is
-# seen that they are put together well, and mistakes in that are not small.
+"""The allowed relative difference between a central difference and the gradient."""
+# Most agree to 1e-6. EfficientNet-B5 at 32x32 has gradients of 3e8 with outputs of 7e-3, and rounding leaves
+# 7e-4. The 1,202 layers of a ResNet leave 5e-3. The tests check formulas to 1e-6, kind by kind. This checks
+# that they are put together correctly, and such mistakes are not small.
 
 
 def verify_training(network: Network, seed: int = 0) -> list[Verdict]:
-    """Prove what a step of training costs by running one, in double precision."""
+    """Verify the figures of a step of training by running one, in double precision."""
     gradients = Gradients(network)
     if not gradients.needs:
         return [Verdict("gradients", 0, 0, True, "nothing is trained")]
@@ -76,7 +77,7 @@ def verify_training(network: Network, seed: int = 0) -> list[Verdict]:
         if type(node.layer) in COUNTED_BACKWARD:
             made[node.index], slow = count_backward(node.layer, back)
             if not _equal(sent, slow, back):
-                problems.append(f"{node.name}: the slow path comes to other gradients")
+                problems.append(f"{node.name}: the slow path has other gradients")
 
     results = _result_gradients(gradients, seed, dtype)
     run = train_step(
@@ -103,11 +104,13 @@ def verify_training(network: Network, seed: int = 0) -> list[Verdict]:
     ]
 
 
-TOO_LARGE = Verdict("gradients", 0, 0, True, "not compared: so many parameters run in single precision")
+TOO_LARGE = Verdict(
+    "gradients", 0, 0, True, "not compared: with so many parameters, the step runs in single precision"
+)
 
 
 def _result_gradients(gradients: Gradients, seed: int, dtype: Any) -> dict[int, Array]:
-    """A gradient for each result: the loss is the sum of the products with these."""
+    """A gradient for each result. The loss is the sum of the products of results and gradients."""
     random = np.random.default_rng(seed + 3)
     return {
         node.index: random.standard_normal((BATCH, *node.shape[1:], node.shape[0])).astype(dtype)
@@ -126,7 +129,7 @@ def _slopes(
 ) -> Verdict:
     """The derivative of the loss along a random direction of all trained arrays together.
 
-    Where one of the gradients is wrong, it does not agree.
+    If one of the gradients is wrong, it does not agree.
     """
     random = np.random.default_rng(seed + 4)
     chosen = _some_arrays(run, random)
@@ -143,19 +146,19 @@ def _slopes(
                 owner = network.nodes[index].name
                 moved[owner][name] = moved[owner][name] + sign * distance * direction
             ends.append(_outputs(network, gradients, inputs, moved, seed))
-        # of outputs, and not of losses: the sum of many large values is rounded more than their differences
+        # differences of outputs, not of losses: the sum of many large values has a larger rounding error
         differences = zip(*ends, results.values(), strict=True)
         measured = sum(float(((a - b) * g).sum()) for a, b, g in differences) / (2 * distance)
         closest = min(closest, abs(measured - predicted) / max(abs(measured), abs(predicted), 1e-12))
         if closest <= TOLERANCE:
             break
     arrays, held = len(chosen), closest <= TOLERANCE
-    remark = "" if held else f"the loss changes otherwise: a difference of {closest:.1e}"
+    remark = "" if held else f"the loss changes by another amount: a difference of {closest:.1e}"
     return Verdict("gradients", arrays, arrays if held else 0, held, remark)
 
 
 def _some_arrays(run: TrainingRun, random: np.random.Generator) -> list[tuple[int, str]]:
-    """The arrays that are moved: all, or some at random of at most `MOVED` values."""
+    """The arrays that are moved: all, or a random choice with at most `MOVED` values."""
     keys = list(run.gradients)
     if sum(array.size for array in run.gradients.values()) <= MOVED:
         return keys
@@ -170,9 +173,9 @@ def _some_arrays(run: TrainingRun, random: np.random.Generator) -> list[tuple[in
 
 
 def _direction(gradient: Array, random: np.random.Generator) -> Array:
-    """Partly along the gradient, where the loss changes most, and partly any way; of about unit length.
+    """A direction of about unit length, partly along the gradient and partly random.
 
-    Random values repeat in large arrays: to draw 350 million of them takes longer than a step.
+    Random values repeat in large arrays, because drawing 350 million of them takes longer than a step.
     """
     drawn = random.standard_normal(min(gradient.size, REPEATS))
     anywhere = np.resize(drawn, gradient.shape)
@@ -192,7 +195,7 @@ def _outputs(
 
 
 def _trained(gradients: Gradients, run: TrainingRun) -> Verdict:
-    """A gradient for each value of the arrays that are trained, and every one a number."""
+    """A gradient for each value of the trained arrays, each of them finite."""
     from archcalc.memory.step import owner_of
 
     arrays = {
@@ -221,7 +224,7 @@ def _macs(gradients: Gradients, made: Mapping[int, int], problems: list[str]) ->
 
 
 def _equal(sent: Sent, slow: Sent, back: Back) -> bool:
-    """Are the gradients of two ways the same, but for rounding?"""
+    """Are two computations of the gradients equal, except for rounding?"""
     pairs = [
         (one, other) for one, other, needed in zip(sent[0], slow[0], back.needs.inputs, strict=True) if needed
     ]
@@ -230,7 +233,7 @@ def _equal(sent: Sent, slow: Sent, back: Back) -> bool:
     for one, other in pairs:
         assert one is not None
         assert other is not None
-        # beside large gradients, one that is zero by definition, as of the bias of keys, is their rounding
+        # next to large gradients, one that is zero by definition (such as a key bias) is only rounding
         scale = max(float(np.abs(one).max(initial=0)), 1e-3 * largest) or 1.0
         if not np.abs(one - other).max(initial=0) <= CLOSE[one.dtype.itemsize] * scale:
             return False

@@ -1,4 +1,4 @@
-"""What a proof on tensors came to: of one network every figure, of several a line each."""
+"""The verdicts of `archcalc verify`: every figure of one network, or one line per network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEANINGS = {
     "macs": "multiplications, counted one by one",
     "fields": "receptive fields confirmed with NaN probes",
     "bytes": "total size of all outputs",
-    "peak": "the most of that alive at once",
+    "peak": "the most bytes alive at once",
     "gradients": "arrays whose gradients agree with central differences",
     "trained": "values of gradients, all of them numbers",
     "backward": "multiplications of the backward pass, counted one by one",
@@ -28,17 +28,19 @@ MEANINGS = {
     "step peak": "the most bytes alive at once in a step",
     "original": "outputs equal to those of the imported model",
 }
-"""The figures that are proved, and what is measured of each."""
+"""The figures that are verified, and what is measured for each."""
 
-SCALED_DOWN = "* scaled down; parameters are proved at the declared input, `--full` proves all figures there"
-"""What the mark after an input means."""
+SCALED_DOWN = (
+    "* scaled down; parameters are verified at the declared input, and `--full` verifies all figures there"
+)
+"""The meaning of the mark after an input."""
 
 WIDE = 112
-"""Columns from which on every verdict has a column."""
+"""With this many columns, every verdict has its own column."""
 
 
 def render(outcomes: Sequence[Verified], width: int, colour: bool) -> str:
-    """Write the verdicts, what the network comes to without padding, and where figures differ."""
+    """Write the verdicts, the count without padding, and the figures that differ."""
     from rich.text import Text
 
     console = open_console(width, colour)
@@ -92,7 +94,7 @@ def _in_full(proof: Proof, declared: str) -> object:
         table.add_row(verdict.figure, *figures, _mark(verdict), Text(words, style="dim"))
     macs, fewer = _macs(proof), proof.without_padding
     if macs and fewer:
-        words = f"without those by padding: {100 * (macs - fewer) / macs:.1f} % fewer"
+        words = f"without multiplications by padding: {100 * (macs - fewer) / macs:.1f}% fewer"
         table.add_row("", "", grouped(fewer), "", Text(words, style="dim"))
     return table
 
@@ -129,7 +131,7 @@ def _size(outcome: Verified) -> str:
 
 
 def _macs(proof: Proof) -> int:
-    """The multiplications that were counted, forward or backward."""
+    """The number of multiplications that were counted, forward or backward."""
     return next((v.measured for v in proof.verdicts if v.figure in ("macs", "backward")), 0)
 
 

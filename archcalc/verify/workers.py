@@ -1,4 +1,4 @@
-"""Work shared by processes, which end when the process that started them does."""
+"""Runs work in several processes, which end when the process that started them ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Done = TypeVar("Done")
 def in_processes(
     function: Callable[[Task], Done], tasks: Sequence[Task], workers: int, killed: Callable[[Task], Done]
 ) -> Iterator[Done]:
-    """What `function` makes of each task, in order; `killed` says so of those whose process was killed."""
+    """The results of `function` for each task, in order. `killed` makes the result for a killed process."""
     pool = ProcessPoolExecutor(workers, initializer=_end_with_parent)
     try:
         futures = [_submitted(pool, function, task) for task in tasks]
@@ -28,13 +28,13 @@ def in_processes(
                 done = killed(task)
             yield done
     finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C, nothing more is begun
+        pool.shutdown(cancel_futures=True)  # after Ctrl-C, no more tasks start
 
 
 def _submitted(
     pool: ProcessPoolExecutor, function: Callable[[Task], Done], task: Task
 ) -> Future[Done] | None:
-    """Nothing if a process was killed before the task was submitted: the pool then takes no more tasks."""
+    """Returns nothing if a process was killed before, because the pool then takes no more tasks."""
     try:
         return pool.submit(function, task)
     except BrokenProcessPool:
@@ -42,7 +42,7 @@ def _submitted(
 
 
 def _end_with_parent() -> None:
-    """Watch the process that started this one: a signal may end it before it can end its workers."""
+    """Watch the parent process. A signal can end it before it can end its workers."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

@@ -98,7 +98,7 @@ def test_the_command_says_what_pytorch_gives(two: str) -> None:
     command = [sys.executable, "-m", "archcalc", "run", two, *inputs, "--set", "width=3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "the model's own" in done.stdout
-    assert "PyTorch gives the same, to " in done.stdout
+    assert "PyTorch computes the same, to " in done.stdout
 
 
 def far(found: Any, exact: Any) -> float:

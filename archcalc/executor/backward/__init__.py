@@ -1,6 +1,6 @@
-"""The backward pass of every layer kind: a function beside each kernel, family by family.
+"""The backward pass of every layer kind: one function for each kernel, family by family.
 
-Nothing here calls the kernels' own shortcuts or the shape rules. Formulas are written as one derives them.
+Nothing here uses shortcuts of the kernels or the shape rules. Formulas are written as derived.
 """
 
 from archcalc.executor.backward import (

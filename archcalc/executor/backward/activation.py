@@ -1,6 +1,6 @@
 """Backward passes of the activation functions and of dropout.
 
-At kinks, the gradients are those of PyTorch 2.14.
+At points without a derivative, the gradients are those of PyTorch 2.14.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from archcalc.layers.dropout import Dropout, DropPath
 
 
 def sigmoid_of(x: Array) -> Array:
-    """`1 / (1 + exp(-x))`. An exponential that is infinite gives the right value, 0."""
+    """`1 / (1 + exp(-x))`. An infinite exponential gives the right value, 0."""
     out: Array = 1 / (1 + np.exp(-x))
     return out
 
 
-# --- Between limits: a byte for each value says on which side it is -----------------------------------
+# --- Limits: one byte per value says on which side it is -----------------------------------
 
 
 @keeping(kinds.ReLU)
@@ -33,13 +33,13 @@ def relu_mask(layer: kinds.ReLU, call: Call, out: Array) -> Mapping[str, Array]:
 
 @backward(kinds.ReLU)
 def relu(layer: kinds.ReLU, back: Back) -> Sent:
-    """The gradient passes where the output is positive. At 0 it is 0, as in PyTorch."""
+    """The gradient passes if the output is positive. At 0 it is 0, as in PyTorch."""
     passes = back.kept.get("mask", back.output > 0)
     return [back.gradient * passes], {}
 
 
 def between(out: Array, low: float, high: float) -> Array:
-    """Is a value that was limited still between the limits?"""
+    """Is a limited value still between the limits?"""
     inside: Array = (out > low) & (out < high)
     return inside
 
@@ -67,7 +67,7 @@ def hardtanh(layer: kinds.Hardtanh, back: Back) -> Sent:
 
 
 def _limits(layer: kinds.Hardtanh, out: Array) -> tuple[float, float]:
-    """In the precision of the output, which is equal to them."""
+    """The limits in the precision of the output, whose values can be equal to them."""
     return out.dtype.type(float(layer.min_val)), out.dtype.type(float(layer.max_val))
 
 
@@ -85,7 +85,7 @@ def hardsigmoid(layer: kinds.HardSigmoid, back: Back) -> Sent:
 
 @backward(kinds.HardSwish)
 def hardswish(layer: kinds.HardSwish, back: Back) -> Sent:
-    """Of `x (x + 3) / 6` between the limits: `x/3 + 1/2`."""
+    """The derivative of `x (x + 3) / 6` between the limits: `x/3 + 1/2`."""
     x = back.x
     slope = np.where(x <= -3, x.dtype.type(0), np.where(x < 3, x / 3 + x.dtype.type(0.5), x.dtype.type(1)))
     return [back.gradient * slope], {}
@@ -113,7 +113,7 @@ def leaky_relu(layer: kinds.LeakyReLU, back: Back) -> Sent:
 
 @backward(kinds.PReLU)
 def prelu(layer: kinds.PReLU, back: Back) -> Sent:
-    """With slopes `w`, below 0: `g w` for the input, the sum of `g x` for the slopes."""
+    """Below 0, with slopes `w`: `g w` for the input, and the sum of `g x` for the slopes."""
     g = back.gradient
     positive = back.kept.get("mask", back.x > 0)
     arrays = {}
@@ -137,7 +137,7 @@ def elu(layer: kinds.ELU, back: Back) -> Sent:
 
 @backward(kinds.SELU)
 def selu(layer: kinds.SELU, back: Back) -> Sent:
-    """The constants of Klambauer et al. 2017, Equation 14."""
+    """Uses the constants of Klambauer et al. 2017, Equation 14."""
     y, number = back.output, back.output.dtype.type
     scale, alpha = 1.0507009873554805, 1.6732632423543772
     return [back.gradient * np.where(y > 0, number(scale), y + number(scale * alpha))], {}
@@ -210,7 +210,7 @@ def logsigmoid(layer: kinds.LogSigmoid, back: Back) -> Sent:
 
 @backward(kinds.Softsign)
 def softsign(layer: kinds.Softsign, back: Back) -> Sent:
-    """As `1 - abs(y)` is `1 / (1 + abs(x))`, its square is the derivative."""
+    """`1 - abs(y)` is `1 / (1 + abs(x))`, and its square is the derivative."""
     rest = 1 - np.abs(back.output)
     return [back.gradient * rest * rest], {}
 
@@ -220,7 +220,7 @@ def softsign(layer: kinds.Softsign, back: Back) -> Sent:
 
 @backward(Dropout, DropPath)
 def dropout(layer: Dropout | DropPath, back: Back) -> Sent:
-    """The values that stayed were divided by `1 - p`."""
+    """The values that were kept were divided by `1 - p`."""
     if layer.p == 0:
         return [back.gradient], {}
     if layer.p == 1:

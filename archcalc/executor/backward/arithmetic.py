@@ -16,7 +16,7 @@ def parameter(layer: ParameterTensor, back: Back) -> Sent:
 
 
 def _summed(layer: Scale | Shift, values: Array) -> Array:
-    """One sum for each channel, or one for all."""
+    """One sum per channel, or one sum."""
     by_channel = values.reshape(-1, values.shape[-1])
     sums: Array = by_channel.sum(axis=0) if layer.per_channel else by_channel.sum(keepdims=True)[0]
     return sums

@@ -1,4 +1,4 @@
-"""Backward passes of attention and of products of tensors. Formulas are in `archcalc.layers.attention`."""
+"""Backward passes of attention and of matrix products. `archcalc.layers.attention` has the formulas."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _summed(gradient: Array, shape: tuple[int, ...]) -> Array:
 
 @backward(Attention)
 def attention(layer: Attention, back: Back) -> Sent:
-    """Gradients of queries, keys and values, and then of what they are projected from."""
+    """The gradients of queries, keys, and values, and then of their sources."""
     trained, weights, kept = back.needs.trained, back.weights, back.kept
     g = back.gradient.reshape(len(back.gradient), -1, back.gradient.shape[-1])
     arrays: dict[str, Array] = {}

@@ -1,6 +1,6 @@
-"""Gradients of the arrays that a weight is computed from, from the gradient of the weight.
+"""The gradients of the arrays that a weight is computed from, given the gradient of the weight.
 
-The formulas are those of `archcalc.layers.computed.backward_of_way`, which counts what they take.
+The formulas are those of `archcalc.layers.computed.backward_of_way`, which counts their operations.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OfArrays = Callable[[Array, Mapping[str, Array]], Gradients]
 def of_raw_arrays(
     layer: Any, gradients: Mapping[str, Array], arrays: Mapping[str, Array], trained: frozenset[str]
 ) -> Mapping[str, Array]:
-    """Gradients of a layer's arrays as they are stored, from those of the arrays that its kernel takes."""
+    """The gradients of a layer's stored arrays, from those of the arrays that its kernel reads."""
     way = getattr(layer, "weight", "own")
     if way not in COMPUTED or not trained & {"weight", "gain"}:
         return gradients
@@ -31,7 +31,7 @@ def of_raw_arrays(
 
 
 def _over_inputs(array: Array) -> tuple[int, ...]:
-    """All axes but that of the output channels."""
+    """All axes except that of the output channels."""
     return tuple(range(array.ndim - 1))
 
 
@@ -51,14 +51,14 @@ def _scaled(gradient: Array, arrays: Mapping[str, Array]) -> Gradients:
 
 
 def normalized(weight: Array) -> tuple[Array, Array]:
-    """The weights of each output channel with mean 0 and deviation 1, and 1 over their deviations."""
+    """The weights of each output channel with mean 0 and deviation 1, and 1 divided by their deviations."""
     axes = _over_inputs(weight)
     inverse = 1 / np.sqrt(weight.var(axis=axes) + weight.dtype.type(EPS))
     return (weight - weight.mean(axis=axes)) * inverse, inverse
 
 
 def _centred(gradient: Array, y: Array, along: Array) -> Array:
-    """Without what would move the mean or the deviation; `along` is the sum of `gradient * y`."""
+    """The gradient without what moves the mean or the deviation. `along` is `sum(gradient * y)`."""
     fan_in = y.size // y.shape[-1]
     out: Array = gradient - (gradient.sum(axis=_over_inputs(y)) / fan_in + y * (along / fan_in))
     return out

@@ -1,7 +1,7 @@
 """Backward passes of the convolutions, tap by tap of the kernel.
 
-The gradient of the input is the gradient of the output, laid back over the map with the same weights; the
-gradient of a weight is the product of what it met with the gradient of what that went into.
+The gradient of the input is the gradient of the output, spread over the map with the same weights. The
+gradient of a weight is the product of its inputs with the gradients of their outputs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from archcalc.layers.conv import Conv, ConvTranspose, Depthwise, Local, Pointwis
 
 
 def _in_groups(array: Array, groups: int) -> Array:
-    """The last axis as groups and what is in them."""
+    """Splits the last axis into groups."""
     return array.reshape(*array.shape[:-1], groups, array.shape[-1] // groups)
 
 
 def _slide(layer: Conv | Depthwise | Pointwise, back: Back, weight: Array) -> Sent:
-    """With weights `(*kernel, groups, C_in/groups, C_out/groups)`."""
+    """For weights `(*kernel, groups, C_in/groups, C_out/groups)`."""
     g, x = back.gradient, back.x
     groups = weight.shape[-3]
     arguments = [getattr(layer, name, 1) for name in ("kernel_size", "stride", "dilation")]
@@ -68,7 +68,7 @@ def conv(layer: Conv | Pointwise, back: Back) -> Sent:
 
 
 def _connected(layer: Conv, connections: Sequence[Sequence[int]], back: Back) -> Sent:
-    """As a dense convolution, with zeros for the pairs of maps that are not connected."""
+    """Treated as a dense convolution, with zeros for pairs of channels that are not connected."""
     weight = back.weights["weight"]
     sources = [source for row in connections for source in row]
     targets = [target for target, row in enumerate(connections) for _ in row]
@@ -82,7 +82,7 @@ def _connected(layer: Conv, connections: Sequence[Sequence[int]], back: Back) ->
 
 @backward(Depthwise)
 def depthwise(layer: Depthwise, back: Back) -> Sent:
-    """A group for each input channel, of `multiplier` output channels."""
+    """One group for each input channel, with `multiplier` output channels."""
     weight = back.weights["weight"]
     by_group = _in_groups(weight, back.x.shape[-1])[..., None, :]
     inputs, arrays = _slide(layer, back, by_group)
@@ -113,7 +113,7 @@ def local(layer: Local, back: Back) -> Sent:
 
 @backward(ConvTranspose)
 def conv_transpose(layer: ConvTranspose, back: Back) -> Sent:
-    """Each input gathers the gradients of the outputs over which it was spread.
+    """Each input collects the gradients of the outputs that it was spread over.
 
     Weights are `(*kernel, C_in, C_out/groups)`.
     """
@@ -126,7 +126,7 @@ def conv_transpose(layer: ConvTranspose, back: Back) -> Sent:
     spread = [(n - 1) * s + d * (k - 1) + 1 for n, s, d, k in axes]
     kept = kept_of(layer, sizes, spread, stride)
     full = [max(m, end) for m, (_, end) in zip(spread, kept, strict=True)]
-    around = np.zeros((len(g), *full, g.shape[-1]), g.dtype)  # what was cut off has no gradient
+    around = np.zeros((len(g), *full, g.shape[-1]), g.dtype)  # values that were cut off have no gradient
     around[(slice(None), *(slice(start, end) for start, end in kept))] = g
     by_group = weight.reshape(*kernel_size, groups, x.shape[-1] // groups, weight.shape[-1])
     met = _in_groups(x.reshape(-1, x.shape[-1]), groups).transpose(1, 2, 0)  # group, channel, place

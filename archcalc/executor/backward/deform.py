@@ -12,12 +12,12 @@ from archcalc.layers.deform import DeformConv
 
 
 class Corners:
-    """The four values of a map around each place, and the shares with which they are weighed there."""
+    """The four values of a map around each place, and their interpolation weights."""
 
     def __init__(self, x: Array, rows: Array, columns: Array) -> None:
         self.height, self.width = x.shape[1:3]
         unknown = np.isnan(rows) | np.isnan(columns)
-        rows = np.clip(np.where(unknown, 0, rows), -2, self.height + 1)  # beyond the map all are alike
+        rows = np.clip(np.where(unknown, 0, rows), -2, self.height + 1)  # beyond the map all places are equal
         columns = np.clip(np.where(unknown, 0, columns), -2, self.width + 1)
         self.top, self.left = np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)
         self.down, self.right = (
@@ -26,7 +26,7 @@ class Corners:
         )
 
     def _at(self, row: int, column: int) -> tuple[Array, Array, Array, Array]:
-        """A corner of each place: sample, row and column, moved onto the map, and whether it is on it."""
+        """A corner of each place: sample, row, and column, moved onto the map, and whether it was on it."""
         rows, columns = self.top + row, self.left + column
         inside = (rows >= 0) & (rows < self.height) & (columns >= 0) & (columns < self.width)
         samples = np.broadcast_to(np.arange(len(rows))[:, None, None], rows.shape)
@@ -44,21 +44,21 @@ class Corners:
         return share
 
     def read(self, x: Array) -> Array:
-        """What is read at each place."""
+        """The value that is read at each place."""
         total = np.zeros((*self.top.shape, x.shape[-1]), x.dtype)
         for corner, value in self.values(x).items():
             total += value * self.share(*corner)
         return total
 
     def slopes(self, x: Array) -> tuple[Array, Array]:
-        """How fast it changes down and right; on a value of the map, to the next one, as in torchvision."""
+        """The slopes down and right. On a value of the map, the slopes to the next one, as in torchvision."""
         v = self.values(x)
         down = (v[1, 0] - v[0, 0]) * (1 - self.right) + (v[1, 1] - v[0, 1]) * self.right
         right = (v[0, 1] - v[0, 0]) * (1 - self.down) + (v[1, 1] - v[1, 0]) * self.down
         return down, right
 
     def add_to(self, total: Array, gradient: Array) -> None:
-        """Add the gradient of what is read to that of the map."""
+        """Add the gradient of the values that were read to that of the map."""
         for corner in product((0, 1), (0, 1)):
             *at, inside = self._at(*corner)
             np.add.at(total, tuple(at), np.where(inside[..., None], gradient * self.share(*corner), 0))
@@ -66,7 +66,7 @@ class Corners:
 
 @backward(DeformConv)
 def deform_conv(layer: DeformConv, back: Back) -> Sent:
-    """Tap by tap; the formulas are in `DeformConv.backward`."""
+    """Works tap by tap. `DeformConv.backward` has the formulas."""
     g, x, offset, weight = back.gradient, back.x, back.inputs[1], back.weights["weight"]
     of_map, of_offset, of_mask = (*back.needs.inputs, False)[:3]
     kernel_size, stride, dilation = weight.shape[:2], each_axis(layer.stride, 2), each_axis(layer.dilation, 2)
@@ -108,13 +108,13 @@ def deform_conv(layer: DeformConv, back: Back) -> Sent:
 
 
 def _through(gradient: Array, weight: Array, groups: int) -> Array:
-    """The gradient of what is read, for all input channels, from that of the output."""
+    """The gradient of the values that were read, for all input channels, from that of the output."""
     parts = zip(np.split(gradient, groups, axis=-1), np.split(weight, groups, axis=-1), strict=True)
     return np.concatenate([part @ columns.T for part, columns in parts], axis=-1)
 
 
 def _of_weights(total: Array, met: Array, gradient: Array, first: int, groups: int) -> None:
-    """Add the gradient of the weights of one tap that some input channels meet, from number `first` on."""
+    """Add the weight gradients of one tap, for some input channels, from the number `first` on."""
     size_in, size_out = total.shape[0], total.shape[1] // groups
     for channel in range(met.shape[-1]):
         group, row = divmod(first + channel, size_in)

@@ -8,7 +8,7 @@ from archcalc.layers.linear import FullyConnected, RadialBasis
 
 @backward(FullyConnected)
 def fc(layer: FullyConnected, back: Back) -> Sent:
-    """Of `y = x W + b`: `g Wᵀ` for the input, `xᵀ g` for the weights, the sum of `g` for the bias."""
+    """For `y = x W + b`: `g Wᵀ` for the input, `xᵀ g` for the weights, and the sum of `g` for the bias."""
     g = back.gradient
     arrays = {}
     if "weight" in back.needs.trained:
@@ -20,6 +20,6 @@ def fc(layer: FullyConnected, back: Back) -> Sent:
 
 @backward(RadialBasis)
 def rbf(layer: RadialBasis, back: Back) -> Sent:
-    """Of `y_j = sum_i (x_i - w_ij)^2`: the sum of `2 g_j (x_i - w_ij)` over the prototypes."""
+    """For `y_j = sum_i (x_i - w_ij)^2`: the sum of `2 g_j (x_i - w_ij)` over the prototypes."""
     difference = back.x[:, :, None] - back.weights["prototypes"]
     return [(difference * (2 * back.gradient)[:, None, :]).sum(axis=-1)], {}

@@ -11,7 +11,7 @@ from archcalc.layers.merge import Add, Concat, Div, Mul, Stack, Sub
 
 
 def summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient of a tensor that was stretched: the sum over the places it was stretched to."""
+    """The gradient of a tensor that was stretched: the sum over the places that it was stretched to."""
     stretched = tuple(i for i, (n, m) in enumerate(zip(gradient.shape, shape, strict=True)) if n != m)
     return gradient.sum(axis=stretched, keepdims=True) if stretched else gradient
 

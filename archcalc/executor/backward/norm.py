@@ -1,8 +1,8 @@
 """Backward passes of the normalizations.
 
-With `n` for the normalized values and `i` for the inverse of the standard deviation, the gradient of what is
-normalized is `i (h - mean(h) - n mean(h n))`, where `h` is the gradient of `n` (Ioffe & Szegedy 2015, Section
-3, the equations after Algorithm 1).
+With `n` the normalized values and `i` the inverse of the standard deviation, the gradient of the values is `i
+(h - mean(h) - n mean(h n))`, where `h` is the gradient of `n` (Ioffe & Szegedy 2015, Section 3, the equations
+after Algorithm 1).
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ def _statistics(x: Array, axes: tuple[int, ...], eps: float) -> Mapping[str, Arr
 
 
 def _normalised(back: Back) -> Array:
-    """The normalized values again, from the input and what is kept."""
+    """Computes the normalized values again, from the input and the tensors that are kept."""
     normalised: Array = (back.x - back.kept["mean"]) * back.kept["inverse deviation"]
     return normalised
 
 
 def _reads_values(back: Back) -> bool:
-    """Not if only the shift is trained."""
+    """Are normalized values read? They are not if only the shift is trained."""
     return back.any_input or "weight" in back.needs.trained
 
 
 def _count(back: Back, axes: tuple[int, ...]) -> Array:
-    """How many values lie along the axes, in their dtype."""
+    """The number of values along the axes, in their dtype."""
     return np.asarray(np.prod([back.gradient.shape[axis] for axis in axes]), back.gradient.dtype)
 
 
@@ -71,7 +71,7 @@ def instance_norm(layer: InstanceNorm, back: Back) -> Sent:
 
 
 def _channels(back: Back, axes: tuple[int, ...]) -> Sent:
-    """The sums for scale and shift are those that the input's gradient needs: its scale is one number."""
+    """The sums for scale and shift also give the gradient of the input, because its scale is one number."""
     g, channels = back.gradient, (-1, back.gradient.shape[-1])
     of_bias = g.sum(axis=axes, keepdims=True)
     arrays = {"bias": of_bias.reshape(channels).sum(axis=0)}
@@ -102,7 +102,7 @@ def group_norm_statistics(layer: GroupNorm, call: Call, out: Array) -> Mapping[s
 
 @backward(GroupNorm)
 def group_norm(layer: GroupNorm, back: Back) -> Sent:
-    """The sums of each channel, and the means of each group from them."""
+    """Takes the sums of each channel, and computes the means of each group from them."""
     g = _in_groups(back.gradient, layer.num_groups)
     places = tuple(range(1, g.ndim - 2))
     of_bias = g.sum(axis=places, keepdims=True)
@@ -133,7 +133,7 @@ def layer_norm_statistics(layer: LayerNorm, call: Call, out: Array) -> Mapping[s
 
 @backward(LayerNorm)
 def layer_norm(layer: LayerNorm, back: Back) -> Sent:
-    """With a scale for each value of a sample, or for each channel. Arrays are channels first."""
+    """With a scale per value of a sample, or per channel. Arrays are channels first."""
     g, whole = back.gradient, layer.dim == "all"
     axes = _axes(layer, g)
     shared = (0,) if whole else tuple(range(g.ndim - 1))
@@ -163,7 +163,7 @@ def layer_norm(layer: LayerNorm, back: Back) -> Sent:
 
 
 def _window(array: Array, before: int, after: int) -> Array:
-    """For each channel, the sum from `before` channels before it to `after` channels behind it."""
+    """For each channel, the sum from `before` channels before it to `after` channels after it."""
     channels = array.shape[-1]
     around = np.zeros((*array.shape[:-1], before + channels + after), array.dtype)
     around[..., before : before + channels] = array
@@ -182,7 +182,7 @@ def lrn_sums(layer: LocalResponseNorm, call: Call, out: Array) -> Mapping[str, A
 
 @backward(LocalResponseNorm)
 def lrn(layer: LocalResponseNorm, back: Back) -> Sent:
-    """A channel is read by as many before it as each reads behind it, and the other way around."""
+    """A channel is read by the channels that have it in their window, so the window is mirrored."""
     g, dtype, size = back.gradient, back.gradient.dtype.type, layer.size
     alpha, beta = float(layer.alpha) / size, float(layer.beta)
     if not layer.alpha or not layer.beta:
@@ -201,7 +201,7 @@ def grn_norms(layer: GlobalResponseNorm, call: Call, out: Array) -> Mapping[str,
 
 @backward(GlobalResponseNorm)
 def grn(layer: GlobalResponseNorm, back: Back) -> Sent:
-    """A channel of zeros has a norm with a kink, and gets no gradient through it, as in PyTorch."""
+    """A channel of zeros has a norm without a derivative, and gets no gradient through it, as in PyTorch."""
     g, places = back.gradient, tuple(range(1, back.gradient.ndim - 1))
     arrays = {"bias": g.sum(axis=(0, *places))}
     sent: Array | None = None

@@ -44,25 +44,25 @@ class Places:
         return np.full((batch, *self.room, channels), fill, dtype)
 
     def inner(self, array: Array) -> Array:
-        """The part of a padded map that is the map."""
+        """The unpadded part of a padded map."""
         part = tuple(slice(b, b + n) for (b, _), n in zip(self.ends, self.sizes, strict=True))
         return array[(slice(None), *part)]
 
     def __iter__(self) -> Iterator[tuple[slice, ...]]:
-        """For each tap, where it lies at all places of the window."""
+        """For each tap, its places in all windows."""
         for tap in np.ndindex(*self.kernel_size):
             axes = zip(tap, self.dilation, self.stride, self.counts, strict=True)
             yield (slice(None), *(slice(t * d, t * d + (c - 1) * s + 1, s) for t, d, s, c in axes))
 
     def spread(self, gradient: Array) -> Array:
-        """The gradient of the map, if each value of a window gets that of the window."""
+        """The gradient of the map, if each value of a window gets the gradient of the window."""
         around = self.padded(len(gradient), gradient.shape[-1], gradient.dtype)
         for place in self:
             around[place] += gradient
         return np.ascontiguousarray(self.inner(around))
 
     def held(self, padding: bool) -> Array:
-        """How many values each window holds: with the padding or without it, and nothing that lies behind."""
+        """The number of values in each window, with or without padding, but not beyond the padding."""
         around = self.padded(1, 1, np.float64)
         if padding:
             ends = zip(self.ends, self.sizes, strict=True)
@@ -75,21 +75,21 @@ class Places:
 
 
 def _places(layer: Any, x: Array, counts: Sequence[int]) -> Places:
-    """The windows of a pool; an argument that a kind does not have is PyTorch's default."""
+    """The windows of a pool. If a kind lacks an argument, PyTorch's default is used."""
     arguments = (getattr(layer, "stride", None), getattr(layer, "padding", 0), getattr(layer, "dilation", 1))
     return Places(x, counts, layer.kernel_size, *arguments)
 
 
-# --- Maxima: each gradient goes to the place that the value was taken from ---
+# --- Maxima: each gradient goes to the place of the maximum ---
 
 
 def _numbers(count: int) -> Any:
-    """The dtype of the number of a place, of so many."""
+    """The dtype for the number of a place, out of so many."""
     return np.uint8 if count <= 256 else np.int32
 
 
 def _first_largest(places: Places, x: Array, out: Array) -> Array:
-    """The number of the first tap of each window where `x` has the window's largest value, `out`."""
+    """The number of the first tap of each window where `x` equals the maximum, `out`."""
     around = places.padded(len(x), x.shape[-1], x.dtype, -np.inf)
     places.inner(around)[...] = x
     found = np.zeros(out.shape, _numbers(math.prod(places.kernel_size)))
@@ -108,7 +108,7 @@ def first_largest(layer: MaxPool, call: Call, out: Array) -> Mapping[str, Array]
 
 @backward(MaxPool)
 def maxpool(layer: MaxPool, back: Back) -> Sent:
-    """The gradient goes to the first place with the largest value, as in PyTorch."""
+    """The gradient goes to the first place with the maximum, as in PyTorch."""
     g = back.gradient
     places = _places(layer, back.x, g.shape[1:-1])
     around = places.padded(len(g), g.shape[-1], g.dtype)
@@ -130,13 +130,13 @@ def global_maxpool(layer: GlobalMaxPool, back: Back) -> Sent:
 
 
 def _at_first(gradient: Array, taps: Array, sizes: Sequence[int]) -> Array:
-    """A gradient for each channel at the place of this number of a map of these sizes, zeros elsewhere."""
+    """The gradient of each channel at the place with this number, with zeros elsewhere on the map."""
     numbers = np.arange(math.prod(sizes)).reshape(*sizes, 1)
     return np.where(taps == numbers, gradient, gradient.dtype.type(0))
 
 
 def _adaptive(n: int, m: int) -> list[tuple[int, int]]:
-    """From where to where each of `m` windows over `n` values reads."""
+    """The range of each of `m` windows over `n` values."""
     return [(i * n // m, ((i + 1) * n + m - 1) // m) for i in range(m)]
 
 
@@ -154,7 +154,7 @@ def _at(place: Sequence[int]) -> tuple[slice, ...]:
 
 @keeping(AdaptiveMaxPool)
 def first_of_windows(layer: AdaptiveMaxPool, call: Call, out: Array) -> Mapping[str, Array]:
-    """The number of the first largest value in each window, counted row by row."""
+    """The number of the first maximum in each window, counted row by row."""
     sizes, counts = call.x.shape[1:-1], out.shape[1:-1]
     axes = [_adaptive(n, m) for n, m in zip(sizes, counts, strict=True)]
     largest = math.prod(max(high - low for low, high in ends) for ends in axes)
@@ -197,16 +197,16 @@ def places_of_pool(layer: MaxUnpool, call: Call, out: Array) -> Mapping[str, Arr
 
 @backward(MaxUnpool)
 def maxunpool(layer: MaxUnpool, back: Back) -> Sent:
-    """Each value gets the gradient of its place, if it is the one that stands there.
+    """Each value gets the gradient of its place, if its place has this value and not another one.
 
-    PyTorch gives it to all values of that place, also to those over which another was written.
+    PyTorch gives the gradient to all values of a place, including those that were overwritten.
     """
     g, taps = back.gradient, back.kept["taps"]
     counts = back.x.shape[1:-1]
     places = _unpooled(layer, g, counts)
     around = places.padded(len(g), g.shape[-1], g.dtype)
     places.inner(around)[...] = g
-    # of the windows over a place, the last meets it with its first tap
+    # the last window over a place covers it with its first tap
     taken = np.zeros(around.shape, bool)
     sent = np.zeros(back.x.shape, g.dtype)
     for number, place in enumerate(places):
@@ -221,7 +221,7 @@ def maxunpool(layer: MaxUnpool, back: Back) -> Sent:
 
 @backward(AvgPool)
 def avgpool(layer: AvgPool, back: Back) -> Sent:
-    """The divisor is the window, padding included if it counts, but nothing beyond the padding."""
+    """The divisor is the size of the window. Padding counts if so requested, but places beyond it do not."""
     g = back.gradient
     places = _places(layer, back.x, g.shape[1:-1])
     if layer.divisor_override is not None:
@@ -232,10 +232,10 @@ def avgpool(layer: AvgPool, back: Back) -> Sent:
 
 @backward(LPPool)
 def lppool(layer: LPPool, back: Back) -> Sent:
-    """Of `y = (s sum x^p)^(1/p)`: `x^(p-1) · sum of s g / y^(p-1)` over the windows that hold the input.
+    """For `y = (s sum x^p)^(1/p)`: `x^(p-1) · sum of s g / y^(p-1)` over the windows that contain the input.
 
-    An output of 0 sends nothing, as in PyTorch. There it sends nothing with `norm_type=1` either, where the
-    pool is a sum and has no kink.
+    An output of 0 sends no gradient, as in PyTorch. PyTorch sends none with `norm_type=1` either, although
+    the pool is then a sum, which has a derivative everywhere.
     """
     g, p = back.gradient, layer.norm_type
     places = _places(layer, back.x, g.shape[1:-1])

@@ -36,7 +36,7 @@ class CellBack:
         return f"{array}_{self.name}" in self.back.needs.trained
 
     def in_order(self, at_places: Array) -> Array:
-        """What is at its place in a sequence, in the order of the steps; and the other way round."""
+        """Values at their places in a sequence, in the order of the steps, and the reverse."""
         return at_places[:, ::-1] if self.reverse else at_places
 
     def kept(self, name: str) -> Array:
@@ -48,17 +48,19 @@ class CellBack:
         return self.in_order(self._states)
 
     def before(self, values: Array) -> Array:
-        """The values of the step before, which are zero before the first."""
+        """The values of the step before, which are zero before the first step."""
         return np.concatenate([np.zeros_like(values[:, :1]), values[:, :-1]], axis=1)
 
     def states_before(self, like: Array) -> Array:
-        """The state before each step. With a single step these are not kept, as the only one is zero."""
+        """The state before each step. With a single step none are kept, because the only one is zero."""
         return np.zeros_like(like) if like.shape[1] == 1 else self.before(self.states)
 
 
 Sums = tuple[Array, Array, Array | None]
-"""Gradients of the sums that the gates are made of, at each step: of the parts that read the input and the
-state; and what the last gate reads in place of the state, if it does."""
+"""Gradients of the gates' sums at each step, for the parts that read the input and the state.
+
+Also the values that the last gate reads in place of the state, if there are any.
+"""
 
 
 def _lstm(layer: LSTM, way: CellBack, g: Array) -> Sums:
@@ -125,7 +127,7 @@ Cell = Callable[[Any, CellBack, Array], Sums]
 
 
 def _run(layer: Recurrent, back: Back, cell: Cell) -> Sent:
-    """Layer by layer, from the last to the first that takes part."""
+    """Layer by layer, from the last one to the first one that takes part."""
     ends, last = ("", "_reverse")[: layer.directions], layer.num_layers - 1
     arrays: dict[str, Array] = {}
     trained = back.needs.trained
@@ -163,19 +165,19 @@ def _run(layer: Recurrent, back: Back, cell: Cell) -> Sent:
 
 
 def _layer_of(name: str) -> int:
-    """The layer that has an array: `weight_ih_l1_reverse` is one of layer 1."""
+    """The layer of an array: `weight_ih_l1_reverse` belongs to layer 1."""
     return int(name.split("_")[2][1:])
 
 
 def _at_the_end(gradient: Array, length: int, reverse: bool) -> Array:
-    """The gradient of the last state as one of all states."""
+    """The gradient of the last state, as a gradient of all states."""
     out = np.zeros((len(gradient), length, gradient.shape[-1]), gradient.dtype)
     out[:, 0 if reverse else -1] = gradient
     return out
 
 
 def _joined(back: Back, number: int, ends: tuple[str, ...]) -> Array:
-    """The states of all directions of a layer, which the next one reads."""
+    """The states of all directions of a layer, which the next layer reads."""
     return np.concatenate([back.kept[f"states l{number}{end}"] for end in ends], axis=-1)
 
 
@@ -190,7 +192,7 @@ def _add_arrays(arrays: dict[str, Array], way: CellBack, sums: Sums) -> None:
     if way.is_trained("bias_ih"):
         arrays[f"bias_ih_{way.name}"] = of_input.sum(axis=(0, 1))
     if way.is_trained("bias_hh"):
-        known = arrays.get(f"bias_ih_{way.name}")  # it has another gradient for the last gate of `gru` alone
+        known = arrays.get(f"bias_ih_{way.name}")  # the gradients differ only for the last gate of `gru`
         if known is None:
             found = of_state.sum(axis=(0, 1))
         elif of_state is of_input:

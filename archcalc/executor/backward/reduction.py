@@ -15,7 +15,7 @@ from archcalc.layers.reduction import Reduce
 
 
 def _stretchable(layer: Reduce, reduced: Array, x: Array) -> Array:
-    """What was reduced, with axes of size 1 where they were left out."""
+    """The reduced tensor, with axes of size 1 in place of those that were removed."""
     axes = axes_of(layer, x)
     sizes = [1 if axis in axes else n for axis, n in enumerate(x.shape)]
     batch, *places, channels = sizes

@@ -1,4 +1,4 @@
-"""What the backward pass of a layer is given and gives, and the register of all of them."""
+"""The inputs and results of the backward pass of a layer, and the registry of all backward passes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from archcalc.layers.computed import needs_of_computed
 
 
 class Back(Struct):
-    """One application of a layer, on the way back.
+    """One application of a layer in the backward pass.
 
-    `gradient` is that of the output. `inputs` and `output` have the values of the forward pass only where the
-    layer says that it keeps them; others are NaN, in the right shape. `kept` are the tensors of its own that
-    it keeps, by name; one that says the same as a tensor of the graph is missing if that tensor is kept.
-    `weights` are the arrays as they are stored; a backward pass finds among them the weight that its kernel
-    took, if it is computed. `needs` says which gradients to compute.
+    `gradient` is the gradient of the output. `inputs` and `output` have the values of the forward pass only
+    if the layer declares that it keeps them. Otherwise they are NaN, in the right shape. `kept` are the
+    tensors of its own that it keeps, by name. A tensor of its own is missing if an equivalent tensor of the
+    graph is kept. `weights` are the arrays as stored, and include the kernel's weight if it is computed.
+    `needs` says which gradients to compute.
     """
 
     gradient: Array
@@ -43,7 +43,7 @@ class Back(Struct):
 
 
 Sent = tuple[Sequence[Array | None], Mapping[str, Array]]
-"""The gradients of the inputs, in order, `None` where none is needed; and those of the arrays, by name."""
+"""The gradients of the inputs, in order, or `None` if not needed; and those of the arrays, by name."""
 
 BackwardKernel = Callable[[Any, Back], Sent]
 Keep = Callable[[Any, Call, Array], Mapping[str, Array]]
@@ -54,16 +54,16 @@ BACKWARD: dict[type[Layer], BackwardKernel] = {}
 """The backward pass of each layer kind."""
 
 KEEPING: dict[type[Layer], Keep] = {}
-"""What a layer keeps of its own, from what its kernel was given and its output."""
+"""The tensors of its own that a layer keeps, from the kernel's inputs and its output."""
 
 
 def run_backward(layer: Layer, back: Back) -> Sent:
-    """The gradients that a layer sends."""
+    """The gradients that a layer computes."""
     return through_computed_weight(BACKWARD[type(layer)], layer, back)
 
 
 def through_computed_weight(function: BackwardKernel, layer: Layer, back: Back) -> Sent:
-    """What a backward pass sends, with the gradients of the arrays that a computed weight comes from."""
+    """The result of a backward pass, with the gradients of the arrays behind a computed weight."""
     way = getattr(layer, "weight", "own")
     given = replace(
         back,
@@ -75,7 +75,7 @@ def through_computed_weight(function: BackwardKernel, layer: Layer, back: Back) 
 
 
 def kept_by(layer: Layer, call: Call, out: Array) -> dict[str, Array]:
-    """All tensors of its own that a layer may keep, by name."""
+    """All tensors of its own that a layer can keep, by name."""
     keep = KEEPING.get(type(layer))
     return {**(call.kept or {}), **(keep(layer, call, out) if keep is not None else {})}
 
@@ -94,7 +94,7 @@ def backward(*kinds: type[Layer]) -> Callable[[B], B]:
 
 
 def keeping(*kinds: type[Layer]) -> Callable[[K], K]:
-    """Register a function that computes the tensors of its own that a layer may keep."""
+    """Register a function that computes the tensors of its own that a layer can keep."""
 
     def register(function: K) -> K:
         KEEPING.update(dict.fromkeys(kinds, function))

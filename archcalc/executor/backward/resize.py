@@ -1,4 +1,4 @@
-"""Backward passes of the layers that change a map's size without weights."""
+"""Backward passes of the layers that change the size of a map without weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _gathered(gradient: Array, axis: int, n: int, places: Sequence[int], shares:
 
 @backward(Upsample)
 def upsample(layer: Upsample, back: Back) -> Sent:
-    """One axis after the other, each output's gradient to the inputs that it was computed from."""
+    """Works on one axis after the other. The gradient of each output goes to its inputs."""
     g, rank = back.gradient, back.gradient.ndim - 2
     for axis in range(rank):
         n, m = back.x.shape[axis + 1], back.gradient.shape[axis + 1]
@@ -48,7 +48,7 @@ def upsample(layer: Upsample, back: Back) -> Sent:
 
 
 def _read(g: Array, axis: int, n: int, places: Sequence[Fraction], tap: int, cubic: bool) -> Array:
-    """What the value at one of the taps of each place gets; beyond the edges it is the one at the edge."""
+    """The gradient for one tap of each place. Beyond the edges, the tap is at the edge."""
     at = [min(max(math.floor(place) + tap, 0), n - 1) for place in places]
     distances = np.array([abs(float(place - math.floor(place) - tap)) for place in places])
     return _gathered(g, axis, n, at, (keys_cubic(distances) if cubic else 1 - distances).tolist())
@@ -76,7 +76,7 @@ def pad(layer: Pad, back: Back) -> Sent:
 
 @backward(Crop)
 def crop(layer: Crop, back: Back) -> Sent:
-    """Of an odd remainder, the larger part was cut off at the end."""
+    """If an odd number of places was cut off, one more was cut at the end."""
     pairs = zip(back.x.shape, back.gradient.shape, strict=True)
     return [_put_back(back.gradient, back.x.shape, [-((n - m) // 2) for n, m in pairs])], {}
 
@@ -89,7 +89,7 @@ def slice_(layer: Slice, back: Back) -> Sent:
 
 
 def _put_back(gradient: Array, shape: Sequence[int], before: Sequence[int]) -> Array:
-    """A gradient of this shape from one with so many values more (or less) before it along each axis."""
+    """A gradient of this shape from one with so many more (or fewer) values before it along each axis."""
     sent = np.zeros(tuple(shape), gradient.dtype)
     to, of = [], []
     for n, m, b in zip(shape, gradient.shape, before, strict=True):

@@ -29,7 +29,7 @@ def sqrt(layer: kinds.Sqrt, back: Back) -> Sent:
 
 @backward(kinds.RSqrt)
 def rsqrt(layer: kinds.RSqrt, back: Back) -> Sent:
-    """Of `x^(-1/2)`: `-1/2 x^(-3/2)`, the third power of the output."""
+    """The derivative of `x^(-1/2)` is `-1/2 x^(-3/2)`, with the third power of the output."""
     y = back.output
     return [y.dtype.type(-0.5) * back.gradient * (y * y * y)], {}
 
