@@ -277,7 +277,7 @@ TRAINING_PEAK_BYTES = Quantity(
     of_operations=True,
     of_training=True,
     noun="training peak bytes",
-    definition="peak memory of a step of training, in bytes: parameters, gradients, optimizer state, "
+    definition="peak memory of a training step, in bytes: parameters, gradients, optimizer state, "
     "saved and temporary tensors, for the whole batch; what kernels allocate for themselves is not counted",
     unit=Unit.BYTES,
     scope=Scope.NETWORK,
