@@ -79,7 +79,7 @@ MODULES = {
     "subsample": "Subsample",
     "grn": "GRN",
 }
-"""The modules of layers by kind. The braces stand for the number of axes. The last four are not in `torch.nn`;
+"""The modules of layers by kind. Braces stand for the number of axes. The last four are not in `torch.nn`;
 programs define them."""
 
 BLOCKS = {"basic": "BasicBlock"}
