@@ -168,7 +168,7 @@ def test_input_replaces_the_shape(run):
 
 def test_overridden_expectations_are_said_to_be_unchecked(run):
     out = run("report", "tiny.arch", "--set", "c=5").out
-    assert "expectations: 2 not checked, since parameters were set" in out
+    assert "expectations: 2 not checked, because parameters were set" in out
 
 
 def test_an_expectation_that_fails_is_shown_with_its_place(run, tmp_path):
@@ -251,7 +251,7 @@ WRONG = {
     "explain tiny.arch stem mac": "unknown quantity `mac`",
     "list --family vgh": "there is no family `vgh`",
     "list zzz": "no network's name contains `zzz`",
-    "compare vgg16": "a comparison needs two networks or more",
+    "compare vgg16": "a comparison needs at least two networks",
     "compare": "NET",
     "compare vgg16 vgg17": "there is no network `vgg17`",
     "compare vgg16 vgg16?x": "`x` sets nothing",
@@ -355,7 +355,7 @@ def test_the_help_has_the_address_of_the_metadata(run, monkeypatch):
         (["report", "vgg16", "--colums", "macs"], "has no option `--colums`", "did you mean `--columns`?"),
         (["report"], "missing argument `NET`", "`archcalc report --help` shows its arguments"),
         (["report", "vgg16", "--batch", "x"], "invalid value for `--batch`: ", "`archcalc report --help`"),
-        (["report", "vgg16", "--format", "xml"], "`xml` is not one of `table`, `markdown`", "shows what"),
+        (["report", "vgg16", "--format", "xml"], "`xml` is not one of `table`, `markdown`", "shows its"),
         (["report", "vgg16", "--batch"], "option `--batch` requires an argument", "shows its arguments"),
     ],
 )  # fmt: skip
@@ -386,7 +386,7 @@ def test_a_start_imports_one_command():
 def test_the_first_help_names_every_command(run):
     out = run("--help").out
     assert all(f" {command} " in out for command in COMMANDS)
-    assert "Exit status: 0 if all is well" in " ".join(out.split())
+    assert "Exit status: 0 for success" in " ".join(out.split())
     assert run().out == out
     summaries = [command for command in COMMANDS if f"\n  {command} " in out]
     assert summaries == [*COMMANDS]  # what a stranger looks for comes first

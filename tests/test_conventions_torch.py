@@ -124,9 +124,9 @@ def test_a_report_says_what_a_tool_does_not_see(run: Run) -> None:
     assert "not seen" not in run("report", "mobilenet_v2", "--convention", "fvcore")[1]
     assert "not seen" not in run("report", "mobilenet_v2")[1]
     out = run("explain", "inception_v3", "--convention", "thop")[1]
-    assert "not seen, as written in the code: F.relu (94), F.avg_pool2d (9), F.max_pool2d (2)" in out
+    assert "not seen: F.relu (94), F.avg_pool2d (9), F.max_pool2d (2)" in out
     layer = run("explain", "mobilenet_v2", "global_avgpool1", "--convention", "thop")[1]
-    assert "global_avgpool, written as `F.adaptive_avg_pool2d`, is not seen" in layer
+    assert "global_avgpool, called as `F.adaptive_avg_pool2d`, is not seen" in layer
     document = json.loads(run("report", "densenet121", "--convention", "thop", "--format", "json")[1])
     assert document["counted"]["unseen"] == {"F.relu": 1, "F.adaptive_avg_pool2d": 1}
 

@@ -98,7 +98,7 @@ def test_from_python() -> None:
         archcalc.from_keras(GATED, (3, 13, 10), (3, 13, 10))
     by_name = archcalc.from_keras(MODELS / "mobilenet_v3_small.keras", inputs={"input": PIXEL})
     assert [node.shape for node in by_name.nodes] == [node.shape for node in network.nodes]
-    with pytest.raises(ArchError, match="by place and as `inputs`"):
+    with pytest.raises(ArchError, match="by position and as `inputs`"):
         archcalc.from_keras(MODELS / "mobilenet_v3_small.keras", PIXEL, inputs=PIXEL)
     with pytest.raises(ArchError, match="a model of Keras is needed, not a int"):
         archcalc.from_keras(3)  # type: ignore[arg-type]

@@ -150,7 +150,7 @@ def test_open_sizes_must_be_given(tmp_path: Path) -> None:
     assert archcalc.from_onnx(made, (3, 9, 6)).outputs["output"].shape == (4, 7, 4)
     with pytest.raises(ArchError, match="takes 1 input, and 2 shapes were given"):
         archcalc.from_onnx(made, (3, 10, 7), (3, 10, 7))
-    with pytest.raises(ArchError, match="by place and as `inputs`"):
+    with pytest.raises(ArchError, match="by position and as `inputs`"):
         archcalc.from_onnx(made, (3, 10, 7), inputs=(3, 10, 7))
     network = archcalc.from_onnx(made, inputs=(3, 10, 7))
     assert network.outputs["output"].shape == (4, 8, 5)

@@ -69,7 +69,7 @@ def test_check_refuses_figures_that_leave_something_out(run, tmp_path) -> None:
     assert "238,680 + ?" not in result.out
     assert "159,840 + ?" in result.out
     reason = json.loads(run("check", "a.arch", *bounds, "--format", "json").out)["networks"][0]["findings"][0]
-    assert reason["reason"].startswith("macs is incomplete, 159,840 without roll")
+    assert reason["reason"].startswith("macs is incomplete: 159,840 without roll")
     assert run("check", "a.arch", *bounds, "--allow-unknown").status == 0
 
 

@@ -60,7 +60,7 @@ def _conv(selection: Selection) -> int:
 
 
 def _explain_in_place(selection: Selection) -> list[str]:
-    words = "the values of the input and the outputs of conv, pool and fc"
+    words = "the values of the input and the outputs of conv, pool, and fc"
     return of_parts(f"activations_in_place of {selection.name} = {words}", _parts(selection, _IN_PLACE))
 
 
@@ -96,7 +96,7 @@ def _total(profile: Profile, number: Number) -> tuple[str, str, str]:
 def _total_in_place(profile: Profile, number: Number) -> tuple[str, str, str]:
     count = profile.totals.activations_in_place
     size = byte_size(count * profile.bytes_per_value * profile.batch)
-    words = "input and outputs of conv, pool and fc; norms and activations in place"
+    words = "input and outputs of conv, pool, and fc; norms and activations in place"
     return "  in place", number(count), f"{size}: {words}"
 
 

@@ -178,7 +178,7 @@ def _total_training(profile: Profile, number: Number) -> tuple[str, str, str] | 
 def _total_saved(profile: Profile, number: Number) -> tuple[str, str, str] | None:
     if not profile.training:
         return None
-    words = f"bytes kept for the backward pass, {_batch(profile)}"
+    words = f"kept for the backward pass, {_batch(profile)}"
     inputs = [profile.training_costs[node.index]["saved_bytes"] for node in profile.network.inputs.values()]
     if any(inputs):
         words += f"; {grouped(sum(inputs))} of them are the input's"
@@ -277,7 +277,7 @@ TRAINING_PEAK_BYTES = Quantity(
     of_operations=True,
     of_training=True,
     noun="training peak bytes",
-    definition="peak memory of a step of training, in bytes: parameters, gradients, optimizer state, "
+    definition="peak memory of a training step, in bytes: parameters, gradients, optimizer state, "
     "saved and temporary tensors, for the whole batch; what kernels allocate for themselves is not counted",
     unit=Unit.BYTES,
     scope=Scope.NETWORK,

@@ -1,1 +1,1 @@
-"""Reports: views of a profile for people and programs. They decide nothing and compute no quantity."""
+"""Reports: views of a profile for people and programs. They compute no quantities."""

@@ -1,14 +1,14 @@
 """A network as torchsummary 1.5.1 lists it: https://github.com/sksq96/pytorch-summary.
 
 torchsummary lists the modules of `torch.nn` that a forward pass calls, in the order in which they end.
-`nn.Sequential` gets no row, other modules that hold layers do, numbered like the layers. Networks are taken
-to be written as torchvision writes them: joins, flattening and padding are operators or functions and no
-modules, and the softmax at the end is left to the loss.
+`nn.Sequential` has no row. Other modules that contain layers have rows, numbered like the layers. Networks
+are assumed to be written like torchvision's: joins, flattening, and padding are operators or functions, not
+modules, and the loss includes the last softmax.
 
-Its peculiarities are kept. A row is there for each call, so that parameters which calls share count every
-time, and a parameter outside a module, as that of `layer_scale`, does not count. The estimates take 4 bytes
-for each value, whatever its type, twice the outputs of all rows, containers among them, and for several
-inputs the product of their sizes.
+Its peculiarities are reproduced. Each call has a row, so parameters that calls share count every time. A
+parameter outside a module, such as that of `layer_scale`, does not count. The estimates use 4 bytes per
+value, whatever its type, and count the outputs of all rows twice, including containers. For several inputs,
+they use the product of their sizes.
 """
 
 from __future__ import annotations
@@ -79,15 +79,15 @@ MODULES = {
     "subsample": "Subsample",
     "grn": "GRN",
 }
-"""The modules that layers are, by kind; the braces are for the number of axes. The last four are not in
-`torch.nn`: programs have to write them themselves."""
+"""The modules of layers by kind. Braces stand for the number of axes. The last four are not in `torch.nn`;
+programs define them."""
 
 BLOCKS = {"basic": "BasicBlock"}
-"""Blocks that torchvision calls something other than their own name without its underscores."""
+"""Blocks whose names in torchvision are not their own names without underscores."""
 
 
 class SummaryRow(Struct, frozen=True):
-    """A row of the listing; `params` is of this call."""
+    """A row of the listing; `params` counts this call."""
 
     name: str
     shape: tuple[int, ...]
@@ -103,7 +103,7 @@ def _row(name: str, shape: str, params: str) -> str:
 
 
 def lines(profile: Profile) -> list[SummaryRow]:
-    """The rows of a network: its layers, and each block that joins branches behind the last of its own."""
+    """The rows of a network: its layers, and each block that joins branches after its last layer."""
     batch = profile.batch if profile.batch > 1 else -1
     found: list[SummaryRow] = []
     for module, node in _modules(profile):
@@ -117,7 +117,7 @@ def lines(profile: Profile) -> list[SummaryRow]:
 
 
 def _modules(profile: Profile) -> Iterator[tuple[Node | Group, Node]]:
-    """Each module in the order in which it ends, and the node that its output comes from."""
+    """The modules in the order in which they end, each with the node of its output."""
     closing: dict[int, list[Group]] = {}
     for group in profile.network.module_blocks():
         closing.setdefault(group.stop - 1, []).append(group)
@@ -145,7 +145,7 @@ def _class_name(module: Node | Group) -> str:
 def torchsummary(profile: Profile) -> str:
     """The listing of a network, as torchsummary prints it.
 
-    A batch of 1 is torchsummary's own default, which it writes -1.
+    A batch of 1 is torchsummary's default, which it shows as -1.
     """
     rows = lines(profile)
     return "\n".join([*head(), *(row.text for row in rows), *foot(profile, rows)]) + "\n"

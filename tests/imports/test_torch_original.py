@@ -71,7 +71,7 @@ def test_inputs_by_name_are_those_in_order(two: str) -> None:
     shape = archcalc.from_torch(conv, (3, 8, 9)).outputs["output"].shape
     for inputs in ((3, 8, 9), {"input": (3, 8, 9)}):
         assert archcalc.from_torch(conv, inputs=inputs).outputs["output"].shape == shape == (4, 6, 7)
-    with pytest.raises(ArchError, match="by place and as `inputs`"):
+    with pytest.raises(ArchError, match="by position and as `inputs`"):
         archcalc.from_torch(conv, (3, 8, 9), inputs=(3, 8, 9))
     with pytest.raises(ArchError, match="the shape of the input is needed"):
         archcalc.from_torch(conv)

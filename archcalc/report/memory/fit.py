@@ -19,7 +19,7 @@ def largest_batch(
     """The largest batch whose peak is at most `limit` bytes: its memory, and the answer as JSON and as text.
 
     Memory at each moment grows linearly with the batch, so one timeline gives the largest batch. A `best`
-    plan of checkpoints depends on the batch, so plan and batch are computed again until they no longer
+    plan of checkpoints depends on the batch, so both are recomputed until they no longer
     change. If not even one sample fits, the result has a batch of 1.
     """
     search = _Search(network, asked, progress)
