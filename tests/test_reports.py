@@ -172,7 +172,7 @@ def test_a_page_of_a_network_has_its_figures_and_what_others_say(with_networks):
     assert "**138,357,544**" in text
     assert "| stage1/conv2 | conv(64, 3, padding=1) | 64×224×224 | 5×5 | 36,928 | 1,849,688,064 |" in text
     # Simonyan & Zisserman 2014, Table 2
-    assert re.search(r"params of vgg16 \| `138M` \| `138,357,544` \| rounds", text)
+    assert re.search(r"parameters of vgg16 \| `138M` \| `138,357,544` \| rounds", text)
     assert "[S4-075](../audit.md#S4-075)" in text
     assert "| S0-009 |" in text
 

@@ -91,7 +91,7 @@ def _finding(id: str, net: str, checked: Check, call: str, asked: Asked) -> Audi
         f"{bound}{figure.text.replace('_', ',')}",
         would if holds else fails,
         fails if expect.negated else would,
-        expect.reason,
+        _sentence(expect.reason),
         expect.span,
         variant="truncated, not rounded" if checked.cut else "",
         shown=outcome,
@@ -112,8 +112,18 @@ def _call(net: str, expect: Expect) -> str:
     return f"{expect.quantity}({net}{path}{', heads=true' if expect.training else ''})"
 
 
+def _sentence(reason: str) -> str:
+    """The reason of an expectation, which is a clause, as a sentence.
+
+    >>> _sentence("it has 4.39G at 380x380"), _sentence("")
+    ('It has 4.39G at 380x380.', '')
+    """
+    return f"{reason[0].upper()}{reason[1:].removesuffix('.')}." if reason else ""
+
+
 def _words(net: str, expect: Expect) -> str:
-    text = expect.quantity.replace("_", " ")
+    text = expect.quantity.replace("_", " ").replace("macs", "MACs").replace("flops", "FLOPs")
+    text = "parameters" if text == "params" else text
     if expect.training:
         text += " with training heads"
     return f"{text} of {expect.path} in {net}" if expect.path else f"{text} of {net}"
