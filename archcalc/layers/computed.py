@@ -102,8 +102,8 @@ def backward_of_way(way: str, weight: Weight, needs: Needs) -> Operations:
     Nothing is kept, because the arrays are available, and the rest is computed again. Below, `g` is the
     gradient of the weight, `n` is the fan-in, and sums are over the weights of an output channel.
 
-    - `standardized`: with `y` the standardized weight and `s` its deviation, `(g - (sum(g)/n + y * (sum(g
-      y)/n))) / s`, as for a batch norm.
+    - `standardized`: with `y` the standardized weight and `s` its deviation,
+      `(g - (sum(g)/n + y * (sum(g y)/n))) / s`, as for a batch norm.
     - `scaled_standardized`: the same, times `gain / root(n)`; for the gain, `sum(g y) / root(n)`.
     - `weight_norm`: for the gain, `t = sum(g W) / length`; for `W`, `gain/length * (g - W * (t / length))`
       (Salimans & Kingma 2016, Equation 3).
