@@ -271,7 +271,7 @@ class LSTM(Recurrent, frozen=True):
         and `dc' = dc f` for the memory `c'` of the step before. Each step keeps the four gates after their
         functions, and the memory c. It keeps the state h for the gradient of `weight_hh`, and for `weight_ih`
         of the layer above. The states of the last layer are the output, if the output has all of them. Only
-        `tanh(c)` is computed again, as in PyTorch (`_thnn_fused_lstm_cell_backward`).
+        `tanh(c)` is recomputed, as in PyTorch (`_thnn_fused_lstm_cell_backward`).
         """
         return StepBack(
             kept={"gates": 4, "memories": 1},
