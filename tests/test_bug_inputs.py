@@ -466,7 +466,7 @@ def test_shapes_of_bug_reports_get_a_note(key: str, shape: str, meant: str) -> N
 
 def test_a_batch_in_the_shape_from_outside() -> None:
     """z06: `--input 1x3x224x224` gave 48,204,072 parameters; those of 3x224x224 are 25,557,032."""
-    with pytest.raises(ArchError, match=r"without the batch: write 3x224x224"):
+    with pytest.raises(ArchError, match=r"without a batch: write 3x224x224"):
         load("resnet50", inputs=(1, 3, 224, 224))
     assert analyze(load("resnet50", inputs=(3, 224, 224))).totals.params == 25_557_032
 
