@@ -443,7 +443,7 @@ def test_thop_on_torchvisions_densenet121() -> None:
             "input(1x28x28) -> conv(filters=32, kernel_size=3, strides=2, use_bias=false)",
             ["write `out_channels`", "write `stride`", "write `bias`"],
         ),
-        ("k03", "input(5x10) -> lstmcell(20)", ["archcalc has no single steps"]),
+        ("k03", "input(5x10) -> lstmcell(20)", ["archcalc has no single-step cells"]),
         ("y01", "input(32x52x52) -> celu", ["`elu` has the same shape, parameters, and MACs"]),
         ("cp1", "input(64x56x56) -> max(identity, dim=1)", ["the maximum of each map is `global_maxpool`"]),
         ("cp1", "input(64x56x56) -> mean(dim=1)", ["the mean of each map is `global_avgpool`"]),
@@ -466,7 +466,7 @@ def test_shapes_of_bug_reports_get_a_note(key: str, shape: str, meant: str) -> N
 
 def test_a_batch_in_the_shape_from_outside() -> None:
     """z06: `--input 1x3x224x224` gave 48,204,072 parameters; those of 3x224x224 are 25,557,032."""
-    with pytest.raises(ArchError, match=r"without the batch: write 3x224x224"):
+    with pytest.raises(ArchError, match=r"without a batch: write 3x224x224"):
         load("resnet50", inputs=(1, 3, 224, 224))
     assert analyze(load("resnet50", inputs=(3, 224, 224))).totals.params == 25_557_032
 

@@ -84,7 +84,7 @@ MANY = 10_000
 ELSE_IF = "  if n == 0 { relu }" + " else if n == 2 { relu }" * MANY
 SUM = " + ".join(["n"] * MANY)
 STEPS = "`small` takes more than 200,000 steps"
-NESTED = "an expression is nested more than 50 deep"
+NESTED = "an expression is nested more than 50 levels deep"
 DIGITS = "a number has more than 60 digits"
 VALUES = "a list has more than 100,000 values"
 TOKENS = f"a file has more than {MAX_TOKENS:,} words and symbols"
@@ -172,11 +172,11 @@ TEXTS = {
     ),
     "blocks in a row": (
         chained("block b{i} {{ b{above} }}", "block b0 { relu }", 9_000) + BLOCKS.replace("58", "9000"),
-        "calls are nested more than 60 deep",
+        "calls are nested more than 60 levels deep",
     ),
     "functions in a row": (
         chained("fn f{i}(x) = f{above}(x)", "fn f0(x) = x", 9_000) + net("  c = f9000(1)"),
-        "calls are nested more than 60 deep",
+        "calls are nested more than 60 levels deep",
     ),
     "too many blocks": (
         chained("block b{i} {{ b{above} }}", "block b0 { relu }", 20_000) + BLOCKS,
@@ -205,7 +205,7 @@ TEXTS = {
     "doubling": (net("  x = [1]\n  repeat 99 { x = x + x }\n  c = len(x)"), VALUES),
     "nesting": (
         net("  x = [1]\n  repeat 99 { x = [x, x] }\n  c = len(x)"),
-        "lists are nested more than 8 deep",
+        "lists are nested more than 8 levels deep",
     ),
     "a trillion": (net("  for i in range(10**12) { relu }"), "`range` has more than 100,000 values"),
     "minus a trillion": (net("  c = len(range(0, -10**12, -1))"), "`range` has more than 100,000 values"),
@@ -283,7 +283,7 @@ def test_device(tmp_path):
     (tmp_path / "zero.arch").symlink_to("/dev/zero")
     assert read(tmp_path / "zero.arch") == "error: `hostile.arch` is not a regular file\n"
     (tmp_path / "main.arch").write_text('from "zero.arch" import cbr\n' + net("  cbr"))
-    assert "an import stays in the folder" in read(tmp_path / "main.arch")
+    assert "an imported file must be in the folder" in read(tmp_path / "main.arch")
 
 
 def test_many_large_imports(tmp_path):

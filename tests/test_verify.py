@@ -403,7 +403,7 @@ def test_a_wrong_field_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(module, "through", wrong)
     remark = failed(verify(net("input(2x19x20)\n relu -> crop(15x16) -> conv(4, 3)")))["fields"]
-    assert remark == "relu1, axis 0: place 0 sees 0 to 0, and its field is 0 to 1"
+    assert remark == "relu1, axis 0: place 0 depends on 0 to 0, but its receptive field is 0 to 1"
 
 
 # --- Lifetimes --------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Kernels, and the registry of all kernels.
 
-Arrays are channels-last: a map of C×H×W is an array of shape `(batch, H, W, C)`, and a vector is `(batch,
-N)`. In this layout a convolution is one matrix product per block of rows.
+Arrays are channels-last: a map of C×H×W is an array of shape `(batch, H, W, C)`, and a vector is
+`(batch, N)`. In this layout a convolution is one matrix product per block of rows.
 """
 
 from __future__ import annotations

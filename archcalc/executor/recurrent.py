@@ -14,7 +14,7 @@ from archcalc.layers.recurrent import GRU, LSTM, RNN, Embedding, Recurrent
 
 @kernel(Embedding)
 def embedding(layer: Embedding, call: Call) -> Array:
-    """The row of each index, or NaN if the index is not known."""
+    """The row of each index, or NaN for an unknown index."""
     indices = channels_first(call.x)  # its channels are an axis like the others, after those of the rows
     unknown = np.isnan(indices)
     wrong = (indices < 0) | (indices >= layer.num_embeddings) | ((indices != np.floor(indices)) & ~unknown)

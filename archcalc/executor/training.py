@@ -1,4 +1,4 @@
-"""One step of training on real tensors: forward, backward, and every byte alive in between.
+"""One training step on real tensors: forward, backward, and every byte alive in between.
 
 Only the tensors that `archcalc.memory.saved` declares are kept for the backward pass. Any other tensor is NaN
 when a backward pass reads it. When tensors are freed is decided here, by counting who still needs them, and
@@ -92,7 +92,7 @@ def train_step(
     saved: Saved | None = None,
     inspect: InspectBack | None = None,
 ) -> TrainingRun:
-    """Run one step of training, and return the gradients of all trained arrays.
+    """Run one training step, and return the gradients of all trained arrays.
 
     `inputs` are arrays of shape `(batch, C, H, W)` by name. `result_gradients` are the gradients of the
     results, channels last, by node index, random by default. `saved` declares what is kept; by default it is

@@ -1,7 +1,7 @@
 """The arrays of a network, random or from a file. Each parameter has one array, and a shared one counts once.
 
-Arrays have the shapes of the layer's `Weight` facts. Those of a convolution are `(*kernel, C_in/groups,
-C_out)`, and those of a fully connected layer are `(N_in, N_out)`.
+Arrays have the shapes of the layer's `Weight` facts. Those of a convolution are
+`(*kernel, C_in/groups, C_out)`, and those of a fully connected layer are `(N_in, N_out)`.
 """
 
 from __future__ import annotations

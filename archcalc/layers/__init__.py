@@ -1,8 +1,8 @@
 """The layer kinds, one family per file. To add a kind, add a class to the file of its family.
 
-Every class can be imported from here, by its own name and by PyTorch's name if that differs: `from
-archcalc.layers import Conv2d, BatchNorm2d, ReLU, MaxPool2d, Linear`. One class covers 1-D, 2-D, and 3-D. The
-arguments are PyTorch's, without the input channels: `Conv2d(64, 3, padding=1)`.
+Every class can be imported from here, by its own name and by PyTorch's name if that differs:
+`from archcalc.layers import Conv2d, BatchNorm2d, ReLU, MaxPool2d, Linear`. One class covers 1-D, 2-D, and
+3-D. The arguments are PyTorch's, without the input channels: `Conv2d(64, 3, padding=1)`.
 """
 
 from typing import TYPE_CHECKING, Any

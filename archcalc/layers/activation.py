@@ -162,8 +162,8 @@ class GELU(Elementwise, frozen=True):
     def backward(self, facts: Facts, needs: Needs) -> Backward:
         """The gradient is `g (P(x) + x p(x))`, with the normal distribution `P` and its density `p`.
 
-        The approximation is `x/2 (1 + tanh(u))` with `u = a x + b x^3`. Its derivative is `(1 + tanh(u))/2 +
-        x/2 (1 - tanh(u)^2) (a + 3b x^2)`.
+        The approximation is `x/2 (1 + tanh(u))` with `u = a x + b x^3`. Its derivative is
+        `(1 + tanh(u))/2 + x/2 (1 - tanh(u)^2) (a + 3b x^2)`.
         """
         if self.approximate == "tanh":
             return Backward((self.keeps,), per_value(facts.output, mul=12, add=5, special=1))

@@ -99,11 +99,11 @@ def needs_of_computed(way: str, needs: Needs) -> Needs:
 def backward_of_way(way: str, weight: Weight, needs: Needs) -> Operations:
     """The operations for the gradients of the arrays behind a weight, from the gradient of the weight.
 
-    Nothing is kept, because the arrays are available, and the rest is computed again. Below, `g` is the
+    Nothing is kept, because the arrays are available, and the rest is recomputed. Below, `g` is the
     gradient of the weight, `n` is the fan-in, and sums are over the weights of an output channel.
 
-    - `standardized`: with `y` the standardized weight and `s` its deviation, `(g - (sum(g)/n + y * (sum(g
-      y)/n))) / s`, as for a batch norm.
+    - `standardized`: with `y` the standardized weight and `s` its deviation,
+      `(g - (sum(g)/n + y * (sum(g y)/n))) / s`, as for a batch norm.
     - `scaled_standardized`: the same, times `gain / root(n)`; for the gain, `sum(g y) / root(n)`.
     - `weight_norm`: for the gain, `t = sum(g W) / length`; for `W`, `gain/length * (g - W * (t / length))`
       (Salimans & Kingma 2016, Equation 3).
@@ -151,6 +151,6 @@ def backward_of_way(way: str, weight: Weight, needs: Needs) -> Operations:
             found = ("mul", values), ("add", sums), ("add", last), ("div", term(("1", 1)))
             found += ("mul", channels), ("mul", values), ("add", values), ("div", values)
     return (
-        *((category, count.of("weight: computed again")) for category, count in again),
+        *((category, count.of("weight: recomputed")) for category, count in again),
         *((category, count.of("weight: gradients of its arrays")) for category, count in found),
     )

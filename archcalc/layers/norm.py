@@ -292,8 +292,8 @@ class GlobalResponseNorm(Normalisation, frozen=True):
         """For `y = gamma x r + beta + x`, with `r = norm / d` and `d = mean of the norms + eps`.
 
         With `t` the sum of `g x` over each channel, the gradient of gamma is `t r`, and the gradient of a
-        norm is `n' = (gamma t - mean(gamma t r)) / d`. The gradient of an input is `(gamma r + 1) g + x · (n'
-        / norm)`.
+        norm is `n' = (gamma t - mean(gamma t r)) / d`. The gradient of an input is
+        `(gamma r + 1) g + x · (n' / norm)`.
         """
         channels, one = term(("C", facts.output[0])), term(("1", 1))
         operations: Operations = ()

@@ -271,7 +271,7 @@ class LSTM(Recurrent, frozen=True):
         and `dc' = dc f` for the memory `c'` of the step before. Each step keeps the four gates after their
         functions, and the memory c. It keeps the state h for the gradient of `weight_hh`, and for `weight_ih`
         of the layer above. The states of the last layer are the output, if the output has all of them. Only
-        `tanh(c)` is computed again, as in PyTorch (`_thnn_fused_lstm_cell_backward`).
+        `tanh(c)` is recomputed, as in PyTorch (`_thnn_fused_lstm_cell_backward`).
         """
         return StepBack(
             kept={"gates": 4, "memories": 1},
@@ -285,12 +285,12 @@ class LSTM(Recurrent, frozen=True):
 class GRU(Recurrent, frozen=True):
     """Gated recurrent unit (Cho et al. 2014), as `torch.nn.GRU`.
 
-    `r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh)`, `n = tanh(W_in x + b_in + r (W_hn h + b_hn))`, and `h =
-    (1 - z) n + z h`. The columns of the arrays are in the order r, z, n.
+    `r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh)`, `n = tanh(W_in x + b_in + r (W_hn h + b_hn))`, and
+    `h = (1 - z) n + z h`. The columns of the arrays are in the order r, z, n.
 
-    `bias="one"` has one bias per gate, and applies the reset gate before the product: `n = tanh(W_in x + W_hn
-    (r h) + b_n)`. This is the cell of Cho et al. 2014, and of Keras with `reset_after=False`. The cell with
-    `true` or `false` is that of Keras with `reset_after=True`.
+    `bias="one"` has one bias per gate, and applies the reset gate before the product:
+    `n = tanh(W_in x + W_hn (r h) + b_n)`. This is the cell of Cho et al. 2014, and of Keras with
+    `reset_after=False`. The cell with `true` or `false` is that of Keras with `reset_after=True`.
 
     A step costs `3 (N_in + N_h)` MACs per unit. It also costs 6 bias additions, 5 other additions, 3
     exponentials or tanh, 3 multiplications, and 2 divisions per unit. With `bias="one"` there are 3 bias

@@ -124,10 +124,11 @@ class Reduce(Layer, frozen=True):
     def backward(self, facts: Facts, needs: Needs) -> Backward:
         """Each of the `n` values gets a share of `g`, the gradient of their result.
 
-        For the sum it is `g`, and for the mean `g/n`. For the variance it is `2g/(n - correction) (x -
-        mean)`, where the mean is computed again. For the norm it is `g/y x`, or 0 if the norm is 0. The
-        maximum and the minimum divide `g` evenly among the values equal to it, as `torch.amax` does. One more
-        maximum finds these values, and counting them is not an operation on values.
+        For the sum it is `g`, and for the mean `g/n`. For the variance it is
+        `2g/(n - correction) (x - mean)`, where the mean is recomputed. For the norm it is `g/y x`, or 0
+        if the norm is 0. The maximum and the minimum divide `g` evenly among the values equal to the result,
+        as `torch.amax` does. One more maximum finds these values, and counting them is not an operation on
+        values.
         """
         shape = facts.inputs[0]
         values = self._values(shape)

@@ -62,9 +62,9 @@ def read_mode(value: object) -> str:
 class Upsample(Layer, frozen=True):
     """Enlarges a map to a `size` or by a `scale_factor`, as `torch.nn.Upsample`.
 
-    `nearest` copies the value at `floor(o/scale)` for output `o`, and `nearest_exact` the value at `floor((o
-    + 1/2)/scale)`. `linear`, `bilinear`, and `trilinear` are one mode, for maps of 1, 2, and 3 axes. This
-    mode interpolates between the two nearest values along each axis. With `r` axes it takes `2^r`
+    `nearest` copies the value at `floor(o/scale)` for output `o`, and `nearest_exact` the value at
+    `floor((o + 1/2)/scale)`. `linear`, `bilinear`, and `trilinear` are one mode, for maps of 1, 2, and 3
+    axes. This mode interpolates between the two nearest values along each axis. With `r` axes it takes `2^r`
     multiplications and `2^r - 1` additions per value. `bicubic` uses four values along each axis and Keys'
     cubic with a = -0.75. It takes `4^r` multiplications and `4^r - 1` additions. The computation of the
     interpolation weights does not count, because all channels and samples share them.

@@ -1,4 +1,4 @@
-"""Checkpointing: parts of a network whose tensors are discarded after the forward pass and computed again.
+"""Checkpointing: parts of a network whose tensors are discarded after the forward pass and recomputed.
 
 A segment is a range of nodes. Its forward pass keeps only its inputs. Before its backward pass it runs again,
 as `torch.utils.checkpoint` does (Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost,
@@ -35,7 +35,7 @@ Range = tuple[int, int]
 
 
 class Checkpoints(Struct, frozen=True, eq=False):
-    """Segments that are computed again, the resulting step, and its additional MACs.
+    """Segments that are recomputed, the resulting step, and its additional MACs.
 
     `recomputed` are the nodes that run twice. `extra_macs` are for one sample.
     """
@@ -52,7 +52,7 @@ class Checkpoints(Struct, frozen=True, eq=False):
 def with_checkpoints(
     saved: Saved, widths: Widths, optimizer: Optimizer, segments: Sequence[Range]
 ) -> Checkpoints:
-    """A step of training in which these segments are computed again.
+    """A training step in which these segments are recomputed.
 
     >>> import archcalc
     >>> from archcalc.memory.optimizers import OPTIMIZERS
@@ -79,7 +79,7 @@ class _Checkpointing(Machine):
         self.segment_of = {node.index: i for i, nodes in enumerate(self.segments) for node in nodes}
         self.saved = saved
         self.needed = [self._needed(number) for number in range(len(self.segments))]
-        """The nodes of each segment that are computed again."""
+        """The nodes of each segment that are recomputed."""
         self.recomputed: list[Node] = []
         self.waiting = set(range(len(self.segments)))
         super().__init__(saved.gradients, saved, widths)
@@ -257,7 +257,7 @@ class _Chain:
         return [option.segments for option in best[:TRIED]]
 
     def _ways(self, start: int, stop: int) -> list[_Option]:
-        """The options for a part: as it is, and computed again.
+        """The options for a part: as it is, and recomputed.
 
         Only the gradients of the parameters after it are also alive in its backward pass.
         """

@@ -1,4 +1,4 @@
-"""A step of training in eager PyTorch as a timeline, alone or as its `MemTracker` sees it.
+"""A training step in eager PyTorch as a timeline, alone or as its `MemTracker` sees it.
 
 It differs from the needed memory (`archcalc.memory.step`) as follows:
 

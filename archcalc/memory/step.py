@@ -1,4 +1,4 @@
-"""A step of training as a timeline: forward in order, the loss, backward in reverse order, and the update.
+"""A training step as a timeline: forward in order, the loss, backward in reverse order, and the update.
 
 - The inputs and the output of a layer are alive together, and nothing is computed in place. A tensor that
   nothing reads later is freed after the layer, unless the backward pass needs it.
@@ -27,7 +27,7 @@ from archcalc.quantities.activations import count_activations
 
 
 def training_step(gradients: Gradients, saved: Saved, precision: Widths, optimizer: Optimizer) -> Timeline:
-    """The timeline of one step of training.
+    """The timeline of one training step.
 
     >>> import archcalc
     >>> from archcalc.memory.optimizers import OPTIMIZERS

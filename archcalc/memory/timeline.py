@@ -33,7 +33,7 @@ CATEGORIES = {
 """The categories of memory and their names. Every byte is in one of them."""
 
 IN_TRAINING = ("parameters", "optimizer", "gradients", "saved", "temporary")
-"""The categories of a step of training."""
+"""The categories of a training step."""
 
 AT_INFERENCE = ("activations", "parameters")
 """The categories of running a network once."""

@@ -25,13 +25,13 @@ SMALL = 1_000_000_000
 """MACs up to which a network is verified at its declared input size."""
 
 SMALL_IN_TRAINING = 40_000_000
-"""The same for a step of training, with two samples, double precision, and counted products."""
+"""The same for a training step, with two samples, double precision, and counted products."""
 
 SMALLEST = 16
 """An axis of the input is not made shorter than this."""
 
 SMALLEST_IN_TRAINING = 32
-"""The same for a step of training. On maps of one place, norms of three samples make gradients explode."""
+"""The same for a training step. On maps of one place, norms of three samples make gradients explode."""
 
 
 def verify_and_print(

@@ -1,4 +1,4 @@
-"""Compares each figure of training with a step of training on tensors.
+"""Compares each figure of training with a training step on tensors.
 
 - gradients: the change of the loss along a random direction, by central differences in double precision,
   compared with the gradients. Tensors that a layer does not declare are NaN in its backward pass;
@@ -60,7 +60,7 @@ TOLERANCE = 1e-2
 
 
 def verify_training(network: Network, seed: int = 0) -> list[Verdict]:
-    """Verify the figures of a step of training by running one, in double precision."""
+    """Verify the figures of a training step by running one, in double precision."""
     gradients = Gradients(network)
     if not gradients.needs:
         return [Verdict("gradients", 0, 0, True, "nothing is trained")]

@@ -1,8 +1,8 @@
 """Backward passes of the normalizations.
 
-With `n` the normalized values and `i` the inverse of the standard deviation, the gradient of the values is `i
-(h - mean(h) - n mean(h n))`, where `h` is the gradient of `n` (Ioffe & Szegedy 2015, Section 3, the equations
-after Algorithm 1).
+With `n` the normalized values and `i` the inverse of the standard deviation, the gradient of the values is
+`i (h - mean(h) - n mean(h n))`, where `h` is the gradient of `n` (Ioffe & Szegedy 2015, Section 3, the
+equations after Algorithm 1).
 """
 
 from __future__ import annotations
