@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from archcalc.cli import main
 
-# The same examples in each run: what decides over a change must not depend on luck. New ones are drawn by
-# `pytest --hypothesis-profile default`.
-settings.register_profile("repeatable", derandomize=True)
+# A change must not fail by bad luck or on a busy machine: every run has the same examples, and none is timed.
+# `pytest --hypothesis-profile default` draws new ones.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("repeatable")
 
 Golden = Callable[[Path, str], None]
