@@ -7,7 +7,7 @@ found by itself: adding one touches nothing else.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 
@@ -75,8 +75,10 @@ class Convention(Struct, frozen=True, eq=False):
     logits: bool = False
     """Whether a softmax at the end is left out: PyTorch's models end before it, and the loss has it."""
     written: Mapping[str, Mapping[str, Rule]] = {}
-    """The rules for layers that code does not write as modules of `torch.nn`, by the way in which it writes
-    them; see `way_of`. A way that is missing here has the same rules."""
+    """Rules for layers that the code does not write as modules of `torch.nn`, by the way in which it writes
+    them; see `way_of`. A way without an entry is counted by `rules`."""
+    in_place: Callable[[Network], Mapping[int, Rule]] | None = None
+    """Rules for single nodes, by index, that depend on the nodes around them."""
 
     def counter(self, network: Network) -> Counter:
         return Counter(self, network)
@@ -87,18 +89,28 @@ class Convention(Struct, frozen=True, eq=False):
         return f"{self.unit} (it says {self.calls_it})" if self.calls_it else self.unit
 
 
-def way_of(code: str) -> str:
-    """How a layer is written: as a `function` of `torch.nn.functional`, another `operator`, or a `class`.
+_WAYS = {
+    "Linear": "linear",
+    "Tensor.matmul": "product",
+    "torch.matmul": "product",
+    "torch.einsum": "einsum",
+    "timm.Attention": "timm",
+}
+"""Code that some tools count in a way of its own. `Linear` over a map is a convolution elsewhere, the
+operator `@` is not a function, and timm's attention is a module with linear layers."""
 
-    PyTorch's own `Linear` over a map, which is a convolution elsewhere, is a way of its own.
+
+def way_of(code: str) -> str:
+    """How a layer is written: as a `function` of `torch.nn.functional`, another `operator`, a `class`, or as
+    something that has a way of its own.
 
     >>> way_of("F.relu"), way_of("Tensor.mean"), way_of("LayerNorm2d"), way_of("Linear")
     ('function', 'operator', 'class', 'linear')
     """
+    if code in _WAYS:
+        return _WAYS[code]
     if code.startswith("F."):
         return "function"
-    if code == "Linear":
-        return "linear"
     return "operator" if "." in code else "class"
 
 
@@ -131,6 +143,7 @@ class Counter:
     def __init__(self, convention: Convention, network: Network) -> None:
         self.convention = convention
         self._written = network.written
+        self._in_place = convention.in_place(network) if convention.in_place else {}
         self._gradients = Gradients(network) if convention.backward else None
         self._ends = {node.index for node in (*network.outputs.values(), *network.heads.values())}
         self._closing: dict[int, int] = {}
@@ -145,6 +158,8 @@ class Counter:
 
     def rule(self, node: Node) -> Rule | None:
         """What is counted of a node; None if it is not counted."""
+        if node.index in self._in_place:
+            return self._in_place[node.index]
         rules: Mapping[str, Rule] = self.convention.rules
         if node.index in self._written:
             rules = self.convention.written.get(way_of(self._written[node.index]), rules)
@@ -199,6 +214,7 @@ class Counter:
             node.layer.kind
             for node in nodes
             if not (node.is_input or node.layer.kind in self.convention.rules or self._is_left_out(node))
+            and self.rule(node) is None
         )
 
     def unseen(self, nodes: Iterable[Node]) -> dict[str, int]:
@@ -214,20 +230,32 @@ def _numbers(names: Iterable[str]) -> dict[str, int]:
     return found
 
 
+def readers_of(network: Network) -> dict[int, int]:
+    """How many times each tensor is read at inference, by the index of its node; as an output, once more."""
+    readers = {node.index: 0 for node in network.nodes}
+    for node in (*network.outputs.values(), *(x for n in network.nodes if not n.training for x in n.inputs)):
+        readers[node.index] += 1
+    return readers
+
+
 def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node, int]]:
     """Nodes that every convention counts alike, as one and their number, by its index.
 
-    They are equal layers behind equal layers, of which the same gradients are asked. What ends a block or the
-    network, and a norm behind a norm, stands for itself; so does what is not written as a module.
+    They are equal layers after equal layers, and need the same gradients. A node that ends a block or the
+    network stands for itself. So does a norm after a norm, a norm of a tensor that other nodes read too, and
+    a layer that is not written as a module.
     """
     needs = Gradients(network).needs
+    readers = readers_of(network)
     ends = {group.output.index for group in network.module_blocks()}
     ends |= {node.index for node in (*network.outputs.values(), *network.heads.values())}
     found: dict[object, tuple[Node, int]] = {}
     for node in nodes:
         sources = tuple(id(source.facts) for source in node.inputs)
         alone = node.index in ends or node.index in network.written
-        alone = alone or any(source.kind == "bn" == node.kind for source in node.inputs)
+        alone = alone or (
+            node.kind == "bn" and any(x.kind == "bn" or readers[x.index] > 1 for x in node.inputs)
+        )
         key: object = node.index if alone else (id(node.facts), sources, needs.get(node.index))
         first, number = found.get(key, (node, 0))
         found[key] = (first, number + 1)
@@ -276,5 +304,6 @@ __all__ = [
     "alike_nodes",
     "conventions",
     "find",
+    "readers_of",
     "way_of",
 ]

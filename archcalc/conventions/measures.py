@@ -93,6 +93,7 @@ BUFFERS = Measure("buffers", lambda node: QUANTITIES["buffers"].of_layer(node.fa
 WEIGHTS = Measure("weights", lambda node: QUANTITIES["weights"].of_layer(node.facts))
 PROJECTIONS = Measure("projections", lambda node: projections(node))
 """The multiply-adds of an attention's weights: without queries by keys, and scores by values."""
+PROJECTED = Measure("queries, keys, values and results", lambda node: projected(node))
 STATES = Measure("states", lambda node: states(node))
 """A value for each unit of a recurrent layer, at each step, in each direction and layer of the stack."""
 SEQUENCES = Measure("sequences", lambda node: states(node) // node.layer.num_layers)  # type: ignore[attr-defined]
@@ -101,6 +102,14 @@ JOINED = Measure("outputs", lambda node: joined(node))
 """Those of a join of two tensors; of more, those of each join of one after the other."""
 COLUMNS = Measure("inputs·columns", lambda node: INPUTS.of(node) * node.shape[-1])
 """The values of the first matrices, by the columns of the second."""
+
+
+def einsum_flops(node: Node) -> int:
+    """The FLOPs of a product as NumPy's `einsum_path` prints them: with four digits.
+
+    It prints `1.967e+07` for 19,668,992 FLOPs, which these tools read as 19,670,000.
+    """
+    return int(float(f"{2 * MACS.of(node):.3e}"))
 
 
 def operations(node: Node, category: str) -> int:
@@ -115,6 +124,12 @@ def joined(node: Node) -> int:
         shape = tuple(map(max, shape, other))
         total += math.prod(shape)
     return total
+
+
+def projected(node: Node) -> int:
+    """The values of the queries, keys, values, and results of an attention."""
+    queries, memory = node.facts.inputs[0], node.facts.inputs[-1]
+    return queries[0] * 2 * (math.prod(queries[1:]) + math.prod(memory[1:]))
 
 
 def projections(node: Node) -> int:

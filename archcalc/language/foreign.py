@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 from archcalc.layers.base import KINDS
+from archcalc.layers.computed import COMPUTED
 
 _LAYERS = {
     "activation": "relu",
@@ -172,6 +173,8 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
     for known in _ARGUMENTS.get(name, ()):
         if known in names:
             return f"write `{known}`"
+    if name in COMPUTED and "weight" in names:
+        return f'write `weight="{name}"`'
     if name in _INFERRED:
         return "leave it out: what comes in is known"
     base, _, axis = name.rpartition("_")

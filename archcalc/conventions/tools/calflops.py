@@ -10,6 +10,7 @@ from archcalc.conventions.measures import (
     AS_TORCHVISION,
     BATCH_NORM,
     BIAS,
+    COLUMNS,
     CONVOLUTIONS,
     FREE,
     INPUTS,
@@ -26,6 +27,7 @@ from archcalc.conventions.measures import (
     Measure,
     Rule,
     each,
+    einsum_flops,
     kernel_area,
 )
 from archcalc.network import Node
@@ -80,7 +82,7 @@ _ATTENTION_BUG = Bug(
 )
 _ATTENTION = (
     "under `torch.no_grad()` self-attention is one operator that it does not know; `torch.matmul(a, b)` "
-    "counts, `a @ b` does not"
+    "counts, `a @ b` does not; `torch.einsum` counts FLOPs to four digits, and no MACs"
 )
 
 _FLOPS = (
@@ -107,7 +109,11 @@ _FORWARD = (
         title="calflops' MACs",
         unit="MACs",
         logits=True,
-        written={"operator": {}},
+        written={
+            "operator": {},
+            "product": each(["matmul"], COLUMNS),
+            "einsum": each(["matmul"], NOTHING),
+        },
         version="0.3.2",
         source=_SOURCE,
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -135,6 +141,8 @@ _FORWARD = (
         logits=True,
         written={
             "operator": {},
+            "product": each(["matmul"], 2 * COLUMNS),
+            "einsum": each(["matmul"], Measure("FLOPs, to 4 digits", einsum_flops)),
             "function": _FLOPS | each(["relu6"], INPUTS) | each(["pointwise"], 2 * MACS),
             "linear": each(["pointwise"], 2 * MACS),
         },

@@ -1,7 +1,5 @@
 """fvcore's `FlopCountAnalysis` and `ActivationCountAnalysis`, which timm and detectron2 print."""
 
-import math
-
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
@@ -13,11 +11,13 @@ from archcalc.conventions.measures import (
     MACS,
     NOTHING,
     OUTPUTS,
+    PROJECTED,
     PROJECTIONS,
     WITH_STATISTICS,
     Measure,
     bilinear,
     each,
+    einsum_flops,
     on_images,
 )
 from archcalc.network import Node
@@ -29,19 +29,16 @@ def _upsample(node: Node) -> int:
     return OUTPUTS.of(node) if mode == "nearest" else bilinear(node)
 
 
-def _projected(node: Node) -> int:
-    """The queries, keys, values and results of an attention: what its matrix products with weights give."""
-    queries, memory = node.facts.inputs[0], node.facts.inputs[-1]
-    return queries[0] * 2 * (math.prod(queries[1:]) + math.prod(memory[1:]))
-
-
 CONVENTIONS = (
     Convention(
         name="fvcore",
         title="fvcore's FlopCountAnalysis, as in timm's tables",
         unit="MACs",
         logits=True,
-        written={"operator": {}},
+        written={
+            "operator": {},
+            "einsum": each(["matmul"], Measure("MACs, to 4 digits", lambda node: einsum_flops(node) // 2)),
+        },
         calls_it="FLOPs",
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/flop_count.py",
@@ -65,6 +62,11 @@ CONVENTIONS = (
         ),
         bugs=(
             Bug(
+                ("matmul",),
+                "`torch.einsum` counts to four digits: the tool reads what NumPy's `einsum_path` prints",
+                "https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/jit_handles.py",
+            ),
+            Bug(
                 ("attention",),
                 "the products of queries by keys and of scores by values do not count: "
                 "`scaled_dot_product_attention` is an operator that it does not know",
@@ -86,7 +88,7 @@ CONVENTIONS = (
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/activation_count.py",
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc", "matmul"], OUTPUTS)
-        | each(["attention"], Measure("queries, keys, values and results", _projected))
+        | each(["attention"], PROJECTED)
         | each(FREE, NOTHING),
         notes=(
             "the values that convolutions and matrix products put out, as Radosavovic et al. 2020 count them",

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from archcalc.conventions import Bug, Convention
+from archcalc.conventions import Bug, Convention, readers_of
 from archcalc.conventions.measures import (
     BIAS,
     CONVOLUTIONS,
@@ -20,7 +20,7 @@ from archcalc.conventions.measures import (
     each,
     kernel_area,
 )
-from archcalc.network import Node
+from archcalc.network import Network, Node
 
 _MUL = _ADD = _COMPARE = 1
 _DIV, _EXP, _SQRT, _LOG, _SIN = 4, 32, 24, 43, 39
@@ -42,6 +42,18 @@ def _folds(node: Node) -> bool:
 
 def _unfolded(node: Node) -> int:
     return 0 if _folds(node) else OUTPUTS.of(node)
+
+
+def _of_shared_convolutions(network: Network) -> dict[int, Rule]:
+    """The rules of batch norms that stay: those of a convolution whose output other nodes read too."""
+    readers, found = readers_of(network), {}
+    for node in network.nodes:
+        source = node
+        while source.kind == "bn":
+            (source,) = source.inputs
+            if readers[source.index] > 1:
+                found[node.index] = _UNFOLDED
+    return found
 
 
 def _bias_of_folded(node: Node) -> int:
@@ -111,6 +123,11 @@ def _attention(node: Node) -> int:
     return int((n + m) * queries[0] * _MUL + layer.num_heads * n * m * (_EXP + _DIV) + numbers)
 
 
+def _attention_of_timm(node: Node) -> int:
+    """The same without the sizes, which timm's code does not compute with."""
+    return _attention(node) - 2
+
+
 def _forward(node: Node) -> int:
     """The states of one direction: those of the other are forgotten."""
     layer: Any = node.layer
@@ -146,6 +163,7 @@ _STATES = Measure("states of one direction", _forward)
 _GLOBAL_AVERAGE: Rule = _ADD * INPUTS + _DIV * OUTPUTS
 _POOL = Measure("kernel·outputs", lambda node: _window(node) * OUTPUTS.of(node))
 _BATCH_NORM = _ADD + _SQRT + _DIV + _ADD + _MUL
+_UNFOLDED = _BATCH_NORM * OUTPUTS + 5 * Measure("outputs of its own statistics", _statistics)
 
 _RULES = (
     each([*CONVOLUTIONS, "fc"], MACS + BIAS)
@@ -202,7 +220,10 @@ def _half(node: Node) -> int:
     return _ADD + _DIV + _MUL if is_first else _MUL
 
 
-_WRITTEN = {"operator": each(["global_avgpool"], _ADD * INPUTS) | each(["slice"], Measure("6 or 1", _half))}
+_WRITTEN = {
+    "operator": each(["global_avgpool"], _ADD * INPUTS) | each(["slice"], Measure("6 or 1", _half)),
+    "timm": each(["attention"], MACS + BIAS + Measure("scaling and softmax", _attention_of_timm)),
+}
 
 _SOURCE = "https://github.com/ThanatosShinji/onnx-tool/blob/main/onnx_tool/node.py"
 _NOTES = (
@@ -251,9 +272,10 @@ CONVENTIONS = (
             + 5 * Measure("outputs of its own statistics", _statistics)
             + Measure("bias of what is folded", _bias_of_folded),
         ),
+        in_place=_of_shared_convolutions,
         notes=(
-            "a batch norm behind a convolution becomes its bias, as in every export for inference; of a "
-            "convolution that others read as well it would stay",
+            "a batch norm after a convolution becomes its bias, as in every export for inference; it stays "
+            "if another layer also reads the convolution",
             *_NOTES,
         ),
         bugs=_BUGS,
@@ -266,11 +288,7 @@ CONVENTIONS = (
         written=_WRITTEN,
         version="1.0.1",
         source=_SOURCE,
-        rules=_RULES
-        | each(
-            ["bn"],
-            _BATCH_NORM * OUTPUTS + 5 * Measure("outputs of its own statistics", _statistics),
-        ),
+        rules=_RULES | each(["bn"], _UNFOLDED),
         notes=("batch norms stay in exports with `training=TrainingMode.PRESERVE`", *_NOTES),
         bugs=_BUGS,
     ),

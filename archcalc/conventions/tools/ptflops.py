@@ -6,6 +6,7 @@ from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
     BIAS,
+    COLUMNS,
     CONVOLUTIONS,
     FREE,
     INPUTS,
@@ -54,6 +55,14 @@ def _attention(node: Node) -> int:
     return n * channels + projections + bias + scores + n * features * (features + 1)
 
 
+def _attention_of_timm(node: Node) -> int:
+    """It has a rule for this class, and then does not count the linear layers inside."""
+    channels, *places = node.facts.inputs[0]
+    heads: int = node.layer.num_heads  # type: ignore[attr-defined]
+    n = math.prod(places)
+    return n * channels + n * n * (2 * channels + heads)
+
+
 def _deformed(node: Node) -> int:
     """For each place of the window 24 operations, and one more for a mask, whatever the channels."""
     groups: int = node.layer.groups  # type: ignore[attr-defined]
@@ -86,7 +95,12 @@ CONVENTIONS = (
         title="ptflops with its PyTorch backend, the default",
         unit="MACs",
         logits=True,
-        written=UNSEEN | {"function": _FUNCTIONS},
+        written=UNSEEN
+        | {
+            "function": _FUNCTIONS,
+            "product": each(["matmul"], COLUMNS),
+            "timm": each(["attention"], Measure("queries + scores", _attention_of_timm)),
+        },
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
         aliases=("ptflops", "flops-counter.pytorch"),
@@ -120,6 +134,12 @@ CONVENTIONS = (
                 "the last projection has a bias even without, and what attends to keys of other channels is "
                 "counted with theirs",
                 "https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
+            ),
+            Bug(
+                ("attention",),
+                "timm's attention counts without its linear layers, because a module that has a rule hides "
+                "the modules in it",
+                "https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_engine.py",
             ),
         ),
     ),

@@ -45,6 +45,7 @@ CONVENTIONS = (
         title="torchprofile",
         unit="MACs",
         logits=True,
+        written={"timm": each(["attention"], MACS)},
         version="0.1.0",
         source="https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py",
         rules=each([*CONVOLUTIONS, "fc", "matmul", "lstm"], MACS)

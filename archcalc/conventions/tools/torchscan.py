@@ -16,6 +16,8 @@ from archcalc.conventions.measures import (
     MODULES_ONLY,
     NOTHING,
     OUTPUTS,
+    PROJECTED,
+    PROJECTIONS,
     Measure,
     each,
     kernel_area,
@@ -91,6 +93,12 @@ def _attention(node: Node) -> int:
     return int(projections + 1 + n * channels + scores + values + n * channels * (2 * channels - 1 + bias))
 
 
+def _linear_layers(node: Node) -> int:
+    """The linear layers of timm's attention: multiplications and additions."""
+    layer: Any = node.layer
+    return 2 * PROJECTIONS.of(node) - (0 if layer.bias else PROJECTED.of(node))
+
+
 _AXES = Measure("axes", _axes)
 _TRANSPOSED = Measure("outputs·channels in/groups·kernel", _transposed)
 _POOLS = (
@@ -127,7 +135,7 @@ CONVENTIONS = (
         title="torchscan's multiply-accumulations",
         unit="MACs",
         logits=True,
-        written=MODULES_ONLY,
+        written=MODULES_ONLY | {"timm": each(["attention"], PROJECTIONS)},
         version="0.2.0",
         source=_SOURCE + "macs.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -150,7 +158,8 @@ CONVENTIONS = (
         title="torchscan's forward FLOPs, by its formulas",
         unit="FLOPs",
         logits=True,
-        written=MODULES_ONLY,
+        written=MODULES_ONLY
+        | {"timm": each(["attention"], Measure("those of its linear layers", _linear_layers))},
         version="0.2.0",
         source=_SOURCE + "flops.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS + ADDITIONS)
