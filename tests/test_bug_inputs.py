@@ -134,7 +134,8 @@ CASES = [
     Case(
         "cp1",
         "mean and maximum over the channels, as in CBAM's spatial attention",
-        'net t { input(64x56x56)\n x = identity\n concat(reduce("mean", "channels"), reduce("max", "channels"))\n'
+        "net t { input(64x56x56)\n x = identity\n"
+        'concat(reduce("mean", "channels"), reduce("max", "channels"))\n'
         "conv(1, 7, padding=3, bias=false) -> sigmoid -> mul(x, identity) }",
         "CBAM, Equation 3: a kernel of 7x7 over two maps; the field is that of the convolution",
         {"output_shape": (64, 56, 56), "receptive_field": (7, 7)},

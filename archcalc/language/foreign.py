@@ -103,6 +103,7 @@ _ARGUMENTS = {
     "num_output": ("out_channels", "out_features"),
     "units": ("out_features", "hidden_size"),
     "num_units": ("hidden_size",),
+    "dim": ("embedding_dim",),
     "input_dim": ("num_embeddings",),
     "output_dim": ("embedding_dim",),
     "kernel": ("kernel_size",),

@@ -41,7 +41,7 @@ class MatMul(Join, frozen=True):
                 f"`matmul` needs rows as long as columns, but rows have {a[-1]} and columns {b[-2]}",
                 label=label,
                 at_odds=(0, 1),
-                help="swap the last two axes of one of them with `permute`",
+                help="`transpose` swaps the last two axes of one of them",
             )
         if any(m != n and 1 not in (m, n) for m, n in zip(a[:-2], b[:-2], strict=True)):
             message = "`matmul` needs equal axes before the last two, or axes of size 1"
