@@ -1,13 +1,13 @@
-"""Counting conventions by name: what tools and papers count, kind of layer by kind of layer.
+"""Counting conventions by name: what tools and papers count for each kind of layer.
 
-A file of this package holds the conventions of one tool or source, as tables of rules. Every file is
-found by itself: adding one touches nothing else.
+Each file in `tools/` defines the conventions of one tool or source, as tables of rules. The files are found
+automatically, so a new one needs no entry elsewhere.
 """
 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 
@@ -26,14 +26,14 @@ UNITS = {
     "parameters": "parameters",
     "bytes": "bytes",
 }
-"""What a convention counts in, in words."""
+"""The units of conventions, in words."""
 
 FEW = 4
-"""As many kinds are named as having an error."""
+"""The text of a bug names its kinds if there are at most this many."""
 
 
 class Bug(Struct, frozen=True):
-    """An error of a tool that is part of the figures people see: which kinds, what, and where it is."""
+    """A bug of a tool that affects published figures: the kinds, a description, and the address."""
 
     kinds: tuple[str, ...]
     words: str
@@ -41,20 +41,19 @@ class Bug(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """`a known error in tanh, kept: counts double (https://...)`; many kinds its words tell."""
+        """`known error in tanh, reproduced here: counts double (https://...)`."""
         kinds = f" in {', '.join(self.kinds)}" if len(self.kinds) <= FEW else ""
-        return f"a known error{kinds}, kept: {self.words} ({self.address})"
+        return f"known error{kinds}, reproduced here: {self.words} ({self.address})"
 
 
 class Convention(Struct, frozen=True, eq=False):
     """How a tool or a source counts.
 
-    `unit` is what it counts, a key of `UNITS`; `calls_it` its own word, where that is another.
-    `rules` are by layer kind, `input` among them; a kind without a rule is not counted. `containers` is
-    counted once more for each block that joins branches, here or elsewhere in the network, as a tool
-    does that lists modules such as `Bottleneck` beside the layers in them. `value_bytes` are the
-    bytes of a value where a tool takes no notice of the dtype. `backward` is what it counts of the backward
-    pass, each figure a number of times; of a layer that takes part in it.
+    `unit` is a key of `UNITS`, and `calls_it` is the tool's own name for it, if it differs. `rules` maps
+    layer kinds, including `input`, to rules; a kind without a rule is not counted. `containers` is also
+    counted for each block that joins branches, for tools that list modules such as `Bottleneck` in addition
+    to the layers in them. `value_bytes` is the size of a value, for tools that ignore the dtype. `backward`
+    is what is counted of the backward pass: figures, each with a factor, for every layer that takes part.
     """
 
     name: str
@@ -71,14 +70,12 @@ class Convention(Struct, frozen=True, eq=False):
     backward: tuple[tuple[int, OfBackward], ...] = ()
     value_bytes: int | None = None
     megabyte: int = 10**6
-    """What the tool calls a megabyte; of bytes only."""
+    """The number of bytes that the tool calls a megabyte."""
     logits: bool = False
-    """Whether a softmax at the end is left out: PyTorch's models end before it, and the loss has it."""
+    """Whether a final softmax is left out. PyTorch's models end before it, because it is part of the loss."""
     written: Mapping[str, Mapping[str, Rule]] = {}
     """Rules for layers that the code does not write as modules of `torch.nn`, by the way in which it writes
     them; see `way_of`. A way without an entry is counted by `rules`."""
-    in_place: Callable[[Network], Mapping[int, Rule]] | None = None
-    """Rules for single nodes, by index, that depend on the nodes around them."""
 
     def counter(self, network: Network) -> Counter:
         return Counter(self, network)
@@ -115,7 +112,7 @@ def way_of(code: str) -> str:
 
 
 class CountedPart(Struct, frozen=True):
-    """A summand of a total: `times` a figure, of all layers of a sort."""
+    """A summand of a total: a figure of all layers of one sort, multiplied by `times`."""
 
     layers: str
     times: int
@@ -143,11 +140,10 @@ class Counter:
     def __init__(self, convention: Convention, network: Network) -> None:
         self.convention = convention
         self._written = network.written
-        self._in_place = convention.in_place(network) if convention.in_place else {}
         self._gradients = Gradients(network) if convention.backward else None
         self._ends = {node.index for node in (*network.outputs.values(), *network.heads.values())}
         self._closing: dict[int, int] = {}
-        """How many counted containers a node is the result of."""
+        """For the output node of a counted container, how many containers end there."""
         if convention.containers is not None:
             for group in network.module_blocks():
                 self._closing[group.output.index] = self._closing.get(group.output.index, 0) + 1
@@ -157,16 +153,14 @@ class Counter:
         return sum(value for _, _, _, value in self._summands(node))
 
     def rule(self, node: Node) -> Rule | None:
-        """What is counted of a node; None if it is not counted."""
-        if node.index in self._in_place:
-            return self._in_place[node.index]
+        """The rule for a node, or None if it is not counted."""
         rules: Mapping[str, Rule] = self.convention.rules
         if node.index in self._written:
             rules = self.convention.written.get(way_of(self._written[node.index]), rules)
         return rules.get(node.layer.kind)
 
     def _is_unseen(self, node: Node) -> bool:
-        """Is there a rule for the kind of a node, but not for the way in which the node is written?"""
+        """Does the kind of a node have a rule, but not the way in which the node is written?"""
         return self.rule(node) is None and node.layer.kind in self.convention.rules
 
     def _summands(self, node: Node) -> list[tuple[str, int, str, int]]:
@@ -195,9 +189,9 @@ class Counter:
         return self.convention.logits and node.index in self._ends and node.layer.kind == "softmax"
 
     def parts(self, nodes: Iterable[Node], alike: Mapping[int, int] | None = None) -> list[CountedPart]:
-        """What the total of some nodes is made of, the largest summand first.
+        """The summands of the total of some nodes, largest first.
 
-        `alike` says how many nodes one stands for, by its index; see `alike_nodes`.
+        `alike` is the number of equal nodes that a node represents, by its index; see `alike_nodes`.
         """
         sums: dict[tuple[str, int, str], int] = {}
         for node in nodes:
@@ -218,12 +212,12 @@ class Counter:
         )
 
     def unseen(self, nodes: Iterable[Node]) -> dict[str, int]:
-        """How many layers do not count because of what the code calls for them, `F.relu` and the like."""
+        """How many layers the tool does not see because of the code that computes them, such as `F.relu`."""
         return _numbers(self._written[node.index] for node in nodes if self._is_unseen(node))
 
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:
-    """How often each name comes, in the order in which they come first."""
+    """How often each name occurs, in order of first occurrence."""
     found: dict[str, int] = {}
     for name in names:
         found[name] = found.get(name, 0) + 1
@@ -239,11 +233,11 @@ def readers_of(network: Network) -> dict[int, int]:
 
 
 def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node, int]]:
-    """Nodes that every convention counts alike, as one and their number, by its index.
+    """Groups of nodes that every convention counts alike: one node of each, by its index, and their number.
 
-    They are equal layers after equal layers, and need the same gradients. A node that ends a block or the
-    network stands for itself. So does a norm after a norm, a norm of a tensor that other nodes read too, and
-    a layer that is not written as a module.
+    Such nodes are equal layers after equal layers, and need the same gradients. Some nodes are always alone:
+    the end of a block or of the network, a norm after a norm, a norm of a tensor that other nodes read too,
+    and a layer that is not written as a module.
     """
     needs = Gradients(network).needs
     readers = readers_of(network)
@@ -280,7 +274,7 @@ def conventions() -> dict[str, Convention]:
 
 
 def find(name: str) -> Convention:
-    """The convention of a name or an alias, in any case. Raises `ArchError` for an unknown one.
+    """The convention with a name or alias; case does not matter. Raises `ArchError` for an unknown name.
 
     >>> find("FlopCounterMode").name
     'torch-flop-counter'

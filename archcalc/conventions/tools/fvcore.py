@@ -24,7 +24,7 @@ from archcalc.network import Node
 
 
 def _upsample(node: Node) -> int:
-    """It knows two of PyTorch's four modes."""
+    """fvcore knows two of PyTorch's four modes."""
     mode = node.layer.mode  # type: ignore[attr-defined]
     return OUTPUTS.of(node) if mode == "nearest" else bilinear(node)
 
@@ -52,12 +52,12 @@ CONVENTIONS = (
         | each(["matmul"], COLUMNS)
         | each(["relu", "concat", "stack", "crop", "slice", "embedding", *FREE], NOTHING),
         notes=(
-            "a multiply-add counts as one; biases are free",
-            "a norm without scale and shift counts one less for each value, and a batch norm without "
-            "running statistics as the other norms",
-            "adaptive average pools and upsampling count over two spatial axes only",
-            "of what is not counted it warns: `unsupported operator`",
-            "recurrent layers are not counted; under `torch.no_grad()` self-attention is not either",
+            "a multiply-add counts as one; biases count 0",
+            "a norm without scale and shift counts one less per value; a batch norm without running "
+            "statistics counts as the other norms do",
+            "adaptive average pools and upsampling only count over two spatial axes",
+            "it warns about what it does not count: `unsupported operator`",
+            "recurrent layers are not counted, nor is self-attention under `torch.no_grad()`",
             AS_TORCHVISION,
         ),
         bugs=(
@@ -74,7 +74,7 @@ CONVENTIONS = (
             ),
             Bug(
                 ("matmul",),
-                "first matrices that stretch count once",
+                "a first matrix that stretches counts once",
                 "https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/jit_handles.py",
             ),
         ),
@@ -91,8 +91,8 @@ CONVENTIONS = (
         | each(["attention"], PROJECTED)
         | each(FREE, NOTHING),
         notes=(
-            "the values that convolutions and matrix products put out, as Radosavovic et al. 2020 count them",
-            "it prints values; here each has the bytes of its dtype",
+            "the output values of convolutions and matrix products, as in Radosavovic et al. 2020",
+            "it prints the number of values; archcalc multiplies it by the size of the dtype",
             AS_TORCHVISION,
         ),
     ),
