@@ -134,11 +134,12 @@ CASES = [
     Case(
         "cp1",
         "mean and maximum over the channels, as in CBAM's spatial attention",
-        'net t { input(64x56x56)\n m = concat(reduce("mean", "channels"), reduce("max", "channels"))\n'
-        "m -> conv(1, 7, padding=3, bias=false) -> sigmoid -> mul(identity, m) }",
+        "net t { input(64x56x56)\n x = identity\n"
+        'concat(reduce("mean", "channels"), reduce("max", "channels"))\n'
+        "conv(1, 7, padding=3, bias=false) -> sigmoid -> mul(x, identity) }",
         "CBAM, Equation 3: a kernel of 7x7 over two maps; the field is that of the convolution",
-        {"receptive_field": (7, 7)},
-        {"params": 98},
+        {"output_shape": (64, 56, 56), "receptive_field": (7, 7)},
+        {"params": 98, "macs": 307_328},
     ),
     Case(
         "q08 bn",
@@ -270,8 +271,8 @@ CASES = [
     ),
     Case(
         "y01",
-        "an activation that a counter does not know: mish, with what archcalc names in its place",
-        "net t { input(32x52x52) -> conv(64, 3, padding=1, bias=false) -> bn -> silu }",
+        "an activation that a counter does not know: mish, of YOLOv4",
+        "net t { input(32x52x52) -> conv(64, 3, padding=1, bias=false) -> bn -> mish }",
         "torch.nn.Mish has no parameters: 64·32·9 weights and 2·64 of the norm",
         totals={"params": 18_560},
     ),
@@ -280,7 +281,7 @@ CASES = [
         "PyTorch's example of MNIST, which ends in log_softmax",
         "net t {\n  input(1x28x28)\n"
         "  conv(10, 5) -> maxpool(2) -> relu -> conv(20, 5) -> dropout -> maxpool(2) -> relu\n"
-        "  flatten -> fc(50) -> relu -> dropout -> fc(10) -> softmax\n}",
+        "  flatten -> fc(50) -> relu -> dropout -> fc(10) -> log_softmax\n}",
         "260 + 5,020 + 16,050 + 510",
         totals={"params": 21_840},
     ),
@@ -371,9 +372,9 @@ CASES = [
     Case(
         "n02",
         "spectral norm has two vectors as buffers",
-        'net t { input(64x8x8) -> conv(128, 4, weight="spectral_norm") }',
-        "torch.nn.utils.parametrizations.spectral_norm: 128 and 64·16",
-        totals={"buffers": 1_152},
+        'net t { input(64x8x8) -> conv(128, 4, stride=2, padding=1, weight="spectral_norm") }',
+        "torch.nn.utils.parametrizations.spectral_norm: 128·64·16 and 128 biases; 128 and 64·16",
+        totals={"params": 131_200, "buffers": 1_152},
     ),
     Case(
         "y04",
@@ -445,6 +446,9 @@ def test_thop_on_torchvisions_densenet121() -> None:
         ),
         ("k03", "input(5x10) -> lstmcell(20)", ["archcalc has no single-step cells"]),
         ("y01", "input(32x52x52) -> celu", ["`elu` has the same shape, parameters, and MACs"]),
+        ("n01", "input(10x12x12) -> conv(20, 5, weight_norm=true)", ['write `weight="weight_norm"`']),
+        ("n02", "input(64x8x8) -> conv(128, 4, spectral_norm=true)", ['write `weight="spectral_norm"`']),
+        ("t01", "input(580x512) -> attention(heads=4)", ["did you mean `num_heads`?"]),
         ("cp1", "input(64x56x56) -> max(identity, dim=1)", ["the maximum of each map is `global_maxpool`"]),
         ("cp1", "input(64x56x56) -> mean(dim=1)", ["the mean of each map is `global_avgpool`"]),
     ],
@@ -485,6 +489,21 @@ def test_files_of_other_tools_are_named(name: str, message: str, tmp_path) -> No
     with pytest.raises(ArchError) as found:
         load(path)
     assert message in str(found.value)
+
+
+def test_an_onnx_file_of_one_convolution(tmp_path) -> None:
+    """i01: 8·3·9 weights and 8 biases, and 216 products at each of 6x6 places."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weight = helper.make_tensor("w", kind, [8, 3, 3, 3], [0.5] * 216)
+    bias = helper.make_tensor("b", kind, [8], [0.0] * 8)
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["y"]), helper.make_node("Relu", ["y"], ["z"])]
+    x = helper.make_tensor_value_info("x", kind, [1, 3, 8, 8])
+    z = helper.make_tensor_value_info("z", kind, [1, 8, 6, 6])
+    graph = helper.make_graph(nodes, "g", [x], [z], [weight, bias])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "m.onnx")
+    totals = analyze(load(tmp_path / "m.onnx")).totals
+    assert (totals.params, totals.macs) == (224, 7_776)
 
 
 # --- Training and memory --------------------------------------------------------------------------------

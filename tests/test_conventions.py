@@ -210,7 +210,7 @@ def test_no_two_share_a_name_and_all_are_found():
 
 def test_an_error_names_the_layers_it_is_in(run):
     for command in (["conventions", "onnx-tool"], ["explain", "lenet5", "--convention", "onnx-tool"]):
-        assert "a known error in tanh, kept: counts double" in run(*command)[1]
+        assert "known error in tanh, reproduced here: counts double" in run(*command)[1]
 
 
 def test_an_input_that_counts_is_part_of_what_is_explained(run):

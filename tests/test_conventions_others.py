@@ -104,6 +104,20 @@ PRINTED = {
         # its ReLUs are functions, which are not rows, in units that are modules and rows of the same size
         "torchsummary": 98_676_672,
     },
+    "swin_t": {"calflops": 4_490_566_656, "calflops-flops": 9_008_009_616},
+    "maxvit_t": {
+        "calflops": 5_381_025_792,
+        "calflops-flops": 11_192_032_800,
+        "torchscan": 5_414_278_656,
+        "torchscan-flops": 10_840_279_754,
+        "onnx-tool": 6_458_494_085 - 8 * 22,  # products of sizes, 8 for each attention
+        "onnx-tool-unfolded": 6_834_814_085 - 8 * 22,
+    },
+    "deit_tiny": {
+        "torchscan": 1_074_851_328,
+        "torchscan-flops": 2_157_277_306,
+        "onnx-tool": 1_378_448_375 - 6,  # the class token takes the batch's size
+    },
     "squeezenet1_0_torchvision": {
         "calflops": 818_924_576,
         "torchscan": 820_200_752,

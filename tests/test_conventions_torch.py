@@ -100,6 +100,22 @@ PRINTED = {
     "shufflenet_v2_x1_0_torchvision": {"thop": 152_708_792, "ptflops-pytorch": 152_387_568},
     "inception_v3": {"thop": 5_749_219_168, "ptflops-pytorch": 5_747_660_552},
     "convnext_tiny": {"thop": 4_464_149_760, "ptflops-pytorch": 4_488_347_368},
+    # Swin calls `Tensor.matmul`, MaxViT `torch.einsum`, and timm's DeiT has a module of attention
+    "swin_t": {"ptflops-pytorch": 3_128_183_416, "thop": 2_978_099_712, "torchinfo": 34_368_232},
+    "maxvit_t": {
+        "fvcore": 5_608_201_264,  # 1,072 more than the products, which it reads to four digits
+        "ptflops-pytorch": 5_483_328_960,
+        "thop": 5_456_315_648,
+        "torchinfo": 2_013_574_048,
+    },
+    "deit_tiny": {
+        "fvcore": 1_079_579_328,
+        "ptflops-pytorch": 912_887_404,
+        "thop": 1_074_851_328,
+        "torchinfo": 34_470_760,
+        "torchinfo-memory": 40_553_792,
+        "torchprofile": 1_254_628_800,
+    },
     "alexnet_owt": {"torchvision": 714_188_480},
     "googlenet_torchvision": {"torchvision": 1_498_376_192, "ptflops-pytorch": 1_513_907_448},
 }

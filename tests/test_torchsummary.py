@@ -97,6 +97,14 @@ net nested {
     assert [row.params for row in rows] == [4 * 4 + 4, 0, 0, 0, 8 * 3 + 3, 0]
 
 
+def test_a_linear_layer_over_places_has_its_features_last():
+    net = archcalc.loads('net n { input(4x6x5)\n pointwise(3) -> relu\n written "pointwise1" as "Linear" }')
+    rows = lines(archcalc.analyze(net))
+    assert [(row.name, row.shape, row.params) for row in rows] == [
+        ("Linear-1", (-1, 6, 5, 3), 15), ("ReLU-2", (-1, 3, 6, 5), 0)
+    ]  # fmt: skip
+
+
 def test_only_the_softmax_at_the_end_is_left_to_the_loss():
     net = archcalc.loads("net n { input(4)\n softmax -> fc(3) -> softmax }")
     assert [row.name for row in lines(archcalc.analyze(net))] == ["Softmax-1", "Linear-2"]
@@ -106,7 +114,7 @@ def test_every_kind_that_is_a_module_has_a_name():
     assert set(COUNTED) - {"abs"} <= set(MODULES) <= set(KINDS)
 
 
-@pytest.mark.parametrize("name", ["googlenet", "densenet121", "mobilenet_v2", "unet"])
+@pytest.mark.parametrize("name", ["googlenet", "densenet121", "mobilenet_v2", "unet", "convnext_tiny"])
 def test_the_convention_of_the_same_name_counts_what_is_listed(name):
     """Two accounts of one rule, made independently: the rows here, a rule for each kind there."""
     network = archcalc.load(name)

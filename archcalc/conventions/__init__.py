@@ -1,7 +1,7 @@
-"""Counting conventions by name: what tools and papers count, kind of layer by kind of layer.
+"""Counting conventions by name: what tools and papers count for each kind of layer.
 
-A file of this package holds the conventions of one tool or source, as tables of rules. Every file is
-found by itself: adding one touches nothing else.
+Each file in `tools/` defines the conventions of one tool or source, as tables of rules. The files are found
+automatically, so a new one needs no entry elsewhere.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ UNITS = {
     "parameters": "parameters",
     "bytes": "bytes",
 }
-"""What a convention counts in, in words."""
+"""The units of conventions, in words."""
 
 FEW = 4
-"""As many kinds are named as having an error."""
+"""The text of a bug names its kinds if there are at most this many."""
 
 
 class Bug(Struct, frozen=True):
-    """An error of a tool that is part of the figures people see: which kinds, what, and where it is."""
+    """A bug of a tool that affects published figures: the kinds, a description, and the address."""
 
     kinds: tuple[str, ...]
     words: str
@@ -41,20 +41,19 @@ class Bug(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """`a known error in tanh, kept: counts double (https://...)`; many kinds its words tell."""
+        """`known error in tanh, reproduced here: counts double (https://...)`."""
         kinds = f" in {', '.join(self.kinds)}" if len(self.kinds) <= FEW else ""
-        return f"a known error{kinds}, kept: {self.words} ({self.address})"
+        return f"known error{kinds}, reproduced here: {self.words} ({self.address})"
 
 
 class Convention(Struct, frozen=True, eq=False):
     """How a tool or a source counts.
 
-    `unit` is what it counts, a key of `UNITS`; `calls_it` its own word, where that is another.
-    `rules` are by layer kind, `input` among them; a kind without a rule is not counted. `containers` is
-    counted once more for each block that joins branches, here or elsewhere in the network, as a tool
-    does that lists modules such as `Bottleneck` beside the layers in them. `value_bytes` are the
-    bytes of a value where a tool takes no notice of the dtype. `backward` is what it counts of the backward
-    pass, each figure a number of times; of a layer that takes part in it.
+    `unit` is a key of `UNITS`, and `calls_it` is the tool's own name for it, if it differs. `rules` maps
+    layer kinds, including `input`, to rules; a kind without a rule is not counted. `containers` is also
+    counted for each block that joins branches, for tools that list modules such as `Bottleneck` in addition
+    to the layers in them. `value_bytes` is the size of a value, for tools that ignore the dtype. `backward`
+    is what is counted of the backward pass: figures, each with a factor, for every layer that takes part.
     """
 
     name: str
@@ -71,12 +70,12 @@ class Convention(Struct, frozen=True, eq=False):
     backward: tuple[tuple[int, OfBackward], ...] = ()
     value_bytes: int | None = None
     megabyte: int = 10**6
-    """What the tool calls a megabyte; of bytes only."""
+    """The number of bytes that the tool calls a megabyte."""
     logits: bool = False
-    """Whether a softmax at the end is left out: PyTorch's models end before it, and the loss has it."""
+    """Whether a final softmax is left out. PyTorch's models end before it, because it is part of the loss."""
     written: Mapping[str, Mapping[str, Rule]] = {}
-    """The rules for layers that code does not write as modules of `torch.nn`, by the way in which it writes
-    them; see `way_of`. A way that is missing here has the same rules."""
+    """Rules for layers that the code does not write as modules of `torch.nn`, by the way in which it writes
+    them; see `way_of`. A way without an entry is counted by `rules`."""
 
     def counter(self, network: Network) -> Counter:
         return Counter(self, network)
@@ -87,23 +86,33 @@ class Convention(Struct, frozen=True, eq=False):
         return f"{self.unit} (it says {self.calls_it})" if self.calls_it else self.unit
 
 
-def way_of(code: str) -> str:
-    """How a layer is written: as a `function` of `torch.nn.functional`, another `operator`, or a `class`.
+_WAYS = {
+    "Linear": "linear",
+    "Tensor.matmul": "product",
+    "torch.matmul": "product",
+    "torch.einsum": "einsum",
+    "timm.Attention": "timm",
+}
+"""Code that some tools count in a way of its own. `Linear` over a map is a convolution elsewhere, the
+operator `@` is not a function, and timm's attention is a module with linear layers."""
 
-    PyTorch's own `Linear` over a map, which is a convolution elsewhere, is a way of its own.
+
+def way_of(code: str) -> str:
+    """How a layer is written: as a `function` of `torch.nn.functional`, another `operator`, a `class`, or as
+    something that has a way of its own.
 
     >>> way_of("F.relu"), way_of("Tensor.mean"), way_of("LayerNorm2d"), way_of("Linear")
     ('function', 'operator', 'class', 'linear')
     """
+    if code in _WAYS:
+        return _WAYS[code]
     if code.startswith("F."):
         return "function"
-    if code == "Linear":
-        return "linear"
     return "operator" if "." in code else "class"
 
 
 class CountedPart(Struct, frozen=True):
-    """A summand of a total: `times` a figure, of all layers of a sort."""
+    """A summand of a total: a figure of all layers of one sort, multiplied by `times`."""
 
     layers: str
     times: int
@@ -134,7 +143,7 @@ class Counter:
         self._gradients = Gradients(network) if convention.backward else None
         self._ends = {node.index for node in (*network.outputs.values(), *network.heads.values())}
         self._closing: dict[int, int] = {}
-        """How many counted containers a node is the result of."""
+        """For the output node of a counted container, how many containers end there."""
         if convention.containers is not None:
             for group in network.module_blocks():
                 self._closing[group.output.index] = self._closing.get(group.output.index, 0) + 1
@@ -144,14 +153,14 @@ class Counter:
         return sum(value for _, _, _, value in self._summands(node))
 
     def rule(self, node: Node) -> Rule | None:
-        """What is counted of a node; None if it is not counted."""
+        """The rule for a node, or None if it is not counted."""
         rules: Mapping[str, Rule] = self.convention.rules
         if node.index in self._written:
             rules = self.convention.written.get(way_of(self._written[node.index]), rules)
         return rules.get(node.layer.kind)
 
     def _is_unseen(self, node: Node) -> bool:
-        """Is there a rule for the kind of a node, but not for the way in which the node is written?"""
+        """Does the kind of a node have a rule, but not the way in which the node is written?"""
         return self.rule(node) is None and node.layer.kind in self.convention.rules
 
     def _summands(self, node: Node) -> list[tuple[str, int, str, int]]:
@@ -180,9 +189,9 @@ class Counter:
         return self.convention.logits and node.index in self._ends and node.layer.kind == "softmax"
 
     def parts(self, nodes: Iterable[Node], alike: Mapping[int, int] | None = None) -> list[CountedPart]:
-        """What the total of some nodes is made of, the largest summand first.
+        """The summands of the total of some nodes, largest first.
 
-        `alike` says how many nodes one stands for, by its index; see `alike_nodes`.
+        `alike` is the number of equal nodes that a node represents, by its index; see `alike_nodes`.
         """
         sums: dict[tuple[str, int, str], int] = {}
         for node in nodes:
@@ -199,35 +208,48 @@ class Counter:
             node.layer.kind
             for node in nodes
             if not (node.is_input or node.layer.kind in self.convention.rules or self._is_left_out(node))
+            and self.rule(node) is None
         )
 
     def unseen(self, nodes: Iterable[Node]) -> dict[str, int]:
-        """How many layers do not count because of what the code calls for them, `F.relu` and the like."""
+        """How many layers the tool does not see because of the code that computes them, such as `F.relu`."""
         return _numbers(self._written[node.index] for node in nodes if self._is_unseen(node))
 
 
 def _numbers(names: Iterable[str]) -> dict[str, int]:
-    """How often each name comes, in the order in which they come first."""
+    """How often each name occurs, in order of first occurrence."""
     found: dict[str, int] = {}
     for name in names:
         found[name] = found.get(name, 0) + 1
     return found
 
 
-def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node, int]]:
-    """Nodes that every convention counts alike, as one and their number, by its index.
+def readers_of(network: Network) -> dict[int, int]:
+    """How many times each tensor is read at inference, by the index of its node; as an output, once more."""
+    readers = {node.index: 0 for node in network.nodes}
+    for node in (*network.outputs.values(), *(x for n in network.nodes if not n.training for x in n.inputs)):
+        readers[node.index] += 1
+    return readers
 
-    They are equal layers behind equal layers, of which the same gradients are asked. What ends a block or the
-    network, and a norm behind a norm, stands for itself; so does what is not written as a module.
+
+def alike_nodes(network: Network, nodes: Iterable[Node]) -> dict[int, tuple[Node, int]]:
+    """Groups of nodes that every convention counts alike: one node of each, by its index, and their number.
+
+    Such nodes are equal layers after equal layers, and need the same gradients. Some nodes are always alone:
+    the end of a block or of the network, a norm after a norm, a norm of a tensor that other nodes read too,
+    and a layer that is not written as a module.
     """
     needs = Gradients(network).needs
+    readers = readers_of(network)
     ends = {group.output.index for group in network.module_blocks()}
     ends |= {node.index for node in (*network.outputs.values(), *network.heads.values())}
     found: dict[object, tuple[Node, int]] = {}
     for node in nodes:
         sources = tuple(id(source.facts) for source in node.inputs)
         alone = node.index in ends or node.index in network.written
-        alone = alone or any(source.kind == "bn" == node.kind for source in node.inputs)
+        alone = alone or (
+            node.kind == "bn" and any(x.kind == "bn" or readers[x.index] > 1 for x in node.inputs)
+        )
         key: object = node.index if alone else (id(node.facts), sources, needs.get(node.index))
         first, number = found.get(key, (node, 0))
         found[key] = (first, number + 1)
@@ -252,7 +274,7 @@ def conventions() -> dict[str, Convention]:
 
 
 def find(name: str) -> Convention:
-    """The convention of a name or an alias, in any case. Raises `ArchError` for an unknown one.
+    """The convention with a name or alias; case does not matter. Raises `ArchError` for an unknown name.
 
     >>> find("FlopCounterMode").name
     'torch-flop-counter'
@@ -276,5 +298,6 @@ __all__ = [
     "alike_nodes",
     "conventions",
     "find",
+    "readers_of",
     "way_of",
 ]

@@ -1,4 +1,4 @@
-"""What conventions count by: figures of one layer, and rules that add them up."""
+"""What conventions are made of: figures of one layer, and rules that add them up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archcalc.quantities import QUANTITIES
 
 
 class Rule(Struct, frozen=True):
-    """What a convention counts of a layer: figures, each taken a number of times, added up.
+    """What a convention counts of a layer: a sum of figures, each with a factor.
 
     >>> (2 * INPUTS + WEIGHTS).text
     '2·inputs + weights'
@@ -67,7 +67,7 @@ class OfBackward(Struct, frozen=True):
 
 
 NOTHING = Rule(())
-"""Of a kind that a convention knows and counts as free. A kind without a rule is not counted."""
+"""The rule of a kind that a tool knows and counts as 0. A kind without a rule is not counted."""
 
 
 # --- Figures of a layer -----------------------------------------------------------------------------
@@ -77,30 +77,39 @@ FLOPS = Measure("FLOPs", lambda node: QUANTITIES["flops"].of_layer(node.facts))
 BIAS = Measure("bias", lambda node: operations(node, "bias"))
 """One addition for each output value of a layer with a bias."""
 INPUTS = Measure("inputs", lambda node: math.prod(node.facts.inputs[0]))
-"""The values of the first tensor that comes in."""
+"""The values of the first input tensor."""
 OUTPUTS = Measure("outputs", lambda node: math.prod(node.facts.output))
 KERNEL = Measure("kernel", lambda node: kernel_area(node))
 """The places of a window: `k_h·k_w`."""
 CHANNELS = Measure("channels", lambda node: node.facts.output[0])
 PLACES = Measure("output places", lambda node: math.prod(node.facts.output[1:]))
-"""The places of the map that comes out, without its channels; of a vector, one."""
+"""The places of the output map, without its channels; 1 for a vector."""
 PADDED_INPUTS = Measure("inputs", lambda node: padded_inputs(node))
-"""As PyTorch's pools see them: padding that is not the same at both ends is put around the map before."""
+"""The inputs as PyTorch's pools see them: uneven padding is a layer of its own, before the pool."""
 ADDITIONS = Measure("additions", lambda node: MACS.of(node) - OUTPUTS.of(node) + BIAS.of(node))
-"""Those of dot products: one fewer than multiplications, and one more with a bias."""
+"""Additions of dot products: one fewer than multiplications, and one more with a bias."""
 PARAMS = Measure("params", lambda node: QUANTITIES["params"].of_layer(node.facts))
 BUFFERS = Measure("buffers", lambda node: QUANTITIES["buffers"].of_layer(node.facts))
 WEIGHTS = Measure("weights", lambda node: QUANTITIES["weights"].of_layer(node.facts))
 PROJECTIONS = Measure("projections", lambda node: projections(node))
-"""The multiply-adds of an attention's weights: without queries by keys, and scores by values."""
+"""The MACs of an attention with its weights: without queries by keys, and scores by values."""
+PROJECTED = Measure("queries, keys, values and results", lambda node: projected(node))
 STATES = Measure("states", lambda node: states(node))
-"""A value for each unit of a recurrent layer, at each step, in each direction and layer of the stack."""
+"""The states of a recurrent layer: one value per unit, step, direction, and layer of the stack."""
 SEQUENCES = Measure("sequences", lambda node: states(node) // node.layer.num_layers)  # type: ignore[attr-defined]
-"""What a recurrent layer gives of each step, though the last state alone may be used."""
+"""The outputs of a recurrent layer at all steps, even if only the last state is used."""
 JOINED = Measure("outputs", lambda node: joined(node))
-"""Those of a join of two tensors; of more, those of each join of one after the other."""
+"""The outputs of a join of two tensors. More tensors are joined one after another, and each result counts."""
 COLUMNS = Measure("inputs·columns", lambda node: INPUTS.of(node) * node.shape[-1])
-"""The values of the first matrices, by the columns of the second."""
+"""The values of the first matrices, times the columns of the second."""
+
+
+def einsum_flops(node: Node) -> int:
+    """The FLOPs of a product as NumPy's `einsum_path` prints them: with four digits.
+
+    It prints `1.967e+07` for 19,668,992 FLOPs, which these tools read as 19,670,000.
+    """
+    return int(float(f"{2 * MACS.of(node):.3e}"))
 
 
 def operations(node: Node, category: str) -> int:
@@ -109,7 +118,7 @@ def operations(node: Node, category: str) -> int:
 
 
 def joined(node: Node) -> int:
-    """The values of all results of joining tensors one after the other."""
+    """The values of all results when tensors are joined one after another."""
     total, (shape, *others) = 0, node.facts.inputs
     for other in others:
         shape = tuple(map(max, shape, other))
@@ -117,8 +126,14 @@ def joined(node: Node) -> int:
     return total
 
 
+def projected(node: Node) -> int:
+    """The values of the queries, keys, values, and results of an attention."""
+    queries, memory = node.facts.inputs[0], node.facts.inputs[-1]
+    return queries[0] * 2 * (math.prod(queries[1:]) + math.prod(memory[1:]))
+
+
 def projections(node: Node) -> int:
-    """The multiply-adds of an attention with its weights."""
+    """The MACs of an attention with its weights."""
     macs = (term for name, term in node.facts.operations if name == "macs")
     return sum(term.value for term in macs if not term.label.startswith("scores"))
 
@@ -130,7 +145,7 @@ def states(node: Node) -> int:
 
 
 def kernel_area(node: Node) -> int:
-    """The places of a layer's window; of the whole map where it reads all of that."""
+    """The places of a layer's window, or of the whole map if the layer reads all of it."""
     windows = node.facts.windows
     if isinstance(windows, tuple):
         return math.prod(int(window.kernel_size) for window in windows)
@@ -138,7 +153,7 @@ def kernel_area(node: Node) -> int:
 
 
 def padded_inputs(node: Node) -> int:
-    """The values of the first tensor that comes in, with the padding that PyTorch's modules cannot do."""
+    """The values of the first input tensor, with the padding that PyTorch's modules cannot do."""
     (channels, *sizes), windows = node.facts.inputs[0], node.facts.windows
     if not isinstance(windows, tuple) or all(w.before == w.after for w in windows):
         return INPUTS.of(node)
@@ -147,9 +162,9 @@ def padded_inputs(node: Node) -> int:
 
 
 def scaled(measure: Measure, affine: int, plain: int) -> Measure:
-    """A figure of a norm, `affine` times where it has a scale and a shift of its own, else `plain` times.
+    """A figure of a norm: `affine` times if it has a scale and shift, else `plain` times.
 
-    It reads as the former, which is what norms have unless told otherwise.
+    Its text is that of a norm with scale and shift, which is the default.
     """
 
     def of(node: Node) -> int:
@@ -166,9 +181,9 @@ def _batch_norm(node: Node) -> int:
 
 _AT_INFERENCE = scaled(INPUTS, 2, 1)
 WITH_STATISTICS = scaled(INPUTS, 5, 4)
-"""Of a norm that computes its statistics, as fvcore and DeepSpeed estimate it."""
+"""The estimate of fvcore and DeepSpeed for a norm that computes its statistics."""
 BATCH_NORM = Measure(_AT_INFERENCE.text, _batch_norm)
-"""The same of a batch norm, which may have its statistics from training."""
+"""The same for a batch norm, which usually has its statistics from training."""
 
 
 def _squares(node: Node) -> int:
@@ -177,12 +192,11 @@ def _squares(node: Node) -> int:
 
 
 LOCAL_RESPONSE = 3 * INPUTS + Measure("padded inputs", _squares)
-"""Of the functions that PyTorch's local response norm calls: the squares that it averages have channels of
-padding."""
+"""The functions that PyTorch's local response norm calls. It pads the channels of the squares it averages."""
 
 
 def bilinear(node: Node) -> int:
-    """Four for each output of bilinear upsampling, and nothing for the nearest value."""
+    """4 per output of bilinear upsampling, and 0 for `nearest`."""
     return 4 * OUTPUTS.of(node) if node.layer.mode == "bilinear" else 0  # type: ignore[attr-defined]
 
 
@@ -190,7 +204,7 @@ BILINEAR = Measure("0 (4·outputs if bilinear)", bilinear)
 
 
 def on_images(measure: Rule | Measure) -> Measure:
-    """A figure of layers over two spatial axes; 0 over one or three, which are other operators."""
+    """A figure of layers over two spatial axes. Others are other operators of PyTorch, and count 0."""
     rule = _rule(measure)
     return Measure(rule.text, lambda node: rule(node) if len(node.facts.inputs[0]) == 3 else 0)
 
@@ -206,7 +220,7 @@ BACKWARD_MACS = OfBackward("MACs of the backward pass", _backward_macs)
 
 
 def _of_other_groups(gradients: Gradients, node: Node) -> int:
-    """As if each group of the weights had a gradient from all groups."""
+    """The extra MACs if the weights of each group had gradients from all groups."""
     needs = gradients.needs.get(node.index)
     if node.kind not in (*CONVOLUTIONS, "conv_transpose") or needs is None or "weight" not in needs.trained:
         return 0
@@ -221,12 +235,12 @@ OF_OTHER_GROUPS = OfBackward("(groups-1)·MACs of trained convolutions", _of_oth
 
 
 def each(kinds: Iterable[str], rule: Rule | Measure) -> dict[str, Rule]:
-    """One rule for several kinds. A family stands for all its kinds."""
+    """One rule for several kinds. The name of a family means all its kinds."""
     return dict.fromkeys(expand(kinds), _rule(rule))
 
 
 def expand(names: Iterable[str]) -> list[str]:
-    """The kinds that names of kinds and families mean; raises `KeyError` for one that is neither."""
+    """The kinds that the given names of kinds and families mean. Raises `KeyError` for an unknown name."""
     kinds: list[str] = []
     for name in names:
         if name in KINDS or name == "input":
@@ -247,13 +261,13 @@ POOLS = (
 FREE = (
     *("dropout", "drop_path", "flatten", "reshape", "permute", "transpose", "channel_shuffle", "parameter"),
 )
-"""What moves values, does nothing at inference, or does not count as a layer to a tool."""
+"""Kinds that move values, do nothing at inference, or are not layers in any tool."""
 RECURRENT = ("lstm", "gru", "rnn")
 ACTIVATIONS = (
     *("relu", "relu6", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu"),
     *("hardswish", "hardsigmoid", "sigmoid", "tanh", "softmax"),
 )
-"""The activations that are modules of `torch.nn`; `abs` is a function only."""
+"""The activations that are modules of `torch.nn`. `abs` is only a function."""
 MODULES = (
     *(*CONVOLUTIONS, "conv_transpose", "fc", *ACTIVATIONS, "dropout", "drop_path"),
     *("bn", "lrn", "layer_norm", "group_norm", "instance_norm"),
@@ -262,11 +276,11 @@ MODULES = (
     *("softplus", "mish", "hardtanh", "log_softmax", "logsigmoid", "softsign", "glu"),
     *("pixel_shuffle", "pixel_unshuffle", "unfold"),
 )
-"""The kinds that are modules and give one tensor: of `torch.nn`, but for torchvision's `deform_conv`. The
-others are operators and functions, and `attention` and recurrent layers, which give several tensors."""
+"""The kinds that are modules with one output tensor: of `torch.nn`, except torchvision's `deform_conv`. The
+others are operators and functions, and `attention` and recurrent layers, which output several tensors."""
 UNSEEN: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}, "class": {}}
-"""What tools see that know the classes of `torch.nn` and look at nothing else."""
+"""For tools that only know the classes of `torch.nn`."""
 MODULES_ONLY: dict[str, dict[str, Rule]] = {"function": {}, "operator": {}}
-"""What tools see that look at modules of any class."""
+"""For tools that look at modules of any class, and at nothing else."""
 AS_TORCHVISION = "layers are modules of torch.nn, and joins operators (`+`, `*`), as torchvision writes them"
-"""A note of the tools that count what PyTorch runs: how a network is written matters to them."""
+"""A note for tools that count what PyTorch runs, for which the code of a network matters."""

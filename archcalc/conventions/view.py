@@ -1,4 +1,4 @@
-"""Counting conventions for people and programs: the list, and each with its rules."""
+"""Counting conventions as text and JSON: the list, and one with its rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archcalc.render.terminal import open_console, printed, ruled
 
 
 def to_json(conventions: Sequence[Convention]) -> str:
-    """All that is known of some conventions, as one JSON object."""
+    """Everything about some conventions, as one JSON object."""
     return json_text(conventions=[_plain(convention) for convention in conventions])
 
 
@@ -42,7 +42,7 @@ def _without_rule(convention: Convention) -> list[str]:
 
 
 def _rules(convention: Convention) -> list[tuple[str, str]]:
-    """Each rule once, with all the kinds it holds for; what is free comes last."""
+    """Each rule once, with all its kinds; rules that count 0 are last."""
     kinds: dict[str, list[str]] = {}
     for kind, rule in convention.rules.items():
         kinds.setdefault(rule.text, []).append(kind)
@@ -66,7 +66,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _brief(convention: Convention) -> str:
-    """What counts, in a line: `MACs of conv, fc; 2·inputs of bn`. The three dense kinds are `conv`."""
+    """The rules in one line: `MACs of conv, fc; 2·inputs of bn`. The three dense kinds are `conv`."""
     parts = []
     for kinds, text in _rules(convention):
         if text not in ("0", "not counted"):
@@ -76,7 +76,7 @@ def _brief(convention: Convention) -> str:
 
 
 def render(conventions: Sequence[Convention], width: int, colour: bool) -> str:
-    """The list: of each its name, what it is and counts, its version, and where its rules stand."""
+    """The list: for each convention its name, title, version, rules, and the source of its rules."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -95,7 +95,7 @@ def render(conventions: Sequence[Convention], width: int, colour: bool) -> str:
             for text in (_brief(convention), convention.source):
                 console.print(Padding(Text(text, style="dim", overflow="fold"), (0, 0, 0, 6)))
         console.print()
-    hint = "`archcalc conventions NAME` shows one whole: what is free, what is not counted, known errors."
+    hint = "`archcalc conventions NAME` shows all of one: what counts 0, what is not counted, known errors."
     console.print(Text(hint, style="dim"))
     return printed(console)
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 from archcalc.layers.base import KINDS
+from archcalc.layers.computed import COMPUTED
 
 _LAYERS = {
     "activation": "relu",
@@ -102,6 +103,7 @@ _ARGUMENTS = {
     "num_output": ("out_channels", "out_features"),
     "units": ("out_features", "hidden_size"),
     "num_units": ("hidden_size",),
+    "dim": ("embedding_dim",),
     "input_dim": ("num_embeddings",),
     "output_dim": ("embedding_dim",),
     "kernel": ("kernel_size",),
@@ -172,6 +174,8 @@ def help_for_name(name: str, kind: str, names: Collection[str], value: str) -> s
     for known in _ARGUMENTS.get(name, ()):
         if known in names:
             return f"write `{known}`"
+    if name in COMPUTED and "weight" in names:
+        return f'write `weight="{name}"`'
     if name in _INFERRED:
         return "leave it out: the input channels are known"
     base, _, axis = name.rpartition("_")

@@ -60,6 +60,15 @@ OF_TENSORS = {
 """What to write for a function of numbers that other tools also have for tensors."""
 
 
+WITH_NUMBERS = {
+    "add": "`shift` adds a number: `shift({})`",
+    "sub": "`shift` subtracts a number: `shift(-({}))`",
+    "mul": "`scale` multiplies by a number: `scale({})`",
+    "div": "`scale` divides by a number: `scale(1 / ({}))`",
+}
+"""What to write for a join of a tensor and a number."""
+
+
 class TypeChecker:
     """Checks expressions. Each method returns the type of the value, and `ANY` after a mistake.
 
@@ -259,6 +268,8 @@ class TypeChecker:
                 if type is VALUE:
                     has_dim = layer.parameters and isinstance(arg.value, Literal | Unary)
                     help = 'name the axis: `dim="channels"`' if has_dim else ""
+                    if ref.name in WITH_NUMBERS and arg is not args[0]:
+                        help = WITH_NUMBERS[ref.name].format(arg.span.text)
                     self.scopes.error(f"`{ref.name}` needs tensors, not values", arg.span, help=help)
             elif type is TENSOR and not (parameter.takes_tensor or parameter.takes_layer):
                 self.tensor_argument(ref, parameter.name, arg)
@@ -294,8 +305,12 @@ class TypeChecker:
         else:
             help = f"`channels({text})` is the number of its channels" if isinstance(arg.value, Ref) else ""
             args = ref.args or ()
-            required = sum(parameter.required for parameter in KINDS[ref.name].parameters)
-            if help and not arg.name and arg is args[0] and len(args) > required:
+            layer = KINDS[ref.name]
+            required = sum(parameter.required for parameter in layer.parameters)
+            tensors = [each for each in layer.parameters if each.takes_tensor]
+            if tensors and not any(each.required for each in tensors) and not arg.name:
+                help = f"pass a tensor by name: `{tensors[0].name}=...`"
+            elif help and not arg.name and arg is args[0] and len(args) > required:
                 help = f"write `{text} -> {without_input_channels(ref)}`; {help}"
             self.scopes.error(
                 f"`{parameter}` of `{ref.name}` needs a value, not a tensor", arg.span, help=help

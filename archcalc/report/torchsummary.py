@@ -111,9 +111,15 @@ def lines(profile: Profile) -> list[SummaryRow]:
         if isinstance(module, Node):
             weights = [weight for weight in module.facts.weights if weight.role != "buffer"]
             params = sum(math.prod(weight.shape) for weight in weights)
-        name = _class_name(module)
-        found.append(SummaryRow(f"{name}-{len(found) + 1}", (batch, *node.shape), params))
+        name, shape = _class_name(module), node.shape
+        if isinstance(module, Node) and _is_linear(profile, module):
+            name, shape = "Linear", (*shape[1:], shape[0])  # which has the channels last
+        found.append(SummaryRow(f"{name}-{len(found) + 1}", (batch, *shape), params))
     return found
+
+
+def _is_linear(profile: Profile, node: Node) -> bool:
+    return profile.network.written.get(node.index) == "Linear"
 
 
 def _modules(profile: Profile) -> Iterator[tuple[Node | Group, Node]]:
@@ -122,7 +128,8 @@ def _modules(profile: Profile) -> Iterator[tuple[Node | Group, Node]]:
     for group in profile.network.module_blocks():
         closing.setdefault(group.stop - 1, []).append(group)
     ends = {node.index for node in (*profile.network.outputs.values(), *profile.network.heads.values())}
-    functions = {index for index, code in profile.network.written.items() if way_of(code) != "class"}
+    modules = ("class", "linear")
+    functions = {index for index, code in profile.network.written.items() if way_of(code) not in modules}
     for layer in profile.layers:
         node = layer.node
         if (

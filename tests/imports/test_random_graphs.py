@@ -6,6 +6,8 @@ has built: the figures of the text, of PyTorch and of the import are equal, and 
 
 from __future__ import annotations
 
+import math
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from torch_modules import to_torch  # noqa: E402
 
 GRAPHS = 60
+"""`ARCHCALC_GRAPHS=1000:1200` runs other graphs than these."""
 STEPS = 9
 
 LAYERS = """
@@ -40,7 +43,7 @@ layer_norm(dim="channels")
 attention(2)
 attention({c} // 2, bias=false)
 add(identity, parameter(shape))
-add(identity, parameter([channels, 1] + size[1:]))
+add(identity, parameter([channels, 1, size[1]]))
 mul(identity, parameter([channels, 1, 1]))
 scale
 scale(0.5)
@@ -84,9 +87,59 @@ gru({c}, bidirectional=true)
 rnn({c}, 2, bias=false)
 matmul(transpose, identity)
 matmul(identity -> softmax(dim="length"), transpose)
-stack(identity, relu) -> reshape([2 * channels] + size)
-{{ parts = split(channels // 2) concat(parts[1], parts[0]) }}
+{{ whole = [2 * channels] + size; stack(identity, relu) -> reshape(whole) }}
+{{ parts = split(channels // 2); concat(parts[1], parts[0]) }}
 add(identity, permute([1, 0]) -> pointwise(channels(identity)) -> permute([1, 0]))
+conv_transpose({c}, 3x2, stride=[2, 1], padding=[1, 0], output_padding=[1, 0])
+conv({c}, 3, stride=2, padding="same")
+conv({c}, 3, stride=2, padding="same_lower", bias=false)
+conv({c}, 3, padding=1, dilation=2)
+deform_conv({c}, 3x2, conv(12, 3x2, padding=[1, 0]), padding=[1, 0])
+deform_conv({c}, 2, conv(8, 2), mask=conv(4, 2) -> sigmoid, bias=false)
+{{ kv = pointwise(6); attention(2, key_value=kv) }}
+group_norm(2)
+instance_norm(affine=true)
+grn
+layer_scale
+prelu(channels)
+gelu
+gelu(approximate="tanh")
+logsigmoid
+softsign
+erf
+cos
+pow(3)
+hardswish
+silu
+elu(0.5)
+channel_shuffle(2)
+transpose
+softmax(dim="width")
+log_softmax(dim="height")
+glu(dim="width")
+reduce("var", dim=["height", "width"])
+reduce("norm", dim="channels")
+reduce("sum", dim="height", keepdim=false)
+reduce("min", dim="channels")
+pad(1, mode="circular")
+pad([1, 2], dim="width")
+upsample(size=[7, 9], mode="nearest_exact")
+upsample(scale_factor=2)
+adaptive_avgpool([3, 5])
+adaptive_maxpool(4)
+avgpool(3, 2, 1, ceil_mode=true, count_include_pad=false)
+maxpool(2, ceil_mode=true)
+crop([3, 4])
+slice(1, 3)
+slice(0, 4, dim="width")
+scale([1.5, -0.5, 2, 1])
+lstm({c}, 2, bias=false, bidirectional=true)
+gru({c}, return_sequences=false)
+div(identity, parameter([channels, 1, 1]) -> exp)
+sub(parameter([1] + size), identity)
+matmul(parameter([5, channels]), identity)
+lrn(3)
+selu
 """.strip().split("\n")
 
 
@@ -97,12 +150,15 @@ def a_network(seed: int) -> Network:
     lines = [f"input({chance.choice([2, 4, 6])}x{height}x{width})"]
     network = None
     for _ in range(STEPS * 3):
-        step = chance.choice(LAYERS).format(c=chance.choice([4, 6, 8])).replace(") concat", ")\n concat")
+        step = chance.choice(LAYERS).format(c=chance.choice([4, 6, 8])).replace("; ", "\n ")
         text = "\n ".join(["net graph {", *lines, step]) + "\n}"
         try:
             found = archcalc.loads(text)
         except ArchError:
             continue
+        shape = found.outputs["output"].shape
+        if "instance_norm" in step and (len(shape) == 1 or math.prod(shape[1:]) == 1):
+            continue  # PyTorch refuses to normalize one value
         if "bicubic" in step and len(found.outputs["output"].shape) != 3:
             continue  # PyTorch has it for maps of two axes
         if archcalc.analyze(found).totals.macs > 3_000_000 or max(found.outputs["output"].shape) > 200:
@@ -123,7 +179,10 @@ def countable() -> Iterator[FlopCounterMode]:
     torch.backends.mha.set_fastpath_enabled(True)
 
 
-@pytest.mark.parametrize("seed", range(GRAPHS))
+first, last = map(int, os.environ.get("ARCHCALC_GRAPHS", f"0:{GRAPHS}").split(":"))
+
+
+@pytest.mark.parametrize("seed", range(first, last))
 def test_random_graphs(seed: int) -> None:
     torch.manual_seed(seed)
     network = a_network(seed)
@@ -132,12 +191,14 @@ def test_random_graphs(seed: int) -> None:
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     inputs = drawn_inputs(network, 2, seed, "float64")
-    totals = archcalc.analyze(network).totals
+    profile = archcalc.analyze(network)
+    totals = profile.totals
+    unknown = sum(layer.macs for layer in profile if layer.kind == "deform_conv")  # to PyTorch's counter
     assert sum(p.numel() for p in module.parameters()) == totals.params, text
     with countable() as counter:
         out = module(torch.from_numpy(inputs["input"]))
     assert tuple(out.shape[1:]) == network.outputs["output"].shape, text
-    assert counter.get_total_flops() == 2 * 2 * totals.macs, text  # a batch of two
+    assert counter.get_total_flops() == 2 * 2 * (totals.macs - unknown), text  # a batch of two
     imported = archcalc.from_torch(module, network.inputs["input"].shape)
     assert imported.is_complete, (text, imported.remarks)
     figures = archcalc.analyze(imported).totals

@@ -681,3 +681,25 @@ def test_the_batch_may_be_anywhere() -> None:
         Function(lambda x, fc: fc(x.transpose(0, 1)).relu().transpose(0, 1), layer), (5, 6), opaque=False
     )
     assert "pointwise" in [node.kind for node in network.layers]
+
+
+@pytest.mark.parametrize("has_mask", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_deformable_convolutions(bias: bool, has_mask: bool) -> None:
+    """Without a bias, torchvision passes zeros to its operator."""
+    ops = pytest.importorskip("torchvision.ops")
+
+    class Deformed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.offset, self.mask = torch.nn.Conv2d(4, 8, 2), torch.nn.Conv2d(4, 4, 2)
+            self.deform = ops.DeformConv2d(4, 6, 2, bias=bias)
+
+        def forward(self, x: Any) -> Any:
+            mask = torch.sigmoid(self.mask(x)) if has_mask else None
+            return self.deform(x, self.offset(x), mask)
+
+    network = archcalc.from_torch(Deformed().eval(), (4, 7, 8))
+    assert network.is_complete
+    assert network["deform"].facts.output == (6, 6, 7)
+    assert archcalc.analyze(network).totals.params == 136 + 68 * has_mask + 96 + 6 * bias

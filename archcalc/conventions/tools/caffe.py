@@ -60,7 +60,7 @@ def _squares(node: Node) -> int:
 
 
 def _sum(node: Node) -> int:
-    """The product of squeeze-and-excitation and the sum behind it are one layer."""
+    """The product of squeeze-and-excitation and the sum after it are one layer."""
     return OUTPUTS.of(node) - sum(OUTPUTS.of(source) for source in node.inputs if source.kind == "mul")
 
 
@@ -84,16 +84,16 @@ CONVENTIONS = (
         | each(["maxpool", "avgpool", "global_avgpool", "global_maxpool"], NOTHING)
         | each(["add", "sub", "concat", "crop", "slice", *FREE], NOTHING),
         notes=(
-            "layers are Caffe's: a batch norm is a BatchNorm and a Scale, whose multiplication counts",
-            "comparisons, additions, divisions and exponentials stand in columns of their own: those of "
-            "activations, pools, norms and sums; biases count nowhere",
-            "before May 2017 groups were ignored: AlexNet's two towers counted as one",
+            "layers are those of Caffe: a batch norm is a BatchNorm and a Scale, whose multiplication counts",
+            "comparisons, additions, divisions, and exponentials of activations, pools, norms, and sums "
+            "are in other columns; biases count nowhere",
+            "groups were ignored before May 2017, so the two towers of AlexNet counted as one",
             "it rounds the sizes of pools up, as Caffe does; here the network's own sizes count",
         ),
         bugs=(
             Bug(
                 ("mul",),
-                "looks for the operation of an Eltwise in the wrong place: a product counts as a sum",
+                "reads the operation of an Eltwise from the wrong place, so a product counts as a sum",
                 _NETSCOPE,
             ),
             Bug(("conv_transpose",), "groups are ignored", _NETSCOPE),
@@ -117,12 +117,12 @@ CONVENTIONS = (
         | each(["bn", "softmax", "sigmoid", "concat", "crop", *FREE], NOTHING),
         notes=(
             "a multiply-add counts as one; batch norms are merged into convolutions, without their bias",
-            "exponentials are free",
+            "exponentials count 0",
         ),
         bugs=(
             Bug(
                 ("conv_transpose",),
-                "multiplied by the channels that come in twice, and never by those that come out",
+                "multiplied by the input channels twice, and not by the output channels",
                 _BURDEN,
             ),
         ),
@@ -141,8 +141,8 @@ CONVENTIONS = (
         | each(["dropout"], 2 * OUTPUTS),
         notes=(
             "the outputs of all layers, with ReLUs in place; the input is left out",
-            "a dropout also has a mask, at inference too; MatConvNet's own networks come without dropout",
-            "a product and the sum behind it, as of squeeze-and-excitation, are one layer, axpy",
+            "a dropout also has a mask, even at inference; MatConvNet's own networks have no dropout",
+            "a product and the sum after it, as in squeeze-and-excitation, are one layer, axpy",
         ),
         value_bytes=4,
         megabyte=2**20,

@@ -10,6 +10,7 @@ from archcalc.conventions.measures import (
     AS_TORCHVISION,
     BATCH_NORM,
     BIAS,
+    COLUMNS,
     CONVOLUTIONS,
     FREE,
     INPUTS,
@@ -26,20 +27,21 @@ from archcalc.conventions.measures import (
     Measure,
     Rule,
     each,
+    einsum_flops,
     kernel_area,
 )
 from archcalc.network import Node
 
 
 def _transposed(node: Node) -> int:
-    """The outputs of a group, divided by the groups once more and cut to a whole number."""
+    """The outputs of a group, divided by the groups again and rounded down."""
     groups: int = node.layer.groups  # type: ignore[attr-defined]
     channels, *places = node.facts.inputs[0]
     return kernel_area(node) * channels * (node.shape[0] // groups // groups) * math.prod(places)
 
 
 def _transposed_bias(node: Node) -> int:
-    """It takes the places that come out for those of a convolution, and the channels of one group."""
+    """calflops uses the output places of a convolution, and the channels of one group."""
     groups: int = node.layer.groups  # type: ignore[attr-defined]
     windows = node.facts.windows
     if not BIAS.of(node):
@@ -68,7 +70,7 @@ _MOVES = ("concat", "stack", "pad", "crop", "slice", "embedding", *FREE)
 
 _TRANSPOSED_BUG = Bug(
     ("conv_transpose",),
-    "divided by the groups twice: with as many groups as channels nothing is left",
+    "divided by the groups twice, so a depthwise one counts 0",
     "https://github.com/deepspeedai/DeepSpeed/pull/8323",
 )
 
@@ -80,7 +82,7 @@ _ATTENTION_BUG = Bug(
 )
 _ATTENTION = (
     "under `torch.no_grad()` self-attention is one operator that it does not know; `torch.matmul(a, b)` "
-    "counts, `a @ b` does not"
+    "counts, `a @ b` does not; `torch.einsum` counts FLOPs to four digits, and no MACs"
 )
 
 _FLOPS = (
@@ -107,7 +109,11 @@ _FORWARD = (
         title="calflops' MACs",
         unit="MACs",
         logits=True,
-        written={"operator": {}},
+        written={
+            "operator": {},
+            "product": each(["matmul"], COLUMNS),
+            "einsum": each(["matmul"], NOTHING),
+        },
         version="0.3.2",
         source=_SOURCE,
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -117,15 +123,15 @@ _FORWARD = (
         | each([*_ACTIVATIONS, "bn", *_NORMS, "lrn", *POOLS, "lppool", "upsample"], NOTHING)
         | each(_MOVES, NOTHING),
         notes=(
-            "biases are free, and so is all but convolutions and fully connected layers",
-            "padding is given in numbers: of `Conv2d(padding='same')` with an even kernel it loses a place",
+            "biases count 0, and so does everything except convolutions and fully connected layers",
+            "padding is in numbers here: `Conv2d(padding='same')` with an even kernel counts one place less",
             _ATTENTION,
             AS_TORCHVISION,
         ),
         bugs=(
             _TRANSPOSED_BUG,
             _ATTENTION_BUG,
-            Bug(RECURRENT, "what they count is added to the FLOPs, and not to the MACs", _SOURCE),
+            Bug(RECURRENT, "their count is added to the FLOPs, and not to the MACs", _SOURCE),
         ),
     ),
     Convention(
@@ -135,6 +141,8 @@ _FORWARD = (
         logits=True,
         written={
             "operator": {},
+            "product": each(["matmul"], 2 * COLUMNS),
+            "einsum": each(["matmul"], Measure("FLOPs, to 4 digits", einsum_flops)),
             "function": _FLOPS | each(["relu6"], INPUTS) | each(["pointwise"], 2 * MACS),
             "linear": each(["pointwise"], 2 * MACS),
         },
@@ -142,11 +150,11 @@ _FORWARD = (
         source=_SOURCE,
         rules=_FLOPS,
         notes=(
-            "a bias counts in a convolution, and not in a fully connected layer",
-            "a norm without scale and shift counts one less for each value, and a batch norm without "
-            "running statistics as the other norms",
+            "the bias of a convolution counts, and that of a fully connected layer does not",
+            "a norm without scale and shift counts one less per value; a batch norm without running "
+            "statistics counts as the other norms do",
             "functions and methods count, operators do not: `torch.add(a, b)` counts, `a + b` does not",
-            "it fails on an upsampling with a factor for each axis",
+            "it fails on upsampling with one factor per axis",
             _ATTENTION,
             AS_TORCHVISION,
         ),
@@ -155,13 +163,13 @@ _FORWARD = (
             _ATTENTION_BUG,
             Bug(
                 ("conv_transpose",),
-                "the bias counts at the places of a convolution, and for one group",
+                "the bias counts at the output places of a convolution, and for one group only",
                 "https://github.com/deepspeedai/DeepSpeed/pull/8323",
             ),
             Bug(("fc",), "the bias does not count", _SOURCE),
             Bug(
                 ("upsample",),
-                "the factor is computed and then forgotten; of a given size the channels are",
+                "the scale factor is ignored, and so are the channels if a size is given",
                 "https://github.com/deepspeedai/DeepSpeed/pull/8394",
             ),
             Bug(
@@ -187,12 +195,12 @@ def _in_training(convention: Convention) -> Convention:
         rules=thrice(convention.rules),
         written={way: thrice(rules) for way, rules in convention.written.items()},
         notes=(
-            "the backward pass is twice the forward pass (`compute_bp_factor=2.0`), whatever is trained and "
-            "needs a gradient: the first layer too",
+            "the backward pass counts twice the forward pass (`compute_bp_factor=2.0`), even for frozen "
+            "layers and the first layer",
             *convention.notes,
         ),
     )
 
 
 CONVENTIONS = (*_FORWARD, *map(_in_training, _FORWARD))
-"""Its figures of the forward pass, and those it prints as `fwd+bwd`."""
+"""The figures of the forward pass, and those that calflops prints as `fwd+bwd`."""

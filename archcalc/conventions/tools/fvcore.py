@@ -1,7 +1,5 @@
 """fvcore's `FlopCountAnalysis` and `ActivationCountAnalysis`, which timm and detectron2 print."""
 
-import math
-
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
@@ -13,26 +11,22 @@ from archcalc.conventions.measures import (
     MACS,
     NOTHING,
     OUTPUTS,
+    PROJECTED,
     PROJECTIONS,
     WITH_STATISTICS,
     Measure,
     bilinear,
     each,
+    einsum_flops,
     on_images,
 )
 from archcalc.network import Node
 
 
 def _upsample(node: Node) -> int:
-    """It knows two of PyTorch's four modes."""
+    """fvcore knows two of PyTorch's four modes."""
     mode = node.layer.mode  # type: ignore[attr-defined]
     return OUTPUTS.of(node) if mode == "nearest" else bilinear(node)
-
-
-def _projected(node: Node) -> int:
-    """The queries, keys, values and results of an attention: what its matrix products with weights give."""
-    queries, memory = node.facts.inputs[0], node.facts.inputs[-1]
-    return queries[0] * 2 * (math.prod(queries[1:]) + math.prod(memory[1:]))
 
 
 CONVENTIONS = (
@@ -41,7 +35,10 @@ CONVENTIONS = (
         title="fvcore's FlopCountAnalysis, as in timm's tables",
         unit="MACs",
         logits=True,
-        written={"operator": {}},
+        written={
+            "operator": {},
+            "einsum": each(["matmul"], Measure("MACs, to 4 digits", lambda node: einsum_flops(node) // 2)),
+        },
         calls_it="FLOPs",
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/flop_count.py",
@@ -55,15 +52,20 @@ CONVENTIONS = (
         | each(["matmul"], COLUMNS)
         | each(["relu", "concat", "stack", "crop", "slice", "embedding", *FREE], NOTHING),
         notes=(
-            "a multiply-add counts as one; biases are free",
-            "a norm without scale and shift counts one less for each value, and a batch norm without "
-            "running statistics as the other norms",
-            "adaptive average pools and upsampling count over two spatial axes only",
-            "of what is not counted it warns: `unsupported operator`",
-            "recurrent layers are not counted; under `torch.no_grad()` self-attention is not either",
+            "a multiply-add counts as one; biases count 0",
+            "a norm without scale and shift counts one less per value; a batch norm without running "
+            "statistics counts as the other norms do",
+            "adaptive average pools and upsampling only count over two spatial axes",
+            "it warns about what it does not count: `unsupported operator`",
+            "recurrent layers are not counted, nor is self-attention under `torch.no_grad()`",
             AS_TORCHVISION,
         ),
         bugs=(
+            Bug(
+                ("matmul",),
+                "`torch.einsum` counts to four digits: the tool reads what NumPy's `einsum_path` prints",
+                "https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/jit_handles.py",
+            ),
             Bug(
                 ("attention",),
                 "the products of queries by keys and of scores by values do not count: "
@@ -72,7 +74,7 @@ CONVENTIONS = (
             ),
             Bug(
                 ("matmul",),
-                "first matrices that stretch count once",
+                "a first matrix that stretches counts once",
                 "https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/jit_handles.py",
             ),
         ),
@@ -86,11 +88,11 @@ CONVENTIONS = (
         version="0.1.5.post20221221",
         source="https://github.com/facebookresearch/fvcore/blob/main/fvcore/nn/activation_count.py",
         rules=each([*CONVOLUTIONS, "conv_transpose", "fc", "matmul"], OUTPUTS)
-        | each(["attention"], Measure("queries, keys, values and results", _projected))
+        | each(["attention"], PROJECTED)
         | each(FREE, NOTHING),
         notes=(
-            "the values that convolutions and matrix products put out, as Radosavovic et al. 2020 count them",
-            "it prints values; here each has the bytes of its dtype",
+            "the output values of convolutions and matrix products, as in Radosavovic et al. 2020",
+            "it prints the number of values; archcalc multiplies it by the size of the dtype",
             AS_TORCHVISION,
         ),
     ),

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from archcalc.conventions import Bug, Convention
+from archcalc.conventions import Bug, Convention, Counter, readers_of
 from archcalc.conventions.measures import (
     BIAS,
     CONVOLUTIONS,
@@ -20,16 +20,16 @@ from archcalc.conventions.measures import (
     each,
     kernel_area,
 )
-from archcalc.network import Node
+from archcalc.network import Network, Node
 
 _MUL = _ADD = _COMPARE = 1
 _DIV, _EXP, _SQRT, _LOG, _SIN = 4, 32, 24, 43, 39
 _TANH = _EXP + 2 * _ADD + _DIV
-"""Its instructions of an operation."""
+"""The number of instructions of each operation in onnx-tool."""
 
 
 def _source(node: Node) -> Node:
-    """What a batch norm, or several in a row, comes from."""
+    """The node before a batch norm, or before several in a row."""
     while node.kind == "bn":
         (node,) = node.inputs
     return node
@@ -44,8 +44,31 @@ def _unfolded(node: Node) -> int:
     return 0 if _folds(node) else OUTPUTS.of(node)
 
 
+class _OfExport(Counter):
+    """Also knows the batch norms that stay in an export: those of a convolution that other nodes read too."""
+
+    def __init__(self, convention: Convention, network: Network) -> None:
+        super().__init__(convention, network)
+        readers = readers_of(network)
+        self.kept: set[int] = set()
+        for node in network.nodes:
+            source = node
+            while source.kind == "bn":
+                (source,) = source.inputs
+                if readers[source.index] > 1:
+                    self.kept.add(node.index)
+
+    def rule(self, node: Node) -> Rule | None:
+        return _UNFOLDED if node.index in self.kept else super().rule(node)
+
+
+class _Folded(Convention, frozen=True, eq=False):
+    def counter(self, network: Network) -> Counter:
+        return _OfExport(self, network)
+
+
 def _bias_of_folded(node: Node) -> int:
-    """Of the first batch norm behind a convolution without a bias."""
+    """The bias that the first batch norm after a convolution without a bias becomes."""
     (before,) = node.inputs
     return OUTPUTS.of(node) if _folds(node) and before.kind != "bn" and not BIAS.of(before) else 0
 
@@ -78,7 +101,7 @@ def _adaptive_average(node: Node) -> int:
 
 
 def _normalized(node: Node) -> int:
-    """The values of a layer norm's input if its first axis, the channels, has one."""
+    """The values of the input of a layer norm, divided by its channels."""
     return math.prod(node.shape[1:])
 
 
@@ -88,7 +111,7 @@ def _local_response(node: Node) -> int:
 
 
 def _transposed(node: Node) -> int:
-    """As of a convolution whose weights have inputs and outputs exchanged, at the places that come out."""
+    """As for a convolution whose weights have inputs and outputs exchanged, at the output places."""
     groups: int = node.layer.groups  # type: ignore[attr-defined]
     return OUTPUTS.of(node) * (node.shape[0] // groups) * kernel_area(node)
 
@@ -103,7 +126,7 @@ def _upsample(node: Node) -> int:
 
 
 def _attention(node: Node) -> int:
-    """Queries and keys are both scaled, by roots that are computed on one number, as are the sizes."""
+    """Queries and keys are both scaled. The factors are roots of one number, computed in the graph."""
     queries, memory = node.facts.inputs[0], node.facts.inputs[-1]
     n, m = math.prod(queries[1:]), math.prod(memory[1:])
     layer: Any = node.layer
@@ -111,8 +134,13 @@ def _attention(node: Node) -> int:
     return int((n + m) * queries[0] * _MUL + layer.num_heads * n * m * (_EXP + _DIV) + numbers)
 
 
+def _attention_of_timm(node: Node) -> int:
+    """The same without the sizes, which timm's code does not compute with."""
+    return _attention(node) - 2
+
+
 def _forward(node: Node) -> int:
-    """The states of one direction: those of the other are forgotten."""
+    """The states of one direction; onnx-tool ignores the other."""
     layer: Any = node.layer
     return STATES.of(node) // int(layer.directions)
 
@@ -128,12 +156,12 @@ def _reduced(node: Node) -> int:
 
 
 def _softplus(node: Node) -> int:
-    """A factor other than 1 is multiplied by, and divided by."""
+    """A `beta` other than 1 adds a multiplication and a division."""
     return (76 if node.layer.beta == 1 else 76 + _MUL + _DIV) * OUTPUTS.of(node)  # type: ignore[attr-defined]
 
 
 def _indices(node: Node) -> int:
-    """Where windows start, and what is read from there: sums of numbers, along each axis."""
+    """The graph adds the starts of windows and the offsets in them, along each axis."""
     layer: Any = node.layer
     sizes = node.facts.inputs[0][1:]
     return sum(
@@ -146,6 +174,7 @@ _STATES = Measure("states of one direction", _forward)
 _GLOBAL_AVERAGE: Rule = _ADD * INPUTS + _DIV * OUTPUTS
 _POOL = Measure("kernel·outputs", lambda node: _window(node) * OUTPUTS.of(node))
 _BATCH_NORM = _ADD + _SQRT + _DIV + _ADD + _MUL
+_UNFOLDED = _BATCH_NORM * OUTPUTS + 5 * Measure("outputs of its own statistics", _statistics)
 
 _RULES = (
     each([*CONVOLUTIONS, "fc"], MACS + BIAS)
@@ -197,19 +226,22 @@ _RULES = (
 
 
 def _half(node: Node) -> int:
-    """Where a half of `chunk` ends, computed by operations on one number: the second uses the first's."""
+    """The operations on one number that compute where a half of `chunk` ends. The second half needs fewer."""
     is_first = node.layer.start == 0  # type: ignore[attr-defined]
     return _ADD + _DIV + _MUL if is_first else _MUL
 
 
-_WRITTEN = {"operator": each(["global_avgpool"], _ADD * INPUTS) | each(["slice"], Measure("6 or 1", _half))}
+_WRITTEN = {
+    "operator": each(["global_avgpool"], _ADD * INPUTS) | each(["slice"], Measure("6 or 1", _half)),
+    "timm": each(["attention"], MACS + BIAS + Measure("scaling and softmax", _attention_of_timm)),
+}
 
 _SOURCE = "https://github.com/ThanatosShinji/onnx-tool/blob/main/onnx_tool/node.py"
 _NOTES = (
     "instructions: a division counts 4, a root 24, an exponential 32",
     "operators as PyTorch's TorchScript exporter writes them (`dynamo=False`); its newer one writes a global "
     "average as a mean, which counts inputs alone, and may leave out biases that are zero",
-    "two halves by `Tensor.chunk` count 7: the exporter computes where they end",
+    "two halves by `Tensor.chunk` count 7, because the exported graph computes where they end",
     "a local response norm is the operator LRN; PyTorch exports it as six others",
     "it stops at an operator that it does not know, such as Selu, RNN, or self-attention exported under "
     "`torch.no_grad()`",
@@ -217,26 +249,27 @@ _NOTES = (
 _BUGS = (
     Bug(
         ("conv_transpose",),
-        "multiplied by the places that come out, and by the outputs of a group, not the inputs",
+        "multiplied by the output places, and by the output channels of a group instead of its input "
+        "channels",
         "https://github.com/ThanatosShinji/onnx-tool/issues/32",
     ),
     Bug(
         ("bn",),
-        "a root and a division for each value, though both are known beforehand",
+        "a root and a division per value, although both are known before the run",
         _SOURCE,
     ),
     Bug(("tanh",), "counts double", _SOURCE),
     Bug(
         ("maxpool", "avgpool", "global_maxpool"),
-        "over three axes the kernel's first size counts alone",
+        "over three axes, only the first size of the kernel counts",
         _SOURCE,
     ),
-    Bug(("lstm", "gru"), "the states of the second direction are forgotten", _SOURCE),
-    Bug(("grn",), "the norms of all maps are taken to be one number", _SOURCE),
+    Bug(("lstm", "gru"), "the states of the second direction do not count", _SOURCE),
+    Bug(("grn",), "the norms of all maps count as one number", _SOURCE),
 )
 
 CONVENTIONS = (
-    Convention(
+    _Folded(
         name="onnx-tool",
         title="onnx-tool, batch norms folded into the convolutions before them",
         unit="MACs",
@@ -252,8 +285,8 @@ CONVENTIONS = (
             + Measure("bias of what is folded", _bias_of_folded),
         ),
         notes=(
-            "a batch norm behind a convolution becomes its bias, as in every export for inference; of a "
-            "convolution that others read as well it would stay",
+            "a batch norm after a convolution becomes its bias, as in every export for inference; it stays "
+            "if another layer also reads the convolution",
             *_NOTES,
         ),
         bugs=_BUGS,
@@ -266,11 +299,7 @@ CONVENTIONS = (
         written=_WRITTEN,
         version="1.0.1",
         source=_SOURCE,
-        rules=_RULES
-        | each(
-            ["bn"],
-            _BATCH_NORM * OUTPUTS + 5 * Measure("outputs of its own statistics", _statistics),
-        ),
+        rules=_RULES | each(["bn"], _UNFOLDED),
         notes=("batch norms stay in exports with `training=TrainingMode.PRESERVE`", *_NOTES),
         bugs=_BUGS,
     ),

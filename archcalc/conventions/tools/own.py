@@ -20,16 +20,16 @@ CONVENTIONS = (
         title="archcalc's multiply-adds",
         unit="MACs",
         version="",
-        source="one for each multiplied weight of a convolution or fully connected layer",
+        source="one per multiplication by a weight, or of two activations, with its addition",
         rules=each(KINDS, MACS),
-        notes=("biases, norms, activations, pools and joins are free",),
+        notes=("biases, norms, activations, pools, and joins count 0",),
     ),
     Convention(
         name="flops",
         title="archcalc's floating-point operations",
         unit="FLOPs",
         version="",
-        source="every addition, multiplication, division and comparison of every layer at inference",
+        source="every addition, multiplication, division, and comparison of every layer at inference",
         rules=each(KINDS, FLOPS),
         notes=("2 for each multiply-add; a root counts 4, an exponential, logarithm or tanh 8",),
     ),
@@ -72,7 +72,7 @@ CONVENTIONS = (
         title="archcalc's activations: every layer's output",
         unit="bytes",
         version="",
-        source="each output stored once, none in place",
+        source="each output is stored once, none in place",
         rules=each(KINDS, OUTPUTS),
     ),
     Convention(
@@ -84,8 +84,8 @@ CONVENTIONS = (
         rules=each(["input", *CONVOLUTIONS, "local", "conv_transpose", "pool", "linear"], OUTPUTS)
         | each(["activation", "norm", *FREE], NOTHING),
         notes=(
-            "activations and norms are in place; the rows are added up here, which for VGG-16 is less than "
-            "the total printed beneath them, 24M values",
+            "activations and norms are in place; this is the sum of the rows, which is less for VGG-16 than "
+            "the printed total of 24M values",
         ),
         value_bytes=4,
     ),

@@ -6,6 +6,7 @@ from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
     AS_TORCHVISION,
     BIAS,
+    COLUMNS,
     CONVOLUTIONS,
     FREE,
     INPUTS,
@@ -28,8 +29,8 @@ from archcalc.network import Node
 
 
 def _upsampled(node: Node) -> int:
-    """What the module gives, and what the function is taken to give: of scale factors, those for each
-    axis are cut to whole numbers, one for all of them is not."""
+    """The outputs of the module, plus the outputs of the function as ptflops estimates them: it rounds scale
+    factors down if there is one per axis, but not a single one."""
     factor = node.layer.scale_factor  # type: ignore[attr-defined]
     if factor is None:
         return 2 * OUTPUTS.of(node)
@@ -38,12 +39,12 @@ def _upsampled(node: Node) -> int:
 
 
 def _interpolated(node: Node) -> int:
-    """What the function alone is taken to give."""
+    """The outputs of the function alone, as ptflops estimates them."""
     return _upsampled(node) - OUTPUTS.of(node)
 
 
 def _attention(node: Node) -> int:
-    """Of keys and values with other channels than the queries, it takes theirs for all that follows."""
+    """If keys and values have other channels than the queries, ptflops uses theirs in all later steps."""
     (channels, *places), (features, *others) = node.facts.inputs[0], node.facts.inputs[-1]
     n, m = math.prod(places), math.prod(others)
     heads: int = node.layer.num_heads  # type: ignore[attr-defined]
@@ -54,8 +55,16 @@ def _attention(node: Node) -> int:
     return n * channels + projections + bias + scores + n * features * (features + 1)
 
 
+def _attention_of_timm(node: Node) -> int:
+    """ptflops has a rule for this class, and therefore ignores the linear layers in it."""
+    channels, *places = node.facts.inputs[0]
+    heads: int = node.layer.num_heads  # type: ignore[attr-defined]
+    n = math.prod(places)
+    return n * channels + n * n * (2 * channels + heads)
+
+
 def _deformed(node: Node) -> int:
-    """For each place of the window 24 operations, and one more for a mask, whatever the channels."""
+    """24 operations per place of the window, and one more with a mask, independent of the channels."""
     groups: int = node.layer.groups  # type: ignore[attr-defined]
     kernel = WEIGHTS.of(node) * groups // (node.facts.inputs[0][0] * node.shape[0])
     each_place = 24 + (len(node.facts.inputs) > 2)
@@ -66,7 +75,7 @@ _UPSAMPLED = Measure("2·outputs", _upsampled)
 
 _ACTIVATIONS = ("relu", "prelu", "elu", "gelu")
 _TWICE = (*_ACTIVATIONS, *POOLS, "upsample")
-"""Kinds whose module is counted, and whose function, which the module calls, is counted again."""
+"""Kinds that count twice: as a module, and as the function that the module calls."""
 _FUNCTIONS = (
     each([*_ACTIVATIONS, "relu6", "silu", "softmax"], INPUTS)
     | each(POOLS, PADDED_INPUTS)
@@ -76,7 +85,7 @@ _FUNCTIONS = (
     | each(["lppool"], INPUTS + 2 * OUTPUTS)
     | each(FREE, NOTHING)
 )
-"""What counts of functions that code calls itself."""
+"""The rules for functions that the code calls directly."""
 
 _FUNCTIONAL = "https://github.com/sovrasov/flops-counter.pytorch/issues/139"
 
@@ -86,7 +95,12 @@ CONVENTIONS = (
         title="ptflops with its PyTorch backend, the default",
         unit="MACs",
         logits=True,
-        written=UNSEEN | {"function": _FUNCTIONS},
+        written=UNSEEN
+        | {
+            "function": _FUNCTIONS,
+            "product": each(["matmul"], COLUMNS),
+            "timm": each(["attention"], Measure("queries + scores", _attention_of_timm)),
+        },
         version="0.7.5",
         source="https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
         aliases=("ptflops", "flops-counter.pytorch"),
@@ -117,9 +131,15 @@ CONVENTIONS = (
             ),
             Bug(
                 ("attention",),
-                "the last projection has a bias even without, and what attends to keys of other channels is "
-                "counted with theirs",
+                "the last projection always counts a bias; if the keys have other channels than the "
+                "queries, later steps are counted with theirs",
                 "https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_ops.py",
+            ),
+            Bug(
+                ("attention",),
+                "timm's attention counts without its linear layers, because a module that has a rule hides "
+                "the modules in it",
+                "https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/pytorch_engine.py",
             ),
         ),
     ),
@@ -144,8 +164,8 @@ CONVENTIONS = (
         bugs=(
             Bug(
                 ("attention",),
-                "the products of queries by keys and of scores by values do not count: they are an operator "
-                "that it does not know",
+                "the products of queries by keys and of scores by values do not count, because they are in "
+                "an operator that it does not know",
                 "https://github.com/sovrasov/flops-counter.pytorch/blob/master/ptflops/aten_ops.py",
             ),
         ),

@@ -26,9 +26,9 @@ CONVENTIONS = (
         source="https://github.com/pytorch/vision/blob/main/test/common_extended_utils.py",
         rules=each(_PRODUCTS, MACS) | each(FREE, NOTHING),
         notes=(
-            "multiply-adds of convolutions and matrix products alone, without biases",
+            "MACs of convolutions and matrix products, without biases",
             "printed to a thousandth of 10^9",
-            "attention and recurrent layers count by the products that they are made of",
+            "attention and recurrent layers count the products that they are made of",
             AS_TORCHVISION,
         ),
     ),
@@ -42,11 +42,11 @@ CONVENTIONS = (
         aliases=("flop-counter-mode", "flopcountermode", "flop-counter", "torch"),
         rules=each(_PRODUCTS, 2 * MACS) | each(FREE, NOTHING),
         notes=(
-            "2 for each multiply-add of convolutions and matrix products, without biases",
-            "any other operator is 0, and it does not say so",
+            "2 per MAC of convolutions and matrix products, without biases",
+            "all other operators count 0, without a warning",
             "attention and recurrent layers count by the products that they are made of, as on the device "
-            "`meta`; of fused kernels it only knows those of attention on a GPU: on a CPU an LSTM counts "
-            "nothing, attention its projections alone, and under `torch.no_grad()` self-attention nothing",
+            "`meta`; it knows the fused attention of a GPU only: on a CPU, an LSTM counts 0, attention "
+            "counts its projections only, and self-attention under `torch.no_grad()` counts 0",
             AS_TORCHVISION,
         ),
     ),
@@ -61,7 +61,7 @@ CONVENTIONS = (
         backward=((2, BACKWARD_MACS), (2, OF_OTHER_GROUPS)),
         notes=(
             "the products of the forward pass, and of the backward pass from the sum of all results",
-            "heads that are used in training only are not in it",
+            "heads that are only used in training are left out",
             "attention and recurrent layers count by the products that they are made of, as on the device "
             "`meta`",
             AS_TORCHVISION,
@@ -69,8 +69,8 @@ CONVENTIONS = (
         bugs=(
             Bug(
                 (*CONVOLUTIONS, "conv_transpose"),
-                "the gradient of the weights of a grouped convolution counts `groups` times: MobileNet v2 "
-                "comes out 9.9 times as expensive backward as it is",
+                "the gradient of the weights of a grouped convolution counts `groups` times: the backward "
+                "pass of MobileNet v2 counts 9.9 times too much",
                 "https://github.com/pytorch/pytorch/issues/183405",
             ),
         ),

@@ -14,6 +14,7 @@ from archcalc.conventions.measures import (
     OUTPUTS,
     PARAMS,
     PLACES,
+    PROJECTED,
     RECURRENT,
     SEQUENCES,
     WEIGHTS,
@@ -38,7 +39,7 @@ CONVENTIONS = (
         title="torchinfo's total mult-adds",
         unit="MACs",
         logits=True,
-        written=MODULES_ONLY | {"linear": each(["pointwise"], PARAMS)},
+        written=MODULES_ONLY | {"linear": each(["pointwise"], PARAMS), "timm": each(["attention"], PARAMS)},
         calls_it="mult-adds",
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/layer_info.py",
@@ -47,16 +48,16 @@ CONVENTIONS = (
         | each(["prelu", "embedding", *_NORMS], PARAMS)
         | each(["attention", *_WITHOUT_PARAMETERS], NOTHING),
         notes=(
-            "parameters and biases of a convolution count once for each output place, those of a recurrent "
-            "layer once for each step, all others once",
-            "only modules count: operators, functions, and parameters outside a module do not",
+            "weights and biases of a convolution count once per output place, those of a recurrent layer "
+            "once per step, and all others once",
+            "only modules count, not operators, functions, and parameters outside a module",
             AS_TORCHVISION,
         ),
         bugs=(
             Bug(
                 ("attention",),
-                "it is a module with one inside, whose parameters it uses without calling it, and only "
-                "modules without others are added up",
+                "only modules without modules inside are added up, and attention has one, whose parameters "
+                "it uses without calling it",
                 "https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
             ),
             Bug(
@@ -66,7 +67,7 @@ CONVENTIONS = (
             ),
             Bug(
                 ("conv_transpose",),
-                "multiplied by the places that come out, instead of those that come in",
+                "multiplied by the output places instead of the input places",
                 "https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/layer_info.py",
             ),
         ),
@@ -76,21 +77,21 @@ CONVENTIONS = (
         title="torchinfo's forward/backward pass size",
         unit="bytes",
         logits=True,
-        written=MODULES_ONLY,
+        written=MODULES_ONLY | {"timm": each(["attention"], 2 * PROJECTED)},
         version="1.8.0",
         source="https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
         rules=each(_WITH_PARAMETERS, 2 * Measure("outputs", _with_parameters))
         | each(RECURRENT, 2 * SEQUENCES)
         | each(["attention", *_WITHOUT_PARAMETERS], NOTHING),
         notes=(
-            "outputs of modules with parameters, doubled for gradients, at inference too",
+            "outputs of modules with parameters, doubled for gradients, even at inference",
             "the same for activations in place and not",
             AS_TORCHVISION,
         ),
         bugs=(
             Bug(
                 ("attention",),
-                "only modules without others inside are added up",
+                "only modules without modules inside are added up",
                 "https://github.com/TylerYep/torchinfo/blob/v1.8.0/torchinfo/model_statistics.py",
             ),
             Bug(
@@ -112,20 +113,20 @@ CONVENTIONS = (
         rules=each(MODULES, 2 * OUTPUTS) | each(["flatten", "reshape"], NOTHING),
         containers=2 * OUTPUTS,
         notes=(
-            "the outputs of all modules that it lists, doubled for gradients, at inference too; a module "
-            "that is called several times is listed as often",
+            "the outputs of all modules that it lists, doubled for gradients, even at inference; a module "
+            "is listed once per call",
             "blocks with branches, such as torchvision's Bottleneck, are modules: they are listed after "
             "the layers in them; `Sequential` is not",
             "the outputs of operators and functions are left out",
-            "it stops at attention and recurrent layers, which give several tensors; they are left out here",
-            "of a pool that gives its places too it multiplies the two sizes, and it stops at a module that "
-            "takes a list; here both count as their output",
+            "it stops at attention and recurrent layers, which output several tensors; here they count 0",
+            "it multiplies the two output sizes of a pool that also returns indices, and it stops at a "
+            "module that takes a list; here both count their output",
             AS_TORCHVISION,
         ),
         bugs=(
             Bug(
                 ("relu", "relu6"),
-                "activations in place count as if they had memory of their own",
+                "activations in place count as if they had their own memory",
                 "https://github.com/sksq96/pytorch-summary/issues/163",
             ),
         ),
@@ -140,7 +141,7 @@ CONVENTIONS = (
         source="https://github.com/keras-team/keras/blob/v3.15.1/keras/src/utils/summary_utils.py",
         rules=each(KINDS, PARAMS + BUFFERS),
         notes=(
-            "with what is not trained: a batch norm also has a moving mean and a moving variance",
+            "values that are not trained count too: a batch norm has a moving mean and a moving variance",
             "the layers are the network's own; those of keras.applications may have other biases and norms",
         ),
     ),

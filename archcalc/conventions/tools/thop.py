@@ -13,6 +13,7 @@ from archcalc.conventions.measures import (
     NOTHING,
     OUTPUTS,
     PLACES,
+    PROJECTIONS,
     STATES,
     UNSEEN,
     WEIGHTS,
@@ -32,14 +33,14 @@ def _softmax(node: Node) -> int:
 
 
 def _adaptive_average(node: Node) -> int:
-    """For each output a division, and as many additions as there are inputs for each output place: in
-    floating point and cut off, as thop has it."""
+    """Per output, a division, and one addition per input of an output place; in floating point and rounded
+    down, as in thop."""
     sizes = zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)
     return int((math.prod(n / m for n, m in sizes) + 1) * OUTPUTS.of(node))
 
 
 def _interpolations(node: Node) -> int:
-    """Of linear upsampling over one axis and two, and of bicubic; thop knows no other."""
+    """Linear upsampling over one or two axes, and bicubic; thop knows no other."""
     mode = node.layer.mode  # type: ignore[attr-defined]
     if mode == "bicubic":
         return (224 + 35) * OUTPUTS.of(node)
@@ -75,7 +76,7 @@ CONVENTIONS = (
         title="thop",
         unit="MACs",
         logits=True,
-        written=UNSEEN,
+        written=UNSEEN | {"timm": each(["attention"], PROJECTIONS)},
         version="0.1.1.post2209072238",
         aliases=("pytorch-opcounter",),
         source="https://github.com/Lyken17/pytorch-OpCounter/blob/master/thop/vision/basic_hooks.py",
@@ -93,30 +94,31 @@ CONVENTIONS = (
         | each(["rnn"], MACS + BIAS + STATES)
         | each(["pixel_shuffle", *FREE], NOTHING),
         notes=(
-            "biases are free, but those of recurrent layers count",
+            "biases count 0, except those of recurrent layers",
             "a norm without scale and shift counts 2·inputs",
-            "linear upsampling over one axis counts 5·outputs, over three axes nothing",
-            "attention is not counted, nor are its projections, which a module of attention computes itself",
+            "linear upsampling counts 5·outputs over one axis, and 0 over three axes",
+            "attention is not counted, nor are its projections, because PyTorch's module computes them "
+            "without `Linear`",
             "its README's figures (ResNet-50 4.14 G, VGG-16 15.61 G) are those of `thop-2019`",
             AS_TORCHVISION,
         ),
         bugs=(
             Bug(
                 ("bn", "layer_norm", "instance_norm"),
-                "a norm counts double, and double again for its scale and shift, though it takes a "
+                "a norm counts double, and double again for its scale and shift, although it is one "
                 "multiply-add",
                 "https://github.com/Lyken17/pytorch-OpCounter/issues/220",
             ),
             Bug(
                 ("conv_transpose",),
-                "multiplied by the places that come out, instead of those that come in",
+                "multiplied by the output places instead of the input places",
                 "https://github.com/Lyken17/pytorch-OpCounter/issues/93",
             ),
         ),
     ),
     Convention(
         name="thop-2019",
-        title="thop in 2019, which its README's table is of",
+        title="thop in 2019, as in the table of its README",
         unit="MACs",
         logits=True,
         written=UNSEEN,
@@ -134,9 +136,9 @@ CONVENTIONS = (
         | each(FREE, NOTHING),
         notes=(
             "a fully connected layer counts its additions too, which doubles it",
-            "an average pool with one number for its kernel takes that for the area",
-            "linear upsampling over one axis counts 5·outputs, over three axes nothing",
-            "it adds up in single precision: of large networks it prints some digits otherwise",
+            "an average pool with one number as its kernel size uses that number as the area",
+            "linear upsampling counts 5·outputs over one axis, and 0 over three axes",
+            "it adds in single precision, so the last digits differ for large networks",
             AS_TORCHVISION,
         ),
     ),

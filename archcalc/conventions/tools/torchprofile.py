@@ -20,7 +20,7 @@ from archcalc.network import Node
 
 
 def _transposed(node: Node) -> int:
-    """It takes the weights to be those of a convolution if as many channels come out as come in."""
+    """torchprofile treats the weights as those of a convolution if inputs and outputs have equal channels."""
     (channels, *_), (out_channels, *_) = node.facts.inputs[0], node.shape
     groups = node.layer.groups  # type: ignore[attr-defined]
     read = out_channels // groups if channels == out_channels else channels
@@ -28,7 +28,7 @@ def _transposed(node: Node) -> int:
 
 
 def _attention(node: Node) -> int:
-    """Its products, and a few of sizes with each other, which are operators of a traced network too."""
+    """Its products, and a few products of sizes, which are also operators of a traced network."""
     shared = len(node.facts.inputs) > 1 and node.facts.inputs[0][0] == node.facts.inputs[1][0]
     return MACS.of(node) + (6 if shared else 4)
 
@@ -45,6 +45,7 @@ CONVENTIONS = (
         title="torchprofile",
         unit="MACs",
         logits=True,
+        written={"timm": each(["attention"], MACS)},
         version="0.1.0",
         source="https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py",
         rules=each([*CONVOLUTIONS, "fc", "matmul", "lstm"], MACS)
@@ -67,17 +68,18 @@ CONVENTIONS = (
         | each(["concat", "stack", "add", "shift", "sub", "div", "crop", "slice", "embedding"], NOTHING)
         | each(FREE, NOTHING),
         notes=(
-            "biases, and norms without scale and shift, are free",
-            "a tensor times a tensor or a number counts, whichever module it is in",
-            "linear upsampling counts over two spatial axes only",
-            "of recurrent layers it knows LSTMs alone; it fails on self-attention under `torch.no_grad()`",
+            "biases count 0, and so do norms without scale and shift",
+            "a product of a tensor with a tensor or a number counts in any module",
+            "linear upsampling only counts over two spatial axes",
+            "LSTMs are the only recurrent layers that it knows; it fails on self-attention under "
+            "`torch.no_grad()`",
             AS_TORCHVISION,
         ),
         bugs=(
             Bug(
                 ("conv_transpose",),
-                "multiplied by the places that come out, instead of those that come in, and by all "
-                "channels that come in, not those of a group",
+                "multiplied by the output places instead of the input places, and by all input channels "
+                "instead of those of a group",
                 "https://github.com/zhijian-liu/torchprofile/blob/master/torchprofile/handlers.py",
             ),
         ),

@@ -16,6 +16,8 @@ from archcalc.conventions.measures import (
     MODULES_ONLY,
     NOTHING,
     OUTPUTS,
+    PROJECTED,
+    PROJECTIONS,
     Measure,
     each,
     kernel_area,
@@ -29,13 +31,13 @@ def _axes(node: Node) -> int:
 
 
 def _window(node: Node) -> int:
-    """A kernel size that is one number counts as it is, not squared."""
+    """A kernel size that is one number is not squared."""
     size = node.layer.kernel_size  # type: ignore[attr-defined]
     return math.prod(size) if isinstance(size, tuple) else int(size)
 
 
 def _adaptive_window(node: Node) -> int:
-    """Where the output's size does not divide the input's, a window is taken to be the remainder and one."""
+    """If the output size does not divide the input size, a window is the remainder plus one."""
     sizes = zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)
     return math.prod(n % m + 1 if n % m else n // m for n, m in sizes)
 
@@ -57,7 +59,7 @@ def _adaptive_mean(node: Node) -> int:
 
 
 def _transposed(node: Node) -> int:
-    """As of a convolution, at the places that come out."""
+    """As for a convolution, at the output places."""
     groups: int = node.layer.groups  # type: ignore[attr-defined]
     return OUTPUTS.of(node) * (node.facts.inputs[0][0] // groups) * kernel_area(node)
 
@@ -67,7 +69,7 @@ def _transposed_additions(node: Node) -> int:
 
 
 def _groups(node: Node) -> int:
-    """What a layer norm takes a mean of each."""
+    """The groups of values that a layer norm normalizes."""
     return 1 if node.layer.dim == "all" else math.prod(node.shape[1:])  # type: ignore[attr-defined]
 
 
@@ -91,6 +93,12 @@ def _attention(node: Node) -> int:
     return int(projections + 1 + n * channels + scores + values + n * channels * (2 * channels - 1 + bias))
 
 
+def _linear_layers(node: Node) -> int:
+    """The linear layers of timm's attention: multiplications and additions."""
+    layer: Any = node.layer
+    return 2 * PROJECTIONS.of(node) - (0 if layer.bias else PROJECTED.of(node))
+
+
 _AXES = Measure("axes", _axes)
 _TRANSPOSED = Measure("outputs·channels in/groups·kernel", _transposed)
 _POOLS = (
@@ -105,21 +113,21 @@ _SOURCE = "https://github.com/frgfm/torch-scan/blob/v0.2.0/torchscan/modules/"
 _BUGS = (
     Bug(
         ("maxpool", "avgpool"),
-        "a kernel size that is one number counts as it is, not squared: 2 comparisons for a 3x3 window",
+        "a kernel size that is one number is not squared: a 3x3 window has 2 comparisons",
         _SOURCE + "macs.py",
     ),
     Bug(
         ("conv_transpose",),
-        "multiplied by the places that come out, instead of those that come in",
+        "multiplied by the output places instead of the input places",
         _SOURCE + "macs.py",
     ),
     Bug(
         ("adaptive_avgpool", "adaptive_maxpool"),
-        "where the output's size does not divide the input's, a window is the remainder and one",
+        "if the output size does not divide the input size, a window is the remainder plus one",
         _SOURCE + "_pooling.py",
     ),
 )
-_ONLY_MODULES = "only modules count: operators and functions do not; it says which modules it does not know"
+_ONLY_MODULES = "only modules count, not operators and functions; it lists the modules that it does not know"
 
 CONVENTIONS = (
     Convention(
@@ -127,7 +135,7 @@ CONVENTIONS = (
         title="torchscan's multiply-accumulations",
         unit="MACs",
         logits=True,
-        written=MODULES_ONLY,
+        written=MODULES_ONLY | {"timm": each(["attention"], PROJECTIONS)},
         version="0.2.0",
         source=_SOURCE + "macs.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS)
@@ -137,7 +145,7 @@ CONVENTIONS = (
         | _POOLS
         | _MOVES,
         notes=(
-            "biases are free: they are where the accumulation begins",
+            "biases count 0, because the accumulation starts with them",
             "a batch norm without scale and shift counts 1·inputs",
             "an operation of a pool counts as one",
             _ONLY_MODULES,
@@ -150,7 +158,8 @@ CONVENTIONS = (
         title="torchscan's forward FLOPs, by its formulas",
         unit="FLOPs",
         logits=True,
-        written=MODULES_ONLY,
+        written=MODULES_ONLY
+        | {"timm": each(["attention"], Measure("those of its linear layers", _linear_layers))},
         version="0.2.0",
         source=_SOURCE + "flops.py",
         rules=each([*CONVOLUTIONS, "fc"], MACS + ADDITIONS)
@@ -166,15 +175,15 @@ CONVENTIONS = (
         | _MOVES
         | each(["dropout"], Measure("inputs", _dropped)),
         notes=(
-            "multiplications and additions by themselves, with one addition fewer for each output",
+            "multiplications plus additions, with one addition fewer per output",
             "a batch norm without scale and shift counts 2·inputs + 2·channels",
-            "beside these it prints the FLOPs of operators, which are those of torch-flop-counter",
+            "it also prints the FLOPs of operators, which are those of torch-flop-counter",
             _ONLY_MODULES,
             AS_TORCHVISION,
         ),
         bugs=(
             *_BUGS,
-            Bug(("dropout",), "counts at inference, where it does nothing", _SOURCE + "flops.py"),
+            Bug(("dropout",), "counts at inference, although it does nothing then", _SOURCE + "flops.py"),
         ),
     ),
 )

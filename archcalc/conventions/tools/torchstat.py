@@ -30,10 +30,9 @@ from archcalc.network import Network, Node
 
 
 class _LastCalls(Counter):
-    """It keeps what a module counted when it was called last.
+    """Counts only the last call of a module.
 
-    In torchvision's ResNets a block has one ReLU, called after each batch norm and after the sum: all
-    of these calls but the last are lost.
+    In torchvision's ResNets, a block has one ReLU, which is called after each batch norm and after the sum.
     """
 
     def __init__(self, convention: Convention, network: Network) -> None:
@@ -55,7 +54,7 @@ class _Torchstat(Convention, frozen=True, eq=False):
 
 
 def _transposed(node: Node) -> int:
-    """As of a convolution, at the places that come in."""
+    """As for a convolution, at the input places."""
     products = node.shape[0] * math.prod(node.facts.inputs[0][1:])
     bias = products if BIAS.of(node) else 0
     return 2 * MACS.of(node) - products + bias
@@ -70,14 +69,14 @@ _CHANNEL = Measure("places of one channel", PLACES.of)
 _SOURCE = "https://github.com/Swall0w/torchstat/blob/master/torchstat/"
 _MOVES = ("concat", "pad", "crop", "slice", *FREE)
 _NOTES = (
-    "only modules over images count: operators and functions do not, nor do layers over one or three axes",
-    "of a module that it does not know it prints `is not supported!`",
+    "only modules over images count, not operators and functions, nor layers over one or three axes",
+    "it prints `is not supported!` for a module that it does not know",
     AS_TORCHVISION,
 )
 _LOST = Bug(
     ("relu",),
-    "a module keeps what it counted when it was called last: of the ReLU of a residual block, which "
-    "torchvision calls after each norm and after the sum, only the last call counts",
+    "only the last call of a module counts: torchvision calls the ReLU of a residual block after each norm "
+    "and after the sum",
     _SOURCE + "model_hook.py",
 )
 
@@ -99,13 +98,13 @@ CONVENTIONS = (
         | each(["upsample"], _CHANNEL)
         | each(_MOVES, NOTHING),
         notes=(
-            "a bias counts in a convolution, and not in a fully connected layer",
+            "the bias of a convolution counts, and that of a fully connected layer does not",
             "a batch norm without scale and shift counts 1·inputs",
             *_NOTES,
         ),
         bugs=(
             _LOST,
-            Bug(("upsample",), "one of the channels counts", _SOURCE + "compute_flops.py"),
+            Bug(("upsample",), "only one of the channels counts", _SOURCE + "compute_flops.py"),
         ),
     ),
     _Torchstat(
@@ -127,8 +126,8 @@ CONVENTIONS = (
         | each(["avgpool"], on_images(KERNEL * OUTPUTS))
         | each(_MOVES, NOTHING),
         notes=(
-            "multiplications and additions by themselves: twice its Flops, less one for each output",
-            "a bias counts in a convolution, and not in a fully connected layer",
+            "multiplications plus additions: twice its Flops, minus one per output",
+            "the bias of a convolution counts, and that of a fully connected layer does not",
             *_NOTES,
         ),
         bugs=(_LOST,),
@@ -143,7 +142,7 @@ CONVENTIONS = (
         source=_SOURCE + "model_hook.py",
         rules=each(MODULES, OUTPUTS) | each(["flatten", "reshape"], NOTHING),
         notes=(
-            "the output of each module once, in place or not, and of those that do nothing",
+            "the output of each module counts once, in place or not, even if the module does nothing",
             "the outputs of operators and functions are left out",
             AS_TORCHVISION,
         ),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from archcalc.importing.tensors import Tensor, Unsupported
 from archcalc.importing.torch_export.graph import StoredArray
 from archcalc.importing.torch_export.operands import joined
-from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, Outputs, operation
+from archcalc.importing.torch_export.values import AtenCall, ComputedWeight, KnownArray, Outputs, operation
 from archcalc.layers.arguments import GivenTensor
 from archcalc.layers.base import KINDS
 from archcalc.layers.conv import Conv, ConvTranspose, Pointwise
@@ -94,10 +94,21 @@ def _with_arrays(
     return call.add_arranged(layer, x, arrays=arrays)
 
 
+def _deforming(call: AtenCall) -> tuple[Tensor, StoredArray, StoredArray | None]:
+    """The same as `_arrays`. Without a bias, torchvision passes zeros."""
+    given = call.value("bias")
+    if not isinstance(given, KnownArray) or given.values.any():
+        return _arrays(call, 2)
+    x, weight = call.map("input", 2), weight_of(call)
+    if weight is None or len(weight.shape) != 4 or weight.is_view:
+        raise Unsupported("its weight has other axes in the model")
+    return x, weight, None
+
+
 @operation("deform_conv2d")
 def deform_conv(call: AtenCall) -> Outputs:
     """An operation of torchvision; version 1 if it has no mask."""
-    x, weight, bias = _arrays(call, 2)
+    x, weight, bias = _deforming(call)
     tensors = [x, call.map("offset", 2)]
     has_mask = call.flag("use_mask", False)
     if has_mask:
