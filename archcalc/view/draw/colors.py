@@ -1,0 +1,110 @@
+"""How parts are colored: by the kind of their layers, or by what they cost; and the legend that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from archcalc.diagnostics import unknown
+from archcalc.profile import Profile
+from archcalc.quantities import QUANTITIES, Scope, Unit
+from archcalc.render.numbers import byte_size, human, percent
+from archcalc.view.draw.letters import width
+from archcalc.view.draw.palette import LINE, PAPER, RAMP, WHITE, family_color, mixed, share_color
+from archcalc.view.draw.scene import Part, family, value_of
+from archcalc.view.draw.svg import Canvas
+
+KIND = "kind"
+"""Color by the kind of layer instead of a quantity."""
+
+SMALL = 8.5
+"""The size of letters in legends."""
+
+
+def colorable(profile: Profile) -> list[str]:
+    """The quantities whose values of parts add up, so that a part has a share."""
+    return [
+        quantity.name
+        for quantity in QUANTITIES.values()
+        if quantity.is_number
+        and quantity.scope is Scope.LAYER
+        and (profile.convention or not quantity.of_convention)
+        and (profile.training or not quantity.of_training)
+    ]
+
+
+class Coloring(Struct, eq=False):
+    """The colors of some parts. `values` are what they cost, and `total` what the network does."""
+
+    by: str
+    colors: list[str]
+    values: list[int]
+    total: int
+    names: dict[str, str]
+    """The color of each kind that is drawn, by its name."""
+
+    def figure(self, number: int) -> str:
+        """What a part costs, as it is printed in it; empty when parts are colored by kind."""
+        if self.by == KIND:
+            return ""
+        value = self.values[number]
+        if not value:
+            return "0"
+        share = percent(value, self.total)
+        text = byte_size(value).partition(",")[0] if QUANTITIES[self.by].unit is Unit.BYTES else human(value)
+        return f"{text} · {share}%" if share else text
+
+
+def coloring(profile: Profile, parts: Sequence[Part], by: str) -> Coloring:
+    """Color parts by `kind` or by a quantity. Raises `ArchError` for one that parts have no shares of."""
+    if by != KIND:
+        known = colorable(profile)
+        if by not in known:
+            raise unknown(
+                "a drawing cannot be colored by",
+                by,
+                [KIND, *known],
+                help=f"colors: {', '.join([KIND, *known])}",
+            )
+        values = [value_of(profile, part, by) for part in parts]
+        most = max(values, default=0)
+        colors = [share_color(value / most if most else 0) for value in values]
+        return Coloring(by, colors, values, QUANTITIES[by].adds(profile.whole), {})
+    names: dict[str, str] = {}
+    colors = []
+    for part in parts:
+        kind = family(part, profile)
+        color, name = (WHITE, "input") if part.is_input else family_color(kind)
+        if kind == "block":
+            color, name = PAPER, "other"
+        color = mixed(color, WHITE, 0.35)
+        names.setdefault(name, color)
+        colors.append(color)
+    return Coloring(KIND, colors, [], 0, names)
+
+
+def legend(canvas: Canvas, found: Coloring, left: float, top: float, room: float) -> float:
+    """Write what the colors mean; the height that it takes."""
+    if found.by == KIND:
+        return _kinds(canvas, found, left, top, room)
+    noun = QUANTITIES[found.by].noun
+    text = f"{noun} of each part, from 0 to {human(max(found.values, default=0))}; the percentage is of the total"
+    x = left
+    for step in range(len(RAMP) * 2 - 1):
+        canvas.box(x, top, 6.2, 9, share_color(max(step / (2 * len(RAMP) - 2), 0.001)))
+        x += 6
+    canvas.write(text, x + 6, top + 8, SMALL)
+    return 16
+
+
+def _kinds(canvas: Canvas, found: Coloring, left: float, top: float, room: float) -> float:
+    x, y = left, top
+    for name, color in found.names.items():
+        wide = 13 + width(name, SMALL) + 14
+        if x > left and x + wide > left + room:
+            x, y = left, y + 14
+        canvas.box(x, y, 9, 9, color, line=LINE, thin=0.6)
+        canvas.write(name, x + 13, y + 8, SMALL)
+        x += wide
+    return y - top + 16
