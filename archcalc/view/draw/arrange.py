@@ -1,8 +1,9 @@
-"""Where the vertices of a pattern are placed: ranks one after the other, and columns beside one another."""
+"""Where the vertices of a pattern are placed: ranks one after the other, and tracks beside one another."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from msgspec import Struct
 
@@ -11,8 +12,11 @@ from archcalc.view.pattern import Pattern
 SWEEPS = 24
 """How often places are improved; more changes little."""
 
+MORE_APART, MOST_CROWDED = 5.0, 8
+"""How much further ranks are apart for each line that changes its place between them, and for how many at most."""
+
 STRAIGHT, LINKED, PASSING = 8.0, 1.0, 0.05
-"""How much an edge pulls its ends into one line: in a column, between boxes, and where a lane meets a box."""
+"""How much an edge pulls its ends into one line: in a track, between boxes, and where a lane meets a box."""
 
 Stop = tuple[float, float, float]
 """What an edge passes in a rank: its place across, and where that begins and ends along the ranks."""
@@ -21,7 +25,8 @@ Stop = tuple[float, float, float]
 class Arranged(Struct, frozen=True):
     """The center of each vertex across and its start along the ranks; how wide and long all is.
 
-    `stops` has what each edge passes, in the order of the pattern's edges, its two ends included.
+    `stops` has what each edge passes, in the order of the pattern's edges: its source, the rest of the rank
+    of that, the ranks between, and what reads it.
     """
 
     across: list[float]
@@ -43,9 +48,9 @@ def arrange(
 ) -> Arranged:
     """Place vertices of sizes (across, along).
 
-    `between` is the room across from vertex to vertex, `apart` the room along from rank to rank, and `lane` that
-    of a line across. An edge leaves at an offset from the center of its vertex, by vertex and output, and enters
-    at one, by the number of the edge.
+    `between` is the room across from vertex to vertex, `apart` the room along from rank to rank, and `lane`
+    that of a line across. An edge leaves at an offset from the center of its vertex, by vertex and output, and
+    enters at one, by the number of the edge.
     """
     count = len(found.ranks)
     rows, widths, lanes = _rows(found, sizes, lane)
@@ -53,25 +58,30 @@ def arrange(
     across = _across(rows, widths, links, count, between, lane)
     least = min((across[n] - widths[n] / 2 for row in rows for n in row), default=0)
     across = [x - least for x in across]
-    starts, heights, along = [], [], 0.0
-    for row in rows:
+    starts, heights, along, room = [], [], 0.0, apart
+    crowds = _crowds(found, lanes, across, leaves or {}, enters or {})
+    for row, crowd in zip(rows, crowds, strict=True):
         high = max((sizes[n][1] for n in row if n < count), default=0)
+        room = apart + MORE_APART * min(max(crowd - 1, 0), MOST_CROWDED)
         starts.append(along)
         heights.append(high)
-        along += high + apart
+        along += high + room
     tops = [starts[rank] for rank in found.ranks]
     stops = []
     for number, (source, output, target) in enumerate(found.edges):
         first, last = found.ranks[source], found.ranks[target]
         x = across[source] + (leaves or {}).get((source, output), 0)
         path = [(x, tops[source], tops[source] + sizes[source][1])]
-        for rank in range(first + 1, last):
-            path.append((across[lanes[source, rank]], starts[rank], starts[rank] + heights[rank]))
+        path.append((x, path[0][2], starts[first] + heights[first]))
+        path += [
+            (across[lanes[source, rank]], starts[rank], starts[rank] + heights[rank])
+            for rank in range(first + 1, last)
+        ]
         x = across[target] + (enters or {}).get(number, 0)
         path.append((x, tops[target], tops[target] + sizes[target][1]))
         stops.append(path)
     wide = max((across[n] + widths[n] / 2 for row in rows for n in row), default=0)
-    return Arranged(across[:count], tops, stops, wide, max(0, along - apart))
+    return Arranged(across[:count], tops, stops, wide, max(0, along - room))
 
 
 def _rows(
@@ -81,8 +91,8 @@ def _rows(
     rows: list[list[int]] = [[] for _ in range(found.depth)]
     widths = [size[0] for size in sizes]
     lanes: dict[tuple[int, int], int] = {}
-    for column in found.columns:
-        for rank, vertex in enumerate(column.vertices, column.top):
+    for track in found.tracks:
+        for rank, vertex in enumerate(track.vertices, track.top):
             if vertex < 0:
                 lanes[-1 - vertex, rank] = len(widths)
                 rows[rank].append(len(widths))
@@ -103,22 +113,46 @@ def _links(
     enters: Mapping[int, float],
     count: int,
 ) -> list[Link]:
-    columns = {}
-    for number, column in enumerate(found.columns):
-        columns |= dict.fromkeys((vertex for vertex in column.vertices if vertex >= 0), number)
+    own = {vertex: number for number, track in enumerate(found.tracks) for vertex in track.vertices}
     links: dict[tuple[int, int], Link] = {}
     for number, (source, output, target) in enumerate(found.edges):
         ranks = range(found.ranks[source] + 1, found.ranks[target])
         path = [source, *(lanes[source, rank] for rank in ranks), target]
-        for a, b in zip(path, path[1:], strict=False):
+        for a, b in pairwise(path):
             if a < count and b < count:
-                weight = STRAIGHT if columns[a] == columns[b] else LINKED
+                weight = STRAIGHT if own[a] == own[b] else LINKED
+            elif a >= count and b >= count:
+                weight = STRAIGHT
+            elif -1 - source in own and own[-1 - source] == own[source]:  # the end of a branch
+                weight = STRAIGHT if a == source else LINKED
             else:
-                weight = STRAIGHT if a >= count and b >= count else PASSING
+                weight = PASSING
             offset = leaves.get((source, output), 0.0) if a == source else 0.0
             offset -= enters.get(number, 0.0) if b == target else 0.0
             links[a, b] = (a, b, offset, weight)
     return list(links.values())
+
+
+def _crowds(
+    found: Pattern,
+    lanes: Mapping[tuple[int, int], int],
+    across: Sequence[float],
+    leaves: Mapping[tuple[int, int], float],
+    enters: Mapping[int, float],
+) -> list[int]:
+    """How many lines change their place by much after each rank."""
+    moved: list[set[tuple[int, int]]] = [set() for _ in range(found.depth)]
+    for number, (source, output, target) in enumerate(found.edges):
+        x = across[source] + leaves.get((source, output), 0)
+        for rank in range(found.ranks[source], found.ranks[target]):
+            if rank + 1 < found.ranks[target]:
+                after = across[lanes[source, rank + 1]]
+            else:
+                after = across[target] + enters.get(number, 0)
+            if abs(after - x) > 4 * MORE_APART:
+                moved[rank].add((source, output))
+            x = after
+    return [len(sources) for sources in moved]
 
 
 def _across(
@@ -138,7 +172,7 @@ def _across(
     gaps = [
         [
             (widths[a] + widths[b]) / 2 + (between if a < count and b < count else lane)
-            for a, b in zip(row, row[1:], strict=False)
+            for a, b in pairwise(row)
         ]
         for row in rows
     ]
@@ -158,7 +192,50 @@ def _across(
                 weights.append(weight or PASSING)
             for n, x in zip(row, separated(wanted, weights, distances), strict=True):
                 across[n] = x
-    return across
+    return _straightened(rows, gaps, links, across, count)
+
+
+def _straightened(
+    rows: Sequence[Sequence[int]],
+    gaps: Sequence[Sequence[float]],
+    links: Sequence[Link],
+    across: list[float],
+    count: int,
+) -> list[float]:
+    """Put what is linked in a straight line exactly there, and move others aside where they must be."""
+    line = list(range(len(across)))  # the first vertex of the line that each is in
+    offsets = [0.0] * len(across)
+    for a, b, offset, weight in links:  # from top to bottom, so `a` has its line already
+        if weight == STRAIGHT:
+            line[b], offsets[b] = line[a], offsets[a] + offset
+    members: dict[int, list[int]] = {}
+    for n, first in enumerate(line):
+        members.setdefault(first, []).append(n)
+    wanted = {first: sum(across[n] - offsets[n] for n in each) / len(each) for first, each in members.items()}
+    after: dict[int, dict[int, float]] = {first: {} for first in members}
+    before = dict.fromkeys(members, 0)
+    for row, distances in zip(rows, gaps, strict=True):
+        for (a, b), gap in zip(pairwise(row), distances, strict=True):
+            if line[a] == line[b]:
+                return across  # not straight in any way
+            needed = gap + offsets[a] - offsets[b]
+            if line[b] not in after[line[a]]:
+                before[line[b]] += 1
+            after[line[a]][line[b]] = max(needed, after[line[a]].get(line[b], needed))
+    places = dict(wanted)
+    waiting = sorted((first for first in members if not before[first]), reverse=True)
+    seen = 0
+    while waiting:
+        first = waiting.pop()
+        seen += 1
+        for other, needed in after[first].items():
+            places[other] = max(places[other], places[first] + needed)
+            before[other] -= 1
+            if not before[other]:
+                waiting.append(other)
+    if seen < len(members):
+        return across
+    return [places[first] + offset for first, offset in zip(line, offsets, strict=True)]
 
 
 def separated(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from archcalc.diagnostics import unknown
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Scope, Unit
 from archcalc.render.numbers import byte_size, human, percent
-from archcalc.view.draw.letters import width
+from archcalc.view.draw.letters import width, wrapped
 from archcalc.view.draw.palette import LINE, PAPER, RAMP, WHITE, family_color, mixed, share_color
 from archcalc.view.draw.scene import Part, family, value_of
 from archcalc.view.draw.svg import Canvas
@@ -89,13 +89,15 @@ def legend(canvas: Canvas, found: Coloring, left: float, top: float, room: float
     if found.by == KIND:
         return _kinds(canvas, found, left, top, room)
     noun = QUANTITIES[found.by].noun
-    text = f"{noun} of each part, from 0 to {human(max(found.values, default=0))}; the percentage is of the total"
-    x = left
-    for step in range(len(RAMP) * 2 - 1):
-        canvas.box(x, top, 6.2, 9, share_color(max(step / (2 * len(RAMP) - 2), 0.001)))
-        x += 6
-    canvas.write(text, x + 6, top + 8, SMALL)
-    return 16
+    texts = [f"{noun} of each part, from 0", f"to {human(max(found.values, default=0))};", "% of the total"]
+    steps = len(RAMP) * 2 - 1
+    for step in range(steps):
+        canvas.box(left + 6 * step, top, 6.2, 9, share_color(max(step / (steps - 1), 0.001)))
+    begin = left + 6 * steps + 6
+    lines = wrapped(texts, SMALL, max(room - begin, 60), " ")
+    for number, line in enumerate(lines):
+        canvas.write(line, begin, top + 8 + 12 * number, SMALL)
+    return 4 + 12.0 * len(lines)
 
 
 def _kinds(canvas: Canvas, found: Coloring, left: float, top: float, room: float) -> float:

@@ -33,6 +33,8 @@ class Part(Struct, eq=False):
     nodes: list[Node]
     main: Node
     output: Node
+    label: str = ""
+    """A name that its author gave it or the block that it is alone in: `C1`."""
 
     @property
     def is_block(self) -> bool:
@@ -109,6 +111,8 @@ def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene
             if box.is_run:
                 repeats.append(box)
             children = box.children[: box.period] if box.is_run else box.children
+            if box.is_run and box.period == 1 and children[0] in opened:
+                children = boxes[children[0]].children  # one frame for the run and for what repeats
             waiting += [(child, len(found.frames) - 1) for child in reversed(children)]
             continue
         _add(found, box, frame, place, readers)
@@ -117,7 +121,45 @@ def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene
         for position in range(box.start + length, box.stop):
             place[position] = place[position - length]
     found.edges = _edges(found, place, boxes[root], repeats)
-    return _folded_before(found)
+    return _without_needless_frames(_folded_before(found))
+
+
+def _without_needless_frames(found: Scene) -> Scene:
+    """Leave out frames around a single part, which gets their name if that says something."""
+    inside = [0] * len(found.frames)
+    for part in found.parts:
+        inside[part.frame] += 1
+    for frame in found.frames[1:]:
+        inside[frame.parent] += 1
+    alone = {n for n in range(1, len(found.frames)) if inside[n] == 1 and not found.frames[n].box.is_run}
+    for part in found.parts:
+        own = part.box
+        part.label = "" if part.is_block or part.is_input else given_name(own, part.main.kind)
+        while part.frame in alone:
+            frame = found.frames[part.frame]
+            kind = frame.box.group.kind if frame.box.group is not None else ""
+            part.label = given_name(frame.box, kind) or part.label
+            part.frame = frame.parent
+    kept = [n for n in range(len(found.frames)) if n not in alone]
+    place = {n: new for new, n in enumerate(kept)}
+    frames = [found.frames[n] for n in kept]
+    for frame in frames[1:]:
+        while frame.parent in alone:
+            frame.parent = found.frames[frame.parent].parent
+        frame.parent = place[frame.parent]
+    for part in found.parts:
+        part.frame = place[part.frame]
+    return Scene(found.structure, frames, found.parts, found.edges)
+
+
+def given_name(box: Box, kind: str) -> str:
+    """The name of a box, unless it is its kind with a number, as one that nobody gave.
+
+    >>> given_name(Box("stage1/C1", 0, 1), "conv"), given_name(Box("stage1/conv2", 0, 1), "conv")
+    ('C1', '')
+    """
+    name = shown(last_name(box), 40)
+    return "" if name.rstrip("0123456789_") in ("", kind) else name
 
 
 def _add(found: Scene, box: Box, frame: int, place: dict[int, int], readers: Sequence[int]) -> None:
@@ -274,7 +316,7 @@ def title(part: Part) -> str:
         return "input" if part.main.name == "input" else f"input {shown(part.main.name, 40)}"
     if part.is_block:
         return shown(last_name(part.box), 40) + (f" ×{part.times}" if part.times else "")
-    return short_operation(part.main)
+    return f"{part.label}: {short_operation(part.main)}" if part.label else short_operation(part.main)
 
 
 def last_name(box: Box) -> str:

@@ -6,6 +6,7 @@ No style sheets, no `foreignObject`, no baselines: browsers, Inkscape, LaTeX, li
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from html import escape
 from math import ceil
 
@@ -40,16 +41,25 @@ class WrittenText(Struct, frozen=True):
     ground: str
 
 
+class Letters(Enum):
+    """How letters are written."""
+
+    SHARED = "outlines that are written once"
+    IN_PLACE = "outlines in place"
+    TEXT = "text"
+
+
 class Canvas:
     """A drawing that is being made; shapes that come later cover earlier ones.
 
-    Letters are outlines unless `editable`, so that a figure does not depend on the fonts of a computer.
+    Letters are outlines, so that a figure does not depend on the fonts of a computer. Each outline is written
+    once, or in place for programs that are slow otherwise; `TEXT` writes letters as text.
     """
 
-    def __init__(self, title: str, description: str, *, editable: bool = False) -> None:
+    def __init__(self, title: str, description: str, letters: Letters = Letters.SHARED) -> None:
         self.title = shown(title)
         self.description = shown(description, 2000)
-        self.editable = editable
+        self.letters = letters
         self.texts: list[WrittenText] = []
         self._elements: list[str] = []
         self._letters: dict[str, str] = {}
@@ -93,7 +103,7 @@ class Canvas:
         place = WrittenText(text, left, y - ASCENT * size, left + long, y + DESCENT * size, color, ground)
         self.texts.append(place)
         self._reach([(place.left, place.top), (place.right, place.bottom)])
-        if self.editable or not can_outline(text):
+        if self.letters is Letters.TEXT or not can_outline(text):
             self._elements.append(
                 f'<text x="{_number(left)}" y="{_number(y)}" font-family="{FAMILY}" font-size="{_number(size)}"'
                 f' fill="{color}" textLength="{_number(long)}" lengthAdjust="spacingAndGlyphs"'
@@ -101,20 +111,26 @@ class Canvas:
             )
             return
         scale = _number(size / EM, 5)
-        uses, along = [], 0
+        drawn, along = [], 0
         for character in text:
-            if letters()[character][1]:
-                uses.append(f'<use xlink:href="#{self._letter(character)}" x="{along}"/>')
+            outline = letters()[character][1]
+            if outline and self.letters is Letters.IN_PLACE:
+                drawn.append(f"M{along} 0{outline}")
+            elif outline:
+                drawn.append(f'<use xlink:href="#{self._letter(character)}" x="{along}"/>')
             along += advance(character)
+        inner = "".join(drawn)
+        if self.letters is Letters.IN_PLACE:
+            inner = f'<path d="{inner}"/>'
         self._elements.append(
             f'<g aria-label="{escape(text)}" fill="{color}"'
-            f' transform="translate({_number(left)} {_number(y)}) scale({scale})">{"".join(uses)}</g>'
+            f' transform="translate({_number(left)} {_number(y)}) scale({scale})">{inner}</g>'
         )
 
     def to_svg(self, margin: float = 8) -> str:
         """The drawing as a file. Its ground is white."""
         wide, high = self.size(margin)
-        outlines = "".join(f'<path id="{id}" d="{letters()[c][1]}"/>' for c, id in self._letters.items())
+        outlines = "".join(f'<path id="{id}" d="M0 0{letters()[c][1]}"/>' for c, id in self._letters.items())
         lines = [
             '<?xml version="1.0" encoding="UTF-8"?>',
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'

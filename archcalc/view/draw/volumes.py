@@ -196,7 +196,7 @@ def _branches(
             (from_x, y - volumes[start].deep / 2),
             (placed.along[start] + wide[start], y - volumes[start].deep / 2),
         ]
-        for across, begin, stop in stops[1:-1]:
+        for across, begin, stop in stops[2:-1]:
             points += [(begin, across), (stop, across)]
         points += [(placed.along[end], last_y), (last_x - 1.5, last_y)]
         _smooth(canvas, points)
