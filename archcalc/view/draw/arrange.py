@@ -13,7 +13,7 @@ SWEEPS = 24
 """How often places are improved; more changes little."""
 
 MORE_APART, MOST_CROWDED = 5.0, 8
-"""How much further ranks are apart for each line that changes its place between them, and for how many at most."""
+"""How much further ranks are apart for each line that moves aside between them, and for how many at most."""
 
 STRAIGHT, LINKED, PASSING = 8.0, 1.0, 0.05
 """How much an edge pulls its ends into one line: in a track, between boxes, and where a lane meets a box."""
@@ -49,8 +49,8 @@ def arrange(
     """Place vertices of sizes (across, along).
 
     `between` is the room across from vertex to vertex, `apart` the room along from rank to rank, and `lane`
-    that of a line across. An edge leaves at an offset from the center of its vertex, by vertex and output, and
-    enters at one, by the number of the edge.
+    that of a line across. An edge leaves at an offset from the center of its vertex, by vertex and output,
+    and enters at one, by the number of the edge.
     """
     count = len(found.ranks)
     rows, widths, lanes = _rows(found, sizes, lane)

@@ -1,7 +1,7 @@
 """A graph from top to bottom: boxes for parts, frames for open blocks, and lines that cross no box.
 
-Each frame is laid out by itself, the inner ones first, in the ranks and tracks of its pattern. Tensors enter at
-its upper border and leave at its lower one.
+Each frame is laid out by itself, the inner ones first, in the ranks and tracks of its pattern. Tensors enter
+at its upper border and leave at its lower one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from functools import cached_property
 from msgspec import Struct
 
 from archcalc.render.charts import INK, PALE
+from archcalc.render.numbers import plural
 from archcalc.view.draw.arrange import Arranged, arrange
 from archcalc.view.draw.colors import Coloring, legend
 from archcalc.view.draw.letters import fitted, shown, width, wrapped
@@ -19,6 +20,7 @@ from archcalc.view.draw.palette import LINE, WHITE, letters_on, mixed
 from archcalc.view.draw.scene import Part, Scene, given_name, last_name, shape_text, short_operation, title
 from archcalc.view.draw.svg import Canvas, Point
 from archcalc.view.pattern import Pattern, pattern
+from archcalc.view.structure import Box
 
 LARGE, SMALL = 10.0, 8.5
 """The sizes of letters: the first line of a box, and the others."""
@@ -141,7 +143,7 @@ def _inside(
 
 
 class Laid(Struct, eq=False):
-    """A frame that has been laid out: its size, where its children are in it, and where tensors pass its border."""
+    """A frame that has been laid out: its size, where its children are, and where tensors pass its border."""
 
     wide: float
     high: float
@@ -171,10 +173,9 @@ class GraphDrawing:
 
     def _lines(self, number: int, part: Part) -> list[Line]:
         """What is written in a box."""
-        lines = [Line(text, LARGE if place == 0 else SMALL) for place, text in enumerate(_words(part))]
-        figure = self.coloring.figure(number)
-        if figure and not part.is_input:
-            lines.append(Line(figure, SMALL))
+        texts = box_lines(part, self.coloring.figure(number))
+        first = _words(part)[1]
+        lines = [Line(text, LARGE if place == first else SMALL) for place, text in enumerate(texts)]
         return [Line(fitted(line.text, line.size, WIDEST), line.size) for line in lines]
 
     def _size(self, number: int) -> tuple[float, float]:
@@ -244,13 +245,7 @@ class GraphDrawing:
         )
 
     def _name(self, number: int) -> str:
-        """The name of a frame."""
-        box = self.scene.frames[number].box
-        if box.is_run:
-            return f"{fitted(shown(last_name(box)), SMALL, WIDEST)} ×{box.times}"
-        kind = box.group.kind if box.group is not None else ""
-        name = fitted(shown(last_name(box)), SMALL, WIDEST)
-        return f"{name}: {shown(kind, 40)}" if given_name(box, kind) and kind not in ("", "group") else name
+        return fitted(frame_name(self.scene.frames[number].box), SMALL, WIDEST)
 
     # --- What is drawn ---
 
@@ -317,31 +312,38 @@ def _child(inside: Inside, vertex: int) -> int | None:
     return inside.children[place] if 0 <= place < len(inside.children) else None
 
 
-def _words(part: Part) -> list[str]:
-    """The lines that say what a part is."""
+def frame_name(box: Box) -> str:
+    """What an open block is called: `inception3a: inception`, `unit2 to unit4 ×3`."""
+    name = shown(last_name(box))
+    if box.is_run:
+        return f"{name} ×{box.times}"
+    kind = box.group.kind if box.group is not None else ""
+    return f"{name}: {shown(kind, 40)}" if given_name(box, kind) and kind not in ("", "group") else name
+
+
+def box_lines(part: Part, figure: str) -> list[str]:
+    """The lines of a box: what the part is, its shape, and what it costs."""
+    return [*_words(part)[0], *([figure] if figure and not part.is_input else [])]
+
+
+def _words(part: Part) -> tuple[list[str], int]:
+    """The lines that say what a part is, and which of them is its title."""
     if part.is_block:
         kind = part.box.group.kind if part.box.group is not None else ""
         count = sum(not node.is_input for node in part.nodes)
-        words = f"{count} layer{'s' if count != 1 else ''}"
+        words = plural(count // max(part.times, 1), "layer") + (" each" if part.times else "")
         if kind not in ("", "group"):
             words = f"{shown(kind, 40)}: {words}"
-        return [title(part), words, shape_text(part)]
-    folded = [_folded_word(node) for node in part.folded]
+        return [title(part), words, shape_text(part)], 0
+    folded = [short_operation(node) for node in part.folded]
     before = part.nodes.index(part.main)
     lines = wrapped(folded[before:], SMALL, WIDEST) if folded[before:] else []
     ahead = wrapped(folded[:before], SMALL, WIDEST) if folded[:before] else []
     shape = shape_text(part)
     if part.output.shape != part.main.shape:
         lines = [*lines, "×".join(map(str, part.output.shape))]
-        return [title(part), *ahead, shape, *lines]
-    return [*ahead, title(part), *lines, shape]
-
-
-def _folded_word(node: object) -> str:
-    from archcalc.network import Node
-
-    assert isinstance(node, Node)
-    return short_operation(node)
+        return [*ahead, title(part), shape, *lines], len(ahead)
+    return [*ahead, title(part), *lines, shape], len(ahead)
 
 
 def _path(canvas: Canvas, stops: list[tuple[float, float, float]], has_head: bool) -> None:

@@ -19,11 +19,11 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "activation": (GREEN, "activation"),
     "attention": (BLUE, "attention"),
     "recurrent": (VERMILION, "recurrent"),
-    "merge": ("#999999", "join"),
+    "merge": ("#8A8A8A", "join"),
 }
 """The color of a family of layers and its name in a legend (Okabe & Ito 2008)."""
 
-OTHER = (WHITE, "other")
+OTHER = ("#D4D4D4", "other")
 
 RAMP = ("#FFF7EC", "#FEE8C8", "#FDD49E", "#FDBB84", "#FC8D59", "#EF6548", "#D7301F", "#B30000", "#7F0000")
 """OrRd of ColorBrewer: from light to dark in grey too."""

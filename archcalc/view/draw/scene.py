@@ -1,6 +1,6 @@
-"""What a drawing shows: parts, which are layers with what is folded into them or closed blocks, within frames.
+"""What a drawing shows: parts, which are layers with what is folded into them or closed blocks, in frames.
 
-A frame is a block that is open. Of a run of equal blocks, a frame shows the first one and how often it repeats.
+A frame is an open block. Of a run of equal blocks, a frame shows the first one and how often it repeats.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FOLDED = {"activation", "norm", "unary", "arithmetic"}
 class Part(Struct, eq=False):
     """A layer and the layers folded into it, or a closed block or run.
 
-    `frame` is the number of the frame that it is in, `nodes` are all nodes of it, `main` is the layer that it is
-    drawn as, and `output` the node whose tensor it is.
+    `frame` is the number of the frame that it is in, `nodes` are all nodes of it, `main` is the layer that it
+    is drawn as, and `output` the node whose tensor it is.
     """
 
     frame: int
@@ -72,7 +72,7 @@ class Frame(Struct, eq=False):
 
 
 class Scene(Struct, eq=False):
-    """The parts and frames of a drawing. `edges` join parts by their numbers, in the order of their readers."""
+    """The parts and frames of a drawing. `edges` join parts by number, in the order of their readers."""
 
     structure: Structure
     frames: list[Frame]
@@ -91,7 +91,7 @@ class Scene(Struct, eq=False):
 
 
 def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene:
-    """The scene in which some boxes are open, of a box and what is in it. What it reads is drawn as inputs."""
+    """The scene of a box in which some boxes are open. What the box reads is drawn as inputs."""
     found = Scene(structure, [], [], [])
     place: dict[int, int] = {}
     boxes, nodes = structure.boxes, structure.nodes
@@ -106,7 +106,7 @@ def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene
     while waiting:
         number, frame = waiting.pop()
         box = boxes[number]
-        if box.children and (number in opened or number == root):
+        if number == root or _is_open(boxes, number, opened):
             found.frames.append(Frame(frame, box))
             if box.is_run:
                 repeats.append(box)
@@ -162,6 +162,15 @@ def given_name(box: Box, kind: str) -> str:
     return "" if name.rstrip("0123456789_") in ("", kind) else name
 
 
+def _is_open(boxes: Sequence[Box], number: int, opened: Collection[int]) -> bool:
+    """Is a box drawn as a frame? A run of single closed blocks is not: it is drawn as one of them."""
+    box = boxes[number]
+    if number not in opened or not box.children:
+        return False
+    first = box.children[0]
+    return not (box.is_run and box.period == 1 and boxes[first].children and first not in opened)
+
+
 def _add(found: Scene, box: Box, frame: int, place: dict[int, int], readers: Sequence[int]) -> None:
     nodes = found.structure.nodes[box.start : box.stop]
     number = _folds_into(found, box, frame, place, readers) if box.is_layer else -1
@@ -214,18 +223,17 @@ def _edges(found: Scene, place: dict[int, int], root: Box, repeats: Sequence[Box
     structure = found.structure
     for target in range(root.start, root.stop):
         for source in structure.inputs(structure.nodes[target]):
-            if source in place and place[source] != place[target]:
-                if not any(_turns(box, source, target) for box in repeats):
-                    edges[place[source], place[target]] = None
+            if source not in place or place[source] == place[target]:
+                continue
+            if not any(_repeats(box, target) for box in repeats):
+                edges[place[source], place[target]] = None
     return sorted(edges, key=lambda edge: edge[1])
 
 
-def _turns(box: Box, source: int, target: int) -> bool:
-    """Does an edge lead from one repetition to the next, or is it one of a repetition that is not drawn?"""
-    if not box.start <= target < box.stop:
-        return False
+def _repeats(box: Box, position: int) -> bool:
+    """Is a node in one of the repetitions that are not drawn?"""
     length = (box.stop - box.start) // box.times
-    return target >= box.start + length
+    return box.start + length <= position < box.stop
 
 
 def _folded_before(found: Scene) -> Scene:
@@ -277,7 +285,7 @@ def value_of(profile: Profile, part: Part, quantity: str) -> int:
 
 
 def short_operation(node: Node) -> str:
-    """A layer in the words of a figure: its kind, its kernel, and its stride if it moves by more than its size.
+    """A layer in the words of a figure: its kind, its kernel, and a stride that is not the usual one.
 
     >>> import archcalc
     >>> network = archcalc.load("resnet18")

@@ -105,9 +105,9 @@ class Canvas:
         self._reach([(place.left, place.top), (place.right, place.bottom)])
         if self.letters is Letters.TEXT or not can_outline(text):
             self._elements.append(
-                f'<text x="{_number(left)}" y="{_number(y)}" font-family="{FAMILY}" font-size="{_number(size)}"'
-                f' fill="{color}" textLength="{_number(long)}" lengthAdjust="spacingAndGlyphs"'
-                f' xml:space="preserve">{escape(text)}</text>'
+                f'<text x="{_number(left)}" y="{_number(y)}" font-family="{FAMILY}"'
+                f' font-size="{_number(size)}" fill="{color}" textLength="{_number(long)}"'
+                f' lengthAdjust="spacingAndGlyphs" xml:space="preserve">{escape(text)}</text>'
             )
             return
         scale = _number(size / EM, 5)

@@ -1,20 +1,21 @@
 """Volumes: the stacked boxes that papers draw, one for the output of each part.
 
-Height and depth grow with the root of the resolution, thickness with the logarithm of the channels. Parts that
-follow one another stand in a row, with their labels below in two lanes; branches lie below one another.
+Height and depth grow with the root of the resolution, thickness with the logarithm of the channels. Parts
+that follow one another are in a row, with their labels below in two lanes; branches are below one another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log2, sqrt
 
 from msgspec import Struct
 
 from archcalc.render.charts import INK
 from archcalc.shape import Shape
-from archcalc.view.draw.colors import SMALL, Coloring, legend
 from archcalc.view.draw.arrange import arrange
+from archcalc.view.draw.colors import SMALL, Coloring, legend
 from archcalc.view.draw.letters import width
 from archcalc.view.draw.palette import LINE, WHITE, mixed
 from archcalc.view.draw.scene import Scene, shape_text, title
@@ -245,7 +246,7 @@ def _volume(canvas: Canvas, left: float, middle: float, box: Volume, color: str,
         (right, low),
     ]
     canvas.polygon(outline, "none", INK, 0.7)
-    edges = f"M{left:.1f} {top:.1f}H{right:.1f}V{low:.1f}M{right:.1f} {top:.1f}L{right + deep:.1f} {top - deep:.1f}"
+    edges = f"M{left:.1f} {top:.1f}H{right:.1f}V{low:.1f}M{right:.1f} {top:.1f}l{deep:.1f} {-deep:.1f}"
     canvas.curve(edges, [], INK, 0.5)
 
 
@@ -259,7 +260,7 @@ def _arrow(canvas: Canvas, points: Sequence[Point]) -> None:
 def _smooth(canvas: Canvas, points: Sequence[Point]) -> None:
     """A line from left to right that is level at each of its points."""
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    for (x, y), (next_x, next_y) in zip(points, points[1:], strict=False):
+    for (x, y), (next_x, next_y) in pairwise(points):
         half = (x + next_x) / 2
         path += (
             f"C{half:.1f} {y:.1f} {half:.1f} {next_y:.1f} {next_x:.1f} {next_y:.1f}"
