@@ -40,6 +40,9 @@ BETWEEN, APART, LANE = 14.0, 18.0, 8.0
 HEADER, EDGE = 18.0, 10.0
 """The room for a frame's name, and the room at its other sides."""
 
+MOST_ASIDE = 4
+"""A line from straight above enters in the middle unless so many more enter on one side of it."""
+
 PORT = 11.0
 """From one line that enters a box to the next."""
 
@@ -210,7 +213,8 @@ class GraphDrawing:
         for target, edges in into.items():  # lines that enter a box side by side, from left to right
             order = sorted(edges, key=lambda edge: (arranged.stops[edge][-2][0], edge))
             step = min(PORT, (sizes[target][0] - 12) / len(edges))
-            spread |= {edge: (place - (len(edges) - 1) / 2) * step for place, edge in enumerate(order)}
+            middle = _straight(inside, order, target)
+            spread |= {edge: (place - middle) * step for place, edge in enumerate(order)}
         if spread != enters:
             arranged = self._arranged(inside, sizes, leaves, spread)
         is_root = number == 0
@@ -304,6 +308,17 @@ class GraphDrawing:
         for place, line in enumerate(self.lines[number]):
             y = top + ABOVE + STEP * place + 7.5
             canvas.write(line.text, left + wide / 2, y, line.size, anchor="middle", color=ink, ground=color)
+
+
+def _straight(inside: Inside, order: Sequence[int], target: int) -> float:
+    """Which of the edges into a vertex enters in the middle: one that comes from straight above, if any."""
+    for track in inside.pattern.tracks:
+        if target in track.vertices[1:]:
+            above = track.vertices[track.vertices.index(target) - 1]
+            sources = [inside.pattern.edges[edge][0] for edge in order]
+            if above in sources and 2 * abs(sources.index(above) - (len(order) - 1) / 2) <= MOST_ASIDE:
+                return sources.index(above)
+    return (len(order) - 1) / 2
 
 
 def _child(inside: Inside, vertex: int) -> int | None:

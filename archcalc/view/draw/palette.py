@@ -17,8 +17,8 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "linear": (PINK, "fully connected"),
     "norm": (YELLOW, "normalization"),
     "activation": (GREEN, "activation"),
-    "attention": (BLUE, "attention"),
-    "recurrent": (VERMILION, "recurrent"),
+    "attention": (BLUE, "attention, matmul"),
+    "recurrent": (VERMILION, "recurrent, embedding"),
     "merge": ("#8A8A8A", "join"),
 }
 """The color of a family of layers and its name in a legend (Okabe & Ito 2008)."""

@@ -33,6 +33,8 @@ class Part(Struct, eq=False):
     nodes: list[Node]
     main: Node
     output: Node
+    is_outside: bool = False
+    """Is it only read by what is drawn?"""
     label: str = ""
     """A name that its author gave it or the block that it is alone in: `C1`."""
 
@@ -42,7 +44,7 @@ class Part(Struct, eq=False):
 
     @property
     def is_input(self) -> bool:
-        return self.box.is_layer and self.main.is_input
+        return self.is_outside or (self.box.is_layer and self.main.is_input)
 
     @property
     def times(self) -> int:
@@ -99,7 +101,8 @@ def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene
         for source in boxes[root].reads:
             place[source] = len(found.parts)
             box = Box(nodes[source].name, source, source + 1)
-            found.parts.append(Part(0, box, [nodes[source]], nodes[source], nodes[source]))
+            node = nodes[source]
+            found.parts.append(Part(0, box, [node], node, node, is_outside=True))
     readers = _readers(structure)
     waiting: list[tuple[int, int]] = [(root, -1)]
     repeats: list[Box] = []
@@ -320,6 +323,8 @@ def _lengths(value: Any, rank: int) -> list[str]:
 
 def title(part: Part) -> str:
     """What a part is called in a drawing."""
+    if part.is_outside and not part.main.is_input:
+        return f"from {shown(part.main.name, 60)}"
     if part.is_input:
         return "input" if part.main.name == "input" else f"input {shown(part.main.name, 40)}"
     if part.is_block:

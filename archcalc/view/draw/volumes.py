@@ -183,7 +183,16 @@ def _branches(
     ]
     tall = [v.tall + BELOW + step * len(lines) for v, lines in zip(volumes, labels, strict=True)]
     found_pattern = pattern(0, len(volumes), 0, [(start, 0, end) for start, end in scene.edges])
-    placed = arrange(found_pattern, list(zip(tall, wide, strict=True)), between=14, apart=26, lane=9)
+    axes = [v.deep + v.high / 2 - high / 2 for v, high in zip(volumes, tall, strict=True)]
+    placed = arrange(
+        found_pattern,
+        list(zip(tall, wide, strict=True)),
+        between=14,
+        apart=26,
+        lane=9,
+        leaves={(number, 0): axis for number, axis in enumerate(axes)},
+        enters={edge: axes[end] for edge, (_, end) in enumerate(scene.edges)},
+    )
     spots = []
     for number, box in enumerate(volumes):
         top, left = placed.across[number] - tall[number] / 2, placed.along[number]
@@ -198,7 +207,9 @@ def _branches(
             (placed.along[start] + wide[start], y - volumes[start].deep / 2),
         ]
         for across, begin, stop in stops[2:-1]:
-            points += [(begin, across), (stop, across)]
+            y = across - volumes[start].deep / 2
+            points += [(begin, y), (stop, y)]
+        last_y -= min(volumes[start].deep / 2, max(volumes[end].high / 2 - 2, 0))
         points += [(placed.along[end], last_y), (last_x - 1.5, last_y)]
         _smooth(canvas, points)
     for number, box in enumerate(volumes):
