@@ -17,7 +17,7 @@ import archcalc
 FILE = Path(archcalc.__file__).parent / "view" / "draw" / "letters.json"
 
 CHARACTERS = [
-    *map(chr, chain(range(0x20, 0x7F), range(0xA1, 0x100), range(0x391, 0x3CA))),
+    *map(chr, chain(range(0x20, 0x7F), range(0xA1, 0xAD), range(0xAE, 0x100), range(0x391, 0x3CA))),
     *"–—‘’“”•…←↑→↓−√≈≠≤≥□",
 ]
 """Latin, Greek, and the signs that archcalc writes."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from archcalc.profile import Profile
-from archcalc.view.draw.choose import Chosen, choose
 from archcalc.view.draw.colors import KIND, Coloring, coloring
 from archcalc.view.draw.graph import draw_graph
+from archcalc.view.draw.levels import Chosen, choose
 from archcalc.view.draw.raster import to_pdf, to_png
 from archcalc.view.draw.scene import shape_text, title
 from archcalc.view.draw.svg import Canvas, Letters

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from archcalc.diagnostics import unknown
 from archcalc.profile import Profile
-from archcalc.quantities import QUANTITIES, Scope, Unit
+from archcalc.quantities import QUANTITIES, Unit
 from archcalc.render.numbers import byte_size, human, percent
+from archcalc.report.rows import sortable
 from archcalc.view.draw.letters import width, wrapped
 from archcalc.view.draw.palette import LINE, PAPER, RAMP, WHITE, family_color, mixed, share_color
 from archcalc.view.draw.scene import Part, family, value_of
@@ -20,18 +21,6 @@ KIND = "kind"
 
 SMALL = 8.5
 """The size of letters in legends."""
-
-
-def colorable(profile: Profile) -> list[str]:
-    """The quantities whose values of parts add up, so that a part has a share."""
-    return [
-        quantity.name
-        for quantity in QUANTITIES.values()
-        if quantity.is_number
-        and quantity.scope is Scope.LAYER
-        and (profile.convention or not quantity.of_convention)
-        and (profile.training or not quantity.of_training)
-    ]
 
 
 class Coloring(Struct, eq=False):
@@ -59,7 +48,7 @@ class Coloring(Struct, eq=False):
 def coloring(profile: Profile, parts: Sequence[Part], by: str) -> Coloring:
     """Color parts by `kind` or by a quantity. Raises `ArchError` for one that parts have no shares of."""
     if by != KIND:
-        known = colorable(profile)
+        known = sortable(profile)  # the quantities whose values of layers make a column
         if by not in known:
             raise unknown(
                 "a drawing cannot be colored by",

@@ -40,6 +40,9 @@ BETWEEN, APART, LANE = 14.0, 18.0, 8.0
 HEADER, EDGE = 18.0, 10.0
 """The room for a frame's name, and the room at its other sides."""
 
+STACK = 5.0
+"""How far the cards of a run reach out behind the first one."""
+
 MOST_ASIDE = 4
 """A line from straight above enters in the middle unless so many more enter on one side of it."""
 
@@ -184,7 +187,8 @@ class GraphDrawing:
     def _size(self, number: int) -> tuple[float, float]:
         lines = self.lines[number]
         wide = max(width(line.text, line.size) for line in lines)
-        return max(wide + 2 * SIDE, 40), ABOVE + BELOW + STEP * len(lines)
+        stack = STACK if self.scene.parts[number].times else 0
+        return max(wide + 2 * SIDE, 40) + stack, ABOVE + BELOW + STEP * len(lines) + stack
 
     def _lay(self, number: int, laid: dict[int, Laid]) -> Laid:
         inside = self.insides[number]
@@ -225,16 +229,20 @@ class GraphDrawing:
             wider = max(0.0, name - room) if first else max(0.0, name + SIDE - arranged.wide - 2 * EDGE) / 2
             left, right = left + wider, right + wider
         inner = arranged.wide + left + right
+        stack = STACK if self.scene.frames[number].box.is_run else 0
         shift = (left, 0.0 if is_root else HEADER)
         high = arranged.long + shift[1] + (0.0 if is_root or inside.exits else EDGE)
         count = first + len(inside.children)
         return Laid(
-            inner,
-            high,
+            inner + stack,
+            high + stack,
             shift,
             arranged,
-            {t: arranged.across[n] + shift[0] - inner / 2 for n, t in enumerate(inside.entries)},
-            {t: arranged.across[count + n] + shift[0] - inner / 2 for n, t in enumerate(inside.exits)},
+            {t: arranged.across[n] + shift[0] - (inner + stack) / 2 for n, t in enumerate(inside.entries)},
+            {
+                t: arranged.across[count + n] + shift[0] - (inner + stack) / 2
+                for n, t in enumerate(inside.exits)
+            },
         )
 
     def _arranged(
@@ -292,16 +300,19 @@ class GraphDrawing:
         laid, box = self.laid[number], self.scene.frames[number].box
         depth = len(_frames_around(self.scene, number)) - 1
         ground = mixed(WHITE, "#E2E2E2", min(0.3 * depth, 0.9))
+        wide, high = laid.wide, laid.high
         if box.is_run:
-            for step in (5.0, 2.5):
-                canvas.box(left + step, top + step, laid.wide, laid.high, ground, line=PALE, round=4)
-        canvas.box(left, top, laid.wide, laid.high, ground, line=PALE, thin=0.7, round=4)
+            wide, high = wide - STACK, high - STACK
+            for step in (STACK, STACK / 2):
+                canvas.box(left + step, top + step, wide, high, ground, line=PALE, round=4)
+        canvas.box(left, top, wide, high, ground, line=PALE, thin=0.7, round=4)
         canvas.write(self._name(number), left + SIDE, top + 11, SMALL, ground=ground)
 
     def _box(self, canvas: Canvas, number: int, left: float, top: float, wide: float, high: float) -> None:
         part, color = self.scene.parts[number], self.coloring.colors[number]
         if part.times:
-            for step in (5.0, 2.5):
+            wide, high = wide - STACK, high - STACK
+            for step in (STACK, STACK / 2):
                 canvas.box(left + step, top + step, wide, high, color, line=INK, thin=0.6, round=3)
         canvas.box(left, top, wide, high, color, line=INK, round=3)
         ink = letters_on(color)

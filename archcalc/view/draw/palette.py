@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.render.charts import BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW
+from archcalc.render.charts import BLACK, BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW
 
 WHITE, PAPER, GREY, LINE = "#FFFFFF", "#F4F4F4", "#E4E4E4", "#6B6B6B"
 """The ground, a block, what is not counted, and an edge."""
@@ -58,8 +58,10 @@ def mixed(color: str, other: str, amount: float) -> str:
 
 
 def letters_on(color: str) -> str:
-    """The color of letters on a ground: dark or white, whichever is read better."""
-    return max((INK, WHITE), key=lambda ink: contrast(ink, color))
+    """The color of letters on a ground: dark if that can be read, or else black or white."""
+    if contrast(INK, color) >= READABLE:
+        return INK
+    return max((BLACK, WHITE), key=lambda ink: contrast(ink, color))  # one of them always can
 
 
 def contrast(color: str, other: str) -> float:
