@@ -517,16 +517,25 @@ def lenet5() -> Profile:
     return analyze("lenet5")
 
 
+@pytest.fixture
+def cairo() -> None:
+    """Skip a test where cairosvg or the library that it needs is not installed."""
+    try:
+        import cairosvg  # noqa: F401
+    except (ImportError, OSError) as problem:
+        pytest.skip(str(problem))
+
+
+@pytest.mark.usefixtures("cairo")
 def test_a_pdf_needs_no_fonts(lenet5):
-    pytest.importorskip("cairosvg")
     data = draw(lenet5, Wanted(), "pdf").data
     assert data.startswith(b"%PDF-")
     assert b"/Font <<\n" not in data
     assert b"BaseFont" not in data
 
 
+@pytest.mark.usefixtures("cairo")
 def test_a_png_has_the_size_that_was_asked_for(lenet5):
-    pytest.importorskip("cairosvg")
     images = pytest.importorskip("PIL.Image")
     import io
 
@@ -549,7 +558,9 @@ def test_without_cairosvg_the_error_says_what_to_install(lenet5, monkeypatch):
         draw(lenet5, Wanted(), "pdf")
 
 
-def test_without_cairo_the_error_says_what_to_install(lenet5, monkeypatch):
+def without_cairo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cairosvg be installed without the library that it needs."""
+
     class Missing:
         def find_spec(self, name, path=None, target=None):
             if name == "cairosvg":
@@ -557,6 +568,10 @@ def test_without_cairo_the_error_says_what_to_install(lenet5, monkeypatch):
 
     monkeypatch.delitem(sys.modules, "cairosvg", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+
+
+def test_without_cairo_the_error_says_what_to_install(lenet5, monkeypatch):
+    without_cairo(monkeypatch)
     with pytest.raises(ArchError, match="apt install libcairo2"):
         draw(lenet5, Wanted(), "png")
 

@@ -13,7 +13,7 @@ from archcalc.render.numbers import byte_size, human, percent
 from archcalc.report.rows import sortable
 from archcalc.view.draw.letters import width, wrapped
 from archcalc.view.draw.palette import LINE, PAPER, RAMP, WHITE, family_color, mixed, share_color
-from archcalc.view.draw.scene import Part, family, value_of
+from archcalc.view.draw.scene import DrawnPart, family, value_of
 from archcalc.view.draw.svg import Canvas
 
 KIND = "kind"
@@ -45,7 +45,7 @@ class Coloring(Struct, eq=False):
         return f"{text} · {share}%" if share else text
 
 
-def coloring(profile: Profile, parts: Sequence[Part], by: str) -> Coloring:
+def coloring(profile: Profile, parts: Sequence[DrawnPart], by: str) -> Coloring:
     """Color parts by `kind` or by a quantity. Raises `ArchError` for one that parts have no shares of."""
     if by != KIND:
         known = sortable(profile)  # the quantities whose values of layers make a column

@@ -17,7 +17,15 @@ from archcalc.view.draw.arrange import Arranged, arrange
 from archcalc.view.draw.colors import Coloring, legend
 from archcalc.view.draw.letters import fitted, shown, width, wrapped
 from archcalc.view.draw.palette import LINE, WHITE, letters_on, mixed
-from archcalc.view.draw.scene import Part, Scene, given_name, last_name, shape_text, short_operation, title
+from archcalc.view.draw.scene import (
+    DrawnPart,
+    Scene,
+    given_name,
+    last_name,
+    shape_text,
+    short_operation,
+    title,
+)
 from archcalc.view.draw.svg import Canvas, Point
 from archcalc.view.pattern import Pattern, pattern
 from archcalc.view.structure import Box
@@ -177,7 +185,7 @@ class GraphDrawing:
             laid[number] = self._lay(number, laid)
         return [laid[number] for number in range(len(self.scene.frames))]
 
-    def _lines(self, number: int, part: Part) -> list[Line]:
+    def _lines(self, number: int, part: DrawnPart) -> list[Line]:
         """What is written in a box."""
         texts = box_lines(part, self.coloring.figure(number))
         first = _words(part)[1]
@@ -233,16 +241,14 @@ class GraphDrawing:
         shift = (left, 0.0 if is_root else HEADER)
         high = arranged.long + shift[1] + (0.0 if is_root or inside.exits else EDGE)
         count = first + len(inside.children)
+        middle = (inner + stack) / 2 - shift[0]
         return Laid(
             inner + stack,
             high + stack,
             shift,
             arranged,
-            {t: arranged.across[n] + shift[0] - (inner + stack) / 2 for n, t in enumerate(inside.entries)},
-            {
-                t: arranged.across[count + n] + shift[0] - (inner + stack) / 2
-                for n, t in enumerate(inside.exits)
-            },
+            {tensor: arranged.across[n] - middle for n, tensor in enumerate(inside.entries)},
+            {tensor: arranged.across[n] - middle for n, tensor in enumerate(inside.exits, count)},
         )
 
     def _arranged(
@@ -347,12 +353,12 @@ def frame_name(box: Box) -> str:
     return f"{name}: {shown(kind, 40)}" if given_name(box, kind) and kind not in ("", "group") else name
 
 
-def box_lines(part: Part, figure: str) -> list[str]:
+def box_lines(part: DrawnPart, figure: str) -> list[str]:
     """The lines of a box: what the part is, its shape, and what it costs."""
     return [*_words(part)[0], *([figure] if figure and not part.is_input else [])]
 
 
-def _words(part: Part) -> tuple[list[str], int]:
+def _words(part: DrawnPart) -> tuple[list[str], int]:
     """The lines that say what a part is, and which of them is its title."""
     if part.is_block:
         kind = part.box.group.kind if part.box.group is not None else ""

@@ -78,7 +78,7 @@ def shown(text: str, limit: int = 200) -> str:
 
 
 def wrapped(parts: Iterable[str], size: float, room: float, between: str = ", ") -> list[str]:
-    """Parts in lines that fit, as far as a part itself does."""
+    """Parts in lines that fit, if each part fits by itself."""
     lines: list[str] = []
     for part in parts:
         if lines and width(lines[-1] + between + part, size) <= room:

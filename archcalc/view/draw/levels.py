@@ -14,7 +14,7 @@ FEW = 40
 """Blocks are opened while a drawing of blocks has at most so many boxes."""
 
 ROW = 30
-"""The same for volumes, which stand in a row."""
+"""The same for volumes, which are in a row."""
 
 MOST = 1000
 """No drawing has more boxes: nobody could read it."""
@@ -90,7 +90,7 @@ def opened_to(found: Structure, root: int, depth: int) -> set[int]:
 
 
 def _blocks(found: Structure, root: int) -> Scene:
-    """Blocks opened as far as there are few boxes. Blocks of layers alone stay closed."""
+    """Blocks opened while there are few boxes. Blocks of layers alone stay closed."""
     outer = _with_blocks_inside(found) | _of_one_part(found) | {root}
     deepest = max(depths(found, root)) - depths(found, root)[root]
     best = None

@@ -21,7 +21,7 @@ FOLDED = {"activation", "norm", "unary", "arithmetic"}
 """Families of layers that are drawn with the layer before them, where they change no shape."""
 
 
-class Part(Struct, eq=False):
+class DrawnPart(Struct, eq=False):
     """A layer and the layers folded into it, or a closed block or run.
 
     `frame` is the number of the frame that it is in, `nodes` are all nodes of it, `main` is the layer that it
@@ -78,7 +78,7 @@ class Scene(Struct, eq=False):
 
     structure: Structure
     frames: list[Frame]
-    parts: list[Part]
+    parts: list[DrawnPart]
     edges: list[tuple[int, int]]
 
     @property
@@ -102,7 +102,7 @@ def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene
             place[source] = len(found.parts)
             box = Box(nodes[source].name, source, source + 1)
             node = nodes[source]
-            found.parts.append(Part(0, box, [node], node, node, is_outside=True))
+            found.parts.append(DrawnPart(0, box, [node], node, node, is_outside=True))
     readers = _readers(structure)
     waiting: list[tuple[int, int]] = [(root, -1)]
     repeats: list[Box] = []
@@ -181,7 +181,7 @@ def _add(found: Scene, box: Box, frame: int, place: dict[int, int], readers: Seq
         number = len(found.parts)
         last = found.structure.nodes[box.gives[-1]] if box.gives else nodes[-1]
         output = box.group.output if box.group is not None else last
-        found.parts.append(Part(frame, box, list(nodes), output, output))
+        found.parts.append(DrawnPart(frame, box, list(nodes), output, output))
     else:
         found.parts[number].nodes += nodes
         found.parts[number].output = nodes[-1]
@@ -268,7 +268,7 @@ def _folded_before(found: Scene) -> Scene:
     return Scene(found.structure, found.frames, parts, sorted(edges, key=lambda edge: edge[1]))
 
 
-def family(part: Part, profile: Profile) -> str:
+def family(part: DrawnPart, profile: Profile) -> str:
     """The family of a part's layer; of a block, of the layers that have most of its MACs."""
     if not part.is_block:
         return part.main.layer.family
@@ -280,7 +280,7 @@ def family(part: Part, profile: Profile) -> str:
     return best if sums.get(best) else "block"
 
 
-def value_of(profile: Profile, part: Part, quantity: str) -> int:
+def value_of(profile: Profile, part: DrawnPart, quantity: str) -> int:
     """What a part adds to the total of a quantity."""
     layers = [profile.entries[node.index] for node in part.nodes if not node.is_input]
     selection = Selection(profile, part.box.name, layers, part.output, part.box.group)
@@ -321,7 +321,7 @@ def _lengths(value: Any, rank: int) -> list[str]:
     return [str(length) for length in lengths]
 
 
-def title(part: Part) -> str:
+def title(part: DrawnPart) -> str:
     """What a part is called in a drawing."""
     if part.is_outside and not part.main.is_input:
         return f"from {shown(part.main.name, 60)}"
@@ -341,6 +341,6 @@ def last_name(box: Box) -> str:
     return first.rpartition("/")[2] + to + last
 
 
-def shape_text(part: Part) -> str:
+def shape_text(part: DrawnPart) -> str:
     """The shape of a part as a drawing has it."""
     return format_shape(part.shape)
