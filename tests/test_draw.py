@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import runpy
 import sys
 from itertools import combinations, pairwise
 from math import prod
@@ -18,6 +19,7 @@ from archcalc.catalog import open_shipped, shipped_files
 from archcalc.diagnostics import ArchError
 from archcalc.layers import Add, Conv2d, ReLU
 from archcalc.network import Network
+from archcalc.pages.drawings_page import drawings
 from archcalc.profile import Profile
 from archcalc.report.rows import sortable
 from archcalc.view.draw import Wanted, draw
@@ -635,3 +637,22 @@ def test_parts_that_say_the_same_in_two_formats():
     mermaid, _ = read_mermaid(draw(profile, Wanted(level="layers"), "mermaid").data.decode())
     assert {n: label.replace("\n", "<br>") for n, label in dot.items()} == mermaid
     assert all(a != b for a, b in combinations([*dot], 2))
+
+
+# --- The pictures of the documentation and the reports ------------------------------------------------
+
+
+def test_the_pictures_of_the_documentation_are_current():
+    docs = Path(__file__).parent.parent / "docs"
+    generate = runpy.run_path(str(docs / "generate.py"))
+    assert {path.stem for path in (docs / "drawings").iterdir()} == set(generate["PICTURES"])
+    for name in generate["PICTURES"]:
+        text = (docs / "drawings" / f"{name}.svg").read_text(encoding="utf-8")
+        assert text == generate["picture"](name), f"{name} is out of date: run `make docs-tables`"
+
+
+def test_the_reports_have_drawings_of_well_known_networks():
+    files = drawings()
+    for net in ("lenet5", "alexnet", "vgg16", "googlenet", "resnet50", "mobilenet_v1"):
+        check_svg(files[f"drawings/{net}.svg"])
+        assert f"](drawings/{net}.svg)" in files["drawings.md"]
