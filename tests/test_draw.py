@@ -507,6 +507,20 @@ def test_a_network_without_blocks_that_is_too_large_is_an_error():
             draw(analyze(flat(1200)), Wanted(level=level))
 
 
+def test_a_network_without_blocks_is_drawn_layer_by_layer_and_says_so():
+    assert draw(analyze(flat(60)), Wanted()).note == "`flat` has no blocks: its layers are drawn"
+    assert draw(analyze(flat(10)), Wanted()).note == ""
+
+
+def test_volumes_say_when_blocks_are_closed():
+    drawing = draw(analyze("resnet50"), Wanted(level="volumes"))
+    assert drawing.note == (
+        "`resnet50` has 73 volumes, too many for a row: blocks are drawn as one each, and `--depth` opens more"
+        " of them"
+    )
+    assert draw(analyze("vgg16"), Wanted(level="volumes")).note == ""
+
+
 def test_long_chains_need_no_recursion():
     assert draw(analyze(flat(990)), Wanted(level="layers")).data
 

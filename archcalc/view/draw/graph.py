@@ -28,7 +28,6 @@ from archcalc.view.draw.scene import (
 )
 from archcalc.view.draw.svg import Canvas, Point
 from archcalc.view.pattern import Pattern, pattern
-from archcalc.view.structure import Box
 
 LARGE, SMALL = 10.0, 8.5
 """The sizes of letters: the first line of a box, and the others."""
@@ -263,7 +262,7 @@ class GraphDrawing:
         )
 
     def _name(self, number: int) -> str:
-        return fitted(frame_name(self.scene.frames[number].box), SMALL, WIDEST)
+        return fitted(frame_name(self.scene, number), SMALL, WIDEST)
 
     # --- What is drawn ---
 
@@ -344,11 +343,13 @@ def _child(inside: Inside, vertex: int) -> int | None:
     return inside.children[place] if 0 <= place < len(inside.children) else None
 
 
-def frame_name(box: Box) -> str:
+def frame_name(scene: Scene, number: int) -> str:
     """What an open block is called: `inception3a: inception`, `unit2 to unit4 ×3`."""
+    box = scene.frames[number].box
     name = shown(last_name(box))
     if box.is_run:
-        return f"{name} ×{box.times}"
+        are_layers = all(scene.structure.boxes[child].is_layer for child in box.children)
+        return f"×{box.times}" if are_layers else f"{name} ×{box.times}"
     kind = box.group.kind if box.group is not None else ""
     return f"{name}: {shown(kind, 40)}" if given_name(box, kind) and kind not in ("", "group") else name
 

@@ -42,8 +42,11 @@ def choose(network: Network, level: str, depth: int | None, block: str, heads: b
             return Chosen(drawn, level)
         note = f"`{network.name}` has {grouped(len(drawn.parts))} layers to draw, which is too many to read"
         return Chosen(_limited(_blocks(found, root), network), "blocks", f"{note}: its blocks are drawn")
-    drawn = _blocks(found, root) if depth is None else scene(found, opened_to(found, root, depth), root)
-    return Chosen(_limited(drawn, network), level)
+    if depth is not None:
+        return Chosen(_limited(scene(found, opened_to(found, root, depth), root), network), level)
+    drawn = _limited(_blocks(found, root), network)
+    is_flat = len(drawn.parts) > FEW and not any(box.group is not None for box in found.boxes)
+    return Chosen(drawn, level, f"`{network.name}` has no blocks: its layers are drawn" if is_flat else "")
 
 
 def _limited(drawn: Scene, network: Network) -> Scene:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from archcalc.render.charts import BLACK, BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW
 
-WHITE, PAPER, GREY, LINE = "#FFFFFF", "#F4F4F4", "#E4E4E4", "#6B6B6B"
-"""The ground, a block, what is not counted, and an edge."""
+WHITE, GREY, LINE = "#FFFFFF", "#E4E4E4", "#6B6B6B"
+"""The ground, what costs nothing, and an edge."""
 
 READABLE = 4.5
 """The least contrast of small letters (WCAG 2.2, 1.4.3)."""

@@ -269,15 +269,17 @@ def _folded_before(found: Scene) -> Scene:
 
 
 def family(part: DrawnPart, profile: Profile) -> str:
-    """The family of a part's layer; of a block, of the layers that have most of its MACs."""
+    """The family of a part's layer; of a block, of the layers with most of its MACs, or else of its FLOPs."""
     if not part.is_block:
         return part.main.layer.family
-    sums: dict[str, int] = {}
-    for node in part.nodes:
-        name = node.layer.family
-        sums[name] = sums.get(name, 0) + profile.entries[node.index].counts["macs"]
-    best = max(sums, key=sums.__getitem__, default="")
-    return best if sums.get(best) else "block"
+    for quantity in ("macs", "flops"):
+        sums: dict[str, int] = {}
+        for node in part.nodes:
+            name = node.layer.family
+            sums[name] = sums.get(name, 0) + profile.entries[node.index].counts[quantity]
+        if any(sums.values()):
+            return max(sums, key=sums.__getitem__)
+    return ""
 
 
 def value_of(profile: Profile, part: DrawnPart, quantity: str) -> int:

@@ -29,7 +29,7 @@ def to_mermaid(scene: Scene, found: Coloring) -> str:
     for depth, kind, number in _nested(scene):
         indent = "  " * depth
         if kind == "frame":
-            lines.append(f'{indent}subgraph f{number}["{_mermaid(frame_name(scene.frames[number].box))}"]')
+            lines.append(f'{indent}subgraph f{number}["{_mermaid(frame_name(scene, number))}"]')
         elif kind == "end":
             lines.append(f"{indent}end")
         else:
@@ -61,7 +61,7 @@ def to_dot(scene: Scene, found: Coloring) -> str:
     for depth, kind, number in _nested(scene):
         indent = "  " * depth
         if kind == "frame":
-            name = _dot(frame_name(scene.frames[number].box))
+            name = _dot(frame_name(scene, number))
             lines += [f"{indent}subgraph cluster{number} {{", f"{indent}  label={name}"]
         elif kind == "end":
             lines.append(f"{indent}}}")
