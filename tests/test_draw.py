@@ -19,6 +19,7 @@ from archcalc.catalog import open_shipped, shipped_files
 from archcalc.diagnostics import ArchError
 from archcalc.layers import Add, Conv2d, ReLU
 from archcalc.network import Network
+from archcalc.opening import loads
 from archcalc.pages.drawings_page import drawings
 from archcalc.profile import Profile
 from archcalc.report.rows import sortable
@@ -264,6 +265,35 @@ def test_figures_of_known_layers():
     assert found.values[place] == (64 * 192 * 9 + 64 * 64) * 56 * 56
     assert found.colors[place] == RAMP[-1]  # the most expensive block
     assert found.figure(place) == "359.7M · 22.7%"
+
+
+def test_what_is_not_known_is_not_drawn_as_zero():
+    text = """net n {
+      input(3x8x8)
+      conv(8, 3)
+      odd: { opaque(identity, op="roll", shape=8x6x6) -> conv(8, 1) }
+      opaque(identity, op="mystery", shape=8x6x6)
+    }"""
+    profile = analyze(loads(text))
+    drawn = choose(profile.network, "blocks", 1, "", False).scene
+    found = coloring(profile, drawn.parts, "macs")
+    assert [found.figure(number) for number in range(1, 4)] == ["7.776K", "≥ 2.304K", "?"]
+    assert "mystery" in draw(profile, Wanted(), "dot").data.decode()
+    params = coloring(profile, drawn.parts, "params")  # which are those that its text names
+    assert params.figure(3) == "0"
+    read = networkx.parse_graphml(draw(profile, Wanted(), "graphml").data.decode())
+    assert "macs" not in read.nodes["opaque1"]
+    assert read.nodes["opaque1"]["params"] == 0
+
+
+def test_a_network_with_too_many_edges_is_an_error():
+    build = NetworkBuilder("dense")
+    tensors = [build.input((1, 8, 8))]
+    for _ in range(110):
+        tensors.append(build.add(Add(), *tensors) if len(tensors) > 1 else build.add(ReLU(), tensors[0]))
+    network = build.finish(tensors[-1])
+    with pytest.raises(ArchError, match="too large to draw: 6,105 edges, of 5,000 at most"):
+        draw(analyze(network), Wanted())
 
 
 def test_the_inception_module_by_itself():
@@ -515,8 +545,8 @@ def test_a_network_without_blocks_is_drawn_layer_by_layer_and_says_so():
 def test_volumes_say_when_blocks_are_closed():
     drawing = draw(analyze("resnet50"), Wanted(level="volumes"))
     assert drawing.note == (
-        "`resnet50` has 73 volumes, too many for a row: blocks are drawn as one each, and `--depth` opens more"
-        " of them"
+        "`resnet50` has 73 volumes, too many for a row: blocks are drawn as one each, and `--depth` opens "
+        "more of them"
     )
     assert draw(analyze("vgg16"), Wanted(level="volumes")).note == ""
 

@@ -32,16 +32,20 @@ class Coloring(Struct, eq=False):
     total: int
     names: dict[str, str]
     """The color of each kind that is drawn, by its name."""
+    unknown: dict[int, bool] = {}
+    """The parts with operations that are not known; whether nothing else is in them."""
 
     def figure(self, number: int) -> str:
         """What a part costs, as it is printed in it; empty when parts are colored by kind."""
         if self.by == KIND:
             return ""
         value = self.values[number]
-        if not value:
-            return "0"
-        share = percent(value, self.total)
+        if self.unknown.get(number):
+            return "?"
         text = byte_size(value).partition(",")[0] if QUANTITIES[self.by].unit is Unit.BYTES else human(value)
+        if number in self.unknown:
+            return f"≥ {text}"
+        share = "" if self.unknown else percent(value, self.total)
         return f"{text} · {share}%" if share else text
 
 
@@ -59,7 +63,11 @@ def coloring(profile: Profile, parts: Sequence[DrawnPart], by: str) -> Coloring:
         values = [value_of(profile, part, by) for part in parts]
         most = max(values, default=0)
         colors = [share_color(value / most if most else 0) for value in values]
-        return Coloring(by, colors, values, QUANTITIES[by].adds(profile.whole), {})
+        opaque = {}
+        if QUANTITIES[by].of_operations:
+            found = {number: [node.is_opaque for node in part.nodes] for number, part in enumerate(parts)}
+            opaque = {number: len(are) == 1 for number, are in found.items() if any(are)}
+        return Coloring(by, colors, values, QUANTITIES[by].adds(profile.whole), {}, opaque)
     names: dict[str, str] = {}
     colors = []
     for part in parts:
@@ -76,7 +84,8 @@ def legend(canvas: Canvas, found: Coloring, left: float, top: float, room: float
     if found.by == KIND:
         return _kinds(canvas, found, left, top, room)
     noun = QUANTITIES[found.by].noun
-    texts = [f"{noun} of each part, from 0", f"to {human(max(found.values, default=0))};", "% of the total"]
+    texts = [f"{noun} of each part, from 0", f"to {human(max(found.values, default=0))};"]
+    texts.append("? is not known" if found.unknown else "% of the total")
     steps = len(RAMP) * 2 - 1
     for step in range(steps):
         canvas.box(left + 6 * step, top, 6.2, 9, share_color(max(step / (steps - 1), 0.001)))

@@ -19,6 +19,9 @@ ROW = 30
 MOST = 1000
 """No drawing has more boxes: nobody could read it."""
 
+MOST_EDGES = 5 * MOST
+"""No drawing has more lines."""
+
 LEVELS = ("blocks", "layers", "volumes")
 
 
@@ -50,11 +53,13 @@ def choose(network: Network, level: str, depth: int | None, block: str, heads: b
 
 
 def _limited(drawn: Scene, network: Network) -> Scene:
-    if len(drawn.parts) > MOST:
-        raise error(
-            f"`{network.name}` is too large to draw: {grouped(len(drawn.parts))} boxes, of {MOST:,} at most",
-            help="draw one block with `--block`, or write all layers with `--format graphml`",
-        )
+    """A scene that is small enough. Raises `ArchError` for one that is not."""
+    for count, what, most in (len(drawn.parts), "boxes", MOST), (len(drawn.edges), "edges", MOST_EDGES):
+        if count > most:
+            raise error(
+                f"`{network.name}` is too large to draw: {grouped(count)} {what}, of {most:,} at most",
+                help="draw one block with `--block`, or write all layers with `--format graphml`",
+            )
     return drawn
 
 

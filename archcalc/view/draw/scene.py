@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from archcalc.layers.opaque import Opaque
 from archcalc.network import Node
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Selection
@@ -286,7 +287,7 @@ def value_of(profile: Profile, part: DrawnPart, quantity: str) -> int:
     """What a part adds to the total of a quantity."""
     layers = [profile.entries[node.index] for node in part.nodes if not node.is_input]
     selection = Selection(profile, part.box.name, layers, part.output, part.box.group)
-    return QUANTITIES[quantity].adds(selection) if layers else 0
+    return QUANTITIES[quantity].adds(selection) if layers and not part.is_outside else 0
 
 
 def short_operation(node: Node) -> str:
@@ -299,7 +300,7 @@ def short_operation(node: Node) -> str:
     """
     layer = node.layer
     rank = len(node.shape) - 1
-    words = [layer.kind]
+    words = [layer.op if isinstance(layer, Opaque) else layer.kind]
     size, stride = getattr(layer, "kernel_size", None), getattr(layer, "stride", None)
     if size is not None and rank > 0:
         words.append("×".join(_lengths(size, rank)))

@@ -110,7 +110,9 @@ def to_graphml(profile: Profile) -> str:
         name = shown(node.name, 500)
         names[index] = name if name not in graph else f"{name} ({index})"
         figures = {
-            quantity.name: entry.own[quantity.name] for quantity in TOTALS if quantity.scope is Scope.LAYER
+            quantity.name: entry.own[quantity.name]
+            for quantity in TOTALS
+            if quantity.scope is Scope.LAYER and not (quantity.of_operations and node.is_opaque)
         }
         graph.add_node(
             names[index],
