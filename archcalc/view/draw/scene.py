@@ -241,7 +241,7 @@ def _repeats(box: Box, position: int) -> bool:
 
 
 def _folded_before(found: Scene) -> Scene:
-    """Fold norms and activations into the layer after them, where they could not be into one before."""
+    """Fold layers that could not be drawn with the one before them into the one after them."""
     after: dict[int, list[int]] = {}
     sources: dict[int, list[int]] = {}
     for start, end in found.edges:
@@ -250,7 +250,7 @@ def _folded_before(found: Scene) -> Scene:
     into: dict[int, int] = {}
     for number, part in enumerate(found.parts):
         ends = after.get(number, [])
-        if part.is_block or not is_folded(part.main) or part.main.kind == "flatten":
+        if part.is_block or not is_folded(part.main):
             continue
         if len(ends) == 1 and sources[ends[0]] == [number]:
             target = found.parts[ends[0]]
