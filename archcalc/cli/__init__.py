@@ -18,11 +18,10 @@ from archcalc.render import plain
 NETWORKS, CHECKS, WRITING, FIGURES = "Networks", "Checks and proofs", "Writing a network", "Published figures"
 COMMANDS = {
     "list": NETWORKS, "report": NETWORKS, "explain": NETWORKS, "compare": NETWORKS, "memory": NETWORKS,
-    "draw": NETWORKS,
     "spec": WRITING, "convert": WRITING, "layers": WRITING, "help": WRITING,
     "check": CHECKS, "lock": CHECKS, "run": CHECKS, "verify": CHECKS,
     "conventions": FIGURES, "reconcile": FIGURES, "audit": FIGURES, "tables": FIGURES, "plots": FIGURES,
-    "reports": FIGURES,
+    "reports": FIGURES, "draw": NETWORKS,
 }  # fmt: skip
 """Every command and its panel in the help, in order. Each is a function in the file of its name."""
 

@@ -83,9 +83,11 @@ def legend(canvas: Canvas, found: Coloring, left: float, top: float, room: float
     """Write what the colors mean; the height that it takes."""
     if found.by == KIND:
         return _kinds(canvas, found, left, top, room)
-    noun = QUANTITIES[found.by].noun
-    texts = [f"{noun} of each part, from 0", f"to {human(max(found.values, default=0))};"]
-    texts.append("? is not known" if found.unknown else "% of the total")
+    most = human(max(found.values, default=0))
+    texts = [
+        f"{QUANTITIES[found.by].heading}, 0 to {most};",
+        "? is not known" if found.unknown else "% of the total",
+    ]
     steps = len(RAMP) * 2 - 1
     for step in range(steps):
         canvas.box(left + 6 * step, top, 6.2, 9, share_color(max(step / (steps - 1), 0.001)))
