@@ -7,7 +7,7 @@ import re
 import runpy
 import sys
 from itertools import combinations, pairwise
-from math import prod
+from math import dist, prod
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -28,7 +28,16 @@ from archcalc.view.draw import levels as choosing
 from archcalc.view.draw.colors import KIND, coloring
 from archcalc.view.draw.graph import draw_graph
 from archcalc.view.draw.levels import LEVELS, choose
-from archcalc.view.draw.palette import RAMP, READABLE, contrast, letters_on, share_color
+from archcalc.view.draw.palette import (
+    FAMILIES,
+    RAMP,
+    READABLE,
+    WHITE,
+    contrast,
+    family_color,
+    letters_on,
+    share_color,
+)
 from archcalc.view.draw.scene import Scene, scene
 from archcalc.view.draw.svg import Canvas
 from archcalc.view.draw.texts import MERMAID_EDGES, MERMAID_LETTERS
@@ -324,6 +333,43 @@ def test_shares_are_darker_the_larger_they_are():
     assert all(a > b for a, b in pairwise(lightness))
 
 
+MACHADO = {
+    "all colors": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "no long waves": (
+        (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)
+    ),
+    "no middle waves": (
+        (0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)
+    ),
+    "no short waves": (
+        (1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.3039)
+    ),
+}  # fmt: skip
+"""How colors look to eyes without one of their cones (Machado et al. 2009, severity 1), in linear light."""
+
+
+@pytest.mark.parametrize("eyes", MACHADO)
+def test_kinds_differ_in_color_for_all_eyes(eyes):
+    colors = {name: color for color, name in map(family_color, [*FAMILIES, "anything else"])} | {
+        "input": WHITE
+    }
+    seen = {name: lab(color, MACHADO[eyes]) for name, color in colors.items()}
+    for (name, one), (other_name, other) in combinations(seen.items(), 2):
+        assert dist(one, other) > 12, (name, other_name)  # 2.3 is a difference that can just be seen
+
+
+def lab(color: str, matrix: tuple[tuple[float, ...], ...]) -> tuple[float, float, float]:
+    """A color as CIELAB has it, after what eyes make of it."""
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    red, green, blue = (max(0, sum(a * b for a, b in zip(row, linear, strict=True))) for row in matrix)
+    x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    z = (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.089
+    a, b, c = (t ** (1 / 3) if t > 0.008856 else 7.787 * t + 16 / 116 for t in (x, y, z))
+    return 116 * b - 16, 500 * (a - b), 200 * (b - c)
+
+
 def test_contrast_is_that_of_the_standard():
     assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)  # WCAG's well-known near miss
 
@@ -474,6 +520,27 @@ def test_graphml_has_the_network_with_its_figures(name):
             figure for node, figure in read.nodes(data=quantity) if read.nodes[node]["kind"] != "input"
         ]
         assert sum(figures) == profile.totals[quantity]
+
+
+# --- Imported models ----------------------------------------------------------------------------------
+
+MODELS = Path(__file__).parent / "models"
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet50.keras", "mobilenet_v3_small.keras", "residual.pt2", "light_inception_v1.onnx"]
+)
+def test_imported_models_are_drawn_at_all_levels(name):
+    path = MODELS / name
+    if path.suffix == ".onnx":
+        onnx = pytest.importorskip("onnx")
+        path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / name
+    network = load(path)
+    for level in LEVELS:
+        canvas, drawn = canvas_of(network, level)
+        check_texts(canvas)
+        check_svg(canvas.to_svg())
+        assert sum(len(part.nodes) for part in drawn.parts) <= len(network.nodes)
 
 
 # --- Names are data -----------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from archcalc.view.pattern import Pattern
 
-SWEEPS = 24
-"""How often places are improved; more changes little."""
+SWEEPS, LEAST_SWEEPS, SWEPT = 24, 3, 400_000
+"""How often places are improved: more changes little, and less must do where there are very many places."""
 
 MORE_APART, MOST_CROWDED = 5.0, 8
 """How much further ranks are apart for each line that moves aside between them, and for how many at most."""
@@ -181,7 +181,7 @@ def _across(
         for n, x in zip(row, places, strict=True):
             across[n] = x
     numbered = list(zip(rows, gaps, strict=True))
-    for sweep in range(SWEEPS):
+    for sweep in range(max(LEAST_SWEEPS, min(SWEEPS, SWEPT // max(1, sum(map(len, rows)))))):
         for row, distances in numbered if sweep % 2 == 0 else reversed(numbered):
             wanted, weights = [], []
             for n in row:

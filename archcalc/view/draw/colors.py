@@ -12,7 +12,7 @@ from archcalc.quantities import QUANTITIES, Unit
 from archcalc.render.numbers import byte_size, human, percent
 from archcalc.report.rows import sortable
 from archcalc.view.draw.letters import width, wrapped
-from archcalc.view.draw.palette import LINE, RAMP, WHITE, family_color, mixed, share_color
+from archcalc.view.draw.palette import LINE, RAMP, WHITE, family_color, share_color
 from archcalc.view.draw.scene import DrawnPart, family, value_of
 from archcalc.view.draw.svg import Canvas
 
@@ -73,7 +73,6 @@ def coloring(profile: Profile, parts: Sequence[DrawnPart], by: str) -> Coloring:
     for part in parts:
         kind = family(part, profile)
         color, name = (WHITE, "input") if part.is_input else family_color(kind)
-        color = mixed(color, WHITE, 0.35)
         names.setdefault(name, color)
         colors.append(color)
     return Coloring(KIND, colors, [], 0, names)

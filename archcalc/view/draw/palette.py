@@ -19,19 +19,23 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "activation": (GREEN, "activation"),
     "attention": (BLUE, "attention, matmul"),
     "recurrent": (VERMILION, "recurrent, embedding"),
-    "merge": ("#8A8A8A", "join"),
+    "merge": ("#585858", "join"),
 }
-"""The color of a family of layers and its name in a legend (Okabe & Ito 2008)."""
+"""The color of a family of layers and its name in a legend (Okabe & Ito 2008); the grey is apart from all."""
 
-OTHER = ("#D4D4D4", "other")
+OTHER = ("#C8C8C8", "other")
+
+PALER = 0.2
+"""How much white is in the colors of families, so that letters can be read on them."""
 
 RAMP = ("#FFF7EC", "#FEE8C8", "#FDD49E", "#FDBB84", "#FC8D59", "#EF6548", "#D7301F", "#B30000", "#7F0000")
 """OrRd of ColorBrewer: from light to dark in grey too."""
 
 
 def family_color(family: str) -> tuple[str, str]:
-    """The color and the name of a family."""
-    return FAMILIES.get(family, OTHER)
+    """The color that boxes of a family have, and its name."""
+    color, name = FAMILIES.get(family, OTHER)
+    return mixed(color, WHITE, PALER), name
 
 
 def share_color(part: float) -> str:
