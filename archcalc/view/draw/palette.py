@@ -13,13 +13,13 @@ READABLE = 4.5
 FAMILIES: dict[str, tuple[str, str]] = {
     "conv": (SKY, "convolution"),
     "deform": (SKY, "convolution"),
-    "pool": (ORANGE, "pooling"),
+    "pool": (VERMILION, "pooling"),
     "linear": (PINK, "fully connected"),
     "norm": (YELLOW, "normalization"),
     "activation": (GREEN, "activation"),
     "attention": (BLUE, "attention, matmul"),
-    "recurrent": (VERMILION, "recurrent, embedding"),
-    "merge": ("#585858", "join"),
+    "recurrent": (ORANGE, "recurrent, embedding"),
+    "merge": ("#404040", "join"),
 }
 """The color of a family of layers and its name in a legend (Okabe & Ito 2008); the grey is apart from all."""
 
