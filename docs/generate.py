@@ -1,4 +1,5 @@
-"""Generate parts of the documents: layers and error messages of the language, the table of quantities.
+"""Generate parts of the documents: layers and error messages of the language, the table of quantities,
+and drawings.
 
     make docs-tables
 
@@ -14,7 +15,17 @@ from archcalc.diagnostics import ArchError
 from archcalc.language.elaborate import elaborate
 from archcalc.language.loader import load_text
 from archcalc.layers.describe import in_families
+from archcalc.opening import load
+from archcalc.profile import analyze
 from archcalc.quantities import QUANTITIES
+from archcalc.view.draw import Wanted, draw
+
+PICTURES = {
+    "lenet5": ("lenet5", Wanted(level="volumes")),
+    "inception3a": ("googlenet", Wanted(level="layers", block="inception3a")),
+    "resnet18": ("resnet18", Wanted()),
+}
+"""The drawings of `draw.md`, each of a network, by their names in `drawings/`."""
 
 PAGE = Path(__file__).parent / "language.md"
 QUANTITY_PAGE = Path(__file__).parent / "quantities.md"
@@ -43,6 +54,12 @@ def quantity_lines() -> list[str]:
     return ["| Quantity | Definition |", "| --- | --- |", *rows]
 
 
+def picture(name: str) -> str:
+    """A drawing of `draw.md`."""
+    net, wanted = PICTURES[name]
+    return draw(analyze(load(net)), wanted).data.decode()
+
+
 def message(text: str) -> str:
     """The error message of a faulty example."""
     try:
@@ -65,5 +82,8 @@ def with_quantities(text: str) -> str:
 
 
 if __name__ == "__main__":
+    for name in PICTURES:
+        path = Path(__file__).parent / "drawings" / f"{name}.svg"
+        path.write_text(picture(name), encoding="utf-8")
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     QUANTITY_PAGE.write_text(with_quantities(QUANTITY_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

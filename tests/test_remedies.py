@@ -24,6 +24,7 @@ import numpy as np
 import onnx
 import pytest
 import test_keras as keras
+from test_draw import flat, without_cairo
 from test_errors import ERRORS, mistakes
 from test_tables import evaluate, read_layouts
 from tiny import tiny
@@ -42,6 +43,7 @@ from archcalc.pages.folder import write as write_reports
 from archcalc.reconcile.figures import parse_figures
 from archcalc.render.progress import progress
 from archcalc.report.shown import frame_of
+from archcalc.view.draw import Wanted, draw
 
 ROOT = Path(archcalc.__file__).parent
 
@@ -431,6 +433,12 @@ run tiny.arch --weights other.npz
 run tiny.arch --weights a.safetensors
 run tiny.arch --input a.png
 plots accuracy
+draw tiny.arch -o a.pdf
+draw tiny.arch -o a.jpg
+draw tiny.arch --format png
+draw tiny.arch --block fc1
+draw tiny.arch --color depth
+draw resnet50 --level layers -o a.png --scale 20
 """.split("\n")[1:-1]
 """Commands that are wrong, one for each remedy."""
 
@@ -502,6 +510,8 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(parse_figures, [])
     yield partial(write_reports, folder / "folder", {}, progress)
     yield partial(write_reports, folder / "tiny.arch", {}, progress)
+    yield partial(draw, archcalc.analyze(flat(480)), Wanted(), "mermaid")
+    yield partial(draw, archcalc.analyze(flat(1001)), Wanted())
     yield from wrong_onnx()
     *unread, unfit = sorted(folder.glob("tables*.toml"))
     for path in unread:
@@ -549,7 +559,7 @@ def too_large(*args: Any) -> None:
 def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch) -> None:
     files(tmp_path)
     remedies = [remedy for path in OTHERS for remedy in remedies_in(path)]
-    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py"):
+    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py", "cairosvg"):
         monkeypatch.setitem(sys.modules, package, None)
     commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
     with evaluated(remedies) as seen:
@@ -564,6 +574,9 @@ def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch)
         with monkeypatch.context() as patched:
             patched.setattr(executor_command, "execute", too_large)
             shown.append(run("run", "tiny.arch", width=400).err)
+        with monkeypatch.context() as patched:
+            without_cairo(patched)
+            shown.append(run("draw", "tiny.arch", "-o", "a.png", width=400).err)
         with monkeypatch.context() as patched:  # a prediction that is wrong, of a shape that no test has
             patched.setattr(KINDS["relu"], "output_shape", lambda self, *inputs: (1, 2))
             shown += helps([partial(execute, loads("net n {\n  input(5x23)\n  relu\n}"))])

@@ -15,7 +15,7 @@ ORDER = """
 shape diagnostics render layers network notes doubts gradients quantities memory expect builder
 language importing opened
 readers conventions profile catalog elsewhere opening freezing
-settings convert executor checking comparison report
+settings convert executor checking comparison report view
 reconcile verify audit plots pages interface cli __main__
 """.split()
 """The files and folders of the package: each may import those before it, and itself."""

@@ -21,7 +21,7 @@ COMMANDS = {
     "spec": WRITING, "convert": WRITING, "layers": WRITING, "help": WRITING,
     "check": CHECKS, "lock": CHECKS, "run": CHECKS, "verify": CHECKS,
     "conventions": FIGURES, "reconcile": FIGURES, "audit": FIGURES, "tables": FIGURES, "plots": FIGURES,
-    "reports": FIGURES,
+    "reports": FIGURES, "draw": NETWORKS,
 }  # fmt: skip
 """Every command in order, under its heading in the help. Each is a function in the file with its name."""
 

@@ -11,6 +11,7 @@ from archcalc.audit.tables.documents import markdown_body, to_csv
 from archcalc.audit.tables.table import PublishedTable, all_tables
 from archcalc.catalog import shipped
 from archcalc.pages.audit_page import audit_page, counts, deck_table, in_words
+from archcalc.pages.drawings_page import DRAWN, drawings
 from archcalc.pages.folder import Contents
 from archcalc.pages.markdown import page, table
 from archcalc.pages.network_pages import by_network, network_page, overview, overview_row
@@ -53,6 +54,7 @@ def contents(progress: Progress = unseen, networks: bool = False) -> Contents:
     for deck in found.on_request:
         files[f"{deck}.md"] = papers_page(deck, found.findings, specs, linked=networks)
     files |= {f"plots/{plot.name}.svg": plot for plot in plots().values()}
+    files |= drawings()
     files["README.md"] = _index(found, tables, len(specs))
     return dict(sorted(files.items()))
 
@@ -115,6 +117,11 @@ def _index(found: Audit, tables: Sequence[PublishedTable], networks: int) -> str
         "",
         f"[The {networks} built-in networks](networks.md), with their publications, their totals, and the "
         "number of published figures that hold.",
+        "",
+        "## Drawings",
+        "",
+        f"Drawings of {', '.join(f'[{each.title}](drawings/{each.net}.svg)' for each in DRAWN)}: "
+        "[all on one page](drawings.md).",
         "",
         "## Plots",
         "",

@@ -113,14 +113,14 @@ def _is_same(file: Path, content: str | Plot) -> bool:
 
 
 def _is_ours(file: Path) -> bool:
-    """A page with the mark, a picture with its stamp, or the CSV of such a page."""
+    """A page or a drawing with the mark, a plot with its stamp, or the CSV of such a page."""
     if file.is_symlink() or not file.is_file():
         return False
     if file.suffix == ".csv":
         page = file.with_suffix(".md")
         return page.exists() and _is_ours(page)
     text = file.read_bytes().decode(errors="replace")
-    return is_stamped(text) if file.suffix == ".svg" else file.suffix == ".md" and MARK in text
+    return (file.suffix == ".svg" and is_stamped(text)) or (file.suffix in (".svg", ".md") and MARK in text)
 
 
 def _put(path: Path, text: str) -> None:

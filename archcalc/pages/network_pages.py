@@ -10,6 +10,7 @@ from msgspec import Struct
 from archcalc.audit.finding import AuditFinding
 from archcalc.audit.words import reason, shown_value
 from archcalc.opened import Opened
+from archcalc.pages.drawings_page import DRAWN
 from archcalc.pages.markdown import code, page, table
 from archcalc.profile import Profile
 from archcalc.quantities import Selection
@@ -78,6 +79,8 @@ def network_page(
     lines += _published(published)
     lines += _lectures(lectures)
     trail = [("Reports", "../README.md"), ("Networks", "../networks.md")]
+    if any(drawn.net == spec.name for drawn in DRAWN):
+        trail.append(("Drawing", f"../drawings/{spec.name}.svg"))
     return page(spec.name, trail, lines)
 
 

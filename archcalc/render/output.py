@@ -54,6 +54,16 @@ def write(text: str, path: Path | None) -> None:
         stream.write(text.encode(errors="replace"))
 
 
+def write_bytes(data: bytes, path: Path | None) -> None:
+    """Write what need not be text, likewise. Raises `ArchError`."""
+    if path is None or path == STANDARD:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        return
+    with whole(path) as stream:
+        stream.write(data)
+
+
 def warn(lines: Iterable[str]) -> None:
     """Write lines that are not part of the output to the standard error."""
     for line in lines:

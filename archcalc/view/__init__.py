@@ -1,0 +1,1 @@
+"""Drawing a network: its structure here, the interactive page in `page/`, figures in `draw/`."""

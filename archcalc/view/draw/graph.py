@@ -1,0 +1,406 @@
+"""A graph from top to bottom: boxes for parts, frames for open blocks, and lines that cross no box.
+
+Each frame is laid out by itself, the inner ones first, in the ranks and tracks of its pattern. Tensors enter
+at its upper border and leave at its lower one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from msgspec import Struct
+
+from archcalc.render.charts import INK, PALE
+from archcalc.render.numbers import plural
+from archcalc.view.draw.arrange import Arranged, arrange
+from archcalc.view.draw.colors import Coloring, legend
+from archcalc.view.draw.letters import fitted, shown, width, wrapped
+from archcalc.view.draw.palette import LINE, WHITE, letters_on, mixed
+from archcalc.view.draw.scene import (
+    DrawnPart,
+    Scene,
+    given_name,
+    last_name,
+    shape_text,
+    short_operation,
+    title,
+)
+from archcalc.view.draw.svg import Canvas, Point
+from archcalc.view.pattern import Pattern, pattern
+
+LARGE, SMALL = 10.0, 8.5
+"""The sizes of letters: the first line of a box, and the others."""
+
+STEP = 11.5
+"""From line to line."""
+
+WIDEST = 190.0
+"""The room for a line in a box; longer names are shortened in the middle."""
+
+SIDE, ABOVE, BELOW = 8.0, 6.0, 5.0
+"""The room between a box and what is written in it."""
+
+BETWEEN, APART, LANE = 14.0, 18.0, 8.0
+"""The room between boxes, between ranks, and for a line."""
+
+HEADER, EDGE = 18.0, 10.0
+"""The room for a frame's name, and the room at its other sides."""
+
+STACK = 5.0
+"""How far the cards of a run reach out behind the first one."""
+
+MOST_ASIDE = 4
+"""A line from straight above enters in the middle unless so many more enter on one side of it."""
+
+PORT = 11.0
+"""From one line that enters a box to the next."""
+
+
+class Line(Struct, frozen=True):
+    """A line of a box: its text and the size of its letters."""
+
+    text: str
+    size: float
+
+
+class Inside(Struct, eq=False):
+    """The inside of a frame: its children, which are parts or frames, and how they are connected.
+
+    A child is the number of a part, or `-1 - n` for the frame `n`. `entries` and `exits` are the parts whose
+    tensors enter and leave.
+    """
+
+    children: list[int]
+    entries: list[int]
+    exits: list[int]
+    pattern: Pattern
+    readers: list[int]
+    """Of each edge of the pattern, the part whose tensor it is."""
+
+
+def insides(scene: Scene) -> list[Inside]:
+    """The inside of each frame."""
+    above = [[*_frames_around(scene, part.frame)] for part in scene.parts]
+    entries: list[dict[int, None]] = [{} for _ in scene.frames]
+    exits: list[dict[int, None]] = [{} for _ in scene.frames]
+    joined: list[dict[tuple[int, int, int], None]] = [
+        {} for _ in scene.frames
+    ]  # source, child, reading child
+    for source, target in scene.edges:
+        up, down = above[source], above[target]
+        common = next(frame for frame in up if frame in set(down))
+        child = source
+        for frame in up[: up.index(common)]:
+            exits[frame][source] = None
+            child = -1 - frame
+        inner = down[: down.index(common)]
+        for frame in inner:
+            entries[frame][source] = None
+        for number, frame in enumerate([*inner, common]):
+            reader = target if number == 0 else -1 - inner[number - 1]
+            joined[frame][source, child if frame == common else source, reader] = None
+    children: list[list[int]] = [[] for _ in scene.frames]
+    firsts = [(part.box.start, n, n) for n, part in enumerate(scene.parts)]
+    firsts += [(frame.box.start, -1, -1 - n) for n, frame in enumerate(scene.frames) if n]
+    for _, _, child in sorted(firsts, key=lambda first: first[:2]):
+        children[scene.parts[child].frame if child >= 0 else scene.frames[-1 - child].parent].append(child)
+    return [
+        _inside(scene, number, children[number], [*entries[number]], [*exits[number]], [*joined[number]])
+        for number in range(len(scene.frames))
+    ]
+
+
+def _frames_around(scene: Scene, frame: int) -> Sequence[int]:
+    found = []
+    while frame >= 0:
+        found.append(frame)
+        frame = scene.frames[frame].parent
+    return found
+
+
+def _inside(
+    scene: Scene,
+    number: int,
+    children: list[int],
+    entries: list[int],
+    exits: list[int],
+    joined: list[tuple[int, int, int]],
+) -> Inside:
+    vertex = {child: len(entries) + place for place, child in enumerate(children)}
+    port = {source: place for place, source in enumerate(entries)}
+    outputs: dict[int, list[int]] = {}
+    edges: list[tuple[int, int, int]] = []
+    readers: list[int] = []
+
+    def start(source: int, child: int) -> tuple[int, int]:
+        if source in port:
+            return port[source], 0
+        given = outputs.setdefault(child, [])
+        if source not in given:
+            given.append(source)
+        return vertex[child], given.index(source)
+
+    for source, child, reader in sorted(joined, key=lambda edge: vertex[edge[2]]):
+        edges.append((*start(source, child), vertex[reader]))
+        readers.append(source)
+    for place, source in enumerate(exits):
+        child = source
+        for frame in _frames_around(scene, scene.parts[source].frame):
+            if frame == number:
+                break
+            child = -1 - frame
+        edges.append((*start(source, child), len(entries) + len(children) + place))
+        readers.append(source)
+    return Inside(children, entries, exits, pattern(len(entries), len(children), len(exits), edges), readers)
+
+
+class Laid(Struct, eq=False):
+    """A frame that has been laid out: its size, where its children are, and where tensors pass its border."""
+
+    wide: float
+    high: float
+    shift: Point
+    arranged: Arranged
+    entries: dict[int, float]
+    """Of each tensor that enters, the place across, from the center of the frame."""
+    exits: dict[int, float]
+
+
+class GraphDrawing:
+    """A scene as boxes, frames and lines."""
+
+    def __init__(self, scene: Scene, found: Coloring) -> None:
+        self.scene = scene
+        self.coloring = found
+        self.insides = insides(scene)
+        self.lines = [self._lines(number, part) for number, part in enumerate(scene.parts)]
+
+    @cached_property
+    def laid(self) -> list[Laid]:
+        """The layout of each frame; the inner ones are laid out first."""
+        laid: dict[int, Laid] = {}
+        for number in reversed(range(len(self.scene.frames))):
+            laid[number] = self._lay(number, laid)
+        return [laid[number] for number in range(len(self.scene.frames))]
+
+    def _lines(self, number: int, part: DrawnPart) -> list[Line]:
+        """What is written in a box."""
+        texts = box_lines(part, self.coloring.figure(number))
+        first = _words(part)[1]
+        lines = [Line(text, LARGE if place == first else SMALL) for place, text in enumerate(texts)]
+        return [Line(fitted(line.text, line.size, WIDEST), line.size) for line in lines]
+
+    def _size(self, number: int) -> tuple[float, float]:
+        lines = self.lines[number]
+        wide = max(width(line.text, line.size) for line in lines)
+        stack = STACK if self.scene.parts[number].times else 0
+        return max(wide + 2 * SIDE, 40) + stack, ABOVE + BELOW + STEP * len(lines) + stack
+
+    def _lay(self, number: int, laid: dict[int, Laid]) -> Laid:
+        inside = self.insides[number]
+        first = len(inside.entries)
+        sizes = [(LANE, 0.0)] * first
+        sizes += [
+            self._size(child) if child >= 0 else (laid[-1 - child].wide, laid[-1 - child].high)
+            for child in inside.children
+        ]
+        sizes += [(LANE, 0.0)] * len(inside.exits)
+        leaves: dict[tuple[int, int], float] = {}
+        enters: dict[int, float] = {}
+        into: dict[int, list[int]] = {}
+        for edge, (source, output, target) in enumerate(inside.pattern.edges):
+            tensor = inside.readers[edge]
+            child = _child(inside, source)
+            if child is not None and child < 0:
+                leaves[source, output] = laid[-1 - child].exits[tensor]
+            child = _child(inside, target)
+            if child is not None and child < 0:
+                enters[edge] = laid[-1 - child].entries[tensor]
+            elif child is not None:
+                into.setdefault(target, []).append(edge)
+        arranged = self._arranged(inside, sizes, leaves, enters)
+        spread = dict(enters)
+        for target, edges in into.items():  # lines that enter a box side by side, from left to right
+            order = sorted(edges, key=lambda edge: (arranged.stops[edge][-2][0], edge))
+            step = min(PORT, (sizes[target][0] - 12) / len(edges))
+            middle = _straight(inside, order, target)
+            spread |= {edge: (place - middle) * step for place, edge in enumerate(order)}
+        if spread != enters:
+            arranged = self._arranged(inside, sizes, leaves, spread)
+        is_root = number == 0
+        left = right = 0.0 if is_root else EDGE
+        if not is_root:  # the name is to the left of the lines that enter
+            name = SIDE + width(self._name(number), SMALL) + 5
+            room = min((arranged.across[n] for n in range(first)), default=arranged.wide) + left
+            wider = max(0.0, name - room) if first else max(0.0, name + SIDE - arranged.wide - 2 * EDGE) / 2
+            left, right = left + wider, right + wider
+        inner = arranged.wide + left + right
+        stack = STACK if self.scene.frames[number].box.is_run else 0
+        shift = (left, 0.0 if is_root else HEADER)
+        high = arranged.long + shift[1] + (0.0 if is_root or inside.exits else EDGE)
+        count = first + len(inside.children)
+        middle = (inner + stack) / 2 - shift[0]
+        return Laid(
+            inner + stack,
+            high + stack,
+            shift,
+            arranged,
+            {tensor: arranged.across[n] - middle for n, tensor in enumerate(inside.entries)},
+            {tensor: arranged.across[n] - middle for n, tensor in enumerate(inside.exits, count)},
+        )
+
+    def _arranged(
+        self,
+        inside: Inside,
+        sizes: list[tuple[float, float]],
+        leaves: dict[tuple[int, int], float],
+        enters: dict[int, float],
+    ) -> Arranged:
+        return arrange(
+            inside.pattern, sizes, between=BETWEEN, apart=APART, lane=LANE, leaves=leaves, enters=enters
+        )
+
+    def _name(self, number: int) -> str:
+        return fitted(frame_name(self.scene, number), SMALL, WIDEST)
+
+    # --- What is drawn ---
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draw frames from the outside to the inside, then lines, then boxes, then the legend."""
+        places: dict[int, Point] = {0: (0.0, 0.0)}
+        boxes: list[tuple[int, float, float, float, float]] = []
+        paths: list[list[tuple[float, float, float]]] = []
+        arrows: list[bool] = []
+        for number in range(len(self.scene.frames)):
+            left, top = places[number]
+            laid, inside = self.laid[number], self.insides[number]
+            if number:
+                self._frame(canvas, number, left, top)
+            x, y = left + laid.shift[0], top + laid.shift[1]
+            first = len(inside.entries)
+            for place, child in enumerate(inside.children, first):
+                center, start = laid.arranged.across[place] + x, laid.arranged.along[place] + y
+                if child < 0:
+                    places[-1 - child] = (center - self.laid[-1 - child].wide / 2, start)
+                else:
+                    wide, high = self._size(child)
+                    boxes.append((child, center - wide / 2, start, wide, high))
+            for edge, stops in enumerate(laid.arranged.stops):
+                path = [(across + x, begin + y, end + y) for across, begin, end in stops]
+                source, _, target = inside.pattern.edges[edge]
+                if source < first:
+                    path[0] = (path[0][0], top, top)
+                end = _child(inside, target)
+                arrows.append(end is not None and end >= 0)
+                paths.append(path)
+        for path, has_head in zip(paths, arrows, strict=True):
+            _path(canvas, path, has_head)
+        for box in boxes:
+            self._box(canvas, *box)
+        low = canvas.bottom + 12
+        legend(canvas, self.coloring, 0, low, max(canvas.right, 240))
+
+    def _frame(self, canvas: Canvas, number: int, left: float, top: float) -> None:
+        laid, box = self.laid[number], self.scene.frames[number].box
+        depth = len(_frames_around(self.scene, number)) - 1
+        ground = mixed(WHITE, "#E2E2E2", min(0.3 * depth, 0.9))
+        wide, high = laid.wide, laid.high
+        if box.is_run:
+            wide, high = wide - STACK, high - STACK
+            for step in (STACK, STACK / 2):
+                canvas.box(left + step, top + step, wide, high, ground, line=PALE, round=4)
+        canvas.box(left, top, wide, high, ground, line=PALE, thin=0.7, round=4)
+        canvas.write(self._name(number), left + SIDE, top + 11, SMALL, ground=ground)
+
+    def _box(self, canvas: Canvas, number: int, left: float, top: float, wide: float, high: float) -> None:
+        part, color = self.scene.parts[number], self.coloring.colors[number]
+        if part.times:
+            wide, high = wide - STACK, high - STACK
+            for step in (STACK, STACK / 2):
+                canvas.box(left + step, top + step, wide, high, color, line=INK, thin=0.6, round=3)
+        canvas.box(left, top, wide, high, color, line=INK, round=3)
+        ink = letters_on(color)
+        for place, line in enumerate(self.lines[number]):
+            y = top + ABOVE + STEP * place + 7.5
+            canvas.write(line.text, left + wide / 2, y, line.size, anchor="middle", color=ink, ground=color)
+
+
+def _straight(inside: Inside, order: Sequence[int], target: int) -> float:
+    """Which of the edges into a vertex enters in the middle: one that comes from straight above, if any."""
+    for track in inside.pattern.tracks:
+        if target in track.vertices[1:]:
+            above = track.vertices[track.vertices.index(target) - 1]
+            sources = [inside.pattern.edges[edge][0] for edge in order]
+            if above in sources and 2 * abs(sources.index(above) - (len(order) - 1) / 2) <= MOST_ASIDE:
+                return sources.index(above)
+    return (len(order) - 1) / 2
+
+
+def _child(inside: Inside, vertex: int) -> int | None:
+    """The child at a vertex of the pattern; `None` for a port."""
+    place = vertex - len(inside.entries)
+    return inside.children[place] if 0 <= place < len(inside.children) else None
+
+
+def frame_name(scene: Scene, number: int) -> str:
+    """What an open block is called: `inception3a: inception`, `unit2 to unit4 ×3`."""
+    box = scene.frames[number].box
+    name = shown(last_name(box))
+    if box.is_run:
+        are_layers = all(scene.structure.boxes[child].is_layer for child in box.children)
+        return f"×{box.times}" if are_layers else f"{name} ×{box.times}"
+    kind = box.group.kind if box.group is not None else ""
+    return f"{name}: {shown(kind, 40)}" if given_name(box, kind) and kind not in ("", "group") else name
+
+
+def box_lines(part: DrawnPart, figure: str) -> list[str]:
+    """The lines of a box: what the part is, its shape, and what it costs."""
+    return [*_words(part)[0], *([figure] if figure and not part.is_input else [])]
+
+
+def _words(part: DrawnPart) -> tuple[list[str], int]:
+    """The lines that say what a part is, and which of them is its title."""
+    if part.is_block:
+        kind = part.box.group.kind if part.box.group is not None else ""
+        count = sum(not node.is_input for node in part.nodes)
+        words = plural(count // max(part.times, 1), "layer") + (" each" if part.times else "")
+        if kind not in ("", "group"):
+            words = f"{shown(kind, 40)}: {words}"
+        return [title(part), words, shape_text(part)], 0
+    folded = [short_operation(node) for node in part.folded]
+    before = part.nodes.index(part.main)
+    lines = wrapped(folded[before:], SMALL, WIDEST) if folded[before:] else []
+    ahead = wrapped(folded[:before], SMALL, WIDEST) if folded[:before] else []
+    shape = shape_text(part)
+    if part.output.shape != part.main.shape:
+        lines = [*lines, "×".join(map(str, part.output.shape))]
+        return [*ahead, title(part), shape, *lines], len(ahead)
+    return [*ahead, title(part), *lines, shape], len(ahead)
+
+
+def _path(canvas: Canvas, stops: list[tuple[float, float, float]], has_head: bool) -> None:
+    """A line from the end of its first stop to the beginning of its last, straight within the others."""
+    x, _, y = stops[0]
+    path = f"M{x:.1f} {y:.1f}"
+    reach = [(x, y)]
+    for across, begin, end in stops[1:]:
+        if abs(across - x) < 0.05:
+            path += f"V{begin:.1f}" if begin > y else ""
+        else:
+            bend = (y + begin) / 2
+            path += f"C{x:.1f} {bend:.1f} {across:.1f} {bend:.1f} {across:.1f} {begin:.1f}"
+        x, y = across, begin
+        reach.append((x, y))
+        if end > begin and (across, begin, end) != stops[-1]:
+            path += f"V{end:.1f}"
+            y = end
+            reach.append((x, y))
+    canvas.curve(path, reach, LINE, 1)
+    if has_head:
+        canvas.polygon([(x, y), (x - 2.2, y - 4.4), (x + 2.2, y - 4.4)], LINE)
+
+
+def draw_graph(canvas: Canvas, scene: Scene, found: Coloring) -> None:
+    """Draw a scene as a graph, with a legend."""
+    GraphDrawing(scene, found).draw(canvas)

@@ -1,0 +1,349 @@
+"""What a drawing shows: parts, which are layers with what is folded into them or closed blocks, in frames.
+
+A frame is an open block. Of a run of equal blocks, a frame shows the first one and how often it repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.layers.opaque import Opaque
+from archcalc.network import Node
+from archcalc.profile import Profile
+from archcalc.quantities import QUANTITIES, Selection
+from archcalc.shape import Shape, format_shape
+from archcalc.view.draw.letters import shown
+from archcalc.view.structure import Box, Structure
+
+FOLDED = {"activation", "norm", "unary", "arithmetic"}
+"""Families of layers that are drawn with the layer before them, where they change no shape."""
+
+
+class DrawnPart(Struct, eq=False):
+    """A layer and the layers folded into it, or a closed block or run.
+
+    `frame` is the number of the frame that it is in, `nodes` are all nodes of it, `main` is the layer that it
+    is drawn as, and `output` the node whose tensor it is.
+    """
+
+    frame: int
+    box: Box
+    nodes: list[Node]
+    main: Node
+    output: Node
+    is_outside: bool = False
+    """Is it only read by what is drawn?"""
+    label: str = ""
+    """A name that its author gave it or the block that it is alone in: `C1`."""
+
+    @property
+    def is_block(self) -> bool:
+        return not self.box.is_layer
+
+    @property
+    def is_input(self) -> bool:
+        return self.is_outside or (self.box.is_layer and self.main.is_input)
+
+    @property
+    def times(self) -> int:
+        return self.box.times
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of a volume: to flatten a tensor changes no picture of it."""
+        return self.output.shape if self.is_block else self.main.shape
+
+    @property
+    def folded(self) -> list[Node]:
+        """The layers that are drawn with the main one, those before it and those after it."""
+        return [] if self.is_block else [node for node in self.nodes if node is not self.main]
+
+    @property
+    def is_banded(self) -> bool:
+        """Is a layer that computes something folded into it?"""
+        return any(node.kind != "flatten" for node in self.folded)
+
+
+class Frame(Struct, eq=False):
+    """An open block: its number among the frames is its place in `Scene.frames`; the first is the whole."""
+
+    parent: int
+    box: Box
+
+
+class Scene(Struct, eq=False):
+    """The parts and frames of a drawing. `edges` join parts by number, in the order of their readers."""
+
+    structure: Structure
+    frames: list[Frame]
+    parts: list[DrawnPart]
+    edges: list[tuple[int, int]]
+
+    @property
+    def is_chain(self) -> bool:
+        """Does each part read the one before it, whatever else it reads?"""
+        edges = set(self.edges)
+        return all((number - 1, number) in edges for number in range(1, len(self.parts)))
+
+    @property
+    def has_frames(self) -> bool:
+        return len(self.frames) > 1
+
+
+def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene:
+    """The scene of a box in which some boxes are open. What the box reads is drawn as inputs."""
+    found = Scene(structure, [], [], [])
+    place: dict[int, int] = {}
+    boxes, nodes = structure.boxes, structure.nodes
+    if root:
+        for source in boxes[root].reads:
+            place[source] = len(found.parts)
+            box = Box(nodes[source].name, source, source + 1)
+            node = nodes[source]
+            found.parts.append(DrawnPart(0, box, [node], node, node, is_outside=True))
+    readers = _readers(structure)
+    waiting: list[tuple[int, int]] = [(root, -1)]
+    repeats: list[Box] = []
+    while waiting:
+        number, frame = waiting.pop()
+        box = boxes[number]
+        if number == root or _is_open(boxes, number, opened):
+            found.frames.append(Frame(frame, box))
+            if box.is_run:
+                repeats.append(box)
+            children = box.children[: box.period] if box.is_run else box.children
+            if box.is_run and box.period == 1 and children[0] in opened:
+                children = boxes[children[0]].children  # one frame for the run and for what repeats
+            waiting += [(child, len(found.frames) - 1) for child in reversed(children)]
+            continue
+        _add(found, box, frame, place, readers)
+    for box in reversed(repeats):  # the inner ones first: a repetition stands for the first one
+        length = (box.stop - box.start) // box.times
+        for position in range(box.start + length, box.stop):
+            place[position] = place[position - length]
+    found.edges = _edges(found, place, boxes[root], repeats)
+    return _without_needless_frames(_folded_before(found))
+
+
+def _without_needless_frames(found: Scene) -> Scene:
+    """Leave out frames around a single part, which gets their name if that says something."""
+    inside = [0] * len(found.frames)
+    for part in found.parts:
+        inside[part.frame] += 1
+    for frame in found.frames[1:]:
+        inside[frame.parent] += 1
+    alone = {n for n in range(1, len(found.frames)) if inside[n] == 1 and not found.frames[n].box.is_run}
+    for part in found.parts:
+        own = part.box
+        part.label = "" if part.is_block or part.is_input else given_name(own, part.main.kind)
+        while part.frame in alone:
+            frame = found.frames[part.frame]
+            kind = frame.box.group.kind if frame.box.group is not None else ""
+            part.label = given_name(frame.box, kind) or part.label
+            part.frame = frame.parent
+    kept = [n for n in range(len(found.frames)) if n not in alone]
+    place = {n: new for new, n in enumerate(kept)}
+    frames = [found.frames[n] for n in kept]
+    for frame in frames[1:]:
+        while frame.parent in alone:
+            frame.parent = found.frames[frame.parent].parent
+        frame.parent = place[frame.parent]
+    for part in found.parts:
+        part.frame = place[part.frame]
+    return Scene(found.structure, frames, found.parts, found.edges)
+
+
+def given_name(box: Box, kind: str) -> str:
+    """The name of a box, unless it is its kind with a number, as one that nobody gave.
+
+    >>> given_name(Box("stage1/C1", 0, 1), "conv"), given_name(Box("stage1/conv2", 0, 1), "conv")
+    ('C1', '')
+    """
+    name = shown(last_name(box), 40)
+    return "" if name.rstrip("0123456789_") in ("", kind) else name
+
+
+def _is_open(boxes: Sequence[Box], number: int, opened: Collection[int]) -> bool:
+    """Is a box drawn as a frame? A run of single closed blocks is not: it is drawn as one of them."""
+    box = boxes[number]
+    if number not in opened or not box.children:
+        return False
+    first = box.children[0]
+    return not (box.is_run and box.period == 1 and boxes[first].children and first not in opened)
+
+
+def _add(found: Scene, box: Box, frame: int, place: dict[int, int], readers: Sequence[int]) -> None:
+    nodes = found.structure.nodes[box.start : box.stop]
+    number = _folds_into(found, box, frame, place, readers) if box.is_layer else -1
+    if number < 0:
+        number = len(found.parts)
+        last = found.structure.nodes[box.gives[-1]] if box.gives else nodes[-1]
+        output = box.group.output if box.group is not None else last
+        found.parts.append(DrawnPart(frame, box, list(nodes), output, output))
+    else:
+        found.parts[number].nodes += nodes
+        found.parts[number].output = nodes[-1]
+    place.update(dict.fromkeys(range(box.start, box.stop), number))
+
+
+def _readers(structure: Structure) -> list[int]:
+    """How many nodes read each node; a result of the network is read from outside too."""
+    found = [0] * len(structure.nodes)
+    for node in structure.nodes:
+        for source in set(structure.inputs(node)):
+            found[source] += 1
+    return found
+
+
+def _folds_into(found: Scene, box: Box, frame: int, place: dict[int, int], readers: Sequence[int]) -> int:
+    """The number of the part that a layer is drawn with, or -1."""
+    node = found.structure.nodes[box.start]
+    if len(node.inputs) != 1 or not is_folded(node):
+        return -1
+    source = found.structure.positions[node.inputs[0].index]
+    number = place.get(source, -1)
+    if number < 0 or readers[source] != 1:
+        return -1
+    part = found.parts[number]
+    if part.is_block or part.is_input or part.frame != frame or part.output is not node.inputs[0]:
+        return -1
+    return number
+
+
+def is_folded(node: Node) -> bool:
+    """Is it a layer that is drawn with the one before it?"""
+    layer = node.layer
+    if layer.kind == "flatten":
+        return True
+    return layer.family in FOLDED and len(node.inputs) == 1 and node.shape == node.inputs[0].shape
+
+
+def _edges(found: Scene, place: dict[int, int], root: Box, repeats: Sequence[Box]) -> list[tuple[int, int]]:
+    """The edges between parts. Those from one repetition of an open run to the next are not drawn."""
+    edges: dict[tuple[int, int], None] = {}
+    structure = found.structure
+    for target in range(root.start, root.stop):
+        for source in structure.inputs(structure.nodes[target]):
+            if source not in place or place[source] == place[target]:
+                continue
+            if not any(_repeats(box, target) for box in repeats):
+                edges[place[source], place[target]] = None
+    return sorted(edges, key=lambda edge: edge[1])
+
+
+def _repeats(box: Box, position: int) -> bool:
+    """Is a node in one of the repetitions that are not drawn?"""
+    length = (box.stop - box.start) // box.times
+    return box.start + length <= position < box.stop
+
+
+def _folded_before(found: Scene) -> Scene:
+    """Fold layers that could not be drawn with the one before them into the one after them."""
+    after: dict[int, list[int]] = {}
+    sources: dict[int, list[int]] = {}
+    for start, end in found.edges:
+        after.setdefault(start, []).append(end)
+        sources.setdefault(end, []).append(start)
+    into: dict[int, int] = {}
+    for number, part in enumerate(found.parts):
+        ends = after.get(number, [])
+        if part.is_block or not is_folded(part.main):
+            continue
+        if len(ends) == 1 and sources[ends[0]] == [number]:
+            target = found.parts[ends[0]]
+            if not target.is_block and not target.main.layer.is_join and target.frame == part.frame:
+                into[number] = ends[0]
+    if not into:
+        return found
+    for number in sorted(into):
+        found.parts[into[number]].nodes[:0] = found.parts[number].nodes
+    kept = [number for number in range(len(found.parts)) if number not in into]
+    place = {number: new for new, number in enumerate(kept)}
+    for number in sorted(into, reverse=True):
+        place[number] = place[into[number]]
+    edges = {(place[a], place[b]): None for a, b in found.edges if place[a] != place[b]}
+    parts = [found.parts[number] for number in kept]
+    return Scene(found.structure, found.frames, parts, sorted(edges, key=lambda edge: edge[1]))
+
+
+def family(part: DrawnPart, profile: Profile) -> str:
+    """The family of a part's layer; of a block, of the layers with most of its MACs, or else of its FLOPs."""
+    if not part.is_block:
+        return part.main.layer.family
+    for quantity in ("macs", "flops"):
+        sums: dict[str, int] = {}
+        for node in part.nodes:
+            name = node.layer.family
+            sums[name] = sums.get(name, 0) + profile.entries[node.index].counts[quantity]
+        if any(sums.values()):
+            return max(sums, key=sums.__getitem__)
+    return ""
+
+
+def value_of(profile: Profile, part: DrawnPart, quantity: str) -> int:
+    """What a part adds to the total of a quantity."""
+    layers = [profile.entries[node.index] for node in part.nodes if not node.is_input]
+    selection = Selection(profile, part.box.name, layers, part.output, part.box.group)
+    return QUANTITIES[quantity].adds(selection) if layers and not part.is_outside else 0
+
+
+def short_operation(node: Node) -> str:
+    """A layer in the words of a figure: its kind, its kernel, and a stride that is not the usual one.
+
+    >>> import archcalc
+    >>> network = archcalc.load("resnet18")
+    >>> [short_operation(network[name]) for name in ("conv1/conv1", "maxpool1", "fc1")]
+    ['conv 7×7 / 2', 'maxpool 3×3 / 2', 'fc']
+    """
+    layer = node.layer
+    rank = len(node.shape) - 1
+    words = [layer.op if isinstance(layer, Opaque) else layer.kind]
+    size, stride = getattr(layer, "kernel_size", None), getattr(layer, "stride", None)
+    if size is not None and rank > 0:
+        words.append("×".join(_lengths(size, rank)))
+    if (
+        stride is not None
+        and rank > 0
+        and _lengths(stride, rank) not in (["1"] * rank, _own(layer, size, rank))
+    ):
+        lengths = _lengths(stride, rank)
+        words.append("/ " + (lengths[0] if len(set(lengths)) == 1 else "×".join(lengths)))
+    return shown(" ".join(words), 60)
+
+
+def _own(layer: Any, size: Any, rank: int) -> list[str]:
+    """The stride that a pool has by itself: it is not worth a word."""
+    return _lengths(size, rank) if layer.family == "pool" and size is not None else []
+
+
+def _lengths(value: Any, rank: int) -> list[str]:
+    lengths = value if isinstance(value, tuple | list) else (value,) * rank
+    return [str(length) for length in lengths]
+
+
+def title(part: DrawnPart) -> str:
+    """What a part is called in a drawing."""
+    if part.is_outside and not part.main.is_input:
+        return f"from {shown(part.main.name, 60)}"
+    if part.is_input:
+        return "input" if part.main.name == "input" else f"input {shown(part.main.name, 40)}"
+    if part.is_block:
+        return shown(last_name(part.box), 40) + (f" ×{part.times}" if part.times else "")
+    return f"{part.label}: {short_operation(part.main)}" if part.label else short_operation(part.main)
+
+
+def last_name(box: Box) -> str:
+    """A box without the blocks that it is in: `bottleneck2 to bottleneck4`.
+
+    A node of an imported model may have a name of any sort.
+    """
+    first, to, last = box.name.partition(" to ") if box.is_run else (box.name, "", "")
+    return first.rpartition("/")[2] + to + last
+
+
+def shape_text(part: DrawnPart) -> str:
+    """The shape of a part as a drawing has it."""
+    return format_shape(part.shape)
