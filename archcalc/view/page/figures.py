@@ -1,0 +1,139 @@
+"""What the page says of each layer and block: operation, shapes, figures, field. Equal ones are said once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.layers.terms import Reach, Stacked, Swapped
+from archcalc.network import Node
+from archcalc.profile import Profile
+from archcalc.quantities import Quantity
+from archcalc.quantities.receptive_field import Field
+from archcalc.render.documents import plain
+from archcalc.render.numbers import field_size
+from archcalc.report.columns import kernel
+from archcalc.report.formats import RowQuantities
+from archcalc.shape import Window
+
+LARGEST_EXACT = 2**53
+"""Above this, numbers of JavaScript are not exact, and the page counts with integers of any length."""
+
+
+class Interned:
+    """Values by the numbers of their first places: a table without repetitions."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Hashable, int] = {}
+        self.values: list[Any] = []
+
+    def number(self, key: Hashable, value: Any = None) -> int:
+        """The number of a value; a `key` stands for a value that cannot be one itself."""
+        found = self.numbers.get(key)
+        if found is None:
+            found = self.numbers[key] = len(self.values)
+            self.values.append(key if value is None else value)
+        return found
+
+
+class LayerFigures(Struct, eq=False):
+    """The figures of all layers as tables: `rows` has the number of each layer's row, `fields` of its field."""
+
+    quantities: list[dict[str, str]]
+    table: list[list[Any]]
+    rows: list[int]
+    field_table: list[Any]
+    fields: list[int]
+    is_big: bool
+
+
+def layer_figures(profile: Profile, nodes: Sequence[Node]) -> LayerFigures:
+    """The figures of these nodes, inputs among them."""
+    numbers = RowQuantities.of(profile).numbers
+    is_big = any(profile.totals.get(quantity.name, 0) > LARGEST_EXACT for quantity in numbers)
+    rows, fields = Interned(), Interned()
+    row_numbers, field_numbers = [], []
+    for node in nodes:
+        row_numbers.append(_row_number(profile, node, numbers, is_big, rows))
+        field = profile.fields[node.index]
+        found = fields.numbers.get(field)
+        field_numbers.append(fields.number(field, _field(field)) if found is None else found)
+    return LayerFigures(
+        [_quantity(quantity) for quantity in numbers],
+        rows.values,
+        row_numbers,
+        fields.values,
+        field_numbers,
+        is_big,
+    )
+
+
+def _quantity(quantity: Quantity) -> dict[str, str]:
+    return {
+        "name": quantity.name,
+        "heading": quantity.heading,
+        "noun": quantity.noun,
+        "definition": quantity.definition,
+    }
+
+
+def _row_number(
+    profile: Profile, node: Node, numbers: Sequence[Quantity], is_big: bool, rows: Interned
+) -> int:
+    """The row of a layer. Layers that are equal and share no arrays have the same one."""
+    entry = profile.entries[node.index]
+    key: Any = (node.facts, type(node.layer), node.layer)
+    if profile.shares or profile.training:
+        key = (*key, node.index)
+    found = rows.numbers.get(key)
+    if found is not None:
+        return found
+    (selection,) = profile.rolled_up([entry], None)
+    values = (
+        [] if node.is_input else [None if q.is_unknown(selection) else q.adds(selection) for q in numbers]
+    )
+    row = [
+        node.kind,
+        node.layer.family,
+        str(node.layer),
+        kernel(selection) if node.inputs else "",
+        list(node.shape),
+        [list(shape) for shape in node.facts.inputs],
+        [str(value) if is_big and value is not None else value for value in values],
+        _windows(node),
+        int(node.layer.leaves_out_channels(node.facts)),
+    ]
+    return rows.number(key, row)
+
+
+def _field(field: Field) -> list[Any]:
+    """A field in words; its size, stride and padding along each axis, where neighbors are a step apart."""
+    known = [list(field.size), plain(field.stride), list(field.padding)] if field.stride else []
+    return [field_size(field), known, int(field.at_most)]
+
+
+def _windows(node: Node) -> Any:
+    """How places of the output read places of the inputs: the name of a way, or a window along each axis."""
+    windows = node.facts.windows
+    if isinstance(windows, Stacked):
+        return f"stacked {windows.axis}"
+    if isinstance(windows, Swapped):
+        return "swapped " + " ".join(map(str, windows.axes))
+    if isinstance(windows, Reach):
+        return windows.name.lower()
+    return [_window(window) for window in windows]
+
+
+def _window(window: Window) -> list[int]:
+    """Stride, padding before, extent and dilation as whole numbers of a unit, which comes first.
+
+    Then whether it is transposed, and clamped.
+    """
+    exact = [Fraction(length) for length in (window.stride, window.before, window.extent)]
+    unit = math.lcm(*(length.denominator for length in exact))
+    lengths = [int(length * unit) for length in exact]
+    return [unit, *lengths, window.dilation, int(window.transposed), int(window.clamped)]
