@@ -50,7 +50,7 @@ def network_data(profile: Profile, reference: str = "") -> dict[str, Any]:
 
 
 def _read_twice(drawn: Structure) -> dict[int, list[int]]:
-    """For the layers that read a tensor more than once: for each input, the number of the tensor among those."""
+    """For layers that read a tensor more than once: for each input, the number of its tensor."""
     found = {}
     for position, node in enumerate(drawn.nodes):
         sources = drawn.inputs(node)
@@ -61,7 +61,7 @@ def _read_twice(drawn: Structure) -> dict[int, list[int]]:
 
 
 def _boxes(drawn: Structure) -> dict[str, Any]:
-    """The boxes in their order, which is that of a walk through the tree: each with the number of its children.
+    """The boxes in the order of a walk through the tree: each with the number of its children.
 
     A layer has none. `label` is the name without the path of the block around it; `full` has the whole names
     of the boxes whose names do not begin with that.

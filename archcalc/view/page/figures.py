@@ -41,7 +41,7 @@ class Interned:
 
 
 class LayerFigures(Struct, eq=False):
-    """The figures of all layers as tables: `rows` has the number of each layer's row, `fields` of its field."""
+    """The figures of all layers as tables. `rows` and `fields` have the numbers of each layer's entries."""
 
     quantities: list[dict[str, str]]
     table: list[list[Any]]

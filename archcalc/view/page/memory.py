@@ -44,6 +44,7 @@ def memory_data(profile: Profile, structure: Structure, *, training: bool) -> di
         "born": [tensor.born for tensor in tensors],
         "stays": [tensor.last - tensor.born for tensor in tensors],
         "peak": usage.peak[0],
+        "at_peak": list(usage.at_peak().values()),
         "moment": usage.peak[1],
         "when": when(usage.moment),
         "left_out": list(usage.not_counted),

@@ -166,13 +166,16 @@ class FieldView {
     context.fillStyle = color("--surface");
     context.fillRect(margin[1] * cell, margin[0] * cell, w * cell, Math.max(h * cell, margin[0] ? 0 : height));
     context.fillStyle = color("--accent");
-    const tall = lengths.length > 1 ? cell : height;
+    const isFlat = lengths.length < 2;
     for (const product of region) {
       if (lengths.length > 2 && !product.slice(0, -2).every((mask, axis) => mask[this.slice(side, axis, product)])) continue;
-      const rows = lengths.length > 1 ? product.at(-2) : [1], columns = lengths.length ? product.at(-1) : [1];
-      rows.forEach((bit, row) => bit && columns.forEach((inner, column) => {
-        if (inner) context.fillRect((column + margin[1]) * cell, (row + margin[0]) * cell, cell, tall);
-      }));
+      const columns = stretches(lengths.length ? product.at(-1) : [1]), rows = stretches(isFlat ? [1] : product.at(-2));
+      for (const [top, bottom] of rows) {
+        for (const [left, right] of columns) {
+          const x = Math.round((left + margin[1]) * cell), y = Math.round((top + margin[0]) * cell);
+          context.fillRect(x, y, Math.max(1, Math.round((right + margin[1]) * cell) - x), isFlat ? height : Math.max(1, Math.round((bottom + margin[0]) * cell) - y));
+        }
+      }
     }
     if (cell >= 6) drawGrid(context, margin, h, w, cell, color("--line"));
     if (outline) {
@@ -189,6 +192,17 @@ class FieldView {
     const at = this.place[side][axis];
     return product[axis][at] ? at : product[axis].indexOf(1);
   }
+}
+
+/** Where a mask is set: from one place to another, without that. */
+function stretches(mask) {
+  const found = [];
+  mask.forEach((bit, i) => {
+    if (!bit) return;
+    if (found.length && found.at(-1)[1] === i) found.at(-1)[1]++;
+    else found.push([i, i + 1]);
+  });
+  return found;
 }
 
 const spelled = (place) => (place.length ? `(${place.join(", ")})` : "");

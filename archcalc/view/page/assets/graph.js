@@ -17,6 +17,7 @@ class Graph {
     this.scale = 1;
     this.selected = -1;
     this.coloring = { kind: "family" };
+    this.measured = () => {};
     this.build();
   }
 
@@ -113,8 +114,10 @@ class Graph {
   /** The largest value of what is closed or a layer: the darkest color, and the longest bar. */
   measure() {
     this.most = 0;
-    if (this.coloring.kind === "family" || this.status) return;
-    for (const box of this.closedBoxes()) this.most = Math.max(this.most, this.value(box));
+    if (this.coloring.kind !== "family" && !this.status) {
+      for (const box of this.closedBoxes()) this.most = Math.max(this.most, this.value(box));
+    }
+    this.measured();
   }
 
   closedBoxes() {
@@ -188,7 +191,7 @@ class Graph {
         else this.drawNode(nodes, child, cx, cy, size, depth + 1);
       });
     }
-    const arrow = shape("marker", { id: `${this.id}-arrow`, viewBox: "0 0 8 8", refX: "7", refY: "4", markerWidth: "7", markerHeight: "7", orient: "auto-start-reverse" },
+    const arrow = shape("marker", { id: `${this.id}-arrow`, viewBox: "0 0 8 8", refX: "7", refY: "4", markerWidth: "8", markerHeight: "8", markerUnits: "userSpaceOnUse", orient: "auto-start-reverse" },
       shape("path", { d: "M0 0.5 8 4 0 7.5Z", class: "tip" }));
     this.svg.replaceChildren(shape("defs", {}, arrow), frames, edges, nodes);
     this.mark();
@@ -254,14 +257,15 @@ class Graph {
     const inside = model.children[box];
     for (const edge of placed.edges) {
       if (y + edge.high < window.top || y + edge.low > window.bottom || x + edge.right < window.left || x + edge.left > window.right) continue;
-      const [source, output] = pattern.edges[edge.number];
+      const [source, output, target] = pattern.edges[edge.number];
       const from = source - pattern.entries;
       const tensor = from < 0 ? model.reads[box][source] : model.gives[inside[from]][output];
       group.append(shape("path", { class: "edge", d: edge.path, "data-tensor": tensor, "marker-end": edge.hasArrow ? `url(#${this.id}-arrow)` : null }));
-      if (from >= 0 && !labelled.has(source)) {
+      // what leaves an open block has its shape outside, below the block
+      if (from >= 0 && !labelled.has(source) && (box === 0 || target < pattern.entries + pattern.children)) {
         labelled.add(source);
         const text = crossed(model.row(model.boxOf[tensor])[OUTPUT]);
-        group.append(shape("text", { class: "shape", x: round(edge.x1 + 5), y: round(edge.y1 + 11) }, text));
+        group.append(shape("text", { class: "shape", x: round(edge.x1 + 5), y: round(edge.y1 + (edge.isLow ? 14 : 11)) }, text));
       }
     }
     edges.append(group);

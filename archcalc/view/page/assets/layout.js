@@ -110,7 +110,7 @@ function closedSize(model, box) {
   let width = Math.max(84, 7 * [...lines[0]].length + room, lines[1] ? 6.2 * [...lines[1]].length + room : 0, 2 * label + 16);
   width = Math.ceil(width / STEP) * STEP;
   const outs = model.gives[box].map(() => width / 2);
-  return { width, height, ins: null, outs, anchor: width / 2, key: `${width}x${height}:${outs.length}` };
+  return { width, height, ins: null, outs, anchor: width / 2, isBlock: !model.isLayer(box), key: `${width}x${height}:${outs.length}${model.isLayer(box) ? "" : "b"}` };
 }
 
 /** The size of a block, and the positions of its children, edges and ports in it. */
@@ -162,7 +162,9 @@ function placeBlock(pattern, sizes, isRoot, titleWidth) {
     const from = size ? inner[source - entries].x + size.outs[output] : anchors[source];
     const to = arrivals[e];
     const y1 = size ? tops[ranks[source]] + size.height : tops[ranks[source]];
-    return edgePath(from, y1, to, ranks, tops, heights, source, target, lanes.get(source), isChild(target), e);
+    const edge = edgePath(from, y1, to, ranks, tops, heights, source, target, lanes.get(source), isChild(target), e);
+    edge.isLow = Boolean(size && size.isBlock);
+    return edge;
   });
   const ins = Array.from(anchors.slice(0, entries));
   const outs = Array.from(anchors.slice(entries + children));

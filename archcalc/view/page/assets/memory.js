@@ -58,7 +58,7 @@ class Memory {
     this.words = element("p", { role: "status" });
     this.alive = element("div", { class: "alive" });
     this.root.replaceChildren(
-      element("p", { class: "peak" }, element("strong", {}, `Peak: ${grouped(run.peak)} bytes`), ` ${run.when}, moment ${grouped(run.moment + 1)} of ${grouped(run.at.length)}. `,
+      element("p", { class: "peak" }, ...this.peak(), ` ${run.when}, moment ${grouped(run.moment + 1)} of ${grouped(run.at.length)}. `,
         element("button", { type: "button", onclick: () => this.goTo(run.moment) }, "Show the peak")),
       element("div", { class: "tools" }, ...chooser, ...boxes),
       this.svg,
@@ -66,6 +66,14 @@ class Memory {
       this.words, this.alive,
       element("p", { class: "note" }, `Not counted: ${run.left_out.join("; ")}.`));
     new ResizeObserver(oncePerFrame(() => this.draw())).observe(this.root);
+  }
+
+  /** The peak in words; of a run, first that of the activations, since its parameters are always there. */
+  peak() {
+    const { run } = this;
+    const whole = `${grouped(run.peak)} bytes`;
+    if (run.categories[0][0] !== "activations") return [element("strong", {}, `Peak: ${whole}`)];
+    return [element("strong", {}, `Peak of the activations: ${grouped(run.at_peak[0])} bytes`), ` (with the parameters ${whole})`];
   }
 
   point(event) {

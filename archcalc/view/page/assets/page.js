@@ -20,8 +20,8 @@ class Page {
     this.treemap = null;
     this.box = 0;
     if (model.count <= FEW_BOXES) model.openAll();
+    this.graph.measured = () => this.describe();
     this.graph.update();
-    this.describe();
     this.details.show(0);
   }
 
@@ -41,7 +41,6 @@ class Page {
 
   color(value) {
     this.graph.color(value === "family" || value === "field" ? { kind: value } : { kind: "quantity", quantity: Number(value) });
-    this.describe();
   }
 
   /** The legend under the graph. */

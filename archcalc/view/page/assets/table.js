@@ -12,6 +12,7 @@ class Table {
     this.order = { column: -1, down: true };
     this.text = "";
     this.columns = this.makeColumns();
+    this.words = this.layers.map((box) => `${model.name(box)}\n${model.row(box)[OPERATION]}`.toLowerCase());
     this.build();
     this.apply();
   }
@@ -43,7 +44,10 @@ class Table {
         element("button", { type: "button", onclick: () => this.sort(c) }, column.title))));
     this.body = element("tbody");
     this.foot = element("tr");
-    this.table = element("table", { "aria-label": "Layers" }, element("thead", {}, this.head), this.body, element("tfoot", {}, this.foot));
+    const widths = this.widths();
+    const columns = element("colgroup", {}, ...widths.map((width) => element("col", { style: `width:${width}px` })));
+    const style = `table-layout:fixed;width:${widths.reduce((a, b) => a + b, 0)}px`;
+    this.table = element("table", { "aria-label": "Layers", style }, columns, element("thead", {}, this.head), this.body, element("tfoot", {}, this.foot));
     this.scroller = element("div", { class: "rows", tabindex: "0", role: "region", "aria-label": "Rows of the table", onscroll: oncePerFrame(() => this.draw()) }, this.table);
     new ResizeObserver(oncePerFrame(() => this.draw())).observe(this.scroller);
     this.root.append(
@@ -67,8 +71,7 @@ class Table {
 
   apply() {
     const words = this.text.toLowerCase().split(/\s+/).filter(Boolean);
-    const matches = (box) => words.every((word) => this.model.name(box).toLowerCase().includes(word) || this.model.row(box)[OPERATION].toLowerCase().includes(word));
-    this.shown = words.length ? this.layers.filter(matches) : [...this.layers];
+    this.shown = words.length ? this.layers.filter((_, i) => words.every((word) => this.words[i].includes(word))) : [...this.layers];
     const { column, down } = this.order;
     if (column >= 0) {
       const { value, text } = this.columns[column];
@@ -81,7 +84,18 @@ class Table {
     this.status.textContent = words.length ? `${grouped(this.shown.length)} of ${grouped(this.layers.length)} layers` : `${grouped(this.layers.length)} layers`;
     this.foot.replaceChildren(...this.totals().map((text, c) => element(c ? "td" : "th", { class: this.columns[c].right ? "right" : "", scope: c ? null : "row" }, text)));
     this.scroller.scrollTop = 0;
-    this.draw();
+    this.draw(false, true);
+  }
+
+  /** The width of each column, from its longest text: fixed, so that scrolling moves no column. */
+  widths() {
+    return this.columns.map((column, c) => {
+      const most = column.wide ? 34 : 22;
+      let longest = column.title.length + 2;
+      if (column.sum !== undefined) longest = Math.max(longest, grouped(this.model.sums[column.sum][0]).length);
+      else if (column.share === undefined) for (const box of this.layers) longest = Math.max(longest, Math.min(most, column.text(box).length));
+      return Math.ceil(longest * (c && column.right ? 8 : 7.4)) + 22;
+    });
   }
 
   /** The totals of the rows shown. */
@@ -98,10 +112,14 @@ class Table {
     });
   }
 
-  draw(all = false) {
+  /** Draw the rows in the window; they are drawn again when the window has left them. */
+  draw(all = false, force = all) {
     const height = this.scroller.clientHeight || 600;
-    const first = all ? 0 : Math.max(0, Math.floor(this.scroller.scrollTop / ROW) - 12);
-    const last = all ? this.shown.length : Math.min(this.shown.length, first + Math.ceil(height / ROW) + 24);
+    const top = Math.floor(this.scroller.scrollTop / ROW), seen = Math.ceil(height / ROW);
+    if (!force && this.drawn && top >= this.drawn[0] && Math.min(this.shown.length, top + seen) <= this.drawn[1]) return;
+    const first = all ? 0 : Math.max(0, top - 8);
+    const last = all ? this.shown.length : Math.min(this.shown.length, top + seen + 8);
+    this.drawn = [first, last];
     const rows = [];
     for (let i = first; i < last; i++) {
       const box = this.shown[i];
@@ -156,11 +174,14 @@ class Table {
   }
 }
 
+/** `conv2` comes before `conv10`. */
+const NATURAL = new Intl.Collator("en", { numeric: true });
+
 function compareValues(a, b) {
   if (a === b) return 0;
   if (a === null) return -1;
   if (b === null) return 1;
-  if (typeof a === "string") return a.localeCompare(b, "en", { numeric: true });
+  if (typeof a === "string") return NATURAL.compare(a, b);
   return a < b ? -1 : 1;
 }
 
