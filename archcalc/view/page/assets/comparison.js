@@ -4,6 +4,9 @@
 
 const STATES = ["same", "added", "removed", "changed"];
 
+/** Before the names of boxes, for those who do not see the colors. */
+const SIGNS = { same: "", added: "+ ", removed: "− ", changed: "~ " };
+
 class ComparisonPage {
   constructor(models) {
     const { comparison } = DATA;
@@ -84,7 +87,7 @@ class ComparisonPage {
     if (!model.isLayer(box)) return;
     const partner = partners[side][model.start[box]];
     const lines = side ? changes[model.start[box]] : changes[partner];
-    if (lines) byId("details").append(element("h3", {}, "Changed"), element("ul", {}, ...lines.map((line) => element("li", {}, line))));
+    if (lines) byId("details").querySelector(".figures").before(element("ul", { class: "notes", "aria-label": "Changes" }, ...lines.map((line) => element("li", {}, line))));
     if (partner >= 0) this.graphs[1 - side].choose(this.models[1 - side].boxOf[partner], { open: true });
   }
 

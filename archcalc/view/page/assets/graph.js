@@ -213,11 +213,13 @@ class Graph {
     const item = this.item(box, `header ${this.statusClass(box)}`, x, y, depth);
     item.append(
       shape("rect", { width, height: HEADER - 3, rx: 5 }),
-      shape("text", { x: 28, y: 15 }, titleOf(this.model, box)),
+      shape("text", { x: 28, y: 15 }, this.sign(box) + titleOf(this.model, box)),
       toggle(1, 1, "−"),
     );
     nodes.append(item);
   }
+
+  sign(box) { return this.status ? SIGNS[this.status(box)] : ""; }
 
   statusClass(box) { return this.status ? `s-${this.status(box)}` : ""; }
 
@@ -235,7 +237,7 @@ class Graph {
     item.append(shape("rect", { class: "strip", width: 5, height, rx: 2 }));
     const left = isLayer ? 12 : 28;
     const first = lines.length > 1 ? (isLayer ? 14 : 18) : height / 2 + 4;
-    item.append(shape("text", { class: "title", x: left, y: first }, lines[0]));
+    item.append(shape("text", { class: "title", x: left, y: first }, this.sign(box) + lines[0]));
     const value = this.valueText(box);
     if (lines.length > 1 && !(value && lines[1])) item.append(shape("text", { class: "small", x: left, y: first + 15 }, lines[1]));
     if (value && lines.length > 1) item.append(shape("text", { class: "small", x: left, y: first + 15 }, cut(lines[1], Math.max(4, Math.floor((width - left - 18) / 6.2) - value.length))));

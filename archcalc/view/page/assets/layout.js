@@ -105,7 +105,7 @@ function argumentsOf([kind, family, operation, window, output]) {
 function closedSize(model, box) {
   const lines = linesOf(model, box);
   const height = model.isLayer(box) ? (lines.length > 1 ? LAYER_HEIGHT : SMALL_HEIGHT) : BLOCK_HEIGHT;
-  const room = model.isLayer(box) ? 22 : 44;
+  const room = model.isLayer(box) ? 28 : 50; // a sign may come before the title
   const label = textWidth(crossed(model.row(model.outputBox(box))[OUTPUT]), 6);
   let width = Math.max(84, 7 * [...lines[0]].length + room, lines[1] ? 6.2 * [...lines[1]].length + room : 0, 2 * label + 16);
   width = Math.ceil(width / STEP) * STEP;
