@@ -24,6 +24,10 @@ LARGEST_EXACT = 2**53
 """Above this, numbers of JavaScript are not exact, and the page counts with integers of any length."""
 
 
+BY_VALUE = ("maxunpool", "deform_conv")
+"""Kinds whose places read what the values of another tensor say."""
+
+
 class Interned:
     """Values by the numbers of their first places: a table without repetitions."""
 
@@ -105,7 +109,7 @@ def _row_number(
         [list(shape) for shape in node.facts.inputs],
         [str(value) if is_big and value is not None else value for value in values],
         _windows(node),
-        int(node.layer.leaves_out_channels(node.facts)),
+        int(_sees_less(node)),
     ]
     return rows.number(key, row)
 
@@ -126,6 +130,12 @@ def _windows(node: Node) -> Any:
     if isinstance(windows, Reach):
         return windows.name.lower()
     return [_window(window) for window in windows]
+
+
+def _sees_less(node: Node) -> bool:
+    """May places see less than the windows say, as some channels are left out, or values decide what is read?"""
+    is_mirrored = node.kind == "pad" and isinstance(node.facts.windows, tuple) and node.facts.windows[0].clamped
+    return node.layer.leaves_out_channels(node.facts) or node.kind in BY_VALUE or is_mirrored
 
 
 def _window(window: Window) -> list[int]:

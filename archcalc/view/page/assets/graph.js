@@ -37,15 +37,16 @@ class Graph {
 
   /** Place everything again, after something was opened or closed. `keep` is a box that stays where it is. */
   update(keep = -1) {
-    const before = keep >= 0 && this.size ? this.position(this.model.shownFor(keep)) : null;
+    const isPlaced = () => keep > 0 && this.layout.placed.has(this.model.parent[keep]);
+    const before = isPlaced() ? this.corner(keep) : null;
     const left = this.scroller.scrollLeft, top = this.scroller.scrollTop;
     const hadSize = Boolean(this.size);
     this.size = this.layout.run();
     this.positions = null;
     this.measure();
     this.resize();
-    if (before) {
-      const after = this.position(this.model.shownFor(keep));
+    if (before && isPlaced()) {
+      const after = this.corner(keep);
       this.scroller.scrollLeft = left + (after.x - before.x) * this.scale;
       this.scroller.scrollTop = top + (after.y - before.y) * this.scale;
     } else if (!hadSize) this.center();
@@ -83,17 +84,21 @@ class Graph {
 
   /** Where a visible box is: its corner and its size. */
   position(box) {
+    const { width, height } = this.layout.size(box);
+    return { ...this.corner(box), width, height };
+  }
+
+  corner(box) {
     if (!this.positions) this.positions = new Map([[0, { x: 0, y: 0 }]]);
     const chain = [];
     for (let at = box; !this.positions.has(at); at = this.model.parent[at]) chain.push(at);
     while (chain.length) {
       const at = chain.pop(), parent = this.model.parent[at];
       const outer = this.positions.get(parent);
-      const inner = this.layout.placed.get(parent).inner[at - 0 === at ? this.place(at) : 0];
+      const inner = this.layout.placed.get(parent).inner[this.place(at)];
       this.positions.set(at, { x: outer.x + inner.x, y: outer.y + inner.y });
     }
-    const { width, height } = this.layout.size(box);
-    return { ...this.positions.get(box), width, height };
+    return this.positions.get(box);
   }
 
   /** The place of a box among the children of its block. */
