@@ -216,9 +216,10 @@ class Graph {
   drawFrame(frames, nodes, box, x, y, { width, height }, depth) {
     frames.append(shape("rect", { class: `frame d${depth % 2}`, x: round(x), y: round(y), width, height, rx: 6 }));
     const item = this.item(box, `header ${this.statusClass(box)}`, x, y, depth);
+    // the label says all of it, so the texts are for the eye
     item.append(
       shape("rect", { width, height: HEADER - 3, rx: 5 }),
-      shape("text", { x: 28, y: 15 }, this.sign(box) + titleOf(this.model, box)),
+      shape("text", { "aria-hidden": "true", x: 28, y: 15 }, this.sign(box) + titleOf(this.model, box)),
       toggle(1, 1, "−"),
     );
     nodes.append(item);
@@ -242,11 +243,11 @@ class Graph {
     item.append(shape("rect", { class: "strip", width: 5, height, rx: 2 }));
     const left = isLayer ? 12 : 28;
     const first = lines.length > 1 ? (isLayer ? 14 : 18) : height / 2 + 4;
-    item.append(shape("text", { class: "title", x: left, y: first }, this.sign(box) + lines[0]));
+    item.append(shape("text", { "aria-hidden": "true", class: "title", x: left, y: first }, this.sign(box) + lines[0]));
     const value = this.valueText(box);
-    if (lines.length > 1 && !(value && lines[1])) item.append(shape("text", { class: "small", x: left, y: first + 15 }, lines[1]));
-    if (value && lines.length > 1) item.append(shape("text", { class: "small", x: left, y: first + 15 }, cut(lines[1], Math.max(4, Math.floor((width - left - 18) / 6.2) - value.length))));
-    if (value && lines.length > 1) item.append(shape("text", { class: "small value", x: width - 8, y: first + 15 }, value));
+    if (lines.length > 1 && !(value && lines[1])) item.append(shape("text", { "aria-hidden": "true", class: "small", x: left, y: first + 15 }, lines[1]));
+    if (value && lines.length > 1) item.append(shape("text", { "aria-hidden": "true", class: "small", x: left, y: first + 15 }, cut(lines[1], Math.max(4, Math.floor((width - left - 18) / 6.2) - value.length))));
+    if (value && lines.length > 1) item.append(shape("text", { "aria-hidden": "true", class: "small value", x: width - 8, y: first + 15 }, value));
     if (isColored && this.most > 0) {
       const share = Math.min(1, this.value(box) / this.most);
       if (share > 0) item.append(shape("rect", { class: "bar", x: 5, y: height - 4, width: round(Math.max(1, share * (width - 8))), height: 3 }));
@@ -272,7 +273,7 @@ class Graph {
       if (from >= 0 && !labelled.has(source) && (box === 0 || target < pattern.entries + pattern.children)) {
         labelled.add(source);
         const text = crossed(model.row(model.boxOf[tensor])[OUTPUT]);
-        group.append(shape("text", { class: "shape", x: round(edge.x1 + 5), y: round(edge.y1 + (edge.isLow ? 14 : 11)) }, text));
+        group.append(shape("text", { "aria-hidden": "true", class: "shape", x: round(edge.x1 + 5), y: round(edge.y1 + (edge.isLow ? 14 : 11)) }, text));
       }
     }
     edges.append(group);
@@ -395,7 +396,7 @@ function toggle(x, y, sign) {
   return shape("g", { class: "toggle", transform: `translate(${x} ${y})` },
     shape("rect", { class: "hit", x: -2, y: -4, width: 26, height: 28 }),
     shape("rect", { class: "box", x: 5, y: 2, width: 15, height: 15, rx: 3 }),
-    shape("text", { x: 12.5, y: 14 }, sign));
+    shape("text", { "aria-hidden": "true", x: 12.5, y: 14 }, sign));
 }
 
 /** The places of the input that a field covers, as a share of the input; the whole input if it is global. */

@@ -66,8 +66,8 @@ class Treemap {
       for (const [, part] of squarified(this.parts(box), this.weigh(), inner)) item.append(shape("rect", { class: "inner", x: round(part.x), y: round(part.y), width: round(Math.max(0, part.width)), height: round(Math.max(0, part.height)) }));
     }
     const room = Math.floor((area.width - 10) / 7);
-    if (area.height > 17 && room > 3) item.append(shape("text", { x: 5, y: 13 }, cut(model.label(box), room)));
-    if (area.height > 34 && room > 6) item.append(shape("text", { class: "small", x: 5, y: isLayer ? 28 : 30 }, cut(`${short(value)}${share ? ` · ${share} %` : ""}`, room)));
+    if (area.height > 17 && room > 3) item.append(shape("text", { "aria-hidden": "true", x: 5, y: 13 }, cut(model.label(box), room)));
+    if (area.height > 34 && room > 6) item.append(shape("text", { "aria-hidden": "true", class: "small", x: 5, y: isLayer ? 28 : 30 }, cut(`${short(value)}${share ? ` · ${share} %` : ""}`, room)));
     item.append(shape("title", {}, `${model.name(box)}: ${grouped(value)}, ${share} %`));
     this.svg.append(item);
   }
