@@ -11,18 +11,38 @@ from archcalc.report.columns import View
 from archcalc.report.table import heading, remarks, totals_in_words
 from archcalc.shape import AXES
 from archcalc.view.page.encoding import packed
-from archcalc.view.page.figures import Interned, layer_figures
+from archcalc.view.page.figures import Interned, kind_of, layer_figures, leaves
 from archcalc.view.page.memory import memory_data
 from archcalc.view.page.texts import Explanations
 from archcalc.view.pattern import Pattern
-from archcalc.view.structure import Box, Structure, structure
+from archcalc.view.structure import Box, Structure, cut, structure
+
+MOST_LAYERS = 20_000
+"""Networks with more layers are drawn as blocks."""
+
+MOST_BOXES = 5_000
+"""So many boxes are drawn of these."""
+
+
+def drawn_boxes(profile: Profile) -> Structure:
+    """The boxes on the page: all of them, or blocks only where layers are too many."""
+    drawn = structure(profile.network, heads=profile.heads)
+    return drawn if len(drawn.nodes) <= MOST_LAYERS else cut(drawn, MOST_BOXES)
+
+
+def _too_large(drawn: Structure) -> list[str]:
+    layers = len(drawn.nodes)
+    if layers <= MOST_LAYERS:
+        return []
+    return [f"{layers:,} layers are too many to draw: blocks stand for them; `archcalc report` lists all"]
 
 
 def network_data(profile: Profile, reference: str = "") -> dict[str, Any]:
     """The network of a profile: boxes, figures, explanations, memory."""
-    drawn = structure(profile.network, heads=profile.heads)
-    figures = layer_figures(profile, drawn.nodes)
     view = View(profile)
+    drawn = drawn_boxes(profile)
+    lines = [*_too_large(drawn), *remarks(view)]
+    figures = layer_figures(profile, drawn)
     explained = Explanations(profile, drawn)
     memory = [memory_data(profile, drawn, training=False)]
     if profile.training:
@@ -31,7 +51,7 @@ def network_data(profile: Profile, reference: str = "") -> dict[str, Any]:
         "name": profile.network.name,
         "about": heading(view, reference)[1:],
         "notes": [*note_lines(profile.network.notes)],
-        "remarks": [line.strip() for line in remarks(view)],
+        "remarks": [line.strip() for line in lines],
         "totals": [[name.strip(), value, words] for name, value, words in totals_in_words(view)],
         "batch": profile.batch,
         "quantities": figures.quantities,
@@ -51,7 +71,10 @@ def network_data(profile: Profile, reference: str = "") -> dict[str, Any]:
 
 def _read_twice(drawn: Structure) -> dict[int, list[int]]:
     """For layers that read a tensor more than once: for each input, the number of its tensor."""
-    found = {}
+    found: dict[int, list[int]] = {}
+    leaf = leaves(drawn)
+    if leaf[-1] + 1 < len(drawn.nodes):
+        return found  # blocks stand for layers
     for position, node in enumerate(drawn.nodes):
         sources = drawn.inputs(node)
         distinct = list(dict.fromkeys(sources))
@@ -66,7 +89,7 @@ def _boxes(drawn: Structure) -> dict[str, Any]:
     A layer has none. `label` is the name without the path of the block around it; `full` has the whole names
     of the boxes whose names do not begin with that.
     """
-    labels, kinds = Interned(), Interned()
+    labels, kinds, leaf = Interned(), Interned(), leaves(drawn)
     label, full = [], {}
     for number, box in enumerate(drawn.boxes):
         outer = _path_around(drawn.boxes, box)
@@ -81,12 +104,12 @@ def _boxes(drawn: Structure) -> dict[str, Any]:
         "kids": [len(box.children) for box in drawn.boxes],
         "pattern": [box.pattern for box in drawn.boxes],
         "kinds": kinds.values,
-        "kind": [kinds.number(box.group.kind if box.group is not None else "") for box in drawn.boxes],
+        "kind": [kinds.number(kind_of(box)) for box in drawn.boxes],
         "runs": {number: [box.times, box.period] for number, box in enumerate(drawn.boxes) if box.is_run},
         "output": {
-            number: drawn.positions[box.group.output.index]
+            number: leaf[drawn.positions[box.group.output.index]]
             for number, box in enumerate(drawn.boxes)
-            if box.group is not None and box.group.output.index in drawn.positions
+            if box.group is not None and box.children and box.group.output.index in drawn.positions
         },
     }
 

@@ -12,13 +12,14 @@ from msgspec import Struct
 from archcalc.layers.terms import Reach, Stacked, Swapped
 from archcalc.network import Node
 from archcalc.profile import Profile
-from archcalc.quantities import Quantity
+from archcalc.quantities import Quantity, Selection
 from archcalc.quantities.receptive_field import Field
 from archcalc.render.documents import plain
 from archcalc.render.numbers import field_size
 from archcalc.report.columns import kernel
 from archcalc.report.formats import RowQuantities
 from archcalc.shape import Window
+from archcalc.view.structure import Box, Structure
 
 LARGEST_EXACT = 2**53
 """Above this, numbers of JavaScript are not exact, and the page counts with integers of any length."""
@@ -44,7 +45,7 @@ class Interned:
         return found
 
 
-class LayerFigures(Struct, eq=False):
+class BoxFigures(Struct, eq=False):
     """The figures of all layers as tables. `rows` and `fields` have the numbers of each layer's entries."""
 
     quantities: list[dict[str, str]]
@@ -55,18 +56,43 @@ class LayerFigures(Struct, eq=False):
     is_big: bool
 
 
-def layer_figures(profile: Profile, nodes: Sequence[Node]) -> LayerFigures:
-    """The figures of these nodes, inputs among them."""
+def leaves(drawn: Structure) -> list[int]:
+    """For each node, the number of the box without children that it is in, among those."""
+    found: list[int] = []
+    closed = (box for box in drawn.boxes if not box.children)
+    for number, box in enumerate(closed):
+        found += [number] * (box.stop - box.start)
+    return found
+
+
+def kind_of(box: Box) -> str:
+    """The kind of a block; what only divides a long block is a section."""
+    if box.group is not None:
+        return box.group.kind
+    return "section" if box.parent >= 0 and not box.is_layer else ""
+
+
+def layer_figures(profile: Profile, drawn: Structure) -> BoxFigures:
+    """The figures of all boxes without children: layers and inputs, and blocks where layers are too many."""
     numbers = RowQuantities.of(profile).numbers
     is_big = any(profile.totals.get(quantity.name, 0) > LARGEST_EXACT for quantity in numbers)
     rows, fields = Interned(), Interned()
     row_numbers, field_numbers = [], []
-    for node in nodes:
-        row_numbers.append(_row_number(profile, node, numbers, is_big, rows))
+    for box in drawn.boxes:
+        if box.children:
+            continue
+        node = drawn.nodes[box.start]
+        if box.is_layer:
+            row_numbers.append(_row_number(profile, node, numbers, is_big, rows))
+        else:
+            inside = drawn.nodes[box.start : box.stop]
+            node = box.group.output if box.group is not None else inside[-1]
+            row = _row_of_block(profile, box, inside, numbers, is_big)
+            row_numbers.append(rows.number(("block", box.start, box.name), row))
         field = profile.fields[node.index]
         found = fields.numbers.get(field)
         field_numbers.append(fields.number(field, _field(field)) if found is None else found)
-    return LayerFigures(
+    return BoxFigures(
         [_quantity(quantity) for quantity in numbers],
         rows.values,
         row_numbers,
@@ -114,6 +140,20 @@ def _row_number(
     return rows.number(key, row)
 
 
+def _row_of_block(
+    profile: Profile, box: Box, nodes: Sequence[Node], numbers: Sequence[Quantity], is_big: bool
+) -> list[Any]:
+    """The row of a block that stands for its layers. What it reads of its inputs is not followed."""
+    layers = [profile.entries[node.index] for node in nodes if not node.is_input]
+    output = box.group.output if box.group is not None else nodes[-1]
+    selection = Selection(profile, box.name, layers, output, box.group)
+    values = [q.adds(selection) for q in numbers]
+    kind = "run" if box.is_run else kind_of(box)
+    text = f"{kind}: {len(nodes):,} layers"
+    shown = [str(value) if is_big else value for value in values]
+    return [kind, "block", text, "", list(output.shape), [], shown, "folded", 1]
+
+
 def _field(field: Field) -> list[Any]:
     """A field in words; its size, stride and padding along each axis, where neighbors are a step apart."""
     known = [list(field.size), plain(field.stride), list(field.padding)] if field.stride else []
@@ -133,8 +173,9 @@ def _windows(node: Node) -> Any:
 
 
 def _sees_less(node: Node) -> bool:
-    """May places see less than the windows say, as some channels are left out, or values decide what is read?"""
-    is_mirrored = node.kind == "pad" and isinstance(node.facts.windows, tuple) and node.facts.windows[0].clamped
+    """May places see less than the windows say, because channels are left out, or values say what is read?"""
+    windows = node.facts.windows
+    is_mirrored = node.kind == "pad" and isinstance(windows, tuple) and any(w.clamped for w in windows)
     return node.layer.leaves_out_channels(node.facts) or node.kind in BY_VALUE or is_mirrored
 
 

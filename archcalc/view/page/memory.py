@@ -8,7 +8,7 @@ from archcalc.memory.timeline import CATEGORIES, Stretch
 from archcalc.profile import Profile
 from archcalc.report.memory.text import when
 from archcalc.report.memory.usage import MemoryAsked, usage_of
-from archcalc.view.page.figures import Interned
+from archcalc.view.page.figures import Interned, leaves
 from archcalc.view.page.texts import PATH
 from archcalc.view.structure import Structure
 
@@ -28,7 +28,8 @@ def memory_data(profile: Profile, structure: Structure, *, training: bool) -> di
     usage = usage_of(profile.network, asked)
     timeline, names = usage.timeline, Interned()
     tensors = [tensor for tensor in timeline.tensors if tensor.size.of(profile.batch)]
-    position = structure.positions
+    leaf = leaves(structure)
+    position = {index: leaf[place] for index, place in structure.positions.items()}
     phases = Interned()
     return {
         "title": "a step of training" if training else "running it once",

@@ -32,7 +32,7 @@ class Explanations:
             return self._of_layer(self.profile.entries[structure.nodes[box.start].index])
         if box.group is not None:
             return self._of_block(box)
-        if box.is_run:
+        if box.parent >= 0:
             return []
         return [self.texts.number("\n".join(lines_of_part(self.profile.whole)))]
 

@@ -64,12 +64,19 @@ class Reach {
     return { regions, isExact };
   }
 
+  /** The lengths of a layer's inputs; a block that stands for its layers has those of the tensors it reads. */
+  shapes(layer) {
+    const lengths = this.model.row(layer)[INPUTS];
+    if (lengths.length) return lengths.map((each) => each.slice(1));
+    return this.model.reads[layer].map((tensor) => this.spatial(this.model.boxOf[tensor]));
+  }
+
   spatial(box) { return this.model.row(box)[OUTPUT].slice(1); }
 
   /** What a layer reads of each of its inputs, for a region of its output. */
   before(layer, region) {
     const row = this.model.row(layer), reach = row[REACH];
-    const shapes = row[INPUTS].map((lengths) => lengths.slice(1));
+    const shapes = this.shapes(layer);
     const out = row[OUTPUT].slice(1);
     const whole = (lengths) => [lengths.map((n) => new Uint8Array(n).fill(1))];
     if (Array.isArray(reach)) {
@@ -141,7 +148,7 @@ class Reach {
   after(layer, inputs) {
     const row = this.model.row(layer), reach = row[REACH];
     const out = row[OUTPUT].slice(1);
-    const shapes = row[INPUTS].map((lengths) => lengths.slice(1));
+    const shapes = this.shapes(layer);
     const whole = [out.map((n) => new Uint8Array(n).fill(1))];
     if (Array.isArray(reach)) {
       if (!inputs[0]) return [];
