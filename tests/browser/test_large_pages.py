@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from visiting import Open
 
-from archcalc import NetworkBuilder, analyze
+from archcalc import NetworkBuilder, analyze, loads
 from archcalc.comparison import compare, open_subjects
 from archcalc.comparison.tables import CompareView
 from archcalc.layers import Conv2d, ReLU
@@ -85,3 +85,16 @@ def test_networks_without_a_difference(opened: Open) -> None:
     assert "No difference" in visit.text("#totals")
     visit.page.click("text=Next difference")
     visit.tab("table")
+
+
+def test_figures_beyond_the_numbers_of_javascript_stay_exact(opened: Open) -> None:
+    profile = analyze(loads("net wide { input(100000) -> fc(1000000000) -> fc(999999937) }"))
+    visit = opened(page_of_network(profile))
+    visit.tab("table")
+    assert f"{profile.totals.macs:,}" in visit.page.locator("tfoot td").all_inner_texts()
+    visit.run("() => view.color('0')")
+    visit.tab("memory")
+    visit.page.wait_for_selector("#panel-memory p")
+    assert "too many to count exactly" in visit.text("#panel-memory")
+    visit.tab("treemap")
+    assert f"{profile.totals.macs:,} MACs in all." in visit.text("#panel-treemap [role=status]")

@@ -8,7 +8,7 @@ from archcalc.memory.timeline import CATEGORIES, Stretch
 from archcalc.profile import Profile
 from archcalc.report.memory.text import when
 from archcalc.report.memory.usage import MemoryAsked, usage_of
-from archcalc.view.page.figures import Interned, leaves
+from archcalc.view.page.figures import LARGEST_EXACT, Interned, leaves
 from archcalc.view.page.texts import PATH
 from archcalc.view.structure import Structure
 
@@ -16,7 +16,8 @@ from archcalc.view.structure import Structure
 def memory_data(profile: Profile, structure: Structure, *, training: bool) -> dict[str, Any]:
     """The moments and tensors of a run, or with `training` of a step, as columns.
 
-    A tensor is alive from the moment `born` on for `stays` more moments.
+    A tensor is alive from the moment `born` on for `stays` more moments. Where sizes are too large for the
+    numbers of JavaScript, there is the peak alone.
     """
     asked = MemoryAsked(
         batch=profile.batch,
@@ -26,13 +27,16 @@ def memory_data(profile: Profile, structure: Structure, *, training: bool) -> di
         is_inference=not training,
     )
     usage = usage_of(profile.network, asked)
+    title = "a step of training" if training else "running it once"
+    if usage.peak[0] > LARGEST_EXACT:
+        return {"title": title, "peak": str(usage.peak[0]), "is_too_large": True}
     timeline, names = usage.timeline, Interned()
     tensors = [tensor for tensor in timeline.tensors if tensor.size.of(profile.batch)]
     leaf = leaves(structure)
     position = {index: leaf[place] for index, place in structure.positions.items()}
     phases = Interned()
     return {
-        "title": "a step of training" if training else "running it once",
+        "title": title,
         "phases": phases.values,
         "phase": [phases.number(moment.phase) for moment in timeline.moments],
         "at": [-1 if node is None else position[node.index] for _, node in timeline.moments],

@@ -24,6 +24,11 @@ class Memory {
 
   choose(number) {
     this.run = this.runs[number];
+    if (this.run.is_too_large) {
+      this.root.replaceChildren(element("p", {}, `The peak is ${grouped(this.run.peak)} bytes, too many to count exactly in a browser. Run \`archcalc memory ${this.model.data.name}\`.`));
+      this.draw = () => {};
+      return;
+    }
     this.hidden = new Set(this.run.categories.length === 2 ? ["parameters"] : []);
     this.curves = this.run.categories.map((_, c) => this.curve(c));
     this.build();

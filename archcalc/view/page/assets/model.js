@@ -112,14 +112,6 @@ class Model {
     }
   }
 
-  /** The largest figure of a single layer. */
-  most(quantity) {
-    this.largest ??= [];
-    this.largest[quantity] ??= Number(this.boxOf.reduce(
-      (most, box) => (this.sums[quantity][box] > most ? this.sums[quantity][box] : most), this.sums[quantity][this.boxOf[0]]));
-    return this.largest[quantity];
-  }
-
   /** Which tensors each box reads and gives, as numbers of layers, followed through the ports of its block. */
   buildEdges() {
     this.gives = new Array(this.count);
