@@ -17,6 +17,7 @@ from archcalc.render.output import write
 _NET = re.compile(r"^net[ \t]+([A-Za-z_][A-Za-z0-9_]*)", re.MULTILINE)
 
 
+@cache
 def specs_folder() -> Path:
     """The folder of the built-in specs, inside an installed package or at the top of a checkout."""
     package = Path(__file__).parent

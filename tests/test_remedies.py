@@ -326,6 +326,7 @@ net two {
 """
 COMMANDS = r"""
 vgg16
+compare vgg16 alexnet lenet5 --format html
 zzz
 conventions thop --set a=1
 report --colums

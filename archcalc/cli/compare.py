@@ -29,6 +29,7 @@ class CompareFormat(str, Enum):
     markdown = "markdown"
     json = "json"
     svg = "svg"
+    html = "html"
 
 
 def compare(
@@ -68,6 +69,8 @@ def compare(
     `archcalc compare HEAD~1:net.arch net.arch --format markdown -o difference.md`
 
     `archcalc compare vgg16 mobilenet_v1 --format svg -o chart.svg`
+
+    `archcalc compare resnet50 resnet50_v1_5 --format html -o difference.html`
     """
     from archcalc import comparison
     from archcalc.comparison import view as report
@@ -87,6 +90,10 @@ def compare(
         out.write(to_json(view.comparison), output)
     elif format is CompareFormat.svg:
         out.write(to_svg(view), output)
+    elif format is CompareFormat.html:
+        from archcalc.view.page.compared import page_of_comparison
+
+        out.write(page_of_comparison(view), output)
     elif format is CompareFormat.markdown:
         out.write(report.to_markdown(view), output)
     else:

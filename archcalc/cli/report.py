@@ -33,6 +33,7 @@ class ReportFormat(str, Enum):
     csv = "csv"
     json = "json"
     torchsummary = "torchsummary"
+    html = "html"
 
 
 def report(
@@ -83,6 +84,8 @@ def report(
     `archcalc report nets.arch:small --format json -o small.json`
 
     `archcalc report resnet50_v1_5 --format torchsummary`
+
+    `archcalc report googlenet --format html -o googlenet.html`
     """
     from archcalc.notes import note_lines
     from archcalc.render import output as out
@@ -93,9 +96,7 @@ def report(
     opened, profile = settings(
         set_, input_, batch, dtype, heads, convention, freeze, training=training, optimizer=optimizer
     ).open(net)
-    if format is ReportFormat.torchsummary:
-        from archcalc.report.torchsummary import torchsummary
-
+    if format in (ReportFormat.torchsummary, ReportFormat.html):
         given = {
             "--depth": depth is not None,
             "--only": only,
@@ -104,14 +105,22 @@ def report(
             "--top": top is not None,
             "--human": human,
             "--layout": layout is not Layout.chw,
-            "--convention": convention,
-            "--dtype": dtype != "float32",
         }
+        if format is ReportFormat.torchsummary:
+            given |= {"--convention": convention, "--dtype": dtype != "float32"}
         for option, is_given in given.items():
             if is_given:
-                raise error(f"`--format torchsummary` cannot be combined with `{option}`")
+                raise error(f"`--format {format.value}` cannot be combined with `{option}`")
+    if format is ReportFormat.torchsummary:
+        from archcalc.report.torchsummary import torchsummary
+
         out.write(torchsummary(profile), output)
         out.warn(note_lines(profile.network.notes))
+        return
+    if format is ReportFormat.html:
+        from archcalc.view.page.write import page_of_network
+
+        out.write(page_of_network(profile, opened.reference), output)
         return
     chosen = choose(words(columns), profile.convention is not None, profile.training)
     rows = select_rows(profile, depth=depth, only=words(only), sort=sort, top=top)

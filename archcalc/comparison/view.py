@@ -20,7 +20,7 @@ GAP = 2
 """Blanks between two columns."""
 
 
-def _sections(view: CompareView) -> list[ArrangedTable]:
+def sections(view: CompareView) -> list[ArrangedTable]:
     """The tables in order. For two versions of a network, the changes come first."""
     comparison = view.comparison
     if comparison.identical:
@@ -101,10 +101,10 @@ def render(view: CompareView, width: int, colour: bool) -> str:
 
 def _fitting(view: CompareView, width: int) -> list[ArrangedTable]:
     """The tables, with short numbers if exact ones do not fit, because a truncated number is wrong."""
-    exact = _sections(view)
+    exact = sections(view)
     if all(_width(section.arrangements[-1]) <= width for section in exact):
         return exact
-    short = _sections(CompareView(view.comparison, human=True))
+    short = sections(CompareView(view.comparison, human=True))
     return [
         section if _width(section.arrangements[-1]) <= width else shorter
         for section, shorter in zip(exact, short, strict=True)
@@ -165,7 +165,7 @@ def to_markdown(view: CompareView) -> str:
     lines += [f"- {escaped(line)}" for line in about(view)]
     lines += ["", *(f"> {escaped(line)}  " for line in notes(view))] if notes(view) else []
     lines += ["", *(f"**{escaped(line)}**  " for line in verdict(view))]
-    for section in _sections(view):
+    for section in sections(view):
         lines += ["", f"### {section.title}", ""]
         if section.note:
             lines += [f"{escaped(section.note[0].upper() + section.note[1:])}.", ""]

@@ -35,7 +35,7 @@ def explain(profile: Profile, path: str = "", quantity: str = "") -> str:
     if path and not is_node and group is None:
         raise network.unknown_path(path, () if quantity else QUANTITIES, "layer or block")
     selection = profile.within(group) if group is not None else profile.part(path)
-    lines = _of_layer(selection, quantity, network) if is_node else _of_part(selection, quantity)
+    lines = _of_layer(selection, quantity, network) if is_node else lines_of_part(selection, quantity)
     notes = note_lines(network.notes)
     return "\n".join([*notes, "", *lines] if notes else lines)
 
@@ -64,11 +64,15 @@ def _account(quantity: Quantity, selection: Selection) -> list[str]:
     return lines
 
 
-def _of_layer(selection: Selection, quantity: str, network: Network) -> list[str]:
-    node = selection.output
+def title_of_layer(node: Node) -> str:
+    """Path, operation and shapes of a layer."""
     inputs = ", ".join(format_shape(source.shape) for source in node.inputs)
     flow = f"{inputs} → {format_shape(node.shape)}" if inputs else format_shape(node.shape)
-    lines = [f"{node.name}: {node.layer}   {flow}", *_origin(node, network)]
+    return f"{node.name}: {node.layer}   {flow}"
+
+
+def _of_layer(selection: Selection, quantity: str, network: Network) -> list[str]:
+    lines = [title_of_layer(selection.output), *origin(selection.output, network)]
     for name in [quantity] if quantity else OF_A_LAYER:
         known = QUANTITIES[name]
         if quantity or not known.is_number or known.measure(selection):
@@ -76,7 +80,7 @@ def _of_layer(selection: Selection, quantity: str, network: Network) -> list[str
     return lines
 
 
-def _origin(node: Node, network: Network) -> list[str]:
+def origin(node: Node, network: Network) -> list[str]:
     """Where the text declares a layer, and the block calls that led there.
 
     The files of built-in networks are inside the package, so the command that shows them is named instead.
@@ -105,7 +109,8 @@ def _is_built_in(source: Source) -> bool:
     return source.path is not None and source.path.parent == specs_folder()
 
 
-def _of_part(selection: Selection, quantity: str) -> list[str]:
+def lines_of_part(selection: Selection, quantity: str = "") -> list[str]:
+    """The account of a block or a network: of one quantity, or of those that matter most."""
     lines = []
     for name in [quantity] if quantity else OF_A_PART:
         lines += ["", *account(QUANTITIES[name], selection)]

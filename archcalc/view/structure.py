@@ -7,9 +7,11 @@ closed is drawn as one. Nothing here knows sizes, colors or costs; `pattern.py` 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from math import isqrt
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.network import Group, Network, Node
 from archcalc.view.pattern import Edge, Pattern, pattern
@@ -20,12 +22,15 @@ LEAST = 3
 PERIODS = (1, 2, 3)
 """How many boxes may repeat together."""
 
+MOST_CHILDREN = 1_000
+"""A block with more boxes is divided into sections: nobody reads so many, and drawing them is slow."""
+
 FEW_LAYERS = 6
 """A run of single layers has at least so many of them, or folding hides more than it saves."""
 
 
 class Box(Struct, eq=False, gc=False):
-    """A layer, a block or a run in a drawing.
+    """A layer, a block, a run or a section in a drawing.
 
     `start` and `stop` are positions in `Structure.nodes`. `reads` has the nodes outside whose tensors enter,
     `gives` the nodes inside whose tensors leave, each in the order of its ports. `alike` is a number that
@@ -49,7 +54,7 @@ class Box(Struct, eq=False, gc=False):
     @property
     def is_layer(self) -> bool:
         """Is it a single layer, or an input?"""
-        return not self.children
+        return not self.children and self.stop - self.start == 1 and self.group is None
 
     @property
     def is_run(self) -> bool:
@@ -183,6 +188,8 @@ class _BoxBuilder:
             return
         if self.fold:
             children = self._folded(number, children)
+        while len(children) > MOST_CHILDREN:
+            children = self._sections(number, children)
         self._connect(number, children)
 
     def _connect(self, number: int, children: Sequence[int]) -> None:
@@ -234,7 +241,9 @@ class _BoxBuilder:
             folded += children[place:turned]
             place = turned
             if times:
-                folded.append(self._add_run(number, children[place : place + period * times], period, times))
+                folded.append(
+                    self._add_around(number, children[place : place + period * times], period, times)
+                )
                 place += period * times
             else:
                 folded.append(children[place])
@@ -292,7 +301,8 @@ class _BoxBuilder:
         key = [(box.alike, tuple(ports[source] for source in box.reads)) for box in unit]
         return reads, gives, key
 
-    def _add_run(self, parent: int, children: Sequence[int], period: int, times: int) -> int:
+    def _add_around(self, parent: int, children: Sequence[int], period: int, times: int) -> int:
+        """A run or a section: a box around some children in a row."""
         first, last = self.boxes[children[0]], self.boxes[children[-1]]
         name = f"{first.name} to {last.name.rpartition('/')[2]}"
         number = len(self.boxes)
@@ -302,6 +312,12 @@ class _BoxBuilder:
         self.inside.append(list(children))
         self._connect(number, children)
         return number
+
+    def _sections(self, parent: int, children: Sequence[int]) -> list[int]:
+        """Children in groups of about as many as there are groups."""
+        size = isqrt(len(children)) + 1
+        parts = [children[at : at + size] for at in range(0, len(children), size)]
+        return [self._add_around(parent, part, 0, 0) for part in parts]
 
     # --- The order of the boxes ---
 
@@ -319,6 +335,25 @@ class _BoxBuilder:
             box.parent = new.get(box.parent, -1)
             box.children = tuple(new[child] for child in box.children)
         return Structure(self.network, self.nodes, self.positions, boxes, self.found)
+
+
+def cut(whole: Structure, most: int) -> Structure:
+    """The structure with at most about so many boxes: the outer ones, which have no children then."""
+    kept = [0]
+    opened = set()
+    for number in kept:
+        children = whole.boxes[number].children
+        if len(kept) + len(children) <= most:
+            kept += children
+            opened.add(number)
+    order = sorted(kept)
+    new = {number: place for place, number in enumerate(order)}
+    boxes = []
+    for number in order:
+        box = whole.boxes[number]
+        children = tuple(new[child] for child in box.children) if number in opened else ()
+        boxes.append(replace(box, parent=new.get(box.parent, -1), children=children))
+    return Structure(whole.network, whole.nodes, whole.positions, boxes, whole.patterns)
 
 
 def subtree(boxes: Sequence[Box], number: int) -> Iterator[int]:

@@ -47,7 +47,7 @@ def render(usage: Usage, width: int, colour: bool, top: int, fits: Sequence[str]
     console.print("")
     for number, line in enumerate(_peaks(usage)):
         console.print(Text(line, style="" if number else "bold"))
-    console.print(Text(f"{_when(usage.moment)}, moment {moment + 1:,} of {len(usage.timeline.moments):,}"))
+    console.print(Text(f"{when(usage.moment)}, moment {moment + 1:,} of {len(usage.timeline.moments):,}"))
     console.print("", _parts(usage), "", sep="\n")
     for line in _largest(usage, top, width):  # lines may be too long, but figures are never cut
         console.print(Text(line), soft_wrap=True)
@@ -80,7 +80,7 @@ def _conditions(usage: Usage) -> str:
     return ", ".join(words)
 
 
-def _when(moment: Moment) -> str:
+def when(moment: Moment) -> str:
     """A moment in words."""
     if moment.node is None:
         return {"loss": "when the loss is computed", "step": "when the parameters are updated"}[moment.phase]
