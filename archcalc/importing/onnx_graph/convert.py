@@ -29,7 +29,7 @@ from archcalc.importing.onnx_graph.modules import convolution_path, numbered, pa
 from archcalc.importing.onnx_graph.operands import operand
 from archcalc.importing.onnx_graph.original import OnnxOriginal
 from archcalc.importing.onnx_graph.outputs import shapes_after
-from archcalc.importing.onnx_graph.quantized import dequantized, quantized
+from archcalc.importing.onnx_graph.quantized import dequantized, on_floats, quantized
 from archcalc.importing.onnx_graph.records import (
     AttributeRecord,
     FunctionRecord,
@@ -319,6 +319,7 @@ class OnnxConverter:
             results: OnnxOutputs = self._inlined(function, call)
         else:
             self._say_where(node, place)
+            call = on_floats(call, self.scope.opsets.get("", 1))
             results = self._converted(call)
         for name, value in zip(node.outputs, results, strict=False):
             if name:
@@ -395,8 +396,9 @@ class OnnxConverter:
             is_true = bool(condition.reshape(()))
         except (Unsupported, ValueError, AssertionError):
             raise self._refused(call, "which branch it takes depends on the data") from None
-        graph = call.attribute("then_branch" if is_true else "else_branch")
-        if not isinstance(graph, OnnxGraphRecord):
+        branch = call.all_attributes.get("then_branch" if is_true else "else_branch")
+        graph = None if branch is None else branch.graph
+        if graph is None:
             raise error(f"`{shown(call.node.name or 'If')}` in `{self.shown}` has no branch")
         outer = self.scope
         inner = OnnxScope(
@@ -449,7 +451,10 @@ class OnnxConverter:
             return None
         if call.node.op == "Size":
             return computed(call.node.outputs[0], math.prod(shape))
-        ends = [call.whole(name, default) for name, default in (("start", 0), ("end", len(shape)))]
+        try:
+            ends = [call.whole(name, default) for name, default in (("start", 0), ("end", len(shape)))]
+        except Unsupported:
+            return None
         return computed(call.node.outputs[0], list(shape[slice(*ends)]))
 
     def _constant(self, call: OnnxCall) -> OnnxOutputs:
@@ -668,6 +673,7 @@ class OnnxConverter:
         """An opaque operation for each output that is read, with everything that the node reads."""
         tensors = list({id(tensor.operation): tensor for tensor in tensors_in(call.inputs)}.values())
         arrays = [] if call.node.op in WITHOUT_ARRAYS else arrays_in(call.inputs)
+        arrays = [replace(a, is_float=True, _values=None) if a.is_of_few_bits else a for a in arrays]
         # what has no shape is the fault of the first operation that gave none
         by = next(
             (v.by for v in call.inputs if isinstance(v, OnnxComputed) and v.shape is None), call.node.op
