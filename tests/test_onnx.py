@@ -585,6 +585,11 @@ def test_ten_thousand_mutations() -> None:
     assert 2_500 < mutations(10_000) < 10_000
 
 
+def test_a_node_without_outputs_is_nothing() -> None:
+    made = model([node("Shape", "x", ""), node("Relu", "x", "y")])
+    assert kinds(archcalc.from_onnx(made)) == ["relu"]
+
+
 @pytest.mark.parametrize("name", ["start", "end"])
 def test_attributes_of_another_type(name: str) -> None:
     """An axis of a shape that is an unknown type of attribute: the shape is not known then."""

@@ -313,6 +313,8 @@ class OnnxConverter:
             self._add(node, place)
 
     def _add(self, node: OnnxNodeRecord, place: int) -> None:
+        if not node.outputs:
+            return
         call = self._call(node)
         function = self.functions.get((node.domain, node.op, node.overload))
         if function is not None:
