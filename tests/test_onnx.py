@@ -20,6 +20,7 @@ from archcalc.executor.execute import run
 from archcalc.executor.inputs import drawn_inputs
 from archcalc.executor.original import compare_with_original
 from archcalc.importing.onnx_graph.arrays import ArrayStore
+from archcalc.importing.onnx_graph.convert import to_network
 from archcalc.importing.onnx_graph.model import read_bytes
 from archcalc.importing.onnx_graph.modules import path_in_name
 from archcalc.importing.onnx_graph.records import OnnxTensorRecord
@@ -381,6 +382,61 @@ def test_a_quantized_model_says_so() -> None:
         network.trained()
 
 
+SCALES = {"s": np.float32(0.1), "z": np.uint8(3), "wz": np.int8(0)}
+
+
+def test_operations_on_whole_numbers_are_layers() -> None:
+    """As onnxruntime writes a quantized model: a convolution, and a matrix product of its own domain."""
+    runtime = helper.make_opsetid("com.microsoft", 1)
+    nodes = [
+        node("QuantizeLinear", "x s z", "q"),
+        node("QLinearConv", "q s z w ws wz s z b", "c", strides=[2, 2], name="first"),
+        node("QLinearAdd", "c s z c s z s z", "a", domain="com.microsoft"),
+        node("Flatten", "a", "f"),
+        node("QGemm", "f s z m s wz c32 s z", "g", domain="com.microsoft", transB=1),
+        node("DequantizeLinear", "g s z", "y"),
+    ]
+    arrays = SCALES | {
+        "w": np.ones((4, 3, 3, 2), np.int8), "ws": random_array(4), "b": np.ones(4, np.int32),
+        "m": np.ones((5, 36), np.int8), "c32": np.ones(5, np.int32),
+    }  # fmt: skip
+    made = model(nodes, arrays)
+    made.opset_import.append(runtime)
+    network = archcalc.from_onnx(made)
+    assert kinds(network) == ["conv(4, 3x2, stride=2)", "add", "flatten", "fc(5)"]
+    totals = archcalc.analyze(network).totals
+    params, macs = 3 * 3 * 2 * 4 + 4 + 36 * 5 + 5, 3 * 3 * 2 * 4 * 9 + 36 * 5
+    assert (totals.params, totals.macs) == (params, macs)
+    assert network.remarks[0].startswith("the model is quantized")
+    assert network["first"].origin == "first"
+
+
+def test_scales_that_are_computed_during_a_run() -> None:
+    """As onnxruntime quantizes weights alone: products of whole numbers, and two scales."""
+    nodes = [
+        node("DynamicQuantizeLinear", "x", "q t qz"), node("ConvInteger", "q w qz wz", "c"),
+        node("Cast", "c", "d", to=FLOAT), node("Mul", "t ws", "u"), node("Mul", "d u", "e"),
+        node("Relu", "e", "r"), node("ReduceMean", "r", "v", axes=[2, 3], keepdims=0),
+        node("DynamicQuantizeLinear", "v", "k l kz"), node("MatMulInteger", "k m kz wz", "n"),
+        node("Cast", "n", "o", to=FLOAT), node("Mul", "l ws", "h"), node("Mul", "o h", "y"),
+    ]  # fmt: skip
+    arrays = SCALES | {
+        "w": np.ones((4, 3, 3, 3), np.int8), "ws": np.float32(0.2), "m": np.ones((4, 7), np.int8),
+    }  # fmt: skip
+    network = archcalc.from_onnx(model(nodes, arrays))
+    assert network.is_complete
+    totals = archcalc.analyze(network).totals
+    assert (totals.params, totals.macs) == (27 * 4 + 4 * 7, 27 * 4 * 24 + 4 * 7)
+    assert len(network.remarks) == 1  # no scale is left over
+
+
+def test_quantized_weights_of_unknown_operations_count() -> None:
+    arrays = {"w": np.ones((5, 4), np.int8), "wz": np.zeros(4, np.int8), "i": np.ones((3, 3), np.int64)}
+    made = model([node("Mystery", "x w wz i", "y", domain="mine")], arrays)
+    made.graph.output[0].CopyFrom(value("y", (1, 2, 7, 9)))
+    assert archcalc.analyze(archcalc.from_onnx(made)).totals.params == 20
+
+
 # --- Opaque operations ---------------------------------------------------------------------------------
 
 
@@ -494,11 +550,12 @@ def small_files() -> list[bytes]:
     return [each.SerializeToString() for each in files]
 
 
-def test_mutated_files_are_read_or_refused() -> None:
+def mutations(count: int) -> int:
+    """Every mutation of a file is read or refused, soon. How many are refused?"""
     rng = random.Random(0)
     sources = small_files()
     refused = 0
-    for _ in range(400):
+    for _ in range(count):
         data = bytearray(rng.choice(sources))
         for _ in range(rng.choice([1, 1, 2, 5])):
             place = rng.randrange(len(data))
@@ -512,11 +569,34 @@ def test_mutated_files_are_read_or_refused() -> None:
             data = data or bytearray(b"\x08")
         started = time.process_time()
         try:
-            archcalc.analyze(archcalc.importing.onnx_graph.convert.to_network(read_bytes(bytes(data), "m")))
+            archcalc.analyze(to_network(read_bytes(bytes(data), "m")))
         except ArchError:
             refused += 1
         assert time.process_time() - started < 5
-    assert 100 < refused < 400
+    return refused
+
+
+def test_mutations() -> None:
+    assert 100 < mutations(400) < 400
+
+
+@pytest.mark.full
+def test_ten_thousand_mutations() -> None:
+    assert 2_500 < mutations(10_000) < 10_000
+
+
+def test_a_node_without_outputs_is_nothing() -> None:
+    made = model([node("Shape", "x", ""), node("Relu", "x", "y")])
+    assert kinds(archcalc.from_onnx(made)) == ["relu"]
+
+
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_attributes_of_another_type(name: str) -> None:
+    """An axis of a shape that is an unknown type of attribute: the shape is not known then."""
+    made = model([node("Shape", "x", "s", **{name: 1}), node("Reshape", "x s", "y")])
+    made.graph.node[0].attribute[0].type = 12
+    made.graph.output[0].CopyFrom(value("y", (1, 3, 8, 6)))
+    assert kinds(archcalc.from_onnx(made))[0].startswith('opaque("Reshape"')
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.99])

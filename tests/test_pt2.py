@@ -95,6 +95,18 @@ def test_without_pytorch_nothing_is_compared(monkeypatch: pytest.MonkeyPatch) ->
     assert str(found) == "not compared with PyTorch: it is not installed; `pip install 'archcalc[torch]'`"
 
 
+def test_brackets_are_printed_as_they_are(
+    run: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`[torch]` in a remedy and in the name of a file is not markup of the table around it."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "a[red].pt2").write_bytes(MODEL.read_bytes())
+    assert "`pip install 'archcalc[torch]'`" in run("run", "a[red].pt2", width=120).out  # type: ignore[attr-defined]
+    printed = run("verify", "a[red].pt2", width=120).out  # type: ignore[attr-defined]
+    assert printed.startswith("a[red].pt2 at ")
+    assert "`pip install 'archcalc[torch]'`" in printed
+
+
 def test_sizes_that_the_file_leaves_open_can_be_given() -> None:
     network = loaded(input=(3, 21, 10))
     assert network["stem/0"].shape == (8, 19, 5)
@@ -201,12 +213,12 @@ def test_pickles_are_refused_and_explained(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_archives(tmp_path: Path) -> None:
+    refused(tmp_path / "missing.pt2", "there is no file")
     for number, data in enumerate([b"", b"PK", b"text", MODEL.read_bytes()[:3000]]):
         path = tmp_path / f"{number}.pt2"
         path.write_bytes(data)
         refused(path, "is not a zip archive, or is damaged")
     refused(written(tmp_path / "empty.pt2", {"a": b""}), "has no exported model")
-    refused(tmp_path / "nothing.pt2", "cannot be read: No such file")
     old = written(tmp_path / "old.pt2", {"serialized_exported_program.json": b"{}"})
     refused(old, "was written by an old PyTorch")
 

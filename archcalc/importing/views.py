@@ -107,6 +107,30 @@ def reshaped(assembly: Assembly, x: Tensor, want: Sequence[int], batch: int) -> 
     return assembly.add(layer, x, axes=axes)
 
 
+def with_open_batch(x: Tensor, want: Sequence[int], batch: int) -> tuple[int, ...]:
+    """A new shape of a tensor that was written for a batch of 1, with another batch in it.
+
+    The values keep their order, so the batch is where as many values follow it as before. An axis of size 1
+    there is the batch. Otherwise the batch becomes part of the axis after it, as in `batch * heads`, but not
+    of the last one, which has the features.
+    """
+    order = [axis for code in x.axes for axis in unfolded(code)]
+    if BATCH not in order:
+        return tuple(want)
+    own = x.operation.shape
+    after = math.prod(own[axis] for axis in order[order.index(BATCH) + 1 :])
+    places = [at for at in range(len(want) + 1) if math.prod(want[at:]) == after]
+    if not places:
+        raise Unsupported("the batch is between axes that become one")
+    first, last = places[0], places[-1]
+    if first < last:  # there are axes of size 1
+        at = x.axes.index(BATCH) if BATCH in x.axes else first
+        at = at if first <= at < last else first
+    else:
+        at = first if first == 0 or first < len(want) - 1 else first - 1
+    return tuple(size * batch if place == at else size for place, size in enumerate(want))
+
+
 class MatchedRun(Struct):
     """Axes of a tensor in a row that become other axes in a row, with as many values.
 

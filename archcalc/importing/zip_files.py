@@ -25,6 +25,8 @@ def opened_zip(path: Path, shown: str, help: str, explain: Explain = lambda star
             _check_directory(file, shown, explain)
         return zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as problem:
+        if isinstance(problem, FileNotFoundError):
+            raise error(f"there is no file `{shown}`") from None
         if isinstance(problem, OSError):
             raise error(f"`{shown}` cannot be read: {problem.strerror or problem}") from None
         raise error(f"`{shown}` is not a zip archive, or is damaged", help=help) from None

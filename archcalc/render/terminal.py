@@ -11,11 +11,21 @@ if TYPE_CHECKING:
 
 
 def open_console(width: int, colour: bool) -> Console:
-    """A console that stores its output; `printed` returns it."""
+    """A console that stores its output; `printed` returns it.
+
+    Text is never markup: `[torch]` and `:smile:` in a message or in the name of a file stay as they are.
+    """
     from rich.console import Console
 
-    stream = io.StringIO()
-    return Console(file=stream, width=width, no_color=not colour, force_terminal=colour, highlight=False)
+    return Console(
+        file=io.StringIO(),
+        width=width,
+        no_color=not colour,
+        force_terminal=colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def printed(console: Console) -> str:

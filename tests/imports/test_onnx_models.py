@@ -36,9 +36,12 @@ ALL = """
 alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet inception_v3 mnasnet0_5
 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_400mf regnet_y_400mf resnet18 resnet50
 resnext50_32x4d shufflenet_v2_x0_5 squeezenet1_1 vgg11_bn wide_resnet50_2
+densenet169 efficientnet_b1 mnasnet1_3 regnet_x_800mf regnet_y_800mf resnet34 resnet101 shufflenet_v2_x1_0
+squeezenet1_0 vgg13
 """.split()
+"""30 networks; with both exporters and both batches, all versions of the operations from 7 to 20."""
 VERSIONS = list(range(7, 21))
-SIZES = {"alexnet": 224, "vgg11_bn": 224, "inception_v3": 128}
+SIZES = {"alexnet": 224, "vgg11_bn": 224, "vgg13": 224, "inception_v3": 128}
 """Adaptive pools of other sizes are not exported, or as many operations."""
 
 
@@ -220,12 +223,13 @@ def test_transformers(name: str, exporter: bool, tmp_path: Path) -> None:
     _same_values(network, module, x)
 
 
-def test_a_vision_transformer_with_a_fixed_batch(tmp_path: Path) -> None:
-    """The newer exporter writes the class token for each sample."""
-    batch = 2
+@pytest.mark.parametrize("exporter", [OLD, NEW])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_vision_transformer_with_a_fixed_batch(batch: int, exporter: bool, tmp_path: Path) -> None:
+    """The newer exporter writes the class token for each sample. A batch of 1 looks like other axes."""
     module = trained(SMALL["vit"]().eval())
     x = torch.randn(batch, 3, 32, 32)
-    export(module, x, tmp_path / "model.onnx", NEW, 18, False)
+    export(module, x, tmp_path / "model.onnx", exporter, 18, False)
     network = archcalc.load(tmp_path / "model.onnx")
     direct = archcalc.analyze(archcalc.from_torch(module, (3, 32, 32))).totals
     mine = archcalc.analyze(network).totals
@@ -275,6 +279,25 @@ def test_recurrent_layers(kind: str, both: bool, exporter: bool, tmp_path: Path)
     params = sum(parameter.numel() for parameter in module.parameters())
     assert archcalc.analyze(network).totals.params == params
     _same_values(network, module, x)
+
+
+@pytest.mark.parametrize("exporter", [OLD, NEW])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_recurrent_layers_with_a_batch_of_1(kind: str, exporter: bool, tmp_path: Path) -> None:
+    module = Sequences(kind, False).eval()
+    x = torch.randint(0, 50, (1, 7))
+    export(module, x, tmp_path / "model.onnx", exporter, 18, False)
+    network = archcalc.load(tmp_path / "model.onnx")
+    assert network.is_complete
+    totals = archcalc.analyze(network).totals
+    assert totals.params == sum(parameter.numel() for parameter in module.parameters())
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
+    assert totals.macs == 7 * gates * 8 * ((12 + 8) + (8 + 8)) + 8 * 5  # 7 steps of two layers
+    with torch.no_grad():
+        want = module(x).numpy()
+    assert network.trained is not None
+    out = run(network, x.numpy(), network.trained())["output"]
+    assert np.allclose(out, want, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,15 @@ SAMPLE = [
 
 RUN = ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "convnext_tiny",
        "mnasnet0_5", "regnet_y_400mf", "efficientnet_b0", "alexnet", "lraspp_mobilenet_v3_large"]  # fmt: skip
-SMALL = {"alexnet": 96}
+ALL_RUN = [*RUN, *"""
+densenet121 densenet169 efficientnet_b1 efficientnet_b2 efficientnet_v2_s googlenet inception_v3 mnasnet0_75
+mnasnet1_0 mnasnet1_3 mobilenet_v2 mobilenet_v3_large regnet_x_400mf regnet_x_800mf regnet_x_1_6gf
+regnet_y_800mf regnet_y_1_6gf resnet34 resnet50 resnet101 resnext50_32x4d shufflenet_v2_x1_0
+shufflenet_v2_x1_5 shufflenet_v2_x2_0 squeezenet1_0 vgg11 vgg11_bn vgg13 wide_resnet50_2
+deeplabv3_mobilenet_v3_large fcn_resnet50
+""".split()]  # fmt: skip
+"""41 networks, in ten minutes."""
+SMALL = {"alexnet": 96, "inception_v3": 96}
 """The input is 64x64; where that is too small, so much."""
 
 
@@ -132,6 +140,17 @@ def test_what_is_opaque_in_swin_v2_has_no_multiply_adds() -> None:
 
 @pytest.mark.parametrize("name", RUN)
 def test_executed_networks_equal_pytorch(name: str) -> None:
+    check_values(name)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ALL_RUN)
+def test_all_executed_networks_equal_pytorch(name: str) -> None:
+    check_values(name)
+
+
+def check_values(name: str) -> None:
+    """What a network computes is what PyTorch computes, in single and in double precision."""
     torch.manual_seed(0)
     module = build(name).eval()
     with torch.no_grad():

@@ -67,6 +67,8 @@ class OnnxArray(Struct, eq=False):
     """Is it a trained number?"""
     recipe: OnnxCall | None = None
     """The node that computes it from trained arrays."""
+    bits: int = 0
+    """The bits of each whole number in it, if there are 4 or 8."""
     _values: Array | None = None
 
     def __post_init__(self) -> None:
@@ -81,6 +83,11 @@ class OnnxArray(Struct, eq=False):
     def is_trained(self) -> bool:
         """Is it one, where no layer says so? Single numbers and whole numbers are none."""
         return self.is_own and self.is_float and not self.is_buffer and (self.size > 1 or self.is_parameter)
+
+    @property
+    def is_of_few_bits(self) -> bool:
+        """Is it a quantized weight? Zero points have one axis at most, and sizes and indices more bits."""
+        return self.is_own and self.bits > 0 and len(self.shape) > 1 and not self.is_float
 
     @property
     def is_computed(self) -> bool:
@@ -155,7 +162,8 @@ class ArrayStore:
             if have not in (0, want):  # files without their values are of use, too
                 raise error(f"`{shown(key)}` in `{self.shown_as}` has {have:,} bytes of values, not {want:,}")
         load = partial(self._load, record, key)
-        return OnnxArray(key, shape, record.data_type in FLOATS, load)
+        bits = {"uint4": 4, "int4": 4, "uint8": 8, "int8": 8}.get(kind, 0)
+        return OnnxArray(key, shape, record.data_type in FLOATS, load, bits=bits)
 
     def _load(self, record: OnnxTensorRecord, key: str) -> Array:
         kind, count = TYPES.get(record.data_type, ""), math.prod(record.dims)

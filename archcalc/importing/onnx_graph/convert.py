@@ -29,7 +29,7 @@ from archcalc.importing.onnx_graph.modules import convolution_path, numbered, pa
 from archcalc.importing.onnx_graph.operands import operand
 from archcalc.importing.onnx_graph.original import OnnxOriginal
 from archcalc.importing.onnx_graph.outputs import shapes_after
-from archcalc.importing.onnx_graph.quantized import dequantized, quantized
+from archcalc.importing.onnx_graph.quantized import dequantized, on_floats, quantized
 from archcalc.importing.onnx_graph.records import (
     AttributeRecord,
     FunctionRecord,
@@ -103,6 +103,8 @@ def to_network(model: OnnxModel, inputs: Mapping[str, Shape] | None = None) -> N
     """
     converter = OnnxConverter(model, inputs or {})
     network = converter.network()
+    if converter.batch == 1 and not network.is_complete:
+        return _with_open_batch(model, inputs or {}, _unknown(network)) or network
     if (
         not converter.is_along_batch
         or network.is_complete
@@ -121,15 +123,39 @@ def to_network(model: OnnxModel, inputs: Mapping[str, Shape] | None = None) -> N
     return without if without.is_complete else network
 
 
+def _unknown(network: Network) -> int:
+    return sum(node.kind == "opaque" for node in network.nodes)
+
+
+def _with_open_batch(model: OnnxModel, inputs: Mapping[str, Shape], unknown: int) -> Network | None:
+    """The network of a model with a batch of 1, its batch read as an open one.
+
+    `None` unless this leaves fewer operations unknown: the batch can then be told from other axes of size 1.
+    """
+    again = OnnxConverter(model, inputs, opens_batch=True)
+    try:
+        network = again.network()
+    except ArchError:
+        return None
+    return network if _unknown(network) < unknown else None
+
+
 class OnnxConverter:
     """Walks through a graph in its order. It is the `GraphView` of its nodes."""
 
-    def __init__(self, model: OnnxModel, given: Mapping[str, Shape], has_batch: bool = True) -> None:
+    def __init__(
+        self,
+        model: OnnxModel,
+        given: Mapping[str, Shape],
+        has_batch: bool = True,
+        opens_batch: bool = False,
+    ) -> None:
         self.model = model
         self.graph = model.graph
         self.shown = model.shown
         self.assembly = Assembly(model.name)
-        self.given = inputs_of(model.graph, model.shown, given, has_batch)
+        self.given = inputs_of(model.graph, model.shown, given, has_batch, opens_batch)
+        self.opens_batch = opens_batch
         self.batch = self.given.batch
         self.scope = OnnxScope({}, {}, read_counts(self.graph), _opsets(model.record.opsets))
         if "" not in self.scope.opsets:
@@ -313,12 +339,15 @@ class OnnxConverter:
             self._add(node, place)
 
     def _add(self, node: OnnxNodeRecord, place: int) -> None:
+        if not node.outputs:
+            return
         call = self._call(node)
         function = self.functions.get((node.domain, node.op, node.overload))
         if function is not None:
             results: OnnxOutputs = self._inlined(function, call)
         else:
             self._say_where(node, place)
+            call = on_floats(call, self.scope.opsets.get("", 1))
             results = self._converted(call)
         for name, value in zip(node.outputs, results, strict=False):
             if name:
@@ -395,8 +424,9 @@ class OnnxConverter:
             is_true = bool(condition.reshape(()))
         except (Unsupported, ValueError, AssertionError):
             raise self._refused(call, "which branch it takes depends on the data") from None
-        graph = call.attribute("then_branch" if is_true else "else_branch")
-        if not isinstance(graph, OnnxGraphRecord):
+        branch = call.all_attributes.get("then_branch" if is_true else "else_branch")
+        graph = None if branch is None else branch.graph
+        if graph is None:
             raise error(f"`{shown(call.node.name or 'If')}` in `{self.shown}` has no branch")
         outer = self.scope
         inner = OnnxScope(
@@ -449,7 +479,10 @@ class OnnxConverter:
             return None
         if call.node.op == "Size":
             return computed(call.node.outputs[0], math.prod(shape))
-        ends = [call.whole(name, default) for name, default in (("start", 0), ("end", len(shape)))]
+        try:
+            ends = [call.whole(name, default) for name, default in (("start", 0), ("end", len(shape)))]
+        except Unsupported:
+            return None
         return computed(call.node.outputs[0], list(shape[slice(*ends)]))
 
     def _constant(self, call: OnnxCall) -> OnnxOutputs:
@@ -648,7 +681,7 @@ class OnnxConverter:
             return
         have = concrete(value, self.batch)
         fits = len(have) == len(declared) and all(
-            axis == BATCH or want in (None, size)
+            axis == BATCH or want in (None, size) or (self.opens_batch and size == want * self.batch)
             for axis, size, want in zip(value.axes, have, declared, strict=True)
         )
         if not fits:
@@ -668,6 +701,7 @@ class OnnxConverter:
         """An opaque operation for each output that is read, with everything that the node reads."""
         tensors = list({id(tensor.operation): tensor for tensor in tensors_in(call.inputs)}.values())
         arrays = [] if call.node.op in WITHOUT_ARRAYS else arrays_in(call.inputs)
+        arrays = [replace(a, is_float=True, _values=None) if a.is_of_few_bits else a for a in arrays]
         # what has no shape is the fault of the first operation that gave none
         by = next(
             (v.by for v in call.inputs if isinstance(v, OnnxComputed) and v.shape is None), call.node.op
@@ -703,7 +737,8 @@ class OnnxConverter:
         """Shapes of outputs: as they are declared, and otherwise by rules."""
         found: list[Sizes | None] = []
         for name, ruled in zip(call.node.outputs, shapes_after(call), strict=False):
-            declared = self.declared.get(name) if self.scope.depth == 0 else None
+            is_known = self.scope.depth == 0 and not self.opens_batch  # the file has them for a batch of 1
+            declared = self.declared.get(name) if is_known else None
             whole = None if declared is None or None in declared else tuple(n for n in declared if n)
             is_usable = whole is not None and (ruled is None or len(ruled) == len(whole))
             found.append(whole if is_usable else ruled)

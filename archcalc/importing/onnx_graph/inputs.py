@@ -63,12 +63,17 @@ def input_names(graph: OnnxGraphRecord) -> list[str]:
 
 
 def inputs_of(
-    graph: OnnxGraphRecord, shown_as: str, given: Mapping[str, Shape], has_batch: bool = True
+    graph: OnnxGraphRecord,
+    shown_as: str,
+    given: Mapping[str, Shape],
+    has_batch: bool = True,
+    opens_batch: bool = False,
 ) -> OnnxInputs:
     """The inputs that are not arrays of the model, with the shapes that are `given` in place of theirs.
 
-    With `has_batch=False`, the first axis of an input is an axis like others. Raises `ArchError` for a size
-    that nobody gives, and for a given shape that cannot be.
+    With `has_batch=False`, the first axis of an input is an axis like others. With `opens_batch=True`, a
+    batch of 1 is read as if the model left it open. Raises `ArchError` for a size that nobody gives, and for
+    a given shape that cannot be.
     """
     names = set(input_names(graph))
     values = [value for value in graph.inputs if value.name in names]
@@ -86,6 +91,8 @@ def inputs_of(
     symbol = dims[0].symbol if dims else ""
     if len(alone) == len(values):
         batch, symbol = 1, ""
+    elif opens_batch and batch == 1:
+        batch = PRIME_BATCH
     found, replaced = [], False
     for value in values:
         dims = declared_dims(value)

@@ -17,7 +17,7 @@ from archcalc.network import MAX_NODES
 NEWEST_OPSET = 26
 """Operations are read as they are up to this version."""
 
-CHECK = "`python -m onnx.checker` may say more"
+CHECK = "`check-model FILE`, a command of the package `onnx`, may say more"
 
 
 class OnnxModel(Struct, frozen=True):

@@ -1,34 +1,131 @@
-"""Quantized models: numbers of 8 bits that stand for others, with a scale and a zero."""
+"""Quantized models: whole numbers of few bits that stand for others, with a scale and a zero point."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec.structs import replace
 
 from archcalc.importing.onnx_graph.arrays import OnnxArray
-from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, onnx_operation
-from archcalc.importing.tensors import Unsupported
+from archcalc.importing.onnx_graph.records import OnnxNodeRecord
+from archcalc.importing.onnx_graph.values import (
+    OnnxCall,
+    OnnxComputed,
+    OnnxOutputs,
+    OnnxValue,
+    composite,
+    onnx_operation,
+)
+from archcalc.importing.tensors import Tensor, Unsupported
 
 if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
 
 NOTE = (
-    "the model is quantized: its layers are counted as if they computed with floating point numbers, and a "
-    "range that values are limited to, which may stand for a `relu`, is not counted"
+    "the model is quantized: its layers are counted as if they computed with floating point numbers. "
+    "Rounding and clipping, which can replace a `relu`, are not counted"
 )
+
+RUNTIME = "com.microsoft"
+"""The domain of onnxruntime's own operations."""
+
+ON_WHOLE_NUMBERS = {
+    ("", "QLinearConv"): ("Conv", (0, 3, 8)),
+    ("", "ConvInteger"): ("Conv", (0, 1)),
+    ("", "QLinearMatMul"): ("MatMul", (0, 3)),
+    ("", "MatMulInteger"): ("MatMul", (0, 1)),
+    (RUNTIME, "QGemm"): ("Gemm", (0, 3, 6)),
+    (RUNTIME, "QLinearAdd"): ("Add", (0, 3)),
+    (RUNTIME, "QLinearMul"): ("Mul", (0, 3)),
+    (RUNTIME, "QLinearConcat"): ("Concat", tuple(range(2, 1000, 3))),
+    (RUNTIME, "QLinearAveragePool"): ("AveragePool", (0,)),
+    (RUNTIME, "QLinearGlobalAveragePool"): ("GlobalAveragePool", (0,)),
+    (RUNTIME, "QLinearLeakyRelu"): ("LeakyRelu", (0,)),
+    (RUNTIME, "QLinearSigmoid"): ("Sigmoid", (0,)),
+}
+"""Operations on whole numbers: what they are on floating point numbers, and the places of its inputs."""
+
+
+class QuantizedScale(OnnxComputed, frozen=True, eq=False):
+    """The scale of a tensor that is quantized during a run, or its product with scales of weights."""
+
+
+def on_floats(call: OnnxCall, opset: int) -> OnnxCall:
+    """The same operation on floating point numbers, if it is one on whole numbers; otherwise the call itself.
+
+    `opset` is the version of ONNX's own operations.
+    """
+    node = call.node
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    op, places = ON_WHOLE_NUMBERS.get((domain, node.op), ("", ()))
+    if not op:
+        return call
+    places = tuple(place for place in places if place < len(call.inputs))
+    record = OnnxNodeRecord(
+        inputs=[node.inputs[place] for place in places],
+        outputs=node.outputs,
+        name=node.name,
+        op=op,
+        attributes=node.attributes,
+        metadata=node.metadata,
+    )
+    attributes = dict(call.all_attributes)
+    if "channels_last" in attributes and not attributes["channels_last"].whole:
+        del attributes["channels_last"]
+    inputs = [_as_float(call.inputs[place]) for place in places]
+    _note(call)
+    return OnnxCall(call.graph, record, inputs, attributes, opset)
+
+
+def _as_float(value: OnnxValue | None) -> OnnxValue | None:
+    """An array of whole numbers as one of the numbers that they stand for: still the same array."""
+    if isinstance(value, OnnxArray) and not value.is_float:
+        return replace(value, is_float=True, _values=None)
+    return value
+
+
+def _note(call: OnnxCall) -> None:
+    call.assembly.note(NOTE)
+    call.graph.is_quantized = True
 
 
 @onnx_operation("QuantizeLinear", "DequantizeLinear")
 def rounded(call: OnnxCall) -> OnnxOutputs:
-    """Values are rounded and limited to a range, and that is not counted: the tensor passes through."""
+    """Rounding and clipping are not counted: the output is the input."""
     call.unused("axis", "saturate", "block_size", "output_dtype", "precision")
     x = call.tensor()
-    call.needed_array(1)
-    call.array(2)
-    call.assembly.note(NOTE)
-    call.graph.is_quantized = True
+    if not isinstance(call.input(1), QuantizedScale):
+        call.needed_array(1)
+        call.array(2)
+    _note(call)
     return [x]
+
+
+@onnx_operation("DynamicQuantizeLinear")
+def rounded_during_a_run(call: OnnxCall) -> OnnxOutputs:
+    """The scale and the zero point are computed from the values, which is not counted either."""
+    x = call.tensor()
+    _note(call)
+    scale = QuantizedScale(call.node.op, (), (x,))
+    return [x, scale, scale]
+
+
+@composite("Mul")
+def rescaled(call: OnnxCall) -> OnnxOutputs:
+    """A product of whole numbers becomes floating point by the scales of both factors, for free."""
+    places = [place for place, value in enumerate(call.inputs) if isinstance(value, QuantizedScale)]
+    if not places or len(call.inputs) != 2:
+        raise Unsupported("it is no scale")
+    scale, other = call.inputs[places[0]], call.inputs[1 - places[0]]
+    if isinstance(other, Tensor):
+        return [other]
+    if isinstance(other, OnnxArray):
+        other.is_argument = True
+    elif not isinstance(other, QuantizedScale):
+        raise Unsupported("it is no scale")
+    assert isinstance(scale, QuantizedScale)
+    return [scale]
 
 
 def dequantized(call: OnnxCall) -> OnnxArray:

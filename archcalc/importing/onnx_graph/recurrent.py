@@ -129,6 +129,7 @@ def is_zero(value: OnnxValue | None) -> bool:
         return True
     if not isinstance(value, OnnxArray):
         return False
+    value.is_argument = True  # so it is not a parameter that nothing uses
     values = value.load()
     whole = tuple(slice(0, 1) if not stride else slice(None) for stride in values.strides)
     return not values[whole].any()

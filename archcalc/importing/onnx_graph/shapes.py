@@ -12,7 +12,7 @@ from archcalc.importing.onnx_graph.constants import axis_in, flattened_from, sli
 from archcalc.importing.onnx_graph.operands import operand
 from archcalc.importing.onnx_graph.values import OnnxCall, OnnxOutputs, as_tensor, decimal, onnx_operation
 from archcalc.importing.tensors import BATCH, ExpandedTensor, Tensor, Unsupported, plain_axes, renumbered
-from archcalc.importing.views import axis_name, concrete
+from archcalc.importing.views import axis_name, concrete, with_open_batch
 from archcalc.layers.arguments import Number
 from archcalc.layers.arithmetic import ParameterTensor
 from archcalc.layers.merge import Concat
@@ -56,8 +56,12 @@ def tile(call: OnnxCall) -> OnnxOutputs:
 
 def reshape_target(call: OnnxCall) -> tuple[int, ...]:
     """The shape that a `Reshape` gives, the batch in it as a number."""
-    want = call.wholes("shape") if call.has("shape") else call.whole_constants(1)
-    return tuple(target_shape(call.shape(), want or [], bool(call.whole("allowzero", 0))))
+    want = (call.wholes("shape") if call.has("shape") else call.whole_constants(1)) or []
+    allows_zero, x = bool(call.whole("allowzero", 0)), call.input(0)
+    if call.graph.opens_batch and isinstance(x, Tensor) and call.batch not in want:
+        closed = target_shape(concrete(x, 1), want, allows_zero)
+        return with_open_batch(x, closed, call.batch)
+    return tuple(target_shape(call.shape(), want, allows_zero))
 
 
 @onnx_operation("Reshape")

@@ -57,6 +57,8 @@ class GraphView(Protocol):
     batch: int
     is_quantized: bool
     """Are tensors rounded on the way?"""
+    opens_batch: bool
+    """Is a batch of 1 read as if the model left it open?"""
     is_along_batch: bool
     """Does an array of the model have values for each sample?"""
 

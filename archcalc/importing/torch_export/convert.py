@@ -107,11 +107,11 @@ class GraphConverter:
                 )
             try:
                 if len(shape) < 2 or shape[0] != self.graph.batch:
-                    raise LayerError("does not begin with the batch")
+                    raise LayerError("it does not begin with the batch")
                 self.values[name] = self.assembly.input(label, shape[1:])
             except LayerError as problem:
                 shown = format_shape(shape, cross="x") or "a single number"
-                raise error(f"the input `{label}` is {shown}: it {problem.message}") from None
+                raise error(f"the input `{label}` is {shown}: {problem.message}") from None
 
     def _results(self, named: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
         """Outputs with their axes where the model has them, if the batch is the first of them."""
