@@ -12,7 +12,7 @@ import archcalc
 ROOT = Path(archcalc.__file__).parent
 
 ORDER = """
-shape diagnostics render layers network notes doubts gradients quantities memory expect builder
+number shape diagnostics render layers network notes doubts gradients quantities memory expect builder
 language importing opened
 readers conventions profile catalog elsewhere opening freezing
 settings convert executor checking comparison report

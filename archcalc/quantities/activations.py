@@ -71,7 +71,8 @@ def _explain_conv(selection: Selection) -> list[str]:
 
 def _bytes(selection: Selection) -> int:
     profile = selection.profile
-    return int(ACTIVATIONS.measure(selection)) * profile.bytes_per_value * profile.batch
+    count: int = ACTIVATIONS.measure(selection)
+    return count * profile.bytes_per_value * profile.batch
 
 
 def _explain_bytes(selection: Selection) -> list[str]:
