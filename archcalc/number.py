@@ -9,8 +9,7 @@ right for both, and these functions are for the rest.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -20,38 +19,46 @@ if TYPE_CHECKING:
     from archcalc.shape import Shape
 
 
-class Symbolic(ABC):
+class Symbolic:
     """A number that stands for one number in each of many networks. `archcalc.sweep` makes them."""
 
     __slots__ = ()
 
-    @abstractmethod
     def whole(self) -> Any:
         """The same number if it is whole, else `None`."""
+        raise NotImplementedError
 
-    @abstractmethod
     def plain(self) -> Any:
         """The number in the network that is traced, which limits the trace to the networks that share it."""
+        raise NotImplementedError
 
-    @abstractmethod
     def extreme(self, values: Sequence[Any], most: bool) -> Any:
         """The largest or the smallest of these numbers, without a comparison that limits the trace."""
+        raise NotImplementedError
 
-    @abstractmethod
+    def total(self, values: Sequence[Any]) -> Any:
+        """The sum of these numbers."""
+        raise NotImplementedError
+
     def argument(self) -> str:
         """The number as the language writes it."""
+        raise NotImplementedError
 
 
-class Tracing(ABC):
+class Tracing:
     """What a trace does in another way than an ordinary evaluation."""
 
-    @abstractmethod
     def choice(self, values: Any, expr: Any, env: Any, current: Any) -> Any:
         """`a if condition else b`, as a number that depends on the condition; `NotImplemented` otherwise."""
+        raise NotImplementedError
 
-    @abstractmethod
     def facts(self, layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
         """The facts of a layer, which no other trace may see."""
+        raise NotImplementedError
+
+    def figures(self, facts: Facts, compute: Callable[[Facts], Any]) -> Any:
+        """What is computed from the facts of a layer, once for all traces."""
+        raise NotImplementedError
 
 
 active: Tracing | None = None
@@ -96,3 +103,11 @@ def smallest(values: Sequence[Any]) -> int:
             return found
     least: int = min(values)
     return least
+
+
+def total(values: Sequence[Any]) -> Any:
+    """The sum of some numbers."""
+    for value in values:
+        if isinstance(value, Symbolic):
+            return value.total(values)
+    return sum(values)
