@@ -226,4 +226,4 @@ _COMPARISONS = {
     "==": (ZERO, False, False),
     "!=": (ZERO, False, True),
 }
-"""For each comparison: what is asked of the difference, whether it is right less left, and if it is negated."""
+"""For each comparison: what is asked of the difference, whether of right less left, and if it is negated."""
