@@ -185,14 +185,16 @@ class Algebra:
         outside: dict[Product, int] = {}
         inside: dict[Product, int] = {}
         for product, factor in a.terms:
-            outside[product], inside[product] = divmod(factor, by)
+            (inside if factor % by else outside)[product] = factor
         whole, const = divmod(a.const, by)
         rest = self.polynomial(const, inside)
+        taken = {product: factor // by for product, factor in outside.items()}
         common = gcd(by, *(factor for _, factor in rest.terms))
         if common > 1:
             rest = self.polynomial(rest.const // common, {p: c // common for p, c in rest.terms})
             by //= common
-        return self.add(self.polynomial(whole, outside), self._quotient(rest, by))
+        quotient = self._quotient(rest, by)
+        return self.add(self.polynomial(whole, taken), quotient)
 
     def _quotient(self, rest: Polynomial, by: int) -> Polynomial:
         low, high = rest.low // by, rest.high // by

@@ -91,14 +91,21 @@ class Engine:
         found = Evaluated(digits, columns, np.full(count, -1, dtype=np.int32))
         if self.untraceable:
             self._one_by_one(np.arange(count), found)
-            return found
+        else:
+            self._descend(self._points(digits), np.arange(count), found)
+        return found
+
+    def values(self, digits: list[Any], figure: Polynomial) -> Any:
+        """The values of an expression at points, whether or not it is the figure of these points."""
+        return np.broadcast_to(self._points(digits).of(figure), len(digits[0]))
+
+    def _points(self, digits: list[Any]) -> PointValues:
         parameters = {}
         for dimension, over, values in zip(self.space.dimensions, self._parameters, digits, strict=True):
             if over.terms:
                 (((atom, *_), _), *_) = over.terms
                 parameters[atom] = dimension.numerators(values) if dimension.is_numeric else values
-        self._descend(PointValues(self.shared.algebra, parameters, count), np.arange(count), found)
-        return found
+        return PointValues(self.shared.algebra, parameters, len(digits[0]))
 
     def _descend(self, values: PointValues, places: Any, found: Evaluated) -> None:
         """Follow points down the tree. `places` are where they are in what is found."""
