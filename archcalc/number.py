@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Symbolic:
-    """A number that stands for one number in each of many networks. `archcalc.sweep` makes them."""
+    """A number that stands for one number in each of many networks. `archcalc.sweeping` makes them."""
 
     __slots__ = ()
 

@@ -16,7 +16,7 @@ number shape diagnostics render layers network notes doubts gradients quantities
 language importing opened
 readers conventions profile catalog elsewhere opening freezing
 settings convert executor checking comparison report
-reconcile sweep verify audit plots pages interface cli __main__
+reconcile sweeping verify audit plots pages interface cli __main__
 """.split()
 """The files and folders of the package: each may import those before it, and itself."""
 

@@ -50,9 +50,9 @@ def formula(
     `archcalc formula mobilenet_v1 params --set width=0.01..2:0.01`
     """
     from archcalc.render import output as out
-    from archcalc.sweep import closed
-    from archcalc.sweep.plan import plan
-    from archcalc.sweep.space import joined
+    from archcalc.sweeping import closed
+    from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.space import joined
 
     if not set_:
         raise error("a formula is one of some parameter", help="write `--set image`, or `--set input`")

@@ -81,9 +81,9 @@ def solve(
     """
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
-    from archcalc.sweep import answers, pareto, run, solving, view
-    from archcalc.sweep.plan import plan
-    from archcalc.sweep.space import joined
+    from archcalc.sweeping import answers, pareto, run, solving, view
+    from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.space import joined
 
     if not find:
         raise error("nothing is to be found", help="write `--find width=0.1..2`")
@@ -100,8 +100,8 @@ def solve(
         settings(set_, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer),
     )
     if objectives:
-        asked = run.Asked(limit=limit)
-        run.check_size(made, run.Asked())
+        asked = run.SweepAsked(limit=limit)
+        run.check_size(made, run.SweepAsked())
         with progress_bar(run.blocks_of(made, asked), net) as advance:
             found = pareto.pareto(made, asked, objectives, advance)
         text = view.to_json(found) if format is TableOrJson.json else view.table(found, out.width())

@@ -100,9 +100,9 @@ def sweep(
     """
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
-    from archcalc.sweep import resume, run, view
-    from archcalc.sweep.plan import plan
-    from archcalc.sweep.space import joined
+    from archcalc.sweeping import resume, run, view
+    from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.space import joined
 
     if not set_:
         raise error("a sweep varies something", help="write `--set width=0.25..1:0.25`")
@@ -126,7 +126,7 @@ def sweep(
     falling = (sort or "").startswith("-")
     if limit is None and format is SweepFormat.table and not axes:
         limit = LIMIT
-    asked = run.Asked((sort or "").removeprefix("-"), falling, limit, sample, seed)
+    asked = run.SweepAsked((sort or "").removeprefix("-"), falling, limit, sample, seed)
     run.check_sort(made, asked)
     run.check_size(made, asked)
     with progress_bar(run.blocks_of(made, asked), net) as advance:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.sweep.algebra import Algebra, Polynomial, Product
-from archcalc.sweep.points import PointValues
+from archcalc.sweeping.algebra import Algebra, Polynomial, Product
+from archcalc.sweeping.points import PointValues
 
 EXACT = 2**53
 """Floating point of 64 bits has every integer below this."""

@@ -11,10 +11,10 @@ from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from archcalc.number import Symbolic
-from archcalc.sweep.algebra import NEGATIVE, ZERO, Polynomial
+from archcalc.sweeping.algebra import NEGATIVE, ZERO, Polynomial
 
 if TYPE_CHECKING:
-    from archcalc.sweep.trace import Shared
+    from archcalc.sweeping.trace import Shared
 
 
 class SweptNumber(Symbolic):

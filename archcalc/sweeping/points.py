@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.sweep.algebra import IS, NEGATIVE, Algebra, Atom, Polynomial, Product, Question
+from archcalc.sweeping.algebra import IS, NEGATIVE, Algebra, Atom, Polynomial, Product, Question
 
 SAFE = 2**62
 """Below this, 64 bits hold a number and the sum of two. Above it, numbers are Python's."""

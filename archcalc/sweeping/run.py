@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped, plural
-from archcalc.sweep.engine import Engine
-from archcalc.sweep.plan import Plan
-from archcalc.sweep.space import Dimension, written
+from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.space import Dimension, written
 
 BLOCK = 65_536
 """Points of a block. What a block holds depends on its number alone, so blocks can be computed anywhere."""
@@ -44,7 +44,7 @@ class Rows(Struct, eq=False):
         )
 
 
-class Asked(Struct, frozen=True):
+class SweepAsked(Struct, frozen=True):
     """Which points are computed, and which of them are rows. `sort` is a column or a parameter."""
 
     sort: str = ""
@@ -57,7 +57,7 @@ class Asked(Struct, frozen=True):
 class Found(Struct, eq=False):
     """What a sweep has found."""
 
-    plan: Plan
+    plan: SweepPlan
     engine: Engine
     rows: Rows
     computed: int
@@ -77,12 +77,12 @@ class Found(Struct, eq=False):
         return "" if number < 0 else self.engine.problem(number, [values[row] for values in self.rows.digits])
 
 
-def points_of(plan: Plan, asked: Asked) -> int:
+def points_of(plan: SweepPlan, asked: SweepAsked) -> int:
     """How many points are computed at most."""
     return plan.space.size if asked.sample is None else asked.sample
 
 
-def check_size(plan: Plan, asked: Asked) -> None:
+def check_size(plan: SweepPlan, asked: SweepAsked) -> None:
     """Refuse a space that takes too long, and say how long it would take. Raises `ArchError`."""
     size = points_of(plan, asked)
     if size <= MOST_POINTS or (asked.limit is not None and not asked.sort and asked.limit <= MOST_POINTS):
@@ -115,7 +115,7 @@ def _storage(count: int) -> str:
     return f"{count / 10**6:,.0f} MB"
 
 
-def block_digits(plan: Plan, asked: Asked, block: int) -> list[Any]:
+def block_digits(plan: SweepPlan, asked: SweepAsked, block: int) -> list[Any]:
     """The points of a block, by its number."""
     if asked.sample is not None:
         count = min(BLOCK, asked.sample - block * BLOCK)
@@ -124,11 +124,13 @@ def block_digits(plan: Plan, asked: Asked, block: int) -> list[Any]:
     return plan.space.digits(np.arange(start, min(start + BLOCK, plan.space.size)))
 
 
-def blocks_of(plan: Plan, asked: Asked) -> int:
+def blocks_of(plan: SweepPlan, asked: SweepAsked) -> int:
     return -(-points_of(plan, asked) // BLOCK)
 
 
-def compute_block(plan: Plan, engine: Engine, asked: Asked, block: int) -> tuple[Rows, int, int, Rows | None]:
+def compute_block(
+    plan: SweepPlan, engine: Engine, asked: SweepAsked, block: int
+) -> tuple[Rows, int, int, Rows | None]:
     """A block: its rows, how many points are invalid and how many within the limits, and the nearest miss."""
     found = engine.evaluate(block_digits(plan, asked, block))
     figures = len(plan.columns)
@@ -146,7 +148,7 @@ def compute_block(plan: Plan, engine: Engine, asked: Asked, block: int) -> tuple
     return every.chosen(np.flatnonzero(keep)), invalid, kept, nearest
 
 
-def _nearest(plan: Plan, columns: Sequence[Any], errors: Any) -> int:
+def _nearest(plan: SweepPlan, columns: Sequence[Any], errors: Any) -> int:
     """The valid point that misses the limits least."""
     misses = np.where(errors < 0, 0.0, np.inf)
     for limit, values in zip(plan.limits, columns, strict=True):
@@ -167,8 +169,8 @@ def _distance(low: int | None, high: int | None, values: Any, negated: bool) -> 
 
 
 def sweep_rows(
-    plan: Plan,
-    asked: Asked,
+    plan: SweepPlan,
+    asked: SweepAsked,
     advance: Callable[[], None] = lambda: None,
     compute: Callable[[Engine, int], tuple[Rows, int, int, Rows | None]] | None = None,
 ) -> Found:
@@ -216,7 +218,7 @@ def sweep_rows(
     )
 
 
-def _nearer(plan: Plan, engine: Engine, first: Rows | None, second: Rows | None) -> Rows | None:
+def _nearer(plan: SweepPlan, engine: Engine, first: Rows | None, second: Rows | None) -> Rows | None:
     if first is None or second is None:
         return second if first is None else first
     both = joined_rows(plan, [first, second])
@@ -224,7 +226,7 @@ def _nearer(plan: Plan, engine: Engine, first: Rows | None, second: Rows | None)
     return both.chosen(np.array([_nearest(plan, figures, both.errors)]))
 
 
-def joined_rows(plan: Plan, parts: Sequence[Rows]) -> Rows:
+def joined_rows(plan: SweepPlan, parts: Sequence[Rows]) -> Rows:
     """Rows after one another."""
     if len(parts) == 1:
         return parts[0]
@@ -238,7 +240,7 @@ def joined_rows(plan: Plan, parts: Sequence[Rows]) -> Rows:
     )
 
 
-def _sorted(plan: Plan, rows: Rows, asked: Asked) -> Rows:
+def _sorted(plan: SweepPlan, rows: Rows, asked: SweepAsked) -> Rows:
     """The rows in the order that is asked for, no more than the limit; invalid ones come last."""
     if asked.sort:
         if asked.sort in plan.columns:
@@ -254,7 +256,7 @@ def _sorted(plan: Plan, rows: Rows, asked: Asked) -> Rows:
     return rows
 
 
-def _sort_keys(plan: Plan, rows: Rows, name: str) -> Any:
+def _sort_keys(plan: SweepPlan, rows: Rows, name: str) -> Any:
     for dimension, digits in zip(plan.space.dimensions, rows.digits, strict=True):
         if dimension.name == name:
             return dimension.numerators(digits) if dimension.is_numeric else digits
@@ -262,7 +264,7 @@ def _sort_keys(plan: Plan, rows: Rows, name: str) -> Any:
     raise error(f"there is no column `{name}` to sort by", help=f"columns: {known}")
 
 
-def check_sort(plan: Plan, asked: Asked) -> None:
+def check_sort(plan: SweepPlan, asked: SweepAsked) -> None:
     """Raises `ArchError` for a column that is not there."""
     if asked.sort and asked.sort not in plan.columns:
         _sort_keys(plan, joined_rows(plan, []), asked.sort)

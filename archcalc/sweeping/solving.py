@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped
-from archcalc.sweep.engine import Ending
-from archcalc.sweep.monotone import Directions
-from archcalc.sweep.plan import Limit, Plan
-from archcalc.sweep.space import Dimension, Space, written
+from archcalc.sweeping.engine import TraceEnd
+from archcalc.sweeping.monotone import Directions
+from archcalc.sweeping.plan import Limit, SweepPlan
+from archcalc.sweeping.space import Dimension, Space, written
 
 MOST_TRIED = 1_000_000
 """Values that are tried one by one: a larger range is divided first."""
@@ -41,7 +41,7 @@ class Tried(Struct, frozen=True):
 class Solution(Struct, frozen=True, eq=False):
     """The answer to an inverse question; `best` is `None` if no value holds."""
 
-    plan: Plan
+    plan: SweepPlan
     largest: bool
     best: Tried | None
     beyond: Tried | None
@@ -56,20 +56,20 @@ class Solution(Struct, frozen=True, eq=False):
         return self.plan.space.dimensions[0]
 
 
-def solve(plan: Plan, largest: bool = True) -> Solution:
+def solve(plan: SweepPlan, largest: bool = True) -> Solution:
     """The largest value of the only dimension for which all limits hold. Raises `ArchError`."""
     if not plan.limits:
         raise error(
             "nothing limits the answer",
             help='add `--expect "macs <= 150M"`, or `--maximize` and `--minimize` figures',
         )
-    return _Search(plan, largest).solution()
+    return _ValueSearch(plan, largest).solution()
 
 
-class _Search:
+class _ValueSearch:
     """The search for one unknown."""
 
-    def __init__(self, plan: Plan, largest: bool) -> None:
+    def __init__(self, plan: SweepPlan, largest: bool) -> None:
         self.plan = plan
         self.largest = largest
         self.unknown = plan.space.dimensions[0]
@@ -149,7 +149,7 @@ class _Search:
         plan = replace(self.plan, space=Space((unknown,)))
         engine = plan.engine()
         engine.evaluate([np.array([0])])
-        if engine.untraceable or not isinstance(engine.root, Ending) or engine.root.problem:
+        if engine.untraceable or not isinstance(engine.root, TraceEnd) or engine.root.problem:
             return NotImplemented
         ending = engine.root
         algebra = engine.shared.algebra

@@ -16,10 +16,10 @@ import numpy as np
 
 import archcalc
 from archcalc.diagnostics import ArchError, error
-from archcalc.sweep import run
-from archcalc.sweep.engine import Engine
-from archcalc.sweep.plan import Plan
-from archcalc.sweep.run import Asked, Found, Rows
+from archcalc.sweeping import run
+from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.run import Found, Rows, SweepAsked
 
 
 def folder_of(output: Path) -> Path:
@@ -32,7 +32,7 @@ def forget(output: Path) -> None:
     shutil.rmtree(folder_of(output), ignore_errors=True)
 
 
-def signature(plan: Plan, asked: Asked) -> str:
+def signature(plan: SweepPlan, asked: SweepAsked) -> str:
     """What a block depends on besides its number: the texts of the network, values, limits, and archcalc."""
     settings = plan.settings
     parts = [
@@ -50,7 +50,7 @@ def signature(plan: Plan, asked: Asked) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="replace")).hexdigest()
 
 
-def sweep_rows(plan: Plan, asked: Asked, output: Path, advance: Callable[[], None]) -> Found:
+def sweep_rows(plan: SweepPlan, asked: SweepAsked, output: Path, advance: Callable[[], None]) -> Found:
     """`run.sweep_rows` with blocks that are kept beside the output. Raises `ArchError`."""
     folder = folder_of(output)
     try:

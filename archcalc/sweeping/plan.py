@@ -22,9 +22,9 @@ from archcalc.opening import open_net
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity
 from archcalc.settings import Settings
-from archcalc.sweep.engine import Engine
-from archcalc.sweep.points import SAFE
-from archcalc.sweep.space import BATCH, INPUT, Dimension, Space, fixed_and_varied, with_sides
+from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.points import SAFE
+from archcalc.sweeping.space import BATCH, INPUT, Dimension, Space, fixed_and_varied, with_sides
 
 DEFAULT_COLUMNS = ("params", "macs", "flops", "activations")
 
@@ -63,7 +63,7 @@ class Limit(Struct, frozen=True):
         return min((Fraction(abs(value - end), max(1, abs(end))) for end in ends), default=Fraction(1))
 
 
-class Plan(Struct, frozen=True, eq=False):
+class SweepPlan(Struct, frozen=True, eq=False):
     """A sweep that has been checked: everything but the figures."""
 
     net: str
@@ -124,7 +124,7 @@ def plan(
     columns: Sequence[str] = (),
     expectations: Sequence[str] = (),
     settings: Settings | None = None,
-) -> Plan:
+) -> SweepPlan:
     """Check what is asked. Raises `ArchError` for names that the network does not have, and the like."""
     settings = settings or Settings()
     opened, own = open_net(net)
@@ -144,7 +144,7 @@ def plan(
     names = tuple(dict.fromkeys(columns or _default_columns(limits, settings)))
     for name in names:
         _check_column(name, settings)
-    found = Plan(net, opened, {}, Space(tuple(dimensions)), names, limits, settings)
+    found = SweepPlan(net, opened, {}, Space(tuple(dimensions)), names, limits, settings)
     shaped = _with_sides(found, dimensions)
     fixed, varied = fixed_and_varied(shaped)
     return replace(found, fixed=fixed, space=Space(tuple(varied)))
@@ -224,7 +224,7 @@ def _ends(expect: Expect, figure: Any) -> tuple[int | None, int | None]:
     }[relation]
 
 
-def _with_sides(found: Plan, dimensions: Sequence[Dimension]) -> list[Dimension]:
+def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> list[Dimension]:
     """The dimensions; numbers are the sides of an input's shape, if they stand for one."""
     candidates = [
         d for d in dimensions if d.is_numeric and (d.name == INPUT or d.name in found.opened.parameters)

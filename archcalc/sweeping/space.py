@@ -171,12 +171,12 @@ def parse_dimension(text: str, option: str) -> Dimension:
     return Dimension(name, len(listed), tuple(listed))
 
 
-def of_values(name: str, given: Any, option: str) -> Dimension:
+def of_values(name: str, given: Any) -> Dimension:
     """The dimension of values given in Python: a text as on the command line, a `range`, or a sequence."""
     from archcalc.opening import exact
 
     if isinstance(given, str):
-        return parse_dimension(f"{name}={given}", option)
+        return parse_dimension(f"{name}={given}", "values")
     if isinstance(given, range):
         if not given or given.step < 1:
             raise error(f"the range of `{name}` is empty or falls", help="give it from the least value up")

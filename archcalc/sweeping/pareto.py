@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.sweep.plan import Plan
-from archcalc.sweep.run import Asked, Found, Rows, blocks_of, compute_block, joined_rows, points_of
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.run import Found, Rows, SweepAsked, blocks_of, compute_block, joined_rows, points_of
 
 
 def front(values: Any) -> Any:
@@ -40,8 +40,8 @@ def front(values: Any) -> Any:
 
 
 def pareto(
-    plan: Plan,
-    asked: Asked,
+    plan: SweepPlan,
+    asked: SweepAsked,
     objectives: Sequence[tuple[str, bool]],
     advance: Callable[[], None] = lambda: None,
 ) -> Found:

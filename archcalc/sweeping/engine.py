@@ -15,18 +15,18 @@ from msgspec import Struct
 
 from archcalc import number
 from archcalc.diagnostics import ArchError
-from archcalc.sweep.algebra import IS, Polynomial, Question
-from archcalc.sweep.compiled import CompiledFigures
-from archcalc.sweep.points import SAFE, PointValues
-from archcalc.sweep.space import Space
-from archcalc.sweep.symbols import SweptNumber, made
-from archcalc.sweep.trace import Shared, Trace
+from archcalc.sweeping.algebra import IS, Polynomial, Question
+from archcalc.sweeping.compiled import CompiledFigures
+from archcalc.sweeping.points import SAFE, PointValues
+from archcalc.sweeping.space import Space
+from archcalc.sweeping.symbols import SweptNumber, made
+from archcalc.sweeping.trace import Shared, Trace
 
 Measure = Callable[[Mapping[str, Any]], Sequence[Any]]
 """Makes a network with values for the dimensions, and returns its figures. Raises `ArchError`."""
 
 
-class Ending(Struct, eq=False):
+class TraceEnd(Struct, eq=False):
     """Where a trace ends: the figures as expressions, or an error with stand-ins for its numbers."""
 
     figures: tuple[Polynomial, ...] = ()
@@ -42,7 +42,7 @@ class Fork(Struct, eq=False):
     """A question, and what follows for each answer."""
 
     question: Question
-    after: dict[int, Fork | Ending] = {}
+    after: dict[int, Fork | TraceEnd] = {}
 
 
 class Evaluated(Struct, eq=False):
@@ -70,8 +70,8 @@ class Engine:
         self.figures = figures
         self.shared = Shared()
         self.shared.with_windows = with_windows
-        self.root: Fork | Ending | None = None
-        self.endings: list[Ending] = []
+        self.root: Fork | TraceEnd | None = None
+        self.endings: list[TraceEnd] = []
         self.untraceable = ""
         """Why points are computed one by one, if they are."""
         self._single: list[str] = []
@@ -123,7 +123,7 @@ class Engine:
                         self._one_by_one(others, found)
                     return
                 node = self.root if fork is None else fork.after.get(given)
-            if isinstance(node, Ending):
+            if isinstance(node, TraceEnd):
                 self._end(node, values, places, found)
                 continue
             answers = values.answers(node.question)
@@ -133,7 +133,7 @@ class Engine:
                 else:
                     waiting.append((node, answer, values.subset(chosen), places[chosen]))
 
-    def _end(self, ending: Ending, values: PointValues, places: Any, found: Evaluated) -> None:
+    def _end(self, ending: TraceEnd, values: PointValues, places: Any, found: Evaluated) -> None:
         ending.points += len(places)
         if ending.problem:
             found.errors[places] = ending.number
@@ -194,7 +194,7 @@ class Engine:
         """Trace a point, and add its path to the tree. Raises `Untraceable`."""
         trace = Trace(self.shared, self._known(digits))
         number.active = self.shared.trace = trace
-        ending = Ending(number=len(self.endings))
+        ending = TraceEnd(number=len(self.endings))
         try:
             ending.figures = tuple(map(self._polynomial, self.measure(self.symbolic(trace))))
         except ArchError as problem:
@@ -214,8 +214,8 @@ class Engine:
             return figure.over
         return self.shared.algebra.constant(int(figure))
 
-    def _insert(self, path: Sequence[tuple[Question, int]], ending: Ending) -> None:
-        node: Fork | Ending | None = self.root
+    def _insert(self, path: Sequence[tuple[Question, int]], ending: TraceEnd) -> None:
+        node: Fork | TraceEnd | None = self.root
         last: Fork | None = None
         given = 0
         for question, answer in path:
@@ -230,7 +230,7 @@ class Engine:
             raise Untraceable("two traces with equal answers differ")
         self._put(last, given, ending)
 
-    def _put(self, fork: Fork | None, given: int, node: Fork | Ending) -> None:
+    def _put(self, fork: Fork | None, given: int, node: Fork | TraceEnd) -> None:
         if fork is None:
             self.root = node
         else:

@@ -13,10 +13,10 @@ from msgspec import Struct
 from archcalc.diagnostics import ArchError, error
 from archcalc.render.documents import json_text
 from archcalc.render.numbers import decimal, grouped, plural
-from archcalc.sweep.algebra import Algebra, Atom, Polynomial, Product
-from archcalc.sweep.engine import Engine
-from archcalc.sweep.plan import Plan
-from archcalc.sweep.space import written
+from archcalc.sweeping.algebra import Algebra, Atom, Polynomial, Product
+from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.space import written
 
 UP_TO = 4096
 """A parameter without values has those from 1 to this one."""
@@ -36,7 +36,7 @@ POWERS = {1: "", 2: "²", 3: "³", 4: "⁴"}
 class ClosedForm(Struct, frozen=True, eq=False):
     """A figure as a formula."""
 
-    plan: Plan
+    plan: SweepPlan
     quantity: str
     terms: tuple[str, ...]
     period: int | None
@@ -57,7 +57,7 @@ class ClosedForm(Struct, frozen=True, eq=False):
         return joined.replace("+ -", "- ")
 
 
-def closed_form(plan: Plan) -> ClosedForm:
+def closed_form(plan: SweepPlan) -> ClosedForm:
     """The formula of the first column of a plan. Raises `ArchError` where there is none."""
     engine = plan.engine()
     last = [np.array([d.count - 1]) for d in plan.space.dimensions]
@@ -95,7 +95,7 @@ def closed_form(plan: Plan) -> ClosedForm:
 class FormulaWriter:
     """Writes polynomials in the names of the parameters."""
 
-    def __init__(self, algebra: Algebra, plan: Plan) -> None:
+    def __init__(self, algebra: Algebra, plan: SweepPlan) -> None:
         self.algebra = algebra
         self.dimensions = plan.space.dimensions
         self.quantity = plan.columns[0]
@@ -295,13 +295,14 @@ def text(form: ClosedForm) -> str:
         lines.append(f"for large values about {form.growth.removeprefix('≈')}")
     if form.period is not None and form.period > 1:
         step = plan.space.dimensions[0].step
-        every = form.period * step
-        lines.append(f"a polynomial for each remainder by {written(every)}")
+        every = Fraction(form.period) * step
+        shown = written(every.numerator if every.denominator == 1 else every)
+        lines.append(f"a polynomial for each remainder by {shown}")
     lines.append(f"for {names}: {_compared(form)}; {plural(form.checked, 'network')} made one by one")
     return "\n".join(lines) + "\n"
 
 
-def _domain(plan: Plan) -> list[str]:
+def _domain(plan: SweepPlan) -> list[str]:
     return [
         f"{d.name} from {written(d.shown(0))} to {written(d.shown(d.count - 1))}"
         + (f" in steps of {written(d.step)}" if d.step != 1 and not d.listed else "")

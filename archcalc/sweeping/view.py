@@ -14,8 +14,8 @@ from archcalc.render.documents import csv_text, json_text, plain
 from archcalc.render.grid import GridCell, lay_out
 from archcalc.render.numbers import grouped, human
 from archcalc.render.output import whole
-from archcalc.sweep.plan import Plan
-from archcalc.sweep.run import Found, in_words, text_rows
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.run import Found, in_words, text_rows
 
 PROBLEM = "problem"
 """The column that says why a row is not a valid network."""
@@ -49,8 +49,8 @@ def table(found: Found, width: int, human_numbers: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fixed(plan: Plan) -> str:
-    from archcalc.sweep.space import written
+def _fixed(plan: SweepPlan) -> str:
+    from archcalc.sweeping.space import written
 
     values = {**plan.settings.overrides, **plan.fixed}
     return "".join(f", {name}={written(value)}" for name, value in values.items())
