@@ -100,12 +100,15 @@ class Engine:
         return np.broadcast_to(self._points(digits).of(figure), len(digits[0]))
 
     def _points(self, digits: list[Any]) -> PointValues:
-        parameters = {}
-        for dimension, over, values in zip(self.space.dimensions, self._parameters, digits, strict=True):
-            if over.terms:
-                (((atom, *_), _), *_) = over.terms
-                parameters[atom] = dimension.numerators(values) if dimension.is_numeric else values
-        return PointValues(self.shared.algebra, parameters, len(digits[0]))
+        computed: dict[int, Any] = {}
+
+        def parameter(index: int) -> Any:
+            if index not in computed:
+                dimension, values = self.space.dimensions[index], digits[index].astype(np.int64)
+                computed[index] = dimension.numerators(values) if dimension.is_numeric else values
+            return computed[index]
+
+        return PointValues(self.shared.algebra, parameter, len(digits[0]))
 
     def _descend(self, values: PointValues, places: Any, found: Evaluated) -> None:
         """Follow points down the tree. `places` are where they are in what is found."""

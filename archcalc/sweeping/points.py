@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,21 +17,30 @@ Values = Any
 
 
 class PointValues:
-    """The values of expressions at some points. Each is computed once; `parameters` are given by atom."""
+    """The values of expressions at some points. Each is computed once.
 
-    def __init__(self, algebra: Algebra, parameters: dict[int, Values], count: int) -> None:
+    `parameters` gives the values of a parameter, by its atom, at all points of a block; `places` are the
+    points of the block that are meant, if not all are.
+    """
+
+    def __init__(
+        self, algebra: Algebra, parameters: Callable[[int], Values], count: int, places: Values = None
+    ) -> None:
         self.algebra = algebra
         self.parameters = parameters
         self.count = count
-        self._atoms: dict[int, Values] = dict(parameters)
+        self.places = places
+        self._atoms: dict[int, Values] = {}
         self._products: dict[Product, Values] = {}
         self._polynomials: dict[int, Values] = {}
 
     def subset(self, chosen: Values) -> PointValues:
         """The points that a mask or numbers choose."""
-        parameters = {number: values[chosen] for number, values in self.parameters.items()}
-        count = int(chosen.sum()) if chosen.dtype == bool else len(chosen)
-        return PointValues(self.algebra, parameters, count)
+        if self.places is not None:
+            places = self.places[chosen]
+        else:
+            places = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return PointValues(self.algebra, self.parameters, len(places), places)
 
     def of(self, a: Polynomial) -> Values:
         """An array, or one integer if the polynomial is a constant."""
@@ -95,6 +105,9 @@ class PointValues:
         return self._atoms[wanted]
 
     def _compute(self, atom: Atom) -> Values:
+        if atom.kind == "parameter":
+            found = self.parameters(atom.args[0])
+            return found if self.places is None else found[self.places]
         args = [self.of(arg) if isinstance(arg, Polynomial) else arg for arg in atom.args]
         if atom.kind == "choice":
             kind, asked, a, b = args

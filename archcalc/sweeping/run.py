@@ -15,7 +15,7 @@ from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.space import Dimension, written
 
-BLOCK = 65_536
+BLOCK = 131_072
 """Points of a block. What a block holds depends on its number alone, so blocks can be computed anywhere."""
 
 MOST_POINTS = 200_000_000
@@ -42,6 +42,10 @@ class Rows(Struct, eq=False):
             [values[places] for values in self.columns],
             self.errors[places],
         )
+
+
+BlockResult = tuple[Rows, int, int, Rows | None]
+"""The rows of a block, how many points are invalid, how many within the limits, and the nearest miss."""
 
 
 class SweepAsked(Struct, frozen=True):
@@ -172,7 +176,7 @@ def sweep_rows(
     plan: SweepPlan,
     asked: SweepAsked,
     advance: Callable[[], None] = lambda: None,
-    compute: Callable[[Engine, int], tuple[Rows, int, int, Rows | None]] | None = None,
+    compute: Callable[[Engine, int], BlockResult] | None = None,
 ) -> Found:
     """Compute all points. `compute` gives a block; `advance` is called after each.
 

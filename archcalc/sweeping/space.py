@@ -110,7 +110,7 @@ class Space(Struct, frozen=True):
     def drawn(self, count: int, seed: int, block: int) -> list[Any]:
         """The digits of points drawn at random, each combination with equal chances."""
         random = np.random.default_rng([seed, block])
-        return [random.integers(0, dimension.count, count) for dimension in self.dimensions]
+        return [random.integers(0, d.count, count, dtype=np.int32) for d in self.dimensions]
 
     def values(self, digits: Digits) -> dict[str, Any]:
         """What the network of one point gets, by the names of the dimensions."""
