@@ -15,6 +15,7 @@ from archcalc.checking.evaluate import describe, measure, rounding
 from archcalc.diagnostics import ArchError, error, unknown
 from archcalc.expect import Expect
 from archcalc.freezing import with_frozen
+from archcalc.language.elaborate import elaborate
 from archcalc.network import Network
 from archcalc.notes import unknown_operations
 from archcalc.opened import Opened
@@ -77,7 +78,16 @@ class SweepPlan(Struct, frozen=True, eq=False):
     def engine(self) -> Engine:
         """The engine for its points: figures are the columns, then what the limits are on."""
         figures = len(self.columns) + len(self.limits)
-        return Engine(self.space, self.measure, figures, with_windows=bool(self.settings.convention))
+        engine = Engine(self.space, self.measure, figures, with_windows=bool(self.settings.convention))
+        if not self.is_traceable:
+            engine.untraceable = f"`{self.net}` is not made from a text"
+        return engine
+
+    @property
+    def is_traceable(self) -> bool:
+        """May its networks be traced? Importers of other formats check that sizes are plain integers."""
+        from_text = getattr(self.opened.make, "func", None) is elaborate
+        return from_text or [dimension.name for dimension in self.space.dimensions] == [BATCH]
 
     def profile(self, values: Mapping[str, Any]) -> Profile:
         """The profile of one network. Raises `ArchError`."""
@@ -114,7 +124,7 @@ class SweepPlan(Struct, frozen=True, eq=False):
         if missing:
             raise error(
                 f"`{incomplete[0]}` is incomplete without {missing}",
-                help="`--allow-unknown` counts the rest",
+                help="`archcalc report` shows what is counted without it",
             )
 
 

@@ -99,5 +99,5 @@ def _read(path: Path) -> tuple[Rows, int, int, Rows | None]:
             return Rows(digits, columns, found["errors"]), invalid, kept, None
     except (OSError, ValueError, KeyError) as problem:
         raise ArchError(
-            error(f"`{path}` is damaged: {problem}", help="remove the folder that it is in").diagnostics
+            error(f"`{path}` is damaged; remove the folder that it is in: {problem}").diagnostics
         ) from None

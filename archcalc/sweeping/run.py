@@ -202,10 +202,7 @@ def sweep_rows(
             gathered = [_sorted(plan, joined_rows(plan, gathered), asked)]
             held = gathered[0].count
         if held > MOST_ROWS:
-            raise error(
-                f"more than {grouped(MOST_ROWS)} rows would have to be held in memory",
-                help="add `--limit`, or `--expect` what the rows must fulfill",
-            )
+            raise error(f"more than {grouped(MOST_ROWS)} rows do not fit into memory: add `--limit`")
         advance()
         if asked.limit is not None and not asked.sort and held >= asked.limit:
             break

@@ -146,7 +146,9 @@ def write_parquet(found: Found, path: Path) -> None:
         if values.dtype == object:
             values = [int(value) for value in values]
             if any(abs(value) >= 2**63 for value in values):
-                raise error(f"`{name}` has numbers of more than 64 bits", help="write CSV instead")
+                raise error(
+                    f"`{name}` has numbers of more than 64 bits, which CSV can hold and Parquet cannot"
+                )
             values = np.array(values, dtype=np.int64)
         columns[name] = arrow.array(values, mask=masked)
     columns[PROBLEM] = arrow.array([text or None for text in problems(found)], type=arrow.string())
@@ -166,7 +168,6 @@ def pyarrow() -> tuple[Any, Any]:
 
 def plot(found: Found, x: str, y: str) -> str:
     """A column against another one, as SVG. Raises `ArchError` for a column that is not a number."""
-    matplotlib()
     names = found.plan
     valid = found.rows.errors < 0
     series = []
@@ -176,6 +177,7 @@ def plot(found: Found, x: str, y: str) -> str:
             known = ", ".join(n for n, values in columns.items() if values.dtype.kind in "iufO")
             raise error(f"`{name}` is not a column of numbers", help=f"columns: {known}")
         series.append(columns[name][valid].astype(float))
+    matplotlib()
     xs, ys, thinned = _thinned(*series)
 
     def draw() -> Sheet:
