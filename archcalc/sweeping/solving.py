@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped
-from archcalc.sweeping.engine import TraceEnd
+from archcalc.sweeping.algebra import IS
+from archcalc.sweeping.engine import Fork, TraceEnd
 from archcalc.sweeping.monotone import Directions
 from archcalc.sweeping.plan import Limit, SweepPlan
 from archcalc.sweeping.space import Dimension, Space, written
@@ -148,22 +149,24 @@ class _ValueSearch:
         )
         plan = replace(self.plan, space=Space((unknown,)))
         engine = plan.engine()
-        engine.evaluate([np.array([0])])
-        if engine.untraceable or not isinstance(engine.root, TraceEnd) or engine.root.problem:
+        engine.evaluate([_some_of(stop - start)])
+        endings = _every_ending(engine.root)
+        if engine.untraceable or endings is None:
             return NotImplemented
-        ending = engine.root
+        if all(self._is_ruled_out(ending) for ending in endings):
+            self.bounded += 1
+            for digit in (start, stop - 1):
+                self._note_nearest(np.array([digit]), self._figures(np.array([digit])))
+            return None
+        ending, *others = endings
+        if others or ending.problem:
+            return NotImplemented
         algebra = engine.shared.algebra
         directions = Directions(algebra)
         ways: list[int] = []
         words: list[str] = []
         for limit, figure in zip(plan.limits, ending.figures[len(plan.columns) :], strict=True):
-            low, high = figure.low, figure.high
-            if _never(limit, low, high):
-                self.bounded += 1
-                for digit in (start, stop - 1):
-                    self._note_nearest(np.array([digit]), self._figures(np.array([digit])))
-                return None
-            if _always(limit, low, high):
+            if _always(limit, figure.low, figure.high):
                 continue
             direction = directions.of(figure)
             way = _way(limit, direction)
@@ -180,6 +183,12 @@ class _ValueSearch:
             return stop - 1 if self.largest else start
         self.proof = f"{'; '.join(dict.fromkeys(words))}: proved from the formulas, then found by halving"
         return self._by_halving(start, stop, up_to=ways[0] > 0)
+
+    def _is_ruled_out(self, ending: TraceEnd) -> bool:
+        """Do bounds say that no point of a trace is within the limits?"""
+        figures = ending.figures[len(self.plan.columns) :]
+        pairs = zip(self.plan.limits, figures, strict=True) if not ending.problem else ()
+        return bool(ending.problem) or any(_never(limit, f.low, f.high) for limit, f in pairs)
 
     def _by_halving(self, start: int, stop: int, up_to: bool) -> int | None:
         """All limits hold up to some value (or from some value on). Is it, or the end, the answer?"""
@@ -271,6 +280,29 @@ class _ValueSearch:
         figures = tuple(int(column[0]) for column in found.columns)
         count = len(self.plan.columns)
         return Tried(digit, shown, bool(self._keeps(found)[0]), figures[:count], figures[count:])
+
+
+def _some_of(count: int) -> Any:
+    """Some places of a range: neighbors at both ends, and others between."""
+    near = np.arange(min(count, 12))
+    return np.unique(np.concatenate([near, count - 1 - near, np.linspace(0, count - 1, 16).astype(np.int64)]))
+
+
+def _every_ending(node: Fork | TraceEnd | None) -> list[TraceEnd] | None:
+    """All endings of a tree of traces; `None` if some points of the range may come to another one."""
+    if node is None:
+        return None
+    if isinstance(node, TraceEnd):
+        return [node]
+    if node.question[0] is IS:
+        return None
+    found: list[TraceEnd] = []
+    for given in (0, 1):
+        endings = _every_ending(node.after.get(given))
+        if endings is None:
+            return None
+        found += endings
+    return found
 
 
 def _never(limit: Limit, low: int, high: int) -> bool:
