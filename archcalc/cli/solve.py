@@ -104,8 +104,13 @@ def solve(
         run.check_size(made, run.SweepAsked())
         with progress_bar(run.blocks_of(made, asked), net) as advance:
             found = pareto.pareto(made, asked, objectives, advance)
-        text = view.to_json(found) if format is TableOrJson.json else view.table(found, out.width())
-        out.write(text, output)
+        if format is TableOrJson.json:
+            named = [
+                {"figure": name, "extreme": "largest" if large else "smallest"} for name, large in objectives
+            ]
+            out.write(view.to_json(found, objectives=named), output)
+        else:
+            out.write(view.table(found, out.width()), output)
         return
     if len(made.space.dimensions) != 1:
         unknowns = ", ".join(f"`{d.name}`" for d in made.space.dimensions) or "no parameter"

@@ -85,8 +85,8 @@ def csv_parts(found: Found) -> Iterator[str]:
             yield "\n".join(map(",".join, rows)) + "\n"
 
 
-def to_json(found: Found) -> str:
-    """The rows as one JSON object; `schemas/sweep.json` describes it."""
+def to_json(found: Found, **fields: Any) -> str:
+    """The rows as one JSON object; `schemas/sweep.json` describes it. `fields` are more of its fields."""
     plan = found.plan
     names = [d.name for d in plan.space.dimensions]
     rows: list[dict[str, Any]] = []
@@ -110,6 +110,7 @@ def to_json(found: Found) -> str:
         invalid=found.invalid,
         kept=found.kept,
         rows=rows,
+        **fields,
     )
 
 
