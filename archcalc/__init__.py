@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from archcalc.interface import from_torch as from_torch
     from archcalc.interface import load as load
     from archcalc.interface import loads as loads
+    from archcalc.interface import sweep as sweep
     from archcalc.layers.arguments import LayerError as LayerError
     from archcalc.network import Network as Network
     from archcalc.network import Node as Node
@@ -59,6 +60,7 @@ _HOMES = {
     "from_torch": "archcalc.interface",
     "load": "archcalc.interface",
     "loads": "archcalc.interface",
+    "sweep": "archcalc.interface",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])

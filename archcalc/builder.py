@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from archcalc import number
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 from archcalc.doubts import can_be_doubted, doubt_of, doubt_of_input, leading_arguments
 from archcalc.layers.arguments import LayerError, format_argument
@@ -143,7 +144,8 @@ class NetworkBuilder:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
         if "weight" in fixed and getattr(layer, "weight", "") == "own":
             layer = replace(layer, weight="fixed")
-        found = facts(layer, tuple([node.facts.output for node in inputs]))
+        trace = number.active
+        found = (facts if trace is None else trace.facts)(layer, tuple([n.facts.output for n in inputs]))
         if fixed:
             found = found.with_buffers(fixed)
         if self.frozen:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from archcalc.layers.base import Layer
+from archcalc.number import as_whole
 from archcalc.shape import Shape
 
 KERNEL_AT = {"conv": 1, "local": 1, "conv_transpose": 1, "depthwise": 0}
@@ -78,8 +79,8 @@ def doubt_of(
     at = KERNEL_AT[layer.kind]
     first = getattr(layer, "out_channels", 0) if at else kernel
     stride = largest(getattr(layer, "stride", 1)) if by_position > at + 1 else 0
-    # nearly all layers end here
-    if type(kernel) is not int or (first != shape[0] and kernel <= LARGE[2] and kernel != stride):
+    # nearly all layers end here, at every node of a network
+    if as_whole(kernel) is None or (kernel <= LARGE[2] and kernel != stride and first != shape[0]):
         return ""
     axes = len(shape) - 1
     if axes not in LARGE:
@@ -119,7 +120,7 @@ def _doubt_of_transposed(layer: Layer, by_position: int, kernel: int, axes: int)
         return "wrong"
     unusual = kernel >= EVEN and kernel > (2 if axes > 1 else OVERLAP) * stride
     if axes > 1:
-        unusual |= by_position > 3 and type(padding) is int and padding > (kernel - 1) // 2
+        unusual |= by_position > 3 and as_whole(padding) is not None and padding > (kernel - 1) // 2
         unusual |= _odd(stride) or (stride >= 4 and kernel not in (stride, 2 * stride))
     return "in_channels" if unusual or (_odd(stride) and kernel % stride) else ""
 
@@ -161,7 +162,7 @@ def _large_and_even(kernel: int, least: int) -> bool:
 def _odd_padding(layer: Layer, kernel: int, stride: int) -> bool:
     """Is the padding more than a kernel needs? With a stride of 1, is it neither that nor zero?"""
     padding, dilation = getattr(layer, "padding", 0), getattr(layer, "dilation", 1)
-    if type(padding) is not int or type(dilation) is not int or padding == dilation * (kernel - 1) // 2:
+    if as_whole(padding) is None or as_whole(dilation) is None or padding == dilation * (kernel - 1) // 2:
         return False
     return padding > kernel // 2 or (stride == 1 and 0 < padding < kernel // 2)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archcalc import profile as profiles
 from archcalc.diagnostics import error
 from archcalc.network import Network
-from archcalc.opening import load, loads
+from archcalc.opening import by_name, load, loads
 from archcalc.profile import Profile
 
 if TYPE_CHECKING:
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from archcalc.checking.outcome import Result
     from archcalc.comparison import Comparison
     from archcalc.opened import Shapes
+    from archcalc.sweeping.result import SweepResult
 
 Net = str | os.PathLike[str] | Network | Profile
 """A network: an argument of `load`, a `Network`, or a `Profile`."""
 
-__all__ = ["analyze", "check", "compare", "from_keras", "from_onnx", "from_torch", "load", "loads"]
+__all__ = ["analyze", "check", "compare", "from_keras", "from_onnx", "from_torch", "load", "loads", "sweep"]
 
 
 def analyze(
@@ -127,6 +128,63 @@ def check(net: Net, *expectations: str, **settings: Any) -> Result:
         checks = declared(found)
     findings = [to_finding(each) for each in checks]
     return Result(found.network.name, len(findings), findings)
+
+
+def sweep(
+    net: str | os.PathLike[str],
+    values: Mapping[str, Any],
+    *,
+    expect: str | Sequence[str] = (),
+    columns: Sequence[str] = (),
+    sort: str = "",
+    limit: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
+    inputs: Shapes | tuple[int, ...] | None = None,
+    batch: int = 1,
+    dtype: str = "float32",
+    heads: bool = False,
+    convention: str = "",
+    optimizer: str = "sgd",
+) -> SweepResult:
+    """Compute the figures of a network for all combinations of values of its parameters.
+
+    `values` has for each parameter a sequence, a `range`, one value, or a text as for `--set`:
+    `"0.25..1.4:0.05"`. `"input"` is the side of the input, `"batch"` the batch size. `expect` keeps the
+    networks for which expectations hold, written as for `check`. `columns` are names of figures. `sort` is a
+    column, least first, or with a `-` before it largest first. `sample` draws so many points at random.
+
+    The result has a NumPy array for each parameter and figure, and `to_pandas`. Raises `ArchError`.
+
+    >>> import archcalc
+    >>> found = archcalc.sweep("mobilenet_v1", {"width": [0.25, 0.5, 1]}, columns=["macs"])
+    >>> found["width"].tolist(), found["macs"].tolist()
+    ([0.25, 0.5, 1.0], [41030272, 149497088, 568740352])
+    """
+    from archcalc.settings import Settings
+    from archcalc.sweeping import run
+    from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.result import SweepResult
+    from archcalc.sweeping.space import of_values
+
+    made = plan(
+        os.fspath(net),
+        [of_values(name, given) for name, given in values.items()],
+        columns,
+        [expect] if isinstance(expect, str) else expect,
+        Settings(
+            inputs=by_name(inputs),
+            batch=batch,
+            dtype=dtype,
+            heads=heads,
+            convention=convention,
+            optimizer=optimizer,
+        ),
+    )
+    asked = run.SweepAsked(sort.removeprefix("-"), sort.startswith("-"), limit, sample, seed)
+    run.check_sort(made, asked)
+    run.check_size(made, asked)
+    return SweepResult(run.sweep_rows(made, asked))
 
 
 def from_torch(

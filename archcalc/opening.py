@@ -208,7 +208,7 @@ def exact(value: Any, _depth: int = 0) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise error(f"a parameter cannot be {value}")
-        value = Fraction(repr(value))
+        value = Fraction(repr(float(value)))  # NumPy has floats with another `repr`
     if isinstance(value, Fraction):
         return value.numerator if value.denominator == 1 else value
     if isinstance(value, list | tuple):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from msgspec import Struct
 
+from archcalc import number
 from archcalc.diagnostics import error, unknown
 from archcalc.layers.terms import Facts
 from archcalc.memory.inference import inference
@@ -132,7 +133,9 @@ class Profile:
             facts = node.facts
             counts = counted.get(facts)
             if counts is None:
-                counts = counted[facts] = figures_of(facts)
+                trace = number.active
+                counts = figures_of(facts) if trace is None else trace.figures(facts, figures_of)
+                counted[facts] = counts
             if self.counter is not None:
                 counts = Figures(counts, count=self.counter(node) * self.per_count)
             own = counts
@@ -382,7 +385,7 @@ def analyze(
         raise error("mixed precision needs `archcalc memory`", help="run `archcalc memory NET --dtype amp`")
     if dtype not in DTYPES:
         raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
-    if type(batch) is not int or not 1 <= batch <= 10**9:
+    if number.as_whole(batch) is None or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
     named = None
     if convention:

@@ -7,8 +7,11 @@ the batch.
 from __future__ import annotations
 
 from fractions import Fraction
+from math import trunc
 
 from msgspec import Struct
+
+from archcalc.number import largest
 
 Shape = tuple[int, ...]
 
@@ -67,12 +70,12 @@ def output_size(n: int, window: Window, ceil_mode: bool = False) -> int:
     >>> output_size(112, Window(3, 2), ceil_mode=True)
     56
     """
-    stride = int(window.stride)
-    room = n + int(window.before) + int(window.after) - int(window.extent)
+    stride = trunc(window.stride)
+    room = n + trunc(window.before) + trunc(window.after) - trunc(window.extent)
     if not ceil_mode:
         return room // stride + 1
     size = -(-room // stride) + 1
-    if (size - 1) * stride >= n + int(window.before):
+    if (size - 1) * stride >= n + trunc(window.before):
         size -= 1
     return size
 
@@ -85,7 +88,7 @@ def transposed_size(n: int, window: Window, output_padding: int = 0) -> int:
     >>> transposed_size(7, Window(4, 2, 1, 1, transposed=True))
     14
     """
-    return int((n - 1) * window.stride - window.before - window.after + window.extent + output_padding)
+    return trunc((n - 1) * window.stride - window.before - window.after + window.extent + output_padding)
 
 
 def same_padding(n: int, kernel_size: int, stride: int, dilation: int) -> tuple[int, int]:
@@ -97,7 +100,7 @@ def same_padding(n: int, kernel_size: int, stride: int, dilation: int) -> tuple[
     (0, 1)
     """
     places = -(-n // stride)
-    total = max((places - 1) * stride + dilation * (kernel_size - 1) + 1 - n, 0)
+    total = largest((0, (places - 1) * stride + dilation * (kernel_size - 1) + 1 - n))
     return total // 2, total - total // 2
 
 
@@ -111,7 +114,7 @@ def cut_to_stride(kernel_size: int, stride: int, dilation: int) -> tuple[int, in
     ((1, 1), (0, 1), (0, -1))
     """
     total = dilation * (kernel_size - 1) + 1 - stride
-    before = max(total, 0) // 2
+    before: int = largest((0, total)) // 2
     return before, total - before
 
 

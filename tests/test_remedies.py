@@ -440,6 +440,40 @@ draw tiny.arch --format png
 draw tiny.arch --block fc1
 draw tiny.arch --color depth
 draw resnet50 --level layers -o a.png --scale 20
+sweep vgg16
+sweep vgg16 --set classes
+sweep vgg16 --set classes=1,,2
+sweep vgg16 --set classes=1,1
+sweep vgg16 --set classes=1..2:0
+sweep vgg16 --set classes=5..2
+sweep vgg16 --set classes=1..2000000000
+sweep vgg16 --set classes=1,2..3000000
+sweep vgg16 --set 'classes="a"..2'
+sweep vgg16 --set zzz=1,2
+sweep fixed.arch --set zzz=1,2
+sweep vgg16 --set classes=10000000000000000000,2
+sweep vgg16 --set batch=0..4
+sweep vgg16 --set classes=1,2 --columns shape
+sweep vgg16 --set classes=1,2 --columns count
+sweep vgg16 --set classes=1,2 --expect 'kernel_size<=3'
+sweep two.arch --set input=8,16
+sweep opaque.arch --set batch=1,2
+sweep mobilenet_v1 --set width=0.1..100:0.0001 --set classes=1..1000000
+sweep vgg16 --set classes=1,2 --sort zzz
+sweep vgg16 --set classes=1,2 --plot macs
+sweep mobilenet_v1 --set shallow=true,false --plot shallow:macs
+sweep vgg16 --set classes=1,2 --format svg
+sweep vgg16 --set classes=1,2 --format parquet
+sweep vgg16 --set classes=1,2 --format parquet -o x.parquet
+solve vgg16
+solve vgg16 --find classes=1..9
+solve vgg16 --find classes=1..9 --minimize macs --maximize macs
+solve vgg16 --find classes=1..9 --find batch=1..9 --expect 'macs<1'
+formula vgg16 macs
+formula vgg16 macs --set classes=1
+formula vgg16 macs --set image=1..20
+formula efficientnet_b0 params --set width=0.5..2
+formula mobilenet_v3_small.keras macs --set input=64..96
 """.split("\n")[1:-1]
 """Commands that are wrong, one for each remedy."""
 
@@ -465,6 +499,7 @@ def files(folder: Path) -> None:
         "fine.toml": CLAIM + "claim = '1 == 1'", "conflict.lock": "<<<<<<< HEAD\n",
         "opaque.arch": 'net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n',
         "template.arch": "net a(n) {\n  input(3)\n  fc(n)\n}\nnet b = a(2)\n",
+        "fixed.arch": "net n {\n  input(3)\n  relu\n}\n",
         "text.arch": 'net a from "two.arch"\n', "code.arch": 'net a from "m.py:make"\n',
         "version.lock": "archcalc lock 9\n",
         "a.png": "", "a.safetensors": "",
@@ -509,6 +544,8 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(execute, words, np.array([[16_777_217]]))
     yield partial(frame_of, archcalc.analyze(one))
     yield partial(parse_figures, [])
+    yield partial(archcalc.sweep, "vgg16", {"classes": range(3, 1)})
+    yield partial(archcalc.sweep, "vgg16", {"classes": []})
     yield partial(write_reports, folder / "folder", {}, progress)
     yield partial(write_reports, folder / "tiny.arch", {}, progress)
     yield partial(draw, archcalc.analyze(flat(480)), Wanted(), "mermaid")
@@ -560,7 +597,7 @@ def too_large(*args: Any) -> None:
 def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch) -> None:
     files(tmp_path)
     remedies = [remedy for path in OTHERS for remedy in remedies_in(path)]
-    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py", "cairosvg"):
+    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py", "cairosvg", "pyarrow"):
         monkeypatch.setitem(sys.modules, package, None)
     commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
     with evaluated(remedies) as seen:

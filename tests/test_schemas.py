@@ -31,6 +31,16 @@ COMMANDS = {
     "list": ("", "--family resnet", "v1_5"),
     "verify": ("lenet5 pools.arch --jobs 1", "big.arch"),
     "conventions": ("", "thop", "torchscan", "lenet5", "mine.arch --input 3x12x8"),
+    "sweep": (
+        "mobilenet_v1 --set width=0.01,0.5", "lenet5 --set batch=1,2 --expect macs<1",
+        "mobilenet_v1 --set shallow=true,false --set classes=2 --limit 1",
+    ),
+    "solve": (
+        "vgg16 --find classes=1..2000 --expect params<=140M", "vgg16 --find classes=1..9 --expect params<1",
+        "mobilenet_v1 --find width=0.01..0.5 --smallest --expect params>1M",
+        "mobilenet_v1 --find width=0.01..0.5 --maximize params --minimize macs",
+    ),
+    "formula": ("lenet5 params --set classes=1..9", "mobilenet_v1 params --set width=0.01..1"),
     "reconcile": ("resnet50 4.1G 3.8G", "vgg16 96MB", "alexnet 61M 1.4G --all", "mine.arch 123456789"),
 }  # fmt: skip
 

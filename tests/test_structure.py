@@ -12,11 +12,11 @@ import archcalc
 ROOT = Path(archcalc.__file__).parent
 
 ORDER = """
-shape diagnostics render layers network notes doubts gradients quantities memory expect builder
+number shape diagnostics render layers network notes doubts gradients quantities memory expect builder
 language importing opened
 readers conventions profile catalog elsewhere opening freezing
 settings convert executor checking comparison report view
-reconcile verify audit plots pages interface cli __main__
+reconcile sweeping verify audit plots pages interface cli __main__
 """.split()
 """The files and folders of the package: each may import those before it, and itself."""
 

@@ -18,6 +18,7 @@ from archcalc.render import plain
 NETWORKS, CHECKS, WRITING, FIGURES = "Networks", "Checks and proofs", "Writing a network", "Published figures"
 COMMANDS = {
     "list": NETWORKS, "report": NETWORKS, "explain": NETWORKS, "compare": NETWORKS, "memory": NETWORKS,
+    "sweep": NETWORKS, "solve": NETWORKS, "formula": NETWORKS,
     "spec": WRITING, "convert": WRITING, "layers": WRITING, "help": WRITING,
     "check": CHECKS, "lock": CHECKS, "run": CHECKS, "verify": CHECKS,
     "conventions": FIGURES, "reconcile": FIGURES, "audit": FIGURES, "tables": FIGURES, "plots": FIGURES,

@@ -46,6 +46,7 @@ from archcalc.language.values import (
 )
 from archcalc.layers.arguments import LayerError, read_shape
 from archcalc.network import Network, Node
+from archcalc.number import as_whole
 from archcalc.render.numbers import plural
 from archcalc.shape import Shape
 
@@ -344,9 +345,10 @@ class Elaborator:
 
     def repeat(self, statement: Repeat, env: Env, current: Any) -> Any:
         count = self.values.eval(statement.count, env, current)
-        if type(count) is not int or count < 0:
-            message = f"`repeat` needs a whole number of at least 0, got {got(count)}"
-            help = to_whole(count) if not is_number(count) or count > 0 else ""
+        count, given = as_whole(count), count
+        if count is None or count < 0:
+            message = f"`repeat` needs a whole number of at least 0, got {got(given)}"
+            help = to_whole(given) if not is_number(given) or given > 0 else ""
             self.run.fail(message, statement.count.span, help=help)
         if count > MAX_STEPS:
             self.run.give_up(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from archcalc import number
 from archcalc.diagnostics import ArchError, CallSite, Source, Span, error
 from archcalc.language.limits import VALUES_A_STEP
 from archcalc.language.meanings import LocalName
@@ -34,6 +35,7 @@ from archcalc.language.values import (
     type_name,
 )
 from archcalc.network import Node
+from archcalc.number import as_whole
 
 Env = dict[str, Any]
 
@@ -110,6 +112,10 @@ class ValueEvaluator:
         return -value
 
     def choice(self, expr: Choice, env: Env, current: Any) -> Any:
+        if number.active is not None:
+            traced = number.active.choice(self, expr, env, current)
+            if traced is not NotImplemented:
+                return traced
         chosen = expr.if_true if self.truth(expr.condition, env, current) else expr.if_false
         value = self.eval(chosen, env, current)
         if type(value) is Node:
@@ -139,14 +145,14 @@ class ValueEvaluator:
             at = self.eval(index, env, current)
             if type(value) is not tuple:
                 self.run.fail(f"only a list can be indexed, not {type_name(value)}", expr.base.span)
-            if type(at) is not int:
+            if as_whole(at) is None:
                 self.run.fail(
                     f"an index must be a whole number, got {got(at)}", index.span, help=to_whole(at)
                 )
             if not -len(value) <= at < len(value):
                 label = f"0 to {len(value) - 1}" if value else ""
                 self.run.fail(f"the index {at} is outside a list of {len(value)}", index.span, label=label)
-            value = value[at]
+            value = value[as_whole(at)]
         return value
 
     # -- names and calls

@@ -25,6 +25,7 @@ from archcalc.layers.arguments import LayerError, dim_index
 from archcalc.layers.base import Layer
 from archcalc.layers.resize import Slice
 from archcalc.network import Doubt, Node
+from archcalc.number import as_whole
 from archcalc.shape import Shape, format_shape
 
 
@@ -133,7 +134,7 @@ class LayerCalls:
             whole = tensor.shape[dim_index(dim, tensor.shape, "split")]
         except LayerError as problem:
             self.run.fail(problem.message, ref.name_span, help=problem.help)
-        if type(sizes) is int:
+        if not isinstance(sizes, tuple):
             sizes = (sizes,) * (whole // sizes) + ((whole % sizes,) if whole % sizes else ())
         elif sum(sizes) != whole:
             self.run.fail(
@@ -151,7 +152,7 @@ class LayerCalls:
     def check_given(self, path: str, declared: Any, given: Shape) -> None:
         """Check the shape that is given for an input against the declared shape."""
         declared = declared if type(declared) is tuple else (declared,)
-        if not all(type(size) is int for size in declared):
+        if not all(as_whole(size) is not None for size in declared):
             return
         try:
             habits.check_given_shape(path, declared, given)

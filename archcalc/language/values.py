@@ -16,8 +16,12 @@ from msgspec import Struct
 from archcalc.language.limits import MAX_DEPTH, MAX_DIGITS, MAX_STRING, MAX_VALUES
 from archcalc.layers.arguments import format_argument
 from archcalc.network import Node
+from archcalc.number import Symbolic, as_whole, is_exact, largest, smallest
 
 MAX_BITS = int(MAX_DIGITS * 3.33)
+MAX_SYMBOLIC = 2**MAX_BITS
+MAX_FACTORS = 8
+"""A power of a symbolic number with a higher exponent is computed from its plain value."""
 
 
 class ValueProblem(Exception):
@@ -37,7 +41,7 @@ def type_name(value: object) -> str:
     """The name of a value's type in a message."""
     if isinstance(value, bool):
         return "a truth value"
-    if isinstance(value, int | Fraction):
+    if isinstance(value, int | Fraction | Symbolic):
         return "a number"
     if isinstance(value, str):
         return "a string"
@@ -49,7 +53,7 @@ def type_name(value: object) -> str:
 
 
 def is_number(value: object) -> bool:
-    return type(value) is int or isinstance(value, Fraction)
+    return is_exact(value)
 
 
 def to_whole(value: object) -> str:
@@ -71,14 +75,18 @@ def check_value(value: object) -> None:
         make_list(value)
         for item in value:
             check_value(item)
-    elif isinstance(value, int | Fraction):
+    elif isinstance(value, int | Fraction | Symbolic):
         number(value)
     else:
         raise ValueProblem(f"it is a {type(value).__name__}")
 
 
-def number(value: int | Fraction) -> int | Fraction:
+def number(value: Any) -> Any:
     """A computed number. Whole numbers become integers, and a number with too many digits is an error."""
+    if isinstance(value, Symbolic):
+        if not -MAX_SYMBOLIC < value < MAX_SYMBOLIC:
+            raise ValueProblem(f"a number has more than {MAX_DIGITS} digits")
+        return value
     if isinstance(value, Fraction):
         if value.denominator == 1:
             value = value.numerator
@@ -144,13 +152,27 @@ def binary(op: str, left: Any, right: Any) -> Any:
         if right == 0:
             raise ValueProblem("division by zero", of_both=False)
         if op == "/":
-            return number(Fraction(left) / Fraction(right))
-        return number(Fraction(left // right)) if op == "//" else number(Fraction(left % right))
+            return number(_quotient(left, right))
+        result = left // right if op == "//" else left % right
+        return number(result if isinstance(result, Symbolic) else Fraction(result))
     result = _ANY_NUMBER[op](left, right)
     return result if isinstance(result, bool) else number(result)
 
 
-def _power(base: int | Fraction, exponent: int | Fraction) -> int | Fraction:
+def _quotient(left: Any, right: Any) -> Any:
+    if isinstance(left, Symbolic) or isinstance(right, Symbolic):
+        return left / right
+    return Fraction(left) / Fraction(right)
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    if isinstance(exponent, Symbolic):
+        exponent = exponent.plain()
+    if isinstance(base, Symbolic):
+        if 0 <= exponent <= MAX_FACTORS and exponent == int(exponent):
+            factors: list[Any] = [base] * int(exponent)
+            return number(math.prod(factors))
+        base = base.plain()
     if isinstance(exponent, Fraction):
         raise ValueProblem(
             f"the exponent of `**` must be a whole number, got {got(exponent)}",
@@ -207,9 +229,10 @@ def _list(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def _whole(name: str, value: Any) -> int:
-    if type(value) is not int:
+    whole = as_whole(value)
+    if whole is None:
         raise ValueProblem(f"`{name}` needs a whole number, got {got(value)}", help=to_whole(value))
-    return value
+    return whole  # type: ignore[no-any-return]
 
 
 def _floor(x: Any) -> int:
@@ -234,8 +257,8 @@ def _extreme(name: str, choose: Callable[[list[Any]], Any]) -> Callable[..., Any
     return call
 
 
-def _sum(values: Any) -> int | Fraction:
-    total: int | Fraction = 0
+def _sum(values: Any) -> Any:
+    total: Any = 0
     for value in _numbers("sum", _list("sum", values)):
         total = number(total + value)
     return total
@@ -271,8 +294,8 @@ BUILTINS = {
         Builtin("floor", _floor, 1, 1),
         Builtin("ceil", _ceil, 1, 1),
         Builtin("round", _round, 1, 1),
-        Builtin("min", _extreme("min", min), 1, MANY),
-        Builtin("max", _extreme("max", max), 1, MANY),
+        Builtin("min", _extreme("min", smallest), 1, MANY),
+        Builtin("max", _extreme("max", largest), 1, MANY),
         Builtin("sum", _sum, 1, 1),
         Builtin("len", lambda values: len(_list("len", values)), 1, 1),
         Builtin("range", _range, 1, 3),

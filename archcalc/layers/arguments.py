@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Struct
 
+from archcalc.number import Symbolic, as_whole, is_exact
 from archcalc.shape import AXES, SYMBOLS, Shape, format_shape, same_padding
 
 SAME = ("same", "same_lower")
@@ -75,19 +76,20 @@ def _got(value: object) -> str:
     if isinstance(value, tuple):
         shown = ", ".join(_got(item) for item in value[:6])
         return f"[{shown}{', ...' if len(value) > 6 else ''}]"
-    if isinstance(value, int | Fraction):
+    if is_exact(value):
         text = format_argument(value)
         return text if len(text) <= 40 else text[:37] + "..."
     return f"a {type(value).__name__}"
 
 
 def _whole(value: object, low: int, expected: str) -> int:
-    if type(value) is int:
-        if low <= value <= MAX_SIZE:
-            return value
-        if value > MAX_SIZE:
+    whole = value if type(value) is int else as_whole(value)
+    if whole is not None:
+        if low <= whole <= MAX_SIZE:
+            return whole
+        if whole > MAX_SIZE:
             raise LayerError(f"needs {expected} up to {MAX_SIZE:,}, got {_got(value)}")
-    elif isinstance(value, Fraction | float):
+    elif isinstance(value, Fraction | float | Symbolic):
         raise LayerError(
             f"needs {expected}, got {format_argument(value)}",
             help="write `floor(...)`, `ceil(...)`, or `round(...)`",
@@ -113,7 +115,7 @@ def read_position(value: object) -> int:
 
 def read_number(value: object) -> Number:
     """A number."""
-    if type(value) is int or isinstance(value, Fraction):
+    if is_exact(value):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return Fraction(repr(value))
@@ -241,7 +243,7 @@ def read_shape(value: object) -> Shape:
         )
     if isinstance(value, tuple | list) and 1 <= len(value) <= MAX_RANK:
         return tuple(read_count(item) for item in value)
-    if type(value) is int:
+    if as_whole(value) is not None:
         return (read_count(value),)
     help = f"a shape has up to {MAX_RANK} axes, channels first, without the batch"
     raise LayerError(
@@ -337,11 +339,13 @@ def format_argument(value: object) -> str:
         return f'"{value}"'
     if isinstance(value, tuple):
         is_sizes = not isinstance(value, AxisOrder) and len(value) > 1
-        if is_sizes and all(type(item) is int and item >= 0 for item in value):
+        if is_sizes and all(as_whole(item) is not None and item >= 0 for item in value):
             return format_shape(value, cross="x")
         if len(value) > 8:
             return f"[... {len(value)} rows]"
         return "[" + ", ".join(format_argument(item) for item in value) + "]"
+    if isinstance(value, Symbolic):
+        return value.argument()
     if isinstance(value, Fraction):
         text = repr(float(value))
         return text if Fraction(text) == value else str(value)

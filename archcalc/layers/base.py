@@ -209,11 +209,16 @@ def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
 
     Facts depend on the layer and the shapes alone, so equal layers on equal shapes share one object.
     """
+    return facts_of(layer, inputs, layer.windows)
+
+
+def facts_of(layer: Layer, inputs: tuple[Shape, ...], windows: Callable[..., Windows]) -> Facts:
+    """The facts, with what `windows` says of the inputs."""
     output = layer.output_shape(*inputs)
-    if max(output) > MAX_SIZE:
-        raise LayerError(
-            f"`{layer.kind}` has an output of {format_shape(output, cross='x')}: over {MAX_SIZE:,} on an axis"
-        )
+    for size in output:
+        if size > MAX_SIZE:
+            shape = format_shape(output, cross="x")
+            raise LayerError(f"`{layer.kind}` has an output of {shape}: over {MAX_SIZE:,} on an axis")
     weights, operations = layer.weights(*inputs), layer.operations(inputs, output)
     way = getattr(layer, "weight", "own")
     if way != "own":
@@ -222,4 +227,4 @@ def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
             (category, count.of(f"weight: {OPERATIONS[category]}")) for category, count in computing
         )
         weights = arrays_of_way(way, weights)
-    return Facts(inputs, output, weights, operations, layer.windows(*inputs))
+    return Facts(inputs, output, weights, operations, windows(*inputs))

@@ -1,5 +1,6 @@
 """Convolutions: dense, grouped, depthwise, pointwise, locally connected, and transposed."""
 
+from math import trunc
 from typing import Annotated
 
 from archcalc.layers.arguments import (
@@ -48,9 +49,9 @@ Connections = Annotated[tuple[tuple[int, ...], ...] | None, optional(read_connec
 def fitting_size(kind: str, shape: Shape, windows: tuple[Window, ...]) -> Shape:
     """The sizes after sliding windows over a map. Raises `LayerError` if a window is larger than the map."""
     sizes = tuple(output_size(n, window) for n, window in zip(shape[1:], windows, strict=True))
-    if min(sizes) < 1:
-        extents = format_shape(tuple(int(w.extent) for w in windows), cross="x")
-        padded = tuple(n + int(w.before + w.after) for n, w in zip(shape[1:], windows, strict=True))
+    if any(size < 1 for size in sizes):
+        extents = format_shape(tuple(trunc(w.extent) for w in windows), cross="x")
+        padded = tuple(n + trunc(w.before + w.after) for n, w in zip(shape[1:], windows, strict=True))
         dilated = "dilated " if any(w.dilation > 1 for w in windows) else ""
         raise LayerError(
             f"the {dilated}kernel of `{kind}` is larger than its padded input",
@@ -94,7 +95,7 @@ class SlidingKernel(Layer, frozen=True):
     def _kernel_factors(self, shape: Shape) -> tuple[tuple[str, int], ...]:
         windows = self.kernel_windows(shape)
         letters = kernel_letters(len(windows))
-        return tuple((k, int(w.kernel_size)) for k, w in zip(letters, windows, strict=True))
+        return tuple((k, trunc(w.kernel_size)) for k, w in zip(letters, windows, strict=True))
 
     def _weight(self, shape: Shape) -> Weight:
         out_channels, per_group, groups = self._channels(shape)
@@ -334,7 +335,7 @@ class ConvTranspose(Layer, frozen=True):
         check_groups(self.kind, self.groups, shape[0])
         extra = per_axis(self.output_padding, len(windows), "output_padding", self.kind)
         for window, padding in zip(windows, extra, strict=True):
-            if padding >= max(window.stride, window.dilation):
+            if padding >= window.stride and padding >= window.dilation:
                 raise LayerError(
                     "`output_padding` of `conv_transpose` must be less than the stride or the dilation, "
                     f"got {padding}",
@@ -344,7 +345,7 @@ class ConvTranspose(Layer, frozen=True):
             transposed_size(n, window, padding)
             for n, window, padding in zip(shape[1:], windows, extra, strict=True)
         )
-        if min(sizes) < 1:
+        if any(size < 1 for size in sizes):
             raise LayerError(
                 f"`conv_transpose` has an output map of {format_shape(sizes, cross='x')}",
                 argument="padding",
@@ -354,7 +355,7 @@ class ConvTranspose(Layer, frozen=True):
 
     def _weight(self, shape: Shape) -> Weight:
         letters = kernel_letters(len(shape) - 1)
-        kernel = tuple((k, int(w.kernel_size)) for k, w in zip(letters, self.windows(shape), strict=True))
+        kernel = tuple((k, trunc(w.kernel_size)) for k, w in zip(letters, self.windows(shape), strict=True))
         target = "C_out" if self.groups == 1 else "C_out/groups"
         return Weight("weight", (*kernel, ("C_in", shape[0]), (target, self.out_channels // self.groups)))
 

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from math import trunc
 from typing import Annotated, Any, ClassVar
 
 from msgspec import Struct
@@ -35,6 +36,7 @@ from archcalc.layers.terms import (
     term,
     values_of,
 )
+from archcalc.number import largest, smallest
 from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size
 
 OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis)]
@@ -69,7 +71,7 @@ class WindowPool(Layer, frozen=True):
         windows = self.windows(shape)
         for window in windows:
             if (
-                max(window.before, window.after) > window.extent // 2
+                any(end > window.extent // 2 for end in (window.before, window.after))
                 and self._given("padding", 0) not in SAME
             ):
                 dilated = f", dilated to {window.extent}" if window.dilation > 1 else ""
@@ -80,9 +82,9 @@ class WindowPool(Layer, frozen=True):
                 )
         ceil_mode = self._given("ceil_mode", False)
         sizes = tuple(output_size(n, w, ceil_mode) for n, w in zip(shape[1:], windows, strict=True))
-        if min(sizes) < 1:
-            extents = format_shape(tuple(int(w.extent) for w in windows), cross="x")
-            padded = tuple(n + int(w.before + w.after) for n, w in zip(shape[1:], windows, strict=True))
+        if any(size < 1 for size in sizes):
+            extents = format_shape(tuple(trunc(w.extent) for w in windows), cross="x")
+            padded = tuple(n + trunc(w.before + w.after) for n, w in zip(shape[1:], windows, strict=True))
             raise LayerError(
                 f"the window of `{self.kind}` is larger than its padded input",
                 argument="kernel_size",
@@ -112,7 +114,7 @@ class WindowPool(Layer, frozen=True):
         """The number of values in a window, if all windows are full: the size of the kernel."""
         windows = self.windows(shape)
         letters = kernel_letters(len(windows))
-        return term(*((k, int(w.kernel_size)) for k, w in zip(letters, windows, strict=True)))
+        return term(*((k, trunc(w.kernel_size)) for k, w in zip(letters, windows, strict=True)))
 
     def _values(self, shape: Shape, output: Shape) -> Term:
         """One operation for each value of every window."""
@@ -138,14 +140,15 @@ def held_values(n: int, places: int, window: Window, padding: bool) -> int:
     >>> held_values(4, 2, Window(3, 2), padding=True)  # 0 to 2, and 2 and 3
     5
     """
-    k, s, d = int(window.kernel_size), int(window.stride), window.dilation
-    low, high = (-int(window.before), n + int(window.after)) if padding else (0, n)
+    k, s, d = trunc(window.kernel_size), trunc(window.stride), window.dilation
+    low, high = (-trunc(window.before), n + trunc(window.after)) if padding else (0, n)
 
     def below(bound: int) -> int:
         """The number of taps before `bound`. Tap `t` of window `o` is at `o*s + t*d - before`."""
-        room = bound + int(window.before) - 1
-        all_of = min(max((room - (k - 1) * d) // s + 1, 0), places)  # windows with all taps before it
-        some_of = min(max(room // s + 1, 0), places)
+        room = bound + trunc(window.before) - 1
+        # windows with all taps before it
+        all_of = smallest((largest((0, (room - (k - 1) * d) // s + 1)), places))
+        some_of = smallest((largest((0, room // s + 1)), places))
         partly = some_of - all_of
         return all_of * k + partly + _floor_sum(partly, d, s, room - (some_of - 1) * s)
 
@@ -162,10 +165,10 @@ def filled_windows(n: int, places: int, window: Window) -> int:
     >>> filled_windows(2, 4, Window(2, 1, 2, 2, dilation=3))  # taps at -2 and 1, -1 and 2, 0 and 3, 1 and 4
     3
     """
-    s, d, before = int(window.stride), window.dilation, int(window.before)
+    s, d, before = trunc(window.stride), window.dilation, trunc(window.before)
     if n >= d:
         return places
-    starting_before = min(places, -(-before // s))
+    starting_before = smallest((places, -(-before // s)))
     # the first tap of window `o` that is not before the map is at `(o*s - before) mod d`
     first = -before % d
     within = _floor_sum(starting_before, d, s, first + d) - _floor_sum(starting_before, d, s, first + d - n)
@@ -300,7 +303,7 @@ class LPPool(WindowPool, frozen=True):
         """One multiplication per window that is cut off: all windows minus those that lie within the map."""
         whole = 1
         for n, places, window in zip(shape[1:], output[1:], self.windows(shape), strict=True):
-            whole *= min(places, (n - int(window.extent)) // int(window.stride) + 1)
+            whole *= smallest((places, (n - trunc(window.extent)) // trunc(window.stride) + 1))
         cut = places_of(output).value - whole
         return (("mul", term(("cut", cut), ("C", shape[0]))),) if cut else ()
 
@@ -445,7 +448,7 @@ class AdaptivePool(Layer, frozen=True):
     def windows(self, *inputs: Shape) -> Windows:
         (shape,) = inputs
         output = self.output_shape(shape)
-        if max(output[1:]) == 1:
+        if all(n == 1 for n in output[1:]):
             return Reach.WHOLE
         steps = [Fraction(n, m) for n, m in zip(shape[1:], output[1:], strict=True)]
         whole = [step.numerator if step.denominator == 1 else step for step in steps]
@@ -614,5 +617,5 @@ class MaxUnpool(Layer, frozen=True):
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
         """Each value gets the gradient of its place. A shared place has the value of the last window."""
-        places = math.prod(int(window.kernel_size) for window in self.pool.windows)
+        places = math.prod(trunc(window.kernel_size) for window in self.pool.windows)
         return Backward((chosen(values_of(facts.inputs[0]), places),))

@@ -1,5 +1,6 @@
 """Layers that only rearrange values: nothing is computed, and no value is lost."""
 
+from math import trunc
 from typing import Annotated
 
 from archcalc.layers.arguments import (
@@ -378,10 +379,10 @@ class Unfold(Rearrangement, frozen=True):
                 raise LayerError(
                     "the window of `unfold` is larger than its padded input",
                     argument="kernel_size",
-                    label=f"{window.extent} of {n + 2 * int(window.before)}",
+                    label=f"{window.extent} of {n + 2 * trunc(window.before)}",
                     help="use a smaller window or more padding, or shrink the map less before this layer",
                 )
-            channels, columns = channels * int(window.kernel_size), columns * places
+            channels, columns = channels * trunc(window.kernel_size), columns * places
         return channels, columns
 
     def windows(self, *inputs: Shape) -> Windows:

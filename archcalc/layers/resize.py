@@ -43,6 +43,7 @@ from archcalc.layers.terms import (
     term,
     values_of,
 )
+from archcalc.number import largest, smallest
 from archcalc.shape import Shape, Window, format_shape
 
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
@@ -116,8 +117,8 @@ class Upsample(Layer, frozen=True):
         if self.size is not None:
             return (shape[0], *per_axis(self.size, rank, "size", self.kind))
         factors = per_axis(self.scale_factor, rank, "scale_factor", self.kind)
-        sizes = tuple(int(n * float(factor)) for n, factor in zip(shape[1:], factors, strict=True))
-        if min(sizes) < 1:
+        sizes = tuple(_scaled(*axis) for axis in zip(shape[1:], factors, strict=True))
+        if any(size < 1 for size in sizes):
             raise LayerError("`upsample` has no output", argument="scale_factor")
         return (shape[0], *sizes)
 
@@ -166,6 +167,11 @@ class Upsample(Layer, frozen=True):
         ]
 
 
+def _scaled(n: int, factor: Number) -> int:
+    """The size times the factor in floating point, rounded down. A whole factor loses nothing there."""
+    return n * int(factor) if factor == int(factor) else int(n * float(factor))
+
+
 WINDOWS = {
     "nearest": nearest_window,
     "nearest_exact": nearest_exact_window,
@@ -192,8 +198,8 @@ class Placement(Layer, frozen=True):
         (shape,) = inputs
         ends = self._ends(shape)
         output = tuple(n + before + after for n, (before, after) in zip(shape, ends, strict=True))
-        if min(output) < 1 or any(
-            n + min(b, 0) + min(a, 0) < 1 for n, (b, a) in zip(shape, ends, strict=True)
+        if any(n < 1 for n in output) or any(
+            n + smallest((0, b)) + smallest((0, a)) < 1 for n, (b, a) in zip(shape, ends, strict=True)
         ):
             raise LayerError(f"`{self.kind}` has no output", label=format_shape(shape, cross="x"))
         return output
@@ -206,7 +212,7 @@ class Placement(Layer, frozen=True):
         return moved(channels, before, facts.output[0])
 
     def leaves_out_channels(self, facts: Facts) -> bool:
-        return min(self._ends(facts.inputs[0])[0]) < 0
+        return any(end < 0 for end in self._ends(facts.inputs[0])[0])
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
         """The gradient is put in its place, with zeros for the values that were left out."""
@@ -281,11 +287,11 @@ class Pad(Placement, frozen=True):
         output = super().output_shape(*inputs)
         if self.mode in ("reflect", "circular"):
             for n, (before, after) in zip(inputs[0], self._ends(inputs[0]), strict=True):
-                most = n - 1 if self.mode == "reflect" else n + min(before, 0) + min(after, 0)
-                if max(before, after) > most:
+                most = n - 1 if self.mode == "reflect" else n + smallest((0, before)) + smallest((0, after))
+                if largest((before, after)) > most:
                     raise LayerError(
                         f'`padding` of `pad` with the mode "{self.mode}" can be at most {most} along an '
-                        f"axis of {n}, got {max(before, after)}",
+                        f"axis of {n}, got {largest((before, after))}",
                         argument="padding",
                         label=format_shape(inputs[0], cross="x"),
                         help='pad less, or use the mode "replicate", which takes any padding',
@@ -302,7 +308,9 @@ class Pad(Placement, frozen=True):
         if self.mode == "constant":
             return Backward()
         ends = self._ends(facts.inputs[0])
-        own = [n + min(b, 0) + min(a, 0) for n, (b, a) in zip(facts.inputs[0], ends, strict=True)]
+        own = [
+            n + smallest((0, b)) + smallest((0, a)) for n, (b, a) in zip(facts.inputs[0], ends, strict=True)
+        ]
         padded = values_of(facts.output).value - math.prod(own)
         return Backward(operations=(("add", term(("padded", padded))),) if padded else ())
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from archcalc.network import Node
+from archcalc.number import largest
 
 
 class Size(NamedTuple):
@@ -93,6 +94,11 @@ class Timeline(Struct, eq=False, dict=True):
         alive = self.bytes_alive(batch)
         most = max(alive)
         return most, alive.index(most)
+
+    def most(self, batch: int) -> int:
+        """The most bytes alive at once."""
+        most: int = largest(self.bytes_alive(batch))
+        return most
 
     @cached_property
     def sizes(self) -> list[Size]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archcalc.layers.terms import Facts, values_of
+from archcalc.number import total
 from archcalc.quantities.formulas import of_parts
 from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Summand, Unit
 from archcalc.render.numbers import byte_size, grouped
@@ -51,12 +52,17 @@ def _parts(selection: Selection, families: frozenset[str]) -> list[tuple[str, in
     ]
 
 
+def _sum(parts: list[tuple[str, int]]) -> int:
+    result: int = total([value for _, value in parts])
+    return result
+
+
 def _in_place(selection: Selection) -> int:
-    return sum(value for _, value in _parts(selection, _IN_PLACE))
+    return _sum(_parts(selection, _IN_PLACE))
 
 
 def _conv(selection: Selection) -> int:
-    return sum(value for _, value in _parts(selection, _CONV))
+    return _sum(_parts(selection, _CONV))
 
 
 def _explain_in_place(selection: Selection) -> list[str]:
@@ -71,18 +77,19 @@ def _explain_conv(selection: Selection) -> list[str]:
 
 def _bytes(selection: Selection) -> int:
     profile = selection.profile
-    return int(ACTIVATIONS.measure(selection)) * profile.bytes_per_value * profile.batch
+    count: int = ACTIVATIONS.measure(selection)
+    return count * profile.bytes_per_value * profile.batch
 
 
 def _explain_bytes(selection: Selection) -> list[str]:
     of = "" if selection.is_layer else f" of {selection.name}"
     profile = selection.profile
     count, size, batch = ACTIVATIONS.measure(selection), profile.bytes_per_value, profile.batch
-    total = count * size * batch
+    every = count * size * batch
     return [
         f"activation_bytes{of} = activations × bytes of a value × batch",
-        f"  = {grouped(count)} × {size} × {batch} = {grouped(total)}",
-        f"  = {byte_size(total)}",
+        f"  = {grouped(count)} × {size} × {batch} = {grouped(every)}",
+        f"  = {byte_size(every)}",
     ]
 
 

@@ -48,7 +48,8 @@ def _total(profile: Profile, number: Number) -> tuple[str, str, str]:
 
 
 def _bytes(selection: Selection) -> int:
-    return int(PARAMS.measure(selection)) * selection.profile.bytes_per_value
+    count: int = PARAMS.measure(selection)
+    return count * selection.profile.bytes_per_value
 
 
 def _explain_bytes(selection: Selection) -> list[str]:

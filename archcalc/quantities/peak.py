@@ -30,7 +30,7 @@ def _peak(profile: Profile) -> tuple[int, Node, list[Stretch]]:
 
 
 def _values(selection: Selection) -> int:
-    return _peak(selection.profile)[0]
+    return selection.profile.values_alive.most(1)
 
 
 def _bytes(selection: Selection) -> int:

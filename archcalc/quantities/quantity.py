@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from archcalc.layers.terms import Facts, Term
 from archcalc.network import ArraysSeen
+from archcalc.number import total
 from archcalc.render.numbers import plural
 
 if TYPE_CHECKING:
@@ -161,10 +162,10 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
         if self.count is not None:
             return self.count(facts)
         assert self.terms is not None, self.name
-        total = 0  # a plain loop, because a generator takes twice as long
+        result = 0  # a plain loop: this runs for every layer, and a generator takes twice as long
         for factor, term, _ in self.terms(facts):
-            total += factor * term.value
-        return total
+            result += factor * term.value
+        return result
 
     def measure(self, selection: Selection) -> Any:
         """The value for a selection: a number, or a tuple of lengths.
@@ -182,11 +183,11 @@ class Quantity(Struct, frozen=True, eq=False, kw_only=True):
             return self.of(selection)
         layers = selection.layers
         name = self.name
-        total = sum([layer.counts[name] for layer in layers])
+        result = total([layer.counts[name] for layer in layers])
         if self.shared and selection.profile.shares:
             seen = ArraysSeen()
-            total -= sum(self.of_layer(seen.repeated(layer.node)) for layer in layers)
-        return total
+            result -= total([self.of_layer(seen.repeated(layer.node)) for layer in layers])
+        return result
 
     def is_unknown(self, selection: Selection) -> bool:
         """Is it a figure of a single unknown operation?"""

@@ -132,7 +132,7 @@ def _explain_optimizer(selection: Selection) -> list[str]:
 
 
 def _peak(selection: Selection) -> int:
-    return selection.profile.step.peak(selection.profile.batch)[0]
+    return selection.profile.step.most(selection.profile.batch)
 
 
 def _peak_at(profile: Profile) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def grouped(value: int | Fraction) -> str:
     """`138,357,544`."""
-    return f"{value:,}" if isinstance(value, int) else f"{value.numerator:,}/{value.denominator:,}"
+    return f"{value.numerator:,}/{value.denominator:,}" if isinstance(value, Fraction) else f"{value:,}"
 
 
 def plural(count: int, noun: str, number: Callable[[int], str] = grouped) -> str:

@@ -48,11 +48,16 @@ def dict_of(profile: Profile) -> dict[str, Any]:
 
 def frame_of(profile: Profile) -> Any:
     """The layers as a pandas `DataFrame`. Raises `ArchError` without pandas."""
+    view = View(profile)
+    columns = [COLUMNS[name] for name in for_programs(view)]
+    rows = [[column.raw(row, view) for column in columns] for row in select_rows(profile)]
+    return data_frame(rows, columns=[column.name for column in columns])
+
+
+def data_frame(data: Any, columns: list[str] | None = None) -> Any:
+    """A pandas `DataFrame`. Raises `ArchError` without pandas."""
     try:
         import pandas
     except ImportError:
         raise error("a data frame needs the package pandas", help="pip install pandas") from None
-    view = View(profile)
-    columns = [COLUMNS[name] for name in for_programs(view)]
-    rows = [[column.raw(row, view) for column in columns] for row in select_rows(profile)]
-    return pandas.DataFrame(rows, columns=[column.name for column in columns])
+    return pandas.DataFrame(data, columns=columns)

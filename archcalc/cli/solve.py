@@ -1,0 +1,125 @@
+"""`archcalc solve`"""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from archcalc.cli.options import (
+    Batch,
+    ConventionName,
+    Dtype,
+    Freeze,
+    Heads,
+    Inputs,
+    Net,
+    OptimizerName,
+    Output,
+    Sets,
+    TableOrJson,
+    TableOrJsonOption,
+    settings,
+    words,
+)
+from archcalc.diagnostics import error
+
+
+def solve(
+    net: Net,
+    find: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--find",
+            metavar="NAME=VALUES",
+            help="The unknown and its values: `width=0.1..2`, `image=32..1024`, `n=2,3,5`; repeatable. "
+            "`input` is the side of the input, `batch` the batch size.",
+        ),
+    ] = None,
+    expect: Annotated[
+        Optional[list[str]],
+        typer.Option("--expect", metavar="EXPECTATION", help="What must hold: `macs <= 150M`; repeatable."),
+    ] = None,
+    smallest: Annotated[
+        bool, typer.Option("--smallest", help="Find the smallest value that holds, not the largest.")
+    ] = False,
+    maximize: Annotated[
+        Optional[list[str]],
+        typer.Option("--maximize", metavar="NAME", help="A figure that is to be large; repeatable."),
+    ] = None,
+    minimize: Annotated[
+        Optional[list[str]],
+        typer.Option("--minimize", metavar="NAME", help="A figure that is to be small; repeatable."),
+    ] = None,
+    columns: Annotated[
+        Optional[str], typer.Option("--columns", metavar="NAMES", help="Figures to show: `macs,params`.")
+    ] = None,
+    limit: Annotated[Optional[int], typer.Option("--limit", min=1, help="The most rows of a front.")] = None,
+    set_: Sets = None,
+    input_: Inputs = None,
+    freeze: Freeze = None,
+    batch: Batch = 1,
+    dtype: Dtype = "float32",
+    heads: Heads = False,
+    convention: ConventionName = "",
+    optimizer: OptimizerName = "sgd",
+    format: TableOrJsonOption = TableOrJson.table,
+    output: Output = None,
+) -> None:
+    """Find the largest value of a parameter for which expectations hold, or the best combinations of several.
+
+    The answer is exact, also where rounding makes a figure go up and down. It says how it was found.
+
+    `archcalc solve mobilenet_v1 --find width=0.1..2 --expect "macs <= 150M"`
+
+    `archcalc solve resnet50 --find image=32..1024 --expect "macs <= 10G"`
+
+    `archcalc solve resnet50 --find batch=1..4096 --expect "training_peak_bytes <= 24GB" --optimizer adam`
+
+    `archcalc solve mobilenet_v1 --find width=0.25..1.4:0.05 --find resolution=96..256:16 --maximize params
+    --minimize macs`
+    """
+    from archcalc.render import output as out
+    from archcalc.render.progress import progress_bar
+    from archcalc.sweeping import answers, pareto, run, solving, view
+    from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.space import joined
+
+    if not find:
+        raise error("nothing is to be found", help="write `--find width=0.1..2`")
+    objectives = [(name, True) for name in maximize or []] + [(name, False) for name in minimize or []]
+    names = [name for name, _ in objectives]
+    if len(set(names)) < len(names):
+        raise error("a figure is named twice in `--maximize` and `--minimize`", help="name each once")
+    shown = list(dict.fromkeys([*names, *(words(columns) or answers.COLUMNS)]))
+    made = plan(
+        net,
+        joined(find, "--find"),
+        shown,
+        expect or [],
+        settings(set_, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer),
+    )
+    if objectives:
+        asked = run.SweepAsked(limit=limit)
+        run.check_size(made, run.SweepAsked())
+        with progress_bar(run.blocks_of(made, asked), net) as advance:
+            found = pareto.pareto(made, asked, objectives, advance)
+        if format is TableOrJson.json:
+            named = [
+                {"figure": name, "extreme": "largest" if large else "smallest"} for name, large in objectives
+            ]
+            out.write(view.to_json(found, objectives=named), output)
+        else:
+            out.write(view.table(found, out.width()), output)
+        return
+    if len(made.space.dimensions) != 1:
+        unknowns = ", ".join(f"`{d.name}`" for d in made.space.dimensions) or "no parameter"
+        raise error(
+            f"a largest value is of one unknown, not of {unknowns}",
+            help="add `--maximize` and `--minimize` figures for the best combinations",
+        )
+    solution = solving.solve(made, not smallest)
+    if format is TableOrJson.json:
+        out.write(answers.to_json(solution), output)
+    else:
+        out.write(answers.text(solution, out.width()), output)

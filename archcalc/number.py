@@ -1,0 +1,113 @@
+"""Numbers that may be traced: what the code that computes figures asks of a number.
+
+A figure is computed from plain integers and fractions. `archcalc sweep` runs the same code once for many
+networks: there, a number may be a `Symbolic` one, which remembers how it was computed. Symbolic numbers have
+the operators of numbers. A comparison gives a plain truth value, and `operator.index` a plain integer; both
+limit the trace to the networks for which that answer is the same. So code that is written with operators is
+right for both, and these functions are for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    from archcalc.layers.base import Layer
+    from archcalc.layers.terms import Facts
+    from archcalc.shape import Shape
+
+
+class Symbolic:
+    """A number that stands for one number in each of many networks. `archcalc.sweeping` makes them."""
+
+    __slots__ = ()
+
+    def whole(self) -> Any:
+        """The same number if it is whole, else `None`."""
+        raise NotImplementedError
+
+    def plain(self) -> Any:
+        """The number in the network that is traced, which limits the trace to the networks that share it."""
+        raise NotImplementedError
+
+    def extreme(self, values: Sequence[Any], most: bool) -> Any:
+        """The largest or the smallest of these numbers, without a comparison that limits the trace."""
+        raise NotImplementedError
+
+    def total(self, values: Sequence[Any]) -> Any:
+        """The sum of these numbers."""
+        raise NotImplementedError
+
+    def argument(self) -> str:
+        """The number as the language writes it."""
+        raise NotImplementedError
+
+
+class Tracing:
+    """What a trace does in another way than an ordinary evaluation."""
+
+    def choice(self, values: Any, expr: Any, env: Any, current: Any) -> Any:
+        """`a if condition else b`, as a number that depends on the condition; `NotImplemented` otherwise."""
+        raise NotImplementedError
+
+    def facts(self, layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
+        """The facts of a layer, which no other trace may see."""
+        raise NotImplementedError
+
+    def figures(self, facts: Facts, compute: Callable[[Facts], Any]) -> Any:
+        """What is computed from the facts of a layer, once for all traces."""
+        raise NotImplementedError
+
+
+active: Tracing | None = None
+"""The trace that runs, if one does."""
+
+
+def is_exact(value: object) -> TypeGuard[int | Fraction]:
+    """Is it a number, and not a truth value?"""
+    return type(value) is int or isinstance(value, Fraction | Symbolic)
+
+
+def as_whole(value: object) -> Any:
+    """The number if it is a whole one, else `None`.
+
+    >>> as_whole(3), as_whole(Fraction(7, 2)), as_whole(True)
+    (3, None, None)
+    """
+    if type(value) is int:
+        return value
+    return value.whole() if isinstance(value, Symbolic) else None
+
+
+def largest(values: Sequence[Any]) -> int:
+    """The largest of some numbers.
+
+    >>> largest([3, 1, 2])
+    3
+    """
+    for value in values:
+        if isinstance(value, Symbolic):  # which stands for an integer
+            found: int = value.extreme(values, most=True)
+            return found
+    most: int = max(values)
+    return most
+
+
+def smallest(values: Sequence[Any]) -> int:
+    """The smallest of some numbers."""
+    for value in values:
+        if isinstance(value, Symbolic):  # which stands for an integer
+            found: int = value.extreme(values, most=False)
+            return found
+    least: int = min(values)
+    return least
+
+
+def total(values: Sequence[Any]) -> Any:
+    """The sum of some numbers."""
+    for value in values:
+        if isinstance(value, Symbolic):
+            return value.total(values)
+    return sum(values)

@@ -1,0 +1,271 @@
+"""Figures of many networks: traces, the points that each is right for, and their figures.
+
+Traces are kept as a tree of the questions that they ask, in order. A point goes down the tree by its
+answers. Where the tree ends, the point is traced. So each point has the figures, or the error, of a run of
+the language and of the layers with its own answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from archcalc import number
+from archcalc.diagnostics import ArchError
+from archcalc.sweeping.algebra import IS, Polynomial, Question
+from archcalc.sweeping.compiled import CompiledFigures
+from archcalc.sweeping.points import SAFE, PointValues
+from archcalc.sweeping.space import Space
+from archcalc.sweeping.symbols import SweptNumber, made
+from archcalc.sweeping.trace import Shared, Trace
+
+Measure = Callable[[Mapping[str, Any]], Sequence[Any]]
+"""Makes a network with values for the dimensions, and returns its figures. Raises `ArchError`."""
+
+
+class TraceEnd(Struct, eq=False):
+    """Where a trace ends: the figures as expressions, or an error with stand-ins for its numbers."""
+
+    figures: tuple[Polynomial, ...] = ()
+    problem: str = ""
+    """The first message of the error."""
+    number: int = 0
+    points: int = 0
+    """How many points have come here."""
+    compiled: CompiledFigures | None = None
+
+
+class Fork(Struct, eq=False):
+    """A question, and what follows for each answer."""
+
+    question: Question
+    after: dict[int, Fork | TraceEnd] = {}
+
+
+class Evaluated(Struct, eq=False):
+    """The figures of some points: a column for each figure, and the number of the error, -1 without one."""
+
+    digits: list[Any]
+    columns: list[Any]
+    errors: Any
+
+    @property
+    def count(self) -> int:
+        return len(self.errors)
+
+
+class Untraceable(Exception):
+    """The code that makes or measures the network does something that symbolic numbers cannot do."""
+
+
+class Engine:
+    """Computes figures of points of a space. `measure` says how a network is made and what is measured."""
+
+    def __init__(self, space: Space, measure: Measure, figures: int, with_windows: bool = False) -> None:
+        self.space = space
+        self.measure = measure
+        self.figures = figures
+        self.shared = Shared()
+        self.shared.with_windows = with_windows
+        self.root: Fork | TraceEnd | None = None
+        self.endings: list[TraceEnd] = []
+        self.untraceable = ""
+        """Why points are computed one by one, if they are."""
+        self._single: list[str] = []
+        """The messages of errors of points that were computed one by one."""
+        algebra = self.shared.algebra
+        self._parameters: list[Polynomial] = []
+        for index, dimension in enumerate(space.dimensions):
+            bounds = dimension.bounds() if dimension.is_numeric else (0, dimension.count - 1)
+            self._parameters.append(algebra.parameter(index, *bounds))
+
+    # -- points
+
+    def evaluate(self, digits: list[Any]) -> Evaluated:
+        """The figures of points, given the number of the value of each in every dimension."""
+        count = len(digits[0])
+        columns = [np.zeros(count, dtype=np.int64) for _ in range(self.figures)]
+        found = Evaluated(digits, columns, np.full(count, -1, dtype=np.int32))
+        if self.untraceable:
+            self._one_by_one(np.arange(count), found)
+        else:
+            self._descend(self._points(digits), np.arange(count), found)
+        return found
+
+    def values(self, digits: list[Any], figure: Polynomial) -> Any:
+        """The values of an expression at points, whether or not it is the figure of these points."""
+        return np.broadcast_to(self._points(digits).of(figure), len(digits[0]))
+
+    def _points(self, digits: list[Any]) -> PointValues:
+        computed: dict[int, Any] = {}
+
+        def parameter(index: int) -> Any:
+            if index not in computed:
+                dimension, values = self.space.dimensions[index], digits[index].astype(np.int64)
+                computed[index] = dimension.numerators(values) if dimension.is_numeric else values
+            return computed[index]
+
+        return PointValues(self.shared.algebra, parameter, len(digits[0]))
+
+    def _descend(self, values: PointValues, places: Any, found: Evaluated) -> None:
+        """Follow points down the tree. `places` are where they are in what is found."""
+        waiting: list[tuple[Fork | None, int, PointValues, Any]] = [(None, 0, values, places)]
+        while waiting:
+            fork, given, values, places = waiting.pop()
+            node = self.root if fork is None else fork.after.get(given)
+            while node is None:  # nobody has come here before: trace the first point
+                try:
+                    self._trace([digits[places[0]] for digits in found.digits])
+                except Untraceable as problem:
+                    self.untraceable = str(problem)
+                    self._one_by_one(places, found)
+                    for _, _, _, others in waiting:
+                        self._one_by_one(others, found)
+                    return
+                node = self.root if fork is None else fork.after.get(given)
+            if isinstance(node, TraceEnd):
+                self._end(node, values, places, found)
+                continue
+            answers = values.answers(node.question)
+            for answer, chosen in _split(node.question, answers):
+                if chosen is None:
+                    waiting.append((node, answer, values, places))
+                else:
+                    waiting.append((node, answer, values.subset(chosen), places[chosen]))
+
+    def _end(self, ending: TraceEnd, values: PointValues, places: Any, found: Evaluated) -> None:
+        ending.points += len(places)
+        if ending.problem:
+            found.errors[places] = ending.number
+            return
+        if ending.compiled is None:
+            ending.compiled = CompiledFigures(self.shared.algebra, ending.figures)
+        for number_, figure in enumerate(ending.figures):
+            if figure.magnitude >= SAFE and found.columns[number_].dtype != object:
+                found.columns[number_] = found.columns[number_].astype(object)
+        for start in range(0, len(places), AT_ONCE):
+            part = places[start : start + AT_ONCE]
+            some = values if len(part) == len(places) else values.subset(np.arange(start, start + len(part)))
+            for column, figures in zip(found.columns, ending.compiled.of(some), strict=True):
+                column[part] = figures
+
+    def _one_by_one(self, places: Any, found: Evaluated) -> None:
+        """Figures without a trace: each network is made and measured by itself."""
+        for place in places.tolist():
+            try:
+                figures = self.measure(self.space.values([digits[place] for digits in found.digits]))
+            except ArchError as problem:
+                self._single.append(_message(problem))
+                found.errors[place] = len(self._single) + FIRST_SINGLE
+                continue
+            for number_, figure in enumerate(figures):
+                if abs(figure) >= SAFE and found.columns[number_].dtype != object:
+                    found.columns[number_] = found.columns[number_].astype(object)
+                found.columns[number_][place] = figure
+
+    def problem(self, error: int, digits: Sequence[Any]) -> str:
+        """The message for a point that has this number of an error."""
+        if error > FIRST_SINGLE:
+            return self._single[error - FIRST_SINGLE - 1]
+        text = self.endings[error].problem
+        return self.shared.texts.filled(text, self.shared.algebra, self._known(digits))
+
+    # -- traces
+
+    def _known(self, digits: Sequence[Any]) -> dict[int, int]:
+        known = {}
+        for dimension, over, digit in zip(self.space.dimensions, self._parameters, digits, strict=True):
+            if over.terms:
+                value = dimension.numerators(np.array([int(digit)]))[0] if dimension.is_numeric else digit
+                known[over.terms[0][0][0]] = int(value)
+        return known
+
+    def symbolic(self, trace: Trace) -> dict[str, Any]:
+        """What a traced network gets: symbolic numbers, and for what is not a number one of the values."""
+        values: dict[str, Any] = {}
+        for dimension, over in zip(self.space.dimensions, self._parameters, strict=True):
+            if dimension.is_numeric:
+                values[dimension.name] = dimension.shaped(made(self.shared, over, dimension.divisor))
+            else:
+                values[dimension.name] = dimension.value(trace.fix(over))
+        return values
+
+    def _trace(self, digits: Sequence[Any]) -> None:
+        """Trace a point, and add its path to the tree. Raises `Untraceable`."""
+        trace = Trace(self.shared, self._known(digits))
+        number.active = self.shared.trace = trace
+        ending = TraceEnd(number=len(self.endings))
+        try:
+            ending.figures = tuple(map(self._polynomial, self.measure(self.symbolic(trace))))
+        except ArchError as problem:
+            ending.problem = _message(problem)
+        except Exception as problem:  # code that takes plain numbers only: points are computed one by one
+            raise Untraceable(f"{type(problem).__name__}: {problem}") from problem
+        finally:
+            number.active = self.shared.trace = None
+        if len(self.endings) >= MOST_ENDINGS:
+            raise Untraceable(f"more than {MOST_ENDINGS:,} traces")
+        self.endings.append(ending)
+        self._insert(trace.path, ending)
+
+    def _polynomial(self, figure: Any) -> Polynomial:
+        if isinstance(figure, SweptNumber):
+            assert figure.divisor == 1, "a figure is a whole number"
+            return figure.over
+        return self.shared.algebra.constant(int(figure))
+
+    def _insert(self, path: Sequence[tuple[Question, int]], ending: TraceEnd) -> None:
+        node: Fork | TraceEnd | None = self.root
+        last: Fork | None = None
+        given = 0
+        for question, answer in path:
+            if node is None:
+                node = Fork(question)
+                self._put(last, given, node)
+            if not isinstance(node, Fork) or node.question[1] is not question[1]:
+                raise Untraceable("two traces with equal answers differ")
+            last, given = node, answer
+            node = node.after.get(answer)
+        if node is not None:
+            raise Untraceable("two traces with equal answers differ")
+        self._put(last, given, ending)
+
+    def _put(self, fork: Fork | None, given: int, node: Fork | TraceEnd) -> None:
+        if fork is None:
+            self.root = node
+        else:
+            fork.after[given] = node
+
+
+AT_ONCE = 4096
+"""Figures of so many points are computed together: their arrays fit into the caches of a processor."""
+
+MOST_ENDINGS = 20_000
+"""More traces than this are not kept: points are computed one by one then."""
+
+FIRST_SINGLE = MOST_ENDINGS
+"""Numbers of errors above it are of points that were computed one by one."""
+
+
+def _split(question: Question, answers: Any) -> list[tuple[int, Any]]:
+    """The answers that occur, each with the points that give it; `None` for all points."""
+    if question[0] is IS:
+        first = int(answers[0])
+        if (answers == first).all():
+            return [(first, None)]
+        order = np.argsort(answers, kind="stable")
+        values, starts = np.unique(answers[order], return_index=True)
+        pieces = np.split(order, starts[1:])
+        return [(int(value), piece) for value, piece in zip(values, pieces, strict=True)]
+    if answers.all():
+        return [(1, None)]
+    if not answers.any():
+        return [(0, None)]
+    return [(1, answers), (0, ~answers)]
+
+
+def _message(problem: ArchError) -> str:
+    return problem.diagnostics[0].message

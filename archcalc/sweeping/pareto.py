@@ -1,0 +1,72 @@
+"""The best points of a space by several figures: those that no other point beats in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.run import Found, Rows, SweepAsked, blocks_of, compute_block, joined_rows, points_of
+
+
+def front(values: Any) -> Any:
+    """The places of the points that no other one equals or beats everywhere; `values` are to be small.
+
+    Of points that are equal in everything, the first one is in it.
+
+    >>> front(np.array([[1, 5], [2, 3], [2, 4], [3, 3], [1, 5]])).tolist()
+    [0, 1]
+    """
+    count, figures = values.shape
+    order = np.lexsort([np.arange(count), *(values[:, n] for n in range(figures - 1, -1, -1))])
+    ordered = values[order]
+    if figures == 1:
+        return order[:1]
+    if figures == 2:
+        second = ordered[:, 1]
+        before = np.minimum.accumulate(second)
+        keep = np.ones(count, dtype=bool)
+        keep[1:] = second[1:] < before[:-1]
+        return np.sort(order[keep])
+    kept: list[int] = []
+    best = np.empty((0, figures), dtype=values.dtype)
+    for place, row in zip(order.tolist(), ordered, strict=True):
+        if not len(best) or not (best <= row).all(axis=1).any():
+            kept.append(place)
+            best = np.vstack([best, row])
+    return np.sort(np.array(kept))
+
+
+def pareto(
+    plan: SweepPlan,
+    asked: SweepAsked,
+    objectives: Sequence[tuple[str, bool]],
+    advance: Callable[[], None] = lambda: None,
+) -> Found:
+    """The points within the limits that are best by some columns; each is to be large, or small."""
+    engine = plan.engine()
+    places = [(plan.columns.index(name), large) for name, large in objectives]
+    best: Rows | None = None
+    invalid = kept = 0
+    for block in range(blocks_of(plan, asked)):
+        rows, bad, good, _ = compute_block(plan, engine, asked, block)
+        invalid, kept = invalid + bad, kept + good
+        rows = rows.chosen(np.flatnonzero(rows.errors < 0))
+        if rows.count:
+            best = _best(rows if best is None else joined_rows(plan, [best, rows]), places)
+        advance()
+    if best is not None:
+        first, large = places[0]
+        keys = -best.columns[first] if large else best.columns[first]
+        best = best.chosen(np.argsort(keys, kind="stable"))
+        if asked.limit is not None:
+            best = best.chosen(np.arange(min(asked.limit, best.count)))
+    rows = best if best is not None else joined_rows(plan, [])
+    return Found(plan, engine, rows, points_of(plan, asked), invalid, kept, True)
+
+
+def _best(rows: Rows, places: Sequence[tuple[int, bool]]) -> Rows:
+    values = [-rows.columns[place] if large else rows.columns[place] for place, large in places]
+    return rows.chosen(front(np.stack(values, axis=1)))

@@ -1,0 +1,56 @@
+"""The result of `archcalc.sweep`: columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from archcalc.report.shown import data_frame
+from archcalc.sweeping import view
+from archcalc.sweeping.run import Found
+
+
+class SweepResult(Mapping[str, Any]):
+    """The rows of a sweep as NumPy arrays by name: the parameters, then the figures.
+
+    Figures are exact integers. A parameter with fractions has the nearest floats. A point that is not a valid
+    network has -1 as figures, and `problems` says why. `points` is how many points were computed, `invalid`
+    how many are not valid networks, `kept` how many are within all limits.
+    """
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self.points = found.computed
+        self.invalid = found.invalid
+        self.kept = found.kept
+
+    @cached_property
+    def _columns(self) -> dict[str, Any]:
+        return view.arrays(self._found)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self._found.rows.count
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """For each row why it is not a valid network; empty if it is one."""
+        return view.problems(self._found)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        return f"<sweep of {self._found.plan.net}: {self.rows:,} rows, columns {', '.join(self)}>"
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas `DataFrame`. Raises `ArchError` without pandas."""
+        return data_frame(self._columns)

@@ -1,0 +1,103 @@
+"""Blocks of a sweep that are kept beside its output until it is written, so that a killed sweep goes on.
+
+Each block is written under another name and then renamed, so that there are only whole ones. A folder with
+blocks of another sweep is not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import archcalc
+from archcalc.diagnostics import ArchError, error
+from archcalc.sweeping import run
+from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.run import Found, Rows, SweepAsked
+
+
+def folder_of(output: Path) -> Path:
+    """Where the blocks are."""
+    return output.with_name(f".{output.name}.archcalc-blocks")
+
+
+def forget(output: Path) -> None:
+    """Remove the blocks of an output that is written."""
+    shutil.rmtree(folder_of(output), ignore_errors=True)
+
+
+def signature(plan: SweepPlan, asked: SweepAsked) -> str:
+    """What a block depends on besides its number: the texts of the network, values, limits, and archcalc."""
+    settings = plan.settings
+    parts = [
+        archcalc.__version__,
+        plan.net,
+        repr(sorted(plan.opened.texts().items())),
+        repr((plan.fixed, plan.space, plan.columns, plan.limits)),
+        repr((settings.overrides, settings.inputs, settings.batch, settings.dtype, settings.heads)),
+        repr((settings.convention, settings.freeze, settings.optimizer)),
+        repr((asked.sample, asked.seed)),
+    ]
+    path = plan.opened.path
+    if path is not None and path.is_file() and not plan.opened.texts():
+        parts.append(repr((path.stat().st_size, path.stat().st_mtime_ns)))
+    return hashlib.sha256("\n".join(parts).encode(errors="replace")).hexdigest()
+
+
+def sweep_rows(plan: SweepPlan, asked: SweepAsked, output: Path, advance: Callable[[], None]) -> Found:
+    """`run.sweep_rows` with blocks that are kept beside the output. Raises `ArchError`."""
+    folder = folder_of(output)
+    try:
+        _prepare(folder, signature(plan, asked))
+    except OSError as problem:
+        raise error(f"`{output}` cannot be written: {problem.strerror or problem}") from None
+
+    def compute(engine: Engine, block: int) -> tuple[Rows, int, int, Rows | None]:
+        path = folder / f"{block:08d}.npz"
+        if path.exists():
+            return _read(path)
+        found = run.compute_block(plan, engine, asked, block)
+        rows, invalid, kept, _ = found
+        if not invalid and kept and all(column.dtype != object for column in rows.columns):
+            _write(path, rows, invalid, kept)
+        return found
+
+    return run.sweep_rows(plan, asked, advance, compute)
+
+
+def _prepare(folder: Path, signed: str) -> None:
+    """The folder for the blocks of this sweep; those of another one are removed."""
+    mark = folder / "sweep"
+    if folder.is_dir() and (not mark.exists() or mark.read_text() != signed):
+        shutil.rmtree(folder)
+    folder.mkdir(exist_ok=True)
+    mark.write_text(signed)
+
+
+def _write(path: Path, rows: Rows, invalid: int, kept: int) -> None:
+    """Write a block, whole or not at all. A block with errors is computed again: their texts are not kept."""
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    named = {f"d{n}": values for n, values in enumerate(rows.digits)}
+    named |= {f"c{n}": values for n, values in enumerate(rows.columns)}
+    with temporary.open("wb") as stream:
+        np.savez(stream, errors=rows.errors, counts=np.array([invalid, kept]), **named)
+    temporary.replace(path)
+
+
+def _read(path: Path) -> tuple[Rows, int, int, Rows | None]:
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            digits = [found[f"d{n}"] for n in range(sum(name[0] == "d" for name in found.files))]
+            columns = [found[f"c{n}"] for n in range(sum(name.startswith("c") for name in found.files) - 1)]
+            invalid, kept = (int(number) for number in found["counts"])
+            return Rows(digits, columns, found["errors"]), invalid, kept, None
+    except (OSError, ValueError, KeyError) as problem:
+        raise ArchError(
+            error(f"`{path}` is damaged; remove the folder that it is in: {problem}").diagnostics
+        ) from None

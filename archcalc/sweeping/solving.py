@@ -1,0 +1,324 @@
+"""Inverse questions: the largest or the smallest value for which expectations hold.
+
+If it is proved that the expectations hold up to some value and not above it, the value is found by halving.
+If not, all values are tried; a range with too many of them is divided, and parts without an answer are left
+out by the bounds of their figures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from archcalc.diagnostics import error
+from archcalc.render.numbers import grouped
+from archcalc.sweeping.algebra import IS
+from archcalc.sweeping.engine import Fork, TraceEnd
+from archcalc.sweeping.monotone import Directions
+from archcalc.sweeping.plan import Limit, SweepPlan
+from archcalc.sweeping.space import Dimension, Space, written
+
+MOST_TRIED = 1_000_000
+"""Values that are tried one by one: a larger range is divided first."""
+
+AT_ONCE = 65_536
+
+
+class Tried(Struct, frozen=True):
+    """A value of the unknown: its figures, or why the network is not valid."""
+
+    digit: int
+    shown: str
+    holds: bool
+    figures: tuple[int, ...] = ()
+    limited: tuple[int, ...] = ()
+    """What the limits are on."""
+    problem: str = ""
+
+
+class Solution(Struct, frozen=True, eq=False):
+    """The answer to an inverse question; `best` is `None` if no value holds."""
+
+    plan: SweepPlan
+    largest: bool
+    best: Tried | None
+    beyond: Tried | None
+    """The next value, which does not hold."""
+    how: str
+    nearest: Tried | None = None
+    gaps: int | None = 0
+    """Values on the near side of the answer that do not hold; `None` if that was not counted."""
+
+    @property
+    def unknown(self) -> Dimension:
+        return self.plan.space.dimensions[0]
+
+
+def solve(plan: SweepPlan, largest: bool = True) -> Solution:
+    """The largest value of the only dimension for which all limits hold. Raises `ArchError`."""
+    if not plan.limits:
+        raise error(
+            "nothing limits the answer",
+            help='add `--expect "macs <= 150M"`, or `--maximize` and `--minimize` figures',
+        )
+    return _ValueSearch(plan, largest).solution()
+
+
+class _ValueSearch:
+    """The search for one unknown."""
+
+    def __init__(self, plan: SweepPlan, largest: bool) -> None:
+        self.plan = plan
+        self.largest = largest
+        self.unknown = plan.space.dimensions[0]
+        self.engine = plan.engine()
+        self.tried = 0
+        self.parts = 0
+        self.bounded = 0
+        self.halved = 0
+        self.gaps: int | None = 0
+        self.nearest: tuple[float, int] | None = None
+        self.proof = ""
+
+    def solution(self) -> Solution:
+        count = self.unknown.count
+        best = self._within(0, count)
+        beyond = None
+        if best is not None:
+            after = best + (1 if self.largest else -1)
+            beyond = self._try(after) if 0 <= after < count else None
+        nearest = None
+        if best is None:
+            digit = self.nearest[1] if self.nearest is not None else (0 if self.largest else count - 1)
+            nearest = self._try(digit)
+        return Solution(
+            self.plan,
+            self.largest,
+            self._try(best) if best is not None else None,
+            beyond,
+            self._how(count),
+            nearest,
+            self.gaps,
+        )
+
+    def _how(self, count: int) -> str:
+        if not self.parts and not self.tried:
+            return self.proof or "bounds of the figures prove that no value holds"
+        if not self.parts:
+            values = "the value was" if count == 1 else f"all {grouped(count)} values were"
+            return f"{values} tried"
+        words = [f"the range of {grouped(count)} values was divided into {grouped(self.parts)} parts"]
+        if self.bounded:
+            words.append(f"bounds rule out {grouped(self.bounded)}")
+        if self.halved:
+            words.append(f"in {grouped(self.halved)}, figures are proved to go one way")
+        if self.tried:
+            words.append(f"{grouped(self.tried)} values were tried")
+        return "; ".join(words)
+
+    # -- parts of the range
+
+    def _within(self, start: int, stop: int) -> int | None:
+        """The answer among the values from `start` to `stop`, without it."""
+        count = stop - start
+        if self.unknown.is_numeric and not self.unknown.listed and count > 2:
+            found = self._by_proof(start, stop)
+            if found is not NotImplemented:
+                return found  # type: ignore[no-any-return]
+        if count <= MOST_TRIED:
+            return self._by_trying(start, stop)
+        self.gaps = None
+        middle = start + count // 2
+        halves = [(start, middle), (middle, stop)]
+        self.parts += 1 if self.parts else 2
+        for low, high in reversed(halves) if self.largest else halves:
+            found = self._within(low, high)
+            if found is not None:
+                return found
+        return None
+
+    def _by_proof(self, start: int, stop: int) -> Any:
+        """The answer, where the whole part has one expression for each figure and these go one way."""
+        unknown = replace(
+            self.unknown,
+            count=stop - start,
+            start=self.unknown.shown(start),
+        )
+        plan = replace(self.plan, space=Space((unknown,)))
+        engine = plan.engine()
+        engine.evaluate([_some_of(stop - start)])
+        endings = _every_ending(engine.root)
+        if engine.untraceable or endings is None:
+            return NotImplemented
+        if all(self._is_ruled_out(ending) for ending in endings):
+            self.bounded += 1
+            for digit in (start, stop - 1):
+                self._note_nearest(np.array([digit]), self._figures(np.array([digit])))
+            return None
+        ending, *others = endings
+        if others or ending.problem:
+            return NotImplemented
+        algebra = engine.shared.algebra
+        directions = Directions(algebra)
+        ways: list[int] = []
+        words: list[str] = []
+        for limit, figure in zip(plan.limits, ending.figures[len(plan.columns) :], strict=True):
+            if _always(limit, figure.low, figure.high):
+                continue
+            direction = directions.of(figure)
+            way = _way(limit, direction)
+            if way is None:
+                return NotImplemented
+            ways.append(way)
+            goes = "falls" if direction == 1 else "rises"
+            words.append(f"{limit.quantity} never {goes} while {self.unknown.name} grows")
+        if len(set(ways)) > 1:
+            return NotImplemented
+        self.halved += 1
+        if not ways:
+            self.proof = "bounds of the figures prove that every value holds"
+            return stop - 1 if self.largest else start
+        self.proof = f"{'; '.join(dict.fromkeys(words))}: proved from the formulas, then found by halving"
+        return self._by_halving(start, stop, up_to=ways[0] > 0)
+
+    def _is_ruled_out(self, ending: TraceEnd) -> bool:
+        """Do bounds say that no point of a trace is within the limits?"""
+        figures = ending.figures[len(self.plan.columns) :]
+        pairs = zip(self.plan.limits, figures, strict=True) if not ending.problem else ()
+        return bool(ending.problem) or any(_never(limit, f.low, f.high) for limit, f in pairs)
+
+    def _by_halving(self, start: int, stop: int, up_to: bool) -> int | None:
+        """All limits hold up to some value (or from some value on). Is it, or the end, the answer?"""
+        if up_to != self.largest:  # then the answer is the end of the range, or there is none
+            digit = stop - 1 if self.largest else start
+            return digit if self._holds(digit, note=True) else None
+        inside, outside = (start, stop) if up_to else (stop - 1, start - 1)
+        if not self._holds(inside, note=True):
+            return None
+        while abs(outside - inside) > 1:
+            middle = (inside + outside) // 2
+            if self._holds(middle):
+                inside = middle
+            else:
+                outside = middle
+        return inside
+
+    def _by_trying(self, start: int, stop: int) -> int | None:
+        best: int | None = None
+        held = 0
+        first: int | None = None
+        for low in range(start, stop, AT_ONCE):
+            digits = np.arange(low, min(low + AT_ONCE, stop))
+            found = self._figures(digits)
+            self.tried += len(digits)
+            keep = self._keeps(found)
+            places = digits[keep]
+            if len(places):
+                held += len(places)
+                first = int(places[0]) if first is None else first
+                best = int(places[-1])
+            elif best is None:
+                self._note_nearest(digits, found)
+        if best is None or first is None:
+            return None
+        answer = best if self.largest else first
+        if self.gaps is not None:
+            self.gaps = (best - start + 1 if self.largest else stop - first) - held
+        return answer
+
+    # -- single values
+
+    def _figures(self, digits: Any) -> Any:
+        return self.engine.evaluate([digits])
+
+    def _keeps(self, found: Any) -> Any:
+        keep = found.errors < 0
+        for limit, values in zip(self.plan.limits, found.columns[len(self.plan.columns) :], strict=True):
+            keep = keep & np.asarray(limit.holds(values), dtype=bool)
+        return keep
+
+    def _holds(self, digit: int, note: bool = False) -> bool:
+        found = self._figures(np.array([digit]))
+        holds = bool(self._keeps(found)[0])
+        if note and not holds:
+            self._note_nearest(np.array([digit]), found)
+        return holds
+
+    def _note_nearest(self, digits: Any, found: Any) -> None:
+        """Remember the valid value that misses the limits least."""
+        columns = found.columns[len(self.plan.columns) :]
+        for place in np.flatnonzero(found.errors < 0).tolist() if len(digits) < 3 else self._few(found):
+            pairs = zip(self.plan.limits, columns, strict=True)
+            away = float(sum(limit.misses(int(values[place])) for limit, values in pairs))
+            if self.nearest is None or away < self.nearest[0]:
+                self.nearest = (away, int(digits[place]))
+
+    def _few(self, found: Any) -> list[int]:
+        """The places of the values that may miss least: the extremes of what the limits are on."""
+        valid = np.flatnonzero(found.errors < 0)
+        if not len(valid):
+            return []
+        places = set()
+        for column in found.columns[len(self.plan.columns) :]:
+            values = column[valid]
+            places |= {int(valid[np.argmin(values)]), int(valid[np.argmax(values)])}
+        for limit, column in zip(self.plan.limits, found.columns[len(self.plan.columns) :], strict=True):
+            for end in (limit.low, limit.high):
+                if end is not None:
+                    places.add(int(valid[np.argmin(np.abs(column[valid].astype(float) - end))]))
+        return sorted(places)
+
+    def _try(self, digit: int) -> Tried:
+        found = self._figures(np.array([digit]))
+        shown = written(self.unknown.shown(digit))
+        number = int(found.errors[0])
+        if number >= 0:
+            return Tried(digit, shown, False, problem=self.engine.problem(number, [digit]))
+        figures = tuple(int(column[0]) for column in found.columns)
+        count = len(self.plan.columns)
+        return Tried(digit, shown, bool(self._keeps(found)[0]), figures[:count], figures[count:])
+
+
+def _some_of(count: int) -> Any:
+    """Some places of a range: neighbors at both ends, and others between."""
+    near = np.arange(min(count, 12))
+    return np.unique(np.concatenate([near, count - 1 - near, np.linspace(0, count - 1, 16).astype(np.int64)]))
+
+
+def _every_ending(node: Fork | TraceEnd | None) -> list[TraceEnd] | None:
+    """All endings of a tree of traces; `None` if some points of the range may come to another one."""
+    if node is None:
+        return None
+    if isinstance(node, TraceEnd):
+        return [node]
+    if node.question[0] is IS:
+        return None
+    found: list[TraceEnd] = []
+    for given in (0, 1):
+        endings = _every_ending(node.after.get(given))
+        if endings is None:
+            return None
+        found += endings
+    return found
+
+
+def _never(limit: Limit, low: int, high: int) -> bool:
+    if limit.negated:
+        return (limit.low is None or low >= limit.low) and (limit.high is None or high <= limit.high)
+    return (limit.low is not None and high < limit.low) or (limit.high is not None and low > limit.high)
+
+
+def _always(limit: Limit, low: int, high: int) -> bool:
+    return _never(replace(limit, negated=not limit.negated), low, high)
+
+
+def _way(limit: Limit, direction: int | None) -> int | None:
+    """1 if a limit on a figure that goes this way holds up to some value, -1 if from some value on."""
+    if direction in (None, 0) or limit.negated:
+        return None
+    if limit.low is None:
+        return direction
+    return -direction if limit.high is None and direction is not None else None

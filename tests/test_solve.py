@@ -1,0 +1,270 @@
+"""Inverse questions and closed forms: answers that were found in other ways, and constructed networks."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import archcalc
+from archcalc.opening import loads
+from archcalc.sweeping import solving
+from archcalc.sweeping.closed import closed_form
+from archcalc.sweeping.pareto import front
+from archcalc.sweeping.plan import plan
+from archcalc.sweeping.solving import Solution, solve
+from archcalc.sweeping.space import parse_dimension
+
+
+def solved(net: str, find: str, *expect: str, largest: bool = True, **settings: Any) -> Solution:
+    conditions = archcalc.settings.Settings(**settings)
+    return solve(plan(net, [parse_dimension(find, "--find")], ["macs"], expect, conditions), largest)
+
+
+# --- Answers that were found by hand and by enumeration, outside of archcalc's sweeps -------------------
+
+
+@pytest.mark.parametrize(
+    ("net", "find", "expect", "answer", "figure", "beyond"),
+    [
+        ("mobilenet_v1", "width=0.1..2", "macs <= 150M", "0.5", 149_497_088, 154_243_477),
+        ("vgg16", "classes=1..100000", "params <= 140M", "1400", 139_996_344, 140_000_441),
+        ("resnet50", "image=32..1024", "macs <= 10G", "352", 9_523_822_592, 10_334_923_968),
+    ],
+)
+def test_right_answers(net: str, find: str, expect: str, answer: str, figure: int, beyond: int) -> None:
+    solution = solved(net, find, expect)
+    assert solution.best is not None
+    assert solution.beyond is not None
+    assert (solution.best.shown, solution.best.limited, solution.beyond.limited) == (
+        answer, (figure,), (beyond,),
+    )  # fmt: skip
+
+
+def test_the_batch_of_a_step_of_training() -> None:
+    """The same answer as `archcalc memory --fit`, which solves an equation."""
+    from archcalc.report.memory.fit import largest_batch
+    from archcalc.report.memory.usage import MemoryAsked
+
+    asked = MemoryAsked(1, "float32", "adam", False, False, (), False, "none", "", "needed").checked()
+    _, found, _ = largest_batch(archcalc.load("resnet18"), asked, 24 * 10**9, "24GB")
+    solution = solved("resnet18", "batch=1..100000", "training_peak_bytes <= 24GB", optimizer="adam")
+    assert solution.best is not None
+    assert int(solution.best.shown) == found["batch"]
+    assert "proved from the formulas" in solution.how
+
+
+def test_a_proof_for_a_thousand_million_values() -> None:
+    solution = solved("vgg16", "classes=1..1000000000", "params <= 140M")
+    assert solution.best is not None
+    assert solution.best.shown == "1400"
+    assert solution.how == (
+        "params never falls while classes grows: proved from the formulas, then found by halving"
+    )
+
+
+# --- Networks whose figures go up and down ---------------------------------------------------------------
+
+JAGGED = """
+net jagged(n=1) {{
+  input([n % {a} + 1, 8, 8])
+  conv(n // {b} + n % {c} + 1, 1) -> conv(2 + (7 if n > {d} else n % 5), 3)
+}}
+"""
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    numbers=st.tuples(*[st.integers(1, 90)] * 4),
+    limit=st.integers(100, 60_000),
+    largest=st.booleans(),
+    relation=st.sampled_from(["<=", ">="]),
+)
+def test_answers_are_those_of_trying_every_value(
+    numbers: tuple[int, ...], limit: int, largest: bool, relation: str, tmp_path_factory: Any
+) -> None:
+    """With a range that is tried, and with one that is divided first."""
+    text = JAGGED.format(**dict(zip("abcd", numbers, strict=True)))
+    path = tmp_path_factory.mktemp("jagged") / "jagged.arch"
+    path.write_text(text)
+    macs = [archcalc.analyze(loads(text, overrides={"n": n})).totals.macs for n in range(1, 61)]
+    holding = [n for n, m in enumerate(macs, 1) if (m <= limit if relation == "<=" else m >= limit)]
+    expected = (max(holding) if largest else min(holding)) if holding else None
+    for tried in (10**6, 16):
+        before, solving.MOST_TRIED = solving.MOST_TRIED, tried
+        try:
+            solution = solved(str(path), "n=1..60", f"macs {relation} {limit}", largest=largest)
+        finally:
+            solving.MOST_TRIED = before
+        found = None if solution.best is None else int(solution.best.shown)
+        assert found == expected
+        if solution.best is not None and solution.gaps is not None:
+            side = [n for n in holding if (n <= found if largest else n >= found)]
+            assert solution.gaps == (found if largest else 61 - found) - len(side)
+
+
+def test_a_large_range_that_goes_up_and_down_is_divided(tmp_path: Path) -> None:
+    path = tmp_path / "steps.arch"
+    path.write_text("net steps(n=1) { input([4, n + 4, 8]) -> conv(8 if n % 3 == 0 else 4, 3) }\n")
+    solution = solved(str(path), "n=1..900000000", "macs <= 1G")
+    assert solution.best is not None
+    macs = [
+        archcalc.analyze(str(path), {"n": int(solution.best.shown) + step}).totals.macs
+        for step in range(1, 7)
+    ]
+    assert archcalc.analyze(str(path), {"n": int(solution.best.shown)}).totals.macs <= 10**9 < min(macs)
+
+
+def test_a_range_with_invalid_networks() -> None:
+    solution = solved("mobilenet_v1", "width=0.01..2", "params <= 60K", largest=False)
+    assert solution.best is not None
+    assert solution.best.shown == "0.04"
+    assert solution.beyond is not None
+    assert "out_channels" in solution.beyond.problem
+
+
+# --- The command -----------------------------------------------------------------------------------------
+
+
+def test_both_sides_of_the_boundary_are_shown(run: Any) -> None:
+    result = run("solve", "mobilenet_v1", "--find", "width=0.1..2", "--expect", "macs <= 150M")
+    lines = result.out.splitlines()
+    assert lines[0] == "mobilenet_v1: the largest width that fulfills `macs <= 150M` is 0.5"
+    assert lines[4].split() == ["holds", "0.5", "1,331,592", "149,497,088"]
+    assert lines[5].split() == ["does", "not", "0.51", "1,372,742", "154,243,477"]
+
+
+def test_what_never_and_what_always_holds(run: Any) -> None:
+    never = run("solve", "mobilenet_v1", "--find", "width=0.1..2", "--expect", "macs <= 1K").out
+    assert "no width fulfills `macs <= 1K`" in never
+    assert "nearest    0.1" in never
+    always = run("solve", "mobilenet_v1", "--find", "width=0.1..2", "--expect", "macs <= 1T").out
+    assert "is 2\nit is the end of the range" in always
+    bounded = run("solve", "vgg16", "--find", "classes=1..9", "--expect", "params <= 1").out
+    assert "bounds of the figures prove that no value holds" in bounded
+
+
+def test_a_list_of_choices(run: Any) -> None:
+    found = run(
+        "solve", "mobilenet_v1", "--find", "resolution=128,160,192,224", "--expect", "macs <= 400M",
+        "--format", "json",
+    )  # fmt: skip
+    answer = json.loads(found.out)
+    assert (answer["answer"]["value"], answer["beyond"]["value"]) == (160, 192)
+
+
+def test_a_front(run: Any) -> None:
+    result = run(
+        "solve", "mobilenet_v1", "--find", "width=0.25..1:0.25", "--find", "resolution=128..224:32",
+        "--maximize", "params", "--minimize", "macs", "--format", "json",
+    )  # fmt: skip
+    rows = json.loads(result.out)["rows"]
+    assert [(row["values"]["width"], row["values"]["resolution"]) for row in rows] == [
+        (1, 128), (0.75, 128), (0.5, 128), (0.25, 128),
+    ]  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), figures=st.integers(1, 4))
+def test_a_front_has_what_nothing_beats(data: st.DataObject, figures: int) -> None:
+    row = st.tuples(*[st.integers(0, 5)] * figures)
+    values = np.array(data.draw(st.lists(row, min_size=1, max_size=25)))
+    found = set(front(values).tolist())
+    for place, mine in enumerate(values):
+        beaten = any(
+            (other <= mine).all() and ((other < mine).any() or at < place)
+            for at, other in enumerate(values)
+            if at != place
+        )
+        assert (place in found) != beaten
+
+
+# --- Closed forms ----------------------------------------------------------------------------------------
+
+
+def form(net: str, quantity: str, *sets: str) -> Any:
+    return closed_form(plan(net, [parse_dimension(text, "--set") for text in sets], [quantity]))
+
+
+def test_closed_forms() -> None:
+    resnet = form("resnet50", "macs", "image=1..600")
+    assert resnet.text == (
+        "9,408·⌈image/2⌉² + 212,992·⌈image/4⌉² + 1,212,416·⌈image/8⌉² + 7,077,888·⌈image/16⌉² + "
+        "14,942,208·⌈image/32⌉² + 2,048,000"
+    )
+    assert (resnet.period, resnet.growth, resnet.excepted) == (32, "76,848·image²", 0)
+    dense = form("densenet121", "macs", "k=1..200")
+    assert (dense.text, dense.period) == ("2,651,488·k² + 3,719,936·k", 1)
+    assert form("mobilenet_v1", "macs", "width=0.04..2:0.01").period == 25
+
+
+def test_a_form_says_where_it_is_another(tmp_path: Path) -> None:
+    """A network that is another one up to 40: the form is that of large values."""
+    path = tmp_path / "two.arch"
+    path.write_text("net two(n=50) {\n  input(3x8x8)\n  if n > 40 { conv(n, 1) } else { conv(5, 1) }\n}\n")
+    found = form(str(path), "macs", "n=1..100")
+    assert (found.text, found.excepted, found.exceptions[0]) == ("192·n", 39, "n=1")  # of 5 it has 5
+
+
+@settings(max_examples=8, deadline=None)
+@given(kernel=st.integers(1, 5), stride=st.integers(1, 4), padding=st.integers(0, 2), pool=st.integers(1, 3))
+def test_forms_of_random_networks(
+    kernel: int, stride: int, padding: int, pool: int, tmp_path_factory: Any
+) -> None:
+    path = tmp_path_factory.mktemp("form") / "net.arch"
+    path.write_text(
+        f"net n(s=64) {{ input([3, s, s + 1]) -> conv(4, {kernel}, {stride}, padding={padding})\n"
+        f"  maxpool({pool}, padding={pool // 2})\n  conv(5, 3, stride=2, padding=1) }}\n"
+    )
+    found = form(str(path), "macs", "s=40..200")
+    assert found.excepted == 0
+    assert found.compared == 161
+    text = found.text.replace(",", "").replace("·", "*").replace("²", "**2")
+    for opening, closing, name in (("⌈", "⌉", "ceil"), ("⌊", "⌋", "floor")):
+        text = text.replace(opening, f"{name}(Fraction(1)*(").replace(closing, "))")
+    import math
+
+    for s in (40, 97, 131, 200):
+        value = eval(text, {"Fraction": Fraction, "ceil": math.ceil, "floor": math.floor, "s": s})
+        assert value == archcalc.analyze(str(path), {"s": s}).totals.macs
+
+
+# --- Compound scaling (Tan & Le 2019) ----------------------------------------------------------------------
+
+
+def scaled(alpha: Fraction, beta: Fraction, gamma: Fraction, phi: int = 1) -> dict[str, Any]:
+    """The parameters of EfficientNet, scaled from B0."""
+    return {"width": beta**phi, "depth": alpha**phi, "resolution": round(224 * gamma**phi), "dropout_rate": 0}
+
+
+def test_the_search_of_compound_scaling() -> None:
+    """Candidates with alpha·beta²·gamma² about 2, and what they really cost: layers round up."""
+    steps = [Fraction(n, 20) for n in range(20, 41)]
+    candidates = [
+        (a, b, g)
+        for a in steps for b in steps[:11] for g in steps[:11]
+        if abs(a * b**2 * g**2 - 2) <= Fraction(1, 10)
+    ]  # fmt: skip
+    assert len(steps) * 11 * 11 == 2541
+    assert len(candidates) == 109
+    paper = (Fraction(6, 5), Fraction(11, 10), Fraction(23, 20))
+    assert paper in candidates
+    found = archcalc.sweep(
+        "efficientnet",
+        {"width": steps[:11], "depth": steps, "resolution": [round(224 * g) for g in steps[:11]],
+         "dropout_rate": 0},
+        columns=["macs"],
+    )  # fmt: skip
+    macs = found["macs"].reshape(11, 21, 11)
+    base = archcalc.analyze("efficientnet_b0").totals.macs
+    costs = [int(macs[steps.index(b), steps.index(a), steps.index(g)]) for a, b, g in candidates]
+    assert [round(cost / base, 2) for cost in (min(costs), max(costs))] == [1.93, 3.33]
+    assert costs[candidates.index(paper)] == 992_629_472
+    one = archcalc.analyze("efficientnet", scaled(*paper)).totals.macs
+    assert one == 992_629_472

@@ -1,0 +1,414 @@
+"""Sweeps: every figure of every point is the one that `archcalc report` has for it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from once_for_all import once_for_all
+
+import archcalc
+from archcalc.catalog import open_shipped, shipped
+from archcalc.diagnostics import ArchError
+from archcalc.quantities import OF_TRAINING, TOTALS
+from archcalc.sweeping import resume, run
+from archcalc.sweeping.algebra import NEGATIVE, ZERO, Algebra
+from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.plan import SweepPlan, plan
+from archcalc.sweeping.points import PointValues
+from archcalc.sweeping.space import Dimension, parse_dimension
+
+EVERY = [quantity.name for quantity in TOTALS]
+
+
+def planned(net: str, *sets: str, columns: Sequence[str] = EVERY, expect: Sequence[str] = ()) -> SweepPlan:
+    return plan(net, [parse_dimension(text, "--set") for text in sets], columns, expect)
+
+
+def differences(made: SweepPlan, points: Any) -> tuple[list[str], Engine]:
+    """Points whose figures or messages differ from those of a network made and measured by itself."""
+    engine = made.engine()
+    found = engine.evaluate(made.space.digits(np.asarray(points)))
+    wrong = []
+    for place in range(found.count):
+        digits = [values[place] for values in found.digits]
+        values = made.space.values(digits)
+        error = int(found.errors[place])
+        try:
+            expected = [int(figure) for figure in made.measure(values)]
+        except ArchError as problem:
+            message = problem.diagnostics[0].message
+            if error < 0 or engine.problem(error, digits) != message:
+                wrong.append(f"{values}: not `{message}`")
+            continue
+        computed = [int(column[place]) for column in found.columns]
+        if error >= 0 or computed != expected:
+            wrong.append(f"{values}: {computed} for {expected}, error {error}")
+    return wrong, engine
+
+
+def varied(net: str) -> list[Dimension]:
+    """A dimension for each parameter of a network that can be varied, with values that are not valid too."""
+    network = open_shipped(net).network()
+    shapes = {node.shape for node in network.inputs.values()}
+    found = []
+    for name, value in network.parameters.items():
+        if isinstance(value, bool):
+            found.append(Dimension(name, 2, (True, False)))
+        elif type(value) is int:
+            found.append(Dimension(name, min(2 * value + 3, 300), (), max(0, value - 150)))
+        elif isinstance(value, Fraction) and value:
+            found.append(Dimension(name, 40, (), 0, value / 20))
+        elif value in shapes and len(value) > 1:
+            found.append(Dimension(name, 90, (), max(1, value[1] - 60)))
+    return found
+
+
+NETS = [
+    "mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0", "resnet18", "resnet50",
+    "preresnet_cifar", "densenet121", "vgg16", "googlenet", "squeezenet1_0", "shufflenet_v2_x1_0", "lenet5",
+    "alexnet", "nin_cifar", "unet", "crnn", "swin_t", "vit_b_16", "edsr_baseline", "zfnet", "highway_fc50_10",
+    "maxvit_t", "xception", "cbam_resnet50", "wide_resnet50_2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("net", [net for net in NETS if net in {each.name for each in shipped()}])
+def test_figures_are_those_of_the_report(net: str) -> None:
+    random = np.random.default_rng(len(net))
+    dimensions = varied(net)
+    if not dimensions:
+        pytest.skip("the network has no parameters")
+    chosen = [dimensions[n] for n in random.permutation(len(dimensions))[:3]]
+    made = plan(net, chosen, EVERY)
+    wrong, engine = differences(made, random.integers(0, made.space.size, 12))
+    assert not engine.untraceable
+    assert not wrong
+
+
+def test_figures_of_training_are_those_of_the_report() -> None:
+    names = [quantity.name for quantity in OF_TRAINING]
+    made = planned("resnet18", "batch=1..64", "image=32..96", columns=names)
+    wrong, engine = differences(made, [0, 5, 200, 1000, 4000, made.space.size - 1])
+    assert not engine.untraceable
+    assert not wrong
+
+
+def test_a_convention_is_swept() -> None:
+    settings = archcalc.settings.Settings(convention="fvcore")
+    made = plan("mobilenet_v1", [parse_dimension("width=0.25..1:0.25", "--set")], ["count"], (), settings)
+    wrong, _ = differences(made, np.arange(made.space.size))
+    assert not wrong
+
+
+TEXT = """
+fn half(x) = x / 2 if x > 3 * 7 else x + 1
+fn bad(x) = 10 / (x - 4) if x != 4 else 7
+net odd(a=8, b=3, c=0.5, list=[1, 2, 3], way="same", deep=true) {
+  input([a % 5 + 1, a + 20, a * b + 9])
+  conv(max(floor(half(a)), 1), b, stride=1 + a // 9, padding=way)
+  if deep and channels > 4 { conv(floor(bad(a)) + 3, 1, groups=1) -> bn }
+  for x in range(b) { conv(x + 1 + list[x % 3], 3, padding=1) }
+  maxpool(3, stride=2, ceil_mode=true, padding=b // 3)
+  avgpool(2, padding=1, count_include_pad=false)
+  upsample(scale_factor=c + 1)
+  repeat min(a, 4) - 1 { relu }
+  pad(a - 12) -> flatten -> fc(ceil(100 * c) ** 2 // 7 + sum([a, b]))
+}
+"""
+
+
+def odd_points(folder: Path, points: Any) -> tuple[list[str], Engine]:
+    path = folder / "odd.arch"
+    path.write_text(TEXT)
+    made = planned(
+        str(path),
+        "a=0..60",
+        "b=0..7",
+        "c=0..1:0.05",
+        'way="same","valid"',
+        "deep=true,false",
+        "list=[1,2,3],[4,0]",
+    )
+    return differences(made, [int(point) % made.space.size for point in points])
+
+
+@settings(max_examples=60, deadline=None)
+@given(points=st.lists(st.integers(0, 10**9), min_size=1, max_size=8))
+def test_any_text_gives_the_figures_of_the_report(
+    points: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    wrong, engine = odd_points(tmp_path_factory.mktemp("odd"), points)
+    assert not engine.untraceable
+    assert not wrong
+
+
+def test_figures_beyond_64_bits_are_exact(tmp_path: Path) -> None:
+    path = tmp_path / "huge.arch"
+    path.write_text("net huge(n=1, k=1) { input([n, k, k]) -> conv(n, 1) -> conv(n, 3, padding=1) }\n")
+    made = planned(str(path), "n=1..1000000000:7777", "k=1..1000000000:99999")
+    wrong, engine = differences(made, np.random.default_rng(3).integers(0, made.space.size, 40))
+    assert not wrong
+    assert not engine.untraceable
+    found = engine.evaluate(made.space.digits(np.array([made.space.size - 1])))
+    assert found.columns[made.columns.index("macs")][0] > 2**80
+
+
+# --- Expressions ---------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_expressions_have_the_values_of_integers(data: st.DataObject) -> None:
+    """A random expression, built by the algebra and by plain integers, at all points at once."""
+    algebra = Algebra()
+    low, high = sorted(data.draw(st.tuples(st.integers(-40, 40), st.integers(-40, 40))))
+    values = [np.arange(low, high + 1), np.arange(low, high + 1)[::-1] * 3 + 5]
+    known = [
+        (algebra.parameter(0, low, high), values[0]),
+        (algebra.parameter(1, int(values[1].min()), int(values[1].max())), values[1]),
+    ]
+    for _ in range(data.draw(st.integers(1, 8))):
+        (a, x), (b, y) = data.draw(st.sampled_from(known)), data.draw(st.sampled_from(known))
+        by, factor = data.draw(st.integers(1, 9)), data.draw(st.integers(-5, 5))
+        way = data.draw(st.sampled_from(["add", "multiply", "floor", "most", "least", "choice", "scale"]))
+        if way == "add":
+            known.append((algebra.add(a, b, factor), x + factor * y))
+        elif way == "multiply":
+            known.append((algebra.multiply(a, b), x * y))
+        elif way == "floor":
+            known.append((algebra.floor(a, by), x // by))
+        elif way == "scale":
+            known.append((algebra.scale(a, factor, by), x * factor + by))
+        elif way == "choice":
+            question, opposite = algebra.question(NEGATIVE, algebra.add(a, b, -1))
+            pair = (b, a) if opposite else (a, b)
+            known.append((algebra.choice(question, *pair), np.where(x < y, x, y)))
+        else:
+            most = way == "most"
+            known.append((algebra.extreme([a, b], most), np.maximum(x, y) if most else np.minimum(x, y)))
+    if max(abs(int(x.max())) for _, x in known) > 2**50:
+        return
+    points = PointValues(algebra, lambda index: values[index], len(values[0]))
+    for expression, expected in known:
+        assert (np.broadcast_to(points.of(expression), expected.shape) == expected).all()
+        assert expression.low <= expected.min() and expected.max() <= expression.high  # noqa: PT018
+        tight = algebra.tight(expression)
+        assert tight[0] <= expected.min() and expected.max() <= tight[1]  # noqa: PT018
+        for kind in (NEGATIVE, ZERO):
+            question, opposite = algebra.question(kind, expression)
+            answers = (expected < 0 if kind is NEGATIVE else expected == 0) != opposite
+            decided = algebra.decided(question)
+            assert decided is None or (answers == decided).all()
+            assert (points.answers(question) == answers).all()
+
+
+def test_a_quotient_of_a_quotient_is_one() -> None:
+    algebra = Algebra()
+    n = algebra.parameter(0, 1, 10**6)
+    half = algebra.scale(algebra.floor(algebra.scale(n, 1, -1), 2), 1, 1)
+    quarter = algebra.scale(algebra.floor(algebra.scale(half, 1, -1), 2), 1, 1)
+    assert quarter is algebra.scale(algebra.floor(algebra.scale(n, 1, -1), 4), 1, 1)
+
+
+# --- The command ---------------------------------------------------------------------------------------
+
+
+def test_a_table_of_every_combination(run: Any) -> None:
+    result = run("sweep", "mobilenet_v1", "--set", "width=0.5,1", "--set", "resolution=192..224:32")
+    assert result.status == 0
+    figures = [line.split() for line in result.out.splitlines() if line.split()[:1] in (["0.5"], ["1"])]
+    profile = archcalc.analyze("mobilenet_v1", {"width": 0.5, "resolution": 192}).totals
+    assert figures[0][:4] == ["0.5", "192", f"{profile.params:,}", f"{profile.macs:,}"]
+    assert len(figures) == 4
+    assert "4 points" in result.out
+
+
+def test_rows_are_kept_sorted_and_limited(run: Any) -> None:
+    result = run(
+        "sweep", "mobilenet_v1", "--set", "width=0.1..1.4", "--expect", "macs <= 150M", "--sort=-params",
+        "--limit", "2", "--format", "csv", "--columns", "macs,params",
+    )  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(result.out)))
+    assert [row["width"] for row in rows] == ["0.5", "0.49"]
+    assert rows[0]["macs"] == "149497088"
+    assert "41 within all limits" in result.err
+
+
+def test_a_cell_that_is_no_network_says_why(run: Any) -> None:
+    result = run("sweep", "mobilenet_v1", "--set", "width=0.01,0.5", "--format", "json")
+    bad, good = json.loads(result.out)["rows"]
+    assert bad["problem"] == "`out_channels` of `conv` needs a whole number of at least 1, got 0"
+    assert good["figures"]["macs"] == 149497088
+
+
+def test_nothing_within_the_limits_shows_the_nearest(run: Any) -> None:
+    result = run("sweep", "mobilenet_v1", "--set", "width=0.5..1", "--expect", "macs <= 1M")
+    assert "no point is within all limits; the nearest is width=0.5: macs is 149,497,088" in result.out
+
+
+def test_sides_of_shapes_and_the_batch(run: Any) -> None:
+    result = run(
+        "sweep", "resnet50", "--set", "image=224,256", "--set", "batch=1,8", "--columns", "macs,peak_bytes",
+        "--format", "json",
+    )  # fmt: skip
+    rows = json.loads(result.out)["rows"]
+    profile = archcalc.analyze("resnet50", {"image": (3, 256, 256)}, batch=8)
+    assert rows[3]["values"] == {"image": 256, "batch": 8}
+    assert rows[3]["figures"] == {"macs": profile.totals.macs, "peak_bytes": profile.totals.peak_bytes}
+
+
+def test_a_network_of_a_file_that_is_no_text(run: Any) -> None:
+    """An ONNX model has no parameters. Its networks are made one by one."""
+    pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, save
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, "h", "w"])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    weight = helper.make_tensor("k", TensorProto.FLOAT, [4, 3, 3, 3], [0.0] * 108)
+    node = helper.make_node("Conv", ["x", "k"], ["y"], pads=[1, 1, 1, 1])
+    save(helper.make_model(helper.make_graph([node], "g", [x], [y], [weight])), "m.onnx")
+    result = run(
+        "sweep", "m.onnx", "--input", "x=3x8x8", "--set", "batch=1,2", "--columns", "macs,activation_bytes",
+        "--format", "csv",
+    )  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(result.out)))
+    assert [row["activation_bytes"] for row in rows] == ["1024", "2048"]
+
+
+def test_columns_for_python() -> None:
+    found = archcalc.sweep(
+        "mobilenet_v1",
+        {"width": "0.25..1:0.25", "resolution": [160, 224]},
+        expect="macs <= 300M",
+        sort="-macs",
+    )
+    assert found.kept == found.rows == len(found["macs"])
+    expected = [
+        archcalc.analyze("mobilenet_v1", {"width": w, "resolution": int(r)}).totals.macs
+        for w, r in zip(found["width"], found["resolution"], strict=True)
+    ]
+    assert found["macs"].tolist() == expected == sorted(expected, reverse=True)
+
+
+def test_invalid_points_for_python() -> None:
+    found = archcalc.sweep("mobilenet_v1", {"width": [0.01, 0.5]}, columns=["macs"])
+    assert found["macs"].tolist() == [-1, 149497088]
+    assert found.invalid == 1
+    assert "out_channels" in found.problems[0]
+    assert not found.problems[1]
+
+
+def test_a_sample_is_the_same_for_the_same_seed() -> None:
+    values = {"width": "0.1..2:0.001", "resolution": "32..512"}
+    one, two, other = (archcalc.sweep("mobilenet_v1", values, sample=50, seed=seed) for seed in (1, 1, 2))
+    assert one["macs"].tolist() == two["macs"].tolist() != other["macs"].tolist()
+
+
+def test_once_for_all(tmp_path: Path) -> None:
+    """A space of 46 choices, of which no machine computes all points: a sample, each point checked."""
+    text, sets = once_for_all()
+    path = tmp_path / "ofa.arch"
+    path.write_text(text)
+    assert len(sets) == 46
+    made = planned(str(path), *sets, columns=["macs", "params"])
+    assert made.space.size > 10**20
+    engine = made.engine()
+    digits = made.space.drawn(40, 0, 0)
+    found = engine.evaluate(digits)
+    for place in range(40):
+        values = made.space.values([each[place] for each in digits])
+        assert [int(column[place]) for column in found.columns] == made.measure(values)
+    assert not engine.untraceable
+
+
+# --- Going on after a kill -------------------------------------------------------------------------------
+
+
+def test_a_killed_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = planned("mobilenet_v1", "width=0.1..2:0.001", "resolution=64..400", columns=["macs"])
+    asked = run.SweepAsked()
+    output = tmp_path / "all.csv"
+    assert run.blocks_of(made, asked) > 3
+    done = []
+
+    def killed() -> None:
+        done.append(1)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        resume.sweep_rows(made, asked, output, killed)
+    computed = []
+    compute = run.compute_block
+    monkeypatch.setattr(
+        run,
+        "compute_block",
+        lambda *args: computed.append(args[3]) or compute(*args),  # type: ignore[func-returns-value]
+    )
+    found = resume.sweep_rows(made, asked, output, lambda: None)
+    assert min(computed) == 3
+    monkeypatch.undo()
+    whole = run.sweep_rows(made, asked)
+    assert (found.rows.columns[0] == whole.rows.columns[0]).all()
+    assert found.rows.count == made.space.size
+    resume.forget(output)
+    assert not list(tmp_path.iterdir())
+
+
+def test_blocks_of_another_sweep_are_not_used(tmp_path: Path) -> None:
+    output = tmp_path / "all.csv"
+    for width in ("0.1..2:0.001", "0.2..2.1:0.001"):
+        made = planned("mobilenet_v1", f"width={width}", "resolution=64..200", columns=["macs"])
+        found = resume.sweep_rows(made, run.SweepAsked(), output, lambda: None)
+        assert found.rows.columns[0][0] == made.measure(made.space.values([0, 0]))[0]
+
+
+def test_the_whole_command_is_fast(tmp_path: Path) -> None:
+    """A million points in a few seconds of one core, whatever else runs: 2 were measured, 10 are allowed."""
+    script = (
+        "import resource, sys; from archcalc.cli import app; "
+        "app(sys.argv[1:], standalone_mode=False); print(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), "
+        "resource.getrusage(resource.RUSAGE_SELF)[2])"
+    )
+    command = [
+        sys.executable, "-c", script, "sweep", "mobilenet_v1", "--set", "width=0.01..2:0.001", "--set",
+        "resolution=1..503", "--sort", "macs", "--limit", "3",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    seconds, kilobytes = done.stdout.splitlines()[-1].split()
+    assert float(seconds) < 10
+    assert int(kilobytes) < 500_000
+
+
+# --- What is drawn, and written ------------------------------------------------------------------------
+
+
+def test_a_plot(run: Any) -> None:
+    result = run(
+        "sweep", "mobilenet_v1", "--set", "width=0.25..1.4", "--plot", "macs:params", "-o", "sweep.svg"
+    )
+    assert result.status == 0, result.err
+    assert "<svg" in Path("sweep.svg").read_text()[:500]
+
+
+def test_parquet(run: Any) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    result = run(
+        "sweep", "mobilenet_v1", "--set", "width=0.01..0.5", "--format", "parquet", "-o", "all.parquet"
+    )
+    assert result.status == 0, result.err
+    columns = parquet.read_table("all.parquet").to_pydict()
+    assert columns["macs"][-1] == 149497088
+    assert columns["macs"][0] is None
+    assert "out_channels" in columns["problem"][0]
