@@ -87,7 +87,7 @@ def test_a_model_that_cannot_be_run_is_not_compared() -> None:
 
 
 def test_outputs_of_other_names_are_not_compared() -> None:
-    assert "names its outputs in another way" in agreement(lambda x: {"result": x}).problem
+    assert "its outputs have other names" in agreement(lambda x: {"result": x}).problem
 
 
 def test_verify_has_a_verdict_on_it() -> None:

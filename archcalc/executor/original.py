@@ -67,7 +67,7 @@ def compare_with_original(
         return Agreement(original.framework, problem=problem.diagnostics[0].message)
     compared = [name for name in network.outputs if name in expected]
     if not compared:
-        return Agreement(original.framework, problem="it names its outputs in another way")
+        return Agreement(original.framework, problem="its outputs have other names")
     differences = {name: _difference(outputs[name], expected[name]) for name in compared}
     worst = max(differences, key=lambda name: differences[name])
     kinds = (str(outputs[worst].dtype), str(np.asarray(expected[worst]).dtype))

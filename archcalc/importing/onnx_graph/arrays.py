@@ -168,7 +168,7 @@ class ArrayStore:
     def _load(self, record: OnnxTensorRecord, key: str) -> Array:
         kind, count = TYPES.get(record.data_type, ""), math.prod(record.dims)
         if not kind:
-            raise error(f"`{shown(key)}` in `{self.shown_as}` has a type of numbers that is not read")
+            raise error(f"`{shown(key)}` in `{self.shown_as}` has a data type that archcalc does not read")
         if record.location == 1 or record.external:
             values = self._external(record, key, kind, count)
         elif record.raw is not None:
@@ -201,9 +201,9 @@ class ArrayStore:
             offset = int(entries.get("offset") or 0)
             length = int(entries.get("length") or _bytes_of(kind, count))
         except (ValueError, OSError):
-            raise error(f"the place of the values of `{shown(key)}` in `{self.shown_as}` is none") from None
+            raise error(f"`{self.shown_as}` has no valid place for the values of `{shown(key)}`") from None
         if not location or folder not in file.parents:
-            raise error(f"the values of `{shown(key)}` are outside of the folder of `{self.shown_as}`")
+            raise error(f"the values of `{shown(key)}` are outside the folder of `{self.shown_as}`")
         try:
             size = file.stat().st_size
             if offset < 0 or length != _bytes_of(kind, count) or offset + length > size:

@@ -116,14 +116,14 @@ def rescaled(call: OnnxCall) -> OnnxOutputs:
     """A product of whole numbers becomes floating point by the scales of both factors, for free."""
     places = [place for place, value in enumerate(call.inputs) if isinstance(value, QuantizedScale)]
     if not places or len(call.inputs) != 2:
-        raise Unsupported("it is no scale")
+        raise Unsupported("it does not rescale")
     scale, other = call.inputs[places[0]], call.inputs[1 - places[0]]
     if isinstance(other, Tensor):
         return [other]
     if isinstance(other, OnnxArray):
         other.is_argument = True
     elif not isinstance(other, QuantizedScale):
-        raise Unsupported("it is no scale")
+        raise Unsupported("it does not rescale")
     assert isinstance(scale, QuantizedScale)
     return [scale]
 
@@ -153,7 +153,7 @@ def _check_scales(call: OnnxCall, x: OnnxArray, scale: OnnxArray) -> None:
 
 
 def _along(shape: tuple[int, ...], scale: OnnxArray, axis: int) -> list[int]:
-    """The shape in which the scales stand along their axis."""
+    """The shape of the scales that broadcasts along their axis."""
     found = [1] * len(shape)
     if scale.size > 1:
         found[axis] = scale.size

@@ -323,7 +323,7 @@ def attribute_value(record: AttributeRecord) -> Any:
             value = {1: 0.0, 2: 0, 3: ""}.get(record.kind)
         return value
     if record.kind:
-        raise Unsupported(f"its attribute `{shown(record.name)}` is of a type that is not read")
+        raise Unsupported(f"its attribute `{shown(record.name)}` has a type that archcalc does not read")
     given = [value for value in kinds.values() if value is not None and value != []]
     return given[0] if given else []
 
@@ -340,7 +340,7 @@ def as_tensor(value: OnnxValue | None) -> Tensor:
         raise Unsupported(f"it reads `{shown(value.array.key)}` for every sample")
     if isinstance(value, OnnxArray):
         raise Unsupported(f"it computes with `{shown(value.key)}`")
-    raise Unsupported("it lacks an input")
+    raise Unsupported("an input is missing")
 
 
 def tensors_in(values: Collection[OnnxValue | None]) -> Iterator[Tensor]:

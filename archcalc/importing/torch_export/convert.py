@@ -250,7 +250,7 @@ class GraphConverter:
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not go together") from None  # of a file that somebody wrote
+            raise Unsupported("its arguments do not match") from None  # of a file that somebody wrote
         call.check_all_read()
         results = [*results, *[ComputedValue(node.target)] * (len(node.outputs) - len(results))]
         for value, shape in zip(results, shapes, strict=True):

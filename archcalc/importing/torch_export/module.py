@@ -63,7 +63,7 @@ def checked_module(module: Any) -> torch.nn.Module:
     """The module. Raises `ArchError` if it is something else."""
     if not isinstance(module, require_torch().nn.Module):
         raise error(
-            f"a module of PyTorch is needed, not a {type(module).__name__}",
+            f"a PyTorch module is needed, not a {type(module).__name__}",
             help="write `archcalc.from_torch(model, (3, 224, 224))`",
         )
     return module
