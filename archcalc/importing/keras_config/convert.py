@@ -358,7 +358,7 @@ class CallGraph:
 
 
 def _resolved(value: Any, values: Mapping[tuple[str, int, int], Tensor]) -> Any:
-    """A value with the tensors that stand for the results in it."""
+    """A value in which tensors replace the results."""
     if isinstance(value, KerasTensor):
         if value.key not in values:
             raise error(f"`{shorten(value.layer)}` has no output {value.output}")

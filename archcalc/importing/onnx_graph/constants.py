@@ -1,7 +1,7 @@
 """What is computed from constants alone: shapes, indices, and arrays that are arranged in another way.
 
 A function takes the arrays that a node reads and gives the one that it computes. An array that is too large
-to compute with on the way is a stand-in of the same shape, and the same function is applied to its values
+to compute with is a stand-in of the same shape, and the same function is applied to its values
 when these are read: only functions that move values, `MOVES`, may take one.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archcalc.importing.onnx_graph.values import OnnxCall
 
 Compute = Callable[["OnnxCall", list[Any]], Any]
-"""Computes with arrays; `None` stands for an input that is left out."""
+"""Computes with arrays; an input that is left out is `None`."""
 
 CONSTANTS: dict[str, Compute] = {}
 MOVES: set[str] = set()
@@ -131,7 +131,7 @@ def flattened_from(call: OnnxCall, rank: int) -> int:
 
 
 def axis_in(axis: int, rank: int) -> int:
-    """An axis counted from the beginning. Raises `Unsupported` if there is none."""
+    """An axis counted from the beginning. Raises `Unsupported` if there is no such axis."""
     if not -rank <= axis < rank:
         raise Unsupported(f"there is no axis {axis}")
     return axis % rank

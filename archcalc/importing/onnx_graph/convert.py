@@ -67,10 +67,10 @@ MAX_NESTING = 16
 """Functions within functions, and branches within branches."""
 
 MAX_WORK = 50_000_000
-"""Values of constants that are computed on the way, over all nodes."""
+"""The most values of constants that are computed during an import, over all nodes."""
 
 MAX_HELD = 150_000_000
-"""Bytes of constants that are computed on the way: all of them are kept until the end."""
+"""The most bytes of constants that are computed during an import: all are kept until the end."""
 
 STANDARD = ("", "ai.onnx")
 """The names of the domain of ONNX's own operations."""
@@ -86,7 +86,7 @@ _COUNTED = re.compile(r"(node_)?[A-Za-z0-9]+_\d+|n\d+(_\d+)*|\d+")
 
 
 class OnnxScope(Struct):
-    """The names of a graph, a branch or a function: what they stand for, and how often they are read."""
+    """The names of a graph, a branch or a function: their values, and how often each is read."""
 
     values: MutableMapping[str, OnnxValue]
     calls: MutableMapping[str, OnnxCall]
@@ -810,7 +810,7 @@ def _from_trained(call: OnnxCall) -> bool:
 
 
 def _unread(call: OnnxCall, key: str, shape: Sizes) -> OnnxArray:
-    """An array that is too large to compute with on the way: layers may compute it."""
+    """An array that is too large to compute with during an import: layers may compute it."""
 
     def load() -> Array:
         raise error(f"`{shown(key)}` is not computed")

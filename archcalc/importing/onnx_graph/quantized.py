@@ -1,4 +1,4 @@
-"""Quantized models: whole numbers of few bits that stand for others, with a scale and a zero point."""
+"""Quantized models: whole numbers of few bits that represent others, with a scale and a zero point."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def on_floats(call: OnnxCall, opset: int) -> OnnxCall:
 
 
 def _as_float(value: OnnxValue | None) -> OnnxValue | None:
-    """An array of whole numbers as one of the numbers that they stand for: still the same array."""
+    """An array of whole numbers as the floating point numbers that they represent: still the same array."""
     if isinstance(value, OnnxArray) and not value.is_float:
         return replace(value, is_float=True, _values=None)
     return value
@@ -129,7 +129,7 @@ def rescaled(call: OnnxCall) -> OnnxOutputs:
 
 
 def dequantized(call: OnnxCall) -> OnnxArray:
-    """An array of the model with the numbers that its own stand for: still the same array."""
+    """An array of the model with the numbers that its whole numbers represent: still the same array."""
     x, scale, zero = call.needed_array(0), call.needed_array(1), call.array(2)
     _check_scales(call, x, scale)
     axis = call.whole("axis", 1)

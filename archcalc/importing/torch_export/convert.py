@@ -45,7 +45,7 @@ def to_network(graph: ExportedGraph) -> Network:
 
 
 class GraphConverter:
-    """Walks through a graph in its order; `values` has what each name stands for so far."""
+    """Walks through a graph in order; `values` has the value of each name so far."""
 
     def __init__(self, graph: ExportedGraph) -> None:
         self.graph = graph
