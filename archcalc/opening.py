@@ -202,7 +202,7 @@ def _exact(values: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def exact(value: Any, _depth: int = 0) -> Any:
-    """A Python value as a value of the language. Raises `ArchError` for what is none."""
+    """A Python value as a value of the language. Raises `ArchError` if it cannot be one."""
     if _depth > MAX_DEPTH:
         raise error(f"lists are nested more than {MAX_DEPTH} deep")
     if isinstance(value, float):

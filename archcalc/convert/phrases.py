@@ -25,7 +25,7 @@ MOST_NORMS = 3
 """Norms in a phrase: some files have a scale and a shift after a norm."""
 
 NO_ACTIVATION = ("dropout", "drop_path")
-"""Kinds in the family of activations that are none."""
+"""Kinds in the family of activations that are not activation functions."""
 
 JOINED = {"add": "residual", "concat": "branches", "mul": "gated", "sub": "difference"}
 """What a diamond is called, by the join at its end."""

@@ -1,4 +1,4 @@
-"""Zip archives that anyone may have written: opened and read within limits."""
+"""Zip archives that are not trusted: opened and read within limits."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ EXPECTATIONS = False
 
 
 def read(path: Path, shown: str) -> list[Opened]:
-    """The model in a file. Raises `ArchError` if it is none."""
+    """The model in a file. Raises `ArchError` if it is not an ONNX model."""
     from archcalc.importing.onnx_graph.model import read_file
 
     model = read_file(path, shown)

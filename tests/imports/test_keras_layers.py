@@ -548,5 +548,5 @@ def test_models_that_keras_cannot_describe() -> None:
 
     with pytest.raises(ArchError, match="cannot be described by Keras: RuntimeError: not today"):
         archcalc.from_keras(applied(lambda x: Rude()(x), (4,)))
-    with pytest.raises(ArchError, match="a model of Keras is needed, not a Dense"):
+    with pytest.raises(ArchError, match="a Keras model is needed, not a Dense"):
         archcalc.from_keras(L.Dense(3))

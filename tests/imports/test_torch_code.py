@@ -246,7 +246,7 @@ def test_several_inputs_and_results() -> None:
         archcalc.from_torch(Joined(), (3,), (3,), (3,))
     with pytest.raises(ArchError, match="the shape of the input is needed"):
         archcalc.from_torch(Joined())
-    with pytest.raises(ArchError, match="a module of PyTorch is needed, not a str"):
+    with pytest.raises(ArchError, match="a PyTorch module is needed, not a str"):
         archcalc.from_torch("vgg16", (3, 9))
 
 

@@ -61,7 +61,7 @@ class ConfigReader:
         )
 
     def _model(self, record: Mapping[str, Any], address: str, depth: int) -> KerasModel | None:
-        """The model that a layer is, or `None` if it is none, or none whose graph is known."""
+        """The model that a layer is, or `None` if it is not a model with a known graph."""
         config = record.get("config")
         if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
             return None

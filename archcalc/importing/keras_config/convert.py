@@ -203,7 +203,7 @@ class ModelConverter:
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not go together") from None  # of a file that somebody wrote
+            raise Unsupported("its arguments do not match") from None  # of a file that somebody wrote
         call.check_all_read()
         for number, shape in declared.items():
             if number < len(results) and shape is not None and not _fits(results[number], shape):
@@ -358,7 +358,7 @@ class CallGraph:
 
 
 def _resolved(value: Any, values: Mapping[tuple[str, int, int], Tensor]) -> Any:
-    """A value with the tensors that stand for the results in it."""
+    """A value in which tensors replace the results."""
     if isinstance(value, KerasTensor):
         if value.key not in values:
             raise error(f"`{shorten(value.layer)}` has no output {value.output}")

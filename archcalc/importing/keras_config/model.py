@@ -33,7 +33,7 @@ def network_of(model: Any, shapes: GivenShapes, name: str = "") -> Network:
     from archcalc.importing.keras_config.convert import to_network
 
     if not is_keras_model(model):
-        raise error(f"a model of Keras is needed, not a {type(model).__name__}", help=EXAMPLE)
+        raise error(f"a Keras model is needed, not a {type(model).__name__}", help=EXAMPLE)
     record = ConfigReader(model.name).model(_config(model))
     inputs = named_shapes([label for label, _ in record.inputs], shapes)
     return to_network(record, ModelVariables(model), model.name, name or model.name, inputs)

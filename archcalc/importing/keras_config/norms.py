@@ -62,7 +62,7 @@ def group_norm(call: CalledLayer) -> list[Tensor]:
     x = call.channels_at(call.tensor(), _one_axis(call))
     scale, center = call.flag("scale", True), call.flag("center", True)
     if scale != center:
-        raise Unsupported("it has one of scale and shift")
+        raise Unsupported("it has only one of scale and shift")
     groups = call.whole("groups", 32)
     groups = x.operation.shape[0] if groups == -1 else groups
     layer = GroupNorm(groups, eps=call.number("epsilon", 0.001), affine=scale)

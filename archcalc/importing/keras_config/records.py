@@ -56,7 +56,7 @@ class KerasModel(Struct, frozen=True, kw_only=True):
     """Does it say itself how its layers are connected? Otherwise each follows the one before."""
     is_keras_2: bool = False
     notes: tuple[str, ...] = ()
-    """What whoever reads the network should know, in sentences."""
+    """Sentences for those who read the network."""
 
     @property
     def calls(self) -> int:

@@ -227,7 +227,7 @@ def axes_of(rank: int, data_format: str) -> tuple[int, ...]:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A value as a tensor. Raises `Unsupported` if it is none."""
+    """A value as a tensor. Raises `Unsupported` if it is not one."""
     if not isinstance(value, Tensor):
         raise Unsupported(f"it is called with {shown_value(value)}, not with a tensor")
     return value

@@ -1,4 +1,4 @@
-"""Arrays of an ONNX model: their shapes at once, and their values when somebody asks for them."""
+"""Arrays of an ONNX model: their shapes, and their values on request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archcalc.importing.onnx_graph.values import OnnxCall
 
 MAX_FOLDED = 1_000_000
-"""Values of an array that is computed with on the way. Shapes and indices have a few."""
+"""The most values of an array that is computed with during an import. Shapes and indices have a few."""
 
 MAX_AXES = 32
 """Axes of an array, which is what NumPy has at least."""
@@ -41,7 +41,7 @@ _STORED = {"bfloat16": "uint16", "uint4": "uint8", "int4": "uint8"}
 class OnnxArray(Struct, eq=False):
     """An array that is known without running the model: stored, or computed from constants.
 
-    `key` says which array it is: what is used twice under one key is one array, which `load` reads. It has
+    `key` says which array it is: two uses with one key are uses of one array, which `load` reads. It has
     `rank` axes. `dims` has the axis there for each axis here, or -1 for one of size 1 that was added: so the
     transposition of an array is still the same array. `is_own` says whether it is stored in the model.
     """
@@ -81,7 +81,7 @@ class OnnxArray(Struct, eq=False):
 
     @property
     def is_trained(self) -> bool:
-        """Is it one, where no layer says so? Single numbers and whole numbers are none."""
+        """Is it a trained array, where no layer says so? Single numbers and whole numbers are not."""
         return self.is_own and self.is_float and not self.is_buffer and (self.size > 1 or self.is_parameter)
 
     @property
@@ -168,7 +168,7 @@ class ArrayStore:
     def _load(self, record: OnnxTensorRecord, key: str) -> Array:
         kind, count = TYPES.get(record.data_type, ""), math.prod(record.dims)
         if not kind:
-            raise error(f"`{shown(key)}` in `{self.shown_as}` has a type of numbers that is not read")
+            raise error(f"`{shown(key)}` in `{self.shown_as}` has a data type that archcalc does not read")
         if record.location == 1 or record.external:
             values = self._external(record, key, kind, count)
         elif record.raw is not None:
@@ -201,9 +201,9 @@ class ArrayStore:
             offset = int(entries.get("offset") or 0)
             length = int(entries.get("length") or _bytes_of(kind, count))
         except (ValueError, OSError):
-            raise error(f"the place of the values of `{shown(key)}` in `{self.shown_as}` is none") from None
+            raise error(f"`{self.shown_as}` has no valid place for the values of `{shown(key)}`") from None
         if not location or folder not in file.parents:
-            raise error(f"the values of `{shown(key)}` are outside of the folder of `{self.shown_as}`")
+            raise error(f"the values of `{shown(key)}` are outside the folder of `{self.shown_as}`")
         try:
             size = file.stat().st_size
             if offset < 0 or length != _bytes_of(kind, count) or offset + length > size:

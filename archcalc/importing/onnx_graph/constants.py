@@ -1,7 +1,7 @@
 """What is computed from constants alone: shapes, indices, and arrays that are arranged in another way.
 
 A function takes the arrays that a node reads and gives the one that it computes. An array that is too large
-to compute with on the way is a stand-in of the same shape, and the same function is applied to its values
+to compute with is a stand-in of the same shape, and the same function is applied to its values
 when these are read: only functions that move values, `MOVES`, may take one.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archcalc.importing.onnx_graph.values import OnnxCall
 
 Compute = Callable[["OnnxCall", list[Any]], Any]
-"""Computes with arrays; `None` stands for an input that is left out."""
+"""Computes with arrays; an input that is left out is `None`."""
 
 CONSTANTS: dict[str, Compute] = {}
 MOVES: set[str] = set()
@@ -56,7 +56,7 @@ def numpy_type(code: int) -> Any:
     if name in ("bfloat16", ""):
         name = "float32" if name else ""
     if not name or name in ("uint4", "int4"):
-        raise Unsupported("it has a type of numbers that is not read")
+        raise Unsupported("it has a data type that archcalc does not read")
     return np.dtype(name)
 
 
@@ -103,10 +103,10 @@ def target_shape(shape: tuple[int, ...], want: list[int], allow_zero: bool) -> l
     if found.count(-1) == 1:
         rest = -math.prod(found)
         if rest <= 0 or math.prod(shape) % rest:
-            raise Unsupported("its sizes do not go together")
+            raise Unsupported("its sizes do not match")
         found[found.index(-1)] = math.prod(shape) // rest
     if min(found, default=0) < 0 or math.prod(found) != math.prod(shape):
-        raise Unsupported("its sizes do not go together")
+        raise Unsupported("its sizes do not match")
     return found
 
 
@@ -131,7 +131,7 @@ def flattened_from(call: OnnxCall, rank: int) -> int:
 
 
 def axis_in(axis: int, rank: int) -> int:
-    """An axis counted from the beginning. Raises `Unsupported` if there is none."""
+    """An axis counted from the beginning. Raises `Unsupported` if there is no such axis."""
     if not -rank <= axis < rank:
         raise Unsupported(f"there is no axis {axis}")
     return axis % rank
@@ -165,7 +165,7 @@ def slices(call: OnnxCall, shape: tuple[int, ...]) -> list[tuple[int, int, int |
     else:
         starts, ends, axes, steps = (call.whole_constants(place) for place in (1, 2, 3, 4))
     if starts is None or ends is None:
-        raise Unsupported("it lacks an input")
+        raise Unsupported("an input is missing")
     axes = list(range(len(starts))) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     found = []
@@ -212,7 +212,7 @@ def expand(call: OnnxCall, inputs: list[Any]) -> Any:
 def tile(call: OnnxCall, inputs: list[Any]) -> Any:
     times = [int(n) for n in inputs[1]]
     if min(times, default=1) < 0 or len(times) != inputs[0].ndim:
-        raise Unsupported("its sizes do not go together")
+        raise Unsupported("its sizes do not match")
     bounded(inputs[0].size * math.prod(times))
     return np.tile(inputs[0], times)
 

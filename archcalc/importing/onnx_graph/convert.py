@@ -67,10 +67,10 @@ MAX_NESTING = 16
 """Functions within functions, and branches within branches."""
 
 MAX_WORK = 50_000_000
-"""Values of constants that are computed on the way, over all nodes."""
+"""The most values of constants that are computed during an import, over all nodes."""
 
 MAX_HELD = 150_000_000
-"""Bytes of constants that are computed on the way: all of them are kept until the end."""
+"""The most bytes of constants that are computed during an import: all are kept until the end."""
 
 STANDARD = ("", "ai.onnx")
 """The names of the domain of ONNX's own operations."""
@@ -86,7 +86,7 @@ _COUNTED = re.compile(r"(node_)?[A-Za-z0-9]+_\d+|n\d+(_\d+)*|\d+")
 
 
 class OnnxScope(Struct):
-    """The names of a graph, a branch or a function: what they stand for, and how often they are read."""
+    """The names of a graph, a branch or a function: their values, and how often each is read."""
 
     values: MutableMapping[str, OnnxValue]
     calls: MutableMapping[str, OnnxCall]
@@ -292,7 +292,8 @@ class OnnxConverter:
         held = [
             self._arrays[array.name]
             for operation in self.assembly.operations
-            if isinstance(operation.layer, ParameterTensor) and operation.layer.trained
+            if operation.layer.kind == "opaque"
+            or (isinstance(operation.layer, ParameterTensor) and operation.layer.trained)
             for array in operation.arrays.values()
             if array.name in used
         ]
@@ -316,7 +317,7 @@ class OnnxConverter:
 
     def _read(self, names: Collection[str]) -> Mapping[str, Array]:
         if self.is_quantized:
-            raise error(f"`{self.shown}` is quantized: archcalc counts it, and does not compute it")
+            raise error(f"`{self.shown}` is quantized: archcalc counts it but cannot run it")
         return {name: self._arrays[name].load() for name in names}
 
     def _module_paths(self) -> list[Path]:
@@ -367,7 +368,7 @@ class OnnxConverter:
                 raise error(
                     f"`{shown(node.name or node.op)}` in `{self.shown}` reads `{shown(name)}`, which nothing "
                     "before it computes",
-                    help="the nodes of a graph stand in the order in which they are computed, without cycles",
+                    help="each node must come after the nodes that it reads, without cycles",
                 )
             inputs.append(self.scope.values[name] if name else None)
         while inputs and inputs[-1] is None:
@@ -412,7 +413,7 @@ class OnnxConverter:
         name = f" `{shown(call.node.name)}`" if call.node.name else ""
         return error(
             f"`{self.shown}` has the operation `{call.node.op}`{name}, which cannot be counted: {why}",
-            help="export the model without it, or the part of the model that is of interest",
+            help="export the model without it, or only the part that you want to count",
         )
 
     # --- Branches and functions -------------------------------------------------------------------------
@@ -651,7 +652,7 @@ class OnnxConverter:
         except _BAD as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not go together") from None  # of a file that somebody wrote
+            raise Unsupported("its arguments do not match") from None  # of a file that somebody wrote
         for name, value in zip(call.node.outputs, results, strict=False):
             self._check_declared(name, value)
             if isinstance(value, ExpandedTensor) and any(each.name == name for each in self.graph.outputs):
@@ -809,7 +810,7 @@ def _from_trained(call: OnnxCall) -> bool:
 
 
 def _unread(call: OnnxCall, key: str, shape: Sizes) -> OnnxArray:
-    """An array that is too large to compute with on the way: layers may compute it."""
+    """An array that is too large to compute with during an import: layers may compute it."""
 
     def load() -> Array:
         raise error(f"`{shown(key)}` is not computed")

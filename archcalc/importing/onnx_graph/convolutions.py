@@ -123,7 +123,7 @@ def _cut(call: OnnxCall, places: Shape, kernel: Sequence[int]) -> tuple[Any, lis
     extra = call.wholes("output_padding", [0] * rank) or []
     how, want = call.text("auto_pad", "NOTSET"), call.wholes("output_shape")
     if {len(values) for values in (stride, dilation, extra)} != {rank}:
-        raise Unsupported("its arguments do not go together")
+        raise Unsupported("its arguments do not match")
     if want is not None:
         want = want[-rank:]  # it may have the batch and the channels, too
     elif how in SAME:

@@ -72,7 +72,7 @@ def inputs_of(
     """The inputs that are not arrays of the model, with the shapes that are `given` in place of theirs.
 
     With `has_batch=False`, the first axis of an input is an axis like others. With `opens_batch=True`, a
-    batch of 1 is read as if the model left it open. Raises `ArchError` for a size that nobody gives, and for
+    batch of 1 is read as if the model left it open. Raises `ArchError` for a size that is missing, and for
     a given shape that cannot be.
     """
     names = set(input_names(graph))

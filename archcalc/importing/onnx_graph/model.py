@@ -31,12 +31,12 @@ class OnnxModel(Struct, frozen=True):
 
 
 def read_file(path: Path, shown: str, name: str = "") -> OnnxModel:
-    """The model in a file, which names it. Raises `ArchError` if it cannot be read, or is none."""
+    """The model in a file, which names it. Raises `ArchError` if it cannot be read, or is not a model."""
     try:
         with path.open("rb") as file:
             if not path.stat().st_size:
                 raise error(f"`{shown}` is empty")
-            # mapped, not read: most of a file are the values of arrays, which nobody looks at
+            # mapped, not read: most of a file is values of arrays, which are not needed
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 record = _decoded(memoryview(data), shown)
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def read_file(path: Path, shown: str, name: str = "") -> OnnxModel:
 
 
 def read_bytes(data: bytes, name: str) -> OnnxModel:
-    """The model in the bytes of a file. Raises `ArchError` if they are none."""
+    """The model in the bytes of a file. Raises `ArchError` if they are not a model."""
     shown = name or "the model"
     return _model(_decoded(memoryview(data), shown), ArrayStore(shown, data=data), name or "model", shown)
 

@@ -44,7 +44,7 @@ class OnnxOriginal(Struct, frozen=True):
             for each, array in zip(self.inputs, arrays, strict=True):
                 kind = types.get(each.name, "")
                 if kind not in PRECISIONS:
-                    raise error(f"its input `{shorten(each.name)}` takes no numbers with a point")
+                    raise error(f"its input `{shorten(each.name)}` does not take floating-point numbers")
                 placed = np.moveaxis(array, 0, each.batch_axis) if each.has_batch else array[0]
                 given[each.name] = placed.astype(PRECISIONS[kind])
             results = session.run(list(self.labels), given)

@@ -68,7 +68,7 @@ def _is_beyond_half(call: OnnxCall, kernel: Sequence[int], given: Any) -> bool:
 
 
 def _with_zeros(call: OnnxCall, x: Tensor, window: dict[str, Any]) -> Tensor:
-    """The map with its padding as a layer of its own, where that gives the same."""
+    """The map after a separate `pad` layer, where that gives the same."""
     given = window["padding"]
     if isinstance(given, str):
         raise Unsupported(f'its padding is "{given}"')

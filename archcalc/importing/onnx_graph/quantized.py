@@ -1,4 +1,4 @@
-"""Quantized models: whole numbers of few bits that stand for others, with a scale and a zero point."""
+"""Quantized models: whole numbers of few bits that represent others, with a scale and a zero point."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def on_floats(call: OnnxCall, opset: int) -> OnnxCall:
 
 
 def _as_float(value: OnnxValue | None) -> OnnxValue | None:
-    """An array of whole numbers as one of the numbers that they stand for: still the same array."""
+    """An array of whole numbers as the floating point numbers that they represent: still the same array."""
     if isinstance(value, OnnxArray) and not value.is_float:
         return replace(value, is_float=True, _values=None)
     return value
@@ -116,20 +116,20 @@ def rescaled(call: OnnxCall) -> OnnxOutputs:
     """A product of whole numbers becomes floating point by the scales of both factors, for free."""
     places = [place for place, value in enumerate(call.inputs) if isinstance(value, QuantizedScale)]
     if not places or len(call.inputs) != 2:
-        raise Unsupported("it is no scale")
+        raise Unsupported("it does not rescale")
     scale, other = call.inputs[places[0]], call.inputs[1 - places[0]]
     if isinstance(other, Tensor):
         return [other]
     if isinstance(other, OnnxArray):
         other.is_argument = True
     elif not isinstance(other, QuantizedScale):
-        raise Unsupported("it is no scale")
+        raise Unsupported("it does not rescale")
     assert isinstance(scale, QuantizedScale)
     return [scale]
 
 
 def dequantized(call: OnnxCall) -> OnnxArray:
-    """An array of the model with the numbers that its own stand for: still the same array."""
+    """An array of the model with the numbers that its whole numbers represent: still the same array."""
     x, scale, zero = call.needed_array(0), call.needed_array(1), call.array(2)
     _check_scales(call, x, scale)
     axis = call.whole("axis", 1)
@@ -153,7 +153,7 @@ def _check_scales(call: OnnxCall, x: OnnxArray, scale: OnnxArray) -> None:
 
 
 def _along(shape: tuple[int, ...], scale: OnnxArray, axis: int) -> list[int]:
-    """The shape in which the scales stand along their axis."""
+    """The shape of the scales that broadcasts along their axis."""
     found = [1] * len(shape)
     if scale.size > 1:
         found[axis] = scale.size

@@ -118,7 +118,7 @@ class TensorTypeRecord(Record):
 
 
 class TypeRecord(Record):
-    """A type; `tensor` is none for sequences, maps and what may be missing."""
+    """A type; `tensor` is `None` for sequences, maps and optional values."""
 
     tensor: TensorTypeRecord | None = None
     FIELDS: ClassVar[Fields] = {1: ("tensor", TensorTypeRecord)}

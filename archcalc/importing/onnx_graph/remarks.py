@@ -75,7 +75,7 @@ class ExporterTraces:
         return self._is_pytorch and bool(_COMPUTED.fullmatch(array.key))
 
     def note_on_computed(self, arrays: Sequence[OnnxArray]) -> str:
-        """That tensors with values of a few arrays count with all their values."""
+        """That arrays which the exporter computed count, and not those that they come from."""
         names = ", ".join(f"`{shown(array.key)}`" for array in arrays[:2])
         more = f" and {len(arrays) - 2} more" if len(arrays) > 2 else ""
         values = sum(array.size for array in arrays)

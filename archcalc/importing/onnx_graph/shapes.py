@@ -39,7 +39,7 @@ def expand(call: OnnxCall) -> OnnxOutputs:
     have = concrete(x, call.batch)
     want = [1] * (len(have) - len(want)) + want
     if any(1 not in (one, two) and one != two for one, two in zip(have, want, strict=True)):
-        raise Unsupported("its sizes do not go together")
+        raise Unsupported("its sizes do not match")
     is_same = all(two in (1, one) for one, two in zip(have, want, strict=True))
     return [x if is_same else ExpandedTensor(x)]
 
@@ -236,7 +236,7 @@ def _looked_up(call: OnnxCall, table: OnnxArray) -> Tensor:
 def concat(call: OnnxCall) -> OnnxOutputs:
     given = [value for value in call.inputs if value is not None]
     if not given:
-        raise Unsupported("it lacks an input")
+        raise Unsupported("an input is missing")
     first = next((value for value in given if isinstance(value, Tensor)), None)
     tensors = [operand(call, value, first) for value in given]
     if any(isinstance(value, ExpandedTensor) for value in given):
@@ -272,7 +272,7 @@ def pad(call: OnnxCall) -> OnnxOutputs:
     axes = call.whole_constants(3)
     dims = list(range(x.rank)) if axes is None else [axis_in(axis, x.rank) for axis in axes]
     if listed is None or len(listed) != 2 * len(dims):
-        raise Unsupported("its sizes do not go together")
+        raise Unsupported("its sizes do not match")
     more: dict[str, Any] = {"value": value} if mode == "constant" and value else {}
     more |= {"mode": PADDING[mode]} if mode != "constant" else {}
     ends = {}
@@ -311,7 +311,7 @@ def resize(call: OnnxCall) -> OnnxOutputs:
     if factors is None:
         return [call.add(Upsample(size=_for_axes(wanted), mode=how, **more), x)]
     if rank != 2 and how == "nearest" and not is_whole:
-        raise Unsupported("its factors are not whole")
+        raise Unsupported("its factors are not whole numbers")
     return [call.add(Upsample(scale_factor=_for_axes(factors), mode=how, **more), x)]
 
 

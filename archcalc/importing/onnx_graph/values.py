@@ -1,4 +1,4 @@
-"""What the names of a graph stand for during an import, and a node with its arguments."""
+"""The values that names of a graph have during an import, and a node with its arguments."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OnnxExpanded(Struct, frozen=True, eq=False):
 OnnxValue = Tensor | ExpandedTensor | OnnxArray | OnnxComputed | OnnxExpanded
 
 OnnxOutputs = Sequence[OnnxValue]
-"""What a node gives: a value for each of its outputs; those at the end that nobody reads may be left out."""
+"""The results of a node: a value for each output. Outputs at the end that nothing reads may be left out."""
 
 
 class GraphView(Protocol):
@@ -56,7 +56,7 @@ class GraphView(Protocol):
     assembly: Assembly
     batch: int
     is_quantized: bool
-    """Are tensors rounded on the way?"""
+    """Does the model round tensors?"""
     opens_batch: bool
     """Is a batch of 1 read as if the model left it open?"""
     is_along_batch: bool
@@ -72,10 +72,10 @@ class GraphView(Protocol):
         """The node that a tensor comes from."""
 
     def value(self, name: str) -> OnnxValue | None:
-        """What a name stands for."""
+        """The value of a name."""
 
     def rebind(self, tensors: Mapping[str, Tensor]) -> None:
-        """Let names stand for other tensors of the same values, for the nodes that come.
+        """Bind names to other tensors with the same values, for the nodes that follow.
 
         A `Squeeze` of one of them that came before is converted again.
         """
@@ -254,7 +254,7 @@ class OnnxCall:
     def instead_of(self, before: Tensor, layer: Layer, **arrays: OnnxArray) -> Tensor:
         """A layer that does what an operation did and this node does: it has the arrays of both.
 
-        It stands where the operation stood. The caller has made sure that nothing else reads that.
+        It takes the place of the operation. The caller has made sure that nothing else reads that.
         """
         assembly, old = self.assembly, before.operation
         here = assembly.path, assembly.origin, assembly.label
@@ -278,7 +278,7 @@ class OnnxCall:
         found = views.reshaped(self.assembly, tensor, want, self.batch)
         before = found.operation
         while isinstance(before.layer, Reshape | Flatten) and found.operation is not tensor.operation:
-            (before,) = before.inputs  # two reshapes that undo each other are none
+            (before,) = before.inputs  # two reshapes that undo each other are left out
             if before.shape == found.operation.shape:
                 found = Tensor(before, found.axes)
         return found
@@ -323,13 +323,13 @@ def attribute_value(record: AttributeRecord) -> Any:
             value = {1: 0.0, 2: 0, 3: ""}.get(record.kind)
         return value
     if record.kind:
-        raise Unsupported(f"its attribute `{shown(record.name)}` is of a type that is not read")
+        raise Unsupported(f"its attribute `{shown(record.name)}` has a type that archcalc does not read")
     given = [value for value in kinds.values() if value is not None and value != []]
     return given[0] if given else []
 
 
 def as_tensor(value: OnnxValue | None) -> Tensor:
-    """A value as a tensor. Raises `Unsupported` if it is none."""
+    """A value as a tensor. Raises `Unsupported` if it is not one."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, ExpandedTensor):
@@ -340,7 +340,7 @@ def as_tensor(value: OnnxValue | None) -> Tensor:
         raise Unsupported(f"it reads `{shown(value.array.key)}` for every sample")
     if isinstance(value, OnnxArray):
         raise Unsupported(f"it computes with `{shown(value.key)}`")
-    raise Unsupported("it lacks an input")
+    raise Unsupported("an input is missing")
 
 
 def tensors_in(values: Collection[OnnxValue | None]) -> Iterator[Tensor]:
@@ -372,7 +372,7 @@ def arrays_in(values: Collection[OnnxValue | None]) -> list[OnnxArray]:
 
 
 def decimal(value: float) -> Number:
-    """A number of single precision as the decimal that it prints as. Raises `Unsupported` for what is none.
+    """A single-precision number as the decimal that it prints as. Raises `Unsupported` if it is not finite.
 
     >>> decimal(9.999999747378752e-06)
     Fraction(1, 100000)

@@ -1,6 +1,6 @@
 """A `.pt2` file of `torch.export.save` as an exported graph, without PyTorch: it is a zip archive of JSON.
 
-Nothing in it is run or unpickled. Weights are not read until somebody asks for them.
+Nothing in it is run or unpickled. Weights are read on request.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def to_network(graph: ExportedGraph) -> Network:
 
 
 class GraphConverter:
-    """Walks through a graph in its order; `values` has what each name stands for so far."""
+    """Walks through a graph in order; `values` has the value of each name so far."""
 
     def __init__(self, graph: ExportedGraph) -> None:
         self.graph = graph
@@ -250,7 +250,7 @@ class GraphConverter:
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not go together") from None  # of a file that somebody wrote
+            raise Unsupported("its arguments do not match") from None  # of a file that somebody wrote
         call.check_all_read()
         results = [*results, *[ComputedValue(node.target)] * (len(node.outputs) - len(results))]
         for value, shape in zip(results, shapes, strict=True):

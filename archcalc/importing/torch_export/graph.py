@@ -90,7 +90,7 @@ class ExportedGraph(Struct, frozen=True, kw_only=True):
     constants: Mapping[str, Any] = {}
     """Arrays of NumPy that are part of the model's code, by their keys; they are among `arrays`, too."""
     notes: tuple[str, ...] = ()
-    """What whoever reads the network should know, in sentences."""
+    """Sentences for those who read the network."""
 
 
 def innermost_class(stack: Sequence[tuple[str, str, str]]) -> str:
@@ -124,7 +124,7 @@ def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:
 
 
 def innermost(trace: str) -> str:
-    """The place in a stack trace where the model's own code stands, not PyTorch's: `resnet.py:143`.
+    """The place of the model's own code, not PyTorch's, in a stack trace: `resnet.py:143`.
 
     >>> innermost('File "/net.py", line 7, in forward\\n  x\\nFile "/torch/nn/modules/a.py", line 9, in b')
     'net.py:7'

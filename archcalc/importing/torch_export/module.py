@@ -63,14 +63,14 @@ def checked_module(module: Any) -> torch.nn.Module:
     """The module. Raises `ArchError` if it is something else."""
     if not isinstance(module, require_torch().nn.Module):
         raise error(
-            f"a module of PyTorch is needed, not a {type(module).__name__}",
+            f"a PyTorch module is needed, not a {type(module).__name__}",
             help="write `archcalc.from_torch(model, (3, 224, 224))`",
         )
     return module
 
 
 def checked_shapes(shapes: GivenShapes) -> Inputs:
-    """Shapes of inputs. Raises `ArchError` for what is none, and if there is none."""
+    """Shapes of inputs. Raises `ArchError` for a value that is not a shape, and if there is no shape."""
     if not shapes:
         raise error(
             "the shape of the input is needed", help="channels first, without the batch: `(3, 224, 224)`"
@@ -560,7 +560,7 @@ def _stack(node: Any) -> list[tuple[str, str, str]]:
 
 
 def _plain(value: Any) -> Any:
-    """An argument as plain data; what is none is a text."""
+    """An argument as plain data; other objects become text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):

@@ -107,5 +107,5 @@ def _affine(call: AtenCall) -> tuple[StoredArray | None, StoredArray | None]:
     """Scale and shift: both, or neither."""
     weight, bias = call.array("weight"), call.array("bias")
     if (weight is None) != (bias is None):
-        raise Unsupported("it has one of scale and shift")
+        raise Unsupported("it has only one of scale and shift")
     return weight, bias

@@ -1,4 +1,4 @@
-"""What the names of a graph stand for during an import, and an operation with its arguments."""
+"""The values that names of a graph have during an import, and an operation with its arguments."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ class AtenCall:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A value as a tensor. Raises `Unsupported` if it is none."""
+    """A value as a tensor. Raises `Unsupported` if it is not one."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, ComputedValue):
