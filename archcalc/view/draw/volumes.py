@@ -158,7 +158,7 @@ def _row(volumes: Sequence[Volume], wide: Sequence[float], lanes: int) -> list[f
                 beside = wide[number] if number % 2 == 0 else wide[number - 1]
                 x = max(x, centers[-1] + beside / 2 + 3)
         if number >= lanes:
-            x = max(x, centers[-lanes] + (wide[number] + wide[number - lanes]) / 2 + 7)
+            x = max(x, centers[-lanes] + (wide[number] + wide[number - lanes]) / 2 + 10)
         centers.append(x)
     return centers
 
