@@ -38,10 +38,11 @@ from archcalc.view.draw.palette import (
     letters_on,
     share_color,
 )
-from archcalc.view.draw.scene import Scene, scene, shape_text, title
+from archcalc.view.draw.scene import Scene, scene
 from archcalc.view.draw.svg import Canvas
 from archcalc.view.draw.texts import MERMAID_EDGES, MERMAID_LETTERS
 from archcalc.view.draw.volumes import draw_volumes
+from archcalc.view.draw.words import shape_text, title
 from archcalc.view.structure import structure
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -18,8 +18,9 @@ from archcalc.view.draw.arrange import arrange
 from archcalc.view.draw.colors import SMALL, Coloring, legend
 from archcalc.view.draw.letters import width
 from archcalc.view.draw.palette import LINE, WHITE, mixed
-from archcalc.view.draw.scene import Scene, shape_text, title
+from archcalc.view.draw.scene import Scene
 from archcalc.view.draw.svg import Canvas, Point
+from archcalc.view.draw.words import shape_text, title
 from archcalc.view.pattern import pattern
 
 TALLEST = 150.0
