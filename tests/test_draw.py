@@ -42,6 +42,7 @@ from archcalc.view.draw.scene import Scene, scene
 from archcalc.view.draw.svg import Canvas
 from archcalc.view.draw.texts import MERMAID_EDGES, MERMAID_LETTERS
 from archcalc.view.draw.volumes import draw_volumes
+from archcalc.view.draw.words import shape_text, title
 from archcalc.view.structure import structure
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -262,6 +263,16 @@ def test_what_boxes_say_adds_up_to_the_total(name):
         inputs = sum(prod(node.shape) * 4 for node in profile.network.inputs.values())
         missing = inputs if quantity == "saved_bytes" else 0
         assert sum(found.values) + missing == found.total == profile.totals[quantity], quantity
+
+
+def test_volumes_of_lenet5_are_those_of_its_figure():
+    # LeCun et al. 1998, Figure 2: the maps of each layer
+    drawn = choose(load("lenet5"), "volumes", None, "", False).scene
+    assert [(title(part), shape_text(part)) for part in drawn.parts] == [
+        ("input", "1×32×32"), ("C1: conv 5×5", "6×28×28"), ("S2: avgpool 2×2", "6×14×14"),
+        ("C3: conv 5×5", "16×10×10"), ("S4: avgpool 2×2", "16×5×5"), ("C5: conv 5×5", "120×1×1"),
+        ("F6: fc", "84"), ("fc", "10"),
+    ]  # fmt: skip
 
 
 def test_figures_of_known_layers():

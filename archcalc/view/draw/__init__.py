@@ -9,10 +9,10 @@ from archcalc.view.draw.colors import KIND, Coloring, coloring
 from archcalc.view.draw.graph import draw_graph
 from archcalc.view.draw.levels import Chosen, choose
 from archcalc.view.draw.raster import to_pdf, to_png
-from archcalc.view.draw.scene import shape_text, title
 from archcalc.view.draw.svg import Canvas, Letters
 from archcalc.view.draw.texts import fits_mermaid, to_dot, to_graphml, to_mermaid, too_large_for_mermaid
 from archcalc.view.draw.volumes import draw_volumes
+from archcalc.view.draw.words import shape_text, title
 
 FORMATS = ("svg", "pdf", "png", "mermaid", "dot", "graphml")
 

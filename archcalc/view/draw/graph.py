@@ -12,31 +12,20 @@ from functools import cached_property
 from msgspec import Struct
 
 from archcalc.render.charts import INK, PALE
-from archcalc.render.numbers import plural
 from archcalc.view.draw.arrange import Arranged, arrange
 from archcalc.view.draw.colors import Coloring, legend
-from archcalc.view.draw.letters import fitted, shown, width, wrapped
+from archcalc.view.draw.frames import Inside, child_at, frames_around, insides
+from archcalc.view.draw.letters import fitted, width
 from archcalc.view.draw.palette import LINE, WHITE, letters_on, mixed
-from archcalc.view.draw.scene import (
-    DrawnPart,
-    Scene,
-    given_name,
-    last_name,
-    shape_text,
-    short_operation,
-    title,
-)
+from archcalc.view.draw.scene import DrawnPart, Scene
 from archcalc.view.draw.svg import Canvas, Point
-from archcalc.view.pattern import Pattern, pattern
+from archcalc.view.draw.words import SMALL, WIDEST, box_lines, box_words, frame_name
 
-LARGE, SMALL = 10.0, 8.5
-"""The sizes of letters: the first line of a box, and the others."""
+LARGE = 10.0
+"""The size of letters in the title of a box."""
 
 STEP = 11.5
 """From line to line."""
-
-WIDEST = 190.0
-"""The room for a line in a box; longer names are shortened in the middle."""
 
 SIDE, ABOVE, BELOW = 8.0, 6.0, 5.0
 """The room between a box and what is written in it."""
@@ -62,97 +51,6 @@ class Line(Struct, frozen=True):
 
     text: str
     size: float
-
-
-class Inside(Struct, eq=False):
-    """The inside of a frame: its children, which are parts or frames, and how they are connected.
-
-    A child is the number of a part, or `-1 - n` for the frame `n`. `entries` and `exits` are the parts whose
-    tensors enter and leave.
-    """
-
-    children: list[int]
-    entries: list[int]
-    exits: list[int]
-    pattern: Pattern
-    readers: list[int]
-    """Of each edge of the pattern, the part whose tensor it is."""
-
-
-def insides(scene: Scene) -> list[Inside]:
-    """The inside of each frame."""
-    above = [[*_frames_around(scene, part.frame)] for part in scene.parts]
-    entries: list[dict[int, None]] = [{} for _ in scene.frames]
-    exits: list[dict[int, None]] = [{} for _ in scene.frames]
-    joined: list[dict[tuple[int, int, int], None]] = [
-        {} for _ in scene.frames
-    ]  # source, child, reading child
-    for source, target in scene.edges:
-        up, down = above[source], above[target]
-        common = next(frame for frame in up if frame in set(down))
-        child = source
-        for frame in up[: up.index(common)]:
-            exits[frame][source] = None
-            child = -1 - frame
-        inner = down[: down.index(common)]
-        for frame in inner:
-            entries[frame][source] = None
-        for number, frame in enumerate([*inner, common]):
-            reader = target if number == 0 else -1 - inner[number - 1]
-            joined[frame][source, child if frame == common else source, reader] = None
-    children: list[list[int]] = [[] for _ in scene.frames]
-    firsts = [(part.box.start, n, n) for n, part in enumerate(scene.parts)]
-    firsts += [(frame.box.start, -1, -1 - n) for n, frame in enumerate(scene.frames) if n]
-    for _, _, child in sorted(firsts, key=lambda first: first[:2]):
-        children[scene.parts[child].frame if child >= 0 else scene.frames[-1 - child].parent].append(child)
-    return [
-        _inside(scene, number, children[number], [*entries[number]], [*exits[number]], [*joined[number]])
-        for number in range(len(scene.frames))
-    ]
-
-
-def _frames_around(scene: Scene, frame: int) -> Sequence[int]:
-    found = []
-    while frame >= 0:
-        found.append(frame)
-        frame = scene.frames[frame].parent
-    return found
-
-
-def _inside(
-    scene: Scene,
-    number: int,
-    children: list[int],
-    entries: list[int],
-    exits: list[int],
-    joined: list[tuple[int, int, int]],
-) -> Inside:
-    vertex = {child: len(entries) + place for place, child in enumerate(children)}
-    port = {source: place for place, source in enumerate(entries)}
-    outputs: dict[int, list[int]] = {}
-    edges: list[tuple[int, int, int]] = []
-    readers: list[int] = []
-
-    def start(source: int, child: int) -> tuple[int, int]:
-        if source in port:
-            return port[source], 0
-        given = outputs.setdefault(child, [])
-        if source not in given:
-            given.append(source)
-        return vertex[child], given.index(source)
-
-    for source, child, reader in sorted(joined, key=lambda edge: vertex[edge[2]]):
-        edges.append((*start(source, child), vertex[reader]))
-        readers.append(source)
-    for place, source in enumerate(exits):
-        child = source
-        for frame in _frames_around(scene, scene.parts[source].frame):
-            if frame == number:
-                break
-            child = -1 - frame
-        edges.append((*start(source, child), len(entries) + len(children) + place))
-        readers.append(source)
-    return Inside(children, entries, exits, pattern(len(entries), len(children), len(exits), edges), readers)
 
 
 class Laid(Struct, eq=False):
@@ -187,7 +85,7 @@ class GraphDrawing:
     def _lines(self, number: int, part: DrawnPart) -> list[Line]:
         """What is written in a box."""
         texts = box_lines(part, self.coloring.figure(number))
-        first = _words(part)[1]
+        first = box_words(part)[1]
         lines = [Line(text, LARGE if place == first else SMALL) for place, text in enumerate(texts)]
         return [Line(fitted(line.text, line.size, WIDEST), line.size) for line in lines]
 
@@ -211,10 +109,10 @@ class GraphDrawing:
         into: dict[int, list[int]] = {}
         for edge, (source, output, target) in enumerate(inside.pattern.edges):
             tensor = inside.readers[edge]
-            child = _child(inside, source)
+            child = child_at(inside, source)
             if child is not None and child < 0:
                 leaves[source, output] = laid[-1 - child].exits[tensor]
-            child = _child(inside, target)
+            child = child_at(inside, target)
             if child is not None and child < 0:
                 enters[edge] = laid[-1 - child].entries[tensor]
             elif child is not None:
@@ -291,7 +189,7 @@ class GraphDrawing:
                 source, _, target = inside.pattern.edges[edge]
                 if source < first:
                     path[0] = (path[0][0], top, top)
-                end = _child(inside, target)
+                end = child_at(inside, target)
                 arrows.append(end is not None and end >= 0)
                 paths.append(path)
         for path, has_head in zip(paths, arrows, strict=True):
@@ -303,7 +201,7 @@ class GraphDrawing:
 
     def _frame(self, canvas: Canvas, number: int, left: float, top: float) -> None:
         laid, box = self.laid[number], self.scene.frames[number].box
-        depth = len(_frames_around(self.scene, number)) - 1
+        depth = len(frames_around(self.scene, number)) - 1
         ground = mixed(WHITE, "#E2E2E2", min(0.3 * depth, 0.9))
         wide, high = laid.wide, laid.high
         if box.is_run:
@@ -335,48 +233,6 @@ def _straight(inside: Inside, order: Sequence[int], target: int) -> float:
             if above in sources and 2 * abs(sources.index(above) - (len(order) - 1) / 2) <= MOST_ASIDE:
                 return sources.index(above)
     return (len(order) - 1) / 2
-
-
-def _child(inside: Inside, vertex: int) -> int | None:
-    """The child at a vertex of the pattern; `None` for a port."""
-    place = vertex - len(inside.entries)
-    return inside.children[place] if 0 <= place < len(inside.children) else None
-
-
-def frame_name(scene: Scene, number: int) -> str:
-    """What an open block is called: `inception3a: inception`, `unit2 to unit4 ×3`."""
-    box = scene.frames[number].box
-    name = shown(last_name(box))
-    if box.is_run:
-        are_layers = all(scene.structure.boxes[child].is_layer for child in box.children)
-        return f"×{box.times}" if are_layers else f"{name} ×{box.times}"
-    kind = box.group.kind if box.group is not None else ""
-    return f"{name}: {shown(kind, 40)}" if given_name(box, kind) and kind not in ("", "group") else name
-
-
-def box_lines(part: DrawnPart, figure: str) -> list[str]:
-    """The lines of a box: what the part is, its shape, and what it costs."""
-    return [*_words(part)[0], *([figure] if figure and not part.is_input else [])]
-
-
-def _words(part: DrawnPart) -> tuple[list[str], int]:
-    """The lines that say what a part is, and which of them is its title."""
-    if part.is_block:
-        kind = part.box.group.kind if part.box.group is not None else ""
-        count = sum(not node.is_input for node in part.nodes)
-        words = plural(count // max(part.times, 1), "layer") + (" each" if part.times else "")
-        if kind not in ("", "group"):
-            words = f"{shown(kind, 40)}: {words}"
-        return [title(part), words, shape_text(part)], 0
-    folded = [short_operation(node) for node in part.folded]
-    before = part.nodes.index(part.main)
-    lines = wrapped(folded[before:], SMALL, WIDEST) if folded[before:] else []
-    ahead = wrapped(folded[:before], SMALL, WIDEST) if folded[:before] else []
-    shape = shape_text(part)
-    if part.output.shape != part.main.shape:
-        lines = [*lines, "×".join(map(str, part.output.shape))]
-        return [*ahead, title(part), shape, *lines], len(ahead)
-    return [*ahead, title(part), *lines, shape], len(ahead)
 
 
 def _path(canvas: Canvas, stops: list[tuple[float, float, float]], has_head: bool) -> None:

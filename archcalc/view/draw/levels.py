@@ -141,8 +141,8 @@ def _volumes(network: Network, depth: int | None, block: str, heads: bool) -> Ch
     """Volumes: all layers if they are few, or else blocks; runs of equal ones are folded last."""
     found = structure(network, heads=heads, fold=False)
     root = _root(found, block)
-    if depth is None and not _with_blocks_inside(found):
-        depth = 1  # no blocks to close
+    if depth is None and not _with_blocks_inside(found):  # there are no blocks to close
+        return Chosen(_limited(scene(found, range(len(found.boxes)), root), network), "volumes")
     if depth is not None:
         return Chosen(_limited(scene(found, opened_to(found, root, depth), root), network), "volumes")
     deepest = max(depths(found, root)) - depths(found, root)[root]

@@ -6,16 +6,14 @@ A frame is an open block. Of a run of equal blocks, a frame shows the first one 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from msgspec import Struct
 
-from archcalc.layers.opaque import Opaque
 from archcalc.network import Node
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Selection
-from archcalc.shape import Shape, format_shape
-from archcalc.view.draw.letters import shown
+from archcalc.shape import Shape
+from archcalc.view.draw.words import given_name
 from archcalc.view.structure import Box, Structure
 
 FOLDED = {"activation", "norm", "unary", "arithmetic"}
@@ -156,16 +154,6 @@ def _without_needless_frames(found: Scene) -> Scene:
     return Scene(found.structure, frames, found.parts, found.edges)
 
 
-def given_name(box: Box, kind: str) -> str:
-    """The name of a box, unless it is its kind with a number, as one that nobody gave.
-
-    >>> given_name(Box("stage1/C1", 0, 1), "conv"), given_name(Box("stage1/conv2", 0, 1), "conv")
-    ('C1', '')
-    """
-    name = shown(last_name(box), 40)
-    return "" if name.rstrip("0123456789_") in ("", kind) else name
-
-
 def _is_open(boxes: Sequence[Box], number: int, opened: Collection[int]) -> bool:
     """Is a box drawn as a frame? A run of single closed blocks is not: it is drawn as one of them."""
     box = boxes[number]
@@ -288,62 +276,3 @@ def value_of(profile: Profile, part: DrawnPart, quantity: str) -> int:
     layers = [profile.entries[node.index] for node in part.nodes if not node.is_input]
     selection = Selection(profile, part.box.name, layers, part.output, part.box.group)
     return QUANTITIES[quantity].adds(selection) if layers and not part.is_outside else 0
-
-
-def short_operation(node: Node) -> str:
-    """A layer in the words of a figure: its kind, its kernel, and a stride that is not the usual one.
-
-    >>> import archcalc
-    >>> network = archcalc.load("resnet18")
-    >>> [short_operation(network[name]) for name in ("conv1/conv1", "maxpool1", "fc1")]
-    ['conv 7×7 / 2', 'maxpool 3×3 / 2', 'fc']
-    """
-    layer = node.layer
-    rank = len(node.shape) - 1
-    words = [layer.op if isinstance(layer, Opaque) else layer.kind]
-    size, stride = getattr(layer, "kernel_size", None), getattr(layer, "stride", None)
-    if size is not None and rank > 0:
-        words.append("×".join(_lengths(size, rank)))
-    if (
-        stride is not None
-        and rank > 0
-        and _lengths(stride, rank) not in (["1"] * rank, _own(layer, size, rank))
-    ):
-        lengths = _lengths(stride, rank)
-        words.append("/ " + (lengths[0] if len(set(lengths)) == 1 else "×".join(lengths)))
-    return shown(" ".join(words), 60)
-
-
-def _own(layer: Any, size: Any, rank: int) -> list[str]:
-    """The stride that a pool has by itself: it is not worth a word."""
-    return _lengths(size, rank) if layer.family == "pool" and size is not None else []
-
-
-def _lengths(value: Any, rank: int) -> list[str]:
-    lengths = value if isinstance(value, tuple | list) else (value,) * rank
-    return [str(length) for length in lengths]
-
-
-def title(part: DrawnPart) -> str:
-    """What a part is called in a drawing."""
-    if part.is_outside and not part.main.is_input:
-        return f"from {shown(part.main.name, 60)}"
-    if part.is_input:
-        return "input" if part.main.name == "input" else f"input {shown(part.main.name, 40)}"
-    if part.is_block:
-        return shown(last_name(part.box), 40) + (f" ×{part.times}" if part.times else "")
-    return f"{part.label}: {short_operation(part.main)}" if part.label else short_operation(part.main)
-
-
-def last_name(box: Box) -> str:
-    """A box without the blocks that it is in: `bottleneck2 to bottleneck4`.
-
-    A node of an imported model may have a name of any sort.
-    """
-    first, to, last = box.name.partition(" to ") if box.is_run else (box.name, "", "")
-    return first.rpartition("/")[2] + to + last
-
-
-def shape_text(part: DrawnPart) -> str:
-    """The shape of a part as a drawing has it."""
-    return format_shape(part.shape)

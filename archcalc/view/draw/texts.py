@@ -9,10 +9,10 @@ from archcalc.profile import Profile
 from archcalc.quantities import TOTALS, Scope
 from archcalc.render.charts import INK
 from archcalc.view.draw.colors import Coloring
-from archcalc.view.draw.graph import box_lines, frame_name
 from archcalc.view.draw.letters import shown
 from archcalc.view.draw.palette import LINE, letters_on
 from archcalc.view.draw.scene import Scene
+from archcalc.view.draw.words import box_lines, frame_name
 
 MERMAID_EDGES, MERMAID_LETTERS = 500, 50_000
 """What Mermaid refuses to draw more than, wherever its settings are not changed: on GitHub, for one."""

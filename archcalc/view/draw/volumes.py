@@ -18,8 +18,9 @@ from archcalc.view.draw.arrange import arrange
 from archcalc.view.draw.colors import SMALL, Coloring, legend
 from archcalc.view.draw.letters import width
 from archcalc.view.draw.palette import LINE, WHITE, mixed
-from archcalc.view.draw.scene import Scene, shape_text, title
+from archcalc.view.draw.scene import Scene
 from archcalc.view.draw.svg import Canvas, Point
+from archcalc.view.draw.words import shape_text, title
 from archcalc.view.pattern import pattern
 
 TALLEST = 150.0
@@ -158,7 +159,7 @@ def _row(volumes: Sequence[Volume], wide: Sequence[float], lanes: int) -> list[f
                 beside = wide[number] if number % 2 == 0 else wide[number - 1]
                 x = max(x, centers[-1] + beside / 2 + 3)
         if number >= lanes:
-            x = max(x, centers[-lanes] + (wide[number] + wide[number - lanes]) / 2 + 7)
+            x = max(x, centers[-lanes] + (wide[number] + wide[number - lanes]) / 2 + 10)
         centers.append(x)
     return centers
 
