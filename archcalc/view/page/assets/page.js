@@ -11,7 +11,7 @@ const FEW_BOXES = 90;
 class Page {
   constructor(model) {
     this.model = model;
-    this.graph = new Graph(model, (box) => this.chose(box));
+    this.graph = new KeyboardGraph(model, (box) => this.chose(box));
     this.details = new Details(model, byId("details"), (box) => this.go(box), (box) => this.graph.toggle(box));
     byId("graph-pane").append(this.tools(), this.graph.scroller, this.legend = element("p", { class: "legend-line" }));
     this.table = null;
@@ -23,6 +23,7 @@ class Page {
     this.graph.measured = () => this.describe();
     this.graph.update();
     this.details.show(0);
+    (window.requestIdleCallback ?? setTimeout)(() => this.memory.prepare());
   }
 
   tools() {
