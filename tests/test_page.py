@@ -119,6 +119,8 @@ def test_no_name_ends_the_script() -> None:
     assert not set("<>&\u2028") & set(inside)
     assert json.loads(inside)["networks"][0]["name"] == profile.network.name
     assert "<title>&lt;/script&gt;" in page
+    profile.network.name = "{{data}}"
+    assert "<title>{{data}}</title>" in page_of_network(profile)
 
 
 def test_the_page_is_the_same_in_every_run() -> None:

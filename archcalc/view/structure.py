@@ -6,7 +6,7 @@ closed is drawn as one. Nothing here knows sizes, colors or costs; `pattern.py` 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from math import isqrt
 from typing import Any
 
@@ -354,12 +354,3 @@ def cut(whole: Structure, most: int) -> Structure:
         children = tuple(new[child] for child in box.children) if number in opened else ()
         boxes.append(replace(box, parent=new.get(box.parent, -1), children=children))
     return Structure(whole.network, whole.nodes, whole.positions, boxes, whole.patterns)
-
-
-def subtree(boxes: Sequence[Box], number: int) -> Iterator[int]:
-    """A box and all boxes in it."""
-    waiting = [number]
-    while waiting:
-        each = waiting.pop()
-        yield each
-        waiting += reversed(boxes[each].children)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from visiting import Open, Visit
 
-from archcalc import analyze, load
+from archcalc import analyze, load, loads
 from archcalc.report.explain import explain
+from archcalc.view.page.write import page_of_network
 
 
 def selected(visit: Visit) -> str:
@@ -136,7 +137,18 @@ def test_color_by_a_quantity_prints_the_number(network_page: Open) -> None:
     visit.page.select_option("#color", label="MACs")
     labels = [label for label in items(visit) if label.startswith("stage1/conv2,")]
     assert labels == ["stage1/conv2, conv(64, 3, padding=1), 1.8G"]
-    assert "the darkest is 1.8G" in visit.text(".legend-line")
+    assert "the most is 1.8G" in visit.text(".legend-line")
+
+
+def test_what_is_not_known_is_marked(opened: Open) -> None:
+    text = 'net a { input(3x32x20)\n x: conv(8, 3)\n opaque(identity, x, op="roll", shape=8x30x18) -> relu }'
+    visit = opened(page_of_network(analyze(loads(text))))
+    visit.page.select_option("#color", label="MACs")
+    assert any(label.startswith("opaque1,") and label.endswith(", ?") for label in items(visit))
+    visit.tab("table")
+    assert "at least 116,640" in visit.page.locator("tfoot td").all_inner_texts()
+    visit.go("opaque1")
+    assert "at least 0" in visit.text("#details .figures")
 
 
 # --- Explanations ---

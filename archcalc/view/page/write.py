@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -17,6 +18,7 @@ SCRIPTS = (
     "model",
     "layout",
     "graph",
+    "keyboard",
     "details",
     "table",
     "memory",
@@ -36,14 +38,14 @@ def page_of_network(profile: Profile, reference: str = "") -> str:
 
 def written(title: str, data: dict[str, Any]) -> str:
     """The page with a title and its data."""
-    data = {"archcalc": archcalc.__version__, **data}
-    return (
-        _asset("page.html")
-        .replace("{{title}}", escape(_one_line(title)))
-        .replace("{{style}}", _asset("page.css"))
-        .replace("{{script}}", "\n".join(_asset(f"{name}.js") for name in SCRIPTS))
-        .replace("{{data}}", in_html(data))
-    )
+    parts = {
+        "title": escape(_one_line(title)),
+        "style": _asset("page.css"),
+        "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
+        "data": in_html({"archcalc": archcalc.__version__, **data}),
+    }
+    # in one go, so that a title or a name with braces is not filled in itself
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
 
 
 def _one_line(text: str) -> str:

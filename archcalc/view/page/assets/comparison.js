@@ -11,7 +11,7 @@ class ComparisonPage {
   constructor(models) {
     const { comparison } = DATA;
     this.models = models;
-    this.graphs = models.map((model, side) => new Graph(model, (box) => this.chose(side, box), (box) => this.state(side, box)));
+    this.graphs = models.map((model, side) => new KeyboardGraph(model, (box) => this.chose(side, box), (box) => this.state(side, box)));
     this.details = models.map((model, side) => new Details(model, byId("details"), (box) => this.go(side, box), (box) => this.graphs[side].toggle(box)));
     byId("name").textContent = visible(comparison.title);
     byId("about").replaceChildren(...comparison.about.map((line) => element("span", {}, line)));

@@ -113,7 +113,7 @@ class FieldView {
     this.answer = { region, isExact, side: "input" };
     this.paint("input", region, this.outline(place));
     this.paint("map", [this.lengths("map").map((n, axis) => single(n, place[axis]))]);
-    this.say(`Place ${spelled(place)} of the map reads`, region, "input", isExact);
+    this.say(`${spelled(place)} of the map reads`, region, "input", isExact);
   }
 
   askForward(place) {
@@ -121,7 +121,7 @@ class FieldView {
     this.answer = { region, isExact, side: "map" };
     this.paint("input", [this.lengths("input").map((n, axis) => single(n, place[axis]))]);
     this.paint("map", region);
-    this.say(`Place ${spelled(place)} of the input affects`, region, "map", isExact);
+    this.say(`${spelled(place)} of the input affects`, region, "map", isExact);
   }
 
   say(begin, region, side, isExact) {
@@ -205,7 +205,7 @@ function stretches(mask) {
   return found;
 }
 
-const spelled = (place) => (place.length ? `(${place.join(", ")})` : "");
+const spelled = (place) => (place.length ? `Place (${place.join(", ")})` : "Each value");
 
 function drawGrid(context, margin, h, w, cell, color) {
   context.strokeStyle = color;

@@ -10,16 +10,20 @@ class Memory {
     this.runs = null;
   }
 
-  /** Unpack and draw. Called when the view is first shown. */
-  async show() {
-    if (this.runs) return this.draw();
+  /** Unpack the data, before they are asked for if the browser has time: paper does not wait. */
+  async prepare() {
+    this.unpacking ??= unpacked(this.model.data.memory);
     try {
-      this.runs = await unpacked(this.model.data.memory);
+      this.runs = await this.unpacking;
     } catch {
       this.root.replaceChildren(element("p", {}, `This browser cannot unpack the data. Run \`archcalc memory ${this.model.data.name}\`.`));
-      return undefined;
     }
-    return this.choose(this.runs.length - 1);
+  }
+
+  show() {
+    if (this.run) this.draw();
+    else if (this.runs) this.choose(this.runs.length - 1);
+    else this.prepare().then(() => this.runs && !this.run && this.choose(this.runs.length - 1));
   }
 
   choose(number) {

@@ -11,7 +11,7 @@ const FEW_BOXES = 90;
 class Page {
   constructor(model) {
     this.model = model;
-    this.graph = new Graph(model, (box) => this.chose(box));
+    this.graph = new KeyboardGraph(model, (box) => this.chose(box));
     this.details = new Details(model, byId("details"), (box) => this.go(box), (box) => this.graph.toggle(box));
     byId("graph-pane").append(this.tools(), this.graph.scroller, this.legend = element("p", { class: "legend-line" }));
     this.table = null;
@@ -23,6 +23,7 @@ class Page {
     this.graph.measured = () => this.describe();
     this.graph.update();
     this.details.show(0);
+    (window.requestIdleCallback ?? setTimeout)(() => this.memory.prepare());
   }
 
   tools() {
@@ -52,7 +53,7 @@ class Page {
       this.legend.replaceChildren(...families.map((family) => element("span", { class: "legend" }, element("span", { class: `key f-${family}` }), family)));
     } else {
       const noun = coloring.kind === "field" ? "places of the input that one value sees" : quantities[coloring.quantity].noun;
-      this.legend.replaceChildren(`Darker and a longer bar: more ${noun}; the darkest is ${short(most)}. Gray: none.`);
+      this.legend.replaceChildren(`Stronger color and a longer bar: more ${noun}; the most is ${short(most)}. Gray: none.`);
     }
   }
 
@@ -82,11 +83,12 @@ class Page {
     if (name === "graph") this.graph.draw(true);
   }
 
-  /** The last layer whose map still has places: the field of anything after it is the whole input. */
+  /** A layer to begin with: the last one that sees less than half of the input, or else the last map. */
   lastMap() {
     const { model } = this;
-    const found = [...model.boxOf].reverse().find((box) => !model.isInput(box) && model.row(box)[OUTPUT].length > 1 && model.field(box)[1].length);
-    return found ?? model.boxOf.at(-1);
+    const maps = model.boxOf.filter((box) => !model.isInput(box) && model.row(box)[OUTPUT].length > 1 && model.field(box)[1].length);
+    const whole = model.row(model.boxOf[0])[OUTPUT].slice(1).reduce((a, b) => a * b, 1);
+    return maps.findLast((box) => 2 * fieldArea(model, box) < whole) ?? maps.at(-1) ?? model.boxOf.at(-1);
   }
 }
 
