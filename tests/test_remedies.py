@@ -448,7 +448,6 @@ sweep vgg16 --set classes=1,2 --columns shape
 sweep vgg16 --set classes=1,2 --columns count
 sweep vgg16 --set classes=1,2 --expect 'kernel_size<=3'
 sweep two.arch --set input=8,16
-sweep opaque.arch --set batch=1,2
 sweep mobilenet_v1 --set width=0.1..100:0.0001 --set classes=1..1000000
 sweep vgg16 --set classes=1,2 --sort zzz
 sweep vgg16 --set classes=1,2 --plot macs
@@ -464,7 +463,7 @@ formula vgg16 macs
 formula vgg16 macs --set classes=1
 formula vgg16 macs --set image=1..20
 formula efficientnet_b0 params --set width=0.5..2
-formula mobilenet_v3_small.keras macs --set input=64..96
+formula mobilenet_v3_small.keras macs --input 3x64x64 --set input=64..66
 """.split("\n")[1:-1]
 """Commands that are wrong, one for each remedy."""
 

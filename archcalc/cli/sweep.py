@@ -98,6 +98,8 @@ def sweep(
 
     `archcalc sweep mobilenet_v1 --set width=0.25..1.4 --plot macs:params -o sweep.svg`
     """
+    from msgspec.structs import replace
+
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
     from archcalc.sweeping import resume, run, view
@@ -124,11 +126,11 @@ def sweep(
         settings(None, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer),
     )
     falling = (sort or "").startswith("-")
-    if limit is None and format is SweepFormat.table and not axes:
-        limit = LIMIT
     asked = run.SweepAsked((sort or "").removeprefix("-"), falling, limit, sample, seed)
     run.check_sort(made, asked)
     run.check_size(made, asked)
+    if limit is None and format is SweepFormat.table and not axes:
+        asked = replace(asked, limit=LIMIT)
     with progress_bar(run.blocks_of(made, asked), net) as advance:
         if output is not None and output != out.STANDARD and run.blocks_of(made, asked) > 1:
             found = resume.sweep_rows(made, asked, output, advance)
