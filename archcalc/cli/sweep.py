@@ -81,6 +81,15 @@ def sweep(
     convention: ConventionName = "",
     optimizer: OptimizerName = "sgd",
     human: Human = False,
+    scheduler: Annotated[
+        Optional[str],
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Compute on a Dask cluster, `tcp://host:8786`, and write a Parquet data set: the folder of "
+            "`-o`.",
+        ),
+    ] = None,
     format: Annotated[
         SweepFormat, typer.Option(help="Output format; `parquet` needs the package pyarrow.")
     ] = SweepFormat.table,
@@ -128,7 +137,21 @@ def sweep(
     falling = (sort or "").startswith("-")
     asked = run.SweepAsked((sort or "").removeprefix("-"), falling, limit, sample, seed)
     run.check_sort(made, asked)
-    run.check_size(made, asked)
+    if scheduler is None:
+        run.check_size(made, asked)
+    if scheduler is not None:
+        from archcalc.sweeping import cluster
+
+        if output is None or output == out.STANDARD or sort or limit is not None or axes:
+            raise error(
+                "a cluster writes a data set of all rows, which are not sorted or cut off",
+                help="write `-o FOLDER`, without `--sort`, `--limit` and `--plot`",
+            )
+        job = cluster.job_of(made, tuple(dimensions), tuple(expect or ()), asked)
+        with progress_bar(run.blocks_of(made, asked), net) as advance:
+            totals = cluster.sweep_on_cluster(made, job, scheduler, output, advance)
+        out.warn([cluster.in_words(totals)])
+        return
     if limit is None and format is SweepFormat.table and not axes:
         asked = replace(asked, limit=LIMIT)
     with progress_bar(run.blocks_of(made, asked), net) as advance:

@@ -33,7 +33,7 @@ def forget(output: Path) -> None:
 
 
 def signature(plan: SweepPlan, asked: SweepAsked) -> str:
-    """What a block depends on, apart from its number: the texts of the network, values, limits, and archcalc."""
+    """What a block depends on, apart from its number: texts of the network, values, limits, and archcalc."""
     settings = plan.settings
     parts = [
         archcalc.__version__,
