@@ -455,6 +455,8 @@ sweep mobilenet_v1 --set shallow=true,false --plot shallow:macs
 sweep vgg16 --set classes=1,2 --format svg
 sweep vgg16 --set classes=1,2 --format parquet
 sweep vgg16 --set classes=1,2 --format parquet -o x.parquet
+sweep vgg16 --set classes=1,2 --scheduler tcp://127.0.0.1:1
+sweep vgg16 --set classes=1,2 --scheduler tcp://127.0.0.1:1 -o data
 solve vgg16
 solve vgg16 --find classes=1..9
 solve vgg16 --find classes=1..9 --minimize macs --maximize macs
@@ -585,7 +587,7 @@ def too_large(*args: Any) -> None:
 def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch) -> None:
     files(tmp_path)
     remedies = [remedy for path in OTHERS for remedy in remedies_in(path)]
-    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py", "pyarrow"):
+    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py", "pyarrow", "distributed"):
         monkeypatch.setitem(sys.modules, package, None)
     commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
     with evaluated(remedies) as seen:

@@ -130,10 +130,10 @@ def _prepare(folder: Path, signed: str) -> None:
         folder.mkdir(exist_ok=True)
         if not mark.exists():
             if any(folder.iterdir()):
-                raise error(f"`{folder}` is not empty", help="name a new folder for the data set")
+                raise error(f"`{folder}` is not empty: a data set needs a new folder")
             mark.write_text(signed)
         elif mark.read_text() != signed:
-            raise error(f"`{folder}` has another sweep", help="name a new folder for the data set")
+            raise error(f"`{folder}` has another sweep: a data set needs a new folder")
         for left in folder.glob("*.unfinished"):
             left.unlink()
     except OSError as problem:
