@@ -4,7 +4,7 @@ A figure is computed from plain integers and fractions. `archcalc sweep` runs th
 networks: there, a number may be a `Symbolic` one, which remembers how it was computed. Symbolic numbers have
 the operators of numbers. A comparison gives a plain truth value, and `operator.index` a plain integer; both
 limit the trace to the networks for which that answer is the same. So code that is written with operators is
-right for both, and these functions are for the rest.
+right for both. These functions do what operators cannot.
 """
 
 from __future__ import annotations

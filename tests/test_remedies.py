@@ -457,7 +457,6 @@ sweep vgg16 --set classes=1,2 --columns shape
 sweep vgg16 --set classes=1,2 --columns count
 sweep vgg16 --set classes=1,2 --expect 'kernel_size<=3'
 sweep two.arch --set input=8,16
-sweep opaque.arch --set batch=1,2
 sweep mobilenet_v1 --set width=0.1..100:0.0001 --set classes=1..1000000
 sweep vgg16 --set classes=1,2 --sort zzz
 sweep vgg16 --set classes=1,2 --plot macs
@@ -465,6 +464,8 @@ sweep mobilenet_v1 --set shallow=true,false --plot shallow:macs
 sweep vgg16 --set classes=1,2 --format svg
 sweep vgg16 --set classes=1,2 --format parquet
 sweep vgg16 --set classes=1,2 --format parquet -o x.parquet
+sweep vgg16 --set classes=1,2 --scheduler tcp://127.0.0.1:1
+sweep vgg16 --set classes=1,2 --scheduler tcp://127.0.0.1:1 -o data
 solve vgg16
 solve vgg16 --find classes=1..9
 solve vgg16 --find classes=1..9 --minimize macs --maximize macs
@@ -473,7 +474,7 @@ formula vgg16 macs
 formula vgg16 macs --set classes=1
 formula vgg16 macs --set image=1..20
 formula efficientnet_b0 params --set width=0.5..2
-formula mobilenet_v3_small.keras macs --set input=64..96
+formula mobilenet_v3_small.keras macs --input 3x64x64 --set input=64..66
 """.split("\n")[1:-1]
 """Commands that are wrong, one for each remedy."""
 
@@ -597,7 +598,7 @@ def too_large(*args: Any) -> None:
 def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch) -> None:
     files(tmp_path)
     remedies = [remedy for path in OTHERS for remedy in remedies_in(path)]
-    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py", "cairosvg", "pyarrow"):
+    for package in ("PIL", "safetensors", "matplotlib", "pandas", "h5py", "cairosvg", "pyarrow", "distributed"):
         monkeypatch.setitem(sys.modules, package, None)
     commands = [*COMMANDS, *(f"audit --claims claims{n}.toml" for n in range(len(WRONG_CLAIMS)))]
     with evaluated(remedies) as seen:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 import archcalc
 from archcalc.opening import loads
+from archcalc.quantities import QUANTITIES
+from archcalc.render.progress import unseen
 from archcalc.sweeping import solving
 from archcalc.sweeping.closed import closed_form
 from archcalc.sweeping.pareto import front
@@ -58,6 +60,23 @@ def test_the_batch_of_a_step_of_training() -> None:
     assert solution.best is not None
     assert int(solution.best.shown) == found["batch"]
     assert "proved from the formulas" in solution.how
+
+
+def test_the_batch_of_a_run() -> None:
+    """As the design of the sweeps has it, and as `archcalc memory --inference --fit` answers."""
+    solution = solved("resnet50", "batch=1..100000", "inference_bytes <= 24GB")
+    assert solution.best is not None
+    assert solution.best.shown == "2480"
+
+
+@pytest.mark.parametrize("net", ["resnet50", "googlenet", "vit_b_16", "lenet5", "crnn", "nfnet_f0"])
+def test_inference_bytes_are_those_of_the_memory_command(net: str) -> None:
+    from archcalc.report.memory.usage import MemoryAsked, usage_of
+
+    network = archcalc.load(net)
+    asked = MemoryAsked(8, "float32", "sgd", False, True, (), False, "none", "", "needed").checked()
+    profile = archcalc.analyze(network, batch=8)
+    assert QUANTITIES["inference_bytes"].measure(profile.whole) == usage_of(network, asked, unseen).peak[0]
 
 
 def test_a_proof_for_a_thousand_million_values() -> None:

@@ -286,6 +286,31 @@ def test_a_network_of_a_file_that_is_no_text(run: Any) -> None:
     assert [row["activation_bytes"] for row in rows] == ["1024", "2048"]
 
 
+def test_operations_that_are_not_known_are_said(run: Any) -> None:
+    Path("opaque.arch").write_text('net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n')
+    result = run("sweep", "opaque.arch", "--set", "batch=1,2", "--columns", "macs")
+    assert "`macs` is incomplete without" in result.out
+    assert "no point is a valid network" in result.out
+
+
+def test_a_space_that_takes_too_long_is_refused(run: Any) -> None:
+    result = run("sweep", "mobilenet_v1", "--set", "width=0.1..100:0.0001", "--set", "classes=1..1000000")
+    assert result.status == 2
+    assert "error: the space has 999,001,000,000 points: about" in result.err
+    assert "TB of figures" in result.err
+    few = run(
+        "sweep",
+        "mobilenet_v1",
+        "--set",
+        "width=0.1..100:0.0001",
+        "--set",
+        "classes=1..1000000",
+        "--limit",
+        "3",
+    )
+    assert "3 shown" in few.out
+
+
 def test_columns_for_python() -> None:
     found = archcalc.sweep(
         "mobilenet_v1",

@@ -81,6 +81,15 @@ def sweep(
     convention: ConventionName = "",
     optimizer: OptimizerName = "sgd",
     human: Human = False,
+    scheduler: Annotated[
+        Optional[str],
+        typer.Option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Compute on a Dask cluster, `tcp://host:8786`, and write a Parquet data set: the folder of "
+            "`-o`.",
+        ),
+    ] = None,
     format: Annotated[
         SweepFormat, typer.Option(help="Output format; `parquet` needs the package pyarrow.")
     ] = SweepFormat.table,
@@ -98,6 +107,8 @@ def sweep(
 
     `archcalc sweep mobilenet_v1 --set width=0.25..1.4 --plot macs:params -o sweep.svg`
     """
+    from msgspec.structs import replace
+
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
     from archcalc.sweeping import resume, run, view
@@ -124,11 +135,25 @@ def sweep(
         settings(None, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer),
     )
     falling = (sort or "").startswith("-")
-    if limit is None and format is SweepFormat.table and not axes:
-        limit = LIMIT
     asked = run.SweepAsked((sort or "").removeprefix("-"), falling, limit, sample, seed)
     run.check_sort(made, asked)
-    run.check_size(made, asked)
+    if scheduler is None:
+        run.check_size(made, asked)
+    if scheduler is not None:
+        from archcalc.sweeping import cluster
+
+        if output is None or output == out.STANDARD or sort or limit is not None or axes:
+            raise error(
+                "a cluster writes a data set of all rows, which are not sorted or cut off",
+                help="write `-o FOLDER`, without `--sort`, `--limit` and `--plot`",
+            )
+        job = cluster.job_of(made, tuple(dimensions), tuple(expect or ()), asked)
+        with progress_bar(run.blocks_of(made, asked), net) as advance:
+            totals = cluster.sweep_on_cluster(made, job, scheduler, output, advance)
+        out.warn([cluster.in_words(totals)])
+        return
+    if limit is None and format is SweepFormat.table and not axes:
+        asked = replace(asked, limit=LIMIT)
     with progress_bar(run.blocks_of(made, asked), net) as advance:
         if output is not None and output != out.STANDARD and run.blocks_of(made, asked) > 1:
             found = resume.sweep_rows(made, asked, output, advance)

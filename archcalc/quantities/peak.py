@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archcalc.quantities.formulas import of_parts
+from archcalc.quantities.parameters import BUFFERS, PARAMS
 from archcalc.quantities.quantity import Number, Quantity, Scope, Selection, Unit
 from archcalc.render.numbers import byte_size, grouped, percent
 from archcalc.shape import format_shape
@@ -59,6 +60,19 @@ def _explain_bytes(selection: Selection) -> list[str]:
         "",
         *of_parts(title, _living(alive, size * profile.batch)),
     ]
+
+
+def _run(selection: Selection) -> int:
+    profile = selection.profile
+    held: int = PARAMS.measure(selection) + BUFFERS.measure(selection)
+    return held * profile.bytes_per_value + _bytes(selection)
+
+
+def _explain_run(selection: Selection) -> list[str]:
+    profile = selection.profile
+    held = [(q.name, q.measure(selection) * profile.bytes_per_value) for q in (PARAMS, BUFFERS)]
+    parts = [*held, ("peak_bytes", _bytes(selection))]
+    return of_parts(f"inference_bytes of {selection.name}, in bytes", parts)
 
 
 def _arena(selection: Selection) -> int:
@@ -118,6 +132,17 @@ PEAK_BYTES = Quantity(
     explain=_explain_bytes,
     at=_at,
 )
+INFERENCE_BYTES = Quantity(
+    name="inference_bytes",
+    on_request=True,
+    noun="inference bytes",
+    definition="the most bytes alive at once in a run, for the whole batch: parameters, buffers and peak "
+    "activations; what kernels allocate for themselves is not counted",
+    unit=Unit.BYTES,
+    scope=Scope.NETWORK,
+    of=_run,
+    explain=_explain_run,
+)
 ARENA_BYTES = Quantity(
     name="arena_bytes",
     on_request=True,
@@ -129,4 +154,4 @@ ARENA_BYTES = Quantity(
     of=_arena,
     explain=_explain_arena,
 )
-QUANTITIES = (PEAK_ACTIVATIONS, PEAK_BYTES, ARENA_BYTES)
+QUANTITIES = (PEAK_ACTIVATIONS, PEAK_BYTES, INFERENCE_BYTES, ARENA_BYTES)

@@ -10,7 +10,7 @@ from archcalc.render.numbers import grouped, plural
 from archcalc.sweeping.solving import Solution, Tried
 
 COLUMNS = ("params", "macs")
-"""The figures that are shown, besides those that are asked for."""
+"""The figures that are shown, in addition to those that are asked for."""
 
 
 def text(solution: Solution, width: int) -> str:

@@ -122,10 +122,7 @@ class SweepPlan(Struct, frozen=True, eq=False):
         incomplete = [name for name in names if QUANTITIES[name].of_operations]
         missing = unknown_operations(network.nodes) if incomplete else ""
         if missing:
-            raise error(
-                f"`{incomplete[0]}` is incomplete without {missing}",
-                help="`archcalc report` shows what is counted without it",
-            )
+            raise error(f"`{incomplete[0]}` is incomplete without {missing}")
 
 
 def plan(

@@ -1,4 +1,4 @@
-"""Blocks of a sweep that are kept beside its output until it is written, so that a killed sweep goes on.
+"""Blocks of a sweep that are kept beside its output until it is written, so that a killed sweep continues.
 
 Each block is written under another name and then renamed, so that there are only whole ones. A folder with
 blocks of another sweep is not used.
@@ -33,7 +33,7 @@ def forget(output: Path) -> None:
 
 
 def signature(plan: SweepPlan, asked: SweepAsked) -> str:
-    """What a block depends on besides its number: the texts of the network, values, limits, and archcalc."""
+    """What a block depends on, apart from its number: texts of the network, values, limits, and archcalc."""
     settings = plan.settings
     parts = [
         archcalc.__version__,

@@ -27,7 +27,7 @@ HUNDREDTH = Fraction(1, 100)
 """The step of a range of fractions, if none is given."""
 
 INPUT, BATCH = "input", "batch"
-"""What can be varied besides the parameters of a network."""
+"""What can be varied in addition to the parameters of a network."""
 
 Number = int | Fraction
 Digits = Sequence[Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -139,6 +139,13 @@ def problems(found: Found) -> list[str]:
 
 def write_parquet(found: Found, path: Path) -> None:
     """The rows as a Parquet file. Raises `ArchError` without pyarrow."""
+    pyarrow()
+    with whole(path) as stream:
+        write_parquet_to(found, stream)
+
+
+def write_parquet_to(found: Found, stream: IO[bytes]) -> None:
+    """The rows as a Parquet file, to an open one. Raises `ArchError` without pyarrow."""
     arrow, parquet = pyarrow()
     columns: dict[str, Any] = {}
     invalid = found.rows.errors >= 0
@@ -153,8 +160,7 @@ def write_parquet(found: Found, path: Path) -> None:
             values = np.array(values, dtype=np.int64)
         columns[name] = arrow.array(values, mask=masked)
     columns[PROBLEM] = arrow.array([text or None for text in problems(found)], type=arrow.string())
-    with whole(path) as stream:
-        parquet.write_table(arrow.table(columns), stream, use_dictionary=False)
+    parquet.write_table(arrow.table(columns), stream, use_dictionary=False)
 
 
 def pyarrow() -> tuple[Any, Any]:

@@ -1,0 +1,79 @@
+"""A sweep on a real Dask cluster, whose workers are processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+distributed = pytest.importorskip("distributed")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+from archcalc.sweeping import cluster, run  # noqa: E402
+from archcalc.sweeping.plan import plan  # noqa: E402
+from archcalc.sweeping.space import parse_dimension  # noqa: E402
+
+TEXT = "net small(n=8, k=3) {\n  input([3, n, n]) -> conv(n, k, padding=1)\n}\n"
+SETS = ("n=1..2000", "k=1..400")
+
+
+@pytest.fixture
+def workers(tmp_path: Path) -> Iterator[Any]:
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            local_directory=str(tmp_path / "dask"),
+        ) as local,
+        distributed.Client(local) as client,
+    ):
+        yield local, client
+
+
+def whole(made: Any) -> Any:
+    return run.sweep_rows(made, run.SweepAsked()).rows
+
+
+def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(workers: Any, tmp_path: Path) -> None:
+    local, client = workers
+    path = tmp_path / "small.arch"
+    path.write_text(TEXT)
+    dimensions = tuple(parse_dimension(text, "--set") for text in SETS)
+    made = plan(str(path), dimensions, ["macs", "params"])
+    job = cluster.job_of(made, dimensions, (), run.SweepAsked())
+    path.unlink()  # workers have the text from the job
+    blocks = run.blocks_of(made, job.asked)
+    assert blocks >= 6
+    done: list[int] = []
+
+    def killed() -> None:
+        done.append(1)
+        if len(done) == 2:
+            victim = next(iter(client.run(os.getpid).values()))
+            os.kill(victim, signal.SIGKILL)
+
+    folder = tmp_path / "data"
+    totals = cluster.sweep_on_cluster(made, job, local.scheduler_address, folder, killed)
+    assert len(done) == blocks
+    assert totals.computed == made.space.size == 800_000
+    found = parquet.read_table(folder).to_pydict()
+    points = np.array(found["n"]) * 1000 + np.array(found["k"])
+    assert len(np.unique(points)) == len(points) == made.space.size
+    order = np.argsort(points)
+    expected = whole(made)
+    macs = np.array([-1 if value is None else value for value in found["macs"]])[order]
+    assert (macs == np.where(expected.errors >= 0, -1, expected.columns[0])).all()
+    assert totals.invalid == int((expected.errors >= 0).sum()) > 0
+    assert not list(folder.glob("*.unfinished"))
+
+    (folder / "part-00000003.parquet").unlink()
+    again = cluster.sweep_on_cluster(made, job, local.scheduler_address, folder)
+    assert (again.already, again.computed) == (blocks - 1, run.BLOCK)
+    assert parquet.read_table(folder).num_rows == made.space.size
