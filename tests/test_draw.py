@@ -567,6 +567,7 @@ def hostile() -> Network:
         node.name = name
     for group, name in zip(network.groups, HOSTILE, strict=False):
         group.name = name.replace("/", "") or "g"
+    network.name = 'n"</title>\n\udc80' + HOSTILE[0]  # the name of a file need not be UTF-8
     return network
 
 
@@ -585,6 +586,12 @@ def test_markup_in_names_is_shown_and_not_obeyed(level):
     assert len(networkx.parse_graphml(text)) == len(profile.network.nodes)
     canvas, _ = canvas_of(hostile(), level)
     check_texts(canvas)
+
+
+def test_a_note_has_nothing_that_a_terminal_obeys():
+    network = flat(60)
+    network.name = "a\x1b[31mb\n"
+    assert draw(analyze(network), Wanted()).note == "`a?[31mb ` has no blocks: its layers are drawn"
 
 
 def test_letters_without_outlines_are_text_that_keeps_its_place():

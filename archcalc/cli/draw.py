@@ -110,7 +110,10 @@ def draw(
         set_, input_, batch, dtype, heads, convention, freeze, training=training, optimizer=optimizer
     ).open(net)[1]
     drawing = drawn(profile, wanted, chosen)
-    out.write_bytes(drawing.data, output)
+    if chosen in ("pdf", "png"):
+        out.write_bytes(drawing.data, output)
+    else:
+        out.write(drawing.data.decode(), output)
     out.warn(note_lines(profile.network.notes))
     out.warn([f"note: {drawing.note}"] if drawing.note else [])
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 from archcalc.profile import Profile
 from archcalc.view.draw.colors import KIND, Coloring, coloring
 from archcalc.view.draw.graph import draw_graph
+from archcalc.view.draw.letters import shown
 from archcalc.view.draw.levels import Chosen, choose
 from archcalc.view.draw.raster import to_pdf, to_png
 from archcalc.view.draw.svg import Canvas, Letters
@@ -32,11 +33,14 @@ class Wanted(Struct, frozen=True, kw_only=True):
     scale: float = 2.0
 
 
-class Drawing(Struct, frozen=True):
-    """A drawing as the bytes of a file, and what the user should know about it."""
+class Drawing(Struct):
+    """A drawing as the bytes of a file, and what the user should know about it, on one line."""
 
     data: bytes
     note: str = ""
+
+    def __post_init__(self) -> None:
+        self.note = shown(self.note, 500)
 
 
 def draw(profile: Profile, wanted: Wanted, format: str = "svg") -> Drawing:

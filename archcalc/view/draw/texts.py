@@ -53,7 +53,7 @@ def _mermaid(text: str) -> str:
 def to_dot(scene: Scene, found: Coloring) -> str:
     """A graph of Graphviz: <https://graphviz.org/doc/info/lang.html>."""
     lines = [
-        f"digraph {_dot(scene.structure.network.name)} {{",
+        f"digraph {_dot(shown(scene.structure.network.name))} {{",
         f'  node [shape=box, style="filled,rounded", fontname="Helvetica", fontsize=10, color="{INK}"]',
         f'  edge [color="{LINE}", arrowsize=0.7]',
         '  graph [fontname="Helvetica", fontsize=10, color="#999999", style=rounded, labeljust=l]',
