@@ -12,7 +12,10 @@ import pytest
 from visiting import Open, Visit
 
 from archcalc import analyze, load, loads
+from archcalc.comparison import compare, open_subjects
+from archcalc.comparison.tables import CompareView
 from archcalc.report.explain import explain
+from archcalc.view.page.compared import page_of_comparison
 from archcalc.view.page.write import page_of_network
 
 
@@ -382,18 +385,29 @@ def test_paper_shows_the_whole_graph_and_table(network_page: Open) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_checker_of_accessibility_finds_nothing(network_page: Open, theme: str) -> None:
+    visit = network_page("googlenet", theme=theme, training=True)
+    toggle(visit, "inception3a")
+    check_accessibility(visit, "graph", "table", "memory", "field", "treemap")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_checker_of_accessibility_finds_nothing_in_a_comparison(opened: Open, theme: str) -> None:
+    view = CompareView(compare(open_subjects(["googlenet", "googlenet_torchvision"])))
+    check_accessibility(opened(page_of_comparison(view), theme=theme), "graph", "table")
+
+
+def check_accessibility(visit: Visit, *tabs: str) -> None:
     path = os.environ.get("AXE")
     if not path:
         pytest.skip("needs axe-core: `AXE` is the path of its `axe.min.js`")
-    visit = network_page("googlenet", theme=theme)
-    toggle(visit, "inception3a")
     # the label of a box has its whole path, where the drawing has the end of it: another text, on purpose
+    rules = "{ rules: { 'label-content-name-mismatch': { enabled: false } } }"
     visit.page.evaluate(Path(path).read_text(encoding="utf-8"))
-    for tab in ("graph", "table", "memory", "field", "treemap"):
+    for tab in tabs:
         visit.tab(tab)
         visit.page.wait_for_timeout(200)
         found = visit.run(
-            "async () => (await axe.run({ rules: { 'label-content-name-mismatch': { enabled: false } } })).violations.map((v) => [v.id, v.nodes.map((n) => n.html)])"
+            f"async () => (await axe.run({rules})).violations.map((v) => [v.id, v.nodes.map((n) => n.html)])"
         )
         assert found == [], tab
 

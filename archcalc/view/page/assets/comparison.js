@@ -15,11 +15,11 @@ class ComparisonPage {
     this.details = models.map((model, side) => new Details(model, byId("details"), (box) => this.go(side, box), (box) => this.graphs[side].toggle(box)));
     byId("name").textContent = visible(comparison.title);
     byId("about").replaceChildren(...comparison.about.map((line) => element("span", {}, line)));
-    byId("totals").replaceChildren(...[...comparison.verdict, ...comparison.notes].map((line) => element("div", {}, line)));
+    byId("totals").replaceWith(element("div", { id: "totals" }, ...[...comparison.verdict, ...comparison.notes].map((line) => element("p", {}, line))));
     byId("made").textContent = `archcalc ${DATA.archcalc}`;
     for (const name of ["memory", "field", "treemap"]) byId(`tab-${name}`).remove();
     byId("tab-table").textContent = "Difference";
-    byId("graph-pane").append(this.tools(), element("div", { class: "pair" }, ...this.graphs.map((graph, side) => element("div", {}, element("h3", {}, comparison.names[side]), graph.scroller))), this.legend());
+    byId("graph-pane").append(this.tools(), element("div", { class: "pair" }, ...this.graphs.map((graph, side) => element("div", {}, element("h2", {}, comparison.names[side]), graph.scroller))), this.legend());
     byId("panel-table").append(...comparison.sections.map(differenceTable));
     byId("panel-table").style.overflow = "auto";
     this.openDifferences();
@@ -106,6 +106,9 @@ class ComparisonPage {
 function differenceTable({ title, note, columns }) {
   const rows = columns[0].cells.map((_, r) => element("tr", {}, ...columns.map((column) => element("td", { class: column.right ? "right" : "" }, column.cells[r]))));
   const totals = columns.some((column) => column.total) ? [element("tfoot", {}, element("tr", {}, ...columns.map((column) => element("td", { class: column.right ? "right" : "" }, column.total))))] : [];
-  return element("div", { class: "difference" }, element("h3", {}, title), note ? element("p", { class: "note" }, note) : "",
-    rows.length ? element("table", {}, element("thead", {}, element("tr", {}, ...columns.map((column) => element("th", { scope: "col", class: column.right ? "right" : "" }, column.heading.replaceAll("\n", " "))))), element("tbody", {}, ...rows), ...totals) : "");
+  return element("div", { class: "difference", tabindex: "0", role: "region", "aria-label": title }, element("h2", {}, title), note ? element("p", { class: "note" }, note) : "",
+    rows.length ? element("table", {}, element("thead", {}, element("tr", {}, ...columns.map((column) => {
+      const heading = column.heading.replaceAll("\n", " ");
+      return element(heading.trim() ? "th" : "td", { scope: heading.trim() ? "col" : null, class: column.right ? "right" : "" }, heading);
+    }))), element("tbody", {}, ...rows), ...totals) : "");
 }
