@@ -582,9 +582,9 @@ def test_a_block_is_rolled_up_only_where_its_layers_agree():
 def test_two_versions_of_the_largest_networks_take_well_under_a_second():
     for pair in [("resnet152", "resnet152_v1_5"), ("densenet201", "resnet152")]:
         before, after = (analyze(load(name)) for name in pair)
-        start = time.perf_counter()
+        start = time.process_time()
         match(before, after)
-        assert time.perf_counter() - start < 1, pair
+        assert time.process_time() - start < 1, pair
 
 
 # --- The command ------------------------------------------------------------------------------------
