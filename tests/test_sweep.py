@@ -23,8 +23,9 @@ from archcalc.catalog import open_shipped, shipped
 from archcalc.diagnostics import ArchError
 from archcalc.quantities import OF_TRAINING, TOTALS
 from archcalc.sweeping import resume, run
-from archcalc.sweeping.algebra import NEGATIVE, ZERO, Algebra
+from archcalc.sweeping.algebra import Algebra
 from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.expressions import NEGATIVE, ZERO
 from archcalc.sweeping.plan import SweepPlan, plan
 from archcalc.sweeping.points import PointValues
 from archcalc.sweeping.space import Dimension, parse_dimension

@@ -12,53 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import gcd, lcm
 from typing import Any
 
-Product = tuple[int, ...]
-"""The numbers of the atoms that are multiplied, in order."""
+from archcalc.sweeping.expressions import NEGATIVE, ZERO, Atom, Polynomial, Product, Question, answer
 
 MOST_EXPANDED = 16
 """A product of two polynomials with more terms than this together is not multiplied out."""
-
-NEGATIVE, ZERO, IS = "negative", "zero", "is"
-"""What is asked of a polynomial: whether it is below 0, whether it is 0, and which number it is."""
-
-
-class Atom:
-    """A number that is not a polynomial of others.
-
-    `kind` is `parameter`, `floor` (a quotient rounded down), `most`, `least`, `choice` or `whole` (a
-    polynomial that is not multiplied out).
-    """
-
-    __slots__ = ("args", "high", "kind", "low", "needs", "number")
-
-    def __init__(self, number: int, kind: str, args: tuple[Any, ...], low: int, high: int) -> None:
-        self.number = number
-        self.kind = kind
-        self.args = args
-        self.low = low
-        self.high = high
-        self.needs: tuple[int, ...] = tuple(
-            dict.fromkeys(n for arg in args if isinstance(arg, Polynomial) for p, _ in arg.terms for n in p)
-        )
-        """The atoms that it is computed from."""
-
-
-class Polynomial:
-    """A constant and products of atoms with their coefficients. `Algebra` makes one for each value."""
-
-    __slots__ = ("const", "high", "low", "magnitude", "number", "terms")
-
-    def __init__(
-        self, number: int, const: int, terms: tuple[tuple[Product, int], ...], bounds: tuple[int, int, int]
-    ) -> None:
-        self.number = number
-        self.const = const
-        self.terms = terms
-        self.low, self.high, self.magnitude = bounds
-
-
-Decided = tuple[bool, bool]
-Question = tuple[str, Polynomial]
 
 
 class Algebra:
@@ -375,8 +332,3 @@ class Algebra:
         if atom.kind == "floor":
             return int(values[0] // values[1])
         return int(max(values) if atom.kind == "most" else min(values))
-
-
-def answer(kind: str, value: int) -> bool:
-    """The answer to a question about a polynomial with this value."""
-    return value < 0 if kind is NEGATIVE else value == 0

@@ -13,8 +13,9 @@ from msgspec import Struct
 from archcalc.diagnostics import ArchError, error
 from archcalc.render.documents import json_text
 from archcalc.render.numbers import decimal, grouped, plural
-from archcalc.sweeping.algebra import Algebra, Atom, Polynomial, Product
+from archcalc.sweeping.algebra import Algebra
 from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.expressions import Atom, Polynomial, Product
 from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.space import written
 

@@ -111,7 +111,7 @@ def in_words(totals: Totals) -> str:
     if totals.invalid:
         parts.append(f"{grouped(totals.invalid)} are not valid networks")
     if totals.already:
-        parts.append(f"{plural(totals.already, 'block')} were there before")
+        parts.append(f"already there: {plural(totals.already, 'block')}")
     return ", ".join(parts)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.sweeping.algebra import Algebra, Polynomial, Product
+from archcalc.sweeping.algebra import Algebra
+from archcalc.sweeping.expressions import Polynomial, Product
 from archcalc.sweeping.points import PointValues
 
 EXACT = 2**53

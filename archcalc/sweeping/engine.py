@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from archcalc import number
 from archcalc.diagnostics import ArchError
-from archcalc.sweeping.algebra import IS, Polynomial, Question
 from archcalc.sweeping.compiled import CompiledFigures
+from archcalc.sweeping.expressions import IS, Polynomial, Question
 from archcalc.sweeping.points import SAFE, PointValues
 from archcalc.sweeping.space import Space
 from archcalc.sweeping.symbols import SweptNumber, made

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped
-from archcalc.sweeping.algebra import IS
 from archcalc.sweeping.engine import Fork, TraceEnd
+from archcalc.sweeping.expressions import IS
 from archcalc.sweeping.monotone import Directions
 from archcalc.sweeping.plan import Limit, SweepPlan
 from archcalc.sweeping.space import Dimension, Space, written

@@ -11,7 +11,7 @@ from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from archcalc.number import Symbolic
-from archcalc.sweeping.algebra import NEGATIVE, ZERO, Polynomial
+from archcalc.sweeping.expressions import NEGATIVE, ZERO, Polynomial
 
 if TYPE_CHECKING:
     from archcalc.sweeping.trace import Shared
@@ -34,8 +34,8 @@ class SweptNumber(Symbolic):
 
     def _other(self, value: object) -> tuple[Polynomial, int] | None:
         """A number as a polynomial over a constant; `None` for what is not an exact number."""
-        if isinstance(value, SweptNumber):
-            return value.over, value.divisor
+        if isinstance(value, SweptNumber):  # one of another sweep, from a cache, does not count here
+            return (value.over, value.divisor) if value.shared is self.shared else None
         if isinstance(value, int):
             return self.shared.algebra.constant(value), 1
         if isinstance(value, Fraction):

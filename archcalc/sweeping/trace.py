@@ -19,7 +19,8 @@ from archcalc.layers.base import Layer, facts_of
 from archcalc.layers.terms import Facts, Reach, Windows
 from archcalc.number import Tracing, is_exact
 from archcalc.shape import Shape
-from archcalc.sweeping.algebra import IS, NEGATIVE, ZERO, Algebra, Polynomial, Question, answer
+from archcalc.sweeping.algebra import Algebra
+from archcalc.sweeping.expressions import IS, NEGATIVE, ZERO, Polynomial, Question, answer
 from archcalc.sweeping.symbols import SweptNumber, made
 
 if TYPE_CHECKING:
