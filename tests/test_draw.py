@@ -614,10 +614,16 @@ def test_a_network_with_too_many_layers_is_drawn_as_blocks_and_says_so(monkeypat
     assert ">googlenet, blocks<" in drawing.data.decode()
 
 
-def test_a_network_without_blocks_that_is_too_large_is_an_error():
+def test_a_large_network_without_blocks_is_drawn_in_parts():
+    for level in LEVELS:
+        shown = draw(analyze(flat(1200)), Wanted(level=level)).data.decode()
+        assert 30 < shown.count(" to conv") < 100
+
+
+def test_a_drawing_that_is_too_large_is_an_error():
     for level in LEVELS:
         with pytest.raises(ArchError, match="`flat` is too large to draw: 1,201 boxes, of 1,000 at most"):
-            draw(analyze(flat(1200)), Wanted(level=level))
+            draw(analyze(flat(1200)), Wanted(level=level, depth=9))
 
 
 def test_a_network_without_blocks_is_drawn_layer_by_layer_and_says_so():

@@ -550,7 +550,7 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(write_reports, folder / "folder", {}, progress)
     yield partial(write_reports, folder / "tiny.arch", {}, progress)
     yield partial(draw, archcalc.analyze(flat(480)), Wanted(), "mermaid")
-    yield partial(draw, archcalc.analyze(flat(1001)), Wanted())
+    yield partial(draw, archcalc.analyze(flat(1001)), Wanted(depth=9))
     yield from wrong_onnx()
     *unread, unfit = sorted(folder.glob("tables*.toml"))
     for path in unread:
