@@ -152,7 +152,7 @@ def load(
     *,
     inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
-    """Load a network by its shipped name, from a file, as `path:net`, each also with `?name=value`.
+    """Load a built-in network by its name, from a file, as `path:net`, each also with `?name=value`.
 
     `overrides` are values for its parameters: numbers (a float counts as the decimal it prints as),
     booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names, or that of the
@@ -192,7 +192,8 @@ def by_name(inputs: Shapes | Sequence[int] | None) -> Shapes:
         return inputs or {}
     if isinstance(inputs, str) or not all(isinstance(n, int) for n in inputs):
         raise error(
-            f"`inputs` is no shape: {inputs!r}", help="write `inputs=(3, 224, 224)`, or a dictionary by name"
+            f"`inputs` is not a shape: {inputs!r}",
+            help="write `inputs=(3, 224, 224)`, or a dictionary by name",
         )
     return {"input": tuple(inputs)}
 

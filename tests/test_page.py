@@ -100,7 +100,7 @@ def test_a_convention_has_its_count() -> None:
 def test_memory_has_the_step_of_training_if_asked_for() -> None:
     profile = analyze(load("lenet5"), training=True, batch=4)
     runs = unpacked(data_of(page_of_network(profile))["memory"])
-    assert [run["title"] for run in runs] == ["running it once", "a step of training"]
+    assert [run["title"] for run in runs] == ["running it once", "a training step"]
     assert runs[1]["peak"] == profile.totals.training_peak_bytes
     assert sum(runs[1]["at_peak"]) == runs[1]["peak"]
     alive = sum(

@@ -63,7 +63,7 @@ def _proposals(finding: AuditFinding, width: int) -> list[str]:
     proposal = propose(finding)
     if proposal is None:
         return []
-    lines = ["", f"Counts that print as this figure (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
+    lines = ["", f"Counts that give this figure (`archcalc reconcile {proposal.net} {proposal.figure}`):"]
     matches = proposal.answer.plausible[:PROPOSED]
     for match in matches:
         departures = ", ".join(match.departures) or "as it is"
@@ -129,7 +129,7 @@ class Proposal(Struct, frozen=True):
 
 
 def propose(finding: AuditFinding) -> Proposal | None:
-    """Counts that print as a figure that does not hold; `None` if it is not a total of a built-in network."""
+    """The counts that give a figure that does not hold; `None` if it is not a total of a built-in network."""
     for outcome in finding.claims:
         found = _propose(outcome)
         if found is not None:

@@ -138,7 +138,7 @@ class Assembly:
         reason: str = "",
         axes: Sequence[int] = (),
     ) -> Tensor:
-        """An operation that is not known, or not in this way: `reason` says why, in a few words.
+        """An unknown operation, or one used in an unknown way: `reason` says why, in a few words.
 
         `shape` is that of its output for one sample, as the model has it; or the operation's own, if `axes`
         says where the model has its axes. `params` and `buffers` are its

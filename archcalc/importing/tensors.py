@@ -55,7 +55,7 @@ class Unsupported(Exception):
 
     The text is empty if no kind is like the operation, since its name says so already.
 
-    Whoever maps operations raises it, and the operation becomes an opaque one.
+    The functions that map operations raise it, and the operation becomes an opaque one.
     """
 
 

@@ -153,7 +153,7 @@ def _reference(net: AnyNet, module: Module) -> tuple[str, int | None]:
 
 
 def _texts(module: Module) -> dict[str, str]:
-    """The text of a file and of those it imports, by name. Shipped specs lie in one folder."""
+    """The text of a file and of those it imports, by name. Built-in specs are in one folder."""
     path = module.source.path
     texts = {path.name if path is not None else "": module.source.text}
     if path is not None:

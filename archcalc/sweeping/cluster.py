@@ -1,6 +1,6 @@
 """A sweep on a Dask cluster: blocks are computed by workers, and become the files of a Parquet data set.
 
-What a block holds depends on its number alone. A block whose worker is lost is computed again by another one.
+What a block holds depends on its number alone. A block whose worker is lost is recomputed by another one.
 Each file is written under another name and then renamed, by the process that asked for it. So no block is
 lost or there twice, and a sweep that was killed continues with the blocks that are missing.
 """

@@ -81,7 +81,7 @@ def _prepare(folder: Path, signed: str) -> None:
 
 
 def _write(path: Path, rows: Rows, invalid: int, kept: int) -> None:
-    """Write a block, whole or not at all. A block with errors is computed again: their texts are not kept."""
+    """Write a block, whole or not at all. A block with errors is recomputed: their texts are not kept."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     named = {f"d{n}": values for n, values in enumerate(rows.digits)}
     named |= {f"c{n}": values for n, values in enumerate(rows.columns)}

@@ -117,7 +117,7 @@ def test_a_module_in_the_current_folder(code: Callable[..., Any], monkeypatch: A
         sys.modules.pop("nets", None)
 
 
-DATA_DEPENDENT = "what it does depends on the values of a tensor, which are not known without running it"
+DATA_DEPENDENT = "what it does depends on the values of a tensor, which are unknown until it runs"
 
 
 def line_of(text: str) -> int:

@@ -116,7 +116,7 @@ CONVENTIONS = (
         | each(["upsample"], 4 * OUTPUTS)
         | each(["bn", "softmax", "sigmoid", "concat", "crop", *FREE], NOTHING),
         notes=(
-            "a multiply-add counts as one; batch norms are merged into convolutions, without their bias",
+            "a MAC counts as one; batch norms are merged into convolutions, without their bias",
             "exponentials count 0",
         ),
         bugs=(

@@ -52,7 +52,7 @@ CONVENTIONS = (
         | each(["matmul"], COLUMNS)
         | each(["relu", "concat", "stack", "crop", "slice", "embedding", *FREE], NOTHING),
         notes=(
-            "a multiply-add counts as one; biases count 0",
+            "a MAC counts as one; biases count 0",
             "a norm without scale and shift counts one less per value; a batch norm without running "
             "statistics counts as the other norms do",
             "adaptive average pools and upsampling only count over two spatial axes",

@@ -17,7 +17,7 @@ from archcalc.layers.base import KINDS
 CONVENTIONS = (
     Convention(
         name="macs",
-        title="archcalc's multiply-adds",
+        title="archcalc's MACs",
         unit="MACs",
         version="",
         source="one per multiplication by a weight, or of two activations, with its addition",
@@ -31,11 +31,11 @@ CONVENTIONS = (
         version="",
         source="every addition, multiplication, division, and comparison of every layer at inference",
         rules=each(KINDS, FLOPS),
-        notes=("2 for each multiply-add; a root counts 4, an exponential, logarithm or tanh 8",),
+        notes=("2 for each MAC; a root counts 4, an exponential, logarithm or tanh 8",),
     ),
     Convention(
         name="paper",
-        title="papers: multiply-adds of conv and fc",
+        title="papers: MACs of conv and fc",
         unit="MACs",
         version="",
         source="He et al. 2015, Table 1; Howard et al. 2017, Section 3.1; Zhang et al. 2017, Section 4",
@@ -44,7 +44,7 @@ CONVENTIONS = (
     ),
     Convention(
         name="paper-conv",
-        title="papers: multiply-adds of conv alone",
+        title="papers: MACs of conv alone",
         unit="MACs",
         version="",
         source="VGG-16's 15.3 G in He et al. 2015, Section 3.3, and 15300 M in Howard et al. 2017, Table 8",

@@ -156,7 +156,7 @@ CONVENTIONS = (
         | each(["gru", "rnn"], MACS + BIAS)
         | each(FREE, NOTHING),
         notes=(
-            "multiply-adds of convolutions and matrix products, and their biases",
+            "MACs of convolutions and matrix products, and their biases",
             "an LSTM is one operator on a CPU, and not counted; a GRU and an RNN are matrix products",
             "under `torch.no_grad()` self-attention is one operator too, and not counted",
             AS_TORCHVISION,

@@ -105,8 +105,7 @@ CONVENTIONS = (
         bugs=(
             Bug(
                 ("bn", "layer_norm", "instance_norm"),
-                "a norm counts double, and double again for its scale and shift, although it is one "
-                "multiply-add",
+                "a norm counts double, and double again for its scale and shift, although it is one MAC",
                 "https://github.com/Lyken17/pytorch-OpCounter/issues/220",
             ),
             Bug(

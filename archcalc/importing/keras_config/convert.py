@@ -36,7 +36,7 @@ def to_network(
 ) -> Network:
     """The network of a model. `inputs` has the shapes of inputs, channels first, and fixes what is open.
 
-    Raises `ArchError` for a graph with cycles or without an end, and for a layer whose shape is not known.
+    Raises `ArchError` for a graph with cycles or without an end, and for a layer of unknown shape.
     """
     return ModelConverter(model, variables, shown, name).network(inputs)
 
@@ -219,7 +219,7 @@ class ModelConverter:
             name = function_name(call.activation)
             return self._opaque_tensor(name, [x], x.sample, [], str(problem))
 
-    # --- What is not known --------------------------------------------------------------------------
+    # --- Unknown layers -----------------------------------------------------------------------------
 
     def _opaque(
         self,
@@ -267,7 +267,7 @@ class ModelConverter:
         return self.assembly.opaque(name, read, own, params=params, buffers=buffers, reason=reason, axes=axes)
 
     def _variables_of(self, call: CalledLayer) -> list[StoredVariable]:
-        """The variables of a layer that is not known; they count as parameters if nothing says otherwise."""
+        """The variables of an unknown layer. They count as parameters if nothing says otherwise."""
         if call.kind.startswith("ops.") or call.kind in WITHOUT_VARIABLES:
             return []
         try:
@@ -275,7 +275,7 @@ class ModelConverter:
         except ArchError as problem:
             raise error(
                 f"`{shorten(call.layer.name)}` is a layer of the class `{shorten(call.kind)}`, "
-                f"whose parameters are not known without its variables; {problem.diagnostics[0].message}",
+                f"whose parameters are unknown without its variables; {problem.diagnostics[0].message}",
                 help=problem.diagnostics[0].help,
             ) from None
         if any(each.is_trained is None for each in found):
@@ -299,7 +299,7 @@ class CallGraph:
     def __init__(self, model: KerasModel, shown: str) -> None:
         self.model, self.shown = model, shown
         self.declared: dict[tuple[str, int], dict[int, DeclaredShape | None]] = {}
-        """For each call, its outputs that are used, with the shapes that whoever reads them declares."""
+        """For each call, the outputs that are used, with the shapes that their readers declare."""
         self._layers = {layer.name: layer for layer in model.layers}
         self._readers: dict[tuple[str, int], list[tuple[int, int]]] = {}
         self._missing: Counter[tuple[int, int]] = Counter()

@@ -192,7 +192,7 @@ class ArrayStore:
         location = entries.get("location", "")
         if self.path is None:
             raise error(
-                f"the values of `{shown(key)}` are in `{shown(location)}`, whose folder is not known",
+                f"the values of `{shown(key)}` are in `{shown(location)}`, whose folder is unknown",
                 help="give the path of the model",
             )
         folder = self.path.parent.resolve()

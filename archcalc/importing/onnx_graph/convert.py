@@ -264,7 +264,7 @@ class OnnxConverter:
                 found[label] = value
             elif isinstance(value, OnnxComputed) and value.tensors:
                 unknown = unknown or value
-                self.assembly.note(f"the result `{shown(name)}` is left out: its shape is not known")
+                self.assembly.note(f"the result `{shown(name)}` is left out: its shape is unknown")
             else:
                 self.assembly.note(f"the result `{shown(name)}` is left out: it does not depend on the input")
         if not found and unknown is not None:

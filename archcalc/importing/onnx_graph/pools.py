@@ -125,7 +125,7 @@ def max_unpool(call: OnnxCall) -> OnnxOutputs:
     pooled, x = as_tensor(call.graph.value(source.node.outputs[0])), call.map()
     pool = pooled.operation.layer
     if not isinstance(pool, MaxPool) or not pooled.is_plain:
-        raise Unsupported("the pool that gives its places is not known")
+        raise Unsupported("the pool that gives its places is unknown")
     (before,) = pooled.operation.inputs
     windows = pool.windows(before.shape)
     kernel = call.wholes("kernel_shape") or []

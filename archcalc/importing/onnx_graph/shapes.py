@@ -268,7 +268,7 @@ def pad(call: OnnxCall) -> OnnxOutputs:
     if call.input(2) is not None:
         value = call.exact(2)
     if value is None:
-        raise Unsupported("it pads with a value that is not known")
+        raise Unsupported("it pads with an unknown value")
     axes = call.whole_constants(3)
     dims = list(range(x.rank)) if axes is None else [axis_in(axis, x.rank) for axis in axes]
     if listed is None or len(listed) != 2 * len(dims):

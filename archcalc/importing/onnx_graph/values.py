@@ -232,7 +232,7 @@ class OnnxCall:
         value = self.input(place)
         found = None if value is None else self.graph.shape(value)
         if found is None:
-            raise Unsupported("the shape of its input is not known")
+            raise Unsupported("the shape of its input is unknown")
         return found
 
     def add(self, layer: Layer, *inputs: Tensor, **arrays: OnnxArray | None) -> Tensor:

@@ -103,7 +103,7 @@ class GraphConverter:
             shape = self.graph.tensors[name].shape
             if shape is None:
                 raise error(
-                    f"the shape of the input `{label}` is not known", help="give it: `--input 3x224x224`"
+                    f"the shape of the input `{label}` is unknown", help="give it: `--input 3x224x224`"
                 )
             try:
                 if len(shape) < 2 or shape[0] != self.graph.batch:

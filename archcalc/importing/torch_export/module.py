@@ -287,7 +287,7 @@ def _explained(problem: Exception, name: str, given: int) -> NotExportable:
     help = ""
     is_data_dependent = "DataDependent" in kind or "data-dependent" in str(problem).lower()
     if is_data_dependent:
-        text = "what it does depends on the values of a tensor, which are not known without running it"
+        text = "what it does depends on the values of a tensor, which are unknown until it runs"
         help = "take the branch or the loop out of `forward`, or give the part before it"
     elif isinstance(problem, TypeError) and "positional argument" in text:
         help = f"{given} inputs were given: `--input 3x224x224`, one for each argument of `forward`"

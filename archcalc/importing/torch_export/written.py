@@ -38,7 +38,7 @@ def written_as(node: ExportedNode, name: str) -> str:
     """What the code calls for an operation with this name; empty if it is a module of `torch.nn`.
 
     A `Linear` is named although it is one: over a map it is a `pointwise` layer, which is a convolution
-    elsewhere, and tools tell them apart.
+    elsewhere, and tools distinguish them.
     """
     cls = node.module.rpartition(".")[2]
     if name in WITH_ARRAYS:

@@ -33,7 +33,7 @@ class Coloring(Struct, eq=False):
     names: dict[str, str]
     """The color of each kind that is drawn, by its name."""
     unknown: dict[int, bool] = {}
-    """The parts with operations that are not known; whether nothing else is in them."""
+    """The parts with unknown operations; whether nothing else is in them."""
 
     def figure(self, number: int) -> str:
         """What a part costs, as it is printed in it; empty when parts are colored by kind."""
@@ -85,7 +85,7 @@ def legend(canvas: Canvas, found: Coloring, left: float, top: float, room: float
     most = human(max(found.values, default=0))
     texts = [
         f"{QUANTITIES[found.by].heading}, 0 to {most};",
-        "? is not known" if found.unknown else "% of the total",
+        "? is unknown" if found.unknown else "% of the total",
     ]
     steps = len(RAMP) * 2 - 1
     for step in range(steps):

@@ -21,7 +21,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "recurrent": (ORANGE, "recurrent, embedding"),
     "merge": ("#404040", "join"),
 }
-"""The color of a family of layers and its name in a legend (Okabe & Ito 2008); the grey is apart from all."""
+"""The color of a family of layers and its name in a legend (Okabe & Ito 2008); the gray is apart from all."""
 
 OTHER = ("#C8C8C8", "other")
 
@@ -29,7 +29,7 @@ PALER = 0.2
 """How much white is in the colors of families, so that letters can be read on them."""
 
 RAMP = ("#FFF7EC", "#FEE8C8", "#FDD49E", "#FDBB84", "#FC8D59", "#EF6548", "#D7301F", "#B30000", "#7F0000")
-"""OrRd of ColorBrewer: from light to dark in grey too."""
+"""OrRd of ColorBrewer: from light to dark in gray too."""
 
 
 def family_color(family: str) -> tuple[str, str]:
@@ -39,7 +39,7 @@ def family_color(family: str) -> tuple[str, str]:
 
 
 def share_color(part: float) -> str:
-    """The color of a share of the largest value, from 0 to 1; grey is for nothing.
+    """The color of a share of the largest value, from 0 to 1; gray is for nothing.
 
     >>> share_color(0), share_color(1), share_color(0.5)
     ('#E4E4E4', '#7F0000', '#FC8D59')

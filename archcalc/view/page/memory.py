@@ -1,4 +1,4 @@
-"""Memory over time on the page: the tensors of a run, or of a step of training, and when each is alive."""
+"""Memory over time on the page: the tensors of a run, or of a training step, and when each is alive."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def memory_data(profile: Profile, structure: Structure, *, training: bool) -> di
         is_inference=not training,
     )
     usage = usage_of(profile.network, asked)
-    title = "a step of training" if training else "running it once"
+    title = "a training step" if training else "running it once"
     if usage.peak[0] > LARGEST_EXACT:
         return {"title": title, "peak": str(usage.peak[0]), "is_too_large": True}
     timeline, names = usage.timeline, Interned()
