@@ -312,6 +312,17 @@ def test_a_space_that_takes_too_long_is_refused(run: Any) -> None:
     assert "3 shown" in few.out
 
 
+def test_a_single_network_and_inputs_of_other_names(run: Any) -> None:
+    one = run("sweep", "vgg16", "--set", "classes=10", "--columns", "macs", "--format", "json")
+    (row,) = json.loads(one.out)["rows"]
+    assert row["figures"]["macs"] == archcalc.analyze("vgg16", {"classes": 10}).totals.macs
+    Path("named.arch").write_text("net n {\n  image: input(3x8x8)\n  conv(4, 3)\n}\n")
+    Path("flat.arch").write_text("net n {\n  input(8)\n  fc(4)\n}\n")
+    for name, macs in (("named.arch", [108 * 36, 108 * 64]), ("flat.arch", [32, 40])):
+        found = run("sweep", name, "--set", "input=8,10", "--columns", "macs", "--format", "json")
+        assert [row["figures"]["macs"] for row in json.loads(found.out)["rows"]] == macs
+
+
 def test_columns_for_python() -> None:
     found = archcalc.sweep(
         "mobilenet_v1",

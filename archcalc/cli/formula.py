@@ -63,7 +63,7 @@ def formula(
         [],
         settings(None, input_, batch, dtype, heads),
     )
-    if not made.space.dimensions:
+    if made.space.size == 1:
         raise error("no parameter is left in the formula", help="give a parameter several values, or none")
     form = closed.closed_form(made)
     out.write(closed.to_json(form) if format is TableOrJson.json else closed.text(form), output)

@@ -74,6 +74,8 @@ class SweepPlan(Struct, frozen=True, eq=False):
     columns: tuple[str, ...]
     limits: tuple[Limit, ...]
     settings: Settings
+    input_name: str = INPUT
+    """The name of the input that the dimension `input` is of."""
 
     def engine(self) -> Engine:
         """The engine for its points: figures are the columns, then what the limits are on."""
@@ -97,7 +99,8 @@ class SweepPlan(Struct, frozen=True, eq=False):
             settings = replace(settings, batch=given.pop(BATCH))
         inputs = dict(settings.inputs)
         if INPUT in given:
-            inputs[INPUT] = given.pop(INPUT)
+            shape = given.pop(INPUT)
+            inputs[self.input_name] = shape if isinstance(shape, tuple) else (shape,)
         network = self.opened.network({**settings.overrides, **given}, inputs)
         return settings.profile(with_frozen(network, settings.freeze))
 
@@ -152,9 +155,9 @@ def plan(
     for name in names:
         _check_column(name, settings)
     found = SweepPlan(net, opened, {}, Space(tuple(dimensions)), names, limits, settings)
-    shaped = _with_sides(found, dimensions)
+    shaped, input_name = _with_sides(found, dimensions)
     fixed, varied = fixed_and_varied(shaped)
-    return replace(found, fixed=fixed, space=Space(tuple(varied)))
+    return replace(found, fixed=fixed, space=Space(tuple(varied)), input_name=input_name)
 
 
 def _default_columns(limits: Sequence[Limit], settings: Settings) -> list[str]:
@@ -231,13 +234,13 @@ def _ends(expect: Expect, figure: Any) -> tuple[int | None, int | None]:
     }[relation]
 
 
-def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> list[Dimension]:
-    """The dimensions; numbers are the sides of an input's shape, if they stand for one."""
+def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> tuple[list[Dimension], str]:
+    """The dimensions, and the name of the input. Numbers are sides if they stand for an input's shape."""
     candidates = [
         d for d in dimensions if d.is_numeric and (d.name == INPUT or d.name in found.opened.parameters)
     ]
     if not candidates:
-        return list(dimensions)
+        return list(dimensions), INPUT
     others = {d.name: d.value(0) for d in dimensions if d not in candidates}
     missing = {d.name: d.value(0) for d in candidates if d.name in found.opened.missing}
     try:
@@ -245,7 +248,7 @@ def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> list[Dimen
     except ArchError:
         if any(d.name == INPUT for d in candidates):
             raise
-        return list(dimensions)  # each point says what is wrong with it
+        return list(dimensions), INPUT  # each point says what is wrong with it
     shapes = {node.shape for node in network.inputs.values()}
     result = []
     for dimension in dimensions:
@@ -260,4 +263,4 @@ def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> list[Dimen
         if dimension in candidates and default in shapes:
             dimension = with_sides(dimension, default)
         result.append(dimension)
-    return result
+    return result, next(iter(network.inputs), INPUT)

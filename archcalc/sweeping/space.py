@@ -285,6 +285,6 @@ def joined(sets: Sequence[str], option: str) -> list[Dimension]:
 
 
 def fixed_and_varied(dimensions: Sequence[Dimension]) -> tuple[Mapping[str, Any], list[Dimension]]:
-    """The values of those with one value, and the others."""
-    fixed = {d.name: d.value(0) for d in dimensions if d.count == 1}
-    return fixed, [d for d in dimensions if d.count > 1]
+    """The values of those with one value, and the others; if all have one, the first is taken as varied."""
+    varied = [d for d in dimensions if d.count > 1] or list(dimensions[:1])
+    return {d.name: d.value(0) for d in dimensions if d not in varied}, varied
