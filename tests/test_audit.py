@@ -833,5 +833,5 @@ def test_what_does_print_as_a_wrong_figure_is_proposed(run):
     assert "no plausible count" in out
     # ResNet-50's 3.8e9: its 3,857,973,248 cut off
     cut = run("--explain S3-043").out
-    assert "3,857,973,248 MACs: cut off instead of rounded; counted by macs" in cut
+    assert "3,857,973,248 MACs: truncated instead of rounded; counted by macs" in cut
     assert "Counts that print as this figure" not in run("--explain S4-079").out

@@ -178,7 +178,7 @@ def test_an_import_outside_of_the_folder_is_refused(repository: Path) -> None:
     subprocess.run(["git", "add", "."], check=True)
     done = archcalc("report", ":models/a.arch")
     assert done.returncode == 2
-    assert b"an import stays in the folder of the file" in done.stderr
+    assert b"an imported file must be in the folder of the loaded file" in done.stderr
 
 
 def test_no_repository_and_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_other_lines_of_its_body(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("net", "message", "help"),
     [
-        ('from "none.pt2"', "`none.pt2` cannot be read: No such file", ""),
+        ('from "none.pt2"', "there is no file `none.pt2`", ""),
         ('from "../x.pt2"', "must be in the folder of the loaded file", "move the file there"),
         ('from "nets.arch"', "`nets.arch` is a text: what it declares", '`from "nets.arch" import'),
         ('from "code.py:make"', "`code.py:make` is not a model that a text", "Python code runs only if"),

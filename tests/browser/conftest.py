@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visiting import ALL, Open, Visit, page_of
+from browser.visiting import ALL, Open, Visit, page_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from visiting import Open, Visit
+from browser.visiting import Open, Visit
 
 from archcalc import NetworkBuilder, analyze
 from archcalc.layers import Add, Conv2d, ReLU

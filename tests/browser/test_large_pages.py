@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from visiting import Open
+from browser.visiting import Open
 
 from archcalc import NetworkBuilder, analyze, loads
 from archcalc.comparison import compare, open_subjects

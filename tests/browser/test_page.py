@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from visiting import Open, Visit
+from browser.visiting import Open, Visit
 
 from archcalc import analyze, load, loads
 from archcalc.comparison import compare, open_subjects

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from visiting import Open
+from browser.visiting import Open
 
 from archcalc import analyze, loads
 from archcalc.executor.execute import RunOptions, execute
@@ -82,7 +82,7 @@ def test_pointing_at_a_place_answers(opened: Open) -> None:
 
 @pytest.mark.parametrize("net", ["densenet40_k12_cifar", "resnet20_cifar", "squeezenet1_0", "mobilenet_v1"])
 def test_the_places_in_the_middle_read_what_the_report_says(opened: Open, net: str) -> None:
-    from visiting import page_of
+    from browser.visiting import page_of
 
     visit = opened(page_of(net))
     wrong = visit.run(
