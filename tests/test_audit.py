@@ -829,9 +829,9 @@ def test_a_deck_is_cited_with_what_it_says_of_itself(run, tmp_path):
 
 def test_what_does_print_as_a_wrong_figure_is_proposed(run):
     out = run("--explain S1-036").out
-    assert "Counts that print as this figure (`archcalc reconcile googlenet 4M params`):" in out
+    assert "Counts that give this figure (`archcalc reconcile googlenet 4M params`):" in out
     assert "no plausible count" in out
     # ResNet-50's 3.8e9: its 3,857,973,248 cut off
     cut = run("--explain S3-043").out
     assert "3,857,973,248 MACs: truncated instead of rounded; counted by macs" in cut
-    assert "Counts that print as this figure" not in run("--explain S4-079").out
+    assert "Counts that give this figure" not in run("--explain S4-079").out

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from browser.visiting import ALL, Open, Visit, page_of
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from browser.visiting import Open, Visit
 
 from archcalc import NetworkBuilder, analyze
 from archcalc.layers import Add, Conv2d, ReLU
 from archcalc.network import Network
 from archcalc.view.page.write import page_of_network
+from browser.visiting import Open, Visit
 
 NAMES = {
     "markup": "<img src=x onerror=document.title='run'>",

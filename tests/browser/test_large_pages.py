@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from browser.visiting import Open
-
 from archcalc import NetworkBuilder, analyze, loads
 from archcalc.comparison import compare, open_subjects
 from archcalc.comparison.tables import CompareView
@@ -12,6 +10,7 @@ from archcalc.network import Network
 from archcalc.view.page.compared import page_of_comparison
 from archcalc.view.page.data import MOST_LAYERS
 from archcalc.view.page.write import page_of_network
+from browser.visiting import Open
 
 
 def chain(layers: int) -> Network:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.visiting import Open, Visit
 
 from archcalc import analyze, load, loads
 from archcalc.comparison import compare, open_subjects
@@ -17,6 +16,7 @@ from archcalc.comparison.tables import CompareView
 from archcalc.report.explain import explain
 from archcalc.view.page.compared import page_of_comparison
 from archcalc.view.page.write import page_of_network
+from browser.visiting import Open, Visit
 
 
 def selected(visit: Visit) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from browser.visiting import Open
 
 from archcalc import analyze, loads
 from archcalc.executor.execute import RunOptions, execute
 from archcalc.network import Network
 from archcalc.view.page.write import page_of_network
+from browser.visiting import Open
 
 NETS = {
     "dilated": "input(1x13x12) conv(1, 3, padding=2, dilation=2) -> conv(1, 3x2, stride=2x1) -> maxpool(2)",
