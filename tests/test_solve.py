@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ import archcalc
 from archcalc.opening import loads
 from archcalc.quantities import QUANTITIES
 from archcalc.render.progress import unseen
-from archcalc.sweeping import solving
+from archcalc.sweeping import formulas, solving
+from archcalc.sweeping.algebra import Algebra
 from archcalc.sweeping.closed import closed_form
+from archcalc.sweeping.expressions import Polynomial
 from archcalc.sweeping.pareto import front
 from archcalc.sweeping.plan import plan
+from archcalc.sweeping.proof import Proof, prove, sign_runs
 from archcalc.sweeping.solving import Solution, solve
 from archcalc.sweeping.space import parse_dimension
 
@@ -252,6 +257,124 @@ def test_forms_of_random_networks(
     for s in (40, 97, 131, 200):
         value = eval(text, {"Fraction": Fraction, "ceil": math.ceil, "floor": math.floor, "s": s})
         assert value == archcalc.analyze(str(path), {"s": s}).totals.macs
+
+
+# --- Proofs of closed forms ------------------------------------------------------------------------------
+
+
+def proof(net: str, text: str, change: Callable[[Algebra, Polynomial], Polynomial] | None = None) -> Proof:
+    """The proof of the MACs that a sweep has at the end of a range, or of a formula that was changed."""
+    made = plan(net, [parse_dimension(each, "--set") for each in text.split()], ["macs"])
+    engine = made.engine()
+    engine.evaluate([np.array([made.space.size - 1])])
+    figure = engine.endings[-1].figures[0]
+    return prove(made, engine, change(engine.shared.algebra, figure) if change else figure)
+
+
+@pytest.mark.parametrize(
+    ("net", "text", "remainders"),
+    [
+        ("resnet50", "image=1..4096", 32),
+        ("mobilenet_v1", "width=0.01..2:0.01", 25),
+        ("densenet121", "k=1..200", 1),
+    ],
+)
+def test_forms_are_proved_beyond_the_values_that_are_tried(net: str, text: str, remainders: int) -> None:
+    found = proof(net, text)
+    assert (found.missing, found.remainders) == ("", remainders)
+    made = plan(net, [parse_dimension(text, "--set")], ["macs"])
+    assert found.last > 100 * made.space.size
+    dimension = made.space.dimensions[0]
+    engine = made.engine()
+    engine.evaluate([np.array([made.space.size - 1])])
+    for digit in (
+        found.first,
+        found.first + 1,
+        77_777,
+        found.last,
+    ):  # networks of such sizes, made and measured
+        known = {0: int(dimension.value(digit) * dimension.divisor) if not dimension.axes else digit + 1}
+        value = engine.shared.algebra.value(engine.endings[-1].figures[0], known)
+        assert value == made.measure({dimension.name: dimension.value(digit)})[0]
+    with pytest.raises(archcalc.ArchError):  # the largest network that there is
+        made.measure({dimension.name: dimension.value(found.last + 1)})
+
+
+def test_the_printed_formula_of_resnet_is_right_where_it_is_proved() -> None:
+    found = form("resnet50", "macs", "image=1..64")
+    assert found.proved == (5, 10**9)
+    factors = {2: 9408, 4: 212_992, 8: 1_212_416, 16: 7_077_888, 32: 14_942_208}
+    for side in (5, 6, 333, 65_537, 10**9):
+        by_hand = sum(factor * (-(-side // by)) ** 2 for by, factor in factors.items()) + 2_048_000
+        assert archcalc.analyze("resnet50", {"image": (3, side, side)}).totals.macs == by_hand
+
+
+@pytest.mark.parametrize(
+    ("net", "text"),
+    [
+        ("resnet50", "image=1..4096"),
+        ("mobilenet_v1", "width=0.04..2:0.01"),
+        ("efficientnet", "width=0.5..4:0.01 depth=1 resolution=224 dropout_rate=0"),
+    ],
+)
+def test_a_wrong_formula_is_not_proved(net: str, text: str) -> None:
+    assert not proof(net, text).missing
+    for change in (
+        lambda algebra, figure: algebra.shift(figure, 1),
+        lambda algebra, figure: algebra.polynomial(
+            figure.const, {product: factor + (n == 0) for n, (product, factor) in enumerate(figure.terms)}
+        ),
+    ):
+        assert proof(net, text, change).missing == "the formula and the expressions of the network differ"
+
+
+def test_a_network_that_rounds_by_a_condition_has_no_short_formula() -> None:
+    with pytest.raises(archcalc.ArchError, match="no closed form that is short: the network chooses"):
+        form("efficientnet", "macs", "width=0.5..4", "depth=1", "resolution=224", "dropout_rate=0")
+
+
+def test_a_proof_ends_where_the_network_is_another(tmp_path: Path) -> None:
+    """All values that are tried are below 5000, so that enumeration does not find the bound."""
+    path = tmp_path / "bounded.arch"
+    path.write_text(
+        "net bounded(n=50) {\n  input(3x8x8)\n  if n > 40 { conv(min(n, 5000), 1) } else { conv(5, 1) }\n}\n"
+    )
+    found = form(str(path), "macs", "n=1..4096")
+    assert (found.text, found.proved) == ("192·n", (41, 5000))
+    assert "for every n from 41 to 5,000\n" in formulas.text(found)
+
+
+def test_what_is_not_proved_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "even.arch"
+    path.write_text(
+        "net even(n=50) {\n  input(3x8x8)\n  if n % 2 == 0 { conv(n, 1) } else { conv(n + 1, 1) }\n}\n"
+    )
+    found = form(str(path), "macs", "n=2..100")
+    assert found.proved is None
+    assert "checked by enumeration only: no proof, since conditions choose" in formulas.text(found)
+    several = form("mobilenet_v1", "params", "width=0.1..1", "classes=1..10")
+    assert (several.proved, several.unproved) == (None, "it has several parameters")
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    roots=st.lists(st.integers(-12, 12), max_size=4),
+    factor=st.integers(-3, 3),
+    plus=st.integers(-9, 9),
+    first=st.integers(-15, 15),
+    count=st.integers(1, 30),
+)
+def test_signs_of_polynomials(roots: list[int], factor: int, plus: int, first: int, count: int) -> None:
+    powers = np.polynomial.polynomial.polyfromroots(roots).round().astype(int) * factor
+    powers[0] += plus
+    trimmed = powers.tolist()
+    while len(trimmed) > 1 and trimmed[-1] == 0:
+        trimmed.pop()
+    runs = sign_runs(tuple(trimmed), first, first + count - 1)
+    assert [sign for low, high, sign in runs for _ in range(low, high + 1)] == [
+        int(np.sign(sum(a * k**n for n, a in enumerate(trimmed)))) for k in range(first, first + count)
+    ]
+    assert all(one[2] != other[2] for one, other in pairwise(runs))
 
 
 # --- Compound scaling (Tan & Le 2019) ----------------------------------------------------------------------
