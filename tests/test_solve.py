@@ -24,7 +24,7 @@ from archcalc.sweeping.closed import closed_form
 from archcalc.sweeping.expressions import Polynomial
 from archcalc.sweeping.pareto import front
 from archcalc.sweeping.plan import plan
-from archcalc.sweeping.proof import Proof, prove, sign_runs
+from archcalc.sweeping.proof import FormProof, prove, sign_runs
 from archcalc.sweeping.solving import Solution, solve
 from archcalc.sweeping.space import parse_dimension
 
@@ -262,7 +262,10 @@ def test_forms_of_random_networks(
 # --- Proofs of closed forms ------------------------------------------------------------------------------
 
 
-def proof(net: str, text: str, change: Callable[[Algebra, Polynomial], Polynomial] | None = None) -> Proof:
+Change = Callable[[Algebra, Polynomial], Polynomial]
+
+
+def proof(net: str, text: str, change: Change | None = None) -> FormProof:
     """The proof of the MACs that a sweep has at the end of a range, or of a formula that was changed."""
     made = plan(net, [parse_dimension(each, "--set") for each in text.split()], ["macs"])
     engine = made.engine()
@@ -292,7 +295,7 @@ def test_forms_are_proved_beyond_the_values_that_are_tried(net: str, text: str, 
         found.first + 1,
         77_777,
         found.last,
-    ):  # networks of such sizes, made and measured
+    ):  # measured one by one
         known = {0: int(dimension.value(digit) * dimension.divisor) if not dimension.axes else digit + 1}
         value = engine.shared.algebra.value(engine.endings[-1].figures[0], known)
         assert value == made.measure({dimension.name: dimension.value(digit)})[0]

@@ -30,7 +30,7 @@ Powers = tuple[int, ...]
 """A polynomial in `k`: the factors of 1, k, k², and so on, without zeros at the end."""
 
 
-class Proof(Struct, frozen=True):
+class FormProof(Struct, frozen=True):
     """The values of the parameter for which a formula is proved, by their numbers, or why it is not."""
 
     remainders: int = 0
@@ -50,13 +50,13 @@ class _Unresolved(Exception):
     """An expression is not a polynomial, for this remainder."""
 
 
-def prove(plan: SweepPlan, engine: Engine, figure: Polynomial) -> Proof:
+def prove(plan: SweepPlan, engine: Engine, figure: Polynomial) -> FormProof:
     """Compare a formula, as an expression of an engine, with the figure of the network."""
     if len(plan.space.dimensions) != 1:
-        return Proof(missing="it has several parameters")
+        return FormProof(missing="it has several parameters")
     (dimension,) = plan.space.dimensions
     if dimension.listed:
-        return Proof(missing="the values are a list")
+        return FormProof(missing="the values are a list")
     far = replace(dimension, count=max(FAR, dimension.count))
     wide = replace(plan, space=Space((far,))).engine()
     at = dimension.count - 1
@@ -67,7 +67,7 @@ def prove(plan: SweepPlan, engine: Engine, figure: Polynomial) -> Proof:
         conditions.append((node.question, answer))
         node = after
     if not isinstance(node, TraceEnd) or not node.figures:
-        return Proof(missing="the network cannot be traced for large values")
+        return FormProof(missing="the network cannot be traced for large values")
     sides = [(wide.shared.algebra, node.figures[0]), (engine.shared.algebra, figure)]
     work = sum(len(algebra.atoms) for algebra, _ in sides)
     remainders = 1
@@ -77,8 +77,8 @@ def prove(plan: SweepPlan, engine: Engine, figure: Polynomial) -> Proof:
         except _Longer as longer:
             remainders *= longer.times
         except _Unresolved as problem:
-            return Proof(missing=str(problem))
-    return Proof(missing="it is another polynomial for each of too many remainders")
+            return FormProof(missing=str(problem))
+    return FormProof(missing="it is another polynomial for each of too many remainders")
 
 
 def _for_all_remainders(
@@ -87,7 +87,7 @@ def _for_all_remainders(
     at: int,
     conditions: list[tuple[Question, int]],
     sides: list[tuple[Algebra, Polynomial]],
-) -> Proof:
+) -> FormProof:
     first, last = 0, far.count - 1
     for remainder in range(min(count, far.count)):
         known = _Remainder(far, count, remainder, max(0, (at - remainder) // count))
@@ -99,7 +99,7 @@ def _for_all_remainders(
         last = min(last, count * (known.last + 1) + remainder - 1)
     if not first <= at <= last:
         raise _Unresolved("conditions choose other networks nearby")
-    return Proof(count, first, last)
+    return FormProof(count, first, last)
 
 
 class _Remainder:
