@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -252,8 +253,6 @@ def test_forms_of_random_networks(
     text = found.text.replace(",", "").replace("·", "*").replace("²", "**2")
     for opening, closing, name in (("⌈", "⌉", "ceil"), ("⌊", "⌋", "floor")):
         text = text.replace(opening, f"{name}(Fraction(1)*(").replace(closing, "))")
-    import math
-
     for s in (40, 97, 131, 200):
         value = eval(text, {"Fraction": Fraction, "ceil": math.ceil, "floor": math.floor, "s": s})
         assert value == archcalc.analyze(str(path), {"s": s}).totals.macs
@@ -413,3 +412,108 @@ def test_the_search_of_compound_scaling() -> None:
     assert costs[candidates.index(paper)] == 992_629_472
     one = archcalc.analyze("efficientnet", scaled(*paper)).totals.macs
     assert one == 992_629_472
+
+
+PUBLISHED = {
+    "efficientnet_b1": ("1", "1.1", 240),
+    "efficientnet_b2": ("1.1", "1.2", 260),
+    "efficientnet_b3": ("1.2", "1.4", 300),
+    "efficientnet_b4": ("1.4", "1.8", 380),
+    "efficientnet_b5": ("1.6", "2.2", 456),
+    "efficientnet_b6": ("1.8", "2.6", 528),
+    "efficientnet_b7": ("2", "3.1", 600),
+}
+"""Width, depth and resolution in the authors' code, `efficientnet_builder.py`."""
+
+
+def test_the_family_is_points_of_a_sweep() -> None:
+    """B1 to B7 are points of one sweep over width, depth and resolution, to the unit."""
+    axes = [list(dict.fromkeys(values[n] for values in PUBLISHED.values())) for n in range(3)]
+    widths, depths = ([Fraction(str(value)) for value in axis] for axis in axes[:2])
+    found = archcalc.sweep(
+        "efficientnet",
+        {"width": widths, "depth": depths, "resolution": axes[2], "dropout_rate": 0},
+        columns=["params", "macs", "flops", "activations"],
+    )
+    for net, (width, depth, resolution) in PUBLISHED.items():
+        place = (axes[0].index(width) * len(axes[1]) + axes[1].index(depth)) * len(axes[2])
+        place += axes[2].index(resolution)
+        totals = archcalc.analyze(net).totals
+        for name in ("params", "macs", "flops", "activations"):
+            assert int(found[name][place]) == getattr(totals, name), (net, name)
+
+
+def divisible(value: float) -> int:
+    """Rounding to a multiple of 8, as in the authors' code, written down again."""
+    rounded = max(8, int(value + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * value else rounded
+
+
+def test_no_phi_gives_the_published_family() -> None:
+    """Which phi gives a published network: in width, in depth, and in resolution to 4 pixels."""
+
+    def widths(width: float) -> list[int]:
+        return [divisible(c * width) for c in (32, 16, 24, 40, 80, 112, 192, 320, 1280)]
+
+    def depths(depth: float) -> list[int]:
+        return [math.ceil(n * depth) for n in (1, 2, 2, 3, 3, 4, 1)]
+
+    hundredths = [n / 100 for n in range(801)]
+    found = {}
+    for net, (width, depth, resolution) in PUBLISHED.items():
+        fits = (
+            [phi for phi in hundredths if widths(1.1**phi) == widths(float(width))],
+            [phi for phi in hundredths if depths(1.2**phi) == depths(float(depth))],
+            [phi for phi in hundredths if abs(224 * 1.15**phi - resolution) <= 4],
+        )
+        found[net[-2:]] = [(each[0], each[-1]) for each in fits]
+        alike = set(fits[0]) & set(fits[1]) & set(fits[2])
+        assert bool(alike) == (net == "efficientnet_b2"), net
+    assert found == {
+        "b1": [(0.0, 0.03), (0.01, 1.22), (0.38, 0.61)],
+        "b2": [(1.0, 1.02), (0.01, 1.22), (0.96, 1.17)],
+        "b3": [(1.89, 1.94), (1.58, 2.22), (2.0, 2.18)],
+        "b4": [(3.51, 3.55), (3.07, 3.8), (3.71, 3.85)],
+        "b5": [(4.92, 4.95), (3.81, 4.44), (5.03, 5.14)],
+        "b6": [(6.15, 6.18), (5.03, 5.37), (6.09, 6.18)],
+        "b7": [(7.26, 7.28), (6.03, 6.46), (7.01, 7.09)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("net", "phi", "params", "macs"),
+    [
+        ("efficientnet_b1", "0.5", 8_441_486, 731_404_000),
+        ("efficientnet_b2", "1", 9_109_994, 992_629_472),
+        ("efficientnet_b3", "2", 12_255_408, 1_810_522_464),
+        ("efficientnet_b4", "3.5", 19_330_016, 4_178_726_792),
+        ("efficientnet_b5", "5", 33_726_740, 11_374_487_904),
+        ("efficientnet_b6", "6", 45_464_648, 20_094_026_560),
+        ("efficientnet_b7", "7", 68_741_810, 39_663_901_696),
+    ],
+)
+def test_the_powers_of_phi_cost_about_what_the_family_costs(
+    net: str, phi: str, params: int, macs: int
+) -> None:
+    """The table in docs/sweep.md."""
+    power = float(phi)
+    values = {
+        "width": Fraction(1.1**power).limit_denominator(10**6),
+        "depth": Fraction(1.2**power).limit_denominator(10**6),
+        "resolution": round(224 * 1.15**power),
+        "dropout_rate": 0,
+    }
+    totals = archcalc.analyze("efficientnet", values).totals
+    assert (totals.params, totals.macs) == (params, macs)
+    published = archcalc.analyze(net).totals
+    width, depth, side = PUBLISHED[net]
+    exponents = [
+        math.log(float(width), 1.1), math.log(float(depth), 1.2), math.log(side / 224, 1.15),
+    ]  # fmt: skip
+    assert round(2 * sum(exponents) / 3) == 2 * power
+    page = (Path(__file__).parent.parent / "docs" / "sweep.md").read_text()
+    row = (
+        f"| B{net[-1]} | {width}, {depth}, {side} | {published.macs:,} | {phi} | "
+        f"{1.1**power:.3f}, {1.2**power:.3f}, {224 * 1.15**power:.1f} | {macs:,} |"
+    )
+    assert row in page, row
