@@ -372,6 +372,26 @@ def test_once_for_all(tmp_path: Path) -> None:
     assert not engine.untraceable
 
 
+@pytest.mark.parametrize(
+    ("net", "sets", "size"),
+    [
+        ("mobilenet_v1", ["image=128,160"], "resolution"),
+        ("mobilenet_v1", ["image=128,160", "width=0.5"], "resolution"),
+        ("resnet50", ["resolution=128,160"], "image"),
+        ("efficientnet", ["image=128,160", "width=1", "depth=1", "dropout_rate=0"], "resolution"),
+        ("mobilenet_v1", ["image=128,160", "resolution=160"], None),  # given as well
+        ("efficientnet", ["image=128,160"], None),  # a template that cannot be made
+        ("mobilenet_v1", ["resolutoin=128,160"], None),  # a misspelling has its own remedy
+    ],
+)
+def test_the_parameter_of_the_size_is_suggested(net: str, sets: list[str], size: str | None) -> None:
+    with pytest.raises(ArchError, match="has no parameter") as problem:
+        planned(net, *sets)
+    help = problem.value.diagnostics[0].help or ""
+    assert help.startswith(f"`{size}` sets the size of its input; it has ") == (size is not None)
+    assert ("sets the size" in help) == (size is not None)
+
+
 # --- Going on after a kill -------------------------------------------------------------------------------
 
 
