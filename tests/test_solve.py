@@ -253,7 +253,11 @@ def test_forms_of_random_networks(
     text = found.text.replace(",", "").replace("·", "*").replace("²", "**2")
     for opening, closing, name in (("⌈", "⌉", "ceil"), ("⌊", "⌋", "floor")):
         text = text.replace(opening, f"{name}(Fraction(1)*(").replace(closing, "))")
-    for s in (40, 97, 131, 200):
+    assert found.proved is not None
+    low, high = found.proved
+    assert low <= 40
+    assert high > 10**6
+    for s in (40, 97, 131, 200, 4097, 65_535, high - 1, high):  # most of them are beyond what was tried
         value = eval(text, {"Fraction": Fraction, "ceil": math.ceil, "floor": math.floor, "s": s})
         assert value == archcalc.analyze(str(path), {"s": s}).totals.macs
 
@@ -328,6 +332,23 @@ def test_a_wrong_formula_is_not_proved(net: str, text: str) -> None:
         ),
     ):
         assert proof(net, text, change).missing == "the formula and the expressions of the network differ"
+
+
+def test_a_figure_with_choices_is_right_where_it_is_proved() -> None:
+    """EfficientNet rounds widths by a condition: no short formula, but the expressions can be compared."""
+    sets = ["width=0.5..4:0.01", "depth=1", "resolution=224", "dropout_rate=0"]
+    made = plan("efficientnet", [parse_dimension(text, "--set") for text in sets], ["macs"])
+    engine = made.engine()
+    engine.evaluate([np.array([made.space.size - 1])])
+    figure = engine.endings[-1].figures[0]
+    found = prove(made, engine, figure)
+    assert found.missing == ""
+    (dimension,) = made.space.dimensions
+    assert found.last > made.space.size
+    for digit in [*range(found.first, found.first + 40), 999, 12_345, found.last]:
+        value = Fraction(dimension.value(digit))
+        known = {0: int(value * dimension.divisor)}
+        assert engine.shared.algebra.value(figure, known) == made.measure({"width": value})[0], value
 
 
 def test_a_network_that_rounds_by_a_condition_has_no_short_formula() -> None:
