@@ -375,6 +375,8 @@ def test_what_is_not_proved_says_so(tmp_path: Path) -> None:
     found = form(str(path), "macs", "n=2..100")
     assert found.proved is None
     assert "checked by enumeration only: no proof, since conditions choose" in formulas.text(found)
+    blocks = form("densenet121", "params", "n1=1..40")  # each value is another network
+    assert (blocks.proved, blocks.excepted) == (None, 39)
     several = form("mobilenet_v1", "params", "width=0.1..1", "classes=1..10")
     assert (several.proved, several.unproved) == (None, "it has several parameters")
 

@@ -97,7 +97,7 @@ def _for_all_remainders(
             raise _Unresolved("the formula and the expressions of the network differ")
         first = max(first, count * (known.first - 1) + remainder + 1)
         last = min(last, count * (known.last + 1) + remainder - 1)
-    if not first <= at <= last:
+    if not first <= at <= last or first == last:
         raise _Unresolved("conditions choose other networks nearby")
     return FormProof(count, first, last)
 
