@@ -450,6 +450,7 @@ sweep vgg16 --set classes=1..2000000000
 sweep vgg16 --set classes=1,2..3000000
 sweep vgg16 --set 'classes="a"..2'
 sweep vgg16 --set zzz=1,2
+sweep mobilenet_v1 --set image=1,2
 sweep fixed.arch --set zzz=1,2
 sweep vgg16 --set classes=10000000000000000000,2
 sweep vgg16 --set batch=0..4

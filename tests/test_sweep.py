@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,9 +22,10 @@ from once_for_all import once_for_all
 
 import archcalc
 from archcalc.catalog import open_shipped, shipped
+from archcalc.cli import app
 from archcalc.diagnostics import ArchError
 from archcalc.quantities import OF_TRAINING, TOTALS
-from archcalc.sweeping import resume, run
+from archcalc.sweeping import resume, run, view
 from archcalc.sweeping.algebra import Algebra
 from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.expressions import NEGATIVE, ZERO
@@ -369,6 +372,26 @@ def test_once_for_all(tmp_path: Path) -> None:
     assert not engine.untraceable
 
 
+@pytest.mark.parametrize(
+    ("net", "sets", "size"),
+    [
+        ("mobilenet_v1", ["image=128,160"], "resolution"),
+        ("mobilenet_v1", ["image=128,160", "width=0.5"], "resolution"),
+        ("resnet50", ["resolution=128,160"], "image"),
+        ("efficientnet", ["image=128,160", "width=1", "depth=1", "dropout_rate=0"], "resolution"),
+        ("mobilenet_v1", ["image=128,160", "resolution=160"], None),  # given as well
+        ("efficientnet", ["image=128,160"], None),  # a template that cannot be made
+        ("mobilenet_v1", ["resolutoin=128,160"], None),  # a misspelling has its own remedy
+    ],
+)
+def test_the_parameter_of_the_size_is_suggested(net: str, sets: list[str], size: str | None) -> None:
+    with pytest.raises(ArchError, match="has no parameter") as problem:
+        planned(net, *sets)
+    help = problem.value.diagnostics[0].help or ""
+    assert help.startswith(f"`{size}` sets the size of its input; it has ") == (size is not None)
+    assert ("sets the size" in help) == (size is not None)
+
+
 # --- Going on after a kill -------------------------------------------------------------------------------
 
 
@@ -401,6 +424,49 @@ def test_a_killed_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.rows.count == made.space.size
     resume.forget(output)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("suffix", "blocks"), [("csv", 2), ("csv", 5), ("parquet", 2)])
+def test_no_row_is_lost_or_doubled_by_kill_9(suffix: str, blocks: int, tmp_path: Path) -> None:
+    """The command is killed among its five blocks, or while it writes the file, and given again."""
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    sets = ("width=0.1..2:0.001", "resolution=64..400")
+    output = tmp_path / f"all.{suffix}"
+    command = [sys.executable, "-m", "archcalc", "sweep", "mobilenet_v1", "--columns", "macs"]
+    command += ["--set", sets[0], "--set", sets[1], "--format", suffix, "-o", str(output)]
+    made = planned("mobilenet_v1", *sets, columns=["macs"])
+    assert run.blocks_of(made, run.SweepAsked()) == 5
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        end = time.monotonic() + 120
+        while len(list(resume.folder_of(output).glob("*.npz"))) < blocks and time.monotonic() < end:
+            time.sleep(0.002)
+        process.kill()  # SIGKILL: nothing can be put in order
+    assert process.returncode == -signal.SIGKILL
+    kept = [path.name for path in resume.folder_of(output).glob("*.npz")]
+    assert blocks <= len(kept) <= 5
+    assert not output.exists()
+
+    used: list[str] = []
+    read = resume._read
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(resume, "_read", lambda path: used.append(path.name) or read(path))  # type: ignore[func-returns-value]
+        app(command[3:], standalone_mode=False)
+    assert sorted(used) == sorted(kept)  # none is computed again
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+    whole = run.sweep_rows(made, run.SweepAsked())
+    assert whole.rows.count == made.space.size == 1901 * 337
+    if suffix == "csv":
+        lines = output.read_text().splitlines()[1:]
+        assert len({tuple(line.split(",")[:2]) for line in lines}) == len(lines) == made.space.size
+        assert output.read_text() == "".join(view.csv_parts(whole))
+    else:
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.read_table(output)
+        assert table["macs"].to_numpy().tolist() == whole.rows.columns[0].tolist()
+        points = zip(table["width"].to_pylist(), table["resolution"].to_pylist(), strict=True)
+        assert len(set(points)) == len(table) == made.space.size
 
 
 def test_blocks_of_another_sweep_are_not_used(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def formula(
 ) -> None:
     """Show a figure of a network as a formula of its parameters.
 
-    The formula follows from the network's text. It is compared with the figures of all values that are named.
+    The formula follows from the network's text. For one parameter it is proved where possible. It is
+    also compared with the figures of all values that are named.
 
     `archcalc formula resnet50 macs --set image`
 
@@ -50,7 +51,7 @@ def formula(
     `archcalc formula mobilenet_v1 params --set width=0.01..2:0.01`
     """
     from archcalc.render import output as out
-    from archcalc.sweeping import closed
+    from archcalc.sweeping import closed, formulas
     from archcalc.sweeping.plan import plan
     from archcalc.sweeping.space import joined
 
@@ -66,4 +67,4 @@ def formula(
     if made.space.size == 1:
         raise error("no parameter is left in the formula", help="give a parameter several values, or none")
     form = closed.closed_form(made)
-    out.write(closed.to_json(form) if format is TableOrJson.json else closed.text(form), output)
+    out.write(formulas.to_json(form) if format is TableOrJson.json else formulas.text(form), output)

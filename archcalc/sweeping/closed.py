@@ -11,13 +11,12 @@ import numpy as np
 from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, error
-from archcalc.render.documents import json_text
-from archcalc.render.numbers import decimal, grouped, plural
+from archcalc.render.numbers import decimal, grouped
 from archcalc.sweeping.algebra import Algebra
 from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.expressions import Atom, Polynomial, Product
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.space import written
+from archcalc.sweeping.proof import prove
 
 UP_TO = 4096
 """A parameter without values has those from 1 to this one."""
@@ -51,6 +50,10 @@ class ClosedForm(Struct, frozen=True, eq=False):
     invalid: int
     """Points that are not valid networks."""
     checked: int
+    proved: tuple[Any, Any] | None
+    """The least and the largest value for which it follows from the expressions of the network."""
+    unproved: str
+    """Why it is not proved, if it is not."""
 
     @property
     def text(self) -> str:
@@ -79,6 +82,8 @@ def closed_form(plan: SweepPlan) -> ClosedForm:
     writer = FormulaWriter(engine.shared.algebra, plan)
     terms = writer.terms(figure)
     exceptions, excepted, invalid, compared = _exceptions(engine, figure)
+    proof = prove(plan, engine, figure)
+    shown = plan.space.dimensions[0].shown
     return ClosedForm(
         plan,
         quantity,
@@ -90,6 +95,8 @@ def closed_form(plan: SweepPlan) -> ClosedForm:
         excepted,
         invalid,
         _check(engine, figure),
+        None if proof.missing else (shown(proof.first), shown(proof.last)),
+        proof.missing,
     )
 
 
@@ -285,60 +292,6 @@ def _check(engine: Engine, figure: Polynomial) -> int:
         assert computed == int(found.columns[0][place]), (values, computed)
         compared += 1
     return compared
-
-
-def text(form: ClosedForm) -> str:
-    """The formula, and what is known of it."""
-    plan = form.plan
-    names = ", ".join(_domain(plan))
-    lines = [f"{form.quantity} of {plan.net} = {form.text}", ""]
-    if form.growth:
-        lines.append(f"for large values about {form.growth.removeprefix('≈')}")
-    if form.period is not None and form.period > 1:
-        step = plan.space.dimensions[0].step
-        every = Fraction(form.period) * step
-        shown = written(every.numerator if every.denominator == 1 else every)
-        lines.append(f"a polynomial for each remainder by {shown}")
-    lines.append(f"for {names}: {_compared(form)}; {plural(form.checked, 'network')} made one by one")
-    return "\n".join(lines) + "\n"
-
-
-def _domain(plan: SweepPlan) -> list[str]:
-    return [
-        f"{d.name} from {written(d.shown(0))} to {written(d.shown(d.count - 1))}"
-        + (f" in steps of {written(d.step)}" if d.step != 1 and not d.listed else "")
-        for d in plan.space.dimensions
-    ]
-
-
-def _compared(form: ClosedForm) -> str:
-    drawn = "points drawn at random" if form.compared < form.plan.space.size else "points"
-    valid = form.compared - form.invalid
-    also = f", {grouped(form.invalid)} are not valid networks" if form.invalid else ""
-    if not form.excepted:
-        return f"equal at {'all ' if not also else ''}{grouped(valid)} {drawn}{also}"
-    listed = "; ".join(form.exceptions) + ("; ..." if form.excepted > len(form.exceptions) else "")
-    return (
-        f"equal at {grouped(valid - form.excepted)} of {grouped(form.compared)} {drawn}{also}, "
-        f"another figure at {listed}"
-    )
-
-
-def to_json(form: ClosedForm) -> str:
-    """The formula as one JSON object; `schemas/formula.json` describes it."""
-    fields: dict[str, Any] = {
-        "net": form.plan.net,
-        "quantity": form.quantity,
-        "formula": form.text,
-        "terms": list(form.terms),
-        "growth": form.growth,
-        "period": form.period,
-        "compared": form.compared,
-        "different": form.excepted,
-        "invalid": form.invalid,
-        "made_one_by_one": form.checked,
-    }
-    return json_text(**fields)
 
 
 def named_only(sets: Sequence[str]) -> list[str]:

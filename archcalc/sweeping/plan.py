@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from archcalc.checking.bounds import Bound, parse_bounds
 from archcalc.checking.evaluate import describe, measure, rounding
-from archcalc.diagnostics import ArchError, error, unknown
+from archcalc.diagnostics import ArchError, error, near_miss, unknown
 from archcalc.expect import Expect
 from archcalc.freezing import with_frozen
 from archcalc.language.elaborate import elaborate
@@ -26,6 +26,12 @@ from archcalc.settings import Settings
 from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.points import SAFE
 from archcalc.sweeping.space import BATCH, INPUT, Dimension, Space, fixed_and_varied, with_sides
+
+TRIED_SIDES = (193, 257)
+"""Two unusual sides: an input that has both, one after the other, has the size that was given."""
+
+MOST_TRIED = 20
+"""Parameters that are tried, as each makes networks."""
 
 DEFAULT_COLUMNS = ("params", "macs", "flops", "activations")
 
@@ -88,8 +94,7 @@ class SweepPlan(Struct, frozen=True, eq=False):
     @property
     def is_traceable(self) -> bool:
         """May its networks be traced? Importers of other formats check that sizes are plain integers."""
-        from_text = getattr(self.opened.make, "func", None) is elaborate
-        return from_text or [dimension.name for dimension in self.space.dimensions] == [BATCH]
+        return _from_text(self.opened) or [dimension.name for dimension in self.space.dimensions] == [BATCH]
 
     def profile(self, values: Mapping[str, Any]) -> Profile:
         """The profile of one network. Raises `ArchError`."""
@@ -144,7 +149,8 @@ def plan(
             raise error(f"`{name}` is set twice")
     settings = replace(settings, overrides={**own, **settings.overrides})
     for dimension in dimensions:
-        check_name(dimension, opened)
+        others = {d.name: d.value(0) for d in dimensions if d is not dimension}
+        check_name(dimension, opened, {**settings.overrides, **others})
         low, high = dimension.bounds() if dimension.is_numeric else (0, 0)
         if max(abs(low), abs(high)) >= SAFE:
             raise error(f"the values of `{dimension.name}` are too large", help="give smaller numbers")
@@ -166,17 +172,41 @@ def _default_columns(limits: Sequence[Limit], settings: Settings) -> list[str]:
     return [*names, "count"] if settings.convention and "count" not in names else names
 
 
-def check_name(dimension: Dimension, opened: Opened) -> None:
-    """Raises `ArchError` unless it names a parameter, the input or the batch."""
+def check_name(dimension: Dimension, opened: Opened, others: Mapping[str, Any]) -> None:
+    """Raises `ArchError` unless it names a parameter, the input or the batch. `others` are given as well."""
     name = dimension.name
     if name in opened.parameters or name in (INPUT, BATCH):
         return
     known = [*opened.parameters, INPUT, BATCH]
     has = ", ".join(f"`{each}`" for each in opened.parameters)
     help = f"it has {has}" if has else "it has none"
+    if _from_text(opened) and not near_miss(name, known):
+        tried = [each for each in opened.parameters if each not in others][:MOST_TRIED]
+        size = next((each for each in tried if _is_size(each, opened, others)), None)
+        help = help if size is None else f"`{size}` sets the size of its input; {help}"
     raise unknown(
         f"`{opened.net}` has no parameter", name, known, help=f"{help}; `input` and `batch` can be varied too"
     )
+
+
+def _from_text(opened: Opened) -> bool:
+    return getattr(opened.make, "func", None) is elaborate
+
+
+def _is_size(name: str, opened: Opened, others: Mapping[str, Any]) -> bool:
+    """Is a parameter the size of an input? Networks are made with two of its values."""
+    given = {key: value for key, value in others.items() if key in opened.parameters}
+    for side in TRIED_SIDES:
+        for value in (side, (3, side, side)):
+            try:
+                network = opened.network({**given, name: value}, {})
+            except ArchError:
+                continue
+            if any(side in node.shape[1:] for node in network.inputs.values()):
+                break
+        else:
+            return False
+    return True
 
 
 def _check_batch(dimension: Dimension) -> None:

@@ -1,0 +1,84 @@
+"""A closed form in words and as JSON."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from archcalc.render.documents import json_text, plain
+from archcalc.render.numbers import grouped, plural
+from archcalc.sweeping.closed import ClosedForm
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.space import written
+
+
+def text(form: ClosedForm) -> str:
+    """The formula, and what is known of it."""
+    plan = form.plan
+    names = ", ".join(_domain(plan))
+    lines = [f"{form.quantity} of {plan.net} = {form.text}", ""]
+    if form.growth:
+        lines.append(f"for large values about {form.growth.removeprefix('≈')}")
+    if form.period is not None and form.period > 1:
+        step = plan.space.dimensions[0].step
+        every = Fraction(form.period) * step
+        shown = written(every.numerator if every.denominator == 1 else every)
+        lines.append(f"a polynomial for each remainder by {shown}")
+    lines.append(_proved(form))
+    lines.append(f"for {names}: {_compared(form)}; {plural(form.checked, 'network')} made one by one")
+    return "\n".join(lines) + "\n"
+
+
+def _proved(form: ClosedForm) -> str:
+    if form.proved is None:
+        return f"checked by enumeration only: no proof, since {form.unproved}"
+    (dimension,) = form.plan.space.dimensions
+    first, last = map(_grouped, form.proved)
+    step = f" in steps of {written(dimension.step)}" if dimension.step != 1 else ""
+    return f"proved from the expressions for every {dimension.name} from {first} to {last}{step}"
+
+
+def _grouped(value: Any) -> str:
+    return grouped(value) if isinstance(value, int) else written(value)
+
+
+def _domain(plan: SweepPlan) -> list[str]:
+    return [
+        f"{d.name} from {written(d.shown(0))} to {written(d.shown(d.count - 1))}"
+        + (f" in steps of {written(d.step)}" if d.step != 1 and not d.listed else "")
+        for d in plan.space.dimensions
+    ]
+
+
+def _compared(form: ClosedForm) -> str:
+    drawn = "points drawn at random" if form.compared < form.plan.space.size else "points"
+    valid = form.compared - form.invalid
+    also = f", {grouped(form.invalid)} are not valid networks" if form.invalid else ""
+    if not form.excepted:
+        return f"equal at {'all ' if not also else ''}{grouped(valid)} {drawn}{also}"
+    listed = "; ".join(form.exceptions) + ("; ..." if form.excepted > len(form.exceptions) else "")
+    return (
+        f"equal at {grouped(valid - form.excepted)} of {grouped(form.compared)} {drawn}{also}, "
+        f"another figure at {listed}"
+    )
+
+
+def to_json(form: ClosedForm) -> str:
+    """The formula as one JSON object; `schemas/formula.json` describes it."""
+    fields: dict[str, Any] = {
+        "net": form.plan.net,
+        "quantity": form.quantity,
+        "formula": form.text,
+        "terms": list(form.terms),
+        "growth": form.growth,
+        "period": form.period,
+        "compared": form.compared,
+        "different": form.excepted,
+        "invalid": form.invalid,
+        "made_one_by_one": form.checked,
+        "proved": None
+        if form.proved is None
+        else dict(zip(("from", "to"), map(plain, form.proved), strict=True)),
+        "not_proved_because": form.unproved,
+    }
+    return json_text(**fields)
