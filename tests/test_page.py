@@ -53,7 +53,7 @@ def test_the_command_writes_the_page(run: Any, tmp_path: Any) -> None:
 def test_options_that_the_page_has_itself_are_refused(run: Any, option: list[str]) -> None:
     result = run("report", "lenet5", "--format", "html", *option)
     assert result.status == 2
-    assert result.err == f"error: `--format html` and `{option[0]}` exclude one another\n"
+    assert result.err == f"error: `--format html` cannot be combined with `{option[0]}`\n"
 
 
 @pytest.mark.parametrize("name", ["googlenet", "resnet50", "vit_b_16", "crnn", "nasnet_a_mobile"])
