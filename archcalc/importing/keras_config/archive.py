@@ -155,7 +155,7 @@ class FileVariables:
 
 
 def _item(file: Any, name: str) -> Any:
-    """Return the item at a name in an HDF5 file, or `None`. Links are not followed: they may leave the file."""
+    """Return the item at a name in an HDF5 file, if any. Links are not followed: they may leave the file."""
     import h5py
 
     item = file

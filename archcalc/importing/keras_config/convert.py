@@ -66,7 +66,7 @@ class ModelConverter:
         return self.assembly.finish(outputs, read=self._read if self.variables.has_values else None)
 
     def _as_channels_first(self, result: Tensor) -> Tensor:
-        """Return the result with the channels first and the other axes in the model's order, like the inputs."""
+        """Return the result with channels first and the other axes in the model's order, like the inputs."""
         self.assembly.path, self.assembly.origin = (), ""
         return self.assembly.aligned(result, axes_of(result.rank - 1, self.context.data_format))
 
@@ -194,7 +194,7 @@ class ModelConverter:
             return [self._activated(call, results[0])]
 
     def _layers(self, call: CalledLayer, declared: Mapping[int, DeclaredShape | None]) -> Sequence[Tensor]:
-        """Convert a layer, and check that all arguments were read and that the shapes are the declared ones."""
+        """Convert a layer, and check that all arguments were read and the shapes are as declared."""
         convert = LAYERS.get(call.kind)
         if convert is None:
             raise Unsupported(LAMBDA if call.kind == "Lambda" else "")
@@ -203,7 +203,7 @@ class ModelConverter:
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not match") from None  # the arguments of a file that someone edited
+            raise Unsupported("its arguments do not match") from None  # of a file that someone edited
         call.check_all_read()
         for number, shape in declared.items():
             if number < len(results) and shape is not None and not _fits(results[number], shape):
@@ -256,7 +256,7 @@ class ModelConverter:
         arrays: Sequence[StoredVariable],
         reason: str,
     ) -> Tensor:
-        """Add an opaque tensor. `sample` is the shape that the model declares; the operation has channels first."""
+        """Add an opaque tensor. `sample` is the declared shape; the operation has its channels first."""
         axes = axes_of(len(sample), self.context.data_format)
         own = tuple(sample[axes.index(axis) - 1] for axis in range(len(sample)))
         name = shorten(op, 100).strip() or "?"
@@ -267,7 +267,7 @@ class ModelConverter:
         return self.assembly.opaque(name, read, own, params=params, buffers=buffers, reason=reason, axes=axes)
 
     def _variables_of(self, call: CalledLayer) -> list[StoredVariable]:
-        """Return the variables of an unknown layer. They count as parameters unless the layer says otherwise."""
+        """Return the variables of an unknown layer. They are parameters unless marked otherwise."""
         if call.kind.startswith("ops.") or call.kind in WITHOUT_VARIABLES:
             return []
         try:
