@@ -565,7 +565,7 @@ class OnnxConverter:
         return results
 
     def _expanded(self, call: OnnxCall) -> OnnxValue | None:
-        """Repeat an array of the model for each sample; for one sample it is the same array."""
+        """Return an array of the model that is repeated for each sample, or `None` if this is something else."""
         array = call.needed_array(0)
         if not array.is_own or not array.is_float or array.is_constant or array.recipe is not None:
             return None
@@ -856,7 +856,7 @@ def _parts(inputs: Sequence[OnnxValue | None]) -> tuple[tuple[Tensor, ...], tupl
 
 
 def _has_batch(shape: Sizes, batch: int) -> bool:
-    """Whether a shape contains the batch. For a batch of 1, this is only true of a first axis of size 1."""
+    """Whether a shape may contain the batch. If the batch is 1, the first axis must have size 1."""
     return bool(shape) and (batch > 1 or shape[0] == batch)
 
 

@@ -236,7 +236,7 @@ def einsum(call: OnnxCall) -> OnnxOutputs:
         sizes.update(zip(letters, concrete(x, call.batch), strict=True))
 
     def arranged(x: Tensor, letters: str, *merged: list[str]) -> Tensor:
-        """Return the tensor with its axes in the order of `letters`, and the `merged` groups as one axis each."""
+        """Return the tensor with the shared axes first, then each `merged` group as one axis."""
         x = x.permuted([letters.index(c) for c in (*stacked, *merged[0], *merged[1])])
         groups = [math.prod(sizes[c] for c in group) for group in merged]
         return call.reshaped(x, [*(sizes[c] for c in stacked), *groups])
@@ -249,7 +249,7 @@ def einsum(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("DeformConv")
 def deform_conv(call: OnnxCall) -> OnnxOutputs:
-    """Without a mask it is version 1."""
+    """Without a mask, this is version 1 of the deformable convolution."""
     weight = call.needed_array(1)
     kernel = _kernel(call, weight)
     bias = call.array(3)

@@ -169,7 +169,7 @@ def slice_(call: OnnxCall) -> OnnxOutputs:
 
 
 def _stepped(call: OnnxCall, x: Tensor, dim: int, places: range) -> Tensor:
-    """Slice with a step: split the axis in two, and drop the second part, which has the skipped values."""
+    """Slice with a step: split the axis into blocks of `step` values, and keep one value of each."""
     step, count, size = places.step, len(places), concrete(x, call.batch)[dim]
     if step == 1:
         return call.piece(x, dim, places.start, places.stop)
