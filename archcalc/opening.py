@@ -152,7 +152,7 @@ def load(
     *,
     inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
-    """Load a built-in network by name, or one from a file by `path:net`; both accept `?name=value`.
+    """Load a built-in network by name, or one from a file by `path` or `path:net`; all accept `?name=value`.
 
     `overrides` sets its parameters: numbers (a float is read as the decimal that `repr` shows),
     booleans, strings, lists. `inputs` replaces input shapes, by name, or the shape of the

@@ -86,7 +86,7 @@ class OnnxArray(Struct, eq=False):
 
     @property
     def is_of_few_bits(self) -> bool:
-        """Whether it is a quantized weight. Zero points have fewer axes; sizes and indices, more bits."""
+        """Whether it is a quantized weight. Zero points have at most one axis, and indices have more bits."""
         return self.is_own and self.bits > 0 and len(self.shape) > 1 and not self.is_float
 
     @property

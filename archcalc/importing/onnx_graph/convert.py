@@ -565,7 +565,7 @@ class OnnxConverter:
         return results
 
     def _expanded(self, call: OnnxCall) -> OnnxValue | None:
-        """Return an array of the model that is repeated for each sample, or `None` if this is something else."""
+        """Return an array of the model that is repeated for each sample; `None` if it is something else."""
         array = call.needed_array(0)
         if not array.is_own or not array.is_float or array.is_constant or array.recipe is not None:
             return None
