@@ -1,4 +1,4 @@
-"""Networks that are not in files: on the standard input, in pipes, and in revisions of git."""
+"""Networks that are not in files: on standard input, in pipes, and in git revisions."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from archcalc.readers import arch, reader, suffix_of
 STANDARD_INPUT = ("-", "/dev/stdin")
 SUFFIX = ".arch"
 CODE = ".py"
-"""Not run from a revision: a program from an old one should not run unasked."""
+"""Not run from a revision: an old program should not run without being asked for."""
 
 CHECK_OUT = "check the revision out, and name its file"
 
 POINTER = b"version https://git-lfs.github.com/spec/"
-"""How a pointer begins that Git LFS puts in the place of a file."""
+"""The start of the pointer that Git LFS stores in place of a file."""
 
 MAX_MODEL_BYTES = 4 * 2**30
-"""The largest model that is taken out of a repository; git itself is slow with such files."""
+"""The largest model to read from a repository; git itself is slow with such files."""
 
 
 def find_elsewhere(net: str) -> tuple[Sequence[Opened], str, str] | None:
-    """The networks where a `NET` says, that place, and the name of the net; `None` if it means a file.
+    """Return the networks that a `NET` refers to, their place, and the net's name; `None` if it is a file.
 
     Raises `ArchError` if they cannot be read.
     """
@@ -57,19 +57,19 @@ def find_elsewhere(net: str) -> tuple[Sequence[Opened], str, str] | None:
 
 
 def _named(networks: Sequence[Opened], place: str) -> list[Opened]:
-    """The networks, each with the `NET` that opens it again."""
+    """Return the networks, each with the `NET` that opens it again."""
     return [replace(network, net=f"{place}:{network.name}") for network in networks]
 
 
 @cache
 def _standard_input() -> Sequence[Opened]:
-    """The networks on the standard input, which can be read only once."""
+    """Read the networks on standard input, which can be read only once."""
     data = sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if sys.stdin is not None else b""
     return arch.read_bytes(data, "<stdin>")
 
 
 def _pipe_at(place: str) -> int | None:
-    """What identifies the pipe at a place; `None` if there is none."""
+    """Identify the pipe at a place; `None` if there is none."""
     try:
         found = os.stat(place)  # noqa: PTH116
     except (OSError, ValueError):
@@ -79,7 +79,7 @@ def _pipe_at(place: str) -> int | None:
 
 @cache
 def _in_pipe(place: str, pipe: int) -> Sequence[Opened]:
-    """The networks in a pipe, which can be read only once."""
+    """Read the networks in a pipe, which can be read only once."""
     try:
         with open(place, "rb") as stream:  # noqa: PTH123
             return arch.read_bytes(stream.read(MAX_FILE_BYTES + 1), place)
@@ -95,10 +95,10 @@ def _is_drive(place: str) -> bool:
 
 
 def _revision(revision: str, path: str) -> Sequence[Opened]:
-    """The networks in a file of a revision, with what it imports from the same revision.
+    """Read the networks in a file of a revision, with its imports from the same revision.
 
-    The files are written into a folder that is removed when Python ends, so that they are read like any
-    others: a model is read when it is asked for.
+    The files are written to a folder that is removed when Python exits. So they can be read like any
+    others, including models, which are read only when needed.
     """
     folder = Path(_folder().name, str(len(os.listdir(_folder().name))))  # noqa: PTH208
     top, _, _ = path.rpartition("/")
@@ -107,7 +107,7 @@ def _revision(revision: str, path: str) -> Sequence[Opened]:
         name = wanted.pop()
         target = Path(folder, os.path.relpath(name, top or "."))
         target.parent.mkdir(parents=True, exist_ok=True)
-        # what an import names may not be there, which the reader reports with its place
+        # an imported file may be missing; the reader reports that with its place
         if not _write_blob(revision, name, target, required=name == path) or suffix_of(name) != SUFFIX:
             continue
         inside = [each for each in _imports(name, target) if f"{each}".startswith(f"{top}/" if top else "")]
@@ -124,22 +124,22 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _imports(name: str, file: Path) -> list[str]:
-    """The paths of what a text imports, and of the models that it names."""
+    """Return the paths that a text imports, and those of the models it names."""
     text = file.read_text("utf-8", "replace")
     return [_beside(name, each) for each in arch.imported_paths(text)]
 
 
 def _beside(name: str, imported: str) -> str:
-    """A path beside a file; one that begins with `./` keeps it, since git reads it from another folder."""
+    """Return a path next to a file. A leading `./` is kept, since git would otherwise use another folder."""
     path = normpath(join(dirname(name), imported))
     return f"./{path}" if name.startswith("./") and not path.startswith(("../", "/")) else path
 
 
 def _write_blob(revision: str, path: str, target: Path, required: bool) -> bool:
-    """Write what a file holds in a revision; false if it is not there and need not be. Raises `ArchError`.
+    """Write a file from a revision; returns false if it is missing and not required. Raises `ArchError`.
 
-    `cat-file` runs no filter, no pager and nothing else that a repository may have configured, and it does
-    not fetch what is missing.
+    `cat-file` runs no filters, no pager and nothing else that a repository may configure, and does not
+    fetch missing objects.
     """
     place = f"{revision}:{path}"
     if place.startswith("-") or "\0" in place:
@@ -174,12 +174,12 @@ def _write_blob(revision: str, path: str, target: Path, required: bool) -> bool:
 
 
 def _copy(git: subprocess.Popen[bytes], target: Path, most: int, place: str) -> bool:
-    """Write what git prints into a file, up to a limit; is that all of it?
+    """Write git's output to a file, up to a limit; returns whether that was all of it.
 
     Raises `ArchError` for a pointer of Git LFS.
     """
     assert git.stdout is not None
-    left = most + 1  # one more than a reader takes, so that it refuses the file
+    left = most + 1  # one byte more than a reader accepts, so that it rejects the file
     with target.open("wb") as file:
         while left > 0 and (data := git.stdout.read(min(left, 2**20))):
             file.write(data)

@@ -1,4 +1,4 @@
-"""What a reader makes of a file: networks that have been found, and are made when they are asked for."""
+"""The networks that a reader finds in a file; each is built only on request."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from archcalc.expect import Expect
 
 FEW = 3
-"""As many variants are named where one must be chosen."""
+"""The most variants to list when the user must choose one."""
 
 MANY = 6
-"""As many nets of a file are."""
+"""The most nets of a file to list."""
 
 Shapes = Mapping[str, tuple[int, ...]]
-"""Shapes of inputs by their names, channels first and without the batch."""
+"""Input shapes by name, channels first and without the batch."""
 
 
 class Opened(Struct, frozen=True, eq=False, kw_only=True):
-    """A network in a file, whatever the format of the file.
+    """A network in a file of any format.
 
-    `net` is the `NET` that opens it again. `siblings` are the names of all networks in its file that can
-    be made as they are, itself among them. `make` takes values for parameters and shapes for inputs.
+    `net` is the `NET` that opens it again. `siblings` are the names of all networks in its file that need
+    no further values, including this one. `make` takes parameter values and input shapes.
     """
 
     name: str
@@ -38,32 +38,32 @@ class Opened(Struct, frozen=True, eq=False, kw_only=True):
     path: Path | None = None
     """Its file, if it has one."""
     family: str = ""
-    """The name of its file, without the suffix."""
+    """The name of its file without the suffix."""
     reference: str = ""
-    """The publication, in one line."""
+    """The publication as one line."""
     year: int | None = None
     """The year of the publication."""
     span: Span | None = None
-    """Where it is declared, if it is declared in a text."""
+    """The place of its declaration, if a text declares it."""
     parameters: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
-    """The parameters that have no value yet."""
+    """The parameters without a value."""
     siblings: tuple[str, ...] = ()
     expectations: tuple[Expect, ...] = ()
-    """What its file expects of its figures."""
+    """The figures that its file expects."""
     texts: Callable[[], Mapping[str, str]] = dict
-    """Reads the texts that declare it, by the names of their files, its own first; none if no text does."""
+    """Reads the texts that declare it, by file name, its own first; empty if no text declares it."""
 
     @property
     def built_in(self) -> bool:
-        """Is it one of archcalc's own, which its name alone opens?"""
+        """Whether it is one of archcalc's built-in networks, which open by name alone."""
         return self.net == self.name
 
     def network(self, overrides: Mapping[str, Any] | None = None, inputs: Shapes | None = None) -> Network:
-        """Make the network.
+        """Build the network.
 
-        `overrides` are values for its parameters, in the language's types (see `opening.exact`);
-        `inputs` replaces the shapes of inputs, by their names. Raises `ArchError` with every mistake found.
+        `overrides` sets its parameters, in the language's types (see `opening.exact`);
+        `inputs` replaces input shapes, by name. Raises `ArchError` with every mistake found.
         """
         lacking = [name for name in self.missing if name not in (overrides or {})]
         if lacking and (known := self.variants()):
@@ -71,7 +71,7 @@ class Opened(Struct, frozen=True, eq=False, kw_only=True):
         return self.make(overrides or {}, inputs or {})
 
     def variants(self) -> list[str]:
-        """The networks of its file whose names add to its own, each as a `NET`."""
+        """Return the networks in its file whose names extend its own name, each as a `NET`."""
         place = self.net.removesuffix(self.name)
         return [place + name for name in self.siblings if name.startswith(self.name) and name != self.name]
 
@@ -86,9 +86,9 @@ class Opened(Struct, frozen=True, eq=False, kw_only=True):
 
 
 def choose(networks: Sequence[Opened], shown: str, name: str = "") -> Opened:
-    """The network of a file that has this name; without a name, the one that can be made as it is.
+    """Return the network with this name; without a name, the one without missing values.
 
-    Raises `ArchError` if there is none, or if there are several and no name.
+    If all have missing values, it is the first one. Raises `ArchError` if there is none, or if several fit.
     """
     if name:
         found = next((network for network in networks if network.name == name), None)

@@ -1,4 +1,4 @@
-"""From the text that names a network to the network: what a `NET` means."""
+"""Open the network that a `NET` names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from archcalc.opened import Opened, Shapes, choose
 from archcalc.readers import reader, suffix_of, suffixes
 
 Read = Callable[[str, Path, str], Sequence[Opened]]
-"""Reads a file by the reader of a suffix; the text is how the user wrote its path."""
+"""Reads a file with the reader for a suffix; the text is the path as the user wrote it."""
 
 LANGUAGE, PYTHON = ".arch", ".py"
 
@@ -39,17 +39,17 @@ FOREIGN = {
     ".pb": "is a TensorFlow graph, which archcalc does not read",
     ".tflite": "is a TensorFlow Lite model, which archcalc does not read",
 }
-"""What files of other tools are, by suffix, for those without a reader."""
+"""Files of other tools that have no reader, by suffix."""
 _REMEDIES = dict.fromkeys(_PICKLES, EXPORT) | dict.fromkeys(_HDF5, KERAS)
 
 
 def read_file(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
-    """The networks in a file. Raises `ArchError` if it cannot be read."""
+    """Read the networks in a file. Raises `ArchError` if it cannot be read."""
     return reader(suffix).read(path, shown)
 
 
 def remembering(read: Read = read_file) -> Read:
-    """Reads each file once: for work that opens many networks of a file."""
+    """Return a function that reads each file only once, for work that opens many networks of one file."""
     known: dict[tuple[str, str], Sequence[Opened]] = {}
 
     def read_once(suffix: str, path: Path, shown: str) -> Sequence[Opened]:
@@ -62,11 +62,11 @@ def remembering(read: Read = read_file) -> Read:
 
 
 def open_net(net: str, read: Read = read_file) -> tuple[Opened, dict[str, Any]]:
-    """What a `NET` means, and the overrides after its `?`.
+    """Open a `NET`, and return it with the overrides after its `?`.
 
-    A `NET` is a built-in name, a path, or `path:net`; the path may be `-`, a pipe, or in a revision of git. A
-    file with several networks means the one that can be made as it is, unless it is named. `read` reads the
-    file. Raises `ArchError`.
+    A `NET` is a built-in name, a path, or `path:net`; the path may be `-`, a pipe, or in a git revision. If a
+    file has several networks and none is named, the one without missing values is used. `read` reads
+    the file. Raises `ArchError`.
 
     >>> opened, overrides = open_net("mobilenet_v1?resolution=160")
     >>> opened.year, overrides
@@ -80,7 +80,7 @@ def open_net(net: str, read: Read = read_file) -> tuple[Opened, dict[str, Any]]:
 
 
 def open_in_file(net: str, read: Read = read_file) -> Opened:
-    """The network that a path or `path:net` means. Raises `ArchError`."""
+    """Open the network at a path or `path:net`. Raises `ArchError`."""
     place, _, name = net.rpartition(":") if ":" in net else (net, "", "")
     suffix = _suffix(place, name)
     if not suffix:
@@ -91,10 +91,10 @@ def open_in_file(net: str, read: Read = read_file) -> Opened:
 
 
 def _suffix(place: str, name: str) -> str:
-    """The suffix of the reader for what comes before a `:`; empty if that is neither file nor module."""
+    """Return the suffix for the text before a `:`; empty if it is neither a file nor a module."""
     if suffix := suffix_of(place):
         return suffix
-    # `Path.is_file` and `Path.exists` raise for a name that is too long
+    # `Path.is_file` and `Path.exists` raise an error if a name is too long
     if os.path.isfile(place):  # noqa: PTH113
         known_as = Path(place).suffix.lower()
         if known := FOREIGN.get(known_as):
@@ -113,9 +113,9 @@ def _listed(suffixes: Sequence[str]) -> str:
 
 
 def split_overrides(net: str) -> tuple[str, dict[str, Any]]:
-    """A `NET` with overrides of its own, `mobilenet_v1?width=0.5&resolution=160`, taken apart.
+    """Split a `NET` with overrides, such as `mobilenet_v1?width=0.5&resolution=160`.
 
-    Raises `ArchError` for what is not a `name=value`.
+    Raises `ArchError` for a part that is not `name=value`.
 
     >>> split_overrides("mobilenet_v1?resolution=160")
     ('mobilenet_v1', {'resolution': 160})
@@ -135,9 +135,9 @@ def split_overrides(net: str) -> tuple[str, dict[str, Any]]:
 def open_network(
     net: str, overrides: Mapping[str, Any] | None = None, inputs: Shapes | None = None
 ) -> tuple[Opened, Network]:
-    """What a `NET` means, and its network, with further overrides and with other shapes of inputs.
+    """Open a `NET` and build its network, with additional overrides and other input shapes.
 
-    Raises `ArchError`, also for an override that is given in both places.
+    Raises `ArchError`, for example if an override is given in both places.
     """
     opened, own = open_net(net)
     twice = own.keys() & (overrides or {}).keys()
@@ -152,10 +152,10 @@ def load(
     *,
     inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
-    """Load a built-in network by its name, from a file, as `path:net`, each also with `?name=value`.
+    """Load a built-in network by name, or one from a file by `path` or `path:net`; all accept `?name=value`.
 
-    `overrides` are values for its parameters: numbers (a float counts as the decimal it prints as),
-    booleans, strings, lists. `inputs` replaces the shapes of inputs, by their names, or that of the
+    `overrides` sets its parameters: numbers (a float is read as the decimal that `repr` shows),
+    booleans, strings, lists. `inputs` replaces input shapes, by name, or the shape of the
     only input: `(3, 160, 160)`. Shapes are channels first, without the batch. Raises `ArchError`.
 
     >>> from archcalc import load
@@ -172,7 +172,7 @@ def loads(
     *,
     inputs: Shapes | Sequence[int] | None = None,
 ) -> Network:
-    """Load a network from a text; `net` names it if the text declares several. Raises `ArchError`.
+    """Load a network from text; `net` selects one if the text declares several. Raises `ArchError`.
 
     >>> from archcalc import loads
     >>> loads("net tiny { input(3x8x8) conv(4, 3) }")["conv1"].shape
@@ -187,7 +187,7 @@ def loads(
 
 
 def by_name(inputs: Shapes | Sequence[int] | None) -> Shapes:
-    """Shapes of inputs by their names; one shape alone is that of `input`. Raises `ArchError`."""
+    """Return input shapes by name; a single shape is that of `input`. Raises `ArchError`."""
     if inputs is None or isinstance(inputs, Mapping):
         return inputs or {}
     if isinstance(inputs, str) or not all(isinstance(n, int) for n in inputs):
@@ -203,13 +203,13 @@ def _exact(values: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def exact(value: Any, _depth: int = 0) -> Any:
-    """A Python value as a value of the language. Raises `ArchError` if it cannot be one."""
+    """Convert a Python value to a value of the language. Raises `ArchError` if that is impossible."""
     if _depth > MAX_DEPTH:
         raise error(f"lists are nested more than {MAX_DEPTH} deep")
     if isinstance(value, float):
         if not math.isfinite(value):
             raise error(f"a parameter cannot be {value}")
-        value = Fraction(repr(float(value)))  # NumPy has floats with another `repr`
+        value = Fraction(repr(float(value)))  # the `repr` of a NumPy float is different
     if isinstance(value, Fraction):
         return value.numerator if value.denominator == 1 else value
     if isinstance(value, list | tuple):

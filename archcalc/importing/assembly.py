@@ -1,4 +1,4 @@
-"""Putting an imported network together: operations one by one, then pruned, named, grouped and built."""
+"""Build an imported network: collect its operations one by one, then prune, name, group and build them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Path = tuple[tuple[str, str], ...]
 class Assembly:
     """The operations of a model, in its order.
 
-    Importers set `path` and `origin` before they map an operation: what is added then belongs there.
+    Importers set `path` and `origin` before they map an operation. They apply to everything added after that.
 
     >>> from archcalc.layers import Conv2d, ReLU
     >>> model = Assembly("tiny")
@@ -50,20 +50,20 @@ class Assembly:
         self.path: Path = ()
         self.origin = ""
         self.label = ""
-        """What the model calls the operation, if it names operations and not modules."""
+        """The model's name for the operation, if the model names operations rather than modules."""
         self.written = ""
-        """What the model's code calls for the operation, if it is not a module of `torch.nn`."""
+        """The function that the model's code calls, if the operation is not a module of `torch.nn`."""
         self._notes: list[str] = []
 
     def note(self, text: str) -> None:
-        """Say something about the whole import: what an exporter changed, or what is not counted."""
+        """Add a note about the whole import: what an exporter changed, or what is not counted."""
         if text not in self._notes:
             self._notes.append(text)
 
     def input(self, name: str, shape: Shape, axes: Sequence[int] = ()) -> Tensor:
-        """An input; `shape` is the operation's own, channels first and without the batch.
+        """Add an input; `shape` is in the operation's order: channels first, without the batch.
 
-        `axes` says where the model has them, as in `Tensor`. Raises `LayerError` for an impossible shape.
+        `axes` gives the model's order of axes, as in `Tensor`. Raises `LayerError` for an impossible shape.
         """
         layer = Input(tuple(shape))
         operation = Operation(layer=layer, inputs=(), facts=facts(layer, ()), name=name)
@@ -78,10 +78,10 @@ class Assembly:
         fixed: Iterable[str] = (),
         axes: Sequence[int] | None = None,
     ) -> Tensor:
-        """A layer applied to tensors, as they lie: axes of the layer are those of the operations.
+        """Apply a layer to tensors as they are: the layer's axes are those of the operations.
 
-        The result has its axes where the first input has them, or plain ones if it has another number of
-        axes, or `axes`. Raises `LayerError` if the layer does not fit.
+        The result has its axes in the same places as the first input, or in plain order if the number of axes
+        differs, unless `axes` is given. Raises `LayerError` if the layer does not fit.
         """
         read = tuple(tensor.operation for tensor in inputs)
         found = facts(layer, tuple(operation.shape for operation in read))
@@ -102,7 +102,7 @@ class Assembly:
         return Tensor(operation, tuple(axes) or plain_axes(len(found.output)))
 
     def plain(self, tensor: Tensor) -> Tensor:
-        """The same tensor with its axes where the model has them: a `permute`, if anything has to move.
+        """Return the tensor with its axes in the model's order, adding a `permute` if anything has to move.
 
         Raises `Unsupported` if the batch is not the model's first axis.
         """
@@ -113,7 +113,7 @@ class Assembly:
         return self.add(Permute(tensor.order), tensor, axes=plain_axes(len(tensor.order)))
 
     def aligned(self, tensor: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """The same tensor arranged so that its axes are `axes`: a `permute`, if anything has to move."""
+        """Return the tensor arranged to have these `axes`, with a `permute` if anything has to move."""
         if tensor.axes == axes:
             return tensor
         if [_batch_in(axis) for axis in tensor.axes] != [_batch_in(axis) for axis in axes]:
@@ -123,7 +123,7 @@ class Assembly:
         return self.add(Permute(tuple(own[i] for i in range(len(own)))), tensor, axes=axes)
 
     def joined(self, layer: Add | Mul | Sub | Div, *tensors: Tensor) -> Tensor:
-        """A join value by value, of tensors that may have their axes in different places."""
+        """Join tensors elementwise, even if their axes are in different places."""
         first = tensors[0]
         return self.add(layer, first, *(self.aligned(other, first.axes) for other in tensors[1:]))
 
@@ -138,11 +138,11 @@ class Assembly:
         reason: str = "",
         axes: Sequence[int] = (),
     ) -> Tensor:
-        """An unknown operation, or one used in an unknown way: `reason` says why, in a few words.
+        """Add an unknown operation, or one used in an unknown way; `reason` briefly says why.
 
-        `shape` is that of its output for one sample, as the model has it; or the operation's own, if `axes`
-        says where the model has its axes. `params` and `buffers` are its
-        arrays, by any names. Without tensors to read it is a constant. Raises `LayerError` for an
+        `shape` is its output shape for one sample, in the model's order; or in the operation's order, if
+        `axes` gives the model's order of axes. `params` and `buffers` are its
+        arrays, under any names. Without input tensors it is a constant. Raises `LayerError` for an
         impossible shape.
         """
         trained, kept = list((params or {}).values()), list((buffers or {}).values())
@@ -154,10 +154,10 @@ class Assembly:
     def attempt(
         self, convert: Callable[[], Sequence[Tensor]], declared: Sequence[tuple[int, ...] | None]
     ) -> Sequence[Tensor]:
-        """What `convert` makes of an operation, if it has the shapes that the model declares.
+        """Convert an operation with `convert`, and check the result against the model's declared shapes.
 
-        `declared` has a shape for each output, as `Tensor.shape` has it, or `None` where the model says
-        nothing. Raises `Unsupported` with the reason otherwise, and then nothing was added.
+        `declared` has a shape for each output, in the form of `Tensor.shape`, or `None` if the model declares
+        none. If this fails, it raises `Unsupported` with the reason and adds nothing.
         """
         before = len(self.operations)
         try:
@@ -179,10 +179,10 @@ class Assembly:
         read: ReadArrays | None = None,
         original: Original | None = None,
     ) -> Network:
-        """The network; operations that reach no result are left out.
+        """Build the network, without operations that no output depends on.
 
-        One of the outputs is called `output`. `read` reads arrays of the model by their names, when they
-        are asked for; `original` runs the model itself. Raises `ArchError` if nothing is left.
+        One of the outputs is named `output`. `read` reads the model's arrays by name, when they are
+        needed; `original` runs the model itself. Raises `ArchError` if nothing is left.
         """
         heads = heads or {}
         results = [tensor.operation for tensor in (*outputs.values(), *heads.values())]
@@ -201,17 +201,17 @@ class Assembly:
 
 
 def _batch_in(axis: int) -> tuple[bool, ...]:
-    """Where the batch is in an axis as `Tensor.axes` has it."""
+    """Return which parts of an axis, as encoded in `Tensor.axes`, are the batch."""
     return tuple(each == BATCH for each in unfolded(axis))
 
 
 def _words(reason: str) -> str:
-    """A reason as a layer takes it: it may have parts of a file in it."""
+    """Return a reason in the form a layer accepts; it may contain text from a file."""
     return "".join(c if c.isprintable() else " " for c in reason[:MAX_OP]).strip()
 
 
 def _reaching(operations: Sequence[Operation], results: Iterable[Operation]) -> list[Operation]:
-    """The operations that any of the results depends on, in their order."""
+    """Return the operations that any of the results depends on, in order."""
     needed = {id(operation) for operation in results}
     for operation in reversed(operations):
         if id(operation) in needed:

@@ -1,4 +1,4 @@
-"""Tensors that are combined value by value or as matrices: axes of size 1 are stretched."""
+"""Broadcasting for elementwise operations and matrix products: axes of size 1 are stretched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ APART = "its tensors have their axes in places that do not match"
 
 
 def extent(tensor: Tensor) -> tuple[int, bool, int]:
-    """The tensor with the largest one is that to which others are stretched."""
+    """Return a sort key: the tensor with the largest key sets the shape that the others are stretched to."""
     return tensor.rank, has_batch(tensor), math.prod(tensor.operation.shape)
 
 
@@ -23,13 +23,13 @@ def has_batch(tensor: Tensor) -> bool:
 
 
 def combined(assembly: Assembly, layer: Layer, *tensors: Tensor) -> Tensor:
-    """A join of tensors, with its axes where the largest of them has them."""
+    """Join tensors, with the axes in the same places as in the largest one."""
     main = max(tensors, key=extent)
     return assembly.add(layer, *(stretched(assembly, each, main) for each in tensors), axes=main.axes)
 
 
 def stretched(assembly: Assembly, x: Tensor, main: Tensor) -> Tensor:
-    """The tensor with its axes as `main` has them, and axes of size 1 where it has none."""
+    """Return the tensor with its axes in the same places as `main`, with axes of size 1 where it has none."""
     if x.axes == main.axes:
         return x
     missing = main.rank - x.rank
@@ -64,7 +64,7 @@ def stretched(assembly: Assembly, x: Tensor, main: Tensor) -> Tensor:
 
 
 def multiplied(assembly: Assembly, one: Tensor, two: Tensor) -> Tensor:
-    """The matrices in the last two axes of two tensors, multiplied; axes before these may be stretched."""
+    """Multiply the matrices in the last two axes of two tensors; the axes before them may be stretched."""
     if one.rank < 2 or two.rank < 2:
         raise Unsupported("it multiplies a vector")
     first, second = (_as_matrices(assembly, each) for each in (one, two))
@@ -82,7 +82,7 @@ def _leading(tensor: Tensor) -> tuple[int, bool]:
 
 
 def _as_matrices(assembly: Assembly, x: Tensor) -> Tensor:
-    """The tensor arranged as the model has it: the matrices are its last two axes."""
+    """Return the tensor arranged in the model's order, so that the matrices are its last two axes."""
     if x.axes[-1] <= BATCH or x.axes[-2] <= BATCH:
         raise Unsupported("it works along the batch")
     order = [own for own in map(own_axis, x.axes) if own is not None]

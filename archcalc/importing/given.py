@@ -11,11 +11,11 @@ from archcalc.render.numbers import plural
 from archcalc.shape import Shape
 
 GivenShapes = Mapping[str, Any] | Sequence[Any]
-"""By the names of inputs, `input` if there is one, or in their order."""
+"""By input name (`input` if there is only one), or in the order of the inputs."""
 
 
 def read_shapes(shapes: GivenShapes) -> dict[str, Shape] | list[Shape]:
-    """The shapes. Raises `ArchError` for what is not a shape."""
+    """Read the shapes. Raises `ArchError` for a value that is not a shape."""
     try:
         if isinstance(shapes, Mapping):
             return {name: read_shape(shape) for name, shape in shapes.items()}
@@ -25,7 +25,7 @@ def read_shapes(shapes: GivenShapes) -> dict[str, Shape] | list[Shape]:
 
 
 def named_shapes(labels: Sequence[str], shapes: GivenShapes) -> dict[str, Shape]:
-    """Shapes by the names of inputs, of which there are as many, if they are in order. Raises `ArchError`."""
+    """Return shapes by input name. A list must have one shape per input. Raises `ArchError`."""
     found = read_shapes(shapes)
     if isinstance(found, dict):
         return found

@@ -11,16 +11,16 @@ from archcalc.importing.tensors import ModelArray, Operation
 from archcalc.network import MAX_PATH, Node
 
 Module = tuple[str, str]
-"""A module as a path has it: its name and its class."""
+"""A module in a path: its name and its class."""
 
 MAX_NAME = 60
-"""The longest name of a module or an operation; what is longer is cut."""
+"""The longest name of a module or an operation; longer names are truncated."""
 
 _NO_NAME = re.compile(r"[^\w.@-]+")
 
 
 def clean(name: str) -> str:
-    """A name from a file as a part of a path: cut, and without `/`, patterns and control characters.
+    """Turn a name from a file into a part of a path: truncated, without `/`, patterns or control characters.
 
     >>> clean("layer1/conv [1]"), clean("relu@1")
     ('layer1_conv_1', 'relu_2')
@@ -31,18 +31,18 @@ def clean(name: str) -> str:
 
 
 class NetworkNames:
-    """Builds the nodes of operations, each in the groups of its modules."""
+    """Builds the nodes of operations and puts each one in the groups of its modules."""
 
     def __init__(self, name: str, operations: Sequence[Operation]) -> None:
         self.builder = NetworkBuilder(clean(name), judge=False)
         self.nodes: dict[int, Node] = {}
         """By the identity of the operation."""
         self.arrays: dict[str, dict[str, ModelArray]] = {}
-        """For each node, the model's arrays for its weights."""
+        """For each node, the model's arrays that hold its weights."""
         self.written: dict[int, str] = {}
-        """What code calls for nodes, by their index."""
+        """What the model's code calls for each node, by the node's index."""
         self._first: dict[str, tuple[Node, str]] = {}
-        """For each array of the model, the node that uses it first, and its name there."""
+        """For each array of the model, the first node that uses it, and the array's name there."""
         self._open: list[tuple[Module, OpenGroup]] = []
         self._leaves = _leaves(operations)
         for operation in operations:
@@ -78,7 +78,7 @@ class NetworkNames:
         return {weight: self._first[array.name] for weight, array in arrays if array.name in self._first}
 
     def _turned(self, operation: Operation) -> bool:
-        """Does it use an array of another node in another arrangement?"""
+        """Whether the operation uses an array of another node in a different arrangement."""
         for array in operation.arrays.values():
             node, weight = self._first[array.name]
             first = self.arrays[node.name][weight]
@@ -87,7 +87,7 @@ class NetworkNames:
         return False
 
     def _enter(self, path: Sequence[Module]) -> None:
-        """Leave and open groups until those of these modules are open."""
+        """Close and open groups until exactly the groups of these modules are open."""
         kept = 0
         for module, (opened, _) in zip(path, self._open, strict=False):
             if module != opened:
@@ -103,13 +103,13 @@ class NetworkNames:
             self.builder.leave(group, self.builder.nodes[-1] if self.builder.nodes else None)
 
     def _skip_taken(self, kind: str) -> None:
-        """Let the counter of a kind pass names that modules have."""
+        """Advance the counter of a kind past names that modules already use."""
         scope = self.builder.scope
         while next_name({kind: scope.counters.get(kind, 0)}, kind) in scope.taken:
             scope.count(kind)
 
     def _free(self, name: str) -> str:
-        """A name that is not taken here: a module that is entered again gets a number."""
+        """Return a name that is not taken here: a module that is entered a second time gets a number."""
         name, taken = clean(name), self.builder.scope.taken
         room = max(MAX_PATH // 2 - len(self.builder.scope.prefix), 8)
         name = name[:room]
@@ -122,15 +122,15 @@ class NetworkNames:
 
 
 def _has_module(node: Node) -> bool:
-    """Is it of a kind for which `torch.nn` has a module, or a half of a tensor?
+    """Whether `torch.nn` has a module for this kind of layer, or the node is half of a tensor.
 
-    An operation may become several layers: a mean over a map is a pool and a `flatten`.
+    One operation may become several layers: a mean over a map becomes a pool and a `flatten`.
     """
     return node.layer.family not in ("reshape", "merge", "opaque") or node.kind == "slice"
 
 
 def _leaves(operations: Iterable[Operation]) -> set[tuple[Module, ...]]:
-    """The modules that are a single operation, which is then named like the module."""
+    """Return the modules that consist of a single operation, which then takes the module's name."""
     own = Counter(operation.path for operation in operations if operation.path)
     parents = {path[:depth] for path in own for depth in range(1, len(path))}
     return {path for path, count in own.items() if count == 1 and path not in parents}

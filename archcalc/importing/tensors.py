@@ -1,4 +1,4 @@
-"""A tensor of a model that is being imported: the operation it comes from, and where its axes lie."""
+"""A tensor of a model during import: the operation that computes it, and the places of its axes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from archcalc.layers.terms import Facts
 from archcalc.shape import Shape
 
 BATCH = -1
-"""In `Tensor.axes`: the batch."""
+"""Marks the batch in `Tensor.axes`."""
 
 
 def folded(axis: int, inner: bool = False) -> int:
-    """In `Tensor.axes`: an own axis and the batch as one axis of the model, such as windows of all images.
+    """Encode a model axis that merges an own axis with the batch, such as the windows of all images.
 
-    The batch is the outer of the two, or with `inner` the inner one.
+    The batch is the outer of the two, or the inner one if `inner` is true.
     """
     return -2 - 2 * axis - inner
 
 
 def unfolded(axis: int) -> tuple[int, ...]:
-    """The axes that one axis of the model is made of, outermost first.
+    """Return the axes that make up one axis of the model, outermost first.
 
     >>> unfolded(3), unfolded(BATCH), unfolded(folded(3)), unfolded(folded(0, inner=True))
     ((3,), (-1,), (-1, 3), (0, -1))
@@ -36,7 +36,7 @@ def unfolded(axis: int) -> tuple[int, ...]:
 
 
 def renumbered(axis: int, numbers: Mapping[int, int]) -> int:
-    """An axis as `Tensor.axes` has it, with another number for the own axis in it."""
+    """Return an axis in the form of `Tensor.axes`, with its own axis renumbered."""
     if axis == BATCH:
         return BATCH
     if axis > BATCH:
@@ -46,40 +46,40 @@ def renumbered(axis: int, numbers: Mapping[int, int]) -> int:
 
 
 def own_axis(axis: int) -> int | None:
-    """The own axis in an axis as `Tensor.axes` has it; `None` for the batch alone."""
+    """Return the own axis in an axis of `Tensor.axes`; `None` if it is only the batch."""
     return next((each for each in unfolded(axis) if each != BATCH), None)
 
 
 class Unsupported(Exception):
-    """A layer kind cannot say what an operation does; the text says what, in a few words.
+    """Raised if no layer kind can express what an operation does; the text briefly says what.
 
-    The text is empty if no kind is like the operation, since its name says so already.
+    The text is empty if no kind resembles the operation: the operation's name is then reason enough.
 
-    The functions that map operations raise it, and the operation becomes an opaque one.
+    The functions that map operations raise it, and the operation becomes opaque.
     """
 
 
 class ModelArray(Struct, frozen=True):
-    """An array of a model: its name there, and how its axes are arranged for a layer.
+    """An array of a model: its name in the model, and how to arrange its axes for a layer.
 
-    `axes` is the permutation from the model's axes to those of the layer's weight; without it, they are
+    `axes` is the permutation from the model's axes to those of the layer's weight; if it is empty, they are
     the same. The array is then reshaped to the shape of the weight.
     """
 
     name: str
     axes: tuple[int, ...] = ()
     shape: tuple[int, ...] = ()
-    """The shape that the array is given first, if it has another one in the model."""
+    """The shape to give the array first, if its shape in the model differs."""
     factor: float = 1
-    """What the values are multiplied by, for an array that the model scales by a number."""
+    """The factor for the values, if the model scales the array by a number."""
 
 
 class Operation(Struct, eq=False, kw_only=True):
-    """A node to be: a layer, what it reads, and where it comes from in the model.
+    """A future node: a layer, its inputs, and where it comes from in the model.
 
-    `path` are the modules that it is in, outermost first, as pairs of a name and a class. `origin` says
-    where a person finds it: `resnet.py:143`. `arrays` has the model's arrays for the layer's weights, and
-    `fixed` those that are not trained.
+    `path` lists the modules that contain it, outermost first, as pairs of a name and a class. `origin` is
+    the place in the source: `resnet.py:143`. `arrays` has the model's arrays for the layer's weights, and
+    `fixed` the ones that are not trained.
     """
 
     layer: Layer
@@ -100,11 +100,11 @@ class Operation(Struct, eq=False, kw_only=True):
 class Tensor(Struct, frozen=True, eq=False):
     """A tensor of the model.
 
-    `axes` says where its axes lie: `axes[i]` is the operation's own axis that the model has at `i`, or
-    `BATCH`. A map of PyTorch has `(BATCH, 0, 1, 2)`, one of Keras `(BATCH, 1, 2, 0)`: the operation has its
-    channels first in any case. A transposition in the model only changes `axes`, and costs nothing.
+    `axes` gives their order in the model: `axes[i]` is the operation's own axis at position `i`, or
+    `BATCH`. A PyTorch feature map has `(BATCH, 0, 1, 2)`, a Keras one `(BATCH, 1, 2, 0)`; operations always
+    have channels first. A transpose in the model only changes `axes`, and costs nothing.
 
-    An axis of the model may be the batch and an own axis as one: `folded`. A tensor that is the same for
+    One axis of the model may merge the batch with an own axis: see `folded`. A tensor that is the same for
     every sample, such as a bias that the model computes, has no batch in `axes`.
     """
 
@@ -113,7 +113,7 @@ class Tensor(Struct, frozen=True, eq=False):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape as the model has it; the batch is `BATCH`, and the batch of `n` values is `-n`."""
+        """The shape in the model's order; the batch is `BATCH`, and an axis of batch times `n` is `-n`."""
         own, sizes = self.operation.shape, []
         for axis in self.axes:
             inner = own_axis(axis)
@@ -123,26 +123,26 @@ class Tensor(Struct, frozen=True, eq=False):
 
     @property
     def rank(self) -> int:
-        """The axes of the model's tensor, the batch among them."""
+        """The number of axes of the model's tensor, including the batch."""
         return len(self.axes)
 
     @property
     def sample(self) -> Shape:
-        """The shape of one sample as the model has it: without the batch."""
+        """The shape of one sample in the model's order, without the batch."""
         return tuple(abs(size) for size, axis in zip(self.shape, self.axes, strict=True) if axis != BATCH)
 
     @property
     def order(self) -> tuple[int, ...]:
-        """The operation's axes in the order in which the model has them, without the batch."""
+        """The operation's axes in the model's order, without the batch."""
         return tuple(own for own in map(own_axis, self.axes) if own is not None)
 
     @property
     def is_plain(self) -> bool:
-        """Does the model have the batch first, and the other axes in the operation's order?"""
+        """Whether the model has the batch first, and the other axes in the operation's order."""
         return self.axes == plain_axes(len(self.operation.shape))
 
     def axis(self, dim: int) -> int:
-        """The operation's own axis that the model has at `dim`, which may count from the end.
+        """Return the operation's own axis at the model's `dim`, which may be negative.
 
         Raises `Unsupported` for the batch.
         """
@@ -154,14 +154,14 @@ class Tensor(Struct, frozen=True, eq=False):
         return axis
 
     def permuted(self, dims: Sequence[int]) -> Tensor:
-        """The tensor with its axes in another order, as the model sees it; nothing moves."""
+        """Return the tensor with its axes in another order, as the model sees it; no values move."""
         return Tensor(self.operation, tuple(self.axes[dim] for dim in dims))
 
 
 class ExpandedTensor(Struct, frozen=True, eq=False):
-    """A tensor whose axes of size 1 are repeated: as good as the tensor itself where a layer repeats them.
+    """A tensor whose axes of size 1 are repeated. A layer that broadcasts can use the tensor itself.
 
-    `shape` is the shape with the repetitions and with the batch as a number, if an importer needs it.
+    `shape` includes the repetitions, and the batch as a number, if an importer needs it.
     """
 
     tensor: Tensor
@@ -169,9 +169,9 @@ class ExpandedTensor(Struct, frozen=True, eq=False):
 
 
 def plain_axes(rank: int) -> tuple[int, ...]:
-    """The axes of a tensor with the batch first and `rank` axes a sample, in the operation's order."""
+    """Return the axes of a tensor with the batch first and `rank` own axes in the operation's order."""
     return (BATCH, *range(rank))
 
 
 Value = Tensor | Any
-"""What an operation of a model reads: a tensor, or a constant."""
+"""An input of a model's operation: a tensor or a constant."""

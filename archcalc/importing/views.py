@@ -1,6 +1,6 @@
-"""What all importers do with tensors whose values only move: other shapes, pieces, channels elsewhere.
+"""Operations that only move values, shared by all importers: reshapes, slices, moved channels.
 
-A shape with the batch in it has it as the number `batch`.
+Shapes that include the batch have it as the number `batch`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from archcalc.shape import AXES, Shape
 
 
 def concrete(tensor: Tensor, batch: int) -> tuple[int, ...]:
-    """A tensor's shape with the batch as a number."""
+    """Return a tensor's shape with the batch as a number."""
     return tuple(
         batch * -size if axis <= BATCH else size for size, axis in zip(tensor.shape, tensor.axes, strict=True)
     )
 
 
 def sample_shape(shape: tuple[int, ...], batch: int) -> Shape:
-    """The shape of one sample: without the batch, which may be a factor of its first axis that has it."""
+    """Return the shape of one sample: without the batch, which may be merged into another axis."""
     for place, size in enumerate(shape):
         if size == batch:
             shape = shape[:place] + shape[place + 1 :]
@@ -46,7 +46,7 @@ def sample_shape(shape: tuple[int, ...], batch: int) -> Shape:
 
 
 def axis_name(tensor: Tensor, dim: int) -> str:
-    """The name of the axis that the model has at `dim`: `channels`, `height`."""
+    """Return the name of the axis at the model's `dim`: `channels`, `height`."""
     own = tensor.axis(dim)
     if own == 0:
         return "channels"
@@ -57,7 +57,7 @@ def axis_name(tensor: Tensor, dim: int) -> str:
 
 
 def channels_at(assembly: Assembly, tensor: Tensor, dim: int) -> Tensor:
-    """The tensor arranged so that the axis that the model has at `dim` is that of the channels."""
+    """Return the tensor arranged so that the model's axis `dim` is the channel axis."""
     if tensor.axis(dim) == 0:
         return tensor
     others = iter(range(1, len(tensor.operation.shape)))
@@ -67,10 +67,10 @@ def channels_at(assembly: Assembly, tensor: Tensor, dim: int) -> Tensor:
 
 
 def reshaped(assembly: Assembly, x: Tensor, want: Sequence[int], batch: int) -> Tensor:
-    """A tensor with its values in the same order in another shape, the batch in it as a number.
+    """Reshape a tensor, keeping the order of its values; the shape has the batch as a number.
 
-    Axes that the model splits or merges are split or merged where the operation has them. Values are
-    rearranged only if the model merges axes that do not follow one another there.
+    Axes that the model splits or merges are split or merged in the operation too. Values are rearranged
+    only if the model merges axes that are not adjacent in the operation.
     """
     want = list(want)
     if concrete(x, batch) == tuple(want):
@@ -84,13 +84,13 @@ def reshaped(assembly: Assembly, x: Tensor, want: Sequence[int], batch: int) -> 
     first = order[:1]
     in_memory = sorted((run for run in runs if run.owns), key=lambda run: min(run.owns))
     if [axis for run in in_memory for axis in run.owns] != order:
-        # the channels stay first, the other axes are as the model has them
+        # the channels stay first; the other axes are in the model's order
         in_memory = sorted((run for run in runs if run.owns), key=lambda run: first[0] not in run.owns)
         moved = [axis for run in in_memory for axis in run.owns]
         ones = [axis for axis, size in enumerate(own) if size == 1]
         x = assembly.add(Permute((*moved, *ones)), x, axes=plain_axes(len(own)))
     places: list[tuple[int, int]] = []
-    """For each axis of the result, its place in the model and its size."""
+    """For each axis of the result: its place in the model, and its size."""
     for run in in_memory:
         places += run.places
     places = _with_ones(places, want, {run.batch_at for run in runs})
@@ -108,11 +108,11 @@ def reshaped(assembly: Assembly, x: Tensor, want: Sequence[int], batch: int) -> 
 
 
 def with_open_batch(x: Tensor, want: Sequence[int], batch: int) -> tuple[int, ...]:
-    """A new shape of a tensor that was written for a batch of 1, with another batch in it.
+    """Return a new shape, written for a batch of 1, with another batch in it.
 
-    The values keep their order, so the batch is where as many values follow it as before. An axis of size 1
-    there is the batch. Otherwise the batch becomes part of the axis after it, as in `batch * heads`, but not
-    of the last one, which has the features.
+    The values keep their order, so the batch has as many values after it as before. An axis of size 1 in
+    that place is the batch. Otherwise the batch becomes part of the axis after it, as in `batch * heads`, but
+    never of the last axis, which has the features.
     """
     order = [axis for code in x.axes for axis in unfolded(code)]
     if BATCH not in order:
@@ -132,10 +132,10 @@ def with_open_batch(x: Tensor, want: Sequence[int], batch: int) -> tuple[int, ..
 
 
 class MatchedRun(Struct):
-    """Axes of a tensor in a row that become other axes in a row, with as many values.
+    """A run of adjacent axes that becomes another run of axes with the same number of values.
 
-    `owns` are the tensor's own axes, `places` those of the new shape with their sizes for one sample. The
-    batch is in the new axis `batch_at`, on the outside or the inside of it.
+    `owns` are the tensor's own axes, `places` are those of the new shape with their sizes for one sample. The
+    batch is in the new axis `batch_at`, as its outer or inner factor.
     """
 
     owns: tuple[int, ...]
@@ -145,10 +145,10 @@ class MatchedRun(Struct):
 
 
 def _matched_runs(x: Tensor, want: Sequence[int], batch: int) -> list[MatchedRun]:
-    """How a shape becomes another one: the shortest runs of axes with as many values."""
+    """Match the axes of two shapes: find the shortest runs of axes with the same number of values."""
     own = x.operation.shape
     have = [axis for code in x.axes for axis in unfolded(code) if axis == BATCH or own[axis] != 1]
-    # the batch may be 1 in a file: it stays the first axis, or in it
+    # the batch may be 1 in a file: it stays the first axis, or part of it
     wanted = [at for at, size in enumerate(want) if size != 1 or (batch == 1 and not at and BATCH in have)]
     runs = []
     while have or wanted:
@@ -189,7 +189,7 @@ def _run(old: list[int], new: list[int], want: Sequence[int], batch: int) -> Mat
 def _with_ones(
     places: list[tuple[int, int]], want: Sequence[int], batch_at: set[int | None]
 ) -> list[tuple[int, int]]:
-    """The new axes with those of size 1, each next to the axis that the model has before or after it."""
+    """Insert the axes of size 1, each next to its neighbor in the model."""
     found = list(places)
     for at, size in enumerate(want):
         known = [place for place, _ in found]
@@ -204,7 +204,7 @@ def _with_ones(
 
 
 def _code(runs: Sequence[MatchedRun], place: int, numbers: Mapping[int, int]) -> int:
-    """An axis of the new shape as `Tensor.axes` has it."""
+    """Return an axis of the new shape in the form of `Tensor.axes`."""
     for run in runs:
         if run.batch_at == place:
             return folded(numbers[place], run.is_inner) if place in numbers else BATCH
@@ -212,7 +212,7 @@ def _code(runs: Sequence[MatchedRun], place: int, numbers: Mapping[int, int]) ->
 
 
 def _shuffled(assembly: Assembly, x: Tensor, target: tuple[int, ...]) -> Tensor | None:
-    """A channel shuffle, if this is the last of the views that make one: to groups, transposed, and back."""
+    """Return a channel shuffle, if this is the last of its three views: group, transpose, merge."""
     before = x.operation
     if not isinstance(before.layer, Reshape) or x.axes != (BATCH, 1, 0, *range(2, len(before.shape))):
         return None
@@ -223,7 +223,7 @@ def _shuffled(assembly: Assembly, x: Tensor, target: tuple[int, ...]) -> Tensor 
 
 
 def piece(assembly: Assembly, x: Tensor, dim: int, start: int, end: int, batch: int) -> Tensor:
-    """The values from `start` to `end` along an axis; the tensor itself if these are all."""
+    """Slice an axis from `start` to `end`; returns the tensor itself if that is the whole axis."""
     if (start, end) == (0, concrete(x, batch)[dim]):
         return x
     return assembly.add(Slice(start, end, axis_name(x, dim)), x)

@@ -1,4 +1,4 @@
-"""The arrays of an imported model, as the executor takes them."""
+"""The arrays of an imported model, in the form the executor takes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
 
 ReadArrays = Callable[[Collection[str]], Mapping[str, Any]]
-"""Reads arrays of a model by their names, all at once: NumPy arrays with the axes of the model."""
+"""Reads the model's arrays by name, all at once: NumPy arrays with the axes of the model."""
 
 
 def trained_weights(
     network: Network, places: Mapping[str, Mapping[str, ModelArray]], read: ReadArrays
 ) -> dict[str, dict[str, Array]]:
-    """The arrays of a model by node and by their names there, with the axes of the executor.
+    """Return a model's arrays by node and by name within the node, with the axes of the executor.
 
-    Raises `ArchError` for an array that is missing, or has another shape than its layer needs.
+    Raises `ArchError` for an array that is missing, or whose shape does not match its layer.
     """
     arrays = read({stored.name for stored_of in places.values() for stored in stored_of.values()})
     weights: dict[str, dict[str, Array]] = {}

@@ -1,4 +1,4 @@
-"""Zip archives that are not trusted: opened and read within limits."""
+"""Untrusted zip archives: opened and read within limits."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import BinaryIO
 from archcalc.diagnostics import ArchError, error
 
 MAX_DIRECTORY = 8_000_000
-"""Bytes of a zip archive's directory. An entry takes about a hundred."""
+"""The largest directory of a zip archive, in bytes. An entry takes about a hundred."""
 
 Explain = Callable[[bytes], ArchError | None]
-"""What a file is that is not a zip archive, from its first bytes; `None` if they say nothing."""
+"""Identifies a file that is not a zip archive by its first bytes; `None` if it cannot."""
 
 
 def opened_zip(path: Path, shown: str, help: str, explain: Explain = lambda start: None) -> zipfile.ZipFile:
-    """A file as a zip archive. Raises `ArchError`, with `help`, if it is not one or is damaged."""
+    """Open a file as a zip archive. Raises `ArchError`, with `help`, if it is not one or is damaged."""
     try:
         with path.open("rb") as file:
             _check_directory(file, shown, explain)
@@ -33,7 +33,7 @@ def opened_zip(path: Path, shown: str, help: str, explain: Explain = lambda star
 
 
 def _check_directory(file: BinaryIO, shown: str, explain: Explain) -> None:
-    """Refuse an archive whose directory would take too much memory, and files that are not archives."""
+    """Reject an archive whose directory would take too much memory, and files that are not archives."""
     file.seek(0, 2)
     size = file.tell()
     file.seek(max(0, size - 66_000))
@@ -53,13 +53,13 @@ def _check_directory(file: BinaryIO, shown: str, explain: Explain) -> None:
 
 
 def read_entry(archive: zipfile.ZipFile, entry: str, shown: str, most: int) -> bytes:
-    """The bytes of an entry. Raises `ArchError` if it is damaged, or has more than `most`."""
+    """Read an entry. Raises `ArchError` if it is damaged, or larger than `most` bytes."""
     info = archive.NameToInfo[entry]
     if info.file_size > most:
         raise error(f"`{entry[-80:]}` in `{shown}` has {info.file_size:,} bytes; at most {most:,} are read")
     try:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise zipfile.BadZipFile  # `zipfile` cannot limit what it reads of the other kinds
+            raise zipfile.BadZipFile  # `zipfile` cannot limit how much it reads for other methods
         with archive.open(info) as file:
             data = file.read(info.file_size + 1)  # `read()` may decompress far more than the entry declares
         if len(data) != info.file_size:

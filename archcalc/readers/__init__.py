@@ -1,11 +1,11 @@
-"""Readers of files that hold networks: a file of this folder reads one format.
+"""Readers of files that hold networks: each file in this folder reads one format.
 
-The name of a reader is the suffix of the files it reads: `arch.py` reads `.arch` files. Nothing else
-names it: a reader is found by its name, and imported when a file with its suffix is opened. A reader of
-`.py` files also gets the names of Python modules, `package.module:factory`.
+A reader is named after the suffix of its files: `arch.py` reads `.arch` files. There is no other
+registry: a reader is found by its name, and imported when a file with its suffix is opened. The reader of
+`.py` files also gets names of Python modules, `package.module:factory`.
 
-A reader imports other packages inside its functions, since `archcalc check` imports readers to look for
-files. This file imports only the standard library, since pytest loads it for every run.
+Readers import other packages inside their functions, because `archcalc check` imports readers to look for
+files. This file imports only the standard library, because pytest loads it on every run.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Reader(Protocol):
-    """What a file of this folder defines."""
+    """The interface of each module in this folder."""
 
     EXPECTATIONS: bool
-    """Can its files say what is expected of their networks? `archcalc check` looks for such files."""
+    """Whether its files can state expectations of their networks. `archcalc check` looks for such files."""
 
     def read(self, path: Path, shown: str) -> Sequence[Opened]:
-        """The networks in a file, in its order; `shown` is how the user wrote the path, for messages.
+        """Return the networks in a file, in order; `shown` is the path as the user wrote it, for messages.
 
-        Raises `ArchError` for a file that cannot be read, and with every mistake in it.
+        Raises `ArchError` if the file cannot be read. The error lists every mistake in the file.
         """
 
 
@@ -40,12 +40,12 @@ def suffixes() -> tuple[str, ...]:
     >>> ".arch" in suffixes()
     True
     """
-    # a glob, since `pkgutil` would take longer to import than to look here
+    # a glob is faster here than importing `pkgutil`
     return tuple(sorted(f".{file.stem}" for folder in __path__ for file in Path(folder).glob("[!_]*.py")))
 
 
 def suffix_of(path: str) -> str:
-    """The suffix by which a path's reader is found; empty if there is none for it.
+    """Return the suffix that selects a path's reader; empty if no reader fits.
 
     >>> suffix_of("models/small.arch"), suffix_of("model.safetensors")
     ('.arch', '')
@@ -54,11 +54,11 @@ def suffix_of(path: str) -> str:
 
 
 def reader(suffix: str) -> Reader:
-    """The reader of one of the `suffixes`."""
+    """Return the reader for one of the `suffixes`."""
     return cast(Reader, import_module(f"{__name__}.{suffix.removeprefix('.')}"))
 
 
 def holds_expectations(path: str) -> bool:
-    """Is this the path of a file that can say what is expected of its networks?"""
+    """Whether a file with this path can state expectations about its networks."""
     suffix = suffix_of(path)
     return bool(suffix) and reader(suffix).EXPECTATIONS

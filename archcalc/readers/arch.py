@@ -27,27 +27,27 @@ _YEAR = re.compile(r"\b(19[5-9]\d|20[0-3]\d)\b")
 
 
 def read(path: Path, shown: str) -> list[Opened]:
-    """The nets of a file. Raises `ArchError` if it or what it imports cannot be read."""
+    """Read the nets of a file. Raises `ArchError` if the file, or one that it imports, cannot be read."""
     return _networks(load_file(path, shown), shown)
 
 
 def read_text(text: str, shown: str = "<text>") -> list[Opened]:
-    """The nets of a text, which can import nothing. Raises `ArchError` with every mistake in it."""
+    """Read the nets of a text, which cannot import files. Raises `ArchError` with every mistake in it."""
     return _networks(load_text(text, shown), shown)
 
 
 def read_bytes(data: bytes, shown: str) -> list[Opened]:
-    """The nets of a text that is not in a file. Raises `ArchError` with every mistake in it."""
+    """Read the nets of a text that is not in a file. Raises `ArchError` with every mistake in it."""
     return _networks(load_bytes(data, shown), shown)
 
 
 def imported_paths(text: str) -> list[str]:
-    """The files that a text imports or reads networks from, as they are written."""
+    """Return the paths that a text imports or reads networks from, as written."""
     return [place_and_net(path)[0] for path in _IMPORT.findall(text)]
 
 
 def place_and_net(path: str) -> tuple[str, str]:
-    """A file, and the network in it that is named, if one is.
+    """Split a path into a file and the name of a network in it; the name may be empty.
 
     >>> place_and_net("model.pt2"), place_and_net("models.pt2:small")
     (('model.pt2', ''), ('models.pt2', 'small'))
@@ -57,7 +57,7 @@ def place_and_net(path: str) -> tuple[str, str]:
 
 
 def missing_values(net: AnyNet) -> tuple[str, ...]:
-    """The parameters of a net that nothing gives a value."""
+    """Return the parameters of a net that have no value."""
     given = net.defaults if isinstance(net, Variant) else {}
     return tuple(p.name for p in _params(net) if p.default is None and p.name not in given)
 
@@ -91,15 +91,15 @@ def _networks(module: Module, shown: str) -> list[Opened]:
 
 
 def _params(net: AnyNet) -> tuple[Param, ...]:
-    """The parameters of a net; a variant has those of its base."""
+    """Return the parameters of a net; a variant has those of its base."""
     params: tuple[Param, ...] = net.origin.params if isinstance(net, Variant) else net.params
     return params
 
 
 def _make_imported(net: Imported, overrides: Mapping[str, Any], inputs: Shapes) -> Network:
-    """The network of a file of another format, under the name and with the expectations of the text.
+    """Build the network of a file in another format, with the name and the expectations in the text.
 
-    Raises `ArchError`, at the place of the file's name if nothing in a text is wrong.
+    Raises `ArchError`. It points at the file's name if the mistake is not in a text.
     """
     if overrides:
         raise error(
@@ -120,7 +120,7 @@ def _make_imported(net: Imported, overrides: Mapping[str, Any], inputs: Shapes) 
 
 
 def _opened(net: Imported) -> Opened:
-    """The network in a file that a text names. A text reads files, and runs no code."""
+    """Open the network in a file that a text names. A text reads files, but runs no code."""
     path, shown = net.file
     place, name = place_and_net(path.name)
     suffix = suffix_of(place)
@@ -139,7 +139,7 @@ def _opened(net: Imported) -> Opened:
 
 
 def _reference(net: AnyNet, module: Module) -> tuple[str, int | None]:
-    """The first line with a year above the net, its base, or in the file's head; and the year."""
+    """Return the first line with a year above the net or its base, or in the file's head; and the year."""
     docs = [net.doc]
     if isinstance(net, Variant):
         base = module.definitions.get(net.base)
@@ -153,7 +153,7 @@ def _reference(net: AnyNet, module: Module) -> tuple[str, int | None]:
 
 
 def _texts(module: Module) -> dict[str, str]:
-    """The text of a file and of those it imports, by name. Built-in specs are in one folder."""
+    """Return the text of a file and of its imports, by name. Built-in specs share one folder."""
     path = module.source.path
     texts = {path.name if path is not None else "": module.source.text}
     if path is not None:

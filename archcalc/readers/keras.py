@@ -1,4 +1,4 @@
-"""The reader of `.keras` files, which Keras 3 saves. It needs no Keras."""
+"""The reader of `.keras` files, which Keras 3 saves. It does not need Keras."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPECTATIONS = False
 
 
 def read(path: Path, shown: str) -> list[Opened]:
-    """The model in a file. Raises `ArchError` when it is made, if the file is not one of Keras."""
+    """Read the model in a file. If the file is not a Keras file, building the network raises `ArchError`."""
     return [
         Opened(
             name=path.stem,

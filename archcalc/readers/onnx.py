@@ -1,4 +1,4 @@
-"""The reader of `.onnx` files. It needs neither the package `onnx` nor a runtime."""
+"""The reader of `.onnx` files. It does not need the `onnx` package or a runtime."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPECTATIONS = False
 
 
 def read(path: Path, shown: str) -> list[Opened]:
-    """The model in a file. Raises `ArchError` if it is not an ONNX model."""
+    """Read the model in a file. Raises `ArchError` if it is not an ONNX model."""
     from archcalc.importing.onnx_graph.model import read_file
 
     model = read_file(path, shown)

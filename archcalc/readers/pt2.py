@@ -1,4 +1,4 @@
-"""The reader of `.pt2` files, which `torch.export.save` writes. It needs no PyTorch."""
+"""The reader of `.pt2` files, which `torch.export.save` writes. It does not need PyTorch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPECTATIONS = False
 
 
 def read(path: Path, shown: str) -> list[Opened]:
-    """The models in a file, usually one. Raises `ArchError` if it is not an archive of them."""
+    """Read the models in a file, usually one. Raises `ArchError` if it is not a `.pt2` archive."""
     from archcalc.importing.torch_export.archive import models_in
 
     models = models_in(path, shown)

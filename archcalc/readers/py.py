@@ -1,10 +1,10 @@
-"""The reader of Python code: `package.module:factory` and `file.py:factory`, for models of PyTorch.
+"""The reader of Python code: `package.module:factory` and `file.py:factory`, for PyTorch models.
 
-This is the one form of `NET` that runs code: the module is imported, and the factory is called. A factory is
-a function or a class that returns a `torch.nn.Module`; a module that already exists is accepted, too.
+This is the only form of `NET` that runs code: it imports the module and calls the factory. A factory is
+a function or class that returns a `torch.nn.Module`; an existing module instance works too.
 
-pytest asks the reader of every file that it collects for `EXPECTATIONS`: nothing heavy is imported before
-`read`.
+For every file it collects, pytest reads `EXPECTATIONS` here, so nothing heavy is imported before
+`read` is called.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXPECTATIONS = False
 
 
 def read(path: Path, shown: str) -> list[Opened]:
-    """What may make a model in a Python module, or in the file of one. Raises `ArchError`."""
+    """Return what may build a model in a Python module or file. Raises `ArchError`."""
     from archcalc.importing.torch_export.factory import Factory, factories, import_code
     from archcalc.opened import Opened
 

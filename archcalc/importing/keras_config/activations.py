@@ -1,4 +1,4 @@
-"""Activation functions and dropout: one value in, one value out."""
+"""Activation functions and dropout: elementwise layers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FUNCTIONS: Mapping[str, Callable[[], Layer]] = {
     "softplus": Softplus,
     "softsign": Softsign,
 }
-"""Activation functions with the arguments that they have when they are named, by their names in Keras 3."""
+"""Activation functions by their names in Keras 3, with the arguments they have when given by name."""
 
 OPERATIONS: Mapping[str, type[Layer]] = {
     "ops.Relu": ReLU,
@@ -77,12 +77,12 @@ OPERATIONS: Mapping[str, type[Layer]] = {
 
 
 def is_activation(function: Any) -> bool:
-    """Does the `activation` of a layer do anything?"""
+    """Whether a layer's `activation` does anything."""
     return function is not None and function_name(function) != "linear"
 
 
 def function_name(function: Any) -> str:
-    """The name of an activation function; the class, if it is an object or a function of the user's own."""
+    """Return the name of an activation function, or the class of an object or a custom function."""
     if isinstance(function, dict):
         name = function.get("config") if function.get("class_name") == "function" else None
         function = name if isinstance(name, str) else function.get("class_name")
@@ -90,7 +90,7 @@ def function_name(function: Any) -> str:
 
 
 def activated(call: CalledLayer, x: Tensor, function: Any) -> Tensor:
-    """An activation function applied to the result of a layer. Raises `Unsupported` for an unknown one."""
+    """Apply an activation function to the result of a layer. Raises `Unsupported` for an unknown one."""
     if isinstance(function, dict):
         raise Unsupported("it is not a function of Keras")
     name = function_name(function)
@@ -101,7 +101,7 @@ def activated(call: CalledLayer, x: Tensor, function: Any) -> Tensor:
     if name == "hard_sigmoid" and call.context.is_keras_2:
         return call.add(HardSigmoid(Fraction(1, 5), Fraction(1, 2)), x)
     if name not in FUNCTIONS:
-        raise Unsupported("")  # its name says it all
+        raise Unsupported("")  # the name is reason enough
     return call.add(FUNCTIONS[name](), x)
 
 
@@ -133,7 +133,7 @@ def relu(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("LeakyReLU", "ops.LeakyRelu")
 def leaky_relu(call: CalledLayer) -> list[Tensor]:
-    name = "alpha" if "alpha" in call.layer.config else "negative_slope"  # in Keras 2 and 3
+    name = "alpha" if "alpha" in call.layer.config else "negative_slope"  # the names in Keras 2 and 3
     return [call.add(LeakyReLU(call.number(name, 0.3 if call.kind == "LeakyReLU" else 0.2)), call.tensor())]
 
 
@@ -149,7 +149,7 @@ def gelu(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("PReLU")
 def prelu(call: CalledLayer) -> list[Tensor]:
-    """One slope, or one for each channel: others are in `shared_axes`."""
+    """One slope for all, or one per channel; other arrangements in `shared_axes` are unsupported."""
     x = call.tensor()
     shared = (
         {axis % x.rank for axis in call.wholes("shared_axes", ())} if _has(call, "shared_axes") else set()
@@ -176,7 +176,7 @@ def softmax(call: CalledLayer) -> list[Tensor]:
     "Dropout", "AlphaDropout", "GaussianDropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"
 )
 def dropout(call: CalledLayer) -> list[Tensor]:
-    """A layer that does nothing at inference; one that drops whole samples is stochastic depth."""
+    """Dropout does nothing at inference; if it drops whole samples, it is stochastic depth."""
     call.unused("seed", "data_format")
     x, shape = call.tensor(), call.value("noise_shape")
     samples = isinstance(shape, list) and shape[1:] == [1] * (x.rank - 1) and shape[:1] == [None]
@@ -186,7 +186,7 @@ def dropout(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("StochasticDepth")
 def stochastic_depth(call: CalledLayer) -> list[Tensor]:
-    """Of `keras.applications.ConvNeXt`."""
+    """The `StochasticDepth` layer of `keras.applications.ConvNeXt`."""
     return [call.add(DropPath(call.number("drop_path_rate")), call.tensor())]
 
 
@@ -198,7 +198,7 @@ def stochastic_depth(call: CalledLayer) -> list[Tensor]:
     "RandomTranslation", "RandomZoom",
 )  # fmt: skip
 def same(call: CalledLayer) -> list[Tensor]:
-    """What gives its input at inference."""
+    """Layers that return their input unchanged at inference."""
     call.unused(*call.layer.config)
     return [call.tensor()]
 

@@ -1,6 +1,6 @@
-"""A `.keras` file as the zip archive of JSON that it is, without Keras. Nothing in it is run.
+"""Read a `.keras` file as a zip archive with JSON, without Keras. Nothing in it is run.
 
-Variables are in an HDF5 file within the archive, which is read with `h5py`, and only when they are needed.
+Variables are in an HDF5 file inside the archive, which `h5py` reads only when they are needed.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 CONFIG, METADATA, VARIABLES = "config.json", "metadata.json", "model.weights.h5"
 
 MAX_JSON = 8_000_000
-"""Bytes of JSON. NASNet, with 800 layers, takes a tenth of this.
+"""The largest JSON in bytes. NASNet, with 800 layers, takes a tenth of this.
 
 Decoded, it takes up to 20 times as much memory.
 """
 
 MAX_ARRAYS = 10_000
-"""As many variables of one layer are looked at."""
+"""The most variables of one layer to look at."""
 
 SAVE = 'in Keras 3, write `model.save("model.keras")`'
 INSTALL = "install it: `pip install 'archcalc[keras]'`"
@@ -42,7 +42,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read_keras_file(path: Path, shown: str) -> tuple[KerasModel, FileVariables]:
-    """The model in a file, and its variables, which are not read yet. Raises `ArchError`."""
+    """Read the model in a file; its variables are read later. Raises `ArchError`."""
     with _opened(path, shown) as archive:
         if CONFIG not in archive.NameToInfo:
             raise error(f"`{shown}` has no `{CONFIG}`: it is not a model that Keras saved", help=SAVE)
@@ -55,7 +55,7 @@ def read_keras_file(path: Path, shown: str) -> tuple[KerasModel, FileVariables]:
 
 
 def network_in_file(shown: str, shapes: GivenShapes, name: str) -> Network:
-    """The network in a file, for inputs of these shapes. Raises `ArchError`."""
+    """Build the network in a file, for the given input shapes. Raises `ArchError`."""
     from archcalc.importing.keras_config.convert import to_network
 
     path = Path(shown)
@@ -84,13 +84,13 @@ def _decoded(archive: zipfile.ZipFile, entry: str, shown: str) -> Any:
 
 
 class FileVariables:
-    """The variables in a file. Their names are their places in it: `layers/conv2d/vars/0`."""
+    """The variables in a file. A variable's name is its place in the file: `layers/conv2d/vars/0`."""
 
     def __init__(self, path: Path, shown: str, has_values: bool = True) -> None:
         self.path, self.shown, self.has_values = path, shown, has_values
 
     def of_layer(self, address: str) -> Sequence[StoredVariable]:
-        """The variables of a layer, those of layers within it too. Raises `ArchError` without `h5py`."""
+        """Return the variables of a layer and of the layers inside it. Raises `ArchError` without `h5py`."""
         with self._file() as (h5py, file):
             group = _item(file, address)
             found: list[StoredVariable] = []
@@ -105,7 +105,7 @@ class FileVariables:
         return found
 
     def read(self, names: Collection[str]) -> Mapping[str, Any]:
-        """Variables by their names. Raises `ArchError` for one that is missing or damaged."""
+        """Read variables by name. Raises `ArchError` if one is missing or damaged."""
         arrays = {}
         with self._file() as (h5py, file):
             import numpy as np
@@ -117,7 +117,7 @@ class FileVariables:
                 stored = dataset.id.get_storage_size()
                 elsewhere = dataset.is_virtual or dataset.external
                 bytes_of_values = dataset.size * dataset.dtype.itemsize
-                # what is compressed, or claims more than there is, could take any amount of memory
+                # compressed data, or sizes beyond that of the file, could take any amount of memory
                 if elsewhere or not bytes_of_values <= stored <= self.path.stat().st_size:
                     raise error(f"`{shorten(name)}` in `{self.shown}` is stored in a way that is not read")
                 values = dataset[()]
@@ -126,7 +126,7 @@ class FileVariables:
 
     @contextmanager
     def _file(self) -> Iterator[tuple[Any, Any]]:
-        """The package `h5py`, and the file that it has opened."""
+        """Yield the `h5py` package and the file it has opened."""
         try:
             import h5py
         except ImportError as problem:
@@ -140,7 +140,7 @@ class FileVariables:
             raise error(f"the variables in `{self.shown}` are damaged") from None
 
     def _part(self, archive: zipfile.ZipFile, file: BinaryIO) -> FilePart:
-        """The HDF5 file within the archive; it is not compressed, so that it can be read in place."""
+        """Return the HDF5 file inside the archive. It is not compressed, so it can be read in place."""
         info = archive.NameToInfo.get(VARIABLES)
         if info is None:
             raise error(
@@ -155,7 +155,7 @@ class FileVariables:
 
 
 def _item(file: Any, name: str) -> Any:
-    """What an HDF5 file has under a name, or `None`. Links are not followed: they may lead to other files."""
+    """Return the item at a name in an HDF5 file, if any. Links are not followed: they may leave the file."""
     import h5py
 
     item = file
@@ -167,7 +167,7 @@ def _item(file: Any, name: str) -> Any:
 
 
 class FilePart(io.RawIOBase):
-    """A stretch of a file, as a file of its own that can only be read."""
+    """A section of a file as a read-only file of its own."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file, self._start, self._size, self._at = file, start, size, 0

@@ -1,4 +1,4 @@
-"""Sums, differences, products and joins of tensors, and with numbers."""
+"""Sums, differences, products and joins of tensors, also with numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def multiply(call: CalledLayer) -> list[Tensor]:
 
 
 def _joined(call: CalledLayer, layer: Add | Mul | Sub | Div, tensors: list[Tensor]) -> Tensor:
-    """A tensor with fewer axes gets axes of size 1 behind the batch, as in Keras."""
+    """Join tensors. A tensor with fewer axes gets axes of size 1 after the batch, as in Keras."""
     if len(tensors) == 1:
         return tensors[0]
     rank = max(tensor.rank for tensor in tensors)
@@ -91,7 +91,7 @@ def _number_with(call: CalledLayer, kind: str, number: Number, x: Tensor) -> Ten
 
 
 def _hard_sigmoid(call: CalledLayer, one: Any, two: Any) -> Tensor | None:
-    """`relu6(x + 3) / 6`, if this is the last of the three operations."""
+    """Return `relu6(x + 3) / 6`, if this is the last of its three operations."""
     x, factor = (one, two) if isinstance(one, Tensor) else (two, one)
     is_last = _is(factor, 1 / 6) if call.kind == "ops.Multiply" else _is(two, 6) and "Divide" in call.kind
     if not isinstance(x, Tensor) or not is_last or not isinstance(x.operation.layer, ReLU6):
@@ -120,7 +120,7 @@ def concatenate(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("ops.Mean", "ops.Max")
 def reduce(call: CalledLayer) -> list[Tensor]:
-    """Over all places, or along some of their axes, where it is a pool with windows as long as these."""
+    """Reduce over the whole map, or along some spatial axes by a pool with a window of that length."""
     call.must_be("initial", None)
     whole: type[Layer] = GlobalAvgPool if call.kind == "ops.Mean" else GlobalMaxPool
     window = AvgPool if call.kind == "ops.Mean" else MaxPool

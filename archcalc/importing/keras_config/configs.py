@@ -1,7 +1,7 @@
-"""The configuration of a model, as Keras writes it in JSON, as plain records.
+"""Read a model's configuration, the JSON that Keras writes, into plain records.
 
-A configuration may come from a file that anyone may have written, so that nothing is taken for granted: what
-is not as Keras writes it raises `ArchError`.
+A configuration may come from an untrusted file, so everything is checked: anything that differs from what
+Keras writes raises `ArchError`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from archcalc.importing.keras_config.records import (
 from archcalc.network import MAX_NODES
 
 MAX_NESTED = 40
-"""Models within models, and lists within lists, go at most as deep."""
+"""The deepest nesting of models and of lists."""
 
 INSTEAD = "build it from layers, with `keras.Sequential` or `keras.Model(inputs, outputs)`, and save it again"
 
@@ -35,10 +35,10 @@ class ConfigReader:
         self.is_keras_2 = version.startswith("2.")
         self.notes: list[str] = []
         self._addresses: dict[Any, str] = {}
-        """Of objects that the configuration has more than once: where the file has their variables."""
+        """For objects that occur more than once in the configuration: where the file has their variables."""
 
     def model(self, record: Any) -> KerasModel:
-        """The model of a configuration. Raises `ArchError`."""
+        """Read the model of a configuration. Raises `ArchError`."""
         config = _mapping(record)
         kind = _text(config.get("class_name"))
         found = self._model(config, "", 0)
@@ -61,7 +61,7 @@ class ConfigReader:
         )
 
     def _model(self, record: Mapping[str, Any], address: str, depth: int) -> KerasModel | None:
-        """The model that a layer is, or `None` if it is not a model with a known graph."""
+        """Return the model that a layer is, or `None` if it is not a model with a known graph."""
         config = record.get("config")
         if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
             return None
@@ -103,7 +103,7 @@ class ConfigReader:
         if not kind.startswith("ops."):
             place = f"{address}layers/{unique_name(snake_case(_text(record.get('class_name'))), used)}"
             shared = record.get("shared_object_id")
-            if isinstance(shared, int | str):  # Keras stores the variables of an object once
+            if isinstance(shared, int | str):  # Keras stores the variables of a shared object once
                 place = self._addresses.setdefault(shared, place)
         calls = record.get("inbound_nodes", [])
         if not isinstance(calls, list):
@@ -118,7 +118,7 @@ class ConfigReader:
         )
 
     def _call(self, record: Any) -> KerasCall:
-        if isinstance(record, list):  # as Keras 2 writes it: a list of layer, call, output, arguments
+        if isinstance(record, list):  # the Keras 2 form: a list of layer, call, output, arguments
             results = [self._result(each) for each in record]
             kwargs = record[0][3] if record and len(record[0]) > 3 else {}
             return KerasCall([results[0] if len(results) == 1 else results], self._value(_mapping(kwargs), 0))
@@ -129,7 +129,7 @@ class ConfigReader:
         return KerasCall(args, kwargs)
 
     def _value(self, value: Any, depth: int) -> Any:
-        """An argument, in which descriptions of results and of Python's own objects become these."""
+        """Read an argument; descriptions of results and of Python objects in it are replaced by these."""
         if depth > MAX_NESTED:
             raise self._broken("the arguments of a call are nested too deep")
         if isinstance(value, list):
@@ -167,7 +167,7 @@ class ConfigReader:
         record: Mapping[str, Any],
         layers: Sequence[KerasLayer],
     ) -> KerasModel:
-        # of a functional model within another one, Keras counts the calls from 1 in the list of outputs
+        # for a functional model inside another one, Keras counts the calls from 1 in the list of outputs
         functional = {layer.name for layer in layers if layer.model and layer.model.is_functional}
         if self.is_keras_2:
             layers = [_with_calls_from_0(layer, functional) for layer in layers]
@@ -183,7 +183,7 @@ class ConfigReader:
         )
 
     def _results(self, value: Any, label: str, depth: int) -> Iterator[tuple[str, KerasTensor]]:
-        """The results in a structure of lists and dictionaries, in the order in which Keras has them."""
+        """Yield the results in a structure of lists and dictionaries, in the order that Keras uses."""
         if depth > MAX_NESTED:
             raise self._broken("the inputs or outputs are nested too deep")
         if isinstance(value, dict):
@@ -206,7 +206,7 @@ class ConfigReader:
         record: Mapping[str, Any],
         layers: Sequence[KerasLayer],
     ) -> KerasModel:
-        """Each layer is called with the result of the one before."""
+        """Call each layer with the result of the layer before it."""
         listed = list(layers)
         if not listed or listed[0].kind != "InputLayer":
             built = _mapping(record.get("build_config") or {})
@@ -231,7 +231,7 @@ class ConfigReader:
 
 
 def kind_of(record: Mapping[str, Any]) -> str:
-    """What a layer is: the name of its class, if it is one of Keras, or one that is not mistaken for it.
+    """Return a layer's kind: its class name for a Keras class, and otherwise a name that no Keras class has.
 
     >>> kind_of({"module": "keras.layers", "class_name": "Add", "registered_name": None})
     'Add'
@@ -250,7 +250,7 @@ def kind_of(record: Mapping[str, Any]) -> str:
 
 
 def snake_case(name: str) -> str:
-    """The name that Keras makes of a class for the variables of its layers.
+    """Return the name that Keras derives from a class for the variables of its layers.
 
     >>> snake_case("DepthwiseConv2D"), snake_case("InputLayer"), snake_case("ReLU")
     ('depthwise_conv2d', 'input_layer', 're_lu')
@@ -261,7 +261,7 @@ def snake_case(name: str) -> str:
 
 
 def unique_name(name: str, used: dict[str, int]) -> str:
-    """The name with a number, if it is used already: as Keras counts layers of a class."""
+    """Return the name, with a number if it is already used, as Keras numbers the layers of a class."""
     if name not in used:
         used[name] = 0
         return name
@@ -285,7 +285,7 @@ def _one_less(result: KerasTensor) -> KerasTensor:
 
 
 def _with_calls_from_0(layer: KerasLayer, functional: set[str]) -> KerasLayer:
-    """A layer of Keras 2, which counts the calls of functional models from 1 everywhere."""
+    """Convert a layer of Keras 2, which counts the calls of all functional models from 1."""
 
     def counted(value: Any) -> Any:
         if isinstance(value, list):
@@ -302,7 +302,7 @@ def _declared(value: Any) -> DeclaredShape | None:
 
 
 def declared_input(config: Mapping[str, Any]) -> DeclaredShape | None:
-    """The shape that an input layer declares."""
+    """Return the shape that an input layer declares."""
     return _declared(config.get("batch_shape") or config.get("batch_input_shape"))
 
 

@@ -1,4 +1,4 @@
-"""From the records of a Keras model to a network, layer by layer."""
+"""Convert the records of a Keras model to a network, layer by layer."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ LAMBDA = "it is Python code, which archcalc does not run"
 def to_network(
     model: KerasModel, variables: Variables, shown: str, name: str, inputs: Mapping[str, Shape]
 ) -> Network:
-    """The network of a model. `inputs` has the shapes of inputs, channels first, and fixes what is open.
+    """Convert a model to a network. `inputs` has the input shapes, channels first, and sets the open sizes.
 
-    Raises `ArchError` for a graph with cycles or without an end, and for a layer of unknown shape.
+    Raises `ArchError` if the graph has a cycle or lacks a result, or if the shape of a layer is unknown.
     """
     return ModelConverter(model, variables, shown, name).network(inputs)
 
 
 class ModelConverter:
-    """Calls the layers of a model, and of the models in it, in the order of their results."""
+    """Calls the layers of a model, and of the models inside it, in the order of their results."""
 
     def __init__(self, model: KerasModel, variables: Variables, shown: str, name: str) -> None:
         self.model = model
@@ -66,12 +66,12 @@ class ModelConverter:
         return self.assembly.finish(outputs, read=self._read if self.variables.has_values else None)
 
     def _as_channels_first(self, result: Tensor) -> Tensor:
-        """The result with the channels first and the other axes in the model's order, as inputs are."""
+        """Return the result with channels first and the other axes in the model's order, like the inputs."""
         self.assembly.path, self.assembly.origin = (), ""
         return self.assembly.aligned(result, axes_of(result.rank - 1, self.context.data_format))
 
     def _read(self, names: Collection[str]) -> Mapping[str, Any]:
-        """Arrays of the model: variables, and values that are in the configuration."""
+        """Read arrays of the model: variables, and values from the configuration."""
         import numpy as np
 
         constants, least = self.context.constants, self.context.least
@@ -146,7 +146,7 @@ class ModelConverter:
     # --- Models -------------------------------------------------------------------------------------
 
     def _run(self, model: KerasModel, path: Path, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The results of a model for these inputs."""
+        """Run a model on these inputs and return its results."""
         if len(inputs) != len(model.inputs):
             raise error(
                 f"`{shorten(model.name)}` in `{self.shown}` takes {len(model.inputs)} inputs, "
@@ -182,7 +182,7 @@ class ModelConverter:
 
         def attempt() -> Sequence[Tensor]:
             results[:] = self._layers(call, declared)
-            return ()  # what they are is compared there: sizes may be open
+            return ()  # the declared shapes are checked there: sizes may be open
 
         try:
             self.assembly.attempt(attempt, ())
@@ -194,7 +194,7 @@ class ModelConverter:
             return [self._activated(call, results[0])]
 
     def _layers(self, call: CalledLayer, declared: Mapping[int, DeclaredShape | None]) -> Sequence[Tensor]:
-        """What the function for a class makes of a layer, if it reads all and gives the declared shapes."""
+        """Convert a layer, and check that all arguments were read and the shapes are as declared."""
         convert = LAYERS.get(call.kind)
         if convert is None:
             raise Unsupported(LAMBDA if call.kind == "Lambda" else "")
@@ -203,7 +203,7 @@ class ModelConverter:
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not match") from None  # of a file that somebody wrote
+            raise Unsupported("its arguments do not match") from None  # of a file that someone edited
         call.check_all_read()
         for number, shape in declared.items():
             if number < len(results) and shape is not None and not _fits(results[number], shape):
@@ -229,7 +229,7 @@ class ModelConverter:
         declared: Mapping[int, DeclaredShape | None],
         reason: str,
     ) -> list[Tensor]:
-        """An opaque operation for each output that is used, the first of which has the variables."""
+        """Add an opaque operation for each output that is used; the first one gets the variables."""
         if not read:
             raise error(f"`{shorten(call.layer.name)}` in `{self.shown}` is called without a tensor")
         arrays = self._variables_of(call)
@@ -256,7 +256,7 @@ class ModelConverter:
         arrays: Sequence[StoredVariable],
         reason: str,
     ) -> Tensor:
-        """`sample` is the shape that the model declares; the operation has its channels first."""
+        """Add an opaque tensor. `sample` is the declared shape; the operation has its channels first."""
         axes = axes_of(len(sample), self.context.data_format)
         own = tuple(sample[axes.index(axis) - 1] for axis in range(len(sample)))
         name = shorten(op, 100).strip() or "?"
@@ -267,7 +267,7 @@ class ModelConverter:
         return self.assembly.opaque(name, read, own, params=params, buffers=buffers, reason=reason, axes=axes)
 
     def _variables_of(self, call: CalledLayer) -> list[StoredVariable]:
-        """The variables of an unknown layer. They count as parameters if nothing says otherwise."""
+        """Return the variables of an unknown layer. They are parameters unless marked otherwise."""
         if call.kind.startswith("ops.") or call.kind in WITHOUT_VARIABLES:
             return []
         try:
@@ -294,12 +294,12 @@ class ModelConverter:
 
 
 class CallGraph:
-    """The calls of the layers of one model, and what they read of one another."""
+    """The layer calls of one model, and which results each call reads."""
 
     def __init__(self, model: KerasModel, shown: str) -> None:
         self.model, self.shown = model, shown
         self.declared: dict[tuple[str, int], dict[int, DeclaredShape | None]] = {}
-        """For each call, the outputs that are used, with the shapes that their readers declare."""
+        """For each call, the outputs that are used, with the shapes that the calls reading them declare."""
         self._layers = {layer.name: layer for layer in model.layers}
         self._readers: dict[tuple[str, int], list[tuple[int, int]]] = {}
         self._missing: Counter[tuple[int, int]] = Counter()
@@ -313,7 +313,7 @@ class CallGraph:
             self._source(result)
 
     def _source(self, result: KerasTensor) -> tuple[str, int]:
-        """The call that a result comes from. Raises `ArchError` if there is none."""
+        """Return the call that a result comes from. Raises `ArchError` if there is none."""
         layer = self._layers.get(result.layer)
         if layer is None or result.call >= max(len(layer.calls), 1) or result.call < 0:
             raise error(
@@ -326,9 +326,9 @@ class CallGraph:
         return result.layer, result.call
 
     def in_order(self, known: Collection[tuple[str, int, int]]) -> Iterator[tuple[KerasLayer, int]]:
-        """The calls, each after those that it reads, and otherwise in the order of the layers.
+        """Yield the calls, each after the calls it reads from, and otherwise in the order of the layers.
 
-        Raises `ArchError` if there is none such.
+        Raises `ArchError` if no such order exists.
         """
         waiting = len(self._missing)
         ready = [key for key, missing in self._missing.items() if missing == 0]
@@ -358,7 +358,7 @@ class CallGraph:
 
 
 def _resolved(value: Any, values: Mapping[tuple[str, int, int], Tensor]) -> Any:
-    """A value in which tensors replace the results."""
+    """Return a value with its results replaced by tensors."""
     if isinstance(value, KerasTensor):
         if value.key not in values:
             raise error(f"`{shorten(value.layer)}` has no output {value.output}")
@@ -382,7 +382,7 @@ def _results_in(value: Any) -> Iterator[KerasTensor]:
 
 
 def _data_format(model: KerasModel) -> str:
-    """Where a model has the channels: where the first layer that says it has them."""
+    """Return a model's data format: that of the first layer that states one."""
     for layer in model.layers:
         if layer.model is not None:
             return _data_format(layer.model)
@@ -392,20 +392,20 @@ def _data_format(model: KerasModel) -> str:
 
 
 def _fits(tensor: Tensor, declared: DeclaredShape) -> bool:
-    """Does a tensor have a declared shape? The batch may be given as any number."""
+    """Whether a tensor has a declared shape. The batch may be declared as any number."""
     if tensor.rank != len(declared) or tensor.axes[0] != BATCH:
         return False
     return all(want in (None, size) for size, want in zip(tensor.shape[1:], declared[1:], strict=True))
 
 
 def _known(declared: DeclaredShape | None) -> Shape | None:
-    """The shape of a sample, if all its sizes are declared."""
+    """Return the shape of a sample, if all its sizes are declared."""
     sizes = [size for size in (declared or ())[1:] if size is not None]
     return tuple(sizes) if declared and len(sizes) == len(declared) - 1 else None
 
 
 def _broadcast(operands: Sequence[Any]) -> Shape | None:
-    """The shape of what is computed value by value from tensors of as many axes, and from numbers."""
+    """Return the shape of an elementwise operation on numbers and on tensors with the same number of axes."""
     tensors = list(tensors_in(list(operands)))
     flat = [item for each in operands for item in (each if isinstance(each, list) else [each])]
     if not tensors or not all(isinstance(item, Tensor | bool | None) or is_number(item) for item in flat):

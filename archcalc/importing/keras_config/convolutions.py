@@ -1,6 +1,6 @@
 """Convolutions and dense layers.
 
-The executor has the axes of their arrays as Keras has them: the kernel, the channels in, the channels out.
+The executor orders the axes of their arrays as Keras does: kernel, input channels, output channels.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def depthwise(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("SeparableConv1D", "SeparableConv2D")
 def separable(call: CalledLayer) -> list[Tensor]:
-    """A depthwise convolution and a pointwise one, which has the bias."""
+    """A depthwise convolution followed by a pointwise one, which has the bias."""
     x, window = call.map(call.rank), _window(call)
     bias = call.flag("use_bias", True)
     _check_plain_arrays(call)
@@ -49,7 +49,7 @@ def separable(call: CalledLayer) -> list[Tensor]:
 
 
 def _window(call: CalledLayer) -> dict[str, Any]:
-    """The arguments that convolutions share; `causal` pads before the beginning only."""
+    """Read the arguments that all convolutions share; `causal` pads only at the beginning."""
     rank = call.rank
     kernel = call.per_axis("kernel_size", rank)
     dilation = call.per_axis("dilation_rate", rank)
@@ -68,7 +68,7 @@ def _window(call: CalledLayer) -> dict[str, Any]:
 
 @keras_layer("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 def conv_transpose(call: CalledLayer) -> list[Tensor]:
-    """With `valid`, a kernel that is smaller than the stride is followed by zeros up to the stride."""
+    """With `valid`, a kernel smaller than the stride is followed by zeros up to the stride."""
     rank = call.rank
     x = call.map(rank)
     kernel, stride = call.per_axis("kernel_size", rank), call.per_axis("strides", rank)
@@ -94,14 +94,14 @@ def conv_transpose(call: CalledLayer) -> list[Tensor]:
         bias=bias,
         dilation=one_or_all(dilation),
     )
-    axes = (*range(rank), rank + 1, rank)  # Keras has the channels out before those in
+    axes = (*range(rank), rank + 1, rank)  # Keras has the output channels before the input channels
     arrays = {"weight": call.array(0, axes)} | ({"bias": call.array(1)} if bias else {})
     return [call.assembly.add(layer, x, arrays=arrays)]
 
 
 @keras_layer("Dense")
 def dense(call: CalledLayer) -> list[Tensor]:
-    """Over the last axis: `fc` for a vector, `pointwise` where there are places."""
+    """A layer over the last axis: `fc` for a vector, `pointwise` if there are spatial axes."""
     x = call.channels_at(call.tensor(), -1)
     bias = call.flag("use_bias", True)
     _check_plain_arrays(call)
@@ -113,7 +113,7 @@ def dense(call: CalledLayer) -> list[Tensor]:
 
 
 def one_or_all(values: tuple[int, ...]) -> int | tuple[int, ...]:
-    """A number for all axes, or one for each of them if they differ."""
+    """Return one number if all axes have the same, and otherwise one per axis."""
     return values[0] if len(set(values)) == 1 else values
 
 
@@ -122,7 +122,7 @@ def _bias(bias: bool) -> list[str]:
 
 
 def _check_plain_arrays(call: CalledLayer) -> None:
-    """Raise `Unsupported` for weights that are quantized, or have others of low rank beside them."""
+    """Raise `Unsupported` for weights that are quantized, or have low-rank weights (LoRA) in addition."""
     call.must_be("quantization_config", None)
     call.must_be("lora_rank", None)
     call.must_be("gptq_unpacked_column_size", None)

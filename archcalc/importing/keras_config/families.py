@@ -1,4 +1,4 @@
-"""All classes of layers that are known: importing this registers them."""
+"""All known layer classes: importing this module registers them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEEP_SHAPE = frozenset(
     ops.Softmax ops.Softplus ops.Softsign ops.Sqrt ops.Square ops.Subtract ops.TrueDivide
     """.split()
 )
-"""What gives a tensor of the shape of its input, if it has only one, or several of the same shape."""
+"""Layers whose output has the shape of their input, if they have one input, or several of the same shape."""
 
 _WITH = (
     "Bidirectional", "Embedding", "GRU", "LSTM", "MultiHeadAttention", "SimpleRNN",
@@ -35,7 +35,7 @@ _WITH = (
 WITH_VARIABLES = frozenset(
     kind for kind in LAYERS if kind.endswith("Normalization") or kind.startswith(_WITH)
 )
-"""The layers that are known and have variables."""
+"""The known layers that have variables."""
 
 WITHOUT_VARIABLES = (LAYERS.keys() - WITH_VARIABLES) | frozenset(
     """
@@ -43,6 +43,6 @@ WITHOUT_VARIABLES = (LAYERS.keys() - WITH_VARIABLES) | frozenset(
     ThresholdedReLU UnitNormalization
     """.split()
 )
-"""Layers that have none, among those that may become opaque. Operations, `ops.Add`, never have any."""
+"""Layers without variables, among those that may become opaque. Operations, `ops.Add`, never have any."""
 
 __all__ = ["FAMILIES", "KEEP_SHAPE", "LAYERS", "WITHOUT_VARIABLES", "WITH_VARIABLES"]

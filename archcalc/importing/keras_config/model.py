@@ -1,4 +1,4 @@
-"""A Keras model in memory as a network: its configuration is what Keras would save."""
+"""Import a Keras model in memory, through the configuration that Keras would save."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXAMPLE = 'write `archcalc.from_keras(model)` or `archcalc.from_keras("model.ker
 
 
 def is_keras_model(value: Any) -> bool:
-    """Is this a `keras.Model`? Keras is not imported for the answer."""
+    """Whether this is a `keras.Model`. Keras is not imported to find out."""
     return any(
         kind.__name__ == "Model" and kind.__module__.partition(".")[0] == "keras"
         for kind in type(value).__mro__
@@ -26,9 +26,9 @@ def is_keras_model(value: Any) -> bool:
 
 
 def network_of(model: Any, shapes: GivenShapes, name: str = "") -> Network:
-    """The network of a model for inputs of these shapes, channels first; without any, for its own.
+    """Build a model's network for the given input shapes, channels first, or for the model's own shapes.
 
-    Raises `ArchError` if it is not a model of Keras, or has layers that Keras cannot save.
+    Raises `ArchError` if it is not a Keras model, or has layers that Keras cannot save.
     """
     from archcalc.importing.keras_config.convert import to_network
 
@@ -40,14 +40,14 @@ def network_of(model: Any, shapes: GivenShapes, name: str = "") -> Network:
 
 
 def _config(model: Any) -> Any:
-    """What Keras would write of a model, in the same terms."""
+    """Return the configuration that Keras would write for a model, in the same form."""
     import keras
     from keras.src.saving.serialization_lib import ObjectSharingScope
 
     try:
-        with ObjectSharingScope():  # marks what is used twice
+        with ObjectSharingScope():  # marks objects that are used twice
             return json.loads(json.dumps(keras.saving.serialize_keras_object(model)))
-    except Exception as problem:  # of the user's own layers
+    except Exception as problem:  # anything that the user's own layers raise
         text = shorten(" ".join(str(problem).split()), 200)
         raise error(
             f"`{model.name}` cannot be described by Keras: {type(problem).__name__}: {text}"
@@ -71,7 +71,7 @@ class ModelVariables:
         ]
 
     def _layer(self, address: str) -> Any:
-        """A layer, or one that is an attribute of it, such as the cell of a recurrent one."""
+        """Return a layer, or one that is an attribute of another, such as the cell of a recurrent layer."""
         if address in self._layers:
             return self._layers[address]
         above, _, name = address.rpartition("/")
@@ -97,7 +97,7 @@ class ModelVariables:
 
 
 def _addressed(model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    """The layers of a model and of the models in it, each with its address."""
+    """Yield the layers of a model and of the models inside it, each with its address."""
     used: dict[str, int] = {}
     for layer in model.layers:
         address = f"{prefix}layers/{unique_name(snake_case(type(layer).__name__), used)}"

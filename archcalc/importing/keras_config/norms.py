@@ -1,4 +1,4 @@
-"""Normalizations, and the scaling of channels."""
+"""Normalization layers, and channel scaling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archcalc.layers.merge import Add
 from archcalc.layers.norm import BatchNorm, GroupNorm, LayerNorm, LayerScale
 
 TINY = 1e-7
-"""The least deviation that Keras divides by."""
+"""The smallest deviation that Keras divides by."""
 
 
 @keras_layer("BatchNormalization")
@@ -34,7 +34,7 @@ def batch_norm(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("LayerNormalization")
 def layer_norm(call: CalledLayer) -> list[Tensor]:
-    """Over one axis, or over all axes of a sample."""
+    """Layer normalization over one axis, or over all axes of a sample."""
     call.must_be("rms_scaling", False)
     x = call.tensor()
     axes = call.wholes("axis", (-1,))
@@ -51,7 +51,7 @@ def layer_norm(call: CalledLayer) -> list[Tensor]:
         return [call.add(LayerNorm("channels", **options), call.channels_at(x, axes[0]), arrays=names)]
     if [axis % x.rank for axis in axes] != list(range(1, x.rank)):
         raise Unsupported(f"it normalizes {len(axes)} axes of {x.rank}")
-    # of an array with the axes of the model, in the order that the operation has them
+    # an array with the axes of the model, arranged in the operation's order
     order = tuple(x.order.index(axis) for axis in range(len(x.order)))
     arrays = {name: call.array(number, order) for number, name in enumerate(names)}
     return [call.assembly.add(LayerNorm("all", **options), x, arrays=arrays)]
@@ -71,7 +71,7 @@ def group_norm(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("Normalization")
 def normalization(call: CalledLayer) -> list[Tensor]:
-    """A mean and a variance for each channel: variables of the layer, or numbers in its configuration."""
+    """A mean and a variance per channel: variables of the layer, or numbers in its configuration."""
     call.must_be("invert", False)
     x = call.channels_at(call.tensor(), _one_axis(call))
     layer = BatchNorm(eps=0, affine=False)
@@ -86,7 +86,7 @@ def normalization(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("Rescaling")
 def rescaling(call: CalledLayer) -> list[Tensor]:
-    """By a number, or by one for each channel."""
+    """Scale and shift by one number, or by one per channel."""
     x = call.tensor()
     scale, offset = _factors(call, "scale", 1.0), _factors(call, "offset", 0.0)
     if isinstance(scale, tuple) or isinstance(offset, tuple):
@@ -110,7 +110,7 @@ def _factors(call: CalledLayer, name: str, default: float) -> Number | tuple[Num
 
 @keras_layer("CustomScaleLayer")
 def scaled_sum(call: CalledLayer) -> list[Tensor]:
-    """Of `keras.applications.InceptionResNetV2`: a tensor, and another one times a number."""
+    """The `CustomScaleLayer` of `keras.applications.InceptionResNetV2`: one tensor plus a scaled one."""
     tensors = call.tensors()
     if len(tensors) != 2:
         raise Unsupported(f"it is called with {len(tensors)} tensors")
@@ -123,7 +123,7 @@ def scaled_sum(call: CalledLayer) -> list[Tensor]:
 def _with_constants(
     call: CalledLayer, layer: BatchNorm, x: Tensor, means: list[float], variances: list[float]
 ) -> Tensor:
-    """A batch norm with these statistics, which are in the configuration and not among the variables."""
+    """Add a batch norm whose statistics are in the configuration, not among the variables."""
     arrays = {}
     for name, values in (("running_mean", means), ("running_var", variances)):
         arrays[name] = ModelArray(f"{call.layer.address}/config/{name}")
@@ -132,7 +132,7 @@ def _with_constants(
 
 
 def _numbers(value: Any, name: str, x: Tensor) -> list[float]:
-    """A number for each channel; one alone is that of all."""
+    """Return one number per channel; a single number applies to all channels."""
     channels = x.operation.shape[0]
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -144,7 +144,7 @@ def _numbers(value: Any, name: str, x: Tensor) -> list[float]:
 
 @keras_layer("LayerScale")
 def layer_scale(call: CalledLayer) -> list[Tensor]:
-    """Of `keras.applications.ConvNeXt`: a trained factor for each channel."""
+    """The `LayerScale` of `keras.applications.ConvNeXt`: a trained factor per channel."""
     x = call.channels_at(call.tensor(), -1)
     if call.whole("projection_dim") != x.operation.shape[0]:
         raise Unsupported("its factors are not those of the channels")

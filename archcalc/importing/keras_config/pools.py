@@ -1,4 +1,4 @@
-"""Pools over windows, over the whole map, and to a given size."""
+"""Pools over windows, over the whole map, and to a given output size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from archcalc.layers.pool import (
 
 @keras_layer(*(f"{name}Pooling{rank}D" for name in ("Max", "Average") for rank in (1, 2, 3)))
 def pool(call: CalledLayer) -> list[Tensor]:
-    """A mean is taken of what the window holds of the map, without the padding."""
+    """A pool over windows; averages exclude the padding."""
     rank = call.rank
     x = call.map(rank)
     kernel = call.per_axis("pool_size", rank, 2)
@@ -55,13 +55,13 @@ def adaptive_pool(call: CalledLayer) -> list[Tensor]:
 
 
 def reduced(call: CalledLayer, whole: type[Layer], window: type[AvgPool] | type[MaxPool]) -> Tensor:
-    """A tensor whose values along some axes become one, by a pool over them."""
+    """Reduce some axes of a tensor to size 1 with a pool over them."""
     x = call.tensor()
     dims = {dim % x.rank for dim in call.wholes("axis", ())}
     others = [dim for dim in range(1, x.rank) if dim not in dims]
     if 0 in dims or not dims or not others:
         raise Unsupported("it goes over the batch, or over all values")
-    # one of the axes that stay is that of the channels
+    # one of the remaining axes is the channel axis
     if x.axes[others[-1]] != 0 and 0 not in {x.axes[dim] for dim in others}:
         x = call.channels_at(x, others[-1])
     own = {x.axis(dim) for dim in dims}

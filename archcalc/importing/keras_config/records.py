@@ -1,4 +1,4 @@
-"""Plain records of a Keras model: its layers, what they are called with, and what it takes and gives."""
+"""Plain records of a Keras model: its layers, their calls, and the model's inputs and outputs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from msgspec import Struct
 
 DeclaredShape = tuple[int | None, ...]
-"""A shape as Keras has it: the batch first, and `None` where a size is open."""
+"""A shape in Keras's order: the batch first, and `None` for an open size."""
 
 
 class KerasTensor(Struct, frozen=True):
-    """A result of a layer: which output of which of its calls, and the shape that is declared for it."""
+    """A result of a layer: the call, the index of the output, and the declared shape."""
 
     layer: str
     call: int
@@ -25,23 +25,23 @@ class KerasTensor(Struct, frozen=True):
 
 
 class KerasCall(Struct, frozen=True):
-    """What a layer is called with: values in which results are a `KerasTensor`."""
+    """The arguments of a layer call; each result in them is a `KerasTensor`."""
 
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
 
 
 class KerasLayer(Struct, frozen=True, kw_only=True):
-    """A layer, or an operation. `address` is the place of its variables in the file."""
+    """A layer or an operation. `address` is the place of its variables in the file."""
 
     name: str
     kind: str
-    """Its class: `Conv2D`, `ops.Add` for an operation of `keras.ops`, `Custom>Swish` for one of a user."""
+    """Its class: `Conv2D`, `ops.Add` for an operation of `keras.ops`, `Custom>Swish` for a custom class."""
     config: Mapping[str, Any]
     calls: Sequence[KerasCall] = ()
     address: str = ""
     model: KerasModel | None = None
-    """What it is, if it is a model."""
+    """The model, if the layer is one."""
 
 
 class KerasModel(Struct, frozen=True, kw_only=True):
@@ -53,14 +53,14 @@ class KerasModel(Struct, frozen=True, kw_only=True):
     inputs: Sequence[tuple[str, KerasTensor]]
     outputs: Sequence[tuple[str, KerasTensor]]
     is_functional: bool = False
-    """Does it say itself how its layers are connected? Otherwise each follows the one before."""
+    """Whether it states how its layers are connected. If not, each layer follows the one before."""
     is_keras_2: bool = False
     notes: tuple[str, ...] = ()
-    """Sentences for those who read the network."""
+    """Notes for people who read the network."""
 
     @property
     def calls(self) -> int:
-        """The layers that are called, those of models in it again for each of their calls."""
+        """Return the number of layer calls; a model inside it counts again for each of its calls."""
         return sum(
             max(len(layer.calls), 1) * (layer.model.calls if layer.model else 1) for layer in self.layers
         )

@@ -20,7 +20,7 @@ from archcalc.layers.recurrent import GRU, LSTM, RNN, Embedding
 
 @keras_layer("Embedding")
 def embedding(call: CalledLayer) -> list[Tensor]:
-    """The vectors become the last axis."""
+    """The embedding vectors become the last axis."""
     call.unused("mask_zero", "input_length")
     for name in ("lora_rank", "quantization_config"):
         call.must_be(name, None)
@@ -33,7 +33,7 @@ def embedding(call: CalledLayer) -> list[Tensor]:
 
 
 GATES = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}
-"""The gates in the order in which layers have them, by their numbers in Keras."""
+"""The gates in archcalc's order, by their index in Keras."""
 
 _PARTS = ("weight_ih", "weight_hh", "bias_ih")
 
@@ -70,7 +70,7 @@ def _arguments(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recurrent(call: CalledLayer, read: CalledLayer, cells: dict[str, str], x: Tensor) -> Tensor:
-    """`read` has the arguments, `cells` the places of the variables of each direction."""
+    """`read` has the arguments, `cells` has the places of the variables of each direction."""
     kind = read.kind
     read.unused("dropout", "recurrent_dropout", "unroll", "seed", "use_cudnn", "unit_forget_bias")
     read.unused("implementation", "time_major", "zero_output_for_mask")
@@ -108,7 +108,7 @@ def _recurrent(call: CalledLayer, read: CalledLayer, cells: dict[str, str], x: T
 
 
 def _part(call: CalledLayer, variable: str, row: int | None, gates: tuple[int, ...]) -> ModelArray:
-    """A variable, or a row of it, with its gates in the order of the layer."""
+    """Return a variable, or one row of it, with its gates in archcalc's order."""
     if row is None and list(gates) == sorted(gates):
         return ModelArray(variable)
     name = f"{variable}/{'all' if row is None else row}"
@@ -118,7 +118,7 @@ def _part(call: CalledLayer, variable: str, row: int | None, gates: tuple[int, .
 
 @keras_layer("MultiHeadAttention")
 def attention(call: CalledLayer) -> list[Tensor]:
-    """Of the tokens of a sequence to those of another one, or to themselves."""
+    """Attention from the tokens of a sequence to those of another sequence, or to themselves."""
     call.unused("dropout", "seed", "query_shape", "value_shape", "key_shape", "flash_attention")
     call.must_be("use_gate", False)
     for name in ("output_shape", "sliding_window"):

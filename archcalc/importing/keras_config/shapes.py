@@ -26,7 +26,7 @@ from archcalc.layers.resize import Pad, Slice, Upsample
 
 @keras_layer("Flatten")
 def flatten(call: CalledLayer) -> list[Tensor]:
-    """Of a map that has its channels first, Keras brings them last before it flattens."""
+    """Flatten a tensor. For a map with channels first, Keras moves the channels last before it flattens."""
     x = call.tensor()
     if call.layout() == CHANNELS_FIRST and x.rank > 2:
         x = x.permuted((0, *range(2, x.rank), 1))
@@ -64,7 +64,7 @@ def one_more_or_less(call: CalledLayer) -> list[Tensor]:
 
 
 def _complete(x: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
-    """A shape in which one size may be -1: what is left."""
+    """Return a shape with its -1, if it has one, replaced by the remaining size."""
     if -1 not in shape:
         return tuple(shape)
     others = math.prod(size for size in shape if size != -1)
@@ -74,9 +74,9 @@ def _complete(x: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def reshaped(call: CalledLayer, x: Tensor, target: tuple[int, ...], part: str = "") -> Tensor:
-    """The values of a tensor in the model's order, in another shape of a sample.
+    """Reshape a tensor to another sample shape, keeping its values in the model's order.
 
-    `part` names the layer that this takes, if it is only a part of what the call does.
+    `part` names the layer that does this, if it is only a part of the call.
     """
     if x.sample == target and x.axes[0] == BATCH:
         return x
@@ -94,10 +94,10 @@ def reshaped(call: CalledLayer, x: Tensor, target: tuple[int, ...], part: str = 
 
 
 def _kept_axes(call: CalledLayer, x: Tensor, target: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Where the axes of the result lie, if the values need not be moved before; `None` if they do.
+    """Return the axes of the result if no values have to move first; `None` if they do.
 
-    They need not if the channels stay last while places change their shape, or if the model has the values
-    in the operation's order before and after.
+    They need not move if the channels stay last while the spatial axes change, or if the model's order is the
+    operation's order both before and after.
     """
     last, first = (axes_of(len(target), name) for name in (CHANNELS_LAST, CHANNELS_FIRST))
     rank = len(x.sample)
@@ -112,14 +112,14 @@ def _kept_axes(call: CalledLayer, x: Tensor, target: tuple[int, ...]) -> tuple[i
 
 
 def _in_order(axes: Sequence[int], sample: Sequence[int]) -> bool:
-    """Does a model have the axes in the operation's order, apart from those of size 1?"""
+    """Whether a model has the axes in the operation's order, ignoring axes of size 1."""
     long = [axis for axis, size in zip(axes[1:], sample, strict=True) if size > 1]
     return long == sorted(long)
 
 
 @keras_layer("Permute")
 def permute(call: CalledLayer) -> list[Tensor]:
-    """`dims` counts from 1, without the batch. Nothing moves until a layer needs it."""
+    """Permute axes; `dims` counts from 1, without the batch. No values move until a layer needs it."""
     return [_permuted(call.tensor(), (0, *call.wholes("dims")))]
 
 
@@ -158,7 +158,7 @@ def padded(call: CalledLayer, x: Tensor, ends: Sequence[tuple[int, int]]) -> Ten
 
 
 def _ends(call: CalledLayer, name: str) -> list[tuple[int, int]]:
-    """`(before, after)` for each spatial axis; a number is both ends, of one axis or of all."""
+    """Return `(before, after)` for each spatial axis; a single number is both ends, of one axis or of all."""
     rank, value = call.rank, call.value(name, 1)
     if not isinstance(value, list):
         value = [value] * rank if rank > 1 else [[value, value]]
@@ -193,7 +193,7 @@ def up_sampling(call: CalledLayer) -> list[Tensor]:
 
 @keras_layer("ops.GetItem")
 def get_item(call: CalledLayer) -> list[Tensor]:
-    """Slices along axes, with steps of 1."""
+    """Slice along axes, with a step of 1."""
     x, *keys = call.operands()
     if len(keys) != 1 or not isinstance(x, Tensor):
         raise Unsupported("it is not one index of a tensor")
@@ -228,7 +228,7 @@ def split(call: CalledLayer) -> list[Tensor]:
 
 
 def piece(call: CalledLayer, x: Tensor, dim: int, start: int, end: int) -> Tensor:
-    """The values from `start` to `end` along an axis; the tensor itself if these are all."""
+    """Slice an axis from `start` to `end`; returns the tensor itself if that is the whole axis."""
     if (start, end) == (0, x.shape[dim]):
         return x
     return call.add(Slice(start, end, axis_name(x, dim)), x)

@@ -1,4 +1,4 @@
-"""A call of a layer with its arguments, for the function that makes layers of archcalc of it."""
+"""A layer call with its arguments, for the function that converts it to archcalc's layers."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from archcalc.shape import AXES
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 
 _OF_TRAINING = ("_initializer", "_regularizer", "_constraint")
-"""What these arguments say makes no difference to what a trained model computes."""
+"""Arguments that make no difference to what a trained model computes."""
 
 MISSING = object()
 
 
 class VariablePart(Struct, frozen=True):
-    """A variable, or a row of it, whose columns are gates that a layer has in another order."""
+    """A variable, or one row of it, whose columns are gates in an order that differs from the layer's."""
 
     variable: str
     row: int | None
@@ -34,25 +34,25 @@ class VariablePart(Struct, frozen=True):
 
 
 class KerasContext(Struct, frozen=True, kw_only=True):
-    """What the calls of a model share while they are converted."""
+    """The state that all calls of a model share during conversion."""
 
     assembly: Assembly
     data_format: str
-    """Where the model has the channels, if its layers do not say otherwise."""
+    """The model's data format, for layers that do not state their own."""
     is_keras_2: bool
     constants: dict[str, Sequence[float]] = {}
-    """Arrays whose values the configuration has itself, by their names."""
+    """Arrays whose values are in the configuration, by name."""
     least: dict[str, float] = {}
-    """The least values of arrays, by their names: smaller ones are taken for these."""
+    """The smallest allowed values of arrays, by name: smaller values are raised to this."""
     parts: dict[str, VariablePart] = {}
-    """Arrays that are parts of variables, or their values in another order, by their names."""
+    """Arrays that are parts of variables, or variables in another order, by name."""
 
 
 class CalledLayer:
-    """A layer that is called: its configuration, and the tensors and values that it is called with.
+    """A call of a layer: its configuration, and the tensors and values it is called with.
 
-    The function that converts it reads arguments by name. What it does not read must not be written either:
-    `check_all_read` raises `Unsupported` then, so that no argument is lost.
+    The conversion function reads arguments by name. If the configuration has an argument that it does not
+    read, `check_all_read` raises `Unsupported`, so that no argument is ignored by accident.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CalledLayer:
         self.kwargs = dict(kwargs)
         self.path = path
         self.activation: Any = None
-        """What is to be applied to the result: an activation function, as the configuration writes it."""
+        """The activation function to apply to the result, in the form it has in the configuration."""
         self._read: set[str] = {"name", "trainable", "dtype", "activity_regularizer"}
 
     @property
@@ -80,22 +80,22 @@ class CalledLayer:
 
     @property
     def rank(self) -> int:
-        """The number of spatial axes in the name of the class: 2 for `Conv2D`."""
+        """The number of spatial axes in the class name: 2 for `Conv2D`."""
         return next(int(letter) for letter in self.kind if letter in "123")
 
     # --- Arguments ----------------------------------------------------------------------------------
 
     def value(self, name: str, default: Any = None) -> Any:
-        """An argument of the configuration as it is."""
+        """Return an argument of the configuration unchanged."""
         self._read.add(name)
         return self.layer.config.get(name, default)
 
     def unused(self, *names: str) -> None:
-        """These arguments make no difference to what is computed."""
+        """Mark arguments that make no difference to the result as read."""
         self._read.update(names)
 
     def must_be(self, name: str, *allowed: Any) -> None:
-        """Raise `Unsupported` unless an argument is left out, or is one of these values."""
+        """Raise `Unsupported` unless an argument is missing, or has one of these values."""
         value = self.value(name, MISSING)
         if value is not MISSING and not any(value == one and type(value) is type(one) for one in allowed):
             raise Unsupported(f"`{name}` is {shown_value(value)}")
@@ -105,7 +105,7 @@ class CalledLayer:
             if name not in self._read and not name.endswith(_OF_TRAINING):
                 raise Unsupported(f"`{name}` is {shown_value(value)}")
         for name, value in self.kwargs.items():
-            # Keras calls every layer with `training=False` at inference, whatever the model says
+            # Keras calls every layer with `training=False` at inference, no matter what the model says
             if value is not None and name != "training":
                 raise Unsupported(f"it is called with `{name}`: {shown_value(value)}")
         if self.args:
@@ -115,7 +115,7 @@ class CalledLayer:
         return as_whole(self.value(name, default), name)
 
     def number(self, name: str, default: float | None = None) -> Number:
-        """A number; one of floating point counts as the decimal it prints as."""
+        """Return a number; a float is read as the decimal that `repr` shows."""
         return exact(self.value(name, default), name)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -125,13 +125,13 @@ class CalledLayer:
         return value
 
     def wholes(self, name: str, default: Sequence[int] = ()) -> tuple[int, ...]:
-        """A list of whole numbers; a number alone is a list of one."""
+        """Return a list of integers; a single integer becomes a list of one."""
         value = self.value(name, default)
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(as_whole(item, name) for item in items)
 
     def per_axis(self, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
-        """A number for each spatial axis."""
+        """Return one number per spatial axis."""
         values = self.wholes(name, (default,))
         if len(values) not in (1, rank):
             raise Unsupported(f"`{name}` is {shown_value(list(values))}")
@@ -146,33 +146,33 @@ class CalledLayer:
     # --- Tensors ------------------------------------------------------------------------------------
 
     def tensor(self) -> Tensor:
-        """The next argument of the call, which must be a tensor."""
+        """Return the next argument of the call, which must be a tensor."""
         value = self.args.pop(0) if self.args else self.kwargs.pop("inputs", None)
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
         return as_tensor(value)
 
     def tensors(self) -> list[Tensor]:
-        """The next argument of the call, which must be a list of tensors."""
+        """Return the next argument of the call, which must be a list of tensors."""
         value = self.args.pop(0) if self.args else self.kwargs.pop("inputs", None)
         if not isinstance(value, list) or not value:
             raise Unsupported(f"it is called with {shown_value(value)}, not with a list of tensors")
         return [as_tensor(item) for item in value]
 
     def operands(self) -> list[Any]:
-        """All arguments of the call: tensors, and values of other types."""
+        """Return all arguments of the call: tensors, and values of other types."""
         operands, self.args = self.args, []
         return operands
 
     def layout(self) -> str:
-        """Where the layer has the channels."""
+        """Return the data format of the layer."""
         value = self.value("data_format")
         return self.data_format if value is None else str(value)
 
     def map(self, rank: int | None = None) -> Tensor:
-        """The next argument, arranged as the layer's `data_format` says.
+        """Return the next argument, arranged in the layer's `data_format`.
 
-        `rank` is the number of spatial axes that it must have.
+        `rank` is the required number of spatial axes.
         """
         tensor = self.tensor()
         if rank is not None and tensor.rank != rank + 2:
@@ -180,14 +180,14 @@ class CalledLayer:
         return self.aligned(tensor, axes_of(tensor.rank - 1, self.layout()))
 
     def aligned(self, tensor: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """The tensor with its axes there, moved by a `permute` that has a name of its own if need be."""
+        """Return the tensor with these axes, moved by a separately named `permute` if necessary."""
         if tensor.axes == axes:
             return tensor
         with self.part("permute"):
             return self.assembly.aligned(tensor, axes)
 
     def channels_at(self, tensor: Tensor, dim: int) -> Tensor:
-        """The tensor arranged so that the axis that the model has at `dim` is that of the channels."""
+        """Return the tensor arranged so that the model's axis `dim` is the channel axis."""
         if tensor.axis(dim) == 0:
             return tensor
         dim = dim % tensor.rank
@@ -200,17 +200,17 @@ class CalledLayer:
     # --- Results ------------------------------------------------------------------------------------
 
     def array(self, number: int, axes: tuple[int, ...] = ()) -> ModelArray:
-        """A variable of the layer, by its number there."""
+        """Return a variable of the layer, by its index in the layer."""
         return ModelArray(f"{self.layer.address}/vars/{number}", axes)
 
     def add(self, layer: Layer, *inputs: Tensor, arrays: Sequence[str] = (), **more: Any) -> Tensor:
-        """A layer applied to tensors. `arrays` has its names for the variables, in their order in Keras."""
+        """Apply a layer to tensors. `arrays` has the layer's names for the variables, in Keras's order."""
         named = {name: self.array(number) for number, name in enumerate(arrays)}
         return self.assembly.add(layer, *inputs, arrays=named, **more)
 
     @contextmanager
     def part(self, suffix: str) -> Iterator[None]:
-        """What is added meanwhile is a part of the layer, with a name next to it: `conv1_relu`."""
+        """Mark everything added in this context as a part of the layer, named after it: `conv1_relu`."""
         before = self.assembly.path
         self.assembly.path = (*self.path[:-1], (f"{self.path[-1][0]}_{suffix}", suffix))
         try:
@@ -220,14 +220,14 @@ class CalledLayer:
 
 
 def axes_of(rank: int, data_format: str) -> tuple[int, ...]:
-    """Where a model has the axes of a sample: behind the batch, the channels first or last."""
+    """Return a sample's axes in the model's order: after the batch, with the channels first or last."""
     if data_format not in (CHANNELS_LAST, CHANNELS_FIRST):
         raise Unsupported(f"`data_format` is {shown_value(data_format)}")
     return (BATCH, *range(1, rank), 0) if data_format == CHANNELS_LAST else plain_axes(rank)
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A value as a tensor. Raises `Unsupported` if it is not one."""
+    """Return a value as a tensor. Raises `Unsupported` if it is not one."""
     if not isinstance(value, Tensor):
         raise Unsupported(f"it is called with {shown_value(value)}, not with a tensor")
     return value
@@ -240,7 +240,7 @@ def as_whole(value: Any, name: str) -> int:
 
 
 def exact(value: Any, name: str) -> Number:
-    """A number; one of floating point counts as the decimal it prints as."""
+    """Return a number; a float is read as the decimal that `repr` shows."""
     if not is_number(value):
         raise Unsupported(f"`{name}` is {shown_value(value)}")
     return value if isinstance(value, int) else Fraction(repr(value))
@@ -251,7 +251,7 @@ def is_number(value: Any) -> bool:
 
 
 def axis_name(tensor: Tensor, dim: int) -> str:
-    """The name of the axis that the model has at `dim`: `channels`, `height`."""
+    """Return the name of the axis at the model's `dim`: `channels`, `height`."""
     own = tensor.axis(dim)
     if own == 0:
         return "channels"
@@ -262,7 +262,7 @@ def axis_name(tensor: Tensor, dim: int) -> str:
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in an argument, which may be a structure of lists and dictionaries."""
+    """Yield the tensors in an argument, which may be nested lists and dictionaries."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple):
@@ -274,7 +274,7 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def shown_value(value: Any) -> str:
-    """A value in a few words."""
+    """Return a short text for a value."""
     if isinstance(value, Tensor):
         return "a tensor"
     if isinstance(value, dict):
@@ -287,11 +287,11 @@ def shown_value(value: Any) -> str:
 Convert = Callable[[CalledLayer], Sequence[Tensor]]
 
 LAYERS: dict[str, Convert] = {}
-"""What makes layers of archcalc of a layer of Keras, by its class; operations are `ops.Add`."""
+"""The functions that convert Keras layers, by class; operations are `ops.Add`."""
 
 
 def keras_layer(*kinds: str) -> Callable[[Convert], Convert]:
-    """Register a function for classes of layers."""
+    """Register a function for one or more layer classes."""
 
     def register(function: Convert) -> Convert:
         for kind in kinds:

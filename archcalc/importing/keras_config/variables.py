@@ -1,4 +1,4 @@
-"""What an importer needs to know of the variables of a Keras model, wherever they are."""
+"""What an importer needs to know about a Keras model's variables, wherever they are stored."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class StoredVariable(Struct, frozen=True):
 
 
 class Variables(Protocol):
-    """The variables of a model, by the addresses of its layers: the first of one is `address/vars/0`."""
+    """A model's variables, by the addresses of its layers: a layer's first is `address/vars/0`."""
 
     has_values: bool
-    """Are there values of them?"""
+    """Whether the values of the variables are available."""
 
     def of_layer(self, address: str) -> Sequence[StoredVariable]:
-        """The variables of a layer, those of layers within it too. Raises `ArchError`."""
+        """Return the variables of a layer and of the layers inside it. Raises `ArchError`."""
 
     def read(self, names: Collection[str]) -> Mapping[str, Any]:
-        """Variables by their names, as NumPy arrays. Raises `ArchError`."""
+        """Read variables by name, as NumPy arrays. Raises `ArchError`."""

@@ -1,4 +1,4 @@
-"""Activation functions and dropout: one value in, one value out."""
+"""Activation functions and dropout: elementwise layers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PLAIN: Mapping[str, type[Layer]] = {
     "Softsign": Softsign,
     "Sqrt": Sqrt,
 }
-"""Those without arguments."""
+"""Activation functions without arguments."""
 
 
 @onnx_operation(*PLAIN)
@@ -66,13 +66,13 @@ def reciprocal(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Softplus")
 def softplus(call: OnnxCall) -> OnnxOutputs:
-    """PyTorch has another formula for values above 20, whose results differ by less than 1e-8."""
+    """PyTorch uses another formula above 20; its results differ by less than 1e-8."""
     return [call.add(Softplus(), call.tensor())]
 
 
 @onnx_operation("Clip")
 def clip(call: OnnxCall) -> OnnxOutputs:
-    """Limits are attributes before version 11, and inputs from then on."""
+    """The limits are attributes before version 11, and inputs since then."""
     limits: list[Any] = []
     for place, name in ((1, "min"), (2, "max")):
         value = call.single(place) if call.input(place) is not None else call.attribute(name)
@@ -81,7 +81,7 @@ def clip(call: OnnxCall) -> OnnxOutputs:
         limits.append(value)
     low, high = (
         None if value is None or abs(value) >= 3.4e38 else decimal(value) for value in limits
-    )  # the largest number of single precision means: not limited
+    )  # the largest single-precision number means no limit
     call.unused("consumed_inputs")
     x = call.tensor()
     if (low, high) == (None, None):
@@ -114,7 +114,7 @@ def selu(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("HardSigmoid")
 def hard_sigmoid(call: OnnxCall) -> OnnxOutputs:
-    """That of PyTorch has a slope of 1/6; left out, it is 0.2 here."""
+    """The default slope is 0.2 in ONNX; PyTorch uses 1/6."""
     slope, shift = call.number("alpha", 0.2), call.number("beta", 0.5)
     if abs(float(slope) - 1 / 6) <= 1e-6 and shift == decimal(0.5):
         return [call.add(HardSigmoid(), call.tensor())]
@@ -139,14 +139,14 @@ def prelu(call: OnnxCall) -> OnnxOutputs:
         places = [place - len(slope.shape) for place, size in enumerate(slope.shape) if size != 1]
         if len(places) != 1 or len(slope.shape) > x.rank:
             raise Unsupported("its slopes are not one for each channel")
-        # before version 7, a list of slopes is for the channels
+        # before version 7, a list of slopes has one per channel
         x = call.channels_at(x, 1 if call.opset < 7 and len(slope.shape) == 1 else places[0])
     return [call.add(PReLU(slope.size), x, weight=slope)]
 
 
 @onnx_operation("Softmax", "LogSoftmax")
 def softmax(call: OnnxCall) -> OnnxOutputs:
-    """Before version 13, over all axes from `axis` on, as one."""
+    """Before version 13, it applies to all axes from `axis` on, as one."""
     x = call.tensor()
     is_new = call.opset >= 13
     dim = axis_in(call.whole("axis", -1 if is_new else 1), x.rank)
@@ -163,7 +163,7 @@ def softmax(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Dropout")
 def dropout(call: OnnxCall) -> OnnxOutputs:
-    """A layer that does nothing at inference, whether the model was exported in training mode or not."""
+    """Dropout does nothing at inference, even if the model was exported in training mode."""
     call.unused("seed", "is_test", "consumed_inputs")
     ratio = call.single(1) if call.input(1) is not None else call.attribute("ratio")
     return [call.add(Dropout(decimal(0.5 if ratio is None else ratio)), call.tensor())]

@@ -1,4 +1,4 @@
-"""Sums, differences, products: of tensors, of a tensor and an array, of a tensor and a number."""
+"""Sums, differences and products of tensors, also with arrays and with numbers."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from archcalc.layers.norm import GroupNorm, LayerNorm, LayerScale
 from archcalc.layers.unary import Clamp, Pow, RSqrt, Sqrt, Square
 
 NEUTRAL = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1, "Pow": 1}
-"""The number with which each of them gives its first input."""
+"""The number that leaves the first input of each operation unchanged."""
 
 BIASED = (Conv, ConvTranspose, Depthwise, Pointwise, FullyConnected)
 
 
 def _passed_on(call: OnnxCall) -> OnnxValue | None:
-    """The tensor that comes out as it is, if the other input is a number that changes nothing."""
+    """Return the tensor that passes unchanged, if the other input is a number that has no effect."""
     for one, other in ((0, 1), (1, 0)):
         if one == 1 and call.node.op not in ("Add", "Mul"):
             break
@@ -48,14 +48,14 @@ def _passed_on(call: OnnxCall) -> OnnxValue | None:
 
 
 def _not_legacy(call: OnnxCall) -> None:
-    """Before version 7, the axes of the second input may be said by an attribute, which is not read."""
+    """Reject the form used before version 7, where an attribute may give the axes of the second input."""
     call.must_be("broadcast", 0, 1)
     call.unused("consumed_inputs")
 
 
 @onnx_operation("Add", "Sub", "Sum")
 def add(call: OnnxCall) -> OnnxOutputs:
-    """A number is a `shift`, an array with a value for each channel a trained one."""
+    """A number becomes a `shift`; an array with one value per channel, a trained shift."""
     _not_legacy(call)
     op = call.node.op
     if op != "Sum" and (same := _passed_on(call)) is not None:
@@ -79,7 +79,7 @@ def add(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Mul")
 def mul(call: OnnxCall) -> OnnxOutputs:
-    """A number is a `scale`, an array with a value for each channel a `layer_scale`."""
+    """A number becomes a `scale`; an array with one value per channel, a `layer_scale`."""
     _not_legacy(call)
     if (same := _passed_on(call)) is not None:
         return [same]
@@ -95,7 +95,7 @@ def mul(call: OnnxCall) -> OnnxOutputs:
 
 
 def factor_shape(x: OnnxValue | None, array: OnnxValue | None) -> str | None:
-    """Which values of a tensor each value of an array is for: "channels" or "all"."""
+    """Return which values of a tensor share a value of the array: "channels" or "all"."""
     if not isinstance(x, Tensor) or not isinstance(array, OnnxArray):
         return None
     if array.recipe is not None or len(array.shape) > x.rank or not array.is_float:
@@ -110,7 +110,7 @@ def factor_shape(x: OnnxValue | None, array: OnnxValue | None) -> str | None:
 
 @onnx_operation("Div")
 def div(call: OnnxCall) -> OnnxOutputs:
-    """A number is a factor: its inverse."""
+    """Division by a number is a multiplication by its inverse."""
     _not_legacy(call)
     if (same := _passed_on(call)) is not None:
         return [same]
@@ -143,7 +143,7 @@ def power(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Mean")
 def mean(call: OnnxCall) -> OnnxOutputs:
-    """The sum of tensors, divided."""
+    """The mean is the sum of the tensors, divided by their number."""
     call.unused("consumed_inputs")
     if len(call.inputs) == 1:
         return [call.tensor()]
@@ -152,7 +152,7 @@ def mean(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Min", "Max")
 def limit(call: OnnxCall) -> OnnxOutputs:
-    """With a number, a limit."""
+    """With a number, this is a limit."""
     call.unused("consumed_inputs")
     if len(call.inputs) == 1:
         return [call.tensor()]
@@ -183,7 +183,7 @@ def _tensor_and_array(call: OnnxCall) -> tuple[Tensor, OnnxArray]:
 
 @composite("Add")
 def bias(call: OnnxCall) -> OnnxOutputs:
-    """The bias of the convolution or the matrix product before it."""
+    """The bias of the preceding convolution or matrix product."""
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, BIASED) or layer.bias or channel_array(call, x, array).axes != x.axes:
@@ -193,7 +193,7 @@ def bias(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Mul")
 def scale_of_norm(call: OnnxCall) -> OnnxOutputs:
-    """The scale of the layer normalization before it."""
+    """The scale of the preceding layer normalization."""
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, LayerNorm) or layer.elementwise_affine:
@@ -204,7 +204,7 @@ def scale_of_norm(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Add")
 def shift_of_norm(call: OnnxCall) -> OnnxOutputs:
-    """The shift of the layer normalization before it."""
+    """The shift of the preceding layer normalization."""
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, LayerNorm) or not layer.elementwise_affine or layer.bias:
@@ -223,7 +223,7 @@ def _must_fit_norm(call: OnnxCall, x: Tensor, array: OnnxArray, layer: LayerNorm
 
 @composite("Add")
 def affine_group_norm(call: OnnxCall) -> OnnxOutputs:
-    """The scale and the shift of the group normalization before it: the scale came as a `layer_scale`."""
+    """The scale and shift of the preceding group normalization; the scale was a `layer_scale` until now."""
     x, shift = _tensor_and_array(call)
     scale, (before, *_) = x.operation, x.operation.inputs or (x.operation,)
     layer = before.layer
@@ -239,7 +239,7 @@ def affine_group_norm(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Add")
 def shift_of_channels(call: OnnxCall) -> OnnxOutputs:
-    """The shift of the channels after their scale."""
+    """The shift of the channels that follows their scale."""
     x, array = _tensor_and_array(call)
     layer = x.operation.layer
     if not isinstance(layer, LayerScale) or layer.bias or channel_array(call, x, array).axes != x.axes:
@@ -249,7 +249,7 @@ def shift_of_channels(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Mul")
 def gated(call: OnnxCall) -> OnnxOutputs:
-    """A value times its own sigmoid: `silu` or `hardswish`."""
+    """A value times its own sigmoid or hard sigmoid: `silu` or `hardswish`."""
     one, two = as_tensor(call.input(0)), as_tensor(call.input(1))
     for x, gate in ((one, two), (two, one)):
         kinds: dict[type[Layer], type[Layer]] = {Sigmoid: SiLU, HardSigmoid: HardSwish}

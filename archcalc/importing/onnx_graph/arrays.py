@@ -20,30 +20,30 @@ if TYPE_CHECKING:
     from archcalc.importing.onnx_graph.values import OnnxCall
 
 MAX_FOLDED = 1_000_000
-"""The most values of an array that is computed with during an import. Shapes and indices have a few."""
+"""The most values in an array that the import computes with. Shapes and indices have only a few."""
 
 MAX_AXES = 32
-"""Axes of an array, which is what NumPy has at least."""
+"""The most axes of an array; every version of NumPy supports this many."""
 
 TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16", 21: "uint4", 22: "int4",
 }  # fmt: skip
-"""Types of numbers that are read, by their codes in the format."""
+"""The types of numbers that are read, by their codes in the format."""
 
 FLOATS = {1, 10, 11, 16, 17, 18, 19, 20, 23, 24, 27, 28}
-"""The types of floating point, those that are not read among them."""
+"""The floating-point types, including those that are not read."""
 
 _STORED = {"bfloat16": "uint16", "uint4": "uint8", "int4": "uint8"}
-"""How NumPy sees the bytes of types that it does not have."""
+"""The NumPy types used for the bytes of types that NumPy does not have."""
 
 
 class OnnxArray(Struct, eq=False):
-    """An array that is known without running the model: stored, or computed from constants.
+    """An array whose values do not depend on the input: stored, or computed from constants.
 
-    `key` says which array it is: two uses with one key are uses of one array, which `load` reads. It has
-    `rank` axes. `dims` has the axis there for each axis here, or -1 for one of size 1 that was added: so the
-    transposition of an array is still the same array. `is_own` says whether it is stored in the model.
+    `key` identifies the array: uses with the same key are uses of the same array, which `load` reads. It has
+    `rank` axes. `dims` gives the stored axis for each axis here, or -1 for an added axis of size 1; so a
+    transposed array is still the same array. `is_own` says whether it is stored in the model.
     """
 
     key: str
@@ -54,21 +54,21 @@ class OnnxArray(Struct, eq=False):
     rank: int = -1
     is_own: bool = True
     made_from: str = ""
-    """The key of the stored array whose values it has, if they were moved so that it is another array."""
+    """The key of the stored array with the same values, if they were rearranged into a different array."""
     is_buffer: bool = False
-    """Does the model say that it is not trained?"""
+    """Whether the model says that it is not trained."""
     is_argument: bool = False
-    """Were its values looked at, as those of shapes and limits are?"""
+    """Whether its values were used during the import, as those of shapes and limits are."""
     is_constant: bool = False
-    """Is it written where it is used, as a constant, and not among the arrays of the model?"""
+    """Whether it is written as a constant where it is used, not among the arrays of the model."""
     is_made: bool = False
-    """Is it filled with a number, or made by the exporter? Then what is computed from it is not a weight."""
+    """Whether it is filled with one number, or made by the exporter. Results of it are not weights."""
     is_parameter: bool = False
-    """Is it a trained number?"""
+    """Whether it is a trained number."""
     recipe: OnnxCall | None = None
     """The node that computes it from trained arrays."""
     bits: int = 0
-    """The bits of each whole number in it, if there are 4 or 8."""
+    """The number of bits of its integers, if that is 4 or 8."""
     _values: Array | None = None
 
     def __post_init__(self) -> None:
@@ -81,12 +81,12 @@ class OnnxArray(Struct, eq=False):
 
     @property
     def is_trained(self) -> bool:
-        """Is it a trained array, where no layer says so? Single numbers and whole numbers are not."""
+        """Whether it is trained, if no layer decides that. Single numbers and integers are not."""
         return self.is_own and self.is_float and not self.is_buffer and (self.size > 1 or self.is_parameter)
 
     @property
     def is_of_few_bits(self) -> bool:
-        """Is it a quantized weight? Zero points have one axis at most, and sizes and indices more bits."""
+        """Whether it is a quantized weight. Zero points have at most one axis, and indices have more bits."""
         return self.is_own and self.bits > 0 and len(self.shape) > 1 and not self.is_float
 
     @property
@@ -95,7 +95,7 @@ class OnnxArray(Struct, eq=False):
 
     @property
     def is_fixed(self) -> bool:
-        """Is it a buffer, where it is a tensor or a factor?"""
+        """Whether it is a buffer when used as a tensor or a factor."""
         return self.is_buffer or self.is_constant or not self.is_own
 
     @property
@@ -104,7 +104,7 @@ class OnnxArray(Struct, eq=False):
 
     @property
     def values(self) -> Array:
-        """The values of a small array, as an argument. Raises `Unsupported` for a large one."""
+        """Return the values of a small array, used as an argument. Raises `Unsupported` for a large one."""
         self.is_argument = True
         if self._values is None:
             if self.size > MAX_FOLDED:
@@ -119,26 +119,26 @@ class OnnxArray(Struct, eq=False):
         return self.load().transpose(self.arranged()).reshape(self.shape)
 
     def arranged(self, order: Sequence[int] = ()) -> tuple[int, ...]:
-        """The axes of the stored array in an order of the axes here: what a `ModelArray` has."""
+        """Return the stored axes in an order given by the axes here, as `ModelArray` needs them."""
         assert self.dims is not None
         kept = [self.dims[axis] for axis in (order or range(len(self.shape))) if self.dims[axis] >= 0]
         return (*kept, *(axis for axis in range(self.rank) if axis not in kept))
 
 
 def shown(name: str) -> str:
-    """A name from a file, cut."""
+    """Truncate a name from a file."""
     return "".join(c if c.isprintable() else "?" for c in name[:60])
 
 
 def computed(key: str, values: Any) -> OnnxArray:
-    """An array that was computed from constants."""
+    """Return an array that was computed from constants."""
     array = np.asarray(values)
     is_float = array.dtype.kind == "f"
     return OnnxArray(key, array.shape, is_float, lambda: array, is_own=False, _values=array)
 
 
 class ArrayStore:
-    """Where the bytes of arrays are: in the model's file or in memory, and in files next to it."""
+    """Knows where the bytes of arrays are: in the model's file, in memory, or in other files beside it."""
 
     def __init__(self, shown_as: str, data: bytes | None = None, path: Path | None = None) -> None:
         self.shown_as = shown_as
@@ -147,11 +147,11 @@ class ArrayStore:
 
     @property
     def source(self) -> Path | bytes | None:
-        """The whole model: its file, or its bytes."""
+        """Return the whole model: its file, or its bytes."""
         return self.path if self.path is not None else self._data
 
     def array(self, record: OnnxTensorRecord, key: str) -> OnnxArray:
-        """An array with its shape. Raises `ArchError` if its size is not that of its values."""
+        """Return an array with its shape. Raises `ArchError` if its size does not match its values."""
         shape = tuple(record.dims)
         if len(shape) > MAX_AXES or any(size < 0 for size in shape):
             raise error(f"`{shown(key)}` in `{self.shown_as}` has an impossible shape")
@@ -159,7 +159,7 @@ class ArrayStore:
         if kind and record.raw is not None and not record.external:
             _, start, end = record.raw
             have, want = end - start, _bytes_of(kind, math.prod(shape))
-            if have not in (0, want):  # files without their values are of use, too
+            if have not in (0, want):  # files without values are useful, too
                 raise error(f"`{shown(key)}` in `{self.shown_as}` has {have:,} bytes of values, not {want:,}")
         load = partial(self._load, record, key)
         bits = {"uint4": 4, "int4": 4, "uint8": 8, "int8": 8}.get(kind, 0)
@@ -234,10 +234,10 @@ class ArrayStore:
         return np.frombuffer(b"".join(self._bytes(start, end) for _, start, end in places), dtype)
 
     def _wholes(self, places: Sequence[Place]) -> Array:
-        """Whole numbers of variable length, as unsigned numbers of 64 bits."""
+        """Read variable-length integers as unsigned 64-bit numbers."""
         parts = []
         for wire, start, end in places:
-            if wire == 0:  # a single one, which was read already
+            if wire == 0:  # a single value, which was already read
                 parts.append(np.array([start], np.uint64))
                 continue
             read = np.frombuffer(self._bytes(start, end), np.uint8)

@@ -1,4 +1,4 @@
-"""`Attention` as one operation: products, their softmax, and products again."""
+"""`Attention` as one operation: matrix products, softmax, and matrix products again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from archcalc.layers.merge import Add
 
 @onnx_operation("Attention")
 def attention(call: OnnxCall) -> OnnxOutputs:
-    """Queries by keys, scaled, and their softmax by values, as in PyTorch's function."""
+    """Scaled products of queries and keys, then their softmax times the values, as in PyTorch's function."""
     for place, why in ((4, "a past"), (5, "a past"), (6, "sequences with lengths of their own")):
         if call.input(place) is not None:
             raise Unsupported(f"it has {why}")
@@ -57,7 +57,7 @@ def attention(call: OnnxCall) -> OnnxOutputs:
 
 
 def _with_heads(call: OnnxCall, x: Tensor, heads: int) -> Tensor:
-    """The rows of a sequence apart by heads: batch, heads, sequence, and the size of a head."""
+    """Split the rows of a sequence by heads: batch, heads, sequence, head size."""
     sizes = concrete(x, call.batch)
     if heads < 1 or sizes[2] % heads:
         raise Unsupported("its heads do not divide the rows")
@@ -65,7 +65,7 @@ def _with_heads(call: OnnxCall, x: Tensor, heads: int) -> Tensor:
 
 
 def _added(call: OnnxCall, mask: OnnxValue) -> OnnxValue:
-    """What is added to the scores: a mask says by yes or no where to look."""
+    """Return the values to add to the scores: a boolean mask says which positions to attend to."""
     if not isinstance(mask, OnnxArray) or mask.is_float:
         return mask
     values = mask.values

@@ -1,6 +1,6 @@
-"""Functions that older versions of ONNX write as several nodes, found from the last of them backward.
+"""Functions that older versions of ONNX write as several nodes, matched backward from the last node.
 
-The nodes before the last were converted already. Nothing else reads them, so that nothing is left of them.
+The nodes before the last one were already converted. Nothing else reads them, so they are dropped.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from archcalc.layers.reshape import Reshape
 
 
 class OtherNodes(Unsupported):
-    """Nodes that look like a function and are something else.
+    """Raised for nodes that resemble a function but are something else.
 
-    Each is made where it is raised: one that is kept holds the nodes of all models that raised it.
+    Create an instance at each `raise`: a shared one would keep alive the nodes of every model that raised it.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class OtherNodes(Unsupported):
 
 
 def _number_and_rest(call: OnnxCall, value: float) -> int | None:
-    """The place of the other input, if one is this number."""
+    """Return the place of the other input, if one of the inputs is this number."""
     for place in (0, 1):
         number = call.single(place)
         if number is not None and math.isclose(number, value, rel_tol=1e-5):
@@ -44,7 +44,7 @@ def _number_and_rest(call: OnnxCall, value: float) -> int | None:
 
 
 def _scaled(call: OnnxCall | None, factor: float) -> tuple[OnnxCall, int] | None:
-    """The node and the place of its other input, if it multiplies by a factor, or divides by its inverse."""
+    """Return the node and its other input's place, if it multiplies by a factor or divides by the inverse."""
     if call is None:
         return None
     if call.node.op == "Mul" and (place := _number_and_rest(call, factor)) is not None:
@@ -57,7 +57,7 @@ def _scaled(call: OnnxCall | None, factor: float) -> tuple[OnnxCall, int] | None
 
 @composite("Mul", "Div")
 def gelu(call: OnnxCall) -> OnnxOutputs:
-    """`x · (1 + erf(x / √2)) / 2`, the half in any of three places."""
+    """`x · (1 + erf(x / √2)) / 2`, with the division by 2 in any of three places."""
     outer = _scaled(call, 0.5)
     product = outer[0].maker(outer[1], "Mul") if outer is not None else call
     if product is None or product.node.op != "Mul":
@@ -83,7 +83,7 @@ def gelu(call: OnnxCall) -> OnnxOutputs:
 
 
 def _gelu_kind(gate: OnnxCall, x: OnnxValue | None) -> str:
-    """Which approximation `1 + ...` is that of, for this tensor; empty if none."""
+    """Return which approximation of GELU `1 + ...` belongs to, for this tensor; empty if none."""
     place = _number_and_rest(gate, 1)
     if place is None or x is None:
         return ""
@@ -106,7 +106,7 @@ def _gelu_kind(gate: OnnxCall, x: OnnxValue | None) -> str:
 
 
 def _clipped(call: OnnxCall | None) -> OnnxValue | None:
-    """`x` of `clip(x + 3, 0, 6)`."""
+    """Return `x` of `clip(x + 3, 0, 6)`."""
     if call is None:
         return None
     limits = [
@@ -121,7 +121,7 @@ def _clipped(call: OnnxCall | None) -> OnnxValue | None:
 
 @composite("Div", "Mul")
 def hard_swish(call: OnnxCall) -> OnnxOutputs:
-    """`x · clip(x + 3, 0, 6) / 6`, and `clip(x + 3, 0, 6) / 6` alone."""
+    """`x · clip(x + 3, 0, 6) / 6`, or only `clip(x + 3, 0, 6) / 6`."""
     outer = _scaled(call, 1 / 6)
     if outer is None:
         raise OtherNodes
@@ -139,7 +139,7 @@ def hard_swish(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Div")
 def layer_norm(call: OnnxCall) -> OnnxOutputs:
-    """`(x - mean) / √(mean of squares + eps)`; its scale and its shift come after."""
+    """`(x - mean) / √(mean of squares + eps)`; the scale and the shift follow in later nodes."""
     root = call.maker(1, "Sqrt")
     total = root.maker(0, "Add") if root is not None else None
     centered = call.input(0)
@@ -166,7 +166,7 @@ def layer_norm(call: OnnxCall) -> OnnxOutputs:
 
 
 def _normalized(mean: OnnxCall, x: Tensor) -> list[int] | None:
-    """The axes of a mean that keeps them."""
+    """Return the axes of a mean that keeps them as axes of size 1."""
     axes = mean.axes()
     if not axes or not mean.whole("keepdims", 1):
         return None
@@ -175,7 +175,7 @@ def _normalized(mean: OnnxCall, x: Tensor) -> list[int] | None:
 
 @composite("Reshape")
 def group_norm(call: OnnxCall) -> OnnxOutputs:
-    """An instance normalization of groups, which came as `[batch, groups, all the rest]`."""
+    """An instance normalization of groups, on a tensor reshaped to `[batch, groups, rest]`."""
     norm = call.maker(0, "InstanceNormalization")
     y = call.input(0)
     if norm is None or not isinstance(y, Tensor) or not isinstance(y.operation.layer, InstanceNorm):
@@ -197,12 +197,12 @@ def group_norm(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Add")
 def response_norm(call: OnnxCall) -> OnnxOutputs:
-    """`x + beta + gamma · x · n / (mean(n) + eps)`, `n` the norms of maps (Woo et al. 2023)."""
+    """`x + beta + gamma · x · n / (mean(n) + eps)`, where `n` are the norms of the maps (Woo et al. 2023)."""
     for place in (0, 1):
         x, shifted = call.input(place), call.maker(1 - place, "Add")
         bias, scaled = _array_and_maker(shifted, "Mul")
         while scaled is not None and (rest := _number_and_rest(scaled, 1)) is not None:
-            scaled = scaled.maker(rest, "Mul")  # a factor of 1, which `addcmul` has
+            scaled = scaled.maker(rest, "Mul")  # `addcmul` multiplies by a factor of 1
         weight, product = _array_and_maker(scaled, "Mul")
         at = next((at for at in (0, 1) if product is not None and product.input(at) is x), None)
         quotient = product.maker(1 - at, "Div") if product is not None and at is not None else None
@@ -225,7 +225,7 @@ def response_norm(call: OnnxCall) -> OnnxOutputs:
 
 
 def _array_and_maker(call: OnnxCall | None, op: str) -> tuple[OnnxArray | None, OnnxCall | None]:
-    """Of a node with an array and a tensor: the array, and the node that the tensor comes from."""
+    """For a node with an array and a tensor, return the array and the node that computes the tensor."""
     for place in (0, 1):
         array = call.input(place) if call is not None else None
         if isinstance(array, OnnxArray) and call is not None:
@@ -235,7 +235,7 @@ def _array_and_maker(call: OnnxCall | None, op: str) -> tuple[OnnxArray | None, 
 
 @composite("Gather")
 def strided_view(call: OnnxCall) -> OnnxOutputs:
-    """All values in their order in another shape, as PyTorch's newer exporter writes `as_strided`."""
+    """A reshape of all values in order, which PyTorch's newer exporter writes for `as_strided`."""
     flat, indices = call.maker(0, "Reshape"), call.needed_array(1)
     if flat is None or len(call.shape()) != 1 or call.whole("axis", 0) != 0:
         raise OtherNodes

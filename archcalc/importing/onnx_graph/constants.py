@@ -1,8 +1,8 @@
-"""What is computed from constants alone: shapes, indices, and arrays that are arranged in another way.
+"""Compute operations on constants alone: shapes, indices, and rearranged arrays.
 
-A function takes the arrays that a node reads and gives the one that it computes. An array that is too large
-to compute with is a stand-in of the same shape, and the same function is applied to its values
-when these are read: only functions that move values, `MOVES`, may take one.
+A function takes the arrays that a node reads and returns the one it computes. An array that is too large
+to compute with is replaced by a stand-in of the same shape, and the function is applied to its values
+when they are read: only functions that move values, `MOVES`, accept one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from archcalc.importing.onnx_graph.values import OnnxCall
 
 Compute = Callable[["OnnxCall", list[Any]], Any]
-"""Computes with arrays; an input that is left out is `None`."""
+"""Computes an array from arrays; a missing input is `None`."""
 
 CONSTANTS: dict[str, Compute] = {}
 MOVES: set[str] = set()
-"""The operations of `CONSTANTS` that only move values, so that they give a view of any array."""
+"""The operations of `CONSTANTS` that only move values, so they can return a view of any array."""
 
 SAME_ARRAY = frozenset({"Cast", "Identity", "Squeeze", "Transpose", "Unsqueeze"})
-"""Those of them whose result still is the array that they read, in another arrangement."""
+"""The operations of `MOVES` whose result is still the same array, in another arrangement."""
 
 
 def on_constants(*names: str, moves: bool = False) -> Callable[[Compute], Compute]:
@@ -42,7 +42,7 @@ def on_constants(*names: str, moves: bool = False) -> Callable[[Compute], Comput
 
 
 def stand_in(shape: tuple[int, ...], is_float: bool) -> Array:
-    """An array of a shape that takes no memory. Raises `Unsupported` for a shape that NumPy cannot have."""
+    """Return an array of a shape that takes no memory. Raises `Unsupported` for a shape NumPy cannot have."""
     value = np.zeros((), np.float32 if is_float else np.int64)
     try:
         return np.broadcast_to(value, shape)
@@ -51,7 +51,7 @@ def stand_in(shape: tuple[int, ...], is_float: bool) -> Array:
 
 
 def numpy_type(code: int) -> Any:
-    """A type of NumPy for one of ONNX. Raises `Unsupported`."""
+    """Return the NumPy type for an ONNX type. Raises `Unsupported`."""
     name = TYPES.get(code, "")
     if name in ("bfloat16", ""):
         name = "float32" if name else ""
@@ -61,7 +61,7 @@ def numpy_type(code: int) -> Any:
 
 
 def bounded(size: int) -> None:
-    """Raise `Unsupported` for an array that is too large to make."""
+    """Raise `Unsupported` for an array that is too large to create."""
     if not 0 <= size <= MAX_FOLDED:
         raise Unsupported("it computes a large array")
 
@@ -79,7 +79,7 @@ def cast(call: OnnxCall, inputs: list[Any]) -> Any:
     call.unused("saturate", "round_mode")
     kind = numpy_type(call.whole("to", 0))
     x = inputs[0]
-    # a stand-in stays one: `astype` would fill it
+    # a stand-in must stay one: `astype` would allocate it
     return np.broadcast_to(np.zeros((), kind), x.shape) if _is_stand_in(x) else x.astype(kind)
 
 
@@ -93,7 +93,7 @@ def transpose(call: OnnxCall, inputs: list[Any]) -> Any:
 
 
 def target_shape(shape: tuple[int, ...], want: list[int], allow_zero: bool) -> list[int]:
-    """The shape that `Reshape` gives: 0 keeps a size, -1 is what is left. Raises `Unsupported`."""
+    """Return the result shape of `Reshape`: 0 keeps a size, -1 is inferred. Raises `Unsupported`."""
     found = list(want)
     for place, size in enumerate(want):
         if size == 0 and not allow_zero:
@@ -125,13 +125,13 @@ def flatten(call: OnnxCall, inputs: list[Any]) -> Any:
 
 
 def flattened_from(call: OnnxCall, rank: int) -> int:
-    """The first axis that `Flatten` puts into the second of its two; all of them may be in the first."""
+    """Return the first axis of the second group that `Flatten` makes; that group may be empty."""
     axis = call.whole("axis", 1)
     return axis if axis == rank else axis_in(axis, rank)
 
 
 def axis_in(axis: int, rank: int) -> int:
-    """An axis counted from the beginning. Raises `Unsupported` if there is no such axis."""
+    """Return an axis counted from the start. Raises `Unsupported` if it does not exist."""
     if not -rank <= axis < rank:
         raise Unsupported(f"there is no axis {axis}")
     return axis % rank
@@ -158,7 +158,7 @@ def slice_(call: OnnxCall, inputs: list[Any]) -> Any:
 
 
 def slices(call: OnnxCall, shape: tuple[int, ...]) -> list[tuple[int, int, int | None, int]]:
-    """The axes that `Slice` cuts, each with its start, its end and its step as Python's slices have them."""
+    """Return the axes that `Slice` cuts, with start, end and step as in Python's slices."""
     if call.has("starts"):
         starts, ends, axes = (call.wholes(name) for name in ("starts", "ends", "axes"))
         steps = None
@@ -172,7 +172,7 @@ def slices(call: OnnxCall, shape: tuple[int, ...]) -> list[tuple[int, int, int |
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if step == 0:
             raise Unsupported("its step is 0")
-        # behind the first value, going backward: Python has no number for it
+        # going backward past the first value: Python has no number for this end
         last = None if step < 0 and end < -shape[axis_in(axis, len(shape))] else end
         found.append((axis_in(axis, len(shape)), start, last, step))
     return found
@@ -187,7 +187,7 @@ def split(call: OnnxCall, inputs: list[Any]) -> Any:
 
 
 def split_sizes(call: OnnxCall, size: int) -> list[int]:
-    """The sizes of the pieces that `Split` makes of an axis. Raises `Unsupported`."""
+    """Return the sizes of the pieces that `Split` makes of an axis. Raises `Unsupported`."""
     sizes = call.wholes("split") if call.has("split") else call.whole_constants(1)
     count = len(call.node.outputs)
     if sizes is None:
@@ -232,7 +232,7 @@ def gather(call: OnnxCall, inputs: list[Any]) -> Any:
 
 @on_constants("ScatterND")
 def scatter_nd(call: OnnxCall, inputs: list[Any]) -> Any:
-    """Values at places that are written over."""
+    """Overwrite values at given places."""
     call.must_be("reduction", "none")
     x, places, values = inputs
     bounded(x.size)
@@ -246,7 +246,7 @@ def scatter_nd(call: OnnxCall, inputs: list[Any]) -> Any:
 
 @on_constants("ConstantOfShape")
 def constant_of_shape(call: OnnxCall, inputs: list[Any]) -> Any:
-    """A view of one number, whatever its size: so files have arrays without their values."""
+    """A view of one number, whatever its size: some files store arrays without their values in this way."""
     value = call.attribute("value")
     number = np.zeros((), np.float32) if value is None else call.graph.stored(value).values.reshape(())
     return np.broadcast_to(number, tuple(int(n) for n in inputs[0]))
@@ -263,7 +263,7 @@ def range_(call: OnnxCall, inputs: list[Any]) -> Any:
 
 
 def _divided(a: Array, b: Array) -> Array:
-    """Whole numbers are divided toward zero."""
+    """Integers are divided toward zero."""
     if a.dtype.kind != "f":
         return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)) if np.all(b) else np.zeros_like(a)
     return a / b
@@ -323,7 +323,7 @@ def one(call: OnnxCall, inputs: list[Any]) -> Any:
 
 @on_constants("Clip")
 def clip(call: OnnxCall, inputs: list[Any]) -> Any:
-    """Limits are attributes before version 11, and inputs from then on."""
+    """The limits are attributes before version 11, and inputs since then."""
     low, high = (
         inputs[place] if place < len(inputs) and inputs[place] is not None else call.attribute(name)
         for place, name in ((1, "min"), (2, "max"))

@@ -1,4 +1,4 @@
-"""From an ONNX model to a network, node by node."""
+"""Convert an ONNX model to a network, node by node."""
 
 from __future__ import annotations
 
@@ -64,29 +64,29 @@ if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
 
 MAX_NESTING = 16
-"""Functions within functions, and branches within branches."""
+"""The deepest nesting of functions and of branches."""
 
 MAX_WORK = 50_000_000
-"""The most values of constants that are computed during an import, over all nodes."""
+"""The most constant values to compute during an import, over all nodes."""
 
 MAX_HELD = 150_000_000
-"""The most bytes of constants that are computed during an import: all are kept until the end."""
+"""The most bytes of constants to compute during an import: all are kept until the end."""
 
 STANDARD = ("", "ai.onnx")
-"""The names of the domain of ONNX's own operations."""
+"""The names of the domain of ONNX's own operators."""
 
 REPEATED = ("Loop", "Scan", "SequenceMap")
-"""Operations that run others as often as data say."""
+"""Operations that run others a number of times that depends on data."""
 
 WITHOUT_ARRAYS = ("Clip", "Pad", "Resize", "Tile", "Upsample")
 """Operations whose constants are arguments, not arrays of the model."""
 
 _COUNTED = re.compile(r"(node_)?[A-Za-z0-9]+_\d+|n\d+(_\d+)*|\d+")
-"""Names of nodes that say nothing but the operation and a number."""
+"""Node names that are only the operation and a number."""
 
 
 class OnnxScope(Struct):
-    """The names of a graph, a branch or a function: their values, and how often each is read."""
+    """The names in a graph, a branch or a function: their values, and how often each is read."""
 
     values: MutableMapping[str, OnnxValue]
     calls: MutableMapping[str, OnnxCall]
@@ -97,7 +97,7 @@ class OnnxScope(Struct):
 
 
 def to_network(model: OnnxModel, inputs: Mapping[str, Shape] | None = None) -> Network:
-    """The network of a model, with other shapes of inputs by their names.
+    """Convert a model to a network, optionally with other input shapes by name.
 
     Raises `ArchError` for a graph that cannot be counted, or that computes nothing from its inputs.
     """
@@ -128,9 +128,9 @@ def _unknown(network: Network) -> int:
 
 
 def _with_open_batch(model: OnnxModel, inputs: Mapping[str, Shape], unknown: int) -> Network | None:
-    """The network of a model with a batch of 1, its batch read as an open one.
+    """Build the network of a model with a batch of 1, as if the batch were left open.
 
-    `None` unless this leaves fewer operations unknown: the batch can then be told from other axes of size 1.
+    Returns `None` unless that leaves fewer unknown operations: an open batch is distinct from axes of size 1.
     """
     again = OnnxConverter(model, inputs, opens_batch=True)
     try:
@@ -141,7 +141,7 @@ def _with_open_batch(model: OnnxModel, inputs: Mapping[str, Shape], unknown: int
 
 
 class OnnxConverter:
-    """Walks through a graph in its order. It is the `GraphView` of its nodes."""
+    """Converts a graph's nodes in order. It is also the `GraphView` of its nodes."""
 
     def __init__(
         self,
@@ -165,15 +165,15 @@ class OnnxConverter:
         self._paths = self._module_paths()
         self.declared: dict[str, Sequence[int | None]] = {}
         self._odd: dict[int, tuple[Tensor, Sizes]] = {}
-        """Tensors whose batch went into another axis, with their shapes in the model."""
+        """Tensors whose batch was moved into another axis, with their shapes in the model."""
         self._whole: dict[int, Tensor] = {}
-        """Tensors of numbers that are not floating point."""
+        """Tensors whose values are not floating point."""
         self._reads: Counter[int] = Counter()
-        """For each operation, how often what it gives is read."""
+        """For each operation, how often its output is read."""
         self._arrays: dict[str, OnnxArray] = {}
-        """Arrays by the names that they have in the network."""
+        """Arrays by their names in the network."""
         self._batch_axes: dict[str, int] = {}
-        """Places of the batch in results that have it elsewhere than first."""
+        """The place of the batch, for results in which it is not first."""
         self._steps = self._work = self._held = 0
         self.is_quantized = self.is_along_batch = False
 
@@ -187,7 +187,7 @@ class OnnxConverter:
         return self.assembly.finish(outputs, read=self._read, original=self._original())
 
     def _original(self) -> Original | None:
-        """The model in onnxruntime. A quantized one has rounded numbers there, which a run has not."""
+        """Return the model in onnxruntime. For a quantized model it would round; archcalc's run does not."""
         source = self.model.store.source
         if source is None or self.is_quantized:
             return None
@@ -230,7 +230,7 @@ class OnnxConverter:
             self._bind(each.name, tensor)
 
     def _declare(self) -> None:
-        """Note the shapes that the model declares, if they are those for these inputs."""
+        """Record the shapes that the model declares, if they are valid for these inputs."""
         if self.given.replaced:
             return
         for value in (*self.graph.values, *self.graph.outputs):
@@ -243,7 +243,7 @@ class OnnxConverter:
                 ]
 
     def _results(self) -> dict[str, Tensor]:
-        """Outputs with their axes where the model has them, if the batch is the first of them."""
+        """Return the outputs with their axes in the model's order, if the batch is the first axis."""
         found: dict[str, Tensor] = {}
         unknown = None
         for name, label in self._labels():
@@ -274,7 +274,7 @@ class OnnxConverter:
             )
         if not found:
             raise error(f"`{self.shown}` returns nothing that depends on its input")
-        if "output" not in found:  # the first one was left out
+        if "output" not in found:  # the first one was dropped
             first = next(iter(found))
             found = {"output" if label == first else label: tensor for label, tensor in found.items()}
         return found
@@ -321,7 +321,7 @@ class OnnxConverter:
         return {name: self._arrays[name].load() for name in names}
 
     def _module_paths(self) -> list[Path]:
-        """The modules of each node of the graph."""
+        """Return the modules of each node of the graph."""
         paths = []
         for node in self.graph.nodes:
             path = path_of(node)
@@ -474,7 +474,7 @@ class OnnxConverter:
     # --- What is known without the input ----------------------------------------------------------------
 
     def _shape_array(self, call: OnnxCall) -> OnnxArray | None:
-        """The shape of a tensor as an array."""
+        """Return the shape of a tensor as an array."""
         shape = self.shape(call.inputs[0]) if call.inputs and call.inputs[0] is not None else None
         if shape is None:
             return None
@@ -487,11 +487,11 @@ class OnnxConverter:
         return computed(call.node.outputs[0], list(shape[slice(*ends)]))
 
     def _constant(self, call: OnnxCall) -> OnnxOutputs:
-        """A node that reads constants alone."""
+        """Convert a node that reads only constants."""
         op = call.node.op
         try:
             if call.node.domain not in STANDARD or any(isinstance(v, OnnxComputed) for v in call.inputs):
-                raise Unsupported("")  # its name says it all
+                raise Unsupported("")  # the name is reason enough
             if op == "Constant":
                 return [self._given_constant(call)]
             if op in ("DequantizeLinear", "QuantizeLinear"):
@@ -534,7 +534,7 @@ class OnnxConverter:
         return computed(key, np.asarray(value))
 
     def _computed(self, call: OnnxCall) -> OnnxOutputs:
-        """The result of an operation of `CONSTANTS`: of one that moves values of a stored array, a view."""
+        """Compute an operation of `CONSTANTS`; if it only moves values of a stored array, return a view."""
         op = call.node.op
         arrays = [value for value in call.inputs if isinstance(value, OnnxArray)]
         first = arrays[0] if arrays else None
@@ -546,7 +546,7 @@ class OnnxConverter:
         self._work += sum(value.size for value in values if value is not None)
         if self._work > MAX_WORK:
             raise Unsupported("it computes too much with constants")
-        if op not in MOVES:  # an array that one number fills takes no memory, what is computed from it does
+        if op not in MOVES:  # an array of one repeated number takes no memory, but its results do
             bounded(sum(value.size for value in values if value is not None))
         if self._held > MAX_HELD:
             raise Unsupported("it keeps too many constants")
@@ -560,12 +560,12 @@ class OnnxConverter:
         if _from_trained(call) and op not in ("Shape", "Size"):
             for result in results:
                 result.recipe = call
-        if op == "ConstantOfShape":  # so files have weights without their values
+        if op == "ConstantOfShape":  # some files store weights without their values in this way
             results[0].is_own = results[0].is_made = results[0].is_float
         return results
 
     def _expanded(self, call: OnnxCall) -> OnnxValue | None:
-        """An array of the model for every sample: the same array, if there is one sample."""
+        """Return an array of the model that is repeated for each sample; `None` if it is something else."""
         array = call.needed_array(0)
         if not array.is_own or not array.is_float or array.is_constant or array.recipe is not None:
             return None
@@ -578,7 +578,7 @@ class OnnxConverter:
         return None
 
     def rebuilt(self, array: OnnxArray) -> Tensor:
-        """What computes an array from trained ones, as layers."""
+        """Add layers that compute an array from trained arrays."""
         call = array.recipe
         assert call is not None
         inputs: list[OnnxValue | None] = [
@@ -625,7 +625,7 @@ class OnnxConverter:
 
             def attempt(convert: Any = convert) -> Sequence[Tensor]:
                 results[:] = self._layers(call, convert)
-                return ()  # what they are is compared there, with the batch as a number
+                return ()  # shapes are compared there, with the batch as a number
 
             try:
                 if convert is None:  # a composite has other inputs
@@ -638,21 +638,21 @@ class OnnxConverter:
         return self._opaque(call, reason)
 
     def _layers(self, call: OnnxCall, convert: Any) -> OnnxOutputs:
-        """What a function makes of a node, if it gives the declared shapes and leaves nothing unread."""
+        """Convert a node, and check that the shapes are as declared and that no argument is left unread."""
         is_known = call.node.domain in STANDARD
         convert = convert or (ONNX_OPERATIONS.get(call.node.op) if is_known else None)
         try:
             if call.node.op in ("Cast", "CastLike") and is_known:
                 results: OnnxOutputs = [self._cast(call)]
             elif convert is None:
-                raise Unsupported("")  # its name says it all
+                raise Unsupported("")  # the name is reason enough
             else:
                 results = convert(call)
                 call.check_all_read()
         except _BAD as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not match") from None  # of a file that somebody wrote
+            raise Unsupported("its arguments do not match") from None  # of a file that someone edited
         for name, value in zip(call.node.outputs, results, strict=False):
             self._check_declared(name, value)
             if isinstance(value, ExpandedTensor) and any(each.name == name for each in self.graph.outputs):
@@ -699,11 +699,11 @@ class OnnxConverter:
                 raise Unsupported("it reads numbers that are not floating point")
 
     def _opaque(self, call: OnnxCall, reason: str) -> list[OnnxValue]:
-        """An opaque operation for each output that is read, with everything that the node reads."""
+        """Add an opaque operation for each output that is read, with all inputs of the node."""
         tensors = list({id(tensor.operation): tensor for tensor in tensors_in(call.inputs)}.values())
         arrays = [] if call.node.op in WITHOUT_ARRAYS else arrays_in(call.inputs)
         arrays = [replace(a, is_float=True, _values=None) if a.is_of_few_bits else a for a in arrays]
-        # what has no shape is the fault of the first operation that gave none
+        # blame the first operation whose shape is unknown
         by = next(
             (v.by for v in call.inputs if isinstance(v, OnnxComputed) and v.shape is None), call.node.op
         )
@@ -735,7 +735,7 @@ class OnnxConverter:
         return found
 
     def _opaque_shapes(self, call: OnnxCall) -> list[Sizes | None]:
-        """Shapes of outputs: as they are declared, and otherwise by rules."""
+        """Return output shapes: the declared ones, or those found by rules."""
         found: list[Sizes | None] = []
         for name, ruled in zip(call.node.outputs, shapes_after(call), strict=False):
             is_known = self.scope.depth == 0 and not self.opens_batch  # the file has them for a batch of 1
@@ -756,7 +756,7 @@ class OnnxConverter:
     # --- What nodes ask ---------------------------------------------------------------------------------
 
     def shape(self, value: OnnxValue | None) -> Sizes | None:
-        """The shape of a value, the batch in it as a number."""
+        """Return the shape of a value, with the batch as a number."""
         if isinstance(value, ExpandedTensor):
             return None
         if isinstance(value, Tensor):
@@ -797,7 +797,7 @@ class OnnxConverter:
 
 
 _BAD = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What NumPy and plain Python raise for arguments that do not go together."""
+"""The errors that NumPy and plain Python raise for arguments that do not match."""
 
 
 def _is_trained(value: OnnxValue | None) -> bool:
@@ -805,12 +805,12 @@ def _is_trained(value: OnnxValue | None) -> bool:
 
 
 def _from_trained(call: OnnxCall) -> bool:
-    """Does a node that reads constants alone compute with arrays that are trained?"""
+    """Whether a node that reads only constants computes with trained arrays."""
     return any(map(_is_trained, call.inputs))
 
 
 def _unread(call: OnnxCall, key: str, shape: Sizes) -> OnnxArray:
-    """An array that is too large to compute with during an import: layers may compute it."""
+    """Return an array that is too large to compute during an import; layers may compute it."""
 
     def load() -> Array:
         raise error(f"`{shown(key)}` is not computed")
@@ -819,7 +819,7 @@ def _unread(call: OnnxCall, key: str, shape: Sizes) -> OnnxArray:
 
 
 class _Later(Struct):
-    """Moves the values of an array when they are read."""
+    """Rearranges the values of an array when they are read."""
 
     call: OnnxCall
     array: OnnxArray
@@ -833,7 +833,7 @@ class _Later(Struct):
 
 
 def read_counts(graph: OnnxGraphRecord | FunctionRecord) -> Counter[str]:
-    """How often each name is read in a graph, also by the graphs within it and as a result."""
+    """Count how often each name is read in a graph, including nested graphs and results."""
     results = graph.outputs
     counts = Counter(each if isinstance(each, str) else each.name for each in results)
     waiting = list(graph.nodes)
@@ -856,12 +856,12 @@ def _parts(inputs: Sequence[OnnxValue | None]) -> tuple[tuple[Tensor, ...], tupl
 
 
 def _has_batch(shape: Sizes, batch: int) -> bool:
-    """Does a shape have the batch somewhere? Of a batch of 1, only a first axis of 1 is taken for it."""
+    """Whether a shape may contain the batch. If the batch is 1, the first axis must have size 1."""
     return bool(shape) and (batch > 1 or shape[0] == batch)
 
 
 def _dims_after(call: OnnxCall, array: OnnxArray, rank: int) -> tuple[int, ...]:
-    """The stored axis of each axis, after an operation of `SAME_ARRAY`."""
+    """Return the stored axis for each axis, after an operation of `SAME_ARRAY`."""
     dims = list(array.dims or ())
     op = call.node.op
     if op == "Transpose":

@@ -1,4 +1,4 @@
-"""Convolutions and matrix products with arrays of the model."""
+"""Convolutions and matrix products with the model's arrays."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from archcalc.layers.merge import Add
 from archcalc.shape import Shape
 
 SAME = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower"}
-"""Paddings that keep the size, as layers call them."""
+"""Paddings that keep the size, and their names in archcalc's layers."""
 
 
 def padding(call: OnnxCall, rank: int) -> Any:
-    """The padding of a window: a number, one for each axis, both ends of each axis, or a word."""
+    """Return a window's padding: a number, one per axis, both ends of each axis, or a word."""
     how = call.text("auto_pad", "NOTSET")
     ends = call.wholes("pads", [0] * (2 * rank))
     assert ends is not None
@@ -41,7 +41,7 @@ def padding(call: OnnxCall, rank: int) -> Any:
 
 
 def both_ends(before: Sequence[int], after: Sequence[int]) -> Any:
-    """Padding in the shortest way that a layer takes."""
+    """Return the padding in the shortest form that a layer accepts."""
     pairs = list(zip(before, after, strict=True))
     if all(one == two for one, two in pairs):
         return per_axis([one for one, _ in pairs])
@@ -49,7 +49,7 @@ def both_ends(before: Sequence[int], after: Sequence[int]) -> Any:
 
 
 def sizes(call: OnnxCall, name: str, rank: int) -> Any:
-    """A whole number for each axis, 1 if it is left out."""
+    """Return one integer per axis, 1 by default."""
     values = call.wholes(name, [1] * rank) or []
     if len(values) != rank:
         raise Unsupported(f"`{name}` has {len(values)} numbers")
@@ -114,9 +114,9 @@ def conv_transpose(call: OnnxCall) -> OnnxOutputs:
 
 
 def _cut(call: OnnxCall, places: Shape, kernel: Sequence[int]) -> tuple[Any, list[int]]:
-    """What a transposed convolution cuts off, and what it adds at the end.
+    """Return how much a transposed convolution crops, and how much it adds at the end.
 
-    With `output_shape`, and where the size is that of the input times the stride, the cut follows from it.
+    With `output_shape`, or if the output size is the input size times the stride, the crop follows from it.
     """
     rank = len(kernel)
     stride, dilation = (call.wholes(name, [1] * rank) or [] for name in ("strides", "dilations"))
@@ -125,7 +125,7 @@ def _cut(call: OnnxCall, places: Shape, kernel: Sequence[int]) -> tuple[Any, lis
     if {len(values) for values in (stride, dilation, extra)} != {rank}:
         raise Unsupported("its arguments do not match")
     if want is not None:
-        want = want[-rank:]  # it may have the batch and the channels, too
+        want = want[-rank:]  # it may include the batch and the channels
     elif how in SAME:
         want = [n * s for n, s in zip(places, stride, strict=True)]
     else:
@@ -150,7 +150,7 @@ def _with_arrays(
     bias: OnnxArray | None,
     channels: tuple[int, int],
 ) -> Tensor:
-    """Layers have kernels first, then channels, which `channels` arranges."""
+    """Add a layer with its arrays. Layers have the kernel before the channels; `channels` arranges these."""
     arrays: dict[str, tuple[OnnxArray, Sequence[int]]] = {
         "weight": (weight, (*range(2, len(weight.shape)), *channels))
     }
@@ -160,7 +160,7 @@ def _with_arrays(
 
 
 def _linear(call: OnnxCall, x: Tensor, weight: OnnxArray, is_turned: bool, bias: OnnxArray | None) -> Tensor:
-    """A product over the last axis: `fc` for a vector, `pointwise` where there are places."""
+    """Add a product over the last axis: `fc` for a vector, `pointwise` if there are spatial axes."""
     if len(weight.shape) != 2:
         raise Unsupported("its weight is not a matrix")
     x = call.channels_at(x, -1)
@@ -207,7 +207,7 @@ def gemm(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("MatMul")
 def matmul(call: OnnxCall) -> OnnxOutputs:
-    """With a matrix of the model, a linear layer; otherwise the product of two tensors."""
+    """With a matrix of the model it is a linear layer; otherwise the product of two tensors."""
     one, two = call.input(0), call.input(1)
     if isinstance(two, OnnxArray) and two.recipe is None and len(two.shape) == 2:
         return [_linear(call, operand(call, one), two, False, None)]
@@ -216,7 +216,7 @@ def matmul(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Einsum")
 def einsum(call: OnnxCall) -> OnnxOutputs:
-    """Of two tensors, where every letter is an axis of both, or of one and the result."""
+    """A product of two tensors, where each letter is an axis of both, or of one and the result."""
     equation = call.text("equation", "").replace(" ", "")
     unknown = Unsupported(f"`equation` is {equation[:60]}")
     read, arrow, result = equation.partition("->")
@@ -236,7 +236,7 @@ def einsum(call: OnnxCall) -> OnnxOutputs:
         sizes.update(zip(letters, concrete(x, call.batch), strict=True))
 
     def arranged(x: Tensor, letters: str, *merged: list[str]) -> Tensor:
-        """Its axes in the order of some letters, and each of two groups of letters as one axis."""
+        """Return the tensor with the shared axes first, then each `merged` group as one axis."""
         x = x.permuted([letters.index(c) for c in (*stacked, *merged[0], *merged[1])])
         groups = [math.prod(sizes[c] for c in group) for group in merged]
         return call.reshaped(x, [*(sizes[c] for c in stacked), *groups])
@@ -249,7 +249,7 @@ def einsum(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("DeformConv")
 def deform_conv(call: OnnxCall) -> OnnxOutputs:
-    """Version 1 if it has no mask."""
+    """Without a mask, this is version 1 of the deformable convolution."""
     weight = call.needed_array(1)
     kernel = _kernel(call, weight)
     bias = call.array(3)
@@ -257,7 +257,7 @@ def deform_conv(call: OnnxCall) -> OnnxOutputs:
         raise Unsupported("its weight or its bias does not fit")
     x, offset = call.map(2), call.map(2, 2)
     mask = call.map(2, 4) if call.input(4) is not None else None
-    call.unused("offset_group")  # the channels of the offsets say how many
+    call.unused("offset_group")  # the channels of the offsets already give this number
     if offset.operation.shape[0] != 2 * math.prod(kernel) * call.whole("offset_group", 1):
         raise Unsupported("its offsets do not fit")
     layer = DeformConv(

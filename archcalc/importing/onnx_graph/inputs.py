@@ -1,4 +1,4 @@
-"""The inputs of a model: their shapes, and which of their axes is the batch."""
+"""The inputs of a model: their shapes, and which axis is the batch."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from archcalc.importing.onnx_graph.records import (
 from archcalc.shape import Shape, format_shape
 
 PRIME_BATCH = 1009
-"""The size of a batch that the model leaves open: an axis that holds it can be told from others."""
+"""The batch size used if the model leaves it open: a size that distinguishes its axis from others."""
 
 
 RECURRENT = {"LSTM", "GRU", "RNN"}
-"""Operations that take a sequence with the batch as its second axis, unless their `layout` is another."""
+"""Operations on sequences that have the batch as the second axis, unless `layout` says otherwise."""
 
 
 class OnnxInput(Struct, frozen=True):
-    """An input; `shape` is that of one sample if it `has_batch`, and its whole shape otherwise.
+    """An input; `shape` is the shape of one sample if it `has_batch`, and the full shape otherwise.
 
-    `batch_axis` is the batch's place among the axes in the model.
+    `batch_axis` is the position of the batch among the model's axes.
     """
 
     name: str
@@ -38,9 +38,9 @@ class OnnxInput(Struct, frozen=True):
 
 
 class OnnxInputs(Struct, frozen=True):
-    """All inputs. `batch` is the size of the batch in shapes of tensors, and `symbol` its name in the model.
+    """All inputs. `batch` is the batch size used in tensor shapes, and `symbol` is its name in the model.
 
-    `replaced` says whether a shape that the model declares was replaced.
+    `replaced` says whether a declared shape was replaced.
     """
 
     inputs: Sequence[OnnxInput]
@@ -50,15 +50,15 @@ class OnnxInputs(Struct, frozen=True):
 
 
 def declared_dims(value: ValueRecord) -> list[DimensionRecord] | None:
-    """The sizes that are declared for a tensor; `None` if it says nothing."""
+    """Return the sizes declared for a tensor; `None` if there are none."""
     if value.type is None or value.type.tensor is None or value.type.tensor.shape is None:
         return None
     return value.type.tensor.shape.dims
 
 
 def input_names(graph: OnnxGraphRecord) -> list[str]:
-    """The names of the inputs that are not arrays of the model."""
-    arrays = {array.name for array in graph.arrays}  # old files list them among the inputs
+    """Return the names of the inputs that are not arrays of the model."""
+    arrays = {array.name for array in graph.arrays}  # old files list the arrays among the inputs
     return [value.name for value in graph.inputs if value.name not in arrays]
 
 
@@ -69,11 +69,11 @@ def inputs_of(
     has_batch: bool = True,
     opens_batch: bool = False,
 ) -> OnnxInputs:
-    """The inputs that are not arrays of the model, with the shapes that are `given` in place of theirs.
+    """Return the inputs that are not arrays of the model; the shapes in `given` replace the declared ones.
 
-    With `has_batch=False`, the first axis of an input is an axis like others. With `opens_batch=True`, a
-    batch of 1 is read as if the model left it open. Raises `ArchError` for a size that is missing, and for
-    a given shape that cannot be.
+    With `has_batch=False`, the first axis of an input is not the batch. With `opens_batch=True`, a batch
+    of 1 is read as if the model left it open. Raises `ArchError` for a missing size, and for
+    an impossible given shape.
     """
     names = set(input_names(graph))
     values = [value for value in graph.inputs if value.name in names]
@@ -111,7 +111,7 @@ def inputs_of(
 
 
 def _batch_axis(graph: OnnxGraphRecord, value: ValueRecord) -> int:
-    """The place of the batch: the second axis if a recurrent layer reads the sequence itself, or else 0."""
+    """Return the place of the batch: 1 if a recurrent layer reads the sequence directly, and otherwise 0."""
     dims = declared_dims(value)
     if dims is None or len(dims) != 3:
         return 0
@@ -125,7 +125,7 @@ def _has_layout(node: OnnxNodeRecord) -> bool:
 
 
 def _begins_with(dims: Sequence[DimensionRecord] | None, size: int | None, symbol: str) -> bool:
-    """Is the first axis of an input that of the batch?"""
+    """Whether the first axis of an input is the batch."""
     if dims is None:
         return True
     if not dims:
@@ -135,7 +135,7 @@ def _begins_with(dims: Sequence[DimensionRecord] | None, size: int | None, symbo
 
 
 def _by_name(values: Sequence[ValueRecord], shown_as: str, given: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The given shapes by the names of inputs: `input` is the only one, whatever it is called."""
+    """Return the given shapes by input name: `input` is the only input, regardless of its name."""
     names = [value.name for value in values]
     found = dict(given)
     if len(names) == 1 and "input" in found and names[0] not in found:
@@ -148,7 +148,7 @@ def _by_name(values: Sequence[ValueRecord], shown_as: str, given: Mapping[str, S
 
 
 def _without_batch(graph: OnnxGraphRecord, values: Sequence[ValueRecord]) -> set[str]:
-    """The inputs that have no batch: those that only get one, and vectors."""
+    """Return the inputs that have no batch: vectors, and inputs that are only later given one."""
     found = set()
     for value in values:
         dims = declared_dims(value)

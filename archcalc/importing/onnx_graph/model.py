@@ -1,4 +1,4 @@
-"""From a file, or from a `ModelProto` in memory, to records. Nothing is computed, and arrays are not read."""
+"""Read a file, or a `ModelProto` in memory, into records. Computes nothing and reads no arrays."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from archcalc.importing.onnx_graph.wire import WireError, WireReader
 from archcalc.network import MAX_NODES
 
 NEWEST_OPSET = 26
-"""Operations are read as they are up to this version."""
+"""The newest supported version of ONNX's operators."""
 
 CHECK = "`check-model FILE`, a command of the package `onnx`, may say more"
 
 
 class OnnxModel(Struct, frozen=True):
-    """A model as records, with the place of its arrays. `shown` is what messages call it."""
+    """A model as records, with the place of its arrays. `shown` is its name in messages."""
 
     record: OnnxModelRecord
     graph: OnnxGraphRecord
@@ -31,12 +31,12 @@ class OnnxModel(Struct, frozen=True):
 
 
 def read_file(path: Path, shown: str, name: str = "") -> OnnxModel:
-    """The model in a file, which names it. Raises `ArchError` if it cannot be read, or is not a model."""
+    """Read a model file; the model is named after it. Raises `ArchError` if it cannot be read."""
     try:
         with path.open("rb") as file:
             if not path.stat().st_size:
                 raise error(f"`{shown}` is empty")
-            # mapped, not read: most of a file is values of arrays, which are not needed
+            # mapped, not read: most of a file is array values, which are not needed
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 record = _decoded(memoryview(data), shown)
     except FileNotFoundError:
@@ -50,13 +50,13 @@ def read_file(path: Path, shown: str, name: str = "") -> OnnxModel:
 
 
 def read_bytes(data: bytes, name: str) -> OnnxModel:
-    """The model in the bytes of a file. Raises `ArchError` if they are not a model."""
+    """Read a model from the bytes of a file. Raises `ArchError` if they are not a model."""
     shown = name or "the model"
     return _model(_decoded(memoryview(data), shown), ArrayStore(shown, data=data), name or "model", shown)
 
 
 def read_proto(model: Any, name: str) -> OnnxModel:
-    """A `ModelProto` of the package `onnx`. Raises `ArchError` for something else."""
+    """Read a `ModelProto` of the `onnx` package. Raises `ArchError` for anything else."""
     try:
         data = model.SerializeToString()
     except AttributeError:
@@ -64,7 +64,7 @@ def read_proto(model: Any, name: str) -> OnnxModel:
             f"a model is a path or an `onnx.ModelProto`, not a {type(model).__name__}",
             help='write `archcalc.from_onnx("model.onnx")`',
         ) from None
-    except ValueError:  # what Protocol Buffers raise for more than 2 GB
+    except ValueError:  # Protocol Buffers raises this for more than 2 GB
         raise error("the model is too large to be copied", help="give the path of its file") from None
     return read_bytes(data, name or model.graph.name)
 

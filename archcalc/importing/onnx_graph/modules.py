@@ -1,4 +1,4 @@
-"""Which module of PyTorch a node comes from, if the file says it."""
+"""Find the PyTorch module that a node comes from, if the file says so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULES = "pkg.onnxscript.rewriter.rule_name"
 SOURCE = "pkg.torch.onnx.fx_node"
 
 FUSED = "FuseBatchNormInto"
-"""What the newer exporter calls the rule by which it folds a batch norm into a convolution."""
+"""The newer exporter's name for the rule that folds a batch norm into a convolution."""
 
 _QUOTED = re.compile(r"'([^'\\]*)'")
 _DEPTH = 40
@@ -26,9 +26,9 @@ def metadata(node: OnnxNodeRecord, key: str) -> str:
 
 
 def path_of(node: OnnxNodeRecord) -> Path:
-    """The modules that a node is in, outermost first, with their classes where these are known.
+    """Return the modules that contain a node, outermost first, with their classes if these are known.
 
-    The newer exporter writes both next to the node, the older one has the modules in the node's name.
+    The newer exporter writes both in the node's metadata; the older one puts the modules in the node's name.
     """
     scopes = _QUOTED.findall(metadata(node, SCOPES))[:_DEPTH]
     if scopes:
@@ -39,7 +39,7 @@ def path_of(node: OnnxNodeRecord) -> Path:
 
 
 def path_in_name(name: str) -> Path:
-    """The modules in a name of the older exporter, in which each module has its whole path or its last part.
+    """Parse a name of the older exporter, which gives each module's full path or its last part.
 
     >>> path_in_name("/layer1/layer1.0/conv1/Conv")
     (('layer1', 'group'), ('0', 'group'), ('conv1', 'group'))
@@ -56,7 +56,7 @@ def path_in_name(name: str) -> Path:
 
 
 def convolution_path(path: Path, weight: str) -> Path:
-    """The path of a convolution that carries that of its batch norm, from the name of its weight."""
+    """Return the path of a convolution that has its batch norm's path, from the name of its weight."""
     *names, last = weight.split(".")[:_DEPTH]
     if last != "weight" or not names or not path or [part for part, _ in path[:-1]] != names[:-1]:
         return path
@@ -64,9 +64,9 @@ def convolution_path(path: Path, weight: str) -> Path:
 
 
 def numbered(paths: Sequence[Path]) -> list[Path]:
-    """Paths in which a module without modules in it has a number from its second call on: `relu@1`.
+    """Number the repeated calls of a module without submodules, from the second call on: `relu@1`.
 
-    The newer exporter writes the same path for all calls; another module comes between them.
+    The newer exporter writes the same path for all calls; a call of another module separates them.
 
     >>> [path[-1][0] for path in numbered([(("relu", "ReLU"),), (("conv", "Conv2d"),), (("relu", "ReLU"),)])]
     ['relu', 'conv', 'relu@1']

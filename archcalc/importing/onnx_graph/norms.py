@@ -1,4 +1,4 @@
-"""Normalizations that are one node."""
+"""Normalizations that are a single node."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _per_channel(call: OnnxCall, x: Tensor, place: int) -> OnnxArray:
 
 @onnx_operation("BatchNormalization")
 def batch_norm(call: OnnxCall) -> OnnxOutputs:
-    """In training mode too: what a network costs is what it costs at inference."""
+    """Training mode is accepted, too: costs are those of inference."""
     call.unused("momentum", "training_mode", "is_test", "consumed_inputs")
     call.must_be("spatial", 1)
     x = _channels_second(call)
@@ -45,7 +45,7 @@ def instance_norm(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("LayerNormalization")
 def layer_norm(call: OnnxCall) -> OnnxOutputs:
-    """Over the last axis, or over all axes of a sample."""
+    """Layer normalization over the last axis, or over all axes of a sample."""
     call.must_be("stash_type", 1)
     x, weight, bias = call.tensor(), call.needed_array(1), call.array(2)
     axis = call.whole("axis", -1) % x.rank
@@ -73,7 +73,7 @@ def group_norm(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("LRN")
 def lrn(call: OnnxCall) -> OnnxOutputs:
-    """An even window reaches further after a channel, and that of `lrn` further before it."""
+    """An even window extends further after a channel in ONNX, and further before it in `lrn`."""
     size = call.whole("size", 0)
     if size % 2 == 0:
         raise Unsupported("its window is even")
@@ -82,9 +82,9 @@ def lrn(call: OnnxCall) -> OnnxOutputs:
 
 
 def channel_array(call: OnnxCall, x: Tensor, array: OnnxArray) -> Tensor:
-    """A tensor arranged so that an array that is combined with it has a value for each of its channels.
+    """Return a tensor arranged so that an array has one value for each of its channels.
 
-    Raises `Unsupported` if the array is something else.
+    Raises `Unsupported` if the array has another shape.
     """
     places = [place - len(array.shape) for place, size in enumerate(array.shape) if size != 1]
     if len(places) != 1 or len(array.shape) > x.rank:

@@ -1,4 +1,4 @@
-"""Operands of arithmetic: numbers, and arrays of the model as tensors."""
+"""Operands of arithmetic: numbers, and the model's arrays as tensors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from archcalc.layers.base import Layer
 
 
 def operand(call: OnnxCall, value: OnnxValue | None, like: Tensor | None = None) -> Tensor:
-    """A value as a tensor: an array becomes a `parameter`.
+    """Return a value as a tensor: an array becomes a `parameter`.
 
-    Its axes lie as those of `like`, where it has as many axes or fewer: so nothing is rearranged to combine
-    the two. Otherwise they are as the model has them.
+    Its axes are in the same places as those of `like`, if it has no more axes than that: so nothing has to
+    move to combine the two. Otherwise they are in the model's order.
     """
     if isinstance(value, ExpandedTensor):
         return value.tensor
@@ -33,14 +33,14 @@ def operand(call: OnnxCall, value: OnnxValue | None, like: Tensor | None = None)
 
 
 def _row(call: OnnxCall, array: OnnxArray, like: Tensor | None) -> OnnxArray | None:
-    """The values for one sample, if an array repeats them: a class token that an exporter stretched."""
+    """Return the values for one sample, if an array repeats them: a class token that an exporter expanded."""
     if like is None or like.axes[0] != BATCH or like.rank != len(array.shape) or not array.is_float:
         return None
     if call.batch < 2 or array.shape[0] != call.batch or array.size > MAX_FOLDED:
         return None
     try:
         values = array.all_values()
-    except ArchError:  # they are not there
+    except ArchError:  # the values are missing
         return None
     if not (values == values[:1]).all():
         return None
@@ -52,7 +52,7 @@ def _row(call: OnnxCall, array: OnnxArray, like: Tensor | None) -> OnnxArray | N
 
 
 def joined(call: OnnxCall, layer: Layer, *values: OnnxValue | None) -> Tensor:
-    """A join of values, axes of size 1 stretched."""
+    """Join values, stretching axes of size 1."""
     given = [value.tensor if isinstance(value, ExpandedTensor) else value for value in values]
     tensors = [value for value in given if isinstance(value, Tensor)]
     like = max(tensors, key=extent) if tensors else None
@@ -77,7 +77,7 @@ def _parameter_of(
 
 
 def _laid_out(call: OnnxCall, array: OnnxArray, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
-    """The array with its axes where a tensor has them; `None` if it has values along the batch."""
+    """Return the array with its axes in a tensor's places; `None` if its values vary along the batch."""
     missing = like.rank - len(shape)
     sizes = [1] * missing + list(shape)
     own: dict[int, int] = {}
@@ -95,7 +95,7 @@ def _laid_out(call: OnnxCall, array: OnnxArray, shape: tuple[int, ...], like: Te
 def _parameter(
     call: OnnxCall, array: OnnxArray, order: list[int], shape: tuple[int, ...], axes: tuple[int, ...]
 ) -> Tensor:
-    """A `parameter` with the axes of the array in this order; negative ones are axes of size 1."""
+    """Add a `parameter` with the array's axes in this order; a negative axis has size 1."""
     kept = [place for place in order if place >= 0]
     stored = call.arranged(array, kept)
     layer = ParameterTensor(shape, trained=not array.is_fixed)

@@ -1,4 +1,4 @@
-"""An ONNX model as onnxruntime runs it, to compare a run with."""
+"""Run an ONNX model in onnxruntime, to compare it with archcalc's run."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from archcalc.diagnostics import ArchError, error, shorten
 from archcalc.importing.onnx_graph.inputs import OnnxInput
 
 PRECISIONS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16"}
-"""What onnxruntime calls the types of inputs."""
+"""The names that onnxruntime uses for input types."""
 
 QUIET = 4
-"""The level of onnxruntime at which it logs nothing but what ends it; errors are raised."""
+"""The onnxruntime log level for fatal errors only; other errors are raised."""
 
 
 class OnnxOriginal(Struct, frozen=True):
-    """Where a model is, what it takes, and the names of its results here by those in the model."""
+    """Where a model is, its inputs, and its results' names in archcalc mapped to those in the model."""
 
     source: Path | bytes
     inputs: Sequence[OnnxInput]
     labels: Mapping[str, str]
     batch_axes: Mapping[str, int] = {}
-    """Places of the batch in results, by their names here, where it is not first."""
+    """The place of the batch, for results in which it is not first, by their names here."""
 
     def run(self, arrays: Sequence[Any]) -> Mapping[str, Any]:
-        """Its results for arrays of NumPy. Raises `ArchError` if onnxruntime is missing, or cannot run it."""
+        """Run the model on NumPy arrays. Raises `ArchError` if onnxruntime is missing or cannot run it."""
         try:
             import numpy as np
             import onnxruntime
@@ -50,7 +50,7 @@ class OnnxOriginal(Struct, frozen=True):
             results = session.run(list(self.labels), given)
         except ArchError:
             raise
-        except Exception as problem:  # onnxruntime's own classes have no other base
+        except Exception as problem:  # onnxruntime's exceptions have no narrower base class
             raise error(f"it cannot run the model: {shorten(str(problem), 200)}") from None
         return {
             label: np.moveaxis(result, self.batch_axes[label], 0) if label in self.batch_axes else result

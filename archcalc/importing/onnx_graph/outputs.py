@@ -1,6 +1,6 @@
-"""The shapes that nodes give which no layer can express, where the model does not declare them.
+"""Output shapes of nodes that no layer can express, if the model does not declare them.
 
-The batch is in these shapes as a number. A rule that does not know a shape gives none.
+These shapes have the batch as a number. A rule that does not know a shape returns none.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ BROADCAST = frozenset(
     Mean Min Mod Mul Or Pow Sub Sum Where Xor
     """.split()
 )
-"""Operations value by value, in which axes of size 1 are repeated."""
+"""Elementwise operations, which repeat axes of size 1."""
 
 SHAPE_RULES: dict[str, Callable[[OnnxCall], Sizes]] = {}
 
 
 def shapes_after(call: OnnxCall) -> list[Sizes | None]:
-    """The shape of each output of a node, or `None`."""
+    """Return the shape of each output of a node, or `None`."""
     op, count = call.node.op, len(call.node.outputs)
     rest: list[Sizes | None] = [None] * (count - 1)
     try:
@@ -190,7 +190,7 @@ def rearranged(call: OnnxCall) -> Sizes:
 
 @shape_rule("AveragePool", "LpPool", "MaxPool", "Conv", "ConvInteger", "QLinearConv", "ConvTranspose")
 def windowed(call: OnnxCall) -> Sizes:
-    """Of windows over a map, whether the weights are arrays or tensors."""
+    """Return the shape after windows over a map, whether the weights are arrays or tensors."""
     op, shape = call.node.op, call.shape()
     if op in ("AveragePool", "LpPool", "MaxPool"):
         channels, kernel = shape[1], call.wholes("kernel_shape") or []
@@ -234,7 +234,7 @@ def whole_product(call: OnnxCall) -> Sizes:
 
 @shape_rule("Einsum")
 def summed(call: OnnxCall) -> Sizes:
-    """From the letters of its equation, where they are all written."""
+    """Read the shape from the letters of the equation, if they are all written out."""
     left, arrow, right = call.text("equation", "").replace(" ", "").partition("->")
     if not arrow or "." in left:
         raise Unsupported("its equation is not read")
@@ -253,7 +253,7 @@ def one_hot(call: OnnxCall) -> Sizes:
 
 @shape_rule("Attention")
 def attended(call: OnnxCall) -> Sizes:
-    """The heads are an axis, or the rows of all heads are one."""
+    """The heads are a separate axis, or merged into the rows."""
     query, value = call.shape(0), call.shape(2)
     if len(query) == 4:
         return (*query[:3], value[3])

@@ -1,4 +1,4 @@
-"""Pools over windows and over the whole map; means and maxima of axes."""
+"""Pools over windows and over the whole map; means and maxima over axes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from archcalc.shape import format_shape
 
 
 def _window(call: OnnxCall) -> tuple[Tensor, dict[str, Any]]:
-    """What pools share. In ONNX a stride that is left out is 1."""
+    """Read the arguments that pools share. In ONNX the stride defaults to 1."""
     kernel = call.wholes("kernel_shape")
     if not kernel:
         raise Unsupported("it has no kernel")
@@ -36,9 +36,9 @@ def _window(call: OnnxCall) -> tuple[Tensor, dict[str, Any]]:
 
 
 def _reached(call: OnnxCall, x: Tensor, kernel: Sequence[int], given: Any) -> Any:
-    """Padding without what no window reaches, where more than half of a kernel is given.
+    """Drop padding that no window reaches, if more than half of a kernel is given.
 
-    PyTorch's exporter writes ceil mode in this way before version 10.
+    PyTorch's exporter writes ceil mode this way before version 10.
     """
     rank = len(kernel)
     stride, dilation = (call.wholes(name, [1] * rank) or [] for name in ("strides", "dilations"))
@@ -56,7 +56,7 @@ def _reached(call: OnnxCall, x: Tensor, kernel: Sequence[int], given: Any) -> An
 
 
 def _is_beyond_half(call: OnnxCall, kernel: Sequence[int], given: Any) -> bool:
-    """Is more than half of a kernel padded? Layers do not allow it."""
+    """Whether the padding is more than half of a kernel, which layers do not allow."""
     if isinstance(given, str):
         return False
     dilation = call.wholes("dilations", [1] * len(kernel)) or []
@@ -68,7 +68,7 @@ def _is_beyond_half(call: OnnxCall, kernel: Sequence[int], given: Any) -> bool:
 
 
 def _with_zeros(call: OnnxCall, x: Tensor, window: dict[str, Any]) -> Tensor:
-    """The map after a separate `pad` layer, where that gives the same."""
+    """Return the map after a separate `pad` layer, if that gives the same result."""
     given = window["padding"]
     if isinstance(given, str):
         raise Unsupported(f'its padding is "{given}"')
@@ -78,7 +78,7 @@ def _with_zeros(call: OnnxCall, x: Tensor, window: dict[str, Any]) -> Tensor:
 
 @onnx_operation("MaxPool")
 def max_pool(call: OnnxCall) -> OnnxOutputs:
-    """Its second output, the places of the maxima, is one that no layer gives."""
+    """No layer gives its second output, the places of the maxima."""
     call.unused("storage_order")
     x, window = _window(call)
     if _is_beyond_half(call, call.wholes("kernel_shape") or [], window["padding"]):
@@ -109,14 +109,14 @@ def lp_pool(call: OnnxCall) -> OnnxOutputs:
         raise Unsupported("it is in ceil mode")
     x = _with_zeros(call, x, window)  # a zero adds nothing to the sum
     del window["padding"]
-    if p % 2:  # `lppool` takes no absolute values, which matters for odd powers
+    if p % 2:  # `lppool` does not take absolute values, which matters for odd powers
         x = call.add(Abs(), x)
     return [call.add(LPPool(p, **window), x)]
 
 
 @onnx_operation("MaxUnpool")
 def max_unpool(call: OnnxCall) -> OnnxOutputs:
-    """Back to the shape that the pool read from which the places come."""
+    """The output has the shape of the input of the pool that found the places."""
     source = call.graph.source(call.node.inputs[1]) if len(call.node.inputs) > 1 else None
     if source is None or source.node.op != "MaxPool" or source.node.outputs[1:2] != call.node.inputs[1:2]:
         raise Unsupported("its places do not come from a `MaxPool`")
@@ -152,12 +152,12 @@ REDUCED = {
     "ReduceL1": "sum", "ReduceSumSquare": "sum", "ReduceLogSum": "sum",
 }  # fmt: skip
 BEFORE: Mapping[str, type[Layer]] = {"ReduceL1": Abs, "ReduceSumSquare": Square}
-"""What some of them apply to each value first."""
+"""The function that some of them first apply to each value."""
 
 
 @onnx_operation(*REDUCED)
 def reduce(call: OnnxCall) -> OnnxOutputs:
-    """Over all places, or along some of their axes, where it is a pool with windows as long as these."""
+    """Reduce over the whole map, or along some spatial axes by a pool with a window of that length."""
     op, axes, keepdims = call.node.op, call.axes(), bool(call.whole("keepdims", 1))
     x = call.tensor()
     if not axes:
@@ -175,11 +175,11 @@ def reduce(call: OnnxCall) -> OnnxOutputs:
 
 
 def _pooled(call: OnnxCall, x: Tensor, dims: Sequence[int], keepdims: bool) -> Tensor | None:
-    """A pool, if the axes are those of places."""
+    """Return a pool, if the axes are spatial."""
     others = [dim for dim in range(x.rank) if dim not in dims]
     own = sorted(x.axis(dim) for dim in dims)
     if own[0] == 0 and len(others) == 2 and x.axes[0] == BATCH and x.rank > 3:
-        x = call.channels_at(x, others[1])  # one axis is left: it may be that of the channels
+        x = call.channels_at(x, others[1])  # one axis is left: it may be the channel axis
         own = sorted(x.axis(dim) for dim in dims)
     if own[0] == 0 or x.axes[0] != BATCH or len(x.operation.shape) > MAX_SPATIAL + 1:
         return None

@@ -1,4 +1,4 @@
-"""Quantized models: whole numbers of few bits that represent others, with a scale and a zero point."""
+"""Quantized models: low-bit integers that represent real numbers, with a scale and a zero point."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTE = (
 )
 
 RUNTIME = "com.microsoft"
-"""The domain of onnxruntime's own operations."""
+"""The domain of onnxruntime's own operators."""
 
 ON_WHOLE_NUMBERS = {
     ("", "QLinearConv"): ("Conv", (0, 3, 8)),
@@ -44,17 +44,17 @@ ON_WHOLE_NUMBERS = {
     (RUNTIME, "QLinearLeakyRelu"): ("LeakyRelu", (0,)),
     (RUNTIME, "QLinearSigmoid"): ("Sigmoid", (0,)),
 }
-"""Operations on whole numbers: what they are on floating point numbers, and the places of its inputs."""
+"""Integer operations: their floating-point counterparts, and the places of those operations' inputs."""
 
 
 class QuantizedScale(OnnxComputed, frozen=True, eq=False):
-    """The scale of a tensor that is quantized during a run, or its product with scales of weights."""
+    """The scale of a tensor that is quantized during a run, or its product with the weights' scales."""
 
 
 def on_floats(call: OnnxCall, opset: int) -> OnnxCall:
-    """The same operation on floating point numbers, if it is one on whole numbers; otherwise the call itself.
+    """Return an integer operation as its floating-point counterpart; other calls are returned unchanged.
 
-    `opset` is the version of ONNX's own operations.
+    `opset` is the version of ONNX's own operators.
     """
     node = call.node
     domain = "" if node.domain == "ai.onnx" else node.domain
@@ -79,7 +79,7 @@ def on_floats(call: OnnxCall, opset: int) -> OnnxCall:
 
 
 def _as_float(value: OnnxValue | None) -> OnnxValue | None:
-    """An array of whole numbers as the floating point numbers that they represent: still the same array."""
+    """Return an integer array as the floating-point numbers that it represents: still the same array."""
     if isinstance(value, OnnxArray) and not value.is_float:
         return replace(value, is_float=True, _values=None)
     return value
@@ -104,7 +104,7 @@ def rounded(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("DynamicQuantizeLinear")
 def rounded_during_a_run(call: OnnxCall) -> OnnxOutputs:
-    """The scale and the zero point are computed from the values, which is not counted either."""
+    """Computing the scale and the zero point from the values is not counted either."""
     x = call.tensor()
     _note(call)
     scale = QuantizedScale(call.node.op, (), (x,))
@@ -113,7 +113,7 @@ def rounded_during_a_run(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Mul")
 def rescaled(call: OnnxCall) -> OnnxOutputs:
-    """A product of whole numbers becomes floating point by the scales of both factors, for free."""
+    """The scales of both factors turn an integer product into floating point, at no cost."""
     places = [place for place, value in enumerate(call.inputs) if isinstance(value, QuantizedScale)]
     if not places or len(call.inputs) != 2:
         raise Unsupported("it does not rescale")
@@ -129,7 +129,7 @@ def rescaled(call: OnnxCall) -> OnnxOutputs:
 
 
 def dequantized(call: OnnxCall) -> OnnxArray:
-    """An array of the model with the numbers that its whole numbers represent: still the same array."""
+    """Return an array of the model as the numbers that its integers represent: still the same array."""
     x, scale, zero = call.needed_array(0), call.needed_array(1), call.array(2)
     _check_scales(call, x, scale)
     axis = call.whole("axis", 1)
@@ -143,7 +143,7 @@ def dequantized(call: OnnxCall) -> OnnxArray:
 
 
 def _check_scales(call: OnnxCall, x: OnnxArray, scale: OnnxArray) -> None:
-    """Raise `Unsupported` unless there is one scale, or one for each place along an axis."""
+    """Raise `Unsupported` unless there is one scale, or one per position along an axis."""
     axis = call.whole("axis", 1)
     scale.is_argument = True
     if call.whole("block_size", 0) or len(scale.shape) > 1 or x.dims != tuple(range(len(x.shape))):
@@ -153,7 +153,7 @@ def _check_scales(call: OnnxCall, x: OnnxArray, scale: OnnxArray) -> None:
 
 
 def _along(shape: tuple[int, ...], scale: OnnxArray, axis: int) -> list[int]:
-    """The shape of the scales that broadcasts along their axis."""
+    """Return the shape that broadcasts the scales along their axis."""
     found = [1] * len(shape)
     if scale.size > 1:
         found[axis] = scale.size
@@ -161,7 +161,7 @@ def _along(shape: tuple[int, ...], scale: OnnxArray, axis: int) -> list[int]:
 
 
 def quantized(call: OnnxCall) -> OnnxArray:
-    """An array of the model rounded to whole numbers: still the same array."""
+    """Return an array of the model rounded to integers: still the same array."""
     x, scale, zero = call.needed_array(0), call.needed_array(1), call.array(2)
     _check_scales(call, x, scale)
     axis, kind = call.whole("axis", 1), np.dtype(np.uint8) if zero is None else zero.values.dtype

@@ -1,4 +1,4 @@
-"""What an ONNX model is made of. The numbers of the fields are those of `onnx.proto`."""
+"""The messages of an ONNX model. The field numbers are those of `onnx.proto`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Place = tuple[int, int, int]
 
 
 class EntryRecord(Record):
-    """A pair of texts."""
+    """A pair of strings."""
 
     key: str = ""
     value: str = ""
@@ -51,7 +51,7 @@ class OnnxTensorRecord(Record):
 
 
 class SparseTensorRecord(Record):
-    """An array of which only the values that are not zero are stored."""
+    """An array of which only the nonzero values are stored."""
 
     values: OnnxTensorRecord | None = None
     dims: list[int] = []
@@ -59,7 +59,7 @@ class SparseTensorRecord(Record):
 
 
 class AttributeRecord(Record):
-    """An argument of a node. `kind` says which field holds it; old files leave it out."""
+    """An argument of a node. `kind` says which field has the value; old files omit it."""
 
     name: str = ""
     refers_to: str = ""
@@ -76,7 +76,7 @@ class AttributeRecord(Record):
 
 
 class OnnxNodeRecord(Record):
-    """An operation, and the names of what it reads and gives."""
+    """An operation, with the names of its inputs and outputs."""
 
     inputs: list[str] = []
     outputs: list[str] = []
@@ -125,7 +125,7 @@ class TypeRecord(Record):
 
 
 class ValueRecord(Record):
-    """What the model declares of a tensor."""
+    """The declaration of a tensor."""
 
     name: str = ""
     type: TypeRecord | None = None
@@ -168,7 +168,7 @@ AttributeRecord.FIELDS = {
 
 
 class OpsetRecord(Record):
-    """The version of a set of operations."""
+    """The version of a set of operators."""
 
     domain: str = ""
     version: int = 0
@@ -176,7 +176,7 @@ class OpsetRecord(Record):
 
 
 class FunctionRecord(Record):
-    """An operation that the model defines itself, from other operations."""
+    """An operation that the model defines from other operations."""
 
     name: str = ""
     domain: str = ""
@@ -199,7 +199,7 @@ class FunctionRecord(Record):
 
 
 class TrainingRecord(Record):
-    """Graphs for training, which are not read."""
+    """Training graphs, which are not read."""
 
 
 class OnnxModelRecord(Record):

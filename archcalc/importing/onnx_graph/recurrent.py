@@ -1,4 +1,4 @@
-"""Recurrent layers with states that begin at zero: `LSTM`, `GRU` and `RNN`."""
+"""Recurrent layers with an initial state of zero: `LSTM`, `GRU` and `RNN`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from archcalc.executor.kernel import Array
 
 ORDERS: dict[str, tuple[int, ...]] = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
-"""The gates in the order in which layers have them, by their numbers in ONNX: i o f c, and z r h."""
+"""The gates in archcalc's order, by their index in ONNX: i o f c, and z r h."""
 
 FUNCTIONS = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"], "RNN": ["Tanh"]}
 
 
 class _Part(Struct):
-    """The rows of one direction in an array of the model, their gates in another order."""
+    """The rows of one direction in an array of the model, with the gates in another order."""
 
     array: OnnxArray
     direction: int
@@ -49,9 +49,9 @@ class _Part(Struct):
 
 @onnx_operation("LSTM", "GRU", "RNN")
 def recurrent(call: OnnxCall) -> OnnxOutputs:
-    """All states, and the last ones. The state of the memory of an `LSTM` is one that no layer gives."""
+    """All states, and the last ones. No layer gives the cell state of an `LSTM`."""
     op, x = call.node.op, call.tensor()
-    for place in (4, 7):  # lengths of sequences, and peepholes
+    for place in (4, 7):  # sequence lengths, and peepholes
         if call.input(place) is not None:
             raise Unsupported("its sequences have lengths of their own" if place == 4 else "it has peepholes")
     for place in (5, 6):
@@ -124,12 +124,12 @@ def _layer(
 
 
 def is_zero(value: OnnxValue | None) -> bool:
-    """Is it left out, or are all its values zero? One that was stretched has few of them."""
+    """Whether a value is missing or all zeros. An expanded one has few distinct values."""
     if value is None:
         return True
     if not isinstance(value, OnnxArray):
         return False
-    value.is_argument = True  # so it is not a parameter that nothing uses
+    value.is_argument = True  # so that it is not listed as an unused parameter
     values = value.load()
     whole = tuple(slice(0, 1) if not stride else slice(None) for stride in values.strides)
     return not values[whole].any()

@@ -1,4 +1,4 @@
-"""What exporters did to a model, where the file shows it."""
+"""Notes on what exporters did to a model, if the file shows it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
 NO_BIAS = "RemoveOptionalBiasFrom"
 
 _MADE = re.compile(r"onnx::Conv(Transpose)?_\d+")
-"""Names that PyTorch's older exporter gives arrays that it computes from those of two layers."""
+"""The names of arrays that PyTorch's older exporter computes from those of two layers."""
 
 _COMPUTED = re.compile(r"onnx::\w+_\d+")
-"""Names that it gives all arrays that it computes."""
+"""The names of all arrays that it computes."""
 
 _OF_PYTORCH = re.compile(r"onnx::\w+_\d+|[\w.]+\.(weight|bias|running_mean|running_var)")
-"""Names that it gives arrays: those of parameters, and those that it makes."""
+"""The names of its arrays: parameters, and arrays that it creates."""
 
 _THREE = re.compile(r"\(args = \(%\w+, %\w+, %\w+")
 
 
 class ExporterTraces:
-    """The traces of PyTorch's exporters in a model.
+    """The traces that PyTorch's exporters leave in a model.
 
-    Both give arrays that are equal one place in the file. The older one writes an `Identity` with the name of
-    each other array. The newer one writes nothing: there, arrays of one number repeated (zeros, ones) are
-    counted for each module that uses them, and others are taken for shared.
+    Both store equal arrays once. The older one writes an `Identity` with the name of
+    each other array. The newer one writes nothing. For it, arrays of one repeated number (zeros, ones) are
+    counted for each module that uses them; all other arrays are assumed to be shared.
     """
 
     def __init__(self, model: OnnxModelRecord) -> None:
@@ -59,23 +59,23 @@ class ExporterTraces:
         self._unbiased = sum(map(self._has_lost_bias, model.graph.nodes))
 
     def is_parameter(self, name: str) -> bool:
-        """Is an array of one number trained? The older exporter only says it by the name of a module."""
+        """Whether an array of one number is trained; the older exporter only shows it by a module's name."""
         if self.is_newer:
             return name in self._trained
         return self._is_pytorch and not name.startswith(("onnx::", "/")) and not name.isdecimal()
 
     def is_made(self, name: str) -> bool:
-        """Is an array neither a parameter nor a buffer of the module?"""
+        """Whether an array is neither a parameter nor a buffer of the module."""
         return bool(self._trained) and name not in self._trained and name not in self.buffers
 
     def is_computed(self, array: OnnxArray) -> bool:
-        """Did the exporter compute an array from others, so that the file does not have these?"""
+        """Whether the exporter computed an array from others, which are then not in the file."""
         if self.is_newer:
             return self.is_made(array.key)
         return self._is_pytorch and bool(_COMPUTED.fullmatch(array.key))
 
     def note_on_computed(self, arrays: Sequence[OnnxArray]) -> str:
-        """That arrays which the exporter computed count, and not those that they come from."""
+        """Note that the computed arrays are counted, not those they were computed from."""
         names = ", ".join(f"`{shown(array.key)}`" for array in arrays[:2])
         more = f" and {len(arrays) - 2} more" if len(arrays) > 2 else ""
         values = sum(array.size for array in arrays)
@@ -85,21 +85,21 @@ class ExporterTraces:
         )
 
     def is_copy(self, node: OnnxNodeRecord) -> bool:
-        """Is this an `Identity` that the older exporter wrote for an array that equals another one?
+        """Whether this is an `Identity` that the older exporter wrote for an array equal to another one.
 
-        Tools that work on its files keep it, and call themselves the producer.
+        Tools that process its files keep the node, and name themselves as the producer.
         """
         return not self.is_newer and (self._is_pytorch or bool(_OF_PYTORCH.fullmatch(node.outputs[0])))
 
     def is_folded(self, node: OnnxNodeRecord) -> bool:
-        """Was a batch norm folded into this node?"""
+        """Whether a batch norm was folded into this node."""
         if self.is_newer:
             return FUSED in metadata(node, RULES)
         made = [name for name in node.inputs[1:3] if _MADE.fullmatch(name)]
         return self._is_pytorch and node.op in ("Conv", "ConvTranspose") and len(made) == 2
 
     def _has_lost_bias(self, node: OnnxNodeRecord) -> bool:
-        """Did the newer exporter leave out the bias of this node, because it is zero?"""
+        """Whether the newer exporter dropped the bias of this node because it is zero."""
         if not self.is_newer or len(node.inputs) != 2:
             return False
         rules = metadata(node, RULES)
@@ -107,11 +107,11 @@ class ExporterTraces:
         return last.startswith(NO_BIAS) and (FUSED in rules or bool(_THREE.search(metadata(node, SOURCE))))
 
     def name_of(self, array: OnnxArray, path: Path) -> str:
-        """The name of an array in the network: one for each that is counted."""
+        """Return the name of an array in the network; there is one for each counted array."""
         uses = self._uses.setdefault(array.key, {})
         path = tuple(
             (name.partition("@")[0], kind) for name, kind in path
-        )  # each call of a module is its own
+        )  # each call of a module counts separately
         if path in uses:
             return uses[path]
         name = array.key
@@ -122,7 +122,7 @@ class ExporterTraces:
         return name
 
     def notes(self, used: Collection[str], arrays: Mapping[str, OnnxArray]) -> list[str]:
-        """What a reader of the figures should know. `used` are the names of the arrays that are counted."""
+        """Return notes for readers of the figures. `used` are the names of the counted arrays."""
         notes = []
         if self._folded:
             norms, convs = ("batch norm is", "a convolution") if self._folded == 1 else (
@@ -158,11 +158,11 @@ class ExporterTraces:
 
 
 def _is_repeated(array: OnnxArray) -> bool:
-    """Is it one number repeated, as arrays are before training? Large arrays are not."""
+    """Whether it is one number repeated, as in an untrained model. Large arrays are not checked."""
     if not 0 < array.size <= MAX_FOLDED:
         return False
     try:
         values = array.all_values()
-    except ArchError:  # they are not there
+    except ArchError:  # the values are missing
         return False
     return bool((values == values.flat[0]).all())

@@ -1,4 +1,4 @@
-"""Nodes that move values and compute nothing: views, slices, joins, padding, resizing."""
+"""Nodes that only move values: views, slices, joins, padding, resizing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def identity(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Expand")
 def expand(call: OnnxCall) -> OnnxOutputs:
-    """To its own size, or along axes of size 1."""
+    """Expand to the same size, or along axes of size 1."""
     value = call.input(0)
     x = value.tensor if isinstance(value, ExpandedTensor) else call.tensor()
     want = call.whole_constants(1) or []
@@ -55,7 +55,7 @@ def tile(call: OnnxCall) -> OnnxOutputs:
 
 
 def reshape_target(call: OnnxCall) -> tuple[int, ...]:
-    """The shape that a `Reshape` gives, the batch in it as a number."""
+    """Return the result shape of `Reshape`, with the batch as a number."""
     want = (call.wholes("shape") if call.has("shape") else call.whole_constants(1)) or []
     allows_zero, x = bool(call.whole("allowzero", 0)), call.input(0)
     if call.graph.opens_batch and isinstance(x, Tensor) and call.batch not in want:
@@ -96,7 +96,7 @@ def squeeze(call: OnnxCall) -> OnnxOutputs:
 
 
 def _without(call: OnnxCall, x: Tensor, dims: set[int]) -> Tensor:
-    """A tensor without some of its axes, which have size 1."""
+    """Return a tensor without some of its axes, which have size 1."""
     if not dims:
         return x
     kept = [dim for dim in range(x.rank) if dim not in dims]
@@ -105,7 +105,7 @@ def _without(call: OnnxCall, x: Tensor, dims: set[int]) -> Tensor:
 
 @onnx_operation("Unsqueeze")
 def unsqueeze(call: OnnxCall) -> OnnxOutputs:
-    """A first axis of size 1 is the batch of a tensor that has none."""
+    """In a tensor without a batch, a new first axis of size 1 is the batch."""
     x, axes = call.tensor(), call.axes() or []
     rank = x.rank + len(axes)
     dims = {axis_in(axis, rank) for axis in axes}
@@ -129,7 +129,7 @@ def transpose(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("DepthToSpace", "SpaceToDepth")
 def between_depth_and_space(call: OnnxCall) -> OnnxOutputs:
-    """A reshape, a transposition, and a reshape."""
+    """A reshape, a transpose, and a reshape."""
     size, x = call.whole("blocksize", 0), call.map(2)
     channels, height, width = x.operation.shape
     if size < 1:
@@ -169,7 +169,7 @@ def slice_(call: OnnxCall) -> OnnxOutputs:
 
 
 def _stepped(call: OnnxCall, x: Tensor, dim: int, places: range) -> Tensor:
-    """With a step, the axis becomes two, of which the second has the values that are passed over."""
+    """Slice with a step: split the axis into blocks of `step` values, and keep one value of each."""
     step, count, size = places.step, len(places), concrete(x, call.batch)[dim]
     if step == 1:
         return call.piece(x, dim, places.start, places.stop)
@@ -196,7 +196,7 @@ def split(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Gather")
 def gather(call: OnnxCall) -> OnnxOutputs:
-    """A single place along an axis, or several in a row; rows of a table of the model."""
+    """One index along an axis, or several consecutive ones; or rows of a table of the model."""
     table = call.input(0)
     if isinstance(table, OnnxArray):
         return [_looked_up(call, table)]
@@ -211,7 +211,7 @@ def gather(call: OnnxCall) -> OnnxOutputs:
 
 
 def _looked_up(call: OnnxCall, table: OnnxArray) -> Tensor:
-    """An `embedding` of indices: a tensor, or an array of the model. The rows become the last axis."""
+    """Add an `embedding` for indices: a tensor, or an array of the model. The rows become the last axis."""
     if len(table.shape) != 2 or table.recipe is not None or call.whole("axis", 0) != 0:
         raise Unsupported("its table is not a matrix of the model")
     indices, layer = call.input(1), Embedding(*table.shape)
@@ -252,12 +252,12 @@ def concat(call: OnnxCall) -> OnnxOutputs:
 
 
 PADDING = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
-"""The modes of padding, and what they are called here."""
+"""The padding modes, and their names in archcalc."""
 
 
 @onnx_operation("Pad")
 def pad(call: OnnxCall) -> OnnxOutputs:
-    """Values at the ends of axes. Sizes are attributes before version 11, and inputs from then on."""
+    """Pad the ends of axes. The sizes are attributes before version 11, and inputs since then."""
     mode = call.text("mode", "constant")
     if mode not in PADDING:
         raise Unsupported(f'its mode is "{mode[:20]}"')
@@ -292,7 +292,7 @@ def pad(call: OnnxCall) -> OnnxOutputs:
 
 @onnx_operation("Resize", "Upsample")
 def resize(call: OnnxCall) -> OnnxOutputs:
-    """To a size or by factors: an attribute in version 7, the second input in 9 and 10, then one of two."""
+    """Resize to a size or by factors: an attribute in version 7, an input since 9 (one of two since 11)."""
     x = call.map()
     rank = x.rank - 2
     mode = call.text("mode", "nearest")
@@ -307,7 +307,7 @@ def resize(call: OnnxCall) -> OnnxOutputs:
     how, more = _way(call, mode, ratios, own, wanted)
     is_whole = all(Fraction(m, n) == ratio for n, m, ratio in zip(own, wanted, ratios, strict=True))
     if is_whole and size is not None and all(ratio.denominator == 1 for ratio in ratios):
-        factors = [int(ratio) for ratio in ratios]  # a size that is twice as large reads better as a factor
+        factors = [int(ratio) for ratio in ratios]  # a factor is easier to read than a doubled size
     if factors is None:
         return [call.add(Upsample(size=_for_axes(wanted), mode=how, **more), x)]
     if rank != 2 and how == "nearest" and not is_whole:
@@ -320,7 +320,7 @@ def _for_axes(values: Sequence[Any]) -> Any:
 
 
 def _factors(call: OnnxCall, rank: int) -> tuple[list[Any] | None, list[int] | None]:
-    """The factors or the sizes of the spatial axes, of which one is given."""
+    """Return the factors or the sizes of the spatial axes; only one of the two is given."""
     axes = call.wholes("axes")
     dims = list(range(rank)) if axes is None else [axis_in(axis, rank) for axis in axes]
     if call.node.op == "Upsample" and call.opset < 9:
@@ -345,7 +345,7 @@ def _factors(call: OnnxCall, rank: int) -> tuple[list[Any] | None, list[int] | N
 def _way(
     call: OnnxCall, mode: str, ratios: Sequence[Fraction], own: Sequence[int], wanted: Sequence[int]
 ) -> tuple[str, dict[str, Any]]:
-    """The mode of `upsample` and its arguments. Raises `Unsupported` if values come from other places."""
+    """Return the `upsample` mode and its arguments. Raises `Unsupported` if it samples other positions."""
     call.unused("extrapolation_value", "keep_aspect_ratio_policy", "cubic_coeff_a", "exclude_outside")
     call.must_be("antialias", 0)
     is_old = call.node.op == "Upsample" or call.opset < 11
@@ -371,7 +371,7 @@ def _way(
     if (where, nearest) == ("asymmetric", "floor"):
         return "nearest", {}
     if centered and nearest.startswith("round_prefer"):
-        # where a place lies in the middle of two values, `nearest_exact` takes the second one
+        # if a position is halfway between two values, `nearest_exact` takes the second
         halves = any(
             (Fraction(2 * o + 1, 2) / ratio).denominator == 1
             for ratio, m in zip(ratios, wanted, strict=True)

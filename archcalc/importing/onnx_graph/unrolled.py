@@ -1,7 +1,7 @@
-"""Recurrent layers that PyTorch's newer exporter writes step by step: found from the join of their states.
+"""Recurrent layers that PyTorch's newer exporter writes step by step, matched from the join of their states.
 
-The state after each step is `tanh(W_ih x + b_ih + W_hh h + b_hh)`, or that with `relu`. The products with the
-input are computed for all steps at once, and the state before the first step is zero.
+The state after each step is `tanh(W_ih x + b_ih + W_hh h + b_hh)`, or the same with `relu`. The products
+with the input are computed for all steps at once, and the initial state is zero.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FUNCTIONS = ("Tanh", "Relu")
 
 
 class UnrolledSteps(Struct, frozen=True):
-    """One direction: the names of its states in the order of the sequence, and what it computes with."""
+    """One direction: the names of its states in sequence order, and the arrays it computes with."""
 
     states: Sequence[str]
     function: str
@@ -54,9 +54,9 @@ def steps(call: OnnxCall) -> OnnxOutputs:
 
 @composite("Squeeze")
 def last_state(call: OnnxCall) -> OnnxOutputs:
-    """The state after the last step, if nothing joins those of all steps."""
+    """The state after the last step, if no node joins the states of all steps."""
     tensor = as_tensor(call.input(0))
-    if call.axes() != [0] or isinstance(tensor.operation.layer, Slice):  # found already
+    if call.axes() != [0] or isinstance(tensor.operation.layer, Slice):  # already matched
         raise OtherNodes
     names = [call.node.inputs[0]]
     while (before := _before(call, names[-1])) is not None:
@@ -71,7 +71,7 @@ def last_state(call: OnnxCall) -> OnnxOutputs:
 def _forward(call: OnnxCall, names: Sequence[str]) -> UnrolledSteps:
     found = _direction(call, names)
     if found.is_reverse:
-        raise OtherNodes  # a layer does not have that direction alone
+        raise OtherNodes  # a layer cannot have only that direction
     return found
 
 
@@ -92,7 +92,7 @@ def both_directions(call: OnnxCall) -> OnnxOutputs:
 
 
 def _layer(call: OnnxCall, *directions: UnrolledSteps) -> Tensor:
-    """The layer; the states that something else reads become pieces of what it gives."""
+    """Return the layer; states that other nodes read become slices of its output."""
     first, hidden = directions[0], directions[0].outer.shape[0]
     layer = RNN(
         hidden,
@@ -122,9 +122,9 @@ def _joined(call: OnnxCall) -> UnrolledSteps:
 
 
 def _direction(joined: OnnxCall, names: Sequence[str]) -> UnrolledSteps:
-    """The steps that give these states.
+    """Match the steps that compute these states.
 
-    Raises `OtherNodes` unless every step is the same function of the one before it.
+    Raises `OtherNodes` unless every step is the same function of the previous one.
     """
     if len(names) < 2 or len(set(names)) != len(names):
         raise OtherNodes
@@ -162,7 +162,7 @@ def _direction(joined: OnnxCall, names: Sequence[str]) -> UnrolledSteps:
 
 
 class UnrolledStep(Struct, frozen=True):
-    """One step: its function, the products with the state before it, and the sequence that it reads."""
+    """One step: its function, the products with the previous state, and the sequence that it reads."""
 
     function: str
     state: str
@@ -200,7 +200,7 @@ def _step(near: OnnxCall, name: str) -> UnrolledStep:
 
 
 def _recurrence(near: OnnxCall, name: str) -> tuple[str, str, str]:
-    """Of the products with a state: the names of the weight, of the bias or nothing, and of the state."""
+    """Return, for the products with a state, the names of the weight, the bias (or empty) and the state."""
     made, bias = _needed(near, name, "MatMul", "Add"), ""
     if made.node.op == "Add":
         at = next((at for at in (0, 1) if isinstance(made.input(at), OnnxArray)), None)
@@ -212,7 +212,7 @@ def _recurrence(near: OnnxCall, name: str) -> tuple[str, str, str]:
 
 
 def _reads(near: OnnxCall, name: str, state: str) -> bool:
-    """Does the step that gives the first state read the second one?"""
+    """Whether the step that computes the first state reads the second one."""
     step = _step(near, name)
     made = near.graph.source(step.state)
     return (
@@ -221,7 +221,7 @@ def _reads(near: OnnxCall, name: str, state: str) -> bool:
 
 
 def _before(near: OnnxCall, name: str) -> str | None:
-    """The state that a step reads, if it is that of another step."""
+    """Return the state that a step reads, if another step computes it."""
     state = _step(near, name).state
     if near.graph.source(state) is None:  # computed by the exporter
         return None
@@ -230,7 +230,7 @@ def _before(near: OnnxCall, name: str) -> str | None:
 
 
 def _flipped(cut: OnnxCall, length: int) -> str:
-    """The name of the sequence that a slice turns around."""
+    """Return the name of the sequence that a slice reverses."""
     if cut.node.op != "Slice":
         raise OtherNodes
     ((axis, start, end, step),) = slices(cut, cut.shape())
@@ -240,7 +240,7 @@ def _flipped(cut: OnnxCall, length: int) -> str:
 
 
 def _product(made: OnnxCall) -> tuple[OnnxArray, OnnxArray | None, OnnxCall]:
-    """The weight and the bias of the products with the input, and the node that multiplies."""
+    """Return the weight and the bias of the products with the input, and the node that multiplies."""
     bias = None
     if made.node.op == "Add":
         at = next((at for at in (0, 1) if isinstance(made.input(at), OnnxArray)), None)
@@ -256,7 +256,7 @@ def _product(made: OnnxCall) -> tuple[OnnxArray, OnnxArray | None, OnnxCall]:
 def _check_beginning(
     near: OnnxCall, name: str, weight: str, biases: tuple[OnnxArray, OnnxArray] | None
 ) -> None:
-    """Raise `OtherNodes` unless the first step has a state of zeros: its products are the bias alone."""
+    """Raise `OtherNodes` unless the first step has a state of zeros, so its products are only the bias."""
     value = near.graph.value(name)
     if isinstance(value, OnnxArray) and value.recipe is None:  # computed by the exporter
         bias = 0 if biases is None else biases[1].values

@@ -1,4 +1,4 @@
-"""The values that names of a graph have during an import, and a node with its arguments."""
+"""The values of names in a graph during an import, and nodes with their arguments."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Sizes = tuple[int, ...]
 
 
 class OnnxComputed(Struct, frozen=True, eq=False):
-    """A value that no layer takes, such as an array that is computed from large ones.
+    """A value that no layer accepts, such as an array computed from large arrays.
 
-    A node that reads it becomes opaque; it then reads `tensors`, and has `arrays`. `shape` is its shape with
-    the batch in it as a number, if it is known.
+    A node that reads it becomes opaque; it then reads `tensors` and has `arrays`. `shape` is its shape, with
+    the batch as a number, if it is known.
     """
 
     by: str
@@ -38,7 +38,7 @@ class OnnxComputed(Struct, frozen=True, eq=False):
 
 
 class OnnxExpanded(Struct, frozen=True, eq=False):
-    """An array of the model for every sample, such as a class token; its first axis is the batch."""
+    """An array of the model repeated for every sample, such as a class token; its first axis is the batch."""
 
     array: OnnxArray
     shape: Sizes
@@ -47,58 +47,58 @@ class OnnxExpanded(Struct, frozen=True, eq=False):
 OnnxValue = Tensor | ExpandedTensor | OnnxArray | OnnxComputed | OnnxExpanded
 
 OnnxOutputs = Sequence[OnnxValue]
-"""The results of a node: a value for each output. Outputs at the end that nothing reads may be left out."""
+"""The results of a node: one value per output. Trailing outputs that nothing reads may be omitted."""
 
 
 class GraphView(Protocol):
-    """What a node can ask of the graph around it."""
+    """What a node can look up in the graph around it."""
 
     assembly: Assembly
     batch: int
     is_quantized: bool
-    """Does the model round tensors?"""
+    """Whether the model rounds tensors."""
     opens_batch: bool
-    """Is a batch of 1 read as if the model left it open?"""
+    """Whether a batch of 1 is read as if the model left it open."""
     is_along_batch: bool
-    """Does an array of the model have values for each sample?"""
+    """Whether an array of the model has separate values for each sample."""
 
     def shape(self, value: OnnxValue) -> Sizes | None:
-        """The shape of a value, the batch in it as a number."""
+        """Return the shape of a value, with the batch as a number."""
 
     def maker(self, name: str) -> OnnxCall | None:
-        """The node that a tensor comes from, if nothing else reads that tensor."""
+        """Return the node that computes a tensor, if no other node reads that tensor."""
 
     def source(self, name: str) -> OnnxCall | None:
-        """The node that a tensor comes from."""
+        """Return the node that computes a tensor."""
 
     def value(self, name: str) -> OnnxValue | None:
-        """The value of a name."""
+        """Return the value of a name."""
 
     def rebind(self, tensors: Mapping[str, Tensor]) -> None:
         """Bind names to other tensors with the same values, for the nodes that follow.
 
-        A `Squeeze` of one of them that came before is converted again.
+        An earlier `Squeeze` of one of them is converted again.
         """
 
     def is_read_once(self, tensor: Tensor) -> bool:
-        """Does a single node read what an operation gives?"""
+        """Whether exactly one node reads an operation's output."""
 
     def rebuilt(self, array: OnnxArray) -> Tensor:
-        """What computes an array from trained ones, as layers."""
+        """Add layers that compute an array from trained arrays."""
 
     def stored(self, record: OnnxTensorRecord) -> OnnxArray:
-        """An array that is an attribute."""
+        """Return an array that is an attribute."""
 
     def name_of(self, array: OnnxArray) -> str:
-        """What an array is called in the network: one name for each that is counted."""
+        """Return the name of an array in the network; there is one for each counted array."""
 
 
 class OnnxCall:
-    """A node with its arguments, for the function that makes a layer of it.
+    """A node with its arguments, for the function that converts it to a layer.
 
-    The function reads inputs by number and attributes by name. An attribute that it does not read must not be
-    there: `check_all_read` raises `Unsupported` then, so that no argument is lost. `opset` is the version of
-    the operations of its domain.
+    The function reads inputs by place and attributes by name. If the node has an attribute that it does not
+    read, `check_all_read` raises `Unsupported`, so that no argument is ignored by accident. `opset` is
+    the version of the operators in its domain.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class OnnxCall:
     # --- Attributes ---------------------------------------------------------------------------------
 
     def attribute(self, name: str) -> Any:
-        """The value of an attribute, or `None`."""
+        """Return the value of an attribute, or `None`."""
         self._read.add(name)
         record = self.all_attributes.get(name)
         return None if record is None else attribute_value(record)
@@ -130,11 +130,11 @@ class OnnxCall:
         return name in self.all_attributes
 
     def unused(self, *names: str) -> None:
-        """These attributes make no difference to what is computed."""
+        """Mark attributes that make no difference to the result as read."""
         self._read.update(names)
 
     def must_be(self, name: str, *allowed: Any) -> None:
-        """Raise `Unsupported` unless an attribute is left out, or is one of these values."""
+        """Raise `Unsupported` unless an attribute is missing, or has one of these values."""
         value = self.attribute(name)
         if value is not None and value not in allowed:
             raise Unsupported(f"`{name}` is {_said(value)}")
@@ -163,7 +163,7 @@ class OnnxCall:
         return default if value is None else value
 
     def number(self, name: str, default: float) -> Number:
-        """A number of single precision; it counts as the decimal that it prints as."""
+        """Return a single-precision number as the shortest decimal that stands for it."""
         value = self.attribute(name)
         if value is not None and not isinstance(value, float):
             raise Unsupported(f"`{name}` is {_said(value)}")
@@ -172,16 +172,16 @@ class OnnxCall:
     # --- Inputs -------------------------------------------------------------------------------------
 
     def input(self, place: int) -> OnnxValue | None:
-        """An input, or `None` if it is left out."""
+        """Return an input, or `None` if it is missing."""
         return self.inputs[place] if place < len(self.inputs) else None
 
     def tensor(self, place: int = 0) -> Tensor:
         return as_tensor(self.input(place))
 
     def map(self, rank: int | None = None, place: int = 0) -> Tensor:
-        """A tensor with the batch first and the channels second, as layers have them.
+        """Return a tensor with the batch first and the channels second, as layers have them.
 
-        `rank` is the number of spatial axes that it must have.
+        `rank` is the required number of spatial axes.
         """
         tensor = self.assembly.plain(self.tensor(place))
         if rank is not None and tensor.rank != rank + 2:
@@ -189,7 +189,7 @@ class OnnxCall:
         return tensor
 
     def array(self, place: int) -> OnnxArray | None:
-        """An input that is an array of the model; `None` if it is left out."""
+        """Return an input that is an array of the model; `None` if it is missing."""
         value = self.input(place)
         if isinstance(value, OnnxArray) and value.recipe is not None and not value.is_computed:
             raise Unsupported(f"its input {place + 1} is computed by {value.recipe.node.op}")
@@ -206,12 +206,12 @@ class OnnxCall:
         return array
 
     def constant(self, place: int) -> Array | None:
-        """The values of an input that is a small array; `None` if it is left out."""
+        """Return the values of an input that is a small array; `None` if it is missing."""
         array = self.array(place)
         return None if array is None else array.values
 
     def whole_constants(self, place: int) -> list[int] | None:
-        """The same as whole numbers."""
+        """Return the values of a small array as integers; `None` if it is missing."""
         values = self.constant(place)
         if values is None:
             return None
@@ -220,7 +220,7 @@ class OnnxCall:
         return [int(value) for value in values.reshape(-1)]
 
     def axes(self, place: int = 1) -> list[int] | None:
-        """Axes, which are an attribute in older versions and an input in newer ones."""
+        """Return axes, which are an attribute in older versions and an input in newer ones."""
         if self.has("axes"):
             return self.wholes("axes")
         return self.whole_constants(place)
@@ -228,7 +228,7 @@ class OnnxCall:
     # --- Results ------------------------------------------------------------------------------------
 
     def shape(self, place: int = 0) -> Sizes:
-        """The shape of an input, the batch in it as a number."""
+        """Return the shape of an input, with the batch as a number."""
         value = self.input(place)
         found = None if value is None else self.graph.shape(value)
         if found is None:
@@ -236,14 +236,14 @@ class OnnxCall:
         return found
 
     def add(self, layer: Layer, *inputs: Tensor, **arrays: OnnxArray | None) -> Tensor:
-        """A layer applied to tensors, with arrays of the model that are arranged as it has them."""
+        """Apply a layer to tensors, with arrays of the model in the model's arrangement."""
         given = {name: (array, ()) for name, array in arrays.items() if array is not None}
         return self.add_arranged(layer, *inputs, arrays=given)
 
     def add_arranged(
         self, layer: Layer, *inputs: Tensor, arrays: Mapping[str, tuple[OnnxArray, Sequence[int]]]
     ) -> Tensor:
-        """The same with the order of the axes that the layer needs, for each array."""
+        """Apply a layer to tensors, with an order of axes for each array, as the layer needs it."""
         return self.assembly.add(
             layer,
             *inputs,
@@ -252,9 +252,9 @@ class OnnxCall:
         )
 
     def instead_of(self, before: Tensor, layer: Layer, **arrays: OnnxArray) -> Tensor:
-        """A layer that does what an operation did and this node does: it has the arrays of both.
+        """Replace an operation and this node by one layer, which has the arrays of both.
 
-        It takes the place of the operation. The caller has made sure that nothing else reads that.
+        The caller must make sure that nothing else reads the operation's output.
         """
         assembly, old = self.assembly, before.operation
         here = assembly.path, assembly.origin, assembly.label
@@ -278,7 +278,7 @@ class OnnxCall:
         found = views.reshaped(self.assembly, tensor, want, self.batch)
         before = found.operation
         while isinstance(before.layer, Reshape | Flatten) and found.operation is not tensor.operation:
-            (before,) = before.inputs  # two reshapes that undo each other are left out
+            (before,) = before.inputs  # two reshapes that undo each other are dropped
             if before.shape == found.operation.shape:
                 found = Tensor(before, found.axes)
         return found
@@ -287,21 +287,21 @@ class OnnxCall:
         return views.piece(self.assembly, tensor, dim, start, end, self.batch)
 
     def maker(self, place: int, *ops: str) -> OnnxCall | None:
-        """The node that an input comes from, if it is one of these and nothing else reads its result."""
+        """Return the node that computes an input, if it is one of these and nothing else reads its result."""
         if place >= len(self.node.inputs):
             return None
         found = self.graph.maker(self.node.inputs[place])
         return found if found is not None and found.node.op in ops else None
 
     def single(self, place: int) -> float | None:
-        """The only value of an input that is a constant."""
+        """Return the only value of a constant input."""
         value = self.input(place)
         if not isinstance(value, OnnxArray) or value.size != 1 or value.comes_from_trained:
             return None
         return float(value.values.reshape(()))
 
     def exact(self, place: int) -> Number | None:
-        """The same, if it is finite: as the decimal that it prints as. It gives the result no axes."""
+        """Return the only value as an exact decimal, if it is finite and does not add axes to the result."""
         value, others = self.input(place), [each for at, each in enumerate(self.inputs) if at != place]
         number = self.single(place)
         if number is None or not isinstance(value, OnnxArray):
@@ -312,14 +312,14 @@ class OnnxCall:
 
 
 def attribute_value(record: AttributeRecord) -> Any:
-    """What an attribute holds: a number, a text, a list, an array or a graph."""
+    """Return the value of an attribute: a number, a string, a list, an array or a graph."""
     kinds: dict[int, Any] = {
         1: record.real, 2: record.whole, 3: record.text, 4: record.tensor, 5: record.graph,
         6: record.reals, 7: record.wholes, 8: record.texts,
     }  # fmt: skip
     if record.kind in kinds:
         value = kinds[record.kind]
-        if value is None:  # a number that is zero may be left out
+        if value is None:  # a number that is zero may be omitted
             value = {1: 0.0, 2: 0, 3: ""}.get(record.kind)
         return value
     if record.kind:
@@ -329,7 +329,7 @@ def attribute_value(record: AttributeRecord) -> Any:
 
 
 def as_tensor(value: OnnxValue | None) -> Tensor:
-    """A value as a tensor. Raises `Unsupported` if it is not one."""
+    """Return a value as a tensor. Raises `Unsupported` if it is not one."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, ExpandedTensor):
@@ -344,7 +344,7 @@ def as_tensor(value: OnnxValue | None) -> Tensor:
 
 
 def tensors_in(values: Collection[OnnxValue | None]) -> Iterator[Tensor]:
-    """The tensors that values depend on."""
+    """Yield the tensors that values depend on."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
@@ -355,7 +355,7 @@ def tensors_in(values: Collection[OnnxValue | None]) -> Iterator[Tensor]:
 
 
 def arrays_in(values: Collection[OnnxValue | None]) -> list[OnnxArray]:
-    """The arrays that values depend on, each once: also one that is read as it is and in another shape."""
+    """Return the arrays that values depend on, each once, even if one is also read in another shape."""
     found: dict[tuple[str, int], OnnxArray] = {}
     waiting = list(values)
     while waiting:
@@ -372,7 +372,7 @@ def arrays_in(values: Collection[OnnxValue | None]) -> list[OnnxArray]:
 
 
 def decimal(value: float) -> Number:
-    """A single-precision number as the decimal that it prints as. Raises `Unsupported` if it is not finite.
+    """Convert a single-precision number to its shortest decimal. Raises `Unsupported` if it is not finite.
 
     >>> decimal(9.999999747378752e-06)
     Fraction(1, 100000)
@@ -388,7 +388,7 @@ def decimal(value: float) -> Number:
 
 
 def per_axis(values: Sequence[int]) -> Any:
-    """A number for all axes, or one for each of them if they differ."""
+    """Return one number if all axes have the same, and otherwise one per axis."""
     return values[0] if len(set(values)) == 1 else tuple(values)
 
 
@@ -411,17 +411,17 @@ def _said(value: Any) -> str:
 OnnxConvert = Callable[[OnnxCall], OnnxOutputs]
 
 ONNX_OPERATIONS: dict[str, OnnxConvert] = {}
-"""What makes layers of a node, by the name of its operation."""
+"""The functions that convert a node to layers, by the name of its operation."""
 
 COMPOSITES: dict[str, list[OnnxConvert]] = {}
-"""What makes one layer from several nodes, by the operation of the last of them: tried before the others.
+"""The functions that convert several nodes to one layer, by the last node's operation. They are tried first.
 
-Each raises `Unsupported` if the nodes are something else.
+Each raises `Unsupported` if the nodes do not match.
 """
 
 
 def onnx_operation(*names: str) -> Callable[[OnnxConvert], OnnxConvert]:
-    """Register a function for operations of ONNX."""
+    """Register a function for one or more ONNX operators."""
 
     def register(function: OnnxConvert) -> OnnxConvert:
         for name in names:
@@ -434,7 +434,7 @@ def onnx_operation(*names: str) -> Callable[[OnnxConvert], OnnxConvert]:
 
 
 def composite(*last: str) -> Callable[[OnnxConvert], OnnxConvert]:
-    """Register a function for several nodes, of which the last one is one of these."""
+    """Register a function for a group of nodes that ends with one of these operators."""
 
     def register(function: OnnxConvert) -> OnnxConvert:
         for name in last:

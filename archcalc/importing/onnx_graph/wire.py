@@ -1,7 +1,7 @@
-"""The encoding of Protocol Buffers, read into records.
+"""Read the Protocol Buffers encoding into records.
 
-A record says which fields it has and of what kind. Fields that it does not name are passed over. The values
-of arrays are not copied: a record has the place where they are, so that a large file takes little memory.
+A record declares its fields and their kinds. Other fields are skipped. The values
+of arrays are not copied: a record has only their position, so a large file takes little memory.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any, ClassVar, TypeVar
 from msgspec import Struct
 
 MAX_FIELDS = 1_000_000
-"""Fields of a file. ResNet-50 has 3,000 to 8,000; so many take two seconds and 360 megabytes."""
+"""The most fields in a file. ResNet-50 has 3,000 to 8,000; this many take two seconds and 360 megabytes."""
 
 MAX_DEPTH = 40
-"""Messages within messages. A graph within a branch within a branch has twelve."""
+"""The deepest nesting of messages. A graph inside a branch inside a branch has twelve levels."""
 
 MAX_NAME_BYTES = 4_000
-"""Bytes of a name."""
+"""The longest name in bytes."""
 
 MAX_TEXT_BYTES = 20_000
-"""Bytes of another text; what is longer is cut."""
+"""The longest other string in bytes; longer ones are truncated."""
 
 WHOLE, FLOAT, NAME, TEXT, PLACE = "whole", "float", "name", "text", "place"
-"""Kinds of fields. A `PLACE` is where the bytes of a field are: their start and their end."""
+"""The kinds of fields. A `PLACE` is the position of a field's bytes: their start and end."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _HIGHEST = 1 << 63
 
 
 class WireError(Exception):
-    """Bytes that are not what they should be; the text says what, in a few words."""
+    """Raised for bytes that are not valid; the text briefly says why."""
 
 
 class Record(Struct):
-    """A message. `FIELDS` has for each number the name of the attribute and its kind, or another record.
+    """A message. `FIELDS` maps each field number to the attribute's name and its kind, or another record.
 
-    An attribute whose default is a list holds all occurrences of its field.
+    An attribute whose default is a list collects all occurrences of its field.
     """
 
     FIELDS: ClassVar[Mapping[int, tuple[str, Any]]] = {}
@@ -49,16 +49,16 @@ R = TypeVar("R", bound=Record)
 
 
 class WireReader:
-    """Reads records from bytes; `data` is anything that gives bytes, such as a file in memory."""
+    """Reads records from bytes; `data` is any bytes-like object, such as a memory-mapped file."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
         self._fields = 0
 
     def read(self, kind: type[R]) -> R:
-        """All bytes as a record. Raises `WireError`."""
+        """Read all bytes as a record. Raises `WireError`."""
         collecting = gc.isenabled()
-        gc.disable()  # nothing here is garbage, and looking for it takes half of the time
+        gc.disable()  # nothing here is garbage, and collection would take half of the time
         try:
             return self._record(kind, 0, len(self.data), 0)
         finally:
