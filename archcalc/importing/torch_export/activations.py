@@ -151,7 +151,7 @@ def softmax(call: AtenCall) -> Outputs:
 
 @operation("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 def dropout(call: AtenCall) -> Outputs:
-    """A layer that does nothing at inference, whether the model was exported in training mode or not."""
+    """A layer that does nothing at inference, even if the model was exported in training mode."""
     call.unused("train")
     x = call.tensor("self" if call.value("input") is None else "input")
     return [call.add(Dropout(call.number("p")), x)]
