@@ -25,7 +25,7 @@ from archcalc.network import Network
 from archcalc.opening import loads
 
 LONG = 40
-"""Layers of a network from which on a text without any structure says so."""
+"""The number of layers from which a text without structure says so."""
 
 UNSTRUCTURED = "No structure was found in it that repeats: this is the list of its layers."
 

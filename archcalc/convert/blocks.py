@@ -40,7 +40,7 @@ from archcalc.convert.plan import (
 )
 
 MOST_PARAMETERS = 12
-"""Parameters of a block; parts that differ in more are not made one."""
+"""The most parameters of a block; parts that differ in more do not become one block."""
 
 SMALL = 2
 """A block of so many steps is rather written where it is called."""

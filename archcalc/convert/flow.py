@@ -33,10 +33,10 @@ LONGEST_BRANCH = 14
 """Steps of a branch inside an argument. Where one is longer, the tensor at the start gets a name instead."""
 
 LONGEST_NESTED = 15
-"""The same, for a branch with a join in it, whose longest branch counts too."""
+"""The same for a branch that contains a join; the join's longest branch counts too."""
 
 MAX_JOINS = 3
-"""Joins inside one another in one expression. It also bounds the recursion here."""
+"""How deeply joins may be nested in one expression. It also bounds the recursion here."""
 
 OUTERMOST = -1
 """The region that is in no diamond; and, as a tensor, the one before the first."""
@@ -94,7 +94,7 @@ class FlowBuilder:
         self.written_where_read = {
             value for value, item in self.items.items() if _is_source(item) and readers[value] == 1
         }
-        """The parameters that one layer reads: they are written there, and lead nowhere else."""
+        """Parameters that only one layer reads: they are written there."""
         self.entries = list(entries)
         self.endings = list(endings)
         self.parts = parts
@@ -105,7 +105,7 @@ class FlowBuilder:
         self.tops: dict[int, int] = {}
         """The tensor at the start of each diamond, by the join at its end."""
         self.mains: dict[int, int] = {}
-        """The input that the flow leads through, by the join, where there is one."""
+        """The input that continues the main chain, for each join that has one."""
         self.branches: dict[int, int] = {}
         """How long the longest branch of each diamond is, by the join at its end."""
         self.labels: list[ThreadLine] = []

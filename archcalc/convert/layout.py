@@ -11,7 +11,7 @@ WIDTH = 110
 """Columns of a line. Only a long name or list may take more."""
 
 ONE_LINE = 80
-"""Columns up to which a chain is not broken into phrases."""
+"""A chain of at most this many columns is not broken into phrases."""
 
 
 class CallText(Struct, eq=False):

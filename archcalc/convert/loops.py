@@ -32,13 +32,13 @@ LONGEST_PERIOD = 32
 """Steps of what is repeated. With it, finding runs takes linear time."""
 
 MOST_COLUMNS = 6
-"""Values in a row of a loop; more would be hard to read."""
+"""The most values in a row of a loop; more would be hard to read."""
 
 MOST_ROWS = 30
 """Rows of a loop."""
 
 MIN_LOOP = 3
-"""A loop over rows replaces at least so many layers and calls."""
+"""A loop over rows replaces at least this many layers and calls."""
 
 Unit = Step | RepeatLine | RowsLine
 

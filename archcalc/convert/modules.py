@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from archcalc.convert.series import GrowingJoins
 
 MAX_DEPTH = 12
-"""Levels of modules; deeper ones are dissolved. The language allows 60 calls inside one another."""
+"""Levels of modules; deeper ones are dissolved. The language allows 60 nested calls."""
 
 MAX_ENTRIES = 4
 """Inputs of a module that is one step."""
@@ -45,7 +45,7 @@ class NetModule(Struct, eq=False):
     inputs: tuple[int, ...]
     value: int
     shared: object = None
-    """What identifies the parameters that it has in common with other modules."""
+    """Identifies the parameters that it shares with other modules."""
     series: GrowingJoins | None = None
     """What is in it, if it is a series of joins that grow."""
     around: str = ""

@@ -21,7 +21,7 @@ SHORT_NAMES = {
     "shape": "dims",
     "num_groups": "groups",
 }
-"""What a parameter of a block is called, by the argument that it is given to."""
+"""The name of a block parameter, by the argument that it is passed to."""
 
 LANGUAGE = frozenset((*RESERVED, *KINDS, *RESERVED_MEANINGS))
 

@@ -19,7 +19,7 @@ LONG = 16
 """Steps of a script in which phrases are looked for."""
 
 OFTEN = 4
-"""So many phrases of one kind are worth a block."""
+"""This many phrases of one kind are worth a block."""
 
 MOST_NORMS = 3
 """Norms in a phrase: some files have a scale and a shift after a norm."""
@@ -28,7 +28,7 @@ NO_ACTIVATION = ("dropout", "drop_path")
 """Kinds in the family of activations that are not activation functions."""
 
 JOINED = {"add": "residual", "concat": "branches", "mul": "gated", "sub": "difference"}
-"""What a diamond is called, by the join at its end."""
+"""The name of a diamond, by the join at its end."""
 
 
 def with_phrases(script: Script) -> None:

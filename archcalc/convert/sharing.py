@@ -23,7 +23,7 @@ class SharedParameters:
         self.shared = {index for index, number in self.users.items() if number > 1}
         self.twins: Counter[Any] = Counter()
         self.keys: dict[int, Any] = {}
-        """What twins have in common, by the identity of the module."""
+        """The key that twins share, by the identity of the module."""
         if self.shared:
             self._count(items)
             self._mark(items)

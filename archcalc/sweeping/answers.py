@@ -10,7 +10,7 @@ from archcalc.render.numbers import grouped, plural
 from archcalc.sweeping.solving import Solution, Tried
 
 COLUMNS = ("params", "macs")
-"""The figures that are shown, in addition to those that are asked for."""
+"""Figures that are shown in addition to the requested ones."""
 
 
 def text(solution: Solution, width: int) -> str:

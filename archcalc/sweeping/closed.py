@@ -22,10 +22,10 @@ UP_TO = 4096
 """A parameter without values has those from 1 to this one."""
 
 MOST_TERMS, MOST_INNER = 60, 8
-"""A formula with more terms, or with a maximum of more values, is not one that a person reads."""
+"""A formula with more terms, or with a maximum of more values, is unreadable."""
 
 CHECKED = 96
-"""Networks that are computed by themselves, to compare them with the formula."""
+"""The number of networks that are computed one by one and compared with the formula."""
 
 COMPARED = 1_000_000
 """Points at which the formula is compared with the sweep, at most."""
@@ -44,14 +44,14 @@ class ClosedForm(Struct, frozen=True, eq=False):
     growth: str
     compared: int
     exceptions: tuple[str, ...]
-    """Some points at which the figure is another one."""
+    """Some points at which the figure is different."""
     excepted: int
     """How many there are."""
     invalid: int
     """Points that are not valid networks."""
     checked: int
     proved: tuple[Any, Any] | None
-    """The least and the largest value for which it follows from the expressions of the network."""
+    """The smallest and largest value for which it follows from the network's expressions."""
     unproved: str
     """Why it is not proved, if it is not."""
 

@@ -31,7 +31,7 @@ MARK = "_archcalc-sweep"
 """The file that says which sweep a data set is of. Readers of data sets leave out names with a `_`."""
 
 AHEAD = 4
-"""Blocks that wait for each thread of the cluster."""
+"""Blocks queued for each thread of the cluster."""
 
 
 class Job(Struct, frozen=True):

@@ -17,7 +17,7 @@ from archcalc.sweeping.expressions import Polynomial, Product
 from archcalc.sweeping.points import PointValues
 
 EXACT = 2**53
-"""Floating point of 64 bits has every integer below this."""
+"""64-bit floating point represents every integer below this exactly."""
 
 
 class CompiledFigures:

@@ -241,10 +241,10 @@ class Engine:
 
 
 AT_ONCE = 4096
-"""Figures of so many points are computed together: their arrays fit into the caches of a processor."""
+"""Figures of this many points are computed together: their arrays fit into processor caches."""
 
 MOST_ENDINGS = 20_000
-"""More traces than this are not kept: points are computed one by one then."""
+"""The most traces that are kept; after that, points are computed one by one."""
 
 FIRST_SINGLE = MOST_ENDINGS
 """Numbers of errors above it are of points that were computed one by one."""

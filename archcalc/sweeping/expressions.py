@@ -8,7 +8,7 @@ Product = tuple[int, ...]
 """The numbers of the atoms that are multiplied, in order."""
 
 NEGATIVE, ZERO, IS = "negative", "zero", "is"
-"""What is asked of a polynomial: whether it is below 0, whether it is 0, and which number it is."""
+"""The questions about a polynomial: is it negative, is it zero, and what is its value?"""
 
 
 class Atom:

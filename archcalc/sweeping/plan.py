@@ -31,7 +31,7 @@ TRIED_SIDES = (193, 257)
 """Two unusual sides: an input that has both, one after the other, has the size that was given."""
 
 MOST_TRIED = 20
-"""Parameters that are tried, as each makes networks."""
+"""The most parameters that are tried, because each try makes networks."""
 
 DEFAULT_COLUMNS = ("params", "macs", "flops", "activations")
 

@@ -21,7 +21,7 @@ from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.space import Dimension, Space
 
 FAR = 10**9
-"""The network is traced with so many values of the parameter."""
+"""The network is traced with this many values of the parameter."""
 
 MOST_REMAINDERS, MOST_WORK = 5_000, 400_000
 """Proofs with more remainders, or with more atoms for all remainders together, take too long."""

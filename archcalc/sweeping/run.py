@@ -16,7 +16,7 @@ from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.space import Dimension, written
 
 BLOCK = 131_072
-"""Points of a block. What a block holds depends on its number alone, so blocks can be computed anywhere."""
+"""Points of a block. Its contents depend only on its number, so blocks can be computed anywhere."""
 
 MOST_POINTS = 200_000_000
 """Points that a sweep computes without being asked twice: minutes."""

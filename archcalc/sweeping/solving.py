@@ -35,7 +35,7 @@ class Tried(Struct, frozen=True):
     holds: bool
     figures: tuple[int, ...] = ()
     limited: tuple[int, ...] = ()
-    """What the limits are on."""
+    """The numbers that have limits."""
     problem: str = ""
 
 

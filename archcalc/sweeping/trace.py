@@ -71,7 +71,7 @@ class Shared:
         self.algebra = Algebra()
         self.texts = Texts()
         self.remembered: dict[tuple[Any, ...], list[tuple[list[Step], Any]]] = {}
-        """Facts of layers and the like: what was asked to compute them, and what came out."""
+        """Facts about layers and similar results: the questions asked to compute them, and the result."""
         self.trace: Trace | None = None
         """The trace that runs. Numbers outlive their trace, since others find facts that it has computed."""
         self.with_windows = False

@@ -21,10 +21,10 @@ PROBLEM = "problem"
 """The column that says why a row is not a valid network."""
 
 PART = 50_000
-"""Rows that are made into text at once."""
+"""Rows that are converted to text at once."""
 
 CELLS = 400
-"""A plot of more points than this squared shows the cells of a grid in which there are any."""
+"""A plot of more points than this squared shows the occupied cells of a grid."""
 
 
 def table(found: Found, width: int, human_numbers: bool = False) -> str:

@@ -18,16 +18,16 @@ from archcalc.network import Group, Network, Node
 from archcalc.view.pattern import Edge, Pattern, pattern
 
 LEAST = 3
-"""So many equal boxes in a row are folded. Two are as easily shown."""
+"""This many equal boxes in a row are folded. Two are easily shown."""
 
 PERIODS = (1, 2, 3)
-"""How many boxes may repeat together."""
+"""The most boxes that may repeat together."""
 
 MOST_CHILDREN = 1_000
-"""A block with more boxes is divided into sections: nobody reads so many, and drawing them is slow."""
+"""A block with more boxes is divided into sections: more would be unreadable and slow to draw."""
 
 FEW_LAYERS = 6
-"""A run of single layers has at least so many of them, or folding hides more than it saves."""
+"""A run of single layers has at least this many, or folding would hide more than it saves."""
 
 
 class Box(Struct, eq=False, gc=False):

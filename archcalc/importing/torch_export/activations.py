@@ -36,7 +36,7 @@ PLAIN: Mapping[str, type[Layer]] = {
     "tanh": Tanh,
     "abs": Abs,
 }
-"""Those without arguments, by their names in ATen."""
+"""Activations without arguments, by ATen name."""
 
 
 @operation(*PLAIN)
@@ -68,7 +68,7 @@ def threshold(call: AtenCall) -> Outputs:
 
 
 FUNCTIONS = ("exp", "log", "sqrt", "rsqrt", "square", "sin", "cos", "erf", "mish")
-"""Those that have a kind of the same name, and no argument."""
+"""Operations without arguments whose kind has the same name."""
 
 
 @operation(*FUNCTIONS)

@@ -16,12 +16,12 @@ VIEWS = frozenset(
     alpha_dropout feature_alpha_dropout as_strided view_as_real view_as_complex real imag mT numpy_T
     """.split()
 )
-"""Operations whose outputs may be their first argument, or lie in its memory."""
+"""Operations whose outputs may be, or share memory with, their first argument."""
 
 COPIES = frozenset(
     f"aten.{name}" for name in "contiguous expand_as flatten reshape reshape_as to type_as".split()
 )
-"""Those of them that may copy it: the graph does not say."""
+"""Those that may copy it instead: the graph does not say."""
 
 
 class Aliases:
@@ -32,7 +32,7 @@ class Aliases:
         """For each name, the first one that is in the same memory."""
         self._members: dict[str, list[str]] = {}
         self._doubtful: set[str] = set()
-        """The first names of memories that may have been copied."""
+        """The first names of memory that may have been copied."""
         self._last: dict[str, int] = {name: len(graph.nodes) for name, _ in (*graph.outputs, *graph.heads)}
         """For each name, the last operation that reads it; the results are read at the end."""
         for place, node in enumerate(graph.nodes):

@@ -19,7 +19,7 @@ from archcalc.importing.torch_export.values import (
 )
 
 STANDARDIZED_EPS = 1e-6
-"""What layers with `weight="standardized"` add to the variance."""
+"""The number that layers with `weight="standardized"` add to the variance."""
 
 ON_ARRAYS: dict[str, Convert] = {}
 """What an operation makes of an array of the model, by its name in ATen. Others compute something."""

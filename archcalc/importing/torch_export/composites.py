@@ -18,10 +18,10 @@ from archcalc.importing.views import reshaped
 from archcalc.layers.norm import GlobalResponseNorm
 
 GRN = "aten.archcalc_grn"
-"""Not an operation of ATen: what stands for the eight operations of a global response normalization."""
+"""Not an ATen operation: it replaces the eight operations of a global response normalization."""
 
 MOVED = "aten.archcalc_moved"
-"""Not an operation of ATen either: what stands for `cat(split(x, 1, dim), to)`."""
+"""Not an ATen operation either: it replaces `cat(split(x, 1, dim), to)`."""
 
 
 def with_composites(graph: ExportedGraph) -> ExportedGraph:

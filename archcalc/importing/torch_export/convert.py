@@ -36,7 +36,7 @@ from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
 
 FEW_NAMES = 4
-"""As many modules are named in a remark."""
+"""The most modules that a note names."""
 
 
 def to_network(graph: ExportedGraph) -> Network:

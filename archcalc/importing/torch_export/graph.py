@@ -88,9 +88,9 @@ class ExportedGraph(Struct, frozen=True, kw_only=True):
     """Reads arrays by their keys, if the model has values."""
     original: Original | None = None
     constants: Mapping[str, Any] = {}
-    """Arrays of NumPy that are part of the model's code, by their keys; they are among `arrays`, too."""
+    """NumPy arrays that are part of the model's code, by key; `arrays` has them too."""
     notes: tuple[str, ...] = ()
-    """Sentences for those who read the network."""
+    """Notes for readers of the network."""
 
 
 def innermost_class(stack: Sequence[tuple[str, str, str]]) -> str:

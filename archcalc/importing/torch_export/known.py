@@ -14,7 +14,7 @@ from archcalc.importing.tensors import Unsupported
 from archcalc.importing.torch_export.values import AtenCall, KnownArray, Outputs, leaves, operation
 
 MAX_VALUES = 2**22
-"""Larger arrays are not computed: the sizes come from a file that is not trusted."""
+"""Larger arrays are not computed: the sizes come from an untrusted file."""
 
 Evaluate = Callable[[Mapping[str, Any], tuple[int, ...]], Any]
 

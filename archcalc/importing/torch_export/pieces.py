@@ -24,7 +24,7 @@ CUTS = frozenset(
 )
 
 Rows = tuple[int, int]
-"""A piece: from a row of an array to another one, without that."""
+"""A piece of an array: its first row, and the row after its last."""
 
 
 def with_pieces(graph: ExportedGraph) -> ExportedGraph:

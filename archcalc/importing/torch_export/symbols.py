@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 MAX_TEXT = 2_000
 MAX_NESTING = 40
-"""Longer and deeper expressions are not evaluated: they come from a file that is not trusted."""
+"""Longer and deeper expressions are not evaluated: they come from an untrusted file."""
 
 MAX_VALUE = 10**15
 

@@ -63,10 +63,10 @@ class ComputedWeight(Struct, frozen=True, eq=False):
 
 
 Outputs = Sequence[Any]
-"""What an operation gives: a `Tensor`, an `ExpandedTensor` or a `ComputedValue` for each of its outputs."""
+"""The outputs of an operation: a `Tensor`, an `ExpandedTensor` or a `ComputedValue` for each."""
 
 ArrangedArrays = Mapping[str, tuple[StoredArray, tuple[int, ...]]]
-"""Arrays of a layer by their names there, each with the order of its axes that the layer needs."""
+"""Arrays of a layer by their names in it, each with the axis order that the layer needs."""
 
 MISSING = object()
 
@@ -294,7 +294,7 @@ def number_of(value: Any) -> Number | None:
 Convert = Callable[[AtenCall], Outputs]
 
 OPERATIONS: dict[str, Convert] = {}
-"""What makes layers of an operation, by its name in ATen without the overload."""
+"""The function that turns an operation into layers, by ATen name without the overload."""
 
 
 def operation(*names: str) -> Callable[[Convert], Convert]:

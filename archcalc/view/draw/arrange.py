@@ -10,7 +10,7 @@ from msgspec import Struct
 from archcalc.view.pattern import Pattern
 
 SWEEPS, LEAST_SWEEPS, SWEPT = 24, 3, 400_000
-"""How often places are improved: more changes little, and less must do where there are very many places."""
+"""How often positions are improved: more changes little; very many positions get fewer passes."""
 
 MORE_APART, MOST_CROWDED = 5.0, 8
 """How much further ranks are apart for each line that moves aside between them, and for how many at most."""

@@ -25,10 +25,10 @@ LARGE = 10.0
 """The size of letters in the title of a box."""
 
 STEP = 11.5
-"""From line to line."""
+"""The distance between lines of text."""
 
 SIDE, ABOVE, BELOW = 8.0, 6.0, 5.0
-"""The room between a box and what is written in it."""
+"""The space between a box and its text."""
 
 BETWEEN, APART, LANE = 14.0, 18.0, 8.0
 """The room between boxes, between ranks, and for a line."""
@@ -37,13 +37,13 @@ HEADER, EDGE = 18.0, 10.0
 """The room for a frame's name, and the room at its other sides."""
 
 STACK = 5.0
-"""How far the cards of a run reach out behind the first one."""
+"""How far the cards of a run extend beyond the first one."""
 
 MOST_ASIDE = 4
 """A line from straight above enters in the middle unless so many more enter on one side of it."""
 
 PORT = 11.0
-"""From one line that enters a box to the next."""
+"""The distance between lines that enter a box."""
 
 
 class Line(Struct, frozen=True):

@@ -11,13 +11,13 @@ from archcalc.view.draw.scene import Scene, is_folded, scene
 from archcalc.view.structure import Structure, structure
 
 FEW = 40
-"""Blocks are opened while a drawing of blocks has at most so many boxes."""
+"""Blocks are opened while a drawing of blocks has at most this many boxes."""
 
 ROW = 30
 """The same for volumes, which are in a row."""
 
 MOST = 1000
-"""No drawing has more boxes: nobody could read it."""
+"""The most boxes in a drawing: more would be unreadable."""
 
 MOST_EDGES = 5 * MOST
 """No drawing has more lines."""

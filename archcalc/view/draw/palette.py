@@ -5,7 +5,7 @@ from __future__ import annotations
 from archcalc.render.charts import BLACK, BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW
 
 WHITE, GREY, LINE = "#FFFFFF", "#E4E4E4", "#6B6B6B"
-"""The ground, what costs nothing, and an edge."""
+"""Colors of the background, of parts without cost, and of edges."""
 
 READABLE = 4.5
 """The least contrast of small letters (WCAG 2.2, 1.4.3)."""

@@ -8,10 +8,10 @@ from typing import Any
 from archcalc.diagnostics import error
 
 MOST_PIXELS = 32_767
-"""What cairo can make no side of a picture longer than."""
+"""The longest side of an image that cairo can make."""
 
 MOST_AREA = 250_000_000
-"""Pixels of a picture, which takes four bytes for each."""
+"""The most pixels of an image, at four bytes each."""
 
 _SIZE = re.compile(r'<svg [^>]*width="(\d+)" height="(\d+)"')
 

@@ -15,7 +15,7 @@ from archcalc.view.draw.scene import Scene
 from archcalc.view.draw.words import box_lines, frame_name
 
 MERMAID_EDGES, MERMAID_LETTERS = 500, 50_000
-"""What Mermaid refuses to draw more than, wherever its settings are not changed: on GitHub, for one."""
+"""Limits above which Mermaid refuses to draw with its default settings, as on GitHub."""
 
 
 def fits_mermaid(scene: Scene, text: str) -> bool:

@@ -33,7 +33,7 @@ LEAST = 6.0
 """The height of a single value."""
 
 THICK = 2.4
-"""The thickness of a doubling of the channels."""
+"""The added thickness when the channels double."""
 
 SLANT = 0.32
 """How far the depth of a box leads to the right and up."""

@@ -21,7 +21,7 @@ MOST_LAYERS = 20_000
 """Networks with more layers are drawn as blocks."""
 
 MOST_BOXES = 5_000
-"""So many boxes are drawn of these."""
+"""The number of boxes drawn for these."""
 
 
 def drawn_boxes(profile: Profile) -> Structure:

@@ -26,7 +26,7 @@ LARGEST_EXACT = 2**53
 
 
 BY_VALUE = ("maxunpool", "deform_conv")
-"""Kinds whose places read what the values of another tensor say."""
+"""Kinds for which the values of another tensor decide what a place reads."""
 
 
 class Interned:

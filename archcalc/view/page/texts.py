@@ -15,7 +15,7 @@ from archcalc.view.page.figures import Interned
 from archcalc.view.structure import Box, Structure
 
 PATH = "\0"
-"""Stands for the path of a box in its own explanation."""
+"""Represents the path of a box in its own explanation."""
 
 
 class Explanations:
