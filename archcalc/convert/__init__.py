@@ -1,7 +1,7 @@
-"""A network as a text: what `archcalc convert` writes.
+"""Writes a network as text, for `archcalc convert`.
 
-The modules of the network, or what repeats in it, become blocks; what differs between them, parameters; runs,
-loops. The text is read again before it is returned, and must give the same network.
+Modules of the network, or parts that repeat in it, become blocks. Differences between them become parameters,
+and repetitions become loops. The text is parsed again before it is returned, and must give the same network.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from archcalc.network import Network
 from archcalc.opening import loads
 
 LONG = 40
-"""Layers of a network from which on a text without any structure says so."""
+"""The number of layers from which a text without structure says so."""
 
 UNSTRUCTURED = "No structure was found in it that repeats: this is the list of its layers."
 
 
 class Conversion(Struct, frozen=True):
-    """A text that declares a network. `problem` says what is wrong with it, if anything is."""
+    """A text that declares a network. `problem` says what is wrong with the text, if anything is."""
 
     text: str
     problem: str = ""
 
 
 def convert(network: Network, comments: Sequence[str] = ()) -> Conversion:
-    """The text of a network, with comments at its head.
+    """Convert a network to text, with comments at the top.
 
     If the structured text does not give the same network, the result is the list of its layers. If only the
-    figures differ, because the language ties weights and freezes layers, and no other arrays, the text says
-    so. Raises `ArchError` if there is no text with the same layers.
+    figures differ, because the language can tie weights and freeze layers but not other arrays, the text says
+    so. Raises `ArchError` if no text gives the same layers.
     """
     problem = ""
     for structured in (True, False):
@@ -68,7 +68,7 @@ def convert(network: Network, comments: Sequence[str] = ()) -> Conversion:
 
 
 def plan(network: Network, structured: bool = True) -> Script:
-    """The plan of the text; without structure, each layer is on its own."""
+    """Plan the text; without structure, each layer is on its own."""
     items = ModuleTree(network, nested=structured).items
     SharedParameters(network.nodes, items)
     endings = [
@@ -86,7 +86,7 @@ def plan(network: Network, structured: bool = True) -> Script:
 def _script(
     items: Sequence[ModuleItem], entries: Sequence[int], endings: Sequence[Ending], structured: bool
 ) -> tuple[Script, FlowBuilder]:
-    """The script of one body, and what has built it."""
+    """Return the script of one body, and its builder."""
     if structured:
         items = with_series(items, [ending.value for ending in endings])
     parts = {item.value: _part(item.module, structured) for item in items if item.module is not None}
@@ -111,7 +111,7 @@ def _part(module: NetModule, structured: bool) -> Part:
 
 
 def _steps(items: Sequence[ModuleItem]) -> list[Step]:
-    """The steps of items that follow one another."""
+    """Return the steps of consecutive items."""
     script, _ = _script(items, items[0].inputs, [Ending(items[-1].value)], True)
     (line,) = script.lines
     assert isinstance(line, ThreadLine)
@@ -119,7 +119,7 @@ def _steps(items: Sequence[ModuleItem]) -> list[Step]:
 
 
 def _has_structure(script: Script) -> bool:
-    """Is there a block, a loop, or a branch inside an argument?"""
+    """Return whether there is a block, a loop, or a branch inside an argument."""
     for line in script.lines:
         if not isinstance(line, ThreadLine):
             return True  # a loop or a list
@@ -130,7 +130,7 @@ def _has_structure(script: Script) -> bool:
 
 
 def _difference(network: Network, text: str) -> Difference:
-    """What a text that should declare a network has instead of it."""
+    """Describe what a text gives in place of the network that it should declare."""
     try:
         made = loads(text)
     except ArchError as problem:

@@ -1,7 +1,6 @@
-"""Parts of equal structure become one block; what differs between them becomes its parameters.
+"""Turns parts of equal structure into one block; their differences become its parameters.
 
-`Blocks` works from the innermost parts to the whole: a part is compared with others once the calls in it
-have their arguments.
+`Blocks` works from the inside out: a part is compared with others once the calls in it have their arguments.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ from archcalc.convert.plan import (
 )
 
 MOST_PARAMETERS = 12
-"""Parameters of a block; parts that differ in more are not made one."""
+"""The most parameters of a block; parts that differ in more do not become one block."""
 
 SMALL = 2
 """A block of so many steps is rather written where it is called."""
@@ -54,7 +53,7 @@ DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1, "output_padding": 0, "grou
 
 
 class Template(Struct, eq=False):
-    """Parts of equal structure. The first one stands for all; its numbers refer to the variables."""
+    """Parts of equal structure. The first one represents all; its numbers refer to the variables."""
 
     parts: list[Part]
     variables: list[Variable] = field(default_factory=list)
@@ -77,7 +76,7 @@ class Template(Struct, eq=False):
 
 
 def make_templates(whole: Script, loops: bool = True) -> Script:
-    """Give every part in a script its template, and every call its arguments.
+    """Give every part in a script a template, and every call its arguments.
 
     Returns the script, with its runs as loops unless `loops` is false.
     """
@@ -99,7 +98,7 @@ def make_templates(whole: Script, loops: bool = True) -> Script:
 
 
 def _all_calls(whole: Script) -> list[PartStep]:
-    """All calls in a script and in the parts that it calls; sets the height of each part."""
+    """Return all calls in a script and in the parts that it calls, and set the height of each part."""
     found: list[PartStep] = []
 
     def visit(script: Script) -> int:
@@ -115,7 +114,7 @@ def _all_calls(whole: Script) -> list[PartStep]:
 
 
 def _unify(calls: list[PartStep]) -> None:
-    """One template for parts of equal structure."""
+    """Build one template for parts of equal structure."""
     slots = [list(free_slots(call.part.script)) for call in calls]
     found = differences(slots)
     if len(found.variables) > MOST_PARAMETERS and calls[0].part.shared is None:
@@ -141,7 +140,7 @@ def _unify(calls: list[PartStep]) -> None:
 
 
 def with_inlined(whole: Script) -> Script:
-    """A script in which the calls of parts that need no block are their lines."""
+    """Return a script in which parts that need no block are written out where they are called."""
     sites: Counter[int] = Counter()
     order: list[Template] = []
 
@@ -256,7 +255,7 @@ class _Copier:
         value, outer = apply(formula, given.value), given.formula
         if outer is None or not formula.operator:
             return Slot(slot.name, value, outer)
-        # a kernel is never a multiple, so that only products meet here
+        # a kernel size is never a multiple, so only products meet here
         assert not outer.operator or formula.operator == outer.operator == "*"
         return Slot(
             slot.name, value, Formula(outer.variable, formula.operator, formula.factor * outer.factor)

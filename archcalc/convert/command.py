@@ -1,4 +1,4 @@
-"""What the command `archcalc convert` does."""
+"""Implements the command `archcalc convert`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from archcalc.render import output
 
 
 def convert_and_write(network: Network, net: str, path: Path | None, force: bool = False) -> None:
-    """Write a network as a text to a file or to the standard output.
+    """Write a network as text to a file or to standard output.
 
-    `net` is how the user named it. What is wrong with the text is also said on the standard error. Raises
+    `net` is the name that the user gave. Problems with the text are also reported on standard error. Raises
     `ArchError` if the file exists, unless `force` is given.
     """
     if path is not None and path.is_file() and not force:

@@ -1,7 +1,7 @@
-"""Dominators: through which tensor every path to another one leads.
+"""Dominators: for each tensor, the tensors that every path to it passes through.
 
-`tree(...)` takes nodes in topological order and needs n log n steps: the nearest common ancestor of the
-sources of a node is found with jump pointers (Myers 1983), which double back like a skip list.
+`tree(...)` takes nodes in topological order and runs in O(n log n): it finds the nearest common ancestor of a
+node's sources with jump pointers (Myers 1983), which skip back like a skip list.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ ROOT = 0
 
 
 class DominatorTree:
-    """The tree of immediate dominators of nodes 1, 2, ...; `parents[n]` is that of `n`."""
+    """The tree of immediate dominators of nodes 1, 2, ...; `parents[n]` is the dominator of `n`."""
 
     def __init__(self) -> None:
         self.parents = [ROOT]
@@ -21,7 +21,7 @@ class DominatorTree:
         self._jumps = [ROOT]
 
     def add(self, sources: Iterable[int]) -> None:
-        """Add the next node, which can be reached from `sources`, or from the root if there are none."""
+        """Add the next node, reached from `sources`, or from the root if there are none."""
         parent = -1
         for source in sources:
             parent = source if parent < 0 else self._common(parent, source)
@@ -49,7 +49,7 @@ class DominatorTree:
 
 
 def tree(sources: Sequence[Iterable[int]]) -> list[int]:
-    """The immediate dominator of each node; entry 0 is the root, `sources[n]` those of node `n + 1`."""
+    """Return the immediate dominator of each node; entry 0 is the root, `sources[n]` is for node `n + 1`."""
     found = DominatorTree()
     for each in sources:
         found.add(each)

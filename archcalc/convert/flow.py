@@ -1,8 +1,8 @@
-"""Items to lines: which steps follow one another, where branches part and join, which tensors need a name.
+"""Turns items into lines: finds consecutive steps, branches and joins, and tensors that need a name.
 
-Where every path from a tensor leads to one join, and every path to that join comes from the tensor, the two
-enclose a *diamond*: `add(conv(...) -> bn, identity)`. Each diamond is a region of its own; what is in none is
-in the outermost region. A tensor gets a name if its region reads it in several places.
+If every path from a tensor leads to one join, and every path to that join starts at the tensor, the two
+enclose a *diamond*: `add(conv(...) -> bn, identity)`. Each diamond is a region; everything outside of
+diamonds is in the outermost region. A tensor gets a name if its region reads it in several places.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ LONGEST_BRANCH = 14
 """Steps of a branch inside an argument. Where one is longer, the tensor at the start gets a name instead."""
 
 LONGEST_NESTED = 15
-"""The same, for a branch with a join in it, whose longest branch counts too."""
+"""The same for a branch that contains a join; the join's longest branch counts too."""
 
 MAX_JOINS = 3
-"""Joins inside one another in one expression. It also bounds the recursion here."""
+"""How deeply joins may be nested in one expression. It also bounds the recursion here."""
 
 OUTERMOST = -1
 """The region that is in no diamond; and, as a tensor, the one before the first."""
 
 
 class Ending(Struct, frozen=True):
-    """A result: `binds` is `output` or `aux`, or empty for the tensor at the end."""
+    """A result: `binds` is `output` or `aux`, or empty for the last tensor."""
 
     value: int
     binds: str = ""
@@ -51,7 +51,7 @@ class Ending(Struct, frozen=True):
 
 
 class Region(Struct, eq=False):
-    """The inside of a diamond, or a whole body: `top` is the tensor at its start, `values` what is in it."""
+    """The inside of a diamond, or a whole body: `top` is its first tensor, `values` are the tensors in it."""
 
     top: int
     values: list[int] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Region(Struct, eq=False):
 
 
 class Root(Struct, eq=False):
-    """What gets a line of its own: a tensor with a name, or a result."""
+    """Something that gets its own line: a named tensor, or a result."""
 
     value: int
     ending: Ending | None
@@ -75,9 +75,9 @@ def _is_source(item: ModuleItem) -> bool:
 class FlowBuilder:
     """Builds the script of one body.
 
-    `entries` are the tensors that come in, the current one first. `parts` are the parts of the items that
-    are modules, by their tensors. `hints` are names that tensors may have. Without `branches`, all is on one
-    level: no branch is inside an argument.
+    `entries` are the input tensors, the current one first. `parts` maps the tensors of items that are modules
+    to their parts. `hints` suggests names for tensors. Without `branches`, everything is on one level:
+    arguments contain no branches.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class FlowBuilder:
         self.written_where_read = {
             value for value, item in self.items.items() if _is_source(item) and readers[value] == 1
         }
-        """The parameters that one layer reads: they are written there, and lead nowhere else."""
+        """Parameters that only one layer reads: they are written there."""
         self.entries = list(entries)
         self.endings = list(endings)
         self.parts = parts
@@ -105,7 +105,7 @@ class FlowBuilder:
         self.tops: dict[int, int] = {}
         """The tensor at the start of each diamond, by the join at its end."""
         self.mains: dict[int, int] = {}
-        """The input that the flow leads through, by the join, where there is one."""
+        """The input that continues the main chain, for each join that has one."""
         self.branches: dict[int, int] = {}
         """How long the longest branch of each diamond is, by the join at its end."""
         self.labels: list[ThreadLine] = []
@@ -120,7 +120,7 @@ class FlowBuilder:
         self._find_named()
 
     def script(self) -> Script:
-        """The lines of the body."""
+        """Return the lines of the body."""
         script = Script(self._lines(self.regions[OUTERMOST], self.endings))
         read = set().union(*(region.reads for region in self.regions.values()))
         unread = {self.locals[value] for value in self.locals if value not in read}
@@ -130,7 +130,7 @@ class FlowBuilder:
         return script
 
     def local(self, value: int) -> KeptTensor:
-        """The name of a tensor."""
+        """Return the name of a tensor."""
         if value not in self.locals:
             self.locals[value] = KeptTensor(self.hints.get(value, "x"))
         return self.locals[value]
@@ -138,7 +138,7 @@ class FlowBuilder:
     # -- diamonds and regions
 
     def _dominators(self) -> tuple[dict[int, int], dict[int, int]]:
-        """For each tensor, the one before it and the one after it on every path; none at the ends."""
+        """Return the nearest tensors before and after each one that are on every path; none at the ends."""
         order = [*self.entries, *(value for value in self.items if value not in self.written_where_read)]
         places = {value: place for place, value in enumerate(order, 1)}
         end = len(order) + 1
@@ -198,8 +198,8 @@ class FlowBuilder:
     def _find_regions(self, before: dict[int, int]) -> None:
         """Put each item into the innermost diamond around it.
 
-        It is in the diamond that starts at its dominator, unless it is the end of that one; and else where
-        its dominator is.
+        An item is in the diamond that starts at its dominator, unless it is the end of that diamond.
+        Otherwise it is in the same region as its dominator.
         """
         ends = {top: end for end, top in self.tops.items()}
         home = dict.fromkeys(self.entries, OUTERMOST)
@@ -236,11 +236,11 @@ class FlowBuilder:
                 depths[value] = self._depth(value, region, depths)
 
     def _reads(self, value: int) -> tuple[int, ...]:
-        """What an item reads in its region: of a diamond, the tensor at its start."""
+        """Return what an item reads in its region; for a diamond, the tensor at its start."""
         return (self.tops[value],) if value in self.tops else self._inputs(value)
 
     def _depth(self, value: int, region: Region, depths: dict[int, int]) -> int:
-        """How many joins are inside one another in the expression of a tensor; names bound it."""
+        """Return how deeply joins are nested in the expression of a tensor; named tensors end the nesting."""
         inner = {
             source: depths[source] for source in self._reads(value) if not self._is_known(source, region)
         }
@@ -258,11 +258,11 @@ class FlowBuilder:
         return deepest + 1
 
     def _is_known(self, value: int, region: Region) -> bool:
-        """Is a tensor known by a name, or the one that its region starts with?"""
+        """Return whether a tensor has a name, or is the one that its region starts with."""
         return value == region.top or value in self.named
 
     def _main_branch(self, value: int, region: Region) -> int | None:
-        """The input of a join that the flow leads through, if the others start at tensors that have names.
+        """Return the input of a join that continues the main chain, if the others start at named tensors.
 
         `x -> ... -> add(identity, y)` reads better than a long branch in an argument.
         """
@@ -279,7 +279,7 @@ class FlowBuilder:
         return None if region.top in self._starts(others, region, known=True) else main
 
     def _steps_to(self, value: int, region: Region) -> int:
-        """How many steps lead to a tensor from the last one that is known; of many, just more than enough."""
+        """Return the number of steps to a tensor from the last known one; stops counting above the limit."""
         steps = 0
         while steps <= LONGEST_NESTED and not self._is_known(value, region):
             steps += 1 + self.branches.get(value, 0)
@@ -292,7 +292,7 @@ class FlowBuilder:
     # -- lines
 
     def _roots(self, region: Region, endings: Sequence[Ending]) -> list[Root]:
-        """What gets a line, in order: results in theirs, and the tensor at the end last."""
+        """Return what gets a line, in order: results in their own order, and the last tensor at the end."""
         placed = [
             (False, value, False, Root(value, None, self._starts([value], region)))
             for value in region.values
@@ -306,7 +306,7 @@ class FlowBuilder:
         return [root for *_, root in sorted(placed, key=lambda each: each[:3])]
 
     def _starts(self, values: Iterable[int], region: Region, known: bool = False) -> set[int]:
-        """The tensors at which the steps to some tensors start; `known` ones may be among these already."""
+        """Return where the steps to some tensors start; the tensors themselves may count as `known`."""
         found = set()
         open_ = list(values)
         fresh = not known
@@ -320,7 +320,7 @@ class FlowBuilder:
         return found
 
     def _lines(self, region: Region, endings: Sequence[Ending], end: int = OUTERMOST) -> list[Line]:
-        """The lines of a region; `end` is the join at the end of a diamond."""
+        """Return the lines of a region; `end` is the join at the end of a diamond."""
         roots = self._roots(region, endings)
         if end != OUTERMOST:
             roots.append(Root(end, None, self._starts(self._inputs(end), region, known=True)))
@@ -346,18 +346,18 @@ class FlowBuilder:
                 else:
                     add_line(lines, ThreadLine(thread, "let", self.local(value)))
                 if self.items[value].node.is_input:
-                    region.reads.add(value)  # the label of an input is its name
+                    region.reads.add(value)  # an input's name is its label
         if region.top in region.reads and (region.top not in self.items or region.top not in self.named):
             lines.insert(0, ThreadLine(Thread(None, []), "let", self.local(region.top)))
         return lines
 
     def _read(self, value: int, region: Region) -> Thread:
-        """A tensor, by its name."""
+        """Refer to a tensor by its name."""
         region.reads.add(value)
         return Thread(self.local(value), [])
 
     def _thread(self, value: int, current: int, region: Region, fresh: bool) -> Thread:
-        """The steps to a tensor; if `fresh`, even if it has a name."""
+        """Return the steps to a tensor; if `fresh`, even if it has a name."""
         steps: list[Step] = []
         start: KeptTensor | None = None
         while True:
@@ -395,13 +395,13 @@ class FlowBuilder:
         return Thread(start, steps[::-1])
 
     def _join(self, value: int, current: int, region: Region) -> LayerStep:
-        """A join whose branches all start where the flow is."""
+        """Return a join whose branches all start at the current tensor."""
         item = self.items[value]
         branches = [self._thread(source, current, region, False) for source in item.inputs]
         return layer_step(item.node, branches)
 
     def _diamond(self, end: int) -> Step:
-        """The join at the end of a diamond with its branches; in braces if there are names in it."""
+        """Return the join at the end of a diamond with its branches; in braces if it contains names."""
         region = self.regions[end]
         if self.named.isdisjoint(region.values):
             step = self._join(end, region.top, region)
@@ -411,7 +411,7 @@ class FlowBuilder:
 
 
 def add_line(lines: list[Line], line: ThreadLine) -> ThreadLine:
-    """Add a line, and return it; the lines of a script in braces need no braces here."""
+    """Add a line and return it; a script in braces is added as plain lines."""
     if line.binds not in ("", "label"):
         lines.append(line)
         return line
@@ -431,7 +431,7 @@ def add_line(lines: list[Line], line: ThreadLine) -> ThreadLine:
             if isinstance(inner, ThreadLine) and not inner.binds:
                 add_line(lines, inner)
             else:
-                lines.append(inner)  # as it is: its name may still turn out not to be needed
+                lines.append(inner)  # unchanged: its name may still turn out to be unnecessary
         steps, start = [], None
     if steps or start is not None or not (line.thread.steps and lines):
         lines.append(ThreadLine(Thread(start, steps), line.binds, line.local, line.name))

@@ -1,4 +1,4 @@
-"""Which numbers of similar pieces of text are one parameter, and which follow from another one."""
+"""Finds which numbers of similar pieces of text are one parameter, and which are derived from another."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ LARGEST_FACTOR = 16
 
 
 class Differences(Struct, eq=False):
-    """What differs between similar pieces: the variables, the value of each in each piece, and what each
-    slot is written as."""
+    """Differences between similar pieces: variables, their values per piece, and a formula per slot."""
 
     variables: list[Variable]
     values: list[tuple[Any, ...]]
@@ -30,7 +29,7 @@ def differences(pieces: Sequence[Sequence[Slot]]) -> Differences:
     columns = [tuple(slot.value for slot in slots) for slots in zip(*pieces, strict=True)]
     names = [slot.name for slot in pieces[0]]
     varying = [index for index, column in enumerate(columns) if _varies(column)]
-    # small channels first, so that large ones become their multiples
+    # small channel counts first, so that large ones become their multiples
     varying.sort(key=lambda index: _size(columns[index]) if names[index] in CHANNELS else 0)
     known: list[tuple[str, tuple[Any, ...], Variable]] = []
     formulas: list[Formula | None] = [None] * len(columns)
@@ -60,7 +59,7 @@ def _size(column: tuple[Any, ...]) -> int:
 def _from_known(
     name: str, column: tuple[Any, ...], known: Sequence[tuple[str, tuple[Any, ...], Variable]]
 ) -> Formula | None:
-    """A column as an equal one, or as a multiple of a smaller one."""
+    """Express a column as equal to a known one, or as a multiple of a smaller one."""
     for other_name, other, variable in known:
         alike = other_name == name or (name in CHANNELS and other_name in CHANNELS)
         if alike and other == column:
@@ -82,7 +81,7 @@ def _halve_kernels(
     formulas: list[Formula | None],
     known: Sequence[tuple[str, tuple[Any, ...], Variable]],
 ) -> None:
-    """Write paddings that are half of a kernel as such: `padding=kernel_size // 2`."""
+    """Write a padding that is half the kernel as such: `padding=kernel_size // 2`."""
     kernels = [(column, v) for name, column, v in known if name == "kernel_size"]
     for index, formula in enumerate(formulas):
         if formula is None or names[index] != "padding":
@@ -93,7 +92,7 @@ def _halve_kernels(
 
 
 def apply(formula: Formula, value: Any) -> Any:
-    """The value of a formula for a value of its variable."""
+    """Evaluate a formula for a value of its variable."""
     if formula.operator == "*":
         return value * formula.factor
     if formula.operator == "//":

@@ -1,4 +1,4 @@
-"""Which steps are written in `frozen { ... }`: the largest ones of which no parameter is trained."""
+"""Finds the steps to write in `frozen { ... }`: the largest ones without a trained parameter."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from archcalc.convert.plan import (
 
 
 def with_frozen_steps(whole: Script) -> None:
-    """Set which steps of a script are frozen, from its layers. Steps in a frozen one do not say it again.
+    """Mark the frozen steps of a script, based on its layers. Steps inside a frozen step are not marked
+    again.
 
-    Steps without parameters have `None`: they may be inside the braces or not.
+    Steps without parameters get `None`: they may be inside the braces or not.
     """
     for thread in _threads(whole):
         for step in thread.steps:
@@ -29,7 +30,7 @@ def with_frozen_steps(whole: Script) -> None:
 
 
 def _settle(step: Step) -> bool | None:
-    """A step is frozen if some layer in it is, and no parameter in it is trained."""
+    """Mark a step as frozen if some layer in it is frozen and no parameter in it is trained."""
     states = [_settle(inner) for inner in _steps_in(step)]
     if isinstance(step, LayerStep):
         states.append(step.frozen)
@@ -45,7 +46,7 @@ def _clear(step: Step, inside: bool) -> None:
 
 
 def _steps_in(step: Step) -> Iterator[Step]:
-    """The steps in the arguments of a step, and in its part or its braces."""
+    """Return the steps in the arguments of a step, and in its part or its braces."""
     found: list[Thread] = [] if isinstance(step, NestedStep) else [*step.tensors]
     if not isinstance(step, LayerStep):
         found += _threads(step.part.script if isinstance(step, PartStep) else step.script)
@@ -62,7 +63,7 @@ def _threads(script: Script) -> Iterator[Thread]:
 
 
 def frozen_runs(steps: Sequence[Step]) -> Iterator[tuple[bool, list[Step]]]:
-    """Steps in a row that are frozen, or not; those without parameters between two frozen ones are, too."""
+    """Split steps into frozen and other runs; steps without parameters between frozen ones are included."""
     start = 0
     while start < len(steps):
         frozen = steps[start].frozen is True

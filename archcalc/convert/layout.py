@@ -1,4 +1,4 @@
-"""Chains of calls as lines of at most `WIDTH` columns."""
+"""Lays out chains of calls in lines of at most `WIDTH` columns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ WIDTH = 110
 """Columns of a line. Only a long name or list may take more."""
 
 ONE_LINE = 80
-"""Columns up to which a chain is not broken into phrases."""
+"""A chain of at most this many columns is not broken into phrases."""
 
 
 class CallText(Struct, eq=False):
-    """A step as text. `tensors` are arguments that are chains, `values` the others.
+    """A step as text. `tensors` are the arguments that are chains, `values` the others.
 
-    `weighs` says that it begins a phrase: a layer with weights, a join, a block. `block` is for blocks.
-    `brackets` are those of a list, if it is one.
+    `weighs` says that the step begins a phrase: a layer with weights, a join, a block. `block` marks blocks.
+    `brackets` are the brackets of a list, if it is one.
     """
 
     name: str
@@ -30,7 +30,7 @@ class CallText(Struct, eq=False):
 
 
 class Braced(Struct, eq=False):
-    """Lines in braces, with `head` before these; `lines` makes them for an indentation."""
+    """Lines in braces, with `head` before them; `lines` makes the lines for an indentation."""
 
     lines: Callable[[int], list[str]]
     head: str = ""
@@ -40,7 +40,7 @@ Chained = list[CallText | Braced]
 
 
 def flat(chain: Chained) -> str:
-    """A chain on one line; empty if it cannot be on one."""
+    """Return a chain on one line; empty if it cannot be written on one."""
     texts = []
     for call in chain:
         if isinstance(call, Braced):
@@ -60,7 +60,7 @@ def flat(chain: Chained) -> str:
 
 
 def laid_out(chain: Chained, indent: int, head: str = "", tail: str = "") -> list[str]:
-    """A chain as lines, with `head` before it and `tail` after it.
+    """Return a chain as lines, with `head` before it and `tail` after it.
 
     A chain that is too long breaks before a layer with weights. A join that is too long has each of its
     arguments on a line of its own.
@@ -77,7 +77,7 @@ def laid_out(chain: Chained, indent: int, head: str = "", tail: str = "") -> lis
 
 
 def _groups(chain: Chained) -> list[Chained]:
-    """The steps that should stay on a line: a layer with weights and what follows it."""
+    """Group the steps that should stay on one line: a layer with weights and the steps that follow it."""
     groups: list[Chained] = []
     for call in chain:
         if not groups or isinstance(call, Braced) or call.weighs or _pools_all(call):
@@ -91,7 +91,7 @@ def _pools_all(call: CallText | Braced) -> bool:
 
 
 def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
-    """Add steps to the last of some lines, or on new ones. One column is left for a comma at the end."""
+    """Append steps to the last line or to new ones. One column is reserved for a comma at the end."""
     margin = " " * indent
     arrow = "" if first else " -> "
     text = flat(group)
@@ -123,7 +123,7 @@ def _append(lines: list[str], group: Chained, indent: int, first: bool) -> None:
 
 
 def _open(lines: list[str], text: str, indent: int, arrow: str) -> None:
-    """Add what opens brackets to the last of some lines, or to a new one."""
+    """Append text that opens a bracket to the last line, or to a new one."""
     if arrow and len(lines[-1] + arrow + text) > WIDTH:
         lines.append(f"{' ' * indent}  -> {text}")
     else:
@@ -131,7 +131,7 @@ def _open(lines: list[str], text: str, indent: int, arrow: str) -> None:
 
 
 def _wrapped(value: str, indent: int) -> list[str]:
-    """An argument on lines of its own, with the items of a long list on several."""
+    """Return an argument on separate lines, with the items of a long list on several lines."""
     if indent + len(value) <= WIDTH or '"' in value:
         return [" " * indent + value]
     return textwrap.wrap(
@@ -145,7 +145,7 @@ def _wrapped(value: str, indent: int) -> list[str]:
 
 
 def phrases(chain: Chained) -> list[Chained]:
-    """A long chain as several: a line for each convolution, with what follows it."""
+    """Split a long chain into several: one line for each convolution and the steps that follow it."""
     text = flat(chain)
     calls = [call for call in chain if isinstance(call, CallText)]
     blocks = sum(call.block for call in calls)
@@ -168,7 +168,7 @@ def phrases(chain: Chained) -> list[Chained]:
 
 
 def table(rows: Sequence[Sequence[str]], indent: int) -> list[str]:
-    """The rows of a loop, with the cells of a column below one another; single cells fill lines."""
+    """Lay out the rows of a loop with aligned columns; single cells fill lines."""
     margin = " " * indent
     if len(rows[0]) == 1:
         lines = [margin]

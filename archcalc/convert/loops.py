@@ -1,4 +1,4 @@
-"""Runs of equal steps become `repeat`, rows of similar ones `for`."""
+"""Turns runs of equal steps into `repeat`, and rows of similar steps into `for`."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ LONGEST_PERIOD = 32
 """Steps of what is repeated. With it, finding runs takes linear time."""
 
 MOST_COLUMNS = 6
-"""Values in a row of a loop; more would be hard to read."""
+"""The most values in a row of a loop; more would be hard to read."""
 
 MOST_ROWS = 30
 """Rows of a loop."""
 
 MIN_LOOP = 3
-"""A loop over rows replaces at least so many layers and calls."""
+"""A loop over rows replaces at least this many layers and calls."""
 
 Unit = Step | RepeatLine | RowsLine
 
 
 def with_loops(script: Script, shapes: Shapes) -> Script:
-    """A script whose runs are loops."""
+    """Return a script with its runs as loops."""
     lines: list[Line] = []
     steps: list[Step] = []
     for line in _grown(script.lines, shapes):
@@ -66,7 +66,7 @@ def with_loops(script: Script, shapes: Shapes) -> Script:
 
 
 def _labelled(lines: list[Line], local: KeptTensor) -> list[Line]:
-    """Lines with a name for the tensor at their end."""
+    """Return lines with a name for the last tensor."""
     last = lines[-1] if lines else None
     if isinstance(last, ThreadLine):
         last.binds, last.local = "label", local
@@ -75,7 +75,7 @@ def _labelled(lines: list[Line], local: KeptTensor) -> list[Line]:
 
 
 def _grown(lines: Sequence[Line], shapes: Shapes) -> Iterable[Line]:
-    """Lines with runs of equal ones that add to a list repeated."""
+    """Return lines in which runs of equal lines that add to a list are repeated."""
     for _, group in itertools.groupby(lines, partial(_growth, shapes=shapes)):
         first, *others = group
         if isinstance(first, GrowLine) and others:
@@ -85,7 +85,7 @@ def _grown(lines: Sequence[Line], shapes: Shapes) -> Iterable[Line]:
 
 
 def _growth(line: Line, shapes: Shapes) -> int:
-    """A line that adds to a list as a number, values included; 0 for any other line."""
+    """Return a number for a line that adds to a list, values included; 0 for any other line."""
     if not isinstance(line, GrowLine):
         return 0
     script = Script([line])
@@ -94,7 +94,7 @@ def _growth(line: Line, shapes: Shapes) -> int:
 
 
 def _joined(lines: list[Line]) -> list[Line]:
-    """Lines with a bare tensor and the steps from it on one line again."""
+    """Return lines in which a bare tensor and the steps from it are on one line again."""
     found: list[Line] = []
     for line in lines:
         last = found[-1] if found else None
@@ -114,7 +114,7 @@ def _joined(lines: list[Line]) -> list[Line]:
 
 
 def _looped(steps: list[Step], shapes: Shapes) -> list[Line]:
-    """The lines of a chain of steps."""
+    """Return the lines of a chain of steps."""
     units: list[Unit] = [*steps]
     units = _repeated(units, shapes, nested=False)
     units = _rows(units, shapes)
@@ -140,10 +140,10 @@ def _lines_of(units: Sequence[Unit]) -> list[Line]:
 def _runs(
     numbers: Sequence[int], periods: Iterable[int], most: int, worth: Callable[[int, int, int], bool]
 ) -> list[tuple[int, int, int]]:
-    """Where a sequence repeats itself: start, period and count of each run, none over another one.
+    """Return the start, period and count of each run in which a sequence repeats; runs do not overlap.
 
     `worth(start, period, count)` says whether a loop is worth writing. Of the runs that start at one
-    place, the longest one is taken, and of those the one with the smallest period.
+    position, the longest is taken, and among equally long ones the one with the smallest period.
     """
     equal = {period: _equal_ahead(numbers, period) for period in periods if 2 * period <= len(numbers)}
     found = []
@@ -162,7 +162,7 @@ def _runs(
 
 
 def _equal_ahead(numbers: Sequence[int], period: int) -> list[int]:
-    """For each place, how many numbers from there on equal those one period ahead."""
+    """Return, for each position, how many numbers from there on equal those one period ahead."""
     equal = [0] * (len(numbers) - period + 1)
     for place in range(len(numbers) - period - 1, -1, -1):
         equal[place] = equal[place + 1] + 1 if numbers[place] == numbers[place + period] else 0
@@ -170,7 +170,7 @@ def _equal_ahead(numbers: Sequence[int], period: int) -> list[int]:
 
 
 def _repeated(units: list[Unit], shapes: Shapes, nested: bool) -> list[Unit]:
-    """Units with runs of equal ones repeated, those of short periods first; if `nested`, loops too."""
+    """Return units with runs of equal ones repeated, short periods first; if `nested`, loops too."""
     unlike = itertools.count(-2, -1)
     numbers = [_exact(unit, shapes, nested, next(unlike)) for unit in units]
     for period in range(1, LONGEST_PERIOD + 1):
@@ -194,7 +194,7 @@ def _worth_repeating(units: list[Unit], start: int, period: int, count: int) -> 
 
 
 def _exact(unit: Unit, shapes: Shapes, nested: bool, otherwise: int) -> int:
-    """A unit with its values as a number; `otherwise` if it cannot be repeated."""
+    """Return a number for a unit and its values; `otherwise` if it cannot be repeated."""
     if isinstance(unit, RepeatLine | RowsLine):
         if not nested:
             return otherwise
@@ -209,7 +209,7 @@ def _may_repeat(step: Step) -> bool:
 
 
 def _rows(units: list[Unit], shapes: Shapes) -> list[Unit]:
-    """Units with runs of similar ones as loops over rows."""
+    """Return units with runs of similar ones as loops over rows."""
     numbers = [_similar(unit, shapes, -place) for place, unit in enumerate(units, 2)]
 
     def worth(start: int, period: int, times: int) -> bool:
@@ -235,7 +235,7 @@ def _rows(units: list[Unit], shapes: Shapes) -> list[Unit]:
 
 
 def _similar(unit: Unit, shapes: Shapes, otherwise: int) -> int:
-    """The structure of a unit as a number. One call, and the same call repeated, are similar."""
+    """Return a number for the structure of a unit. A call and the same call repeated are similar."""
     if isinstance(unit, RowsLine):
         return otherwise
     if isinstance(unit, RepeatLine):
@@ -247,7 +247,7 @@ def _similar(unit: Unit, shapes: Shapes, otherwise: int) -> int:
 
 
 def _single_call(unit: RepeatLine) -> PartStep | None:
-    """The only step of a repeated script, if it is the call of a part."""
+    """Return the only step of a repeated script, if it calls a part."""
     (line, *others) = unit.script.lines
     if others or not isinstance(line, ThreadLine) or len(line.thread.steps) != 1:
         return None
@@ -265,7 +265,7 @@ def _size(unit: Unit) -> int:
 
 
 def _slots(unit: Unit, counted: bool) -> list[Slot]:
-    """The slots of a unit; a single call has a count of 1 where others of its column have one."""
+    """Return the slots of a unit; a single call has a count of 1 where others in its column have a count."""
     if isinstance(unit, RepeatLine):
         return [unit.count, *free_slots(unit.script)]
     assert not isinstance(unit, RowsLine)
@@ -276,7 +276,7 @@ def _slots(unit: Unit, counted: bool) -> list[Slot]:
 def _rows_of(
     units: list[Unit], start: int, period: int, count: int
 ) -> tuple[list[tuple[object, ...]], list[list[Slot]], list[bool]]:
-    """What differs between rows, the slots of each row, and which columns of units are repeated."""
+    """Return the differences between rows, the slots of each row, and the columns that are repeated."""
     rows = [units[start + row * period : start + (row + 1) * period] for row in range(count)]
     counted = [any(isinstance(row[place], RepeatLine) for row in rows) for place in range(period)]
     slots = [

@@ -1,7 +1,7 @@
-"""The modules of a network, by the paths of its nodes: each is one step, where it can be.
+"""Finds the modules of a network by the paths of its nodes, and makes each one step if possible.
 
-A module with one output is one step of the module around it. Any other is dissolved: its steps are then
-steps of the module around it.
+A module with one output becomes one step of the module around it. Any other module is dissolved: its steps
+become steps of the module around it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from archcalc.convert.series import GrowingJoins
 
 MAX_DEPTH = 12
-"""Levels of modules; deeper ones are dissolved. The language allows 60 calls inside one another."""
+"""Levels of modules; deeper ones are dissolved. The language allows 60 nested calls."""
 
 MAX_ENTRIES = 4
 """Inputs of a module that is one step."""
@@ -28,7 +28,7 @@ GENERIC = frozenset(("group", "Sequential", "ModuleList", "ModuleDict", "Module"
 
 
 class ModuleItem(Struct, eq=False):
-    """One step: a node, or a module. `value` is the index of the node whose tensor comes out."""
+    """One step: a node, or a module. `value` is the index of the node that gives its output."""
 
     value: int
     inputs: tuple[int, ...]
@@ -37,7 +37,7 @@ class ModuleItem(Struct, eq=False):
 
 
 class NetModule(Struct, eq=False):
-    """A module with one output: its items in order, and the indices of the tensors that come in."""
+    """A module with one output: its items in order, and the indices of its input tensors."""
 
     path: str
     kind: str
@@ -45,7 +45,7 @@ class NetModule(Struct, eq=False):
     inputs: tuple[int, ...]
     value: int
     shared: object = None
-    """What identifies the parameters that it has in common with other modules."""
+    """Identifies the parameters that it shares with other modules."""
     series: GrowingJoins | None = None
     """What is in it, if it is a series of joins that grow."""
     around: str = ""
@@ -66,7 +66,7 @@ class ModuleTree:
         self.items = self._items(items, 0)
 
     def _place(self, node: Node) -> tuple[str, ...]:
-        """The modules around a node, from the outside in."""
+        """Return the modules around a node, outermost first."""
         head, _, _ = node.name.rpartition("/")
         return tuple(part for part in head.split("/", MAX_DEPTH * 2)[:MAX_DEPTH] if part) if head else ()
 
@@ -79,7 +79,7 @@ class ModuleTree:
             self.depths[result.index] = 0
 
     def _items(self, items: Sequence[ModuleItem], depth: int) -> list[ModuleItem]:
-        """The items of one module, those of modules in it gathered to one item each."""
+        """Return the items of one module; each module inside it is gathered into one item."""
         gathered: dict[str, list[ModuleItem]] = {}
         found: list[ModuleItem] = []
         for item in items:
@@ -93,7 +93,7 @@ class ModuleTree:
         return sorted(found, key=lambda item: item.value)
 
     def _module(self, members: list[ModuleItem], depth: int) -> list[ModuleItem]:
-        """A module as one item, or as its items if it has to be dissolved."""
+        """Return a module as one item, or as its items if it has to be dissolved."""
         place = self.places[members[0].value][:depth]
         inner = self._items(members, depth)
         peeled, rest = _peel(inner)
@@ -112,22 +112,22 @@ class ModuleTree:
 
 
 def _sources(node: Node) -> tuple[int, ...]:
-    """What a node reads, and then the layer whose weight it has, if a text can say so."""
+    """Return what a node reads, then the layer whose weight it shares, if text can express that."""
     inputs = tuple(source.index for source in node.inputs)
     owner = tied_to(node)
     return inputs if owner is None else (*inputs, owner.index)
 
 
 def _inputs(items: Sequence[ModuleItem]) -> tuple[int, ...]:
-    """What comes in from outside, in the order in which it is read."""
+    """Return the inputs from outside, in the order in which they are read."""
     own = {item.value for item in items}
     return tuple(dict.fromkeys(value for item in items for value in item.inputs if value not in own))
 
 
 def _peel(items: list[ModuleItem]) -> tuple[list[ModuleItem], list[ModuleItem]]:
-    """Split off a join at the start of a module, so that one tensor comes in and not several.
+    """Split off a join at the start of a module, so that it has one input tensor and not several.
 
-    In torchvision, a layer of a DenseNet begins with the concatenation of all earlier maps.
+    In torchvision, a DenseNet layer begins with the concatenation of all earlier maps.
     """
     first = items[0]
     rest = items[1:]
@@ -137,7 +137,7 @@ def _peel(items: list[ModuleItem]) -> tuple[list[ModuleItem], list[ModuleItem]]:
 
 
 def _common(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    """How many modules two places share."""
+    """Return how many modules two places share."""
     for index, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             return index

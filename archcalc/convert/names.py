@@ -1,4 +1,4 @@
-"""Names that the language takes, from the names of classes, modules and arguments."""
+"""Makes names that are valid in the language from names of classes, modules and arguments."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ SHORT_NAMES = {
     "shape": "dims",
     "num_groups": "groups",
 }
-"""What a parameter of a block is called, by the argument that it is given to."""
+"""The name of a block parameter, by the argument that it is passed to."""
 
 LANGUAGE = frozenset((*RESERVED, *KINDS, *RESERVED_MEANINGS))
 
 
 def legal(text: str, otherwise: str) -> str:
-    """A name like `text` in small letters: `InvertedResidual` is `inverted_residual`.
+    """Turn a text into a valid lowercase name: `InvertedResidual` becomes `inverted_residual`.
 
-    Without a letter in it, `otherwise`. Characters that a name cannot have become `_`.
+    A text without letters becomes `otherwise`. Characters that names cannot contain become `_`.
 
     >>> legal("_DenseLayer", "x"), legal("3a/conv", "x"), legal("17", "x"), legal("C3k2", "x")
     ('dense_layer', 'm3a_conv', 'x', 'c3k2')
@@ -43,12 +43,12 @@ def legal(text: str, otherwise: str) -> str:
 
 
 def stem(name: str) -> str:
-    """A name without the number at its end: labels of one stem and numbered nodes could be the same path."""
+    """Remove the number at the end of a name: such a label could clash with the path of a numbered node."""
     return name.rstrip("0123456789").rstrip("_")
 
 
 class NameSpace:
-    """The names of one body, none of them one of the language or of a definition."""
+    """The names in one body; none of them is a word of the language or the name of a definition."""
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self.taken = {*LANGUAGE, *taken}
@@ -57,15 +57,15 @@ class NameSpace:
         """The last number of each hint, so that finding the next one takes no search."""
 
     def free(self, names: Iterable[str]) -> None:
-        """Names whose scope has ended."""
+        """Release names whose scope has ended."""
         self.taken.difference_update(names)
         self.numbers.clear()
 
     def new(self, hint: str, *, numbered: bool = False, label: bool = False) -> str:
-        """A name like the hint that is free.
+        """Return an unused name similar to the hint.
 
-        With `numbered`, it has a number from the start: `x1`. A label is `x` if it could be the path of a
-        layer or a block: a second `conv` has the path `conv2`.
+        With `numbered`, the name has a number from the start: `x1`. A label is `x` if it could be the path of
+        a layer or a block: a second `conv` has the path `conv2`.
         """
         if label and stem(hint) in self.stems:
             hint = "x"

@@ -1,4 +1,4 @@
-"""Parts that are found in a long script without modules: a convolution with its norm, a diamond."""
+"""Finds parts in a long script without modules: a convolution with its norm, a diamond."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONG = 16
 """Steps of a script in which phrases are looked for."""
 
 OFTEN = 4
-"""So many phrases of one kind are worth a block."""
+"""This many phrases of one kind are worth a block."""
 
 MOST_NORMS = 3
 """Norms in a phrase: some files have a scale and a shift after a norm."""
@@ -28,11 +28,11 @@ NO_ACTIVATION = ("dropout", "drop_path")
 """Kinds in the family of activations that are not activation functions."""
 
 JOINED = {"add": "residual", "concat": "branches", "mul": "gated", "sub": "difference"}
-"""What a diamond is called, by the join at its end."""
+"""The name of a diamond, by the join at its end."""
 
 
 def with_phrases(script: Script) -> None:
-    """Gather the phrases of a script into parts, unless it is short."""
+    """Gather the phrases of a script into parts, unless the script is short."""
     found = list(threads(script))
     if sum(len(thread.steps) for thread in found) < LONG:
         return
@@ -46,7 +46,7 @@ def with_phrases(script: Script) -> None:
 
 
 def _phrase(steps: list[Step], start: int) -> tuple[str, ...]:
-    """The kinds of a convolution, its norms and an activation that begin at a step; none if they do not."""
+    """Return the kinds of a convolution, its norms and its activation from a step on, or none."""
     kinds: list[str] = []
     family = ""
     for step in steps[start : start + MOST_NORMS + 2]:
@@ -63,7 +63,7 @@ def _phrase(steps: list[Step], start: int) -> tuple[str, ...]:
 
 
 def _gathered(steps: list[Step], wanted: set[tuple[str, ...]]) -> list[Step]:
-    """Steps with the phrases that are wanted as parts."""
+    """Return steps with the wanted phrases gathered into parts."""
     found: list[Step] = []
     at = 0
     while at < len(steps):
@@ -78,7 +78,7 @@ def _gathered(steps: list[Step], wanted: set[tuple[str, ...]]) -> list[Step]:
 
 
 def _diamonds(steps: list[Step]) -> list[Step]:
-    """Steps with each diamond, and the activation after it, as a part."""
+    """Return steps with each diamond, and the activation after it, as a part."""
     found: list[Step] = []
     at = 0
     while at < len(steps):
@@ -103,7 +103,7 @@ def _activates(step: Step) -> bool:
 
 
 def _is_diamond(step: Step) -> bool:
-    """Is this a join whose branches all start at the tensor before it?"""
+    """Return whether a step is a join whose branches all start at the tensor before it."""
     if not isinstance(step, LayerStep):
         return False
     starts = [inner.start for thread in step.tensors for inner in _all(thread)]

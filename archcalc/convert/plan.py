@@ -1,8 +1,8 @@
 """The plan of a text: lines and steps, before anything has a name.
 
-A network becomes a `Script`, a list of lines. A line holds a `Thread`: steps that hand one tensor on. A step
-is a layer, a call of a `Part` (what may become a block), or a script in braces. Numbers that may become
-parameters are `Slot`s, tensors that need a name are `KeptTensor`s. The writer turns all of it into text.
+A network becomes a `Script`, a list of lines. A line holds a `Thread`: steps that pass on one tensor. A step
+is a layer, a call of a `Part` (a candidate for a block), or a script in braces. Numbers that may become
+parameters are `Slot`s; tensors that need a name are `KeptTensor`s. The writer turns all of it into text.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from archcalc.network import Node
 
 
 class KeptTensor(Struct, eq=False):
-    """A tensor that more than one place reads. `hint` is what it may be called."""
+    """A tensor that is read in more than one place. `hint` is the suggested name."""
 
     hint: str
 
 
 class Variable(Struct, eq=False):
-    """A parameter of a block or a column of a loop. `hint` is what it may be called."""
+    """A parameter of a block, or a column of a loop. `hint` is the suggested name."""
 
     hint: str
 
 
 class Formula(Struct, frozen=True):
-    """What a slot is written as: a variable, a multiple of one, or half of one."""
+    """How a slot is written: as a variable, a multiple of one, or half of one."""
 
     variable: Variable
     operator: str = ""
@@ -37,7 +37,7 @@ class Formula(Struct, frozen=True):
 
 
 class Slot(Struct, eq=False):
-    """A number in a text: the argument `name` of a layer or a call, or the count of a loop."""
+    """A number in the text: the argument `name` of a layer or call, or the count of a loop."""
 
     name: str
     value: Any
@@ -53,10 +53,10 @@ class Thread(Struct, eq=False):
 
 
 class LayerStep(Struct, eq=False):
-    """A layer with its numbers. `tensors` are what a join reads, or the arguments that are tensors.
+    """A layer with its numbers. `tensors` are the inputs of a join, or the arguments that are tensors.
 
-    If it is `tied`, the last of them is where its weight comes from. `frozen` says whether its parameters are
-    not trained; `None` if it has none.
+    If the layer is `tied`, its weight comes from the last of them. `frozen` says whether its parameters are
+    not trained; `None` if it has no parameters.
     """
 
     layer: Layer
@@ -86,7 +86,7 @@ Step = LayerStep | PartStep | NestedStep
 
 
 class ThreadLine(Struct, eq=False):
-    """A thread on a line. `binds` is how its tensor is kept: `label`, `let`, `output`, `aux` or not."""
+    """A thread on a line. `binds` is how its tensor is kept: `label`, `let`, `output`, `aux`, or empty."""
 
     thread: Thread
     binds: str = ""
@@ -96,14 +96,14 @@ class ThreadLine(Struct, eq=False):
 
 
 class RepeatLine(Struct, eq=False):
-    """Lines that are run several times."""
+    """Lines that run several times."""
 
     count: Slot
     script: Script
 
 
 class RowsLine(Struct, eq=False):
-    """A loop over rows of values: one column for each variable."""
+    """A loop over rows of values, with one column for each variable."""
 
     columns: list[Variable]
     rows: list[list[Slot]]
@@ -111,14 +111,14 @@ class RowsLine(Struct, eq=False):
 
 
 class ListLine(Struct, eq=False):
-    """A list of tensors under a name."""
+    """A named list of tensors."""
 
     local: KeptTensor
     threads: list[Thread]
 
 
 class GrowLine(Struct, eq=False):
-    """A tensor that is added to the end of a list."""
+    """A tensor that is appended to a list."""
 
     local: KeptTensor
     thread: Thread
@@ -134,12 +134,12 @@ class Script(Struct, eq=False):
 
 
 class Part(Struct, eq=False):
-    """A module or another piece of a network that may become a block.
+    """A module or another part of a network that may become a block.
 
-    `kind` is its class and `path` its place. `around` is the class of what is around it, and `members` are
+    `kind` is its class and `path` its place. `around` is the class of the module around it, and `members` are
     the names of the modules in it. `entries` are its inputs after the current tensor. `shared` identifies the
-    parameters that it has in common with other parts, `template` what it is written as. `height` is how many
-    parts are inside one another in it.
+    parameters that it shares with other parts, and `template` is how it is written. `height` is how deeply
+    parts are nested in it.
     """
 
     kind: str
@@ -154,7 +154,7 @@ class Part(Struct, eq=False):
 
 
 def slots_of(layer: Layer) -> list[Slot]:
-    """The arguments of a layer that are numbers or lists of numbers, so that blocks may differ in them."""
+    """Return the arguments of a layer that are numbers or lists of numbers, in which blocks may differ."""
     slots = []
     for parameter in layer.parameters:
         value = getattr(layer, parameter.name)
@@ -164,17 +164,17 @@ def slots_of(layer: Layer) -> list[Slot]:
 
 
 def layer_step(node: Node, tensors: Iterable[Thread] = ()) -> LayerStep:
-    """The step of a node, or of an input."""
+    """Return the step of a node, or of an input."""
     slots = [] if isinstance(node.layer, Input) else slots_of(node.layer)
-    owner = node.shares or node  # arrays that several calls use are frozen where they are owned
+    owner = node.shares or node  # arrays of several calls are frozen at their owner
     frozen = owner.frozen if node.facts.weights else None
     return LayerStep(node.layer, slots, list(tensors), tied_to(node) is not None, frozen)
 
 
 def tied_to(node: Node) -> Node | None:
-    """The layer whose weight this one has, if a text says so as `weight=x`.
+    """Return the layer whose weight this one shares, if the text can say so as `weight=x`.
 
-    A layer that has all arrays of another one of its kind is a call of the same shared block instead.
+    A layer that shares all arrays with another one of its kind is a call of the same shared block instead.
     """
     if getattr(node.layer, "weight", "") != "own":
         return None
@@ -190,18 +190,18 @@ def _array_shapes(node: Node) -> dict[str, Any]:
 
 
 def owner_of(node: Node) -> Node:
-    """The node whose arrays this one has, as the calls of a shared block do; else itself."""
+    """Return the node that owns this node's arrays (for calls of a shared block), or else the node itself."""
     return node if node.shares is None or tied_to(node) is not None else node.shares
 
 
 def goes_on(thread: Thread) -> bool:
-    """Does a thread start at the current tensor?"""
+    """Return whether a thread starts at the current tensor."""
     first = thread.steps[0] if thread.steps else None
     return thread.start is None and not (isinstance(first, LayerStep) and isinstance(first.layer, Input))
 
 
 def threads(script: Script) -> Iterator[Thread]:
-    """All threads of a script, those in loops, in braces and in arguments included."""
+    """Return all threads of a script, including those in loops, braces and arguments."""
     for line in script.lines:
         if isinstance(line, RepeatLine | RowsLine):
             yield from threads(line.script)
@@ -211,7 +211,7 @@ def threads(script: Script) -> Iterator[Thread]:
 
 
 def threads_of_line(line: ThreadLine | ListLine | GrowLine) -> list[Thread]:
-    """The threads that are written on a line."""
+    """Return the threads that are written on a line."""
     return line.threads if isinstance(line, ListLine) else [line.thread]
 
 
@@ -226,7 +226,7 @@ def _within(thread: Thread) -> Iterator[Thread]:
 
 
 def part_steps(script: Script) -> Iterator[PartStep]:
-    """The calls of parts in a script, not those within the parts."""
+    """Return the calls of parts in a script, except those inside the parts."""
     for thread in threads(script):
         for step in thread.steps:
             if isinstance(step, PartStep):
@@ -234,7 +234,7 @@ def part_steps(script: Script) -> Iterator[PartStep]:
 
 
 def free_slots(script: Script) -> Iterator[Slot]:
-    """The slots of a script that no loop in it has bound, in the order of the text."""
+    """Return the slots of a script that no loop in it has bound, in text order."""
     for line in script.lines:
         if isinstance(line, RepeatLine):
             if line.count.formula is None:
@@ -260,12 +260,12 @@ def _slots_of_thread(thread: Thread) -> Iterator[Slot]:
 
 
 def slots_of_step(step: Step) -> list[Slot]:
-    """The free slots of one step."""
+    """Return the free slots of one step."""
     return list(_slots_of_thread(Thread(None, [step])))
 
 
 def weight(step: Step) -> int:
-    """How much text a step is, in layers and calls."""
+    """Return how much text a step takes, in layers and calls."""
     if isinstance(step, NestedStep):
         return sum(len(thread.steps) for thread in threads(step.script))
     return 1 + sum(len(inner.steps) for thread in step.tensors for inner in _within(thread))
@@ -275,10 +275,10 @@ Bound = dict[KeptTensor | Variable, int]
 
 
 class Shapes:
-    """The structure of steps and scripts as small numbers: equal ones differ in values of slots only.
+    """Numbers the structures of steps and scripts: equal numbers mean that only values of slots differ.
 
-    `exact` numbers tell these values apart too. `bound` numbers the tensors and columns that are bound in a
-    script; any other one is equal to itself alone.
+    `exact` numbers also distinguish these values. `bound` numbers the tensors and columns that are bound in a
+    script; any other one is equal only to itself.
     """
 
     def __init__(self) -> None:
@@ -328,7 +328,7 @@ class Shapes:
         return self.number((step.layer.kind, self.fixed(step.layer), more, slots, tensors))
 
     def fixed(self, layer: Layer) -> Any:
-        """The arguments of a layer that are not slots."""
+        """Return the arguments of a layer that are not slots."""
         if isinstance(layer, Input):
             return layer.shape
         values = (getattr(layer, parameter.name) for parameter in layer.parameters)

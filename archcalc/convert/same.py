@@ -1,4 +1,4 @@
-"""Is a network the same as another one, in all that counts?"""
+"""Checks whether two networks are the same in everything that matters."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ORDER_MATTERS = ("peak_activations", "peak_bytes")
 
 
 class Difference(Struct, frozen=True):
-    """What differs between two networks, in words. Empty words say that nothing does.
+    """The difference between two networks, in words. An empty string means that there is none.
 
-    `layers` is about layers and connections. If there is nothing, `figures` may still be: a text ties weights
-    and freezes layers, and cannot say so of any other array.
+    `layers` is about layers and connections. If it is empty, `figures` may not be: a text can tie weights and
+    freeze layers, but cannot do this for other arrays.
     """
 
     layers: str = ""
@@ -31,8 +31,8 @@ class Difference(Struct, frozen=True):
 def difference(one: Network, other: Network) -> Difference:
     """Compare two networks.
 
-    Every node of one must be in the other: the same layer, on the same tensors, with the same parameters.
-    Names and the order of nodes may differ.
+    Every node of one network must be in the other: the same layer, on the same tensors, with the same
+    parameters. Names and the order of nodes may differ.
     """
     if len(one.nodes) != len(other.nodes):
         return Difference(f"{len(other.nodes):,} nodes instead of {len(one.nodes):,}")
@@ -53,9 +53,9 @@ def difference(one: Network, other: Network) -> Difference:
 
 
 def _structure(network: Network, numbers: dict[Any, int]) -> Any:
-    """The computation of each node and each result, and which nodes share parameters.
+    """Return the computation of each node and each result, and which nodes share parameters.
 
-    `numbers` has a number for each computation, so that comparing two takes no recursion.
+    `numbers` maps each computation to a number, so that comparing two needs no recursion.
     """
     found = _computed(network, numbers)
     users: dict[int, list[int]] = {}
@@ -65,14 +65,14 @@ def _structure(network: Network, numbers: dict[Any, int]) -> Any:
     sharing = Counter(tuple(sorted(together)) for together in users.values())
     output = network.outputs.get("output")
     main = found[output.index] if output is not None else None
-    # a text may have other names for results, and declares them where their tensors are made
+    # a text may name results differently, and it declares them where their tensors are made
     outputs = sorted(found[node.index] for node in network.outputs.values())
     heads = sorted(found[node.index] for node in network.heads.values())
     return Counter(found), sharing, main, outputs, heads
 
 
 def _computed(network: Network, numbers: dict[Any, int]) -> list[int]:
-    """A number for the computation of each node."""
+    """Return a number for the computation of each node."""
     inputs = {node.index: place for place, node in enumerate(sorted(network.inputs.values(), key=_by_name))}
     found: list[int] = []
     for node in network.nodes:
@@ -83,7 +83,7 @@ def _computed(network: Network, numbers: dict[Any, int]) -> list[int]:
 
 
 def _tied(network: Network, numbers: dict[Any, int]) -> Counter[Any]:
-    """The arrays that are others', with those that these are."""
+    """Return the arrays that are tied to others, paired with those others."""
     found = _computed(network, numbers)
     return Counter(
         (found[node.index], name, found[owner.index], array)
@@ -93,7 +93,7 @@ def _tied(network: Network, numbers: dict[Any, int]) -> Counter[Any]:
 
 
 def _frozen(network: Network, numbers: dict[Any, int]) -> Counter[int]:
-    """The layers with parameters that are not trained: shared ones where they are owned."""
+    """Return the layers with parameters that are not trained; shared layers are listed at their owner."""
     found = _computed(network, numbers)
     nodes = (node for node in network.nodes if node.facts.weights and (node.shares or node).frozen)
     return Counter(found[node.index] for node in nodes)

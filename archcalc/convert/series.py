@@ -1,4 +1,4 @@
-"""Joins that grow by one tensor from step to step, as in a DenseNet: they become a list that grows in a loop.
+"""Turns joins that grow by one tensor per step, as in a DenseNet, into a list that grows in a loop.
 
 maps = [identity, layer]
 repeat 5 { maps = maps + [concat(maps) -> layer] }
@@ -33,10 +33,10 @@ Steps = Callable[[Sequence[ModuleItem]], list[Step]]
 
 
 class GrowingJoins:
-    """A series of joins: each reads what the one before it reads, and one tensor that is made from that one.
+    """A series of joins: each reads what the previous one reads, plus one tensor made from the previous one.
 
-    `first` are the steps from the tensor that comes in to the second one in the list, `between` the steps
-    from each join to the tensor that the next one reads as well.
+    `first` are the steps from the input tensor to the second tensor in the list, `between` the steps from
+    each join to the tensor that the next join adds.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class GrowingJoins:
         return [*self.first, *self.joins, *(item for items in self.between for item in items)]
 
     def script(self, steps: Steps) -> Script:
-        """The lines that make the list and join it."""
+        """Return the lines that make the list and join it."""
         maps = KeptTensor("maps")
         join = self.joins[0].node
 
@@ -64,7 +64,7 @@ class GrowingJoins:
 
 
 def with_series(items: Sequence[ModuleItem], results: Iterable[int]) -> list[ModuleItem]:
-    """Items with each series of joins as one item."""
+    """Return items with each series of joins as one item."""
     finder = SeriesFinder(items, results)
     found = [series for series in finder.all() if series is not None]
     gone = {item.value for series in found for item in series.members}
@@ -78,7 +78,7 @@ def with_series(items: Sequence[ModuleItem], results: Iterable[int]) -> list[Mod
 
 
 class SeriesFinder:
-    """Finds the series among items. Linear in the number of tensors that all joins read."""
+    """Finds the series among items, in time linear in the number of tensors that all joins read."""
 
     def __init__(self, items: Sequence[ModuleItem], results: Iterable[int]) -> None:
         self.items = {item.value: item for item in items}
@@ -88,7 +88,7 @@ class SeriesFinder:
         self.after = {join.inputs: join for join in self.joins}
 
     def all(self) -> list[GrowingJoins | None]:
-        """All series, the joins of each in order."""
+        """Return all series, with the joins of each in order."""
         longer = {join.inputs[:-1] for join in self.joins}
         before = {join.value: self.after.get(join.inputs[:-1]) for join in self.joins}
         found = []
@@ -102,7 +102,7 @@ class SeriesFinder:
         return found
 
     def _series(self, joins: list[ModuleItem]) -> GrowingJoins | None:
-        """A series with these joins, if nothing else reads what is in it."""
+        """Return the series with these joins, if nothing else reads the tensors in it."""
         if len(joins) < FEWEST or len(joins[0].inputs) != 2 or len({join.node.layer for join in joins}) > 1:
             return None
         start, second = joins[0].inputs
@@ -119,8 +119,7 @@ class SeriesFinder:
         return GrowingJoins(joins, first, [items for items in between if items is not None])
 
     def _steps(self, start: int, end: int) -> list[ModuleItem] | None:
-        """The items that lead from one tensor to another, if they follow one another and nothing else reads
-        what they make."""
+        """Return the items between two tensors, if consecutive and if nothing else reads their outputs."""
         found: list[ModuleItem] = []
         value = end
         while value != start:

@@ -1,4 +1,4 @@
-"""Modules and layers that share their parameters: each becomes a call of one `shared block`."""
+"""Finds modules and layers that share parameters: each becomes a call of one `shared block`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class SharedParameters:
     """Marks the items of a network that share parameters. Changes the items in place.
 
     Modules are twins if they have the same layers, connected in the same way, with the same parameters. They
-    are one shared block if nothing else uses these parameters. Any other layer that shares its parameters is
-    a shared block of its own.
+    become one shared block if nothing else uses these parameters. Any other layer that shares its parameters
+    becomes a separate shared block.
     """
 
     def __init__(self, nodes: tuple[Node, ...], items: list[ModuleItem]) -> None:
@@ -23,7 +23,7 @@ class SharedParameters:
         self.shared = {index for index, number in self.users.items() if number > 1}
         self.twins: Counter[Any] = Counter()
         self.keys: dict[int, Any] = {}
-        """What twins have in common, by the identity of the module."""
+        """The key that twins share, by the identity of the module."""
         if self.shared:
             self._count(items)
             self._mark(items)
@@ -32,13 +32,13 @@ class SharedParameters:
         for item in items:
             if item.module is not None:
                 key = self._key(item.module)
-                if key[0] and key[0] != around:  # a module around it with the same parameters stands for it
+                if key[0] and key[0] != around:  # a module around it with the same parameters represents it
                     self.keys[id(item.module)] = key
                     self.twins[key] += 1
                 self._count(item.module.items, key[0])
 
     def _key(self, module: NetModule) -> tuple[Any, ...]:
-        """The owners of the parameters of a module, and its layers and connections."""
+        """Return the owners of a module's parameters, and its layers and connections."""
         nodes = _nodes(module)
         places = {node.index: place for place, node in enumerate(nodes)}
         owners = tuple(owner_of(node).index for node in nodes if node.facts.weights)
@@ -65,7 +65,7 @@ class SharedParameters:
                 self._mark(item.module.items)
 
     def _mark_layer(self, item: ModuleItem) -> None:
-        """A layer that shares its parameters, as a module of its own."""
+        """Mark a layer that shares its parameters, as a separate module."""
         owner = owner_of(item.node).index
         if owner in self.shared and item.node.facts.weights:
             leaf = ModuleItem(item.value, item.inputs, item.node)
@@ -75,7 +75,7 @@ class SharedParameters:
 
 
 def _nodes(module: NetModule) -> list[Node]:
-    """The nodes of a module, in order."""
+    """Return the nodes of a module, in order."""
     found: list[Node] = []
     for item in module.items:
         found += [item.node] if item.module is None else _nodes(item.module)

@@ -1,4 +1,4 @@
-"""The plan as text, in the style of the built-in networks."""
+"""Writes the plan as text, in the style of the built-in networks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from archcalc.layers.base import Input, Layer
 
 
 def written(whole: Script, name: str, comments: Sequence[str]) -> str:
-    """The text of a network: its comments, its blocks, its net."""
+    """Return the text of a network: its comments, blocks and net."""
     templates: list[Template] = []
     _gather(whole, templates, set())
     names = NameSpace()
@@ -55,7 +55,7 @@ def written(whole: Script, name: str, comments: Sequence[str]) -> str:
 
 
 def _gather(script: Script, templates: list[Template], known: set[int]) -> None:
-    """Collect the templates of a script, each after those that it uses."""
+    """Collect the templates of a script, each after the templates that it uses."""
     for call in part_steps(script):
         template = call.part.template
         if id(template) not in known:
@@ -65,7 +65,7 @@ def _gather(script: Script, templates: list[Template], known: set[int]) -> None:
 
 
 def _block_name(template: Template) -> str:
-    """What a block is called: its class; where that says nothing, the module, after the class around it."""
+    """Name a block after its class; if that says nothing, after the class around it and the module."""
     part = template.parts[0]
     if part.kind not in GENERIC:
         return legal(part.kind, "unit")
@@ -75,7 +75,7 @@ def _block_name(template: Template) -> str:
 
 
 def _name_blocks(templates: Sequence[Template], names: NameSpace) -> None:
-    """Name blocks. Where two would have one name, the one with a module more is called by that as well."""
+    """Name blocks. If two have the same name, one with an extra module is also named after it."""
     alike: dict[str, list[Template]] = {}
     for template in templates:
         alike.setdefault(_block_name(template), []).append(template)
@@ -90,7 +90,7 @@ def _name_blocks(templates: Sequence[Template], names: NameSpace) -> None:
 
 
 def _extent(template: Template) -> tuple[int, int]:
-    """How much is in a block: modules, and steps."""
+    """Return the size of a block: its modules, and its steps."""
     return len(template.parts[0].members), sum(len(thread.steps) for thread in threads(template.script))
 
 
@@ -140,7 +140,7 @@ class BodyWriter:
     # -- lines
 
     def braces(self, head: str, script: Script, indent: int) -> list[str]:
-        """A script in braces after a head, on one line if it fits."""
+        """Return a script in braces after a head, on one line if it fits."""
         inner = self.lines(script, indent + 2)
         margin = " " * indent
         if len(inner) == 1 and len(inner[0]) + len(head) + 2 <= WIDTH:
@@ -191,7 +191,7 @@ class BodyWriter:
     # -- steps
 
     def chain(self, thread: Thread) -> Chained:
-        """A thread as calls; the current tensor itself is `identity`."""
+        """Return a thread as calls; the current tensor itself is `identity`."""
         calls: Chained = [] if thread.start is None else [CallText(self._bind(thread.start))]
         for frozen, steps in frozen_runs(thread.steps):
             inner = [self.step(step) for step in steps]
@@ -212,7 +212,7 @@ class BodyWriter:
         return CallText(layer.kind, tensors if layer.is_join else [], values, weighs=_weighs(layer))
 
     def arguments(self, step: PartStep) -> list[str]:
-        """The arguments of a block; those that have a default are given by name."""
+        """Return the arguments of a block; those with a default are passed by name."""
         template: Template = step.part.template
         values = []
         for variable, slot in zip(template.variables, step.slots, strict=True):
@@ -224,7 +224,7 @@ class BodyWriter:
         return values
 
     def layer_arguments(self, step: LayerStep, tensors: list[str]) -> list[str]:
-        """The arguments of a layer but for the tensors that it joins: what has a default is given by name."""
+        """Return the arguments of a layer, except the tensors it joins; those with a default are by name."""
         slots = {slot.name: slot for slot in step.slots}
         by_position = not step.layer.is_join
         values = []
@@ -258,7 +258,7 @@ def _weighs(layer: Layer) -> bool:
 
 
 def value_text(value: Any) -> str:
-    """A value as the language writes it, however long it is."""
+    """Return a value as written in the language, however long it is."""
     if isinstance(value, str):
         clean = "".join(c if c.isprintable() else "?" for c in value[: MAX_STRING // 2])
         return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,1 +1,1 @@
-"""Figures of many networks at once: `archcalc sweep`, `solve` and `formula`."""
+"""Computes figures of many networks at once: `archcalc sweep`, `solve` and `formula`."""

@@ -1,9 +1,9 @@
-"""Whole numbers as expressions of the parameters of a sweep: built, simplified, bounded.
+"""Integer expressions of the parameters of a sweep: builds, simplifies and bounds them.
 
-A `Polynomial` has integer coefficients and is built from `Atom`s: parameters, and what is not a polynomial
-of them: quotients rounded down, maxima, minima and choices. Equal expressions are one object, so a part
-that many layers share is computed once. Every expression has bounds over all values of the parameters.
-Bounds decide most comparisons, and say where 64 bits are enough.
+A `Polynomial` has integer coefficients and is built from `Atom`s: parameters, and expressions that are not
+polynomials of them: quotients rounded down, maxima, minima and choices. Equal expressions are one object, so
+a part that many layers share is computed once. Every expression has bounds over all values of the parameters.
+The bounds decide most comparisons and show where 64 bits are enough.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class Algebra:
         self._constants: dict[int, Polynomial] = {}
         self._bounds: dict[Product, tuple[int, int, int]] = {}
 
-    # -- making them
+    # -- construction
 
     def polynomial(self, const: int, terms: Mapping[Product, int]) -> Polynomial:
         return self._interned(const, tuple(sorted([item for item in terms.items() if item[1]])))
 
     def _interned(self, const: int, items: tuple[tuple[Product, int], ...]) -> Polynomial:
-        """The one polynomial with these terms, which are in order."""
+        """Return the one polynomial with these terms, which must be in order."""
         key = (const, items)
         found = self._polynomials.get(key)
         if found is None:
@@ -60,7 +60,7 @@ class Algebra:
         return self._interned(a.const + plus, a.terms) if plus else a
 
     def total(self, values: Sequence[Polynomial]) -> Polynomial:
-        """The sum of several, in one go."""
+        """Return the sum of several polynomials in one step."""
         const = 0
         terms: dict[Product, int] = {}
         for value in values:
@@ -70,7 +70,7 @@ class Algebra:
         return self.polynomial(const, terms)
 
     def product_bounds(self, product: Product) -> tuple[int, int, int]:
-        """The least and the largest value, and what no step of the multiplication exceeds."""
+        """Return the bounds of a product, and a bound on all intermediate results."""
         found = self._bounds.get(product)
         if found is None:
             low = high = size = 1
@@ -83,7 +83,7 @@ class Algebra:
         return found
 
     def atom(self, kind: str, args: tuple[Any, ...], low: int, high: int) -> Polynomial:
-        """An atom as a polynomial; a constant if its bounds leave one value."""
+        """Return an atom as a polynomial, or a constant if its bounds leave one value."""
         if low == high:
             return self.constant(low)
         key = (kind, *(arg.number if isinstance(arg, Polynomial) else ("value", arg) for arg in args))
@@ -97,7 +97,7 @@ class Algebra:
     def parameter(self, number: int, low: int, high: int) -> Polynomial:
         return self.atom("parameter", (number,), low, high)
 
-    # -- computing with them
+    # -- arithmetic
 
     def add(self, a: Polynomial, b: Polynomial, times: int = 1) -> Polynomial:
         """`a + times * b`."""
@@ -130,10 +130,10 @@ class Algebra:
         return self.polynomial(terms.pop((), 0), terms)
 
     def floor(self, a: Polynomial, by: int) -> Polynomial:
-        """`floor(a / by)` for a positive number.
+        """Return `floor(a / by)` for a positive integer `by`.
 
-        What `by` divides is taken out, and a quotient of a quotient is one quotient, so that equal numbers
-        are mostly equal expressions: `((n-1)//2 + 1 - 1)//2 + 1` is `(n-1)//4 + 1`.
+        Multiples of `by` are taken out, and nested quotients become one quotient, so that equal numbers
+        mostly have equal expressions: `((n-1)//2 + 1 - 1)//2 + 1` is `(n-1)//4 + 1`.
         """
         if by == 1:
             return a
@@ -166,7 +166,7 @@ class Algebra:
         return self.atom("floor", (rest, by), low, high)
 
     def divide(self, a: Polynomial, b: Polynomial) -> Polynomial:
-        """`floor(a / b)` for an expression that is above 0 everywhere."""
+        """Return `floor(a / b)` for an expression `b` that is always positive."""
         exact = self.exact_quotient(a, b)
         if exact is not None:
             return exact
@@ -174,7 +174,7 @@ class Algebra:
         return self.atom("floor", (a, b), min(ends), max(ends))
 
     def exact_quotient(self, a: Polynomial, b: Polynomial) -> Polynomial | None:
-        """`a / b`, if `b` is one product that is in every term of `a`."""
+        """Return `a / b`, if `b` is a single product that divides every term of `a`."""
         if a is b:
             return self.constant(1)
         if b.const or a.const or len(b.terms) != 1:
@@ -193,7 +193,7 @@ class Algebra:
         return self.polynomial(terms.pop((), 0), terms)
 
     def extreme(self, values: Iterable[Polynomial], most: bool) -> Polynomial:
-        """The largest or smallest; without those that bounds leave out."""
+        """Return the largest or smallest; candidates that bounds rule out are dropped."""
         found = list(dict.fromkeys(values))
         if most:
             least = max(value.low for value in found)
@@ -210,7 +210,7 @@ class Algebra:
         return self.atom(kind, tuple(sorted(found, key=lambda value: value.number)), *bounds)
 
     def _undecided(self, values: Sequence[Polynomial], most: bool) -> list[Polynomial]:
-        """Without those that another one exceeds everywhere. Comparing many pairs would take too long."""
+        """Drop polynomials that another one always exceeds. Long lists are left alone, to save time."""
         if len(values) > 40:
             return list(values)
         left: list[Polynomial] = []
@@ -223,25 +223,25 @@ class Algebra:
         return left
 
     def _never_below(self, a: Polynomial, b: Polynomial, times: int) -> bool:
-        """Is `a` nowhere below `b`; or with `times=1`, nowhere above it?"""
+        """Return whether `a` is never below `b`; with `times=1`, whether it is never above it."""
         difference = self.add(a, b, -1)
         if times > 0:
             difference = self.scale(difference, -1)
         return difference.low >= 0 or self.tight(difference)[0] >= 0
 
     def choice(self, question: Question, a: Polynomial, b: Polynomial) -> Polynomial:
-        """`a` where the answer to the question is yes, `b` elsewhere."""
+        """Return `a` if the answer to the question is yes, and `b` otherwise."""
         if a is b:
             return a
         kind, asked = question
         return self.atom("choice", (kind, asked, a, b), min(a.low, b.low), max(a.high, b.high))
 
-    # -- comparing them
+    # -- comparisons
 
     def question(self, kind: str, a: Polynomial) -> tuple[Question, bool]:
-        """Whether a polynomial is negative or zero, in the one form that all such questions have.
+        """Return the standard form of the question whether a polynomial is negative or zero.
 
-        The second value says whether the answer is the opposite of the one that is asked for.
+        The second value says whether the answer to this form is the opposite of the answer asked for.
         """
         common = gcd(*(factor for _, factor in a.terms))
         if common > 1:
@@ -255,7 +255,7 @@ class Algebra:
         return (kind, a), False
 
     def decided(self, question: Question) -> bool | None:
-        """The answer, if it is the same for all values of the parameters."""
+        """Return the answer, if it is the same for all values of the parameters."""
         kind, a = question
         low, high = a.low, a.high
         for refine in (False, True):
@@ -268,12 +268,12 @@ class Algebra:
         return None
 
     def tight(self, a: Polynomial) -> tuple[int, int]:
-        """Bounds that know how a quotient relates to what was divided: `n // 2` is never above `n`."""
+        """Return bounds that relate a quotient to its dividend: `n // 2` never exceeds `n`."""
         low, high = self._relaxed(a, -1), self._relaxed(a, 1)
         return max(a.low, -((-low[0]) // low[1])), min(a.high, high[0] // high[1])
 
     def _relaxed(self, a: Polynomial, side: int) -> tuple[int, int]:
-        """A bound as a fraction: each quotient `floor(x/d)` is replaced by `x/d`, or by `(x-d+1)/d`."""
+        """Return a bound as a fraction: each quotient `floor(x/d)` becomes `x/d` or `(x-d+1)/d`."""
         scale, current = 1, a
         for _ in range(4):
             replaced = [
@@ -298,10 +298,10 @@ class Algebra:
         atom = self.atoms[number]
         return atom.kind == "floor" and isinstance(atom.args[1], int)
 
-    # -- their values
+    # -- evaluation
 
     def value(self, a: Polynomial, known: dict[int, int]) -> int:
-        """The value where the atoms that are known have theirs; parameters must be known."""
+        """Return the value for these known atoms; parameters must be among them."""
         total = a.const
         for product, factor in a.terms:
             for number in product:
@@ -312,7 +312,7 @@ class Algebra:
         return total
 
     def _find(self, wanted: int, known: dict[int, int]) -> None:
-        """Compute an atom, and first those that it needs. Without recursion, as networks are deep."""
+        """Compute an atom after the atoms that it needs. Not recursive, because networks are deep."""
         waiting = [wanted]
         while waiting:
             number = waiting[-1]

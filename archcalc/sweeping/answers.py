@@ -1,4 +1,4 @@
-"""The answer to an inverse question in words and as JSON."""
+"""Formats the answer to an inverse question as text and JSON."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from archcalc.render.numbers import grouped, plural
 from archcalc.sweeping.solving import Solution, Tried
 
 COLUMNS = ("params", "macs")
-"""The figures that are shown, in addition to those that are asked for."""
+"""Figures that are shown in addition to the requested ones."""
 
 
 def text(solution: Solution, width: int) -> str:
-    """The answer, the figures on both sides of it, and how it was found."""
+    """Return the answer, the figures on both sides of it, and how it was found."""
     plan, name = solution.plan, solution.unknown.name
     extreme = "largest" if solution.largest else "smallest"
     limits = " and ".join(f"`{limit.text}`" for limit in plan.limits)

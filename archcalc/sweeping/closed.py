@@ -1,4 +1,4 @@
-"""Closed forms: a figure as a formula of a few parameters, with the values for which it was checked."""
+"""Closed forms: a figure as a formula of a few parameters, with the values for which it was verified."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ UP_TO = 4096
 """A parameter without values has those from 1 to this one."""
 
 MOST_TERMS, MOST_INNER = 60, 8
-"""A formula with more terms, or with a maximum of more values, is not one that a person reads."""
+"""A formula with more terms, or with a maximum of more values, is unreadable."""
 
 CHECKED = 96
-"""Networks that are computed by themselves, to compare them with the formula."""
+"""The number of networks that are computed one by one and compared with the formula."""
 
 COMPARED = 1_000_000
 """Points at which the formula is compared with the sweep, at most."""
@@ -44,14 +44,14 @@ class ClosedForm(Struct, frozen=True, eq=False):
     growth: str
     compared: int
     exceptions: tuple[str, ...]
-    """Some points at which the figure is another one."""
+    """Some points at which the figure is different."""
     excepted: int
     """How many there are."""
     invalid: int
     """Points that are not valid networks."""
     checked: int
     proved: tuple[Any, Any] | None
-    """The least and the largest value for which it follows from the expressions of the network."""
+    """The smallest and largest value for which it follows from the network's expressions."""
     unproved: str
     """Why it is not proved, if it is not."""
 
@@ -62,7 +62,7 @@ class ClosedForm(Struct, frozen=True, eq=False):
 
 
 def closed_form(plan: SweepPlan) -> ClosedForm:
-    """The formula of the first column of a plan. Raises `ArchError` where there is none."""
+    """Return the formula of the first column of a plan. Raises `ArchError` if there is none."""
     engine = plan.engine()
     last = [np.array([d.count - 1]) for d in plan.space.dimensions]
     found = engine.evaluate(last)
@@ -101,7 +101,7 @@ def closed_form(plan: SweepPlan) -> ClosedForm:
 
 
 class FormulaWriter:
-    """Writes polynomials in the names of the parameters."""
+    """Writes polynomials with the names of the parameters."""
 
     def __init__(self, algebra: Algebra, plan: SweepPlan) -> None:
         self.algebra = algebra
@@ -109,7 +109,7 @@ class FormulaWriter:
         self.quantity = plan.columns[0]
 
     def terms(self, a: Polynomial) -> list[str]:
-        """The terms of a sum, highest powers first. Raises `ArchError` for what has no closed form."""
+        """Write the terms of a sum, highest powers first. Raises `ArchError` if there is no closed form."""
         if len(a.terms) > MOST_TERMS:
             raise self._none(f"it has {len(a.terms)} terms")
         ordered = sorted(a.terms, key=lambda term: (-len(term[0]), [self._order(n) for n in term[0]]))
@@ -163,7 +163,7 @@ class FormulaWriter:
         return " + ".join(self.terms(a)).replace("+ -", "- ")
 
     def _quotient(self, numerator: Polynomial, by: int) -> str:
-        """`⌊n/2⌋`, or `⌈n/2⌉` where that is simpler."""
+        """Write `⌊n/2⌋`, or `⌈n/2⌉` if that is simpler."""
         opening, closing, const = "⌊", "⌋", numerator.const
         common = gcd(by, *(factor for _, factor in numerator.terms))
         if const and const >= by - common:  # floor((x + by - common)/by) is the ceiling of x/by
@@ -176,7 +176,7 @@ class FormulaWriter:
         return f"{opening}{text if len(inner.terms) + bool(const) == 1 else f'({text})'}/{by}{closing}"
 
     def _scaled(self, a: Polynomial, by: int) -> str | None:
-        """`32·width` for a parameter with a denominator, over what is divided by."""
+        """Write `32·width` for a parameter with a denominator, divided by the divisor."""
         if a.const or len(a.terms) != 1 or len(a.terms[0][0]) != 1:
             return None
         ((number,), factor) = a.terms[0]
@@ -189,10 +189,10 @@ class FormulaWriter:
             return dimension.name if ratio == 1 else f"{ratio}·{dimension.name}"
         return f"{'' if ratio.numerator == 1 else f'{ratio.numerator}·'}{dimension.name}/{ratio.denominator}"
 
-    # -- what a formula of one parameter is like
+    # -- properties of a formula of one parameter
 
     def _inner(self, a: Polynomial) -> set[int]:
-        """All atoms that it is computed from."""
+        """Return all atoms that an expression is computed from."""
         waiting = [number for product, _ in a.terms for number in product]
         found: set[int] = set()
         while waiting:
@@ -203,7 +203,7 @@ class FormulaWriter:
         return found
 
     def period(self, a: Polynomial) -> int | None:
-        """After how many steps of the parameter the quotients repeat; `None` if there are other atoms."""
+        """Return the number of steps after which the quotients repeat; `None` if there are other atoms."""
         periods = dict.fromkeys(self._inner(a), 1)
         for number in sorted(periods):
             atom = self.algebra.atoms[number]
@@ -217,7 +217,7 @@ class FormulaWriter:
         return lcm(1, *periods.values())
 
     def growth(self, a: Polynomial) -> str:
-        """The highest power of the parameter, with its factor for large values."""
+        """Return the highest power of the parameter, with its factor for large values."""
         powers = self._leading(a)
         if powers is None or not powers or max(powers) == 0:
             return ""
@@ -227,7 +227,7 @@ class FormulaWriter:
         return f"{factor}·{name}{POWERS.get(power) or f'^{power}' if power > 1 else ''}"
 
     def _leading(self, a: Polynomial) -> dict[int, Fraction] | None:
-        """The sum with each quotient taken as exact, by powers of the parameter: right in the limit."""
+        """Return the sum by powers of the parameter, with quotients taken as exact: correct in the limit."""
         total: dict[int, Fraction] = {0: Fraction(a.const)}
         for product, factor in a.terms:
             part = {0: Fraction(factor)}
@@ -277,7 +277,7 @@ def _exceptions(engine: Engine, figure: Polynomial) -> tuple[list[str], int, int
 
 
 def _check(engine: Engine, figure: Polynomial) -> int:
-    """Compare the formula with networks that are made and measured one by one; how many were compared."""
+    """Check the formula against networks that are built and measured one by one; return how many."""
     space = engine.space
     points = np.unique(np.linspace(0, space.size - 1, min(CHECKED, space.size)).astype(np.int64))
     digits = space.digits(points)
@@ -286,7 +286,7 @@ def _check(engine: Engine, figure: Polynomial) -> int:
     compared = 0
     for place in range(len(points)):
         if found.errors[place] >= 0 or int(np.ravel(formula)[place]) != int(found.columns[0][place]):
-            continue  # an exception, which is reported as one
+            continue  # an exception, reported as one
         values = space.values([each[place] for each in digits])
         computed = int(engine.measure(values)[0])
         assert computed == int(found.columns[0][place]), (values, computed)
@@ -295,5 +295,5 @@ def _check(engine: Engine, figure: Polynomial) -> int:
 
 
 def named_only(sets: Sequence[str]) -> list[str]:
-    """Options as ranges: a name alone has the values from 1 on."""
+    """Return options as ranges: a bare name means the values from 1 on."""
     return [option if "=" in option else f"{option}=1..{UP_TO}" for option in sets]

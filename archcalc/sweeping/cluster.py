@@ -1,8 +1,8 @@
-"""A sweep on a Dask cluster: blocks are computed by workers, and become the files of a Parquet data set.
+"""Runs a sweep on a Dask cluster: workers compute blocks, which become the files of a Parquet data set.
 
-What a block holds depends on its number alone. A block whose worker is lost is recomputed by another one.
-Each file is written under another name and then renamed, by the process that asked for it. So no block is
-lost or there twice, and a sweep that was killed continues with the blocks that are missing.
+The contents of a block depend only on its number. If a worker is lost, another one recomputes its block. The
+process that asked for a block writes its file under a temporary name and then renames it. So no block is lost
+or stored twice, and a sweep that was killed continues with the missing blocks.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MARK = "_archcalc-sweep"
 """The file that says which sweep a data set is of. Readers of data sets leave out names with a `_`."""
 
 AHEAD = 4
-"""Blocks that wait for each thread of the cluster."""
+"""Blocks queued for each thread of the cluster."""
 
 
 class Job(Struct, frozen=True):
-    """What a worker must know. A network of a text brings its texts, since workers may not have the file."""
+    """Everything that a worker needs. A text network includes its sources: workers may lack the files."""
 
     net: str
     texts: tuple[tuple[str, str], ...]
@@ -48,7 +48,7 @@ class Job(Struct, frozen=True):
 
 
 class Totals(Struct):
-    """What the blocks of a sweep have together."""
+    """Totals over the blocks of a sweep."""
 
     computed: int = 0
     invalid: int = 0
@@ -60,7 +60,7 @@ class Totals(Struct):
 def job_of(
     made: SweepPlan, dimensions: tuple[Dimension, ...], expectations: tuple[str, ...], asked: SweepAsked
 ) -> Job:
-    """The job of a plan that was made from these."""
+    """Return the job of a plan made from these arguments."""
     opened = made.opened
     texts = () if opened.built_in or opened.path is None else tuple(sorted(opened.texts().items()))
     file = opened.path.name if opened.path is not None and texts else ""
@@ -70,7 +70,7 @@ def job_of(
 def sweep_on_cluster(
     made: SweepPlan, job: Job, scheduler: str, folder: Path, advance: Callable[[], None] = lambda: None
 ) -> Totals:
-    """Compute all blocks that the data set lacks. Raises `ArchError`."""
+    """Compute all blocks that are missing from the data set. Raises `ArchError`."""
     client_of, completed = _distributed()
     view.pyarrow()
     blocks = run.blocks_of(made, job.asked)
@@ -106,7 +106,7 @@ def sweep_on_cluster(
 
 
 def in_words(totals: Totals) -> str:
-    """What was computed."""
+    """Describe what was computed."""
     parts = [f"{grouped(totals.computed)} points computed", f"{grouped(totals.kept)} valid and kept"]
     if totals.invalid:
         parts.append(f"{grouped(totals.invalid)} are not valid networks")
@@ -124,7 +124,7 @@ def _distributed() -> tuple[Any, Any]:
 
 
 def _prepare(folder: Path, signed: str) -> None:
-    """The folder of the data set of this sweep. Raises `ArchError` if another one is there."""
+    """Prepare the folder for this sweep's data set. Raises `ArchError` if it has another data set."""
     mark = folder / MARK
     try:
         folder.mkdir(exist_ok=True)
@@ -154,7 +154,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def compute(job: Job, block: int) -> tuple[int, bytes, int, int, int]:
-    """A block as a Parquet file, with its number of points, of invalid ones, and of those that are kept."""
+    """Return a block as a Parquet file, with its numbers of points, invalid points and rows kept."""
     made, engine = _opened(job)
     rows, invalid, kept, _ = run.compute_block(made, engine, job.asked, block)
     count = min(run.BLOCK, run.points_of(made, job.asked) - block * run.BLOCK)
@@ -186,7 +186,7 @@ def _opened_as(key: bytes) -> tuple[SweepPlan, Engine]:
 
 
 def _opened(job: Job) -> tuple[SweepPlan, Engine]:
-    """The plan and the engine of a job, kept for its other blocks: traces are of use for all."""
+    """Return the plan and engine of a job, kept for its other blocks: traces are useful for all of them."""
     import pickle
 
     return _opened_as(pickle.dumps(job))

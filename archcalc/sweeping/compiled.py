@@ -1,8 +1,8 @@
-"""The figures of a trace for many points at once, in few and fast steps.
+"""Computes the figures of a trace for many points at once, in a few fast steps.
 
-A figure is a sum of products with coefficients. The products that all figures need are computed once, each
-from a shorter one. That is done in floating point, which is faster than 64-bit integers, and exact as long as
-no number on the way can reach 2^53. A figure that can is computed by `PointValues`.
+A figure is a sum of products with coefficients. The products that the figures need are computed once, each
+from a shorter one. This uses floating point, which is faster than 64-bit integers and exact if no
+intermediate number can reach 2^53. A figure that can exceed this is computed by `PointValues`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from archcalc.sweeping.expressions import Polynomial, Product
 from archcalc.sweeping.points import PointValues
 
 EXACT = 2**53
-"""Floating point of 64 bits has every integer below this."""
+"""64-bit floating point represents every integer below this exactly."""
 
 
 class CompiledFigures:
-    """Computes polynomials for points; `of` gives an array of integers, or one integer, for each."""
+    """Computes polynomials at points; `of` gives an array of integers, or one integer, for each."""
 
     def __init__(self, algebra: Algebra, figures: Sequence[Polynomial]) -> None:
         self.figures = figures
@@ -54,7 +54,7 @@ class CompiledFigures:
                     rows[row] = floats[atom]
                 else:
                     np.multiply(rows[before], floats[atom], out=rows[row])
-            part = np.empty(values.count)  # a product of matrices would start threads, which cost more
+            part = np.empty(values.count)  # a matrix product would start threads, which cost more
             for number, terms in zip(self.small, self._sums, strict=True):
                 total = np.full(values.count, float(self.figures[number].const))
                 for row, factor in terms:

@@ -1,8 +1,8 @@
-"""Figures of many networks: traces, the points that each is right for, and their figures.
+"""Computes figures of many networks from traces, and finds the points that each trace covers.
 
-Traces are kept as a tree of the questions that they ask, in order. A point goes down the tree by its
-answers. Where the tree ends, the point is traced. So each point has the figures, or the error, of a run of
-the language and of the layers with its own answers.
+Traces are kept in a tree of the questions that they ask, in order. A point follows the tree by its answers.
+If it reaches an end without a trace, the point is traced. So each point gets the figures, or the error, of a
+run of the language and the layers with its own answers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Measure = Callable[[Mapping[str, Any]], Sequence[Any]]
 
 
 class TraceEnd(Struct, eq=False):
-    """Where a trace ends: the figures as expressions, or an error with stand-ins for its numbers."""
+    """The end of a trace: the figures as expressions, or an error with placeholders for its numbers."""
 
     figures: tuple[Polynomial, ...] = ()
     problem: str = ""
@@ -39,14 +39,14 @@ class TraceEnd(Struct, eq=False):
 
 
 class Fork(Struct, eq=False):
-    """A question, and what follows for each answer."""
+    """A question, and the subtree for each answer."""
 
     question: Question
     after: dict[int, Fork | TraceEnd] = {}
 
 
 class Evaluated(Struct, eq=False):
-    """The figures of some points: a column for each figure, and the number of the error, -1 without one."""
+    """The figures of points: a column for each figure, and the number of the error, -1 if there is none."""
 
     digits: list[Any]
     columns: list[Any]
@@ -58,11 +58,11 @@ class Evaluated(Struct, eq=False):
 
 
 class Untraceable(Exception):
-    """The code that makes or measures the network does something that symbolic numbers cannot do."""
+    """Code that makes or measures the network does something that symbolic numbers do not support."""
 
 
 class Engine:
-    """Computes figures of points of a space. `measure` says how a network is made and what is measured."""
+    """Computes figures of points of a space. `measure` says how to make a network and what to measure."""
 
     def __init__(self, space: Space, measure: Measure, figures: int, with_windows: bool = False) -> None:
         self.space = space
@@ -85,7 +85,7 @@ class Engine:
     # -- points
 
     def evaluate(self, digits: list[Any]) -> Evaluated:
-        """The figures of points, given the number of the value of each in every dimension."""
+        """Return the figures of points, given the index of their value in every dimension."""
         count = len(digits[0])
         columns = [np.zeros(count, dtype=np.int64) for _ in range(self.figures)]
         found = Evaluated(digits, columns, np.full(count, -1, dtype=np.int32))
@@ -96,7 +96,7 @@ class Engine:
         return found
 
     def values(self, digits: list[Any], figure: Polynomial) -> Any:
-        """The values of an expression at points, whether or not it is the figure of these points."""
+        """Return the values of an expression at points, whether or not it is a figure of these points."""
         return np.broadcast_to(self._points(digits).of(figure), len(digits[0]))
 
     def _points(self, digits: list[Any]) -> PointValues:
@@ -111,12 +111,12 @@ class Engine:
         return PointValues(self.shared.algebra, parameter, len(digits[0]))
 
     def _descend(self, values: PointValues, places: Any, found: Evaluated) -> None:
-        """Follow points down the tree. `places` are where they are in what is found."""
+        """Follow points down the tree. `places` are their positions in the result."""
         waiting: list[tuple[Fork | None, int, PointValues, Any]] = [(None, 0, values, places)]
         while waiting:
             fork, given, values, places = waiting.pop()
             node = self.root if fork is None else fork.after.get(given)
-            while node is None:  # nobody has come here before: trace the first point
+            while node is None:  # no trace yet: trace the first point
                 try:
                     self._trace([digits[places[0]] for digits in found.digits])
                 except Untraceable as problem:
@@ -153,7 +153,7 @@ class Engine:
                 column[part] = figures
 
     def _one_by_one(self, places: Any, found: Evaluated) -> None:
-        """Figures without a trace: each network is made and measured by itself."""
+        """Compute figures without traces: make and measure each network by itself."""
         for place in places.tolist():
             try:
                 figures = self.measure(self.space.values([digits[place] for digits in found.digits]))
@@ -167,7 +167,7 @@ class Engine:
                 found.columns[number_][place] = figure
 
     def problem(self, error: int, digits: Sequence[Any]) -> str:
-        """The message for a point that has this number of an error."""
+        """Return the error message of a point with this error number."""
         if error > FIRST_SINGLE:
             return self._single[error - FIRST_SINGLE - 1]
         text = self.endings[error].problem
@@ -184,7 +184,7 @@ class Engine:
         return known
 
     def symbolic(self, trace: Trace) -> dict[str, Any]:
-        """What a traced network gets: symbolic numbers, and for what is not a number one of the values."""
+        """Return the arguments of a traced network: symbolic numbers, and one value for anything else."""
         values: dict[str, Any] = {}
         for dimension, over in zip(self.space.dimensions, self._parameters, strict=True):
             if dimension.is_numeric:
@@ -194,7 +194,7 @@ class Engine:
         return values
 
     def _trace(self, digits: Sequence[Any]) -> None:
-        """Trace a point, and add its path to the tree. Raises `Untraceable`."""
+        """Trace a point and add its path to the tree. Raises `Untraceable`."""
         trace = Trace(self.shared, self._known(digits))
         number.active = self.shared.trace = trace
         ending = TraceEnd(number=len(self.endings))
@@ -202,7 +202,7 @@ class Engine:
             ending.figures = tuple(map(self._polynomial, self.measure(self.symbolic(trace))))
         except ArchError as problem:
             ending.problem = _message(problem)
-        except Exception as problem:  # code that takes plain numbers only: points are computed one by one
+        except Exception as problem:  # the code needs plain numbers: points are computed one by one
             raise Untraceable(f"{type(problem).__name__}: {problem}") from problem
         finally:
             number.active = self.shared.trace = None
@@ -241,17 +241,17 @@ class Engine:
 
 
 AT_ONCE = 4096
-"""Figures of so many points are computed together: their arrays fit into the caches of a processor."""
+"""Figures of this many points are computed together: their arrays fit into processor caches."""
 
 MOST_ENDINGS = 20_000
-"""More traces than this are not kept: points are computed one by one then."""
+"""The most traces that are kept; after that, points are computed one by one."""
 
 FIRST_SINGLE = MOST_ENDINGS
 """Numbers of errors above it are of points that were computed one by one."""
 
 
 def _split(question: Question, answers: Any) -> list[tuple[int, Any]]:
-    """The answers that occur, each with the points that give it; `None` for all points."""
+    """Return the answers that occur, each with the points that give it; `None` means all points."""
     if question[0] is IS:
         first = int(answers[0])
         if (answers == first).all():

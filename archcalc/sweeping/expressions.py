@@ -1,4 +1,4 @@
-"""What the figures of a sweep are expressed in: polynomials of atoms, and what is asked of them."""
+"""The expressions of a sweep's figures, polynomials of atoms, and the questions about them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ Product = tuple[int, ...]
 """The numbers of the atoms that are multiplied, in order."""
 
 NEGATIVE, ZERO, IS = "negative", "zero", "is"
-"""What is asked of a polynomial: whether it is below 0, whether it is 0, and which number it is."""
+"""The questions about a polynomial: is it negative, is it zero, and what is its value?"""
 
 
 class Atom:
-    """A number that is not a polynomial of others.
+    """A number that is not a polynomial of other numbers.
 
     `kind` is `parameter`, `floor` (a quotient rounded down), `most`, `least`, `choice` or `whole` (a
     polynomial that is not multiplied out).
@@ -33,7 +33,7 @@ class Atom:
 
 
 class Polynomial:
-    """A constant and products of atoms with their coefficients. `Algebra` makes one for each value."""
+    """A constant plus products of atoms with coefficients. `Algebra` keeps one object per value."""
 
     __slots__ = ("const", "high", "low", "magnitude", "number", "terms")
 
@@ -50,5 +50,5 @@ Question = tuple[str, Polynomial]
 
 
 def answer(kind: str, value: int) -> bool:
-    """The answer to a question about a polynomial with this value."""
+    """Return the answer to a question about a polynomial with this value."""
     return value < 0 if kind is NEGATIVE else value == 0

@@ -1,4 +1,4 @@
-"""A closed form in words and as JSON."""
+"""Formats a closed form as text and JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archcalc.sweeping.space import written
 
 
 def text(form: ClosedForm) -> str:
-    """The formula, and what is known of it."""
+    """Return the formula and its known properties."""
     plan = form.plan
     names = ", ".join(_domain(plan))
     lines = [f"{form.quantity} of {plan.net} = {form.text}", ""]

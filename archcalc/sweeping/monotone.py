@@ -1,4 +1,4 @@
-"""Proofs that an expression never falls, or never rises, while the only parameter grows."""
+"""Proves that an expression never falls, or never rises, as the only parameter grows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Direction = int | None
 class Directions:
     """Directions of expressions of one parameter.
 
-    A polynomial is taken as a function of its atoms. Where the derivative by an atom has one sign over all
-    values, the polynomial goes with that atom, or against it.
+    A polynomial is treated as a function of its atoms. If its derivative with respect to an atom has one sign
+    for all values, the polynomial rises or falls with that atom.
     """
 
     def __init__(self, algebra: Algebra) -> None:
@@ -67,7 +67,7 @@ class Directions:
 
 
 def _joint(found: set[Direction]) -> Direction:
-    """The direction of what goes with all of these."""
+    """Return the direction of something that follows all of these."""
     if None in found:
         return None
     moving = found - {0}

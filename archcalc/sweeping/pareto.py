@@ -1,4 +1,4 @@
-"""The best points of a space by several figures: those that no other point beats in all of them."""
+"""Finds the best points of a space by several figures: those that no other point beats in all of them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from archcalc.sweeping.run import Found, Rows, SweepAsked, blocks_of, compute_bl
 
 
 def front(values: Any) -> Any:
-    """The places of the points that no other one equals or beats everywhere; `values` are to be small.
+    """Return the indices of points that no other point equals or beats in everything; smaller is better.
 
-    Of points that are equal in everything, the first one is in it.
+    Of several points with equal values, the first is kept.
 
     >>> front(np.array([[1, 5], [2, 3], [2, 4], [3, 3], [1, 5]])).tolist()
     [0, 1]
@@ -45,7 +45,7 @@ def pareto(
     objectives: Sequence[tuple[str, bool]],
     advance: Callable[[], None] = lambda: None,
 ) -> Found:
-    """The points within the limits that are best by some columns; each is to be large, or small."""
+    """Return the points within the limits that are best by some columns; each is maximized or minimized."""
     engine = plan.engine()
     places = [(plan.columns.index(name), large) for name, large in objectives]
     best: Rows | None = None

@@ -1,4 +1,4 @@
-"""What a sweep computes: the network, what is varied, the figures of each point, and what must hold."""
+"""The plan of a sweep: the network, what varies, the figures of each point, and the limits."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ TRIED_SIDES = (193, 257)
 """Two unusual sides: an input that has both, one after the other, has the size that was given."""
 
 MOST_TRIED = 20
-"""Parameters that are tried, as each makes networks."""
+"""The most parameters that are tried, because each try makes networks."""
 
 DEFAULT_COLUMNS = ("params", "macs", "flops", "activations")
 
 
 class Limit(Struct, frozen=True):
-    """An expectation on a number: the least and the largest value that it allows, with `not` the others."""
+    """A limit on a number: the smallest and largest value allowed; `not` allows the others instead."""
 
     text: str
     quantity: str
@@ -52,7 +52,7 @@ class Limit(Struct, frozen=True):
         return not self.negated and self.low is None and self.high is not None
 
     def holds(self, values: Any) -> Any:
-        """Does it hold for a value, or for each value of an array?"""
+        """Return whether the limit holds for a value, or for each value of an array."""
         inside: Any = True
         if self.low is not None:
             inside = values >= self.low
@@ -61,7 +61,7 @@ class Limit(Struct, frozen=True):
         return inside != self.negated
 
     def misses(self, value: int) -> Fraction:
-        """By how much a value is outside, relative to the limit; 0 where it holds."""
+        """Return how far a value is outside the limit, relative to it; 0 if the limit holds."""
         if self.holds(value):
             return Fraction(0)
         ends = [end for end in (self.low, self.high) if end is not None]
@@ -71,7 +71,7 @@ class Limit(Struct, frozen=True):
 
 
 class SweepPlan(Struct, frozen=True, eq=False):
-    """A sweep that has been checked: everything but the figures."""
+    """A checked sweep: everything except the figures."""
 
     net: str
     opened: Opened
@@ -84,7 +84,7 @@ class SweepPlan(Struct, frozen=True, eq=False):
     """The name of the input that the dimension `input` is of."""
 
     def engine(self) -> Engine:
-        """The engine for its points: figures are the columns, then what the limits are on."""
+        """Return the engine: its figures are the columns, then the numbers that have limits."""
         figures = len(self.columns) + len(self.limits)
         engine = Engine(self.space, self.measure, figures, with_windows=bool(self.settings.convention))
         if not self.is_traceable:
@@ -93,11 +93,11 @@ class SweepPlan(Struct, frozen=True, eq=False):
 
     @property
     def is_traceable(self) -> bool:
-        """May its networks be traced? Importers of other formats check that sizes are plain integers."""
+        """Return whether networks can be traced. Importers of other formats require plain integer sizes."""
         return _from_text(self.opened) or [dimension.name for dimension in self.space.dimensions] == [BATCH]
 
     def profile(self, values: Mapping[str, Any]) -> Profile:
-        """The profile of one network. Raises `ArchError`."""
+        """Return the profile of one network. Raises `ArchError`."""
         given = {**self.fixed, **values}
         settings = self.settings
         if BATCH in given and BATCH not in self.opened.parameters:
@@ -110,7 +110,7 @@ class SweepPlan(Struct, frozen=True, eq=False):
         return settings.profile(with_frozen(network, settings.freeze))
 
     def measure(self, values: Mapping[str, Any]) -> list[Any]:
-        """The figures of one network. Raises `ArchError`."""
+        """Return the figures of one network. Raises `ArchError`."""
         profile = self.profile(values)
         if not (self.settings.allow_unknown or profile.network.is_complete):
             self._check_complete(profile.network)
@@ -140,7 +140,7 @@ def plan(
     expectations: Sequence[str] = (),
     settings: Settings | None = None,
 ) -> SweepPlan:
-    """Check what is asked. Raises `ArchError` for names that the network does not have, and the like."""
+    """Check the request and return its plan. Raises `ArchError`, for example for unknown names."""
     settings = settings or Settings()
     opened, own = open_net(net)
     given = [d.name for d in dimensions]
@@ -173,7 +173,7 @@ def _default_columns(limits: Sequence[Limit], settings: Settings) -> list[str]:
 
 
 def check_name(dimension: Dimension, opened: Opened, others: Mapping[str, Any]) -> None:
-    """Raises `ArchError` unless it names a parameter, the input or the batch. `others` are given as well."""
+    """Raise `ArchError` unless the name is a parameter, the input or the batch. `others` are also given."""
     name = dimension.name
     if name in opened.parameters or name in (INPUT, BATCH):
         return
@@ -194,7 +194,7 @@ def _from_text(opened: Opened) -> bool:
 
 
 def _is_size(name: str, opened: Opened, others: Mapping[str, Any]) -> bool:
-    """Is a parameter the size of an input? Networks are made with two of its values."""
+    """Return whether a parameter is the size of an input, by making networks with two of its values."""
     given = {key: value for key, value in others.items() if key in opened.parameters}
     for side in TRIED_SIDES:
         for value in (side, (3, side, side)):
@@ -229,7 +229,7 @@ def _check_column(name: str, settings: Settings) -> None:
 
 
 def _limit(bound: Bound) -> Limit:
-    """An expectation as a range of integers. Raises `ArchError` where it is not on one number."""
+    """Return an expectation as a range of integers. Raises `ArchError` if it is not about one number."""
     expect = bound.expect
     quantity = QUANTITIES.get(expect.quantity)
     if quantity is None or not quantity.is_number or isinstance(expect.figure.value, tuple):
@@ -247,7 +247,7 @@ def _limit(bound: Bound) -> Limit:
 
 
 def _ends(expect: Expect, figure: Any) -> tuple[int | None, int | None]:
-    """The least and the largest integer that are in the relation."""
+    """Return the smallest and largest integers that satisfy the relation."""
     relation = expect.relation
     if relation == "within":
         distance = abs(Fraction(figure)) * Fraction(expect.percent) / 100
@@ -265,7 +265,7 @@ def _ends(expect: Expect, figure: Any) -> tuple[int | None, int | None]:
 
 
 def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> tuple[list[Dimension], str]:
-    """The dimensions, and the name of the input. Numbers are sides if they stand for an input's shape."""
+    """Return the dimensions and the input's name. Numbers given for an input's shape are sides."""
     candidates = [
         d for d in dimensions if d.is_numeric and (d.name == INPUT or d.name in found.opened.parameters)
     ]
@@ -278,7 +278,7 @@ def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> tuple[list
     except ArchError:
         if any(d.name == INPUT for d in candidates):
             raise
-        return list(dimensions), INPUT  # each point says what is wrong with it
+        return list(dimensions), INPUT  # each point reports its own error
     shapes = {node.shape for node in network.inputs.values()}
     result = []
     for dimension in dimensions:

@@ -1,4 +1,4 @@
-"""Expressions for many points at once, as NumPy arrays."""
+"""Evaluates expressions at many points at once, as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Values = Any
 
 
 class PointValues:
-    """The values of expressions at some points. Each is computed once.
+    """The values of expressions at some points. Each expression is computed once.
 
-    `parameters` gives the values of a parameter, by its atom, at all points of a block; `places` are the
-    points of the block that are meant, if not all are.
+    `parameters` gives the values of a parameter, by its atom, at all points of a block; `places` selects
+    points of the block, if not all are needed.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class PointValues:
         self._polynomials: dict[int, Values] = {}
 
     def subset(self, chosen: Values) -> PointValues:
-        """The points that a mask or numbers choose."""
+        """Return the points selected by a mask or by indices."""
         if self.places is not None:
             places = self.places[chosen]
         else:
@@ -44,7 +44,7 @@ class PointValues:
         return PointValues(self.algebra, self.parameters, len(places), places)
 
     def of(self, a: Polynomial) -> Values:
-        """An array, or one integer if the polynomial is a constant."""
+        """Return an array, or one integer if the polynomial is constant."""
         if not a.terms:
             return a.const
         found = self._polynomials.get(a.number)
@@ -53,7 +53,7 @@ class PointValues:
         return found
 
     def answers(self, question: Question) -> Values:
-        """The answers to a question: truth values, or the numbers themselves."""
+        """Return the answers to a question: booleans, or the numbers themselves."""
         kind, a = question
         values = self.of(a)
         if kind is IS:
@@ -92,7 +92,7 @@ class PointValues:
         found = self._atoms.get(wanted)
         if found is not None:
             return found
-        waiting = [wanted]  # not by recursion: networks are deep
+        waiting = [wanted]  # not recursive: networks are deep
         atoms = self.algebra.atoms
         while waiting:
             number = waiting[-1]

@@ -1,8 +1,8 @@
-"""Proofs of closed forms: a formula is compared with the expressions of a network of any size.
+"""Proves closed forms: compares a formula with the expressions of a network of any size.
 
-The network is traced again with a parameter that goes far beyond the values that are asked for. With
-`n = L*k + r` in these expressions, every quotient, maximum and condition becomes a polynomial in `k`, for
-each remainder `r`. Two polynomials with equal coefficients are equal for every `k`, so nothing is fitted.
+The network is traced again with a parameter that goes far beyond the requested values. With `n = L*k + r` in
+these expressions, every quotient, maximum and condition becomes a polynomial in `k`, for each remainder `r`.
+Two polynomials with equal coefficients are equal for every `k`, so nothing is fitted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.space import Dimension, Space
 
 FAR = 10**9
-"""The network is traced with so many values of the parameter."""
+"""The network is traced with this many values of the parameter."""
 
 MOST_REMAINDERS, MOST_WORK = 5_000, 400_000
 """Proofs with more remainders, or with more atoms for all remainders together, take too long."""
@@ -31,7 +31,7 @@ Powers = tuple[int, ...]
 
 
 class FormProof(Struct, frozen=True):
-    """The values of the parameter for which a formula is proved, by their numbers, or why it is not."""
+    """The parameter values for which a formula is proved, as indices, or why it is not proved."""
 
     remainders: int = 0
     first: int = 0
@@ -40,18 +40,18 @@ class FormProof(Struct, frozen=True):
 
 
 class _Longer(Exception):
-    """A quotient is a polynomial only with a multiple of the number of remainders."""
+    """A quotient is a polynomial only for a multiple of the current number of remainders."""
 
     def __init__(self, times: int) -> None:
         self.times = times
 
 
 class _Unresolved(Exception):
-    """An expression is not a polynomial, for this remainder."""
+    """An expression is not a polynomial for this remainder."""
 
 
 def prove(plan: SweepPlan, engine: Engine, figure: Polynomial) -> FormProof:
-    """Compare a formula, as an expression of an engine, with the figure of the network."""
+    """Compare a formula, given as an expression of an engine, with the figure of the network."""
     if len(plan.space.dimensions) != 1:
         return FormProof(missing="it has several parameters")
     (dimension,) = plan.space.dimensions
@@ -103,7 +103,7 @@ def _for_all_remainders(
 
 
 class _Remainder:
-    """The expressions as polynomials in `k`, for one remainder; right from `first` to `last` around `at`."""
+    """Expressions as polynomials in `k` for one remainder, valid from `first` to `last` around `at`."""
 
     def __init__(self, far: Dimension, count: int, remainder: int, at: int) -> None:
         self.at = at
@@ -122,7 +122,7 @@ class _Remainder:
         return total
 
     def _atom(self, algebra: Algebra, wanted: int) -> Powers:
-        """An atom, after those that it needs. Without recursion, as networks are deep."""
+        """Compute an atom after the atoms that it needs. Not recursive, because networks are deep."""
         waiting = [wanted]
         while waiting:
             number = waiting[-1]
@@ -167,7 +167,7 @@ class _Remainder:
         return _trimmed([factor // by[0] for factor in a])
 
     def require(self, kind: str, over: Powers, answer: int) -> None:
-        """Limit the values of `k` to those around `at` that give this answer to a question."""
+        """Limit `k` to the values around `at` that give this answer to a question."""
         wanted: tuple[int, ...]
         if kind is IS:
             over, wanted = _sum(over, (-answer,)), (0,)
@@ -188,10 +188,10 @@ class _Remainder:
 
 
 def sign_runs(a: Powers, first: int, last: int) -> list[tuple[int, int, int]]:
-    """From where to where a polynomial is negative, zero or positive: (first, last, sign), in order.
+    """Return the ranges where a polynomial is negative, zero or positive: (first, last, sign), in order.
 
-    Where `a(k+1) - a(k)`, of a lower degree, has one sign, the values rise or fall, so that halving finds
-    where their sign changes. Only whole numbers occur, so nothing is rounded.
+    Where `a(k+1) - a(k)`, which has a lower degree, has one sign, the values only rise or only fall, so
+    bisection finds where their sign changes. All numbers are integers, so nothing is rounded.
 
     >>> sign_runs((-4, 0, 1), 0, 9)  # k² - 4
     [(0, 1, -1), (2, 2, 0), (3, 9, 1)]
@@ -216,7 +216,7 @@ def sign_runs(a: Powers, first: int, last: int) -> list[tuple[int, int, int]]:
 
 
 def _last_that(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """The last number for which it holds: it holds for `low`, and not again after it does not."""
+    """Return the last number for which `holds` is true: it is true for `low` and, once false, stays false."""
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if holds(middle) else (low, middle - 1)

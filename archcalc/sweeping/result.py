@@ -1,4 +1,4 @@
-"""The result of `archcalc.sweep`: columns."""
+"""The result of `archcalc.sweep`, as columns."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from archcalc.sweeping.run import Found
 
 
 class SweepResult(Mapping[str, Any]):
-    """The rows of a sweep as NumPy arrays by name: the parameters, then the figures.
+    """The rows of a sweep as NumPy arrays by name: first the parameters, then the figures.
 
-    Figures are exact integers. A parameter with fractions has the nearest floats. A point that is not a valid
-    network has -1 as figures, and `problems` says why. `points` is how many points were computed, `invalid`
-    how many are not valid networks, `kept` how many are within all limits.
+    Figures are exact integers. Fractional parameters are given as the nearest floats. A point that is not a
+    valid network has -1 for its figures, and `problems` says why. `points` is the number of points computed,
+    `invalid` the number that are not valid networks, and `kept` the number within all limits.
     """
 
     def __init__(self, found: Found) -> None:
@@ -31,12 +31,12 @@ class SweepResult(Mapping[str, Any]):
 
     @property
     def rows(self) -> int:
-        """The number of rows."""
+        """Return the number of rows."""
         return self._found.rows.count
 
     @cached_property
     def problems(self) -> list[str]:
-        """For each row why it is not a valid network; empty if it is one."""
+        """Return, for each row, why it is not a valid network; empty if it is valid."""
         return view.problems(self._found)
 
     def __getitem__(self, name: str) -> Any:
@@ -52,5 +52,5 @@ class SweepResult(Mapping[str, Any]):
         return f"<sweep of {self._found.plan.net}: {self.rows:,} rows, columns {', '.join(self)}>"
 
     def to_pandas(self) -> Any:
-        """The rows as a pandas `DataFrame`. Raises `ArchError` without pandas."""
+        """Return the rows as a pandas `DataFrame`. Raises `ArchError` if pandas is not installed."""
         return data_frame(self._columns)

@@ -1,7 +1,7 @@
-"""Blocks of a sweep that are kept beside its output until it is written, so that a killed sweep continues.
+"""Stores the blocks of a sweep next to its output until it is written, so that a killed sweep can continue.
 
-Each block is written under another name and then renamed, so that there are only whole ones. A folder with
-blocks of another sweep is not used.
+Each block is written under a temporary name and then renamed, so a stored block is always complete. A folder
+with blocks of another sweep is not used.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from archcalc.sweeping.run import Found, Rows, SweepAsked
 
 
 def folder_of(output: Path) -> Path:
-    """Where the blocks are."""
+    """Return the folder of the blocks."""
     return output.with_name(f".{output.name}.archcalc-blocks")
 
 
 def forget(output: Path) -> None:
-    """Remove the blocks of an output that is written."""
+    """Remove the blocks of an output that has been written."""
     shutil.rmtree(folder_of(output), ignore_errors=True)
 
 
 def signature(plan: SweepPlan, asked: SweepAsked) -> str:
-    """What a block depends on, apart from its number: texts of the network, values, limits, and archcalc."""
+    """Return what a block depends on apart from its number: network texts, values, limits, archcalc."""
     settings = plan.settings
     parts = [
         archcalc.__version__,
@@ -51,7 +51,7 @@ def signature(plan: SweepPlan, asked: SweepAsked) -> str:
 
 
 def sweep_rows(plan: SweepPlan, asked: SweepAsked, output: Path, advance: Callable[[], None]) -> Found:
-    """`run.sweep_rows` with blocks that are kept beside the output. Raises `ArchError`."""
+    """Like `run.sweep_rows`, but stores blocks next to the output. Raises `ArchError`."""
     folder = folder_of(output)
     try:
         _prepare(folder, signature(plan, asked))
@@ -72,7 +72,7 @@ def sweep_rows(plan: SweepPlan, asked: SweepAsked, output: Path, advance: Callab
 
 
 def _prepare(folder: Path, signed: str) -> None:
-    """The folder for the blocks of this sweep; those of another one are removed."""
+    """Prepare the folder for the blocks of this sweep; blocks of another sweep are removed."""
     mark = folder / "sweep"
     if folder.is_dir() and (not mark.exists() or mark.read_text() != signed):
         shutil.rmtree(folder)
@@ -81,7 +81,7 @@ def _prepare(folder: Path, signed: str) -> None:
 
 
 def _write(path: Path, rows: Rows, invalid: int, kept: int) -> None:
-    """Write a block, whole or not at all. A block with errors is recomputed: their texts are not kept."""
+    """Write a complete block or nothing. Blocks with errors are recomputed: their messages are not stored."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     named = {f"d{n}": values for n, values in enumerate(rows.digits)}
     named |= {f"c{n}": values for n, values in enumerate(rows.columns)}

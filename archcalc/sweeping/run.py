@@ -1,4 +1,4 @@
-"""Running a sweep: blocks of points, those that are kept, sorted, limited, and kept across a kill."""
+"""Runs a sweep: computes blocks of points; filters, sorts and limits rows; resumes after a kill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.space import Dimension, written
 
 BLOCK = 131_072
-"""Points of a block. What a block holds depends on its number alone, so blocks can be computed anywhere."""
+"""Points of a block. Its contents depend only on its number, so blocks can be computed anywhere."""
 
 MOST_POINTS = 200_000_000
 """Points that a sweep computes without being asked twice: minutes."""
@@ -26,7 +26,7 @@ MOST_ROWS = 20_000_000
 
 
 class Rows(Struct, eq=False):
-    """Points with their figures: the number of the value in each dimension, and a column for each figure."""
+    """Points and their figures: the index of the value in each dimension, and a column for each figure."""
 
     digits: list[Any]
     columns: list[Any]
@@ -49,7 +49,7 @@ BlockResult = tuple[Rows, int, int, Rows | None]
 
 
 class SweepAsked(Struct, frozen=True):
-    """Which points are computed, and which of them are rows. `sort` is a column or a parameter."""
+    """Which points are computed, and which become rows. `sort` is a column or a parameter."""
 
     sort: str = ""
     falling: bool = False
@@ -59,7 +59,7 @@ class SweepAsked(Struct, frozen=True):
 
 
 class Found(Struct, eq=False):
-    """What a sweep has found."""
+    """The result of a sweep."""
 
     plan: SweepPlan
     engine: Engine
@@ -76,18 +76,18 @@ class Found(Struct, eq=False):
     """If no point is within the limits, the one that misses them least."""
 
     def problem(self, row: int) -> str:
-        """Why a row is not a valid network; empty if it is one."""
+        """Return why a row is not a valid network; empty if it is valid."""
         number = int(self.rows.errors[row])
         return "" if number < 0 else self.engine.problem(number, [values[row] for values in self.rows.digits])
 
 
 def points_of(plan: SweepPlan, asked: SweepAsked) -> int:
-    """How many points are computed at most."""
+    """Return the maximum number of points that are computed."""
     return plan.space.size if asked.sample is None else asked.sample
 
 
 def check_size(plan: SweepPlan, asked: SweepAsked) -> None:
-    """Refuse a space that takes too long, and say how long it would take. Raises `ArchError`."""
+    """Refuse a space that takes too long, and estimate its time. Raises `ArchError`."""
     size = points_of(plan, asked)
     if size <= MOST_POINTS or (asked.limit is not None and not asked.sort and asked.limit <= MOST_POINTS):
         return
@@ -120,7 +120,7 @@ def _storage(count: int) -> str:
 
 
 def block_digits(plan: SweepPlan, asked: SweepAsked, block: int) -> list[Any]:
-    """The points of a block, by its number."""
+    """Return the points of a block, by its number."""
     if asked.sample is not None:
         count = min(BLOCK, asked.sample - block * BLOCK)
         return plan.space.drawn(count, asked.seed, block)
@@ -135,7 +135,7 @@ def blocks_of(plan: SweepPlan, asked: SweepAsked) -> int:
 def compute_block(
     plan: SweepPlan, engine: Engine, asked: SweepAsked, block: int
 ) -> tuple[Rows, int, int, Rows | None]:
-    """A block: its rows, how many points are invalid and how many within the limits, and the nearest miss."""
+    """Compute a block: its rows, how many points are invalid or within the limits, and the nearest miss."""
     found = engine.evaluate(block_digits(plan, asked, block))
     figures = len(plan.columns)
     every = Rows(found.digits, found.columns[:figures], found.errors)
@@ -153,7 +153,7 @@ def compute_block(
 
 
 def _nearest(plan: SweepPlan, columns: Sequence[Any], errors: Any) -> int:
-    """The valid point that misses the limits least."""
+    """Return the valid point that is closest to the limits."""
     misses = np.where(errors < 0, 0.0, np.inf)
     for limit, values in zip(plan.limits, columns, strict=True):
         misses = misses + _distance(limit.low, limit.high, values, limit.negated)
@@ -180,7 +180,7 @@ def sweep_rows(
 ) -> Found:
     """Compute all points. `compute` gives a block; `advance` is called after each.
 
-    Without `sort`, the sweep ends when it has `limit` rows.
+    Without `sort`, the sweep ends once it has `limit` rows.
     """
     engine = plan.engine()
     gathered: list[Rows] = []
@@ -228,7 +228,7 @@ def _nearer(plan: SweepPlan, engine: Engine, first: Rows | None, second: Rows | 
 
 
 def joined_rows(plan: SweepPlan, parts: Sequence[Rows]) -> Rows:
-    """Rows after one another."""
+    """Concatenate rows."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -242,7 +242,7 @@ def joined_rows(plan: SweepPlan, parts: Sequence[Rows]) -> Rows:
 
 
 def _sorted(plan: SweepPlan, rows: Rows, asked: SweepAsked) -> Rows:
-    """The rows in the order that is asked for, no more than the limit; invalid ones come last."""
+    """Return the rows in the requested order, at most `limit`; invalid ones are last."""
     if asked.sort:
         if asked.sort in plan.columns:
             keys = rows.columns[plan.columns.index(asked.sort)]
@@ -266,20 +266,20 @@ def _sort_keys(plan: SweepPlan, rows: Rows, name: str) -> Any:
 
 
 def check_sort(plan: SweepPlan, asked: SweepAsked) -> None:
-    """Raises `ArchError` for a column that is not there."""
+    """Raise `ArchError` if there is no such column."""
     if asked.sort and asked.sort not in plan.columns:
         _sort_keys(plan, joined_rows(plan, []), asked.sort)
 
 
 def texts_of(dimension: Dimension, digits: Any) -> list[str]:
-    """The values of a dimension as one writes them, for the rows."""
+    """Return the values of a dimension for the rows, written as in an option."""
     numbers, places = np.unique(digits, return_inverse=True)
     texts = [written(dimension.shown(int(number))) for number in numbers]
     return [texts[place] for place in places.tolist()]
 
 
 def text_rows(found: Found, start: int, stop: int) -> Iterator[tuple[str, ...]]:
-    """Some rows as texts: values, figures, and why a row is not a valid network."""
+    """Return some rows as text: values, figures, and why a row is not a valid network."""
     part = found.rows.chosen(np.arange(start, stop))
     cells = [texts_of(d, n) for d, n in zip(found.plan.space.dimensions, part.digits, strict=True)]
     bad = np.flatnonzero(part.errors >= 0).tolist()
@@ -295,7 +295,7 @@ def text_rows(found: Found, start: int, stop: int) -> Iterator[tuple[str, ...]]:
 
 
 def in_words(found: Found) -> str:
-    """What was computed, and what of it is shown."""
+    """Describe what was computed, and which part of it is shown."""
     plan, rows = found.plan, found.rows
     parts = [f"{plural(found.computed, 'point')}"]
     if not found.complete:

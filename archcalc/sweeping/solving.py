@@ -1,8 +1,8 @@
-"""Inverse questions: the largest or the smallest value for which expectations hold.
+"""Answers inverse questions: the largest or smallest value for which expectations hold.
 
-If it is proved that the expectations hold up to some value and not above it, the value is found by halving.
-If not, all values are tried; a range with too many of them is divided, and parts without an answer are left
-out by the bounds of their figures.
+If the expectations provably hold up to some value and not above it, bisection finds the value. Otherwise, all
+values are tried; a range with too many values is divided, and parts are skipped if the bounds of their
+figures rule out an answer.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ AT_ONCE = 65_536
 
 
 class Tried(Struct, frozen=True):
-    """A value of the unknown: its figures, or why the network is not valid."""
+    """A value of the unknown, with its figures, or why the network is not valid."""
 
     digit: int
     shown: str
     holds: bool
     figures: tuple[int, ...] = ()
     limited: tuple[int, ...] = ()
-    """What the limits are on."""
+    """The numbers that have limits."""
     problem: str = ""
 
 
 class Solution(Struct, frozen=True, eq=False):
-    """The answer to an inverse question; `best` is `None` if no value holds."""
+    """The answer to an inverse question; `best` is `None` if no value satisfies it."""
 
     plan: SweepPlan
     largest: bool
@@ -58,7 +58,7 @@ class Solution(Struct, frozen=True, eq=False):
 
 
 def solve(plan: SweepPlan, largest: bool = True) -> Solution:
-    """The largest value of the only dimension for which all limits hold. Raises `ArchError`."""
+    """Find the largest value of the only dimension for which all limits hold. Raises `ArchError`."""
     if not plan.limits:
         raise error(
             "nothing limits the answer",
@@ -68,7 +68,7 @@ def solve(plan: SweepPlan, largest: bool = True) -> Solution:
 
 
 class _ValueSearch:
-    """The search for one unknown."""
+    """Searches for the value of one unknown."""
 
     def __init__(self, plan: SweepPlan, largest: bool) -> None:
         self.plan = plan
@@ -122,7 +122,7 @@ class _ValueSearch:
     # -- parts of the range
 
     def _within(self, start: int, stop: int) -> int | None:
-        """The answer among the values from `start` to `stop`, without it."""
+        """Return the answer among the values from `start` up to, but not including, `stop`."""
         count = stop - start
         if self.unknown.is_numeric and not self.unknown.listed and count > 2:
             found = self._by_proof(start, stop)
@@ -141,7 +141,7 @@ class _ValueSearch:
         return None
 
     def _by_proof(self, start: int, stop: int) -> Any:
-        """The answer, where the whole part has one expression for each figure and these go one way."""
+        """Return the answer, if each figure has one expression on the part and goes in one direction."""
         unknown = replace(
             self.unknown,
             count=stop - start,
@@ -185,13 +185,13 @@ class _ValueSearch:
         return self._by_halving(start, stop, up_to=ways[0] > 0)
 
     def _is_ruled_out(self, ending: TraceEnd) -> bool:
-        """Do bounds say that no point of a trace is within the limits?"""
+        """Return whether bounds show that no point of a trace is within the limits."""
         figures = ending.figures[len(self.plan.columns) :]
         pairs = zip(self.plan.limits, figures, strict=True) if not ending.problem else ()
         return bool(ending.problem) or any(_never(limit, f.low, f.high) for limit, f in pairs)
 
     def _by_halving(self, start: int, stop: int, up_to: bool) -> int | None:
-        """All limits hold up to some value (or from some value on). Is it, or the end, the answer?"""
+        """Bisect, given that all limits hold up to some value (or from some value on)."""
         if up_to != self.largest:  # then the answer is the end of the range, or there is none
             digit = stop - 1 if self.largest else start
             return digit if self._holds(digit, note=True) else None
@@ -248,7 +248,7 @@ class _ValueSearch:
         return holds
 
     def _note_nearest(self, digits: Any, found: Any) -> None:
-        """Remember the valid value that misses the limits least."""
+        """Remember the valid value that is closest to the limits."""
         columns = found.columns[len(self.plan.columns) :]
         for place in np.flatnonzero(found.errors < 0).tolist() if len(digits) < 3 else self._few(found):
             pairs = zip(self.plan.limits, columns, strict=True)
@@ -257,7 +257,7 @@ class _ValueSearch:
                 self.nearest = (away, int(digits[place]))
 
     def _few(self, found: Any) -> list[int]:
-        """The places of the values that may miss least: the extremes of what the limits are on."""
+        """Return the values that may be closest to the limits: the extremes of the limited figures."""
         valid = np.flatnonzero(found.errors < 0)
         if not len(valid):
             return []
@@ -283,13 +283,13 @@ class _ValueSearch:
 
 
 def _some_of(count: int) -> Any:
-    """Some places of a range: neighbors at both ends, and others between."""
+    """Return some positions of a range: neighbors at both ends, and others in between."""
     near = np.arange(min(count, 12))
     return np.unique(np.concatenate([near, count - 1 - near, np.linspace(0, count - 1, 16).astype(np.int64)]))
 
 
 def _every_ending(node: Fork | TraceEnd | None) -> list[TraceEnd] | None:
-    """All endings of a tree of traces; `None` if some points of the range may come to another one."""
+    """Return all ends of a tree of traces; `None` if points of the range may reach an untraced end."""
     if node is None:
         return None
     if isinstance(node, TraceEnd):
@@ -316,7 +316,7 @@ def _always(limit: Limit, low: int, high: int) -> bool:
 
 
 def _way(limit: Limit, direction: int | None) -> int | None:
-    """1 if a limit on a figure that goes this way holds up to some value, -1 if from some value on."""
+    """Return 1 if a limit on a figure of this direction holds up to a value, -1 if from a value on."""
     if direction in (None, 0) or limit.negated:
         return None
     if limit.low is None:

@@ -1,4 +1,4 @@
-"""The space of a sweep: what is varied, and the values of each."""
+"""The space of a sweep: the dimensions that vary, and their values."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ Digits = Sequence[Any]
 
 
 class Dimension(Struct, frozen=True):
-    """A parameter and its values: a list, or a progression from `start` in steps of `step`.
+    """A parameter and its values: a list, or a sequence from `start` in steps of `step`.
 
-    The values of a dimension of `sides` are the sides of a shape: `channels` are what comes before them, and
-    `axes` says how many sides there are.
+    The values of a dimension of `sides` are the sides of a shape: `channels` come before them, and `axes` is
+    the number of sides.
     """
 
     name: str
@@ -54,27 +54,27 @@ class Dimension(Struct, frozen=True):
         return not self.listed or all(_is_number(value) for value in self.listed)
 
     def shown(self, digit: int) -> Any:
-        """The value as one writes it: the side, of a shape that has sides."""
+        """Return the value as users write it; for a shape with sides, the side."""
         return _exact(self.listed[digit] if self.listed else self.start + digit * self.step)
 
     def value(self, digit: int) -> Any:
-        """The value that the network gets."""
+        """Return the value that is passed to the network."""
         value = self.shown(digit)
         return (*self.channels, *[value] * self.axes) if self.axes else value
 
     def shaped(self, value: Any) -> Any:
-        """A number of this dimension, which may stand for several, as what the network gets."""
+        """Turn a number of this dimension into the network's argument, which may be a shape."""
         return (*self.channels, *[value] * self.axes) if self.axes else value
 
     @property
     def divisor(self) -> int:
-        """What all numbers of the dimension are whole multiples of the inverse of."""
+        """Return a number that makes all values of the dimension integers when multiplied by it."""
         if not self.listed:
             return math.lcm(Fraction(self.start).denominator, Fraction(self.step).denominator)
         return math.lcm(*(Fraction(value).denominator for value in self.listed))
 
     def numerators(self, digits: Any) -> Any:
-        """The numbers times the divisor, as integers, for an array of digits."""
+        """Return the values times the divisor, as integers, for an array of digits."""
         divisor = self.divisor
         if not self.listed:
             return int(self.start * divisor) + digits * int(self.step * divisor)
@@ -82,7 +82,7 @@ class Dimension(Struct, frozen=True):
         return table[digits]
 
     def bounds(self) -> tuple[int, int]:
-        """The least and the largest numerator."""
+        """Return the smallest and largest numerators."""
         divisor = self.divisor
         if self.listed:
             numbers = [int(value * divisor) for value in self.listed]
@@ -91,7 +91,7 @@ class Dimension(Struct, frozen=True):
 
 
 class Space(Struct, frozen=True):
-    """All combinations of the values of some dimensions; the first one changes slowest."""
+    """All combinations of the values of some dimensions; the first dimension changes slowest."""
 
     dimensions: tuple[Dimension, ...]
 
@@ -100,7 +100,7 @@ class Space(Struct, frozen=True):
         return math.prod(dimension.count for dimension in self.dimensions)
 
     def digits(self, points: Any) -> list[Any]:
-        """For the numbers of points, the number of the value in each dimension."""
+        """Return, for point numbers, the index of the value in each dimension."""
         found: list[Any] = []
         for dimension in reversed(self.dimensions):
             found.append(points % dimension.count)
@@ -108,21 +108,21 @@ class Space(Struct, frozen=True):
         return found[::-1]
 
     def drawn(self, count: int, seed: int, block: int) -> list[Any]:
-        """The digits of points drawn at random, each combination with equal chances."""
+        """Return the digits of random points; all combinations are equally likely."""
         random = np.random.default_rng([seed, block])
         return [random.integers(0, d.count, count, dtype=np.int32) for d in self.dimensions]
 
     def values(self, digits: Digits) -> dict[str, Any]:
-        """What the network of one point gets, by the names of the dimensions."""
+        """Return the arguments for the network of one point, by the names of the dimensions."""
         return {d.name: d.value(int(digit)) for d, digit in zip(self.dimensions, digits, strict=True)}
 
     def shown(self, digits: Digits) -> list[str]:
-        """The values of one point as one writes them."""
+        """Return the values of one point as users write them."""
         return [written(d.shown(int(n))) for d, n in zip(self.dimensions, digits, strict=True)]
 
 
 def written(value: Any) -> str:
-    """A value as the language writes it, strings without quotes."""
+    """Return a value as written in the language, but strings without quotes."""
     return value if isinstance(value, str) else format_argument(value)
 
 
@@ -135,7 +135,7 @@ def _exact(value: Any) -> Any:
 
 
 def parse_dimension(text: str, option: str) -> Dimension:
-    """`width=0.25..1.4:0.05`, `image=128,160,192`, `kind="a","b"`. Raises `ArchError`.
+    """Parse `width=0.25..1.4:0.05`, `image=128,160,192`, `kind="a","b"`. Raises `ArchError`.
 
     >>> parse_dimension("width=0.25..1:0.25", "--set").count
     4
@@ -172,7 +172,7 @@ def parse_dimension(text: str, option: str) -> Dimension:
 
 
 def of_values(name: str, given: Any) -> Dimension:
-    """The dimension of values given in Python: a text as on the command line, a `range`, or a sequence."""
+    """Make a dimension from Python values: a string as on the command line, a `range`, or a sequence."""
     from archcalc.opening import exact
 
     if isinstance(given, str):
@@ -194,7 +194,7 @@ def _among(value: Any, others: Sequence[Any]) -> bool:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas that are not in brackets or quotes."""
+    """Split at commas that are not inside brackets or quotes."""
     parts, depth, quoted, start = [], 0, False, 0
     for at, letter in enumerate(text):
         if letter == '"':
@@ -255,7 +255,7 @@ def _decimals(text: str) -> int:
 
 
 def with_sides(dimension: Dimension, default: Any) -> Dimension:
-    """The dimension; its numbers are sides, if the parameter that it gives has a shape by default."""
+    """Return the dimension; its numbers are sides if the default of its parameter is a shape."""
     if isinstance(default, tuple) and len(default) > 1 and dimension.is_numeric:
         numbers = all(type(n) is int for n in default)
         if numbers:
@@ -267,7 +267,7 @@ def with_sides(dimension: Dimension, default: Any) -> Dimension:
 
 
 def joined(sets: Sequence[str], option: str) -> list[Dimension]:
-    """The dimensions of several options. Raises `ArchError` if two have one name."""
+    """Combine the dimensions of several options. Raises `ArchError` if two have the same name."""
     found: list[Dimension] = []
     problems: list[Diagnostic] = []
     for text in sets:
@@ -285,6 +285,6 @@ def joined(sets: Sequence[str], option: str) -> list[Dimension]:
 
 
 def fixed_and_varied(dimensions: Sequence[Dimension]) -> tuple[Mapping[str, Any], list[Dimension]]:
-    """The values of those with one value, and the others; if all have one, the first is taken as varied."""
+    """Separate dimensions with one value from the others; if all have one, the first counts as varied."""
     varied = [d for d in dimensions if d.count > 1] or list(dimensions[:1])
     return {d.name: d.value(0) for d in dimensions if d not in varied}, varied

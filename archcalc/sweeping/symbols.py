@@ -1,6 +1,7 @@
-"""Numbers that stand for one number in each network of a sweep.
+"""Symbolic numbers: each has one value per network of a sweep.
 
-A `SweptNumber` is a polynomial over a constant: `width * 32` with a width in steps of 0.05 is `8·w / 5`.
+A `SweptNumber` is a polynomial divided by a constant: `width * 32` with a width in steps of 0.05 is `8·w /
+5`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SweptNumber(Symbolic):
-    """A number of a trace. Arithmetic gives a plain number where the result is the same in all networks."""
+    """A number in a trace. Arithmetic returns a plain number if the result is the same in all networks."""
 
     __slots__ = ("divisor", "over", "shared")
 
@@ -33,8 +34,8 @@ class SweptNumber(Symbolic):
         return made(self.shared, over, divisor)
 
     def _other(self, value: object) -> tuple[Polynomial, int] | None:
-        """A number as a polynomial over a constant; `None` for what is not an exact number."""
-        if isinstance(value, SweptNumber):  # one of another sweep, from a cache, does not count here
+        """Return a number as a polynomial over a constant; `None` if it is not an exact number."""
+        if isinstance(value, SweptNumber):  # a number of another sweep, from a cache, is ignored here
             return (value.over, value.divisor) if value.shared is self.shared else None
         if isinstance(value, int):
             return self.shared.algebra.constant(value), 1
@@ -155,7 +156,7 @@ class SweptNumber(Symbolic):
             return self
         return self.__floor__() if self >= 0 else self.__ceil__()
 
-    # -- comparisons, which limit the trace
+    # -- comparisons, which restrict the trace
 
     def _asks(self, kind: str, value: object, negated: bool = False, swapped: bool = False) -> Any:
         difference = self._sum(value, -1)
@@ -191,7 +192,7 @@ class SweptNumber(Symbolic):
     def __hash__(self) -> int:
         return hash((SweptNumber, self.over.number, self.divisor))
 
-    # -- plain numbers, which limit the trace to one value
+    # -- plain numbers, which restrict the trace to one value
 
     def plain(self) -> int | Fraction:
         value = Fraction(self.shared.current.fix(self.over), self.divisor)
@@ -209,7 +210,7 @@ class SweptNumber(Symbolic):
     def __float__(self) -> float:
         return float(self.plain())
 
-    # -- what `archcalc.number` asks for
+    # -- required by `archcalc.number`
 
     def whole(self) -> Any:
         if self.divisor == 1:
@@ -232,7 +233,7 @@ class SweptNumber(Symbolic):
         scaled = [algebra.scale(number[0], joint // number[1]) for number in numbers if number]
         return self._made(algebra.extreme(scaled, most), joint)
 
-    # -- text: a character that stands for the number, and is replaced for each network
+    # -- text: a character represents the number and is replaced for each network
 
     def __str__(self) -> str:
         return self.shared.texts.stand_in(self, "str")
@@ -247,7 +248,7 @@ class SweptNumber(Symbolic):
 
 
 def made(shared: Shared, over: Polynomial, divisor: int = 1) -> Any:
-    """A polynomial over a constant as a number; a plain one, if it is the same in all networks."""
+    """Return a polynomial over a constant as a number; a plain number if it is the same in all networks."""
     if not over.terms:
         value = Fraction(over.const, divisor)
         return value.numerator if value.denominator == 1 else value

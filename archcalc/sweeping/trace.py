@@ -1,6 +1,6 @@
-"""One trace: the language and the layers run once, for all points that answer the same questions.
+"""One trace: runs the language and the layers once, for all points that give the same answers.
 
-The path of a trace is what was asked of its numbers, with the answers at the point that is traced. All
+The path of a trace is the sequence of questions about its numbers, with the answers at the traced point. All
 points with these answers have the same figures as expressions, or the same error.
 """
 
@@ -35,7 +35,7 @@ _STAND_IN = re.compile(f"[{chr(FIRST_STAND_IN)}-{chr(FIRST_STAND_IN + MOST_STAND
 
 
 class Texts:
-    """Characters that stand for numbers in the messages of a trace: each point has its own numbers there."""
+    """Characters that represent numbers in the messages of a trace, since each point has its own numbers."""
 
     def __init__(self) -> None:
         self._meant: list[tuple[Polynomial, int, str]] = []
@@ -51,7 +51,7 @@ class Texts:
         return self._known[key]
 
     def filled(self, text: str, algebra: Algebra, known: dict[int, int]) -> str:
-        """The text with the numbers of a point."""
+        """Return the text with the numbers of a point filled in."""
 
         def number(found: re.Match[str]) -> str:
             over, divisor, spec = self._meant[ord(found[0]) - FIRST_STAND_IN]
@@ -65,13 +65,13 @@ class Texts:
 
 
 class Shared:
-    """What the traces of a sweep have in common: expressions, texts, and facts of layers."""
+    """Shared by the traces of a sweep: expressions, texts, and facts about layers."""
 
     def __init__(self) -> None:
         self.algebra = Algebra()
         self.texts = Texts()
         self.remembered: dict[tuple[Any, ...], list[tuple[list[Step], Any]]] = {}
-        """Facts of layers and the like: what was asked to compute them, and what came out."""
+        """Facts about layers and similar results: the questions asked to compute them, and the result."""
         self.trace: Trace | None = None
         """The trace that runs. Numbers outlive their trace, since others find facts that it has computed."""
         self.with_windows = False
@@ -103,7 +103,7 @@ class Trace(Tracing):
     # -- questions
 
     def ask(self, kind: str, over: Polynomial) -> bool:
-        """Is a number negative, or zero? The trace is limited to the points that have the same answer."""
+        """Is a number negative, or zero? This restricts the trace to points with the same answer."""
         question, opposite = self.algebra.question(kind, over)
         decided = self.algebra.decided(question)
         if decided is None:
@@ -111,7 +111,7 @@ class Trace(Tracing):
         return decided != opposite
 
     def fix(self, over: Polynomial) -> int:
-        """The value at the point, to which the trace is limited from here on."""
+        """Return the value at the point, and restrict the trace to it from here on."""
         return over.const if not over.terms else self._answer((IS, over))
 
     def _answer(self, question: Question) -> int:
@@ -126,7 +126,7 @@ class Trace(Tracing):
             touched.append((question, found))
         return found
 
-    # -- what a trace does in its own way
+    # -- operations that a trace does differently
 
     def facts(self, layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
         key = (layer, inputs)
@@ -137,7 +137,7 @@ class Trace(Tracing):
         return self._remembered((compute, facts), lambda: compute(facts))
 
     def _remembered(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
-        """What another trace has computed, if the point answers all that was asked there alike."""
+        """Return the result from another trace, if the point gives the same answers to all its questions."""
         known = self.engine.remembered.setdefault(key, [])
         for steps, found in known:
             if all(self._would_answer(question) == given for question, given in steps):
@@ -159,9 +159,9 @@ class Trace(Tracing):
         return value if kind is IS else int(answer(kind, value))
 
     def choice(self, values: ValueEvaluator, expr: Choice, env: Env, current: Any) -> Any:
-        """`a if left < right else b` of numbers, as one number: both are computed, and no point is left out.
+        """Return `a if left < right else b` as one number: both are computed, and no point is excluded.
 
-        Without that, each rounding to a multiple of 8 would double the number of traces.
+        Otherwise, each rounding to a multiple of 8 would double the number of traces.
         """
         condition = expr.condition
         if not isinstance(condition, Binary) or len(condition.rest) != 1:
@@ -197,7 +197,7 @@ class Trace(Tracing):
         if len(branches) == 2 and all(is_exact(branch) for branch in branches):
             run.steps = before[2]
             return self._chosen(question, *(branches[::-1] if opposite else branches))
-        # one of them is a mistake, or not a number: only the one that is chosen may be computed
+        # one of them is an error, or not a number: only the chosen one may be computed
         del run.problems[before[0] :]
         run.reported.clear()
         run.reported |= before[1]

@@ -1,4 +1,4 @@
-"""The rows of a sweep as text, CSV, JSON, Parquet and a plot."""
+"""Formats the rows of a sweep as text, CSV, JSON, Parquet and a plot."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PROBLEM = "problem"
 """The column that says why a row is not a valid network."""
 
 PART = 50_000
-"""Rows that are made into text at once."""
+"""Rows that are converted to text at once."""
 
 CELLS = 400
-"""A plot of more points than this squared shows the cells of a grid in which there are any."""
+"""A plot of more points than this squared shows the occupied cells of a grid."""
 
 
 def table(found: Found, width: int, human_numbers: bool = False) -> str:
-    """The rows as a table, and what they are of."""
+    """Return the rows as a table with a description."""
     plan = found.plan
     heading = [*(d.name for d in plan.space.dimensions), *plan.columns]
     write = human if human_numbers else grouped
@@ -57,7 +57,7 @@ def _fixed(plan: SweepPlan) -> str:
 
 
 def nearest_lines(found: Found) -> list[str]:
-    """If nothing is within the limits: the point that comes nearest."""
+    """Describe the point that is closest to the limits, if none is within them."""
     if found.nearest is None:
         return ["no point is a valid network"] if found.invalid == found.computed else []
     plan = found.plan
@@ -73,7 +73,7 @@ def nearest_lines(found: Found) -> list[str]:
 
 
 def csv_parts(found: Found) -> Iterator[str]:
-    """The rows as CSV, in parts."""
+    """Return the rows as CSV, in parts."""
     plan = found.plan
     yield csv_text([*(d.name for d in plan.space.dimensions), *plan.columns, PROBLEM], [])
     quoted = any(not d.is_numeric for d in plan.space.dimensions)
@@ -81,12 +81,12 @@ def csv_parts(found: Found) -> Iterator[str]:
         rows = list(text_rows(found, start, min(start + PART, found.rows.count)))
         if quoted or any(row[-1] for row in rows):
             yield csv_text(rows[0], rows[1:])
-        else:  # nothing but numbers, which need no quotes
+        else:  # only numbers, which need no quotes
             yield "\n".join(map(",".join, rows)) + "\n"
 
 
 def to_json(found: Found, **fields: Any) -> str:
-    """The rows as one JSON object; `schemas/sweep.json` describes it. `fields` are more of its fields."""
+    """Return the rows as one JSON object; `schemas/sweep.json` describes it. `fields` adds more fields."""
     plan = found.plan
     names = [d.name for d in plan.space.dimensions]
     rows: list[dict[str, Any]] = []
@@ -115,7 +115,7 @@ def to_json(found: Found, **fields: Any) -> str:
 
 
 def arrays(found: Found) -> dict[str, Any]:
-    """The rows as arrays by name. Fractions become the nearest floats; invalid rows have -1 as figures."""
+    """Return the rows as arrays by name. Fractions become floats; invalid rows have -1 as figures."""
     plan = found.plan
     result: dict[str, Any] = {}
     for dimension, digits in zip(plan.space.dimensions, found.rows.digits, strict=True):
@@ -130,7 +130,7 @@ def arrays(found: Found) -> dict[str, Any]:
 
 
 def problems(found: Found) -> list[str]:
-    """For each row, why it is not a valid network; empty if it is one."""
+    """Return, for each row, why it is not a valid network; empty if it is valid."""
     texts = [""] * found.rows.count
     for row in np.flatnonzero(found.rows.errors >= 0).tolist():
         texts[row] = found.problem(row)
@@ -138,14 +138,14 @@ def problems(found: Found) -> list[str]:
 
 
 def write_parquet(found: Found, path: Path) -> None:
-    """The rows as a Parquet file. Raises `ArchError` without pyarrow."""
+    """Write the rows to a Parquet file. Raises `ArchError` if pyarrow is not installed."""
     pyarrow()
     with whole(path) as stream:
         write_parquet_to(found, stream)
 
 
 def write_parquet_to(found: Found, stream: IO[bytes]) -> None:
-    """The rows as a Parquet file, to an open one. Raises `ArchError` without pyarrow."""
+    """Write the rows as Parquet to an open file. Raises `ArchError` if pyarrow is not installed."""
     arrow, parquet = pyarrow()
     columns: dict[str, Any] = {}
     invalid = found.rows.errors >= 0
@@ -164,7 +164,7 @@ def write_parquet_to(found: Found, stream: IO[bytes]) -> None:
 
 
 def pyarrow() -> tuple[Any, Any]:
-    """The package. Raises `ArchError` where it is not installed."""
+    """Return the package. Raises `ArchError` if it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -174,7 +174,7 @@ def pyarrow() -> tuple[Any, Any]:
 
 
 def plot(found: Found, x: str, y: str) -> str:
-    """A column against another one, as SVG. Raises `ArchError` for a column that is not a number."""
+    """Plot one column against another, as SVG. Raises `ArchError` if a column is not numeric."""
     names = found.plan
     valid = found.rows.errors < 0
     series = []
@@ -207,7 +207,7 @@ def plot(found: Found, x: str, y: str) -> str:
 
 
 def _thinned(xs: Any, ys: Any) -> tuple[Any, Any, bool]:
-    """One point for each occupied cell of a grid, if there are very many points."""
+    """Return one point per occupied cell of a grid, if there are very many points."""
     if len(xs) <= 20_000:
         return xs, ys, False
     cells = []

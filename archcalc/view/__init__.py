@@ -1,1 +1,1 @@
-"""Drawing a network: its structure here, the interactive page in `page/`, figures in `draw/`."""
+"""Draws networks: the structure is in this folder, the interactive page in `page/`, figures in `draw/`."""

@@ -1,9 +1,9 @@
-"""How the children of a block are laid out: ranks from top to bottom, tracks from left to right.
+"""Lays out the children of a block: ranks from top to bottom, tracks from left to right.
 
 A block's tensors enter at ports in rank 0 and leave at ports in the last rank; its children lie between. A
-`Track` is drawn in one vertical line: children that follow one another, or a lane, in which an edge passes
-the ranks that it skips. All edges of one tensor share a lane, so no edge needs to cross a box. Equal blocks
-share one `Pattern`. It has no positions, because these depend on the sizes of boxes.
+`Track` is drawn in one vertical line: consecutive children, or a lane, in which an edge passes the ranks that
+it skips. All edges of one tensor share a lane, so no edge needs to cross a box. Equal blocks share one
+`Pattern`. It has no positions, because these depend on the sizes of boxes.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class Track(Struct, frozen=True):
 
     @property
     def is_lane(self) -> bool:
-        """Does an edge alone pass here?"""
+        """Return whether only an edge passes here."""
         return all(vertex < 0 for vertex in self.vertices)
 
 
 class Pattern(Struct, frozen=True):
     """The inside of a block.
 
-    Vertices are numbered: first `entries` ports where tensors enter, then the children in their order, then
-    a port for each tensor that leaves. `edges` are in the order in which the readers read. `tracks` are from
-    left to right: those that share ranks are in this order.
+    Vertices are numbered: first `entries` ports where tensors enter, then the children in order, then one
+    port for each tensor that leaves. `edges` are in the order in which the readers read. `tracks` that share
+    ranks are ordered from left to right.
     """
 
     entries: int
@@ -48,18 +48,18 @@ class Pattern(Struct, frozen=True):
 
     @property
     def depth(self) -> int:
-        """The number of ranks."""
+        """Return the number of ranks."""
         return max(self.ranks, default=-1) + 1
 
 
 def pattern(entries: int, children: int, exits: int, edges: Sequence[Edge]) -> Pattern:
-    """Lay out children with these edges. Every edge leads from a lower to a higher vertex."""
+    """Lay out children connected by these edges. Every edge leads from a lower to a higher vertex."""
     graph = _Layering(entries, children, exits, edges)
     return Pattern(entries, children, exits, tuple(edges), tuple(graph.ranks), tuple(graph.tracks()))
 
 
 class _Layering:
-    """The vertices with their neighbors, their ranks, and what lies below what in one track."""
+    """The vertices with their neighbors, their ranks, and which vertex continues which track."""
 
     def __init__(self, entries: int, children: int, exits: int, edges: Sequence[Edge]) -> None:
         self.first_exit = entries + children
@@ -74,7 +74,7 @@ class _Layering:
         self.below, self.above = self._aligned()
 
     def _ranked(self, entries: int, count: int) -> list[int]:
-        """The longest way from the top; what begins a way of its own is as low as it can be."""
+        """Rank vertices by the longest path from the top; a separate path starts as low as possible."""
         ranks = [0] * count
         for vertex in range(entries, count):
             ranks[vertex] = max((ranks[source] for source in self.before[vertex]), default=0) + 1
@@ -90,19 +90,19 @@ class _Layering:
         return ranks
 
     def _short(self, vertex: int) -> list[int]:
-        """What reads a vertex in the next rank."""
+        """Return the readers of a vertex in the next rank."""
         return [target for target in self.after[vertex] if self.ranks[target] == self.ranks[vertex] + 1]
 
     def _lane_end(self, vertex: int) -> int:
-        """The last rank that the lane of a vertex passes; its own rank if it has none."""
+        """Return the last rank that the lane of a vertex passes; its own rank if it has no lane."""
         return max((self.ranks[target] for target in self.after[vertex]), default=self.ranks[vertex] + 1) - 1
 
     def _aligned(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Which vertex continues the track of which.
+        """Return which vertex continues the track of which.
 
-        One continues the only vertex above it, if that has no other below it. Lanes that pass by a vertex do
-        not count: what skips a chain runs beside it, and the chain stays straight. A lane that is all that
-        leaves a vertex is the end of a branch, and does.
+        A vertex continues the only vertex above it, if no other vertex is below that one. Lanes that pass a
+        vertex do not count: an edge that skips a chain runs beside it, and the chain stays straight. But a
+        lane counts if it is the only thing that leaves a vertex: it is then the end of a branch.
         """
         short = [self._short(vertex) for vertex in range(len(self.ranks))]
         below: dict[int, int] = {}
@@ -118,7 +118,7 @@ class _Layering:
         return below, {lower: upper for upper, lower in below.items()}
 
     def tracks(self) -> list[Track]:
-        """All tracks from left to right: branches in the order in which a join reads them."""
+        """Return all tracks from left to right: branches in the order in which a join reads them."""
         placed: list[Track] = []
         seen: set[int] = set()
         lanes: set[int] = set()
@@ -143,7 +143,7 @@ class _Layering:
         placed: list[Track],
         waiting: list[tuple[int, bool]],
     ) -> None:
-        """Place the track of a vertex, with the lanes that pass it on its two sides."""
+        """Place the track of a vertex, with the lanes that pass it on both sides."""
         chain = self._chain(vertex)
         seen.update(chain)
         left: list[int] = []
@@ -170,7 +170,7 @@ class _Layering:
         waiting.extend(reversed(right))
 
     def _chain(self, vertex: int) -> list[int]:
-        """The vertices of a track, from top to bottom."""
+        """Return the vertices of a track, from top to bottom."""
         while vertex in self.above:
             vertex = self.above[vertex]
         chain = [vertex]

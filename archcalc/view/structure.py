@@ -1,7 +1,8 @@
-"""The structure of a drawing: boxes within boxes, runs of equal boxes folded, and the edges between them.
+"""The structure of a drawing: nested boxes, folded runs of equal boxes, and the edges between them.
 
-A box is a layer, a block with the boxes in it, or a run: the same boxes several times in a row. A box that is
-closed is drawn as one. Nothing here knows sizes, colors or costs; `pattern.py` says what lies beside what.
+A box is a layer, a block with the boxes in it, or a run: the same boxes several times in a row. A closed box
+is drawn as one. This file knows nothing about sizes, colors or costs; `pattern.py` decides what is placed
+side by side.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from archcalc.network import Group, Network, Node
 from archcalc.view.pattern import Edge, Pattern, pattern
 
 LEAST = 3
-"""So many equal boxes in a row are folded. Two are as easily shown."""
+"""This many equal boxes in a row are folded. Two are easily shown."""
 
 PERIODS = (1, 2, 3)
-"""How many boxes may repeat together."""
+"""The most boxes that may repeat together."""
 
 MOST_CHILDREN = 1_000
-"""A block with more boxes is divided into sections: nobody reads so many, and drawing them is slow."""
+"""A block with more boxes is divided into sections: more would be unreadable and slow to draw."""
 
 FEW_LAYERS = 6
-"""A run of single layers has at least so many of them, or folding hides more than it saves."""
+"""A run of single layers has at least this many, or folding would hide more than it saves."""
 
 
 class Box(Struct, eq=False, gc=False):
     """A layer, a block, a run or a section in a drawing.
 
-    `start` and `stop` are positions in `Structure.nodes`. `reads` has the nodes outside whose tensors enter,
-    `gives` the nodes inside whose tensors leave, each in the order of its ports. `alike` is a number that
-    equal boxes share: equal layers on equal shapes, connected in the same way. A run has `times` repetitions
-    of `period` children.
+    `start` and `stop` are positions in `Structure.nodes`. `reads` lists the outside nodes whose tensors
+    enter, `gives` the inside nodes whose tensors leave, each in the order of its ports. `alike` is a number
+    that equal boxes share: equal layers on equal shapes, connected in the same way. A run has `times`
+    repetitions of `period` children.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Box(Struct, eq=False, gc=False):
 
     @property
     def is_layer(self) -> bool:
-        """Is it a single layer, or an input?"""
+        """Return whether it is a single layer, or an input."""
         return not self.children and self.stop - self.start == 1 and self.group is None
 
     @property
@@ -62,10 +63,10 @@ class Box(Struct, eq=False, gc=False):
 
 
 class Structure(Struct, eq=False):
-    """A network as boxes: `boxes[0]` is the whole, and a parent comes before its children.
+    """A network as boxes: `boxes[0]` is the whole network, and a parent comes before its children.
 
-    `nodes` are those that are drawn, in their order; `positions` has the place of each there by its index
-    in the network.
+    `nodes` are the drawn nodes, in order; `positions` maps the index of a node in the network to its position
+    there.
     """
 
     network: Network
@@ -75,7 +76,7 @@ class Structure(Struct, eq=False):
     patterns: list[Pattern]
 
     def visible(self, opened: Collection[int]) -> list[int]:
-        """For each node, the box that stands for it: the outermost closed one, or its own."""
+        """Return, for each node, the box that represents it: the outermost closed box, or its own."""
         shown = [0] * len(self.nodes)
         waiting = [0]
         while waiting:
@@ -88,7 +89,7 @@ class Structure(Struct, eq=False):
         return shown
 
     def edges(self, opened: Collection[int]) -> list[tuple[int, int, int]]:
-        """The edges between visible boxes: the box of the source, the box that reads, and the source."""
+        """Return the edges between visible boxes: the source's box, the reader's box, and the source."""
         shown = self.visible(opened)
         found: dict[tuple[int, int, int], None] = {}
         for target, node in enumerate(self.nodes):
@@ -98,17 +99,17 @@ class Structure(Struct, eq=False):
         return list(found)
 
     def inputs(self, node: Node) -> list[int]:
-        """The positions of the nodes that a node reads."""
+        """Return the positions of the nodes that a node reads."""
         return [self.positions[source.index] for source in node.inputs]
 
 
 def structure(network: Network, *, heads: bool = False, fold: bool = True) -> Structure:
-    """The boxes of a network. `heads` adds the heads that are used in training only."""
+    """Return the boxes of a network. `heads` adds the heads that are only used in training."""
     return _BoxBuilder(network, heads, fold).build()
 
 
 class _BoxBuilder:
-    """Makes the boxes: opens them from the groups, then connects, folds and compares them from the inside."""
+    """Makes boxes: opens them from the groups, then connects, folds and compares them from the inside out."""
 
     def __init__(self, network: Network, heads: bool, fold: bool) -> None:
         self.network = network
@@ -127,7 +128,7 @@ class _BoxBuilder:
         self.alike: dict[Any, int] = {}
 
     def _last_readers(self) -> list[int]:
-        """The last node that reads each; a result is read after all of them."""
+        """Return the last node that reads each node; results are read after all nodes."""
         last = [-1] * len(self.nodes)
         for target, sources in enumerate(self.inputs):
             for source in sources:
@@ -147,13 +148,13 @@ class _BoxBuilder:
     # --- The tree of groups ---
 
     def _open(self) -> None:
-        """A box for the whole, each group and each node; a parent before its children."""
+        """Make a box for the whole network, each group and each node; a parent comes before its children."""
         kept = [0]
         for node in self.network.nodes:
             kept.append(kept[-1] + (node.index in self.positions))
         groups = [(kept[group.start], kept[group.stop], group) for group in self.network.groups]
         groups = [each for each in groups if each[1] > each[0]]
-        groups.sort(key=lambda each: (each[0], -each[1]))  # outer ones first; sorting keeps equal ones so
+        groups.sort(key=lambda each: (each[0], -each[1]))  # outer ones first; the sort is stable
         self._add(Box(self.network.name, 0, len(self.nodes)))
         open_boxes = [0]
         waiting = 0
@@ -177,7 +178,7 @@ class _BoxBuilder:
     # --- What a box reads, gives, and is equal to ---
 
     def _finish(self, number: int) -> None:
-        """Connect a box, whose children are finished, and fold their runs."""
+        """Connect a box whose children are finished, and fold their runs."""
         box = self.boxes[number]
         children = self.inside[number]
         box.reads, box.gives = self._reads(box.start, box.stop), self._gives(box.start, box.stop)
@@ -210,7 +211,7 @@ class _BoxBuilder:
         return tuple(position for position in range(start, stop) if self.last_reader[position] >= stop)
 
     def _pattern(self, box: Box) -> int:
-        """The number of the layout of a box. The children are compared by their ports alone."""
+        """Return the number of a box's layout. Children are only compared by their ports."""
         entries, count = len(box.reads), len(box.children)
         port = {source: number for number, source in enumerate(box.reads)}
         edges: list[Edge] = []
@@ -232,7 +233,7 @@ class _BoxBuilder:
     # --- Runs ---
 
     def _folded(self, number: int, children: Sequence[int]) -> list[int]:
-        """The children with each run of equal ones in series in a box of its own."""
+        """Return the children, with each series of equal ones in a box."""
         folded: list[int] = []
         place = 0
         while place < len(children):
@@ -251,7 +252,7 @@ class _BoxBuilder:
         return folded
 
     def _run_at(self, children: Sequence[int], place: int) -> tuple[int, int]:
-        """The period and the number of repetitions of the longest run that begins here."""
+        """Return the period and the number of repetitions of the longest run that starts here."""
         best = (0, 0)
         for period in PERIODS:
             times = self._repetitions(children, place, period)
@@ -263,12 +264,12 @@ class _BoxBuilder:
         return best
 
     def _turned(self, children: Sequence[int], place: int, period: int, times: int) -> int:
-        """Where the same run begins latest: `conv, bn, relu` three times, rather than `bn, relu, conv`."""
+        """Return the latest start of the same run: 3 × `conv, bn, relu` rather than `bn, relu, conv`."""
         turns = range(place + period - 1, place, -1)
         return next((at for at in turns if self._repetitions(children, at, period) == times), place)
 
     def _repetitions(self, children: Sequence[int], place: int, period: int) -> int:
-        """How often the children from a place on repeat in series; 0 if they cannot begin a run."""
+        """Return how often the children from here on repeat in series; 0 if they cannot start a run."""
         first = last = self._unit(children, place, period)
         if first is None or last is None:
             return 0
@@ -286,7 +287,7 @@ class _BoxBuilder:
     def _unit(
         self, children: Sequence[int], place: int, period: int
     ) -> tuple[tuple[int, ...], tuple[int, ...], Any] | None:
-        """What some children in a row read and give together, and what makes them equal to others."""
+        """Return what consecutive children read and give together, and what makes them equal to others."""
         unit = [self.boxes[child] for child in children[place : place + period]]
         if len(unit) < period:
             return None
@@ -302,7 +303,7 @@ class _BoxBuilder:
         return reads, gives, key
 
     def _add_around(self, parent: int, children: Sequence[int], period: int, times: int) -> int:
-        """A run or a section: a box around some children in a row."""
+        """Add a run or a section: a box around consecutive children."""
         first, last = self.boxes[children[0]], self.boxes[children[-1]]
         name = f"{first.name} to {last.name.rpartition('/')[2]}"
         number = len(self.boxes)
@@ -314,7 +315,7 @@ class _BoxBuilder:
         return number
 
     def _sections(self, parent: int, children: Sequence[int]) -> list[int]:
-        """Children in groups of about as many as there are groups."""
+        """Split children into groups, about as many as there are children in each."""
         size = isqrt(len(children)) + 1
         parts = [children[at : at + size] for at in range(0, len(children), size)]
         return [self._add_around(parent, part, 0, 0) for part in parts]
@@ -322,7 +323,7 @@ class _BoxBuilder:
     # --- The order of the boxes ---
 
     def _ordered(self) -> Structure:
-        """The boxes in the order of a drawing: outer ones before inner ones, from top to bottom."""
+        """Order the boxes as drawn: outer ones before inner ones, from top to bottom."""
         order: list[int] = []
         waiting = [0]
         while waiting:
@@ -338,7 +339,7 @@ class _BoxBuilder:
 
 
 def cut(whole: Structure, most: int) -> Structure:
-    """The structure with at most about so many boxes: the outer ones, which have no children then."""
+    """Cut the structure to about this many boxes: the outer ones, which then have no children."""
     kept = [0]
     opened = set()
     for number in kept:

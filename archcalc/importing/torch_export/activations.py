@@ -36,7 +36,7 @@ PLAIN: Mapping[str, type[Layer]] = {
     "tanh": Tanh,
     "abs": Abs,
 }
-"""Those without arguments, by their names in ATen."""
+"""Activations without arguments, by ATen name."""
 
 
 @operation(*PLAIN)
@@ -68,7 +68,7 @@ def threshold(call: AtenCall) -> Outputs:
 
 
 FUNCTIONS = ("exp", "log", "sqrt", "rsqrt", "square", "sin", "cos", "erf", "mish")
-"""Those that have a kind of the same name, and no argument."""
+"""Operations without arguments whose kind has the same name."""
 
 
 @operation(*FUNCTIONS)
@@ -151,7 +151,7 @@ def softmax(call: AtenCall) -> Outputs:
 
 @operation("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
 def dropout(call: AtenCall) -> Outputs:
-    """A layer that does nothing at inference, whether the model was exported in training mode or not."""
+    """A layer that does nothing at inference, even if the model was exported in training mode."""
     call.unused("train")
     x = call.tensor("self" if call.value("input") is None else "input")
     return [call.add(Dropout(call.number("p")), x)]

@@ -1,4 +1,4 @@
-"""Which names of a graph are one tensor in memory, for operations that change a tensor in place."""
+"""Tracks which names of a graph share one tensor in memory, for operations that work in place."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ VIEWS = frozenset(
     alpha_dropout feature_alpha_dropout as_strided view_as_real view_as_complex real imag mT numpy_T
     """.split()
 )
-"""Operations whose outputs may be their first argument, or lie in its memory."""
+"""Operations whose outputs may be, or share memory with, their first argument."""
 
 COPIES = frozenset(
     f"aten.{name}" for name in "contiguous expand_as flatten reshape reshape_as to type_as".split()
 )
-"""Those of them that may copy it: the graph does not say."""
+"""Those that may copy it instead: the graph does not say."""
 
 
 class Aliases:
-    """Follows the graph: `changed` is asked for each operation in order."""
+    """Follows the graph: call `changed` for each operation, in order."""
 
     def __init__(self, graph: ExportedGraph) -> None:
         self._roots: dict[str, str] = {}
         """For each name, the first one that is in the same memory."""
         self._members: dict[str, list[str]] = {}
         self._doubtful: set[str] = set()
-        """The first names of memories that may have been copied."""
+        """The first names of memory that may have been copied."""
         self._last: dict[str, int] = {name: len(graph.nodes) for name, _ in (*graph.outputs, *graph.heads)}
         """For each name, the last operation that reads it; the results are read at the end."""
         for place, node in enumerate(graph.nodes):
@@ -41,9 +41,9 @@ class Aliases:
                     self._last[value.name] = max(self._last.get(value.name, 0), place)
 
     def changed(self, place: int, node: ExportedNode) -> list[tuple[str, bool]]:
-        """The names of the tensor that an operation changed in place, without its outputs.
+        """Return the names of the tensor that an operation changed in place, without its outputs.
 
-        Only those that are read later, each with whether it is certain that it is in the same memory.
+        Only names that are read later are returned, each with whether it certainly shares the memory.
         """
         first = next(_first_name(node), None)
         if first is None:
@@ -63,7 +63,7 @@ class Aliases:
 
 
 def is_in_place(target: str) -> bool:
-    """Does an operation change its first argument?"""
+    """Return whether an operation changes its first argument."""
     return target.endswith("_") and not target.endswith("__")
 
 

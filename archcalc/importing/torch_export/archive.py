@@ -1,6 +1,6 @@
-"""A `.pt2` file of `torch.export.save` as an exported graph, without PyTorch: it is a zip archive of JSON.
+"""Reads a `.pt2` file written by `torch.export.save`, a ZIP archive of JSON, without PyTorch.
 
-Nothing in it is run or unpickled. Weights are read on request.
+Nothing in the file is run or unpickled. Weights are read on request.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ R = TypeVar("R")
 
 
 def models_in(path: Path, shown: str) -> list[str]:
-    """The names of the models in a file. Raises `ArchError` if it is not an archive of exported models."""
+    """Return the names of the models in a file. Raises `ArchError` for any other kind of file."""
     with _opened(path, shown) as archive:
         names = archive.namelist()
         found = [_model_name(name) for name in names if _model_name(name)]
@@ -84,14 +84,15 @@ def models_in(path: Path, shown: str) -> list[str]:
 
 
 def _model_name(name: str) -> str:
-    """The model whose graph is in an entry of the archive, or the empty string."""
+    """Return the model whose graph is in this entry of the archive, or an empty string."""
     folder, _, file = name.rpartition("/")
     is_graph = folder.rpartition("/")[2] == "models" and file.endswith(".json")
     return file.removesuffix(".json") if is_graph else ""
 
 
 def read_model(path: Path, shown: str, model: str, name: str, inputs: Mapping[str, Shape]) -> ExportedGraph:
-    """The graph of one of the `models_in` a file. `inputs` has sizes for axes that the file leaves open.
+    """Read the graph of one of the `models_in` a file. `inputs` gives sizes for axes that the file leaves
+    open.
 
     Raises `ArchError`.
     """
@@ -125,7 +126,7 @@ def _opened(path: Path, shown: str) -> zipfile.ZipFile:
 
 
 def _decoded(archive: zipfile.ZipFile, entry: str, kind: type[R], shown: str) -> R:
-    """An entry of JSON. Raises `ArchError` if it is too large, damaged, or something else."""
+    """Decode a JSON entry. Raises `ArchError` if it is too large, damaged, or of another kind."""
     data = read_entry(archive, entry, shown, MAX_JSON)
     try:
         return msgspec.json.decode(data, type=kind)
@@ -139,7 +140,7 @@ def _decoded(archive: zipfile.ZipFile, entry: str, kind: type[R], shown: str) ->
 
 
 class _ProgramReader:
-    """A decoded program as plain records."""
+    """Turns a decoded program into plain records."""
 
     def __init__(
         self,
@@ -181,7 +182,7 @@ class _ProgramReader:
         return replace(graph, original=Original("PyTorch", partial(run_graph, graph)))
 
     def _user_inputs(self) -> list[tuple[str, str]]:
-        """The input tensors with their names; the only one is called `input`."""
+        """Return the input tensors with their names; a single input is called `input`."""
         named = [
             spec.user_input.arg.as_tensor.name
             for spec in self.module.signature.input_specs
@@ -216,7 +217,7 @@ class _ProgramReader:
             yield name, StoredArray(self._first(key), shape, spec.parameter is not None)
 
     def _first(self, key: str) -> str:
-        """The name of an array, or of the first one that is the same in memory."""
+        """Return the name of an array, or of the first array that shares its memory."""
         if key not in self.payloads:
             return key
         folder, payload = self.payloads[key]
@@ -233,7 +234,7 @@ class _ProgramReader:
             listed = output.as_tensors or ([output.as_tensor] if output.as_tensor is not None else [])
             outputs += [tensor.name for tensor in listed]
         if not outputs:
-            return None  # an assertion, or a size that is known already
+            return None  # an assertion, or a size that is already known
         for name in outputs:
             self._declared(name)
         target = record.target.removeprefix("torch.ops.")
@@ -300,7 +301,7 @@ class _ProgramReader:
 
 
 class SymbolSizes:
-    """The sizes of a program's tensors, with a number for each symbol in them."""
+    """The sizes of a program's tensors, with a number for each symbol."""
 
     def __init__(self, program: ProgramRecord, inputs: Sequence[str], shown: str) -> None:
         self.program = program
@@ -318,7 +319,7 @@ class SymbolSizes:
             self.symbols[symbol] = PRIME_BATCH
 
     def set_inputs(self, inputs: Sequence[tuple[str, str]], given: Mapping[str, Shape]) -> None:
-        """Numbers for the symbols in shapes of inputs: those that are given, or else the example's."""
+        """Assign numbers to the symbols in input shapes: the given ones, or else those of the example."""
         names = [label for _, label in inputs]
         for label in given:
             if label not in names:
@@ -381,7 +382,7 @@ class SymbolSizes:
 
 
 def _module_stack(text: str) -> list[tuple[str, str, str]]:
-    """`key,path,class;key,path,class`, outermost first."""
+    """Parse `key,path,class;key,path,class`, outermost module first."""
     found = []
     for entry in text[:20_000].split(";"):
         parts = entry.split(",")
@@ -391,7 +392,7 @@ def _module_stack(text: str) -> list[tuple[str, str, str]]:
 
 
 def _labels(signature: Any) -> list[str]:
-    """What the model calls its results: keys of dictionaries, or places in a list."""
+    """Return the model's names for its results: dictionary keys, or positions in a list."""
     try:
         _, tree = msgspec.json.decode(signature.out_spec, type=tuple[int, TreeRecord])
         return ["_".join(keys) for keys in _leaf_keys(tree, ())]
@@ -419,7 +420,7 @@ def _leaf_keys(tree: TreeRecord, keys: tuple[str, ...]) -> Iterator[tuple[str, .
 
 
 def run_graph(graph: ExportedGraph, arrays: Sequence[Any]) -> Mapping[str, Any]:
-    """What PyTorch computes. Raises `ArchError` if it is not installed."""
+    """Compute the outputs with PyTorch. Raises `ArchError` if it is not installed."""
     from archcalc.importing.torch_export.interpret import GraphInterpreter
 
     return GraphInterpreter(graph).run(arrays)
@@ -428,7 +429,7 @@ def run_graph(graph: ExportedGraph, arrays: Sequence[Any]) -> Mapping[str, Any]:
 def read_arrays(
     path: Path, shown: str, payloads: Mapping[str, tuple[str, PayloadRecord]], names: Collection[str]
 ) -> dict[str, Array]:
-    """Arrays of a file by their names. Raises `ArchError` for one that is missing, damaged or a pickle."""
+    """Read arrays of a file by name. Raises `ArchError` if one is missing, damaged or a pickle."""
     with _opened(path, shown) as archive:
         return {name: _array(archive, name, *payloads[name], shown) for name in names}
 
@@ -455,7 +456,7 @@ def _array(archive: zipfile.ZipFile, name: str, folder: str, payload: PayloadRec
 
 
 def _strided(values: Array, meta: TensorRecord) -> Array:
-    """The tensor in a row of values. Raises `ValueError` if it does not lie within them."""
+    """Return a strided view of a flat array. Raises `ValueError` if it does not lie within the array."""
     import numpy as np
 
     sizes, strides = ([size.as_int or 0 for size in listed] for listed in (meta.sizes, meta.strides))

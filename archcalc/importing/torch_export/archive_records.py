@@ -1,6 +1,6 @@
-"""The JSON of a `.pt2` file as it is written, in the fields that are read (`torch/_export/serde/schema.py`).
+"""The JSON records of a `.pt2` file, with only the fields that are read (`torch/_export/serde/schema.py`).
 
-Decoding checks every type. Fields that are not named here are skipped.
+Decoding checks every type. Fields that are not declared here are skipped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class TensorRecord(Struct, frozen=True):
 
 
 class SymbolicRecord(Struct, frozen=True):
-    """A number that may be the name of one."""
+    """A number, or the name of one."""
 
     as_name: str | None = None
     as_int: int | None = None
@@ -47,7 +47,7 @@ class OptionalTensorRecord(Struct, frozen=True):
 
 
 class ArgumentRecord(Struct, frozen=True):
-    """One of these; none of them for a type that makes no difference here."""
+    """At most one field is set; none is set for types that make no difference here."""
 
     as_none: bool | None = None
     as_tensor: NamedRecord | None = None
@@ -158,7 +158,7 @@ class ProgramRecord(Struct, frozen=True):
 
 
 class PayloadRecord(Struct, frozen=True):
-    """Where the values of an array are."""
+    """Where the values of an array are stored."""
 
     path_name: str
     use_pickle: bool = False
@@ -170,7 +170,7 @@ class PayloadsRecord(Struct, frozen=True):
 
 
 class TreeRecord(Struct, frozen=True):
-    """How results are nested: `context` has the keys of a dictionary, as JSON again."""
+    """How results are nested: `context` has the keys of a dictionary, itself encoded as JSON."""
 
     type: str | None = None
     context: Any = None

@@ -1,4 +1,4 @@
-"""Sums, differences, products and quotients: of tensors, arrays of the model and numbers."""
+"""Sums, differences, products and quotients of tensors, arrays of the model, and numbers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def neg(call: AtenCall) -> Outputs:
 
 @operation("mul", "multiply")
 def mul(call: AtenCall) -> Outputs:
-    """An array with a value for each channel is a `layer_scale`; axes of size 1 are stretched."""
+    """An array with one value per channel is a `layer_scale`; axes of size 1 are broadcast."""
     one, two = call.value("self"), call.value("other")
     for x, other in ((one, two), (two, one)):
         if (number := number_of(other)) is not None:
@@ -79,7 +79,7 @@ def mul(call: AtenCall) -> Outputs:
 
 @operation("div", "divide")
 def div(call: AtenCall) -> Outputs:
-    """A number is a factor: its inverse."""
+    """Dividing by a number is multiplying by its inverse."""
     call.must_be("rounding_mode", None)
     one, two = call.value("self"), call.value("other")
     if (number := number_of(two)) is not None:
@@ -128,7 +128,7 @@ def _is_one_value(array: StoredArray) -> bool:
 
 
 def _is_per_channel(x: Tensor, array: StoredArray) -> bool:
-    """Has the array one value for each channel of the tensor, where the operation has them?"""
+    """Return whether the array has one value per channel of the tensor, on its channel axis."""
     places = [place - len(array.shape) for place, size in enumerate(array.shape) if size != 1]
     return (
         len(places) == 1

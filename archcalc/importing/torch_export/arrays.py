@@ -1,4 +1,4 @@
-"""Operations on arrays of the model alone: what stays an array that a layer can have."""
+"""Operations that read only arrays of the model and give an array that a layer can use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from archcalc.importing.torch_export.values import (
 )
 
 STANDARDIZED_EPS = 1e-6
-"""What layers with `weight="standardized"` add to the variance."""
+"""The number that layers with `weight="standardized"` add to the variance."""
 
 ON_ARRAYS: dict[str, Convert] = {}
 """What an operation makes of an array of the model, by its name in ATen. Others compute something."""
@@ -42,7 +42,7 @@ def same(call: AtenCall) -> Outputs:
     "view", "reshape", "flatten", "_unsafe_view", "unsqueeze", "squeeze", "view_as", "unflatten", "reshape_as"
 )
 def reshape(call: AtenCall) -> Outputs:
-    """Values keep their order."""
+    """The values keep their order."""
     value, shape = call.value("self"), call.declared()
     array = value.array if isinstance(value, ComputedWeight) else value
     if not isinstance(array, StoredArray) or math.prod(array.shape) != math.prod(shape):
@@ -53,7 +53,7 @@ def reshape(call: AtenCall) -> Outputs:
 
 @on_array("expand", "expand_as")
 def expand(call: AtenCall) -> Outputs:
-    """For every sample, such as a class token."""
+    """Repeat an array, such as a class token, for every sample."""
     array, shape = call.value("self"), call.declared()
     if not isinstance(array, StoredArray) or not shape or shape[0] != call.batch:
         raise Unsupported("it is not an array of the model")
@@ -65,7 +65,7 @@ def expand(call: AtenCall) -> Outputs:
 
 @on_array("mul")
 def scale(call: AtenCall) -> Outputs:
-    """An array times a number of the code."""
+    """Multiply an array by a number from the code."""
     array, number = call.value("self"), number_of(call.value("other"))
     if not isinstance(array, StoredArray) or number is None:
         raise Unsupported("it is not an array times a number")
@@ -74,7 +74,7 @@ def scale(call: AtenCall) -> Outputs:
 
 @on_array("batch_norm")
 def standardize(call: AtenCall) -> Outputs:
-    """The weight of a convolution, standardized for each output channel, and scaled by a gain."""
+    """The weight of a convolution, standardized per output channel and scaled by a gain."""
     weight, gain, eps = call.value("input"), call.value("weight"), call.number("eps", 1e-5)
     if not isinstance(weight, StoredArray) or weight.factor != 1 or not weight.own_shape:
         raise Unsupported("it is not a weight of the model")
@@ -97,7 +97,7 @@ def standardize(call: AtenCall) -> Outputs:
 
 @on_array("_weight_norm")
 def weight_norm(call: AtenCall) -> Outputs:
-    """Of each output channel."""
+    """Weight normalization, per output channel."""
     weight, length = call.value("v"), call.value("g")
     call.must_be("dim", 0)
     if not isinstance(weight, StoredArray) or not isinstance(length, StoredArray):

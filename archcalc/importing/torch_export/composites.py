@@ -1,6 +1,6 @@
-"""Several operations that are one layer: they are replaced by one operation before the graph is converted.
+"""Replaces several operations that form one layer by one operation, before the graph is converted.
 
-What is replaced must not be read by anything else, so that nothing is lost.
+Nothing else may read the replaced operations, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from archcalc.importing.views import reshaped
 from archcalc.layers.norm import GlobalResponseNorm
 
 GRN = "aten.archcalc_grn"
-"""Not an operation of ATen: what stands for the eight operations of a global response normalization."""
+"""Not an ATen operation: it replaces the eight operations of a global response normalization."""
 
 MOVED = "aten.archcalc_moved"
-"""Not an operation of ATen either: what stands for `cat(split(x, 1, dim), to)`."""
+"""Not an ATen operation either: it replaces `cat(split(x, 1, dim), to)`."""
 
 
 def with_composites(graph: ExportedGraph) -> ExportedGraph:
-    """The graph with operations that are one layer as one operation."""
+    """Return the graph with one operation for each group that forms one layer."""
     if not any(node.target in ("aten.linalg_vector_norm", "aten.cat") for node in graph.nodes):
         return graph
     finder = CompositeFinder(graph)
@@ -37,7 +37,7 @@ def with_composites(graph: ExportedGraph) -> ExportedGraph:
 
 
 class CompositeFinder:
-    """Looks back from an operation to those that it reads."""
+    """Follows an operation back to the operations that it reads."""
 
     def __init__(self, graph: ExportedGraph) -> None:
         self.graph = graph
@@ -55,7 +55,7 @@ class CompositeFinder:
         return id(node) in self._replaced
 
     def maker(self, value: Any, target: str, reads: int = 1) -> ExportedNode | None:
-        """The operation that a tensor comes from, if it is of this kind and read so often."""
+        """Return the operation that made a tensor, if it is of this kind and is read this many times."""
         if not isinstance(value, TensorName) or self.reads[value.name] != reads:
             return None
         node = self.makers.get(value.name)
@@ -91,7 +91,7 @@ class CompositeFinder:
         return replace(last, target=GRN, arguments={"self": x, **arrays, **more})
 
     def moved_axis(self, cat: ExportedNode) -> ExportedNode | None:
-        """Pieces of one place each along an axis, joined along another one: the axis moves there."""
+        """Slices of size 1 along one axis, joined along another one: this moves the axis."""
         parts = cat.arguments.get("tensors")
         if cat.target != "aten.cat" or not isinstance(parts, list) or not parts:
             return None
@@ -111,7 +111,7 @@ class CompositeFinder:
         return replace(cat, target=MOVED, arguments={"self": x, "dim": before, "to": after})
 
     def _channel(self, norm: ExportedNode, mean: ExportedNode, rank: int) -> int | None:
-        """The axis of the channels: the mean goes over it, and the norm over all others but the batch."""
+        """Return the channel axis: the mean is over this axis, the norm over all others except the batch."""
         if (
             rank < 3
             or not _only(norm, "self", "ord", "dim", "keepdim")
@@ -134,13 +134,13 @@ def _axes(arguments: Mapping[str, Any], rank: int) -> set[int]:
 
 
 def _only(node: ExportedNode, *names: str) -> bool:
-    """Has the operation no other arguments?"""
+    """Return whether the operation has no other arguments."""
     return set(node.arguments) <= set(names)
 
 
 @operation(MOVED.removeprefix("aten."))
 def moved_axis(call: AtenCall) -> Outputs:
-    """The axis `dim` becomes the outer part of the axis `to`, and leaves one of size 1."""
+    """Move axis `dim` into the outer part of axis `to`, leaving an axis of size 1."""
     x = call.tensor()
     dim, to = (call.whole(name) % x.rank for name in ("dim", "to"))
     order = [place for place in range(x.rank) if place != dim]

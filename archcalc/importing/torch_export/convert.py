@@ -1,4 +1,4 @@
-"""From an exported graph to a network, operation by operation."""
+"""Converts an exported graph to a network, one operation at a time."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from archcalc.render.numbers import plural
 from archcalc.shape import Shape, format_shape
 
 FEW_NAMES = 4
-"""As many modules are named in a remark."""
+"""The most modules that a note names."""
 
 
 def to_network(graph: ExportedGraph) -> Network:
-    """The network of a graph. Raises `ArchError` if it has no operation, or more than a network may have."""
+    """Return the network of a graph. Raises `ArchError` if it has no operations, or too many."""
     return GraphConverter(with_pieces(with_composites(graph))).network()
 
 
 class GraphConverter:
-    """Walks through a graph in order; `values` has the value of each name so far."""
+    """Walks through a graph in order; `values` maps each name seen so far to its value."""
 
     def __init__(self, graph: ExportedGraph) -> None:
         self.graph = graph
@@ -64,7 +64,7 @@ class GraphConverter:
         outputs, heads = self._results(self.graph.outputs), self._results(self.graph.heads)
         if not outputs:
             raise error(f"`{self.graph.name}` returns nothing that depends on its input")
-        if "output" not in outputs:  # the first one was left out
+        if "output" not in outputs:  # the first one was omitted
             outputs = {
                 "output" if label == next(iter(outputs)) else label: outputs[label] for label in outputs
             }
@@ -84,7 +84,7 @@ class GraphConverter:
             )
 
     def _reader(self) -> ReadArrays | None:
-        """Reads the arrays of the model, and those that it computes from sizes."""
+        """Return a reader for the arrays of the model and those that it computes from sizes."""
         read, computed = self.graph.read, self.computed
         if not computed or (read is None and self.graph.arrays):
             return read
@@ -114,7 +114,7 @@ class GraphConverter:
                 raise error(f"the input `{label}` is {shown}: {problem.message}") from None
 
     def _results(self, named: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
-        """Outputs with their axes where the model has them, if the batch is the first of them."""
+        """Return the outputs in the model's axis order, if the batch is the first axis."""
         found = {}
         for name, label in named:
             value = self.values.get(name)
@@ -127,7 +127,7 @@ class GraphConverter:
         return found
 
     def _repeated(self, value: ExpandedTensor) -> Tensor:
-        """A result that is repeated along axes, with its repetitions."""
+        """Return a result that is repeated along axes, with the repetitions written out."""
         batch = self.graph.batch
         try:
             return self.assembly.attempt(lambda: [materialized(self.assembly, batch, value)], [None])[0]
@@ -136,7 +136,7 @@ class GraphConverter:
             return self.assembly.opaque("aten.expand", [value.tensor], shape, reason=str(problem))
 
     def _unused(self, *results: Iterable[Tensor]) -> list[str]:
-        """A sentence about the parameters that no result depends on."""
+        """Describe, in one sentence, the parameters that no result depends on."""
         used = used_arrays(tensor.operation for group in results for tensor in group)
         missing = {
             array.key: math.prod(array.shape)
@@ -167,11 +167,11 @@ class GraphConverter:
             self.values[name] = value
         for name, is_certain in self.aliases.changed(place, node):
             if isinstance(results[0], KnownArray) and isinstance(self.values[name], KnownArray):
-                continue  # views of it share its memory, and have changed with it
+                continue  # its views share its memory, so they changed too
             self.values[name] = self._changed(node, name, read[0], results[0], is_certain)
 
     def _changed(self, node: ExportedNode, name: str, first: Any, result: Any, is_certain: bool) -> Any:
-        """What a name stands for after an operation changed the tensor `first` to `result` in place."""
+        """Return the value of a name after an operation changed the tensor `first` to `result` in place."""
         before = self.values[name]
         if is_certain and before is first:
             return result
@@ -194,7 +194,7 @@ class GraphConverter:
         return [self.graph.tensors[name].shape for name in node.outputs]
 
     def _constant(self, node: ExportedNode, arguments: dict[str, Any], read: Sequence[Any]) -> Outputs:
-        """An operation that reads no tensor: arrays and numbers alone."""
+        """Evaluate an operation that reads only arrays and numbers, no tensors."""
         name = node.target.removeprefix("aten.")
         shapes = self._declared(node)
         arguments = {key: self._with_values(value) for key, value in arguments.items()}
@@ -237,11 +237,11 @@ class GraphConverter:
     def _layers(
         self, node: ExportedNode, arguments: dict[str, Any], shapes: Sequence[tuple[int, ...] | None]
     ) -> Outputs:
-        """What the function for an operation makes of it, if it reads all and gives the declared shapes."""
+        """Call the function for an operation; accept its layers if it reads all and the shapes match."""
         package, _, name = node.target.partition(".")
         convert = OPERATIONS.get(base_name(name)) if package in ("aten", "torchvision") else None
         if convert is None:
-            raise Unsupported("")  # its name says it all
+            raise Unsupported("")  # the name is enough
         if not all(self.graph.tensors[output].is_float for output in node.outputs[:1]):
             raise Unsupported("its result is not a floating point number")
         call = self._call(node, arguments, shapes)
@@ -250,7 +250,7 @@ class GraphConverter:
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as problem:
             if isinstance(problem, LayerError):
                 raise
-            raise Unsupported("its arguments do not match") from None  # of a file that somebody wrote
+            raise Unsupported("its arguments do not match") from None  # of a file written by hand
         call.check_all_read()
         results = [*results, *[ComputedValue(node.target)] * (len(node.outputs) - len(results))]
         for value, shape in zip(results, shapes, strict=True):
@@ -263,7 +263,7 @@ class GraphConverter:
         return AtenCall(self.assembly, node, arguments, shapes, self.graph.batch, self.computed)
 
     def _with_values(self, value: Any) -> Any:
-        """An argument with the values of constants, if the graph has them."""
+        """Return an argument with constants replaced by their values, where the graph has them."""
         if isinstance(value, list | tuple):
             return [self._with_values(item) for item in value]
         if isinstance(value, StoredArray) and value.key in self.graph.constants:
@@ -271,7 +271,7 @@ class GraphConverter:
         return value
 
     def _check_inputs(self, node: ExportedNode) -> None:
-        """Raise `Unsupported` for a tensor that is not what the graph declares: its batch went elsewhere."""
+        """Raise `Unsupported` if a tensor differs from the graph's declaration: its batch was moved."""
         for value in leaves(list(node.arguments.values())):
             if not isinstance(value, TensorName):
                 continue
@@ -288,7 +288,7 @@ class GraphConverter:
         shapes: Sequence[tuple[int, ...] | None],
         reason: str,
     ) -> list[Any]:
-        """An opaque operation for each output, with everything that is read."""
+        """Add an opaque operation for each output, with everything that is read."""
         tensors = list({id(tensor.operation): tensor for tensor in tensors_in(read)}.values())
         arrays = list(arrays_in(read))
         results: list[Any] = []
@@ -313,7 +313,7 @@ class GraphConverter:
         return results
 
     def _own_shape(self, shape: tuple[int, ...], tensors: Sequence[Tensor]) -> tuple[Shape, tuple[int, ...]]:
-        """The shape of one sample, and where the model has its axes; none of them if that is not certain."""
+        """Return the shape of one sample and the model's axis order, which is empty if it is uncertain."""
         batch = self.graph.batch
         with_batch = [place for place, size in enumerate(shape) if size % batch == 0]
         without = not any(map(has_batch, tensors)) and (batch == 1 or not with_batch)
@@ -326,5 +326,5 @@ class GraphConverter:
 
 
 def base_name(name: str) -> str:
-    """The name of an operation without the `_` of those that work in place."""
+    """Return the name of an operation without the trailing `_` of in-place operations."""
     return name[:-1] if name.endswith("_") and not name.endswith("__") else name

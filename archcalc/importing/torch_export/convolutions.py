@@ -67,7 +67,7 @@ def _arrays(call: AtenCall, rank: int) -> tuple[Tensor, StoredArray, StoredArray
 
 
 def weight_of(call: AtenCall) -> StoredArray | None:
-    """The array of a weight, or what its weight is computed from."""
+    """Return the array of a weight, or the arrays that it is computed from."""
     value = call.value("weight")
     return value.array if isinstance(value, ComputedWeight) else call.array("weight")
 
@@ -86,7 +86,7 @@ def _with_arrays(
     channels: tuple[int, int],
     more: Mapping[str, StoredArray] | None = None,
 ) -> Tensor:
-    """The executor has kernels first, then channels, which `channels` arranges."""
+    """The executor expects kernel axes first, then channels; `channels` arranges the latter."""
     arrays = {"weight": (weight, (*range(2, len(weight.shape)), *channels))}
     arrays |= {name: (array, ()) for name, array in (more or {}).items()}
     if bias is not None:
@@ -95,7 +95,7 @@ def _with_arrays(
 
 
 def _deforming(call: AtenCall) -> tuple[Tensor, StoredArray, StoredArray | None]:
-    """The same as `_arrays`. Without a bias, torchvision passes zeros."""
+    """Like `_arrays`, except that torchvision passes zeros in place of a missing bias."""
     given = call.value("bias")
     if not isinstance(given, KnownArray) or given.values.any():
         return _arrays(call, 2)
@@ -107,7 +107,7 @@ def _deforming(call: AtenCall) -> tuple[Tensor, StoredArray, StoredArray | None]
 
 @operation("deform_conv2d")
 def deform_conv(call: AtenCall) -> Outputs:
-    """An operation of torchvision; version 1 if it has no mask."""
+    """The operation from torchvision; version 1 if there is no mask."""
     x, weight, bias = _deforming(call)
     tensors = [x, call.map("offset", 2)]
     has_mask = call.flag("use_mask", False)
@@ -115,7 +115,7 @@ def deform_conv(call: AtenCall) -> Outputs:
         tensors.append(call.map("mask", 2))
     else:
         call.unused("mask")
-    call.unused("offset_groups", "n_offset_grps")  # the channels of the offsets say how many
+    call.unused("offset_groups", "n_offset_grps")  # the number of offset channels gives this
 
     def pair(name: str) -> tuple[int, int]:
         return call.whole(f"{name}_h"), call.whole(f"{name}_w")
@@ -140,9 +140,9 @@ def deform_conv(call: AtenCall) -> Outputs:
 
 @operation("linear")
 def linear(call: AtenCall) -> Outputs:
-    """Over the last axis: `fc` for a vector, `pointwise` where there are places.
+    """A linear layer over the last axis: `fc` for a vector, `pointwise` if there are spatial axes.
 
-    A bias that the model computes is added afterwards.
+    A bias that the model computes is added afterward.
     """
     if isinstance(given := call.value("bias"), Tensor):
         return [joined(call, Add(), _linear(call, None), given)]

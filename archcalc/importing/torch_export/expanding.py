@@ -1,7 +1,7 @@
-"""Tensors that are repeated along axes of size 1, where something needs to know it.
+"""Handles tensors that are repeated along axes of size 1, where an operation needs the copies.
 
-PyTorch's `expand` copies nothing, and neither do joins, which stretch these axes themselves. A view may merge
-a repeated axis with another one, and then the values are copied.
+PyTorch's `expand` copies nothing. Joins do not need copies either, since they broadcast these axes. A view
+may merge a repeated axis with another one, and then the values are copied.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from archcalc.layers.resize import Upsample
 
 
 def materialized(assembly: Assembly, batch: int, x: ExpandedTensor) -> Tensor:
-    """The tensor with all its repetitions."""
+    """Return the tensor with all its repetitions written out."""
     return _repeated(assembly, batch, x, range(len(x.shape))).tensor
 
 
 def reshaped_expanded(
     assembly: Assembly, batch: int, x: ExpandedTensor, want: Sequence[int]
 ) -> ExpandedTensor:
-    """The tensor in another shape: only repeated axes that become one with others are copied."""
+    """Reshape a tensor, copying only the repeated axes that are merged with others."""
     runs = _runs(x.shape, want)
     sizes = concrete(x.tensor, batch)
     kept = list(want)
@@ -42,7 +42,7 @@ def reshaped_expanded(
 
 
 def _runs(have: Sequence[int], want: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Places of one shape in a row that become places of another one in a row, with as many values."""
+    """Group consecutive axes of one shape with the consecutive axes of the other that have as many values."""
     if math.prod(have) != math.prod(want):
         raise Unsupported("its values do not keep their order")
     old = [place for place, size in enumerate(have) if size != 1]
@@ -66,7 +66,7 @@ def _repeated(assembly: Assembly, batch: int, x: ExpandedTensor, places: Sequenc
 
 
 def _copies(assembly: Assembly, batch: int, x: Tensor, place: int, count: int) -> Tensor:
-    """Copies along an axis of size 1: an upsampling that takes the nearest value, which is the only one."""
+    """Copy along an axis of size 1, as a nearest-neighbor upsampling of the only value."""
     if x.axes[place] == BATCH or count % batch == 0 < batch - 1:
         raise Unsupported("it repeats a tensor for every sample")
     own, shape = x.axis(place), x.operation.shape

@@ -1,4 +1,4 @@
-"""Python code that makes a module: imported, called and exported. Only this runs code of a user."""
+"""Python code that makes a module: imported, called and exported. Only this file runs the user's code."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ KINDS = {int: "a whole number", float: "a number", bool: "`true` or `false`", st
 
 
 def import_code(shown: str, file: Path | None) -> ModuleType:
-    """The module that a name or a file means; the current folder can be imported from, as in Python.
+    """Import a module by name or file. As in Python, the current folder is searched too.
 
-    Raises `ArchError` if there is none, or if it fails, with the place where it does.
+    Raises `ArchError` if it does not exist, or if it fails, with the place of the failure.
     """
     require_torch()
     _add_to_path(Path.cwd())
@@ -65,7 +65,7 @@ def _import_file(file: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # as an import does, for what looks itself up
+    sys.modules[name] = module  # like a real import, for code that looks itself up
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -81,14 +81,14 @@ def _add_to_path(folder: Path) -> None:
 
 @contextlib.contextmanager
 def calm() -> Iterator[None]:
-    """While a user's code runs, what it prints goes to stderr: stdout is for reports."""
+    """Send what the user's code prints to stderr: stdout is for reports."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         yield
 
 
 def factories(module: ModuleType) -> dict[str, Any]:
-    """What may make a model: functions, classes of modules, and modules, by their names."""
+    """Return everything that may make a model, by name: functions, module classes and modules."""
     torch = require_torch()
     found = {}
     for name, value in vars(module).items():
@@ -101,7 +101,7 @@ def factories(module: ModuleType) -> dict[str, Any]:
 
 
 class Factory:
-    """What makes a module, or is one."""
+    """Something that makes a module, or is one."""
 
     def __init__(self, name: str, value: Any) -> None:
         self.name = name
@@ -121,11 +121,11 @@ class Factory:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The arguments that have no default."""
+        """Return the arguments without a default."""
         return tuple(n for n, each in self._arguments.items() if each.default is inspect.Parameter.empty)
 
     def export(self, overrides: Mapping[str, Any], inputs: Mapping[str, Shape]) -> ExportedGraph:
-        """The graph of its module, for values of its arguments and shapes of inputs. Raises `ArchError`."""
+        """Export the module for these arguments and input shapes. Raises `ArchError`."""
         arguments = self._given(overrides)
         if not inputs:
             raise error(
@@ -142,7 +142,7 @@ class Factory:
         return export_module(self._real(arguments), inputs, self.name, rebuild)
 
     def _given(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        """Values for arguments, as Python has them. Raises `ArchError` for what is not in the signature."""
+        """Convert arguments to Python values. Raises `ArchError` if one is not in the signature."""
         if self.is_module and overrides:
             raise error(f"`{self.name}` is a module that exists already: `{min(overrides)}` cannot be set")
         takes_any = self._signature is None or any(
@@ -165,7 +165,7 @@ class Factory:
         return given
 
     def _made(self, arguments: Mapping[str, Any]) -> torch.nn.Module:
-        """The module, without memory for its arrays where it can be built so."""
+        """Build the module, without memory for its arrays where possible."""
         if self.is_module:
             return self._checked(self.value)
         torch = require_torch()
@@ -177,7 +177,7 @@ class Factory:
 
     def _real(self, arguments: Mapping[str, Any]) -> torch.nn.Module:
         torch = require_torch()
-        torch.manual_seed(0)  # two runs of what has random weights give the same
+        torch.manual_seed(0)  # two runs of a model with random weights give the same result
         try:
             with calm():
                 made = self.value(**arguments)
@@ -198,13 +198,13 @@ def _signature(value: Any) -> inspect.Signature | None:
     for evaluated in (True, False):
         try:
             return inspect.signature(value, eval_str=evaluated)
-        except Exception:  # an annotation may be anything
+        except Exception:  # an annotation can be any object
             continue
     return None
 
 
 def _as_python(value: Any) -> Any:
-    """A value of the language as one of Python."""
+    """Convert a value of the language to Python."""
     if isinstance(value, Fraction):
         return float(value)
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""All operations that are known: importing this registers them."""
+"""All supported operations: importing this module registers them."""
 
 from __future__ import annotations
 

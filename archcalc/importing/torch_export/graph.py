@@ -1,4 +1,4 @@
-"""An exported graph as plain records: operations of ATen, the tensors they name, and the model's arrays."""
+"""Plain records of an exported graph: ATen operations, the tensors they name, and the model's arrays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TensorName(Struct, frozen=True):
 
 
 class ExportedTensor(Struct, frozen=True):
-    """What the graph declares of a tensor. `shape` is `None` if the graph does not say it in numbers."""
+    """The graph's declaration of a tensor. `shape` is `None` if the graph does not give it in numbers."""
 
     shape: tuple[int, ...] | None
     is_float: bool = True
@@ -35,9 +35,9 @@ class ExportedTensor(Struct, frozen=True):
 class ExportedNode(Struct, frozen=True):
     """An operation: `target` is its name without the overload, such as `aten.conv2d`.
 
-    `arguments` are those that are written, by the names of its schema: numbers, texts, lists, `None`, or
-    `TensorName`. `outputs` are the names of the tensors that come out. `path` and `origin` are those of
-    `importing.tensors.Operation`.
+    `arguments` holds the arguments that are written out, by their names in the schema: numbers, strings,
+    lists, `None`, or `TensorName`. `outputs` are the names of the output tensors. `path` and `origin` are
+    those of `importing.tensors.Operation`.
     """
 
     target: str
@@ -52,7 +52,7 @@ class ExportedNode(Struct, frozen=True):
 class StoredArray(Struct, frozen=True):
     """A parameter, a buffer or a constant tensor of the model.
 
-    `key` is its name in the model: `layer1.0.conv1.weight`. Arrays that are one in memory have one key.
+    `key` is its name in the model: `layer1.0.conv1.weight`. Arrays that share memory share a key.
     """
 
     key: str
@@ -69,10 +69,10 @@ class StoredArray(Struct, frozen=True):
 
 
 class ExportedGraph(Struct, frozen=True, kw_only=True):
-    """A graph. Tensors are known by their names in it; `tensors` declares all of them.
+    """A graph. Tensors are identified by their names; `tensors` declares all of them.
 
-    `inputs` and `outputs` are pairs of a tensor and what the model calls it. `arrays` are all that the model
-    has, used or not. `batch` is the size of the batch in every shape.
+    `inputs` and `outputs` are pairs of a tensor and the model's name for it. `arrays` has all arrays of the
+    model, used or not. `batch` is the batch size in every shape.
     """
 
     name: str
@@ -88,21 +88,21 @@ class ExportedGraph(Struct, frozen=True, kw_only=True):
     """Reads arrays by their keys, if the model has values."""
     original: Original | None = None
     constants: Mapping[str, Any] = {}
-    """Arrays of NumPy that are part of the model's code, by their keys; they are among `arrays`, too."""
+    """NumPy arrays that are part of the model's code, by key; `arrays` has them too."""
     notes: tuple[str, ...] = ()
-    """Sentences for those who read the network."""
+    """Notes for readers of the network."""
 
 
 def innermost_class(stack: Sequence[tuple[str, str, str]]) -> str:
-    """The class of the innermost of the modules that were being called, with its package."""
+    """Return the class, with its package, of the innermost module being called."""
     return stack[-1][2] if stack else ""
 
 
 def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:
-    """The modules of an operation, from the stack of those that were being called.
+    """Return the modules around an operation, from the stack of modules being called.
 
-    Each is its key, which has `@n` for further calls, its full path, and its class with the package. What is
-    passed over, such as a list of modules, is a `group`.
+    Each has its key, with `@n` for repeated calls, its full path, and its class with the package. A container
+    that is skipped, such as a list of modules, is a `group`.
 
     >>> module_path([("L__self__", "", "net.Net"), ("L__self__a.0@1", "a.0", "net.Block")])
     (('a', 'group'), ('0@1', 'Block'))
@@ -115,7 +115,7 @@ def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:
         own = name.removeprefix(above + ".") if above else name
         *passed, last = own.split(".")
         call = key.partition("@")[2]
-        # a module in one that is called again is called again with it
+        # inside a module that is called again, its modules are called again too
         last = f"{last}@{call}" if call and call != called else last
         path += [(part, "group") for part in passed]
         path.append((last, kind.rpartition(".")[2]))
@@ -124,7 +124,7 @@ def module_path(stack: Sequence[tuple[str, str, str]]) -> Path:
 
 
 def innermost(trace: str) -> str:
-    """The place of the model's own code, not PyTorch's, in a stack trace: `resnet.py:143`.
+    """Return the place of the model's own code, not PyTorch's, in a stack trace: `resnet.py:143`.
 
     >>> innermost('File "/net.py", line 7, in forward\\n  x\\nFile "/torch/nn/modules/a.py", line 9, in b')
     'net.py:7'
@@ -143,12 +143,12 @@ def innermost(trace: str) -> str:
 
 
 def is_pytorch(file: str) -> bool:
-    """Is this a file of PyTorch itself?"""
+    """Return whether this file is part of PyTorch."""
     return _PYTORCH.search(file.replace(chr(92), "/")) is not None
 
 
 def labeled(outputs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Results with names of their own: the first one is `output`."""
+    """Give the results names of their own: the first one is `output`."""
     found: dict[str, str] = {}
     for place, (name, label) in enumerate(outputs):
         label = "output" if not place else f"output{place + 1}" if not label or label.isdecimal() else label

@@ -1,7 +1,7 @@
-"""Runs the graph of a `.pt2` file by PyTorch's own operations, to compare a run with.
+"""Runs the graph of a `.pt2` file with PyTorch's own operations, to compare our results with.
 
-The file is not loaded by PyTorch, which may unpickle parts of it. Only operations of ATen are called, those
-that the graph names, with the arguments that it writes.
+PyTorch does not load the file, because it may unpickle parts of it. Only the ATen operations that the graph
+names are called, with the arguments that the graph gives.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ SHAPES = ("aten.view", "aten.reshape", "aten._unsafe_view", "aten.expand", "aten
 
 
 class GraphInterpreter(Struct, frozen=True):
-    """The operations of a graph, with arrays that are read when it runs."""
+    """Runs the operations of a graph; arrays are read at run time."""
 
     graph: ExportedGraph
 
     def run(self, arrays: Sequence[Any]) -> Mapping[str, Any]:
-        """The results for arrays of NumPy, by their names. Raises `ArchError` for what PyTorch cannot run."""
+        """Return the outputs for NumPy arrays, by name. Raises `ArchError` if PyTorch cannot run it."""
         try:
             import torch
         except ImportError:
@@ -68,7 +68,7 @@ class GraphInterpreter(Struct, frozen=True):
         values.update(zip(node.outputs, results, strict=False))
 
     def _value(self, value: Any, values: Mapping[str, Any], batch: int) -> Any:
-        """An argument; in a shape, a multiple of the file's batch becomes one of the batch that runs."""
+        """Evaluate an argument; in a shape, multiples of the file's batch become multiples of this run's."""
         if isinstance(value, TensorName):
             return values[value.name]
         if isinstance(value, list | tuple):

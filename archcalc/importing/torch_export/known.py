@@ -1,7 +1,7 @@
-"""Arrays that a model computes from sizes alone, such as the masks of shifted windows.
+"""Arrays that a model computes only from sizes, such as the masks of shifted windows.
 
-They are computed here, by NumPy, whose views share memory as those of PyTorch do. So what an operation
-changes in place is changed for every name of it.
+NumPy computes them here. Its views share memory as PyTorch's views do, so an operation in place changes the
+array under all of its names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from archcalc.importing.tensors import Unsupported
 from archcalc.importing.torch_export.values import AtenCall, KnownArray, Outputs, leaves, operation
 
 MAX_VALUES = 2**22
-"""Larger arrays are not computed: the sizes come from a file that is not trusted."""
+"""Larger arrays are not computed: the sizes come from an untrusted file."""
 
 Evaluate = Callable[[Mapping[str, Any], tuple[int, ...]], Any]
 
@@ -33,7 +33,7 @@ def on_known(*names: str) -> Callable[[Evaluate], Evaluate]:
 def evaluated(
     name: str, arguments: Mapping[str, Any], shapes: Sequence[tuple[int, ...] | None]
 ) -> KnownArray | None:
-    """What an operation computes, if it reads numbers and known arrays alone; `None` if not."""
+    """Evaluate an operation that reads only numbers and known arrays; `None` for any other operation."""
     function = EVALUATED.get(name)
     (shape,) = shapes if len(shapes) == 1 else (None,)
     read = list(leaves(list(arguments.values())))
@@ -45,7 +45,7 @@ def evaluated(
     try:
         value = function(plain, shape)
     except (IndexError, KeyError, TypeError, ValueError, OverflowError):
-        return None  # arguments of a file that somebody wrote
+        return None  # the arguments come from a file, which may be wrong
     return KnownArray(value) if value.shape == shape else None
 
 
@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 def _dtype(arguments: Mapping[str, Any], default: str = "float64") -> Any:
-    """The type of a result: floating point numbers have double precision here."""
+    """Return the data type of a result; floating-point numbers are in double precision here."""
     import numpy as np
 
     name = str(arguments.get("dtype") or "")
@@ -182,7 +182,7 @@ def slice_(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
 @on_known("select")
 def select(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     values = arguments["self"]
-    # a slice and not an index, so that a single value stays a view
+    # a slice instead of an index, so that a single value is still a view
     dim, index = arguments["dim"] % values.ndim, arguments["index"] % values.shape[arguments["dim"]]
     return values[(slice(None),) * dim + (slice(index, index + 1),)].reshape(shape)
 
@@ -234,7 +234,7 @@ def joined(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
 
 @on_known("copy_", "fill_")
 def fill(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
-    """In place: what shares its memory changes, too."""
+    """Fill an array in place: everything that shares its memory changes too."""
     values = arguments["self"]
     values[...] = arguments["src"] if "src" in arguments else arguments["value"]
     return values
@@ -242,7 +242,7 @@ def fill(arguments: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
 
 @operation("new_zeros", "new_ones", "new_full", "zeros_like", "ones_like")
 def new(call: AtenCall) -> Outputs:
-    """Filled with a number; the tensor that is read only says what kind of numbers they are."""
+    """An array filled with a number; the tensor argument only gives the data type."""
     import numpy as np
 
     call.unused("self", "size", "dtype", "layout", "device", "pin_memory", "memory_format")

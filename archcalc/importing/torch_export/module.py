@@ -1,4 +1,4 @@
-"""A `torch.nn.Module` as an exported graph. This needs PyTorch, and runs the module's code."""
+"""Exports a `torch.nn.Module` as a graph. This needs PyTorch and runs the module's code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ INSTALL = "install it: `pip install 'archcalc[torch]'`"
 
 
 def require_torch() -> Any:
-    """The package `torch`. Raises `ArchError` with what to install."""
+    """Return the package `torch`. Raises `ArchError` that says what to install."""
     try:
         import torch
         import torch.export
@@ -60,7 +60,7 @@ def require_torch() -> Any:
 
 
 def checked_module(module: Any) -> torch.nn.Module:
-    """The module. Raises `ArchError` if it is something else."""
+    """Return the module. Raises `ArchError` if the object is not a module."""
     if not isinstance(module, require_torch().nn.Module):
         raise error(
             f"a PyTorch module is needed, not a {type(module).__name__}",
@@ -70,7 +70,7 @@ def checked_module(module: Any) -> torch.nn.Module:
 
 
 def checked_shapes(shapes: GivenShapes) -> Inputs:
-    """Shapes of inputs. Raises `ArchError` for a value that is not a shape, and if there is no shape."""
+    """Return the input shapes. Raises `ArchError` if there are none, or if one is not a shape."""
     if not shapes:
         raise error(
             "the shape of the input is needed", help="channels first, without the batch: `(3, 224, 224)`"
@@ -83,7 +83,7 @@ Inputs = Mapping[str, Shape] | Sequence[Shape]
 
 
 def network_of(module: Any, shapes: GivenShapes, name: str = "") -> Network:
-    """The network of a module for inputs of these shapes. Raises `ArchError`."""
+    """Return the network of a module for these input shapes. Raises `ArchError`."""
     from archcalc.importing.torch_export.convert import to_network
 
     return to_network(export_module(checked_module(module), checked_shapes(shapes), name))
@@ -95,10 +95,11 @@ Rebuild = Callable[[], "torch.nn.Module"]
 def export_module(
     module: torch.nn.Module, inputs: Inputs, name: str = "", rebuild: Rebuild | None = None
 ) -> ExportedGraph:
-    """The graph of a module for inputs of these shapes, channels first and without the batch.
+    """Export a module for these input shapes, channels first and without the batch.
 
-    The module is exported as it is in evaluation, and then left as it was. `rebuild` makes it again, with
-    values, if it has none. Raises `ArchError` if PyTorch cannot export it, with the place in its code.
+    The module is exported in evaluation mode and its mode is then restored. `rebuild` makes it again with
+    values, if it has none. Raises `ArchError` with the place in the module's code if PyTorch cannot export
+    it.
     """
     name = name or type(module).__name__
     program = ModuleExport(module, inputs, name)
@@ -111,7 +112,7 @@ def export_module(
             graph = replace(graph, original=original)
         if module_uses_all(graph):
             return graph
-        # auxiliary heads are often computed only if the module itself, not what is in it, is in training
+        # auxiliary heads often run only if the module itself, but none of its children, is in training mode
         module.training = True
         try:
             trained = ProgramRecords(name, program.run(), arrays).graph()
@@ -121,7 +122,7 @@ def export_module(
 
 
 def module_uses_all(graph: ExportedGraph) -> bool:
-    """Does some operation read each of the parameters?"""
+    """Return whether every parameter is read by some operation."""
     read: set[str] = set()
     for node in graph.nodes:
         read.update(value.name for value in _leaves(node.arguments.values()) if isinstance(value, TensorName))
@@ -130,9 +131,9 @@ def module_uses_all(graph: ExportedGraph) -> bool:
 
 
 def with_heads(graph: ExportedGraph, trained: ExportedGraph) -> ExportedGraph:
-    """The second graph with what it returns more than the first as heads, if it begins like the first.
+    """Return the second graph with its extra outputs as heads, if it begins like the first.
 
-    They belong together if without the operations of the heads it is the first graph.
+    The graphs match if the second one without the operations of the heads equals the first.
     """
     if len(trained.outputs) <= len(graph.outputs):
         return graph
@@ -152,7 +153,7 @@ def with_heads(graph: ExportedGraph, trained: ExportedGraph) -> ExportedGraph:
 
 
 def _needed(graph: ExportedGraph, results: Sequence[str]) -> list[ExportedNode]:
-    """The operations that some results depend on, in order; changes in place do not count."""
+    """Return the operations that some results depend on, in order; changes in place are ignored."""
     names = set(results)
     found = []
     for node in reversed(graph.nodes):
@@ -172,7 +173,7 @@ def _leaves(values: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _modes_kept(module: torch.nn.Module) -> Iterator[None]:
-    """Put every module in it back into the mode, training or evaluation, that it was in."""
+    """Restore the training or evaluation mode of every module afterward."""
     modes = [(each, each.training) for each in module.modules()]
     try:
         yield
@@ -185,16 +186,16 @@ def _modes_kept(module: torch.nn.Module) -> Iterator[None]:
 
 
 class ModuleExport:
-    """Exports a module. The batch is a prime, and no tensor has any memory."""
+    """Exports a module. The batch size is a prime, and tensors take no memory."""
 
     def __init__(self, module: torch.nn.Module, inputs: Inputs, name: str) -> None:
         self.torch = require_torch()
-        self.module = getattr(module, "_orig_mod", module)  # what `torch.compile` returns has it
+        self.module = getattr(module, "_orig_mod", module)  # `torch.compile` wraps it
         self.name = name
         self.inputs = self._named(inputs)
 
     def _named(self, inputs: Inputs) -> dict[str, Shape]:
-        """Shapes by the names of the arguments of `forward`, in the order of these. Raises `ArchError`."""
+        """Return shapes by the names of `forward`'s arguments, in their order. Raises `ArchError`."""
         parameters = inspect.signature(self.module.forward).parameters.values()
         names = [each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
         self.takes_more = more = any(each.kind is each.VAR_POSITIONAL for each in parameters)
@@ -236,10 +237,10 @@ class ModuleExport:
                 raise _explained(problem, self.name, len(self.inputs)) from None
 
     def arranged(self, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Inputs by name as arguments of a call: by place until one is left out, then by name."""
+        """Arrange inputs as call arguments: by position until one is omitted, then by name."""
         parameters = inspect.signature(self.module.forward).parameters.values()
         by_name = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
-        # what `*args` takes has no name
+        # values for `*args` have no names
         placed = [
             name
             for name, at in zip_longest(given, (each.name for each in parameters))
@@ -257,7 +258,7 @@ def _tensors_of(module: torch.nn.Module) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep PyTorch from printing: what goes wrong is reported once. What a model prints goes to stderr."""
+    """Silence PyTorch, since errors are reported once. Output of the model goes to stderr."""
     loggers = [logging.getLogger(name) for name in ("torch", "torch.export", "torch._export", "torch.fx")]
     levels = [each.level for each in loggers]
     shown, hidden = sys.stderr, io.StringIO()
@@ -273,13 +274,13 @@ def quiet() -> Iterator[None]:
 
 
 class NotExportable(ArchError):
-    """PyTorch cannot export a module; `is_final` if it could not on another device either."""
+    """PyTorch cannot export a module; `is_final` if another device did not help."""
 
     is_final = False
 
 
 def _explained(problem: Exception, name: str, given: int) -> NotExportable:
-    """What PyTorch says when it cannot export a module, in one sentence, with the place in its code."""
+    """Explain in one sentence why PyTorch cannot export a module, with the place in its code."""
     place = user_place(problem)
     text = first_sentence(problem)
     kind = type(problem).__name__
@@ -299,13 +300,13 @@ def _explained(problem: Exception, name: str, given: int) -> NotExportable:
 
 
 def first_sentence(problem: BaseException) -> str:
-    """What an exception says, on one line."""
+    """Return what an exception says, on one line."""
     text = next((line.strip() for line in str(problem).splitlines() if line.strip()), "")
     return shorten(f"{type(problem).__name__}: {text}" if text else type(problem).__name__, 200)
 
 
 def user_place(problem: BaseException) -> str:
-    """The innermost place in a traceback that is not in Python itself, PyTorch or archcalc."""
+    """Return the innermost place in a traceback outside Python itself, PyTorch and archcalc."""
     place = ""
     python = sysconfig.get_paths()["stdlib"].replace("\\", "/")
     here = __file__.replace("\\", "/").rpartition("/importing/")[0]
@@ -318,7 +319,7 @@ def user_place(problem: BaseException) -> str:
 
 
 def shown_place(file: str, line: int | None) -> str:
-    """A line of a file as it is shown: from the current folder, if it lies there."""
+    """Return a file and line for display, relative to the current folder if the file is inside it."""
     return f"{file.removeprefix(str(Path.cwd()).replace(chr(92), '/') + '/')}:{line}"
 
 
@@ -326,7 +327,7 @@ def shown_place(file: str, line: int | None) -> str:
 
 
 class ModuleArrays:
-    """The parameters and buffers of a module by their names; names of one tensor are one."""
+    """The parameters and buffers of a module by name; names of the same tensor share an entry."""
 
     def __init__(self, module: torch.nn.Module, rebuild: Rebuild | None = None) -> None:
         self.values: dict[str, Any] = {}
@@ -346,14 +347,14 @@ class ModuleArrays:
         self.keys[name] = first.setdefault(id(tensor), name)
 
     def module(self) -> torch.nn.Module:
-        """The module, made again if its arrays have no values."""
+        """Return the module, made again if its arrays have no values."""
         if self._are_missing and self._rebuild is not None:
             self._module = self._rebuild()
             self.values = ModuleArrays(self._module).values
         return self._module
 
     def read(self, names: Any) -> Mapping[str, Any]:
-        """Arrays of NumPy, in single precision if NumPy does not know theirs."""
+        """Read NumPy arrays, in single precision if NumPy does not have their type."""
         self.module()
         found = {}
         for name in names:
@@ -373,14 +374,14 @@ class ModuleArrays:
 
 
 class OriginalModule:
-    """Runs a module as PyTorch does, in evaluation."""
+    """Runs a module in PyTorch, in evaluation mode."""
 
     def __init__(self, arrays: ModuleArrays, export: ModuleExport) -> None:
         self._arrays = arrays
         self._export = export
 
     def run(self, inputs: Sequence[Any]) -> Mapping[str, Any]:
-        """Its outputs for arrays of NumPy, in their precision. Raises `ArchError` if the module fails."""
+        """Run the module on NumPy arrays, in their precision. Raises `ArchError` if the module fails."""
         torch = require_torch()
         from torch.utils._pytree import tree_flatten_with_path
 
@@ -407,7 +408,7 @@ class OriginalModule:
 
 
 class ProgramRecords:
-    """An exported program as plain records."""
+    """Turns an exported program into plain records."""
 
     def __init__(self, name: str, program: Any, arrays: ModuleArrays) -> None:
         self.name = name
@@ -449,14 +450,14 @@ class ProgramRecords:
         )
 
     def _known(self, key: str) -> Any:
-        """A constant of the code as an array of NumPy: a copy in double precision; `None` without values."""
+        """Copy a constant to a NumPy array in double precision; `None` if it has no values."""
         tensor = self._constants[key]
         if tensor is None or tensor.is_meta or tensor.numel() > MAX_CONSTANT:
             return None
         try:
             array = tensor.detach().cpu().numpy().copy()
         except (RuntimeError, TypeError):
-            return None  # it is not a plain array
+            return None  # not a plain array
         return array.astype("float64") if array.dtype.kind == "f" else array
 
     def _read(self, names: Any) -> Mapping[str, Any]:
@@ -497,7 +498,7 @@ class ProgramRecords:
         )
 
     def _names(self, target: Any) -> list[str]:
-        """The names of an operation's arguments."""
+        """Return the names of an operation's arguments."""
         if target not in self._schemas:
             schema = getattr(target, "_schema", None)
             names = [argument.name for argument in schema.arguments] if schema else []
@@ -505,7 +506,7 @@ class ProgramRecords:
         return self._schemas[target]
 
     def _named_outputs(self, node: Any) -> tuple[str, ...]:
-        """The names of an operation's outputs: its own, or those of the nodes that each take one of them."""
+        """Return an operation's output names: its own, or those of the nodes that each take one output."""
         value = node.meta.get("val")
         if not isinstance(value, list | tuple):
             self._declare(node.name, value)
@@ -519,7 +520,7 @@ class ProgramRecords:
         return tuple(name for name in names if name in self.tensors)
 
     def _outputs(self) -> list[tuple[str, str]]:
-        """The results with their names: the first one is `output`, others have those of the model."""
+        """Return the results with their names: the first is `output`, the others keep the model's names."""
         from torch.utils._pytree import tree_flatten_with_path, tree_unflatten
 
         spec = self.program.call_spec.out_spec
@@ -538,13 +539,13 @@ class ProgramRecords:
 
 
 def label_of(path: Sequence[Any]) -> str:
-    """What a model calls one of its results: the keys that lead to it."""
+    """Return the model's name for a result: the keys that lead to it."""
     parts = [str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", "")))) for key in path]
     return "_".join(parts)
 
 
 def _target(target: Any) -> str:
-    """`aten.conv2d` for `torch.ops.aten.conv2d.default`."""
+    """Return `aten.conv2d` for `torch.ops.aten.conv2d.default`."""
     packet = getattr(target, "overloadpacket", None)
     if packet is not None:
         return str(packet).removeprefix("torch.ops.")
@@ -560,7 +561,7 @@ def _stack(node: Any) -> list[tuple[str, str, str]]:
 
 
 def _plain(value: Any) -> Any:
-    """An argument as plain data; other objects become text."""
+    """Convert an argument to plain data; other objects become text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):

@@ -17,14 +17,14 @@ CUDNN = "cudnn_enabled"
 
 @operation("batch_norm")
 def batch_norm(call: AtenCall) -> Outputs:
-    """With `training` too: what a network costs is what it costs at inference."""
+    """Also in `training` mode, because costs are those of inference."""
     call.unused(CUDNN, "training")
     x = _channels_second(call)
     weight, bias = _affine(call)
     mean, var = call.array("running_mean"), call.array("running_var")
     if (mean is None) != (var is None):
         raise Unsupported("it has one of two running statistics")
-    has_momentum = call.value("momentum", 0.1) is not None  # without one, statistics are plain means
+    has_momentum = call.value("momentum", 0.1) is not None  # without a momentum, statistics are plain means
     layer = BatchNorm(
         eps=call.number("eps", 1e-5),
         momentum=call.number("momentum", 0.1) if has_momentum else Fraction(1, 10),
@@ -36,7 +36,7 @@ def batch_norm(call: AtenCall) -> Outputs:
 
 @operation("layer_norm")
 def layer_norm(call: AtenCall) -> Outputs:
-    """Over the last axis, or over all axes of a sample."""
+    """Layer normalization over the last axis, or over all axes of a sample."""
     call.unused("cudnn_enable")
     x = call.tensor("input")
     weight, bias = call.array("weight"), call.array("bias")
@@ -60,13 +60,13 @@ def layer_norm(call: AtenCall) -> Outputs:
 
 @operation("rms_norm")
 def rms_norm(call: AtenCall) -> Outputs:
-    """Over the last axis: `x / sqrt(mean(x * x) + eps)`, and a scale."""
+    """RMS normalization over the last axis: `x / sqrt(mean(x * x) + eps)`, times a scale."""
     x, weight, eps = call.tensor("input"), call.array("weight"), call.value("eps")
     if len(call.wholes("normalized_shape")) != 1:
         raise Unsupported("it normalizes more than one axis")
     call.must_fit(weight is None or len(weight.shape) == 1)
     x = call.channels_at(x, -1)
-    least = Fraction(2) ** -23 if eps is None else call.number("eps")  # that of single precision
+    least = Fraction(2) ** -23 if eps is None else call.number("eps")  # the epsilon of single precision
     mean = call.add(KINDS["reduce"]("mean", "channels"), call.add(KINDS["square"](), x))
     found = call.assembly.joined(Mul(), x, call.add(KINDS["rsqrt"](), call.add(Shift(least), mean)))
     return [found if weight is None else call.add(LayerScale(), found, weight=weight)]
@@ -104,7 +104,7 @@ def _channels_second(call: AtenCall) -> Tensor:
 
 
 def _affine(call: AtenCall) -> tuple[StoredArray | None, StoredArray | None]:
-    """Scale and shift: both, or neither."""
+    """Return scale and shift: both, or neither."""
     weight, bias = call.array("weight"), call.array("bias")
     if (weight is None) != (bias is None):
         raise Unsupported("it has only one of scale and shift")

@@ -25,10 +25,10 @@ ArrayValue = StoredArray | KnownArray | ExpandedArray
 
 
 def with_array(call: AtenCall, value: ArrayValue, like: Tensor | None = None) -> Tensor:
-    """An array as a `parameter`.
+    """Return an array as a `parameter`.
 
-    Its axes lie as those of `like`, where it has the same number of axes or fewer: so nothing is rearranged
-    to combine the two. Without one, they are as the model has them.
+    If it has at most as many axes as `like`, its axes are arranged as those of `like`, so that combining the
+    two rearranges nothing. Without `like`, the axes are as in the model.
     """
     has_batch = isinstance(value, ExpandedArray)
     shape = value.shape[1:] if has_batch else value.shape
@@ -45,7 +45,7 @@ def with_array(call: AtenCall, value: ArrayValue, like: Tensor | None = None) ->
 def _laid_out(
     call: AtenCall, array: StoredArray | KnownArray, shape: tuple[int, ...], like: Tensor
 ) -> Tensor | None:
-    """The array with its axes where a tensor has them; `None` if it has values along the batch."""
+    """Arrange an array's axes like a tensor's; `None` if its values vary along the batch."""
     sizes = [1] * (like.rank - len(shape)) + list(shape)
     for place, axis in enumerate(like.axes):
         if axis == BATCH:
@@ -67,7 +67,7 @@ def _parameter(
     order: tuple[int, ...],
     axes: tuple[int, ...],
 ) -> Tensor:
-    """A `parameter`: the array is reshaped to `shape`, and its axes are then put in this order."""
+    """Add a `parameter`: the array is reshaped to `shape`, and then its axes are put in this order."""
     is_trained = isinstance(array, StoredArray) and array.is_trained
     layer = ParameterTensor(tuple(shape[axis] for axis in order), trained=is_trained)
     if isinstance(array, KnownArray):
@@ -82,7 +82,7 @@ def _parameter(
 
 
 def joined(call: AtenCall, layer: Layer, one: Any, two: Any) -> Tensor:
-    """A join of two values, axes of size 1 stretched, as PyTorch does."""
+    """Join two values; axes of size 1 are broadcast, as in PyTorch."""
     one, two = (each.tensor if isinstance(each, ExpandedTensor) else each for each in (one, two))
     tensors = [each for each in (one, two) if isinstance(each, Tensor)]
     main = max(tensors, key=extent) if tensors else None

@@ -1,7 +1,7 @@
-"""Arrays of the model that are only used in pieces: each piece is an array of its own.
+"""Handles arrays of the model that are only used in pieces: each piece becomes an array.
 
-`nn.MultiheadAttention` has the weights of its queries, keys and values in one array, and cuts it where they
-come from different tensors. A piece can be the weight of a layer, since no other layer has a part of it.
+`nn.MultiheadAttention` keeps the weights of its queries, keys and values in one array, and cuts it if they
+come from different tensors. A piece can be the weight of a layer, since no other layer uses part of it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ CUTS = frozenset(
 )
 
 Rows = tuple[int, int]
-"""A piece: from a row of an array to another one, without that."""
+"""A piece of an array: its first row, and the row after its last."""
 
 
 def with_pieces(graph: ExportedGraph) -> ExportedGraph:
-    """The graph with the pieces of arrays as arrays, where they make up the whole and do not overlap."""
+    """Return the graph with pieces as arrays, where they cover the whole array without overlap."""
     found = _pieces(graph)
     if not found:
         return graph
@@ -49,14 +49,14 @@ def with_pieces(graph: ExportedGraph) -> ExportedGraph:
 
 
 def _pieces(graph: ExportedGraph) -> set[str]:
-    """The keys of arrays of which every use is a cut, with pieces that make up the whole."""
+    """Return the keys of arrays that are only ever cut into pieces that cover the whole."""
     pieces: dict[str, set[Rows]] = defaultdict(set)
     others = {graph.arrays[name].key for name, _ in (*graph.outputs, *graph.heads) if name in graph.arrays}
     others |= graph.constants.keys()
     cut: dict[str, str] = {}
     """The outputs of cuts, with the keys of what they are cut from."""
     for node in graph.nodes:
-        if is_in_place(node.target):  # what changes a piece changes the others that have rows of it
+        if is_in_place(node.target):  # changing a piece changes other pieces with the same rows
             others |= {
                 cut[value.name]
                 for value in leaves(list(node.arguments.values()))
@@ -85,7 +85,7 @@ def _is_whole(pieces: Collection[Rows], size: int) -> bool:
 
 
 def _cut_array(graph: ExportedGraph, node: ExportedNode) -> StoredArray | None:
-    """The array that an operation cuts along its first axis."""
+    """Return the array that an operation cuts along its first axis."""
     x = node.arguments.get("self", node.arguments.get("input"))
     if node.target not in CUTS or not isinstance(x, TensorName):
         return None
@@ -95,7 +95,7 @@ def _cut_array(graph: ExportedGraph, node: ExportedNode) -> StoredArray | None:
 
 
 def _rows(graph: ExportedGraph, node: ExportedNode, array: StoredArray) -> list[Rows] | None:
-    """The rows of each output; `None` if the graph does not say them."""
+    """Return the rows of each output; `None` if the graph does not give them."""
     shapes = [graph.tensors[name].shape for name in node.outputs]
     if any(shape is None or len(shape) != len(array.shape) or not math.prod(shape) for shape in shapes):
         return None
@@ -115,7 +115,7 @@ def _rows(graph: ExportedGraph, node: ExportedNode, array: StoredArray) -> list[
 
 
 def _reader(read: ReadArrays, rows_of: Mapping[str, tuple[str, Rows]]) -> ReadArrays:
-    """Reads arrays by their keys, and pieces of arrays by theirs."""
+    """Return a reader for arrays and pieces of arrays, by key."""
 
     def read_all(names: Collection[str]) -> Mapping[str, Any]:
         whole = {rows_of[name][0] if name in rows_of else name for name in names}

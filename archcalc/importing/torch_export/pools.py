@@ -1,4 +1,4 @@
-"""Pools over windows, over the whole map, and to a given size; means and maxima of axes."""
+"""Pooling over windows, over the whole map, and to a given size; means and maxima along axes."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def adaptive_max_pool(call: AtenCall) -> Outputs:
 
 @operation("mean")
 def mean(call: AtenCall) -> Outputs:
-    """Over all places, or along some of their axes, where it is a pool with windows as long as these."""
+    """The mean over all spatial axes, or over some, which is pooling with windows of their full length."""
     call.must_be("dtype", None)
     return [_pooled(call, GlobalAvgPool, AvgPool, "mean")]
 
@@ -94,7 +94,7 @@ def _pooled(call: AtenCall, whole: type[Layer], window: type[AvgPool] | type[Max
     others = [dim for dim in range(x.rank) if dim not in dims]
     own = sorted(x.axis(dim) for dim in dims)
     if own and own[0] == 0 and len(others) == 2 and x.axes[0] == BATCH and x.rank > 3:
-        x = call.channels_at(x, others[1])  # one axis is left: it may be that of the channels
+        x = call.channels_at(x, others[1])  # one axis is left: it may be the channel axis
         own = sorted(x.axis(dim) for dim in dims)
     if not own or own[0] == 0 or x.axes[0] != BATCH or len(x.operation.shape) > 4:
         return _reduced(call, x, dims, op)
@@ -157,7 +157,7 @@ def _dims(call: AtenCall, x: Tensor) -> list[int]:
 
 
 def _reduced(call: AtenCall, x: Tensor, dims: list[int], op: str, correction: int = 1) -> Tensor:
-    """One value for all along some axes of the model."""
+    """Reduce some axes of the model to one value each."""
     names = tuple(axis_name(x, dim) for dim in dims)
     own = [x.axis(dim) for dim in dims]
     keepdim = call.flag("keepdim", False)

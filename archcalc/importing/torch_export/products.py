@@ -1,4 +1,4 @@
-"""Products of tensors as matrices, and the attention that is made of them."""
+"""Matrix products of tensors, and attention built from them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def baddbmm(call: AtenCall) -> Outputs:
 
 @operation("scaled_dot_product_attention")
 def attention(call: AtenCall) -> Outputs:
-    """Queries by keys, scaled, and their softmax by values."""
+    """Multiply queries by keys, scale, apply softmax, and multiply by values."""
     call.must_be("dropout_p", 0, 0.0)
     call.must_be("is_causal", False)
     call.must_be("enable_gqa", False)
@@ -86,7 +86,7 @@ def einsum(call: AtenCall) -> Outputs:
             sizes[letter] = -size * call.batch if axis <= BATCH else size
 
     def arranged(x: Tensor, letters: str, *groups: list[str]) -> Tensor:
-        """Its axes in the order of some letters, and each of the two last groups of letters as one axis."""
+        """Put the axes in the order of the letters, then merge each of the last two groups into one axis."""
         lead, *merged = groups
         x = x.permuted([letters.index(c) for c in (*lead, *merged[0], *merged[1])])
         want = [sizes[c] for c in lead] + [math.prod(sizes[c] for c in group) for group in merged]

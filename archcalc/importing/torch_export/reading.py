@@ -1,4 +1,4 @@
-"""What operations read: tensors, and arrays of the model."""
+"""Finds what operations read: tensors, and arrays of the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from archcalc.shape import Shape
 
 
 def used_arrays(results: Iterable[Operation]) -> set[str]:
-    """The arrays that results depend on, by their keys."""
+    """Return the keys of the arrays that results depend on."""
     seen: dict[int, Operation] = {}
     waiting = list(results)
     while waiting:
@@ -25,7 +25,7 @@ def used_arrays(results: Iterable[Operation]) -> set[str]:
 
 
 def tensors_in(read: Iterable[Any]) -> Iterable[Tensor]:
-    """The tensors among values, and those that they are computed from."""
+    """Return the tensors among values, and those that the values are computed from."""
     for value in read:
         if isinstance(value, Tensor):
             yield value
@@ -36,7 +36,7 @@ def tensors_in(read: Iterable[Any]) -> Iterable[Tensor]:
 
 
 def arrays_in(read: Iterable[Any]) -> Iterable[StoredArray]:
-    """The arrays of the model among values, and those that they are computed from: each once."""
+    """Return the model's arrays among values, and those that the values are computed from, each once."""
     found: dict[str, StoredArray] = {}
     for value in read:
         if isinstance(value, StoredArray):
@@ -53,5 +53,5 @@ def arrays_in(read: Iterable[Any]) -> Iterable[StoredArray]:
 
 
 def described(arrays: Iterable[StoredArray]) -> dict[str, tuple[ModelArray, Shape]]:
-    """Arrays as an opaque operation has them."""
+    """Return arrays in the form that an opaque operation stores."""
     return {array.key: (ModelArray(array.key), array.shape) for array in arrays if math.prod(array.shape)}

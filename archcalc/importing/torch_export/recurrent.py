@@ -1,4 +1,4 @@
-"""Recurrent layers: `lstm`, `gru` and `rnn` with states that begin at zero."""
+"""Recurrent layers: `lstm`, `gru` and `rnn` with zero initial states."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from archcalc.layers.resize import Pad, Upsample
 
 @operation("constant_pad_nd", "pad")
 def pad(call: AtenCall) -> Outputs:
-    """Values at the ends of axes, which are listed from the last one on."""
+    """Values at the ends of axes, listed from the last axis to the first."""
     mode = call.value("mode", "constant")
     value = 0 if call.value("value") is None else call.number("value")
     return _padded(call, mode, value, call.wholes("pad"))
@@ -70,7 +70,7 @@ def upsample_bicubic(call: AtenCall) -> Outputs:
 
 @operation("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa")
 def upsample_antialiased(call: AtenCall) -> Outputs:
-    """To the same size: nothing. So position embeddings are resized when the image has its usual size."""
+    """Resizing to the same size does nothing, as for position embeddings at the usual image size."""
     call.unused("align_corners")
     x = call.tensor("self" if call.value("input") is None else "input")
     scales = [call.value(name) for name in ("scales_h", "scales_w", "scale_factors")]

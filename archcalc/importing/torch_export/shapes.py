@@ -1,4 +1,4 @@
-"""Operations that move values and compute nothing: views, slices, joins, windows."""
+"""Operations that move values and compute nothing: views, slices, joins and windows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def same(call: AtenCall) -> Outputs:
 
 @operation("to", "_to_copy", "type_as")
 def to(call: AtenCall) -> Outputs:
-    """To another device or another type of floating point numbers; `convert.py` refuses other types."""
+    """To another device or floating-point type; `convert.py` rejects other types."""
     call.unused("dtype", "layout", "device", "pin_memory", "non_blocking", "copy", "memory_format", "other")
     return call.identity()
 
@@ -55,7 +55,7 @@ def expand(call: AtenCall) -> Outputs:
 
 
 def with_batch(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
-    """A tensor that is the same for every sample as one with a batch: its first axis has the size 1."""
+    """Give a tensor that is the same for every sample a batch axis: its first axis has size 1."""
     if x.shape[1:] != tuple(want[1:]) or len(want) < 2:
         raise Unsupported("it repeats a tensor")
     rest = Tensor(x.operation, x.axes)
@@ -73,7 +73,7 @@ def with_batch(call: AtenCall, x: Tensor, want: Sequence[int]) -> Tensor:
     "view", "reshape", "flatten", "_unsafe_view", "unsqueeze", "squeeze", "view_as", "reshape_as", "unflatten"
 )
 def view(call: AtenCall) -> Outputs:
-    """Whatever arguments they have, their output's shape says it all: values keep their order."""
+    """The output shape is enough, whatever the arguments are: values keep their order."""
     call.unused("size", "shape", "start_dim", "end_dim", "dim", "other", "sizes")
     if isinstance(value := call.value("self"), ExpandedTensor):
         found = reshaped_expanded(call.assembly, call.batch, value, call.declared())
@@ -129,7 +129,7 @@ def piece(call: AtenCall, x: Tensor, dim: int, start: int, end: int) -> Tensor:
 
 @operation("slice")
 def slice_(call: AtenCall) -> Outputs:
-    """With a step, the axis becomes two, of which the second has the values that are passed over."""
+    """With a step, the axis is split in two; the second one has the values that are skipped."""
     x, dim, step = call.tensor(), call.whole("dim", 0), call.whole("step", 1)
     size = concrete(x, call.batch)[dim]
     first, last = call.value("start"), call.value("end")
@@ -164,7 +164,7 @@ def select(call: AtenCall) -> Outputs:
 
 @operation("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_chunk", "unsafe_split")
 def split(call: AtenCall) -> Outputs:
-    """Whatever arguments they have, the sizes of their outputs say it all: the pieces follow one another."""
+    """The output sizes are enough, whatever the arguments are: the pieces are consecutive."""
     call.unused("split_size", "split_sizes", "chunks", "sections", "indices", "tensor_indices_or_sections")
     x, dim = call.tensor(), call.whole("dim", 0)
     sizes = [shape[dim] for shape in call.shapes]
@@ -208,7 +208,7 @@ def stack(call: AtenCall) -> Outputs:
     first = tensors[0]
     dim %= first.rank + 1
     tensors = [call.assembly.aligned(each, first.axes) for each in tensors]
-    # the new axis is put where the model has it, next to the axis after it
+    # the new axis is placed where the model has it, next to the axis after it
     after = next((own_axis(axis) for axis in first.axes[dim:] if own_axis(axis) is not None), None)
     new = len(first.operation.shape) if after is None else after
     numbers = {axis: axis + (axis >= new) for axis in range(len(first.operation.shape))}
@@ -254,7 +254,7 @@ def im2col(call: AtenCall) -> Outputs:
 
 @operation("unfold")
 def windows(call: AtenCall) -> Outputs:
-    """Windows along one axis; their values become the last axis, as `Tensor.unfold` says."""
+    """Windows along one axis; their values become the last axis, as in `Tensor.unfold`."""
     given, dim = call.tensor(), call.whole("dimension")
     size, step = call.whole("size"), call.whole("step")
     own, shape, x = given.axis(dim), given.operation.shape, given

@@ -1,4 +1,4 @@
-"""Sizes that a `.pt2` file writes as expressions: `Add(Symbol('s53', positive=True), Integer(-2))`."""
+"""Evaluates size expressions of a `.pt2` file: `Add(Symbol('s53', positive=True), Integer(-2))`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 MAX_TEXT = 2_000
 MAX_NESTING = 40
-"""Longer and deeper expressions are not evaluated: they come from a file that is not trusted."""
+"""Longer and deeper expressions are not evaluated: they come from an untrusted file."""
 
 MAX_VALUE = 10**15
 
@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"\s*([A-Za-z_]\w*|-?\d+|'[^']*'|[(),=])")
 
 
 def symbol_of(text: str) -> str | None:
-    """The symbol that an expression is, if it is one alone.
+    """Return the symbol, if the expression is a single symbol.
 
     >>> symbol_of("Symbol('s77', positive=True, integer=True)")
     's77'
@@ -25,7 +25,7 @@ def symbol_of(text: str) -> str | None:
 
 
 def evaluate(text: str, values: Mapping[str, int]) -> int | None:
-    """The value of an expression; `None` if it has an unknown symbol or function, or no whole value.
+    """Evaluate an expression; `None` if it has an unknown symbol or function, or no integer value.
 
     >>> evaluate("Add(FloorDiv(Symbol('h', integer=True), Integer(2)), Integer(-1))", {"h": 32})
     15
@@ -43,7 +43,7 @@ def evaluate(text: str, values: Mapping[str, int]) -> int | None:
 
 
 class _NoValueError(Exception):
-    """The expression has no value here."""
+    """The expression has no value."""
 
 
 def _term(tokens: Iterator[str], values: Mapping[str, int], depth: int) -> int:

@@ -1,4 +1,4 @@
-"""Values that are looked up in a table: embeddings, and biases of relative positions."""
+"""Table lookups: embeddings, and relative position biases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from archcalc.layers.recurrent import Embedding
 
 @operation("index")
 def index(call: AtenCall) -> Outputs:
-    """Rows of a table of the model, by indices that are a buffer: an `embedding` of these."""
+    """Rows of a table of the model, at indices stored in a buffer: an `embedding` of these."""
     indices = call.value("indices")
     if not isinstance(indices, list) or len(indices) != 1:
         raise Unsupported("it has indices along more than one axis")
@@ -45,7 +45,7 @@ def _looked_up(call: AtenCall, table: object, indices: object) -> Tensor:
 
 @operation("embedding")
 def embedding(call: AtenCall) -> Outputs:
-    """Rows of a table by the values of a tensor; these become the last axis."""
+    """Rows of a table, chosen by the values of a tensor; rows lie along the last axis."""
     call.unused("padding_idx", "scale_grad_by_freq", "sparse")
     table, indices = call.array("weight"), call.value("indices")
     if isinstance(indices, StoredArray):

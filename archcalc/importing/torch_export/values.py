@@ -1,4 +1,4 @@
-"""The values that names of a graph have during an import, and an operation with its arguments."""
+"""The values of a graph's names during an import, and an operation with its arguments."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from archcalc.layers.base import Layer
 
 
 class ComputedValue(Struct, frozen=True, eq=False):
-    """A value that no layer takes: a weight that is computed, or an output that cannot be said.
+    """A value that no layer can read: a computed weight, or an output that cannot be described.
 
-    An operation that reads it becomes opaque; it then reads `tensors`, and has `arrays`.
+    An operation that reads it becomes opaque; that operation then reads `tensors` and has `arrays`.
     """
 
     by: str
@@ -30,7 +30,7 @@ class ComputedValue(Struct, frozen=True, eq=False):
 
 
 class KnownArray(Struct, frozen=True, eq=False):
-    """An array that depends on sizes alone, such as a mask: its values are known."""
+    """An array that depends only on sizes, such as a mask, so its values are known."""
 
     values: Any
 
@@ -40,21 +40,21 @@ class KnownArray(Struct, frozen=True, eq=False):
 
     @property
     def number(self) -> float | None:
-        """Its value, if it has only one."""
+        """Return its value, if it has only one."""
         return float(self.values.reshape(-1)[0]) if self.values.size == 1 else None
 
 
 class ExpandedArray(Struct, frozen=True, eq=False):
-    """An array that is repeated for every sample: a class token. `shape` has the batch as a number."""
+    """An array repeated for every sample, such as a class token. `shape` has the batch as a number."""
 
     array: StoredArray
     shape: tuple[int, ...]
 
 
 class ComputedWeight(Struct, frozen=True, eq=False):
-    """A weight that is computed from arrays in one of the ways that layers have: `weight="standardized"`.
+    """A weight computed from arrays in a way that layers support: `weight="standardized"`.
 
-    `array` is what it is computed from, in the shape that the model has it in here; `arrays` are others.
+    `array` is the source, in the model's shape here; `arrays` are other arrays.
     """
 
     way: str
@@ -63,19 +63,19 @@ class ComputedWeight(Struct, frozen=True, eq=False):
 
 
 Outputs = Sequence[Any]
-"""What an operation gives: a `Tensor`, an `ExpandedTensor` or a `ComputedValue` for each of its outputs."""
+"""The outputs of an operation: a `Tensor`, an `ExpandedTensor` or a `ComputedValue` for each."""
 
 ArrangedArrays = Mapping[str, tuple[StoredArray, tuple[int, ...]]]
-"""Arrays of a layer by their names there, each with the order of its axes that the layer needs."""
+"""Arrays of a layer by their names in it, each with the axis order that the layer needs."""
 
 MISSING = object()
 
 
 class AtenCall:
-    """An operation with its arguments, for the function that makes a layer of it.
+    """An operation with its arguments, for the function that turns it into a layer.
 
-    The function reads arguments by name. What it does not read must not be written either: `check_all_read`
-    raises `Unsupported` then, so that no argument is lost.
+    The function reads arguments by name. An argument that it does not read must not be given: otherwise
+    `check_all_read` raises `Unsupported`, so that no argument is lost.
     """
 
     def __init__(
@@ -99,16 +99,16 @@ class AtenCall:
     # --- Arguments ----------------------------------------------------------------------------------
 
     def value(self, name: str, default: Any = None) -> Any:
-        """An argument as it is."""
+        """Return an argument unchanged."""
         self._read.add(name)
         return self._arguments.get(name, default)
 
     def unused(self, *names: str) -> None:
-        """These arguments make no difference to what is computed."""
+        """Mark arguments that do not affect the result."""
         self._read.update(names)
 
     def must_be(self, name: str, *allowed: Any) -> None:
-        """Raise `Unsupported` unless an argument is left out, or is one of these values."""
+        """Raise `Unsupported` unless an argument is omitted or has one of these values."""
         value = self.value(name, MISSING)
         if value is not MISSING and not any(value == one and type(value) is type(one) for one in allowed):
             raise Unsupported(f"`{name}` is {_shown(value)}")
@@ -123,11 +123,11 @@ class AtenCall:
             raise Unsupported("its arrays do not fit its input")
 
     def tensor(self, name: str = "self") -> Tensor:
-        """An argument as a tensor; an array of the model is then a `parameter`, the same for every sample."""
+        """Return an argument as a tensor; an array becomes a `parameter`, the same for every sample."""
         return self.as_tensor(self.value(name))
 
     def as_tensor(self, value: Any, like: Tensor | None = None) -> Tensor:
-        """A value as a tensor; an array with its axes as those of the tensor `like`."""
+        """Return a value as a tensor; an array's axes are arranged like those of the tensor `like`."""
         from archcalc.importing.torch_export.operands import with_array
 
         if isinstance(value, StoredArray | KnownArray | ExpandedArray):
@@ -137,9 +137,9 @@ class AtenCall:
         return as_tensor(value)
 
     def map(self, name: str = "self", rank: int | None = None) -> Tensor:
-        """A tensor with the batch first and the channels second, as layers have them.
+        """Return a tensor with the batch first and the channels second, as layers expect.
 
-        `rank` is the number of spatial axes that it must have.
+        `rank` is the required number of spatial axes.
         """
         tensor = self.assembly.plain(self.tensor(name))
         if rank is not None and tensor.rank != rank + 2:
@@ -153,7 +153,7 @@ class AtenCall:
         return [self.as_tensor(item) for item in value]
 
     def array(self, name: str) -> StoredArray | None:
-        """An array of the model, or `None`."""
+        """Return an array of the model, or `None`."""
         value = self.value(name)
         if value is None or isinstance(value, StoredArray):
             return value
@@ -167,7 +167,7 @@ class AtenCall:
         return _whole(self.value(name, default), name)
 
     def number(self, name: str, default: float | None = None) -> Number:
-        """A number; one of floating point counts as the decimal it prints as."""
+        """Return a number; a floating-point number is read as its printed decimal."""
         value = self.value(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise Unsupported(f"`{name}` is {_shown(value)}")
@@ -180,20 +180,20 @@ class AtenCall:
         return value
 
     def wholes(self, name: str, default: Sequence[int] = ()) -> tuple[int, ...]:
-        """A list of whole numbers; a number alone is a list of one."""
+        """Return a list of integers; a single number becomes a list of one."""
         value = self.value(name, default)
         items = value if isinstance(value, list | tuple) else [value]
         return tuple(_whole(item, name) for item in items)
 
     def per_axis(self, name: str, rank: int, default: int | None = None) -> Any:
-        """A number for all spatial axes, or one for each of them if they differ."""
+        """Return one number for all spatial axes, or one per axis if they differ."""
         values = self.wholes(name, () if default is None else (default,)) or (default,)
         if len(values) not in (1, rank) or None in values:
             raise Unsupported(f"`{name}` is {_shown(list(values))}")
         return values[0] if len(set(values)) == 1 else values
 
     def known(self, array: KnownArray) -> str:
-        """The key of an array that the model computes from sizes, for those who read arrays."""
+        """Return the key of an array that the model computes from sizes, for code that reads arrays."""
         for key, values in self._computed.items():
             if values.shape == array.values.shape and (values == array.values).all():
                 return key
@@ -204,12 +204,12 @@ class AtenCall:
     # --- Results ------------------------------------------------------------------------------------
 
     def add(self, layer: Layer, *inputs: Tensor, **arrays: StoredArray | None) -> Tensor:
-        """A layer applied to tensors, with arrays of the model that are arranged as it has them."""
+        """Apply a layer to tensors, with arrays in the model's axis order."""
         given: ArrangedArrays = {name: (array, ()) for name, array in arrays.items() if array is not None}
         return self.add_arranged(layer, *inputs, arrays=given)
 
     def add_arranged(self, layer: Layer, *inputs: Tensor, arrays: ArrangedArrays) -> Tensor:
-        """The same with the order of the axes that the layer needs, for each array."""
+        """Like `add`, with the axis order that the layer needs for each array."""
         return self.assembly.add(
             layer,
             *inputs,
@@ -221,18 +221,18 @@ class AtenCall:
         )
 
     def channels_at(self, tensor: Tensor, dim: int) -> Tensor:
-        """The tensor arranged so that the axis that the model has at `dim` is that of the channels."""
+        """Return the tensor arranged so that the model's axis `dim` is the channel axis."""
         return channels_at(self.assembly, tensor, dim)
 
     def identity(self, name: str = "self") -> Outputs:
-        """The value of an argument, passed on."""
+        """Pass on the value of an argument."""
         value = self.value(name)
         if not isinstance(value, Tensor | ExpandedTensor):
             raise Unsupported(f"`{name}` is {_shown(value)}")
         return [value]
 
     def declared(self) -> tuple[int, ...]:
-        """The declared shape of the only output, the batch in it as a number."""
+        """Return the declared shape of the only output, with the batch as a number."""
         (shape,) = self.shapes
         if shape is None:
             raise Unsupported("its output has no declared shape")
@@ -240,7 +240,7 @@ class AtenCall:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A value as a tensor. Raises `Unsupported` if it is not one."""
+    """Return a value as a tensor. Raises `Unsupported` if it is not one."""
     if isinstance(value, Tensor):
         return value
     if isinstance(value, ComputedValue):
@@ -253,7 +253,7 @@ def as_tensor(value: Any) -> Tensor:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """The values in an argument, which may be a list of lists."""
+    """Return the values in an argument, which may be nested lists."""
     if isinstance(value, list | tuple):
         for item in value:
             yield from leaves(item)
@@ -268,7 +268,7 @@ def _whole(value: Any, name: str) -> int:
 
 
 def _shown(value: Any) -> str:
-    """A value in a few words."""
+    """Describe a value in a few words."""
     if isinstance(
         value, Tensor | ExpandedTensor | ComputedValue | ComputedWeight | KnownArray | ExpandedArray
     ):
@@ -281,8 +281,7 @@ def _shown(value: Any) -> str:
 
 
 def number_of(value: Any) -> Number | None:
-    """A value as a number: itself, or the only one of an array that is known. One of floating point counts
-    as the decimal it prints as."""
+    """Return a value, or the only element of a known array, as a number; floats as their printed decimal."""
     if isinstance(value, KnownArray):
         value = value.number
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -295,11 +294,11 @@ def number_of(value: Any) -> Number | None:
 Convert = Callable[[AtenCall], Outputs]
 
 OPERATIONS: dict[str, Convert] = {}
-"""What makes layers of an operation, by its name in ATen without the overload."""
+"""The function that turns an operation into layers, by ATen name without the overload."""
 
 
 def operation(*names: str) -> Callable[[Convert], Convert]:
-    """Register a function for operations of ATen."""
+    """Register a function for ATen operations."""
 
     def register(function: Convert) -> Convert:
         for name in names:

@@ -1,7 +1,7 @@
-"""What a model's code calls for a layer that is not a module of `torch.nn`: `Network.written`.
+"""The model code's names for layers that are not modules of `torch.nn`: `Network.written`.
 
-Tools that look at modules do not see functions. An export has the class of the module that an operation ran
-in; if PyTorch defines it, the operation is that module.
+Tools that inspect modules do not see function calls. An export has the class of the module that an operation
+ran in; if PyTorch defines that class, the operation is that module.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ WITH_ARRAYS = frozenset(
 
 
 def written_as(node: ExportedNode, name: str) -> str:
-    """What the code calls for an operation with this name; empty if it is a module of `torch.nn`.
+    """Return the code's name for an operation; empty if it is a module of `torch.nn`.
 
-    A `Linear` is named although it is one: over a map it is a `pointwise` layer, which is a convolution
-    elsewhere, and tools distinguish them.
+    A `Linear` is named although it is a module: over a map it is a `pointwise` layer, which is a convolution
+    elsewhere, and tools distinguish the two.
     """
     cls = node.module.rpartition(".")[2]
     if name in WITH_ARRAYS:

@@ -19,10 +19,11 @@ FORMATS = ("svg", "pdf", "png", "mermaid", "dot", "graphml")
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """How a network is drawn.
+    """Options of a drawing.
 
-    `depth` closes the blocks at a depth, `block` draws one block only. `color` is `kind` or a quantity;
-    without one, blocks are colored by their MACs and all else by kind. With `editable`, letters are text.
+    `depth` closes the blocks at that depth; `block` draws only one block. `color` is `kind` or a quantity;
+    without it, blocks are colored by their MACs and everything else by kind. With `editable`, letters are
+    text.
     """
 
     level: str = "blocks"
@@ -34,7 +35,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
 
 class Drawing(Struct):
-    """A drawing as the bytes of a file, and what the user should know about it, on one line."""
+    """A drawing as the bytes of a file, and a one-line note for the user."""
 
     data: bytes
     note: str = ""
@@ -44,7 +45,7 @@ class Drawing(Struct):
 
 
 def draw(profile: Profile, wanted: Wanted, format: str = "svg") -> Drawing:
-    """Draw a network in one of `FORMATS`. Raises `ArchError` for what cannot be drawn."""
+    """Draw a network in one of `FORMATS`. Raises `ArchError` if it cannot be drawn."""
     network = profile.network
     if format == "graphml":
         return Drawing(to_graphml(profile).encode())
@@ -72,7 +73,7 @@ def _colored(profile: Profile, wanted: Wanted, chosen: Chosen) -> Coloring:
 
 
 def _mermaid(profile: Profile, wanted: Wanted, chosen: Chosen) -> Drawing:
-    """A flowchart. Blocks are closed if Mermaid would refuse to draw it otherwise."""
+    """Return a flowchart. Blocks are closed if Mermaid would refuse to draw it otherwise."""
     text = to_mermaid(chosen.scene, _colored(profile, wanted, chosen))
     if fits_mermaid(chosen.scene, text):
         return Drawing(text.encode(), chosen.note)
@@ -87,7 +88,7 @@ def _mermaid(profile: Profile, wanted: Wanted, chosen: Chosen) -> Drawing:
 
 
 def _described(chosen: Chosen) -> str:
-    """The drawing in words, for those who cannot see it."""
+    """Describe the drawing in words, for people who cannot see it."""
     parts = chosen.scene.parts
     return "; ".join(f"{title(part)}: {shape_text(part)}" for part in parts)
 

@@ -1,4 +1,4 @@
-"""Where the vertices of a pattern are placed: ranks one after the other, and tracks beside one another."""
+"""Places the vertices of a pattern: ranks one after another, tracks side by side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 from archcalc.view.pattern import Pattern
 
 SWEEPS, LEAST_SWEEPS, SWEPT = 24, 3, 400_000
-"""How often places are improved: more changes little, and less must do where there are very many places."""
+"""How often positions are improved: more changes little; very many positions get fewer passes."""
 
 MORE_APART, MOST_CROWDED = 5.0, 8
 """How much further ranks are apart for each line that moves aside between them, and for how many at most."""
@@ -23,10 +23,10 @@ Stop = tuple[float, float, float]
 
 
 class Arranged(Struct, frozen=True):
-    """The center of each vertex across and its start along the ranks; how wide and long all is.
+    """The center of each vertex across, its start along the ranks, and the total width and length.
 
-    `stops` has what each edge passes, in the order of the pattern's edges: its source, the rest of the rank
-    of that, the ranks between, and what reads it.
+    `stops` lists what each edge passes, in the order of the pattern's edges: its source, the rest of the
+    source's rank, the ranks in between, and its reader.
     """
 
     across: list[float]
@@ -46,11 +46,11 @@ def arrange(
     leaves: Mapping[tuple[int, int], float] | None = None,
     enters: Mapping[int, float] | None = None,
 ) -> Arranged:
-    """Place vertices of sizes (across, along).
+    """Place vertices with sizes (across, along).
 
-    `between` is the room across from vertex to vertex, `apart` the room along from rank to rank, and `lane`
-    that of a line across. An edge leaves at an offset from the center of its vertex, by vertex and output,
-    and enters at one, by the number of the edge.
+    `between` is the gap across between vertices, `apart` the gap along between ranks, and `lane` the gap
+    across for a line. An edge leaves at an offset from the center of its vertex, given by vertex and output,
+    and enters at an offset given by the number of the edge.
     """
     count = len(found.ranks)
     rows, widths, lanes = _rows(found, sizes, lane)
@@ -87,7 +87,7 @@ def arrange(
 def _rows(
     found: Pattern, sizes: Sequence[tuple[float, float]], lane: float
 ) -> tuple[list[list[int]], list[float], dict[tuple[int, int], int]]:
-    """What is in each rank from left to right. A lane has a number after the vertices for each rank."""
+    """Return each rank's contents from left to right. Lanes are numbered after the vertices."""
     rows: list[list[int]] = [[] for _ in range(found.depth)]
     widths = [size[0] for size in sizes]
     lanes: dict[tuple[int, int], int] = {}
@@ -140,7 +140,7 @@ def _crowds(
     leaves: Mapping[tuple[int, int], float],
     enters: Mapping[int, float],
 ) -> list[int]:
-    """How many lines change their place by much after each rank."""
+    """Return how many lines shift far sideways after each rank."""
     moved: list[set[tuple[int, int]]] = [set() for _ in range(found.depth)]
     for number, (source, output, target) in enumerate(found.edges):
         x = across[source] + leaves.get((source, output), 0)
@@ -163,7 +163,7 @@ def _across(
     between: float,
     lane: float,
 ) -> list[float]:
-    """A place across for each vertex and lane: near what it is linked with, without overlaps."""
+    """Return a position across for each vertex and lane: close to its neighbors, without overlaps."""
     near: dict[int, list[tuple[int, float, float]]] = {}
     for a, b, offset, weight in links:
         near.setdefault(a, []).append((b, -offset, weight))
@@ -202,10 +202,10 @@ def _straightened(
     across: list[float],
     count: int,
 ) -> list[float]:
-    """Put what is linked in a straight line exactly there, and move others aside where they must be."""
-    line = list(range(len(across)))  # the first vertex of the line that each is in
+    """Align linked vertices in exactly straight lines, moving others aside where necessary."""
+    line = list(range(len(across)))  # the first vertex of the line that each one is in
     offsets = [0.0] * len(across)
-    for a, b, offset, weight in links:  # from top to bottom, so `a` has its line already
+    for a, b, offset, weight in links:  # from top to bottom, so `a` already has its line
         if weight == STRAIGHT:
             line[b], offsets[b] = line[a], offsets[a] + offset
     members: dict[int, list[int]] = {}
@@ -217,7 +217,7 @@ def _straightened(
     for row, distances in zip(rows, gaps, strict=True):
         for (a, b), gap in zip(pairwise(row), distances, strict=True):
             if line[a] == line[b]:
-                return across  # not straight in any way
+                return across  # not straight at all
             needed = gap + offsets[a] - offsets[b]
             if line[b] not in after[line[a]]:
                 before[line[b]] += 1
@@ -239,7 +239,7 @@ def _straightened(
 
 
 def separated(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """Places as near as can be to wanted ones, in weighted squares, each a gap or more after the one before.
+    """Return the positions closest to the wanted ones (weighted least squares), with minimum gaps in between.
 
     >>> separated([0, 0, 9], [1, 1, 1], [2, 2])
     [-1.0, 1.0, 9.0]
@@ -247,7 +247,7 @@ def separated(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[
     offsets = [0.0]
     for gap in gaps:
         offsets.append(offsets[-1] + gap)
-    blocks: list[tuple[float, float, int]] = []  # mean, weight, members: pooled where they would overlap
+    blocks: list[tuple[float, float, int]] = []  # mean, weight, members: merged where they would overlap
     for want, weight, offset in zip(wanted, weights, offsets, strict=False):
         mean, total, members = want - offset, weight, 1
         while blocks and blocks[-1][0] > mean:

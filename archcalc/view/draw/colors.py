@@ -1,4 +1,4 @@
-"""How parts are colored: by the kind of their layers, or by what they cost; and the legend that says so."""
+"""Colors parts by the kind of their layers or by their cost, and draws the legend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = 8.5
 
 
 class Coloring(Struct, eq=False):
-    """The colors of some parts. `values` are what they cost, and `total` what the network does."""
+    """The colors of some parts. `values` are their costs, and `total` is the cost of the network."""
 
     by: str
     colors: list[str]
@@ -36,7 +36,7 @@ class Coloring(Struct, eq=False):
     """The parts with unknown operations; whether nothing else is in them."""
 
     def figure(self, number: int) -> str:
-        """What a part costs, as it is printed in it; empty when parts are colored by kind."""
+        """Return the cost of a part as printed in it; empty if parts are colored by kind."""
         if self.by == KIND:
             return ""
         value = self.values[number]
@@ -50,9 +50,9 @@ class Coloring(Struct, eq=False):
 
 
 def coloring(profile: Profile, parts: Sequence[DrawnPart], by: str) -> Coloring:
-    """Color parts by `kind` or by a quantity. Raises `ArchError` for one that parts have no shares of."""
+    """Color parts by `kind` or by a quantity. Raises `ArchError` if parts have no shares of the quantity."""
     if by != KIND:
-        known = sortable(profile)  # the quantities whose values of layers make a column
+        known = sortable(profile)  # the quantities that are columns of values per layer
         if by not in known:
             raise unknown(
                 "a drawing cannot be colored by",
@@ -79,7 +79,7 @@ def coloring(profile: Profile, parts: Sequence[DrawnPart], by: str) -> Coloring:
 
 
 def legend(canvas: Canvas, found: Coloring, left: float, top: float, room: float) -> float:
-    """Write what the colors mean; the height that it takes."""
+    """Draw the legend of the colors and return its height."""
     if found.by == KIND:
         return _kinds(canvas, found, left, top, room)
     most = human(max(found.values, default=0))

@@ -1,4 +1,4 @@
-"""The inside of each frame of a scene: what is in it, and what enters, leaves and connects there."""
+"""The inside of each frame of a scene: its children, and the tensors that enter, leave and connect them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def insides(scene: Scene) -> list[Inside]:
     above = [[*frames_around(scene, part.frame)] for part in scene.parts]
     entries: list[dict[int, None]] = [{} for _ in scene.frames]
     exits: list[dict[int, None]] = [{} for _ in scene.frames]
-    # of each edge in a frame: the part whose tensor it is, the child that it leaves, and the child that reads
+    # for each edge in a frame: the part that makes its tensor, the child that it leaves, and the child that
+    # reads it
     joined: list[dict[tuple[int, int, int], None]] = [{} for _ in scene.frames]
     for source, target in scene.edges:
         up, down = above[source], above[target]
@@ -101,6 +102,6 @@ def _inside(
 
 
 def child_at(inside: Inside, vertex: int) -> int | None:
-    """The child at a vertex of the pattern; `None` for a port."""
+    """Return the child at a vertex of the pattern; `None` for a port."""
     place = vertex - len(inside.entries)
     return inside.children[place] if 0 <= place < len(inside.children) else None

@@ -1,7 +1,7 @@
-"""A graph from top to bottom: boxes for parts, frames for open blocks, and lines that cross no box.
+"""Draws a graph from top to bottom: boxes for parts, frames for open blocks, and lines that cross no box.
 
-Each frame is laid out by itself, the inner ones first, in the ranks and tracks of its pattern. Tensors enter
-at its upper border and leave at its lower one.
+Each frame is laid out separately, inner frames first, in the ranks and tracks of its pattern. Tensors enter
+at its upper border and leave at its lower border.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LARGE = 10.0
 """The size of letters in the title of a box."""
 
 STEP = 11.5
-"""From line to line."""
+"""The distance between lines of text."""
 
 SIDE, ABOVE, BELOW = 8.0, 6.0, 5.0
-"""The room between a box and what is written in it."""
+"""The space between a box and its text."""
 
 BETWEEN, APART, LANE = 14.0, 18.0, 8.0
 """The room between boxes, between ranks, and for a line."""
@@ -37,24 +37,24 @@ HEADER, EDGE = 18.0, 10.0
 """The room for a frame's name, and the room at its other sides."""
 
 STACK = 5.0
-"""How far the cards of a run reach out behind the first one."""
+"""How far the cards of a run extend beyond the first one."""
 
 MOST_ASIDE = 4
 """A line from straight above enters in the middle unless so many more enter on one side of it."""
 
 PORT = 11.0
-"""From one line that enters a box to the next."""
+"""The distance between lines that enter a box."""
 
 
 class Line(Struct, frozen=True):
-    """A line of a box: its text and the size of its letters."""
+    """A line of text in a box, and the size of its letters."""
 
     text: str
     size: float
 
 
 class Laid(Struct, eq=False):
-    """A frame that has been laid out: its size, where its children are, and where tensors pass its border."""
+    """A frame after layout: its size, the positions of its children, and where tensors cross its border."""
 
     wide: float
     high: float
@@ -76,14 +76,14 @@ class GraphDrawing:
 
     @cached_property
     def laid(self) -> list[Laid]:
-        """The layout of each frame; the inner ones are laid out first."""
+        """Return the layout of each frame; inner frames are laid out first."""
         laid: dict[int, Laid] = {}
         for number in reversed(range(len(self.scene.frames))):
             laid[number] = self._lay(number, laid)
         return [laid[number] for number in range(len(self.scene.frames))]
 
     def _lines(self, number: int, part: DrawnPart) -> list[Line]:
-        """What is written in a box."""
+        """Return the text in a box."""
         texts = box_lines(part, self.coloring.figure(number))
         first = box_words(part)[1]
         lines = [Line(text, LARGE if place == first else SMALL) for place, text in enumerate(texts)]
@@ -119,7 +119,7 @@ class GraphDrawing:
                 into.setdefault(target, []).append(edge)
         arranged = self._arranged(inside, sizes, leaves, enters)
         spread = dict(enters)
-        for target, edges in into.items():  # lines that enter a box side by side, from left to right
+        for target, edges in into.items():  # lines that enter a box next to each other, from left to right
             order = sorted(edges, key=lambda edge: (arranged.stops[edge][-2][0], edge))
             step = min(PORT, (sizes[target][0] - 12) / len(edges))
             middle = _straight(inside, order, target)
@@ -165,7 +165,7 @@ class GraphDrawing:
     # --- What is drawn ---
 
     def draw(self, canvas: Canvas) -> None:
-        """Draw frames from the outside to the inside, then lines, then boxes, then the legend."""
+        """Draw frames from the outside in, then lines, boxes and the legend."""
         places: dict[int, Point] = {0: (0.0, 0.0)}
         boxes: list[tuple[int, float, float, float, float]] = []
         paths: list[list[tuple[float, float, float]]] = []
@@ -225,7 +225,7 @@ class GraphDrawing:
 
 
 def _straight(inside: Inside, order: Sequence[int], target: int) -> float:
-    """Which of the edges into a vertex enters in the middle: one that comes from straight above, if any."""
+    """Return which of the edges into a vertex enters in the middle: one from straight above, if any."""
     for track in inside.pattern.tracks:
         if target in track.vertices[1:]:
             above = track.vertices[track.vertices.index(target) - 1]
@@ -236,7 +236,7 @@ def _straight(inside: Inside, order: Sequence[int], target: int) -> float:
 
 
 def _path(canvas: Canvas, stops: list[tuple[float, float, float]], has_head: bool) -> None:
-    """A line from the end of its first stop to the beginning of its last, straight within the others."""
+    """Return a line from the end of its first stop to the start of its last, straight inside the others."""
     x, _, y = stops[0]
     path = f"M{x:.1f} {y:.1f}"
     reach = [(x, y)]

@@ -1,6 +1,6 @@
-"""The letters of drawings: how wide a text is, and its outlines, so that it looks the same everywhere.
+"""The letters of drawings: text widths, and outlines that look the same on every computer.
 
-`letters.json` has the outlines of DejaVu Sans, whose license is beside it. `tests/letters.py` writes it.
+`letters.json` has the outlines of DejaVu Sans; its license is next to it. `tests/letters.py` writes the file.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _PATH = Path(__file__).with_name("letters.json")
 
 @cache
 def letters() -> dict[str, tuple[int, str]]:
-    """Of each character that can be outlined: its advance and its outline."""
+    """Return the advance and the outline of each character that has an outline."""
     return msgspec.json.decode(_PATH.read_bytes(), type=dict[str, tuple[int, str]])
 
 
 def advance(character: str) -> int:
-    """How far the next letter is. A character without an outline counts as a wide one."""
+    """Return the distance to the next letter. A character without an outline counts as a wide one."""
     known = letters().get(character)
     return EM if known is None else known[0]
 
 
 def width(text: str, size: float) -> float:
-    """The width of a text.
+    """Return the width of a text.
 
     >>> round(width("conv", 10), 2), width("", 10)
     (23.87, 0.0)
@@ -45,19 +45,19 @@ def width(text: str, size: float) -> float:
 
 
 def can_outline(text: str) -> bool:
-    """Are there outlines for all characters of a text?"""
+    """Return whether all characters of a text have outlines."""
     return all(character in letters() for character in text)
 
 
 def fitted(text: str, size: float, room: float) -> str:
-    """A text, shortened in its middle to fit: both ends of a path tell where it is.
+    """Shorten a text in the middle so that it fits: both ends of a path matter.
 
     >>> fitted("stage1/conv2", 10, 200), fitted("stage1/conv2", 10, 50)
     ('stage1/conv2', 'sta…nv2')
     """
     if width(text, size) <= room:
         return text
-    kept = min(len(text), 2 * int(room / (size * 0.2)))  # no letter is thinner: fewer to try
+    kept = min(len(text), 2 * int(room / (size * 0.2)))  # no letter is thinner: this saves attempts
     while kept > 1:
         kept -= 1
         shorter = text[: (kept + 1) // 2] + "…" + text[len(text) - kept // 2 :]
@@ -67,7 +67,7 @@ def fitted(text: str, size: float, room: float) -> str:
 
 
 def shown(text: str, limit: int = 200) -> str:
-    """A text on one line, without control characters and not endless: names are data.
+    """Return a text on one line, without control characters and of limited length: names are untrusted data.
 
     >>> shown("a\\nb\\x00" + "c" * 300)[:6]
     'a b?cc'
@@ -78,7 +78,7 @@ def shown(text: str, limit: int = 200) -> str:
 
 
 def wrapped(parts: Iterable[str], size: float, room: float, between: str = ", ") -> list[str]:
-    """Parts in lines that fit, if each part fits by itself."""
+    """Arrange parts in lines that fit, if each part fits on a line."""
     lines: list[str] = []
     for part in parts:
         if lines and width(lines[-1] + between + part, size) <= room:

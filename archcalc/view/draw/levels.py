@@ -1,4 +1,4 @@
-"""What of a network is drawn: which blocks are open, and what is done where there is too much to draw."""
+"""Chooses what is drawn of a network: which blocks are open, and what to do if there is too much to draw."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from archcalc.view.draw.scene import Scene, is_folded, scene
 from archcalc.view.structure import Structure, structure
 
 FEW = 40
-"""Blocks are opened while a drawing of blocks has at most so many boxes."""
+"""Blocks are opened while a drawing of blocks has at most this many boxes."""
 
 ROW = 30
 """The same for volumes, which are in a row."""
 
 MOST = 1000
-"""No drawing has more boxes: nobody could read it."""
+"""The most boxes in a drawing: more would be unreadable."""
 
 MOST_EDGES = 5 * MOST
 """No drawing has more lines."""
@@ -26,7 +26,7 @@ LEVELS = ("blocks", "layers", "volumes")
 
 
 class Chosen(Struct, frozen=True):
-    """A scene, the level that it is drawn at, and what the user should know about the choice."""
+    """A scene, the level at which it is drawn, and a note for the user about the choice."""
 
     scene: Scene
     level: str
@@ -34,7 +34,7 @@ class Chosen(Struct, frozen=True):
 
 
 def choose(network: Network, level: str, depth: int | None, block: str, heads: bool) -> Chosen:
-    """The scene of a network, or of one block. Raises `ArchError` if there is too much to draw."""
+    """Choose the scene of a network, or of one block. Raises `ArchError` if there is too much to draw."""
     if level == "volumes":
         return _volumes(network, depth, block, heads)
     found = structure(network, heads=heads)
@@ -53,7 +53,7 @@ def choose(network: Network, level: str, depth: int | None, block: str, heads: b
 
 
 def _limited(drawn: Scene, network: Network) -> Scene:
-    """A scene that is small enough. Raises `ArchError` for one that is not."""
+    """Return the scene if it is small enough. Raises `ArchError` otherwise."""
     for count, what, most in (len(drawn.parts), "boxes", MOST), (len(drawn.edges), "edges", MOST_EDGES):
         if count > most:
             raise error(
@@ -64,7 +64,7 @@ def _limited(drawn: Scene, network: Network) -> Scene:
 
 
 def _root(found: Structure, block: str) -> int:
-    """The box of a block, or of the whole network without one."""
+    """Return the box of a block, or of the whole network if no block is given."""
     if not block:
         return 0
     for number, box in enumerate(found.boxes):
@@ -77,7 +77,7 @@ def _root(found: Structure, block: str) -> int:
 
 
 def depths(found: Structure, root: int) -> list[int]:
-    """How deep each box is below a root. A run is as deep as what repeats in it."""
+    """Return the depth of each box below a root. A run has the depth of the boxes that repeat in it."""
     result = [0] * len(found.boxes)
     for number, box in enumerate(found.boxes):
         if number != root and box.parent >= 0:
@@ -87,7 +87,7 @@ def depths(found: Structure, root: int) -> list[int]:
 
 
 def opened_to(found: Structure, root: int, depth: int) -> set[int]:
-    """The boxes to open so that blocks at a depth are closed."""
+    """Return the boxes to open so that blocks at this depth are closed."""
     deep = depths(found, root)
     lowest = deep[root]
     return {
@@ -98,7 +98,7 @@ def opened_to(found: Structure, root: int, depth: int) -> set[int]:
 
 
 def _blocks(found: Structure, root: int) -> Scene:
-    """Blocks opened while there are few boxes. Blocks of layers alone stay closed."""
+    """Open blocks while there are few boxes. Blocks with only layers stay closed."""
     outer = _with_blocks_inside(found) | _of_one_part(found) | {root}
     deepest = max(depths(found, root)) - depths(found, root)[root]
     best = None
@@ -112,7 +112,7 @@ def _blocks(found: Structure, root: int) -> Scene:
 
 
 def _with_blocks_inside(found: Structure) -> set[int]:
-    """The boxes that have blocks of several parts in them."""
+    """Return the boxes that contain blocks of several parts."""
     small = _of_one_part(found)
     inside: set[int] = set()
     for number in reversed(range(len(found.boxes))):
@@ -124,7 +124,7 @@ def _with_blocks_inside(found: Structure) -> set[int]:
 
 
 def _of_one_part(found: Structure) -> set[int]:
-    """The blocks that are drawn as a single layer with what is folded into it: `conv -> bn -> relu`."""
+    """Return the blocks that are drawn as one layer with others folded into it: `conv -> bn -> relu`."""
     return {
         number
         for number, box in enumerate(found.boxes)
@@ -138,10 +138,10 @@ def _of_one_part(found: Structure) -> set[int]:
 
 
 def _volumes(network: Network, depth: int | None, block: str, heads: bool) -> Chosen:
-    """Volumes: all layers if they are few, or else blocks; runs of equal ones are folded last."""
+    """Choose volumes: all layers if they are few, otherwise blocks; runs of equal ones are folded last."""
     found = structure(network, heads=heads, fold=False)
     root = _root(found, block)
-    if depth is None and not _with_blocks_inside(found):  # there are no blocks to close
+    if depth is None and not _with_blocks_inside(found):  # no blocks to close
         return Chosen(_limited(scene(found, range(len(found.boxes)), root), network), "volumes")
     if depth is not None:
         return Chosen(_limited(scene(found, opened_to(found, root, depth), root), network), "volumes")

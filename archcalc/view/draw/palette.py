@@ -1,11 +1,11 @@
-"""Colors of drawings: kinds of layers, shares of a cost, and letters that can be read on them."""
+"""Colors of drawings: for kinds of layers, for shares of a cost, and for readable letters on them."""
 
 from __future__ import annotations
 
 from archcalc.render.charts import BLACK, BLUE, GREEN, INK, ORANGE, PINK, SKY, VERMILION, YELLOW
 
 WHITE, GREY, LINE = "#FFFFFF", "#E4E4E4", "#6B6B6B"
-"""The ground, what costs nothing, and an edge."""
+"""Colors of the background, of parts without cost, and of edges."""
 
 READABLE = 4.5
 """The least contrast of small letters (WCAG 2.2, 1.4.3)."""
@@ -33,13 +33,13 @@ RAMP = ("#FFF7EC", "#FEE8C8", "#FDD49E", "#FDBB84", "#FC8D59", "#EF6548", "#D730
 
 
 def family_color(family: str) -> tuple[str, str]:
-    """The color that boxes of a family have, and its name."""
+    """Return the color for boxes of a family, and its name."""
     color, name = FAMILIES.get(family, OTHER)
     return mixed(color, WHITE, PALER), name
 
 
 def share_color(part: float) -> str:
-    """The color of a share of the largest value, from 0 to 1; gray is for nothing.
+    """Return the color for a share of the largest value, from 0 to 1; zero is gray.
 
     >>> share_color(0), share_color(1), share_color(0.5)
     ('#E4E4E4', '#7F0000', '#FC8D59')
@@ -52,7 +52,7 @@ def share_color(part: float) -> str:
 
 
 def mixed(color: str, other: str, amount: float) -> str:
-    """A color with an amount of another one in it.
+    """Mix an amount of another color into a color.
 
     >>> mixed("#000000", "#FFFFFF", 0.5)
     '#808080'
@@ -62,14 +62,14 @@ def mixed(color: str, other: str, amount: float) -> str:
 
 
 def letters_on(color: str) -> str:
-    """The color of letters on a ground: dark if that can be read, or else black or white."""
+    """Return the color of letters on a background: dark if it is readable, otherwise black or white."""
     if contrast(INK, color) >= READABLE:
         return INK
-    return max((BLACK, WHITE), key=lambda ink: contrast(ink, color))  # one of them always can
+    return max((BLACK, WHITE), key=lambda ink: contrast(ink, color))  # one of them is always readable
 
 
 def contrast(color: str, other: str) -> float:
-    """The contrast of two colors, from 1 to 21 (WCAG 2.2).
+    """Return the contrast of two colors, from 1 to 21 (WCAG 2.2).
 
     >>> round(contrast("#000000", "#FFFFFF"), 1)
     21.0

@@ -1,4 +1,4 @@
-"""PDF and PNG from an SVG, through cairosvg and the library cairo."""
+"""Converts SVG to PDF and PNG with cairosvg, which needs the cairo library."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from archcalc.diagnostics import error
 
 MOST_PIXELS = 32_767
-"""What cairo can make no side of a picture longer than."""
+"""The longest side of an image that cairo can make."""
 
 MOST_AREA = 250_000_000
-"""Pixels of a picture, which takes four bytes for each."""
+"""The most pixels of an image, at four bytes each."""
 
 _SIZE = re.compile(r'<svg [^>]*width="(\d+)" height="(\d+)"')
 
 
 def _cairosvg() -> Any:
-    """The package. Raises `ArchError` where it or the library that it needs is not installed."""
+    """Return the package. Raises `ArchError` if it or the library that it needs is not installed."""
     try:
         import cairosvg
     except ImportError:
@@ -31,14 +31,14 @@ def _cairosvg() -> Any:
 
 
 def to_pdf(svg: str) -> bytes:
-    """A page of the drawing's size. Raises `ArchError` without cairosvg."""
+    """Return a PDF page of the drawing's size. Raises `ArchError` without cairosvg."""
     data = _cairosvg().svg2pdf(bytestring=svg.encode())
     assert isinstance(data, bytes)
     return data
 
 
 def to_png(svg: str, scale: float) -> bytes:
-    """A picture; `scale` is the pixels for each unit of the drawing. Raises `ArchError`."""
+    """Return a PNG image; `scale` is the number of pixels per unit of the drawing. Raises `ArchError`."""
     size = _SIZE.search(svg)
     assert size is not None
     wide, high = round(int(size[1]) * scale), round(int(size[2]) * scale)

@@ -1,6 +1,7 @@
-"""What a drawing shows: parts, which are layers with what is folded into them or closed blocks, in frames.
+"""The contents of a drawing, in frames: parts are closed blocks, or layers with others folded into them.
 
-A frame is an open block. Of a run of equal blocks, a frame shows the first one and how often it repeats.
+A frame is an open block. For a run of equal blocks, the frame shows the first one and the number of
+repetitions.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ FOLDED = {"activation", "norm", "unary", "arithmetic"}
 class DrawnPart(Struct, eq=False):
     """A layer and the layers folded into it, or a closed block or run.
 
-    `frame` is the number of the frame that it is in, `nodes` are all nodes of it, `main` is the layer that it
-    is drawn as, and `output` the node whose tensor it is.
+    `frame` is the number of the frame around it, `nodes` are all of its nodes, `main` is the layer that it is
+    drawn as, and `output` is the node that makes its output tensor.
     """
 
     frame: int
@@ -51,29 +52,29 @@ class DrawnPart(Struct, eq=False):
 
     @property
     def shape(self) -> Shape:
-        """The shape of a volume: to flatten a tensor changes no picture of it."""
+        """Return the shape for a volume: flattening a tensor does not change its picture."""
         return self.output.shape if self.is_block else self.main.shape
 
     @property
     def folded(self) -> list[Node]:
-        """The layers that are drawn with the main one, those before it and those after it."""
+        """Return the layers that are drawn with the main one, before and after it."""
         return [] if self.is_block else [node for node in self.nodes if node is not self.main]
 
     @property
     def is_banded(self) -> bool:
-        """Is a layer that computes something folded into it?"""
+        """Return whether a layer that computes something is folded into it."""
         return any(node.kind != "flatten" for node in self.folded)
 
 
 class Frame(Struct, eq=False):
-    """An open block: its number among the frames is its place in `Scene.frames`; the first is the whole."""
+    """An open block. Its number is its index in `Scene.frames`; the first frame is the whole network."""
 
     parent: int
     box: Box
 
 
 class Scene(Struct, eq=False):
-    """The parts and frames of a drawing. `edges` join parts by number, in the order of their readers."""
+    """The parts and frames of a drawing. `edges` connect part numbers, in the order of their readers."""
 
     structure: Structure
     frames: list[Frame]
@@ -82,7 +83,7 @@ class Scene(Struct, eq=False):
 
     @property
     def is_chain(self) -> bool:
-        """Does each part read the one before it, whatever else it reads?"""
+        """Return whether each part reads the one before it, whatever else it reads."""
         edges = set(self.edges)
         return all((number - 1, number) in edges for number in range(1, len(self.parts)))
 
@@ -92,7 +93,7 @@ class Scene(Struct, eq=False):
 
 
 def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene:
-    """The scene of a box in which some boxes are open. What the box reads is drawn as inputs."""
+    """Return the scene of a box with some boxes open. The tensors that the box reads are drawn as inputs."""
     found = Scene(structure, [], [], [])
     place: dict[int, int] = {}
     boxes, nodes = structure.boxes, structure.nodes
@@ -114,11 +115,11 @@ def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene
                 repeats.append(box)
             children = box.children[: box.period] if box.is_run else box.children
             if box.is_run and box.period == 1 and children[0] in opened:
-                children = boxes[children[0]].children  # one frame for the run and for what repeats
+                children = boxes[children[0]].children  # one frame for the run and the blocks that repeat
             waiting += [(child, len(found.frames) - 1) for child in reversed(children)]
             continue
         _add(found, box, frame, place, readers)
-    for box in reversed(repeats):  # the inner ones first: a repetition stands for the first one
+    for box in reversed(repeats):  # inner ones first: the first repetition represents all
         length = (box.stop - box.start) // box.times
         for position in range(box.start + length, box.stop):
             place[position] = place[position - length]
@@ -127,7 +128,7 @@ def scene(structure: Structure, opened: Collection[int], root: int = 0) -> Scene
 
 
 def _without_needless_frames(found: Scene) -> Scene:
-    """Leave out frames around a single part, which gets their name if that says something."""
+    """Remove frames around a single part; the part takes the frame's name if that is meaningful."""
     inside = [0] * len(found.frames)
     for part in found.parts:
         inside[part.frame] += 1
@@ -155,7 +156,7 @@ def _without_needless_frames(found: Scene) -> Scene:
 
 
 def _is_open(boxes: Sequence[Box], number: int, opened: Collection[int]) -> bool:
-    """Is a box drawn as a frame? A run of single closed blocks is not: it is drawn as one of them."""
+    """Return whether a box is drawn as a frame. A run of single closed blocks is drawn as one of them."""
     box = boxes[number]
     if number not in opened or not box.children:
         return False
@@ -178,7 +179,7 @@ def _add(found: Scene, box: Box, frame: int, place: dict[int, int], readers: Seq
 
 
 def _readers(structure: Structure) -> list[int]:
-    """How many nodes read each node; a result of the network is read from outside too."""
+    """Return how many nodes read each node; results of the network are also read from outside."""
     found = [0] * len(structure.nodes)
     for node in structure.nodes:
         for source in set(structure.inputs(node)):
@@ -187,7 +188,7 @@ def _readers(structure: Structure) -> list[int]:
 
 
 def _folds_into(found: Scene, box: Box, frame: int, place: dict[int, int], readers: Sequence[int]) -> int:
-    """The number of the part that a layer is drawn with, or -1."""
+    """Return the number of the part that a layer is drawn with, or -1."""
     node = found.structure.nodes[box.start]
     if len(node.inputs) != 1 or not is_folded(node):
         return -1
@@ -202,7 +203,7 @@ def _folds_into(found: Scene, box: Box, frame: int, place: dict[int, int], reade
 
 
 def is_folded(node: Node) -> bool:
-    """Is it a layer that is drawn with the one before it?"""
+    """Return whether a layer is drawn with the one before it."""
     layer = node.layer
     if layer.kind == "flatten":
         return True
@@ -210,7 +211,7 @@ def is_folded(node: Node) -> bool:
 
 
 def _edges(found: Scene, place: dict[int, int], root: Box, repeats: Sequence[Box]) -> list[tuple[int, int]]:
-    """The edges between parts. Those from one repetition of an open run to the next are not drawn."""
+    """Return the edges between parts. Edges between repetitions of an open run are not drawn."""
     edges: dict[tuple[int, int], None] = {}
     structure = found.structure
     for target in range(root.start, root.stop):
@@ -223,13 +224,13 @@ def _edges(found: Scene, place: dict[int, int], root: Box, repeats: Sequence[Box
 
 
 def _repeats(box: Box, position: int) -> bool:
-    """Is a node in one of the repetitions that are not drawn?"""
+    """Return whether a node is in one of the repetitions that are not drawn."""
     length = (box.stop - box.start) // box.times
     return box.start + length <= position < box.stop
 
 
 def _folded_before(found: Scene) -> Scene:
-    """Fold layers that could not be drawn with the one before them into the one after them."""
+    """Fold layers into the next layer if they cannot be drawn with the previous one."""
     after: dict[int, list[int]] = {}
     sources: dict[int, list[int]] = {}
     for start, end in found.edges:
@@ -258,7 +259,7 @@ def _folded_before(found: Scene) -> Scene:
 
 
 def family(part: DrawnPart, profile: Profile) -> str:
-    """The family of a part's layer; of a block, of the layers with most of its MACs, or else of its FLOPs."""
+    """Return the family of a part's layer; for a block, of the layers with most MACs, or else FLOPs."""
     if not part.is_block:
         return part.main.layer.family
     for quantity in ("macs", "flops"):
@@ -272,7 +273,7 @@ def family(part: DrawnPart, profile: Profile) -> str:
 
 
 def value_of(profile: Profile, part: DrawnPart, quantity: str) -> int:
-    """What a part adds to the total of a quantity."""
+    """Return a part's contribution to the total of a quantity."""
     layers = [profile.entries[node.index] for node in part.nodes if not node.is_input]
     selection = Selection(profile, part.box.name, layers, part.output, part.box.group)
     return QUANTITIES[quantity].adds(selection) if layers and not part.is_outside else 0

@@ -1,6 +1,7 @@
-"""SVG of plain shapes with presentation attributes, which every program reads in the same way.
+"""Writes SVG from plain shapes with presentation attributes, which all programs read the same way.
 
-No style sheets, no `foreignObject`, no baselines: browsers, Inkscape, LaTeX, librsvg and cairosvg then agree.
+There are no style sheets, `foreignObject` or baselines, so browsers, Inkscape, LaTeX, librsvg and cairosvg
+agree.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Point = tuple[float, float]
 
 
 class WrittenText(Struct, frozen=True):
-    """A text in a drawing: where it is, its color, and the color behind it."""
+    """A text in a drawing: its place, its color, and the color behind it."""
 
     text: str
     left: float
@@ -50,10 +51,10 @@ class Letters(Enum):
 
 
 class Canvas:
-    """A drawing that is being made; shapes that come later cover earlier ones.
+    """A drawing in progress; later shapes cover earlier ones.
 
-    Letters are outlines, so that a figure does not depend on the fonts of a computer. Each outline is written
-    once, or in place for programs that are slow otherwise; `TEXT` writes letters as text.
+    Letters are outlines, so that a figure does not depend on installed fonts. Each outline is written once,
+    or repeated in place for programs that would be slow otherwise; `TEXT` writes letters as text.
     """
 
     def __init__(self, title: str, description: str, letters: Letters = Letters.SHARED) -> None:
@@ -66,7 +67,7 @@ class Canvas:
         self._right = self._bottom = 0.0
 
     def polygon(self, points: Sequence[Point], fill: str, line: str = "", thin: float = 0.8) -> None:
-        """A filled outline."""
+        """Draw a filled outline."""
         self._reach(points)
         path = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
         self._elements.append(f'<polygon points="{path}" fill="{fill}"{_stroke(line, thin)}/>')
@@ -75,7 +76,7 @@ class Canvas:
         self, left: float, top: float, wide: float, high: float, fill: str,
         *, line: str = "", thin: float = 0.8, round: float = 0, dashed: bool = False,
     ) -> None:  # fmt: skip
-        """A rectangle, whose corners may be round."""
+        """Draw a rectangle, with optional round corners."""
         self._reach([(left, top), (left + wide, top + high)])
         corner = f' rx="{_number(round)}"' if round else ""
         dashes = ' stroke-dasharray="4 3"' if dashed else ""
@@ -87,7 +88,7 @@ class Canvas:
     def curve(
         self, path: str, reach: Sequence[Point], line: str, thin: float = 1, dashed: bool = False
     ) -> None:
-        """A line along an SVG path, which stays within the points of its reach."""
+        """Draw a line along an SVG path that stays within the points of its reach."""
         self._reach(reach)
         dashes = ' stroke-dasharray="4 3"' if dashed else ""
         self._elements.append(f'<path d="{path}" fill="none"{_stroke(line, thin)}{dashes}/>')
@@ -96,7 +97,7 @@ class Canvas:
         self, text: str, x: float, y: float, size: float,
         *, anchor: str = "start", color: str = INK, ground: str = WHITE,
     ) -> None:  # fmt: skip
-        """A text whose line is at `y`; it begins, is centered or ends at `x`."""
+        """Write a text with its baseline at `y`; the text starts, is centered, or ends at `x`."""
         text = shown(text)
         long = width(text, size)
         left = x - {"start": 0, "middle": long / 2, "end": long}[anchor]
@@ -128,7 +129,7 @@ class Canvas:
         )
 
     def to_svg(self, margin: float = 8) -> str:
-        """The drawing as a file. Its ground is white."""
+        """Return the drawing as a file, with a white background."""
         wide, high = self.size(margin)
         outlines = "".join(f'<path id="{id}" d="M0 0{letters()[c][1]}"/>' for c, id in self._letters.items())
         lines = [
@@ -146,7 +147,7 @@ class Canvas:
         return "\n".join(lines) + "\n"
 
     def size(self, margin: float = 8) -> tuple[int, int]:
-        """The width and the height with a margin on all sides."""
+        """Return the width and height, with a margin on all sides."""
         return ceil(self._right + 2 * margin), ceil(self._bottom + 2 * margin)
 
     @property
@@ -158,7 +159,7 @@ class Canvas:
         return self._bottom
 
     def _letter(self, character: str) -> str:
-        """The id of a letter's outline, which is written once."""
+        """Return the id of a letter's outline, which is written once."""
         return self._letters.setdefault(character, f"u{ord(character):x}")
 
     def _reach(self, points: Sequence[Point]) -> None:
@@ -172,6 +173,6 @@ def _stroke(line: str, thin: float) -> str:
 
 
 def _number(value: float, digits: int = 1) -> str:
-    """A length as SVG has it: short, and the same on every computer."""
+    """Write a length for SVG: short, and the same on every computer."""
     text = f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else str(round(value))
     return "0" if text in ("-0", "") else text

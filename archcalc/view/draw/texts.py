@@ -15,16 +15,16 @@ from archcalc.view.draw.scene import Scene
 from archcalc.view.draw.words import box_lines, frame_name
 
 MERMAID_EDGES, MERMAID_LETTERS = 500, 50_000
-"""What Mermaid refuses to draw more than, wherever its settings are not changed: on GitHub, for one."""
+"""Limits above which Mermaid refuses to draw with its default settings, as on GitHub."""
 
 
 def fits_mermaid(scene: Scene, text: str) -> bool:
-    """Would Mermaid draw it, with some room to spare?"""
+    """Return whether Mermaid would draw the graph, with a safety margin."""
     return len(scene.edges) <= MERMAID_EDGES * 9 // 10 and len(text) <= MERMAID_LETTERS * 9 // 10
 
 
 def to_mermaid(scene: Scene, found: Coloring) -> str:
-    """A flowchart of Mermaid: <https://mermaid.js.org/syntax/flowchart.html>."""
+    """Return a Mermaid flowchart: <https://mermaid.js.org/syntax/flowchart.html>."""
     lines = ["flowchart TB"]
     for depth, kind, number in _nested(scene):
         indent = "  " * depth
@@ -46,12 +46,12 @@ def to_mermaid(scene: Scene, found: Coloring) -> str:
 
 
 def _mermaid(text: str) -> str:
-    """Text as Mermaid shows it: what it or HTML would obey is written as entities."""
+    """Escape text for Mermaid: characters with a meaning in Mermaid or HTML become entities."""
     return "".join(c if c.isalnum() or c in " .,:/×·…%()+-_≈" else f"#{ord(c)};" for c in shown(text))
 
 
 def to_dot(scene: Scene, found: Coloring) -> str:
-    """A graph of Graphviz: <https://graphviz.org/doc/info/lang.html>."""
+    """Return a Graphviz graph: <https://graphviz.org/doc/info/lang.html>."""
     lines = [
         f"digraph {_dot(shown(scene.structure.network.name))} {{",
         f'  node [shape=box, style="filled,rounded", fontname="Helvetica", fontsize=10, color="{INK}"]',
@@ -76,13 +76,13 @@ def to_dot(scene: Scene, found: Coloring) -> str:
 
 
 def _dot(text: str) -> str:
-    """A quoted text. In labels a backslash begins a command, so two of them are one."""
+    """Quote a text. In labels, a backslash starts a command, so it is doubled."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 
 def _nested(scene: Scene) -> Iterator[tuple[int, str, int]]:
-    """Frames and parts in the order of a text: how deep each is, what it is, and its number."""
+    """Return frames and parts in the order of the text, each with its depth, what it is, and its number."""
     inside: list[list[tuple[int, str, int]]] = [[] for _ in scene.frames]
     for number, part in enumerate(scene.parts):
         inside[part.frame].append((part.box.start, "part", number))
@@ -98,7 +98,7 @@ def _nested(scene: Scene) -> Iterator[tuple[int, str, int]]:
 
 
 def to_graphml(profile: Profile) -> str:
-    """Every layer with its figures, and every edge: <http://graphml.graphdrawing.org>."""
+    """Return every layer with its figures, and every edge: <http://graphml.graphdrawing.org>."""
     import networkx
 
     graph: networkx.DiGraph[str] = networkx.DiGraph()
@@ -127,7 +127,7 @@ def to_graphml(profile: Profile) -> str:
 
 
 def too_large_for_mermaid(name: str) -> Exception:
-    """The error for what Mermaid would refuse even with its blocks closed."""
+    """Return the error for a graph that Mermaid would refuse even with closed blocks."""
     return error(
         f"`{name}` is too large for Mermaid, which draws at most {MERMAID_EDGES} edges",
         help="draw one block with `--block`, or use `--format dot`",

@@ -1,7 +1,7 @@
-"""Volumes: the stacked boxes that papers draw, one for the output of each part.
+"""Draws volumes: the stacked boxes common in papers, one for the output of each part.
 
-Height and depth grow with the root of the resolution, thickness with the logarithm of the channels. Parts
-that follow one another are in a row, with their labels below in two lanes; branches are below one another.
+Height and depth grow with the square root of the resolution, thickness with the logarithm of the channels.
+Consecutive parts form a row, with their labels below in two lanes; branches are below one another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LEAST = 6.0
 """The height of a single value."""
 
 THICK = 2.4
-"""The thickness of a doubling of the channels."""
+"""The added thickness when the channels double."""
 
 SLANT = 0.32
 """How far the depth of a box leads to the right and up."""
@@ -47,7 +47,7 @@ BELOW = 9.0
 
 
 class Volume(Struct, frozen=True):
-    """The lengths of a box in a drawing."""
+    """The side lengths of a box in a drawing."""
 
     thick: float
     high: float
@@ -63,14 +63,14 @@ class Volume(Struct, frozen=True):
 
 
 def volume(shape: Shape, scale: float) -> Volume:
-    """The box of a tensor; `scale` is the height of one root of resolution.
+    """Return the box of a tensor; `scale` is the height for each unit of the square root of the resolution.
 
     >>> volume((64, 16, 16), 10)
     Volume(thick=16.4, high=40.0, deep=12.8)
     """
     thick = 2 + THICK * log2(max(shape[0], 1))
     high = max(scale * sqrt(shape[-2]) if len(shape) > 2 else LEAST, LEAST)
-    if len(shape) == 2:  # a sequence: as long as it is high, without depth
+    if len(shape) == 2:  # a sequence: its height is its length, without depth
         return Volume(thick, max(scale * sqrt(shape[1]), LEAST), LEAST * SLANT)
     deep = max(scale * sqrt(shape[-1]) if len(shape) > 2 else LEAST, LEAST) * SLANT
     return Volume(thick, high, deep)
@@ -110,7 +110,7 @@ def draw_volumes(canvas: Canvas, scene: Scene, found: Coloring) -> None:
 def _chain(
     canvas: Canvas, scene: Scene, volumes: list[Volume], labels: list[list[str]], found: Coloring
 ) -> float:
-    """A row of boxes, lines for what skips some of them above, labels below; where the drawing ends."""
+    """Draw a row of boxes, with skip connections above and labels below; return where the drawing ends."""
     wide = [max(width(line, LETTERS) for line in lines) for lines in labels]
     lanes = 1 if sum(wide) + 10 * len(wide) <= ROW else 2
     centers = _row(volumes, wide, lanes)
@@ -148,14 +148,14 @@ def _chain(
 
 
 def _row(volumes: Sequence[Volume], wide: Sequence[float], lanes: int) -> list[float]:
-    """The centers of boxes in a row, so far apart that neither they nor their labels overlap."""
+    """Return the centers of boxes in a row, far enough apart that neither boxes nor labels overlap."""
     centers: list[float] = []
     for number, box in enumerate(volumes):
         x = max(box.thick / 2, wide[number] / 2)
         if number:
             before = volumes[number - 1]
             x = max(x, centers[-1] + before.thick / 2 + before.deep * 0.55 + 9 + box.thick / 2)
-            if lanes == 2:  # the line to the second lane passes between labels of the first
+            if lanes == 2:  # the line to the second lane passes between labels in the first
                 beside = wide[number] if number % 2 == 0 else wide[number - 1]
                 x = max(x, centers[-1] + beside / 2 + 3)
         if number >= lanes:
@@ -165,7 +165,7 @@ def _row(volumes: Sequence[Volume], wide: Sequence[float], lanes: int) -> list[f
 
 
 def _lanes_above(skips: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """The lane of each line above the row: those within others are below them."""
+    """Return the lane of each line above the row: nested lines are below the lines around them."""
     heights: dict[tuple[int, int], int] = {}
     for start, end in sorted(skips, key=lambda skip: skip[1] - skip[0]):
         taken = {lane for (a, b), lane in heights.items() if a < end and start < b}
@@ -176,7 +176,7 @@ def _lanes_above(skips: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]
 def _branches(
     canvas: Canvas, scene: Scene, volumes: list[Volume], labels: list[list[str]], found: Coloring
 ) -> float:
-    """Ranks of boxes from left to right, each with its label below; where the drawing ends."""
+    """Draw ranks of boxes from left to right, each with its label below; return where the drawing ends."""
     step = LETTERS * 1.25
     wide = [
         max(v.wide, *(width(line, LETTERS) for line in lines))
@@ -224,12 +224,12 @@ def _branches(
 
 
 def _back(center: float, middle: float, box: Volume) -> Point:
-    """The middle of the upper face of a box."""
+    """Return the middle of the upper face of a box."""
     return center + box.deep / 2, middle - box.high / 2 - box.deep / 2
 
 
 def _volume(canvas: Canvas, left: float, middle: float, box: Volume, color: str, *, banded: bool) -> None:
-    """A box: its front, its top, and its side; the end of it darker if something is folded into it."""
+    """Draw a box: its front, top and side; its end is darker if something is folded into it."""
     top, low = middle - box.high / 2, middle + box.high / 2
     right, deep = left + box.thick, box.deep
     dark = mixed(color, INK, 0.25)
@@ -263,14 +263,14 @@ def _volume(canvas: Canvas, left: float, middle: float, box: Volume, color: str,
 
 
 def _arrow(canvas: Canvas, points: Sequence[Point]) -> None:
-    """A line with straight pieces and a head at its end."""
+    """Draw a line of straight pieces with an arrowhead at its end."""
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     canvas.curve(path, points, LINE, 0.9)
     _head(canvas, points[-2], points[-1])
 
 
 def _smooth(canvas: Canvas, points: Sequence[Point]) -> None:
-    """A line from left to right that is level at each of its points."""
+    """Return a line from left to right that is horizontal at each of its points."""
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for (x, y), (next_x, next_y) in pairwise(points):
         half = (x + next_x) / 2
@@ -284,7 +284,7 @@ def _smooth(canvas: Canvas, points: Sequence[Point]) -> None:
 
 
 def _head(canvas: Canvas, before: Point, end: Point, size: float = 3.6) -> None:
-    """The head of an arrow that comes from a point, along an axis."""
+    """Return an arrowhead for a line from a point, along an axis."""
     (x, y), (dx, dy) = end, (end[0] - before[0], end[1] - before[1])
     if abs(dx) >= abs(dy):
         back = x - (size if dx >= 0 else -size)

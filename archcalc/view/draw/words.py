@@ -1,4 +1,4 @@
-"""What is written in drawings: what parts and frames are called, and the lines of a box."""
+"""The words in drawings: names of parts and frames, and the lines of a box."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDEST = 190.0
 
 
 def short_operation(node: Node) -> str:
-    """A layer in the words of a figure: its kind, its kernel, and a stride that is not the usual one.
+    """Describe a layer briefly for a figure: its kind, its kernel, and its stride if unusual.
 
     >>> import archcalc
     >>> network = archcalc.load("resnet18")
@@ -47,7 +47,7 @@ def short_operation(node: Node) -> str:
 
 
 def _own(layer: Any, size: Any, rank: int) -> list[str]:
-    """The stride that a pool has by itself: it is not worth a word."""
+    """Return the default stride of a pool, which is not worth a mention."""
     return _lengths(size, rank) if layer.family == "pool" and size is not None else []
 
 
@@ -57,7 +57,7 @@ def _lengths(value: Any, rank: int) -> list[str]:
 
 
 def title(part: DrawnPart) -> str:
-    """What a part is called in a drawing."""
+    """Return the name of a part in a drawing."""
     if part.is_outside and not part.main.is_input:
         return f"from {shown(part.main.name, 60)}"
     if part.is_input:
@@ -68,21 +68,21 @@ def title(part: DrawnPart) -> str:
 
 
 def last_name(box: Box) -> str:
-    """A box without the blocks that it is in: `bottleneck2 to bottleneck4`.
+    """Return the name of a box without the blocks around it: `bottleneck2 to bottleneck4`.
 
-    A node of an imported model may have a name of any sort.
+    The name of a node in an imported model may have any form.
     """
     first, to, last = box.name.partition(" to ") if box.is_run else (box.name, "", "")
     return first.rpartition("/")[2] + to + last
 
 
 def shape_text(part: DrawnPart) -> str:
-    """The shape of a part as a drawing has it."""
+    """Return the shape of a part as shown in a drawing."""
     return format_shape(part.shape)
 
 
 def given_name(box: Box, kind: str) -> str:
-    """The name of a box, unless it is its kind with a number, as one that nobody gave.
+    """Return the name of a box, unless it is only its kind with a number, as automatic names are.
 
     >>> given_name(Box("stage1/C1", 0, 1), "conv"), given_name(Box("stage1/conv2", 0, 1), "conv")
     ('C1', '')
@@ -92,7 +92,7 @@ def given_name(box: Box, kind: str) -> str:
 
 
 def frame_name(scene: Scene, number: int) -> str:
-    """What an open block is called: `inception3a: inception`, `unit2 to unit4 ×3`."""
+    """Return the name of an open block: `inception3a: inception`, `unit2 to unit4 ×3`."""
     box = scene.frames[number].box
     name = shown(last_name(box))
     if box.is_run:
@@ -103,12 +103,12 @@ def frame_name(scene: Scene, number: int) -> str:
 
 
 def box_lines(part: DrawnPart, figure: str) -> list[str]:
-    """The lines of a box: what the part is, its shape, and what it costs."""
+    """Return the lines of a box: the part, its shape, and its cost."""
     return [*box_words(part)[0], *([figure] if figure and not part.is_input else [])]
 
 
 def box_words(part: DrawnPart) -> tuple[list[str], int]:
-    """The lines that say what a part is, and which of them is its title."""
+    """Return the lines that describe a part, and which of them is its title."""
     if part.is_block:
         kind = part.box.group.kind if part.box.group is not None else ""
         count = sum(not node.is_input for node in part.nodes)

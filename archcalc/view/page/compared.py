@@ -1,4 +1,4 @@
-"""Two networks on one page: what was added, removed and changed, and the account of the difference."""
+"""Two networks on one page: what was added, removed and changed, and an account of the difference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAME, ADDED, REMOVED, CHANGED = range(4)
 
 
 def page_of_comparison(view: CompareView) -> str:
-    """The page of two networks. Raises `ArchError` for more."""
+    """Return the page of two networks. Raises `ArchError` for more than two."""
     subjects = view.comparison.subjects
     matching = view.comparison.matching
     if matching is None:
@@ -61,7 +61,7 @@ def _section(table: ArrangedTable) -> dict[str, Any]:
 
 
 def _matched(matching: Matching, before: Profile, after: Profile) -> dict[str, Any]:
-    """For each layer of both networks what happened to it, and the number of its counterpart, or -1."""
+    """Return, for each layer of both networks, what happened to it and its counterpart's number, or -1."""
     places = [_places(before), _places(after)]
     states = [[REMOVED] * (max(places[0].values()) + 1), [ADDED] * (max(places[1].values()) + 1)]
     partners = [[-1] * len(states[0]), [-1] * len(states[1])]
@@ -86,7 +86,7 @@ def _matched(matching: Matching, before: Profile, after: Profile) -> dict[str, A
 
 
 def _state(pair: Pair) -> int:
-    """What happened to a layer, or to two counterparts."""
+    """Return what happened to a layer, or to two counterparts."""
     if pair.after is None:
         return REMOVED
     if pair.before is None:
@@ -95,7 +95,7 @@ def _state(pair: Pair) -> int:
 
 
 def _places(profile: Profile) -> dict[int, int]:
-    """The number of the box on the page that a node is in, by its index."""
+    """Return, for each node index, the number of the page's box that contains it."""
     drawn = drawn_boxes(profile)
     leaf = leaves(drawn)
     return {index: leaf[place] for index, place in drawn.positions.items()}

@@ -1,4 +1,4 @@
-"""All that the page knows of one network, as columns of plain values."""
+"""Everything that the page knows about a network, as columns of plain values."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MOST_LAYERS = 20_000
 """Networks with more layers are drawn as blocks."""
 
 MOST_BOXES = 5_000
-"""So many boxes are drawn of these."""
+"""The number of boxes drawn for these."""
 
 
 def drawn_boxes(profile: Profile) -> Structure:
-    """The boxes on the page: all of them, or blocks only where layers are too many."""
+    """Return the boxes on the page: all of them, or only blocks if there are too many layers."""
     drawn = structure(profile.network, heads=profile.heads)
     return drawn if len(drawn.nodes) <= MOST_LAYERS else cut(drawn, MOST_BOXES)
 
@@ -38,7 +38,7 @@ def _too_large(drawn: Structure) -> list[str]:
 
 
 def network_data(profile: Profile, reference: str = "") -> dict[str, Any]:
-    """The network of a profile: boxes, figures, explanations, memory."""
+    """Return the data of a profile's network: boxes, figures, explanations, memory."""
     view = View(profile)
     drawn = drawn_boxes(profile)
     lines = [*_too_large(drawn), *remarks(view)]
@@ -70,11 +70,11 @@ def network_data(profile: Profile, reference: str = "") -> dict[str, Any]:
 
 
 def _read_twice(drawn: Structure) -> dict[int, list[int]]:
-    """For layers that read a tensor more than once: for each input, the number of its tensor."""
+    """For layers that read a tensor more than once, return the number of each input's tensor."""
     found: dict[int, list[int]] = {}
     leaf = leaves(drawn)
     if leaf[-1] + 1 < len(drawn.nodes):
-        return found  # blocks stand for layers
+        return found  # blocks represent their layers
     for position, node in enumerate(drawn.nodes):
         sources = drawn.inputs(node)
         distinct = list(dict.fromkeys(sources))
@@ -84,10 +84,10 @@ def _read_twice(drawn: Structure) -> dict[int, list[int]]:
 
 
 def _boxes(drawn: Structure) -> dict[str, Any]:
-    """The boxes in the order of a walk through the tree: each with the number of its children.
+    """Return the boxes in depth-first order, each with the number of its children.
 
-    A layer has none. `label` is the name without the path of the block around it; `full` has the whole names
-    of the boxes whose names do not begin with that.
+    A layer has no children. `label` is the name without the path of the surrounding block; `full` has the
+    full names of boxes whose names do not start with that path.
     """
     labels, kinds, leaf = Interned(), Interned(), leaves(drawn)
     label, full = [], {}
@@ -115,7 +115,7 @@ def _boxes(drawn: Structure) -> dict[str, Any]:
 
 
 def _path_around(boxes: Sequence[Box], box: Box) -> str:
-    """What the name of a box begins with: the path of the block that it is in."""
+    """Return the prefix of a box's name: the path of the block around it."""
     parent = box.parent
     while parent > 0 and boxes[parent].is_run:
         parent = boxes[parent].parent

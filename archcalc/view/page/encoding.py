@@ -1,4 +1,4 @@
-"""JSON inside HTML: no name in it can end the script or become markup, and what is large is compressed."""
+"""Embeds JSON in HTML: names cannot end the script or become markup, and large data is compressed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 
 def encoded(value: Any) -> str:
-    """A value as JSON. The name of a file need not be UTF-8, and then is escaped."""
+    """Return a value as JSON. A file name may not be valid UTF-8, and is escaped then."""
     try:
         return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
@@ -19,7 +19,7 @@ def encoded(value: Any) -> str:
 
 
 def in_html(value: Any) -> str:
-    r"""JSON that no parser of HTML takes for markup.
+    r"""Return JSON that no HTML parser takes for markup.
 
     >>> print(in_html(["</script>", "<!--"]))
     ["\u003c/script\u003e","\u003c!--"]
@@ -31,5 +31,5 @@ def in_html(value: Any) -> str:
 
 
 def packed(value: Any) -> str:
-    """JSON, compressed, in base64: for what repeats itself and is read only when it is asked for."""
+    """Return compressed JSON in base64, for repetitive data that is only read on request."""
     return base64.b64encode(zlib.compress(encoded(value).encode(), 6)).decode()

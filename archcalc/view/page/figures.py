@@ -1,4 +1,4 @@
-"""What the page says of each layer and block: operation, shapes, figures, field. Equal ones are said once."""
+"""The page's data of each layer and block: operation, shapes, figures, field. Equal data is stored once."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ LARGEST_EXACT = 2**53
 
 
 BY_VALUE = ("maxunpool", "deform_conv")
-"""Kinds whose places read what the values of another tensor say."""
+"""Kinds for which the values of another tensor decide what a place reads."""
 
 
 class Interned:
-    """Values by the numbers of their first places: a table without repetitions."""
+    """Numbers values in order of first appearance: a table without duplicates."""
 
     def __init__(self) -> None:
         self.numbers: dict[Hashable, int] = {}
         self.values: list[Any] = []
 
     def number(self, key: Hashable, value: Any = None) -> int:
-        """The number of a value; a `key` stands for a value that cannot be one itself."""
+        """Return the number of a value; `key` identifies a value that is not hashable."""
         found = self.numbers.get(key)
         if found is None:
             found = self.numbers[key] = len(self.values)
@@ -57,7 +57,7 @@ class BoxFigures(Struct, eq=False):
 
 
 def leaves(drawn: Structure) -> list[int]:
-    """For each node, the number of the box without children that it is in, among those."""
+    """Return, for each node, the number of its childless box, counted among those boxes."""
     found: list[int] = []
     closed = (box for box in drawn.boxes if not box.children)
     for number, box in enumerate(closed):
@@ -66,14 +66,14 @@ def leaves(drawn: Structure) -> list[int]:
 
 
 def kind_of(box: Box) -> str:
-    """The kind of a block; what only divides a long block is a section."""
+    """Return the kind of a block; a box that only divides a long block is a section."""
     if box.group is not None:
         return box.group.kind
     return "section" if box.parent >= 0 and not box.is_layer else ""
 
 
 def layer_figures(profile: Profile, drawn: Structure) -> BoxFigures:
-    """The figures of all boxes without children: layers and inputs, and blocks where layers are too many."""
+    """Return the figures of all childless boxes: layers and inputs, or blocks if layers are too many."""
     numbers = RowQuantities.of(profile).numbers
     is_big = any(profile.totals.get(quantity.name, 0) > LARGEST_EXACT for quantity in numbers)
     rows, fields = Interned(), Interned()
@@ -114,7 +114,7 @@ def _quantity(quantity: Quantity) -> dict[str, str]:
 def _row_number(
     profile: Profile, node: Node, numbers: Sequence[Quantity], is_big: bool, rows: Interned
 ) -> int:
-    """The row of a layer. Layers that are equal and share no arrays have the same one."""
+    """Return the row of a layer. Equal layers that share no arrays have the same row."""
     entry = profile.entries[node.index]
     key: Any = (node.facts, type(node.layer), node.layer)
     if profile.shares or profile.training:
@@ -143,7 +143,7 @@ def _row_number(
 def _row_of_block(
     profile: Profile, box: Box, nodes: Sequence[Node], numbers: Sequence[Quantity], is_big: bool
 ) -> list[Any]:
-    """The row of a block that stands for its layers. What it reads of its inputs is not followed."""
+    """Return the row of a block that represents its layers. Which input places it reads is not traced."""
     layers = [profile.entries[node.index] for node in nodes if not node.is_input]
     output = box.group.output if box.group is not None else nodes[-1]
     selection = Selection(profile, box.name, layers, output, box.group)
@@ -155,13 +155,13 @@ def _row_of_block(
 
 
 def _field(field: Field) -> list[Any]:
-    """A field in words; its size, stride and padding along each axis, where neighbors are a step apart."""
+    """Describe a field; add its size, stride and padding per axis, where neighbors are one step apart."""
     known = [list(field.size), plain(field.stride), list(field.padding)] if field.stride else []
     return [field_size(field), known, int(field.at_most)]
 
 
 def _windows(node: Node) -> Any:
-    """How places of the output read places of the inputs: the name of a way, or a window along each axis."""
+    """Return how output places read input places: the name of a rule, or a window along each axis."""
     windows = node.facts.windows
     if isinstance(windows, Stacked):
         return f"stacked {windows.axis}"
@@ -173,16 +173,16 @@ def _windows(node: Node) -> Any:
 
 
 def _sees_less(node: Node) -> bool:
-    """May places see less than the windows say, because channels are left out, or values say what is read?"""
+    """Return whether places may read less than the windows: channels are omitted, or values decide."""
     windows = node.facts.windows
     is_mirrored = node.kind == "pad" and isinstance(windows, tuple) and any(w.clamped for w in windows)
     return node.layer.leaves_out_channels(node.facts) or node.kind in BY_VALUE or is_mirrored
 
 
 def _window(window: Window) -> list[int]:
-    """Stride, padding before, extent and dilation as whole numbers of a unit, which comes first.
+    """Return stride, padding before, extent and dilation as integer multiples of a unit, which comes first.
 
-    Then whether it is transposed, and clamped.
+    Two flags follow: whether the window is transposed, and whether it is clamped.
     """
     exact = [Fraction(length) for length in (window.stride, window.before, window.extent)]
     unit = math.lcm(*(length.denominator for length in exact))

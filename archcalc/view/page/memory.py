@@ -1,4 +1,4 @@
-"""Memory over time on the page: the tensors of a run, or of a training step, and when each is alive."""
+"""Memory over time on the page: the tensors of a run or of a training step, and when each is alive."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from archcalc.view.structure import Structure
 
 
 def memory_data(profile: Profile, structure: Structure, *, training: bool) -> dict[str, Any]:
-    """The moments and tensors of a run, or with `training` of a step, as columns.
+    """Return the moments and tensors of a run, or of a step with `training`, as columns.
 
-    A tensor is alive from the moment `born` on for `stays` more moments. Where sizes are too large for the
-    numbers of JavaScript, there is the peak alone.
+    A tensor is alive from the moment `born` and for `stays` more moments. If sizes are too large for
+    JavaScript numbers, only the peak is given.
     """
     asked = MemoryAsked(
         batch=profile.batch,
@@ -57,7 +57,7 @@ def memory_data(profile: Profile, structure: Structure, *, training: bool) -> di
 
 
 def _name(tensor: Stretch) -> str:
-    """The name of a tensor, with `\\0` for the path of its layer."""
+    """Return the name of a tensor, with `\0` in place of the path of its layer."""
     if tensor.node is None:
         return tensor.name
     return tensor.name.replace(tensor.node.name, PATH, 1)

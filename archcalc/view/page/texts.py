@@ -1,6 +1,6 @@
-"""The explanations on the page: what `archcalc explain` prints of each layer and block.
+"""The explanations on the page: the output of `archcalc explain` for each layer and block.
 
-Most lines are the same for many boxes, so each is kept once. The path of a box is `\\0` in its own lines.
+Most lines are the same for many boxes, so each is stored once. In its own lines, the path of a box is `\0`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from archcalc.view.page.figures import Interned
 from archcalc.view.structure import Box, Structure
 
 PATH = "\0"
-"""Stands for the path of a box in its own explanation."""
+"""Represents the path of a box in its own explanation."""
 
 
 class Explanations:
-    """Texts without repetitions, and for each box the numbers of those that explain it, in order."""
+    """Texts without duplicates, and for each box the numbers of its texts, in order."""
 
     def __init__(self, profile: Profile, structure: Structure) -> None:
         self.profile = profile
@@ -37,7 +37,7 @@ class Explanations:
         return [self.texts.number("\n".join(lines_of_part(self.profile.whole)))]
 
     def _of_block(self, box: Box) -> list[int]:
-        """Equal blocks have equal sums, if their layers share no arrays."""
+        """Explain a block. Equal blocks have equal sums, if their layers share no arrays."""
         assert box.group is not None
         name = box.group.name
         key = (box.alike, len(name)) if not self.profile.shares else name

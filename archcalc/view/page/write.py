@@ -1,4 +1,4 @@
-"""The HTML file: the page, its style and scripts, and the data, in one text."""
+"""Writes the HTML file: the page, its style and scripts, and the data, in one text."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ SCRIPTS = (
 
 
 def page_of_network(profile: Profile, reference: str = "") -> str:
-    """The page of a network."""
+    """Return the page of a network."""
     return written(profile.network.name, {"networks": [network_data(profile, reference)]})
 
 
 def written(title: str, data: dict[str, Any]) -> str:
-    """The page with a title and its data."""
+    """Return the page with a title and its data."""
     parts = {
         "title": escape(_one_line(title)),
         "style": _asset("page.css"),
         "script": "\n".join(_asset(f"{name}.js") for name in SCRIPTS),
         "data": in_html({"archcalc": archcalc.__version__, **data}),
     }
-    # in one go, so that a title or a name with braces is not filled in itself
+    # in one pass, so that braces in a title or a name are not filled in
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
 
 

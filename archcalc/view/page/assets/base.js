@@ -1,10 +1,10 @@
 "use strict";
 
-/* What all scripts share: elements, numbers, packed data. */
+/* Shared by all scripts: elements, numbers, packed data. */
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
-/** An HTML element. Text becomes text nodes, so a name from a file is never read as markup. */
+/** An HTML element. Text becomes text nodes, so names from files are never parsed as markup. */
 function element(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
@@ -24,7 +24,7 @@ function filled(node, attributes, children) {
   return node;
 }
 
-/** Control characters as pictures of themselves: a name with a line break stays on its line. */
+/** Replace control characters by visible symbols, so that a name with a line break stays on one line. */
 function visible(text) {
   return text.replace(/[\u0000-\u0008\u000b-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0)))
     .replace(/[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
@@ -32,13 +32,13 @@ function visible(text) {
 
 const byId = (id) => document.getElementById(id);
 
-/** A whole number with commas; `?` if it is not known. Also for integers of any length. */
+/** An integer of any length with commas; `?` if it is unknown. */
 function grouped(value) {
   if (value === null || value === undefined) return "?";
   return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** A number in at most four digits, for labels: 118M. The exact one is in the details. */
+/** A number with at most four digits, for labels: 118M. The details show the exact number. */
 function short(value) {
   let number = Number(value);
   for (const unit of ["", "K", "M", "G", "T", "P"]) {
@@ -48,7 +48,7 @@ function short(value) {
   return Number(value).toExponential(1);
 }
 
-/** A share of a whole in percent, as the report writes it: one place, and `<0.1` for less. */
+/** A share in percent, formatted as in the report: one decimal, and `<0.1` for smaller shares. */
 function percent(part, whole) {
   if (!whole || !part) return "";
   const share = (100 * Number(part)) / Number(whole);
@@ -57,7 +57,7 @@ function percent(part, whole) {
 
 const crossed = (lengths) => lengths.join("×");
 
-/** Data that was compressed, as a promise. */
+/** Unpack compressed data; returns a promise. */
 async function unpacked(text) {
   const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));

@@ -1,10 +1,10 @@
 "use strict";
 
-/* Two networks side by side: what was added, removed and changed, and the account of the difference. */
+/* Two networks side by side: what was added, removed and changed, and an account of the difference. */
 
 const STATES = ["same", "added", "removed", "changed"];
 
-/** Before the names of boxes, for those who do not see the colors. */
+/** Prefixes for the names of boxes, for people who do not see the colors. */
 const SIGNS = { same: "", added: "+ ", removed: "− ", changed: "~ " };
 
 class ComparisonPage {
@@ -43,7 +43,7 @@ class ComparisonPage {
     return element("p", { class: "legend-line" }, ...Object.entries(words).map(([state, text]) => element("span", { class: "legend" }, element("span", { class: `key s-${state}` }), text)));
   }
 
-  /** What happened to a box: that of its layers, or `changed` if they differ. */
+  /** What happened to a box: the state of its layers, or `changed` if they differ. */
   state(side, box) {
     this.known ??= this.models.map((model, s) => {
       const found = new Array(model.count);
@@ -59,7 +59,7 @@ class ComparisonPage {
     return STATES[this.known[side][box]];
   }
 
-  /** Open the blocks in which something differs, if they are few enough to look at. */
+  /** Open the blocks that contain a difference, unless there are too many to look at. */
   openDifferences() {
     this.models.forEach((model, side) => {
       const waiting = [0];

@@ -1,6 +1,6 @@
 "use strict";
 
-/* What is selected: its figures, its explanation, and what it reads and gives. */
+/* Details of the selected box: its figures, its explanation, its inputs and outputs. */
 
 class Details {
   constructor(model, root, go, toggle) {
@@ -37,7 +37,7 @@ class Details {
     this.explain(box, text);
   }
 
-  /** The totals in words, and what else a reader of the figures must know. */
+  /** The totals in words, with notes that matter for reading the figures. */
   summary() {
     const { totals, notes, remarks } = this.model.data;
     const list = element("dl", { class: "figures" });

@@ -86,7 +86,7 @@ class FieldView {
 
   middle(side) { return this.lengths(side).map((n) => Math.floor((n - 1) / 2)); }
 
-  /** Number fields for a place, for those who use a keyboard. */
+  /** Number inputs for a place, for keyboard users. */
   fillPlaces(side) {
     const names = this.model.data.axes[this.lengths(side).length] ?? [];
     this.places[side].replaceChildren(...this.lengths(side).map((n, axis) => {
@@ -99,7 +99,7 @@ class FieldView {
     }));
   }
 
-  /** Answer for a place of the map, or of the input. */
+  /** Show the result for a place of the map, or of the input. */
   ask(side, place) {
     this.place[side] = place;
     [...this.places[side].querySelectorAll("input")].forEach((input, axis) => { if (document.activeElement !== input) input.value = String(place[axis]); });
@@ -187,14 +187,14 @@ class FieldView {
     }
   }
 
-  /** Of a volume, the slice that is drawn: that of the place asked for, or the first that is reached. */
+  /** The slice of a volume to draw: the one with the chosen place, or the first one that is reached. */
   slice(side, axis, product) {
     const at = this.place[side][axis];
     return product[axis][at] ? at : product[axis].indexOf(1);
   }
 }
 
-/** Where a mask is set: from one place to another, without that. */
+/** The runs where a mask is set: start (included) and end (excluded). */
 function stretches(mask) {
   const found = [];
   mask.forEach((bit, i) => {

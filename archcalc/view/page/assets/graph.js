@@ -1,7 +1,7 @@
 "use strict";
 
-/* The graph: what is open and in the window is in the page as SVG. The rest is in the model, so keyboard and
-   search work on the model, and then the window follows. */
+/* The graph. Only boxes that are open and in the window are SVG elements; the model has the rest. Keyboard
+   and search work on the model, and then the window follows. */
 
 const MARGIN = 500;
 const LEVELS = 6;
@@ -35,7 +35,7 @@ class Graph {
     new ResizeObserver(oncePerFrame(() => this.draw(false))).observe(this.scroller);
   }
 
-  /** Place everything again, after something was opened or closed. `keep` is a box that stays where it is. */
+  /** Redo the layout after something was opened or closed. `keep` is a box that keeps its position. */
   update(keep = -1) {
     const isPlaced = () => keep > 0 && this.layout.placed.has(this.model.parent[keep]);
     const before = isPlaced() ? this.corner(keep) : null;
@@ -82,7 +82,7 @@ class Graph {
     this.draw(true);
   }
 
-  /** Where a visible box is: its corner and its size. */
+  /** The corner and size of a visible box. */
   position(box) {
     const { width, height } = this.layout.size(box);
     return { ...this.corner(box), width, height };
@@ -101,7 +101,7 @@ class Graph {
     return this.positions.get(box);
   }
 
-  /** The place of a box among the children of its block. */
+  /** The index of a box among the children of its block. */
   place(box) {
     this.places ??= new Int32Array(this.model.count).fill(-1);
     if (this.places[box] < 0) this.model.children[this.model.parent[box]].forEach((child, i) => (this.places[child] = i));
@@ -116,7 +116,7 @@ class Graph {
     this.draw(true);
   }
 
-  /** The largest value of what is closed or a layer: the darkest color, and the longest bar. */
+  /** The largest value of any layer or closed box: it gets the darkest color and the longest bar. */
   measure() {
     this.most = 0;
     if (this.coloring.kind !== "family" && !this.status) {
@@ -216,7 +216,7 @@ class Graph {
   drawFrame(frames, nodes, box, x, y, { width, height }, depth) {
     frames.append(shape("rect", { class: `frame d${depth % 2}`, x: round(x), y: round(y), width, height, rx: 6 }));
     const item = this.item(box, `header ${this.statusClass(box)}`, x, y, depth);
-    // the label says all of it, so the texts are for the eye
+    // screen readers read the label, so these texts are only visual
     item.append(
       shape("rect", { width, height: HEADER - 3, rx: 5 }),
       shape("text", { "aria-hidden": "true", x: 28, y: 15 }, this.sign(box) + titleOf(this.model, box)),
@@ -269,7 +269,7 @@ class Graph {
       const from = source - pattern.entries;
       const tensor = from < 0 ? model.reads[box][source] : model.gives[inside[from]][output];
       group.append(shape("path", { class: "edge", d: edge.path, "data-tensor": tensor, "marker-end": edge.hasArrow ? `url(#${this.id}-arrow)` : null }));
-      // what leaves an open block has its shape outside, below the block
+      // the output shape of an open block is shown outside, below the block
       if (from >= 0 && !labelled.has(source) && (box === 0 || target < pattern.entries + pattern.children)) {
         labelled.add(source);
         const text = crossed(model.row(model.boxOf[tensor])[OUTPUT]);
@@ -281,7 +281,7 @@ class Graph {
 
   // --- Selection -------------------------------------------------------------------------------------
 
-  /** Show a box as selected, open what is around it, and bring it into the window. */
+  /** Select a box, open the blocks around it, and scroll it into view. */
   choose(box, { scroll = true, open = true } = {}) {
     this.selected = box;
     if (open && this.model.shownFor(box) !== box) {
@@ -306,7 +306,7 @@ class Graph {
     this.draw(false);
   }
 
-  /** Mark the selected box, and the tensors it reads and gives. */
+  /** Highlight the selected box and its input and output tensors. */
   mark() {
     const old = this.svg.querySelector("[aria-selected=true]");
     if (old) old.setAttribute("aria-selected", "false");
@@ -349,7 +349,7 @@ function toggle(x, y, sign) {
     shape("text", { "aria-hidden": "true", x: 12.5, y: 14 }, sign));
 }
 
-/** The places of the input that a field covers, as a share of the input; the whole input if it is global. */
+/** The share of the input that a field covers; the whole input if the field is global. */
 function fieldArea(model, box) {
   if (model.isInput(box)) return 0;
   const [words, known] = model.field(box);

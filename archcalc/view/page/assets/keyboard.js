@@ -1,6 +1,6 @@
 "use strict";
 
-/* The graph with the keyboard: the selected box moves in the model, and the window follows. */
+/* Keyboard control of the graph: the selection moves in the model, and the window follows. */
 
 class KeyboardGraph extends Graph {
   key(event) {
@@ -21,7 +21,7 @@ class KeyboardGraph extends Graph {
     event.preventDefault();
   }
 
-  /** The next box in reading order: the first inside an open block, else the one after. */
+  /** The next box in reading order: the first one inside an open block, otherwise the one after it. */
   below(box) {
     if (this.layout.isOpen(box)) return this.model.children[box][0];
     for (let at = box; at > 0; at = this.model.parent[at]) {
@@ -39,7 +39,7 @@ class KeyboardGraph extends Graph {
     return at;
   }
 
-  /** The nearest box on one side, among those at the same height. */
+  /** The nearest box on one side at the same height. */
   beside(box, side) {
     const here = this.position(box);
     let best = -1, nearest = Infinity;

@@ -1,10 +1,10 @@
 "use strict";
 
-/* Where boxes go. Python has decided ranks and tracks; here they get positions, from the inside to the outside.
+/* The layout of boxes. Python decides ranks and tracks; positions are computed here, from the inside out.
 
    A block is a frame with a header. Its tensors enter below the header and leave at the bottom. Each track has
-   one x for all its ranks: as far left as the tracks before it allow, and as far right as those after it allow,
-   and of these the mean, moved toward what it is connected with. */
+   one x for all its ranks: the mean of its leftmost and its rightmost possible position, then moved toward the
+   tracks it is connected with. */
 
 const HEADER = 24, PAD = 14, GAP = 36, ENTRY_GAP = 16, EXIT_GAP = 30, SIDE_GAP = 18, LANE = 7;
 const LAYER_HEIGHT = 36, SMALL_HEIGHT = 22, BLOCK_HEIGHT = 44, STEP = 16;
@@ -18,7 +18,7 @@ class Layout {
     this.known = new Map();
   }
 
-  /** Place all that is open. Blocks that are equal and open in the same way are placed once. */
+  /** Lay out everything that is open. Equal blocks that are open in the same way are laid out once. */
   run() {
     const open = this.openBoxes();
     this.placed = new Map();
@@ -62,7 +62,7 @@ class Layout {
   }
 }
 
-/** The width of a text, roughly: the page measures nothing, so that it opens fast. */
+/** The approximate width of a text: the page measures nothing, so it opens quickly. */
 function textWidth(text, each) {
   let width = 0;
   for (const c of text) width += c > "\u2e80" ? 2 * each : each;
@@ -71,7 +71,7 @@ function textWidth(text, each) {
 
 const LONGEST = 30;
 
-/** A text of at most so many characters; the whole is in the tooltip and in the details. */
+/** Shorten a text to a number of characters; the tooltip and the details show all of it. */
 function cut(text, most = LONGEST) {
   const characters = [...text];
   return characters.length > most ? characters.slice(0, most - 1).join("") + "…" : text;
@@ -96,7 +96,7 @@ function linesOf(model, box) {
   return text ? [title, cut(text)] : [title];
 }
 
-/** The arguments of a layer: of a convolution its window and channels, of a pool its window, else as written. */
+/** A layer's arguments: window and channels of a convolution, window of a pool, otherwise as written. */
 function argumentsOf([kind, family, operation, window, output]) {
   if (window) return family === "conv" ? `${window}, ${output[0]} channels` : window;
   return operation.startsWith(`${kind}(`) ? operation.slice(kind.length + 1, -1) : "";
@@ -105,7 +105,7 @@ function argumentsOf([kind, family, operation, window, output]) {
 function closedSize(model, box) {
   const lines = linesOf(model, box);
   const height = model.isLayer(box) ? (lines.length > 1 ? LAYER_HEIGHT : SMALL_HEIGHT) : BLOCK_HEIGHT;
-  const room = model.isLayer(box) ? 28 : 50; // a sign may come before the title
+  const room = model.isLayer(box) ? 28 : 50; // a symbol may precede the title
   const label = textWidth(crossed(model.row(model.outputBox(box))[OUTPUT]), 6);
   let width = Math.max(84, 7 * [...lines[0]].length + room, lines[1] ? 6.2 * [...lines[1]].length + room : 0, 2 * label + 16);
   width = Math.ceil(width / STEP) * STEP;
@@ -204,7 +204,7 @@ function placeTracks(pattern, depth, left, right) {
   return x;
 }
 
-/** Tracks as far to one side as those before them allow. */
+/** Move tracks to one side until they touch the tracks before them. */
 function packTracks(tracks, extents, depth, side) {
   const edge = new Float64Array(depth).fill(-SIDE_GAP);
   return tracks.map((track, t) => {
@@ -215,7 +215,7 @@ function packTracks(tracks, extents, depth, side) {
   });
 }
 
-/** For each rank of each track, the track on its left and on its right, each with the place in that track. */
+/** For each rank of each track, its left and right neighbor tracks, with the position in each. */
 function neighborsOf(tracks, depth) {
   const last = new Int32Array(depth).fill(-1);
   const before = tracks.map((track, t) => track.cells.map((_, i) => {
@@ -228,7 +228,7 @@ function neighborsOf(tracks, depth) {
   return { before, after };
 }
 
-/** What each track is pulled toward: the tracks it is connected with. A lane does not move what it passes. */
+/** The connected tracks that pull on each track. A lane does not move the tracks that it passes. */
 function pullsOf(pattern) {
   const { tracks, edges, ranks } = pattern;
   const trackOf = new Map(), laneOf = new Map();
@@ -250,7 +250,7 @@ function pullsOf(pattern) {
   return pulls;
 }
 
-/** Where each edge meets what reads it: at the ports of an open block, else side by side in the order they come. */
+/** Where each edge meets its reader: at the ports of an open block, otherwise side by side, in order. */
 function arrivalsOf(pattern, sizes, anchors, lanes) {
   const { entries, children, edges, ranks } = pattern;
   const arrivals = new Float64Array(edges.length);
@@ -276,7 +276,7 @@ function arrivalsOf(pattern, sizes, anchors, lanes) {
   return arrivals;
 }
 
-/** An edge as the commands of a path, with the range of its y, and the place of its label. */
+/** An edge as SVG path commands, with its y range and the position of its label. */
 function edgePath(x1, y1, x2, ranks, tops, heights, source, target, lane, hasArrow, number) {
   const top = tops[ranks[target]];
   const bottomOf = (rank) => tops[rank] + heights[rank];

@@ -1,6 +1,6 @@
 "use strict";
 
-/* Memory over time: what is alive at each moment, the peak, and what it is made of. */
+/* Memory over time: the live tensors at each moment, the peak, and its contents. */
 
 const CHART_HEIGHT = 220, CHART_LEFT = 78, CHART_TOP = 14, CHART_BOTTOM = 22;
 
@@ -10,7 +10,7 @@ class Memory {
     this.runs = null;
   }
 
-  /** Unpack the data, before they are asked for if the browser has time: paper does not wait. */
+  /** Unpack the data ahead of time if the browser is idle, because printing does not wait for it. */
   async prepare() {
     this.unpacking ??= unpacked(this.model.data.memory);
     try {
@@ -39,7 +39,7 @@ class Memory {
     this.goTo(this.run.moment);
   }
 
-  /** The bytes of a category alive at each moment. */
+  /** The live bytes of a category at each moment. */
   curve(category) {
     const { run } = this;
     const curve = new Float64Array(run.at.length + 1);
@@ -77,7 +77,7 @@ class Memory {
     new ResizeObserver(oncePerFrame(() => this.draw())).observe(this.root);
   }
 
-  /** The peak in words; of a run, first that of the activations, since its parameters are always there. */
+  /** The peak in words; for a run, activations come first, since its parameters are always alive. */
   peak() {
     const { run } = this;
     const whole = `${grouped(run.peak)} bytes`;
@@ -93,7 +93,7 @@ class Memory {
 
   shown() { return this.run.categories.map(([name], c) => [name, c]).filter(([name]) => !this.hidden.has(name)).map(([, c]) => c); }
 
-  /** The areas, one on the other. A column of the chart is the highest of its moments. */
+  /** The stacked areas. Each column of the chart shows the highest of its moments. */
   draw() {
     const { run } = this;
     const width = this.root.clientWidth;
@@ -133,7 +133,7 @@ class Memory {
     this.svg.replaceChildren(...areas, shape("path", { class: "axis", d: `M${plot.left} ${plot.top}V${plot.bottom}H${plot.right}` }), ...ticks, ...phases, line(run.moment, "at-peak"), line(this.moment ?? 0, "cursor"));
   }
 
-  /** Where each phase begins; the loss and the update are short, and belong to the backward pass. */
+  /** The start of each phase; the loss and the update are short and count as part of the backward pass. */
   phases() {
     const found = [];
     this.run.phase.forEach((number, i) => {
@@ -150,7 +150,7 @@ class Memory {
     this.list();
   }
 
-  /** What is alive at the moment, the largest first. */
+  /** The tensors alive at the moment, largest first. */
   list() {
     const { run, moment } = this;
     const shown = new Set(this.shown());

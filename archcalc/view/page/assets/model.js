@@ -1,6 +1,6 @@
 "use strict";
 
-/* A network as the page knows it: the tree of boxes, their names, figures and edges. */
+/* The page's model of a network: the tree of boxes, their names, figures and edges. */
 
 const KIND = 0, FAMILY = 1, OPERATION = 2, WINDOW = 3, OUTPUT = 4, INPUTS = 5, VALUES = 6, REACH = 7, LEAVES_OUT = 8;
 
@@ -16,7 +16,7 @@ class Model {
     this.explanations = null;
   }
 
-  /** Boxes come in the order of a walk through the tree, each with the number of its children. */
+  /** Boxes are in depth-first order, each with the number of its children. */
   buildTree() {
     const { kids } = this.data;
     this.parent = new Int32Array(this.count).fill(-1);
@@ -79,7 +79,7 @@ class Model {
     return this.isLayer(box) ? this.row(box)[KIND] : this.data.kinds[this.data.kind[box]] || "network";
   }
 
-  /** What a box is, in one line. */
+  /** Describe a box in one line. */
   operation(box) {
     const run = this.run(box);
     if (run) return `${run[0]} times`;
@@ -90,7 +90,7 @@ class Model {
 
   layers(box) { return this.stop[box] - this.start[box]; }
 
-  /** The figures of each box: those of its layers added up. What is not known adds nothing, and is marked. */
+  /** The figures of each box: sums over its layers. Unknown figures add nothing and are marked. */
   buildFigures() {
     const { quantities, big, rows } = this.data;
     if (big) for (const row of rows) row[VALUES] = row[VALUES].map((v) => (v === null ? null : BigInt(v)));
@@ -112,7 +112,7 @@ class Model {
     }
   }
 
-  /** Which tensors each box reads and gives, as numbers of layers, followed through the ports of its block. */
+  /** The input and output tensors of each box, as layer numbers, followed through the ports of its block. */
   buildEdges() {
     this.gives = new Array(this.count);
     this.reads = new Array(this.count).fill(null);
@@ -141,7 +141,7 @@ class Model {
     }
   }
 
-  /** The tensors that a layer reads, in order; one that it reads twice is there twice. */
+  /** The tensors that a layer reads, in order; a tensor that it reads twice is listed twice. */
   inputs(layer) {
     const twice = this.data.twice[this.start[layer]];
     return twice ? twice.map((number) => this.reads[layer][number]) : this.reads[layer];
@@ -158,7 +158,7 @@ class Model {
     return this.readersOf[this.start[box]];
   }
 
-  /** The closed box that stands for a box, or the box itself. */
+  /** The closed box that represents a box, or the box itself. */
   shownFor(box) {
     let shown = box;
     for (let outer = this.parent[box]; outer >= 0; outer = this.parent[outer]) if (!this.opened.has(outer)) shown = outer;

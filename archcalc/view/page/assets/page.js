@@ -7,7 +7,7 @@ const isComparison = models.length > 1;
 
 const FEW_BOXES = 90;
 
-/** The views of one network. With few boxes, all are open at first. */
+/** The views of one network. If there are few boxes, all are open at first. */
 class Page {
   constructor(model) {
     this.model = model;
@@ -57,7 +57,7 @@ class Page {
     }
   }
 
-  /** A box was chosen in the graph. */
+  /** Called when a box is selected in the graph. */
   chose(box) {
     this.box = box;
     this.details.show(box);
@@ -71,7 +71,7 @@ class Page {
     if (toGraph && isNarrow()) byId("details").scrollIntoView({ block: "start" });
   }
 
-  /** Views are made when they are first shown. */
+  /** Create a view when it is first shown. */
   show(name) {
     if (name === "table") this.table ??= new Table(this.model, byId("panel-table"), (box) => this.go(box, false));
     if (name === "memory") this.memory.show();
@@ -83,7 +83,7 @@ class Page {
     if (name === "graph") this.graph.draw(true);
   }
 
-  /** A layer to begin with: the last one that sees less than half of the input, or else the last map. */
+  /** The initial layer: the last one that sees less than half of the input, otherwise the last map. */
   lastMap() {
     const { model } = this;
     const maps = model.boxOf.filter((box) => !model.isInput(box) && model.row(box)[OUTPUT].length > 1 && model.field(box)[1].length);
@@ -177,7 +177,7 @@ function setUpSearch(model, go) {
   });
 }
 
-/** How many boxes have all words in their name or operation, and the first of them; names that begin so come first. */
+/** The number of boxes with all words in their name or operation, and the first ones; prefix matches go first. */
 function search(model, words) {
   let all = 0;
   const first = [], rest = [];
@@ -207,7 +207,7 @@ function setUpTheme() {
   name();
 }
 
-/** Paper has no window: the graph is drawn whole, fitted to the width, and all rows of the table. */
+/** For printing, draw the whole graph, scaled to the page width, and all rows of the table. */
 function setUpPrint() {
   const panels = [...document.querySelectorAll("[role=tabpanel]")];
   let hidden = [];

@@ -1,14 +1,14 @@
 "use strict";
 
-/* Which places of an input a place of a map reads, and which places of a map a place of an input affects.
+/* Finds the input places that a place of a map reads, and the map places that a place of an input affects.
 
-   Sets of places are kept along each axis as masks; a region is a list of products of such sets, since two
-   branches may read different rows and different columns. The way goes through each layer's windows one by one,
-   so holes of dilation are seen, and what lies in the padding is left out. */
+   Sets of places are masks along each axis. A region is a list of products of such sets, because two branches
+   may read different rows and different columns. The windows of each layer are followed one by one, so the
+   result shows gaps from dilation and leaves out padding. */
 
 const MOST_PRODUCTS = 24;
 
-/** The positions that output place `o` reads along one axis of `n` places. */
+/** The places that output place `o` reads along one axis of `n` places. */
 function taps([unit, stride, before, extent, dilation, isTransposed, isClamped], o, n) {
   const found = [];
   const add = (i) => {
@@ -33,7 +33,7 @@ class Reach {
     this.tables = new Map();
   }
 
-  /** For each output place along an axis, what it reads; made once for each window and length. */
+  /** The places read by each output place along an axis; computed once per window and length. */
   table(window, places, n) {
     const key = `${window},${places},${n}`;
     if (!this.tables.has(key)) this.tables.set(key, Array.from({ length: places }, (_, o) => taps(window, o, n)));
@@ -64,7 +64,7 @@ class Reach {
     return { regions, isExact };
   }
 
-  /** The lengths of a layer's inputs; a block that stands for its layers has those of the tensors it reads. */
+  /** The lengths of a layer's inputs; for a block that represents its layers, those of the tensors it reads. */
   shapes(layer) {
     const lengths = this.model.row(layer)[INPUTS];
     if (lengths.length) return lengths.map((each) => each.slice(1));
@@ -73,7 +73,7 @@ class Reach {
 
   spatial(box) { return this.model.row(box)[OUTPUT].slice(1); }
 
-  /** What a layer reads of each of its inputs, for a region of its output. */
+  /** The region of each input that a layer reads for a region of its output. */
   before(layer, region) {
     const row = this.model.row(layer), reach = row[REACH];
     const shapes = this.shapes(layer);
@@ -200,7 +200,7 @@ function pushed(mask, table) {
 
 const covers = (a, b) => a.every((mask, axis) => mask.every((bit, i) => bit || !b[axis][i]));
 
-/** A region with one more product. What another product covers is left out; too many become their hull. */
+/** Add a product to a region. Covered products are dropped; too many become the smallest product around them. */
 function added(list, product) {
   if (list.some((each) => covers(each, product))) return list;
   const kept = [...list.filter((each) => !covers(product, each)), product];
@@ -208,7 +208,7 @@ function added(list, product) {
   return [product.map((mask, axis) => mask.map((_, i) => (kept.some((each) => each[axis][i]) ? 1 : 0)))];
 }
 
-/** How many places a region has. */
+/** The number of places in a region. */
 function placesOf(region, lengths) {
   if (region.length === 1) return region[0].reduce((size, mask) => size * mask.reduce((a, b) => a + b, 0), 1);
   const seen = new Uint8Array(lengths.reduce((a, b) => a * b, 1));
@@ -224,7 +224,7 @@ function placesOf(region, lengths) {
   return seen.reduce((a, b) => a + b, 0);
 }
 
-/** The first and last place along each axis, and whether there are holes between. */
+/** The first and last place along each axis, and whether there are gaps in between. */
 function hullOf(region) {
   if (!region.length) return null;
   const axes = region[0].length;

@@ -1,7 +1,7 @@
 "use strict";
 
-/* The table of layers: sorted, filtered, its totals those of the rows shown. Only the rows in the window are in
-   the page, since thousands are slow. */
+/* The table of layers: sorting, filtering, and totals of the rows shown. Only rows in the window are in the
+   page, because thousands would be slow. */
 
 const ROW = 26;
 
@@ -87,7 +87,7 @@ class Table {
     this.draw(false, true);
   }
 
-  /** The width of each column, from its longest text: fixed, so that scrolling moves no column. */
+  /** The width of each column, from its longest text: fixed, so that columns do not move during scrolling. */
   widths() {
     return this.columns.map((column, c) => {
       const most = column.wide ? 34 : 22;
@@ -112,7 +112,7 @@ class Table {
     });
   }
 
-  /** Draw the rows in the window; they are drawn again when the window has left them. */
+  /** Draw the rows in the window; redraw once the window has moved past them. */
   draw(all = false, force = all) {
     const height = this.scroller.clientHeight || 600;
     const top = Math.floor(this.scroller.scrollTop / ROW), seen = Math.ceil(height / ROW);
@@ -145,7 +145,7 @@ class Table {
     }
   }
 
-  /** Where the clipboard is out of reach, the text is shown, selected, ready for the keys that copy. */
+  /** If the clipboard is unavailable, show the text, selected, so that it can be copied with the keyboard. */
   fallback(text) {
     const area = element("textarea", { readonly: true, rows: "8", "aria-label": "Text to copy" });
     area.value = text;

@@ -42,7 +42,7 @@ class Treemap {
     this.note.textContent = visible(`${parts.length} parts of ${box ? model.name(box) : model.data.name}: ${grouped(sum)} ${noun} in all${sum === total ? "" : `, instead of ${grouped(total)}`}.`);
   }
 
-  /** The parts of a block that have any of the quantity, the largest first. */
+  /** The parts of a block with a nonzero quantity, largest first. */
   parts(box) {
     const sums = this.model.sums[this.quantity];
     return this.model.children[box].filter((child) => sums[child] > 0).sort((a, b) => compareValues(sums[b], sums[a]) || a - b);
@@ -78,7 +78,7 @@ class Treemap {
   }
 }
 
-/** Rectangles whose areas are in proportion, as square as a row at a time allows (Bruls et al. 2000). */
+/** Squarified rectangles with proportional areas, placed row by row (Bruls et al. 2000). */
 function squarified(parts, weigh, room) {
   const total = parts.reduce((sum, part) => sum + weigh(part), 0);
   const scale = total > 0 ? (room.width * room.height) / total : 0;
