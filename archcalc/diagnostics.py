@@ -146,7 +146,7 @@ class ArchError(Exception):
 
 
 class Problems(list[Diagnostic]):
-    """Collects the mistakes of several steps, each of which runs even if others fail.
+    """Collects mistakes from independent steps: each runs even if another one failed.
 
     >>> problems = Problems()
     >>> for name in ["a", "b"]:

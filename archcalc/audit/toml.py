@@ -156,7 +156,7 @@ def decode(
     given: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Any] | None = None,
 ) -> tuple[Record | None, list[Diagnostic]]:
-    """A record from values by key, and every mistake in them. With a mistake in a field, there is no record.
+    """A record from values by key, and every mistake in them. The record is `None` if a field has a mistake.
 
     The fields of `kind` are the keys, except those in `given`. The type of a field says which values it
     takes, and its `Meta` describes them in words. `defaults` has values for required keys that are left out.

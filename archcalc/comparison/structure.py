@@ -135,7 +135,7 @@ def _gathered(runs: Sequence[list[Item]]) -> list[tuple[str, list[Item]]]:
 
 
 def _paths(paths: Sequence[str]) -> str:
-    """One path, two paths, or the first of several."""
+    """The paths as text: all of them if they are at most two, otherwise the first one and their number."""
     return ", ".join(paths) if len(paths) < 3 else f"{paths[0]} and {len(paths) - 1:,} more"
 
 

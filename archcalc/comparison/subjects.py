@@ -20,7 +20,7 @@ class ComparedNetwork(Struct, frozen=True, eq=False):
 
 
 def open_subjects(nets: Sequence[str], settings: Settings = DEFAULT) -> list[ComparedNetwork]:
-    """The networks of several `NET`s, with the shortest names that distinguish them.
+    """The networks of the given `NET`s, with the shortest names that distinguish them.
 
     Raises `ArchError` with all mistakes.
 

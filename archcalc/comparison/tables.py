@@ -186,7 +186,7 @@ def _side_by_side(view: CompareView, first: str, parts: Sequence[ComparedPart]) 
 
 
 def _counts(view: CompareView, column: Sequence[Figures], name: str) -> list[str]:
-    """The cells of a figure, which are empty if there are no layers."""
+    """The cells of a figure. They are empty for a part without layers."""
     return [view.count(amounts.get(name, 0)) if amounts.layers else "" for amounts in column]
 
 

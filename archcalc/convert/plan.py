@@ -166,7 +166,7 @@ def slots_of(layer: Layer) -> list[Slot]:
 def layer_step(node: Node, tensors: Iterable[Thread] = ()) -> LayerStep:
     """Return the step of a node, or of an input."""
     slots = [] if isinstance(node.layer, Input) else slots_of(node.layer)
-    owner = node.shares or node  # arrays of several calls are frozen at their owner
+    owner = node.shares or node  # a shared array is frozen where it is owned
     frozen = owner.frozen if node.facts.weights else None
     return LayerStep(node.layer, slots, list(tensors), tied_to(node) is not None, frozen)
 

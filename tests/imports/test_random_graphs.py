@@ -27,7 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from torch_modules import to_torch  # noqa: E402
 
-GRAPHS = 60
+GRAPHS = 64
 """`ARCHCALC_GRAPHS=1000:1200` runs other graphs than these."""
 STEPS = 9
 

@@ -139,7 +139,7 @@ def read_layouts(path: Path, shown: str = "") -> list[TableLayout]:
 def chosen(name: str, known: Iterable[TableLayout]) -> list[TableLayout]:
     """The tables that a name or a number means. `T12` means `T12.1`, `T12.2`, and so on.
 
-    Raises `ArchError` if there is no such table.
+    Raises `ArchError` if the table does not exist.
     """
     every = list(known)
     wanted = name.casefold()

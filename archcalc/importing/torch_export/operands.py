@@ -81,6 +81,11 @@ def _parameter(
     return call.assembly.add(layer, arrays={"weight": stored}, axes=axes)
 
 
+def matrix(call: AtenCall, array: StoredArray | KnownArray) -> Tensor:
+    """Return an array whose axes before the last two have size 1 as a `parameter` with two axes."""
+    return _parameter(call, array, array.shape[-2:], (0, 1), (0, 1))
+
+
 def joined(call: AtenCall, layer: Layer, one: Any, two: Any) -> Tensor:
     """Join two values; axes of size 1 are broadcast, as in PyTorch."""
     one, two = (each.tensor if isinstance(each, ExpandedTensor) else each for each in (one, two))

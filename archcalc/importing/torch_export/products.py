@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 from archcalc.importing.broadcasting import multiplied
 from archcalc.importing.tensors import BATCH, Tensor, Unsupported
-from archcalc.importing.torch_export.operands import joined
-from archcalc.importing.torch_export.values import AtenCall, Outputs, operation
+from archcalc.importing.torch_export.graph import StoredArray
+from archcalc.importing.torch_export.operands import joined, matrix
+from archcalc.importing.torch_export.values import AtenCall, KnownArray, Outputs, operation
 from archcalc.importing.views import axis_name
 from archcalc.layers.arithmetic import Scale
 from archcalc.layers.base import KINDS
@@ -18,7 +20,17 @@ from archcalc.layers.merge import Add
 @operation("matmul", "bmm")
 def matmul(call: AtenCall) -> Outputs:
     second = "other" if call.node.target == "aten.matmul" else "mat2"
-    return [multiplied(call.assembly, call.tensor(), call.tensor(second))]
+    one, two = call.value("self"), call.value(second)
+    return [multiplied(call.assembly, _matrices(call, one, two), _matrices(call, two, one))]
+
+
+def _matrices(call: AtenCall, value: Any, other: Any) -> Tensor:
+    """Return a factor of a product. An array that is one matrix loses its leading axes of size 1."""
+    if isinstance(value, StoredArray | KnownArray) and isinstance(other, Tensor):
+        shape = value.shape
+        if 2 < len(shape) <= other.rank and math.prod(shape[:-2]) == 1:
+            return matrix(call, value)
+    return call.as_tensor(value)
 
 
 @operation("baddbmm")
