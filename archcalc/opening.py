@@ -12,8 +12,8 @@ from typing import Any
 from archcalc.catalog import complete_names, open_shipped, shipped_files
 from archcalc.diagnostics import did_you_mean, error
 from archcalc.elsewhere import find_elsewhere
-from archcalc.language.evaluate import constant
 from archcalc.language.limits import MAX_DEPTH
+from archcalc.language.standalone import constant
 from archcalc.network import Network
 from archcalc.opened import Opened, Shapes, choose
 from archcalc.readers import reader, suffix_of, suffixes

@@ -23,7 +23,7 @@ from archcalc.convert.names import LANGUAGE, legal
 from archcalc.convert.same import difference
 from archcalc.convert.writer import value_text
 from archcalc.freezing import with_frozen
-from archcalc.language.evaluate import constant
+from archcalc.language.standalone import constant
 from archcalc.layers.arguments import format_argument
 from archcalc.network import Node
 

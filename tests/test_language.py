@@ -8,7 +8,7 @@ import pytest
 
 from archcalc.checking.evaluate import check, evaluate, holds, measure
 from archcalc.diagnostics import ArchError, Source
-from archcalc.language.evaluate import constant
+from archcalc.language.standalone import constant
 from archcalc.language.loader import load_file, load_text
 from archcalc.language.parser import parse_expectation
 from archcalc.network import Network

@@ -34,7 +34,7 @@ from archcalc.convert.same import Difference
 from archcalc.diagnostics import ArchError
 from archcalc.executor import command as executor_command
 from archcalc.executor.execute import RunOptions, execute
-from archcalc.language.evaluate import constant
+from archcalc.language.standalone import constant
 from archcalc.language.loader import load_file, load_text
 from archcalc.layers import KINDS
 from archcalc.opened import Opened

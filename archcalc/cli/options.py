@@ -139,7 +139,7 @@ def settings(
 
 
 def overrides(sets: list[str]) -> dict[str, Any]:
-    from archcalc.language.evaluate import constant
+    from archcalc.language.standalone import constant
 
     values: dict[str, Any] = {}
     for text in sets:
@@ -153,7 +153,7 @@ def overrides(sets: list[str]) -> dict[str, Any]:
 
 
 def input_shapes(inputs: list[str]) -> dict[str, tuple[int, ...]]:
-    from archcalc.language.evaluate import constant
+    from archcalc.language.standalone import constant
     from archcalc.layers.arguments import LayerError, read_shape
 
     shapes: dict[str, tuple[int, ...]] = {}

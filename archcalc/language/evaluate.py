@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from archcalc import number
-from archcalc.diagnostics import ArchError, CallSite, Source, Span, error
+from archcalc.diagnostics import CallSite, Span
 from archcalc.language.limits import VALUES_A_STEP
 from archcalc.language.meanings import LocalName
-from archcalc.language.parser import parse_value
-from archcalc.language.resolve import resolve_value
 from archcalc.language.run_state import FAILED, Failed, RunState
 from archcalc.language.syntax import (
     Binary,
@@ -208,26 +206,3 @@ class ValueEvaluator:
             if param.name not in inner:
                 assert param.default is not None
                 inner[param.name] = self.eval(param.default, inner, current)
-
-
-def constant(text: str, shown: str) -> Any:
-    """The value of an expression without names, such as that of an option. `shown` names its source.
-
-    Raises `ArchError` with the place in the text.
-
-    >>> constant("[64, 2 * 64]", "--set channels")
-    (64, 128)
-    """
-    source = Source(shown, text)
-    expr = parse_value(source)
-    problems = resolve_value(expr)
-    if isinstance(expr, Ref) and expr.args is None and problems:
-        help = f'write `"{expr.name}"` if you mean a string'
-        raise error(problems[0].message, expr.span, help=help)
-    if problems:
-        raise ArchError(problems)
-    run = RunState(shown)
-    try:
-        return ValueEvaluator(run).eval(expr, {}, None)
-    except Failed:
-        raise ArchError(run.problems) from None

@@ -8,9 +8,9 @@ from fractions import Fraction
 from archcalc.diagnostics import Diagnostic, Span
 from archcalc.expect import UNITS, Expect, Figure, Ratio
 from archcalc.language.cursor import Cursor, Mistake
-from archcalc.language.expressions import SUM, ExpressionParser
+from archcalc.language.expressions import OR, SUM, ExpressionParser
 from archcalc.language.literals import read_number, read_size, read_string
-from archcalc.language.syntax import Assertion, Literal, Number
+from archcalc.language.syntax import Assertion, Expr, Literal, Number
 
 RELATIONS = ("==", "<", "<=", ">", ">=", "~")
 
@@ -140,6 +140,17 @@ class ExpectationParser:
         step = Fraction(10) ** (int(exponent or 0) - len(mantissa.partition(".")[2])) * UNITS.get(unit, 1)
         span = cursor.span(token.start)
         return Figure(span.text, value * UNITS.get(unit, 1), unit, step, span)
+
+    def condition(self) -> Expr | Assertion:
+        """An expression that is true or false, or `sum within NUMBER % of sum`."""
+        cursor = self.cursor
+        start = cursor.token.start
+        left = self.expressions.operation(OR)
+        if not (cursor.kind == "NAME" and cursor.text(cursor.token) == "within"):
+            return left
+        relation, percent = self.relation()
+        right = self.expressions.operation(SUM)
+        return Assertion(cursor.span(start), left, relation, percent, right, None)
 
     def assertion(self) -> Assertion:
         """The statement of a claim."""

@@ -89,6 +89,12 @@ def parse_statement(source: Source) -> Assertion:
     return parser.alone(parser.expectations.assertion)
 
 
+def parse_condition(source: Source) -> Expr | Assertion:
+    """Parse a condition: an expression, or `sum within 5% of sum`. Raises `ArchError`."""
+    parser = Parser(source)
+    return parser.alone(parser.expectations.condition)
+
+
 def parse_expression(source: Source) -> Expr:
     """Parse the left side of a statement alone. Raises `ArchError`."""
     parser = Parser(source, units_anywhere=True)

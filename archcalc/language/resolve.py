@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from archcalc.diagnostics import Diagnostic, Span, shorten
 from archcalc.expect import Expect, check_expectation
-from archcalc.language.scopes import ANY, LIST, VALUE, Scopes
+from archcalc.language.scopes import ANY, LIST, VALUE, Binding, Scopes
 from archcalc.language.syntax import (
     Block,
     Body,
@@ -39,13 +39,21 @@ CODE = re.compile(r"[A-Za-z_]\w{0,59}(\.[A-Za-z_]\w{0,59}){0,3}", re.ASCII)
 """The calls that `written` accepts: `F.relu`, `Tensor.mean`, `LayerNorm2d`."""
 
 
-def resolve_value(expr: Expr) -> list[Diagnostic]:
-    """Resolve an expression without names, such as the value of an option. Returns its mistakes."""
+def resolve_value(expr: Expr, names: Collection[str] = ()) -> tuple[list[Diagnostic], tuple[str, ...]]:
+    """Resolve an expression that can use some names, such as the value of an option.
+
+    Returns its mistakes, and the names that it uses.
+    """
     resolver = Resolver({})
+    bindings = {name: Binding(name, expr.span, "param", ANY) for name in names}
+    resolver.scopes.open[0].update(bindings)
     resolver.types.tensor_flows, resolver.types.only_values = False, "a value is needed"
     resolver.types.value(expr, "a value is needed")
+    uses = tuple(name for name, binding in bindings.items() if binding.read)
+    for binding in bindings.values():
+        binding.read = True  # a name need not be used
     resolver.scopes.finish()
-    return resolver.problems
+    return resolver.problems, uses
 
 
 class Resolver:

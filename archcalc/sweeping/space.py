@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, Diagnostic, error
-from archcalc.language.evaluate import constant
+from archcalc.language.standalone import constant
 from archcalc.layers.arguments import format_argument
 
 _RANGE = re.compile(r"^(?P<low>[^:]+?)\.\.(?P<high>[^:]+?)(?::(?P<step>.+))?$")
