@@ -134,6 +134,7 @@ def sweep(
     net: str | os.PathLike[str],
     values: Mapping[str, Any],
     *,
+    where: str | Sequence[str] = (),
     expect: str | Sequence[str] = (),
     columns: Sequence[str] = (),
     sort: str = "",
@@ -150,9 +151,11 @@ def sweep(
     """Compute the figures of a network for all combinations of values of its parameters.
 
     `values` has for each parameter a sequence, a `range`, one value, or a text as for `--set`:
-    `"0.25..1.4:0.05"`. `"input"` is the side of the input, `"batch"` the batch size. `expect` keeps the
-    networks for which expectations hold, written as for `check`. `columns` are names of figures. `sort` is a
-    column, least first, or with a `-` before it largest first. `sample` draws so many points at random.
+    `"0.25..1.4:0.05"`. `"input"` is the side of the input, `"batch"` the batch size. A text can use other
+    names: `"depth": "1.2**phi"` is computed from `phi`. `where` keeps the points at which conditions hold
+    for these values, such as `"width * depth <= 2"`. `expect` keeps the networks for which expectations hold,
+    written as for `check`. `columns` are names of figures. `sort` is a column, least first, or with a `-`
+    before it largest first. `sample` draws so many points at random.
 
     The result has a NumPy array for each parameter and figure, and `to_pandas`. Raises `ArchError`.
 
@@ -162,14 +165,18 @@ def sweep(
     ([0.25, 0.5, 1.0], [41030272, 149497088, 568740352])
     """
     from archcalc.settings import Settings
-    from archcalc.sweeping import run
+    from archcalc.sweeping import blocks, run
     from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.relations import given
     from archcalc.sweeping.result import SweepResult
-    from archcalc.sweeping.space import of_values
 
+    dimensions, relations = given(
+        [("values", name, several) for name, several in values.items()],
+        [where] if isinstance(where, str) else where,
+    )
     made = plan(
         os.fspath(net),
-        [of_values(name, given) for name, given in values.items()],
+        dimensions,
         columns,
         [expect] if isinstance(expect, str) else expect,
         Settings(
@@ -180,11 +187,12 @@ def sweep(
             convention=convention,
             optimizer=optimizer,
         ),
+        relations,
     )
-    asked = run.SweepAsked(sort.removeprefix("-"), sort.startswith("-"), limit, sample, seed)
+    asked = blocks.SweepAsked(sort.removeprefix("-"), sort.startswith("-"), limit, sample, seed)
     run.check_sort(made, asked)
-    run.check_size(made, asked)
-    return SweepResult(run.sweep_rows(made, asked))
+    blocks.check_size(made, asked)
+    return SweepResult(run.sweep_rows(blocks.Sweeper(made, asked)))
 
 
 def from_torch(

@@ -8,9 +8,9 @@ import pytest
 
 from archcalc.checking.evaluate import check, evaluate, holds, measure
 from archcalc.diagnostics import ArchError, Source
-from archcalc.language.standalone import constant
 from archcalc.language.loader import load_file, load_text
 from archcalc.language.parser import parse_expectation
+from archcalc.language.standalone import constant
 from archcalc.network import Network
 from archcalc.opening import loads
 from archcalc.profile import analyze

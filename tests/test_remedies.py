@@ -34,8 +34,8 @@ from archcalc.convert.same import Difference
 from archcalc.diagnostics import ArchError
 from archcalc.executor import command as executor_command
 from archcalc.executor.execute import RunOptions, execute
-from archcalc.language.standalone import constant
 from archcalc.language.loader import load_file, load_text
+from archcalc.language.standalone import constant
 from archcalc.layers import KINDS
 from archcalc.opened import Opened
 from archcalc.opening import loads

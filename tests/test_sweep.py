@@ -25,12 +25,14 @@ from archcalc.catalog import open_shipped, shipped
 from archcalc.cli import app
 from archcalc.diagnostics import ArchError
 from archcalc.quantities import OF_TRAINING, TOTALS
-from archcalc.sweeping import resume, run, view
+from archcalc.sweeping import resume, view
 from archcalc.sweeping.algebra import Algebra
+from archcalc.sweeping.blocks import SweepAsked, Sweeper
 from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.expressions import NEGATIVE, ZERO
 from archcalc.sweeping.plan import SweepPlan, plan
 from archcalc.sweeping.points import PointValues
+from archcalc.sweeping.run import Found, sweep_rows
 from archcalc.sweeping.space import Dimension, parse_dimension
 
 EVERY = [quantity.name for quantity in TOTALS]
@@ -395,11 +397,14 @@ def test_the_parameter_of_the_size_is_suggested(net: str, sets: list[str], size:
 # --- Going on after a kill -------------------------------------------------------------------------------
 
 
+def stored(made: SweepPlan, output: Path, advance: Any = lambda: None) -> Found:
+    return sweep_rows(resume.StoringSweeper(made, SweepAsked(), output), advance)
+
+
 def test_a_killed_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = planned("mobilenet_v1", "width=0.1..2:0.001", "resolution=64..400", columns=["macs"])
-    asked = run.SweepAsked()
     output = tmp_path / "all.csv"
-    assert run.blocks_of(made, asked) > 3
+    assert Sweeper(made, SweepAsked()).count > 3
     done = []
 
     def killed() -> None:
@@ -408,18 +413,18 @@ def test_a_killed_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        resume.sweep_rows(made, asked, output, killed)
+        stored(made, output, killed)
     computed = []
-    compute = run.compute_block
+    compute = Sweeper.block
     monkeypatch.setattr(
-        run,
-        "compute_block",
-        lambda *args: computed.append(args[3]) or compute(*args),  # type: ignore[func-returns-value]
+        Sweeper,
+        "block",
+        lambda self, number: computed.append(number) or compute(self, number),  # type: ignore[func-returns-value]
     )
-    found = resume.sweep_rows(made, asked, output, lambda: None)
+    found = stored(made, output)
     assert min(computed) == 3
     monkeypatch.undo()
-    whole = run.sweep_rows(made, asked)
+    whole = sweep_rows(Sweeper(made, SweepAsked()))
     assert (found.rows.columns[0] == whole.rows.columns[0]).all()
     assert found.rows.count == made.space.size
     resume.forget(output)
@@ -436,7 +441,7 @@ def test_no_row_is_lost_or_doubled_by_kill_9(suffix: str, blocks: int, tmp_path:
     command = [sys.executable, "-m", "archcalc", "sweep", "mobilenet_v1", "--columns", "macs"]
     command += ["--set", sets[0], "--set", sets[1], "--format", suffix, "-o", str(output)]
     made = planned("mobilenet_v1", *sets, columns=["macs"])
-    assert run.blocks_of(made, run.SweepAsked()) == 5
+    assert Sweeper(made, SweepAsked()).count == 5
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         end = time.monotonic() + 120
         while len(list(resume.folder_of(output).glob("*.npz"))) < blocks and time.monotonic() < end:
@@ -454,12 +459,12 @@ def test_no_row_is_lost_or_doubled_by_kill_9(suffix: str, blocks: int, tmp_path:
         app(command[3:], standalone_mode=False)
     assert sorted(used) == sorted(kept)  # none is computed again
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
-    whole = run.sweep_rows(made, run.SweepAsked())
+    whole = sweep_rows(Sweeper(made, SweepAsked()))
     assert whole.rows.count == made.space.size == 1901 * 337
     if suffix == "csv":
         lines = output.read_text().splitlines()[1:]
         assert len({tuple(line.split(",")[:2]) for line in lines}) == len(lines) == made.space.size
-        assert output.read_text() == "".join(view.csv_parts(whole))
+        assert output.read_text() == view.csv_heading(made) + view.csv_rows(made, whole.engine, whole.rows)
     else:
         import pyarrow.parquet
 
@@ -473,7 +478,7 @@ def test_blocks_of_another_sweep_are_not_used(tmp_path: Path) -> None:
     output = tmp_path / "all.csv"
     for width in ("0.1..2:0.001", "0.2..2.1:0.001"):
         made = planned("mobilenet_v1", f"width={width}", "resolution=64..200", columns=["macs"])
-        found = resume.sweep_rows(made, run.SweepAsked(), output, lambda: None)
+        found = stored(made, output)
         assert found.rows.columns[0][0] == made.measure(made.space.values([0, 0]))[0]
 
 

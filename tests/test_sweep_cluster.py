@@ -14,8 +14,10 @@ import pytest
 distributed = pytest.importorskip("distributed")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-from archcalc.sweeping import cluster, run  # noqa: E402
+from archcalc.sweeping import cluster  # noqa: E402
+from archcalc.sweeping.blocks import BLOCK, SweepAsked, Sweeper  # noqa: E402
 from archcalc.sweeping.plan import plan  # noqa: E402
+from archcalc.sweeping.run import sweep_rows  # noqa: E402
 from archcalc.sweeping.space import parse_dimension  # noqa: E402
 
 TEXT = "net small(n=8, k=3) {\n  input([3, n, n]) -> conv(n, k, padding=1)\n}\n"
@@ -38,7 +40,7 @@ def workers(tmp_path: Path) -> Iterator[Any]:
 
 
 def whole(made: Any) -> Any:
-    return run.sweep_rows(made, run.SweepAsked()).rows
+    return sweep_rows(Sweeper(made, SweepAsked())).rows
 
 
 def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(workers: Any, tmp_path: Path) -> None:
@@ -47,9 +49,9 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(workers: Any, tmp_pa
     path.write_text(TEXT)
     dimensions = tuple(parse_dimension(text, "--set") for text in SETS)
     made = plan(str(path), dimensions, ["macs", "params"])
-    job = cluster.job_of(made, dimensions, (), run.SweepAsked())
+    job = cluster.job_of(made, dimensions, (), SweepAsked())
     path.unlink()  # workers have the text from the job
-    blocks = run.blocks_of(made, job.asked)
+    blocks = Sweeper(made, job.asked).count
     assert blocks >= 6
     done: list[int] = []
 
@@ -62,7 +64,7 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(workers: Any, tmp_pa
     folder = tmp_path / "data"
     totals = cluster.sweep_on_cluster(made, job, local.scheduler_address, folder, killed)
     assert len(done) == blocks
-    assert totals.computed == made.space.size == 800_000
+    assert totals.points == made.space.size == 800_000
     found = parquet.read_table(folder).to_pydict()
     points = np.array(found["n"]) * 1000 + np.array(found["k"])
     assert len(np.unique(points)) == len(points) == made.space.size
@@ -75,5 +77,5 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(workers: Any, tmp_pa
 
     (folder / "part-00000003.parquet").unlink()
     again = cluster.sweep_on_cluster(made, job, local.scheduler_address, folder)
-    assert (again.already, again.computed) == (blocks - 1, run.BLOCK)
+    assert (again.already, again.points) == (blocks - 1, BLOCK)
     assert parquet.read_table(folder).num_rows == made.space.size

@@ -51,19 +51,13 @@ def formula(
     `archcalc formula mobilenet_v1 params --set width=0.01..2:0.01`
     """
     from archcalc.render import output as out
-    from archcalc.sweeping import closed, formulas
+    from archcalc.sweeping import closed, formulas, relations
     from archcalc.sweeping.plan import plan
-    from archcalc.sweeping.space import joined
 
     if not set_:
         raise error("a formula is one of some parameter", help="write `--set image`, or `--set input`")
-    made = plan(
-        net,
-        joined(closed.named_only(set_), "--set"),
-        [quantity],
-        [],
-        settings(None, input_, batch, dtype, heads),
-    )
+    dimensions, related = relations.given(relations.options(closed.named_only(set_), "--set"))
+    made = plan(net, dimensions, [quantity], [], settings(None, input_, batch, dtype, heads), related)
     if made.space.size == 1:
         raise error("no parameter is left in the formula", help="give a parameter several values, or none")
     form = closed.closed_form(made)

@@ -53,6 +53,14 @@ Sets = Annotated[
     Optional[list[str]],
     typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the network; repeatable."),
 ]
+Where = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Compute only points at which this holds for the values: `width * depth <= 2`; repeatable.",
+    ),
+]
 Inputs = Annotated[
     Optional[list[str]],
     typer.Option(

@@ -16,9 +16,9 @@ from archcalc.cli.options import (
     Net,
     OptimizerName,
     Output,
-    Sets,
     TableOrJson,
     TableOrJsonOption,
+    Where,
     settings,
     words,
 )
@@ -36,6 +36,7 @@ def solve(
             "`input` is the side of the input, `batch` the batch size.",
         ),
     ] = None,
+    where: Where = None,
     expect: Annotated[
         Optional[list[str]],
         typer.Option("--expect", metavar="EXPECTATION", help="What must hold: `macs <= 150M`; repeatable."),
@@ -55,7 +56,15 @@ def solve(
         Optional[str], typer.Option("--columns", metavar="NAMES", help="Figures to show: `macs,params`.")
     ] = None,
     limit: Annotated[Optional[int], typer.Option("--limit", min=1, help="The most rows of a front.")] = None,
-    set_: Sets = None,
+    set_: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Set a parameter of the network. The value can be computed from unknowns: `depth=1.2**phi`; "
+            "repeatable.",
+        ),
+    ] = None,
     input_: Inputs = None,
     freeze: Freeze = None,
     batch: Batch = 1,
@@ -81,9 +90,8 @@ def solve(
     """
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
-    from archcalc.sweeping import answers, pareto, run, solving, view
+    from archcalc.sweeping import answers, blocks, pareto, relations, solving, view
     from archcalc.sweeping.plan import plan
-    from archcalc.sweeping.space import joined
 
     if not find:
         raise error("nothing is to be found", help="write `--find width=0.1..2`")
@@ -92,33 +100,44 @@ def solve(
     if len(set(names)) < len(names):
         raise error("a figure is named twice in `--maximize` and `--minimize`", help="name each once")
     shown = list(dict.fromkeys([*names, *(words(columns) or answers.COLUMNS)]))
+    items = relations.options(find, "--find") + relations.options(set_ or [], "--set")
+    dimensions, related = relations.given(items, where or [])
+    found = {name for option, name, _ in items if option == "--find"}
+    for dimension in dimensions:
+        if dimension.count > 1 and dimension.name not in found:
+            raise error(
+                f"`--set {dimension.name}` gives several values", help=f"write `--find {dimension.name}=...`"
+            )
     made = plan(
         net,
-        joined(find, "--find"),
+        dimensions,
         shown,
         expect or [],
-        settings(set_, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer),
+        settings(None, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer),
+        related,
     )
     if objectives:
-        asked = run.SweepAsked(limit=limit)
-        run.check_size(made, run.SweepAsked())
-        with progress_bar(run.blocks_of(made, asked), net) as advance:
-            found = pareto.pareto(made, asked, objectives, advance)
+        asked = blocks.SweepAsked(limit=limit)
+        blocks.check_size(made, blocks.SweepAsked())
+        sweeper = blocks.Sweeper(made, asked)
+        with progress_bar(sweeper.count, net) as advance:
+            best = pareto.pareto(sweeper, objectives, advance)
         if format is TableOrJson.json:
             named = [
                 {"figure": name, "extreme": "largest" if large else "smallest"} for name, large in objectives
             ]
-            out.write(view.to_json(found, objectives=named), output)
+            out.write(view.to_json(best, objectives=named), output)
         else:
-            out.write(view.table(found, out.width()), output)
+            out.write(view.table(best, out.width()), output)
         return
     if len(made.space.dimensions) != 1:
-        unknowns = ", ".join(f"`{d.name}`" for d in made.space.dimensions) or "no parameter"
+        unknowns = ", ".join(f"`{d.name}`" for d in made.space.dimensions)
         raise error(
             f"a largest value is of one unknown, not of {unknowns}",
             help="add `--maximize` and `--minimize` figures for the best combinations",
         )
-    solution = solving.solve(made, not smallest)
+    with progress_bar(made.space.size, net) as advance:
+        solution = solving.solve(made, not smallest, advance)
     if format is TableOrJson.json:
         out.write(answers.to_json(solution), output)
     else:

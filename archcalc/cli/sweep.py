@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
+from msgspec.structs import replace
 
 from archcalc.cli.options import (
     Batch,
@@ -18,10 +20,14 @@ from archcalc.cli.options import (
     Net,
     OptimizerName,
     Output,
+    Where,
     settings,
     words,
 )
 from archcalc.diagnostics import error
+
+if TYPE_CHECKING:
+    from archcalc.sweeping.run import Found
 
 
 class SweepFormat(str, Enum):
@@ -38,7 +44,8 @@ Varied = Annotated[
         "--set",
         metavar="NAME=VALUES",
         help="Values of a parameter: a range `width=0.25..1.4:0.05`, a list `image=128,160,192`, or one "
-        "value; repeatable. `input` is the side of the input, `batch` the batch size.",
+        "value, which can be computed from others, `depth=1.2**phi`; repeatable. `input` is the side of the "
+        "input, `batch` the batch size.",
     ),
 ]
 Expected = Annotated[
@@ -52,6 +59,7 @@ Expected = Annotated[
 def sweep(
     net: Net,
     set_: Varied = None,
+    where: Where = None,
     expect: Expected = None,
     columns: Annotated[
         Optional[str],
@@ -106,39 +114,35 @@ def sweep(
     `archcalc sweep mobilenet_v1 --set width=0.1..2:0.001 --set resolution=32..512 --format csv -o all.csv`
 
     `archcalc sweep mobilenet_v1 --set width=0.25..1.4 --plot macs:params -o sweep.svg`
-    """
-    from msgspec.structs import replace
 
+    `archcalc sweep efficientnet --set phi=0..7 --set depth=1.2**phi --set width=1.1**phi --set
+    "resolution=round(224 * 1.15**phi)" --set dropout_rate=0`
+    """
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
-    from archcalc.sweeping import resume, run, view
+    from archcalc.sweeping import blocks, files, relations, resume, run, view
     from archcalc.sweeping.plan import plan
-    from archcalc.sweeping.space import joined
 
     if not set_:
         raise error("a sweep varies something", help="write `--set width=0.25..1:0.25`")
-    wanted = words(columns)
-    axes = [part.strip() for part in plot.split(":")] if plot is not None else []
-    if plot is not None and (len(axes) != 2 or not all(axes)):
-        raise error(f"`--plot {plot}` does not name two columns", help="write `--plot macs:params`")
-    dimensions = joined(set_, "--set")
-    names = {dimension.name for dimension in dimensions}
-    if axes and wanted:
-        wanted += [name for name in axes if name not in names and name not in wanted]
-    elif axes:
-        wanted = [name for name in axes if name not in names]
+    axes = _axes(plot)
+    if format is SweepFormat.svg and not axes:
+        raise error("a plot needs two columns", help="write `--plot macs:params`")
+    items = relations.options(set_, "--set")
+    dimensions, related = relations.given(items, where or [])
     made = plan(
         net,
         dimensions,
-        wanted,
+        _columns(words(columns), axes, [name for _, name, _ in items]),
         expect or [],
         settings(None, input_, batch, dtype, heads, convention, freeze, optimizer=optimizer),
+        related,
     )
+    is_table = format is SweepFormat.table and not axes
+    most = LIMIT if limit is None and is_table else limit
     falling = (sort or "").startswith("-")
-    asked = run.SweepAsked((sort or "").removeprefix("-"), falling, limit, sample, seed)
+    asked = blocks.SweepAsked((sort or "").removeprefix("-"), falling, most, sample, seed)
     run.check_sort(made, asked)
-    if scheduler is None:
-        run.check_size(made, asked)
     if scheduler is not None:
         from archcalc.sweeping import cluster
 
@@ -147,37 +151,53 @@ def sweep(
                 "a cluster writes a data set of all rows, which are not sorted or cut off",
                 help="write `-o FOLDER`, without `--sort`, `--limit` and `--plot`",
             )
-        job = cluster.job_of(made, tuple(dimensions), tuple(expect or ()), asked)
-        with progress_bar(run.blocks_of(made, asked), net) as advance:
-            totals = cluster.sweep_on_cluster(made, job, scheduler, output, advance)
-        out.warn([cluster.in_words(totals)])
+        job = cluster.job_of(made, tuple(dimensions), tuple(expect or ()), replace(asked, limit=None))
+        with progress_bar(blocks.Sweeper(made, asked).count, net) as advance:
+            sums = cluster.sweep_on_cluster(made, job, scheduler, output, advance)
+        out.warn([cluster.in_words(sums)])
         return
-    if limit is None and format is SweepFormat.table and not axes:
-        asked = replace(asked, limit=LIMIT)
-    with progress_bar(run.blocks_of(made, asked), net) as advance:
-        if output is not None and output != out.STANDARD and run.blocks_of(made, asked) > 1:
-            found = resume.sweep_rows(made, asked, output, advance)
+    blocks.check_size(made, replace(asked, limit=limit))
+    sweeper = blocks.Sweeper(made, asked)
+    if output is not None and output != out.STANDARD and sweeper.count > 1:
+        sweeper = resume.StoringSweeper(made, asked, output)
+    with progress_bar(sweeper.count, net) as advance:
+        if axes or format not in (SweepFormat.csv, SweepFormat.parquet):
+            _write(run.sweep_rows(sweeper, advance), axes, format, human, output)
         else:
-            found = run.sweep_rows(made, asked, advance)
-    if axes or format is SweepFormat.svg:
-        if not axes:
-            raise error("a plot needs two columns", help="write `--plot macs:params`")
-        out.write(view.plot(found, *axes), output)
-    elif format is SweepFormat.csv:
-        out.write("".join(view.csv_parts(found)), output)
-    elif format is SweepFormat.json:
-        out.write(view.to_json(found), output)
-    elif format is SweepFormat.parquet:
-        if output is None or output == out.STANDARD:
-            raise error("Parquet is written to a file", help="add `-o FILE.parquet`")
-        view.write_parquet(found, output)
-    else:
-        out.write(view.table(found, out.width(), human), output)
+            write = files.write_csv if format is SweepFormat.csv else files.write_parquet
+            totals = files.write_rows(sweeper, write, output, advance)
+            out.warn(view.summary(made, sweeper.engine, totals))
     if output is not None:
         resume.forget(output)
-    if format is not SweepFormat.table or axes:
-        out.warn([run.in_words(found), *view.nearest_lines(found)])
 
 
 LIMIT = 100
 """Rows of a table, if `--limit` does not say otherwise."""
+
+
+def _axes(plot: str | None) -> list[str]:
+    """The two columns of a plot; none without a plot."""
+    axes = [part.strip() for part in plot.split(":")] if plot is not None else []
+    if plot is not None and (len(axes) != 2 or not all(axes)):
+        raise error(f"`--plot {plot}` does not name two columns", help="write `--plot macs:params`")
+    return axes
+
+
+def _columns(wanted: list[str], axes: list[str], given: list[str]) -> list[str]:
+    """The figures that are computed: those that are asked for, and those of a plot."""
+    return wanted + [name for name in axes if name not in given and name not in wanted]
+
+
+def _write(found: Found, axes: list[str], format: SweepFormat, human: bool, output: Path | None) -> None:
+    """Write rows that are held in memory."""
+    from archcalc.render import output as out
+    from archcalc.sweeping import view
+
+    if axes:
+        out.write(view.plot(found, *axes), output)
+    elif format is SweepFormat.json:
+        out.write(view.to_json(found), output)
+    else:
+        out.write(view.table(found, out.width(), human), output)
+        return
+    out.warn(view.summary(found.plan, found.engine, found.totals))

@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TextIO
@@ -52,6 +52,16 @@ def write(text: str, path: Path | None) -> None:
         return
     with whole(path) as stream:
         stream.write(text.encode(errors="replace"))
+
+
+@contextmanager
+def text_parts(path: Path | None) -> Iterator[Callable[[str], object]]:
+    """Write text part by part, otherwise like `write`: a function that writes a part."""
+    if path is None or path == STANDARD:
+        yield sys.stdout.write
+        return
+    with whole(path) as stream:
+        yield lambda text: stream.write(text.encode(errors="replace"))
 
 
 def write_bytes(data: bytes, path: Path | None) -> None:

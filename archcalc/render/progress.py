@@ -30,14 +30,17 @@ def progress(items: Sequence[T], title: str) -> Iterable[T]:
 
 
 @contextmanager
-def progress_bar(steps: int, title: str) -> Iterator[Callable[[], None]]:
-    """A progress bar on the standard error if that is a terminal. Returns a function that ends a step."""
+def progress_bar(steps: int, title: str) -> Iterator[Callable[..., None]]:
+    """A progress bar on the standard error if that is a terminal.
+
+    Returns a function that ends a step, or as many steps as it is given.
+    """
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda count=1: None
         return
     from rich import progress as rich_progress
     from rich.console import Console
 
     with rich_progress.Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=steps)
-        yield lambda: bar.advance(task)
+        yield lambda count=1: bar.advance(task, count)

@@ -17,12 +17,13 @@ def text(solution: Solution, width: int) -> str:
     """Return the answer, the figures on both sides of it, and how it was found."""
     plan, name = solution.plan, solution.unknown.name
     extreme = "largest" if solution.largest else "smallest"
-    limits = " and ".join(f"`{limit.text}`" for limit in plan.limits)
+    wanted = [limit.text for limit in plan.limits] + [each.text for each in plan.relations.conditions]
+    limits = " and ".join(f"`{text}`" for text in wanted)
     if solution.best is None:
-        lines = [f"{plan.net}: no {name} fulfills {limits}"]
+        lines = [f"{plan.net}: no value of `{name}` gives {limits}"]
         rows = [("nearest", solution.nearest)]
     else:
-        lines = [f"{plan.net}: the {extreme} {name} that fulfills {limits} is {solution.best.shown}"]
+        lines = [f"{plan.net}: the {extreme} `{name}` with {limits} is {solution.best.shown}"]
         rows = [("holds", solution.best), ("does not", solution.beyond)]
         if solution.beyond is None:
             lines.append(f"it is the end of the range: no {_further(solution)} value was asked for")
@@ -68,7 +69,7 @@ def to_json(solution: Solution) -> str:
     def tried(found: Tried | None) -> dict[str, Any] | None:
         if found is None:
             return None
-        value: dict[str, Any] = {"value": plain(solution.unknown.shown(found.digit)), "holds": found.holds}
+        value: dict[str, Any] = {"value": plain(solution.unknown.value(found.digit)), "holds": found.holds}
         if found.problem:
             return {**value, "problem": found.problem}
         figures = dict(zip(plan.columns, found.figures, strict=True))
@@ -80,6 +81,7 @@ def to_json(solution: Solution) -> str:
         unknown=solution.unknown.name,
         extreme="largest" if solution.largest else "smallest",
         expectations=[limit.text for limit in plan.limits],
+        conditions=[condition.text for condition in plan.relations.conditions],
         answer=tried(solution.best),
         beyond=tried(solution.beyond),
         nearest=tried(solution.nearest),

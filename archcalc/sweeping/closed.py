@@ -83,7 +83,7 @@ def closed_form(plan: SweepPlan) -> ClosedForm:
     terms = writer.terms(figure)
     exceptions, excepted, invalid, compared = _exceptions(engine, figure)
     proof = prove(plan, engine, figure)
-    shown = plan.space.dimensions[0].shown
+    shown = plan.space.dimensions[0].value
     return ClosedForm(
         plan,
         quantity,

@@ -21,10 +21,11 @@ from msgspec import Struct
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped, plural
 from archcalc.settings import Settings
-from archcalc.sweeping import resume, run, view
-from archcalc.sweeping.engine import Engine
+from archcalc.sweeping import resume
+from archcalc.sweeping.blocks import SweepAsked, Sweeper
+from archcalc.sweeping.parquet import ParquetWriter, pyarrow
 from archcalc.sweeping.plan import SweepPlan, plan
-from archcalc.sweeping.run import Found, SweepAsked
+from archcalc.sweeping.relations import related
 from archcalc.sweeping.space import Dimension
 
 MARK = "_archcalc-sweep"
@@ -42,15 +43,18 @@ class Job(Struct, frozen=True):
     file: str
     dimensions: tuple[Dimension, ...]
     columns: tuple[str, ...]
+    computed: tuple[tuple[str, str], ...]
+    conditions: tuple[str, ...]
     expectations: tuple[str, ...]
     settings: Settings
     asked: SweepAsked
 
 
-class Totals(Struct):
-    """Totals over the blocks of a sweep."""
+class ClusterTotals(Struct):
+    """Sums over the blocks of a sweep."""
 
-    computed: int = 0
+    points: int = 0
+    outside: int = 0
     invalid: int = 0
     kept: int = 0
     already: int = 0
@@ -61,20 +65,25 @@ def job_of(
     made: SweepPlan, dimensions: tuple[Dimension, ...], expectations: tuple[str, ...], asked: SweepAsked
 ) -> Job:
     """Return the job of a plan made from these arguments."""
+    computed = tuple((each.name, each.text) for each in made.relations.computed)
+    conditions = tuple(condition.text for condition in made.relations.conditions)
     opened = made.opened
     texts = () if opened.built_in or opened.path is None else tuple(sorted(opened.texts().items()))
     file = opened.path.name if opened.path is not None and texts else ""
-    return Job(made.net, texts, file, dimensions, made.columns, expectations, made.settings, asked)
+    return Job(
+        made.net, texts, file, dimensions, made.columns, computed, conditions, expectations, made.settings,
+        asked,
+    )  # fmt: skip
 
 
 def sweep_on_cluster(
     made: SweepPlan, job: Job, scheduler: str, folder: Path, advance: Callable[[], None] = lambda: None
-) -> Totals:
+) -> ClusterTotals:
     """Compute all blocks that are missing from the data set. Raises `ArchError`."""
     client_of, completed = _distributed()
-    view.pyarrow()
-    blocks = run.blocks_of(made, job.asked)
-    totals = Totals()
+    pyarrow()
+    blocks = Sweeper(made, job.asked).count
+    totals = ClusterTotals()
     _prepare(folder, resume.signature(made, job.asked))
     todo = [block for block in range(blocks) if not _file(folder, block).exists()]
     totals.already = blocks - len(todo)
@@ -92,12 +101,13 @@ def sweep_on_cluster(
         first = [block for _, block in zip(range(AHEAD * threads), waiting, strict=False)]
         running = completed([client.submit(compute, job, block, pure=False, retries=5) for block in first])
         for future in running:
-            block, data, computed, invalid, kept = future.result()
+            block, data, found = future.result()
             _write(_file(folder, block), data)
             future.release()
-            totals.computed += computed
-            totals.invalid += invalid
-            totals.kept += kept
+            totals.points += found.points
+            totals.outside += found.outside
+            totals.invalid += found.invalid
+            totals.kept += found.kept
             advance()
             following = next(waiting, None)
             if following is not None:
@@ -105,9 +115,11 @@ def sweep_on_cluster(
     return totals
 
 
-def in_words(totals: Totals) -> str:
+def in_words(totals: ClusterTotals) -> str:
     """Describe what was computed."""
-    parts = [f"{grouped(totals.computed)} points computed", f"{grouped(totals.kept)} valid and kept"]
+    parts = [f"{grouped(totals.points)} points computed", f"{grouped(totals.kept)} valid and kept"]
+    if totals.outside:
+        parts.insert(1, f"{grouped(totals.points - totals.outside)} that `--where` keeps")
     if totals.invalid:
         parts.append(f"{grouped(totals.invalid)} are not valid networks")
     if totals.already:
@@ -153,19 +165,20 @@ def _write(path: Path, data: bytes) -> None:
 # --- On a worker ---------------------------------------------------------------------------------------
 
 
-def compute(job: Job, block: int) -> tuple[int, bytes, int, int, int]:
-    """Return a block as a Parquet file, with its numbers of points, invalid points and rows kept."""
-    made, engine = _opened(job)
-    rows, invalid, kept, _ = run.compute_block(made, engine, job.asked, block)
-    count = min(run.BLOCK, run.points_of(made, job.asked) - block * run.BLOCK)
-    found = Found(made, engine, rows, count, invalid, kept, True)
+def compute(job: Job, number: int) -> tuple[int, bytes, ClusterTotals]:
+    """Return a block as a Parquet file, with the numbers of its points."""
+    sweeper = _opened(job)
+    block = sweeper.block(number)
     stream = io.BytesIO()
-    view.write_parquet_to(found, stream)
-    return block, stream.getvalue(), count, invalid, kept
+    writer = ParquetWriter(sweeper.plan, sweeper.engine, stream)
+    writer.write(block.rows)
+    writer.close()
+    counts = ClusterTotals(block.points, block.outside, block.invalid, block.kept)
+    return number, stream.getvalue(), counts
 
 
 @lru_cache(maxsize=4)
-def _opened_as(key: bytes) -> tuple[SweepPlan, Engine]:
+def _opened_as(key: bytes) -> Sweeper:
     import pickle
 
     job: Job = pickle.loads(key)  # made by `_opened`, in this process
@@ -178,15 +191,16 @@ def _opened_as(key: bytes) -> tuple[SweepPlan, Engine]:
         plain, question, rest = job.net.partition("?")
         name = plain.rpartition(":")[2] if ":" in plain else ""
         net = f"{folder / job.file}{f':{name}' if name else ''}{question}{rest}"
-    own = job.settings
-    made = plan(net.partition("?")[0], job.dimensions, job.columns, job.expectations, own)
+    names = [d.name for d in job.dimensions] + [name for name, _ in job.computed]
+    relations = related(dict(job.computed), job.conditions, names)
+    made = plan(net.partition("?")[0], job.dimensions, job.columns, job.expectations, job.settings, relations)
     if folder is not None:
         shutil.rmtree(folder)
-    return made, made.engine()
+    return Sweeper(made, job.asked)
 
 
-def _opened(job: Job) -> tuple[SweepPlan, Engine]:
-    """Return the plan and engine of a job, kept for its other blocks: traces are useful for all of them."""
+def _opened(job: Job) -> Sweeper:
+    """Return the sweeper of a job, kept for its other blocks: traces are useful for all of them."""
     import pickle
 
     return _opened_as(pickle.dumps(job))

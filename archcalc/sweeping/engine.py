@@ -91,7 +91,7 @@ class Engine:
         found = Evaluated(digits, columns, np.full(count, -1, dtype=np.int32))
         if self.untraceable:
             self._one_by_one(np.arange(count), found)
-        else:
+        elif count:
             self._descend(self._points(digits), np.arange(count), found)
         return found
 
@@ -188,7 +188,7 @@ class Engine:
         values: dict[str, Any] = {}
         for dimension, over in zip(self.space.dimensions, self._parameters, strict=True):
             if dimension.is_numeric:
-                values[dimension.name] = dimension.shaped(made(self.shared, over, dimension.divisor))
+                values[dimension.name] = made(self.shared, over, dimension.divisor)
             else:
                 values[dimension.name] = dimension.value(trace.fix(over))
         return values

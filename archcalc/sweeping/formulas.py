@@ -44,7 +44,7 @@ def _grouped(value: Any) -> str:
 
 def _domain(plan: SweepPlan) -> list[str]:
     return [
-        f"{d.name} from {written(d.shown(0))} to {written(d.shown(d.count - 1))}"
+        f"{d.name} from {written(d.value(0))} to {written(d.value(d.count - 1))}"
         + (f" in steps of {written(d.step)}" if d.step != 1 and not d.listed else "")
         for d in plan.space.dimensions
     ]

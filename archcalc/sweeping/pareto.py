@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.run import Found, Rows, SweepAsked, blocks_of, compute_block, joined_rows, points_of
+from archcalc.sweeping.blocks import Rows, Sweeper, Totals, joined_rows
+from archcalc.sweeping.run import Found
 
 
 def front(values: Any) -> Any:
@@ -40,31 +40,23 @@ def front(values: Any) -> Any:
 
 
 def pareto(
-    plan: SweepPlan,
-    asked: SweepAsked,
-    objectives: Sequence[tuple[str, bool]],
-    advance: Callable[[], None] = lambda: None,
+    sweeper: Sweeper, objectives: Sequence[tuple[str, bool]], advance: Callable[[], None] = lambda: None
 ) -> Found:
     """Return the points within the limits that are best by some columns; each is maximized or minimized."""
-    engine = plan.engine()
+    plan, limit = sweeper.plan, sweeper.asked.limit
     places = [(plan.columns.index(name), large) for name, large in objectives]
-    best: Rows | None = None
-    invalid = kept = 0
-    for block in range(blocks_of(plan, asked)):
-        rows, bad, good, _ = compute_block(plan, engine, asked, block)
-        invalid, kept = invalid + bad, kept + good
-        rows = rows.chosen(np.flatnonzero(rows.errors < 0))
+    best = joined_rows(plan, [])
+    totals = Totals()
+    for block in sweeper.blocks(advance):
+        totals.add(block, sweeper)
+        rows = block.rows.chosen(np.flatnonzero(block.rows.errors < 0))
         if rows.count:
-            best = _best(rows if best is None else joined_rows(plan, [best, rows]), places)
-        advance()
-    if best is not None:
-        first, large = places[0]
-        keys = -best.columns[first] if large else best.columns[first]
-        best = best.chosen(np.argsort(keys, kind="stable"))
-        if asked.limit is not None:
-            best = best.chosen(np.arange(min(asked.limit, best.count)))
-    rows = best if best is not None else joined_rows(plan, [])
-    return Found(plan, engine, rows, points_of(plan, asked), invalid, kept, True)
+            best = _best(joined_rows(plan, [best, rows]) if best.count else rows, places)
+    first, large = places[0]
+    keys = -best.columns[first] if large else best.columns[first]
+    best = best.chosen(np.argsort(keys, kind="stable")[:limit])
+    totals.shown = best.count
+    return Found(plan, sweeper.engine, best, totals)
 
 
 def _best(rows: Rows, places: Sequence[tuple[int, bool]]) -> Rows:

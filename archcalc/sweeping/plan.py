@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
-from math import ceil, floor
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from archcalc.checking.bounds import Bound, parse_bounds
-from archcalc.checking.evaluate import describe, measure, rounding
+from archcalc import number
+from archcalc.checking.bounds import parse_bounds
+from archcalc.checking.evaluate import measure
 from archcalc.diagnostics import ArchError, error, near_miss, unknown
-from archcalc.expect import Expect
 from archcalc.freezing import with_frozen
 from archcalc.language.elaborate import elaborate
 from archcalc.network import Network
@@ -24,8 +22,10 @@ from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity
 from archcalc.settings import Settings
 from archcalc.sweeping.engine import Engine
+from archcalc.sweeping.limits import Limit, limit_of
 from archcalc.sweeping.points import SAFE
-from archcalc.sweeping.space import BATCH, INPUT, Dimension, Space, fixed_and_varied, with_sides
+from archcalc.sweeping.relations import NONE, Relations
+from archcalc.sweeping.space import BATCH, INPUT, Dimension, Space, fixed_and_varied, written
 
 TRIED_SIDES = (193, 257)
 """Two unusual sides: an input that has both, one after the other, has the size that was given."""
@@ -36,38 +36,15 @@ MOST_TRIED = 20
 DEFAULT_COLUMNS = ("params", "macs", "flops", "activations")
 
 
-class Limit(Struct, frozen=True):
-    """A limit on a number: the smallest and largest value allowed; `not` allows the others instead."""
+class Sides(Struct, frozen=True):
+    """A shape whose sides are equal: the sizes before them, and their number."""
 
-    text: str
-    quantity: str
-    path: str
-    heads: bool
-    low: int | None
-    high: int | None
-    negated: bool = False
+    before: tuple[int, ...]
+    count: int
 
-    @property
-    def is_upper(self) -> bool:
-        return not self.negated and self.low is None and self.high is not None
-
-    def holds(self, values: Any) -> Any:
-        """Return whether the limit holds for a value, or for each value of an array."""
-        inside: Any = True
-        if self.low is not None:
-            inside = values >= self.low
-        if self.high is not None:
-            inside = inside & (values <= self.high)
-        return inside != self.negated
-
-    def misses(self, value: int) -> Fraction:
-        """Return how far a value is outside the limit, relative to it; 0 if the limit holds."""
-        if self.holds(value):
-            return Fraction(0)
-        ends = [end for end in (self.low, self.high) if end is not None]
-        if self.negated:
-            return Fraction(1)
-        return min((Fraction(abs(value - end), max(1, abs(end))) for end in ends), default=Fraction(1))
+    def shape(self, side: Any) -> Any:
+        """Return the shape with this side; a value that is not a number is a shape already."""
+        return (*self.before, *[side] * self.count) if number.is_exact(side) else side
 
 
 class SweepPlan(Struct, frozen=True, eq=False):
@@ -80,8 +57,11 @@ class SweepPlan(Struct, frozen=True, eq=False):
     columns: tuple[str, ...]
     limits: tuple[Limit, ...]
     settings: Settings
+    relations: Relations = NONE
+    sides: Mapping[str, Sides] = {}
+    """The shapes that are given by their side: parameters, and `input`."""
     input_name: str = INPUT
-    """The name of the input that the dimension `input` is of."""
+    """The name of the input that `input` means."""
 
     def engine(self) -> Engine:
         """Return the engine: its figures are the columns, then the numbers that have limits."""
@@ -91,6 +71,15 @@ class SweepPlan(Struct, frozen=True, eq=False):
             engine.untraceable = f"`{self.net}` is not made from a text"
         return engine
 
+    def conditions(self) -> Engine | None:
+        """Return an engine whose only figure is 1 at points where all conditions hold, and 0 elsewhere."""
+        if not self.relations.conditions:
+            return None
+        relations, fixed = self.relations, self.fixed
+        return Engine(
+            self.space, lambda values: [int(relations.hold(relations.with_computed({**fixed, **values})))], 1
+        )
+
     @property
     def is_traceable(self) -> bool:
         """Return whether networks can be traced. Importers of other formats require plain integer sizes."""
@@ -98,15 +87,19 @@ class SweepPlan(Struct, frozen=True, eq=False):
 
     def profile(self, values: Mapping[str, Any]) -> Profile:
         """Return the profile of one network. Raises `ArchError`."""
-        given = {**self.fixed, **values}
-        settings = self.settings
-        if BATCH in given and BATCH not in self.opened.parameters:
-            settings = replace(settings, batch=given.pop(BATCH))
+        given = self.relations.with_computed({**self.fixed, **values})
+        for name, sides in self.sides.items():
+            given[name] = sides.shape(given[name])
+        settings, parameters = self.settings, self.opened.parameters
+        if BATCH in given and BATCH not in parameters:
+            settings = replace(settings, batch=_batch(given[BATCH]))
         inputs = dict(settings.inputs)
-        if INPUT in given:
-            shape = given.pop(INPUT)
+        if INPUT in given and INPUT not in parameters:
+            inputs.pop(INPUT, None)  # which means the same input
+            shape = given[INPUT]
             inputs[self.input_name] = shape if isinstance(shape, tuple) else (shape,)
-        network = self.opened.network({**settings.overrides, **given}, inputs)
+        own = {name: value for name, value in given.items() if name in parameters}
+        network = self.opened.network({**settings.overrides, **own}, inputs)
         return settings.profile(with_frozen(network, settings.freeze))
 
     def measure(self, values: Mapping[str, Any]) -> list[Any]:
@@ -139,31 +132,30 @@ def plan(
     columns: Sequence[str] = (),
     expectations: Sequence[str] = (),
     settings: Settings | None = None,
+    relations: Relations = NONE,
 ) -> SweepPlan:
     """Check the request and return its plan. Raises `ArchError`, for example for unknown names."""
     settings = settings or Settings()
     opened, own = open_net(net)
-    given = [d.name for d in dimensions]
+    given = [*(d.name for d in dimensions), *(each.name for each in relations.computed)]
     for name in given:
         if name in own or name in settings.overrides:
             raise error(f"`{name}` is set twice")
     settings = replace(settings, overrides={**own, **settings.overrides})
+    _check_names(opened, dimensions, relations, settings.overrides)
     for dimension in dimensions:
-        others = {d.name: d.value(0) for d in dimensions if d is not dimension}
-        check_name(dimension, opened, {**settings.overrides, **others})
         low, high = dimension.bounds() if dimension.is_numeric else (0, 0)
         if max(abs(low), abs(high)) >= SAFE:
             raise error(f"the values of `{dimension.name}` are too large", help="give smaller numbers")
         if dimension.name == BATCH and BATCH not in opened.parameters:
             _check_batch(dimension)
-    limits = tuple(_limit(bound) for bound in parse_bounds(expectations, settings))
+    limits = tuple(limit_of(bound) for bound in parse_bounds(expectations, settings))
     names = tuple(dict.fromkeys(columns or _default_columns(limits, settings)))
     for name in names:
         _check_column(name, settings)
-    found = SweepPlan(net, opened, {}, Space(tuple(dimensions)), names, limits, settings)
-    shaped, input_name = _with_sides(found, dimensions)
-    fixed, varied = fixed_and_varied(shaped)
-    return replace(found, fixed=fixed, space=Space(tuple(varied)), input_name=input_name)
+    fixed, varied = fixed_and_varied(dimensions)
+    found = SweepPlan(net, opened, fixed, Space(tuple(varied)), names, limits, settings, relations)
+    return _with_sides(found)
 
 
 def _default_columns(limits: Sequence[Limit], settings: Settings) -> list[str]:
@@ -172,19 +164,32 @@ def _default_columns(limits: Sequence[Limit], settings: Settings) -> list[str]:
     return [*names, "count"] if settings.convention and "count" not in names else names
 
 
-def check_name(dimension: Dimension, opened: Opened, others: Mapping[str, Any]) -> None:
-    """Raise `ArchError` unless the name is a parameter, the input or the batch. `others` are also given."""
-    name = dimension.name
-    if name in opened.parameters or name in (INPUT, BATCH):
-        return
+def _check_names(
+    opened: Opened, dimensions: Sequence[Dimension], relations: Relations, overrides: Mapping[str, Any]
+) -> None:
+    """Raise `ArchError` unless each name is a parameter, the input, the batch, or used by a relation."""
     known = [*opened.parameters, INPUT, BATCH]
+    used = relations.used()
+    given = [*(d.name for d in dimensions), *(each.name for each in relations.computed)]
+    for name in given:
+        if name not in known and name not in used:
+            others = {d.name: d.value(0) for d in dimensions if d.name != name}
+            raise _unknown_parameter(name, opened, known, {**overrides, **others})
+    lacking = [name for name in opened.missing if name not in given and name not in overrides]
+    if lacking:
+        opened.network({**overrides, **dict.fromkeys(given, 1)})  # raises an error that says what is missing
+
+
+def _unknown_parameter(
+    name: str, opened: Opened, known: Sequence[str], others: Mapping[str, Any]
+) -> ArchError:
     has = ", ".join(f"`{each}`" for each in opened.parameters)
     help = f"it has {has}" if has else "it has none"
     if _from_text(opened) and not near_miss(name, known):
         tried = [each for each in opened.parameters if each not in others][:MOST_TRIED]
         size = next((each for each in tried if _is_size(each, opened, others)), None)
         help = help if size is None else f"`{size}` sets the size of its input; {help}"
-    raise unknown(
+    return unknown(
         f"`{opened.net}` has no parameter", name, known, help=f"{help}; `input` and `batch` can be varied too"
     )
 
@@ -209,6 +214,13 @@ def _is_size(name: str, opened: Opened, others: Mapping[str, Any]) -> bool:
     return True
 
 
+def _batch(value: Any) -> int:
+    batch = number.as_whole(value)
+    if batch is None or batch < 1:
+        raise error(f"`batch` needs a whole number of at least 1, got {written(value)}")
+    return batch  # type: ignore[no-any-return]
+
+
 def _check_batch(dimension: Dimension) -> None:
     values = dimension.listed or (dimension.start, dimension.step)
     if not all(type(value) is int for value in values) or (dimension.bounds()[0] < 1):
@@ -228,69 +240,37 @@ def _check_column(name: str, settings: Settings) -> None:
         raise error(f"`{name}` is what a convention counts", help="add `--convention NAME`")
 
 
-def _limit(bound: Bound) -> Limit:
-    """Return an expectation as a range of integers. Raises `ArchError` if it is not about one number."""
-    expect = bound.expect
-    quantity = QUANTITIES.get(expect.quantity)
-    if quantity is None or not quantity.is_number or isinstance(expect.figure.value, tuple):
-        raise error(
-            f"`{describe(expect)}` is not one number of a network, and a sweep bounds only numbers",
-            expect.quantity_span,
-            help="`archcalc check` tests it for one network",
-        )
-    figure: Any = expect.figure.value
-    if expect.ratio is not None:
-        theirs = measure(bound.open(expect.ratio), expect.quantity)
-        figure = expect.ratio.factor * theirs
-    low, high = _ends(expect, figure)
-    return Limit(bound.text, expect.quantity, expect.path, expect.training, low, high, expect.negated)
+def _with_sides(found: SweepPlan) -> SweepPlan:
+    """Return the plan, which then knows the shapes that are given by their side, and the input's name.
 
-
-def _ends(expect: Expect, figure: Any) -> tuple[int | None, int | None]:
-    """Return the smallest and largest integers that satisfy the relation."""
-    relation = expect.relation
-    if relation == "within":
-        distance = abs(Fraction(figure)) * Fraction(expect.percent) / 100
-        return ceil(figure - distance), floor(figure + distance)
-    if relation == "~":
-        low, high = rounding(figure, expect.figure.step)
-        return ceil(low), ceil(high) - 1
-    return {
-        "==": (ceil(figure), floor(figure)),
-        "<": (None, ceil(figure) - 1),
-        "<=": (None, floor(figure)),
-        ">": (floor(figure) + 1, None),
-        ">=": (ceil(figure), None),
-    }[relation]
-
-
-def _with_sides(found: SweepPlan, dimensions: Sequence[Dimension]) -> tuple[list[Dimension], str]:
-    """Return the dimensions and the input's name. Numbers given for an input's shape are sides."""
-    candidates = [
-        d for d in dimensions if d.is_numeric and (d.name == INPUT or d.name in found.opened.parameters)
-    ]
+    A number for a parameter that is the shape of an input is its side. Its default says the channels.
+    """
+    opened = found.opened
+    numeric = {d.name for d in found.space.dimensions if d.is_numeric}
+    numeric |= {name for name, value in found.fixed.items() if number.is_exact(value)}
+    numeric |= {each.name for each in found.relations.computed}
+    candidates = [name for name in (*opened.parameters, INPUT) if name in numeric]
     if not candidates:
-        return list(dimensions), INPUT
-    others = {d.name: d.value(0) for d in dimensions if d not in candidates}
-    missing = {d.name: d.value(0) for d in candidates if d.name in found.opened.missing}
+        return found
     try:
-        network = found.profile({**others, **missing}).network
+        first = {**found.fixed, **{d.name: d.value(0) for d in found.space.dimensions}}
+        values = found.relations.with_computed(first)
+        needed = [name for name in values if name not in candidates or name in opened.missing]
+        own = {name: values[name] for name in needed if name in opened.parameters}
+        network = opened.network({**found.settings.overrides, **own}, found.settings.inputs)
     except ArchError:
-        if any(d.name == INPUT for d in candidates):
+        if INPUT in candidates:
             raise
-        return list(dimensions), INPUT  # each point reports its own error
+        return found  # each point reports its own error
     shapes = {node.shape for node in network.inputs.values()}
-    result = []
-    for dimension in dimensions:
-        default = network.parameters.get(dimension.name)
-        if dimension.name == INPUT and dimension in candidates:
-            if len(network.inputs) != 1:
-                raise error(
-                    f"`{found.net}` has {len(network.inputs)} inputs, and `input` is the side of an only one",
-                    help="`--input` gives a shape to each",
-                )
-            (default,) = shapes
-        if dimension in candidates and default in shapes:
-            dimension = with_sides(dimension, default)
-        result.append(dimension)
-    return result, next(iter(network.inputs), INPUT)
+    if INPUT in candidates and INPUT not in opened.parameters and len(network.inputs) != 1:
+        raise error(
+            f"`{found.net}` has {len(network.inputs)} inputs, and `input` is the side of an only one",
+            help="`--input` gives a shape to each",
+        )
+    sides: dict[str, Sides] = {}
+    for name in candidates:
+        default = network.parameters.get(name) if name in opened.parameters else next(iter(shapes))
+        if default in shapes and len(default) > 1 and all(type(size) is int for size in default):
+            sides[name] = Sides(default[:1], len(default) - 1)
+    return replace(found, sides=sides, input_name=next(iter(network.inputs), INPUT))

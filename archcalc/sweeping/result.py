@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from archcalc.report.shown import data_frame
-from archcalc.sweeping import view
+from archcalc.sweeping import columns
 from archcalc.sweeping.run import Found
 
 
@@ -15,19 +15,21 @@ class SweepResult(Mapping[str, Any]):
     """The rows of a sweep as NumPy arrays by name: first the parameters, then the figures.
 
     Figures are exact integers. Fractional parameters are given as the nearest floats. A point that is not a
-    valid network has -1 for its figures, and `problems` says why. `points` is the number of points computed,
-    `invalid` the number that are not valid networks, and `kept` the number within all limits.
+    valid network has -1 for its figures, and `problems` says why. `points` is the number of points, `outside`
+    the number that conditions leave out, `invalid` the number that are not valid networks, and `kept` the
+    number within all limits.
     """
 
     def __init__(self, found: Found) -> None:
         self._found = found
-        self.points = found.computed
-        self.invalid = found.invalid
-        self.kept = found.kept
+        self.points = found.totals.points
+        self.outside = found.totals.outside
+        self.invalid = found.totals.invalid
+        self.kept = found.totals.kept
 
     @cached_property
     def _columns(self) -> dict[str, Any]:
-        return view.arrays(self._found)
+        return columns.arrays(self._found.plan, self._found.rows)
 
     @property
     def rows(self) -> int:
@@ -37,7 +39,7 @@ class SweepResult(Mapping[str, Any]):
     @cached_property
     def problems(self) -> list[str]:
         """Return, for each row, why it is not a valid network; empty if it is valid."""
-        return view.problems(self._found)
+        return columns.problems(self._found.engine, self._found.rows)
 
     def __getitem__(self, name: str) -> Any:
         return self._columns[name]

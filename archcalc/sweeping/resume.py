@@ -9,17 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 import archcalc
-from archcalc.diagnostics import ArchError, error
-from archcalc.sweeping import run
-from archcalc.sweeping.engine import Engine
+from archcalc.diagnostics import error
+from archcalc.sweeping.blocks import Block, Rows, SweepAsked, Sweeper
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.run import Found, Rows, SweepAsked
 
 
 def folder_of(output: Path) -> Path:
@@ -40,6 +37,8 @@ def signature(plan: SweepPlan, asked: SweepAsked) -> str:
         plan.net,
         repr(sorted(plan.opened.texts().items())),
         repr((plan.fixed, plan.space, plan.columns, plan.limits)),
+        repr([(each.name, each.text) for each in plan.relations.computed]),
+        repr([condition.text for condition in plan.relations.conditions]),
         repr((settings.overrides, settings.inputs, settings.batch, settings.dtype, settings.heads)),
         repr((settings.convention, settings.freeze, settings.optimizer)),
         repr((asked.sample, asked.seed)),
@@ -50,25 +49,25 @@ def signature(plan: SweepPlan, asked: SweepAsked) -> str:
     return hashlib.sha256("\n".join(parts).encode(errors="replace")).hexdigest()
 
 
-def sweep_rows(plan: SweepPlan, asked: SweepAsked, output: Path, advance: Callable[[], None]) -> Found:
-    """Like `run.sweep_rows`, but stores blocks next to the output. Raises `ArchError`."""
-    folder = folder_of(output)
-    try:
-        _prepare(folder, signature(plan, asked))
-    except OSError as problem:
-        raise error(f"`{output}` cannot be written: {problem.strerror or problem}") from None
+class StoringSweeper(Sweeper):
+    """Stores blocks next to the output, and reads those that are there. Raises `ArchError`."""
 
-    def compute(engine: Engine, block: int) -> tuple[Rows, int, int, Rows | None]:
-        path = folder / f"{block:08d}.npz"
+    def __init__(self, plan: SweepPlan, asked: SweepAsked, output: Path) -> None:
+        super().__init__(plan, asked)
+        self.folder = folder_of(output)
+        try:
+            _prepare(self.folder, signature(plan, asked))
+        except OSError as problem:
+            raise error(f"`{output}` cannot be written: {problem.strerror or problem}") from None
+
+    def block(self, number: int) -> Block:
+        path = self.folder / f"{number:08d}.npz"
         if path.exists():
             return _read(path)
-        found = run.compute_block(plan, engine, asked, block)
-        rows, invalid, kept, _ = found
-        if not invalid and kept and all(column.dtype != object for column in rows.columns):
-            _write(path, rows, invalid, kept)
+        found = super().block(number)
+        if not found.invalid and found.kept and all(c.dtype != object for c in found.rows.columns):
+            _write(path, found)
         return found
-
-    return run.sweep_rows(plan, asked, advance, compute)
 
 
 def _prepare(folder: Path, signed: str) -> None:
@@ -80,24 +79,26 @@ def _prepare(folder: Path, signed: str) -> None:
     mark.write_text(signed)
 
 
-def _write(path: Path, rows: Rows, invalid: int, kept: int) -> None:
+def _write(path: Path, block: Block) -> None:
     """Write a complete block or nothing. Blocks with errors are recomputed: their messages are not stored."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    rows = block.rows
     named = {f"d{n}": values for n, values in enumerate(rows.digits)}
     named |= {f"c{n}": values for n, values in enumerate(rows.columns)}
+    counts = np.array([block.points, block.outside, block.invalid, block.kept])
     with temporary.open("wb") as stream:
-        np.savez(stream, errors=rows.errors, counts=np.array([invalid, kept]), **named)
+        np.savez(stream, errors=rows.errors, counts=counts, **named)
     temporary.replace(path)
 
 
-def _read(path: Path) -> tuple[Rows, int, int, Rows | None]:
+def _read(path: Path) -> Block:
     try:
         with np.load(path, allow_pickle=False) as found:
             digits = [found[f"d{n}"] for n in range(sum(name[0] == "d" for name in found.files))]
             columns = [found[f"c{n}"] for n in range(sum(name.startswith("c") for name in found.files) - 1)]
-            invalid, kept = (int(number) for number in found["counts"])
-            return Rows(digits, columns, found["errors"]), invalid, kept, None
+            points, outside, invalid, kept = (int(number) for number in found["counts"])
+            return Block(Rows(digits, columns, found["errors"]), points, outside, invalid, kept)
     except (OSError, ValueError, KeyError) as problem:
-        raise ArchError(
-            error(f"`{path}` is damaged; remove the folder that it is in: {problem}").diagnostics
+        raise error(
+            f"`{path}` is damaged: {problem}", help="remove the folder that it is in, and sweep again"
         ) from None

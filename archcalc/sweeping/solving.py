@@ -7,6 +7,7 @@ figures rule out an answer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,19 @@ from msgspec.structs import replace
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped
+from archcalc.sweeping.blocks import SweepAsked, Sweeper
 from archcalc.sweeping.engine import Fork, TraceEnd
 from archcalc.sweeping.expressions import IS
+from archcalc.sweeping.limits import Limit
 from archcalc.sweeping.monotone import Directions
-from archcalc.sweeping.plan import Limit, SweepPlan
-from archcalc.sweeping.space import Dimension, Space, written
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.space import FEW_VALUES, Dimension, Space, written
 
 MOST_TRIED = 1_000_000
 """Values that are tried one by one: a larger range is divided first."""
 
-AT_ONCE = 65_536
+AT_ONCE, ONE_BY_ONE = 65_536, 32
+"""Values that are tried together: fewer if each network is made by itself, so that progress is seen."""
 
 
 class Tried(Struct, frozen=True):
@@ -57,22 +61,48 @@ class Solution(Struct, frozen=True, eq=False):
         return self.plan.space.dimensions[0]
 
 
-def solve(plan: SweepPlan, largest: bool = True) -> Solution:
-    """Find the largest value of the only dimension for which all limits hold. Raises `ArchError`."""
+def solve(
+    plan: SweepPlan, largest: bool = True, advance: Callable[[int], None] = lambda count: None
+) -> Solution:
+    """Find the largest value of the only dimension for which all limits hold.
+
+    `advance` is called with the number of values that were tried. Raises `ArchError`, also if no value is a
+    valid network.
+    """
     if not plan.limits:
         raise error(
             "nothing limits the answer",
             help='add `--expect "macs <= 150M"`, or `--maximize` and `--minimize` figures',
         )
-    return _ValueSearch(plan, largest).solution()
+    return _ValueSearch(_narrowed(plan), largest, advance).solution()
+
+
+def _narrowed(plan: SweepPlan) -> SweepPlan:
+    """Return a plan whose unknown has only the values at which all conditions hold. Raises `ArchError`."""
+    (unknown,) = plan.space.dimensions
+    if not plan.relations.conditions:
+        return plan
+    if unknown.count > FEW_VALUES:
+        raise error(
+            f"`--where` chooses among at most {grouped(FEW_VALUES)} values, and `{unknown.name}` has "
+            f"{grouped(unknown.count)}",
+            help="give a larger step, or a smaller range",
+        )
+    (digits,) = Sweeper(plan, SweepAsked()).that_hold([np.arange(unknown.count)])
+    if not len(digits):
+        raise error(f"no value of `{unknown.name}` is one that `--where` keeps")
+    values = tuple(unknown.value(int(digit)) for digit in digits)
+    return replace(plan, space=Space((Dimension(unknown.name, len(values), values),)))
 
 
 class _ValueSearch:
     """Searches for the value of one unknown."""
 
-    def __init__(self, plan: SweepPlan, largest: bool) -> None:
+    def __init__(self, plan: SweepPlan, largest: bool, advance: Callable[[int], None]) -> None:
         self.plan = plan
         self.largest = largest
+        self.advance = advance
+        self.at_once = AT_ONCE if plan.is_traceable else ONE_BY_ONE
         self.unknown = plan.space.dimensions[0]
         self.engine = plan.engine()
         self.tried = 0
@@ -92,8 +122,10 @@ class _ValueSearch:
             beyond = self._try(after) if 0 <= after < count else None
         nearest = None
         if best is None:
-            digit = self.nearest[1] if self.nearest is not None else (0 if self.largest else count - 1)
-            nearest = self._try(digit)
+            if self.nearest is None:  # no value is valid: raise the error of one
+                self.plan.measure(self.plan.space.values([0 if self.largest else count - 1]))
+            assert self.nearest is not None
+            nearest = self._try(self.nearest[1])
         return Solution(
             self.plan,
             self.largest,
@@ -145,7 +177,7 @@ class _ValueSearch:
         unknown = replace(
             self.unknown,
             count=stop - start,
-            start=self.unknown.shown(start),
+            start=self.unknown.value(start),
         )
         plan = replace(self.plan, space=Space((unknown,)))
         engine = plan.engine()
@@ -210,10 +242,11 @@ class _ValueSearch:
         best: int | None = None
         held = 0
         first: int | None = None
-        for low in range(start, stop, AT_ONCE):
-            digits = np.arange(low, min(low + AT_ONCE, stop))
+        for low in range(start, stop, self.at_once):
+            digits = np.arange(low, min(low + self.at_once, stop))
             found = self._figures(digits)
             self.tried += len(digits)
+            self.advance(len(digits))
             keep = self._keeps(found)
             places = digits[keep]
             if len(places):
@@ -273,7 +306,7 @@ class _ValueSearch:
 
     def _try(self, digit: int) -> Tried:
         found = self._figures(np.array([digit]))
-        shown = written(self.unknown.shown(digit))
+        shown = written(self.unknown.value(digit))
         number = int(found.errors[0])
         if number >= 0:
             return Tried(digit, shown, False, problem=self.engine.problem(number, [digit]))

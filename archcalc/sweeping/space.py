@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from archcalc.diagnostics import ArchError, Diagnostic, error
+from archcalc.diagnostics import error
 from archcalc.language.standalone import constant
 from archcalc.layers.arguments import format_argument
 
@@ -35,36 +35,21 @@ Digits = Sequence[Any]
 
 
 class Dimension(Struct, frozen=True):
-    """A parameter and its values: a list, or a sequence from `start` in steps of `step`.
-
-    The values of a dimension of `sides` are the sides of a shape: `channels` come before them, and `axes` is
-    the number of sides.
-    """
+    """A parameter and its values: a list, or a sequence from `start` in steps of `step`."""
 
     name: str
     count: int
     listed: tuple[Any, ...] = ()
     start: Number = 0
     step: Number = 1
-    channels: tuple[int, ...] = ()
-    axes: int = 0
 
     @property
     def is_numeric(self) -> bool:
         return not self.listed or all(_is_number(value) for value in self.listed)
 
-    def shown(self, digit: int) -> Any:
-        """Return the value as users write it; for a shape with sides, the side."""
-        return _exact(self.listed[digit] if self.listed else self.start + digit * self.step)
-
     def value(self, digit: int) -> Any:
-        """Return the value that is passed to the network."""
-        value = self.shown(digit)
-        return (*self.channels, *[value] * self.axes) if self.axes else value
-
-    def shaped(self, value: Any) -> Any:
-        """Turn a number of this dimension into the network's argument, which may be a shape."""
-        return (*self.channels, *[value] * self.axes) if self.axes else value
+        """Return a value by its number."""
+        return _exact(self.listed[digit] if self.listed else self.start + digit * self.step)
 
     @property
     def divisor(self) -> int:
@@ -113,12 +98,12 @@ class Space(Struct, frozen=True):
         return [random.integers(0, d.count, count, dtype=np.int32) for d in self.dimensions]
 
     def values(self, digits: Digits) -> dict[str, Any]:
-        """Return the arguments for the network of one point, by the names of the dimensions."""
+        """Return the values of one point by name."""
         return {d.name: d.value(int(digit)) for d, digit in zip(self.dimensions, digits, strict=True)}
 
     def shown(self, digits: Digits) -> list[str]:
         """Return the values of one point as users write them."""
-        return [written(d.shown(int(n))) for d, n in zip(self.dimensions, digits, strict=True)]
+        return [written(d.value(int(n))) for d, n in zip(self.dimensions, digits, strict=True)]
 
 
 def written(value: Any) -> str:
@@ -140,12 +125,7 @@ def parse_dimension(text: str, option: str) -> Dimension:
     >>> parse_dimension("width=0.25..1:0.25", "--set").count
     4
     """
-    name, equals, values = text.partition("=")
-    name, values = name.strip(), values.strip()
-    if not equals or not name or not values:
-        raise error(
-            f"`{option} {text}` gives no values", help=f"write `{option} {name or 'width'}=0.25..1:0.05`"
-        )
+    name, values = name_and_values(text, option)
     parts = _split(values)
     if len(parts) == 1 and (found := _RANGE.match(parts[0])):
         return _range(name, found, option)
@@ -160,23 +140,37 @@ def parse_dimension(text: str, option: str) -> Dimension:
             raise error(
                 f"`{option} {name}` lists more than {FEW_VALUES:,} values", help="give one range, with a step"
             )
-        listed += [several.shown(digit) for digit in range(several.count)]
-    twice = (
-        [value for number, value in enumerate(listed) if _among(value, listed[:number])]
-        if (len(listed) < 1000)
-        else []
-    )
-    if twice:
-        raise error(f"`{option} {name}` has the value {written(twice[0])} twice", help="give each value once")
+        listed += [several.value(digit) for digit in range(several.count)]
+    seen: set[tuple[type, Any]] = set()
+    for value in listed:  # the type too, because `true` equals 1
+        if (type(value), value) in seen:
+            raise error(
+                f"`{option} {name}` has the value {written(value)} twice", help="give each value once"
+            )
+        seen.add((type(value), value))
     return Dimension(name, len(listed), tuple(listed))
 
 
+def name_and_values(text: str, option: str) -> tuple[str, str]:
+    """Split `width=0.5,1` at the `=`. Raises `ArchError`."""
+    name, equals, values = text.partition("=")
+    name, values = name.strip(), values.strip()
+    if not equals or not name or not values:
+        raise error(
+            f"`{option} {text}` gives no values", help=f"write `{option} {name or 'width'}=0.25..1:0.05`"
+        )
+    return name, values
+
+
+def is_one_expression(values: str) -> bool:
+    """Is it a single value, and neither a range nor a list?"""
+    return len(_split(values)) == 1 and not _RANGE.match(values)
+
+
 def of_values(name: str, given: Any) -> Dimension:
-    """Make a dimension from Python values: a string as on the command line, a `range`, or a sequence."""
+    """Make a dimension from Python values that are not a text: a `range`, a sequence, or one value."""
     from archcalc.opening import exact
 
-    if isinstance(given, str):
-        return parse_dimension(f"{name}={given}", "values")
     if isinstance(given, range):
         if not given or given.step < 1:
             raise error(f"the range of `{name}` is empty or falls", help="give it from the least value up")
@@ -187,10 +181,6 @@ def of_values(name: str, given: Any) -> Dimension:
             raise error(f"`{name}` has no values", help="give at least one value")
         return Dimension(name, len(values), tuple(exact(value) for value in values))
     return Dimension(name, 1, (exact(given),))
-
-
-def _among(value: Any, others: Sequence[Any]) -> bool:
-    return any(type(other) is type(value) and other == value for other in others)
 
 
 def _split(text: str) -> list[str]:
@@ -252,36 +242,6 @@ def _range(name: str, found: re.Match[str], option: str) -> Dimension:
 
 def _decimals(text: str) -> int:
     return len(text.partition(".")[2].strip())
-
-
-def with_sides(dimension: Dimension, default: Any) -> Dimension:
-    """Return the dimension; its numbers are sides if the default of its parameter is a shape."""
-    if isinstance(default, tuple) and len(default) > 1 and dimension.is_numeric:
-        numbers = all(type(n) is int for n in default)
-        if numbers:
-            return Dimension(
-                dimension.name, dimension.count, dimension.listed, dimension.start, dimension.step,
-                (default[0],), len(default) - 1,
-            )  # fmt: skip
-    return dimension
-
-
-def joined(sets: Sequence[str], option: str) -> list[Dimension]:
-    """Combine the dimensions of several options. Raises `ArchError` if two have the same name."""
-    found: list[Dimension] = []
-    problems: list[Diagnostic] = []
-    for text in sets:
-        try:
-            dimension = parse_dimension(text, option)
-        except ArchError as problem:
-            problems += problem.diagnostics
-            continue
-        if any(other.name == dimension.name for other in found):
-            raise error(f"`{option}` gives `{dimension.name}` twice")
-        found.append(dimension)
-    if problems:
-        raise ArchError(problems)
-    return found
 
 
 def fixed_and_varied(dimensions: Sequence[Dimension]) -> tuple[Mapping[str, Any], list[Dimension]]:

@@ -1,10 +1,10 @@
-"""Formats the rows of a sweep as text, CSV, JSON, Parquet and a plot."""
+"""Formats the rows of a sweep as text, CSV, JSON and a plot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
+import csv
+import io
+from typing import Any
 
 import numpy as np
 
@@ -13,15 +13,15 @@ from archcalc.render.charts import BLUE, Sheet, matplotlib, sheet, svg
 from archcalc.render.documents import csv_text, json_text, plain
 from archcalc.render.grid import GridCell, lay_out
 from archcalc.render.numbers import grouped, human
-from archcalc.render.output import whole
+from archcalc.sweeping.blocks import Rows, Totals
+from archcalc.sweeping.columns import PROBLEM, arrays, problems, text_rows, value_columns, value_names
+from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.run import Found, in_words, text_rows
+from archcalc.sweeping.run import Found, in_words
+from archcalc.sweeping.space import written
 
-PROBLEM = "problem"
-"""The column that says why a row is not a valid network."""
-
-PART = 50_000
-"""Rows that are converted to text at once."""
+MOST_JSON = 1_000_000
+"""The most rows of a JSON object: each takes about 1 KB of memory."""
 
 CELLS = 400
 """A plot of more points than this squared shows the occupied cells of a grid."""
@@ -30,71 +30,84 @@ CELLS = 400
 def table(found: Found, width: int, human_numbers: bool = False) -> str:
     """Return the rows as a table with a description."""
     plan = found.plan
-    heading = [*(d.name for d in plan.space.dimensions), *plan.columns]
+    names = value_names(plan)
     write = human if human_numbers else grouped
-    rows = [[GridCell(text) for text in heading]]
-    for texts in text_rows(found, 0, found.rows.count):
-        values = len(plan.space.dimensions)
+    rows = [[GridCell(text) for text in [*names, *plan.columns]]]
+    for texts in text_rows(plan, found.engine, found.rows):
+        cells = [GridCell(text) for text in texts[: len(names)]]
         if texts[-1]:
-            rows.append([*(GridCell(text) for text in texts[:values]), GridCell(texts[-1])])
+            rows.append([*cells, GridCell(texts[-1])])
         else:
-            figures = [GridCell(write(int(text))) for text in texts[values:-1]]
-            rows.append([*(GridCell(text) for text in texts[:values]), *figures])
+            rows.append([*cells, *(GridCell(write(int(text))) for text in texts[len(names) : -1])])
     lines = [f"{plan.net}{_fixed(plan)}", ""]
     if found.rows.count:
         for panel in lay_out(rows, width, spaced=False):
             lines += ["".join(text for text, _ in line).rstrip() for line in panel] + [""]
-    lines.append(in_words(found))
-    lines += nearest_lines(found)
+    lines += summary(plan, found.engine, found.totals)
     return "\n".join(lines) + "\n"
 
 
 def _fixed(plan: SweepPlan) -> str:
-    from archcalc.sweeping.space import written
-
     values = {**plan.settings.overrides, **plan.fixed}
     return "".join(f", {name}={written(value)}" for name, value in values.items())
 
 
-def nearest_lines(found: Found) -> list[str]:
-    """Describe the point that is closest to the limits, if none is within them."""
-    if found.nearest is None:
-        return ["no point is a valid network"] if found.invalid == found.computed else []
-    plan = found.plan
-    values = plan.space.shown([digits[0] for digits in found.nearest.digits])
-    named = ", ".join(f"{d.name}={text}" for d, text in zip(plan.space.dimensions, values, strict=True))
-    figures = found.engine.evaluate(found.nearest.digits).columns[len(plan.columns) :]
+def summary(plan: SweepPlan, engine: Engine, totals: Totals) -> list[str]:
+    """Describe what was computed and, if no point is within the limits, which one is closest to them."""
+    lines = [in_words(plan, totals)]
+    tried = totals.points - totals.outside
+    if not tried:
+        return [*lines, "no point is one that `--where` keeps"]
+    if totals.invalid == tried:
+        return [*lines, "no point is a valid network"]
+    if totals.kept or totals.nearest is None:
+        return lines
+    nearest = totals.nearest
+    values = ", ".join(f"{c.name}={c.texts()[0]}" for c in value_columns(plan, nearest.digits))
+    figures = engine.evaluate(nearest.digits).columns[len(plan.columns) :]
     misses = [
         f"{limit.quantity}{f' of {limit.path}' if limit.path else ''} is {grouped(int(column[0]))}"
         for limit, column in zip(plan.limits, figures, strict=True)
         if not limit.holds(int(column[0]))
     ]
-    return [f"no point is within all limits; the nearest is {named}: {', '.join(misses)}"]
+    return [*lines, f"no point is within all limits; the nearest is {values}: {', '.join(misses)}"]
 
 
-def csv_parts(found: Found) -> Iterator[str]:
-    """Return the rows as CSV, in parts."""
-    plan = found.plan
-    yield csv_text([*(d.name for d in plan.space.dimensions), *plan.columns, PROBLEM], [])
-    quoted = any(not d.is_numeric for d in plan.space.dimensions)
-    for start in range(0, found.rows.count, PART):
-        rows = list(text_rows(found, start, min(start + PART, found.rows.count)))
-        if quoted or any(row[-1] for row in rows):
-            yield csv_text(rows[0], rows[1:])
-        else:  # only numbers, which need no quotes
-            yield "\n".join(map(",".join, rows)) + "\n"
+def csv_heading(plan: SweepPlan) -> str:
+    """Return the first line of a CSV file."""
+    return csv_text([*value_names(plan), *plan.columns, PROBLEM], [])
+
+
+def csv_rows(plan: SweepPlan, engine: Engine, rows: Rows) -> str:
+    """Return rows as CSV."""
+    texts = list(text_rows(plan, engine, rows))
+    numbers = all(d.is_numeric for d in plan.space.dimensions) and not plan.relations.computed
+    if numbers and not (rows.errors >= 0).any():  # then nothing needs quotes
+        return "".join(",".join(row) + "\n" for row in texts)
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows(texts)
+    return stream.getvalue()
 
 
 def to_json(found: Found, **fields: Any) -> str:
-    """Return the rows as one JSON object; `schemas/sweep.json` describes it. `fields` adds more fields."""
-    plan = found.plan
-    names = [d.name for d in plan.space.dimensions]
+    """Return the rows as one JSON object; `schemas/sweep.json` describes it. `fields` adds more fields.
+
+    Raises `ArchError` if there are too many rows.
+    """
+    plan, totals = found.plan, found.totals
+    if found.rows.count > MOST_JSON:
+        raise error(
+            f"more than {grouped(MOST_JSON)} rows are too many for one JSON object",
+            help="write CSV or Parquet, or add `--limit`",
+        )
+    values = [
+        (column.name, [plain(value) for value in column.values], column.places.tolist())
+        for column in value_columns(plan, found.rows.digits)
+    ]
     rows: list[dict[str, Any]] = []
-    for number in range(found.rows.count):
-        digits = [values[number] for values in found.rows.digits]
-        shown = [d.shown(int(n)) for d, n in zip(plan.space.dimensions, digits, strict=True)]
-        row: dict[str, Any] = {"values": dict(zip(names, map(plain, shown), strict=True))}
-        if problem := found.problem(number):
+    for number, problem in enumerate(problems(found.engine, found.rows)):
+        row: dict[str, Any] = {"values": {name: table[places[number]] for name, table, places in values}}
+        if problem:
             row[PROBLEM] = problem
         else:
             figures = [int(column[number]) for column in found.rows.columns]
@@ -104,81 +117,25 @@ def to_json(found: Found, **fields: Any) -> str:
     return json_text(
         net=plan.net,
         fixed={name: plain(value) for name, value in fixed.items()},
+        computed={each.name: each.text for each in plan.relations.computed},
+        conditions=[condition.text for condition in plan.relations.conditions],
         expectations=[limit.text for limit in plan.limits],
-        points=found.computed,
-        complete=found.complete,
-        invalid=found.invalid,
-        kept=found.kept,
+        points=totals.points,
+        complete=totals.complete,
+        outside=totals.outside,
+        invalid=totals.invalid,
+        kept=totals.kept,
         rows=rows,
         **fields,
     )
 
 
-def arrays(found: Found) -> dict[str, Any]:
-    """Return the rows as arrays by name. Fractions become floats; invalid rows have -1 as figures."""
-    plan = found.plan
-    result: dict[str, Any] = {}
-    for dimension, digits in zip(plan.space.dimensions, found.rows.digits, strict=True):
-        numbers, places = np.unique(digits, return_inverse=True)
-        values = [plain(dimension.shown(int(number))) for number in numbers]
-        scalar = all(isinstance(value, int | float | str | bool) for value in values)
-        table = np.array(values) if scalar else np.array([str(value) for value in values])
-        result[dimension.name] = table[places] if len(values) else np.zeros(0)
-    for name, column in zip(plan.columns, found.rows.columns, strict=True):
-        result[name] = np.where(found.rows.errors >= 0, -1, column)
-    return result
-
-
-def problems(found: Found) -> list[str]:
-    """Return, for each row, why it is not a valid network; empty if it is valid."""
-    texts = [""] * found.rows.count
-    for row in np.flatnonzero(found.rows.errors >= 0).tolist():
-        texts[row] = found.problem(row)
-    return texts
-
-
-def write_parquet(found: Found, path: Path) -> None:
-    """Write the rows to a Parquet file. Raises `ArchError` if pyarrow is not installed."""
-    pyarrow()
-    with whole(path) as stream:
-        write_parquet_to(found, stream)
-
-
-def write_parquet_to(found: Found, stream: IO[bytes]) -> None:
-    """Write the rows as Parquet to an open file. Raises `ArchError` if pyarrow is not installed."""
-    arrow, parquet = pyarrow()
-    columns: dict[str, Any] = {}
-    invalid = found.rows.errors >= 0
-    for name, values in arrays(found).items():
-        masked = invalid if name in found.plan.columns else None
-        if values.dtype == object:
-            values = [int(value) for value in values]
-            if any(abs(value) >= 2**63 for value in values):
-                raise error(
-                    f"`{name}` has numbers of more than 64 bits, which CSV can hold and Parquet cannot"
-                )
-            values = np.array(values, dtype=np.int64)
-        columns[name] = arrow.array(values, mask=masked)
-    columns[PROBLEM] = arrow.array([text or None for text in problems(found)], type=arrow.string())
-    parquet.write_table(arrow.table(columns), stream, use_dictionary=False)
-
-
-def pyarrow() -> tuple[Any, Any]:
-    """Return the package. Raises `ArchError` if it is not installed."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise error("Parquet needs the package pyarrow", help="pip install 'archcalc[parquet]'") from None
-    return pyarrow, pyarrow.parquet
-
-
 def plot(found: Found, x: str, y: str) -> str:
     """Plot one column against another, as SVG. Raises `ArchError` if a column is not numeric."""
-    names = found.plan
+    plan = found.plan
     valid = found.rows.errors < 0
     series = []
-    columns = arrays(found)
+    columns = arrays(plan, found.rows)
     for name in (x, y):
         if name not in columns or columns[name].dtype.kind not in "iufO":
             known = ", ".join(n for n, values in columns.items() if values.dtype.kind in "iufO")
@@ -188,10 +145,10 @@ def plot(found: Found, x: str, y: str) -> str:
     xs, ys, thinned = _thinned(*series)
 
     def draw() -> Sheet:
-        words = f"{grouped(int(valid.sum()))} networks: {in_words(found)}."
+        words = f"{grouped(int(valid.sum()))} networks: {in_words(plan, found.totals)}."
         if thinned:
             words += " A mark stands for all networks near it."
-        page = sheet(f"{names.net}: {y} against {x}", words, [])
+        page = sheet(f"{plan.net}: {y} against {x}", words, [])
         (panel,) = page.panels
         panel.plot(xs, ys, "o", color=BLUE, markersize=2 if len(xs) > 500 else 4, linestyle="none")
         panel.set_xlabel(x)
@@ -203,7 +160,7 @@ def plot(found: Found, x: str, y: str) -> str:
             )
         return page
 
-    return svg(draw, f"{names.net}: {y} against {x}")
+    return svg(draw, f"{plan.net}: {y} against {x}")
 
 
 def _thinned(xs: Any, ys: Any) -> tuple[Any, Any, bool]:
