@@ -35,7 +35,7 @@ from archcalc.diagnostics import ArchError
 from archcalc.executor import command as executor_command
 from archcalc.executor.execute import RunOptions, execute
 from archcalc.language.loader import load_file, load_text
-from archcalc.language.standalone import constant
+from archcalc.language.standalone import condition_of, constant
 from archcalc.layers import KINDS
 from archcalc.opened import Opened
 from archcalc.opening import loads
@@ -43,6 +43,7 @@ from archcalc.pages.folder import write as write_reports
 from archcalc.reconcile.figures import parse_figures
 from archcalc.render.progress import progress
 from archcalc.report.shown import frame_of
+from archcalc.sweeping import resume
 from archcalc.view.draw import Wanted, draw
 
 ROOT = Path(archcalc.__file__).parent
@@ -256,6 +257,7 @@ def outside(folder: Path) -> Iterator[Callable[[], object]]:
         yield partial(loads, NO_PARAMETERS, inputs={name: shape})
     yield partial(loads, NO_PARAMETERS, inputs=(16, 16, 3))
     yield partial(constant, "relu", "--set act")
+    yield partial(condition_of("n", "--where", ["n"]).holds, {"n": 1})
 
 
 def test_every_remedy_of_the_language_has_an_example(tmp_path) -> None:
@@ -460,6 +462,9 @@ sweep vgg16 --set classes=1,2 --expect 'kernel_size<=3'
 sweep two.arch --set input=8,16
 sweep mobilenet_v1 --set width=0.1..100:0.0001 --set classes=1..1000000
 sweep vgg16 --set classes=1,2 --sort zzz
+sweep vgg16 --set a=b --set b=a
+solve vgg16 --find classes=1..9 --set batch=1,2
+solve vgg16 --find classes=1..2000000 --where 'classes % 2 == 0' --expect 'macs<1'
 sweep vgg16 --set classes=1,2 --plot macs
 sweep mobilenet_v1 --set shallow=true,false --plot shallow:macs
 sweep vgg16 --set classes=1,2 --format svg
@@ -615,6 +620,12 @@ def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch)
         with monkeypatch.context() as patched:
             patched.setattr(executor_command, "execute", too_large)
             shown.append(run("run", "tiny.arch", width=400).err)
+        for place in ("run.MOST_ROWS", "view.MOST_JSON"):
+            with monkeypatch.context() as patched:
+                patched.setattr(f"archcalc.sweeping.{place}", 1)
+                shown.append(run("sweep", "vgg16", "--set", "batch=1,2", "--format", "json", width=400).err)
+        (tmp_path / "damaged.npz").write_bytes(b"zzz")
+        shown += helps([partial(resume._read, tmp_path / "damaged.npz")])
         with monkeypatch.context() as patched:
             without_cairo(patched)
             shown.append(run("draw", "tiny.arch", "-o", "a.png", width=400).err)

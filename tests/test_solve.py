@@ -160,14 +160,14 @@ def test_a_range_with_invalid_networks() -> None:
 def test_both_sides_of_the_boundary_are_shown(run: Any) -> None:
     result = run("solve", "mobilenet_v1", "--find", "width=0.1..2", "--expect", "macs <= 150M")
     lines = result.out.splitlines()
-    assert lines[0] == "mobilenet_v1: the largest width that fulfills `macs <= 150M` is 0.5"
+    assert lines[0] == "mobilenet_v1: the largest `width` with `macs <= 150M` is 0.5"
     assert lines[4].split() == ["holds", "0.5", "1,331,592", "149,497,088"]
     assert lines[5].split() == ["does", "not", "0.51", "1,372,742", "154,243,477"]
 
 
 def test_what_never_and_what_always_holds(run: Any) -> None:
     never = run("solve", "mobilenet_v1", "--find", "width=0.1..2", "--expect", "macs <= 1K").out
-    assert "no width fulfills `macs <= 1K`" in never
+    assert "no value of `width` gives `macs <= 1K`" in never
     assert "nearest    0.1" in never
     always = run("solve", "mobilenet_v1", "--find", "width=0.1..2", "--expect", "macs <= 1T").out
     assert "is 2\nit is the end of the range" in always

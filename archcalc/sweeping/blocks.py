@@ -69,7 +69,7 @@ class SweepAsked(Struct, frozen=True):
     seed: int = 0
 
 
-class Block(Struct, eq=False):
+class SweptBlock(Struct, eq=False):
     """The rows of a block, and how many of its points became rows."""
 
     rows: Rows
@@ -97,7 +97,7 @@ class Totals(Struct, eq=False):
     """Were all points of the space computed?"""
     nearest: Rows | None = None
 
-    def add(self, block: Block, sweeper: Sweeper) -> None:
+    def add(self, block: SweptBlock, sweeper: Sweeper) -> None:
         self.points += block.points
         self.outside += block.outside
         self.invalid += block.invalid
@@ -159,13 +159,13 @@ class Sweeper:
         """Return the number of blocks."""
         return -(-points_of(self.plan, self.asked) // self.size)
 
-    def blocks(self, advance: Callable[[], None] = lambda: None) -> Iterator[Block]:
+    def blocks(self, advance: Callable[[], None] = lambda: None) -> Iterator[SweptBlock]:
         """Compute all blocks; `advance` is called after each."""
         for number in range(self.count):
             yield self.block(number)
             advance()
 
-    def block(self, number: int) -> Block:
+    def block(self, number: int) -> SweptBlock:
         """Compute a block: its rows, and the number of its points that do not become rows."""
         digits = self._digits(number)
         points = len(digits[0])
@@ -176,7 +176,7 @@ class Sweeper:
         every = Rows(found.digits, found.columns[:figures], found.errors)
         invalid, outside = int((found.errors >= 0).sum()), points - every.count
         if not self.plan.limits:
-            return Block(every, points, outside, invalid, every.count - invalid)
+            return SweptBlock(every, points, outside, invalid, every.count - invalid)
         keep = found.errors < 0
         for limit, values in zip(self.plan.limits, found.columns[figures:], strict=True):
             keep = keep & np.asarray(limit.holds(values), dtype=bool)
@@ -184,7 +184,7 @@ class Sweeper:
         nearest = None
         if not kept and invalid < every.count:
             nearest = every.chosen(np.array([_nearest(self.plan, found.columns[figures:], found.errors)]))
-        return Block(every.chosen(np.flatnonzero(keep)), points, outside, invalid, kept, nearest)
+        return SweptBlock(every.chosen(np.flatnonzero(keep)), points, outside, invalid, kept, nearest)
 
     def _digits(self, number: int) -> list[Any]:
         """Return the points of a block, by its number."""

@@ -48,8 +48,8 @@ class ParquetWriter:
             return self.arrow.array(column.array(self.kinds[column.name]))
         except (TypeError, ValueError):
             raise error(
-                f"`{column.name}` is a number at some points and something else at others",
-                help="write CSV, which has no types",
+                f"`{column.name}` is a number at some points and something else at others, which CSV can "
+                "hold and Parquet cannot"
             ) from None
 
     def close(self) -> None:
@@ -65,10 +65,7 @@ def _kind_of_computed(plan: SweepPlan, name: str) -> type:
 
 def _of_64_bits(name: str, values: Any) -> Any:
     if values.dtype == object and any(abs(value) >= 2**63 for value in values):
-        raise error(
-            f"`{name}` has numbers of more than 64 bits, which Parquet cannot hold",
-            help="write CSV, or leave the column out",
-        )
+        raise error(f"`{name}` has numbers of more than 64 bits, which CSV can hold and Parquet cannot")
     return values.astype(np.int64)
 
 

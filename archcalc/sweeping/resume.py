@@ -15,7 +15,7 @@ import numpy as np
 
 import archcalc
 from archcalc.diagnostics import error
-from archcalc.sweeping.blocks import Block, Rows, SweepAsked, Sweeper
+from archcalc.sweeping.blocks import Rows, SweepAsked, Sweeper, SweptBlock
 from archcalc.sweeping.plan import SweepPlan
 
 
@@ -60,7 +60,7 @@ class StoringSweeper(Sweeper):
         except OSError as problem:
             raise error(f"`{output}` cannot be written: {problem.strerror or problem}") from None
 
-    def block(self, number: int) -> Block:
+    def block(self, number: int) -> SweptBlock:
         path = self.folder / f"{number:08d}.npz"
         if path.exists():
             return _read(path)
@@ -79,7 +79,7 @@ def _prepare(folder: Path, signed: str) -> None:
     mark.write_text(signed)
 
 
-def _write(path: Path, block: Block) -> None:
+def _write(path: Path, block: SweptBlock) -> None:
     """Write a complete block or nothing. Blocks with errors are recomputed: their messages are not stored."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     rows = block.rows
@@ -91,13 +91,13 @@ def _write(path: Path, block: Block) -> None:
     temporary.replace(path)
 
 
-def _read(path: Path) -> Block:
+def _read(path: Path) -> SweptBlock:
     try:
         with np.load(path, allow_pickle=False) as found:
             digits = [found[f"d{n}"] for n in range(sum(name[0] == "d" for name in found.files))]
             columns = [found[f"c{n}"] for n in range(sum(name.startswith("c") for name in found.files) - 1)]
             points, outside, invalid, kept = (int(number) for number in found["counts"])
-            return Block(Rows(digits, columns, found["errors"]), points, outside, invalid, kept)
+            return SweptBlock(Rows(digits, columns, found["errors"]), points, outside, invalid, kept)
     except (OSError, ValueError, KeyError) as problem:
         raise error(
             f"`{path}` is damaged: {problem}", help="remove the folder that it is in, and sweep again"
