@@ -169,10 +169,10 @@ def _check_names(
 ) -> None:
     """Raise `ArchError` unless each name is a parameter, the input, the batch, or used by a relation."""
     known = [*opened.parameters, INPUT, BATCH]
-    used = relations.used()
-    given = [*(d.name for d in dimensions), *(each.name for each in relations.computed)]
+    computed = [each.name for each in relations.computed]
+    given = [*(d.name for d in dimensions), *computed]
     for name in given:
-        if name not in known and name not in used:
+        if name not in known and not relations.is_used(name, by_conditions=name in computed):
             others = {d.name: d.value(0) for d in dimensions if d.name != name}
             raise _unknown_parameter(name, opened, known, {**overrides, **others})
     lacking = [name for name in opened.missing if name not in given and name not in overrides]

@@ -54,11 +54,11 @@ class Relations(Struct, frozen=True, eq=False):
         """Return whether all conditions hold for values with the computed ones. Raises `ArchError`."""
         return all(condition.holds(values) for condition in self.conditions)
 
-    def used(self) -> set[str]:
-        """Return the names that computed values and conditions use."""
-        return {name for each in self.computed for name in each.expression.uses} | {
-            name for condition in self.conditions for name in condition.uses
-        }
+    def is_used(self, name: str, by_conditions: bool) -> bool:
+        """Return whether a computed value uses a name, or a condition if that counts too."""
+        users = [each.expression.uses for each in self.computed]
+        users += [condition.uses for condition in self.conditions if by_conditions]
+        return any(name in uses for uses in users)
 
 
 NONE = Relations()
