@@ -16,8 +16,8 @@ from archcalc.sweeping.plan import SweepPlan
 BLOCK = 131_072
 """Points of a block. Its contents depend only on its number, so blocks can be computed anywhere."""
 
-ONE_BY_ONE = 128
-"""Points of a block, if networks are made and measured one by one."""
+SMALL_BLOCK = 256
+"""Points of a block, if networks may have to be made and measured one by one: progress is seen."""
 
 MOST_POINTS = 200_000_000
 """Points that a sweep computes without being asked twice: minutes."""
@@ -152,7 +152,7 @@ class Sweeper:
         self.asked = asked
         self.engine = plan.engine()
         self.conditions = plan.conditions()
-        self.size = BLOCK if plan.is_traceable else ONE_BY_ONE
+        self.size = BLOCK if plan.is_from_text else SMALL_BLOCK
 
     @property
     def count(self) -> int:

@@ -33,8 +33,12 @@ class TraceEnd(Struct, eq=False):
     problem: str = ""
     """The first message of the error."""
     number: int = 0
+    traced: tuple[int, ...] = ()
+    """The point that was traced."""
     points: int = 0
     """How many points have come here."""
+    checked: bool = True
+    """Was it compared with a network at another point than the traced one, if that is asked for?"""
     compiled: CompiledFigures | None = None
 
 
@@ -62,12 +66,19 @@ class Untraceable(Exception):
 
 
 class Engine:
-    """Computes figures of points of a space. `measure` says how to make a network and what to measure."""
+    """Computes figures of points of a space. `measure` says how to make a network and what to measure.
 
-    def __init__(self, space: Space, measure: Measure, figures: int, with_windows: bool = False) -> None:
+    With `doubts`, each trace is compared with networks that are made and measured without symbolic numbers,
+    at two points. If a figure differs, all points are computed one by one.
+    """
+
+    def __init__(
+        self, space: Space, measure: Measure, figures: int, with_windows: bool = False, doubts: bool = False
+    ) -> None:
         self.space = space
         self.measure = measure
         self.figures = figures
+        self.doubts = doubts
         self.shared = Shared()
         self.shared.with_windows = with_windows
         self.root: Fork | TraceEnd | None = None
@@ -86,14 +97,21 @@ class Engine:
 
     def evaluate(self, digits: list[Any]) -> Evaluated:
         """Return the figures of points, given the index of their value in every dimension."""
+        found = self._empty(digits)
+        if not self.untraceable and found.count:
+            try:
+                self._descend(self._points(digits), np.arange(found.count), found)
+            except Untraceable as problem:
+                self.untraceable = str(problem)
+                found = self._empty(digits)
+        if self.untraceable:
+            self._one_by_one(found)
+        return found
+
+    def _empty(self, digits: list[Any]) -> Evaluated:
         count = len(digits[0])
         columns = [np.zeros(count, dtype=np.int64) for _ in range(self.figures)]
-        found = Evaluated(digits, columns, np.full(count, -1, dtype=np.int32))
-        if self.untraceable:
-            self._one_by_one(np.arange(count), found)
-        elif count:
-            self._descend(self._points(digits), np.arange(count), found)
-        return found
+        return Evaluated(digits, columns, np.full(count, -1, dtype=np.int32))
 
     def values(self, digits: list[Any], figure: Polynomial) -> Any:
         """Return the values of an expression at points, whether or not it is a figure of these points."""
@@ -111,20 +129,13 @@ class Engine:
         return PointValues(self.shared.algebra, parameter, len(digits[0]))
 
     def _descend(self, values: PointValues, places: Any, found: Evaluated) -> None:
-        """Follow points down the tree. `places` are their positions in the result."""
+        """Follow points down the tree. `places` are their positions in the result. Raises `Untraceable`."""
         waiting: list[tuple[Fork | None, int, PointValues, Any]] = [(None, 0, values, places)]
         while waiting:
             fork, given, values, places = waiting.pop()
             node = self.root if fork is None else fork.after.get(given)
             while node is None:  # no trace yet: trace the first point
-                try:
-                    self._trace([digits[places[0]] for digits in found.digits])
-                except Untraceable as problem:
-                    self.untraceable = str(problem)
-                    self._one_by_one(places, found)
-                    for _, _, _, others in waiting:
-                        self._one_by_one(others, found)
-                    return
+                self._trace([int(column[places[0]]) for column in found.digits])
                 node = self.root if fork is None else fork.after.get(given)
             if isinstance(node, TraceEnd):
                 self._end(node, values, places, found)
@@ -140,7 +151,12 @@ class Engine:
         ending.points += len(places)
         if ending.problem:
             found.errors[places] = ending.number
-            return
+        else:
+            self._fill(ending, values, places, found)
+        if not ending.checked:
+            self._compare(ending, places, found)
+
+    def _fill(self, ending: TraceEnd, values: PointValues, places: Any, found: Evaluated) -> None:
         if ending.compiled is None:
             ending.compiled = CompiledFigures(self.shared.algebra, ending.figures)
         for number_, figure in enumerate(ending.figures):
@@ -152,9 +168,28 @@ class Engine:
             for column, figures in zip(found.columns, ending.compiled.of(some), strict=True):
                 column[part] = figures
 
-    def _one_by_one(self, places: Any, found: Evaluated) -> None:
+    def _compare(self, ending: TraceEnd, places: Any, found: Evaluated) -> None:
+        """Compare a trace with the network of another point, if there is one. Raises `Untraceable`."""
+        for place in (places[-1], places[0]):
+            digits = [int(column[place]) for column in found.digits]
+            if tuple(digits) != ending.traced:
+                ending.checked = True
+                computed = [int(column[place]) for column in found.columns]
+                self._check(digits, self.problem(ending.number, digits) if ending.problem else computed)
+                return
+
+    def _check(self, digits: Sequence[int], computed: Any) -> None:
+        """Raise `Untraceable` unless the network of a point has these figures, or this error."""
+        try:
+            measured: Any = [int(figure) for figure in self.measure(self.space.values(digits))]
+        except ArchError as problem:
+            measured = _message(problem)
+        if measured != computed:
+            raise Untraceable("symbolic sizes give other figures")
+
+    def _one_by_one(self, found: Evaluated) -> None:
         """Compute figures without traces: make and measure each network by itself."""
-        for place in places.tolist():
+        for place in range(found.count):
             try:
                 figures = self.measure(self.space.values([digits[place] for digits in found.digits]))
             except ArchError as problem:
@@ -193,11 +228,11 @@ class Engine:
                 values[dimension.name] = dimension.value(trace.fix(over))
         return values
 
-    def _trace(self, digits: Sequence[Any]) -> None:
+    def _trace(self, digits: Sequence[int]) -> None:
         """Trace a point and add its path to the tree. Raises `Untraceable`."""
         trace = Trace(self.shared, self._known(digits))
         number.active = self.shared.trace = trace
-        ending = TraceEnd(number=len(self.endings))
+        ending = TraceEnd(number=len(self.endings), traced=tuple(digits), checked=not self.doubts)
         try:
             ending.figures = tuple(map(self._polynomial, self.measure(self.symbolic(trace))))
         except ArchError as problem:
@@ -210,6 +245,18 @@ class Engine:
             raise Untraceable(f"more than {MOST_ENDINGS:,} traces")
         self.endings.append(ending)
         self._insert(trace.path, ending)
+        if self.doubts:
+            self._doubt(ending)
+
+    def _doubt(self, ending: TraceEnd) -> None:
+        """Raise `Untraceable` if a new trace is wrong at its own point, or if traces do not save time."""
+        if len(self.endings) > FEW_ENDINGS:
+            points = sum(each.points for each in self.endings[:FEW_ENDINGS])
+            if points < WORTHWHILE * FEW_ENDINGS:
+                raise Untraceable("a trace covers too few points")
+        known, algebra = self._known(ending.traced), self.shared.algebra
+        computed = [algebra.value(figure, known) for figure in ending.figures]
+        self._check(ending.traced, self.problem(ending.number, ending.traced) if ending.problem else computed)
 
     def _polynomial(self, figure: Any) -> Polynomial:
         if isinstance(figure, SweptNumber):
@@ -245,6 +292,9 @@ AT_ONCE = 4096
 
 MOST_ENDINGS = 20_000
 """The most traces that are kept; after that, points are computed one by one."""
+
+FEW_ENDINGS, WORTHWHILE = 8, 4
+"""If so many traces cover fewer points each, networks made one by one are faster, as a trace takes longer."""
 
 FIRST_SINGLE = MOST_ENDINGS
 """Numbers of errors above it are of points that were computed one by one."""

@@ -65,11 +65,13 @@ class SweepPlan(Struct, frozen=True, eq=False):
 
     def engine(self) -> Engine:
         """Return the engine: its figures are the columns, then the numbers that have limits."""
-        figures = len(self.columns) + len(self.limits)
-        engine = Engine(self.space, self.measure, figures, with_windows=bool(self.settings.convention))
-        if not self.is_traceable:
-            engine.untraceable = f"`{self.net}` is not made from a text"
-        return engine
+        return Engine(
+            self.space,
+            self.measure,
+            len(self.columns) + len(self.limits),
+            with_windows=bool(self.settings.convention),
+            doubts=not self.is_from_text,
+        )
 
     def conditions(self) -> Engine | None:
         """Return an engine whose only figure is 1 at points where all conditions hold, and 0 elsewhere."""
@@ -81,9 +83,9 @@ class SweepPlan(Struct, frozen=True, eq=False):
         )
 
     @property
-    def is_traceable(self) -> bool:
-        """Return whether networks can be traced. Importers of other formats require plain integer sizes."""
-        return _from_text(self.opened) or [dimension.name for dimension in self.space.dimensions] == [BATCH]
+    def is_from_text(self) -> bool:
+        """Return whether a text declares the network. Traces of importers are not trusted unseen."""
+        return _from_text(self.opened)
 
     def profile(self, values: Mapping[str, Any]) -> Profile:
         """Return the profile of one network. Raises `ArchError`."""

@@ -27,8 +27,8 @@ from archcalc.sweeping.space import FEW_VALUES, Dimension, Space, written
 MOST_TRIED = 1_000_000
 """Values that are tried one by one: a larger range is divided first."""
 
-AT_ONCE, ONE_BY_ONE = 65_536, 32
-"""Values that are tried together: fewer if each network is made by itself, so that progress is seen."""
+AT_ONCE, FEW_AT_ONCE = 65_536, 64
+"""Values that are tried together: few if each network may be made by itself, so that progress is seen."""
 
 
 class Tried(Struct, frozen=True):
@@ -102,7 +102,7 @@ class _ValueSearch:
         self.plan = plan
         self.largest = largest
         self.advance = advance
-        self.at_once = AT_ONCE if plan.is_traceable else ONE_BY_ONE
+        self.at_once = AT_ONCE if plan.is_from_text else FEW_AT_ONCE
         self.unknown = plan.space.dimensions[0]
         self.engine = plan.engine()
         self.tried = 0

@@ -294,8 +294,8 @@ class GraphConverter:
         results: list[Any] = []
         for shape in shapes:
             try:
-                if shape is None:
-                    raise LayerError("has no declared shape")
+                if shape is None or not tensors:
+                    raise LayerError("has no declared shape, or reads no tensor of the network")
                 own, axes = self._own_shape(shape, tensors)
                 results.append(
                     self.assembly.opaque(
