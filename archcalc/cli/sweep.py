@@ -115,7 +115,7 @@ def sweep(
 
     `archcalc sweep mobilenet_v1 --set width=0.25..1.4 --plot macs:params -o sweep.svg`
 
-    `archcalc sweep efficientnet --set phi=0..7 --set depth=1.2**phi --set width=1.1**phi --set
+    `archcalc sweep efficientnet --set phi=0..7 --set "depth=1.2**phi" --set "width=1.1**phi" --set
     "resolution=round(224 * 1.15**phi)" --set dropout_rate=0`
     """
     from archcalc.render import output as out
