@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,7 @@ from archcalc.importing.torch_export.archive_records import (
     TreeRecord,
 )
 from archcalc.importing.torch_export.graph import (
+    MAX_CONSTANT,
     PRIME_BATCH,
     ExportedGraph,
     ExportedNode,
@@ -176,6 +178,7 @@ class _ProgramReader:
             arrays=arrays,
             read=partial(read_arrays, self.path, self.shown, self.payloads) if has_values else None,
             notes=self.sizes.notes,
+            constants=self._constants(arrays),
         )
         if graph.read is None:
             return graph
@@ -215,6 +218,23 @@ class _ProgramReader:
             if shape is None:
                 raise error(f"`{shorten(key)}` of `{self.shown}` has no shape in numbers")
             yield name, StoredArray(self._first(key), shape, spec.parameter is not None)
+
+    def _constants(self, arrays: Mapping[str, StoredArray]) -> dict[str, Any]:
+        """Read the small constants of the model's code, such as the values that a mask is filled with."""
+        names = {
+            spec.tensor_constant.arg.name
+            for spec in self.module.signature.input_specs
+            if spec.tensor_constant
+        }
+        keys = {
+            arrays[name].key
+            for name in names
+            if arrays[name].key in self.payloads and prod(arrays[name].shape) <= MAX_CONSTANT
+        }
+        if not keys:
+            return {}
+        found = read_arrays(self.path, self.shown, self.payloads, keys)
+        return {key: a.astype("float64") if a.dtype.kind == "f" else a for key, a in found.items()}
 
     def _first(self, key: str) -> str:
         """Return the name of an array, or of the first array that shares its memory."""

@@ -15,6 +15,9 @@ from archcalc.network import Original
 PRIME_BATCH = 1009
 """The batch that a module is exported with: an axis divisible by this prime holds the batch."""
 
+MAX_CONSTANT = 2**16
+"""The most values of a constant of the code that is followed."""
+
 
 _PYTORCH = re.compile(r"-packages/torch/|/torch/(nn/modules/|nn/functional\.py|_)")
 

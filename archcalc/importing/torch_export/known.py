@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from archcalc.importing.tensors import Unsupported
+from archcalc.importing.torch_export.graph import PRIME_BATCH
 from archcalc.importing.torch_export.values import AtenCall, KnownArray, Outputs, leaves, operation
 
 MAX_VALUES = 2**22
@@ -247,7 +248,8 @@ def new(call: AtenCall) -> Outputs:
 
     call.unused("self", "size", "dtype", "layout", "device", "pin_memory", "memory_format")
     shape = call.declared()
-    if (any(size % call.batch == 0 for size in shape) and call.batch > 1) or math.prod(shape) > MAX_VALUES:
+    folded = call.batch == PRIME_BATCH and any(size % PRIME_BATCH == 0 for size in shape)
+    if folded or (call.batch > 1 and shape[:1] == (call.batch,)) or math.prod(shape) > MAX_VALUES:
         raise Unsupported("it has a value for every sample")
     if "full" in call.node.target:
         value = float(call.number("fill_value"))

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from archcalc.diagnostics import ArchError, Diagnostic, Note, error, shorten, unknown
 from archcalc.importing.given import GivenShapes, read_shapes
 from archcalc.importing.torch_export.graph import (
+    MAX_CONSTANT,
     PRIME_BATCH,
     ExportedGraph,
     ExportedNode,
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     import torch
 
     from archcalc.network import Network
-
-MAX_CONSTANT = 2**16
-"""The most values of a constant of the code that is followed."""
 
 INSTALL = "install it: `pip install 'archcalc[torch]'`"
 
