@@ -197,7 +197,7 @@ class FormulaWriter:
     # -- properties of a formula
 
     def period(self, a: Polynomial) -> int | None:
-        """Return the number of steps after which quotients of one parameter repeat; `None` with other atoms."""
+        """Return the number of steps after which quotients repeat; `None` if there are other atoms."""
         periods = dict.fromkeys(self.algebra.inner(a), 1)
         for number in periods:
             atom = self.algebra.atoms[number]

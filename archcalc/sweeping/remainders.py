@@ -32,6 +32,9 @@ from archcalc.sweeping.space import Dimension
 MOST_REMAINDERS, MOST_WORK = 5_000, 200_000
 """Proofs with more combinations of remainders, or with more expressions for all of them, take too long."""
 
+MOST_MIXED = 2_000
+"""The most conditions of several parameters, counted for each combination of remainders."""
+
 ELSEWHERE = "conditions choose other networks nearby"
 
 
@@ -239,6 +242,8 @@ class Remainders:
         if axes:  # zero where all signs but one are allowed is left out: the condition is one inequality
             low = over if wanted == (0, 1) else added(scaled(over, sign), {self._one: 1}, -1)
             self.mixed.append(Condition(low, remainders))
+        if len(self.mixed) > MOST_MIXED:
+            raise Unresolved("too many conditions have several parameters")
 
     def _limit(self, axis: int, over: Terms, wanted: tuple[int, ...], remainders: tuple[int, ...]) -> None:
         key = axis, remainders[axis]
