@@ -234,7 +234,7 @@ class FormulaWriter:
                 factor *= Fraction(dimension.divisor) ** power
                 if power:
                     names.append(dimension.name + (POWERS.get(power) or f"^{power}" if power > 1 else ""))
-            texts.append("·".join([decimal(factor), *names]))
+            texts.append("·".join([decimal(factor), *names] if factor != 1 or not names else names))
         mark = "≈" if any(text.startswith("≈") for text in texts) else ""
         return mark + " + ".join(text.removeprefix("≈") for text in texts)
 
