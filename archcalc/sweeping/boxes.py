@@ -98,7 +98,7 @@ def _moved_together(box: list[Span], limits: Sequence[Span], end: int, holds: Ho
 
 
 def _moved(box: list[Span], axis: int, end: int, limit: int, holds: Holds) -> list[Span]:
-    """Move the first (0) or last (1) value of one side outward as far as the box holds."""
+    """Move the first (0) or last (1) value of one side outward while the conditions hold."""
     first, last = box[axis]
 
     def after(steps: int) -> list[Span]:
