@@ -122,10 +122,8 @@ class Remainders:
         found: list[Span] = []
         for axis, (dimension, count) in enumerate(zip(self.dimensions, self.counts, strict=True)):
             first, last = 0, dimension.count - 1
-            for remainder in range(min(count, dimension.count)):
+            for remainder in range(0 if dimension.listed else count):  # a value of a list is a remainder
                 low, high = self._span(axis, remainder)
-                if dimension.listed:
-                    continue  # each value has a remainder of its own
                 first = max(first, count * (low - 1) + remainder + 1)
                 last = min(last, count * (high + 1) + remainder - 1)
             found.append((first, last))
@@ -239,7 +237,7 @@ class Remainders:
         sign = sign_of(value_at(over, self._point(remainders)))
         if sign not in wanted or (axes and wanted == (0,)):
             raise Unresolved(ELSEWHERE)
-        if axes:  # zero where all signs but one are allowed is left out: the condition is one inequality
+        if axes:  # "not zero" becomes "positive" or "negative", as at the traced point: one inequality
             low = over if wanted == (0, 1) else added(scaled(over, sign), {self._one: 1}, -1)
             self.mixed.append(Condition(low, remainders))
         if len(self.mixed) > MOST_MIXED:
