@@ -459,7 +459,7 @@ def test_growth_of_one_parameter_is_left_out_where_roundings_matter(written: Any
 
 
 def test_growth_of_a_network_whose_padding_is_rounded() -> None:
-    """`k // 2` keeps the 32 pixels for odd kernels, and gives 33 for even ones: two factors, so none is right."""
+    """`k // 2` keeps 32 pixels for odd kernels and gives 33 for even ones, so no single factor is right."""
     odd, even = (archcalc.analyze("conv_large", {"k": k}).totals.macs / k**2 for k in (9, 10))
     assert odd != even
     assert form("conv_large", "k=1..99").growth == ""
