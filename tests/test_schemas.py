@@ -40,7 +40,11 @@ COMMANDS = {
         "mobilenet_v1 --find width=0.01..0.5 --smallest --expect params>1M",
         "mobilenet_v1 --find width=0.01..0.5 --maximize params --minimize macs",
     ),
-    "formula": ("lenet5 params --set classes=1..9", "mobilenet_v1 params --set width=0.01..1"),
+    "formula": (
+        "lenet5 params --set classes=1..9", "mobilenet_v1 params --set width=0.01..1",
+        "mobilenet_v1 params --set width=0.5..1 --set classes=1..9",
+        "mobilenet_v1 macs --set width=0.5,1 --set resolution=1..64",
+    ),
     "reconcile": ("resnet50 4.1G 3.8G", "vgg16 96MB", "alexnet 61M 1.4G --all", "mine.arch 123456789"),
 }  # fmt: skip
 

@@ -41,14 +41,16 @@ def formula(
 ) -> None:
     """Show a figure of a network as a formula of its parameters.
 
-    The formula follows from the network's text. For one parameter it is proved where possible. It is
-    also compared with the figures of all values that are named.
+    The formula follows from the network's text, and it is proved where possible. It is also compared with
+    the figures of all values that are named.
 
     `archcalc formula resnet50 macs --set image`
 
     `archcalc formula densenet121 params --set k`
 
     `archcalc formula mobilenet_v1 params --set width=0.01..2:0.01`
+
+    `archcalc formula mobilenet_v1 macs --set width=0.05..2:0.05 --set resolution`
     """
     from archcalc.render import output as out
     from archcalc.sweeping import closed, formulas, relations

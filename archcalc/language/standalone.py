@@ -57,7 +57,7 @@ def expression_of(text: str, shown: str, names: Collection[str] = ()) -> NamedEx
     return _named(parse_value(Source(shown, text)), shown, names)
 
 
-class Condition(Struct, frozen=True, eq=False):
+class ValueCondition(Struct, frozen=True, eq=False):
     """A condition on named values. With a `right` side, `left` must be within `percent` of it."""
 
     text: str
@@ -88,7 +88,7 @@ class Condition(Struct, frozen=True, eq=False):
         return bool(100 * distance <= number.largest([right, -right]) * self.percent)
 
 
-def condition_of(text: str, shown: str, names: Collection[str]) -> Condition:
+def condition_of(text: str, shown: str, names: Collection[str]) -> ValueCondition:
     """Parse a condition on named values: `a < b and b % 8 == 0`, or `a * b**2 within 5% of 2`.
 
     Raises `ArchError` with the place in the text.
@@ -96,8 +96,8 @@ def condition_of(text: str, shown: str, names: Collection[str]) -> Condition:
     parsed = parse_condition(Source(shown, text))
     if isinstance(parsed, Assertion):
         left, right = _named(parsed.left, shown, names), _named(parsed.right, shown, names)
-        return Condition(text, left, right, parsed.percent)
-    return Condition(text, _named(parsed, shown, names))
+        return ValueCondition(text, left, right, parsed.percent)
+    return ValueCondition(text, _named(parsed, shown, names))
 
 
 def _named(expr: Expr, shown: str, names: Collection[str]) -> NamedExpression:

@@ -298,6 +298,19 @@ class Algebra:
         atom = self.atoms[number]
         return atom.kind == "floor" and isinstance(atom.args[1], int)
 
+    # -- parts
+
+    def inner(self, a: Polynomial) -> list[int]:
+        """Return the numbers of all atoms that an expression is computed from, each after those it needs."""
+        waiting = [number for numbers, _ in a.terms for number in numbers]
+        found: set[int] = set()
+        while waiting:
+            number = waiting.pop()
+            if number not in found:
+                found.add(number)
+                waiting += self.atoms[number].needs
+        return sorted(found)
+
     # -- evaluation
 
     def value(self, a: Polynomial, known: dict[int, int]) -> int:

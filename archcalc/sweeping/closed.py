@@ -50,10 +50,15 @@ class ClosedForm(Struct, frozen=True, eq=False):
     invalid: int
     """Points that are not valid networks."""
     checked: int
-    proved: tuple[Any, Any] | None
-    """The smallest and largest value for which it follows from the network's expressions."""
+    box: tuple[tuple[Any, Any], ...]
+    """For each parameter the first and last value for which it follows from the network's expressions."""
     unproved: str
     """Why it is not proved, if it is not."""
+
+    @property
+    def proved(self) -> tuple[Any, Any] | None:
+        """Return the range of an only parameter in which the formula is proved."""
+        return self.box[0] if len(self.box) == 1 else None
 
     @property
     def text(self) -> str:
@@ -83,19 +88,19 @@ def closed_form(plan: SweepPlan) -> ClosedForm:
     terms = writer.terms(figure)
     exceptions, excepted, invalid, compared = _exceptions(engine, figure)
     proof = prove(plan, engine, figure)
-    shown = plan.space.dimensions[0].value
+    sides = zip(plan.space.dimensions, proof.box, strict=bool(proof.box))
     return ClosedForm(
         plan,
         quantity,
         tuple(terms),
         writer.period(figure) if len(plan.space.dimensions) == 1 else None,
-        writer.growth(figure) if len(plan.space.dimensions) == 1 else "",
+        writer.growth(figure) if all(d.is_numeric for d in plan.space.dimensions) else "",
         compared,
         tuple(exceptions),
         excepted,
         invalid,
         _check(engine, figure),
-        None if proof.missing else (shown(proof.first), shown(proof.last)),
+        tuple((dimension.value(first), dimension.value(last)) for dimension, (first, last) in sides),
         proof.missing,
     )
 
@@ -189,23 +194,12 @@ class FormulaWriter:
             return dimension.name if ratio == 1 else f"{ratio}·{dimension.name}"
         return f"{'' if ratio.numerator == 1 else f'{ratio.numerator}·'}{dimension.name}/{ratio.denominator}"
 
-    # -- properties of a formula of one parameter
-
-    def _inner(self, a: Polynomial) -> set[int]:
-        """Return all atoms that an expression is computed from."""
-        waiting = [number for product, _ in a.terms for number in product]
-        found: set[int] = set()
-        while waiting:
-            number = waiting.pop()
-            if number not in found:
-                found.add(number)
-                waiting += self.algebra.atoms[number].needs
-        return found
+    # -- properties of a formula
 
     def period(self, a: Polynomial) -> int | None:
-        """Return the number of steps after which the quotients repeat; `None` if there are other atoms."""
-        periods = dict.fromkeys(self._inner(a), 1)
-        for number in sorted(periods):
+        """Return the number of steps after which quotients repeat; `None` if there are other atoms."""
+        periods = dict.fromkeys(self.algebra.inner(a), 1)
+        for number in periods:
             atom = self.algebra.atoms[number]
             if atom.kind == "parameter":
                 continue
@@ -217,42 +211,70 @@ class FormulaWriter:
         return lcm(1, *periods.values())
 
     def growth(self, a: Polynomial) -> str:
-        """Return the highest power of the parameter, with its factor for large values."""
-        powers = self._leading(a)
-        if powers is None or not powers or max(powers) == 0:
-            return ""
-        power = max(powers)
-        name = self.dimensions[0].name
-        factor = decimal(powers[power] * Fraction(self.dimensions[0].divisor) ** power)
-        return f"{factor}·{name}{POWERS.get(power) or f'^{power}' if power > 1 else ''}"
+        """Return the highest powers of the parameters, with their factors for large values.
 
-    def _leading(self, a: Polynomial) -> dict[int, Fraction] | None:
-        """Return the sum by powers of the parameter, with quotients taken as exact: correct in the limit."""
-        total: dict[int, Fraction] = {0: Fraction(a.const)}
+        A product is left out if another one has at least its power of each parameter. If roundings may
+        matter, or if products may cancel each other, the answer is empty.
+        """
+        found = self._leading(a)
+        if found is None:
+            return ""
+        valued = [powers for powers, factor in found.items() if factor]
+        highest = [powers for powers in valued if not any(_exceeds(other, powers) for other in valued)]
+        if not any(map(any, highest)):
+            return ""
+        if len(highest) > 1 and min(found[powers] for powers in highest) < 0:
+            return ""
+        if not all(any(powers == top or _exceeds(top, powers) for top in highest) for powers in found):
+            return ""  # products that cancel in the limit leave what was rounded off
+        texts = []
+        for powers in sorted(highest, reverse=True):
+            factor, names = found[powers], []
+            for dimension, power in zip(self.dimensions, powers, strict=True):
+                factor *= Fraction(dimension.divisor) ** power
+                if power:
+                    names.append(dimension.name + (POWERS.get(power) or f"^{power}" if power > 1 else ""))
+            texts.append("·".join([decimal(factor), *names] if factor != 1 or not names else names))
+        mark = "≈" if any(text.startswith("≈") for text in texts) else ""
+        return mark + " + ".join(text.removeprefix("≈") for text in texts)
+
+    def _leading(self, a: Polynomial) -> dict[tuple[int, ...], Fraction] | None:
+        """Return the sum by powers of the parameters, with quotients taken as exact: correct in the limit.
+
+        Powers whose factors cancel are kept with a factor of 0.
+        """
+        none = (0,) * len(self.dimensions)
+        total = {none: Fraction(a.const)}
         for product, factor in a.terms:
-            part = {0: Fraction(factor)}
+            part = {none: Fraction(factor)}
             for number in product:
                 inner = self._leading_of(self.algebra.atoms[number])
                 if inner is None:
                     return None
-                multiplied: dict[int, Fraction] = {}
+                multiplied: dict[tuple[int, ...], Fraction] = {}
                 for first, one in part.items():
                     for second, other in inner.items():
-                        multiplied[first + second] = multiplied.get(first + second, Fraction(0)) + one * other
+                        powers = tuple([x + y for x, y in zip(first, second, strict=True)])
+                        multiplied[powers] = multiplied.get(powers, Fraction(0)) + one * other
                 part = multiplied
-            for power, value in part.items():
-                total[power] = total.get(power, Fraction(0)) + value
-        return {power: value for power, value in total.items() if value}
+            for powers, value in part.items():
+                total[powers] = total.get(powers, Fraction(0)) + value
+        return total
 
-    def _leading_of(self, atom: Atom) -> dict[int, Fraction] | None:
+    def _leading_of(self, atom: Atom) -> dict[tuple[int, ...], Fraction] | None:
         if atom.kind == "parameter":
-            return {1: Fraction(1)}
+            return {tuple([int(n == atom.args[0]) for n in range(len(self.dimensions))]): Fraction(1)}
         if atom.kind == "whole":
             return self._leading(atom.args[0])
         if atom.kind == "floor" and isinstance(atom.args[1], int):
             inner = self._leading(atom.args[0])
             return None if inner is None else {p: value / atom.args[1] for p, value in inner.items()}
         return None
+
+
+def _exceeds(powers: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    """Return whether one product has at least the powers of another one, and more of some parameter."""
+    return powers != others and all(x >= y for x, y in zip(powers, others, strict=True))
 
 
 def _exceptions(engine: Engine, figure: Polynomial) -> tuple[list[str], int, int, int]:

@@ -9,7 +9,7 @@ from archcalc.render.documents import json_text, plain
 from archcalc.render.numbers import grouped, plural
 from archcalc.sweeping.closed import ClosedForm
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.space import written
+from archcalc.sweeping.space import Dimension, written
 
 
 def text(form: ClosedForm) -> str:
@@ -30,12 +30,22 @@ def text(form: ClosedForm) -> str:
 
 
 def _proved(form: ClosedForm) -> str:
-    if form.proved is None:
+    if not form.box:
         return f"checked by enumeration only: no proof, since {form.unproved}"
-    (dimension,) = form.plan.space.dimensions
-    first, last = map(_grouped, form.proved)
+    sides = [_side(*each) for each in zip(form.plan.space.dimensions, form.box, strict=True)]
+    *others, last = sides
+    joined = f"{', '.join(others)}{',' if len(others) > 1 else ''} and {last}" if others else last
+    return f"proved from the expressions for {joined}"
+
+
+def _side(dimension: Dimension, side: tuple[Any, Any]) -> str:
+    if dimension.listed:
+        return f"every listed {dimension.name}"
+    first, last = map(_grouped, side)
+    if first == last:
+        return f"{dimension.name} = {first}"
     step = f" in steps of {written(dimension.step)}" if dimension.step != 1 else ""
-    return f"proved from the expressions for every {dimension.name} from {first} to {last}{step}"
+    return f"every {dimension.name} from {first} to {last}{step}"
 
 
 def _grouped(value: Any) -> str:
@@ -76,9 +86,19 @@ def to_json(form: ClosedForm) -> str:
         "different": form.excepted,
         "invalid": form.invalid,
         "made_one_by_one": form.checked,
-        "proved": None
-        if form.proved is None
-        else dict(zip(("from", "to"), map(plain, form.proved), strict=True)),
+        "proved": _proved_values(form),
         "not_proved_because": form.unproved,
     }
     return json_text(**fields)
+
+
+def _proved_values(form: ClosedForm) -> dict[str, Any] | None:
+    """The range of an only parameter, or what is proved of each of several."""
+    dimensions = form.plan.space.dimensions
+    values: dict[str, Any] = {
+        dimension.name: {"values": [plain(value) for value in dimension.listed]}
+        if dimension.listed
+        else {"from": plain(first), "to": plain(last)}
+        for dimension, (first, last) in zip(dimensions, form.box, strict=bool(form.box))
+    }
+    return (values[dimensions[0].name] if len(dimensions) == 1 else values) if values else None

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.diagnostics import Problems, error
-from archcalc.language.standalone import Condition, NamedExpression, condition_of, expression_of
+from archcalc.language.standalone import ValueCondition, NamedExpression, condition_of, expression_of
 from archcalc.sweeping.space import Dimension, is_one_expression, name_and_values, of_values, parse_dimension
 
 
@@ -25,7 +25,7 @@ class Relations(Struct, frozen=True, eq=False):
     """Computed values, each after those that it uses, and conditions that points must fulfill."""
 
     computed: tuple[Computed, ...] = ()
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[ValueCondition, ...] = ()
 
     def with_computed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a point with those that are computed. Raises `ArchError`."""
