@@ -16,6 +16,14 @@ class Progress(Protocol):
     def __call__(self, items: Sequence[T], title: str) -> Iterable[T]: ...
 
 
+Advance = Callable[[int], None]
+"""Called with the number of steps that are done."""
+
+
+def unseen_steps(steps: int) -> None:
+    """Shows nothing."""
+
+
 def unseen(items: Sequence[T], title: str) -> Iterable[T]:
     """Passes items on and shows nothing."""
     return items
@@ -26,21 +34,18 @@ def progress(items: Sequence[T], title: str) -> Iterable[T]:
     with progress_bar(len(items), title) as advance:
         for item in items:
             yield item
-            advance()
+            advance(1)
 
 
 @contextmanager
-def progress_bar(steps: int, title: str) -> Iterator[Callable[..., None]]:
-    """A progress bar on the standard error if that is a terminal.
-
-    Returns a function that ends a step, or as many steps as it is given.
-    """
+def progress_bar(steps: int, title: str) -> Iterator[Advance]:
+    """A progress bar on the standard error if that is a terminal. Returns a function that ends steps."""
     if not sys.stderr.isatty():
-        yield lambda count=1: None
+        yield unseen_steps
         return
     from rich import progress as rich_progress
     from rich.console import Console
 
     with rich_progress.Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=steps)
-        yield lambda count=1: bar.advance(task, count)
+        yield lambda steps: bar.advance(task, steps)

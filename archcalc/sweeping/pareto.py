@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.blocks import Rows, Sweeper, Totals, joined_rows
 from archcalc.sweeping.run import Found
 
@@ -40,7 +41,7 @@ def front(values: Any) -> Any:
 
 
 def pareto(
-    sweeper: Sweeper, objectives: Sequence[tuple[str, bool]], advance: Callable[[], None] = lambda: None
+    sweeper: Sweeper, objectives: Sequence[tuple[str, bool]], advance: Advance = unseen_steps
 ) -> Found:
     """Return the points within the limits that are best by some columns; each is maximized or minimized."""
     plan, limit = sweeper.plan, sweeper.asked.limit
