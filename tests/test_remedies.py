@@ -446,6 +446,8 @@ sweep vgg16 --set classes
 sweep vgg16 --set classes=1,,2
 sweep vgg16 --set classes=1,1
 sweep vgg16 --set classes=1..2:0
+sweep vgg16 --set classes=1..
+sweep vgg16 --set classes=1,2 --sort -
 sweep vgg16 --set classes=5..2
 sweep vgg16 --set classes=1..2000000000
 sweep vgg16 --set classes=1,2..3000000

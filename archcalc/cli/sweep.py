@@ -147,6 +147,10 @@ def sweep(
     is_table = format is SweepFormat.table and not axes
     most = LIMIT if limit is None and is_table else limit
     falling = (sort or "").startswith("-")
+    if sort in ("", "-"):
+        raise error(
+            "`--sort` needs a column", help="write `--sort macs`, or `--sort=-macs` for the largest first"
+        )
     asked = blocks.SweepAsked((sort or "").removeprefix("-"), falling, most, sample, seed)
     run.check_sort(made, asked)
     if scheduler is not None:
