@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+DELAY = 0.5
+"""Seconds before a bar shows."""
 
 
 class Progress(Protocol):
@@ -43,9 +47,34 @@ def progress_bar(steps: int, title: str) -> Iterator[Advance]:
     if not sys.stderr.isatty():
         yield unseen_steps
         return
-    from rich import progress as rich_progress
-    from rich.console import Console
+    bar = _LateBar(steps, title)
+    try:
+        yield bar.advance
+    finally:
+        bar.stop()
 
-    with rich_progress.Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=steps)
-        yield lambda steps: bar.advance(task, steps)
+
+class _LateBar:
+    """A progress bar that shows after a moment: shorter work needs none, and rich takes time to import."""
+
+    def __init__(self, steps: int, title: str) -> None:
+        self.steps, self.title = steps, title
+        self.begin = time.monotonic()
+        self.done = 0
+        self.bar: Any = None
+
+    def advance(self, steps: int) -> None:
+        self.done += steps
+        if self.bar is None and time.monotonic() - self.begin > DELAY:
+            from rich import progress as rich_progress
+            from rich.console import Console
+
+            self.bar = rich_progress.Progress(console=Console(stderr=True), transient=True)
+            self.bar.start()
+            self.task = self.bar.add_task(self.title, total=self.steps)
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.done)
+
+    def stop(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()
