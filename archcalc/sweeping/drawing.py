@@ -1,0 +1,263 @@
+"""Draws the plot of a sweep: axes, marks, lines, and a legend."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from msgspec import Struct
+
+from archcalc.render.chart_labels import Label, overlap, place
+from archcalc.render.charts import (
+    BLACK,
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PALE,
+    PINK,
+    SKY,
+    VERMILION,
+    Series,
+    Sheet,
+    along,
+    key,
+    sheet,
+    ticks,
+)
+from archcalc.render.numbers import decimal, grouped
+
+STYLES = tuple(
+    zip((BLUE, VERMILION, GREEN, ORANGE, PINK, SKY, BLACK, PALE), ("o", "s", "^", "D", "v", "P", "X", "*"),
+        strict=True)
+)  # fmt: skip
+"""The color and the mark of each series."""
+
+DECADES = 3
+"""An axis of positive numbers that span as many powers of ten is logarithmic."""
+
+FEW_TICKS = 8
+"""A parameter with so few values has a tick at each of them."""
+
+DENSE = 60
+"""A line of more points has a mark at some of them."""
+
+LONGEST = 40
+"""Longer texts are cut off."""
+
+
+class Axis(Struct, frozen=True, eq=False):
+    """The numbers of all points on one axis. If `words` are given, they are the places of these."""
+
+    name: str
+    values: Any
+    whole: bool = False
+    is_parameter: bool = False
+    words: tuple[str, ...] = ()
+
+    @property
+    def is_logarithmic(self) -> bool:
+        low, high = self.values.min(), self.values.max()
+        return not self.words and low > 0 and high >= low * 10**DECADES
+
+
+class Group(Struct, frozen=True, eq=False):
+    """The points of a series, from left to right, with their labels if there are any."""
+
+    name: str
+    xs: Any
+    ys: Any
+    is_line: bool = False
+    labels: Sequence[str] = ()
+
+
+class Drawing(Struct, frozen=True, eq=False):
+    """What a plot shows. A cloud has one group with small marks."""
+
+    title: str
+    sentences: Sequence[str]
+    x: Axis
+    y: Axis
+    groups: Sequence[Group]
+    is_cloud: bool = False
+
+
+class Margins(Struct, frozen=True):
+    """The room around a panel, in inches."""
+
+    left: float = 0.75
+    head: float = 0.25
+    foot: float = 0.7
+    columns: int = 8
+    """The columns of the legend."""
+
+
+def draw(drawing: Drawing) -> Sheet:
+    """Draw a sweep. The margins grow until all texts fit into them."""
+    margins = Margins()
+    page = _page(drawing, margins)
+    for _ in range(4):
+        needed = _needed(page, margins)
+        if needed == margins:
+            break
+        margins = needed
+        page = _page(drawing, margins)
+    (panel,) = page.panels
+    labels = [
+        Label(_plain(text), x, y, 4, INK)
+        for group in drawing.groups
+        for text, x, y in zip(group.labels, group.xs.tolist(), group.ys.tolist(), strict=bool(group.labels))
+    ]
+    lines = [list(zip(g.xs.tolist(), g.ys.tolist(), strict=True)) for g in drawing.groups if g.is_line]
+    place(panel, labels, size=8, avoid=[spot for line in lines if labels for spot in along(line, panel)])
+    return page
+
+
+def _page(drawing: Drawing, margins: Margins) -> Sheet:
+    subtitle = ". ".join(map(_plain, drawing.sentences)) + "."
+    page = sheet(
+        _plain(drawing.title, 75), subtitle, [], left=margins.left, head=margins.head, foot=margins.foot
+    )
+    (panel,) = page.panels
+    if drawing.x.is_logarithmic:
+        panel.set_xscale("log")
+    if drawing.y.is_logarithmic:
+        panel.set_yscale("log")
+    series = [Series(_plain(g.name), *style) for g, style in zip(drawing.groups, STYLES, strict=False)]
+    for number, (group, style) in enumerate(zip(drawing.groups, series, strict=True)):
+        _points(panel, group, style, number, drawing.is_cloud)
+    panel.set_xlabel(_plain(drawing.x.name))
+    panel.set_ylabel(_plain(drawing.y.name))
+    panel.grid(True)
+    _y_ticks(panel, drawing.y)
+    _x_ticks(panel, drawing.x)
+    if len(series) > 1:
+        key(panel, series, ncols=min(margins.columns, len(series)))
+    return page
+
+
+def _points(panel: Any, group: Group, style: Series, number: int, is_cloud: bool) -> None:
+    if is_cloud:
+        size = 2 if len(group.xs) > 500 else 4
+        panel.plot(group.xs, group.ys, "o", color=style.colour, markersize=size, linestyle="none")
+        return
+    every = max(1, len(group.xs) // (DENSE // 3)) if len(group.xs) > DENSE and group.is_line else 1
+    panel.plot(
+        group.xs, group.ys, color=style.colour, linewidth=1 if group.is_line else 0, marker=style.marker,
+        markersize=6, markeredgecolor="white", markeredgewidth=0.5, markevery=(number * every // 8, every),
+        zorder=3,
+    )  # fmt: skip
+
+
+def _plain(text: str, longest: int = LONGEST * 10) -> str:
+    """Return a text without the signs that have a meaning in matplotlib, cut off if it is long."""
+    return (text if len(text) <= longest else text[: longest - 1] + "…").replace("$", r"\$")
+
+
+# -- ticks
+
+
+def tick_texts(values: Sequence[float]) -> list[str]:
+    """Write the numbers of an axis, exactly.
+
+    >>> tick_texts([0, 250_000, 1_500_000]), tick_texts([0.1, 0.30000000000000004])
+    (['0', '250K', '1.5M'], ['0.1', '0.3'])
+    >>> tick_texts([999_999_999, 1_000_000_001])
+    ['999.999999M', '1,000,000,001']
+    """
+    return [_tick_text(value) for value in values]
+
+
+def _tick_text(value: float) -> str:
+    exact = Fraction(f"{value:.15g}")  # without the rounding of matplotlib's sums
+    if exact.denominator != 1 or abs(exact) < 1000:
+        text = decimal(exact)
+        return f"{value:.9g}" if text.startswith("≈") else text
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("K", 10**3)):
+        if abs(exact) >= size:
+            text = decimal(exact / size)
+            return grouped(exact.numerator) if text.startswith("≈") else text + unit
+    raise AssertionError(value)  # is at least 1000
+
+
+def _located(axis: Any, shown: Axis) -> list[float]:
+    """Return the places of ticks that matplotlib chooses."""
+    if shown.whole and not shown.is_logarithmic:
+        axis.get_major_locator().set_params(integer=True)
+    low, high = sorted(axis.get_view_interval())
+    return [value for value in axis.get_majorticklocs().tolist() if low <= value <= high]
+
+
+def _few(shown: Axis) -> list[float]:
+    """Return the values of an axis, if they are few enough for a tick at each."""
+    values = sorted(set(shown.values[:100_000].tolist()))
+    return values if len(values) == 1 or (shown.is_parameter and len(values) <= FEW_TICKS) else []
+
+
+def _y_ticks(panel: Any, shown: Axis) -> None:
+    if shown.words:
+        panel.set_ylim(-0.5, len(shown.words) - 0.5)
+        ticks(panel.yaxis, range(len(shown.words)), [_plain(word, LONGEST) for word in shown.words])
+        return
+    chosen = _few(shown)
+    if not chosen or not _ticked(panel, panel.yaxis, chosen, shown):
+        chosen = _located(panel.yaxis, shown)
+        _ticked(panel, panel.yaxis, chosen, shown)
+
+
+def _x_ticks(panel: Any, shown: Axis) -> None:
+    if shown.words:
+        panel.set_xlim(-0.5, len(shown.words) - 0.5)
+        words = [textwrap.shorten(_plain(word), LONGEST, placeholder="…") for word in shown.words]
+        ticks(panel.xaxis, range(len(words)), words)
+        if _overlap(panel.get_xticklabels(), 4):
+            for label in panel.get_xticklabels():
+                label.set(rotation=30, ha="right", rotation_mode="anchor")
+        return
+    chosen = _few(shown)
+    if chosen and _ticked(panel, panel.xaxis, chosen, shown):
+        return
+    chosen = located = _located(panel.xaxis, shown)
+    step = 1
+    while not _ticked(panel, panel.xaxis, chosen, shown) and len(chosen) > 2:
+        step += 1
+        chosen = located[::step]
+
+
+def _ticked(panel: Any, axis: Any, values: Sequence[float], shown: Axis) -> bool:
+    """Set ticks, and return whether their texts are apart."""
+    ticks(axis, values, tick_texts(values))
+    return not _overlap(axis.get_majorticklabels(), 4)
+
+
+def _overlap(texts: Sequence[Any], gap: float) -> bool:
+    boxes = [text.get_window_extent() for text in texts]
+    boxes = [(box.x0 - gap, box.y0, box.x1 + gap, box.y1) for box in boxes]
+    return any(overlap(a, b) > 0 for a, b in pairwise(boxes))
+
+
+# -- margins
+
+
+def _needed(page: Sheet, margins: Margins) -> Margins:
+    """Return the margins that a page needs, at least those that it has."""
+    (panel,) = page.panels
+    figure = page.figure
+    dpi = figure.dpi
+    renderer = figure.canvas.get_renderer()
+    ys, xs = panel.yaxis.get_tightbbox(renderer), panel.xaxis.get_tightbbox(renderer)
+    left = margins.left + max(0.0, 0.15 - min(xs.x0, ys.x0) / dpi)
+    foot = margins.foot + max(0.0, 0.3 - xs.y0 / dpi)
+    columns, head = margins.columns, margins.head
+    legend = panel.get_legend()
+    if legend is not None:
+        box = legend.get_window_extent(renderer)
+        room = figure.bbox.width - (left + 0.1) * dpi
+        if box.width > room:
+            shown = min(columns, len(legend.get_texts()))
+            columns = max(1, min(shown - 1, int(shown * room / box.width)))
+        head = max(head, 0.12 + box.height / dpi)
+    return Margins(left, head, foot, columns)
