@@ -46,8 +46,8 @@ def lay_out(
     """The grid as panels of lines. Each line is a list of pieces. The first row is the heading.
 
     In a row shorter than the heading, the last cell spans the other columns, up to `width`. `spaced`
-    separates rows if any row takes several lines. Each panel repeats the first `repeated` columns; if they
-    leave no room for others, it repeats those that fit into half of the width, at least one.
+    separates rows if any row takes several lines. Each panel repeats the first `repeated` columns; if no
+    other column fits next to them, it repeats those that fit into half of the width, at least one.
     """
     heading = rows[0]
     columns = [
@@ -101,7 +101,7 @@ def _repeated(columns: Sequence[_Column], width: int, repeated: int) -> int:
     widest = max((column.least for column in columns[repeated:]), default=0)
     if _least(columns[:repeated]) + GAP + widest <= width:
         return repeated
-    # more would leave each panel one new column only, and a point of many values would take many panels
+    # with more of them, each panel would have one new column only
     fitting = [n for n in range(1, repeated) if _least(columns[:n]) <= width // 2]
     return max(fitting, default=1)
 

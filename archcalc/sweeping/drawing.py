@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
 
 from archcalc.render.chart_labels import Label, overlap, place
@@ -37,7 +38,7 @@ STYLES = tuple(
 """The color and the mark of each series."""
 
 DECADES = 3
-"""An axis of positive numbers that span as many powers of ten is logarithmic."""
+"""An axis of positive numbers that span as many powers of ten is logarithmic, if most numbers are small."""
 
 FEW_TICKS = 8
 """A parameter with so few values has a tick at each of them."""
@@ -49,7 +50,7 @@ LONGEST = 40
 """Longer texts are cut off."""
 
 
-class Axis(Struct, frozen=True, eq=False):
+class PlotAxis(Struct, frozen=True, eq=False):
     """The numbers of all points on one axis. If `words` are given, they are the places of these."""
 
     name: str
@@ -60,11 +61,14 @@ class Axis(Struct, frozen=True, eq=False):
 
     @property
     def is_logarithmic(self) -> bool:
-        low, high = self.values.min(), self.values.max()
-        return not self.words and low > 0 and high >= low * 10**DECADES
+        if self.words or self.values.min() <= 0:
+            return False
+        low, middle, high = np.quantile(self.values, (0, 0.5, 1))
+        # numbers in even steps would crowd at the end, and lines between the first of them would be bent
+        return bool(high >= low * 10**DECADES and middle < high / 10)
 
 
-class Group(Struct, frozen=True, eq=False):
+class PlotSeries(Struct, frozen=True, eq=False):
     """The points of a series, from left to right, with their labels if there are any."""
 
     name: str
@@ -74,14 +78,14 @@ class Group(Struct, frozen=True, eq=False):
     labels: Sequence[str] = ()
 
 
-class Drawing(Struct, frozen=True, eq=False):
+class SweepPlot(Struct, frozen=True, eq=False):
     """What a plot shows. A cloud has one group with small marks."""
 
     title: str
     sentences: Sequence[str]
-    x: Axis
-    y: Axis
-    groups: Sequence[Group]
+    x: PlotAxis
+    y: PlotAxis
+    groups: Sequence[PlotSeries]
     is_cloud: bool = False
 
 
@@ -95,7 +99,7 @@ class Margins(Struct, frozen=True):
     """The columns of the legend."""
 
 
-def draw(drawing: Drawing) -> Sheet:
+def draw(drawing: SweepPlot) -> Sheet:
     """Draw a sweep. The margins grow until all texts fit into them."""
     margins = Margins()
     page = _page(drawing, margins)
@@ -116,7 +120,7 @@ def draw(drawing: Drawing) -> Sheet:
     return page
 
 
-def _page(drawing: Drawing, margins: Margins) -> Sheet:
+def _page(drawing: SweepPlot, margins: Margins) -> Sheet:
     subtitle = ". ".join(map(_plain, drawing.sentences)) + "."
     page = sheet(
         _plain(drawing.title, 75), subtitle, [], left=margins.left, head=margins.head, foot=margins.foot
@@ -126,7 +130,8 @@ def _page(drawing: Drawing, margins: Margins) -> Sheet:
         panel.set_xscale("log")
     if drawing.y.is_logarithmic:
         panel.set_yscale("log")
-    series = [Series(_plain(g.name), *style) for g, style in zip(drawing.groups, STYLES, strict=False)]
+    names = [_plain(group.name, LONGEST * 2) for group in drawing.groups]
+    series = [Series(name, *style) for name, style in zip(names, STYLES, strict=False)]
     for number, (group, style) in enumerate(zip(drawing.groups, series, strict=True)):
         _points(panel, group, style, number, drawing.is_cloud)
     panel.set_xlabel(_plain(drawing.x.name))
@@ -139,7 +144,7 @@ def _page(drawing: Drawing, margins: Margins) -> Sheet:
     return page
 
 
-def _points(panel: Any, group: Group, style: Series, number: int, is_cloud: bool) -> None:
+def _points(panel: Any, group: PlotSeries, style: Series, number: int, is_cloud: bool) -> None:
     if is_cloud:
         size = 2 if len(group.xs) > 500 else 4
         panel.plot(group.xs, group.ys, "o", color=style.colour, markersize=size, linestyle="none")
@@ -166,7 +171,7 @@ def tick_texts(values: Sequence[float]) -> list[str]:
     >>> tick_texts([0, 250_000, 1_500_000]), tick_texts([0.1, 0.30000000000000004])
     (['0', '250K', '1.5M'], ['0.1', '0.3'])
     >>> tick_texts([999_999_999, 1_000_000_001])
-    ['999.999999M', '1,000,000,001']
+    ['999,999,999', '1,000,000,001']
     """
     return [_tick_text(value) for value in values]
 
@@ -178,12 +183,12 @@ def _tick_text(value: float) -> str:
         return f"{value:.9g}" if text.startswith("≈") else text
     for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("K", 10**3)):
         if abs(exact) >= size:
-            text = decimal(exact / size)
-            return grouped(exact.numerator) if text.startswith("≈") else text + unit
+            is_short = (exact / size * 1000).denominator == 1
+            return decimal(exact / size) + unit if is_short else grouped(exact.numerator)
     raise AssertionError(value)  # is at least 1000
 
 
-def _located(axis: Any, shown: Axis) -> list[float]:
+def _located(axis: Any, shown: PlotAxis) -> list[float]:
     """Return the places of ticks that matplotlib chooses."""
     if shown.whole and not shown.is_logarithmic:
         axis.get_major_locator().set_params(integer=True)
@@ -191,24 +196,23 @@ def _located(axis: Any, shown: Axis) -> list[float]:
     return [value for value in axis.get_majorticklocs().tolist() if low <= value <= high]
 
 
-def _few(shown: Axis) -> list[float]:
+def _few(shown: PlotAxis) -> list[float]:
     """Return the values of an axis, if they are few enough for a tick at each."""
     values = sorted(set(shown.values[:100_000].tolist()))
     return values if len(values) == 1 or (shown.is_parameter and len(values) <= FEW_TICKS) else []
 
 
-def _y_ticks(panel: Any, shown: Axis) -> None:
+def _y_ticks(panel: Any, shown: PlotAxis) -> None:
     if shown.words:
         panel.set_ylim(-0.5, len(shown.words) - 0.5)
         ticks(panel.yaxis, range(len(shown.words)), [_plain(word, LONGEST) for word in shown.words])
         return
     chosen = _few(shown)
-    if not chosen or not _ticked(panel, panel.yaxis, chosen, shown):
-        chosen = _located(panel.yaxis, shown)
-        _ticked(panel, panel.yaxis, chosen, shown)
+    if not chosen or not _ticked(panel.yaxis, chosen):
+        _ticked(panel.yaxis, _located(panel.yaxis, shown))
 
 
-def _x_ticks(panel: Any, shown: Axis) -> None:
+def _x_ticks(panel: Any, shown: PlotAxis) -> None:
     if shown.words:
         panel.set_xlim(-0.5, len(shown.words) - 0.5)
         words = [textwrap.shorten(_plain(word), LONGEST, placeholder="…") for word in shown.words]
@@ -218,16 +222,19 @@ def _x_ticks(panel: Any, shown: Axis) -> None:
                 label.set(rotation=30, ha="right", rotation_mode="anchor")
         return
     chosen = _few(shown)
-    if chosen and _ticked(panel, panel.xaxis, chosen, shown):
+    if chosen and _ticked(panel.xaxis, chosen):
         return
     chosen = located = _located(panel.xaxis, shown)
     step = 1
-    while not _ticked(panel, panel.xaxis, chosen, shown) and len(chosen) > 2:
+    while not _ticked(panel.xaxis, chosen) and len(chosen) > 2:
         step += 1
         chosen = located[::step]
+    edge = panel.figure.bbox.width
+    if panel.get_xticklabels()[-1].get_window_extent().x1 > edge and len(chosen) > 2:
+        _ticked(panel.xaxis, chosen[:-1])
 
 
-def _ticked(panel: Any, axis: Any, values: Sequence[float], shown: Axis) -> bool:
+def _ticked(axis: Any, values: Sequence[float]) -> bool:
     """Set ticks, and return whether their texts are apart."""
     ticks(axis, values, tick_texts(values))
     return not _overlap(axis.get_majorticklabels(), 4)

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from archcalc.diagnostics import error
 from archcalc.render.charts import matplotlib, svg
 from archcalc.render.numbers import plural
 from archcalc.sweeping.columns import ValueColumn, problems, value_columns, value_names
-from archcalc.sweeping.drawing import Axis, Drawing, Group, draw
+from archcalc.sweeping.drawing import PlotAxis, PlotSeries, SweepPlot, draw
 from archcalc.sweeping.run import Found, in_words
 from archcalc.sweeping.space import written
 from archcalc.sweeping.view import fixed_in_words, summary
 
 FEW = 8
-"""The most series of a plot, which are the most styles that can be told apart."""
+"""The most series of a plot: as many as there are styles."""
 
 MANY = 500
 """A plot of more points has small marks. Series are drawn only if they are lines."""
@@ -36,7 +37,14 @@ CELLS = 400
 
 
 def plot(found: Found, x: str, y: str) -> str:
-    """Plot one column against another, as SVG.
+    """Plot one column against another, as SVG. Raises `ArchError` for a column that cannot be an axis."""
+    planned = planned_plot(found, x, y)
+    matplotlib()
+    return svg(lambda: draw(planned), planned.title)
+
+
+def planned_plot(found: Found, x: str, y: str) -> SweepPlot:
+    """Return what a plot shows: a line, several series, or a cloud of points.
 
     If another parameter has few values, each of them is a series. Raises `ArchError` if no point is a valid
     network, and for a column that cannot be an axis.
@@ -48,36 +56,35 @@ def plot(found: Found, x: str, y: str) -> str:
     rows = found.rows.chosen(valid)
     values = {column.name: column for column in value_columns(plan, rows.digits)}
     figures = dict(zip(plan.columns, rows.columns, strict=True))
-    axes = [_axis(found, name, values, figures) for name in (x, y)]
-    matplotlib()
-    drawing = _drawing(found, values, *axes)
-    return svg(lambda: draw(drawing), drawing.title)
+    first, second = (_axis(found, name, values, figures) for name in (x, y))
+    return _planned(found, values, first, second)
 
 
 def _why_none(found: Found) -> str:
-    for problem in problems(found.engine, found.rows):
-        return f"no point is a valid network: {problem}"
-    return summary(found.plan, found.engine, found.totals)[-1]
+    if not found.rows.count:
+        return summary(found.plan, found.engine, found.totals)[-1]
+    first = problems(found.engine, found.rows.chosen(np.arange(1)))[0]
+    return f"no row is a valid network. The first: {first}"
 
 
-def _axis(found: Found, name: str, values: dict[str, ValueColumn], figures: dict[str, Any]) -> Axis:
+def _axis(found: Found, name: str, values: dict[str, ValueColumn], figures: dict[str, Any]) -> PlotAxis:
     """Return the numbers of an axis. Values that are not numbers are numbered, and are its ticks."""
     plan = found.plan
     if name in figures:
-        return Axis(name, figures[name].astype(float), whole=True)
+        return PlotAxis(name, figures[name].astype(float), whole=True)
     if name not in values:
         known = ", ".join([*value_names(plan), *plan.columns])
         raise error(f"`{name}` has one value, so it cannot be an axis", help=f"columns that vary: {known}")
     places, texts = _distinct(values[name])
     first = values[name].array()
     if first.dtype.kind in "iufO":
-        return Axis(name, first.astype(float), whole=first.dtype.kind == "i", is_parameter=True)
+        return PlotAxis(name, first.astype(float), whole=first.dtype.kind == "i", is_parameter=True)
     if len(texts) > MOST_WORDS:
         raise error(
             f"`{name}` has {plural(len(texts), 'value')} that are not all numbers, too many for an axis",
             help=f"give at most {MOST_WORDS} values, or plot another column",
         )
-    return Axis(name, places.astype(float), words=tuple(texts))
+    return PlotAxis(name, places.astype(float), words=tuple(texts))
 
 
 def _distinct(column: ValueColumn) -> tuple[Any, list[str]]:
@@ -87,7 +94,7 @@ def _distinct(column: ValueColumn) -> tuple[Any, list[str]]:
     return np.array([numbers[text] for text in texts])[column.places], list(numbers)
 
 
-def _drawing(found: Found, values: dict[str, ValueColumn], x: Axis, y: Axis) -> Drawing:
+def _planned(found: Found, values: dict[str, ValueColumn], x: PlotAxis, y: PlotAxis) -> SweepPlot:
     plan = found.plan
     words = [word for word in (fixed_in_words(plan).removeprefix(", "), in_words(plan, found.totals)) if word]
     scales = [axis.name for axis in (x, y) if axis.is_logarithmic]
@@ -97,16 +104,16 @@ def _drawing(found: Found, values: dict[str, ValueColumn], x: Axis, y: Axis) -> 
     if len(x.values) > MOST_MARKS:
         chosen = _thinned(x, y)
         words.append("A mark stands for all networks near it")
-        cloud = Group("", x.values[chosen], y.values[chosen])
-        return Drawing(title, words, x, y, [cloud], is_cloud=True)
+        cloud = PlotSeries("", x.values[chosen], y.values[chosen])
+        return SweepPlot(title, words, x, y, [cloud], is_cloud=True)
     free = {name: _distinct(values[name]) for name in values if name not in (x.name, y.name)}
     free = {name: (places, texts) for name, (places, texts) in free.items() if len(texts) > 1}
     dimensions = [d.name for d in plan.space.dimensions if d.name in free]
     series = SeriesChoice(x, y, free, dimensions)
     groups = series.groups()
     if len(x.values) > MANY and not groups[0].is_line:
-        return Drawing(title, words, x, y, [Group("", x.values, y.values)], is_cloud=True)
-    return Drawing(title, [*words, *series.words], x, y, groups)
+        return SweepPlot(title, words, x, y, [PlotSeries("", x.values, y.values)], is_cloud=True)
+    return SweepPlot(title, [*words, *series.words], x, y, groups)
 
 
 class SeriesChoice:
@@ -116,14 +123,16 @@ class SeriesChoice:
     texts. `dimensions` are those of them that are not computed. `words` says what the plot does not show.
     """
 
-    def __init__(self, x: Axis, y: Axis, free: dict[str, tuple[Any, list[str]]], dimensions: list[str]):
+    def __init__(
+        self, x: PlotAxis, y: PlotAxis, free: dict[str, tuple[Any, list[str]]], dimensions: list[str]
+    ):
         self.x, self.y = x, y
         self.free = free
         self.dimensions = dimensions
         self.words: list[str] = []
         self.numeric = x.is_parameter and not x.words and not y.words
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[PlotSeries]:
         everything = np.arange(len(self.x.values))
         if self.numeric:
             xs, first = np.unique(self.x.values, return_index=True)
@@ -151,7 +160,7 @@ class SeriesChoice:
             return [("", places) for places in [np.arange(0)] * (FEW + 1)]
         found = []
         for number, combination in enumerate(combinations.T.tolist()):
-            words = [f"{n} {self.free[n][1][place]}" for n, place in zip(names, combination, strict=True)]
+            words = [f"{n}={self.free[n][1][place]}" for n, place in zip(names, combination, strict=True)]
             found.append((", ".join(words), np.flatnonzero(which.ravel() == number)))
         return found
 
@@ -159,7 +168,7 @@ class SeriesChoice:
         """Return whether each x of some rows has one y."""
         return self.numeric and len(np.unique(self.x.values[places])) == len(places)
 
-    def _made(self, split: list[tuple[str, Any]], others: list[str]) -> list[Group]:
+    def _made(self, split: list[tuple[str, Any]], others: list[str]) -> list[PlotSeries]:
         """Return the groups. If one parameter is left, its values are labels, if there are few points."""
         is_line = all(self._is_function(places) for _, places in split)
         labeled = len(others) == 1 and sum(len(places) for _, places in split) <= LABELED
@@ -172,11 +181,25 @@ class SeriesChoice:
             if labeled:
                 numbers, texts = self.free[others[0]]
                 labels = [texts[n] for n in numbers[ordered].tolist()]
-            groups.append(Group(name, self.x.values[ordered], self.y.values[ordered], is_line, labels))
-        return groups
+            groups.append(PlotSeries(name, self.x.values[ordered], self.y.values[ordered], is_line, labels))
+        return _merged(groups)
 
 
-def _thinned(x: Axis, y: Axis) -> Any:
+def _merged(groups: Sequence[PlotSeries]) -> list[PlotSeries]:
+    """Return groups with one in place of those that have the same points, which would cover each other."""
+    found: dict[Any, list[PlotSeries]] = {}
+    for group in groups:
+        found.setdefault((group.xs.tobytes(), group.ys.tobytes(), *group.labels), []).append(group)
+    return [replace(same[0], name=_joined(same)) for same in found.values()]
+
+
+def _joined(same: Sequence[PlotSeries]) -> str:
+    if len(same) > 2:
+        return f"{same[0].name} and {len(same) - 1} others"
+    return " and ".join(group.name for group in same)
+
+
+def _thinned(x: PlotAxis, y: PlotAxis) -> Any:
     """Return the number of one point in each occupied cell of a grid."""
     cells = []
     for axis in (x, y):
