@@ -157,7 +157,7 @@ def test_values_that_do_not_vary_are_named_once() -> None:
 def test_without_a_valid_network_there_is_no_plot(run: Any) -> None:
     for options, message in (
         (
-            ("--set", "width=0.001,0.002"),
+            ("--set", "width=0.001,1", "--limit", "1"),
             "no row is a valid network. The first: `out_channels` of `conv` needs",
         ),
         (("--set", "width=0.5,1", "--expect", "macs < 1"), "no point is within all limits; the nearest is"),
@@ -196,6 +196,7 @@ def figure_of(shown: SweepPlot) -> Any:
     pages: list[Any] = []
     svg(lambda: pages.append(draw(shown)) or pages[0], "")
     found = []
+    pages[0].figure.canvas.draw()  # after the SVG, which has another resolution
     for text in pages[0].figure.findobj(Text):
         if text.get_text().strip() and text.get_visible():
             box = text.get_window_extent()
@@ -353,10 +354,15 @@ def test_the_values_of_a_formula(values: str, words: str) -> None:
     assert f"for {words}: equal at all" in formulas.text(form)
 
 
-def test_lists_and_truths_of_a_formula(mixed: str) -> None:
+def test_lists_and_truths_of_a_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("q.arch").write_text(
+        "net q(a=1, big=true, k=[1]) {\n  input(3x8x8)\n  if big { relu }\n"
+        "  for s in k { if s > 0 { relu } }\n  conv(a, 1)\n}"
+    )
     dimensions = [parse_dimension(text, "--set") for text in ("big=true,false", "k=[1],[3,5]", "a=1..4")]
-    text = formulas.text(closed_form(plan(mixed, dimensions, ["macs"])))
-    assert "for big = true or false, k = [1] or 3x5, a from 1 to 4: " in text
+    text = formulas.text(closed_form(plan("q.arch", dimensions, ["macs"])))
+    assert "for big = true or false, k = [1] or 3x5, a from 1 to 4: equal at all 16 points" in text
 
 
 def test_a_quotient_has_no_parentheses_around_one_name(
