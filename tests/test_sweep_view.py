@@ -177,6 +177,11 @@ def test_columns_that_cannot_be_an_axis(mixed: str) -> None:
         planned_plot(swept(mixed, f"k={lists}"), "k", "macs")
 
 
+def test_large_computed_values() -> None:
+    shown = planned_plot(swept("vgg16", "batch=1..3", "z=10**30 * batch", where=("z > 0",)), "z", "macs")
+    assert shown.x.values.tolist() == [1e30, 2e30, 3e30]
+
+
 def test_an_axis_is_logarithmic_if_most_of_its_numbers_are_small() -> None:
     axes = {
         name: planned_plot(swept("vgg16", sets, columns="params"), "classes", "params").x.is_logarithmic

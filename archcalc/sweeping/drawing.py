@@ -140,7 +140,7 @@ def _page(drawing: SweepPlot, margins: Margins) -> Sheet:
     _y_ticks(panel, drawing.y)
     _x_ticks(panel, drawing.x)
     if len(series) > 1:
-        key(panel, series, ncols=min(margins.columns, len(series)))
+        key(panel, series, ncols=min(margins.columns, len(series)), columnspacing=1)
     return page
 
 
@@ -151,8 +151,9 @@ def _points(panel: Any, group: PlotSeries, style: Series, number: int, is_cloud:
         return
     every = max(1, len(group.xs) // (DENSE // 3)) if len(group.xs) > DENSE and group.is_line else 1
     panel.plot(
-        group.xs, group.ys, color=style.colour, linewidth=1 if group.is_line else 0, marker=style.marker,
-        markersize=6, markeredgecolor="white", markeredgewidth=0.5, markevery=(number * every // 8, every),
+        group.xs, group.ys, color=style.colour, linewidth=1 if group.is_line else 0,
+        marker=style.marker, markersize=9 if style.marker == "*" else 6, markeredgecolor="white", markeredgewidth=0.5,
+        markevery=(number * every // 8, every),
         zorder=3,
     )  # fmt: skip
 
@@ -266,5 +267,7 @@ def _needed(page: Sheet, margins: Margins) -> Margins:
         if box.width > room:
             shown = min(columns, len(legend.get_texts()))
             columns = max(1, min(shown - 1, int(shown * room / box.width)))
+            rows = -(-len(legend.get_texts()) // columns)
+            columns = -(-len(legend.get_texts()) // rows)  # of similar heights
         head = max(head, 0.12 + box.height / dpi)
     return Margins(left, head, foot, columns)

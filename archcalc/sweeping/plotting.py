@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from archcalc.diagnostics import error
 from archcalc.render.charts import matplotlib, svg
 from archcalc.render.numbers import plural
-from archcalc.sweeping.columns import ValueColumn, problems, value_columns, value_names
+from archcalc.sweeping.columns import ValueColumn, kind_of, problems, value_columns, value_names
 from archcalc.sweeping.drawing import PlotAxis, PlotSeries, SweepPlot, draw
 from archcalc.sweeping.run import Found, in_words
 from archcalc.sweeping.space import written
@@ -75,10 +75,12 @@ def _axis(found: Found, name: str, values: dict[str, ValueColumn], figures: dict
     if name not in values:
         known = ", ".join([*value_names(plan), *plan.columns])
         raise error(f"`{name}` has one value, so it cannot be an axis", help=f"columns that vary: {known}")
-    places, texts = _distinct(values[name])
-    first = values[name].array()
-    if first.dtype.kind in "iufO":
-        return PlotAxis(name, first.astype(float), whole=first.dtype.kind == "i", is_parameter=True)
+    column = values[name]
+    kind = kind_of(column.values)
+    if kind in (int, float):
+        numbers = np.array([float(value) for value in column.values])
+        return PlotAxis(name, numbers[column.places], whole=kind is int, is_parameter=True)
+    places, texts = _distinct(column)
     if len(texts) > MOST_WORDS:
         raise error(
             f"`{name}` has {plural(len(texts), 'value')} that are not all numbers, too many for an axis",
