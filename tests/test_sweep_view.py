@@ -210,7 +210,8 @@ def figure_of(shown: SweepPlot) -> Any:
 
 
 LISTS = "k=[3],[1,3,5,7,9,11,3,1],[3,5,7,9,11,3,1,3,5,7,9,11]"
-TEXTS = 'act="silu","$x$","x^2_{","' + "y" * 90 + '"'
+MANY_LISTS = LISTS + "".join(f",[{n},3,5,7,9,11,13,15,17,19,1]" for n in range(1, 6))
+TEXTS = 'act="silu","$x^{$","x^2_{","' + "y" * 90 + '"'
 HUGE = "classes=1,1000,1000000,100000000,1000000000"
 
 
@@ -224,22 +225,38 @@ HUGE = "classes=1,1000,1000000,100000000,1000000000"
         ("vgg16", ("classes=999999900..1000000000",), "params", "classes:params"),
         ("vgg16", ("classes=1000",), "macs,params", "macs:params"),
         ("vgg16", ("classes=0..1000000000:50000000",), "macs,params", "params:macs"),
+        ("vgg16", ("batch=1000,100000,1,2,3",), "activations", "batch:activations"),
+        ("vgg16", ("batch=1000,1001,1002,1",), "activation_bytes", "batch:activation_bytes"),
+        ("vgg16", ("batch=1000,1001,1002,1",), "activation_bytes", "activation_bytes:batch"),
         ("mixed.arch", ("a=1..3", LISTS), "macs", "k:macs"),
         ("mixed.arch", ("a=1..3", LISTS), "macs", "a:k"),
+        ("mixed.arch", ("a=1..3", MANY_LISTS), "macs", "k:macs"),
+        ("mixed.arch", ("a=1..3", MANY_LISTS), "macs", "a:macs"),
         ("mixed.arch", ("a=1..3", TEXTS, "big=true,false"), "macs", "a:macs"),
         ("mixed.arch", ("a=1..3", TEXTS, "big=true,false"), "macs", "macs:act"),
     ],
 )  # fmt: skip
 def test_no_text_is_cut_off_or_covered(mixed: str, net: str, sets: Any, columns: str, axes: str) -> None:
     figure, texts = figure_of(planned_plot(swept(net, *sets, columns=columns), *axes.split(":")))
-    width, height = figure.get_size_inches() * figure.dpi
     assert len(texts) > 5
+    _check_texts(figure, texts)
+
+
+def _check_texts(figure: Any, texts: Any) -> None:
+    width, height = figure.get_size_inches() * figure.dpi
     for text, _, box in texts:
         inside = overlap(box, (0, 0, width, height))
         assert inside == pytest.approx((box[2] - box[0]) * (box[3] - box[1])), f"`{text}` is cut off"
     level = [(text, box) for text, rotation, box in texts if rotation in (0, 90)]
     for (one, box), (other, second) in combinations(level, 2):
         assert overlap(box, second) < 1.5, f"`{one}` and `{other}` overlap"
+
+
+@pytest.mark.parametrize("last", [3, 30])
+@pytest.mark.parametrize("axes", ["z:macs", "macs:z"])
+def test_no_text_of_very_large_numbers_is_cut_off(last: int, axes: str) -> None:
+    found = swept("vgg16", f"batch=1..{last}", "z=10**40 * batch", where=("z > 0",))
+    _check_texts(*figure_of(planned_plot(found, *axes.split(":"))))
 
 
 def test_series_differ_without_color() -> None:
@@ -324,6 +341,18 @@ def test_many_values_that_do_not_fit_take_few_panels() -> None:
     names = [f"parameter{n}" for n in range(20)]
     panels = lay_out([[GridCell(name) for name in [*names, "macs"]]] * 2, 80, repeated=20)
     assert len(panels) <= 8
+
+
+def test_a_short_line_of_a_message_starts_at_the_left() -> None:
+    rows = [["a", "figure"], ["1", "123456789"], ["2", "123456789"]]
+    cells = [[GridCell(text) for text in row] for row in rows]
+    cells += [[GridCell("3"), GridCell("12345678 is wrong")]]
+    cells[0] += [GridCell("b")]
+    cells[1] += [GridCell("1")]
+    cells[2] += [GridCell("2")]
+    (panel,) = lay_out(cells, 15, spaced=False)
+    lines = ["".join(text for text, _ in line).rstrip() for line in panel]
+    assert lines[-2:] == ["3  12345678 is", "   wrong"]
 
 
 def test_messages_use_the_whole_width(run: Any) -> None:

@@ -151,11 +151,17 @@ def _points(panel: Any, group: PlotSeries, style: Series, number: int, is_cloud:
         return
     every = max(1, len(group.xs) // (DENSE // 3)) if len(group.xs) > DENSE and group.is_line else 1
     panel.plot(
-        group.xs, group.ys, color=style.colour, linewidth=1 if group.is_line else 0,
-        marker=style.marker, markersize=9 if style.marker == "*" else 6, markeredgecolor="white", markeredgewidth=0.5,
+        group.xs,
+        group.ys,
+        color=style.colour,
+        linewidth=1 if group.is_line else 0,
+        marker=style.marker,
+        markersize=9 if style.marker == "*" else 6,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
         markevery=(number * every // 8, every),
         zorder=3,
-    )  # fmt: skip
+    )
 
 
 def _plain(text: str, longest: int = LONGEST * 10) -> str:
@@ -190,7 +196,7 @@ def _tick_text(value: float) -> str:
 
 
 def _located(axis: Any, shown: PlotAxis) -> list[float]:
-    """Return the places of ticks that matplotlib chooses."""
+    """Return the places of ticks that matplotlib chooses, before any are set."""
     if shown.whole and not shown.is_logarithmic:
         axis.get_major_locator().set_params(integer=True)
     low, high = sorted(axis.get_view_interval())
@@ -208,9 +214,9 @@ def _y_ticks(panel: Any, shown: PlotAxis) -> None:
         panel.set_ylim(-0.5, len(shown.words) - 0.5)
         ticks(panel.yaxis, range(len(shown.words)), [_plain(word, LONGEST) for word in shown.words])
         return
-    chosen = _few(shown)
+    located, chosen = _located(panel.yaxis, shown), _few(shown)
     if not chosen or not _ticked(panel.yaxis, chosen):
-        _ticked(panel.yaxis, _located(panel.yaxis, shown))
+        _ticked(panel.yaxis, located)
 
 
 def _x_ticks(panel: Any, shown: PlotAxis) -> None:
@@ -222,17 +228,21 @@ def _x_ticks(panel: Any, shown: PlotAxis) -> None:
             for label in panel.get_xticklabels():
                 label.set(rotation=30, ha="right", rotation_mode="anchor")
         return
-    chosen = _few(shown)
-    if chosen and _ticked(panel.xaxis, chosen):
+    located, chosen = _located(panel.xaxis, shown), _few(shown)
+    if chosen and _ticked(panel.xaxis, chosen) and not _is_cut(panel):
         return
-    chosen = located = _located(panel.xaxis, shown)
+    chosen = located
     step = 1
-    while not _ticked(panel.xaxis, chosen) and len(chosen) > 2:
+    while not _ticked(panel.xaxis, chosen) and len(chosen) > 1:
         step += 1
         chosen = located[::step]
-    edge = panel.figure.bbox.width
-    if panel.get_xticklabels()[-1].get_window_extent().x1 > edge and len(chosen) > 2:
+    if _is_cut(panel) and len(chosen) > 1:
         _ticked(panel.xaxis, chosen[:-1])
+
+
+def _is_cut(panel: Any) -> bool:
+    """Return whether the last text of the x axis is over the edge of the page."""
+    return bool(panel.get_xticklabels()[-1].get_window_extent().x1 > panel.figure.bbox.width)
 
 
 def _ticked(axis: Any, values: Sequence[float]) -> bool:
