@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archcalc.checking.outcome import Result
     from archcalc.comparison import Comparison
     from archcalc.opened import Shapes
-    from archcalc.sweeping.result import SweepResult
+    from archcalc.sweeping.rows.result import SweepResult
 
 Net = str | os.PathLike[str] | Network | Profile
 """A network: an argument of `load`, a `Network`, or a `Profile`."""
@@ -165,10 +165,10 @@ def sweep(
     ([0.25, 0.5, 1.0], [41030272, 149497088, 568740352])
     """
     from archcalc.settings import Settings
-    from archcalc.sweeping import blocks, run
     from archcalc.sweeping.plan import plan
     from archcalc.sweeping.relations import given
-    from archcalc.sweeping.result import SweepResult
+    from archcalc.sweeping.rows import blocks, run
+    from archcalc.sweeping.rows.result import SweepResult
 
     dimensions, relations = given(
         [("values", name, several) for name, several in values.items()],

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import archcalc
-from archcalc.sweeping import formulas, remainders
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.boxes import Condition, largest_box
-from archcalc.sweeping.closed import ClosedForm, closed_form
-from archcalc.sweeping.engine import Engine
-from archcalc.sweeping.expressions import Polynomial
+from archcalc.sweeping.formula import remainders, shown
+from archcalc.sweeping.formula.boxes import Condition, largest_box
+from archcalc.sweeping.formula.closed import ClosedForm, closed_form
+from archcalc.sweeping.formula.proof import FormProof, prove
+from archcalc.sweeping.formula.signs import never_negative, value_at
 from archcalc.sweeping.plan import SweepPlan, plan
-from archcalc.sweeping.proof import FormProof, prove
-from archcalc.sweeping.signs import never_negative, value_at
 from archcalc.sweeping.space import parse_dimension
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.expressions import Polynomial
 
 
 class Tried:
@@ -432,7 +432,7 @@ def test_a_parameter_with_one_proved_value_is_named_with_it() -> None:
     with pytest.raises(archcalc.ArchError, match="no short formula: each value of `n1` has another one"):
         form("densenet121", "n1=1..6 k=1..40")
     found = replace(form("densenet121", "k=5..6 image=64..99"), box=((6, 6), (32, 31_250_000)))
-    assert "proved from the expressions for k = 6 and every image from 32 to 31,250,000\n" in formulas.text(
+    assert "proved from the expressions for k = 6 and every image from 32 to 31,250,000\n" in shown.text(
         found
     )
 

@@ -629,7 +629,7 @@ def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch)
         with monkeypatch.context() as patched:
             patched.setattr(executor_command, "execute", too_large)
             shown.append(run("run", "tiny.arch", width=400).err)
-        for place in ("run.MOST_ROWS", "view.MOST_JSON"):
+        for place in ("rows.run.MOST_ROWS", "rows.view.MOST_JSON"):
             with monkeypatch.context() as patched:
                 patched.setattr(f"archcalc.sweeping.{place}", 1)
                 shown.append(run("sweep", "vgg16", "--set", "batch=1,2", "--format", "json", width=400).err)

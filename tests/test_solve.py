@@ -19,16 +19,17 @@ import archcalc
 from archcalc.opening import loads
 from archcalc.quantities import QUANTITIES
 from archcalc.render.progress import unseen
-from archcalc.sweeping import formulas, solving
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.closed import closed_form
-from archcalc.sweeping.expressions import Polynomial
-from archcalc.sweeping.pareto import front
+from archcalc.sweeping.formula import shown
+from archcalc.sweeping.formula.closed import closed_form
+from archcalc.sweeping.formula.proof import FormProof, prove
+from archcalc.sweeping.formula.signs import sign_runs
 from archcalc.sweeping.plan import plan
-from archcalc.sweeping.proof import FormProof, prove
-from archcalc.sweeping.signs import sign_runs
-from archcalc.sweeping.solving import Solution, solve
+from archcalc.sweeping.solving import search
+from archcalc.sweeping.solving.pareto import front
+from archcalc.sweeping.solving.search import Solution, solve
 from archcalc.sweeping.space import parse_dimension
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.expressions import Polynomial
 
 
 def solved(net: str, find: str, *expect: str, largest: bool = True, **settings: Any) -> Solution:
@@ -123,11 +124,11 @@ def test_answers_are_those_of_trying_every_value(
     holding = [n for n, m in enumerate(macs, 1) if (m <= limit if relation == "<=" else m >= limit)]
     expected = (max(holding) if largest else min(holding)) if holding else None
     for tried in (10**6, 16):
-        before, solving.MOST_TRIED = solving.MOST_TRIED, tried
+        before, search.MOST_TRIED = search.MOST_TRIED, tried
         try:
             solution = solved(str(path), "n=1..60", f"macs {relation} {limit}", largest=largest)
         finally:
-            solving.MOST_TRIED = before
+            search.MOST_TRIED = before
         found = None if solution.best is None else int(solution.best.shown)
         assert found == expected
         if solution.best is not None and solution.gaps is not None:
@@ -365,7 +366,7 @@ def test_a_proof_ends_where_the_network_is_another(tmp_path: Path) -> None:
     )
     found = form(str(path), "macs", "n=1..4096")
     assert (found.text, found.proved) == ("192·n", (41, 5000))
-    assert "for every n from 41 to 5,000\n" in formulas.text(found)
+    assert "for every n from 41 to 5,000\n" in shown.text(found)
 
 
 def test_what_is_not_proved_says_so(tmp_path: Path) -> None:
@@ -375,7 +376,7 @@ def test_what_is_not_proved_says_so(tmp_path: Path) -> None:
     )
     found = form(str(path), "macs", "n=2..100")
     assert found.proved is None
-    assert "checked by enumeration only: no proof, since conditions choose" in formulas.text(found)
+    assert "checked by enumeration only: no proof, since conditions choose" in shown.text(found)
     with pytest.raises(archcalc.ArchError, match="each value of `n1` has another one"):
         form("densenet121", "params", "n1=1..40")  # each value is another network
     listed = form("mobilenet_v1", "params", "classes=1,10")

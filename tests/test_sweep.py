@@ -25,15 +25,15 @@ from archcalc.catalog import open_shipped, shipped
 from archcalc.cli import app
 from archcalc.diagnostics import ArchError
 from archcalc.quantities import OF_TRAINING, TOTALS
-from archcalc.sweeping import resume, view
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.blocks import SweepAsked, Sweeper
-from archcalc.sweeping.engine import Engine
-from archcalc.sweeping.expressions import NEGATIVE, ZERO
 from archcalc.sweeping.plan import SweepPlan, plan
-from archcalc.sweeping.points import PointValues
-from archcalc.sweeping.run import Found, sweep_rows
+from archcalc.sweeping.rows import resume, view
+from archcalc.sweeping.rows.blocks import SweepAsked, Sweeper
+from archcalc.sweeping.rows.run import Found, sweep_rows
 from archcalc.sweeping.space import Dimension, parse_dimension
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.expressions import NEGATIVE, ZERO
+from archcalc.sweeping.tracing.points import PointValues
 
 EVERY = [quantity.name for quantity in TOTALS]
 

@@ -15,10 +15,10 @@ distributed = pytest.importorskip("distributed")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 from archcalc.sweeping import cluster  # noqa: E402
-from archcalc.sweeping.blocks import BLOCK, SweepAsked, Sweeper  # noqa: E402
 from archcalc.sweeping.plan import plan  # noqa: E402
 from archcalc.sweeping.relations import given, options  # noqa: E402
-from archcalc.sweeping.run import sweep_rows  # noqa: E402
+from archcalc.sweeping.rows.blocks import BLOCK, SweepAsked, Sweeper  # noqa: E402
+from archcalc.sweeping.rows.run import sweep_rows  # noqa: E402
 from archcalc.sweeping.space import parse_dimension  # noqa: E402
 
 TEXT = "net small(n=8, k=3) {\n  input([3, n, n]) -> conv(n, k, padding=1)\n}\n"

@@ -13,10 +13,10 @@ import pytest
 import archcalc
 from archcalc.number import Symbolic
 from archcalc.settings import Settings
-from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.plan import SweepPlan, plan
-from archcalc.sweeping.solving import solve
+from archcalc.sweeping.solving.search import solve
 from archcalc.sweeping.space import Dimension, Space, parse_dimension
+from archcalc.sweeping.tracing.engine import Engine
 
 onnx = pytest.importorskip("onnx")
 

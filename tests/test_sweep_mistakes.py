@@ -10,7 +10,7 @@ import pytest
 
 import archcalc
 from archcalc.sweeping.plan import plan
-from archcalc.sweeping.solving import solve
+from archcalc.sweeping.solving.search import solve
 from archcalc.sweeping.space import parse_dimension
 
 WIDTHS = ["--set", "width=0.01,0.5"]

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 import archcalc
 from archcalc.diagnostics import ArchError
-from archcalc.sweeping.blocks import SweepAsked, Sweeper
 from archcalc.sweeping.plan import SweepPlan, plan
 from archcalc.sweeping.relations import given, options
-from archcalc.sweeping.run import sweep_rows
-from archcalc.sweeping.solving import solve
+from archcalc.sweeping.rows.blocks import SweepAsked, Sweeper
+from archcalc.sweeping.rows.run import sweep_rows
+from archcalc.sweeping.solving.search import solve
 
 SEARCH = {
     "alpha": "1..2:0.05",
@@ -191,7 +191,7 @@ def test_columns_of_files_have_one_type(tmp_path: Path, run: Any) -> None:
     """Blocks of a data set fit together, although the first one has whole widths only."""
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    from archcalc.sweeping.parquet import ParquetWriter
+    from archcalc.sweeping.rows.parquet import ParquetWriter
 
     made = related(
         "mobilenet_v1", "width=1..2:0.5", "resolution=32..34", "shallow=true,false", "t=width * 2",

@@ -15,13 +15,14 @@ from archcalc.diagnostics import ArchError
 from archcalc.render.chart_labels import overlap
 from archcalc.render.charts import svg
 from archcalc.render.grid import GAP, GridCell, lay_out
-from archcalc.sweeping import formulas, relations
-from archcalc.sweeping.blocks import SweepAsked, Sweeper
-from archcalc.sweeping.closed import closed_form
-from archcalc.sweeping.drawing import PlotAxis, PlotSeries, SweepPlot, draw, tick_texts
+from archcalc.sweeping import relations
+from archcalc.sweeping.formula import shown
+from archcalc.sweeping.formula.closed import closed_form
 from archcalc.sweeping.plan import plan
-from archcalc.sweeping.plotting import planned_plot, plot
-from archcalc.sweeping.run import Found, sweep_rows
+from archcalc.sweeping.rows.blocks import SweepAsked, Sweeper
+from archcalc.sweeping.rows.drawing import PlotAxis, PlotSeries, SweepPlot, draw, tick_texts
+from archcalc.sweeping.rows.plotting import planned_plot, plot
+from archcalc.sweeping.rows.run import Found, sweep_rows
 from archcalc.sweeping.space import parse_dimension
 
 MIXED = """
@@ -385,7 +386,7 @@ def test_messages_use_the_whole_width(run: Any) -> None:
 )
 def test_the_values_of_a_formula(values: str, words: str) -> None:
     form = closed_form(plan("vgg16", [parse_dimension(values, "--set")], ["macs"]))
-    assert f"for {words}: equal at all" in formulas.text(form)
+    assert f"for {words}: equal at all" in shown.text(form)
 
 
 def test_lists_and_truths_of_a_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,7 +396,7 @@ def test_lists_and_truths_of_a_formula(tmp_path: Path, monkeypatch: pytest.Monke
         "  for s in k { if s > 0 { relu } }\n  conv(a, 1)\n}"
     )
     dimensions = [parse_dimension(text, "--set") for text in ("big=true,false", "k=[1],[3,5]", "a=1..4")]
-    text = formulas.text(closed_form(plan("q.arch", dimensions, ["macs"])))
+    text = shown.text(closed_form(plan("q.arch", dimensions, ["macs"])))
     assert "for big = true or false, k = [1] or 3x5, a from 1 to 4: equal at all 16 points" in text
 
 

@@ -54,7 +54,8 @@ def formula(
     """
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
-    from archcalc.sweeping import closed, formulas, relations
+    from archcalc.sweeping import relations
+    from archcalc.sweeping.formula import closed, shown
     from archcalc.sweeping.plan import plan
 
     if not set_:
@@ -65,4 +66,4 @@ def formula(
         raise error("no parameter is left in the formula", help="give a parameter several values, or none")
     with progress_bar(min(made.space.size, closed.COMPARED), net) as advance:
         form = closed.closed_form(made, advance)
-    out.write(formulas.to_json(form) if format is TableOrJson.json else formulas.text(form), output)
+    out.write(shown.to_json(form) if format is TableOrJson.json else shown.text(form), output)

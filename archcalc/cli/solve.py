@@ -90,8 +90,10 @@ def solve(
     """
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
-    from archcalc.sweeping import answers, blocks, pareto, relations, solving, view
+    from archcalc.sweeping import relations
     from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.rows import blocks, view
+    from archcalc.sweeping.solving import answers, pareto, search
 
     if not find:
         raise error("nothing is to be found", help="write `--find width=0.1..2`")
@@ -141,7 +143,7 @@ def solve(
             help="add `--maximize` and `--minimize` figures for the best combinations",
         )
     with progress_bar(made.space.size, net) as advance:
-        solution = solving.solve(made, not smallest, advance)
+        solution = search.solve(made, not smallest, advance)
     if format is TableOrJson.json:
         out.write(answers.to_json(solution), output)
     else:

@@ -27,7 +27,7 @@ from archcalc.cli.options import (
 from archcalc.diagnostics import error
 
 if TYPE_CHECKING:
-    from archcalc.sweeping.run import Found
+    from archcalc.sweeping.rows.run import Found
 
 
 class SweepFormat(str, Enum):
@@ -120,8 +120,9 @@ def sweep(
     """
     from archcalc.render import output as out
     from archcalc.render.progress import progress_bar
-    from archcalc.sweeping import blocks, files, relations, resume, run, view
+    from archcalc.sweeping import relations
     from archcalc.sweeping.plan import plan
+    from archcalc.sweeping.rows import blocks, files, resume, run, view
 
     if not set_:
         raise error("a sweep varies something", help="write `--set width=0.25..1:0.25`")
@@ -154,7 +155,7 @@ def sweep(
     asked = blocks.SweepAsked((sort or "").removeprefix("-"), falling, most, sample, seed)
     run.check_sort(made, asked)
     if scheduler is not None:
-        from archcalc.sweeping import cluster
+        from archcalc.sweeping.rows import cluster
 
         if output is None or output == out.STANDARD or sort or limit is not None or axes:
             raise error(
@@ -201,10 +202,10 @@ def _columns(wanted: list[str], axes: list[str], given: list[str]) -> list[str]:
 def _write(found: Found, axes: list[str], format: SweepFormat, human: bool, output: Path | None) -> None:
     """Write rows that are held in memory."""
     from archcalc.render import output as out
-    from archcalc.sweeping import view
+    from archcalc.sweeping.rows import view
 
     if axes:
-        from archcalc.sweeping import plotting
+        from archcalc.sweeping.rows import plotting
 
         out.write(plotting.plot(found, *axes), output)
     elif format is SweepFormat.json:

@@ -21,11 +21,11 @@ from archcalc.opening import open_net
 from archcalc.profile import Profile
 from archcalc.quantities import QUANTITIES, Quantity
 from archcalc.settings import Settings
-from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.limits import Limit, limit_of
-from archcalc.sweeping.points import SAFE
 from archcalc.sweeping.relations import NONE, Relations
 from archcalc.sweeping.space import BATCH, INPUT, Dimension, Space, fixed_and_varied, written
+from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.points import SAFE
 
 TRIED_SIDES = (193, 257)
 """Two unusual sides: an input that has both, one after the other, has the size that was given."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from archcalc.render.documents import json_text, plain
 from archcalc.render.numbers import grouped, plural
-from archcalc.sweeping.closed import ClosedForm
+from archcalc.sweeping.formula.closed import ClosedForm
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.run import invalid_in_words
+from archcalc.sweeping.rows.run import invalid_in_words
 from archcalc.sweeping.space import Dimension, written
 
 MOST_LISTED = 6

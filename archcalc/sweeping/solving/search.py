@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped
 from archcalc.render.progress import Advance, unseen_steps
-from archcalc.sweeping.blocks import SweepAsked, Sweeper
-from archcalc.sweeping.engine import Fork, TraceEnd
-from archcalc.sweeping.expressions import IS
 from archcalc.sweeping.limits import Limit, misses
-from archcalc.sweeping.monotone import Directions
 from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.rows.blocks import SweepAsked, Sweeper
+from archcalc.sweeping.solving.monotone import Directions
 from archcalc.sweeping.space import FEW_VALUES, Dimension, Space, written
+from archcalc.sweeping.tracing.engine import Fork, TraceEnd
+from archcalc.sweeping.tracing.expressions import IS
 
 MOST_TRIED = 1_000_000
 """Values that are tried one by one: a larger range is divided first."""

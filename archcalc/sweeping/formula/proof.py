@@ -14,14 +14,14 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.boxes import largest_box
-from archcalc.sweeping.engine import Engine, Fork, TraceEnd
-from archcalc.sweeping.expressions import Polynomial, Question
+from archcalc.sweeping.formula.boxes import largest_box
+from archcalc.sweeping.formula.remainders import ELSEWHERE, Longer, Remainders, Unresolved
+from archcalc.sweeping.formula.signs import Span
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.remainders import ELSEWHERE, Longer, Remainders, Unresolved
-from archcalc.sweeping.signs import Span
 from archcalc.sweeping.space import Space
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.engine import Engine, Fork, TraceEnd
+from archcalc.sweeping.tracing.expressions import Polynomial, Question
 
 FAR = 10**9
 """The network is traced with this many values of each parameter."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.expressions import IS, NEGATIVE, Atom, Polynomial, Product, Question
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.expressions import IS, NEGATIVE, Atom, Polynomial, Product, Question
 
 SAFE = 2**62
 """Below this, 64 bits hold a number and the sum of two. Above it, numbers are Python's."""

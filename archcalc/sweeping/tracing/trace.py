@@ -19,9 +19,9 @@ from archcalc.layers.base import Layer, facts_of
 from archcalc.layers.terms import Facts, Reach, Windows
 from archcalc.number import Tracing, is_exact
 from archcalc.shape import Shape
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.expressions import IS, NEGATIVE, ZERO, Polynomial, Question, answer
-from archcalc.sweeping.symbols import SweptNumber, made
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.expressions import IS, NEGATIVE, ZERO, Polynomial, Question, answer
+from archcalc.sweeping.tracing.symbols import SweptNumber, made
 
 if TYPE_CHECKING:
     from archcalc.language.evaluate import Env, ValueEvaluator

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import gcd, lcm
 from typing import Any
 
-from archcalc.sweeping.expressions import NEGATIVE, ZERO, Atom, Polynomial, Product, Question, answer
+from archcalc.sweeping.tracing.expressions import NEGATIVE, ZERO, Atom, Polynomial, Product, Question, answer
 
 MOST_EXPANDED = 16
 """A product of two polynomials with more terms than this together is not multiplied out."""

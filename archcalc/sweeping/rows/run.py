@@ -12,7 +12,8 @@ from archcalc.diagnostics import error, unknown
 from archcalc.number import is_exact
 from archcalc.render.numbers import grouped, plural
 from archcalc.render.progress import Advance, unseen_steps
-from archcalc.sweeping.blocks import (
+from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.rows.blocks import (
     BLOCK,
     MOST_ROWS,
     Rows,
@@ -22,9 +23,8 @@ from archcalc.sweeping.blocks import (
     joined_rows,
     points_of,
 )
-from archcalc.sweeping.columns import value_columns, value_names
-from archcalc.sweeping.engine import Engine
-from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.rows.columns import value_columns, value_names
+from archcalc.sweeping.tracing.engine import Engine
 
 
 class Found(Struct, eq=False):

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from archcalc.report.shown import data_frame
-from archcalc.sweeping import columns
-from archcalc.sweeping.run import Found
+from archcalc.sweeping.rows import columns
+from archcalc.sweeping.rows.run import Found
 
 
 class SweepResult(Mapping[str, Any]):

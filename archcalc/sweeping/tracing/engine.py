@@ -16,12 +16,12 @@ from msgspec import Struct
 from archcalc import number
 from archcalc.diagnostics import ArchError
 from archcalc.render.progress import Advance, unseen_steps
-from archcalc.sweeping.compiled import CompiledFigures
-from archcalc.sweeping.expressions import IS, Polynomial, Question
-from archcalc.sweeping.points import SAFE, PointValues
 from archcalc.sweeping.space import Space
-from archcalc.sweeping.symbols import SweptNumber, made
-from archcalc.sweeping.trace import Shared, Trace
+from archcalc.sweeping.tracing.compiled import CompiledFigures
+from archcalc.sweeping.tracing.expressions import IS, Polynomial, Question
+from archcalc.sweeping.tracing.points import SAFE, PointValues
+from archcalc.sweeping.tracing.symbols import SweptNumber, made
+from archcalc.sweeping.tracing.trace import Shared, Trace
 
 Measure = Callable[[Mapping[str, Any]], Sequence[Any]]
 """Makes a network with values for the dimensions, and returns its figures. Raises `ArchError`."""

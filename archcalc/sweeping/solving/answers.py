@@ -7,7 +7,7 @@ from typing import Any
 from archcalc.render.documents import json_text, plain
 from archcalc.render.grid import GridCell, lay_out
 from archcalc.render.numbers import grouped, plural
-from archcalc.sweeping.solving import Solution, Tried
+from archcalc.sweeping.solving.search import Solution, Tried
 
 COLUMNS = ("params", "macs")
 """Figures that are shown in addition to the requested ones."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.expressions import Polynomial, Product
-from archcalc.sweeping.points import PointValues
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.expressions import Polynomial, Product
+from archcalc.sweeping.tracing.points import PointValues
 
 EXACT = 2**53
 """64-bit floating point represents every integer below this exactly."""

@@ -12,10 +12,10 @@ from math import gcd, lcm
 from typing import TYPE_CHECKING, Any
 
 from archcalc.number import Symbolic
-from archcalc.sweeping.expressions import NEGATIVE, ZERO, Polynomial
+from archcalc.sweeping.tracing.expressions import NEGATIVE, ZERO, Polynomial
 
 if TYPE_CHECKING:
-    from archcalc.sweeping.trace import Shared
+    from archcalc.sweeping.tracing.trace import Shared
 
 
 class SweptNumber(Symbolic):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from archcalc.sweeping.signs import Span, Terms, last_that, never_negative, variables
+from archcalc.sweeping.formula.signs import Span, Terms, last_that, never_negative, variables
 
 MOST_ROUNDS, AT_ONCE = 12, 8
 """Rounds of the search, and how many conditions a round adds to those that it looks at."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from archcalc.render.progress import Advance, unseen_steps
-from archcalc.sweeping.blocks import Rows, Sweeper, Totals, joined_rows
-from archcalc.sweeping.run import Found
+from archcalc.sweeping.rows.blocks import Rows, Sweeper, Totals, joined_rows
+from archcalc.sweeping.rows.run import Found
 
 
 def front(values: Any) -> Any:

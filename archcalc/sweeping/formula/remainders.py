@@ -12,10 +12,8 @@ from math import gcd, prod
 
 import numpy as np
 
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.boxes import Condition
-from archcalc.sweeping.expressions import IS, NEGATIVE, Atom, Polynomial, answer
-from archcalc.sweeping.signs import (
+from archcalc.sweeping.formula.boxes import Condition
+from archcalc.sweeping.formula.signs import (
     Span,
     Terms,
     added,
@@ -28,6 +26,8 @@ from archcalc.sweeping.signs import (
     variables,
 )
 from archcalc.sweeping.space import Dimension
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.expressions import IS, NEGATIVE, Atom, Polynomial, answer
 
 MOST_REMAINDERS, MOST_WORK = 5_000, 200_000
 """Proofs with more combinations of remainders, or with more expressions for all of them, take too long."""

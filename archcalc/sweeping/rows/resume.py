@@ -20,8 +20,8 @@ import numpy as np
 
 import archcalc
 from archcalc.diagnostics import error
-from archcalc.sweeping.blocks import Rows, SweepAsked, Sweeper, SweptBlock
 from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.rows.blocks import Rows, SweepAsked, Sweeper, SweptBlock
 
 
 def folder_of(output: Path) -> Path:

@@ -21,12 +21,12 @@ from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped, plural
 from archcalc.render.progress import Advance, unseen_steps
 from archcalc.settings import Settings
-from archcalc.sweeping import resume
-from archcalc.sweeping.blocks import SweepAsked, Sweeper
-from archcalc.sweeping.parquet import ParquetWriter, pyarrow
 from archcalc.sweeping.plan import SweepPlan, plan
 from archcalc.sweeping.relations import related
-from archcalc.sweeping.run import invalid_in_words
+from archcalc.sweeping.rows import resume
+from archcalc.sweeping.rows.blocks import SweepAsked, Sweeper
+from archcalc.sweeping.rows.parquet import ParquetWriter, pyarrow
+from archcalc.sweeping.rows.run import invalid_in_words
 from archcalc.sweeping.space import Dimension
 
 MARK = "_archcalc-sweep"

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from archcalc.diagnostics import error
 from archcalc.render.charts import matplotlib, svg
 from archcalc.render.numbers import plural
-from archcalc.sweeping.columns import ValueColumn, kind_of, problems, value_columns, value_names
-from archcalc.sweeping.drawing import PlotAxis, PlotSeries, SweepPlot, draw
-from archcalc.sweeping.run import Found, in_words
+from archcalc.sweeping.rows.columns import ValueColumn, kind_of, problems, value_columns, value_names
+from archcalc.sweeping.rows.drawing import PlotAxis, PlotSeries, SweepPlot, draw
+from archcalc.sweeping.rows.run import Found, in_words
+from archcalc.sweeping.rows.view import fixed_in_words, summary
 from archcalc.sweeping.space import written
-from archcalc.sweeping.view import fixed_in_words, summary
 
 FEW = 8
 """The most series of a plot: as many as there are styles."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.expressions import Atom, Polynomial, Product
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.expressions import Atom, Polynomial, Product
 
 Direction = int | None
 """1 if it never falls, -1 if it never rises, 0 if it is a constant; `None` if neither is proved."""

@@ -14,11 +14,11 @@ from msgspec import Struct
 from archcalc.diagnostics import ArchError, error
 from archcalc.render.numbers import decimal, grouped, plural
 from archcalc.render.progress import Advance, unseen_steps
-from archcalc.sweeping.algebra import Algebra
-from archcalc.sweeping.engine import Engine
-from archcalc.sweeping.expressions import Atom, Polynomial, Product
+from archcalc.sweeping.formula.proof import prove
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.proof import prove
+from archcalc.sweeping.tracing.algebra import Algebra
+from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.expressions import Atom, Polynomial, Product
 
 UP_TO = 4096
 """A parameter without values has those from 1 to this one."""

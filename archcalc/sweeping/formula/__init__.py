@@ -1,0 +1,1 @@
+"""Figures as formulas of parameters, and their proofs."""

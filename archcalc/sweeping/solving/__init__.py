@@ -1,0 +1,1 @@
+"""Answers inverse questions: largest values, and fronts."""

@@ -1,0 +1,1 @@
+"""Runs the language and the layers once for many networks, with symbolic numbers."""
