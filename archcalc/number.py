@@ -56,13 +56,38 @@ class Tracing:
         """The facts of a layer, which no other trace may see."""
         raise NotImplementedError
 
-    def figures(self, facts: Facts, compute: Callable[[Facts], Any]) -> Any:
-        """What is computed from the facts of a layer, once for all traces."""
+    def once(self, compute: Callable[..., Any], *args: Any) -> Any:
+        """`compute(*args)`, once for all traces that answer its questions in the same way."""
         raise NotImplementedError
 
 
 active: Tracing | None = None
 """The trace that runs, if one does."""
+
+
+def once(compute: Callable[..., Any], *args: Any) -> Any:
+    """`compute(*args)`. During a trace, it is remembered for the next traces, with the questions it asked.
+
+    Objects that several traces share, such as facts, must not remember anything else. A trace that finds a
+    result without its questions would use it for networks with other answers.
+    """
+    return compute(*args) if active is None else active.once(compute, *args)
+
+
+def ratio(a: Any, b: Any) -> Any:
+    """`a / b`, as an integer if it is whole.
+
+    >>> ratio(6, 3), ratio(7, 2)
+    (2, Fraction(7, 2))
+    """
+    value = a / b if isinstance(a, Symbolic) or isinstance(b, Symbolic) else Fraction(a, b)
+    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+
+
+def plain_ratio(a: Any, b: Any = 1) -> Fraction:
+    """`a / b` as a fraction with a numerator and a denominator, which limits a trace to this ratio."""
+    value = ratio(a, b)
+    return Fraction(value.plain() if isinstance(value, Symbolic) else value)
 
 
 def is_exact(value: object) -> TypeGuard[int | Fraction]:
