@@ -35,7 +35,7 @@ from archcalc.layers.terms import (
     term,
     values_of,
 )
-from archcalc.number import largest, ratio, smallest
+from archcalc.number import common_divisor, largest, ratio, smallest
 from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size
 
 OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis)]
@@ -471,7 +471,8 @@ def _adaptive_taps(n: int, m: int) -> int:
     >>> _adaptive_taps(13, 6) == sum(-(-(i + 1) * 13 // 6) - i * 13 // 6 for i in range(6))
     True
     """
-    return n + m - math.gcd(n, m)
+    taps: int = n + m - common_divisor(n, m)
+    return taps
 
 
 def _largest_window(n: int, m: int) -> int:
@@ -483,7 +484,8 @@ def _largest_window(n: int, m: int) -> int:
     >>> _largest_window(13, 6) == max(-(-(i + 1) * 13 // 6) - i * 13 // 6 for i in range(6))
     True
     """
-    return -(-(m - math.gcd(n, m) + n) // m)
+    most: int = -(-(m - common_divisor(n, m) + n) // m)
+    return most
 
 
 @layer("adaptive_avgpool")
