@@ -201,6 +201,7 @@ TEXTS = {
         "concat(adaptive_maxpool(4), adaptive_avgpool(4)) -> upsample(size=[s, s]) -> global_maxpool",
     ],
     "opaque": ["input([3, s, s])", 'conv(8, 1) -> opaque(identity, op="roll", shape=[8, s, s])'],
+    "invalid": ["input([3, s, s])", "add(conv(8, 2), conv(8, 3, padding=1, stride=2))"],
     "power": ["input([3, 5])", "pointwise(4) -> pow(s) -> pow(s / 2) -> pow(-s)"],
     "connections": ["input([9, 9, 9])", "conv(2, 3, connections=[[0, s], [1, s, 2]])"],
     "resized": [
