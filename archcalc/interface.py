@@ -136,7 +136,7 @@ def sweep(
     *,
     where: str | Sequence[str] = (),
     expect: str | Sequence[str] = (),
-    columns: Sequence[str] = (),
+    columns: str | Sequence[str] = (),
     sort: str = "",
     limit: int | None = None,
     sample: int | None = None,
@@ -175,9 +175,9 @@ def sweep(
         [where] if isinstance(where, str) else where,
     )
     made = plan(
-        os.fspath(net),
+        _net_name(net),
         dimensions,
-        columns,
+        columns.split(",") if isinstance(columns, str) else columns,
         [expect] if isinstance(expect, str) else expect,
         Settings(
             inputs=by_name(inputs),
@@ -189,10 +189,22 @@ def sweep(
         ),
         relations,
     )
+    for name, value, least in (("limit", limit, 1), ("sample", sample, 1), ("seed", seed, 0)):
+        if value is not None and (type(value) is not int or value < least):
+            raise error(f"`{name}` must be a whole number of at least {least}, got {value!r}")
     asked = blocks.SweepAsked(sort.removeprefix("-"), sort.startswith("-"), limit, sample, seed)
     run.check_sort(made, asked)
     blocks.check_size(made, asked)
     return SweepResult(run.sweep_rows(blocks.Sweeper(made, asked)))
+
+
+def _net_name(net: str | os.PathLike[str]) -> str:
+    if not isinstance(net, str | os.PathLike):
+        raise error(
+            f"a sweep makes networks from a name or a file, not from a {type(net).__name__}",
+            help='write `archcalc.sweep("mobilenet_v1", {"width": [0.5, 1]})`',
+        )
+    return os.fspath(net)
 
 
 def from_torch(

@@ -215,9 +215,14 @@ class Profile:
 
     @cached_property
     def gradients(self) -> Gradients:
-        """The gradients that training computes, found when a figure of training is first needed."""
+        """The gradients that training computes, found when a figure of training is first needed.
+
+        Raises `ArchError` for a dtype that has no training step.
+        """
         from archcalc.gradients import Gradients
 
+        if self.dtype in NOT_TRAINED:
+            raise error(f"training in {self.dtype} is not supported", help="use `--dtype bfloat16`")
         return Gradients(self.network, self.heads)
 
     @cached_property
@@ -380,19 +385,24 @@ def analyze(
     is the one whose state is in memory: "none", "sgd", "momentum", "adam", or "adamw". Raises `ArchError` for
     an unknown dtype, convention, or optimizer.
     """
+    named = check_conditions(batch, dtype, convention, optimizer)
+    if training and dtype in NOT_TRAINED:
+        raise error(f"training in {dtype} is not supported", help="leave out `--training`, or use `bfloat16`")
+    return Profile(network, batch, dtype, heads, named, training, OPTIMIZERS[optimizer])
+
+
+def check_conditions(batch: int, dtype: str, convention: str, optimizer: str) -> Convention | None:
+    """Return the convention, if there is one. Raises `ArchError` for conditions that do not exist."""
     if dtype == AMP:
         raise error("mixed precision needs `archcalc memory`", help="run `archcalc memory NET --dtype amp`")
     if dtype not in DTYPES:
         raise unknown("unknown dtype", dtype, DTYPES, listing="dtypes")
     if number.as_whole(batch) is None or not 1 <= batch <= 10**9:
         raise error(f"the batch must be a whole number from 1 to 1,000,000,000, got {batch}")
-    named = None
-    if convention:
-        from archcalc.conventions import find
-
-        named = find(convention)
     if optimizer not in OPTIMIZERS:
         raise unknown("unknown optimizer", optimizer, OPTIMIZERS, listing="optimizers")
-    if training and dtype in NOT_TRAINED:
-        raise error(f"training in {dtype} is not supported", help="leave out `--training`, or use `bfloat16`")
-    return Profile(network, batch, dtype, heads, named, training, OPTIMIZERS[optimizer])
+    if not convention:
+        return None
+    from archcalc.conventions import find
+
+    return find(convention)

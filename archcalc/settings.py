@@ -11,7 +11,7 @@ from archcalc.freezing import with_frozen
 from archcalc.network import Network
 from archcalc.opened import Opened, Shapes
 from archcalc.opening import open_network
-from archcalc.profile import Profile, analyze
+from archcalc.profile import Profile, analyze, check_conditions
 
 
 class Settings(Struct, frozen=True):
@@ -34,6 +34,10 @@ class Settings(Struct, frozen=True):
     optimizer: str = "sgd"
     allow_unknown: bool = False
     """Check figures that leave out unknown operations."""
+
+    def check(self) -> None:
+        """Raise `ArchError` for conditions that no network can be measured under."""
+        check_conditions(self.batch, self.dtype, self.convention, self.optimizer)
 
     def profile(self, network: Network) -> Profile:
         """All quantities of a network under these conditions. Raises `ArchError`."""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import archcalc
 from archcalc.sweeping import formulas, remainders
@@ -427,9 +428,13 @@ def test_the_command_says_what_is_proved(run: Any) -> None:
 
 
 def test_a_parameter_with_one_proved_value_is_named_with_it() -> None:
-    """Another number of blocks is another network, with another formula."""
-    found = form("densenet121", "n1=1..6 k=1..40")
-    assert "proved from the expressions for n1 = 6 and every k from 1 to 31,250,000\n" in formulas.text(found)
+    """Another number of blocks is another network, with another formula: then none is shown."""
+    with pytest.raises(archcalc.ArchError, match="no short formula: each value of `n1` has another one"):
+        form("densenet121", "n1=1..6 k=1..40")
+    found = replace(form("densenet121", "k=5..6 image=64..99"), box=((6, 6), (32, 31_250_000)))
+    assert "proved from the expressions for k = 6 and every image from 32 to 31,250,000\n" in formulas.text(
+        found
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,6 @@ from archcalc.pages.folder import write as write_reports
 from archcalc.reconcile.figures import parse_figures
 from archcalc.render.progress import progress
 from archcalc.report.shown import frame_of
-from archcalc.sweeping import resume
 from archcalc.view.draw import Wanted, draw
 
 ROOT = Path(archcalc.__file__).parent
@@ -447,6 +446,8 @@ sweep vgg16 --set classes
 sweep vgg16 --set classes=1,,2
 sweep vgg16 --set classes=1,1
 sweep vgg16 --set classes=1..2:0
+sweep vgg16 --set classes=1..
+sweep vgg16 --set classes=1,2 --sort -
 sweep vgg16 --set classes=5..2
 sweep vgg16 --set classes=1..2000000000
 sweep vgg16 --set classes=1,2..3000000
@@ -466,6 +467,10 @@ sweep vgg16 --set a=b --set b=a
 solve vgg16 --find classes=1..9 --set batch=1,2
 solve vgg16 --find classes=1..2000000 --where 'classes % 2 == 0' --expect 'macs<1'
 sweep vgg16 --set classes=1,2 --plot macs
+sweep vgg16 --set classes=1,2 --plot macs:params --format csv
+sweep vgg16 --set batch=1,2 --expect 'peak_bytes <= 1 * alexnet'
+sweep vgg16 --set classes=1,2 --columns saved_bytes --dtype int8
+solve vgg16 --find classes=1..9 --expect 'macs<1' --limit 3
 sweep mobilenet_v1 --set shallow=true,false --plot shallow:macs
 sweep vgg16 --set classes=1,2 --format svg
 sweep vgg16 --set classes=1,2 --format parquet
@@ -553,6 +558,8 @@ def calls(folder: Path) -> Iterator[Callable[[], object]]:
     yield partial(parse_figures, [])
     yield partial(archcalc.sweep, "vgg16", {"classes": range(3, 1)})
     yield partial(archcalc.sweep, "vgg16", {"classes": []})
+    yield partial(archcalc.sweep, "vgg16", {})
+    yield partial(archcalc.sweep, loads(NO_PARAMETERS), {"batch": [1, 2]})
     yield partial(write_reports, folder / "folder", {}, progress)
     yield partial(write_reports, folder / "tiny.arch", {}, progress)
     yield partial(draw, archcalc.analyze(flat(480)), Wanted(), "mermaid")
@@ -624,8 +631,6 @@ def test_every_remedy_of_the_commands_has_an_example(run, tmp_path, monkeypatch)
             with monkeypatch.context() as patched:
                 patched.setattr(f"archcalc.sweeping.{place}", 1)
                 shown.append(run("sweep", "vgg16", "--set", "batch=1,2", "--format", "json", width=400).err)
-        (tmp_path / "damaged.npz").write_bytes(b"zzz")
-        shown += helps([partial(resume._read, tmp_path / "damaged.npz")])
         with monkeypatch.context() as patched:
             without_cairo(patched)
             shown.append(run("draw", "tiny.arch", "-o", "a.png", width=400).err)

@@ -295,8 +295,8 @@ def test_a_network_of_a_file_that_is_no_text(run: Any) -> None:
 def test_operations_that_are_not_known_are_said(run: Any) -> None:
     Path("opaque.arch").write_text('net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n')
     result = run("sweep", "opaque.arch", "--set", "batch=1,2", "--columns", "macs")
-    assert "`macs` is incomplete without" in result.out
-    assert "no point is a valid network" in result.out
+    assert result.status == 2
+    assert "error: `macs` is incomplete without" in result.err
 
 
 def test_a_space_that_takes_too_long_is_refused(run: Any) -> None:
@@ -397,38 +397,86 @@ def test_the_parameter_of_the_size_is_suggested(net: str, sets: list[str], size:
 # --- Going on after a kill -------------------------------------------------------------------------------
 
 
-def stored(made: SweepPlan, output: Path, advance: Any = lambda: None) -> Found:
-    return sweep_rows(resume.StoringSweeper(made, SweepAsked(), output), advance)
+def stored(made: SweepPlan, output: Path) -> Found:
+    return sweep_rows(resume.StoringSweeper(made, SweepAsked(), output))
 
 
-def test_a_killed_sweep_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = planned("mobilenet_v1", "width=0.1..2:0.001", "resolution=64..400", columns=["macs"])
-    output = tmp_path / "all.csv"
-    assert Sweeper(made, SweepAsked()).count > 3
-    done = []
-
-    def killed() -> None:
-        done.append(1)
-        if len(done) == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        stored(made, output, killed)
-    computed = []
+def killed_after(blocks: int, made: SweepPlan, output: Path) -> list[int]:
+    """Interrupt a sweep while it computes a block, then start it again: the blocks that it computes."""
+    computed: list[int] = []
     compute = Sweeper.block
-    monkeypatch.setattr(
-        Sweeper,
-        "block",
-        lambda self, number: computed.append(number) or compute(self, number),  # type: ignore[func-returns-value]
-    )
-    found = stored(made, output)
-    assert min(computed) == 3
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patched:
+
+        def block(self: Sweeper, number: int) -> Any:
+            computed.append(number)
+            if len(computed) == blocks + 1:
+                raise KeyboardInterrupt
+            return compute(self, number)
+
+        patched.setattr(Sweeper, "block", block)
+        with pytest.raises(KeyboardInterrupt):
+            stored(made, output)
+        del computed[:]
+        patched.setattr(
+            Sweeper, "block", lambda self, number: computed.append(number) or compute(self, number)
+        )  # type: ignore[func-returns-value]
+        found = stored(made, output)
     whole = sweep_rows(Sweeper(made, SweepAsked()))
     assert (found.rows.columns[0] == whole.rows.columns[0]).all()
-    assert found.rows.count == made.space.size
+    assert found.rows.count == whole.rows.count
+    some = range(0, min(99, found.rows.count), 7)
+    assert [found.problem(row) for row in some] == [whole.problem(row) for row in some]
+    assert found.totals.invalid == whole.totals.invalid
+    return computed
+
+
+def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
+    made = planned("mobilenet_v1", "width=0.1..2:0.001", "resolution=64..400", columns=["macs"])
+    output = tmp_path / "all.csv"
+    assert Sweeper(made, SweepAsked()).count == 5
+    assert killed_after(3, made, output) == [3, 4]
     resume.forget(output)
     assert not list(tmp_path.iterdir())
+
+
+def test_blocks_with_invalid_networks_and_without_rows_are_kept(tmp_path: Path) -> None:
+    output = tmp_path / "all.csv"
+    made = planned("mobilenet_v1", "width=0.01..1.9:0.001", "resolution=64..400", columns=["macs"])
+    assert killed_after(2, made, output) == [2, 3, 4]
+    limited = planned(
+        "mobilenet_v1", "width=0.01..1.9:0.001", "resolution=64..400", columns=["macs"], expect=["macs < 10"]
+    )
+    assert killed_after(4, limited, output) == [4]
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "flipped", "text", "moved"])
+def test_a_damaged_block_is_computed_again(damage: str, tmp_path: Path) -> None:
+    made = planned("mobilenet_v1", "width=0.1..2:0.001", "resolution=64..200", columns=["macs"])
+    output = tmp_path / "all.csv"
+    whole = stored(made, output)
+    first, second = sorted(resume.folder_of(output).glob("*.npz"))[:2]
+    data = first.read_bytes()
+    middle = len(data) // 2
+    first.write_bytes(
+        {
+            "empty": b"",
+            "short": data[:middle],
+            "flipped": data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :],
+            "text": b"PK\x03\x04 zzz",
+            "moved": second.read_bytes(),
+        }[damage]
+    )
+    again = stored(made, output)
+    assert (again.rows.columns[0] == whole.rows.columns[0]).all()
+
+
+@pytest.mark.parametrize("output", [".", "/", ""])
+def test_a_folder_is_no_output(output: str, run: Any) -> None:
+    sets = ["--set", "width=0.1..2:0.001", "--set", "resolution=64..400"]
+    result = run("sweep", "mobilenet_v1", *sets, "--format", "csv", "-o", output)
+    assert (result.status, result.out) == (2, "")
+    assert "is a folder" in result.err
+    assert not list(Path().iterdir())
 
 
 @pytest.mark.parametrize(("suffix", "blocks"), [("csv", 2), ("csv", 5), ("parquet", 2)])
@@ -453,9 +501,16 @@ def test_no_row_is_lost_or_doubled_by_kill_9(suffix: str, blocks: int, tmp_path:
     assert not output.exists()
 
     used: list[str] = []
-    read = resume._read
+    read = resume.StoringSweeper._stored
+
+    def stored_block(self: resume.StoringSweeper, path: Path, number: int) -> Any:
+        found = read(self, path, number)
+        if found is not None:
+            used.append(path.name)
+        return found
+
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(resume, "_read", lambda path: used.append(path.name) or read(path))  # type: ignore[func-returns-value]
+        patched.setattr(resume.StoringSweeper, "_stored", stored_block)
         app(command[3:], standalone_mode=False)
     assert sorted(used) == sorted(kept)  # none is computed again
     assert [path.name for path in tmp_path.iterdir()] == [output.name]

@@ -17,6 +17,7 @@ parquet = pytest.importorskip("pyarrow.parquet")
 from archcalc.sweeping import cluster  # noqa: E402
 from archcalc.sweeping.blocks import BLOCK, SweepAsked, Sweeper  # noqa: E402
 from archcalc.sweeping.plan import plan  # noqa: E402
+from archcalc.sweeping.relations import given, options  # noqa: E402
 from archcalc.sweeping.run import sweep_rows  # noqa: E402
 from archcalc.sweeping.space import parse_dimension  # noqa: E402
 
@@ -55,7 +56,7 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(workers: Any, tmp_pa
     assert blocks >= 6
     done: list[int] = []
 
-    def killed() -> None:
+    def killed(_: int) -> None:
         done.append(1)
         if len(done) == 2:
             victim = next(iter(client.run(os.getpid).values()))
@@ -79,3 +80,20 @@ def test_nothing_is_lost_or_doubled_when_a_worker_is_killed(workers: Any, tmp_pa
     again = cluster.sweep_on_cluster(made, job, local.scheduler_address, folder)
     assert (again.already, again.points) == (blocks - 1, BLOCK)
     assert parquet.read_table(folder).num_rows == made.space.size
+
+
+def test_computed_values_and_conditions_travel_with_the_work(workers: Any, tmp_path: Path) -> None:
+    local, _ = workers
+    path = tmp_path / "small.arch"
+    path.write_text(TEXT)
+    dimensions, relations = given(options(["t=1..300000", "k=3", "n=t // 1000 + 8"], "--set"), ["t % 2 == 0"])
+    made = plan(str(path), dimensions, ["macs"], relations=relations)
+    job = cluster.job_of(made, tuple(dimensions), (), SweepAsked())
+    folder = tmp_path / "data"
+    totals = cluster.sweep_on_cluster(made, job, local.scheduler_address, folder)
+    assert (totals.points, totals.outside, totals.kept) == (300_000, 150_000, 150_000)
+    table = parquet.read_table(folder)
+    assert table.num_rows == 150_000
+    found = table.to_pydict()
+    assert found["n"][:3] == [t // 1000 + 8 for t in found["t"][:3]]
+    assert found["macs"][:3] == [27 * int(n) ** 3 for n in found["n"][:3]]

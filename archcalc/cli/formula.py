@@ -53,6 +53,7 @@ def formula(
     `archcalc formula mobilenet_v1 macs --set width=0.05..2:0.05 --set resolution`
     """
     from archcalc.render import output as out
+    from archcalc.render.progress import progress_bar
     from archcalc.sweeping import closed, formulas, relations
     from archcalc.sweeping.plan import plan
 
@@ -62,5 +63,6 @@ def formula(
     made = plan(net, dimensions, [quantity], [], settings(None, input_, batch, dtype, heads), related)
     if made.space.size == 1:
         raise error("no parameter is left in the formula", help="give a parameter several values, or none")
-    form = closed.closed_form(made)
+    with progress_bar(min(made.space.size, closed.COMPARED), net) as advance:
+        form = closed.closed_form(made, advance)
     out.write(formulas.to_json(form) if format is TableOrJson.json else formulas.text(form), output)

@@ -99,6 +99,10 @@ def solve(
     names = [name for name, _ in objectives]
     if len(set(names)) < len(names):
         raise error("a figure is named twice in `--maximize` and `--minimize`", help="name each once")
+    if objectives and smallest:
+        raise error("`--smallest` is for one unknown, and `--maximize` and `--minimize` give a front")
+    if limit is not None and not objectives:
+        raise error("`--limit` is for the rows of a front", help="add `--maximize` and `--minimize` figures")
     shown = list(dict.fromkeys([*names, *(words(columns) or answers.COLUMNS)]))
     items = relations.options(find, "--find") + relations.options(set_ or [], "--set")
     dimensions, related = relations.given(items, where or [])
@@ -118,9 +122,9 @@ def solve(
     )
     if objectives:
         asked = blocks.SweepAsked(limit=limit)
-        blocks.check_size(made, blocks.SweepAsked())
+        blocks.check_size(made, blocks.SweepAsked(), blocks.LESS)
         sweeper = blocks.Sweeper(made, asked)
-        with progress_bar(sweeper.count, net) as advance:
+        with progress_bar(made.space.size, net) as advance:
             best = pareto.pareto(sweeper, objectives, advance)
         if format is TableOrJson.json:
             named = [

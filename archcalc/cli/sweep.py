@@ -125,7 +125,13 @@ def sweep(
 
     if not set_:
         raise error("a sweep varies something", help="write `--set width=0.25..1:0.25`")
+    if output is not None and output != out.STANDARD and scheduler is None:
+        out.checked(output)
     axes = _axes(plot)
+    if axes and format not in (SweepFormat.table, SweepFormat.svg):
+        raise error(
+            f"`--plot` draws SVG, and `--format {format.value}` asks for rows", help="give one of them"
+        )
     if format is SweepFormat.svg and not axes:
         raise error("a plot needs two columns", help="write `--plot macs:params`")
     items = relations.options(set_, "--set")
@@ -141,6 +147,10 @@ def sweep(
     is_table = format is SweepFormat.table and not axes
     most = LIMIT if limit is None and is_table else limit
     falling = (sort or "").startswith("-")
+    if sort in ("", "-"):
+        raise error(
+            "`--sort` needs a column", help="write `--sort macs`, or `--sort=-macs` for the largest first"
+        )
     asked = blocks.SweepAsked((sort or "").removeprefix("-"), falling, most, sample, seed)
     run.check_sort(made, asked)
     if scheduler is not None:
@@ -160,7 +170,7 @@ def sweep(
     sweeper = blocks.Sweeper(made, asked)
     if output is not None and output != out.STANDARD and sweeper.count > 1:
         sweeper = resume.StoringSweeper(made, asked, output)
-    with progress_bar(sweeper.count, net) as advance:
+    with progress_bar(blocks.points_of(made, asked), net) as advance:
         if axes or format not in (SweepFormat.csv, SweepFormat.parquet):
             _write(run.sweep_rows(sweeper, advance), axes, format, human, output)
         else:

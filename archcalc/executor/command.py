@@ -66,7 +66,7 @@ def run_and_print(
         with progress_bar(len(layers), f"Running {network.name}") as advance:
             options = RunOptions(
                 keep=keep, batch=batch, seed=seed, dtype=dtype, train=train, heads=heads, fast=fast,
-                watch=lambda step: advance(),
+                watch=lambda step: advance(1),
             )  # fmt: skip
             run = execute(network, arrays or None, loaded, options)
     except MemoryError:

@@ -80,16 +80,27 @@ def warn(lines: Iterable[str]) -> None:
         sys.stderr.write(f"{line}\n")
 
 
+def checked(path: Path) -> Path:
+    """Return the file that is written: a link is kept, and its target written. Raises `ArchError`.
+
+    Commands that compute for long check their output first.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise error(f"`{path}` is a folder", help="name a file in it")
+    if target.is_symlink():
+        raise error(f"`{path}` is a link that leads back to itself", help="name a file")
+    if not target.parent.is_dir():
+        raise error(f"`{path}` cannot be written: there is no folder `{target.parent.name}`")
+    return target
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write. It replaces the target once complete; otherwise it is removed. Raises `ArchError`."""
-    target = Path(os.path.realpath(path))  # keep a link, and write the file that it points to
+    target = checked(path)
     temporary = lock = None
     try:
-        if target.is_dir():
-            raise error(f"`{path}` is a folder", help="name a file in it")
-        if target.is_symlink():
-            raise error(f"`{path}` is a link that leads back to itself", help="name a file")
         mode = target.stat().st_mode if target.exists() else None
         if mode is not None and not stat.S_ISREG(mode):  # a device or a pipe cannot be replaced
             with target.open("wb") as stream:

@@ -31,10 +31,8 @@ def text(solution: Solution, width: int) -> str:
     lines.append(f"found: {solution.how}")
     if solution.best is not None and solution.gaps:
         side = "below" if solution.largest else "above"
-        lines.append(
-            f"{plural(solution.gaps, 'value')} {side} the answer "
-            f"{'does' if solution.gaps == 1 else 'do'} not hold: the figures go up and down"
-        )
+        verb = "does" if solution.gaps == 1 else "do"
+        lines.append(f"{plural(solution.gaps, 'value')} {side} the answer {verb} not hold")
     return "\n".join(lines) + "\n"
 
 

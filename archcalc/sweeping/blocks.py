@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 from msgspec import Struct
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped
+from archcalc.render.progress import Advance, unseen_steps
+from archcalc.sweeping.limits import misses
 from archcalc.sweeping.plan import SweepPlan
 
 BLOCK = 131_072
@@ -108,10 +110,16 @@ class Totals(Struct, eq=False):
 
 def points_of(plan: SweepPlan, asked: SweepAsked) -> int:
     """Return the maximum number of points that are computed."""
-    return plan.space.size if asked.sample is None else asked.sample
+    return plan.space.size if asked.sample is None else min(asked.sample, plan.space.size)
 
 
-def check_size(plan: SweepPlan, asked: SweepAsked) -> None:
+LESS = "vary less or take larger steps"
+"""How a space becomes smaller."""
+
+PARTS = f"{LESS}; `--limit 1000` computes the first points, `--sample 1000000` points drawn at random"
+
+
+def check_size(plan: SweepPlan, asked: SweepAsked, help: str = PARTS) -> None:
     """Refuse a space that takes too long, and estimate its time. Raises `ArchError`."""
     size = points_of(plan, asked)
     if size <= MOST_POINTS or (asked.limit is not None and not asked.sort and asked.limit <= MOST_POINTS):
@@ -125,8 +133,7 @@ def check_size(plan: SweepPlan, asked: SweepAsked) -> None:
     raise error(
         f"the space has {grouped(size)} points: about {_duration(seconds)} at the speed of this machine, "
         f"{_storage(size * 8 * (len(plan.columns) + 1))} of figures",
-        help="vary less or take larger steps; `--limit 1000` computes the first points, "
-        "`--sample 1000000` points drawn at random",
+        help=help,
     )
 
 
@@ -152,6 +159,8 @@ class Sweeper:
         self.asked = asked
         self.engine = plan.engine()
         self.conditions = plan.conditions()
+        self.invalid: list[int] | None = None
+        """A point that is not a valid network."""
         self.size = BLOCK if plan.is_from_text else SMALL_BLOCK
 
     @property
@@ -159,11 +168,16 @@ class Sweeper:
         """Return the number of blocks."""
         return -(-points_of(self.plan, self.asked) // self.size)
 
-    def blocks(self, advance: Callable[[], None] = lambda: None) -> Iterator[SweptBlock]:
-        """Compute all blocks; `advance` is called after each."""
+    def blocks(self, advance: Advance = unseen_steps) -> Iterator[SweptBlock]:
+        """Compute all blocks; `advance` is called with numbers of points that are done."""
+        self.engine.advance = advance
         for number in range(self.count):
             yield self.block(number)
-            advance()
+
+    def fail_at(self, digits: Sequence[int]) -> NoReturn:
+        """Raise the `ArchError` of a point that is not a valid network."""
+        self.plan.measure(self.plan.space.values(digits))
+        raise AssertionError(f"the network of {digits} is valid")
 
     def block(self, number: int) -> SweptBlock:
         """Compute a block: its rows, and the number of its points that do not become rows."""
@@ -171,10 +185,14 @@ class Sweeper:
         points = len(digits[0])
         if self.conditions is not None:
             digits = self.that_hold(digits)
+            self.engine.advance(points - len(digits[0]))
         found = self.engine.evaluate(digits)
         figures = len(self.plan.columns)
         every = Rows(found.digits, found.columns[:figures], found.errors)
         invalid, outside = int((found.errors >= 0).sum()), points - every.count
+        if invalid and self.invalid is None:
+            place = int(np.argmax(found.errors >= 0))
+            self.invalid = [int(values[place]) for values in digits]
         if not self.plan.limits:
             return SweptBlock(every, points, outside, invalid, every.count - invalid)
         keep = found.errors < 0
@@ -183,7 +201,9 @@ class Sweeper:
         kept = int(keep.sum())
         nearest = None
         if not kept and invalid < every.count:
-            nearest = every.chosen(np.array([_nearest(self.plan, found.columns[figures:], found.errors)]))
+            nearest = every.chosen(
+                [np.argmin(misses(self.plan.limits, found.columns[figures:], found.errors))]
+            )
         return SweptBlock(every.chosen(np.flatnonzero(keep)), points, outside, invalid, kept, nearest)
 
     def _digits(self, number: int) -> list[Any]:
@@ -191,7 +211,7 @@ class Sweeper:
         plan, asked = self.plan, self.asked
         start = number * self.size
         count = min(self.size, points_of(plan, asked) - start)
-        if asked.sample is not None:
+        if asked.sample is not None and asked.sample < plan.space.size:
             return plan.space.drawn(count, asked.seed, number)
         return plan.space.digits(np.arange(start, start + count))
 
@@ -216,24 +236,4 @@ class Sweeper:
             return second
         both = joined_rows(self.plan, [first, second])
         figures = self.engine.evaluate(both.digits).columns[len(self.plan.columns) :]
-        return both.chosen(np.array([_nearest(self.plan, figures, both.errors)]))
-
-
-def _nearest(plan: SweepPlan, columns: Sequence[Any], errors: Any) -> int:
-    """Return the valid point that is closest to the limits."""
-    misses = np.where(errors < 0, 0.0, np.inf)
-    for limit, values in zip(plan.limits, columns, strict=True):
-        misses = misses + _distance(limit.low, limit.high, values, limit.negated)
-    return int(np.argmin(misses))
-
-
-def _distance(low: int | None, high: int | None, values: Any, negated: bool) -> Any:
-    numbers = values.astype(float)
-    away = np.zeros(len(numbers))
-    if negated:
-        return away
-    if low is not None:
-        away += np.maximum(0.0, low - numbers) / max(1, abs(low))
-    if high is not None:
-        away += np.maximum(0.0, numbers - high) / max(1, abs(high))
-    return away
+        return both.chosen([np.argmin(misses(self.plan.limits, figures, both.errors))])

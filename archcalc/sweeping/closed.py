@@ -11,7 +11,8 @@ import numpy as np
 from msgspec import Struct
 
 from archcalc.diagnostics import ArchError, error
-from archcalc.render.numbers import decimal, grouped
+from archcalc.render.numbers import decimal, grouped, plural
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.algebra import Algebra
 from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.expressions import Atom, Polynomial, Product
@@ -66,27 +67,33 @@ class ClosedForm(Struct, frozen=True, eq=False):
         return joined.replace("+ -", "- ")
 
 
-def closed_form(plan: SweepPlan) -> ClosedForm:
-    """Return the formula of the first column of a plan. Raises `ArchError` if there is none."""
+def closed_form(plan: SweepPlan, advance: Advance = unseen_steps) -> ClosedForm:
+    """Return the formula of the first column of a plan. Raises `ArchError` if there is none.
+
+    `advance` is called with numbers of points that are compared.
+    """
     engine = plan.engine()
+    engine.advance = advance
     last = [np.array([d.count - 1]) for d in plan.space.dimensions]
     found = engine.evaluate(last)
     if found.errors[0] >= 0:
         raise error(
             f"`{plan.net}` is not a valid network at the end of the range: "
             + engine.problem(int(found.errors[0]), [values[0] for values in last]),
-            help="give a range that is valid: `--set image=32..1024`",
+            help=f"end the range of `{plan.space.dimensions[0].name}` earlier",
         )
     quantity = plan.columns[0]
-    if engine.untraceable:
-        raise error(
-            f"`{plan.net}` has no formula: it is not made from parameters",
-            help="an `.arch` text has parameters; `archcalc convert` writes one",
-        )
-    figure = engine.endings[-1].figures[0]
     writer = FormulaWriter(engine.shared.algebra, plan)
+    if engine.untraceable:
+        raise writer.none(engine.untraceable)
+    figure = engine.endings[-1].figures[0]
     terms = writer.terms(figure)
+    for axis, dimension in enumerate(plan.space.dimensions):
+        if not dimension.listed and _is_alone(engine, figure, axis):
+            raise writer.none(f"each value of `{dimension.name}` has another one")
     exceptions, excepted, invalid, compared = _exceptions(engine, figure)
+    if 2 * excepted > compared - invalid:
+        raise writer.none(f"the one of the last values is wrong at {plural(excepted, 'point')}")
     proof = prove(plan, engine, figure)
     sides = zip(plan.space.dimensions, proof.box, strict=bool(proof.box))
     return ClosedForm(
@@ -116,14 +123,14 @@ class FormulaWriter:
     def terms(self, a: Polynomial) -> list[str]:
         """Write the terms of a sum, highest powers first. Raises `ArchError` if there is no closed form."""
         if len(a.terms) > MOST_TERMS:
-            raise self._none(f"it has {len(a.terms)} terms")
+            raise self.none(f"it has {len(a.terms)} terms")
         ordered = sorted(a.terms, key=lambda term: (-len(term[0]), [self._order(n) for n in term[0]]))
         texts = [self._term(product, factor) for product, factor in ordered]
         return texts + ([grouped(a.const)] if a.const or not texts else [])
 
-    def _none(self, why: str) -> ArchError:
+    def none(self, why: str) -> ArchError:
         return error(
-            f"`{self.quantity}` has no closed form that is short: {why}",
+            f"`{self.quantity}` has no short formula: {why}",
             help="`archcalc sweep` computes it for any values",
         )
 
@@ -154,11 +161,11 @@ class FormulaWriter:
             return f"({self._sum(atom.args[0])})"
         if atom.kind in ("most", "least"):
             if len(atom.args) > MOST_INNER:
-                raise self._none(f"it is the extreme of {len(atom.args)} values")
+                raise self.none(f"it is the extreme of {len(atom.args)} values")
             name = "max" if atom.kind == "most" else "min"
             return f"{name}({', '.join(self._sum(arg) for arg in atom.args)})"
         if atom.kind == "choice":
-            raise self._none("the network chooses a value by a condition, as rounding to multiples does")
+            raise self.none("the network chooses a value by a condition, as rounding to multiples does")
         numerator, by = atom.args
         if not isinstance(by, int):
             return f"⌊({self._sum(numerator)})/({self._sum(by)})⌋"
@@ -275,6 +282,16 @@ class FormulaWriter:
 def _exceeds(powers: tuple[int, ...], others: tuple[int, ...]) -> bool:
     """Return whether one product has at least the powers of another one, and more of some parameter."""
     return powers != others and all(x >= y for x, y in zip(powers, others, strict=True))
+
+
+def _is_alone(engine: Engine, figure: Polynomial, axis: int) -> bool:
+    """Return whether the values before the last have another formula, as numbers of layers have."""
+    counts = [d.count for d in engine.space.dimensions]
+    steps = range(1, min(counts[axis], 4))
+    digits = [np.array([count - 1 - (n == axis) * step for step in steps]) for n, count in enumerate(counts)]
+    found = engine.evaluate(digits)
+    other = engine.values(digits, figure) != found.columns[0]
+    return bool(len(other)) and bool(np.all(other & (found.errors < 0)))
 
 
 def _exceptions(engine: Engine, figure: Polynomial) -> tuple[list[str], int, int, int]:

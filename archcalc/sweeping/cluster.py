@@ -11,7 +11,6 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from msgspec import Struct
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped, plural
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.settings import Settings
 from archcalc.sweeping import resume
 from archcalc.sweeping.blocks import SweepAsked, Sweeper
@@ -77,7 +77,7 @@ def job_of(
 
 
 def sweep_on_cluster(
-    made: SweepPlan, job: Job, scheduler: str, folder: Path, advance: Callable[[], None] = lambda: None
+    made: SweepPlan, job: Job, scheduler: str, folder: Path, advance: Advance = unseen_steps
 ) -> ClusterTotals:
     """Compute all blocks that are missing from the data set. Raises `ArchError`."""
     client_of, completed = _distributed()
@@ -88,7 +88,7 @@ def sweep_on_cluster(
     todo = [block for block in range(blocks) if not _file(folder, block).exists()]
     totals.already = blocks - len(todo)
     for _ in range(totals.already):
-        advance()
+        advance(1)
     if not todo:
         return totals
     try:
@@ -108,7 +108,7 @@ def sweep_on_cluster(
             totals.outside += found.outside
             totals.invalid += found.invalid
             totals.kept += found.kept
-            advance()
+            advance(1)
             following = next(waiting, None)
             if following is not None:
                 running.add(client.submit(compute, job, following, pure=False, retries=5))

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from archcalc import number
 from archcalc.diagnostics import ArchError
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.compiled import CompiledFigures
 from archcalc.sweeping.expressions import IS, Polynomial, Question
 from archcalc.sweeping.points import SAFE, PointValues
@@ -83,6 +84,8 @@ class Engine:
         self.shared.with_windows = with_windows
         self.root: Fork | TraceEnd | None = None
         self.endings: list[TraceEnd] = []
+        self.advance: Advance = unseen_steps
+        """Called with the number of points that are done."""
         self.untraceable = ""
         """Why points are computed one by one, if they are."""
         self._single: list[str] = []
@@ -155,6 +158,7 @@ class Engine:
             self._fill(ending, values, places, found)
         if not ending.checked:
             self._compare(ending, places, found)
+        self.advance(len(places))
 
     def _fill(self, ending: TraceEnd, values: PointValues, places: Any, found: Evaluated) -> None:
         if ending.compiled is None:
@@ -190,6 +194,7 @@ class Engine:
     def _one_by_one(self, found: Evaluated) -> None:
         """Compute figures without traces: make and measure each network by itself."""
         for place in range(found.count):
+            self.advance(1)
             try:
                 figures = self.measure(self.space.values([digits[place] for digits in found.digits]))
             except ArchError as problem:

@@ -9,6 +9,7 @@ import numpy as np
 
 from archcalc.diagnostics import error
 from archcalc.render import output as out
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping import view
 from archcalc.sweeping.blocks import Rows, Sweeper, Totals
 from archcalc.sweeping.engine import Engine
@@ -23,9 +24,7 @@ PART = 50_000
 Writer = Callable[[SweepPlan, Engine, Iterable[Rows], Path | None], None]
 
 
-def write_rows(
-    sweeper: Sweeper, write: Writer, path: Path | None, advance: Callable[[], None] = lambda: None
-) -> Totals:
+def write_rows(sweeper: Sweeper, write: Writer, path: Path | None, advance: Advance = unseen_steps) -> Totals:
     """Write the rows of a sweep: as they are computed, unless they are sorted. Raises `ArchError`."""
     if sweeper.asked.sort:
         found = sweep_rows(sweeper, advance)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
+import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from archcalc.checking.bounds import Bound
 from archcalc.checking.evaluate import describe, measure, rounding
 from archcalc.diagnostics import error
 from archcalc.expect import Expect
 from archcalc.quantities import QUANTITIES
+from archcalc.render.numbers import grouped
 
 
 class Limit(Struct, frozen=True):
@@ -26,10 +30,6 @@ class Limit(Struct, frozen=True):
     high: int | None
     negated: bool = False
 
-    @property
-    def is_upper(self) -> bool:
-        return not self.negated and self.low is None and self.high is not None
-
     def holds(self, values: Any) -> Any:
         """Return whether the limit holds for a value, or for each value of an array."""
         inside: Any = True
@@ -39,17 +39,28 @@ class Limit(Struct, frozen=True):
             inside = inside & (values <= self.high)
         return inside != self.negated
 
-    def misses(self, value: int) -> Fraction:
-        """Return how far a value is outside the limit, relative to it; 0 if the limit holds."""
-        if self.holds(value):
-            return Fraction(0)
-        ends = [end for end in (self.low, self.high) if end is not None]
+    def misses(self, values: Any) -> Any:
+        """Return how far each value of an array is outside, relative to the limit; 0 if it holds."""
         if self.negated:
-            return Fraction(1)
-        return min((Fraction(abs(value - end), max(1, abs(end))) for end in ends), default=Fraction(1))
+            return np.where(self.holds(values), 0.0, 1.0)
+        numbers = values.astype(float)
+        away = np.zeros(len(numbers))
+        if self.low is not None:
+            away += np.maximum(0.0, self.low - numbers) / max(1, abs(self.low))
+        if self.high is not None:
+            away += np.maximum(0.0, numbers - self.high) / max(1, abs(self.high))
+        return away
 
 
-def limit_of(bound: Bound) -> Limit:
+def misses(limits: Sequence[Limit], columns: Sequence[Any], errors: Any) -> Any:
+    """Return the sum of all misses for each point; infinite for points that are not valid networks."""
+    away = np.where(errors < 0, 0.0, np.inf)
+    for limit, values in zip(limits, columns, strict=True):
+        away = away + limit.misses(values)
+    return away
+
+
+def limit_of(bound: Bound, batch_varies: bool = False) -> Limit:
     """Return an expectation as a range of integers. Raises `ArchError` if it is not about one number."""
     expect = bound.expect
     quantity = QUANTITIES.get(expect.quantity)
@@ -61,7 +72,15 @@ def limit_of(bound: Bound) -> Limit:
         )
     figure: Any = expect.figure.value
     if expect.ratio is not None:
-        theirs = measure(bound.open(expect.ratio), expect.quantity)
+        other = bound.open(expect.ratio)
+        theirs = measure(other, expect.quantity)
+        twice = replace(bound.settings, batch=2 * other.batch)
+        if batch_varies and theirs != measure(twice.profile(other.network), expect.quantity):
+            raise error(
+                f"`{expect.quantity}` of `{expect.ratio.net}` depends on the batch, which varies",
+                expect.ratio.span,
+                help=f"give a number: `{expect.quantity} {expect.relation} {grouped(int(figure))}`",
+            )
         figure = expect.ratio.factor * theirs
     low, high = _ends(expect, figure)
     return Limit(bound.text, expect.quantity, expect.path, expect.training, low, high, expect.negated)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.blocks import Rows, Sweeper, Totals, joined_rows
 from archcalc.sweeping.run import Found
 
@@ -24,23 +25,27 @@ def front(values: Any) -> Any:
     ordered = values[order]
     if figures == 1:
         return order[:1]
+    scale = np.maximum(np.abs(values).max(axis=0).astype(float), 1.0)
     if figures == 2:
         second = ordered[:, 1]
         before = np.minimum.accumulate(second)
         keep = np.ones(count, dtype=bool)
         keep[1:] = second[1:] < before[:-1]
         return np.sort(order[keep])
+    left = np.arange(count)  # in order, so that the first of the best is not beaten
     kept: list[int] = []
-    best = np.empty((0, figures), dtype=values.dtype)
-    for place, row in zip(order.tolist(), ordered, strict=True):
-        if not len(best) or not (best <= row).all(axis=1).any():
-            kept.append(place)
-            best = np.vstack([best, row])
+    while len(left):
+        rows = ordered[left]
+        # of a point that is good in everything, what equals or beats it: the first of these is beaten by none
+        good = rows[np.argmin((rows / scale).sum(axis=1))]
+        best = left[np.argmax((rows <= good).all(axis=1))]
+        kept.append(int(order[best]))
+        left = left[(rows < ordered[best]).any(axis=1)]
     return np.sort(np.array(kept))
 
 
 def pareto(
-    sweeper: Sweeper, objectives: Sequence[tuple[str, bool]], advance: Callable[[], None] = lambda: None
+    sweeper: Sweeper, objectives: Sequence[tuple[str, bool]], advance: Advance = unseen_steps
 ) -> Found:
     """Return the points within the limits that are best by some columns; each is maximized or minimized."""
     plan, limit = sweeper.plan, sweeper.asked.limit

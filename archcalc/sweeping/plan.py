@@ -31,7 +31,7 @@ TRIED_SIDES = (193, 257)
 """Two unusual sides: an input that has both, one after the other, has the size that was given."""
 
 MOST_TRIED = 20
-"""The most parameters that are tried, because each try makes networks."""
+"""The most parameters or points that are tried, because each try makes networks."""
 
 DEFAULT_COLUMNS = ("params", "macs", "flops", "activations")
 
@@ -140,9 +140,13 @@ def plan(
     settings = settings or Settings()
     opened, own = open_net(net)
     given = [*(d.name for d in dimensions), *(each.name for each in relations.computed)]
+    if not given:
+        raise error("nothing varies", help="give a parameter several values: `--set width=0.25..1:0.25`")
     for name in given:
-        if name in own or name in settings.overrides:
+        is_batch = name == BATCH and BATCH not in opened.parameters and settings.batch != 1
+        if name in own or name in settings.overrides or is_batch:
             raise error(f"`{name}` is set twice")
+    settings.check()
     settings = replace(settings, overrides={**own, **settings.overrides})
     _check_names(opened, dimensions, relations, settings.overrides)
     for dimension in dimensions:
@@ -151,7 +155,7 @@ def plan(
             raise error(f"the values of `{dimension.name}` are too large", help="give smaller numbers")
         if dimension.name == BATCH and BATCH not in opened.parameters:
             _check_batch(dimension)
-    limits = tuple(limit_of(bound) for bound in parse_bounds(expectations, settings))
+    limits = tuple(limit_of(bound, BATCH in given) for bound in parse_bounds(expectations, settings))
     names = tuple(dict.fromkeys(columns or _default_columns(limits, settings)))
     for name in names:
         _check_column(name, settings)
@@ -242,6 +246,13 @@ def _check_column(name: str, settings: Settings) -> None:
         raise error(f"`{name}` is what a convention counts", help="add `--convention NAME`")
 
 
+def _tried_points(space: Space) -> list[Any]:
+    """Return a few points: some of them may be networks that are not valid."""
+    ends = [[0] * len(space.dimensions), [d.count - 1 for d in space.dimensions]]
+    drawn = zip(*space.drawn(MOST_TRIED, 0, 0), strict=True)
+    return [*ends, *([int(digit) for digit in digits] for digits in drawn)]
+
+
 def _with_sides(found: SweepPlan) -> SweepPlan:
     """Return the plan, which then knows the shapes that are given by their side, and the input's name.
 
@@ -254,15 +265,19 @@ def _with_sides(found: SweepPlan) -> SweepPlan:
     candidates = [name for name in (*opened.parameters, INPUT) if name in numeric]
     if not candidates:
         return found
-    try:
-        first = {**found.fixed, **{d.name: d.value(0) for d in found.space.dimensions}}
-        values = found.relations.with_computed(first)
-        needed = [name for name in values if name not in candidates or name in opened.missing]
-        own = {name: values[name] for name in needed if name in opened.parameters}
-        network = opened.network({**found.settings.overrides, **own}, found.settings.inputs)
-    except ArchError:
+    problems: list[ArchError] = []
+    for digits in _tried_points(found.space):
+        try:
+            values = found.relations.with_computed({**found.fixed, **found.space.values(digits)})
+            needed = [name for name in values if name not in candidates or name in opened.missing]
+            own = {name: values[name] for name in needed if name in opened.parameters}
+            network = opened.network({**found.settings.overrides, **own}, found.settings.inputs)
+            break
+        except ArchError as problem:
+            problems.append(problem)
+    else:
         if INPUT in candidates:
-            raise
+            raise problems[0]
         return found  # each point reports its own error
     shapes = {node.shape for node in network.inputs.values()}
     if INPUT in candidates and INPUT not in opened.parameters and len(network.inputs) != 1:

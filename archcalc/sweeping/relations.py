@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from archcalc.diagnostics import Problems, error
-from archcalc.language.standalone import ValueCondition, NamedExpression, condition_of, expression_of
+from archcalc.language.standalone import NamedExpression, ValueCondition, condition_of, expression_of
 from archcalc.sweeping.space import Dimension, is_one_expression, name_and_values, of_values, parse_dimension
 
 

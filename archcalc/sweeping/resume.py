@@ -9,7 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,47 +63,75 @@ class StoringSweeper(Sweeper):
         try:
             _prepare(self.folder, signature(plan, asked))
         except OSError as problem:
-            raise error(f"`{output}` cannot be written: {problem.strerror or problem}") from None
+            raise error(f"`{self.folder}` cannot be written: {problem.strerror or problem}") from None
 
     def block(self, number: int) -> SweptBlock:
         path = self.folder / f"{number:08d}.npz"
-        if path.exists():
-            return _read(path)
-        found = super().block(number)
-        if not found.invalid and found.kept and all(c.dtype != object for c in found.rows.columns):
-            _write(path, found)
+        found = self._stored(path, number)
+        if found is None:
+            found = super().block(number)
+            if all(column.dtype != object for column in found.rows.columns):
+                _write(path, number, found)
         return found
+
+    def _stored(self, path: Path, number: int) -> SweptBlock | None:
+        """Read a block; `None` if it is not there, or damaged: then it is computed again."""
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                stored, points, outside, invalid, kept = (int(count) for count in found["counts"])
+                rows, nearest = _rows(found, "row"), _rows(found, "nearest")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
+        if stored != number:
+            return None
+        bad = np.flatnonzero(rows.errors >= 0)
+        if len(bad):  # the numbers of errors are those of this process
+            rows.errors[bad] = self.engine.evaluate([values[bad] for values in rows.digits]).errors
+        self.engine.advance(points)
+        return SweptBlock(rows, points, outside, invalid, kept, nearest if nearest.count else None)
 
 
 def _prepare(folder: Path, signed: str) -> None:
     """Prepare the folder for the blocks of this sweep; blocks of another sweep are removed."""
     mark = folder / "sweep"
-    if folder.is_dir() and (not mark.exists() or mark.read_text() != signed):
+    if folder.is_dir() and (not mark.exists() or mark.read_bytes() != signed.encode()):
         shutil.rmtree(folder)
     folder.mkdir(exist_ok=True)
     mark.write_text(signed)
 
 
-def _write(path: Path, block: SweptBlock) -> None:
-    """Write a complete block or nothing. Blocks with errors are recomputed: their messages are not stored."""
+def _write(path: Path, number: int, block: SweptBlock) -> None:
+    """Write a complete block or nothing: a sweep does not end because a block cannot be stored."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    rows = block.rows
-    named = {f"d{n}": values for n, values in enumerate(rows.digits)}
-    named |= {f"c{n}": values for n, values in enumerate(rows.columns)}
-    counts = np.array([block.points, block.outside, block.invalid, block.kept])
-    with temporary.open("wb") as stream:
-        np.savez(stream, errors=rows.errors, counts=counts, **named)
-    temporary.replace(path)
+    none = block.rows.chosen(np.arange(0))
+    counts = [number, block.points, block.outside, block.invalid, block.kept]
+    arrays = {
+        "counts": np.array(counts),
+        **_named(block.rows, "row"),
+        **_named(block.nearest or none, "nearest"),
+    }
+    with suppress(OSError):
+        try:
+            with temporary.open("wb") as stream:
+                np.savez(stream, **arrays)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
-def _read(path: Path) -> SweptBlock:
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            digits = [found[f"d{n}"] for n in range(sum(name[0] == "d" for name in found.files))]
-            columns = [found[f"c{n}"] for n in range(sum(name.startswith("c") for name in found.files) - 1)]
-            points, outside, invalid, kept = (int(number) for number in found["counts"])
-            return SweptBlock(Rows(digits, columns, found["errors"]), points, outside, invalid, kept)
-    except (OSError, ValueError, KeyError) as problem:
-        raise error(
-            f"`{path}` is damaged: {problem}", help="remove the folder that it is in, and sweep again"
-        ) from None
+def _named(rows: Rows, name: str) -> dict[str, Any]:
+    named = {f"{name}-d{n}": values for n, values in enumerate(rows.digits)}
+    named |= {f"{name}-c{n}": values for n, values in enumerate(rows.columns)}
+    return {**named, f"{name}-errors": rows.errors}
+
+
+def _rows(found: Mapping[str, Any], name: str) -> Rows:
+    """Return rows that `_named` has named. Raises `ValueError` if their lengths differ."""
+    digits, columns = (
+        [found[f"{name}-{kind}{n}"] for n in range(sum(key.startswith(f"{name}-{kind}") for key in found))]
+        for kind in ("d", "c")
+    )
+    rows = Rows(digits, columns, found[f"{name}-errors"])
+    if any(len(values) != rows.count for values in (*digits, *columns)):
+        raise ValueError(f"columns of {name} have different lengths")
+    return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from msgspec import Struct
 from archcalc.diagnostics import error, unknown
 from archcalc.number import is_exact
 from archcalc.render.numbers import grouped, plural
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.blocks import (
     BLOCK,
     MOST_ROWS,
@@ -40,13 +41,14 @@ class Found(Struct, eq=False):
         return "" if number < 0 else self.engine.problem(number, [values[row] for values in self.rows.digits])
 
 
-def rows_of(sweeper: Sweeper, totals: Totals, advance: Callable[[], None] = lambda: None) -> Iterator[Rows]:
+def rows_of(sweeper: Sweeper, totals: Totals, advance: Advance = unseen_steps) -> Iterator[Rows]:
     """Compute all points, and return rows as they come; `totals` counts them.
 
-    `advance` is called after each block. Without `sort`, the sweep ends once it has `limit` rows.
+    `advance` is called with numbers of points that are done. Without `sort`, the sweep ends once it has
+    `limit` rows. Raises `ArchError` if no point is a valid network: then all have the same mistake, mostly.
     """
     plan, asked = sweeper.plan, sweeper.asked
-    totals.complete = asked.sample is None
+    totals.complete = points_of(plan, asked) == plan.space.size
     most = None if asked.sort else asked.limit
     for block in sweeper.blocks(advance):
         totals.add(block, sweeper)
@@ -58,9 +60,11 @@ def rows_of(sweeper: Sweeper, totals: Totals, advance: Callable[[], None] = lamb
         if totals.shown == most:
             totals.complete = totals.complete and totals.points == points_of(plan, asked)
             return
+    if sweeper.invalid is not None and totals.invalid == totals.points - totals.outside:
+        sweeper.fail_at(sweeper.invalid)
 
 
-def sweep_rows(sweeper: Sweeper, advance: Callable[[], None] = lambda: None) -> Found:
+def sweep_rows(sweeper: Sweeper, advance: Advance = unseen_steps) -> Found:
     """Compute all points, and hold the rows. Raises `ArchError` if they are too many."""
     plan, asked = sweeper.plan, sweeper.asked
     gathered: list[Rows] = []

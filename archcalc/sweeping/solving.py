@@ -7,7 +7,6 @@ figures rule out an answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from msgspec.structs import replace
 
 from archcalc.diagnostics import error
 from archcalc.render.numbers import grouped
+from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.blocks import SweepAsked, Sweeper
 from archcalc.sweeping.engine import Fork, TraceEnd
 from archcalc.sweeping.expressions import IS
-from archcalc.sweeping.limits import Limit
+from archcalc.sweeping.limits import Limit, misses
 from archcalc.sweeping.monotone import Directions
 from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.space import FEW_VALUES, Dimension, Space, written
@@ -61,12 +61,10 @@ class Solution(Struct, frozen=True, eq=False):
         return self.plan.space.dimensions[0]
 
 
-def solve(
-    plan: SweepPlan, largest: bool = True, advance: Callable[[int], None] = lambda count: None
-) -> Solution:
+def solve(plan: SweepPlan, largest: bool = True, advance: Advance = unseen_steps) -> Solution:
     """Find the largest value of the only dimension for which all limits hold.
 
-    `advance` is called with the number of values that were tried. Raises `ArchError`, also if no value is a
+    `advance` is called with numbers of values that were tried. Raises `ArchError`, also if no value is a
     valid network.
     """
     if not plan.limits:
@@ -98,13 +96,13 @@ def _narrowed(plan: SweepPlan) -> SweepPlan:
 class _ValueSearch:
     """Searches for the value of one unknown."""
 
-    def __init__(self, plan: SweepPlan, largest: bool, advance: Callable[[int], None]) -> None:
+    def __init__(self, plan: SweepPlan, largest: bool, advance: Advance) -> None:
         self.plan = plan
         self.largest = largest
-        self.advance = advance
         self.at_once = AT_ONCE if plan.is_from_text else FEW_AT_ONCE
         self.unknown = plan.space.dimensions[0]
         self.engine = plan.engine()
+        self.engine.advance = advance
         self.tried = 0
         self.parts = 0
         self.bounded = 0
@@ -120,12 +118,7 @@ class _ValueSearch:
         if best is not None:
             after = best + (1 if self.largest else -1)
             beyond = self._try(after) if 0 <= after < count else None
-        nearest = None
-        if best is None:
-            if self.nearest is None:  # no value is valid: raise the error of one
-                self.plan.measure(self.plan.space.values([0 if self.largest else count - 1]))
-            assert self.nearest is not None
-            nearest = self._try(self.nearest[1])
+        nearest = self._nearest() if best is None else None
         return Solution(
             self.plan,
             self.largest,
@@ -225,6 +218,7 @@ class _ValueSearch:
     def _by_halving(self, start: int, stop: int, up_to: bool) -> int | None:
         """Bisect, given that all limits hold up to some value (or from some value on)."""
         if up_to != self.largest:  # then the answer is the end of the range, or there is none
+            self.gaps = None
             digit = stop - 1 if self.largest else start
             return digit if self._holds(digit, note=True) else None
         inside, outside = (start, stop) if up_to else (stop - 1, start - 1)
@@ -246,7 +240,6 @@ class _ValueSearch:
             digits = np.arange(low, min(low + self.at_once, stop))
             found = self._figures(digits)
             self.tried += len(digits)
-            self.advance(len(digits))
             keep = self._keeps(found)
             places = digits[keep]
             if len(places):
@@ -282,27 +275,21 @@ class _ValueSearch:
 
     def _note_nearest(self, digits: Any, found: Any) -> None:
         """Remember the valid value that is closest to the limits."""
-        columns = found.columns[len(self.plan.columns) :]
-        for place in np.flatnonzero(found.errors < 0).tolist() if len(digits) < 3 else self._few(found):
-            pairs = zip(self.plan.limits, columns, strict=True)
-            away = float(sum(limit.misses(int(values[place])) for limit, values in pairs))
-            if self.nearest is None or away < self.nearest[0]:
-                self.nearest = (away, int(digits[place]))
+        away = misses(self.plan.limits, found.columns[len(self.plan.columns) :], found.errors)
+        place = int(np.argmin(away))
+        if np.isfinite(away[place]) and (self.nearest is None or away[place] < self.nearest[0]):
+            self.nearest = (float(away[place]), int(digits[place]))
 
-    def _few(self, found: Any) -> list[int]:
-        """Return the values that may be closest to the limits: the extremes of the limited figures."""
-        valid = np.flatnonzero(found.errors < 0)
-        if not len(valid):
-            return []
-        places = set()
-        for column in found.columns[len(self.plan.columns) :]:
-            values = column[valid]
-            places |= {int(valid[np.argmin(values)]), int(valid[np.argmax(values)])}
-        for limit, column in zip(self.plan.limits, found.columns[len(self.plan.columns) :], strict=True):
-            for end in (limit.low, limit.high):
-                if end is not None:
-                    places.add(int(valid[np.argmin(np.abs(column[valid].astype(float) - end))]))
-        return sorted(places)
+    def _nearest(self) -> Tried:
+        """Return the value that is closest to the limits. Raises `ArchError` if no value is valid."""
+        count = self.unknown.count
+        rest = np.arange(count) if count <= MOST_TRIED else _some_of(count, AT_ONCE)
+        for low in range(0, len(rest) if not self.tried else 0, self.at_once):
+            self._note_nearest(rest[low : low + self.at_once], self._figures(rest[low : low + self.at_once]))
+        if self.nearest is None:
+            self.plan.measure(self.plan.space.values([0 if self.largest else count - 1]))
+        assert self.nearest is not None
+        return self._try(self.nearest[1])
 
     def _try(self, digit: int) -> Tried:
         found = self._figures(np.array([digit]))
@@ -315,10 +302,11 @@ class _ValueSearch:
         return Tried(digit, shown, bool(self._keeps(found)[0]), figures[:count], figures[count:])
 
 
-def _some_of(count: int) -> Any:
+def _some_of(count: int, between: int = 16) -> Any:
     """Return some positions of a range: neighbors at both ends, and others in between."""
     near = np.arange(min(count, 12))
-    return np.unique(np.concatenate([near, count - 1 - near, np.linspace(0, count - 1, 16).astype(np.int64)]))
+    spread = np.linspace(0, count - 1, between).astype(np.int64)
+    return np.unique(np.concatenate([near, count - 1 - near, spread]))
 
 
 def _every_ending(node: Fork | TraceEnd | None) -> list[TraceEnd] | None:

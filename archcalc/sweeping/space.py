@@ -164,7 +164,7 @@ def name_and_values(text: str, option: str) -> tuple[str, str]:
 
 def is_one_expression(values: str) -> bool:
     """Is it a single value, and neither a range nor a list?"""
-    return len(_split(values)) == 1 and not _RANGE.match(values)
+    return len(_split(values)) == 1 and ".." not in values
 
 
 def of_values(name: str, given: Any) -> Dimension:
@@ -202,6 +202,11 @@ def _split(text: str) -> list[str]:
 def _constant(text: str, option: str, name: str) -> Any:
     if not text:
         raise error(f"`{option} {name}` has an empty value", help="put one comma between two values")
+    if ".." in text and '"' not in text:
+        raise error(
+            f"`{text}` of `{option} {name}` is not a range",
+            help=f"a range has two ends, and maybe a step: `{name}=1..9:2`",
+        )
     return constant(text, f"{option} {name}")
 
 

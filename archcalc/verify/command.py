@@ -59,7 +59,7 @@ def verify_and_print(
     with progress_bar(len(names), "Verifying") as advance:
         for outcome in _map(names, settings.inputs, full, seed, jobs, training):
             outcomes.append(outcome)
-            advance()
+            advance(1)
     if as_json:
         out.write(json_text(networks=outcomes), None)
     else:
