@@ -471,7 +471,8 @@ sweep vgg16 --set classes=1,2 --plot macs:params --format csv
 sweep vgg16 --set batch=1,2 --expect 'peak_bytes <= 1 * alexnet'
 sweep vgg16 --set classes=1,2 --columns saved_bytes --dtype int8
 solve vgg16 --find classes=1..9 --expect 'macs<1' --limit 3
-sweep mobilenet_v1 --set shallow=true,false --plot shallow:macs
+sweep mobilenet_v1 --set shallow=true --set width=0.5,1 --plot shallow:macs
+sweep values.arch --set k=true,1..24 --plot k:macs
 sweep vgg16 --set classes=1,2 --format svg
 sweep vgg16 --set classes=1,2 --format parquet
 sweep vgg16 --set classes=1,2 --format parquet -o x.parquet
@@ -512,6 +513,7 @@ def files(folder: Path) -> None:
         "opaque.arch": 'net n {\n  input(3x8x8)\n  opaque(identity, op="roll", shape=3x8x8)\n}\n',
         "template.arch": "net a(n) {\n  input(3)\n  fc(n)\n}\nnet b = a(2)\n",
         "fixed.arch": "net n {\n  input(3)\n  relu\n}\n",
+        "values.arch": "net n(k=1) {\n  input(3)\n  if k == k { relu }\n}\n",
         "text.arch": 'net a from "two.arch"\n', "code.arch": 'net a from "m.py:make"\n',
         "version.lock": "archcalc lock 9\n",
         "a.png": "", "a.safetensors": "",

@@ -402,9 +402,13 @@ def test_a_short_row_is_spanned_by_its_last_cell():
         [GridCell("1"), GridCell("two words more")],
         [GridCell("1"), GridCell("x"), GridCell("y")],
     ]
-    (panel,) = lay_out(rows, 20)
-    text = ["".join(piece for piece, _ in line).rstrip() for line in panel]
-    assert text == ["a  bb  cc", "─────────", "1  two", "   words", "   more", "", "1  x   y"]
+
+    def lines(width):
+        (panel,) = lay_out(rows, width)
+        return ["".join(piece for piece, _ in line).rstrip() for line in panel]
+
+    assert lines(20) == ["a  bb  cc", "─────────", "1  two words more", "1  x   y"]
+    assert lines(10) == ["a  bb  cc", "─────────", "1  two", "   words", "   more", "", "1  x   y"]
 
 
 # --- Mistakes in their data -------------------------------------------------------------------------

@@ -204,7 +204,9 @@ def _write(found: Found, axes: list[str], format: SweepFormat, human: bool, outp
     from archcalc.sweeping import view
 
     if axes:
-        out.write(view.plot(found, *axes), output)
+        from archcalc.sweeping import plotting
+
+        out.write(plotting.plot(found, *axes), output)
     elif format is SweepFormat.json:
         out.write(view.to_json(found), output)
     else:

@@ -1,6 +1,6 @@
 """A grid of cells for a given width. Cells are wrapped at spaces, and figures are never cut.
 
-If even the narrowest columns do not fit side by side, the grid continues below and repeats the first column.
+If even the narrowest columns do not fit side by side, the grid continues below and repeats the first columns.
 """
 
 from __future__ import annotations
@@ -40,17 +40,20 @@ class GridCell(Struct, frozen=True):
         return lines
 
 
-def lay_out(rows: Sequence[Sequence[GridCell]], width: int, spaced: bool = True) -> list[list[list[Piece]]]:
+def lay_out(
+    rows: Sequence[Sequence[GridCell]], width: int, spaced: bool = True, repeated: int = 1
+) -> list[list[list[Piece]]]:
     """The grid as panels of lines. Each line is a list of pieces. The first row is the heading.
 
-    In a row shorter than the heading, the last cell spans the other columns. `spaced` separates rows if any
-    row takes several lines.
+    In a row shorter than the heading, the last cell spans the other columns, up to `width`. `spaced`
+    separates rows if any row takes several lines. Each panel repeats the first `repeated` columns; if no
+    other column fits next to them, it repeats those that fit into half of the width, at least one.
     """
     heading = rows[0]
     columns = [
         _Column([row[i] for row in rows if i < len(row) - _spans(row, heading)]) for i in range(len(heading))
     ]
-    return [_panel(rows, columns, chosen, width, spaced) for chosen in _panels(columns, width)]
+    return [_panel(rows, columns, chosen, width, spaced) for chosen in _panels(columns, width, repeated)]
 
 
 def _spans(row: Sequence[GridCell], heading: Sequence[GridCell]) -> bool:
@@ -78,18 +81,33 @@ def _length(line: Sequence[Piece]) -> int:
     return sum(len(word) for word, _ in line) + max(0, len(line) - 1)
 
 
-def _panels(columns: Sequence[_Column], width: int) -> list[list[int]]:
-    """The columns of each panel: all, or as many as fit, each time with the first column."""
+def _panels(columns: Sequence[_Column], width: int, repeated: int) -> list[list[int]]:
+    """The columns of each panel: all, or as many as fit, each time with the first columns."""
+    head = _repeated(columns, width, repeated)
     panels = [[0]]
     room = width - columns[0].least
     for number, column in enumerate(columns[1:], 1):
         needed = column.least + GAP
-        if needed > room and len(panels[-1]) > 1:
-            panels.append([0])
-            room = width - columns[0].least
+        if needed > room and len(panels[-1]) > (1 if len(panels) == 1 else head):
+            panels.append(list(range(head)))
+            room = width - _least(columns[:head])
         panels[-1].append(number)
         room -= needed
     return panels
+
+
+def _repeated(columns: Sequence[_Column], width: int, repeated: int) -> int:
+    """The number of columns that each panel repeats."""
+    widest = max((column.least for column in columns[repeated:]), default=0)
+    if _least(columns[:repeated]) + GAP + widest <= width:
+        return repeated
+    # with more of them, each panel would have one new column only
+    fitting = [n for n in range(1, repeated) if _least(columns[:n]) <= width // 2]
+    return max(fitting, default=1)
+
+
+def _least(columns: Sequence[_Column]) -> int:
+    return sum(column.least for column in columns) + GAP * (len(columns) - 1)
 
 
 def _sizes(columns: Sequence[_Column], width: int) -> list[int]:
@@ -122,8 +140,10 @@ def _panel(
             spanned = _spans(row, rows[0]) and number >= len(row) - 1
             item = row[min(number, len(row) - 1)]
             if spanned:
-                room = sum(sizes[place:]) + GAP * (len(sizes) - place - 1)
-                cells.append(_wrap(item.lines, room))
+                before = sum(sizes[:place]) + GAP * place
+                room = max(width - before, sum(sizes[place:]) + GAP * (len(sizes) - place - 1))
+                wrapped = _wrap(item.lines, room)
+                cells.append([[*line, (" " * (sizes[place] - _written(line)), "")] for line in wrapped])
                 break
             cells.append(_cell(item, columns[place], sizes[place]))
         height = max(map(len, cells))
@@ -163,6 +183,10 @@ def _wrap(lines: Iterable[Sequence[Piece]], width: int) -> list[list[Piece]]:
     return wrapped
 
 
+def _written(line: Sequence[Piece]) -> int:
+    return sum(len(text) for text, _ in line)
+
+
 def _joined(
     cells: Sequence[Sequence[Piece]], columns: Sequence[_Column], sizes: Sequence[int]
 ) -> list[Piece]:
@@ -171,7 +195,7 @@ def _joined(
     for number, (cell, size) in enumerate(zip(cells, sizes, strict=False)):
         if number:
             line.append((" " * GAP, ""))
-        blank = (" " * (size - sum(len(text) for text, _ in cell)), "")
+        blank = (" " * (size - _written(cell)), "")
         line += [blank, *cell] if columns[number].is_numeric else [*cell, blank]
     return line
 

@@ -53,7 +53,10 @@ def _table(solution: Solution, rows: list[tuple[str, Tried | None]], width: int)
             continue
         figures = [*tried.figures, *(tried.limited[n] for n in extra)]
         cells.append([GridCell(word), GridCell(tried.shown), *(GridCell(grouped(n)) for n in figures)])
-    return ["".join(piece for piece, _ in line).rstrip() for panel in lay_out(cells, width) for line in panel]
+    lines: list[str] = []
+    for panel in lay_out(cells, width, repeated=2):
+        lines += [*([""] if lines else []), *("".join(piece for piece, _ in line).rstrip() for line in panel)]
+    return lines
 
 
 def _named(limit: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
@@ -32,6 +33,9 @@ COMPARED = 1_000_000
 """Points at which the formula is compared with the sweep, at most."""
 
 POWERS = {1: "", 2: "²", 3: "³", 4: "⁴"}
+
+_SINGLE = re.compile(r"(?:[^\W²³⁴]|,)+|[⌊⌈][^⌊⌈⌋⌉]*[⌋⌉]")
+"""A number or a name, or a quotient in its brackets."""
 
 
 class ClosedForm(Struct, frozen=True, eq=False):
@@ -158,7 +162,7 @@ class FormulaWriter:
 
     def _atom(self, atom: Atom) -> str:
         if atom.kind == "whole":
-            return f"({self._sum(atom.args[0])})"
+            return _enclosed(self._sum(atom.args[0]))
         if atom.kind in ("most", "least"):
             if len(atom.args) > MOST_INNER:
                 raise self.none(f"it is the extreme of {len(atom.args)} values")
@@ -168,7 +172,7 @@ class FormulaWriter:
             raise self.none("the network chooses a value by a condition, as rounding to multiples does")
         numerator, by = atom.args
         if not isinstance(by, int):
-            return f"⌊({self._sum(numerator)})/({self._sum(by)})⌋"
+            return f"⌊{_enclosed(self._sum(numerator))}/{_enclosed(self._sum(by))}⌋"
         return self._quotient(numerator, by)
 
     def _sum(self, a: Polynomial) -> str:
@@ -277,6 +281,15 @@ class FormulaWriter:
             inner = self._leading(atom.args[0])
             return None if inner is None else {p: value / atom.args[1] for p, value in inner.items()}
         return None
+
+
+def _enclosed(text: str) -> str:
+    """Return an expression in parentheses, unless it is a single number, name, or quotient.
+
+    >>> _enclosed("61"), _enclosed("stride"), _enclosed("⌊x/2⌋"), _enclosed("x + 1"), _enclosed("2·x")
+    ('61', 'stride', '⌊x/2⌋', '(x + 1)', '(2·x)')
+    """
+    return text if _SINGLE.fullmatch(text) else f"({text})"
 
 
 def _exceeds(powers: tuple[int, ...], others: tuple[int, ...]) -> bool:

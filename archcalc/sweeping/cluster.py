@@ -26,6 +26,7 @@ from archcalc.sweeping.blocks import SweepAsked, Sweeper
 from archcalc.sweeping.parquet import ParquetWriter, pyarrow
 from archcalc.sweeping.plan import SweepPlan, plan
 from archcalc.sweeping.relations import related
+from archcalc.sweeping.run import invalid_in_words
 from archcalc.sweeping.space import Dimension
 
 MARK = "_archcalc-sweep"
@@ -121,7 +122,7 @@ def in_words(totals: ClusterTotals) -> str:
     if totals.outside:
         parts.insert(1, f"{grouped(totals.points - totals.outside)} that `--where` keeps")
     if totals.invalid:
-        parts.append(f"{grouped(totals.invalid)} are not valid networks")
+        parts.append(invalid_in_words(totals.invalid))
     if totals.already:
         parts.append(f"already there: {plural(totals.already, 'block')}")
     return ", ".join(parts)

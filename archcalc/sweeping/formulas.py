@@ -9,7 +9,11 @@ from archcalc.render.documents import json_text, plain
 from archcalc.render.numbers import grouped, plural
 from archcalc.sweeping.closed import ClosedForm
 from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.run import invalid_in_words
 from archcalc.sweeping.space import Dimension, written
+
+MOST_LISTED = 6
+"""A longer list of values is described by their number."""
 
 
 def text(form: ClosedForm) -> str:
@@ -53,17 +57,27 @@ def _grouped(value: Any) -> str:
 
 
 def _domain(plan: SweepPlan) -> list[str]:
-    return [
-        f"{d.name} from {written(d.value(0))} to {written(d.value(d.count - 1))}"
-        + (f" in steps of {written(d.step)}" if d.step != 1 and not d.listed else "")
-        for d in plan.space.dimensions
-    ]
+    return [_values(dimension) for dimension in plan.space.dimensions]
+
+
+def _values(dimension: Dimension) -> str:
+    """Describe the values of a parameter: a range, a short list, or the number of values of a long one."""
+    if dimension.listed:
+        texts = [written(dimension.value(digit)) for digit in range(min(dimension.count, MOST_LISTED + 1))]
+        if len(texts) > MOST_LISTED:
+            return f"{grouped(dimension.count)} values of {dimension.name}"
+        *others, last = texts
+        joined = f"{', '.join(others)}{',' if len(others) > 1 else ''} or {last}" if others else last
+        return f"{dimension.name} = {joined}"
+    step = f" in steps of {written(dimension.step)}" if dimension.step != 1 else ""
+    first, last = written(dimension.value(0)), written(dimension.value(dimension.count - 1))
+    return f"{dimension.name} from {first} to {last}{step}"
 
 
 def _compared(form: ClosedForm) -> str:
     drawn = "points drawn at random" if form.compared < form.plan.space.size else "points"
     valid = form.compared - form.invalid
-    also = f", {grouped(form.invalid)} are not valid networks" if form.invalid else ""
+    also = f", {invalid_in_words(form.invalid)}" if form.invalid else ""
     if not form.excepted:
         return f"equal at {'all ' if not also else ''}{grouped(valid)} {drawn}{also}"
     listed = "; ".join(form.exceptions) + ("; ..." if form.excepted > len(form.exceptions) else "")

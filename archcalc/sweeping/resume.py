@@ -75,7 +75,7 @@ class StoringSweeper(Sweeper):
         return found
 
     def _stored(self, path: Path, number: int) -> SweptBlock | None:
-        """Read a block; `None` if it is not there, or damaged: then it is computed again."""
+        """Read a block; `None` if it is not there, or damaged."""
         try:
             with np.load(path, allow_pickle=False) as found:
                 stored, points, outside, invalid, kept = (int(count) for count in found["counts"])

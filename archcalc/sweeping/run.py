@@ -131,7 +131,16 @@ def in_words(plan: SweepPlan, totals: Totals) -> str:
         total = totals.kept
         parts.append(f"{grouped(total)} within all limits")
     if totals.invalid:
-        parts.append(f"{grouped(totals.invalid)} are not valid networks")
+        parts.append(invalid_in_words(totals.invalid))
     if totals.shown < total:
         parts.append(f"{grouped(totals.shown)} shown")
     return ", ".join(parts)
+
+
+def invalid_in_words(count: int) -> str:
+    """Describe how many points are not valid networks.
+
+    >>> invalid_in_words(1), invalid_in_words(1200)
+    ('1 is not a valid network', '1,200 are not valid networks')
+    """
+    return "1 is not a valid network" if count == 1 else f"{grouped(count)} are not valid networks"

@@ -1,4 +1,4 @@
-"""Formats the rows of a sweep as text, CSV, JSON and a plot."""
+"""Formats the rows of a sweep as text, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import csv
 import io
 from typing import Any
 
-import numpy as np
-
 from archcalc.diagnostics import error
-from archcalc.render.charts import BLUE, Sheet, matplotlib, sheet, svg
 from archcalc.render.documents import csv_text, json_text, plain
 from archcalc.render.grid import GridCell, lay_out
 from archcalc.render.numbers import grouped, human
 from archcalc.sweeping.blocks import Rows, Totals
-from archcalc.sweeping.columns import PROBLEM, arrays, problems, text_rows, value_columns, value_names
+from archcalc.sweeping.columns import PROBLEM, problems, text_rows, value_columns, value_names
 from archcalc.sweeping.engine import Engine
 from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.run import Found, in_words
@@ -22,9 +19,6 @@ from archcalc.sweeping.space import written
 
 MOST_JSON = 1_000_000
 """The most rows of a JSON object: each takes about 1 KB of memory."""
-
-CELLS = 400
-"""A plot of more points than this squared shows the occupied cells of a grid."""
 
 
 def table(found: Found, width: int, human_numbers: bool = False) -> str:
@@ -39,15 +33,16 @@ def table(found: Found, width: int, human_numbers: bool = False) -> str:
             rows.append([*cells, GridCell(texts[-1])])
         else:
             rows.append([*cells, *(GridCell(write(int(text))) for text in texts[len(names) : -1])])
-    lines = [f"{plan.net}{_fixed(plan)}", ""]
+    lines = [f"{plan.net}{fixed_in_words(plan)}", ""]
     if found.rows.count:
-        for panel in lay_out(rows, width, spaced=False):
+        for panel in lay_out(rows, width, spaced=False, repeated=len(names)):
             lines += ["".join(text for text, _ in line).rstrip() for line in panel] + [""]
     lines += summary(plan, found.engine, found.totals)
     return "\n".join(lines) + "\n"
 
 
-def _fixed(plan: SweepPlan) -> str:
+def fixed_in_words(plan: SweepPlan) -> str:
+    """Return the values that do not vary, each after a comma."""
     values = {**plan.settings.overrides, **plan.fixed}
     return "".join(f", {name}={written(value)}" for name, value in values.items())
 
@@ -128,48 +123,3 @@ def to_json(found: Found, **fields: Any) -> str:
         rows=rows,
         **fields,
     )
-
-
-def plot(found: Found, x: str, y: str) -> str:
-    """Plot one column against another, as SVG. Raises `ArchError` if a column is not numeric."""
-    plan = found.plan
-    valid = found.rows.errors < 0
-    series = []
-    columns = arrays(plan, found.rows)
-    for name in (x, y):
-        if name not in columns or columns[name].dtype.kind not in "iufO":
-            known = ", ".join(n for n, values in columns.items() if values.dtype.kind in "iufO")
-            raise error(f"`{name}` is not a column of numbers", help=f"columns: {known}")
-        series.append(columns[name][valid].astype(float))
-    matplotlib()
-    xs, ys, thinned = _thinned(*series)
-
-    def draw() -> Sheet:
-        words = f"{grouped(int(valid.sum()))} networks: {in_words(plan, found.totals)}."
-        if thinned:
-            words += " A mark stands for all networks near it."
-        page = sheet(f"{plan.net}: {y} against {x}", words, [])
-        (panel,) = page.panels
-        panel.plot(xs, ys, "o", color=BLUE, markersize=2 if len(xs) > 500 else 4, linestyle="none")
-        panel.set_xlabel(x)
-        panel.set_ylabel(y)
-        panel.grid(True)
-        for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_formatter(
-                lambda value, _: human(int(value)) if value == int(value) else f"{value:g}"
-            )
-        return page
-
-    return svg(draw, f"{plan.net}: {y} against {x}")
-
-
-def _thinned(xs: Any, ys: Any) -> tuple[Any, Any, bool]:
-    """Return one point per occupied cell of a grid, if there are very many points."""
-    if len(xs) <= 20_000:
-        return xs, ys, False
-    cells = []
-    for values in (xs, ys):
-        low, high = values.min(), values.max()
-        cells.append(((values - low) * (CELLS / max(high - low, 1e-12))).astype(int))
-    _, first = np.unique(cells[0] * (CELLS + 1) + cells[1], return_index=True)
-    return xs[first], ys[first], True

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 MAX_JSON = 48_000_000
 """Bytes of JSON. A network of a thousand layers takes one or two million."""
 
+MAX_BYTES = 16 * MAX_CONSTANT
+"""Bytes of a constant that is read when its values are followed."""
+
 MAX_TEXT_NAME = 400
 """Characters of a name in a graph."""
 
@@ -114,7 +117,12 @@ def read_model(path: Path, shown: str, model: str, name: str, inputs: Mapping[st
             if config in archive.NameToInfo:
                 stored = _decoded(archive, config, PayloadsRecord, shown).config
                 payloads.update({key: (f"{root}data/{folder}/", record) for key, record in stored.items()})
-    return _ProgramReader(program, payloads, name, shown, path, inputs).graph()
+        small = {
+            key
+            for key, (folder, record) in payloads.items()
+            if (info := archive.NameToInfo.get(folder + record.path_name)) and info.file_size <= MAX_BYTES
+        }
+    return _ProgramReader(program, payloads, small, name, shown, path, inputs).graph()
 
 
 # --- The archive -------------------------------------------------------------------------------------
@@ -148,6 +156,7 @@ class _ProgramReader:
         self,
         program: ProgramRecord,
         payloads: Mapping[str, tuple[str, PayloadRecord]],
+        small: Collection[str],
         name: str,
         shown: str,
         path: Path,
@@ -156,6 +165,7 @@ class _ProgramReader:
         self.program = program
         self.module = program.graph_module
         self.payloads = payloads
+        self.small = small
         self.name, self.shown, self.path = name, shown, path
         self.users = self._user_inputs()
         self.sizes = SymbolSizes(program, [tensor for tensor, _ in self.users], shown)
