@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from archcalc import number
 from archcalc.diagnostics import ArchError, CallSite, Diagnostic, Note, Source, Span, error
 from archcalc.doubts import can_be_doubted, doubt_of, doubt_of_input, leading_arguments
 from archcalc.layers.arguments import LayerError, format_argument
 from archcalc.layers.base import Input, Layer, facts
+from archcalc.layers.terms import Facts
 from archcalc.network import MAX_NODES, MAX_PATH, Doubt, Group, Network, Node, Remark
 from archcalc.notes import unknown_remark
+from archcalc.number import once
 from archcalc.shape import format_shape
 
 if TYPE_CHECKING:
@@ -144,12 +145,11 @@ class NetworkBuilder:
                 raise BuildProblem(f"`{node.name}` belongs to another network")
         if "weight" in fixed and getattr(layer, "weight", "") == "own":
             layer = replace(layer, weight="fixed")
-        trace = number.active
-        found = (facts if trace is None else trace.facts)(layer, tuple([n.facts.output for n in inputs]))
+        found = facts(layer, tuple([n.facts.output for n in inputs]))
         if fixed:
-            found = found.with_buffers(fixed)
+            found = once(Facts.with_buffers, found, frozenset(fixed))
         if self.frozen:
-            found = found.frozen()
+            found = once(Facts.frozen, found)
         scope = self.scope
         counted = scope.count(layer.kind)
         local = name or counted

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from archcalc.layers.terms import Facts
 from archcalc.network import Network, Node
+from archcalc.number import once
 
 
 def with_frozen(network: Network, patterns: Sequence[str]) -> Network:
@@ -30,7 +32,7 @@ def with_frozen(network: Network, patterns: Sequence[str]) -> Network:
         made[node.index] = changed = replace(
             node,
             inputs=tuple(made[source.index] for source in node.inputs),
-            facts=node.facts.frozen() if frozen else node.facts,
+            facts=once(Facts.frozen, node.facts) if frozen else node.facts,
             frozen=node.frozen or frozen,
             shares=None if node.shares is None else made[node.shares.index],
             tied={name: (made[owner.index], array) for name, (owner, array) in node.tied.items()},

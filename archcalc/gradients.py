@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
+from archcalc import number
 from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.base import Layer
 from archcalc.layers.computed import backward_of_way, needs_of_computed
@@ -101,10 +102,17 @@ def _named(facts: Facts, name: str) -> Weight:
     return next(weight for weight in facts.weights if weight.name == name)
 
 
-@lru_cache(maxsize=8192)
 def backward_of(layer: Layer, facts: Facts, needs: Needs) -> Backward:
     """The backward pass of a layer. Equal layers share one object, like their facts."""
+    trace = number.active
+    return _kept(layer, facts, needs) if trace is None else trace.once(_backward_of, layer, facts, needs)
+
+
+def _backward_of(layer: Layer, facts: Facts, needs: Needs) -> Backward:
     way = getattr(layer, "weight", "own")
     does = layer.backward(facts, needs_of_computed(way, needs))
     computing = backward_of_way(way, facts.weights[0], needs) if way != "own" else ()
     return replace(does, operations=(*does.operations, *computing)) if computing else does
+
+
+_kept = lru_cache(maxsize=8192)(_backward_of)

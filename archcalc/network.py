@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from archcalc.diagnostics import ArchError, CallSite, Source, Span, did_you_mean, error, unknown
 from archcalc.layers.base import Input, Layer
 from archcalc.layers.terms import Facts, Weight
+from archcalc.number import once
 from archcalc.shape import Shape, format_shape
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Node(Struct, eq=False, gc=False):
             has, name = (owner, weight.name) if owner else self.tied.get(weight.name, (self, weight.name))
             frozen = next(theirs.frozen for theirs in has.facts.weights if theirs.name == name)
             weights.append(weight if weight.frozen is frozen else replace(weight, frozen=frozen))
-        self.facts = self.facts.with_weights(weights)
+        self.facts = once(Facts.with_weights, self.facts, tuple(weights))
 
     @property
     def reads(self) -> tuple[Node, ...]:

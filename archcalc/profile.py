@@ -133,8 +133,7 @@ class Profile:
             facts = node.facts
             counts = counted.get(facts)
             if counts is None:
-                trace = number.active
-                counts = figures_of(facts) if trace is None else trace.figures(facts, figures_of)
+                counts = number.once(figures_of, facts)
                 counted[facts] = counts
             if self.counter is not None:
                 counts = Figures(counts, count=self.counter(node) * self.per_count)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from archcalc.gradients import Gradients
 from archcalc.layers.base import FAMILIES, KINDS
 from archcalc.network import Node
+from archcalc.number import largest
 from archcalc.quantities import QUANTITIES
 
 
@@ -121,7 +122,7 @@ def joined(node: Node) -> int:
     """The values of all results when tensors are joined one after another."""
     total, (shape, *others) = 0, node.facts.inputs
     for other in others:
-        shape = tuple(map(max, shape, other))
+        shape = tuple(largest(pair) for pair in zip(shape, other, strict=True))
         total += math.prod(shape)
     return total
 
@@ -141,14 +142,15 @@ def projections(node: Node) -> int:
 def states(node: Node) -> int:
     """The values of the states of a recurrent layer, at all steps."""
     layer: Any = node.layer
-    return int(layer.num_layers * layer.directions * layer.hidden_size * node.facts.inputs[0][1])
+    values: int = layer.num_layers * layer.directions * layer.hidden_size * node.facts.inputs[0][1]
+    return values
 
 
 def kernel_area(node: Node) -> int:
     """The places of a layer's window, or of the whole map if the layer reads all of it."""
     windows = node.facts.windows
     if isinstance(windows, tuple):
-        return math.prod(int(window.kernel_size) for window in windows)
+        return math.prod(math.trunc(window.kernel_size) for window in windows)
     return math.prod(node.facts.inputs[0][1:])
 
 
@@ -157,7 +159,7 @@ def padded_inputs(node: Node) -> int:
     (channels, *sizes), windows = node.facts.inputs[0], node.facts.windows
     if not isinstance(windows, tuple) or all(w.before == w.after for w in windows):
         return INPUTS.of(node)
-    ends = (int(w.before + w.after) for w in windows)
+    ends = (math.trunc(w.before + w.after) for w in windows)
     return channels * math.prod(n + end for n, end in zip(sizes, ends, strict=True))
 
 
@@ -225,7 +227,8 @@ def _of_other_groups(gradients: Gradients, node: Node) -> int:
     if node.kind not in (*CONVOLUTIONS, "conv_transpose") or needs is None or "weight" not in needs.trained:
         return 0
     groups = node.facts.inputs[0][0] if node.kind == "depthwise" else getattr(node.layer, "groups", 1)
-    return int(groups - 1) * MACS.of(node)
+    others: int = groups - 1
+    return others * MACS.of(node)
 
 
 OF_OTHER_GROUPS = OfBackward("(groups-1)·MACs of trained convolutions", _of_other_groups)

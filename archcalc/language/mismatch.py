@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from archcalc import number
 from archcalc.language.meanings import LOCAL
 from archcalc.language.syntax import Arg, Ref
 from archcalc.network import Node
@@ -29,7 +30,7 @@ def gives(node: Node, name: str) -> str:
 
 def help_for_shapes(join: str, tensors: tuple[Node, ...]) -> str:
     """How to bring two tensors to the same shape."""
-    if len(tensors) < 2:
+    if len(tensors) < 2 or number.active is not None:  # a sweep shows no help, and sizes may be symbolic
         return ""
     first, second = tensors[:2]
     if join == "mul" and 1 in (len(first.shape), len(second.shape)) and first.shape != second.shape:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, get_origin
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
+from archcalc import number
 from archcalc.layers.arguments import MAX_SIZE, LayerError, Parameter, format_argument, read_shape
 from archcalc.layers.backward import Backward, Needs
 from archcalc.layers.channels import all_of
@@ -203,12 +204,17 @@ def _parameters(cls: type[Layer]) -> tuple[Parameter, ...]:
     return tuple(parameters)
 
 
-@lru_cache(maxsize=8192)
 def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
     """The facts of a layer for inputs of these shapes. Raises `LayerError` if they do not fit.
 
     Facts depend on the layer and the shapes alone, so equal layers on equal shapes share one object.
     """
+    trace = number.active
+    return _kept(layer, inputs) if trace is None else trace.facts(layer, inputs)
+
+
+@lru_cache(maxsize=8192)
+def _kept(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
     return facts_of(layer, inputs, layer.windows)
 
 

@@ -1,6 +1,7 @@
 """Convolutions: dense, grouped, depthwise, pointwise, locally connected, and transposed."""
 
 from math import trunc
+from operator import index
 from typing import Annotated
 
 from archcalc.layers.arguments import (
@@ -37,7 +38,7 @@ def read_connections(value: object) -> tuple[tuple[int, ...], ...]:
         if not isinstance(row, tuple | list) or not row:
             raise LayerError("needs a list of the input channels of each output channel")
         maps = tuple(read_natural(item) for item in row)
-        if len(set(maps)) != len(maps):
+        if len({index(channel) for channel in maps}) != len(maps):  # symbolic numbers have other hashes
             raise LayerError(f"has an input channel twice in one row: {list(maps)}")
         rows.append(maps)
     return tuple(rows)

@@ -6,6 +6,7 @@ input, or with aligned corners at `o/scale`.
 
 from fractions import Fraction
 
+from archcalc.number import plain_ratio
 from archcalc.shape import Window
 
 
@@ -45,10 +46,10 @@ def cubic_window(scale: Fraction) -> Window:
 def aligned_window(n: int, m: int, cubic: bool) -> Window:
     """The same with aligned corners, for `m` outputs of `n` inputs: 2 or 4 inputs around `o*(n-1)/(m-1)`."""
     if n == 1:
-        return nearest_window(Fraction(m))
+        return nearest_window(plain_ratio(m))
     if m == 1:  # it lies at the first input
         return Window(4, n, 1, 2, clamped=True) if cubic else Window(1, n, clamped=True)
-    scale = Fraction(m - 1, n - 1)
+    scale = plain_ratio(m - 1, n - 1)
     if cubic:
         return Window(4 * scale, scale, 2 * scale, 2 * scale - 1, transposed=True, clamped=True)
     step = Fraction(1, scale.denominator)  # excludes inputs at a distance of exactly 1, as above

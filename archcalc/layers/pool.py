@@ -1,7 +1,6 @@
 """Pooling: over windows, over the whole map, to a given size, with trained weights, and unpooling."""
 
 import math
-from fractions import Fraction
 from math import trunc
 from typing import Annotated, Any, ClassVar
 
@@ -36,7 +35,7 @@ from archcalc.layers.terms import (
     term,
     values_of,
 )
-from archcalc.number import largest, smallest
+from archcalc.number import common_divisor, largest, ratio, smallest
 from archcalc.shape import SYMBOLS, Shape, Window, format_shape, output_size
 
 OptionalPerAxis = Annotated[int | tuple[int, ...] | None, optional(read_per_axis)]
@@ -450,9 +449,8 @@ class AdaptivePool(Layer, frozen=True):
         output = self.output_shape(shape)
         if all(n == 1 for n in output[1:]):
             return Reach.WHOLE
-        steps = [Fraction(n, m) for n, m in zip(shape[1:], output[1:], strict=True)]
-        whole = [step.numerator if step.denominator == 1 else step for step in steps]
-        return tuple(Window(step, step) for step in whole)
+        steps = (ratio(n, m) for n, m in zip(shape[1:], output[1:], strict=True))
+        return tuple(Window(step, step) for step in steps)
 
     def _others(self, shape: Shape, output: Shape) -> Term:
         """One operation for each value of every window except the first one."""
@@ -473,7 +471,8 @@ def _adaptive_taps(n: int, m: int) -> int:
     >>> _adaptive_taps(13, 6) == sum(-(-(i + 1) * 13 // 6) - i * 13 // 6 for i in range(6))
     True
     """
-    return n + m - math.gcd(n, m)
+    taps: int = n + m - common_divisor(n, m)
+    return taps
 
 
 def _largest_window(n: int, m: int) -> int:
@@ -485,7 +484,8 @@ def _largest_window(n: int, m: int) -> int:
     >>> _largest_window(13, 6) == max(-(-(i + 1) * 13 // 6) - i * 13 // 6 for i in range(6))
     True
     """
-    return -(-(m - math.gcd(n, m) + n) // m)
+    most: int = -(-(m - common_divisor(n, m) + n) // m)
+    return most
 
 
 @layer("adaptive_avgpool")

@@ -43,7 +43,7 @@ from archcalc.layers.terms import (
     term,
     values_of,
 )
-from archcalc.number import largest, smallest
+from archcalc.number import largest, plain_ratio, smallest
 from archcalc.shape import Shape, Window, format_shape
 
 MODES = ("nearest", "nearest_exact", "linear", "bilinear", "trilinear", "bicubic")
@@ -154,7 +154,7 @@ class Upsample(Layer, frozen=True):
     def _scales(self, shape: Shape) -> list[Fraction]:
         """The number of output steps per input step, along each axis."""
         sizes = self.output_shape(shape)[1:]
-        ratios = [Fraction(m, n) for n, m in zip(shape[1:], sizes, strict=True)]
+        ratios = [plain_ratio(m, n) for n, m in zip(shape[1:], sizes, strict=True)]
         if self.size is not None:
             return ratios
         factors = per_axis(self.scale_factor, len(sizes), "scale_factor", self.kind)
@@ -162,7 +162,7 @@ class Upsample(Layer, frozen=True):
         if self.mode == "nearest" and len(sizes) == 2:
             whole = (1, 2)
         return [
-            ratio if ratio in whole else Fraction(factor)
+            ratio if ratio in whole else plain_ratio(factor)
             for ratio, factor in zip(ratios, factors, strict=True)
         ]
 

@@ -4,6 +4,7 @@ Each class states its operations per value. `special` is an exponential, a logar
 cosine, or an erf.
 """
 
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated
 
@@ -141,6 +142,11 @@ SIMPLE_POWERS: dict[Number, dict[str, int]] = {
 """Exponents whose powers count as multiplications, roots, and divisions. PyTorch computes them so too."""
 
 
+def _costs_of_power(exponent: Number) -> Mapping[str, int]:
+    """Compares, and does not look up: the hash of a symbolic number is never that of a plain one."""
+    return next((costs for power, costs in SIMPLE_POWERS.items() if power == exponent), {"special": 1})
+
+
 @layer("pow")
 class Pow(Elementwise, frozen=True):
     """`x ** exponent`. A negative value to a fractional power gives NaN, as in PyTorch.
@@ -164,13 +170,13 @@ class Pow(Elementwise, frozen=True):
             )
 
     def operations(self, inputs: tuple[Shape, ...], output: Shape) -> Operations:
-        return per_value(output, **SIMPLE_POWERS.get(self.exponent, {"special": 1}))
+        return per_value(output, **_costs_of_power(self.exponent))
 
     def backward(self, facts: Facts, needs: Needs) -> Backward:
         """`g exponent x^(exponent-1)`: two multiplications and a power."""
         if self.exponent == 1:
             return Backward(passes=(0,))
-        power = SIMPLE_POWERS.get(self.exponent - 1, {"special": 1})
+        power = _costs_of_power(self.exponent - 1)
         costs = {**power, "mul": power.get("mul", 0) + 2}
         return Backward((KEPT_INPUT,), per_value(facts.output, **costs))
 

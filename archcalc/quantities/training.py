@@ -72,7 +72,8 @@ def _reason(profile: Profile, node: Node) -> str:
 
 
 def _training_macs(selection: Selection) -> int:
-    return int(MACS.measure(selection)) + int(BACKWARD_MACS.measure(selection))
+    macs: int = MACS.measure(selection) + BACKWARD_MACS.measure(selection)
+    return macs
 
 
 def _explain_training(selection: Selection) -> list[str]:

@@ -1,7 +1,6 @@
 """Tools for Caffe's and MatConvNet's networks: Netscope CNN Analyzer, and Albanie's table convnet-burden."""
 
 import math
-from fractions import Fraction
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
@@ -19,6 +18,7 @@ from archcalc.conventions.measures import (
     scaled,
 )
 from archcalc.network import Node
+from archcalc.number import ratio
 
 
 def _local_response(node: Node) -> int:
@@ -30,15 +30,16 @@ def _covered(node: Node) -> int:
     """The outputs, the channels that come in, and what of the kernel each of its strides covers."""
     windows = node.facts.windows
     assert isinstance(windows, tuple)
-    covered = Fraction(OUTPUTS.of(node) * node.facts.inputs[0][0])
+    covered = OUTPUTS.of(node) * node.facts.inputs[0][0]
     for window in windows:
-        covered *= Fraction(window.kernel_size, window.stride)
-    return int(covered)
+        covered *= ratio(window.kernel_size, window.stride)
+    return math.trunc(covered)
 
 
 def _scale(node: Node) -> int:
     """A product with a factor for each channel is Caffe's Scale; of equal tensors it is an Eltwise."""
-    return OUTPUTS.of(node) if len(set(node.facts.inputs)) > 1 else 0
+    first, *others = node.facts.inputs
+    return OUTPUTS.of(node) if any(shape != first for shape in others) else 0
 
 
 _NETSCOPE = "https://github.com/dgschwend/netscope/blob/gh-pages/src/analyzer.coffee"
@@ -51,7 +52,7 @@ def _burdened(node: Node) -> int:
 def _pool(node: Node) -> int:
     windows = node.facts.windows
     assert isinstance(windows, tuple)
-    return math.prod(int(window.stride) for window in windows) * OUTPUTS.of(node)
+    return math.prod(math.trunc(window.stride) for window in windows) * OUTPUTS.of(node)
 
 
 def _squares(node: Node) -> int:

@@ -48,17 +48,17 @@ def _transposed_bias(node: Node) -> int:
         return 0
     assert isinstance(windows, tuple)
     places = math.prod(
-        int((n + w.before + w.after - w.extent) // w.stride + 1)
+        math.trunc((n + w.before + w.after - w.extent) // w.stride + 1)
         for n, w in zip(node.facts.inputs[0][1:], windows, strict=True)
     )
     return places * (node.shape[0] // groups)
 
 
 def _upsample(node: Node) -> int:
-    size = node.layer.size  # type: ignore[attr-defined]
+    size: int | tuple[int, ...] | None = node.layer.size  # type: ignore[attr-defined]
     if size is None:
         return INPUTS.of(node)
-    return math.prod(size) if isinstance(size, tuple) else int(size)
+    return math.prod(size) if isinstance(size, tuple) else size
 
 
 _TRANSPOSED = Measure("inputs·kernel·channels out/groups²", _transposed)

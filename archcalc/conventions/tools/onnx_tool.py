@@ -21,6 +21,7 @@ from archcalc.conventions.measures import (
     kernel_area,
 )
 from archcalc.network import Network, Node
+from archcalc.number import largest
 
 _MUL = _ADD = _COMPARE = 1
 _DIV, _EXP, _SQRT, _LOG, _SIN = 4, 32, 24, 43, 39
@@ -83,7 +84,7 @@ def _window(node: Node) -> int:
     if node.kind.startswith("adaptive"):
         sizes = [_widest(n, m) for n, m in zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)]
     elif isinstance(windows, tuple):
-        sizes = [int(window.kernel_size) for window in windows]
+        sizes = [math.trunc(window.kernel_size) for window in windows]
     else:
         sizes = list(node.facts.inputs[0][1:])
     return math.prod(sizes) if len(sizes) == 2 else sizes[0]
@@ -91,7 +92,7 @@ def _window(node: Node) -> int:
 
 def _widest(n: int, m: int) -> int:
     """The widest of `m` adaptive windows over `n` values."""
-    return max(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+    return largest([-(-(i + 1) * n // m) - i * n // m for i in range(m)])
 
 
 def _adaptive_average(node: Node) -> int:
@@ -131,7 +132,8 @@ def _attention(node: Node) -> int:
     n, m = math.prod(queries[1:]), math.prod(memory[1:])
     layer: Any = node.layer
     numbers = 3 * _SQRT + _DIV + (2 if queries[0] == memory[0] else 0)
-    return int((n + m) * queries[0] * _MUL + layer.num_heads * n * m * (_EXP + _DIV) + numbers)
+    total: int = (n + m) * queries[0] * _MUL + layer.num_heads * n * m * (_EXP + _DIV) + numbers
+    return total
 
 
 def _attention_of_timm(node: Node) -> int:
@@ -165,7 +167,7 @@ def _indices(node: Node) -> int:
     layer: Any = node.layer
     sizes = node.facts.inputs[0][1:]
     return sum(
-        int(w.kernel_size * ((n + w.before + w.after - w.extent) // w.stride + 1))
+        math.trunc(w.kernel_size * ((n + w.before + w.after - w.extent) // w.stride + 1))
         for w, n in zip(layer._sliding(node.facts.inputs[0]), sizes, strict=True)
     )
 

@@ -34,8 +34,10 @@ def _upsampled(node: Node) -> int:
     factor = node.layer.scale_factor  # type: ignore[attr-defined]
     if factor is None:
         return 2 * OUTPUTS.of(node)
-    factors = tuple(map(int, factor)) if isinstance(factor, tuple) else (factor,) * (len(node.shape) - 1)
-    return OUTPUTS.of(node) + int(INPUTS.of(node) * math.prod(factors))
+    several = isinstance(factor, tuple)
+    factors = tuple(map(math.trunc, factor)) if several else (factor,) * (len(node.shape) - 1)
+    values: int = math.trunc(INPUTS.of(node) * math.prod(factors))
+    return OUTPUTS.of(node) + values
 
 
 def _interpolated(node: Node) -> int:

@@ -1,6 +1,7 @@
 """thop, of the repository pytorch-OpCounter."""
 
 import math
+from operator import index
 
 from archcalc.conventions import Bug, Convention
 from archcalc.conventions.measures import (
@@ -36,7 +37,9 @@ def _adaptive_average(node: Node) -> int:
     """Per output, a division, and one addition per input of an output place; in floating point and rounded
     down, as in thop."""
     sizes = zip(node.facts.inputs[0][1:], node.shape[1:], strict=True)
-    return int((math.prod(n / m for n, m in sizes) + 1) * OUTPUTS.of(node))
+    # one symbolic size by another would be an exact fraction, and no floating-point number
+    inputs = math.prod(n // m if n % m == 0 else index(n) / index(m) for n, m in sizes)
+    return math.trunc((inputs + 1) * OUTPUTS.of(node))
 
 
 def _interpolations(node: Node) -> int:
@@ -61,7 +64,7 @@ def _multiplications_and_additions(node: Node) -> int:
 
 def _windows(node: Node) -> int:
     size: int | tuple[int, ...] = node.layer.kernel_size  # type: ignore[attr-defined]
-    return (size if isinstance(size, int) else math.prod(size)) * OUTPUTS.of(node)
+    return (math.prod(size) if isinstance(size, tuple) else size) * OUTPUTS.of(node)
 
 
 def _whole_windows(node: Node) -> int:

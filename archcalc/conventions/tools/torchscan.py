@@ -32,8 +32,8 @@ def _axes(node: Node) -> int:
 
 def _window(node: Node) -> int:
     """A kernel size that is one number is not squared."""
-    size = node.layer.kernel_size  # type: ignore[attr-defined]
-    return math.prod(size) if isinstance(size, tuple) else int(size)
+    size: int | tuple[int, ...] = node.layer.kernel_size  # type: ignore[attr-defined]
+    return math.prod(size) if isinstance(size, tuple) else size
 
 
 def _adaptive_window(node: Node) -> int:
@@ -90,7 +90,8 @@ def _attention(node: Node) -> int:
     projections = sum(k * channels * (2 * c - 1 + bias) for k, c in [(n, channels), *2 * [(m, features)]])
     scores = heads * n * m * (2 * (channels // heads) - 1) + heads * n * (3 * m - 1)
     values = n * channels * (2 * m - 1)
-    return int(projections + 1 + n * channels + scores + values + n * channels * (2 * channels - 1 + bias))
+    total: int = projections + 1 + n * channels + scores + values + n * channels * (2 * channels - 1 + bias)
+    return total
 
 
 def _linear_layers(node: Node) -> int:

@@ -133,8 +133,8 @@ class Trace(Tracing):
         windows = layer.windows if self.engine.with_windows else _no_windows
         return self._remembered(key, lambda: facts_of(layer, inputs, windows))  # type: ignore[no-any-return]
 
-    def figures(self, facts: Facts, compute: Callable[[Facts], Any]) -> Any:
-        return self._remembered((compute, facts), lambda: compute(facts))
+    def once(self, compute: Callable[..., Any], *args: Any) -> Any:
+        return self._remembered((compute, *args), lambda: compute(*args))
 
     def _remembered(self, key: tuple[Any, ...], compute: Callable[[], Any]) -> Any:
         """Return the result from another trace, if the point gives the same answers to all its questions."""
