@@ -26,9 +26,9 @@ from archcalc.network import Network
 from archcalc.profile import analyze
 from archcalc.quantities import QUANTITIES
 from archcalc.settings import Settings
-from archcalc.sweeping.engine import Engine, Measure
 from archcalc.sweeping.plan import plan
 from archcalc.sweeping.space import Dimension, Space, parse_dimension
+from archcalc.sweeping.tracing.engine import Engine, Measure
 
 EVERY = [name for name, quantity in QUANTITIES.items() if quantity.is_number and name != "count"]
 SIZES = (1, 2, 9, 101, 256, 257)
