@@ -16,7 +16,7 @@ from archcalc.executor.execute import run
 from archcalc.executor.inputs import drawn_inputs, index_bounds
 from archcalc.executor.weights import random_weights
 from archcalc.layers import Layer, LayerError
-from archcalc.layers.base import facts
+from archcalc.layers.base import facts, kept_facts
 from archcalc.network import Network
 from archcalc.verify.prove import verify
 
@@ -235,11 +235,11 @@ def test_a_wrong_count_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         Recurrent, "operations", lambda self, inputs, output: right(self, (inputs[0],), output)[1:]
     )
-    facts.cache_clear()
+    kept_facts.cache_clear()
     try:
         broken = verify(net(f"input(3x6) -> {kind}(4, bidirectional=false)"))
     finally:
-        facts.cache_clear()
+        kept_facts.cache_clear()
     assert [verdict.figure for verdict in broken.verdicts if not verdict.held] == ["macs"]
 
 

@@ -22,7 +22,7 @@ from archcalc.executor.execute import RunOptions, execute
 from archcalc.executor.kernel import KERNELS, Call
 from archcalc.layers import KINDS
 from archcalc.layers.arguments import GivenTensor
-from archcalc.layers.base import facts
+from archcalc.layers.base import facts, kept_facts
 from archcalc.layers.terms import term
 from archcalc.memory.inference import inference
 from archcalc.memory.precision import precision
@@ -246,11 +246,11 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> Any:
     def change(kind: str, fact: str, make: Any) -> None:
         right = getattr(KINDS[kind], fact)
         monkeypatch.setattr(KINDS[kind], fact, lambda self, *args: make(right(self, *args)))
-        facts.cache_clear()
+        kept_facts.cache_clear()
 
     yield change
     monkeypatch.undo()
-    facts.cache_clear()
+    kept_facts.cache_clear()
 
 
 def test_wrong_macs(wrong: Any) -> None:

@@ -210,11 +210,11 @@ def facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
     Facts depend on the layer and the shapes alone, so equal layers on equal shapes share one object.
     """
     trace = number.active
-    return _kept(layer, inputs) if trace is None else trace.facts(layer, inputs)
+    return kept_facts(layer, inputs) if trace is None else trace.facts(layer, inputs)
 
 
 @lru_cache(maxsize=8192)
-def _kept(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
+def kept_facts(layer: Layer, inputs: tuple[Shape, ...]) -> Facts:
     return facts_of(layer, inputs, layer.windows)
 
 
