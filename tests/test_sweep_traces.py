@@ -271,7 +271,7 @@ def test_traces_use_no_cache_of_the_process() -> None:
         for name, value in vars(loaded).items()
         if hasattr(value, "cache_info")
     }
-    assert {"archcalc.layers.base._kept", "archcalc.gradients._kept"} <= set(caches)
+    assert {"archcalc.layers.base.kept_facts", "archcalc.gradients._kept"} <= set(caches)
     before = {name: value.cache_info() for name, value in caches.items()}
     engine = made.engine()
     engine.evaluate(made.space.digits(np.arange(made.space.size)))
