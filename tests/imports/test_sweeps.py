@@ -24,7 +24,7 @@ def exported(module: Any, path: Path) -> None:
     torch.export.save(program, path)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_figures_of_a_torch_model(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.pt2"
     exported(getattr(torchvision.models, name)(weights=None), path)

@@ -202,17 +202,16 @@ def test_a_file_is_equal_to_the_direct_import(name: str, is_dynamic: bool, tmp_p
     assert described(archcalc.load(tmp_path / f"{name}.pt2")) == described(direct)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 3])
-@pytest.mark.parametrize("is_dynamic", [False, True])
+@pytest.mark.parametrize(("batch", "is_dynamic"), [(1, False), (3, False), (2, True)])
 def test_shifted_windows_are_read_from_files(batch: int, is_dynamic: bool, tmp_path: Path) -> None:
     """Masks are made by code: constants fill parts of an array, whose size may follow from the input's."""
     swin = pytest.importorskip("torchvision").models.SwinTransformer
-    module = swin([4, 4], embed_dim=16, depths=[2, 2], num_heads=[2, 4], window_size=[3, 3]).eval()
+    module = swin([4, 4], embed_dim=8, depths=[2], num_heads=[2], window_size=[3, 3]).eval()
     free = torch.export.Dim.AUTO
-    dynamic = ({0: free, 2: free, 3: free},) if is_dynamic and batch > 1 else None
+    dynamic = ({0: free, 2: free},) if is_dynamic else None
     program = torch.export.export(module, (torch.zeros(batch, 3, 48, 56),), dynamic_shapes=dynamic)
     torch.export.save(program, tmp_path / "swin.pt2")
-    sizes = [(3, 48, 56), (3, 64, 44)] if dynamic else [(3, 48, 56)]
+    sizes = [(3, 48, 56), (3, 64, 56)] if dynamic else [(3, 48, 56)]
     for shape in sizes:
         network = archcalc.load(tmp_path / "swin.pt2", inputs=shape)
         assert network.is_complete
