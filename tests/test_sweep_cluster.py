@@ -14,9 +14,9 @@ import pytest
 distributed = pytest.importorskip("distributed")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-from archcalc.sweeping.rows import cluster  # noqa: E402
 from archcalc.sweeping.plan import plan  # noqa: E402
 from archcalc.sweeping.relations import given, options  # noqa: E402
+from archcalc.sweeping.rows import cluster  # noqa: E402
 from archcalc.sweeping.rows.blocks import BLOCK, SweepAsked, Sweeper  # noqa: E402
 from archcalc.sweeping.rows.run import sweep_rows  # noqa: E402
 from archcalc.sweeping.space import parse_dimension  # noqa: E402
