@@ -177,7 +177,7 @@ def test_the_explanation_is_that_of_archcalc_explain(network_page: Open, name: s
         path = network.nodes[len(network.nodes) // 2].name
     if path:
         visit.go(path)
-    visit.page.wait_for_function("document.querySelector('#details pre').textContent !== '…'")
+    visit.until("document.querySelector('#details pre').textContent !== '…'")
     assert visit.run("document.querySelector('#details pre').textContent") == explain(analyze(network), path)
 
 
@@ -273,7 +273,7 @@ def test_the_table_sorts_filters_and_adds_up(network_page: Open) -> None:
         if "conv4_x" in la.name
         and ("conv" in la.name.removeprefix("conv4_x") or "conv" in str(la.node.layer))
     ]
-    visit.page.wait_for_function("view.table.text === 'conv4_x conv'")
+    visit.until("view.table.text === 'conv4_x conv'")
     found = visit.run("() => view.table.shown.map((box) => models[0].name(box))")
     assert {layer.name for layer in convs} <= set(found)
     expected = sum(profile[name].macs for name in found)
@@ -294,7 +294,7 @@ def test_the_copies_have_the_rows_shown(network_page: Open) -> None:
     assert len(lines) == len(profile) + 3
     assert f"**{profile.totals.params:,}**" in lines[-1]
     visit.page.click("text=Copy CSV")
-    visit.page.wait_for_function("view.table.copied")
+    visit.until("view.table.copied")
 
 
 # --- Memory ---

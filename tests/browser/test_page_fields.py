@@ -68,7 +68,7 @@ def test_pointing_at_a_place_answers(opened: Open) -> None:
     network = loads("net holes { input(1x21x21)\n conv(1, 3, padding=4, dilation=4) }")
     visit = opened(page_of_network(analyze(network)))
     visit.tab("field")
-    visit.page.wait_for_function("document.querySelector('.answer').textContent")
+    visit.until("document.querySelector('.answer').textContent")
     assert visit.text(".answer") == (
         "Place (10, 10) of the map reads 9 of 441 places of the input: height 6 to 14, width 6 to 14, with holes."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,13 @@ class Visit:
 
     def run(self, script: str, argument: Any = None) -> Any:
         return self.page.evaluate(script, argument)
+
+    def until(self, condition: str) -> None:
+        """Wait for a condition. `wait_for_function` evaluates a string in the page, which its policy forbids."""
+        end = time.monotonic() + 20
+        while not self.run(condition):
+            assert time.monotonic() < end, condition
+            self.page.wait_for_timeout(20)
 
     def tab(self, name: str) -> None:
         self.page.click(f"#tab-{name}")
