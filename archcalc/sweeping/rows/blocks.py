@@ -14,6 +14,7 @@ from archcalc.render.numbers import grouped
 from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.limits import misses
 from archcalc.sweeping.plan import SweepPlan
+from archcalc.sweeping.tracing.engine import Rows
 
 BLOCK = 131_072
 """Points of a block. Its contents depend only on its number, so blocks can be computed anywhere."""
@@ -26,25 +27,6 @@ MOST_POINTS = 200_000_000
 
 MOST_ROWS = 20_000_000
 """Rows that are held in memory, to sort them or to write them as a table."""
-
-
-class Rows(Struct, eq=False):
-    """Points and their figures: the index of the value in each dimension, and a column for each figure."""
-
-    digits: list[Any]
-    columns: list[Any]
-    errors: Any
-
-    @property
-    def count(self) -> int:
-        return len(self.errors)
-
-    def chosen(self, places: Any) -> Rows:
-        return Rows(
-            [values[places] for values in self.digits],
-            [values[places] for values in self.columns],
-            self.errors[places],
-        )
 
 
 def joined_rows(plan: SweepPlan, parts: Sequence[Rows]) -> Rows:

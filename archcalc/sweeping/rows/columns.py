@@ -11,9 +11,8 @@ from msgspec import Struct
 from archcalc.diagnostics import ArchError
 from archcalc.render.documents import plain
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.rows.blocks import Rows
 from archcalc.sweeping.space import Dimension, written
-from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.engine import Engine, Rows
 
 PROBLEM = "problem"
 """The column that says why a row is not a valid network."""

@@ -12,10 +12,10 @@ from archcalc.render import output as out
 from archcalc.render.progress import Advance, unseen_steps
 from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.rows import view
-from archcalc.sweeping.rows.blocks import Rows, Sweeper, Totals
+from archcalc.sweeping.rows.blocks import Sweeper, Totals
 from archcalc.sweeping.rows.parquet import ParquetWriter, pyarrow
 from archcalc.sweeping.rows.run import rows_of, sweep_rows
-from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.engine import Engine, Rows
 
 PART = 50_000
 """Rows that are converted to text at once."""

@@ -9,9 +9,8 @@ import numpy as np
 from archcalc.diagnostics import error
 from archcalc.number import is_exact
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.rows.blocks import Rows
 from archcalc.sweeping.rows.columns import PROBLEM, ValueColumn, kind_of_dimension, problems, value_columns
-from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.engine import Engine, Rows
 
 
 class ParquetWriter:

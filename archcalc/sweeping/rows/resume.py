@@ -21,7 +21,8 @@ import numpy as np
 import archcalc
 from archcalc.diagnostics import error
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.rows.blocks import Rows, SweepAsked, Sweeper, SweptBlock
+from archcalc.sweeping.rows.blocks import SweepAsked, Sweeper, SweptBlock
+from archcalc.sweeping.tracing.engine import Rows
 
 
 def folder_of(output: Path) -> Path:

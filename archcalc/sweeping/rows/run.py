@@ -16,7 +16,6 @@ from archcalc.sweeping.plan import SweepPlan
 from archcalc.sweeping.rows.blocks import (
     BLOCK,
     MOST_ROWS,
-    Rows,
     SweepAsked,
     Sweeper,
     Totals,
@@ -24,7 +23,7 @@ from archcalc.sweeping.rows.blocks import (
     points_of,
 )
 from archcalc.sweeping.rows.columns import value_columns, value_names
-from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.engine import Engine, Rows
 
 
 class Found(Struct, eq=False):

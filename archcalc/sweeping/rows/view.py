@@ -11,11 +11,11 @@ from archcalc.render.documents import csv_text, json_text, plain
 from archcalc.render.grid import GridCell, lay_out
 from archcalc.render.numbers import grouped, human
 from archcalc.sweeping.plan import SweepPlan
-from archcalc.sweeping.rows.blocks import Rows, Totals
+from archcalc.sweeping.rows.blocks import Totals
 from archcalc.sweeping.rows.columns import PROBLEM, problems, text_rows, value_columns, value_names
 from archcalc.sweeping.rows.run import Found, in_words
 from archcalc.sweeping.space import written
-from archcalc.sweeping.tracing.engine import Engine
+from archcalc.sweeping.tracing.engine import Engine, Rows
 
 MOST_JSON = 1_000_000
 """The most rows of a JSON object: each takes about 1 KB of memory."""

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from archcalc.render.progress import Advance, unseen_steps
-from archcalc.sweeping.rows.blocks import Rows, Sweeper, Totals, joined_rows
+from archcalc.sweeping.rows.blocks import Sweeper, Totals, joined_rows
 from archcalc.sweeping.rows.run import Found
+from archcalc.sweeping.tracing.engine import Rows
 
 
 def front(values: Any) -> Any:

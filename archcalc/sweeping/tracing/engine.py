@@ -50,8 +50,9 @@ class Fork(Struct, eq=False):
     after: dict[int, Fork | TraceEnd] = {}
 
 
-class Evaluated(Struct, eq=False):
-    """The figures of points: a column for each figure, and the number of the error, -1 if there is none."""
+class Rows(Struct, eq=False):
+    """Points with their figures: the index of the value in each dimension, a column for each figure, and the
+    number of the error, -1 if there is none."""
 
     digits: list[Any]
     columns: list[Any]
@@ -60,6 +61,13 @@ class Evaluated(Struct, eq=False):
     @property
     def count(self) -> int:
         return len(self.errors)
+
+    def chosen(self, places: Any) -> Rows:
+        return Rows(
+            [values[places] for values in self.digits],
+            [values[places] for values in self.columns],
+            self.errors[places],
+        )
 
 
 class Untraceable(Exception):
@@ -98,7 +106,7 @@ class Engine:
 
     # -- points
 
-    def evaluate(self, digits: list[Any]) -> Evaluated:
+    def evaluate(self, digits: list[Any]) -> Rows:
         """Return the figures of points, given the index of their value in every dimension."""
         found = self._empty(digits)
         if not self.untraceable and found.count:
@@ -111,10 +119,10 @@ class Engine:
             self._one_by_one(found)
         return found
 
-    def _empty(self, digits: list[Any]) -> Evaluated:
+    def _empty(self, digits: list[Any]) -> Rows:
         count = len(digits[0])
         columns = [np.zeros(count, dtype=np.int64) for _ in range(self.figures)]
-        return Evaluated(digits, columns, np.full(count, -1, dtype=np.int32))
+        return Rows(digits, columns, np.full(count, -1, dtype=np.int32))
 
     def values(self, digits: list[Any], figure: Polynomial) -> Any:
         """Return the values of an expression at points, whether or not it is a figure of these points."""
@@ -131,7 +139,7 @@ class Engine:
 
         return PointValues(self.shared.algebra, parameter, len(digits[0]))
 
-    def _descend(self, values: PointValues, places: Any, found: Evaluated) -> None:
+    def _descend(self, values: PointValues, places: Any, found: Rows) -> None:
         """Follow points down the tree. `places` are their positions in the result. Raises `Untraceable`."""
         waiting: list[tuple[Fork | None, int, PointValues, Any]] = [(None, 0, values, places)]
         while waiting:
@@ -150,7 +158,7 @@ class Engine:
                 else:
                     waiting.append((node, answer, values.subset(chosen), places[chosen]))
 
-    def _end(self, ending: TraceEnd, values: PointValues, places: Any, found: Evaluated) -> None:
+    def _end(self, ending: TraceEnd, values: PointValues, places: Any, found: Rows) -> None:
         ending.points += len(places)
         if ending.problem:
             found.errors[places] = ending.number
@@ -160,7 +168,7 @@ class Engine:
             self._compare(ending, places, found)
         self.advance(len(places))
 
-    def _fill(self, ending: TraceEnd, values: PointValues, places: Any, found: Evaluated) -> None:
+    def _fill(self, ending: TraceEnd, values: PointValues, places: Any, found: Rows) -> None:
         if ending.compiled is None:
             ending.compiled = CompiledFigures(self.shared.algebra, ending.figures)
         for number_, figure in enumerate(ending.figures):
@@ -172,7 +180,7 @@ class Engine:
             for column, figures in zip(found.columns, ending.compiled.of(some), strict=True):
                 column[part] = figures
 
-    def _compare(self, ending: TraceEnd, places: Any, found: Evaluated) -> None:
+    def _compare(self, ending: TraceEnd, places: Any, found: Rows) -> None:
         """Compare a trace with the network of another point, if there is one. Raises `Untraceable`."""
         for place in (places[-1], places[0]):
             digits = [int(column[place]) for column in found.digits]
@@ -191,7 +199,7 @@ class Engine:
         if measured != computed:
             raise Untraceable("symbolic sizes give other figures")
 
-    def _one_by_one(self, found: Evaluated) -> None:
+    def _one_by_one(self, found: Rows) -> None:
         """Compute figures without traces: make and measure each network by itself."""
         for place in range(found.count):
             self.advance(1)
